@@ -1,0 +1,2 @@
+//! Measures Cutover against rsync on real trees.
+fn main() {}

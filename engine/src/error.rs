@@ -1,0 +1,584 @@
+//! What can go wrong, one variant for each situation that a user can tell from the others.
+//!
+//! `Display` says what could not be done and to what; the cause stays in `source()` and is printed once, by whoever
+//! reports. [`Error::hint`] says what to do next. [`Error::kind`] decides the exit code.
+//!
+//! An error of the agent crosses the wire as a [`Refusal`]: its kind, its text, its causes and its hint.
+
+use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::Shown;
+use crate::release::ReleaseId;
+
+/// The kinds of failure that scripts tell apart, each with an exit code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Refused, or failed in a way that the user can mend: 1.
+    Refused,
+    /// Wrong usage or configuration: 2.
+    Usage,
+    /// The line or the server failed; trying again is safe: 3.
+    Line,
+    /// Damage was found: 4.
+    Damage,
+    /// Another deploy holds the lock: 5.
+    Locked,
+    /// A hook or a check failed: 6.
+    Hook,
+    /// The user interrupted it: 130 or 143.
+    Interrupted,
+    /// A fault in Cutover itself: 255.
+    Bug,
+}
+
+/// Everything that the engine can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The source.
+    /// There is no such directory.
+    #[error("There is no source directory `{0}`")]
+    SourceMissing(PathBuf),
+    /// The source is a file or something else.
+    #[error("The source `{0}` is not a directory")]
+    SourceNotDirectory(PathBuf),
+    /// A file or directory of the source cannot be read.
+    #[error("Could not read `{path}`")]
+    SourceUnreadable {
+        /// The path, shown with escapes.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A socket, fifo or device stands in the source.
+    #[error("`{path}` is a {kind}, which cannot be deployed")]
+    SpecialFile {
+        /// The path, shown with escapes.
+        path: String,
+        /// `socket`, `fifo`, `device`.
+        kind: &'static str,
+    },
+    /// A file changed each time that it was read, or between the scan and its sending.
+    #[error("`{0}` changes while it is deployed")]
+    FileChanging(String),
+    /// The source and the local target lie within each other.
+    #[error("The source `{source_path}` and the target `{target}` lie within each other")]
+    Overlapping {
+        /// The source.
+        source_path: PathBuf,
+        /// The deploy path.
+        target: PathBuf,
+    },
+    /// A line of `.deployignore` or an `exclude` is not a pattern.
+    #[error("`{pattern}` in {place} is not a pattern: {reason}")]
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// The file, or `exclude`.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    // The target.
+    /// The deploy path holds something that Cutover did not make.
+    #[error("The deploy path `{path}` is not empty and was not made by Cutover: it holds `{found}`")]
+    NotOurs {
+        /// The deploy path.
+        path: String,
+        /// One of the things that stand there.
+        found: String,
+    },
+    /// There is nothing at the deploy path yet.
+    #[error("Nothing was deployed to `{0}` yet")]
+    NotSetUp(String),
+    /// `current` is a directory or a file.
+    #[error("`{0}` is not a symlink, so it cannot be switched")]
+    CurrentNotSymlink(String),
+    /// `current` leads to something that is not a release here.
+    #[error("`{path}` leads to `{target}`, which is no release of this deploy path")]
+    CurrentForeign {
+        /// The link.
+        path: String,
+        /// What it points at.
+        target: String,
+    },
+    /// The deploy path belongs to another user.
+    #[error("`{path}` belongs to user {owner}, and this is user {user}")]
+    OtherOwner {
+        /// The directory.
+        path: String,
+        /// The owner's number.
+        owner: u32,
+        /// The number of the user that runs the agent.
+        user: u32,
+    },
+    /// A directory that Cutover owns was replaced by a symlink, or a path in `shared/` leads through one.
+    #[error("`{0}` is a symlink or lies behind one, and could lead elsewhere")]
+    SymlinkInside(String),
+    /// Something other than a directory stands where one is needed.
+    #[error("`{0}` is not a directory")]
+    NotDirectory(String),
+    /// A file of `shared_files` is not there.
+    #[error("The shared file `{0}` does not exist")]
+    SharedMissing(String),
+    /// A path is both in `shared/` and in the release.
+    #[error("`{0}` is both in the release and in `shared/`")]
+    SharedConflict(String),
+    /// There is not room enough, in bytes.
+    #[error("Not enough space on the server: {needed} bytes are needed and {free} are free")]
+    NoSpace {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free to this user.
+        free: u64,
+    },
+    /// There are not inodes enough.
+    #[error("Not enough inodes on the server: {needed} are needed and {free} are free")]
+    NoInodes {
+        /// Inodes needed.
+        needed: u64,
+        /// Inodes free to this user.
+        free: u64,
+    },
+    /// Another deploy is at work.
+    #[error("Another deploy is at work: {holder}")]
+    Locked {
+        /// Who, where, since, and doing what.
+        holder: String,
+    },
+    /// A release of that name exists, or a directory does.
+    #[error("There is a release {0} already")]
+    ReleaseExists(ReleaseId),
+    /// There is no such release.
+    #[error("There is no release {0}")]
+    ReleaseUnknown(ReleaseId),
+    /// There is no earlier release to go back to.
+    #[error("There is no earlier release to roll back to")]
+    NothingToRollBack,
+    /// The release to roll back to was never live or is the live one.
+    #[error("A rollback cannot go to release {id}: it {reason}")]
+    NotARollback {
+        /// The release.
+        id: ReleaseId,
+        /// `is live already`, `was never live`.
+        reason: &'static str,
+    },
+    /// A release stands, but its record or manifest does not.
+    #[error("Release {id} is damaged: {reason}")]
+    ReleaseDamaged {
+        /// The release.
+        id: ReleaseId,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// The store was written by another version of Cutover.
+    #[error("The store is of format {found}, and this version of Cutover knows format {known}")]
+    StoreFormat {
+        /// The number found.
+        found: u32,
+        /// The number known.
+        known: u32,
+    },
+    /// A file of the store cannot be understood.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What was assembled or stored is not what the manifest says, and sending it again did not help.
+    #[error("{objects} objects did not arrive whole: the first is that of `{path}`")]
+    NotWhole {
+        /// How many.
+        objects: u64,
+        /// A path that needs the first one.
+        path: String,
+    },
+    /// A system call failed.
+    #[error("Could not {action} `{path}`")]
+    Io {
+        /// The verb, and what it is done to: `create`, `read`, `sync the directory` …
+        action: &'static str,
+        /// The path, shown with escapes.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+
+    // The line.
+    /// The name of the server does not resolve.
+    #[error("Could not resolve the host name `{host}`")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server does not answer.
+    #[error("Could not connect to `{host}` port {port}")]
+    Unreachable {
+        /// The name or address.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// `known_hosts` does not know the server.
+    #[error("The host key of `{host}` is not known: {algorithm} {fingerprint}")]
+    HostKeyUnknown {
+        /// The name as `known_hosts` would have it: `host` or `[host]:port`.
+        host: String,
+        /// The kind of key.
+        algorithm: String,
+        /// `SHA256:…`, as `ssh-keygen -l` prints it.
+        fingerprint: String,
+        /// The files that were searched.
+        searched: Vec<PathBuf>,
+        /// The user, host and port to try `ssh` with.
+        ssh_command: String,
+    },
+    /// `known_hosts` knows the server under another key.
+    #[error("The host key of `{host}` has changed: it is now {algorithm} {fingerprint}")]
+    HostKeyChanged {
+        /// The name as `known_hosts` has it.
+        host: String,
+        /// The kind of key that the server showed.
+        algorithm: String,
+        /// `SHA256:…` of that key.
+        fingerprint: String,
+        /// The file with the other key.
+        file: PathBuf,
+    },
+    /// No key was accepted.
+    #[error("`{host}` refused the login of `{user}`")]
+    LoginRefused {
+        /// The user on the server.
+        user: String,
+        /// The server.
+        host: String,
+        /// What was tried, a line each.
+        tried: Vec<String>,
+    },
+    /// `ssh_config` cannot be read or understood.
+    #[error("`{file}` line {line}: {reason}")]
+    SshConfig {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The configuration asks for what only the system's `ssh` can do, and there is none or it was ruled out.
+    #[error("`{keyword}` in `{file}` needs the system's `ssh`")]
+    NeedsOpenssh {
+        /// The keyword of `ssh_config`.
+        keyword: String,
+        /// Where it stands.
+        file: PathBuf,
+    },
+    /// The system's `ssh` ended before the agent answered.
+    #[error("`ssh` ended with status {status}: {output}")]
+    OpensshFailed {
+        /// Its exit status.
+        status: i32,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The SSH library failed.
+    #[error("The SSH connection to `{host}` failed while trying to {action}")]
+    Ssh {
+        /// The server.
+        host: String,
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server has no POSIX shell, or its login shell runs no commands.
+    #[error("`{host}` runs no shell commands for this user: {output}")]
+    NoShell {
+        /// The server.
+        host: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The agent cannot be executed where it was put.
+    #[error("The agent cannot be executed from `{directory}` on the server: its filesystem is mounted noexec")]
+    Noexec {
+        /// The directory.
+        directory: String,
+    },
+    /// The server is not Linux on x86-64.
+    #[error("The server runs {found}, and this agent runs on {needed}")]
+    ForeignArchitecture {
+        /// What `uname -s -m` says.
+        found: String,
+        /// What this binary was built for.
+        needed: &'static str,
+    },
+    /// The agent could not be copied to the server.
+    #[error("The agent could not be copied to `{directory}` on the server: {output}")]
+    AgentNotCopied {
+        /// The directory.
+        directory: String,
+        /// What the server's shell said.
+        output: String,
+    },
+    /// The agent did not greet.
+    #[error("The agent on `{host}` did not answer: {output}")]
+    NoGreeting {
+        /// The server.
+        host: String,
+        /// What came instead.
+        output: String,
+    },
+    /// The connection ended, or nothing came for too long.
+    #[error("The connection to the server was lost")]
+    LineLost {
+        /// Why, as far as it is known.
+        source: io::Error,
+    },
+    /// What came over the wire is not the protocol.
+    #[error("The other side sent something that makes no sense: {0}")]
+    Protocol(String),
+    /// The two sides speak different versions of the protocol.
+    #[error("The other side speaks protocol {found}, and this side speaks protocol {known}")]
+    ProtocolVersion {
+        /// The number found.
+        found: u32,
+        /// The number known.
+        known: u32,
+    },
+    /// The agent refused or failed.
+    #[error("{}", .0.message)]
+    Agent(Refusal),
+
+    // This machine.
+    /// The manifest database cannot be used.
+    #[error("The manifest database `{path}` cannot be used")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A request that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The user interrupted it.
+    #[error("Interrupted")]
+    Interrupted,
+    /// A fault in Cutover.
+    #[error("This is a fault in Cutover: {0}")]
+    Bug(String),
+}
+
+/// An error of the agent as it crosses the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The kind, which decides the exit code.
+    pub kind: Kind,
+    /// What could not be done, and to what.
+    pub message: String,
+    /// The causes, outermost first.
+    pub causes: Vec<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// Makes an error of a failed system call on `path`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
+        let path = Shown(path.as_ref().as_os_str().as_encoded_bytes()).to_string();
+        Error::Io {
+            action,
+            path,
+            source: source.into(),
+        }
+    }
+
+    /// Returns the kind, which decides the exit code.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Error::SourceMissing(_)
+            | Error::SourceNotDirectory(_)
+            | Error::SourceUnreadable { .. }
+            | Error::SpecialFile { .. }
+            | Error::FileChanging(_)
+            | Error::Overlapping { .. }
+            | Error::NotOurs { .. }
+            | Error::NotSetUp(_)
+            | Error::CurrentNotSymlink(_)
+            | Error::CurrentForeign { .. }
+            | Error::OtherOwner { .. }
+            | Error::SymlinkInside(_)
+            | Error::NotDirectory(_)
+            | Error::SharedMissing(_)
+            | Error::SharedConflict(_)
+            | Error::NoSpace { .. }
+            | Error::NoInodes { .. }
+            | Error::ReleaseExists(_)
+            | Error::ReleaseUnknown(_)
+            | Error::NothingToRollBack
+            | Error::NotARollback { .. }
+            | Error::StoreFormat { .. }
+            | Error::Unresolved { .. }
+            | Error::HostKeyUnknown { .. }
+            | Error::HostKeyChanged { .. }
+            | Error::LoginRefused { .. }
+            | Error::NoShell { .. }
+            | Error::Noexec { .. }
+            | Error::ForeignArchitecture { .. }
+            | Error::AgentNotCopied { .. }
+            | Error::ProtocolVersion { .. }
+            | Error::Database { .. } => Kind::Refused,
+            Error::BadPattern { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
+                Kind::Usage
+            }
+            Error::Unreachable { .. }
+            | Error::OpensshFailed { .. }
+            | Error::Ssh { .. }
+            | Error::NoGreeting { .. }
+            | Error::LineLost { .. }
+            | Error::Protocol(_) => Kind::Line,
+            Error::Io { source, .. } => io_kind(source),
+            Error::ReleaseDamaged { .. } | Error::Damaged { .. } | Error::NotWhole { .. } => Kind::Damage,
+            Error::Locked { .. } => Kind::Locked,
+            Error::Agent(refusal) => refusal.kind,
+            Error::Interrupted => Kind::Interrupted,
+            Error::Bug(_) => Kind::Bug,
+        }
+    }
+
+    /// Returns what to do next, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::SourceMissing(_) | Error::SourceNotDirectory(_) => "Name the directory to deploy with `--source DIR`".into(),
+            Error::SourceUnreadable { .. } => {
+                "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
+            }
+            Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::FileChanging(path) => {
+                format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
+            }
+            Error::Overlapping { .. } => "Deploy to a path outside the source, or leave the target out with a line in `.deployignore`".into(),
+            Error::NotOurs { .. } => "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into(),
+            Error::NotSetUp(_) => "Run `cutover deploy` first, or check the path in `--target`".into(),
+            Error::CurrentNotSymlink(path) => {
+                format!("Move it away (`mv {path} {path}.before`) and deploy again; nothing was changed")
+            }
+            Error::CurrentForeign { path, .. } => {
+                format!("Remove the link (`rm {path}`) if nothing serves from it, and deploy again; nothing was changed")
+            }
+            Error::OtherOwner { path, owner, user } => format!(
+                "One user owns a deploy path. Log in as user {owner}, or give it to this one: `chown -R {user} {path}`"
+            ),
+            Error::SymlinkInside(path) => {
+                format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
+            }
+            Error::NotDirectory(path) => format!("Move `{path}` away and run the command again"),
+            Error::SharedMissing(path) => format!("Put the file at `{path}` on the server and deploy again"),
+            Error::SharedConflict(path) => format!(
+                "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
+            ),
+            Error::NoSpace { .. } | Error::NoInodes { .. } => {
+                "Free some on the server, lower `keep_releases` and run `cutover cleanup`, and deploy again; what arrived is kept".into()
+            }
+            Error::Locked { .. } => "Wait until it is done, then run the command again".into(),
+            Error::ReleaseExists(_) => "Choose another `--release`, or leave it out".into(),
+            Error::ReleaseUnknown(_) | Error::NothingToRollBack | Error::NotARollback { .. } => "See `cutover releases`".into(),
+            Error::ReleaseDamaged { .. } => "Switch to another release, or deploy again".into(),
+            Error::StoreFormat { .. } => "Use the version of Cutover that made the store, or deploy to a new path".into(),
+            Error::Damaged { path, .. } => format!("Move `{path}` away and deploy again"),
+            Error::NotWhole { .. } => "Deploy again; if it happens again, check the server's disk and memory".into(),
+            Error::Io { source, .. } => return io_hint(source),
+            Error::Unresolved { .. } => {
+                "Check the name. Names that only this system's resolver knows work with `--transport openssh`".into()
+            }
+            Error::Unreachable { .. } => "Check the host and the port, and that the server is up".into(),
+            Error::HostKeyUnknown { ssh_command, .. } => {
+                format!("Compare the fingerprint with the server's, then accept it: `{ssh_command}`")
+            }
+            Error::HostKeyChanged { host, file, .. } => format!(
+                "Someone may be in the line. If the server was made anew: `ssh-keygen -R '{host}' -f {}`",
+                file.display()
+            ),
+            Error::LoginRefused { .. } => {
+                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
+            }
+            Error::NeedsOpenssh { .. } => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
+            Error::OpensshFailed { .. } => "Try the same login with `ssh -v`".into(),
+            Error::NoShell { .. } => "The user needs a login shell that runs commands, and `sh` on the server".into(),
+            Error::Noexec { .. } => {
+                "Set `agent_path` to a directory on the server where programs may be executed, such as `/var/lib/cutover`".into()
+            }
+            Error::ForeignArchitecture { .. } => "Build Cutover for that system, and run it there with a local target".into(),
+            Error::AgentNotCopied { .. } => {
+                "The user must be able to create the deploy path; or set `agent_path` to a directory that it may write".into()
+            }
+            Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
+            Error::LineLost { .. } | Error::Ssh { .. } => "Run the command again; what arrived is kept".into(),
+            Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
+            Error::Database { path, .. } => {
+                format!("It is only a cache: remove `{}`, or name another directory with `--state-dir`", path.display())
+            }
+            Error::Agent(refusal) => return refusal.hint.clone(),
+            Error::Bug(_) => "Please report it with the command that you ran and what it printed".into(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+
+    /// Turns the error into what crosses the wire.
+    pub fn to_refusal(&self) -> Refusal {
+        let mut causes = Vec::new();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            causes.push(error.to_string());
+            cause = error.source();
+        }
+        if let Error::Agent(refusal) = self {
+            causes.clone_from(&refusal.causes);
+        }
+        Refusal {
+            kind: self.kind(),
+            message: self.to_string(),
+            causes,
+            hint: self.hint(),
+        }
+    }
+}
+
+fn io_kind(error: &io::Error) -> Kind {
+    use io::ErrorKind as Is;
+    match error.kind() {
+        Is::PermissionDenied
+        | Is::StorageFull
+        | Is::QuotaExceeded
+        | Is::ReadOnlyFilesystem
+        | Is::NotFound
+        | Is::NotADirectory => Kind::Refused,
+        _ => Kind::Line,
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    use io::ErrorKind as Is;
+    match error.kind() {
+        Is::PermissionDenied => Some("The user that runs this must own the directory; check with `ls -ld`".into()),
+        Is::StorageFull | Is::QuotaExceeded => Some(
+            "Free some space, lower `keep_releases` and run `cutover cleanup`, and deploy again; what arrived is kept"
+                .into(),
+        ),
+        Is::ReadOnlyFilesystem => Some("The filesystem is mounted read-only".into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! What the engine tells while it works. It never prints: whoever calls it observes events and draws what it likes.
+
+use std::sync::Mutex;
+
+use crate::release::ReleaseId;
+
+/// The phases of a deploy, in the order in which they end. Several run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Phase {
+    /// Reaching the server and starting the agent.
+    Connect,
+    /// Walking the source and hashing what is new.
+    Scan,
+    /// Sending what the server lacks.
+    Upload,
+    /// Making the release's directories and links.
+    Assemble,
+    /// Making it durable on the server's disk.
+    Sync,
+    /// Pointing `current` at it.
+    Switch,
+    /// Removing releases and objects by retention.
+    Cleanup,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A phase began.
+    Began(Phase),
+    /// How far a phase is. Totals are 0 while they are not known.
+    Progress {
+        /// The phase.
+        phase: Phase,
+        /// Files done.
+        files: u64,
+        /// Files in all.
+        files_total: u64,
+        /// Bytes of content done.
+        bytes: u64,
+        /// Bytes of content in all.
+        bytes_total: u64,
+    },
+    /// A phase ended.
+    Ended(Phase),
+    /// The agent was copied to the server.
+    AgentCopied {
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// The lock of a deploy that died was taken over.
+    LockTakenOver {
+        /// Who held it, where, since.
+        holder: String,
+    },
+    /// The release is live: `current` points at it, durably.
+    Live {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// A release was removed.
+    ReleaseRemoved {
+        /// The release.
+        release: ReleaseId,
+    },
+    /// Something that the user should know, and that stops nothing.
+    Warning(String),
+    /// A detail for `-v`.
+    Detail(String),
+}
+
+/// Receives events, from any thread. Must return at once.
+pub trait Observer: Send + Sync {
+    /// Takes one event.
+    fn observe(&self, event: Event);
+}
+
+/// Observes nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn observe(&self, _event: Event) {}
+}
+
+/// Keeps every event, for tests.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<Event>>);
+
+impl Recorder {
+    /// Returns the events so far.
+    pub fn events(&self) -> Vec<Event> {
+        self.0.lock().expect("no observer panics").clone()
+    }
+}
+
+impl Observer for Recorder {
+    fn observe(&self, event: Event) {
+        self.0.lock().expect("no observer panics").push(event);
+    }
+}

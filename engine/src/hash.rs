@@ -1,0 +1,89 @@
+//! Content hashes.
+//!
+//! Everything that is named by content is named by a 32-byte blake3 hash. What is hashed as a structure (directories)
+//! uses blake3's key derivation with a context of its own, so that no file's content can pose as a directory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A blake3 hash of content. Printed as 64 lowercase hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Hash([u8; 32]);
+
+/// The text is not 64 lowercase hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Not a hash of 64 hexadecimal digits")]
+pub struct NotAHash;
+
+impl Hash {
+    /// Returns the hash of `content`.
+    pub fn of(content: &[u8]) -> Hash {
+        Hash(*blake3::hash(content).as_bytes())
+    }
+
+    /// Wraps bytes that are known to be a hash: received, or read back from a manifest.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Hash {
+        Hash(bytes)
+    }
+
+    /// Returns the 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<blake3::Hash> for Hash {
+    fn from(hash: blake3::Hash) -> Hash {
+        Hash(*hash.as_bytes())
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for Hash {
+    type Err = NotAHash;
+
+    fn from_str(text: &str) -> Result<Hash, NotAHash> {
+        // `blake3` reads capitals too; one content must have one name.
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(NotAHash);
+        }
+        blake3::Hash::from_hex(text).map(Hash::from).map_err(|_| NotAHash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_reads_back_what_it_prints() {
+        let hash = Hash::of(b"content");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+    }
+
+    #[test]
+    fn other_spellings_of_a_hash_are_refused() {
+        let text = Hash::of(b"content").to_string();
+        for wrong in [
+            text.to_uppercase(),
+            text[..63].to_owned(),
+            format!("{text}0"),
+            text.replace('a', "g"),
+        ] {
+            assert_eq!(wrong.parse::<Hash>(), Err(NotAHash), "{wrong}");
+        }
+    }
+}

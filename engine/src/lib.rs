@@ -1,0 +1,23 @@
+//! The engine of Cutover: from a source tree to a live release.
+//!
+//! Three places make the data flow. On the client a tree is scanned, compared with what the server holds and packed
+//! ([`client`]); frames cross the wire ([`wire`]); on the server the agent receives, stores, assembles and switches
+//! ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
+
+pub mod cancel;
+pub mod error;
+pub mod event;
+pub mod hash;
+pub mod path;
+pub mod release;
+pub mod report;
+pub mod target;
+
+mod client;
+mod verbs;
+mod wire;
+
+pub use verbs::{
+    CleanupRequest, Context, DeployRequest, DiffSide, SwitchTo, cleanup, deploy, diff, releases, serve_agent, setup,
+    status, switch,
+};

@@ -1,0 +1,187 @@
+//! Paths inside a release, as bytes.
+//!
+//! Names on Linux are bytes, not text: they need not be UTF-8 and may hold newlines. A [`RelativePath`] and every name
+//! of a manifest are checked here, at the edge, so that nothing further in can lead out of a release.
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name that Linux filesystems store, in bytes (`NAME_MAX`).
+pub const NAME_MAX: usize = 255;
+
+/// Why a name or a relative path is not acceptable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// Nothing at all, or two slashes in a row.
+    #[error("a part of it is empty")]
+    Empty,
+    /// It begins with `/`.
+    #[error("it is absolute")]
+    Absolute,
+    /// `.` or `..` as a part.
+    #[error("it holds `.` or `..`")]
+    Dots,
+    /// A NUL byte, or a slash within a name.
+    #[error("it holds a NUL byte or a slash")]
+    Byte,
+    /// A part longer than [`NAME_MAX`].
+    #[error("a part of it is longer than 255 bytes")]
+    TooLong,
+}
+
+/// Checks one name: what stands between two slashes.
+pub fn check_name(name: &[u8]) -> Result<(), BadPath> {
+    match name {
+        b"" => Err(BadPath::Empty),
+        b"." | b".." => Err(BadPath::Dots),
+        _ if name.len() > NAME_MAX => Err(BadPath::TooLong),
+        _ if name.iter().any(|&byte| byte == 0 || byte == b'/') => Err(BadPath::Byte),
+        _ => Ok(()),
+    }
+}
+
+/// A checked path below some directory: one name or more, joined by `/`, none of them `.` or `..`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
+pub struct RelativePath(Vec<u8>);
+
+impl RelativePath {
+    /// Checks `bytes`; one slash at the end is dropped, as people write directories that way.
+    pub fn parse(bytes: &[u8]) -> Result<RelativePath, BadPath> {
+        if bytes.first() == Some(&b'/') {
+            return Err(BadPath::Absolute);
+        }
+        let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+        for name in bytes.split(|&byte| byte == b'/') {
+            check_name(name)?;
+        }
+        Ok(RelativePath(bytes.to_vec()))
+    }
+
+    /// Returns the bytes, without a slash at either end.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Returns the same as a path of the standard library.
+    pub fn as_path(&self) -> &Path {
+        Path::new(std::ffi::OsStr::from_bytes(&self.0))
+    }
+
+    /// Iterates over the names.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&byte| byte == b'/')
+    }
+
+    /// Tells whether `self` is `other` or lies below it.
+    pub fn is_within(&self, other: &RelativePath) -> bool {
+        self.0
+            .strip_prefix(other.as_bytes())
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    }
+}
+
+impl TryFrom<Vec<u8>> for RelativePath {
+    type Error = BadPath;
+
+    fn try_from(bytes: Vec<u8>) -> Result<RelativePath, BadPath> {
+        RelativePath::parse(&bytes)
+    }
+}
+
+impl From<RelativePath> for Vec<u8> {
+    fn from(path: RelativePath) -> Vec<u8> {
+        path.0
+    }
+}
+
+impl fmt::Display for RelativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for RelativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+/// Shows bytes that came from a filesystem or from another machine: what is not printable is escaped, so that a name
+/// can neither move the cursor of a terminal nor forge a line of a log.
+pub struct Shown<'a>(pub &'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())?
+                } else {
+                    write!(f, "{character}")?
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends `name` to `path` with a slash between, unless `path` is empty.
+pub fn push_name(path: &mut Vec<u8>, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_stay_inside_are_accepted() {
+        let check = |text: &str, expected: Result<&str, BadPath>| {
+            let parsed = RelativePath::parse(text.as_bytes());
+            assert_eq!(
+                parsed.as_ref().map(|path| path.as_bytes()),
+                expected.as_ref().map(|text| text.as_bytes()),
+                "{text:?}"
+            );
+        };
+        check("storage/app", Ok("storage/app"));
+        check("storage/", Ok("storage"));
+        check("...", Ok("..."));
+        check("", Err(BadPath::Empty));
+        check("/", Err(BadPath::Absolute));
+        check("/etc", Err(BadPath::Absolute));
+        check("a//b", Err(BadPath::Empty));
+        check("a/../b", Err(BadPath::Dots));
+        check("./a", Err(BadPath::Dots));
+        check("..", Err(BadPath::Dots));
+        check("a\0b", Err(BadPath::Byte));
+        check(&"n".repeat(256), Err(BadPath::TooLong));
+    }
+
+    #[test]
+    fn within_means_the_same_path_or_below_it() {
+        let path = |text: &str| RelativePath::parse(text.as_bytes()).unwrap();
+        assert!(path("a/b").is_within(&path("a")));
+        assert!(path("a").is_within(&path("a")));
+        assert!(!path("ab").is_within(&path("a")));
+        assert!(!path("a").is_within(&path("a/b")));
+    }
+
+    #[test]
+    fn what_is_shown_cannot_forge_a_line() {
+        assert_eq!(
+            Shown(b"caf\xc3\xa9\n\x1b[31m\xff").to_string(),
+            "café\\n\\u{1b}[31m\\xff"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! Release names, and what is recorded of a release.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Hash;
+use crate::path::RelativePath;
+
+/// The name of a release: a directory in `releases/`. Begins with a digit, so that it is never taken for a stage.
+///
+/// By default the time of the deploy in UTC, `YYYYMMDDHHMMSS`. Names say nothing of the order: the record does.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ReleaseId(String);
+
+/// The text cannot name a release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` cannot name a release: a digit, then at most 63 letters, digits, `.`, `_` or `-`")]
+pub struct NotAReleaseId(String);
+
+impl ReleaseId {
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ReleaseId {
+    type Err = NotAReleaseId;
+
+    fn from_str(text: &str) -> Result<ReleaseId, NotAReleaseId> {
+        let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
+        let holds = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if starts && holds && text.len() <= 64 {
+            Ok(ReleaseId(text.to_owned()))
+        } else {
+            Err(NotAReleaseId(text.escape_debug().to_string()))
+        }
+    }
+}
+
+impl TryFrom<String> for ReleaseId {
+    type Error = NotAReleaseId;
+
+    fn try_from(text: String) -> Result<ReleaseId, NotAReleaseId> {
+        text.parse()
+    }
+}
+
+impl From<ReleaseId> for String {
+    fn from(id: ReleaseId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who makes a release, and of what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The person or job that deploys, as `user`.
+    pub who: String,
+    /// The host that the deploy runs on.
+    pub from: String,
+    /// The commit of the source, where it is a git checkout.
+    pub commit: Option<String>,
+    /// The version of the program that deploys.
+    pub version: String,
+}
+
+/// What stands in `.cutover/releases/<id>/record`, as JSON: all that is known of a release beside its content.
+///
+/// Whether a release is live now is not recorded: `current` says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The release.
+    pub id: ReleaseId,
+    /// The order of releases: one more than the greatest before it.
+    pub sequence: u64,
+    /// The root of the manifest: the identity of the content.
+    pub root: Hash,
+    /// The second (Unix time) that files brought by this release carry as mtime: later than any earlier release's.
+    pub second: u32,
+    /// When the release was made, Unix time in seconds.
+    pub created: u64,
+    /// Who made it, of what.
+    pub provenance: Provenance,
+    /// Every entry but directories.
+    pub files: u64,
+    /// The sum of the sizes of its files, in bytes.
+    pub bytes: u64,
+    /// The bytes of the objects that came with this release.
+    pub new_bytes: u64,
+    /// The paths in it that lead into `shared/`, sorted.
+    pub shared: Vec<RelativePath>,
+    /// The patterns of paths that are private copies, as configured.
+    pub copy_paths: Vec<String>,
+    /// When it went live, each time; empty for a release that is only ready. Unix time in seconds.
+    pub went_live: Vec<u64>,
+    /// When it was last replaced as the live release. Unix time in seconds.
+    pub retired: Option<u64>,
+    /// What was live before it first went live: where a rollback goes.
+    pub previous: Option<ReleaseId>,
+}
+
+impl Record {
+    /// Tells whether the release was ever live; only such releases count for retention.
+    pub fn was_live(&self) -> bool {
+        !self.went_live.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_begins_with_a_digit_and_is_one_plain_name() {
+        for good in ["20260325120000", "1", "1.2.3-rc_1"] {
+            assert_eq!(good.parse::<ReleaseId>().map(String::from), Ok(good.to_owned()));
+        }
+        for bad in ["", "live", "v1", "../1", "1/2", "1 2", "1\n", &"1".repeat(65)] {
+            assert!(bad.parse::<ReleaseId>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where to deploy to, how to get there, and what the server should keep to.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::RelativePath;
+
+/// A deploy path, here or on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A path on this machine, absolute.
+    Local(PathBuf),
+    /// A path on a server.
+    Ssh(SshDestination),
+}
+
+/// A deploy path on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshDestination {
+    /// The user to log in as; `ssh_config` and then the local user's name where there is none.
+    pub user: Option<String>,
+    /// The host as the user wrote it: a name, an address or an alias of `ssh_config`.
+    pub host: String,
+    /// The port; `ssh_config` and then 22 where there is none.
+    pub port: Option<u16>,
+    /// The deploy path, absolute, or relative to the login directory.
+    pub path: PathBuf,
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Destination::Local(path) => write!(f, "{}", path.display()),
+            Destination::Ssh(ssh) => {
+                if let Some(user) = &ssh.user {
+                    write!(f, "{user}@")?;
+                }
+                match ssh.port {
+                    Some(port) => write!(f, "{}:{port}:{}", ssh.host, ssh.path.display()),
+                    None => write!(f, "{}:{}", ssh.host, ssh.path.display()),
+                }
+            }
+        }
+    }
+}
+
+/// Which SSH implementation to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// The built-in one, unless `ssh_config` asks for what only the system's `ssh` can do.
+    #[default]
+    Auto,
+    /// The built-in one.
+    Ssh2,
+    /// The system's `ssh`.
+    Openssh,
+}
+
+/// How to reach a server: all that comes from the user's environment, given explicitly.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Which implementation.
+    pub transport: Transport,
+    /// `ssh_config` to use instead of `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    pub ssh_config: Option<PathBuf>,
+    /// A private key to try first.
+    pub identity: Option<PathBuf>,
+    /// The local user's home directory.
+    pub home: PathBuf,
+    /// The local user's name.
+    pub user: String,
+    /// The socket of the user's ssh-agent.
+    pub auth_sock: Option<PathBuf>,
+    /// A directory on the server for the agent, instead of `.cutover/bin`.
+    pub agent_path: Option<PathBuf>,
+    /// The running program, which is what is copied to the server as the agent.
+    pub program: PathBuf,
+}
+
+/// A target: where, and how to get there.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Where.
+    pub destination: Destination,
+    /// How to get there.
+    pub reach: Reach,
+}
+
+/// What the server keeps to: the configuration of one deploy path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The link to the live release, where it is not `current` in the deploy path. Absolute.
+    pub current_path: Option<PathBuf>,
+    /// How many releases that were live are kept, the live one included. At least 1.
+    pub keep_releases: u32,
+    /// How long a release stays after it was last live.
+    pub grace: Duration,
+    /// Directories in `shared/` that are linked into each release.
+    pub shared_dirs: Vec<RelativePath>,
+    /// Files in `shared/` that are linked into each release.
+    pub shared_files: Vec<RelativePath>,
+    /// Whether whatever else stands in `shared/` is linked too.
+    pub auto_shared: bool,
+    /// Patterns (of gitignore) of files that the application edits in place: private copies in each release.
+    pub copy_paths: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            current_path: None,
+            keep_releases: 3,
+            grace: Duration::from_secs(60),
+            shared_dirs: Vec::new(),
+            shared_files: Vec::new(),
+            auto_shared: true,
+            copy_paths: Vec::new(),
+        }
+    }
+}

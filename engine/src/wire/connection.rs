@@ -1,0 +1,23 @@
+//! Two streams to an agent, whatever carries them.
+
+use std::fs::File;
+
+use crate::error::Error;
+
+/// What carries the two streams: a pump on an SSH channel, the system's `ssh`, or a thread of this process.
+pub(crate) trait Carrier: Send {
+    /// Waits until the carrier has ended, after both streams were closed or failed, and returns why it ended where it
+    /// knows better than the streams: a lost connection, the end of what the server printed on stderr.
+    fn finish(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// A connection to an agent that has greeted: what is written to `output` reaches its stdin, and its stdout can be
+/// read from `input`. Both are blocking descriptors, pipes or sockets. Dropping both ends the agent.
+pub(crate) struct Connection {
+    /// From the agent.
+    pub(crate) input: File,
+    /// To the agent.
+    pub(crate) output: File,
+    /// What carries them.
+    pub(crate) carrier: Box<dyn Carrier>,
+}

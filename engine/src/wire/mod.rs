@@ -1,0 +1,3 @@
+//! The wire: frames → frames. Both sides name this; it names only the nouns.
+
+mod connection;
