@@ -13,7 +13,9 @@ pub mod release;
 pub mod report;
 pub mod target;
 
+mod bytes;
 mod client;
+mod manifest;
 mod verbs;
 mod wire;
 

@@ -1,0 +1,252 @@
+//! Builds a manifest, directory by directory, breadth first.
+
+use crate::bytes::put_number;
+use crate::hash::Hash;
+use crate::manifest::{Directory, Entry, File, Manifest, Node, ObjectKey, Text};
+use crate::path::{BadPath, check_name};
+
+/// Separates directory hashes from hashes of content.
+const DIRECTORY_CONTEXT: &str = "cutover 2026 manifest directory 1";
+
+/// The longest target of a symlink on Linux, in bytes (`PATH_MAX`).
+const TARGET_MAX: usize = 4096;
+
+/// What cannot stand in a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadManifest {
+    /// A name that could lead elsewhere.
+    #[error("holds a bad name: {0}")]
+    Name(#[from] BadPath),
+    /// Names of a directory that are not in order, or twice the same.
+    #[error("has names out of order")]
+    Order,
+    /// A symlink's target that is empty, too long, or holds a NUL byte.
+    #[error("holds a bad symlink target")]
+    Target,
+    /// Permission bits that do not belong there.
+    #[error("holds a bad mode")]
+    Mode,
+    /// More than this program is made for: 2^32 bytes of names.
+    #[error("is too large")]
+    TooLarge,
+    /// Directories that were named and not given, or given and not named.
+    #[error("has directories that do not fit together")]
+    Shape,
+}
+
+/// Takes directories in the order of their numbers: the root, then each directory in the order in which it was named.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    manifest: Manifest,
+    /// For each directory named so far: who names it, and with which entry.
+    named: Vec<(u32, u32)>,
+}
+
+impl Builder {
+    /// Starts with nothing.
+    pub(crate) fn new() -> Builder {
+        Builder {
+            manifest: Manifest::default(),
+            named: vec![(0, 0)],
+        }
+    }
+
+    /// Begins the next directory; entries given from now on are its own.
+    pub(crate) fn begin(&mut self, mode: u16) -> Result<(), BadManifest> {
+        if u32::from(mode) & !super::DIRECTORY_MODE_MASK != 0 {
+            return Err(BadManifest::Mode);
+        }
+        let number = self.manifest.directories.len();
+        let &(parent, entry) = self.named.get(number).ok_or(BadManifest::Shape)?;
+        let first = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
+        let hash = Hash::from_bytes([0; 32]);
+        self.manifest.directories.push(Directory {
+            mode,
+            parent,
+            entry,
+            first,
+            count: 0,
+            hash,
+        });
+        Ok(())
+    }
+
+    /// Adds a file to the directory begun last.
+    pub(crate) fn file(&mut self, name: &[u8], file: File) -> Result<u32, BadManifest> {
+        if u32::from(file.key.mode) & !super::FILE_MODE_MASK != 0 {
+            return Err(BadManifest::Mode);
+        }
+        self.manifest.files += 1;
+        self.manifest.bytes = self
+            .manifest
+            .bytes
+            .checked_add(file.size)
+            .ok_or(BadManifest::TooLarge)?;
+        self.push(name, Node::File(file))
+    }
+
+    /// Adds a symlink to the directory begun last.
+    pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8]) -> Result<u32, BadManifest> {
+        if target.is_empty() || target.len() > TARGET_MAX || target.contains(&0) {
+            return Err(BadManifest::Target);
+        }
+        self.manifest.files += 1;
+        let target = self.text(target)?;
+        self.push(name, Node::Symlink(target))
+    }
+
+    /// Adds a directory to the directory begun last; its own entries follow in its turn.
+    pub(crate) fn directory(&mut self, name: &[u8]) -> Result<u32, BadManifest> {
+        let number = u32::try_from(self.named.len()).map_err(|_| BadManifest::TooLarge)?;
+        let index = self.push(name, Node::Directory(number))?;
+        self.named.push(((self.manifest.directories.len() - 1) as u32, index));
+        Ok(index)
+    }
+
+    /// Tells whether every directory that was named was also given.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.manifest.directories.len() == self.named.len()
+    }
+
+    /// Counts the entries so far.
+    pub(crate) fn len(&self) -> usize {
+        self.manifest.entries.len()
+    }
+
+    /// Computes the hashes and returns the manifest.
+    pub(crate) fn finish(mut self) -> Result<Manifest, BadManifest> {
+        if !self.is_complete() {
+            return Err(BadManifest::Shape);
+        }
+        let mut encoded = Vec::new();
+        // Children have greater numbers than their parents, so going backwards finds every child done.
+        for number in (0..self.manifest.directories.len()).rev() {
+            let hash = directory_hash(&self.manifest, number as u32, &mut encoded);
+            self.manifest.directories[number].hash = hash;
+        }
+        self.manifest.text.shrink_to_fit();
+        self.manifest.entries.shrink_to_fit();
+        Ok(self.manifest)
+    }
+
+    fn push(&mut self, name: &[u8], node: Node) -> Result<u32, BadManifest> {
+        check_name(name)?;
+        let directory = self.manifest.directories.last().ok_or(BadManifest::Shape)?;
+        if directory.count > 0 {
+            let last = self.manifest.entries.len() - 1;
+            if self.manifest.name(last as u32) >= name {
+                return Err(BadManifest::Order);
+            }
+        }
+        let name = self.text(name)?;
+        let index = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
+        self.manifest.entries.push(Entry { name, node });
+        self.manifest.directories.last_mut().ok_or(BadManifest::Shape)?.count += 1;
+        Ok(index)
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> Result<Text, BadManifest> {
+        let start = u32::try_from(self.manifest.text.len()).map_err(|_| BadManifest::TooLarge)?;
+        self.manifest.text.extend_from_slice(bytes);
+        let len = u16::try_from(bytes.len()).map_err(|_| BadManifest::TooLarge)?;
+        Ok(Text { start, len })
+    }
+}
+
+/// Hashes a directory: its mode, then each entry as kind, name and what it is. Lengths stand before what varies, so
+/// no two directories have one encoding.
+fn directory_hash(manifest: &Manifest, number: u32, encoded: &mut Vec<u8>) -> Hash {
+    encoded.clear();
+    put_number(encoded, u64::from(manifest.directories[number as usize].mode));
+    for named in manifest.children(number) {
+        let kind = match named.node {
+            Node::File(_) => b'f',
+            Node::Directory(_) => b'd',
+            Node::Symlink(_) => b'l',
+        };
+        encoded.push(kind);
+        crate::bytes::put_bytes(encoded, named.name);
+        match named.node {
+            Node::File(File {
+                key: ObjectKey { hash, mode },
+                size,
+            }) => {
+                put_number(encoded, u64::from(mode));
+                put_number(encoded, size);
+                encoded.extend_from_slice(hash.as_bytes());
+            }
+            Node::Directory(child) => encoded.extend_from_slice(manifest.directories[child as usize].hash.as_bytes()),
+            Node::Symlink(target) => crate::bytes::put_bytes(encoded, manifest.text(target)),
+        }
+    }
+    let mut hasher = blake3::Hasher::new_derive_key(DIRECTORY_CONTEXT);
+    hasher.update(encoded);
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &[u8]) -> File {
+        File {
+            key: ObjectKey {
+                hash: Hash::of(content),
+                mode: 0o444,
+            },
+            size: content.len() as u64,
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_entries_and_back() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        builder.directory(b"a").unwrap();
+        builder.directory(b"b").unwrap();
+        builder.file(b"c", file(b"c")).unwrap();
+        builder.begin(0o755).unwrap();
+        builder.begin(0o700).unwrap();
+        builder.directory(b"deep").unwrap();
+        builder.symlink(b"link", b"../c").unwrap();
+        builder.begin(0o755).unwrap();
+        builder.file(b"file", file(b"content")).unwrap();
+        let manifest = builder.finish().unwrap();
+
+        for path in ["a", "b", "b/deep", "b/deep/file", "b/link", "c"] {
+            let named = manifest.find(path.as_bytes().split(|&byte| byte == b'/')).unwrap();
+            assert_eq!(manifest.path(named.index), path.as_bytes());
+        }
+        assert!(manifest.find([&b"a"[..], b"x"]).is_none());
+        assert!(manifest.find([&b"c"[..], b"x"]).is_none());
+        assert_eq!((manifest.files(), manifest.bytes()), (3, 8));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_or_stand_twice_are_refused() {
+        let check = |names: &[&[u8]], expected: BadManifest| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            let result = names
+                .iter()
+                .try_for_each(|name| builder.file(name, file(b"x")).map(|_| ()));
+            assert_eq!(result, Err(expected), "{names:?}");
+        };
+        check(&[b".."], BadManifest::Name(BadPath::Dots));
+        check(&[b"a/b"], BadManifest::Name(BadPath::Byte));
+        check(&[b""], BadManifest::Name(BadPath::Empty));
+        check(&[b"a", b"a"], BadManifest::Order);
+        check(&[b"b", b"a"], BadManifest::Order);
+    }
+
+    #[test]
+    fn a_write_bit_or_a_missing_directory_is_refused() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let mut writable = file(b"x");
+        writable.key.mode = 0o644;
+        assert_eq!(builder.file(b"x", writable), Err(BadManifest::Mode));
+        builder.directory(b"y").unwrap();
+        assert_eq!(builder.finish().err(), Some(BadManifest::Shape));
+    }
+}

@@ -1,0 +1,592 @@
+//! A manifest as bytes: its difference from a base, or from nothing.
+//!
+//! ```text
+//! root       32 bytes     what the whole must hash to
+//! ops        length, length compressed, zstd
+//! hashes     count, 32 bytes each: not compressible, so kept out of the ops
+//!
+//! ops of the root:        source
+//! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 base directory k as it is
+//! script                  mode, then ops until End; scripts follow each other in the order of directory numbers
+//! op                      kind in the low three bits, a count above them
+//! ```
+//!
+//! | kind | op | what follows |
+//! |---:|---|---|
+//! | 0 | End | |
+//! | 1 | Copy | count entries of the base directory, subdirectories with all that is in them |
+//! | 2 | Drop | count entries of the base directory are not in the new one |
+//! | 3 | File | name, mode, size; its hash is the next of the hashes |
+//! | 4 | Symlink | name, target |
+//! | 5 | Directory | name, source |
+//! | 6 | Change | the base's file at this place: mode, size, and the next hash |
+//! | 7 | Enter | the base's directory at this place: a script against it |
+//!
+//! So an unchanged tree is one number, a moved directory is one op at each of its two places, and a changed file costs
+//! what changed and not its name. Decoding checks every name and the order of names, and in the end the root: whatever
+//! was sent, the result is the manifest that the root names, or an error.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
+use crate::hash::Hash;
+use crate::manifest::build::{BadManifest, Builder};
+use crate::manifest::{File, Manifest, Named, Node, ObjectKey};
+
+/// Marks an entry that the base does not have.
+pub(crate) const INTRODUCED: u32 = u32::MAX;
+
+/// More entries than any tree that this version is made for; bounds what a peer can make this side allocate.
+const ENTRIES_MAX: usize = 32 << 20;
+/// Bounds the ops before they are decompressed, in bytes.
+const OPS_MAX: u64 = 2 << 30;
+/// Ops are small next to hashes; level 3 is within a few percent of the best and costs no time that can be measured.
+const OPS_LEVEL: i32 = 3;
+
+/// Why bytes are not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BadEncoding {
+    /// Cut off, or a number out of range.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// The compressed part cannot be read.
+    #[error("holds what cannot be decompressed")]
+    Compression(#[from] std::io::Error),
+    /// What it describes cannot be a manifest.
+    #[error("{0}")]
+    Manifest(#[from] BadManifest),
+    /// It is well formed, and not the manifest that it says it is.
+    #[error("does not hash to its root")]
+    Root,
+    /// It refers to a base that was not given.
+    #[error("refers to a base that is not there")]
+    Base,
+}
+
+/// Where a directory of the new manifest comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Script(Option<u32>),
+    Same(u32),
+}
+
+impl Source {
+    fn number(self) -> u64 {
+        match self {
+            Source::Script(None) => 0,
+            Source::Script(Some(base)) => u64::from(base) * 2 + 1,
+            Source::Same(base) => u64::from(base) * 2 + 2,
+        }
+    }
+
+    fn read(reader: &mut ByteReader<'_>, base: Option<&Manifest>) -> Result<Source, BadEncoding> {
+        let number = reader.number()?;
+        if number == 0 {
+            return Ok(Source::Script(None));
+        }
+        let directory = u32::try_from((number - 1) / 2).map_err(|_| Malformed)?;
+        let directories = base.ok_or(BadEncoding::Base)?.directories().len();
+        if directory as usize >= directories {
+            return Err(BadEncoding::Base);
+        }
+        Ok(if number % 2 == 1 {
+            Source::Script(Some(directory))
+        } else {
+            Source::Same(directory)
+        })
+    }
+}
+
+const END: u64 = 0;
+const COPY: u64 = 1;
+const DROP: u64 = 2;
+const FILE: u64 = 3;
+const SYMLINK: u64 = 4;
+const DIRECTORY: u64 = 5;
+const CHANGE: u64 = 6;
+const ENTER: u64 = 7;
+
+/// A manifest as bytes, with the files that the base does not have at their place.
+pub(crate) struct Encoded {
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// The indices of files that the bytes introduce, in order.
+    pub(crate) introduced: Vec<u32>,
+}
+
+/// Encodes `manifest` as its difference from `base`.
+pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
+    let known = base.map(|base| {
+        base.directories()
+            .iter()
+            .enumerate()
+            .map(|(k, d)| (d.hash, k as u32))
+            .collect()
+    });
+    let mut encoder = Encoder {
+        manifest,
+        base,
+        known: known.unwrap_or_default(),
+        ops: Vec::new(),
+        hashes: Vec::new(),
+        introduced: Vec::new(),
+    };
+    encoder.run();
+    let compressed = zstd::bulk::compress(&encoder.ops, OPS_LEVEL).expect("compressing into memory does not fail");
+    let mut bytes = Vec::with_capacity(compressed.len() + encoder.hashes.len() + 64);
+    bytes.extend_from_slice(manifest.root().as_bytes());
+    put_number(&mut bytes, encoder.ops.len() as u64);
+    put_bytes(&mut bytes, &compressed);
+    put_bytes(&mut bytes, &encoder.hashes);
+    Encoded {
+        bytes,
+        introduced: encoder.introduced,
+    }
+}
+
+struct Encoder<'a> {
+    manifest: &'a Manifest,
+    base: Option<&'a Manifest>,
+    /// The base's directories by content: a moved one is found whatever its place.
+    known: HashMap<Hash, u32>,
+    ops: Vec<u8>,
+    hashes: Vec<u8>,
+    introduced: Vec<u32>,
+}
+
+/// Gathers neighbouring copies and drops into one op each.
+#[derive(Default)]
+struct Run {
+    kind: u64,
+    count: u64,
+}
+
+impl Run {
+    fn add(&mut self, kind: u64, ops: &mut Vec<u8>) {
+        if self.kind != kind {
+            self.flush(ops);
+            self.kind = kind;
+        }
+        self.count += 1;
+    }
+
+    fn flush(&mut self, ops: &mut Vec<u8>) {
+        if self.count > 0 {
+            put_number(ops, self.kind | self.count << 3);
+        }
+        *self = Run::default();
+    }
+}
+
+impl Encoder<'_> {
+    fn run(&mut self) {
+        let root = self.source_of(0, self.base.map(|_| 0));
+        put_number(&mut self.ops, root.number());
+        let mut sources = vec![root];
+        let mut number = 0;
+        while number < sources.len() {
+            match sources[number] {
+                Source::Same(_) => {
+                    let subdirectories = self.manifest.children(number as u32).filter_map(directory_of);
+                    sources.extend(subdirectories.map(|_| Source::Same(0)));
+                }
+                Source::Script(base) => self.script(number as u32, base, &mut sources),
+            }
+            number += 1;
+        }
+    }
+
+    fn source_of(&self, directory: u32, beside: Option<u32>) -> Source {
+        match self.known.get(&self.manifest.directories()[directory as usize].hash) {
+            Some(&base) => Source::Same(base),
+            None => Source::Script(beside),
+        }
+    }
+
+    fn script(&mut self, number: u32, base: Option<u32>, sources: &mut Vec<Source>) {
+        put_number(
+            &mut self.ops,
+            u64::from(self.manifest.directories()[number as usize].mode),
+        );
+        let mut before = base
+            .and_then(|base| self.base.map(|manifest| manifest.children(base)))
+            .into_iter()
+            .flatten()
+            .peekable();
+        let mut run = Run::default();
+        for named in self.manifest.children(number) {
+            while before.next_if(|old| old.name < named.name).is_some() {
+                run.add(DROP, &mut self.ops);
+            }
+            let old = before.next_if(|old| old.name == named.name);
+            self.entry(named, old, &mut run, sources);
+        }
+        run.flush(&mut self.ops);
+        put_number(&mut self.ops, END);
+    }
+
+    fn entry(&mut self, named: Named<'_>, old: Option<Named<'_>>, run: &mut Run, sources: &mut Vec<Source>) {
+        let beside = old.and_then(directory_of);
+        if let Node::Directory(number) = named.node {
+            sources.push(self.source_of(number, beside));
+        }
+        if old.is_some_and(|old| self.is_same(named.node, old.node)) {
+            return run.add(COPY, &mut self.ops);
+        }
+        match (named.node, old.map(|old| old.node)) {
+            (Node::File(file), Some(Node::File(_))) => {
+                run.flush(&mut self.ops);
+                put_number(&mut self.ops, CHANGE);
+                self.content(named.index, file);
+            }
+            (Node::Directory(_), Some(Node::Directory(_))) if matches!(sources.last(), Some(Source::Script(_))) => {
+                run.flush(&mut self.ops);
+                put_number(&mut self.ops, ENTER);
+            }
+            (node, old) => {
+                if old.is_some() {
+                    run.add(DROP, &mut self.ops);
+                }
+                run.flush(&mut self.ops);
+                self.insert(named, node, sources);
+            }
+        }
+    }
+
+    fn insert(&mut self, named: Named<'_>, node: Node, sources: &mut [Source]) {
+        match node {
+            Node::File(file) => {
+                put_number(&mut self.ops, FILE);
+                put_bytes(&mut self.ops, named.name);
+                self.content(named.index, file);
+            }
+            Node::Symlink(target) => {
+                put_number(&mut self.ops, SYMLINK);
+                put_bytes(&mut self.ops, named.name);
+                put_bytes(&mut self.ops, self.manifest.text(target));
+            }
+            Node::Directory(_) => {
+                put_number(&mut self.ops, DIRECTORY);
+                put_bytes(&mut self.ops, named.name);
+                // A directory that was something else before has nothing beside it to be compared with.
+                let last = sources.last_mut().expect("the directory's source was pushed");
+                if let Source::Script(beside) = last {
+                    *beside = None;
+                }
+                put_number(&mut self.ops, last.number());
+            }
+        }
+    }
+
+    fn content(&mut self, index: u32, file: File) {
+        put_number(&mut self.ops, u64::from(file.key.mode));
+        put_number(&mut self.ops, file.size);
+        self.hashes.extend_from_slice(file.key.hash.as_bytes());
+        self.introduced.push(index);
+    }
+
+    fn is_same(&self, new: Node, old: Node) -> bool {
+        let Some(base) = self.base else { return false };
+        match (new, old) {
+            (Node::File(new), Node::File(old)) => new == old,
+            (Node::Symlink(new), Node::Symlink(old)) => self.manifest.text(new) == base.text(old),
+            (Node::Directory(new), Node::Directory(old)) => {
+                self.manifest.directories()[new as usize].hash == base.directories()[old as usize].hash
+            }
+            _ => false,
+        }
+    }
+}
+
+fn directory_of(named: Named<'_>) -> Option<u32> {
+    match named.node {
+        Node::Directory(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// A decoded manifest, with what it owes to its base.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// The manifest.
+    pub(crate) manifest: Manifest,
+    /// For each entry, the base's entry that it was copied from, or [`INTRODUCED`].
+    pub(crate) origins: Vec<u32>,
+}
+
+/// Decodes what [`encode`] made, against the same base. Returns the manifest and the bytes that follow it.
+pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+    let mut reader = ByteReader::new(bytes);
+    let root = Hash::from_bytes(reader.array()?);
+    let ops_len = reader.number_within(OPS_MAX)?;
+    let ops = decompress(reader.bytes()?, ops_len)?;
+    let hashes = reader.bytes()?;
+    let empty = Manifest::default();
+    let mut decoder = Decoder {
+        ops: ByteReader::new(&ops),
+        hashes: ByteReader::new(hashes),
+        base: base.unwrap_or(&empty),
+        builder: Builder::new(),
+        origins: Vec::new(),
+        sources: Vec::new(),
+    };
+    decoder.sources.push(Source::read(&mut decoder.ops, base)?);
+    decoder.run()?;
+    if !decoder.ops.rest().is_empty() || !decoder.hashes.rest().is_empty() {
+        return Err(Malformed.into());
+    }
+    let manifest = decoder.builder.finish()?;
+    if manifest.root() != root {
+        return Err(BadEncoding::Root);
+    }
+    Ok((
+        Decoded {
+            manifest,
+            origins: decoder.origins,
+        },
+        reader.rest(),
+    ))
+}
+
+/// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
+pub(crate) fn decompress(compressed: &[u8], len: u64) -> Result<Vec<u8>, BadEncoding> {
+    let mut out = Vec::new();
+    zstd::stream::read::Decoder::with_buffer(compressed)?
+        .take(len + 1)
+        .read_to_end(&mut out)?;
+    if out.len() as u64 == len {
+        Ok(out)
+    } else {
+        Err(Malformed.into())
+    }
+}
+
+struct Decoder<'a> {
+    ops: ByteReader<'a>,
+    hashes: ByteReader<'a>,
+    base: &'a Manifest,
+    builder: Builder,
+    origins: Vec<u32>,
+    sources: Vec<Source>,
+}
+
+impl Decoder<'_> {
+    fn run(&mut self) -> Result<(), BadEncoding> {
+        let mut number = 0;
+        while number < self.sources.len() {
+            match self.sources[number] {
+                Source::Same(base) => {
+                    self.builder.begin(self.base.directories()[base as usize].mode)?;
+                    for old in self.base.children(base) {
+                        self.copy(old)?;
+                    }
+                }
+                Source::Script(base) => self.script(base)?,
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+
+    fn script(&mut self, directory: Option<u32>) -> Result<(), BadEncoding> {
+        let mode = self.ops.number_within(0o777)? as u16;
+        self.builder.begin(mode)?;
+        let base = self.base;
+        let mut before = directory
+            .map(|directory| base.children(directory))
+            .into_iter()
+            .flatten();
+        loop {
+            let op = self.ops.number()?;
+            let (kind, count) = (op & 7, op >> 3);
+            match kind {
+                END => return Ok(()),
+                COPY => {
+                    for _ in 0..count {
+                        self.copy(before.next().ok_or(Malformed)?)?;
+                    }
+                }
+                DROP => {
+                    for _ in 0..count {
+                        before.next().ok_or(Malformed)?;
+                    }
+                }
+                CHANGE => {
+                    let old = before.next().ok_or(Malformed)?;
+                    self.file(old.name)?;
+                }
+                ENTER => {
+                    let old = before.next().ok_or(Malformed)?;
+                    let beside = directory_of(old).ok_or(Malformed)?;
+                    self.directory(old.name, Source::Script(Some(beside)))?;
+                }
+                _ => self.insert(kind)?,
+            }
+        }
+    }
+
+    fn insert(&mut self, kind: u64) -> Result<(), BadEncoding> {
+        let name = self.ops.bytes()?;
+        match kind {
+            FILE => self.file(name),
+            SYMLINK => {
+                let target = self.ops.bytes()?;
+                self.builder.symlink(name, target)?;
+                self.note(INTRODUCED)
+            }
+            DIRECTORY => {
+                let base = Some(self.base).filter(|base| !base.directories().is_empty());
+                let source = Source::read(&mut self.ops, base)?;
+                self.directory(name, source)
+            }
+            _ => Err(Malformed.into()),
+        }
+    }
+
+    fn file(&mut self, name: &[u8]) -> Result<(), BadEncoding> {
+        let mode = self.ops.number_within(0o777)? as u16;
+        let size = self.ops.number()?;
+        let hash = Hash::from_bytes(self.hashes.array()?);
+        self.builder.file(
+            name,
+            File {
+                key: ObjectKey { hash, mode },
+                size,
+            },
+        )?;
+        self.note(INTRODUCED)
+    }
+
+    fn directory(&mut self, name: &[u8], source: Source) -> Result<(), BadEncoding> {
+        self.builder.directory(name)?;
+        self.sources.push(source);
+        self.note(INTRODUCED)
+    }
+
+    fn copy(&mut self, old: Named<'_>) -> Result<(), BadEncoding> {
+        match old.node {
+            Node::File(file) => self.builder.file(old.name, file)?,
+            Node::Symlink(target) => self.builder.symlink(old.name, self.base.text(target))?,
+            Node::Directory(number) => {
+                self.sources.push(Source::Same(number));
+                self.builder.directory(old.name)?
+            }
+        };
+        self.note(old.index)
+    }
+
+    fn note(&mut self, origin: u32) -> Result<(), BadEncoding> {
+        if self.builder.len() > ENTRIES_MAX {
+            return Err(BadManifest::TooLarge.into());
+        }
+        self.origins.push(origin);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Tree {
+        File(u8),
+        Symlink(u8),
+        Directory(BTreeMap<u8, Tree>),
+    }
+
+    fn tree() -> impl Strategy<Value = Tree> {
+        let leaf = prop_oneof![
+            any::<u8>().prop_map(|n| Tree::File(n % 8)),
+            any::<u8>().prop_map(|n| Tree::Symlink(n % 4))
+        ];
+        leaf.prop_recursive(4, 64, 6, |inner| {
+            prop::collection::btree_map(0_u8..8, inner, 0..6).prop_map(Tree::Directory)
+        })
+    }
+
+    fn root() -> impl Strategy<Value = Tree> {
+        prop::collection::btree_map(0_u8..8, tree(), 0..8).prop_map(Tree::Directory)
+    }
+
+    fn build(root: &Tree) -> Manifest {
+        let mut builder = Builder::new();
+        let mut queue = std::collections::VecDeque::from([root]);
+        while let Some(Tree::Directory(children)) = queue.pop_front() {
+            builder.begin(0o755).unwrap();
+            for (name, child) in children {
+                let name = [b'a' + name];
+                match child {
+                    Tree::File(content) => {
+                        let key = ObjectKey {
+                            hash: Hash::of(&[*content]),
+                            mode: 0o444,
+                        };
+                        builder.file(&name, File { key, size: 1 }).unwrap();
+                    }
+                    Tree::Symlink(target) => {
+                        builder.symlink(&name, &[b'A' + target]).unwrap();
+                    }
+                    Tree::Directory(_) => {
+                        builder.directory(&name).unwrap();
+                        queue.push_back(child);
+                    }
+                }
+            }
+        }
+        builder.finish().unwrap()
+    }
+
+    fn paths(manifest: &Manifest) -> Vec<Vec<u8>> {
+        (0..manifest.len()).map(|index| manifest.path(index)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_manifest_reads_back_against_any_base(base in prop::option::of(root()), new in root()) {
+            let base = base.as_ref().map(build);
+            let manifest = build(&new);
+            let encoded = encode(&manifest, base.as_ref());
+            let (decoded, rest) = decode(&encoded.bytes, base.as_ref()).unwrap();
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(decoded.manifest.root(), manifest.root());
+            prop_assert_eq!(paths(&decoded.manifest), paths(&manifest));
+            let introduced: Vec<u32> =
+                manifest.all_files().map(|(index, _)| index).filter(|&index| decoded.origins[index as usize] == INTRODUCED).collect();
+            prop_assert_eq!(introduced, encoded.introduced);
+            for (index, &origin) in decoded.origins.iter().enumerate() {
+                if origin != INTRODUCED && let Some(file) = manifest.file(index as u32) {
+                    prop_assert_eq!(base.as_ref().unwrap().file(origin), Some(file));
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(base in root(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), new in root(), flip in any::<(u16, u8)>()) {
+            let base = build(&base);
+            drop(decode(&bytes, Some(&base)));
+            bytes = encode(&build(&new), Some(&base)).bytes;
+            let at = usize::from(flip.0) % bytes.len();
+            bytes[at] ^= flip.1;
+            if let Ok((decoded, _)) = decode(&bytes, Some(&base)) {
+                prop_assert_eq!(decoded.manifest.root(), build(&new).root());
+            }
+        }
+    }
+
+    #[test]
+    fn an_unchanged_tree_and_a_moved_directory_cost_a_few_bytes() {
+        let many = Tree::Directory((0..8).map(|n| (n, Tree::File(n))).collect());
+        let before = build(&Tree::Directory([(0, many.clone()), (1, Tree::File(0))].into()));
+        let after = build(&Tree::Directory([(1, Tree::File(0)), (2, many)].into()));
+        assert!(encode(&before, Some(&before)).bytes.len() < 50);
+        let moved = encode(&after, Some(&before));
+        assert!(moved.bytes.len() < 70, "{}", moved.bytes.len());
+        assert!(moved.introduced.is_empty());
+    }
+}

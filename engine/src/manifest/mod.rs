@@ -1,0 +1,238 @@
+//! The sorted description of one release: every path with kind, mode, size and content hash.
+//!
+//! A manifest is a Merkle tree of directories. Directories are numbered breadth first: the root is 0, and the others
+//! follow in the order in which entries name them. The entries of one directory lie side by side, sorted by name as
+//! bytes, so the order of all entries is the same wherever the manifest is built, and an entry's index names it on both
+//! sides of the wire.
+//!
+//! Memory is one small record an entry and the bytes of its name: nothing grows with file sizes.
+//!
+//! What the server adds (mtimes, which copy of an object) is not part of a manifest: see [`placement`].
+
+pub(crate) mod build;
+pub(crate) mod diff;
+pub(crate) mod encode;
+pub(crate) mod placement;
+
+use crate::hash::Hash;
+use crate::path::push_name;
+
+pub(crate) use build::Builder;
+
+/// The permission bits that a file keeps: objects are read-only, so write bits are dropped.
+pub(crate) const FILE_MODE_MASK: u32 = 0o555;
+/// The permission bits that a directory keeps.
+pub(crate) const DIRECTORY_MODE_MASK: u32 = 0o777;
+/// The owner can always add to and remove from a directory, or a release could not be removed again.
+pub(crate) const DIRECTORY_MODE_ALWAYS: u32 = 0o200;
+
+/// A piece of a manifest's text: a name or the target of a symlink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Text {
+    start: u32,
+    len: u16,
+}
+
+/// One content at one mode: what is stored once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ObjectKey {
+    /// The hash of the content.
+    pub(crate) hash: Hash,
+    /// The permission bits, without write bits.
+    pub(crate) mode: u16,
+}
+
+/// A regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Its content and mode.
+    pub(crate) key: ObjectKey,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Node {
+    /// A regular file.
+    File(File),
+    /// A directory, by its number.
+    Directory(u32),
+    /// A symlink, by its target.
+    Symlink(Text),
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    name: Text,
+    /// What it is.
+    pub(crate) node: Node,
+}
+
+/// One directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Directory {
+    /// The permission bits.
+    pub(crate) mode: u16,
+    /// The directory that names it; the root names itself.
+    pub(crate) parent: u32,
+    /// The entry that names it; meaningless for the root.
+    entry: u32,
+    first: u32,
+    count: u32,
+    /// The hash of everything in it, its own mode included.
+    pub(crate) hash: Hash,
+}
+
+/// See the module's description.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Manifest {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+    directories: Vec<Directory>,
+    files: u64,
+    bytes: u64,
+}
+
+/// An entry as it is seen from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    /// Its index.
+    pub(crate) index: u32,
+    /// Its name.
+    pub(crate) name: &'a [u8],
+    /// What it is.
+    pub(crate) node: Node,
+}
+
+impl Manifest {
+    /// Returns the identity of the whole content.
+    pub(crate) fn root(&self) -> Hash {
+        self.directories[0].hash
+    }
+
+    /// Counts every entry but directories.
+    pub(crate) fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// Sums the sizes of all files, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Returns all directories, by number.
+    pub(crate) fn directories(&self) -> &[Directory] {
+        &self.directories
+    }
+
+    /// Counts the entries; indices are below it.
+    pub(crate) fn len(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// Returns what an entry is.
+    pub(crate) fn node(&self, index: u32) -> Node {
+        self.entries[index as usize].node
+    }
+
+    /// Returns the file at an index, if it is one.
+    pub(crate) fn file(&self, index: u32) -> Option<File> {
+        match self.entries.get(index as usize)?.node {
+            Node::File(file) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Returns every file with its index, in order.
+    pub(crate) fn all_files(&self) -> impl Iterator<Item = (u32, File)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| match entry.node {
+                Node::File(file) => Some((index as u32, file)),
+                _ => None,
+            })
+    }
+
+    /// Returns the bytes of a name or target.
+    pub(crate) fn text(&self, text: Text) -> &[u8] {
+        &self.text[text.start as usize..text.start as usize + usize::from(text.len)]
+    }
+
+    /// Returns an entry's name.
+    pub(crate) fn name(&self, index: u32) -> &[u8] {
+        self.text(self.entries[index as usize].name)
+    }
+
+    /// Returns the entries of a directory, sorted by name.
+    pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = Named<'_>> + Clone {
+        let Directory { first, count, .. } = self.directories[directory as usize];
+        (first..first + count).map(|index| Named {
+            index,
+            name: self.name(index),
+            node: self.node(index),
+        })
+    }
+
+    /// Finds an entry of a directory by name.
+    pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<Named<'_>> {
+        let Directory { first, count, .. } = self.directories[directory as usize];
+        let slice = &self.entries[first as usize..(first + count) as usize];
+        let at = slice.binary_search_by(|entry| self.text(entry.name).cmp(name)).ok()?;
+        let index = first + at as u32;
+        Some(Named {
+            index,
+            name: self.name(index),
+            node: self.node(index),
+        })
+    }
+
+    /// Finds an entry by its path.
+    pub(crate) fn find<'a>(&self, names: impl IntoIterator<Item = &'a [u8]>) -> Option<Named<'_>> {
+        let mut directory = Some(0);
+        let mut found = None;
+        for name in names {
+            let named = self.child(directory?, name)?;
+            directory = match named.node {
+                Node::Directory(number) => Some(number),
+                _ => None,
+            };
+            found = Some(named);
+        }
+        found
+    }
+
+    /// Returns the directory that holds an entry.
+    pub(crate) fn holder(&self, index: u32) -> u32 {
+        // Directories lie in the order of their entries; an empty one shares `first` with its successor, so the last
+        // that begins at or before `index` is the one that is not empty.
+        (self.directories.partition_point(|directory| directory.first <= index) - 1) as u32
+    }
+
+    /// Returns the path of a directory; that of the root is empty.
+    pub(crate) fn directory_path(&self, number: u32) -> Vec<u8> {
+        if number == 0 {
+            return Vec::new();
+        }
+        let mut numbers = Vec::new();
+        let mut at = number;
+        while at != 0 {
+            numbers.push(at);
+            at = self.directories[at as usize].parent;
+        }
+        let mut path = Vec::new();
+        for number in numbers.into_iter().rev() {
+            push_name(&mut path, self.name(self.directories[number as usize].entry));
+        }
+        path
+    }
+
+    /// Returns the path of an entry.
+    pub(crate) fn path(&self, index: u32) -> Vec<u8> {
+        let mut path = self.directory_path(self.holder(index));
+        push_name(&mut path, self.name(index));
+        path
+    }
+}

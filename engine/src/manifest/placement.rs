@@ -1,0 +1,59 @@
+//! Where the server keeps each file of a release: which copy of its object, with which mtime.
+//!
+//! A hardlink shares its inode's mtime, and web servers make ETags of mtime and size. So the mtime belongs to the
+//! stored object and not to the source: it is the second of the release that brought the content. It stands beside the
+//! manifest and outside of its root, so that it can be given to further servers.
+
+use crate::bytes::{ByteReader, Malformed, put_number};
+
+/// Which copy of an object, and its mtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Placement {
+    /// The mtime, Unix time in seconds.
+    pub(crate) second: u32,
+    /// 0 for the object itself, `n` for its further copy `.n`.
+    pub(crate) copy: u16,
+}
+
+/// One placement for each entry of a manifest; meaningless where the entry is not a file with content.
+pub(crate) type Placements = Vec<Placement>;
+
+/// Appends `placements` as runs of equal ones.
+pub(crate) fn put_placements(out: &mut Vec<u8>, placements: &[Placement]) {
+    for run in placements.chunk_by(|a, b| a == b) {
+        put_number(out, run.len() as u64);
+        put_number(out, u64::from(run[0].second));
+        put_number(out, u64::from(run[0].copy));
+    }
+}
+
+/// Reads `count` placements.
+pub(crate) fn read_placements(reader: &mut ByteReader<'_>, count: usize) -> Result<Placements, Malformed> {
+    let mut placements = Placements::with_capacity(count);
+    while placements.len() < count {
+        let run = reader.number_within((count - placements.len()) as u64)? as usize;
+        let second = reader.index()?;
+        let copy = u16::try_from(reader.number()?).map_err(|_| Malformed)?;
+        if run == 0 {
+            return Err(Malformed);
+        }
+        placements.resize(placements.len() + run, Placement { second, copy });
+    }
+    Ok(placements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placements_read_back() {
+        let placements: Placements = [(7, 0), (7, 0), (9, 1), (7, 0)]
+            .map(|(second, copy)| Placement { second, copy })
+            .to_vec();
+        let mut out = Vec::new();
+        put_placements(&mut out, &placements);
+        assert_eq!(read_placements(&mut ByteReader::new(&out), 4), Ok(placements));
+        assert_eq!(read_placements(&mut ByteReader::new(&out), 5), Err(Malformed));
+    }
+}
