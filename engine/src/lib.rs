@@ -15,7 +15,9 @@ pub mod target;
 
 mod bytes;
 mod client;
+mod disk;
 mod manifest;
+mod pattern;
 mod verbs;
 mod wire;
 

@@ -1,1 +1,8 @@
 //! The client's side: source → frames.
+
+mod chunk;
+mod commit;
+mod content;
+mod database;
+mod rules;
+mod scan;

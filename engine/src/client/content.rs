@@ -1,0 +1,97 @@
+//! Reads and hashes the files of the source.
+//!
+//! A file may change while it is read. So it is looked at before and after, and read again when the two looks differ
+//! or when it was longer or shorter than it said; a file that will not hold still is refused by name.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::client::chunk::{self, Chunks, LARGE_FILE_BYTES};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::path::Shown;
+
+/// How often a file that changes is read before it is refused.
+const ATTEMPTS: usize = 4;
+
+/// What tells whether a file is the one that was hashed: a change of content always changes the ctime, which no
+/// program can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileStat {
+    /// The inode.
+    pub(crate) inode: u64,
+    /// Nanoseconds since 1970.
+    pub(crate) mtime: i64,
+    /// Nanoseconds since 1970.
+    pub(crate) ctime: i64,
+    /// Bytes of content.
+    pub(crate) size: u64,
+    /// The permission bits, all of them.
+    pub(crate) mode: u32,
+}
+
+impl From<fs::Stat> for FileStat {
+    fn from(stat: fs::Stat) -> FileStat {
+        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        FileStat {
+            inode: stat.st_ino,
+            mtime: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
+            size: stat.st_size as u64,
+            mode: stat.st_mode & 0o7777,
+        }
+    }
+}
+
+/// A file's content as it was read.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// The stat that it was read under.
+    pub(crate) stat: FileStat,
+    /// Its hash.
+    pub(crate) hash: Hash,
+    /// Its chunks, where it is large.
+    pub(crate) chunks: Option<Chunks>,
+}
+
+/// Opens a file of the source, never through a symlink and never waiting for a fifo.
+pub(crate) fn open(directory: impl std::os::fd::AsFd, name: &std::ffi::OsStr) -> Result<File, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    fs::openat(directory, name, flags, Mode::empty()).map(File::from)
+}
+
+/// Looks at an open file.
+pub(crate) fn look(file: &File) -> io::Result<FileStat> {
+    Ok(fs::fstat(file)?.into())
+}
+
+/// Reads and hashes an open file. `path` is for messages.
+pub(crate) fn hash(file: &mut File, path: &[u8], buffer: &mut Vec<u8>) -> Result<Content, Error> {
+    let failed = |source: io::Error| Error::SourceUnreadable {
+        path: Shown(path).to_string(),
+        source,
+    };
+    for _ in 0..ATTEMPTS {
+        let stat = look(file).map_err(failed)?;
+        io::Seek::rewind(file).map_err(failed)?;
+        let (hash, length, chunks) = read(file, stat.size, buffer).map_err(failed)?;
+        if length == stat.size && look(file).map_err(failed)? == stat {
+            return Ok(Content { stat, hash, chunks });
+        }
+    }
+    Err(Error::FileChanging(Shown(path).to_string()))
+}
+
+fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u64, Option<Chunks>)> {
+    if size >= LARGE_FILE_BYTES {
+        return chunk::cut(file).map(|(hash, length, chunks)| (hash, length, Some(chunks)));
+    }
+    buffer.clear();
+    buffer.reserve(size as usize + 1);
+    // One byte more than it says, so that a file that has grown is noticed and one that has not costs a single read.
+    let length = file.take(size + 1).read_to_end(buffer)? as u64;
+    Ok((Hash::of(buffer), length, None))
+}

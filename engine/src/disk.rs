@@ -1,0 +1,466 @@
+//! Every change to a disk goes through here: making, linking, renaming, removing, syncing.
+//!
+//! All of it is relative to held directory descriptors and follows no symlink, so a directory that is replaced by a
+//! symlink while Cutover works leads nowhere. Errors name the path. That every change passes through one file is what
+//! allows each of them to be made to fail in tests.
+//!
+//! What a crash can lose: a name that was made, linked or renamed is durable once its directory was synced; content
+//! once the file was. [`Dir::sync_filesystem`] does both for a whole filesystem at once.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatVfs, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::error::Error;
+
+/// What is read of a small file of ours at most, in bytes; a larger one is damage.
+const SMALL_FILE_MAX: u64 = 64 << 20;
+
+/// What a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink.
+    Symlink,
+    /// A socket, fifo or device.
+    Other,
+}
+
+impl From<FileType> for Kind {
+    fn from(file_type: FileType) -> Kind {
+        match file_type {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// What `stat` says of a name, as far as Cutover cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// What it is.
+    pub(crate) kind: Kind,
+    /// The permission bits, with setuid, setgid and sticky.
+    pub(crate) mode: u32,
+    /// The owner.
+    pub(crate) uid: u32,
+    /// Bytes of content.
+    pub(crate) size: u64,
+    /// The mtime in seconds.
+    pub(crate) mtime: i64,
+    /// The nanoseconds of the mtime.
+    pub(crate) mtime_nanos: u32,
+    /// How many links.
+    pub(crate) links: u64,
+    /// The inode.
+    pub(crate) inode: u64,
+    /// The filesystem.
+    pub(crate) device: u64,
+    /// The disk that it takes, in bytes.
+    pub(crate) disk_bytes: u64,
+}
+
+impl From<fs::Stat> for Stat {
+    fn from(stat: fs::Stat) -> Stat {
+        Stat {
+            kind: FileType::from_raw_mode(stat.st_mode).into(),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            size: stat.st_size as u64,
+            mtime: stat.st_mtime,
+            mtime_nanos: stat.st_mtime_nsec as u32,
+            links: stat.st_nlink,
+            inode: stat.st_ino,
+            device: stat.st_dev,
+            disk_bytes: stat.st_blocks as u64 * 512,
+        }
+    }
+}
+
+/// Free space of a filesystem.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Free {
+    /// Bytes free to this user.
+    pub(crate) bytes: u64,
+    /// Inodes free; none where the filesystem does not count them.
+    pub(crate) inodes: Option<u64>,
+    /// The size of a block.
+    pub(crate) block_bytes: u64,
+}
+
+impl From<StatVfs> for Free {
+    fn from(vfs: StatVfs) -> Free {
+        Free {
+            bytes: vfs.f_bavail * vfs.f_frsize,
+            inodes: (vfs.f_files > 0).then_some(vfs.f_favail),
+            block_bytes: vfs.f_frsize.max(512),
+        }
+    }
+}
+
+/// A held directory.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+fn os(name: &[u8]) -> &OsStr {
+    OsStr::from_bytes(name)
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens a directory by a path that the user gave; symlinks on the way are followed.
+    pub(crate) fn open(path: &Path) -> Result<Dir, Error> {
+        let fd = fs::open(path, OPEN_DIRECTORY, Mode::empty()).map_err(|e| Error::io("open the directory", path, e))?;
+        Ok(Dir {
+            fd,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Returns the path, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the path of a name in it, for messages.
+    pub(crate) fn path_of(&self, name: &[u8]) -> PathBuf {
+        self.path.join(os(name))
+    }
+
+    fn error(&self, action: &'static str, name: &[u8], errno: Errno) -> Error {
+        Error::io(action, self.path_of(name), errno)
+    }
+
+    /// Opens a directory in it, not through a symlink.
+    pub(crate) fn open_dir(&self, name: &[u8]) -> Result<Dir, Error> {
+        match fs::openat(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(fd) => Ok(Dir {
+                fd,
+                path: self.path_of(name),
+            }),
+            Err(Errno::LOOP | Errno::NOTDIR) => Err(match self.stat(name)?.map(|stat| stat.kind) {
+                Some(Kind::Symlink) => Error::SymlinkInside(self.path_of(name).display().to_string()),
+                _ => Error::NotDirectory(self.path_of(name).display().to_string()),
+            }),
+            Err(errno) => Err(self.error("open the directory", name, errno)),
+        }
+    }
+
+    /// Makes a directory with exactly this mode, whatever the umask, and opens it.
+    pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
+        fs::mkdirat(&self.fd, os(name), Mode::from_raw_mode(0o700))
+            .map_err(|e| self.error("create the directory", name, e))?;
+        let dir = self.open_dir(name)?;
+        dir.set_mode(mode)?;
+        Ok(dir)
+    }
+
+    /// Opens a directory, making it with exactly this mode where it does not exist. Says whether it was made.
+    pub(crate) fn ensure_dir(&self, name: &[u8], mode: u32) -> Result<(Dir, bool), Error> {
+        if self.stat(name)?.is_some() {
+            return Ok((self.open_dir(name)?, false));
+        }
+        Ok((self.create_dir(name, mode)?, true))
+    }
+
+    /// Sets its own mode.
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        fs::fchmod(&self.fd, Mode::from_raw_mode(mode)).map_err(|e| Error::io("set the mode of", &self.path, e))
+    }
+
+    /// Says what a name is; nothing where there is none.
+    pub(crate) fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Error> {
+        match fs::statat(&self.fd, os(name), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.error("look at", name, errno)),
+        }
+    }
+
+    /// Says what it is itself.
+    pub(crate) fn own_stat(&self) -> Result<Stat, Error> {
+        fs::fstat(&self.fd)
+            .map(Stat::from)
+            .map_err(|e| Error::io("look at", &self.path, e))
+    }
+
+    /// Returns the names in it, sorted.
+    pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let failed = |errno: Errno| Error::io("list the directory", &self.path, errno);
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Reads a small file; nothing where there is none.
+    pub(crate) fn read(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let Some(file) = self.open_file(name)? else {
+            return Ok(None);
+        };
+        let mut content = Vec::new();
+        file.take(SMALL_FILE_MAX + 1)
+            .read_to_end(&mut content)
+            .map_err(|e| Error::io("read", self.path_of(name), e))?;
+        if content.len() as u64 > SMALL_FILE_MAX {
+            let path = self.path_of(name).display().to_string();
+            return Err(Error::Damaged {
+                path,
+                reason: "it is too large".into(),
+            });
+        }
+        Ok(Some(content))
+    }
+
+    /// Opens a file for reading, not through a symlink; nothing where there is none.
+    pub(crate) fn open_file(&self, name: &[u8]) -> Result<Option<File>, Error> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        match fs::openat(&self.fd, os(name), flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.error("open", name, errno)),
+        }
+    }
+
+    /// Makes a file that does not exist yet, for this user alone, and opens it for writing.
+    pub(crate) fn create_file(&self, name: &[u8]) -> Result<File, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.fd, os(name), flags, Mode::from_raw_mode(0o600))
+            .map_err(|e| self.error("create", name, e))?;
+        Ok(fd.into())
+    }
+
+    /// Opens a file for writing at its end, making it where it does not exist.
+    pub(crate) fn append_file(&self, name: &[u8]) -> Result<File, Error> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.fd, os(name), flags, Mode::from_raw_mode(0o600))
+            .map_err(|e| self.error("open", name, e))?;
+        Ok(fd.into())
+    }
+
+    /// Opens an existing file for writing.
+    pub(crate) fn write_file(&self, name: &[u8]) -> Result<File, Error> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(|e| self.error("open", name, e))?;
+        Ok(fd.into())
+    }
+
+    /// Gives a name new content: all of it or, after a crash, the old. Durable when it returns.
+    pub(crate) fn replace(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
+        let temporary = [b".", name, b".new"].concat();
+        self.remove_file(&temporary)?;
+        let mut file = self.create_file(&temporary)?;
+        let failed = |e: io::Error| Error::io("write", self.path_of(name), e);
+        file.write_all(content).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        self.rename(&temporary, self, name)?;
+        self.sync()
+    }
+
+    /// Renames a name to one in another directory, replacing what stands there.
+    pub(crate) fn rename(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<(), Error> {
+        fs::renameat(&self.fd, os(name), &to.fd, os(new_name)).map_err(|e| to.error("rename to", new_name, e))
+    }
+
+    /// Renames a name to one in another directory, where nothing stands. Says whether that was so.
+    pub(crate) fn rename_new(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<bool, Error> {
+        match fs::renameat_with(&self.fd, os(name), &to.fd, os(new_name), RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // Some network and FUSE filesystems know no flags; under the lock nobody else makes names here.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                if to.stat(new_name)?.is_some() {
+                    return Ok(false);
+                }
+                self.rename(name, to, new_name).map(|()| true)
+            }
+            Err(errno) => Err(to.error("rename to", new_name, errno)),
+        }
+    }
+
+    /// Links a file of this directory to a path below another one. The errno is left to the caller, for whom a
+    /// refused link is not a failure.
+    pub(crate) fn link(&self, name: &[u8], to: &Dir, path: &[u8]) -> Result<(), Errno> {
+        fs::linkat(&self.fd, os(name), &to.fd, os(path), AtFlags::empty())
+    }
+
+    /// Makes a symlink.
+    pub(crate) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Error> {
+        fs::symlinkat(os(target), &self.fd, os(name)).map_err(|e| self.error("create the symlink", name, e))
+    }
+
+    /// Returns the target of a symlink; nothing where there is none, or something else.
+    pub(crate) fn read_link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match fs::readlinkat(&self.fd, os(name), Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(self.error("read the symlink", name, errno)),
+        }
+    }
+
+    /// Removes a file or symlink, where there is one. Says whether there was.
+    pub(crate) fn remove_file(&self, name: &[u8]) -> Result<bool, Error> {
+        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
+    /// Removes a directory that is empty. Says whether it was.
+    pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<bool, Error> {
+        match fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
+    /// Removes a name and all below it: never through a symlink, never into another filesystem.
+    pub(crate) fn remove_tree(&self, name: &[u8]) -> Result<(), Error> {
+        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => self.remove_directory(name),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
+    fn remove_directory(&self, name: &[u8]) -> Result<(), Error> {
+        let dir = match self.open_dir(name) {
+            // A directory that its owner may not read, as an application may leave one.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.unlock_dir(name)?;
+                self.open_dir(name)?
+            }
+            other => other?,
+        };
+        let stat = dir.own_stat()?;
+        if stat.device != self.own_stat()?.device {
+            return Err(Error::io("remove what is mounted at", self.path_of(name), Errno::BUSY));
+        }
+        if stat.mode & 0o700 != 0o700 {
+            dir.set_mode(0o700)?;
+        }
+        for child in dir.names()? {
+            dir.remove_tree(&child)?;
+        }
+        drop(dir);
+        fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", name, e))
+    }
+
+    fn unlock_dir(&self, name: &[u8]) -> Result<(), Error> {
+        fs::chmodat(&self.fd, os(name), Mode::from_raw_mode(0o700), AtFlags::empty())
+            .map_err(|e| self.error("remove", name, e))
+    }
+
+    /// Makes its names durable.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        fs::fsync(&self.fd).map_err(|e| Error::io("sync the directory", &self.path, e))
+    }
+
+    /// Makes everything on its filesystem durable. The kernel reports a failed write to whoever held a descriptor from
+    /// before it (since Linux 5.8), which this one does.
+    pub(crate) fn sync_filesystem(&self) -> Result<(), Error> {
+        fs::syncfs(&self.fd).map_err(|e| Error::io("sync the filesystem of", &self.path, e))
+    }
+
+    /// Says how much is free.
+    pub(crate) fn free(&self) -> Result<Free, Error> {
+        fs::fstatvfs(&self.fd)
+            .map(Free::from)
+            .map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+
+    /// Takes an exclusive lock on an open file, if nobody holds it. Says whether it was taken. The kernel lets go of it
+    /// when the process ends, however it ends.
+    pub(crate) fn try_lock(&self, name: &[u8], file: &File) -> Result<bool, Error> {
+        match fs::flock(file, fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(self.error("lock", name, errno)),
+        }
+    }
+}
+
+/// Gives an open file its final mode and mtime.
+pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
+    fs::fchmod(file, Mode::from_raw_mode(mode))?;
+    let at = Timespec {
+        tv_sec: i64::from(second),
+        tv_nsec: 0,
+    };
+    fs::futimens(
+        file,
+        &Timestamps {
+            last_access: at,
+            last_modification: at,
+        },
+    )
+}
+
+/// Makes the content of `to` that of `from`: shared blocks where the filesystem can, a copy in the kernel or through
+/// memory where it cannot. `to` is empty.
+pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<()> {
+    if fs::ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    // `io::copy` between files uses copy_file_range where that works.
+    let (mut from, mut to) = (from, to);
+    io::copy(&mut from, &mut to).map(drop)
+}
+
+/// Makes the directories of a path that the user gave, with mode 0755 less nothing: the umask is not asked.
+pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
+    match Dir::open(path) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        other => return other,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Dir::open(path);
+    };
+    create_path(parent)?.create_dir(name.as_bytes(), 0o755)
+}
+
+/// Makes a directory of this user's own, for state, with what is missing above it.
+pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| Error::io("create the directory", path, e))
+}
+
+/// Removes a file of this machine's state, where there is one.
+pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
