@@ -138,6 +138,15 @@ impl Dir {
         })
     }
 
+    /// Holds the same directory once more.
+    pub(crate) fn again(&self) -> Result<Dir, Error> {
+        let fd = self.fd.try_clone().map_err(|e| Error::io("hold", &self.path, e))?;
+        Ok(Dir {
+            fd,
+            path: self.path.clone(),
+        })
+    }
+
     /// Returns the path, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path

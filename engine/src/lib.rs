@@ -13,7 +13,9 @@ pub mod release;
 pub mod report;
 pub mod target;
 
+mod agent;
 mod bytes;
+mod chunk;
 mod client;
 mod disk;
 mod manifest;

@@ -27,6 +27,27 @@ impl ReleaseId {
     }
 }
 
+/// The form of a release's name by default.
+const TIME_FORM: &str = "%Y%m%d%H%M%S";
+
+impl ReleaseId {
+    /// Returns the name for a time, in Unix seconds.
+    pub fn at(second: u64) -> ReleaseId {
+        let at = i64::try_from(second)
+            .ok()
+            .and_then(|second| jiff::Timestamp::from_second(second).ok())
+            .unwrap_or_default();
+        ReleaseId(at.strftime(TIME_FORM).to_string())
+    }
+
+    /// Returns the name one second later; nothing where this one is not a time.
+    pub(crate) fn a_second_later(&self) -> Option<ReleaseId> {
+        let time = jiff::civil::DateTime::strptime(TIME_FORM, &self.0).ok()?;
+        let later = time.checked_add(jiff::Span::new().seconds(1)).ok()?;
+        Some(ReleaseId(later.strftime(TIME_FORM).to_string()))
+    }
+}
+
 impl FromStr for ReleaseId {
     type Err = NotAReleaseId;
 
@@ -127,6 +148,14 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_a_time_has_a_next_one() {
+        let id: ReleaseId = "20261231235959".parse().unwrap();
+        assert_eq!(id.a_second_later().unwrap().as_str(), "20270101000000");
+        assert_eq!("1.2.3".parse::<ReleaseId>().unwrap().a_second_later(), None);
+        assert_eq!(ReleaseId::at(1_774_440_000).as_str(), "20260325120000");
+    }
 
     #[test]
     fn a_release_begins_with_a_digit_and_is_one_plain_name() {

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::client::chunk::{self, Chunks, LARGE_FILE_BYTES};
+use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;

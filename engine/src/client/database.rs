@@ -20,7 +20,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::bytes::ByteReader;
-use crate::client::chunk::{self, Chunks};
+use crate::chunk::{self, Chunks};
 use crate::client::content::FileStat;
 use crate::client::scan::Known;
 use crate::error::Error;

@@ -1,6 +1,5 @@
 //! The client's side: source → frames.
 
-mod chunk;
 mod commit;
 mod content;
 mod database;

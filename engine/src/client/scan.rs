@@ -21,7 +21,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::client::chunk::Chunks;
+use crate::chunk::Chunks;
 use crate::client::commit::commit_of;
 use crate::client::content::{self, FileStat};
 use crate::client::rules::{IGNORE_FILE, Rules};

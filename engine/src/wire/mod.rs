@@ -1,3 +1,6 @@
 //! The wire: frames → frames. Both sides name this; it names only the nouns.
 
-mod connection;
+pub(crate) mod block;
+pub(crate) mod connection;
+pub(crate) mod frame;
+pub(crate) mod message;

@@ -1,0 +1,465 @@
+//! Assembles a release out of objects: directories, links, symlinks.
+//!
+//! Directories are made first, so that content which arrives can be linked at once by the thread that received it;
+//! what the store has already is linked a directory at a time meanwhile, in parallel. Before an object is linked again
+//! its size, mtime and mode are compared with the record: one that something wrote to is set aside, and its content is
+//! asked for in the same run.
+//!
+//! A link may be refused: by the limit of links to an inode, between filesystems, by the kernel's protection of other
+//! users' files. Then a further copy of the object is made, or the file is a copy; both are counted and told.
+//!
+//! Empty files are made and never linked: they share nothing but an inode that everybody would lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use crate::disk::{Dir, copy_content, set_mode_and_mtime};
+use crate::error::Error;
+use crate::manifest::encode::INTRODUCED;
+use crate::manifest::placement::{Placement, Placements};
+use crate::manifest::{Manifest, Named, Node, ObjectKey};
+use crate::path::push_name;
+use crate::pattern::Patterns;
+
+use super::staging::Staging;
+use super::store::{Look, ObjectName, Store};
+use super::wanted::WantedObjects;
+
+/// A file that is a private copy must be writable by its owner: that is what it is for.
+const COPY_MODE: u32 = 0o200;
+
+/// Where a file's content is to be had.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// In the store.
+    Store,
+    /// In staging, in this lane.
+    Staged(usize),
+}
+
+/// An object that this run made beside those that arrived.
+pub(crate) struct Further {
+    /// Its name.
+    pub(crate) name: ObjectName,
+    /// The lane that holds it.
+    pub(crate) lane: usize,
+}
+
+/// A release being assembled.
+pub(crate) struct Assembly<'a> {
+    /// What it is to be.
+    pub(crate) manifest: &'a Manifest,
+    /// What is already known to be where, by entry; unknown ones have second 0.
+    pub(crate) expected: &'a [Placement],
+    /// Files that are private copies.
+    pub(crate) copies: &'a Patterns,
+    /// The second of this release.
+    pub(crate) second: u32,
+    /// The store.
+    pub(crate) store: &'a Store,
+    /// This run's staging.
+    pub(crate) staging: &'a Staging,
+    /// Where each file came to be: second and copy, packed.
+    placed: Vec<AtomicU64>,
+    linked: AtomicU64,
+    copied: Mutex<BTreeMap<String, u64>>,
+    further: Mutex<Vec<Further>>,
+    /// The copy of an object that has links left, where an earlier one has none.
+    roomy: Mutex<HashMap<ObjectKey, (u16, Option<usize>)>>,
+    altered: Mutex<Vec<u32>>,
+}
+
+impl<'a> Assembly<'a> {
+    /// Begins.
+    pub(crate) fn new(
+        manifest: &'a Manifest,
+        expected: &'a [Placement],
+        copies: &'a Patterns,
+        second: u32,
+        store: &'a Store,
+        staging: &'a Staging,
+    ) -> Assembly<'a> {
+        let placed = (0..manifest.len()).map(|_| AtomicU64::new(0)).collect();
+        Assembly {
+            manifest,
+            expected,
+            copies,
+            second,
+            store,
+            staging,
+            placed,
+            linked: AtomicU64::new(0),
+            copied: Mutex::default(),
+            further: Mutex::default(),
+            roomy: Mutex::default(),
+            altered: Mutex::default(),
+        }
+    }
+
+    /// Makes all directories, for this user alone until the release is complete.
+    pub(crate) fn make_directories(&self) -> Result<(), Error> {
+        self.make_below(0, &self.staging.tree)
+    }
+
+    fn make_below(&self, number: u32, dir: &Dir) -> Result<(), Error> {
+        let below: Vec<(u32, &[u8])> = self
+            .manifest
+            .children(number)
+            .filter_map(|named| match named.node {
+                Node::Directory(child) => Some((child, named.name)),
+                _ => None,
+            })
+            .collect();
+        below
+            .into_par_iter()
+            .try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
+    }
+
+    /// Makes symlinks and empty files, and links every file whose content the store has. `done` is told after each
+    /// directory how many files that were.
+    pub(crate) fn link_known(&self, done: impl Fn(u64) + Sync) -> Result<(), Error> {
+        (0..self.manifest.directories().len() as u32)
+            .into_par_iter()
+            .with_min_len(8)
+            .try_for_each(|number| {
+                let files = self.link_directory(number)?;
+                done(files);
+                Ok(())
+            })
+    }
+
+    fn link_directory(&self, number: u32) -> Result<u64, Error> {
+        let path = self.manifest.directory_path(number);
+        let mut dir = None;
+        let mut files = 0;
+        for named in self.manifest.children(number) {
+            let is_known = match named.node {
+                Node::Directory(_) => false,
+                Node::Symlink(_) => true,
+                Node::File(file) => file.size == 0 || self.expected[named.index as usize].second != 0,
+            };
+            if is_known {
+                let dir = match &dir {
+                    Some(dir) => dir,
+                    None => dir.insert(self.open_tree(&path)?),
+                };
+                self.make_entry(dir, &path, named)?;
+                files += 1;
+            }
+        }
+        Ok(files)
+    }
+
+    fn open_tree(&self, path: &[u8]) -> Result<Dir, Error> {
+        if path.is_empty() {
+            self.staging.tree.again()
+        } else {
+            self.staging.tree.open_dir(path)
+        }
+    }
+
+    fn make_entry(&self, dir: &Dir, directory: &[u8], named: Named<'_>) -> Result<(), Error> {
+        match named.node {
+            Node::Directory(_) => Ok(()),
+            Node::Symlink(target) => dir.symlink(self.manifest.text(target), named.name),
+            Node::File(file) if file.size == 0 => {
+                let mode = u32::from(file.key.mode);
+                let empty = dir.create_file(named.name)?;
+                set_mode_and_mtime(&empty, mode, self.second)
+                    .map_err(|e| Error::io("set the mode of", dir.path_of(named.name), e))
+            }
+            Node::File(file) => {
+                let placement = self.expected[named.index as usize];
+                match self.store.look(file.key, file.size, placement)? {
+                    Look::Sound(_) => {
+                        let name = ObjectName {
+                            key: file.key,
+                            copy: placement.copy,
+                        };
+                        let mut path = directory.to_vec();
+                        push_name(&mut path, named.name);
+                        self.place(
+                            named.index,
+                            name,
+                            placement.second,
+                            Origin::Store,
+                            dir,
+                            named.name,
+                            &path,
+                        )
+                    }
+                    Look::Missing => {
+                        self.note_altered(named.index);
+                        Ok(())
+                    }
+                    Look::Altered => {
+                        let name = ObjectName {
+                            key: file.key,
+                            copy: placement.copy,
+                        };
+                        self.store
+                            .set_aside(name, &self.staging.dir, format!("altered-{}", named.index).as_bytes())?;
+                        self.note_altered(named.index);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn note_altered(&self, entry: u32) {
+        self.altered.lock().expect("no assembler panics").push(entry);
+    }
+
+    /// Returns the entries whose object turned out to be missing or altered, and forgets them.
+    pub(crate) fn take_altered(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.altered.lock().expect("no assembler panics"))
+    }
+
+    /// Links an object that has arrived to every path that wants it.
+    pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize, lane: usize) -> Result<(), Error> {
+        let name = ObjectName {
+            key: wanted.key(at),
+            copy: 0,
+        };
+        for &entry in wanted.entries(at) {
+            let path = self.manifest.path(entry);
+            self.place(
+                entry,
+                name,
+                self.second,
+                Origin::Staged(lane),
+                &self.staging.tree,
+                &path,
+                &path,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Links an entry to a further copy that was made for it.
+    pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
+        let path = self.manifest.path(entry);
+        self.place(
+            entry,
+            name,
+            self.second,
+            Origin::Staged(0),
+            &self.staging.tree,
+            &path,
+            &path,
+        )
+    }
+
+    /// Puts one file into the tree. `path` is relative to `dir`, `whole` to the release.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a file has that many coordinates: what, from where, to where"
+    )]
+    fn place(
+        &self,
+        entry: u32,
+        name: ObjectName,
+        second: u32,
+        origin: Origin,
+        dir: &Dir,
+        path: &[u8],
+        whole: &[u8],
+    ) -> Result<(), Error> {
+        self.note_placed(entry, second, name.copy);
+        if !self.copies.is_empty() && self.copies.mean_file(whole) {
+            return self.copy(name, second, origin, dir, path, "copy_paths");
+        }
+        match self.link(name, origin, dir, path) {
+            Ok(()) => {
+                self.linked.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Errno::MLINK) => self.link_further(entry, name, second, origin, dir, path),
+            Err(errno) => match refusal(errno) {
+                Some(reason) => self.copy(name, second, origin, dir, path, reason),
+                None => Err(Error::io("link", dir.path_of(path), errno)),
+            },
+        }
+    }
+
+    fn link(&self, name: ObjectName, origin: Origin, dir: &Dir, path: &[u8]) -> Result<(), Errno> {
+        match origin {
+            Origin::Store => self.store.link(name, dir, path),
+            Origin::Staged(lane) => self.staging.lanes[lane].link(name.flat().as_bytes(), dir, path),
+        }
+    }
+
+    /// Links to a further copy of an object that has no links left to give.
+    fn link_further(
+        &self,
+        entry: u32,
+        name: ObjectName,
+        second: u32,
+        origin: Origin,
+        dir: &Dir,
+        path: &[u8],
+    ) -> Result<(), Error> {
+        let mut roomy = self.roomy.lock().expect("no assembler panics");
+        if let Some(&(copy, lane)) = roomy.get(&name.key) {
+            let other = ObjectName { copy, ..name };
+            let origin = lane.map_or(Origin::Store, Origin::Staged);
+            if self.link(other, origin, dir, path).is_ok() {
+                self.note_placed(entry, second, copy);
+                self.linked.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+        let copy = self.make_further(name, second, origin)?;
+        roomy.insert(name.key, (copy, Some(0)));
+        let other = ObjectName { copy, ..name };
+        self.link(other, Origin::Staged(0), dir, path)
+            .map_err(|e| Error::io("link", dir.path_of(path), e))?;
+        self.note_placed(entry, second, copy);
+        self.linked.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes a further copy of an object in staging, with an mtime of its own, verified on the way. Returns its number.
+    pub(crate) fn make_further(&self, name: ObjectName, second: u32, origin: Origin) -> Result<u16, Error> {
+        let mut further = self.further.lock().expect("no assembler panics");
+        let mut copy = name.copy.max(1);
+        while self.store.stat(ObjectName { copy, ..name })?.is_some()
+            || further.iter().any(|made| made.name == ObjectName { copy, ..name })
+        {
+            copy = copy
+                .checked_add(1)
+                .ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
+        }
+        let made = ObjectName { copy, ..name };
+        let flat = made.flat();
+        let lane = &self.staging.lanes[0];
+        let file = lane.create_file(flat.as_bytes())?;
+        let failed = |e: io::Error| Error::io("copy", lane.path_of(flat.as_bytes()), e);
+        copy_content(&self.open(name, origin)?, &file).map_err(failed)?;
+        let mut written = lane
+            .open_file(flat.as_bytes())?
+            .ok_or_else(|| Error::Bug("a copy vanished".into()))?;
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut written, &mut hasher).map_err(failed)?;
+        if crate::hash::Hash::from(hasher.finalize()) != name.key.hash {
+            let path = lane.path_of(flat.as_bytes()).display().to_string();
+            return Err(Error::Damaged {
+                path,
+                reason: "a copy of an object does not have its hash".into(),
+            });
+        }
+        set_mode_and_mtime(&file, u32::from(name.key.mode), second).map_err(|e| failed(e.into()))?;
+        further.push(Further { name: made, lane: 0 });
+        Ok(copy)
+    }
+
+    fn open(&self, name: ObjectName, origin: Origin) -> Result<std::fs::File, Error> {
+        let file = match origin {
+            Origin::Store => self.store.open(name)?,
+            Origin::Staged(lane) => self.staging.lanes[lane].open_file(name.flat().as_bytes())?,
+        };
+        file.ok_or_else(|| Error::Damaged {
+            path: name.flat(),
+            reason: "the object vanished while it was used".into(),
+        })
+    }
+
+    fn copy(
+        &self,
+        name: ObjectName,
+        second: u32,
+        origin: Origin,
+        dir: &Dir,
+        path: &[u8],
+        reason: &str,
+    ) -> Result<(), Error> {
+        let file = dir.create_file(path)?;
+        copy_content(&self.open(name, origin)?, &file).map_err(|e| Error::io("copy", dir.path_of(path), e))?;
+        let mode = u32::from(name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
+        set_mode_and_mtime(&file, mode, second).map_err(|e| Error::io("set the mode of", dir.path_of(path), e))?;
+        *self
+            .copied
+            .lock()
+            .expect("no assembler panics")
+            .entry(reason.to_owned())
+            .or_insert(0) += 1;
+        Ok(())
+    }
+
+    fn note_placed(&self, entry: u32, second: u32, copy: u16) {
+        self.placed[entry as usize].store(u64::from(second) << 16 | u64::from(copy), Ordering::Relaxed);
+    }
+
+    /// Gives every directory its own mode, children first: a directory may forbid its owner to look into it.
+    pub(crate) fn set_directory_modes(&self) -> Result<(), Error> {
+        let directories = self.manifest.directories();
+        for number in (0..directories.len() as u32).rev() {
+            let mode = u32::from(directories[number as usize].mode);
+            if mode != 0o700 {
+                self.open_tree(&self.manifest.directory_path(number))?.set_mode(mode)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where each file came to be.
+    pub(crate) fn placements(&self) -> Placements {
+        let unpack = |packed: &AtomicU64| {
+            let packed = packed.load(Ordering::Relaxed);
+            Placement {
+                second: (packed >> 16) as u32,
+                copy: packed as u16,
+            }
+        };
+        self.placed.iter().map(unpack).collect()
+    }
+
+    /// Counts the files that were linked.
+    pub(crate) fn linked(&self) -> u64 {
+        self.linked.load(Ordering::Relaxed)
+    }
+
+    /// Counts the files that were copied, by reason.
+    pub(crate) fn copied(&self) -> Vec<(String, u64)> {
+        self.copied
+            .lock()
+            .expect("no assembler panics")
+            .clone()
+            .into_iter()
+            .collect()
+    }
+
+    /// Returns the further copies that were made.
+    pub(crate) fn take_further(&self) -> Vec<Further> {
+        std::mem::take(&mut *self.further.lock().expect("no assembler panics"))
+    }
+}
+
+/// Names the reason for which a link was refused, where a copy is the answer.
+fn refusal(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::XDEV => Some("EXDEV"),
+        Errno::PERM => Some("EPERM"),
+        Errno::ACCESS => Some("EACCES"),
+        Errno::OPNOTSUPP => Some("EOPNOTSUPP"),
+        Errno::NOSYS => Some("ENOSYS"),
+        _ => None,
+    }
+}
+
+/// Returns the placements that are known from the base: those of entries that were copied from it.
+pub(crate) fn known_from_base(manifest: &Manifest, origins: &[u32], base: Option<&[Placement]>) -> Placements {
+    let mut expected = vec![Placement::default(); manifest.len() as usize];
+    if let Some(base) = base {
+        for (index, &origin) in origins.iter().enumerate().filter(|&(_, &origin)| origin != INTRODUCED) {
+            expected[index] = base[origin as usize];
+        }
+    }
+    expected
+}

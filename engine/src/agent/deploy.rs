@@ -1,0 +1,688 @@
+//! Makes a release: the agent's part of a deploy, from the lock to the answer.
+//!
+//! The order is what makes it safe: receive and assemble in staging, make durable, publish objects, then record, then
+//! tree, make those names durable, switch. A crash leaves staging that the next run uses, or objects and records that
+//! nothing names yet; `current` is touched last.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::chunk;
+use crate::error::Error;
+use crate::event::Phase;
+use crate::manifest::encode::decode;
+use crate::manifest::placement::Placement;
+use crate::manifest::{Manifest, Node, ObjectKey, diff};
+use crate::pattern::Patterns;
+use crate::release::{Record, ReleaseId};
+use crate::report::DeployState;
+use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, ToAgent};
+
+use super::adopt::adopt;
+use super::assemble::{Assembly, Origin, known_from_base};
+use super::classify::{Classified, classify};
+use super::layout::Layout;
+use super::lock::Lock;
+use super::publish::{Publication, publish};
+use super::receive::{FirstError, Lanes, Reception};
+use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
+use super::shared::{self, SharedPlan};
+use super::staging::{self, Staging};
+use super::store::{ObjectName, Store};
+use super::switch::now;
+use super::talk::{Incoming, Talk};
+use super::wanted::WantedObjects;
+use super::{prune, switch};
+
+/// Threads that receive: as many as there are processors, within reason.
+const LANES_MAX: usize = 8;
+
+/// The longest manifest that is taken, in bytes: twice what a million long names need.
+const TREE_BYTES_MAX: u64 = 1 << 30;
+
+/// How often content that does not arrive whole is asked for.
+const ROUNDS_MAX: u32 = 4;
+
+/// One deploy.
+pub(crate) struct Deploy<'a> {
+    /// The conversation.
+    pub(crate) talk: &'a Talk,
+    /// What the client opened with.
+    pub(crate) hello: &'a Hello,
+    /// What is to be made.
+    pub(crate) begin: &'a DeployBegin,
+    /// The deploy path.
+    pub(crate) path: &'a Path,
+}
+
+/// A release of the server against which the new one is described.
+struct Base {
+    name: BaseName,
+    kept: Kept,
+}
+
+/// The new manifest, and what it owes to the base.
+struct Tree {
+    manifest: Manifest,
+    origins: Vec<u32>,
+    commits: u32,
+}
+
+/// What was decided before content comes.
+struct Decided {
+    id: ReleaseId,
+    sequence: u64,
+    second: u32,
+    counts: diff::Counts,
+    shared: SharedPlan,
+    live: Option<ReleaseId>,
+}
+
+/// Seconds by phase, as they pass.
+#[derive(Default)]
+struct Clock(Vec<(Phase, f64)>);
+
+impl Clock {
+    fn time<T>(&mut self, talk: &Talk, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        talk.phase(phase, false)?;
+        let began = Instant::now();
+        let result = work()?;
+        self.0.push((phase, began.elapsed().as_secs_f64()));
+        talk.phase(phase, true)?;
+        Ok(result)
+    }
+}
+
+impl Deploy<'_> {
+    /// Runs the deploy. `lock` takes the lock of an open deploy path.
+    pub(crate) fn run(&self, lock: impl Fn(&Layout) -> Result<Lock, Error>) -> Result<DeployDone, Error> {
+        if self.begin.dry_run {
+            return self.dry_run();
+        }
+        let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy)?;
+        let _lock = lock(&layout)?;
+        let mut releases = Releases::read(&layout)?;
+        records::mend(&layout, &mut releases)?;
+        let live = layout.current.live()?;
+        if let Some(done) = self.unchanged(&layout, &releases, live.as_ref())? {
+            return Ok(done);
+        }
+        let base = self.choose_base(&layout, &releases, live.as_ref())?;
+        self.send_ready(&holding(&layout, &releases), base.as_ref())?;
+        let tree = self.receive_tree(Some(&layout), base.as_ref())?;
+        let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
+        self.make(&mut layout, &mut releases, base, &tree, decided)
+    }
+
+    fn dry_run(&self) -> Result<DeployDone, Error> {
+        let layout = Layout::open(self.path, &self.hello.policy)?;
+        let releases = layout
+            .as_ref()
+            .map_or_else(|| Ok(Releases::default()), Releases::read)?;
+        let live = layout.as_ref().map_or(Ok(None), |layout| layout.current.live())?;
+        if let Some(layout) = &layout
+            && let Some(done) = self.unchanged(layout, &releases, live.as_ref())?
+        {
+            return Ok(done);
+        }
+        let base = layout
+            .as_ref()
+            .map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
+        let holding = layout
+            .as_ref()
+            .map_or_else(Holding::nothing, |layout| holding(layout, &releases));
+        self.send_ready(&holding, base.as_ref())?;
+        let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
+        let Some(layout) = layout else {
+            let lacking = WantedObjects::gather(
+                &tree.manifest,
+                tree.manifest.all_files().filter(|(_, f)| f.size > 0).map(|(e, _)| e),
+            );
+            self.send_lacks(&lacking, Vec::new(), tree.commits)?;
+            return Ok(self.done(&Decided::nothing_stood(&tree.manifest), holding));
+        };
+        let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
+        let store = Store::new(layout.objects.again()?);
+        let classified = self.classify(&layout, &releases, &store, base.as_ref(), &tree, decided.second)?;
+        let wanted = WantedObjects::gather(&tree.manifest, classified.lacking);
+        self.send_lacks(&wanted, Vec::new(), tree.commits)?;
+        Ok(self.done(&decided, holding))
+    }
+
+    /// Answers at once where what is live is what was to be deployed, in content and in what is linked into it.
+    fn unchanged(
+        &self,
+        layout: &Layout,
+        releases: &Releases,
+        live: Option<&ReleaseId>,
+    ) -> Result<Option<DeployDone>, Error> {
+        let Some(record) = live.and_then(|live| releases.find(live)) else {
+            return Ok(None);
+        };
+        let policy = &self.hello.policy;
+        if self.begin.force || record.root != self.begin.root || record.copy_paths != policy.copy_paths {
+            return Ok(None);
+        }
+        let shares_nothing =
+            policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
+        if !(shares_nothing && record.shared.is_empty()) {
+            // A manifest that cannot be read is a reason to make the release anew.
+            let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
+                return Ok(None);
+            };
+            if shared::plan(&layout.shared, policy, &kept.manifest)?.links != record.shared {
+                return Ok(None);
+            }
+        }
+        let mut done = DeployDone::of(DeployState::Unchanged, holding(layout, releases));
+        done.release = Some(record.id.clone());
+        done.previous = Some(record.id.clone());
+        Ok(Some(done))
+    }
+
+    /// Takes the client's base where it stands, else the live release, else the newest whose manifest is whole.
+    fn choose_base(
+        &self,
+        layout: &Layout,
+        releases: &Releases,
+        live: Option<&ReleaseId>,
+    ) -> Result<Option<Base>, Error> {
+        let named = self
+            .begin
+            .base
+            .iter()
+            .filter_map(|base| releases.find(&base.release).filter(|record| record.root == base.root));
+        let live = live.and_then(|live| releases.find(live));
+        for record in named.chain(live).chain(releases.records.iter().rev()) {
+            match read_manifest(layout, &record.id, &record.root) {
+                Ok(kept) => {
+                    let name = BaseName {
+                        release: record.id.clone(),
+                        root: record.root,
+                    };
+                    return Ok(Some(Base { name, kept }));
+                }
+                Err(error) => self.talk.warn(error.to_string())?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn send_ready(&self, holding: &Holding, base: Option<&Base>) -> Result<(), Error> {
+        let base = base.map(|base| base.name.clone());
+        self.talk.send(&FromAgent::Ready {
+            holding: holding.clone(),
+            base,
+        })
+    }
+
+    /// Answers questions about the base until a tree comes that is described against it. What comes before, against
+    /// another base, is read and dropped.
+    fn receive_tree(&self, layout: Option<&Layout>, base: Option<&Base>) -> Result<Tree, Error> {
+        let mut commits = 0;
+        loop {
+            match self.talk.next()? {
+                Incoming::Message(ToAgent::Tree { base: named, length }) => {
+                    let bytes = self.receive_parts(length)?;
+                    if named.as_ref() == base.map(|base| &base.name) {
+                        return self.read_tree(&bytes, base, commits);
+                    }
+                }
+                Incoming::Message(ToAgent::WantBase) => {
+                    let base =
+                        base.ok_or_else(|| Error::Protocol("a question for a base where there is none".into()))?;
+                    let bytes = manifest_to_bytes(&base.kept.manifest);
+                    self.talk.send(&FromAgent::Manifest {
+                        name: base.name.clone(),
+                        length: bytes.len() as u64,
+                    })?;
+                    self.talk.send_parts(&bytes)?;
+                }
+                Incoming::Message(ToAgent::WantChunks(entries)) => {
+                    let chunks = entries.iter().map(|&entry| chunks_of(layout?, base?, entry)).collect();
+                    self.talk.send(&FromAgent::Chunks(chunks))?;
+                }
+                Incoming::Message(ToAgent::Commit) => commits += 1,
+                Incoming::Block(_) => {}
+                _ => return Err(Error::Protocol("something else where a manifest was due".into())),
+            }
+        }
+    }
+
+    fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
+        if length > TREE_BYTES_MAX {
+            return Err(Error::Protocol(format!("a manifest of {length} bytes")));
+        }
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            match self.talk.next()? {
+                Incoming::Part(part) => bytes.extend_from_slice(&part),
+                _ => return Err(Error::Protocol("a manifest that breaks off".into())),
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn read_tree(&self, bytes: &[u8], base: Option<&Base>, commits: u32) -> Result<Tree, Error> {
+        let (decoded, _) = decode(bytes, base.map(|base| &base.kept.manifest))
+            .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+        if decoded.manifest.root() != self.begin.root {
+            return Err(Error::Protocol(
+                "a manifest with another root than was announced".into(),
+            ));
+        }
+        Ok(Tree {
+            manifest: decoded.manifest,
+            origins: decoded.origins,
+            commits,
+        })
+    }
+
+    fn decide(
+        &self,
+        layout: &Layout,
+        releases: &Releases,
+        live: Option<ReleaseId>,
+        base: Option<&Base>,
+        manifest: &Manifest,
+    ) -> Result<Decided, Error> {
+        let shared = shared::plan(&layout.shared, &self.hello.policy, manifest)?;
+        let last = releases.records.last();
+        let second = releases
+            .records
+            .iter()
+            .map(|record| record.second + 1)
+            .max()
+            .unwrap_or(0)
+            .max(now() as u32);
+        let counts = match live.as_ref().and_then(|live| releases.find(live)) {
+            None => diff::count(None, manifest),
+            Some(record) if base.is_some_and(|base| base.name.release == record.id) => {
+                diff::count(base.map(|base| &base.kept.manifest), manifest)
+            }
+            Some(record) => match read_manifest(layout, &record.id, &record.root) {
+                Ok(kept) => diff::count(Some(&kept.manifest), manifest),
+                Err(_) => diff::count(None, manifest),
+            },
+        };
+        let id = self.choose_id(layout, releases)?;
+        Ok(Decided {
+            id,
+            sequence: last.map_or(0, |record| record.sequence) + 1,
+            second,
+            counts,
+            shared,
+            live,
+        })
+    }
+
+    /// A name that was asked for is taken as it is or refused; a time is moved on until it is later than every other.
+    fn choose_id(&self, layout: &Layout, releases: &Releases) -> Result<ReleaseId, Error> {
+        let wanted = &self.begin.release;
+        let taken: Vec<ReleaseId> = layout
+            .release_names()?
+            .into_iter()
+            .filter_map(|name| String::from_utf8(name).ok()?.parse().ok())
+            .chain(releases.ids())
+            .chain(releases.damaged.iter().map(|(id, _)| id.clone()))
+            .collect();
+        if self.begin.is_named {
+            return if taken.contains(wanted) {
+                Err(Error::ReleaseExists(wanted.clone()))
+            } else {
+                Ok(wanted.clone())
+            };
+        }
+        let next = taken.iter().filter_map(ReleaseId::a_second_later).max();
+        Ok(next.map_or_else(|| wanted.clone(), |next| next.max(wanted.clone())))
+    }
+
+    fn classify(
+        &self,
+        layout: &Layout,
+        releases: &Releases,
+        store: &Store,
+        base: Option<&Base>,
+        tree: &Tree,
+        second: u32,
+    ) -> Result<Classified, Error> {
+        let expected = known_from_base(
+            &tree.manifest,
+            &tree.origins,
+            base.map(|base| base.kept.placements.as_slice()),
+        );
+        let standing = || {
+            let readable = releases
+                .records
+                .iter()
+                .filter_map(|record| read_manifest(layout, &record.id, &record.root).ok());
+            Ok(readable.collect())
+        };
+        classify(
+            &tree.manifest,
+            &tree.origins,
+            base.map(|base| &base.kept),
+            expected,
+            second,
+            store,
+            &standing,
+        )
+    }
+
+    fn send_lacks(&self, wanted: &WantedObjects, partial: Vec<(u32, u64)>, after_commits: u32) -> Result<(), Error> {
+        let runs = Lacks::pack(wanted.missing_entries());
+        self.talk.send(&FromAgent::Lacks(Lacks {
+            after_commits,
+            runs,
+            partial,
+        }))
+    }
+
+    fn make(
+        &self,
+        layout: &mut Layout,
+        releases: &mut Releases,
+        base: Option<Base>,
+        tree: &Tree,
+        decided: Decided,
+    ) -> Result<DeployDone, Error> {
+        let store = Store::new(layout.objects.again()?);
+        let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
+        drop(base);
+        let lanes = std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .clamp(2, LANES_MAX);
+        let staging = Staging::create(layout, lanes)?;
+        let made = self.make_in(layout, releases, tree, &decided, classified, &store, &staging);
+        let mut done = match made {
+            Ok(done) => done,
+            Err(error) => {
+                // The next run clears what cannot be removed now; the error is what matters.
+                drop(staging.abandon());
+                return Err(error);
+            }
+        };
+        self.tidy(layout, releases, &mut done)?;
+        Ok(done)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything that was prepared, used once")]
+    fn make_in(
+        &self,
+        layout: &Layout,
+        releases: &mut Releases,
+        tree: &Tree,
+        decided: &Decided,
+        mut classified: Classified,
+        store: &Store,
+        staging: &Staging,
+    ) -> Result<DeployDone, Error> {
+        let policy = &self.hello.policy;
+        let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
+        for own in &classified.own_copies {
+            classified.expected[own.entry as usize] = Placement::default();
+        }
+        let assembly = Assembly::new(
+            &tree.manifest,
+            &classified.expected,
+            &copies,
+            decided.second,
+            store,
+            staging,
+        );
+        let wanted = WantedObjects::gather(&tree.manifest, classified.lacking.iter().copied());
+        let mut clock = Clock::default();
+        clock
+            .time(self.talk, Phase::Assemble, || {
+                check_room(layout, &tree.manifest, &wanted)?;
+                assembly.make_directories()?;
+                make_own_copies(&assembly, &classified)?;
+                self.fill(layout, &assembly, wanted, tree.commits)
+            })
+            .and_then(|arrived| {
+                assembly.set_directory_modes()?;
+                shared::link(&staging.tree, &decided.shared)?;
+                let record = self.record(decided, &tree.manifest, &arrived);
+                let publication = Publication {
+                    layout,
+                    store,
+                    staging,
+                    assembly: &assembly,
+                    arrived: &arrived,
+                    record: &record,
+                };
+                let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
+                releases.records.push(record);
+                let mut done = self.done(decided, holding(layout, releases));
+                done.release = Some(decided.id.clone());
+                done.objects_new = objects_new;
+                done.objects_linked = assembly.linked();
+                done.copied = assembly.copied();
+                if self.begin.no_switch {
+                    done.state = DeployState::Ready;
+                } else {
+                    clock.time(self.talk, Phase::Switch, || {
+                        self.talk.check_client()?;
+                        switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
+                    })?;
+                    self.talk.send(&FromAgent::Live(decided.id.clone()))?;
+                }
+                done.seconds = std::mem::take(&mut clock.0);
+                Ok(done)
+            })
+    }
+
+    /// Links what is there, receives what is not, and asks again for what did not come whole. Returns all the objects
+    /// that arrived.
+    fn fill(
+        &self,
+        layout: &Layout,
+        assembly: &Assembly<'_>,
+        wanted: WantedObjects,
+        mut commits: u32,
+    ) -> Result<Vec<WantedObjects>, Error> {
+        let partial = adopt(layout, assembly, &wanted)?;
+        self.send_lacks(&wanted, partial, commits)?;
+        let mut arrived = Vec::new();
+        let mut wanted = wanted;
+        for round in 0..ROUNDS_MAX {
+            self.receive(assembly, &wanted, round == 0)?;
+            commits += 1;
+            let mut still: Vec<u32> = assembly.take_altered();
+            still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
+            arrived.push(wanted);
+            if still.is_empty() {
+                return Ok(arrived);
+            }
+            wanted = WantedObjects::gather(assembly.manifest, still);
+            if round + 1 < ROUNDS_MAX {
+                self.send_lacks(&wanted, Vec::new(), commits)?;
+            }
+        }
+        let first = wanted.missing_entries().first().copied().unwrap_or(0);
+        let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
+        Err(Error::NotWhole {
+            objects: wanted.len() as u64,
+            path,
+        })
+    }
+
+    /// Receives until the client commits; in the first round, links meanwhile what the store has.
+    fn receive(&self, assembly: &Assembly<'_>, wanted: &WantedObjects, first_round: bool) -> Result<(), Error> {
+        let reception = Reception { assembly, wanted };
+        let first_error = FirstError::default();
+        let received = std::thread::scope(|scope| {
+            if first_round {
+                let first_error = &first_error;
+                scope.spawn(move || {
+                    let linked = std::sync::atomic::AtomicU64::new(0);
+                    let done = |files| {
+                        let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
+                        self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
+                    };
+                    if let Err(error) = assembly.link_known(done) {
+                        first_error.put(error);
+                    }
+                });
+            }
+            let mut lanes = Lanes::start(scope, &reception, &first_error);
+            loop {
+                first_error.check()?;
+                match self.talk.next()? {
+                    Incoming::Block(payload) => lanes.give(payload)?,
+                    Incoming::Message(ToAgent::Commit) => return Ok(()),
+                    _ => return Err(Error::Protocol("something else where content was due".into())),
+                }
+            }
+        });
+        // What went wrong in a lane says more than that the conversation broke off because of it.
+        first_error.take()?;
+        received
+    }
+
+    fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
+        let is_new = |wanted: &WantedObjects, at: usize| wanted.lane(at).map_or(0, |_| wanted.size(at));
+        let new_bytes = arrived
+            .iter()
+            .flat_map(|wanted| (0..wanted.len()).map(|at| is_new(wanted, at)))
+            .sum();
+        Record {
+            id: decided.id.clone(),
+            sequence: decided.sequence,
+            root: manifest.root(),
+            second: decided.second,
+            created: now(),
+            provenance: self.hello.provenance.clone(),
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+            new_bytes,
+            shared: decided.shared.links.clone(),
+            copy_paths: self.hello.policy.copy_paths.clone(),
+            went_live: Vec::new(),
+            retired: None,
+            previous: None,
+        }
+    }
+
+    fn done(&self, decided: &Decided, holding: Holding) -> DeployDone {
+        let state = if self.begin.no_switch {
+            DeployState::Ready
+        } else {
+            DeployState::Live
+        };
+        let mut done = DeployDone::of(state, holding);
+        done.previous.clone_from(&decided.live);
+        done.files_new = decided.counts.new;
+        done.files_changed = decided.counts.changed;
+        done.files_removed = decided.counts.removed;
+        done.warnings = decided.shared.hidden.iter().map(hidden_warning).collect();
+        done
+    }
+
+    /// Retention and leftovers, once the release is live: what fails here is only a warning.
+    fn tidy(&self, layout: &mut Layout, releases: &mut Releases, done: &mut DeployDone) -> Result<(), Error> {
+        let began = Instant::now();
+        self.talk.phase(Phase::Cleanup, false)?;
+        match prune::cleanup(layout, releases, &self.hello.policy, false, false, self.talk) {
+            Ok(report) => {
+                done.removed = report.removed;
+                done.warnings.extend(report.warnings);
+            }
+            Err(error) => done.warnings.push(error.to_string()),
+        }
+        if let Err(error) = staging::clear(layout, false) {
+            done.warnings.push(error.to_string());
+        }
+        for name in &releases.foreign {
+            done.warnings.push(format!(
+                "`{}` was not made by Cutover and is left alone",
+                layout.releases.path_of(name).display()
+            ));
+        }
+        done.holding = holding(layout, releases);
+        done.seconds.push((Phase::Cleanup, began.elapsed().as_secs_f64()));
+        self.talk.phase(Phase::Cleanup, true)
+    }
+}
+
+impl Decided {
+    fn nothing_stood(manifest: &Manifest) -> Decided {
+        Decided {
+            id: ReleaseId::at(0),
+            sequence: 1,
+            second: 0,
+            counts: diff::count(None, manifest),
+            shared: SharedPlan::default(),
+            live: None,
+        }
+    }
+}
+
+fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
+    format!("The shared directory `{path}` hides {files} files of the release")
+}
+
+fn holding(layout: &Layout, releases: &Releases) -> Holding {
+    Holding {
+        store: layout.store.id.clone(),
+        epoch: layout.store.epoch,
+        standing: releases.ids(),
+    }
+}
+
+fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
+    let file = base.kept.manifest.file(entry)?;
+    let copy = base.kept.placements.get(entry as usize)?.copy;
+    let store = Store::new(layout.objects.again().ok()?);
+    let object = store.open(ObjectName { key: file.key, copy }).ok()??;
+    let (hash, _, chunks) = chunk::cut(object).ok()?;
+    (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))
+}
+
+fn make_own_copies(assembly: &Assembly<'_>, classified: &Classified) -> Result<(), Error> {
+    let mut made: HashMap<ObjectKey, u16> = HashMap::new();
+    for own in &classified.own_copies {
+        let copy = match made.get(&own.from.key) {
+            Some(&copy) => copy,
+            None => {
+                let copy = assembly.make_further(own.from, assembly.second, Origin::Store)?;
+                made.insert(own.from.key, copy);
+                copy
+            }
+        };
+        assembly.link_own_copy(
+            own.entry,
+            ObjectName {
+                key: own.from.key,
+                copy,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// Compares what the release takes with what is free, before anything is received.
+fn check_room(layout: &Layout, manifest: &Manifest, wanted: &WantedObjects) -> Result<(), Error> {
+    /// Records, the log, growth of directories that stand already.
+    const MARGIN_BYTES: u64 = 1 << 20;
+    const MARGIN_INODES: u64 = 64;
+    let free = layout.root.free()?;
+    let directories = manifest.directories().len() as u64;
+    let own_inodes = manifest.all_files().filter(|(_, file)| file.size == 0).count() as u64
+        + (0..manifest.len())
+            .filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_)))
+            .count() as u64;
+    let needed = wanted.missing_disk_bytes(free.block_bytes) + directories * free.block_bytes + MARGIN_BYTES;
+    if needed > free.bytes {
+        return Err(Error::NoSpace {
+            needed,
+            free: free.bytes,
+        });
+    }
+    let needed = wanted.missing().count() as u64 + directories + own_inodes + MARGIN_INODES;
+    match free.inodes {
+        Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,322 @@
+//! The deploy path: what stands where, and whether it is ours.
+//!
+//! ```text
+//! <deploy path>/
+//! ├── current -> releases/<id>
+//! ├── releases/<id>/              hardlinks into the store
+//! ├── shared/                     files that outlive releases
+//! └── .cutover/                   0700
+//!     ├── objects/ab/cdef…-444    see `store`
+//!     ├── releases/<id>/          see `records`
+//!     ├── staging/                see `staging`
+//!     ├── trash/                  what is being deleted
+//!     ├── bin/                    the agent
+//!     ├── store                   format, identity, epoch
+//!     ├── lock                    see `lock`
+//!     └── log                     a line of JSON for each change of what is live
+//! ```
+//!
+//! Everything inside is opened relative to a held directory and never through a symlink: the path that leads to the
+//! deploy path is the user's affair, what is in it is not. `.cutover/store` tells that a deploy path is ours.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, Dir, Kind};
+use crate::error::Error;
+use crate::release::ReleaseId;
+use crate::report::SetupReport;
+use crate::target::Policy;
+
+/// Grows when a version that does not know the new form could do harm.
+pub(crate) const STORE_FORMAT: u32 = 1;
+
+const PRIVATE: &[u8] = b".cutover";
+const STORE: &[u8] = b"store";
+/// Anyone may read releases and shared files; what is in them has modes of its own.
+const PUBLIC_MODE: u32 = 0o755;
+const PRIVATE_MODE: u32 = 0o700;
+
+/// What may stand in a deploy path before the first deploy.
+const ALLOWED_BEFORE: [&[u8]; 4] = [b".cutover", b"shared", b"cache", b"lost+found"];
+
+/// What stands in `.cutover/store`, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoreFile {
+    /// [`STORE_FORMAT`].
+    pub(crate) format: u32,
+    /// The identity of the store: random.
+    pub(crate) id: String,
+    /// Grows before any object is removed.
+    pub(crate) epoch: u64,
+}
+
+/// Where the link to the live release stands.
+#[derive(Debug)]
+pub(crate) struct CurrentPlace {
+    /// The directory of the link.
+    pub(crate) dir: Dir,
+    /// Its name.
+    pub(crate) name: Vec<u8>,
+    /// What stands before `releases/<id>` in its target: nothing, or the deploy path and a slash.
+    prefix: Vec<u8>,
+}
+
+/// A deploy path that is ours, held.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// The deploy path itself.
+    pub(crate) root: Dir,
+    /// `releases/`.
+    pub(crate) releases: Dir,
+    /// `shared/`.
+    pub(crate) shared: Dir,
+    /// `.cutover/`.
+    pub(crate) private: Dir,
+    /// `.cutover/objects/`.
+    pub(crate) objects: Dir,
+    /// `.cutover/releases/`.
+    pub(crate) records: Dir,
+    /// `.cutover/staging/`.
+    pub(crate) staging: Dir,
+    /// `.cutover/trash/`.
+    pub(crate) trash: Dir,
+    /// The link to the live release.
+    pub(crate) current: CurrentPlace,
+    /// Identity and epoch, as they were when it was opened.
+    pub(crate) store: StoreFile,
+}
+
+impl Layout {
+    /// Opens a deploy path; nothing where nothing was deployed to it yet.
+    pub(crate) fn open(path: &Path, policy: &Policy) -> Result<Option<Layout>, Error> {
+        let root = match Dir::open(path) {
+            Ok(root) => root,
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        check_owner(&root)?;
+        let Some(store) = read_store(&root)? else {
+            check_empty(&root)?;
+            return Ok(None);
+        };
+        Layout::hold(root, store, policy).map(Some)
+    }
+
+    /// Opens a deploy path, making whatever is missing.
+    pub(crate) fn set_up(path: &Path, policy: &Policy) -> Result<(Layout, SetupReport), Error> {
+        let root = disk::create_path(path)?;
+        check_owner(&root)?;
+        if read_store(&root)?.is_none() {
+            check_empty(&root)?;
+            check_current(&current_place(&root, policy)?)?;
+        }
+        let mut created = Vec::new();
+        let mut ensure = |above: &Dir, shown: &str, name: &[u8], mode: u32| -> Result<Dir, Error> {
+            let (dir, is_new) = above.ensure_dir(name, mode)?;
+            if is_new {
+                created.push(shown.to_owned());
+                above.sync()?;
+            }
+            Ok(dir)
+        };
+        let private = ensure(&root, ".cutover", PRIVATE, PRIVATE_MODE)?;
+        private.set_mode(PRIVATE_MODE)?;
+        for name in ["objects", "releases", "staging", "trash", "bin"] {
+            ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
+        }
+        ensure(&root, "releases", b"releases", PUBLIC_MODE)?;
+        let mut shared = ensure(&root, "shared", b"shared", PUBLIC_MODE)?;
+        for wanted in &policy.shared_dirs {
+            let mut shown = PathBuf::from("shared");
+            let mut above = shared;
+            for name in wanted.names() {
+                shown.push(OsStr::from_bytes(name));
+                above = ensure(&above, &shown.display().to_string(), name, PUBLIC_MODE)?;
+            }
+            shared = root.open_dir(b"shared")?;
+        }
+        let store = match read_store(&root)? {
+            Some(store) => store,
+            None => {
+                let store = StoreFile {
+                    format: STORE_FORMAT,
+                    id: random_name()?,
+                    epoch: 0,
+                };
+                private.replace(STORE, to_json(&store).as_bytes())?;
+                store
+            }
+        };
+        let report = SetupReport {
+            deploy_path: root.path().display().to_string(),
+            store: store.id.clone(),
+            created,
+        };
+        Ok((Layout::hold(root, store, policy)?, report))
+    }
+
+    fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
+        if store.format != STORE_FORMAT {
+            return Err(Error::StoreFormat {
+                found: store.format,
+                known: STORE_FORMAT,
+            });
+        }
+        let private = root.open_dir(PRIVATE)?;
+        let current = current_place(&root, policy)?;
+        Ok(Layout {
+            releases: root.open_dir(b"releases")?,
+            shared: root.open_dir(b"shared")?,
+            objects: private.open_dir(b"objects")?,
+            records: private.open_dir(b"releases")?,
+            staging: private.open_dir(b"staging")?,
+            trash: private.open_dir(b"trash")?,
+            current,
+            private,
+            root,
+            store,
+        })
+    }
+
+    /// Grows the epoch, durably: before any object is removed.
+    pub(crate) fn grow_epoch(&mut self) -> Result<(), Error> {
+        self.store.epoch += 1;
+        self.private.replace(STORE, to_json(&self.store).as_bytes())
+    }
+
+    /// Returns the directories in `releases/`, by name.
+    pub(crate) fn release_names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        self.releases.names()
+    }
+}
+
+impl CurrentPlace {
+    /// Returns the release that the link points at; nothing where there is no link.
+    pub(crate) fn live(&self) -> Result<Option<ReleaseId>, Error> {
+        check_current(self)?;
+        let Some(target) = self.dir.read_link(&self.name)? else {
+            return Ok(None);
+        };
+        let id = target
+            .strip_prefix(self.prefix.as_slice())
+            .and_then(|rest| rest.strip_prefix(b"releases/"))
+            .and_then(|name| std::str::from_utf8(name.strip_suffix(b"/").unwrap_or(name)).ok())
+            .and_then(|name| name.parse().ok());
+        id.map(Some).ok_or_else(|| Error::CurrentForeign {
+            path: self.path().display().to_string(),
+            target: crate::path::Shown(&target).to_string(),
+        })
+    }
+
+    /// Returns the target of a link to a release.
+    pub(crate) fn target(&self, id: &ReleaseId) -> Vec<u8> {
+        [self.prefix.as_slice(), b"releases/", id.as_str().as_bytes()].concat()
+    }
+
+    /// Returns the path of the link, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path_of(&self.name)
+    }
+}
+
+fn check_current(current: &CurrentPlace) -> Result<(), Error> {
+    match current.dir.stat(&current.name)? {
+        Some(stat) if stat.kind != Kind::Symlink => Err(Error::CurrentNotSymlink(current.path().display().to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn current_place(root: &Dir, policy: &Policy) -> Result<CurrentPlace, Error> {
+    let Some(path) = &policy.current_path else {
+        let dir = root.again()?;
+        return Ok(CurrentPlace {
+            dir,
+            name: b"current".to_vec(),
+            prefix: Vec::new(),
+        });
+    };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Usage(format!("`current_path` cannot be `{}`", path.display())));
+    };
+    let dir = Dir::open(parent)?;
+    let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
+    let prefix = [real.as_os_str().as_bytes(), b"/"].concat();
+    Ok(CurrentPlace {
+        dir,
+        name: name.as_bytes().to_vec(),
+        prefix,
+    })
+}
+
+fn check_owner(root: &Dir) -> Result<(), Error> {
+    let user = rustix::process::geteuid().as_raw();
+    let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
+    if stat.kind == Kind::Symlink {
+        return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
+    }
+    if stat.uid != user {
+        return Err(Error::OtherOwner {
+            path: root.path().display().to_string(),
+            owner: stat.uid,
+            user,
+        });
+    }
+    Ok(())
+}
+
+fn check_empty(root: &Dir) -> Result<(), Error> {
+    // A real directory in the place of the link deserves its own advice.
+    if root.stat(b"current")?.is_some_and(|stat| stat.kind != Kind::Symlink) {
+        return Err(Error::CurrentNotSymlink(root.path_of(b"current").display().to_string()));
+    }
+    // A setup that was cut short left no store file, and nothing but empty directories.
+    let is_cut_short = root.stat(PRIVATE)?.is_some();
+    for name in root.names()? {
+        if ALLOWED_BEFORE.contains(&name.as_slice()) {
+            continue;
+        }
+        if is_cut_short && name == b"releases" && root.open_dir(&name)?.names()?.is_empty() {
+            continue;
+        }
+        let path = root.path().display().to_string();
+        return Err(Error::NotOurs {
+            path,
+            found: crate::path::Shown(&name).to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn read_store(root: &Dir) -> Result<Option<StoreFile>, Error> {
+    if root.stat(PRIVATE)?.is_none() {
+        return Ok(None);
+    }
+    let private = root.open_dir(PRIVATE)?;
+    let Some(bytes) = private.read(STORE)? else {
+        return Ok(None);
+    };
+    let damaged = |error: serde_json::Error| Error::Damaged {
+        path: private.path_of(STORE).display().to_string(),
+        reason: error.to_string(),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+/// Returns a value of ours as a line of JSON.
+pub(crate) fn to_json(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string(value).expect("our own values can always be serialized");
+    text.push('\n');
+    text
+}
+
+/// Returns 32 random hexadecimal digits.
+pub(crate) fn random_name() -> Result<String, Error> {
+    let mut bytes = [0_u8; 16];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|e| Error::io("read random bytes from", "/dev/urandom", e))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

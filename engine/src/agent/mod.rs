@@ -1,0 +1,31 @@
+//! The server's side: frames → a live release.
+//!
+//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `adopt`, `receive`), what becomes of it
+//! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`).
+
+mod layout;
+mod lock;
+mod records;
+mod store;
+
+mod adopt;
+mod classify;
+mod receive;
+mod staging;
+mod wanted;
+
+mod assemble;
+mod publish;
+mod shared;
+mod switch;
+
+mod process;
+mod prune;
+
+mod deploy;
+mod query;
+mod serve;
+mod talk;
+
+pub(crate) use serve::serve;

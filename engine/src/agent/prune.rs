@@ -1,0 +1,334 @@
+//! Retention and garbage collection.
+//!
+//! Releases first: those that retention gives up are renamed into trash, record and tree, and deleted there. Then
+//! objects that no remaining release names. The epoch grows before the first object goes, so that no client believes
+//! in it afterwards. What cannot be deleted is a warning, never a failure: the deploy is live, and the next one tries
+//! again.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::error::Error;
+use crate::release::{Record, ReleaseId};
+use crate::report::{CleanupReport, KeptRelease};
+use crate::target::Policy;
+
+use super::layout::{Layout, random_name};
+use super::process::living_in;
+use super::records::{Kept, Releases, read_manifest};
+use super::staging;
+use super::store::{ObjectName, Store};
+
+/// What retention says of the releases that it would remove.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// These go.
+    pub(crate) due: Vec<ReleaseId>,
+    /// These go as soon as their grace is over.
+    pub(crate) in_grace: Vec<ReleaseId>,
+}
+
+/// Decides which releases go. Releases that were live count; the live one and the one that a rollback goes to always
+/// stay. A release that was only ever ready goes when it is older than all that stay.
+pub(crate) fn retention(releases: &Releases, live: Option<&ReleaseId>, policy: &Policy, now: u64) -> Retention {
+    let mut retention = Retention::default();
+    let Some(live) = live.and_then(|live| releases.find(live)) else {
+        return retention;
+    };
+    let mut kept: HashSet<&ReleaseId> = [Some(live), releases.rollback_from(live)]
+        .into_iter()
+        .flatten()
+        .map(|r| &r.id)
+        .collect();
+    for record in releases.records.iter().rev().filter(|record| record.was_live()) {
+        if kept.len() >= policy.keep_releases as usize {
+            break;
+        }
+        kept.insert(&record.id);
+    }
+    let oldest_kept = releases
+        .records
+        .iter()
+        .find(|record| kept.contains(&record.id))
+        .map_or(0, |record| record.sequence);
+    let goes = |record: &&Record| !kept.contains(&record.id) && (record.was_live() || record.sequence < oldest_kept);
+    for record in releases.records.iter().filter(goes) {
+        let last_used = record.retired.unwrap_or(record.created);
+        let list = if last_used + policy.grace.as_secs() > now {
+            &mut retention.in_grace
+        } else {
+            &mut retention.due
+        };
+        list.push(record.id.clone());
+    }
+    retention
+}
+
+/// What a cleanup tells on its way.
+pub(crate) trait Tell {
+    /// A release was removed.
+    fn removed(&self, release: &ReleaseId);
+}
+
+/// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
+/// release names and all leftovers.
+pub(crate) fn cleanup(
+    layout: &mut Layout,
+    releases: &mut Releases,
+    policy: &Policy,
+    sweep: bool,
+    dry_run: bool,
+    tell: &dyn Tell,
+) -> Result<CleanupReport, Error> {
+    let mut report = CleanupReport {
+        dry_run,
+        ..CleanupReport::default()
+    };
+    let live = layout.current.live()?;
+    let retention = retention(releases, live.as_ref(), policy, super::switch::now());
+    report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease {
+        id,
+        reason: "grace".into(),
+    }));
+    let due = spare_the_inhabited(layout, retention.due, &mut report)?;
+
+    let mut candidates = HashSet::new();
+    if !sweep {
+        for id in &due {
+            match releases.find(id).map(|record| read_manifest(layout, id, &record.root)) {
+                Some(Ok(kept)) => candidates.extend(names(&kept)),
+                Some(Err(error)) => report.warnings.push(error.to_string()),
+                None => {}
+            }
+        }
+    }
+    for id in due {
+        if !dry_run {
+            remove_release(layout, &id, &mut report)?;
+            tell.removed(&id);
+        }
+        releases.records.retain(|record| record.id != id);
+        report.removed.push(id);
+    }
+    empty_trash(layout, dry_run, &mut report);
+    if sweep {
+        report.freed_bytes += staging::clear(layout, dry_run)?;
+    }
+    if sweep || !candidates.is_empty() {
+        collect(layout, releases, sweep, candidates, dry_run, &mut report)?;
+    }
+    Ok(report)
+}
+
+fn spare_the_inhabited(
+    layout: &Layout,
+    due: Vec<ReleaseId>,
+    report: &mut CleanupReport,
+) -> Result<Vec<ReleaseId>, Error> {
+    if due.is_empty() {
+        return Ok(due);
+    }
+    let root =
+        std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))?;
+    let trees: Vec<PathBuf> = due.iter().map(|id| root.join(id.as_str())).collect();
+    let mut free = Vec::new();
+    for (id, inhabitant) in due.into_iter().zip(living_in(&trees)) {
+        match inhabitant {
+            Some(process) => report.kept.push(KeptRelease {
+                id,
+                reason: format!("{process} lives in it"),
+            }),
+            None => free.push(id),
+        }
+    }
+    Ok(free)
+}
+
+fn remove_release(layout: &Layout, id: &ReleaseId, report: &mut CleanupReport) -> Result<(), Error> {
+    let name = id.as_str().as_bytes();
+    let token = random_name()?;
+    // The tree first: a record without a tree is known to be the rest of a removal.
+    let tree = format!("{id}-{token}");
+    layout.releases.rename(name, &layout.trash, tree.as_bytes())?;
+    layout
+        .records
+        .rename(name, &layout.trash, format!("{id}-{token}-record").as_bytes())?;
+    if let Err(error) = layout.trash.remove_tree(tree.as_bytes()) {
+        report.warnings.push(describe(&error));
+    }
+    Ok(())
+}
+
+fn describe(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn empty_trash(layout: &Layout, dry_run: bool, report: &mut CleanupReport) {
+    let empty = || -> Result<(), Error> {
+        for name in layout.trash.names()? {
+            layout.trash.remove_tree(&name)?;
+        }
+        Ok(())
+    };
+    if !dry_run && let Err(error) = empty() {
+        let warning = describe(&error);
+        if !report.warnings.contains(&warning) {
+            report.warnings.push(warning);
+        }
+    }
+}
+
+fn names(kept: &Kept) -> impl Iterator<Item = ObjectName> + '_ {
+    sizes(kept).map(|(name, _)| name)
+}
+
+fn collect(
+    layout: &mut Layout,
+    releases: &Releases,
+    sweep: bool,
+    mut candidates: HashSet<ObjectName>,
+    dry_run: bool,
+    report: &mut CleanupReport,
+) -> Result<(), Error> {
+    if let Some((id, reason)) = releases.damaged.first() {
+        report
+            .warnings
+            .push(format!("No object was removed, as release {id} may need it: {reason}"));
+        return Ok(());
+    }
+    let store = Store::new(layout.objects.again()?);
+    if sweep {
+        store.for_each(|name| {
+            candidates.insert(name);
+            Ok(())
+        })?;
+    }
+    for record in &releases.records {
+        match read_manifest(layout, &record.id, &record.root) {
+            Ok(kept) => names(&kept).for_each(|name| {
+                candidates.remove(&name);
+            }),
+            Err(error) => {
+                report.warnings.push(format!(
+                    "No object was removed, as release {} may need it: {}",
+                    record.id,
+                    describe(&error)
+                ));
+                return Ok(());
+            }
+        }
+    }
+    if !candidates.is_empty() && !dry_run {
+        layout.grow_epoch()?;
+    }
+    let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
+    candidates.sort_unstable();
+    for name in candidates {
+        report.objects_removed += 1;
+        report.freed_bytes += match dry_run {
+            true => store.stat(name)?.map_or(0, |stat| stat.disk_bytes),
+            false => store.remove(name)?,
+        };
+    }
+    Ok(())
+}
+
+/// Returns the objects that a release names, with their sizes in bytes.
+pub(crate) fn sizes(kept: &Kept) -> impl Iterator<Item = (ObjectName, u64)> + '_ {
+    let with_size = |(index, file): (u32, crate::manifest::File)| {
+        (
+            ObjectName {
+                key: file.key,
+                copy: kept.placements[index as usize].copy,
+            },
+            file.size,
+        )
+    };
+    kept.manifest
+        .all_files()
+        .filter(|(_, file)| file.size > 0)
+        .map(with_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::hash::Hash;
+    use crate::release::Provenance;
+
+    /// Releases `1`, `2`, …, each live at its number times 100 but those in `ready`.
+    fn releases(count: u64, ready: &[u64]) -> Releases {
+        let record = |n: u64| Record {
+            id: n.to_string().parse().unwrap(),
+            sequence: n,
+            root: Hash::of(b""),
+            second: n as u32,
+            created: n * 100,
+            provenance: Provenance::default(),
+            files: 0,
+            bytes: 0,
+            new_bytes: 0,
+            shared: Vec::new(),
+            copy_paths: Vec::new(),
+            went_live: if ready.contains(&n) { vec![] } else { vec![n * 100] },
+            retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
+            previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
+        };
+        Releases {
+            records: (1..=count).map(record).collect(),
+            ..Releases::default()
+        }
+    }
+
+    fn check(releases: &Releases, live: &str, keep: u32, grace: u64, now: u64, due: &[&str], in_grace: &[&str]) {
+        let policy = Policy {
+            keep_releases: keep,
+            grace: Duration::from_secs(grace),
+            ..Policy::default()
+        };
+        let live = live.parse().unwrap();
+        let found = retention(releases, Some(&live), &policy, now);
+        let text = |ids: &[ReleaseId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (text(&found.due), text(&found.in_grace)),
+            (due.map_owned(), in_grace.map_owned())
+        );
+    }
+
+    trait MapOwned {
+        fn map_owned(&self) -> Vec<String>;
+    }
+    impl MapOwned for [&str] {
+        fn map_owned(&self) -> Vec<String> {
+            self.iter().map(|text| (*text).to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn the_newest_that_were_live_stay() {
+        check(&releases(5, &[]), "5", 3, 0, 10_000, &["1", "2"], &[]);
+        check(&releases(3, &[]), "3", 3, 0, 10_000, &[], &[]);
+    }
+
+    #[test]
+    fn the_live_one_and_where_a_rollback_goes_always_stay() {
+        check(&releases(5, &[]), "5", 1, 0, 10_000, &["1", "2", "3"], &[]);
+        check(&releases(5, &[]), "2", 2, 0, 10_000, &["3", "4", "5"], &[]);
+    }
+
+    #[test]
+    fn a_release_that_was_never_live_takes_no_place() {
+        check(&releases(5, &[4]), "5", 3, 0, 10_000, &["1"], &[]);
+        check(&releases(5, &[1]), "5", 3, 0, 10_000, &["1", "2"], &[]);
+    }
+
+    #[test]
+    fn what_was_live_a_moment_ago_stays_for_its_grace() {
+        check(&releases(5, &[]), "5", 3, 60, 330, &["1"], &["2"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Serves one client: reads what it asks, does it, answers.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::error::Error;
+use crate::release::ReleaseId;
+use crate::report::{LockHolder, SwitchReport};
+use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
+
+use super::deploy::Deploy;
+use super::layout::Layout;
+use super::lock::{self, Lock};
+use super::records::{self, Releases, manifest_to_bytes, read_manifest};
+use super::talk::{Incoming, Talk, alive};
+use super::{prune, query, switch};
+
+/// Serves until the client has its answer.
+pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
+    let talk = Talk::new(input, output);
+    let hello = match talk.next()? {
+        Incoming::Message(ToAgent::Hello(hello)) => hello,
+        _ => {
+            return Err(Error::Protocol(
+                "a conversation that does not begin with a hello".into(),
+            ));
+        }
+    };
+    let answer = alive(&talk, || {
+        Service {
+            talk: &talk,
+            hello: &hello,
+        }
+        .answer()
+    });
+    let message = match answer {
+        Ok(reply) => FromAgent::Done(reply),
+        Err(error) => FromAgent::Failed {
+            refusal: error.to_refusal(),
+            live: live_now(&hello),
+        },
+    };
+    // A client that has gone does not hear it; what was done is done all the same.
+    talk.send(&message)
+}
+
+fn live_now(hello: &Hello) -> Live {
+    match Layout::open(Path::new(OsStr::from_bytes(&hello.path)), &hello.policy) {
+        Ok(None) => Live::Nothing,
+        Ok(Some(layout)) => match layout.current.live() {
+            Ok(Some(release)) => Live::Release(release),
+            Ok(None) => Live::Nothing,
+            Err(_) => Live::Unknown,
+        },
+        Err(_) => Live::Unknown,
+    }
+}
+
+struct Service<'a> {
+    talk: &'a Talk,
+    hello: &'a Hello,
+}
+
+impl Service<'_> {
+    fn answer(&self) -> Result<Reply, Error> {
+        let path = Path::new(OsStr::from_bytes(&self.hello.path));
+        let policy = &self.hello.policy;
+        match &self.hello.request {
+            Request::Setup => Layout::set_up(path, policy).map(|(_, report)| Reply::Setup(report)),
+            Request::Deploy(begin) => {
+                let begin = Deploy {
+                    talk: self.talk,
+                    hello: self.hello,
+                    begin,
+                    path,
+                };
+                begin
+                    .run(|layout| self.lock(layout))
+                    .map(|done| Reply::Deploy(Box::new(done)))
+            }
+            Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
+            Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
+            Request::Switch(id) => self.switch(path, |_, _| Ok(id.clone())),
+            Request::Rollback(to) => self.switch(path, |releases, live| rollback_target(releases, live, to.as_ref())),
+            Request::Cleanup { dry_run } => {
+                let mut layout = self.open(path)?;
+                let _lock = if *dry_run { None } else { Some(self.lock(&layout)?) };
+                let mut releases = Releases::read(&layout)?;
+                if !dry_run {
+                    records::mend(&layout, &mut releases)?;
+                }
+                prune::cleanup(&mut layout, &mut releases, policy, true, *dry_run, self.talk).map(Reply::Cleanup)
+            }
+            Request::Manifests(wanted) => self.manifests(path, wanted),
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<Layout, Error> {
+        Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
+    }
+
+    fn lock(&self, layout: &Layout) -> Result<Lock, Error> {
+        let provenance = &self.hello.provenance;
+        let holder = LockHolder {
+            who: provenance.who.clone(),
+            from: provenance.from.clone(),
+            since: switch::now(),
+            pid: std::process::id(),
+            verb: self.hello.request.verb().to_owned(),
+        };
+        let lock = Lock::take(&layout.private, &holder)?;
+        if let Some(dead) = &lock.taken_over {
+            self.talk.send(&FromAgent::LockTakenOver(lock::describe(dead)))?;
+        }
+        Ok(lock)
+    }
+
+    fn switch(
+        &self,
+        path: &Path,
+        target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
+    ) -> Result<Reply, Error> {
+        let layout = self.open(path)?;
+        let _lock = self.lock(&layout)?;
+        let mut releases = Releases::read(&layout)?;
+        records::mend(&layout, &mut releases)?;
+        let live = layout.current.live()?;
+        let id = target(&releases, live.as_ref())?;
+        let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
+        read_manifest(&layout, &id, &record.root)?;
+        self.talk.check_client()?;
+        let previous = switch::switch(
+            &layout,
+            &mut releases,
+            &id,
+            self.hello.request.verb(),
+            &self.hello.provenance,
+        )?;
+        let switched = previous.as_ref() != Some(&id);
+        Ok(Reply::Switch(SwitchReport {
+            release: id,
+            previous,
+            switched,
+        }))
+    }
+
+    fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>]) -> Result<Reply, Error> {
+        let layout = self.open(path)?;
+        let releases = Releases::read(&layout)?;
+        for id in wanted {
+            let id = match id {
+                Some(id) => id.clone(),
+                None => layout
+                    .current
+                    .live()?
+                    .ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
+            };
+            let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
+            let bytes = manifest_to_bytes(&read_manifest(&layout, &id, &record.root)?.manifest);
+            let name = BaseName {
+                release: id,
+                root: record.root,
+            };
+            self.talk.send(&FromAgent::Manifest {
+                name,
+                length: bytes.len() as u64,
+            })?;
+            self.talk.send_parts(&bytes)?;
+        }
+        Ok(Reply::Manifests)
+    }
+}
+
+fn missing(releases: &Releases, id: &ReleaseId) -> Error {
+    match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
+        Some((id, reason)) => Error::ReleaseDamaged {
+            id: id.clone(),
+            reason: reason.clone(),
+        },
+        None => Error::ReleaseUnknown(id.clone()),
+    }
+}
+
+fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&ReleaseId>) -> Result<ReleaseId, Error> {
+    if let Some(id) = to {
+        let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
+        return match record.was_live() {
+            _ if live == Some(id) => Err(Error::NotARollback {
+                id: id.clone(),
+                reason: "is live already",
+            }),
+            false => Err(Error::NotARollback {
+                id: id.clone(),
+                reason: "was never live",
+            }),
+            true => Ok(id.clone()),
+        };
+    }
+    let live = live
+        .and_then(|live| releases.find(live))
+        .ok_or(Error::NothingToRollBack)?;
+    releases
+        .rollback_from(live)
+        .map(|record| record.id.clone())
+        .ok_or(Error::NothingToRollBack)
+}

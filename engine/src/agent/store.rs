@@ -1,0 +1,248 @@
+//! The object store: `.cutover/objects/ab/cdef…-444[.n]`.
+//!
+//! One file's content at one mode, stored once. The name is the content's hash, its first two digits as a directory,
+//! then the mode, as a hardlink shares its inode's mode. Objects are read-only and carry the second of the release that
+//! brought them as mtime. `.n` is a further copy, where the object has no links left to give or where its mtime would
+//! make two contents of one path look alike to a browser.
+//!
+//! An object is published by a rename that replaces nothing, and nothing ever writes to it again.
+
+use std::fs::File;
+use std::sync::OnceLock;
+
+use rustix::io::Errno;
+
+use crate::disk::{Dir, Kind, Stat};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::ObjectKey;
+use crate::manifest::placement::Placement;
+
+/// Directories of `objects/` are for the agent alone.
+const SHARD_MODE: u32 = 0o700;
+
+/// One stored object: what it holds, and which copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ObjectName {
+    /// Content and mode.
+    pub(crate) key: ObjectKey,
+    /// 0, or the number of the further copy.
+    pub(crate) copy: u16,
+}
+
+impl ObjectName {
+    /// Returns the whole name as one: `abcdef…-444[.n]`, as in staging.
+    pub(crate) fn flat(&self) -> String {
+        let ObjectName {
+            key: ObjectKey { hash, mode },
+            copy,
+        } = self;
+        match copy {
+            0 => format!("{hash}-{mode:03o}"),
+            n => format!("{hash}-{mode:03o}.{n}"),
+        }
+    }
+
+    /// Reads what [`ObjectName::flat`] made.
+    pub(crate) fn parse(flat: &[u8]) -> Option<ObjectName> {
+        let text = std::str::from_utf8(flat).ok()?;
+        let (hash, rest) = text.split_once('-')?;
+        let (mode, copy) = match rest.split_once('.') {
+            Some((mode, copy)) => (mode, copy.parse().ok().filter(|&copy| copy > 0)?),
+            None => (rest, 0),
+        };
+        let mode = u16::from_str_radix(mode, 8).ok().filter(|mode| mode & !0o555 == 0)?;
+        let name = ObjectName {
+            key: ObjectKey {
+                hash: hash.parse::<Hash>().ok()?,
+                mode,
+            },
+            copy,
+        };
+        (name.flat() == text).then_some(name)
+    }
+
+    fn shard(&self) -> usize {
+        usize::from(self.key.hash.as_bytes()[0])
+    }
+}
+
+/// The store, with its directories held.
+pub(crate) struct Store {
+    dir: Dir,
+    shards: [OnceLock<Dir>; 256],
+}
+
+/// What a look at an object says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is as the record says.
+    Sound(Stat),
+    /// It is not there.
+    Missing,
+    /// Its size, mtime or mode is not what it should be: something wrote to it.
+    Altered,
+}
+
+impl Store {
+    /// Holds the store in `objects/`.
+    pub(crate) fn new(dir: Dir) -> Store {
+        Store {
+            dir,
+            shards: [const { OnceLock::new() }; 256],
+        }
+    }
+
+    /// Returns a shard; nothing where it was never made.
+    fn shard(&self, number: usize) -> Result<Option<&Dir>, Error> {
+        if let Some(dir) = self.shards[number].get() {
+            return Ok(Some(dir));
+        }
+        let name = format!("{number:02x}");
+        if self.dir.stat(name.as_bytes())?.is_none() {
+            return Ok(None);
+        }
+        let dir = self.dir.open_dir(name.as_bytes())?;
+        Ok(Some(self.shards[number].get_or_init(|| dir)))
+    }
+
+    fn ensure_shard(&self, number: usize) -> Result<&Dir, Error> {
+        if self.shard(number)?.is_none() {
+            let name = format!("{number:02x}");
+            let (dir, _) = self.dir.ensure_dir(name.as_bytes(), SHARD_MODE)?;
+            return Ok(self.shards[number].get_or_init(|| dir));
+        }
+        self.shard(number)?
+            .ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
+    }
+
+    /// Looks whether there is an object, whatever its mtime.
+    pub(crate) fn stat(&self, name: ObjectName) -> Result<Option<Stat>, Error> {
+        let flat = name.flat();
+        match self.shard(name.shard())? {
+            Some(shard) => shard.stat(&flat.as_bytes()[2..]),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks at an object that is about to be linked again.
+    pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+        Ok(
+            match self.stat(ObjectName {
+                key,
+                copy: placement.copy,
+            })? {
+                None => Look::Missing,
+                Some(stat) => {
+                    let is_sound = stat.kind == Kind::File
+                        && stat.size == size
+                        && stat.mode == u32::from(key.mode)
+                        && stat.mtime == i64::from(placement.second)
+                        && stat.mtime_nanos == 0;
+                    if is_sound { Look::Sound(stat) } else { Look::Altered }
+                }
+            },
+        )
+    }
+
+    /// Links an object to a path below a directory.
+    pub(crate) fn link(&self, name: ObjectName, to: &Dir, path: &[u8]) -> Result<(), Errno> {
+        let flat = name.flat();
+        match self.shards[name.shard()].get() {
+            Some(shard) => shard.link(&flat.as_bytes()[2..], to, path),
+            None => Err(Errno::NOENT),
+        }
+    }
+
+    /// Opens an object for reading.
+    pub(crate) fn open(&self, name: ObjectName) -> Result<Option<File>, Error> {
+        let flat = name.flat();
+        match self.shard(name.shard())? {
+            Some(shard) => shard.open_file(&flat.as_bytes()[2..]),
+            None => Ok(None),
+        }
+    }
+
+    /// Publishes a staged file, already durable, as an object. Says whether the name was free.
+    pub(crate) fn publish(&self, from: &Dir, staged: &[u8], name: ObjectName) -> Result<bool, Error> {
+        let flat = name.flat();
+        from.rename_new(staged, self.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
+    }
+
+    /// Makes the names in the given shards durable.
+    pub(crate) fn sync(&self, shards: impl IntoIterator<Item = usize>) -> Result<(), Error> {
+        for number in shards {
+            if let Some(shard) = self.shard(number)? {
+                shard.sync()?;
+            }
+        }
+        self.dir.sync()
+    }
+
+    /// Returns the shard that an object is in.
+    pub(crate) fn shard_of(name: ObjectName) -> usize {
+        name.shard()
+    }
+
+    /// Moves an object out of the way.
+    pub(crate) fn set_aside(&self, name: ObjectName, to: &Dir, new_name: &[u8]) -> Result<(), Error> {
+        let flat = name.flat();
+        match self.shard(name.shard())? {
+            Some(shard) => shard.rename(&flat.as_bytes()[2..], to, new_name),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes an object. Says what disk that frees.
+    pub(crate) fn remove(&self, name: ObjectName) -> Result<u64, Error> {
+        let flat = name.flat();
+        let Some(shard) = self.shard(name.shard())? else {
+            return Ok(0);
+        };
+        let stat = shard.stat(&flat.as_bytes()[2..])?;
+        shard.remove_file(&flat.as_bytes()[2..])?;
+        Ok(stat.filter(|stat| stat.links <= 1).map_or(0, |stat| stat.disk_bytes))
+    }
+
+    /// Calls `found` for each object in the store. Names that are no objects are passed over.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(ObjectName) -> Result<(), Error>) -> Result<(), Error> {
+        for number in 0..256 {
+            let Some(shard) = self.shard(number)? else { continue };
+            for rest in shard.names()? {
+                let flat = [format!("{number:02x}").as_bytes(), &rest].concat();
+                if let Some(name) = ObjectName::parse(&flat) {
+                    found(name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_read_back_and_others_are_not_taken_for_them() {
+        let key = ObjectKey {
+            hash: Hash::of(b"content"),
+            mode: 0o555,
+        };
+        for copy in [0, 1, 65535] {
+            let name = ObjectName { key, copy };
+            assert_eq!(ObjectName::parse(name.flat().as_bytes()), Some(name));
+        }
+        let flat = ObjectName { key, copy: 0 }.flat();
+        let short = &flat[..flat.len() - 4];
+        for wrong in [
+            format!("{flat}.0"),
+            format!("{flat}.01"),
+            format!("{short}-644"),
+            format!("{short}-55"),
+            short.to_owned(),
+        ] {
+            assert_eq!(ObjectName::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

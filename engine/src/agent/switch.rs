@@ -1,0 +1,132 @@
+//! Points `current` at a release.
+//!
+//! The link is made under another name beside its place and renamed over it, so a reader sees the old release or the
+//! new one, never neither. Everything the link leads to is durable before: after a power cut, a durable link to files
+//! that are not would be worse than the old release.
+//!
+//! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash between
+//! is mended at the next start, see `records`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::release::{Provenance, Record, ReleaseId};
+
+use super::layout::{Layout, random_name, to_json};
+use super::records::{self, Releases};
+
+const TEMPORARY: &str = ".cutover-";
+
+/// A line of `.cutover/log`.
+#[derive(Serialize)]
+struct LogLine<'a> {
+    at: u64,
+    verb: &'a str,
+    who: &'a str,
+    from: &'a str,
+    release: &'a ReleaseId,
+    previous: Option<&'a ReleaseId>,
+    commit: Option<&'a str>,
+}
+
+/// Returns Unix time in seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
+}
+
+/// Makes a release live. Returns what was live before. Where it is live already, nothing is changed.
+pub(crate) fn switch(
+    layout: &Layout,
+    releases: &mut Releases,
+    id: &ReleaseId,
+    verb: &str,
+    provenance: &Provenance,
+) -> Result<Option<ReleaseId>, Error> {
+    let live = layout.current.live()?;
+    if live.as_ref() == Some(id) {
+        return Ok(live);
+    }
+    check_tree(layout, id)?;
+    let before = live
+        .as_ref()
+        .and_then(|live| releases.find(live))
+        .map(|record| record.sequence);
+    let record = find_mut(releases, id)?;
+    // Going forward, a rollback leads back here; going back, it leads where it led from there before.
+    if before.is_some_and(|before| before < record.sequence) {
+        record.previous.clone_from(&live);
+        records::replace(layout, record)?;
+    }
+    point(layout, id)?;
+    let at = now();
+    record.went_live.push(at);
+    record.retired = None;
+    let commit = record.provenance.commit.clone();
+    records::replace(layout, record)?;
+    if let Some(record) = live.as_ref().and_then(|live| find_mut(releases, live).ok()) {
+        record.retired = Some(at);
+        records::replace(layout, record)?;
+    }
+    let line = LogLine {
+        at,
+        verb,
+        who: &provenance.who,
+        from: &provenance.from,
+        release: id,
+        previous: live.as_ref(),
+        commit: commit.as_deref(),
+    };
+    append_log(layout, &line)?;
+    Ok(live)
+}
+
+fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {
+    releases
+        .records
+        .iter_mut()
+        .find(|record| record.id == *id)
+        .ok_or_else(|| Error::ReleaseUnknown(id.clone()))
+}
+
+fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+    layout.releases.open_dir(id.as_str().as_bytes()).map(drop)
+}
+
+fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+    let current = &layout.current;
+    let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
+    for leftover in current
+        .dir
+        .names()?
+        .into_iter()
+        .filter(|name| name.starts_with(&prefix))
+    {
+        current.dir.remove_file(&leftover)?;
+    }
+    let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
+    current.dir.symlink(&current.target(id), &temporary)?;
+    let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
+    if renamed.is_err() {
+        current.dir.remove_file(&temporary)?;
+    }
+    renamed?;
+    current.dir.sync()?;
+    match current.live()? {
+        Some(live) if live == *id => Ok(()),
+        _ => Err(Error::CurrentForeign {
+            path: current.path().display().to_string(),
+            target: "something that was put there at the same moment".into(),
+        }),
+    }
+}
+
+fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {
+    use std::io::Write;
+    let mut log = layout.private.append_file(b"log")?;
+    log.write_all(to_json(line).as_bytes())
+        .map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
+}

@@ -1,0 +1,176 @@
+//! The agent's half of a conversation: messages out, frames in.
+//!
+//! A thread of its own reads frames, so that a client that goes away is noticed while the agent works; another says
+//! that the agent is alive while it is silent, as a `syncfs` may take long. A client that says nothing for long is
+//! taken for dead, so that its lock does not outlive it when the line is cut without a word.
+
+use std::io::{Read, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
+
+use crate::error::Error;
+use crate::event::Phase;
+use crate::release::ReleaseId;
+use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::wire::message::{self, FromAgent, ToAgent};
+
+use super::prune::Tell;
+
+/// A client that is alive says something every few seconds.
+const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
+
+/// Frames read ahead: what waits here is bounded by this many blocks.
+const READ_AHEAD: usize = 2;
+
+/// How often progress is sent at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+type Frame = Result<(FrameKind, Vec<u8>), Error>;
+
+/// A conversation with a client.
+pub(crate) struct Talk {
+    out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
+    frames: Receiver<Frame>,
+    told: Mutex<Instant>,
+}
+
+/// What comes in, in a deploy.
+pub(crate) enum Incoming {
+    /// A message.
+    Message(ToAgent),
+    /// Content.
+    Block(Vec<u8>),
+    /// A part of a manifest.
+    Part(Vec<u8>),
+}
+
+impl Talk {
+    /// Begins a conversation.
+    pub(crate) fn new(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Talk {
+        let (sender, frames) = bounded(READ_AHEAD);
+        std::thread::spawn(move || {
+            let mut reader = FrameReader::new(input);
+            loop {
+                let frame = match reader.read() {
+                    Ok(Some(frame)) => Ok(frame),
+                    Ok(None) => return,
+                    Err(error) => Err(error),
+                };
+                let is_last = frame.is_err();
+                if sender.send(frame).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        let out: Box<dyn Write + Send> = Box::new(output);
+        Talk {
+            out: Mutex::new(FrameWriter::new(out)),
+            frames,
+            told: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&self, message: &FromAgent) -> Result<(), Error> {
+        self.out
+            .lock()
+            .expect("no sender panics")
+            .write(FrameKind::Message, &message::to_bytes(message))
+    }
+
+    /// Sends bytes that a message announced.
+    pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut out = self.out.lock().expect("no sender panics");
+        bytes
+            .chunks(1 << 20)
+            .try_for_each(|part| out.write(FrameKind::Part, part))
+    }
+
+    /// Waits for what comes next.
+    pub(crate) fn next(&self) -> Result<Incoming, Error> {
+        loop {
+            let frame = self
+                .frames
+                .recv_timeout(CLIENT_SILENT_MAX)
+                .map_err(|error| Error::LineLost {
+                    source: match error {
+                        RecvTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),
+                        RecvTimeoutError::Disconnected => std::io::ErrorKind::UnexpectedEof.into(),
+                    },
+                })?;
+            match frame? {
+                (FrameKind::Block, payload) => return Ok(Incoming::Block(payload)),
+                (FrameKind::Part, payload) => return Ok(Incoming::Part(payload)),
+                (FrameKind::Message, payload) => match message::from_bytes(&payload)? {
+                    ToAgent::Ping => {}
+                    message => return Ok(Incoming::Message(message)),
+                },
+            }
+        }
+    }
+
+    /// Fails where the client has gone: before what cannot be taken back.
+    pub(crate) fn check_client(&self) -> Result<(), Error> {
+        loop {
+            match self.frames.try_recv() {
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => {
+                    return Err(Error::LineLost {
+                        source: std::io::ErrorKind::UnexpectedEof.into(),
+                    });
+                }
+                Ok(frame) => drop(frame?),
+            }
+        }
+    }
+
+    /// Says that a phase began or ended.
+    pub(crate) fn phase(&self, phase: Phase, ended: bool) -> Result<(), Error> {
+        self.send(&FromAgent::Phase { phase, ended })
+    }
+
+    /// Says how far a phase is; too soon after the last time, not.
+    pub(crate) fn progress(&self, phase: Phase, files: u64, files_total: u64) {
+        let Ok(mut told) = self.told.try_lock() else { return };
+        if told.elapsed() >= PROGRESS_EVERY {
+            *told = Instant::now();
+            // A client that has gone is noticed by whoever reads.
+            drop(self.send(&FromAgent::Progress {
+                phase,
+                files,
+                files_total,
+            }));
+        }
+    }
+
+    /// Tells the user something.
+    pub(crate) fn warn(&self, warning: impl Into<String>) -> Result<(), Error> {
+        self.send(&FromAgent::Warning(warning.into()))
+    }
+}
+
+impl Tell for Talk {
+    fn removed(&self, release: &ReleaseId) {
+        drop(self.send(&FromAgent::Removed(release.clone())));
+    }
+}
+
+/// Runs `work`, and says every few seconds that the agent is alive.
+pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
+    const EVERY: Duration = Duration::from_secs(10);
+    std::thread::scope(|scope| {
+        let (stop, stopped) = bounded::<()>(0);
+        scope.spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
+                if talk.send(&FromAgent::Ping).is_err() {
+                    return;
+                }
+            }
+        });
+        let result = work();
+        drop(stop);
+        result
+    })
+}

@@ -1,0 +1,265 @@
+//! Blocks: content on the wire.
+//!
+//! Small files travel many to a block, in one zstd frame, so that like files share what they have in common. A large
+//! file travels in parts that follow each other; ranges that the server has in an old file are named and not sent.
+//!
+//! ```text
+//! form        0 files · 1 part of a large file
+//! 0: count, entries as gaps                                          in the order of their content
+//! 1: entry, offset, old object (present, hash, mode), count, pieces  piece: length·2 + 1 from the old at an offset · length·2 sent
+//! length, packing (0 as it is · 1 zstd), then the content to the frame's end
+//! ```
+//!
+//! An entry is its index in the new manifest, which both sides have: so neither names, sizes nor hashes are repeated.
+
+use std::io::Read;
+
+use crate::bytes::{ByteReader, Malformed, put_number};
+use crate::hash::Hash;
+use crate::manifest::ObjectKey;
+
+/// The most content in one block, in bytes. Bounds what a decoder allocates; past this size, a larger block compresses
+/// kernel sources by less than one percent better.
+pub(crate) const BLOCK_BYTES_MAX: usize = 4 << 20;
+
+/// A range of a large file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Range {
+    /// Bytes of the old object.
+    Old {
+        /// Where they begin in it.
+        offset: u64,
+        /// How many.
+        len: u64,
+    },
+    /// Bytes of this block's content.
+    Sent {
+        /// How many.
+        len: u64,
+    },
+}
+
+/// What a block holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BlockHead {
+    /// Whole files, one after the other.
+    Files(Vec<u32>),
+    /// A part of a large file.
+    Part {
+        /// The entry.
+        entry: u32,
+        /// Where the part begins in the file.
+        offset: u64,
+        /// The object that old ranges are taken from.
+        old: Option<ObjectKey>,
+        /// What the part consists of.
+        ranges: Vec<Range>,
+    },
+}
+
+/// Compresses content, or finds that it is not worth it.
+pub(crate) struct BlockEncoder {
+    compressor: zstd::bulk::Compressor<'static>,
+    compressed: Vec<u8>,
+}
+
+impl BlockEncoder {
+    /// Makes an encoder with a zstd level.
+    pub(crate) fn new(level: i32) -> std::io::Result<BlockEncoder> {
+        Ok(BlockEncoder {
+            compressor: zstd::bulk::Compressor::new(level)?,
+            compressed: Vec::new(),
+        })
+    }
+
+    /// Returns the payload of a block frame.
+    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(content.len() / 3 + 64);
+        put_head(&mut out, head);
+        put_number(&mut out, content.len() as u64);
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()));
+        self.compressor.compress_to_buffer(content, &mut self.compressed)?;
+        let (packing, body) = if self.compressed.len() < content.len() {
+            (1, &self.compressed[..])
+        } else {
+            (0, content)
+        };
+        out.push(packing);
+        out.extend_from_slice(body);
+        Ok(out)
+    }
+}
+
+fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
+    match head {
+        BlockHead::Files(entries) => {
+            out.push(0);
+            put_number(out, entries.len() as u64);
+            let mut last = 0;
+            for &entry in entries {
+                // Entries of a block ascend; the gap from one to the next is mostly one.
+                put_number(out, u64::from(entry.wrapping_sub(last)));
+                last = entry;
+            }
+        }
+        BlockHead::Part {
+            entry,
+            offset,
+            old,
+            ranges,
+        } => {
+            out.push(1);
+            put_number(out, u64::from(*entry));
+            put_number(out, *offset);
+            out.push(u8::from(old.is_some()));
+            if let Some(key) = old {
+                out.extend_from_slice(key.hash.as_bytes());
+                put_number(out, u64::from(key.mode));
+            }
+            put_number(out, ranges.len() as u64);
+            for range in ranges {
+                match range {
+                    Range::Old { offset, len } => {
+                        put_number(out, len * 2 + 1);
+                        put_number(out, *offset);
+                    }
+                    Range::Sent { len } => put_number(out, len * 2),
+                }
+            }
+        }
+    }
+}
+
+/// Reads the payload of a block frame: its head, and its content decompressed.
+pub(crate) fn decode(payload: &[u8]) -> Result<(BlockHead, Vec<u8>), Malformed> {
+    let mut reader = ByteReader::new(payload);
+    let head = read_head(&mut reader)?;
+    let length = reader.number_within(BLOCK_BYTES_MAX as u64)? as usize;
+    let packing = reader.byte()?;
+    let body = reader.rest();
+    let content = match packing {
+        0 => body.to_vec(),
+        1 => unpack(body, length)?,
+        _ => return Err(Malformed),
+    };
+    if content.len() == length {
+        Ok((head, content))
+    } else {
+        Err(Malformed)
+    }
+}
+
+/// Says of which large file a block is a part, without decoding it; nothing where it is not.
+pub(crate) fn part_of(payload: &[u8]) -> Option<u32> {
+    match payload.split_first() {
+        Some((1, rest)) => ByteReader::new(rest).index().ok(),
+        _ => None,
+    }
+}
+
+fn unpack(body: &[u8], length: usize) -> Result<Vec<u8>, Malformed> {
+    let mut content = Vec::with_capacity(length);
+    let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Malformed)?;
+    decoder
+        .take(length as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|_| Malformed)?;
+    Ok(content)
+}
+
+fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
+    match reader.byte()? {
+        0 => {
+            // Each entry takes a byte at least, so a count beyond the bytes left is a lie.
+            let count = reader.number_within(reader.rest().len() as u64)?;
+            let mut entries = Vec::with_capacity(count as usize);
+            let mut last = 0_u32;
+            for _ in 0..count {
+                last = last.wrapping_add(reader.index()?);
+                entries.push(last);
+            }
+            Ok(BlockHead::Files(entries))
+        }
+        1 => {
+            let entry = reader.index()?;
+            let offset = reader.number()?;
+            let old = match reader.byte()? {
+                0 => None,
+                _ => Some(ObjectKey {
+                    hash: Hash::from_bytes(reader.array()?),
+                    mode: reader.number_within(0o777)? as u16,
+                }),
+            };
+            let count = reader.number_within(reader.rest().len() as u64)?;
+            let mut ranges = Vec::with_capacity(count as usize);
+            for _ in 0..count {
+                let tagged = reader.number()?;
+                let len = tagged / 2;
+                ranges.push(if tagged % 2 == 1 {
+                    Range::Old {
+                        offset: reader.number()?,
+                        len,
+                    }
+                } else {
+                    Range::Sent { len }
+                });
+            }
+            Ok(BlockHead::Part {
+                entry,
+                offset,
+                old,
+                ranges,
+            })
+        }
+        _ => Err(Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn blocks_read_back() {
+        let key = ObjectKey {
+            hash: Hash::of(b"old"),
+            mode: 0o444,
+        };
+        let ranges = vec![Range::Old { offset: 7, len: 9 }, Range::Sent { len: 4 }];
+        let heads = [
+            BlockHead::Files(vec![3, 4, 90]),
+            BlockHead::Files(Vec::new()),
+            BlockHead::Part {
+                entry: 5,
+                offset: 1 << 40,
+                old: Some(key),
+                ranges: ranges.clone(),
+            },
+            BlockHead::Part {
+                entry: 5,
+                offset: 0,
+                old: None,
+                ranges,
+            },
+        ];
+        let mut encoder = BlockEncoder::new(3).unwrap();
+        for head in heads {
+            for content in [&b"text text text text text text text text"[..], b"x", b""] {
+                let payload = encoder.encode(&head, content).unwrap();
+                assert_eq!(decode(&payload), Ok((head.clone(), content.to_vec())));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic_or_exceed_a_block(payload in prop::collection::vec(any::<u8>(), 0..100)) {
+            if let Ok((_, content)) = decode(&payload) {
+                prop_assert!(content.len() <= BLOCK_BYTES_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The messages, and the order in which they go.
+//!
+//! The client speaks first, and sends all that it can without waiting. A deploy, when what the client believes of the
+//! server is right and little is to be sent, is one flight:
+//!
+//! ```text
+//! client                                   agent
+//! Hello { Deploy }                         takes the lock, checks, finds a base
+//! Tree, parts, blocks, Commit        ───►  Ready                what it holds, and which base it takes
+//!                                    ◄───  Lacks                the files of the tree that it has no content for
+//!                                    ◄───  Live, Done
+//! ```
+//!
+//! Where the client does not know the base that the agent takes, it waits for `Ready`, asks for that release's manifest
+//! if need be, and sends the tree (again). Where much is to be sent, or the last upload was cut off, it waits for
+//! `Lacks` and sends just that. When something is lacking at `Commit`, the agent says `Lacks` again, and the client
+//! sends what is named there and commits again.
+//!
+//! A `Failed` ends it at any time. A side that hears nothing for long takes the other for dead: `Ping` says that it is not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Refusal};
+use crate::event::Phase;
+use crate::hash::Hash;
+use crate::release::{Provenance, ReleaseId};
+use crate::report::{CleanupReport, DeployState, ReleasesReport, SetupReport, StatusReport, SwitchReport};
+use crate::target::Policy;
+
+/// A release that new ones are described against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BaseName {
+    /// The release.
+    pub(crate) release: ReleaseId,
+    /// The root of its manifest.
+    pub(crate) root: Hash,
+}
+
+/// What the client opens with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Hello {
+    /// The deploy path.
+    pub(crate) path: Vec<u8>,
+    /// What the server keeps to.
+    pub(crate) policy: Policy,
+    /// Who asks.
+    pub(crate) provenance: Provenance,
+    /// What is asked.
+    pub(crate) request: Request,
+}
+
+/// What is asked of the agent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Make the directories.
+    Setup,
+    /// Make a release.
+    Deploy(DeployBegin),
+    /// List the releases.
+    Releases,
+    /// Say how things stand.
+    Status,
+    /// Point `current` at a release.
+    Switch(ReleaseId),
+    /// Point `current` at an earlier release.
+    Rollback(Option<ReleaseId>),
+    /// Retention and garbage collection.
+    Cleanup {
+        /// Change nothing.
+        dry_run: bool,
+    },
+    /// Send the manifests of releases; none names the live one.
+    Manifests(Vec<Option<ReleaseId>>),
+}
+
+impl Request {
+    /// Names the verb, for the lock and the log.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Request::Setup => "setup",
+            Request::Deploy(_) => "deploy",
+            Request::Releases => "releases",
+            Request::Status => "status",
+            Request::Switch(_) => "switch",
+            Request::Rollback(_) => "rollback",
+            Request::Cleanup { .. } => "cleanup",
+            Request::Manifests(_) => "diff",
+        }
+    }
+}
+
+/// What release is to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DeployBegin {
+    /// Its root.
+    pub(crate) root: Hash,
+    /// The base that the client would describe it against.
+    pub(crate) base: Option<BaseName>,
+    /// Its name, or the time in UTC where the server may choose a later one.
+    pub(crate) release: ReleaseId,
+    /// Whether the name must be just that.
+    pub(crate) is_named: bool,
+    /// Leave it ready.
+    pub(crate) no_switch: bool,
+    /// Make it even where nothing changed.
+    pub(crate) force: bool,
+    /// Change nothing.
+    pub(crate) dry_run: bool,
+}
+
+/// From the client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum ToAgent {
+    /// The first message.
+    Hello(Box<Hello>),
+    /// The manifest follows in parts of this many bytes together, as its difference from the base.
+    Tree {
+        /// The base.
+        base: Option<BaseName>,
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// Asks for the manifest of the base that the agent takes.
+    WantBase,
+    /// Asks for the chunks of files of that base, by their entries.
+    WantChunks(Vec<u32>),
+    /// Everything was sent.
+    Commit,
+    /// Alive.
+    Ping,
+}
+
+/// What the agent holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holding {
+    /// The store.
+    pub(crate) store: String,
+    /// Its epoch.
+    pub(crate) epoch: u64,
+    /// The releases that stand.
+    pub(crate) standing: Vec<ReleaseId>,
+}
+
+impl Holding {
+    /// What stands where nothing was deployed yet.
+    pub(crate) fn nothing() -> Holding {
+        Holding {
+            store: String::new(),
+            epoch: 0,
+            standing: Vec::new(),
+        }
+    }
+}
+
+/// Files of the new manifest whose content is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lacks {
+    /// How many commits the agent had read when it said so.
+    pub(crate) after_commits: u32,
+    /// Runs of entries: how many to skip since the last run, and how many are meant.
+    pub(crate) runs: Vec<(u32, u32)>,
+    /// Entries of which the beginning is there, and how many bytes.
+    pub(crate) partial: Vec<(u32, u64)>,
+}
+
+impl Lacks {
+    /// Packs entries, which ascend.
+    pub(crate) fn pack(entries: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        let mut next = 0;
+        for entry in entries {
+            match runs.last_mut() {
+                Some((_, count)) if entry == next => *count += 1,
+                _ => runs.push((entry - next, 1)),
+            }
+            next = entry + 1;
+        }
+        runs
+    }
+
+    /// Returns the entries, none at or beyond `limit`.
+    pub(crate) fn entries(&self, limit: u32) -> Result<Vec<u32>, Error> {
+        let beyond = || Error::Protocol("a file beyond the manifest".into());
+        let mut entries = Vec::new();
+        let mut next = 0_u32;
+        for &(skip, count) in &self.runs {
+            let first = next.checked_add(skip).ok_or_else(beyond)?;
+            next = first
+                .checked_add(count)
+                .filter(|&next| next <= limit)
+                .ok_or_else(beyond)?;
+            entries.extend(first..next);
+        }
+        Ok(entries)
+    }
+}
+
+/// What a deploy came to, as far as the agent knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeployDone {
+    /// The release made, or the live one where nothing changed.
+    pub(crate) release: Option<ReleaseId>,
+    /// What was live before.
+    pub(crate) previous: Option<ReleaseId>,
+    /// What it came to.
+    pub(crate) state: DeployState,
+    /// Paths that the live release did not have.
+    pub(crate) files_new: u64,
+    /// Paths that differ.
+    pub(crate) files_changed: u64,
+    /// Paths that only it had.
+    pub(crate) files_removed: u64,
+    /// Objects stored.
+    pub(crate) objects_new: u64,
+    /// Files linked.
+    pub(crate) objects_linked: u64,
+    /// Files copied, by reason.
+    pub(crate) copied: Vec<(String, u64)>,
+    /// Releases removed.
+    pub(crate) removed: Vec<ReleaseId>,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+    /// What the server holds now.
+    pub(crate) holding: Holding,
+    /// Seconds, by phase.
+    pub(crate) seconds: Vec<(Phase, f64)>,
+}
+
+impl DeployDone {
+    /// Begins with a state and nothing done.
+    pub(crate) fn of(state: DeployState, holding: Holding) -> DeployDone {
+        DeployDone {
+            release: None,
+            previous: None,
+            state,
+            files_new: 0,
+            files_changed: 0,
+            files_removed: 0,
+            objects_new: 0,
+            objects_linked: 0,
+            copied: Vec::new(),
+            removed: Vec::new(),
+            warnings: Vec::new(),
+            holding,
+            seconds: Vec::new(),
+        }
+    }
+}
+
+/// What the agent answers in the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// To `Setup`.
+    Setup(SetupReport),
+    /// To `Deploy`.
+    Deploy(Box<DeployDone>),
+    /// To `Releases`.
+    Releases(ReleasesReport),
+    /// To `Status`.
+    Status(Box<StatusReport>),
+    /// To `Switch` and `Rollback`.
+    Switch(SwitchReport),
+    /// To `Cleanup`.
+    Cleanup(CleanupReport),
+    /// To `Manifests`, after the last of them.
+    Manifests,
+}
+
+/// What is live, told with a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Live {
+    /// This release.
+    Release(ReleaseId),
+    /// Nothing yet.
+    Nothing,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// From the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) enum FromAgent {
+    /// The deploy may go on.
+    Ready {
+        /// What the server holds.
+        holding: Holding,
+        /// The base that the agent takes.
+        base: Option<BaseName>,
+    },
+    /// A manifest follows in parts of this many bytes together.
+    Manifest {
+        /// The release that it is of.
+        name: BaseName,
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// The chunks that were asked for, in order; none where the content is not there.
+    Chunks(Vec<Option<Vec<u8>>>),
+    /// What content is wanted.
+    Lacks(Lacks),
+    /// How far a phase is.
+    Progress {
+        /// The phase.
+        phase: Phase,
+        /// Files done.
+        files: u64,
+        /// Files in all.
+        files_total: u64,
+    },
+    /// A phase began or ended.
+    Phase {
+        /// The phase.
+        phase: Phase,
+        /// Whether it ended.
+        ended: bool,
+    },
+    /// A dead deploy's lock was taken over.
+    LockTakenOver(String),
+    /// What the user should know.
+    Warning(String),
+    /// A release was removed.
+    Removed(ReleaseId),
+    /// `current` points at the release, durably.
+    Live(ReleaseId),
+    /// The end.
+    Done(Reply),
+    /// The end, with an error.
+    Failed {
+        /// The error.
+        refusal: Refusal,
+        /// What is live.
+        live: Live,
+    },
+    /// Alive.
+    Ping,
+}
+
+/// Returns a message as bytes.
+pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
+    postcard::to_stdvec(message).expect("messages can always be serialized")
+}
+
+/// Reads a message.
+pub(crate) fn from_bytes<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M, Error> {
+    postcard::from_bytes(bytes).map_err(|error| Error::Protocol(format!("a message that cannot be read ({error})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lacking_entries_read_back() {
+        for entries in [vec![], vec![0], vec![0, 1, 2, 7, 9, 10], vec![5]] {
+            let lacks = Lacks {
+                runs: Lacks::pack(entries.iter().copied()),
+                ..Lacks::default()
+            };
+            assert_eq!(lacks.entries(11).unwrap(), entries);
+        }
+        let beyond = Lacks {
+            runs: vec![(3, u32::MAX)],
+            ..Lacks::default()
+        };
+        assert!(matches!(beyond.entries(10), Err(Error::Protocol(_))));
+    }
+}
