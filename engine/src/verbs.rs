@@ -1,17 +1,28 @@
 //! The public verbs: what a program can do with the engine.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::agent;
 use crate::cancel::Cancel;
+use crate::client::deploy::ClientDeploy;
+use crate::client::{ScanRequest, query, scan};
 use crate::error::Error;
 use crate::event::Observer;
+use crate::manifest::{Manifest, diff as manifest_diff};
+use crate::path::Shown;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{
-    CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
+    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport, StatusReport,
+    SwitchReport,
 };
-use crate::target::{Policy, Target};
+use crate::target::{Destination, Policy, Target};
+use crate::wire::connection::Connection;
+use crate::wire::message::{Hello, Reply, Request};
+use crate::wire::{greeting, pipe, reach};
 
 /// What every verb needs.
 #[derive(Clone)]
@@ -80,46 +91,187 @@ pub enum DiffSide {
 }
 
 /// Makes the directories of the deploy path.
-pub fn setup(_context: &Context) -> Result<SetupReport, Error> {
-    Err(Error::Bug("not built yet".into()))
+pub fn setup(context: &Context) -> Result<SetupReport, Error> {
+    match context.ask(Request::Setup, Install::Keep).map_err(|failure| failure.error)? {
+        (Reply::Setup(report), _) => Ok(report),
+        _ => Err(mismatch()),
+    }
 }
 
 /// Deploys.
-pub fn deploy(_context: &Context, _request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
-    Err(Error::Bug("not built yet".into()).into())
+pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
+    let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
+        _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
+    })?;
+    let forbidden = context.check_overlap(&source)?;
+    let deploy = ClientDeploy {
+        source,
+        exclude: &request.exclude,
+        path: context.deploy_path(),
+        destination: context.target.destination.to_string(),
+        forbidden,
+        policy: context.policy.clone(),
+        provenance: context.provenance.clone(),
+        release: request.release.clone(),
+        no_switch: request.no_switch,
+        force: request.force,
+        dry_run: request.dry_run,
+        state_dir: context.state_dir.clone(),
+        observer: context.observer.clone(),
+        cancel: context.cancel.clone(),
+    };
+    let install = if request.dry_run { Install::Vanish } else { Install::Keep };
+    deploy.run(|| context.connect(install))
 }
 
 /// Lists the releases.
-pub fn releases(_context: &Context) -> Result<ReleasesReport, Error> {
-    Err(Error::Bug("not built yet".into()))
+pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
+    match context.ask(Request::Releases, Install::Vanish).map_err(|failure| failure.error)? {
+        (Reply::Releases(report), _) => Ok(report),
+        _ => Err(mismatch()),
+    }
 }
 
 /// Tells what is live and how the server stands.
-pub fn status(_context: &Context) -> Result<StatusReport, Error> {
-    Err(Error::Bug("not built yet".into()))
+pub fn status(context: &Context) -> Result<StatusReport, Error> {
+    match context.ask(Request::Status, Install::Vanish).map_err(|failure| failure.error)? {
+        (Reply::Status(report), _) => Ok(*report),
+        _ => Err(mismatch()),
+    }
 }
 
 /// Points `current` at another release.
-pub fn switch(_context: &Context, _to: &SwitchTo) -> Result<SwitchReport, DeployFailure> {
-    Err(Error::Bug("not built yet".into()).into())
+pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFailure> {
+    let request = match to {
+        SwitchTo::Release(id) => Request::Switch(id.clone()),
+        SwitchTo::Back(id) => Request::Rollback(id.clone()),
+    };
+    match context.ask(request, Install::Keep)? {
+        (Reply::Switch(report), _) => Ok(report),
+        _ => Err(mismatch().into()),
+    }
 }
 
 /// Removes releases by retention, then objects that no release names.
-pub fn cleanup(_context: &Context, _request: CleanupRequest) -> Result<CleanupReport, Error> {
-    Err(Error::Bug("not built yet".into()))
+pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
+    let install = if request.dry_run { Install::Vanish } else { Install::Keep };
+    match context.ask(Request::Cleanup { dry_run: request.dry_run }, install).map_err(|failure| failure.error)? {
+        (Reply::Cleanup(report), _) => Ok(report),
+        _ => Err(mismatch()),
+    }
 }
 
-/// Compares two sides, from manifests alone.
-pub fn diff(_context: &Context, _before: &DiffSide, _after: &DiffSide) -> Result<DiffReport, Error> {
-    Err(Error::Bug("not built yet".into()))
+/// Compares two sides, from manifests alone: no content is sent.
+pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
+    let sides = [before, after];
+    let wanted: Vec<Option<ReleaseId>> = sides
+        .iter()
+        .filter_map(|side| match side {
+            DiffSide::Release(id) => Some(Some(id.clone())),
+            DiffSide::Live => Some(None),
+            DiffSide::Source { .. } => None,
+        })
+        .collect();
+    let mut received = Vec::new();
+    if !wanted.is_empty() {
+        received = context.ask(Request::Manifests(wanted), Install::Vanish).map_err(|failure| failure.error)?.1;
+    }
+    let mut received = received.into_iter();
+    let mut side = |side: &DiffSide| match side {
+        DiffSide::Source { source, exclude } => Ok(("source".to_owned(), context.scan_for_diff(source, exclude)?)),
+        DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
+    };
+    let ((before, old), (after, new)) = (side(before)?, side(after)?);
+    let mut report =
+        DiffReport { before, after, files_new: 0, files_changed: 0, files_removed: 0, paths: Vec::new() };
+    manifest_diff::compare(Some(&old), &new, |difference| {
+        match difference.change {
+            Change::New => report.files_new += 1,
+            Change::Removed => report.files_removed += 1,
+            Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
+        }
+        report.paths.push(ChangedPath {
+            path: Shown(&difference.path).to_string(),
+            change: difference.change,
+            bytes_before: difference.bytes_before,
+            bytes_after: difference.bytes_after,
+        });
+    });
+    Ok(report)
 }
 
 /// Serves as the agent over the given streams until the client is done. `program` is the running binary, whose hash
 /// the greeting carries.
 pub fn serve_agent(
-    _input: impl Read + Send,
-    _output: impl Write + Send,
-    _program: &std::path::Path,
+    input: impl Read + Send + 'static,
+    mut output: impl Write + Send + 'static,
+    program: &Path,
 ) -> Result<(), Error> {
-    Err(Error::Bug("not built yet".into()))
+    greeting::write_greeting(&mut output, program)?;
+    agent::serve(input, output)
+}
+
+fn mismatch() -> Error {
+    Error::Protocol("an answer to another question".into())
+}
+
+impl Context {
+    fn deploy_path(&self) -> Vec<u8> {
+        let path = match &self.target.destination {
+            Destination::Local(path) => path,
+            Destination::Ssh(ssh) => &ssh.path,
+        };
+        path.as_os_str().as_bytes().to_vec()
+    }
+
+    fn connect(&self, install: Install) -> Result<Connection, Error> {
+        match &self.target.destination {
+            Destination::Local(_) => pipe::connect(agent::serve),
+            Destination::Ssh(ssh) => reach::connect(ssh, &self.target.reach, install, self.observer.as_ref(), &self.cancel),
+        }
+    }
+
+    fn ask(&self, request: Request, install: Install) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
+        let hello = Hello {
+            path: self.deploy_path(),
+            policy: self.policy.clone(),
+            provenance: self.provenance.clone(),
+            request,
+        };
+        let connection = self.connect(install)?;
+        query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
+    }
+
+    /// Refuses a source inside its own local target. Returns the target's device and inode where it exists, so that the
+    /// scan refuses the opposite unless the target is left out.
+    fn check_overlap(&self, source: &Path) -> Result<Option<(u64, u64)>, Error> {
+        let Destination::Local(target) = &self.target.destination else { return Ok(None) };
+        let real = real_path(target);
+        if source.starts_with(&real) {
+            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+        }
+        let own = std::fs::metadata(&real).ok();
+        if own.is_none() && real.starts_with(source) {
+            // It would be made in the source, and be part of every deploy but the first.
+            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+        }
+        Ok(own.map(|metadata| (metadata.dev(), metadata.ino())))
+    }
+
+    fn scan_for_diff(&self, source: &Path, exclude: &[String]) -> Result<Manifest, Error> {
+        let forbidden = self.check_overlap(&std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned()))?;
+        let observer = self.observer.as_ref();
+        let request = ScanRequest { source, exclude, known: None, forbidden, observer, cancel: &self.cancel };
+        scan(&request).map(|scan| scan.found.manifest)
+    }
+}
+
+/// Resolves as much of a path as exists.
+fn real_path(path: &Path) -> PathBuf {
+    match (std::fs::canonicalize(path), path.parent(), path.file_name()) {
+        (Ok(real), ..) => real,
+        (Err(_), Some(parent), Some(name)) => real_path(parent).join(name),
+        (Err(_), ..) => path.to_owned(),
+    }
 }

@@ -626,7 +626,6 @@ fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
 fn holding(layout: &Layout, releases: &Releases) -> Holding {
     Holding {
         store: layout.store.id.clone(),
-        epoch: layout.store.epoch,
         standing: releases.ids(),
     }
 }

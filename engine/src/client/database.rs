@@ -9,7 +9,7 @@
 //! ```text
 //! scans      source path → when it began, manifest and stats
 //! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, epoch, the live release, whether an upload was cut off
+//! targets    destination → store id, the release that was live there
 //! releases   store id, release → root
 //! manifests  root → manifest
 //! ```
@@ -44,8 +44,7 @@ const CHUNK_ROWS_MAX: i64 = 100_000;
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB PRIMARY KEY, began INTEGER NOT NULL, scan BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE targets (destination BLOB PRIMARY KEY, store TEXT NOT NULL, epoch INTEGER NOT NULL,
-        live TEXT, cut_off INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, live TEXT) WITHOUT ROWID;
     CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
         PRIMARY KEY (store, release)) WITHOUT ROWID;
     CREATE TABLE manifests (root BLOB PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
@@ -56,12 +55,8 @@ const SCHEMA: &str = "
 pub(crate) struct Belief {
     /// The store.
     pub(crate) store: String,
-    /// Its epoch when it was last seen.
-    pub(crate) epoch: u64,
-    /// The release that was live then.
+    /// The release that was live when it was last seen.
     pub(crate) live: Option<ReleaseId>,
-    /// Whether the last upload did not come to its end.
-    pub(crate) cut_off: bool,
 }
 
 /// An open manifest database.
@@ -168,39 +163,20 @@ impl Database {
     /// Returns what is believed of a target.
     pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
-            let live: Option<String> = row.get(2)?;
-            let live = live.and_then(|live| live.parse().ok());
-            Ok(Belief {
-                store: row.get(0)?,
-                epoch: row.get::<_, i64>(1)? as u64,
-                live,
-                cut_off: row.get(3)?,
-            })
+            let live: Option<String> = row.get(1)?;
+            Ok(Belief { store: row.get(0)?, live: live.and_then(|live| live.parse().ok()) })
         };
         self.connection
-            .query_row(
-                "SELECT store, epoch, live, cut_off FROM targets WHERE destination = ?1",
-                [destination],
-                read,
-            )
+            .query_row("SELECT store, live FROM targets WHERE destination = ?1", [destination], read)
             .optional()
             .map_err(|e| self.failed(e))
     }
 
     /// Keeps what is believed of a target.
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
-        let Belief {
-            store,
-            epoch,
-            live,
-            cut_off,
-        } = belief;
-        let live = live.as_ref().map(ReleaseId::as_str);
+        let live = belief.live.as_ref().map(ReleaseId::as_str);
         self.connection
-            .execute(
-                "REPLACE INTO targets VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![destination, store, *epoch as i64, live, cut_off],
-            )
+            .execute("REPLACE INTO targets VALUES (?1, ?2, ?3)", params![destination, belief.store, live])
             .map(drop)
             .map_err(|e| self.failed(e))
     }
@@ -217,18 +193,6 @@ impl Database {
             .optional()
             .map_err(|e| self.failed(e))?;
         Ok(row.map(Hash::from_bytes))
-    }
-
-    /// Returns the roots of all releases that a store is known to have had.
-    pub(crate) fn roots(&self, store: &str) -> Result<Vec<Hash>, Error> {
-        let read = || {
-            let mut statement = self
-                .connection
-                .prepare("SELECT DISTINCT root FROM releases WHERE store = ?1")?;
-            let rows = statement.query_map([store], |row| row.get(0).map(Hash::from_bytes))?;
-            rows.collect::<rusqlite::Result<Vec<Hash>>>()
-        };
-        read().map_err(|e| self.failed(e))
     }
 
     /// Returns the manifest of a root, where it is known.

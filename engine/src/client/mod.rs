@@ -1,7 +1,19 @@
 //! The client's side: source → frames.
+//!
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`), what is sent (`upload`, `talk`),
+//! and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
-mod database;
 mod rules;
 mod scan;
+
+mod database;
+
+mod talk;
+mod upload;
+
+pub(crate) mod deploy;
+pub(crate) mod query;
+
+pub(crate) use scan::{ScanRequest, scan};

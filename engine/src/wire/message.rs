@@ -135,8 +135,6 @@ pub(crate) enum ToAgent {
 pub(crate) struct Holding {
     /// The store.
     pub(crate) store: String,
-    /// Its epoch.
-    pub(crate) epoch: u64,
     /// The releases that stand.
     pub(crate) standing: Vec<ReleaseId>,
 }

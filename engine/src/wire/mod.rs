@@ -4,3 +4,4 @@ pub(crate) mod block;
 pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod message;
+pub(crate) mod pipe;

@@ -1,0 +1,475 @@
+//! A deploy, from the client's side: scan, compare, send, hear what came of it.
+//!
+//! The scan and the connection run at once. Then one flight, where the manifest database knows the release that is live
+//! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::cancel::Cancel;
+use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
+use crate::client::database::{Belief, Database};
+use crate::client::scan::{Known, Scan, ScanRequest, scan};
+use crate::client::talk::Talk;
+use crate::client::upload::{Recipe, sendings, upload};
+use crate::error::Error;
+use crate::event::{Event, Observer, Phase};
+use crate::hash::Hash;
+use crate::manifest::encode::{decode, encode};
+use crate::manifest::{Manifest, Node};
+use crate::release::{Provenance, ReleaseId};
+use crate::report::{DeployFailure, DeployReport, DeployState, LiveNow, Seconds};
+use crate::target::Policy;
+use crate::wire::connection::Connection;
+use crate::wire::message::{
+    BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, ToAgent,
+};
+
+/// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (1 Mbit/s) a wrong
+/// guess costs two seconds; a wait costs one round trip each time.
+const UNASKED_BYTES_MAX: u64 = 256 << 10;
+
+/// What a deploy needs.
+pub(crate) struct ClientDeploy<'a> {
+    /// The source, absolute.
+    pub(crate) source: PathBuf,
+    /// Patterns that leave paths out.
+    pub(crate) exclude: &'a [String],
+    /// The deploy path as the agent is to open it.
+    pub(crate) path: Vec<u8>,
+    /// The target as the manifest database knows it.
+    pub(crate) destination: String,
+    /// The local target's directory, as device and inode.
+    pub(crate) forbidden: Option<(u64, u64)>,
+    /// What the server keeps to.
+    pub(crate) policy: Policy,
+    /// Who deploys.
+    pub(crate) provenance: Provenance,
+    /// A name for the release.
+    pub(crate) release: Option<ReleaseId>,
+    /// Leave it ready.
+    pub(crate) no_switch: bool,
+    /// Make it even where nothing changed.
+    pub(crate) force: bool,
+    /// Change nothing.
+    pub(crate) dry_run: bool,
+    /// Where the manifest database is.
+    pub(crate) state_dir: PathBuf,
+    /// Receives events.
+    pub(crate) observer: Arc<dyn Observer>,
+    /// Interrupts.
+    pub(crate) cancel: Cancel,
+}
+
+/// A release of the server, as far as the client knows it.
+struct Base {
+    name: BaseName,
+    manifest: Manifest,
+}
+
+/// What was found before anything was sent.
+struct Prepared {
+    scan: Scan,
+    connection: Connection,
+    seconds: Seconds,
+}
+
+impl ClientDeploy<'_> {
+    /// Deploys over the connection that `connect` makes.
+    pub(crate) fn run(&self, connect: impl FnOnce() -> Result<Connection, Error> + Send) -> Result<DeployReport, DeployFailure> {
+        let began = Instant::now();
+        let database = self.open_database();
+        let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
+        let Prepared { scan, connection, mut seconds } = self.prepare(known.as_ref(), connect, began)?;
+        for path in &scan.dropped_bits {
+            self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
+        }
+        let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
+        drop(known);
+        let talk = Talk::new(connection, self.observer.clone(), self.cancel.clone());
+        let exchange = Exchange { deploy: self, talk: &talk, scan: &scan, database: saving, began, sent_commits: 0 };
+        let done = exchange.run(&mut seconds)?;
+        seconds.total = began.elapsed().as_secs_f64();
+        if let Some(database) = saving {
+            self.told(self.remember(database, &scan.found.manifest, &done));
+        }
+        let report = self.report(&scan, done, &talk, seconds);
+        talk.finish();
+        Ok(report)
+    }
+
+    fn prepare(
+        &self,
+        known: Option<&Known>,
+        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+        began: Instant,
+    ) -> Result<Prepared, Error> {
+        let request = ScanRequest {
+            source: &self.source,
+            exclude: self.exclude,
+            known,
+            forbidden: self.forbidden,
+            observer: self.observer.as_ref(),
+            cancel: &self.cancel,
+        };
+        std::thread::scope(|scope| {
+            let connecting = scope.spawn(move || {
+                self.observer.observe(Event::Began(Phase::Connect));
+                let connection = connect()?;
+                self.observer.observe(Event::Ended(Phase::Connect));
+                Ok((connection, began.elapsed().as_secs_f64()))
+            });
+            self.observer.observe(Event::Began(Phase::Scan));
+            let scan = scan(&request);
+            self.observer.observe(Event::Ended(Phase::Scan));
+            let scanned = began.elapsed().as_secs_f64();
+            let connected = connecting.join().expect("connecting does not panic");
+            let (scan, (connection, connect)) = (scan?, connected?);
+            Ok(Prepared { scan, connection, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+        })
+    }
+
+    /// Without a database a deploy is slower and sends more, and is right all the same.
+    fn open_database(&self) -> Option<Database> {
+        self.told(Database::open(&self.state_dir))
+    }
+
+    fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
+        result
+            .map_err(|error| {
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                self.observer.observe(Event::Warning(format!("{error}{cause}")));
+            })
+            .ok()
+    }
+
+    /// Keeps what was scanned, where it differs from what is kept.
+    fn save_scan<'d>(&self, database: Option<&'d Database>, known: Option<&Known>, scan: &Scan) -> Option<&'d Database> {
+        let database = database?;
+        let is_kept = known.is_some_and(|known| {
+            scan.hashed_files == 0 && known.manifest.root() == scan.found.manifest.root() && known.stats == scan.found.stats
+        });
+        if !is_kept {
+            self.told(database.put_scan(&self.source, &scan.found, &scan.chunks));
+        }
+        Some(database)
+    }
+
+    fn remember(&self, database: &Database, manifest: &Manifest, done: &DeployDone) -> Result<(), Error> {
+        let Holding { store, standing } = &done.holding;
+        let Some(release) = done.release.as_ref().filter(|_| !self.dry_run) else { return Ok(()) };
+        database.put_release(store, release, manifest, standing)?;
+        let live = match done.state {
+            DeployState::Ready => done.previous.clone(),
+            DeployState::Live | DeployState::Unchanged => Some(release.clone()),
+        };
+        database.put_belief(&self.destination, &Belief { store: store.clone(), live })
+    }
+
+    fn report(&self, scan: &Scan, done: DeployDone, talk: &Talk, seconds: Seconds) -> DeployReport {
+        let manifest = &scan.found.manifest;
+        DeployReport {
+            release: done.release,
+            previous: done.previous,
+            state: done.state,
+            dry_run: self.dry_run,
+            manifest: manifest.root().to_string(),
+            commit: scan.commit.clone(),
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+            files_new: done.files_new,
+            files_changed: done.files_changed,
+            files_removed: done.files_removed,
+            sent_bytes: talk.sent_bytes(),
+            received_bytes: talk.received_bytes(),
+            objects_new: done.objects_new,
+            objects_linked: done.objects_linked,
+            copied: done.copied.into_iter().collect(),
+            round_trips: talk.round_trips(),
+            removed: done.removed,
+            warnings: done.warnings,
+            seconds,
+        }
+    }
+}
+
+/// What is said and heard.
+struct Exchange<'a> {
+    deploy: &'a ClientDeploy<'a>,
+    talk: &'a Talk,
+    scan: &'a Scan,
+    database: Option<&'a Database>,
+    began: Instant,
+    sent_commits: u32,
+}
+
+impl Exchange<'_> {
+    fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let done = match self.converse(seconds) {
+            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
+            other => other?,
+        };
+        for &(phase, spent) in &done.seconds {
+            match phase {
+                Phase::Assemble => seconds.assemble = spent,
+                Phase::Sync => seconds.sync = spent,
+                Phase::Switch => seconds.switch = spent,
+                Phase::Cleanup => seconds.cleanup = spent,
+                Phase::Connect | Phase::Scan | Phase::Upload => {}
+            }
+        }
+        seconds.live = self.began.elapsed().as_secs_f64() - seconds.cleanup;
+        Ok(done)
+    }
+
+    /// A write fails when the agent has answered and gone: what it said last is the answer.
+    fn last_words(&self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+        loop {
+            match self.talk.next() {
+                Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
+                Ok(_) => {}
+                Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(said),
+                Err(lost) => {
+                    // After the last commit the switch may have happened without a word of it reaching us.
+                    let may_be_live = self.sent_commits > 0 && !self.deploy.dry_run && !self.deploy.no_switch;
+                    let live = match lost.live {
+                        LiveNow::Unchanged if may_be_live => LiveNow::Unknown,
+                        live => live,
+                    };
+                    return Err(DeployFailure { error: failure.error, live });
+                }
+            }
+        }
+    }
+
+    fn converse(&mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let believed = self.believed_base();
+        self.hello(believed.as_ref())?;
+        if let Some(base) = &believed {
+            let encoded = encode(&self.scan.found.manifest, Some(&base.manifest));
+            if !self.deploy.dry_run && self.is_little(&encoded.introduced) {
+                self.send_tree(Some(base), &encoded.bytes)?;
+                let unasked = sendings(self.distinct(&encoded.introduced), &[], &HashMap::new());
+                self.send(unasked, seconds)?;
+                self.commit()?;
+                return self.hear_out(Some(base), seconds);
+            }
+        }
+        match self.ready(believed)? {
+            Heard::Done(done) => Ok(*done),
+            Heard::Ready(base) => self.send_what_lacks(base, seconds),
+        }
+    }
+
+    /// Everything was sent unasked: hear whether it was right.
+    fn hear_out(&mut self, believed: Option<&Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let mut message = self.talk.wait()?;
+        loop {
+            match message {
+                FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
+                FromAgent::Ready { holding, base } => {
+                    if base.as_ref() != believed.map(|base| &base.name) {
+                        let base = self.learn_base(&holding, base)?;
+                        return self.send_what_lacks(base, seconds);
+                    }
+                }
+                // What was said before it had read all that was sent is no news.
+                FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
+                FromAgent::Lacks(lacks) => {
+                    self.send_lacking(&lacks, &HashMap::new(), seconds)?;
+                    message = self.talk.wait()?;
+                    continue;
+                }
+                _ => return Err(unexpected()),
+            }
+            message = self.talk.next()?;
+        }
+    }
+
+    /// Sends the tree, waits for what is lacking, sends that.
+    fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let encoded = encode(&self.scan.found.manifest, base.as_ref().map(|base| &base.manifest));
+        let recipes = match &base {
+            Some(base) => self.recipes(base, &encoded.introduced)?,
+            None => HashMap::new(),
+        };
+        self.send_tree(base.as_ref(), &encoded.bytes)?;
+        drop((base, encoded));
+        let mut recipes = Some(recipes);
+        loop {
+            match self.talk.wait()? {
+                FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
+                FromAgent::Lacks(_) if self.deploy.dry_run => {}
+                FromAgent::Lacks(lacks) => {
+                    // What did not come whole is sent without any art.
+                    self.send_lacking(&lacks, &recipes.take().unwrap_or_default(), seconds)?;
+                }
+                _ => return Err(unexpected()),
+            }
+        }
+    }
+
+    fn send_lacking(&mut self, lacks: &Lacks, recipes: &HashMap<u32, Recipe>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+        let entries = lacks.entries(self.scan.found.manifest.len())?;
+        self.send(sendings(entries, &lacks.partial, recipes), seconds)?;
+        Ok(self.commit()?)
+    }
+
+    fn send(&self, sendings: Vec<crate::client::upload::Sending>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+        let began = Instant::now();
+        upload(self.talk, self.scan, sendings, self.deploy.observer.as_ref())?;
+        seconds.upload += began.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.talk.send(&ToAgent::Commit)?;
+        self.sent_commits += 1;
+        Ok(())
+    }
+
+    fn believed_base(&self) -> Option<Base> {
+        let database = self.database?;
+        let belief = self.deploy.told(database.belief(&self.deploy.destination))??;
+        let release = belief.live?;
+        let root = self.deploy.told(database.root(&belief.store, &release))??;
+        self.base_from(BaseName { release, root })
+    }
+
+    /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
+    fn base_from(&self, name: BaseName) -> Option<Base> {
+        if name.root == self.scan.found.manifest.root() {
+            return Some(Base { name, manifest: self.scan.found.manifest.clone() });
+        }
+        let manifest = self.deploy.told(self.database?.manifest(&name.root))??;
+        Some(Base { name, manifest })
+    }
+
+    fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
+        let deploy = self.deploy;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let begin = DeployBegin {
+            root: self.scan.found.manifest.root(),
+            base: base.map(|base| base.name.clone()),
+            release: deploy.release.clone().unwrap_or_else(|| ReleaseId::at(now)),
+            is_named: deploy.release.is_some(),
+            no_switch: deploy.no_switch,
+            force: deploy.force,
+            dry_run: deploy.dry_run,
+        };
+        let provenance = Provenance { commit: self.scan.commit.clone(), ..deploy.provenance.clone() };
+        let request = Request::Deploy(begin);
+        let hello = Hello { path: deploy.path.clone(), policy: deploy.policy.clone(), provenance, request };
+        self.talk.send(&ToAgent::Hello(Box::new(hello)))
+    }
+
+    fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
+        match self.talk.wait()? {
+            FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
+            FromAgent::Ready { holding, base } => match (believed, base) {
+                (Some(believed), Some(base)) if believed.name == base => Ok(Heard::Ready(Some(believed))),
+                (_, base) => Ok(Heard::Ready(self.learn_base(&holding, base)?)),
+            },
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Gets the manifest of the base that the agent takes: from this side, or from the agent.
+    fn learn_base(&self, holding: &Holding, base: Option<BaseName>) -> Result<Option<Base>, DeployFailure> {
+        let Some(name) = base else { return Ok(None) };
+        if let Some(base) = self.base_from(name.clone()) {
+            return Ok(Some(base));
+        }
+        self.talk.send(&ToAgent::WantBase)?;
+        let (name, bytes) = self.talk.manifest()?;
+        let (decoded, _) = decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+        let manifest = decoded.manifest;
+        if manifest.root() != name.root {
+            return Err(Error::Protocol("a manifest with another root than was announced".into()).into());
+        }
+        if let Some(database) = self.database {
+            self.deploy.told(database.put_release(&holding.store, &name.release, &manifest, &holding.standing));
+        }
+        Ok(Some(Base { name, manifest }))
+    }
+
+    fn send_tree(&self, base: Option<&Base>, bytes: &[u8]) -> Result<(), Error> {
+        let base = base.map(|base| base.name.clone());
+        self.talk.send(&ToAgent::Tree { base, length: bytes.len() as u64 })?;
+        self.talk.send_parts(bytes)
+    }
+
+    /// Tells whether so little is to be sent that it is not worth asking first.
+    fn is_little(&self, introduced: &[u32]) -> bool {
+        let sizes = introduced.iter().filter_map(|&entry| self.scan.found.manifest.file(entry)).map(|file| file.size);
+        sizes.sum::<u64>() <= UNASKED_BYTES_MAX
+    }
+
+    /// Leaves out empty files and all but the first of those with equal content and mode.
+    fn distinct(&self, introduced: &[u32]) -> Vec<u32> {
+        let mut seen = std::collections::HashSet::new();
+        let is_first = |&entry: &u32| self.scan.found.manifest.file(entry).is_some_and(|file| file.size > 0 && seen.insert(file.key));
+        introduced.iter().copied().filter(is_first).collect()
+    }
+
+    /// Describes changed large files in terms of the base's files at the same paths.
+    fn recipes(&self, base: &Base, introduced: &[u32]) -> Result<HashMap<u32, Recipe>, DeployFailure> {
+        let manifest = &self.scan.found.manifest;
+        let mut pairs = Vec::new();
+        for &entry in introduced {
+            let Some(file) = manifest.file(entry).filter(|file| file.size >= LARGE_FILE_BYTES) else { continue };
+            let path = manifest.path(entry);
+            let Some(old) = base.manifest.find(path.split(|&byte| byte == b'/')) else { continue };
+            if let Node::File(old_file) = old.node
+                && old_file.size >= LARGE_FILE_BYTES
+                && let Some(chunks) = self.own_chunks(&file.key.hash)
+            {
+                pairs.push((entry, chunks, old.index, old_file));
+            }
+        }
+        let unknown: Vec<u32> =
+            pairs.iter().filter(|(_, _, _, old)| self.kept_chunks(&old.key.hash).is_none()).map(|(_, _, index, _)| *index).collect();
+        let mut asked = self.ask_chunks(&unknown)?.into_iter();
+        let mut recipes = HashMap::new();
+        for (entry, chunks, _, old) in pairs {
+            let old_chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().flatten());
+            if let Some(old_chunks) = old_chunks {
+                recipes.insert(entry, Recipe { old: old.key, pieces: chunk::pieces(&old_chunks, &chunks) });
+            }
+        }
+        Ok(recipes)
+    }
+
+    fn own_chunks(&self, hash: &Hash) -> Option<Chunks> {
+        let read_now = self.scan.chunks.iter().find(|(own, _)| own == hash).map(|(_, chunks)| chunks.clone());
+        read_now.or_else(|| self.kept_chunks(hash))
+    }
+
+    fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {
+        self.deploy.told(self.database?.chunks(hash))?
+    }
+
+    fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Chunks>>, DeployFailure> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
+        match self.talk.wait()? {
+            FromAgent::Chunks(lists) if lists.len() == entries.len() => {
+                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok()).collect())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+enum Heard {
+    Ready(Option<Base>),
+    Done(Box<DeployDone>),
+}
+
+fn unexpected() -> DeployFailure {
+    Error::Protocol("an answer to a question that was not asked".into()).into()
+}
