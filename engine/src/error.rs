@@ -256,6 +256,18 @@ pub enum Error {
         /// The file with the other key.
         file: PathBuf,
     },
+    /// The key that the server showed was revoked.
+    #[error("The host key of `{host}` was revoked in `{file}`: {algorithm} {fingerprint}")]
+    HostKeyRevoked {
+        /// The name as `known_hosts` has it.
+        host: String,
+        /// The kind of key.
+        algorithm: String,
+        /// `SHA256:…` of that key.
+        fingerprint: String,
+        /// The file that revokes it.
+        file: PathBuf,
+    },
     /// No key was accepted.
     #[error("`{host}` refused the login of `{user}`")]
     LoginRefused {
@@ -433,6 +445,7 @@ impl Error {
             | Error::Unresolved { .. }
             | Error::HostKeyUnknown { .. }
             | Error::HostKeyChanged { .. }
+            | Error::HostKeyRevoked { .. }
             | Error::LoginRefused { .. }
             | Error::NoShell { .. }
             | Error::Noexec { .. }
@@ -510,6 +523,11 @@ impl Error {
             Error::HostKeyChanged { host, file, .. } => format!(
                 "Someone may be in the line. If the server was made anew: `ssh-keygen -R '{host}' -f {}`",
                 file.display()
+            ),
+            Error::HostKeyRevoked { .. } => "Do not connect. Give the server a new host key, and make that one known".into(),
+            Error::LoginRefused { tried, .. } if !tried.is_empty() => format!(
+                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent. Tried:\n  {}",
+                tried.join("\n  ")
             ),
             Error::LoginRefused { .. } => {
                 "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
