@@ -76,8 +76,7 @@ impl<'a> ByteReader<'a> {
 
     /// Reads a number that must be at most `limit`.
     pub(crate) fn number_within(&mut self, limit: u64) -> Result<u64, Malformed> {
-        self.number()
-            .and_then(|value| if value <= limit { Ok(value) } else { Err(Malformed) })
+        self.number().and_then(|value| if value <= limit { Ok(value) } else { Err(Malformed) })
     }
 
     /// Reads a number that must fit 32 bits.
@@ -107,12 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_too_large_is_malformed() {
-        for bytes in [
-            &[][..],
-            &[0x80],
-            &[0xff; 10],
-            &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02],
-        ] {
+        for bytes in [&[][..], &[0x80], &[0xff; 10], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]] {
             assert_eq!(ByteReader::new(bytes).number(), Err(Malformed), "{bytes:?}");
         }
         assert_eq!(ByteReader::new(&[5, b'a']).bytes(), Err(Malformed));

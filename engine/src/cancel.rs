@@ -17,10 +17,6 @@ impl Cancel {
 
     /// Returns [`Error::Interrupted`] once [`Cancel::cancel`] was called.
     pub fn check(&self) -> Result<(), Error> {
-        if self.0.load(Ordering::Relaxed) {
-            Err(Error::Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 }

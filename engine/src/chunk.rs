@@ -42,10 +42,7 @@ pub(crate) fn cut(content: impl Read) -> io::Result<(Hash, u64, Chunks)> {
         let piece = piece.map_err(io::Error::from)?;
         whole.update(&piece.data);
         length += piece.data.len() as u64;
-        chunks.push(Chunk {
-            id: id_of(&piece.data),
-            len: piece.data.len() as u32,
-        });
+        chunks.push(Chunk { id: id_of(&piece.data), len: piece.data.len() as u32 });
     }
     Ok((whole.finalize().into(), length, chunks))
 }
@@ -102,10 +99,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Chunks, Malformed> {
     let mut reader = ByteReader::new(bytes);
     let mut chunks = Chunks::new();
     while !reader.rest().is_empty() {
-        chunks.push(Chunk {
-            id: reader.array()?,
-            len: reader.index()?,
-        });
+        chunks.push(Chunk { id: reader.array()?, len: reader.index()? });
     }
     Ok(chunks)
 }
@@ -130,10 +124,7 @@ mod tests {
         let old_chunks = cut(&old[..]).unwrap().2;
 
         let pieces = pieces(&old_chunks, &new_chunks);
-        let sent: u64 = pieces
-            .iter()
-            .map(|piece| if let Piece::New { len } = piece { *len } else { 0 })
-            .sum();
+        let sent: u64 = pieces.iter().map(|piece| if let Piece::New { len } = piece { *len } else { 0 }).sum();
         assert!(sent > 0 && sent <= 2 * CHUNK_BYTES_MAX as u64, "{sent}");
         let mut rebuilt = Vec::new();
         for piece in pieces {

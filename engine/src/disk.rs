@@ -132,19 +132,13 @@ impl Dir {
     /// Opens a directory by a path that the user gave; symlinks on the way are followed.
     pub(crate) fn open(path: &Path) -> Result<Dir, Error> {
         let fd = fs::open(path, OPEN_DIRECTORY, Mode::empty()).map_err(|e| Error::io("open the directory", path, e))?;
-        Ok(Dir {
-            fd,
-            path: path.to_owned(),
-        })
+        Ok(Dir { fd, path: path.to_owned() })
     }
 
     /// Holds the same directory once more.
     pub(crate) fn again(&self) -> Result<Dir, Error> {
         let fd = self.fd.try_clone().map_err(|e| Error::io("hold", &self.path, e))?;
-        Ok(Dir {
-            fd,
-            path: self.path.clone(),
-        })
+        Ok(Dir { fd, path: self.path.clone() })
     }
 
     /// Returns the path, for messages.
@@ -164,10 +158,7 @@ impl Dir {
     /// Opens a directory in it, not through a symlink.
     pub(crate) fn open_dir(&self, name: &[u8]) -> Result<Dir, Error> {
         match fs::openat(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-            Ok(fd) => Ok(Dir {
-                fd,
-                path: self.path_of(name),
-            }),
+            Ok(fd) => Ok(Dir { fd, path: self.path_of(name) }),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(match self.stat(name)?.map(|stat| stat.kind) {
                 Some(Kind::Symlink) => Error::SymlinkInside(self.path_of(name).display().to_string()),
                 _ => Error::NotDirectory(self.path_of(name).display().to_string()),
@@ -209,9 +200,7 @@ impl Dir {
 
     /// Says what it is itself.
     pub(crate) fn own_stat(&self) -> Result<Stat, Error> {
-        fs::fstat(&self.fd)
-            .map(Stat::from)
-            .map_err(|e| Error::io("look at", &self.path, e))
+        fs::fstat(&self.fd).map(Stat::from).map_err(|e| Error::io("look at", &self.path, e))
     }
 
     /// Returns the names in it, sorted.
@@ -239,10 +228,7 @@ impl Dir {
             .map_err(|e| Error::io("read", self.path_of(name), e))?;
         if content.len() as u64 > SMALL_FILE_MAX {
             let path = self.path_of(name).display().to_string();
-            return Err(Error::Damaged {
-                path,
-                reason: "it is too large".into(),
-            });
+            return Err(Error::Damaged { path, reason: "it is too large".into() });
         }
         Ok(Some(content))
     }
@@ -401,9 +387,7 @@ impl Dir {
 
     /// Says how much is free.
     pub(crate) fn free(&self) -> Result<Free, Error> {
-        fs::fstatvfs(&self.fd)
-            .map(Free::from)
-            .map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+        fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
     }
 
     /// Takes an exclusive lock on an open file, if nobody holds it. Says whether it was taken. The kernel lets go of it
@@ -420,17 +404,8 @@ impl Dir {
 /// Gives an open file its final mode and mtime.
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))?;
-    let at = Timespec {
-        tv_sec: i64::from(second),
-        tv_nsec: 0,
-    };
-    fs::futimens(
-        file,
-        &Timestamps {
-            last_access: at,
-            last_modification: at,
-        },
-    )
+    let at = Timespec { tv_sec: i64::from(second), tv_nsec: 0 };
+    fs::futimens(file, &Timestamps { last_access: at, last_modification: at })
 }
 
 /// Makes the content of `to` that of `from`: shared blocks where the filesystem can, a copy in the kernel or through

@@ -256,6 +256,18 @@ pub enum Error {
         /// The file with the other key.
         file: PathBuf,
     },
+    /// The key that the server showed was revoked.
+    #[error("The host key of `{host}` was revoked in `{file}`: {algorithm} {fingerprint}")]
+    HostKeyRevoked {
+        /// The name as `known_hosts` has it.
+        host: String,
+        /// The kind of key.
+        algorithm: String,
+        /// `SHA256:…` of that key.
+        fingerprint: String,
+        /// The file that revokes it.
+        file: PathBuf,
+    },
     /// No key was accepted.
     #[error("`{host}` refused the login of `{user}`")]
     LoginRefused {
@@ -398,11 +410,7 @@ impl Error {
     /// Makes an error of a failed system call on `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
         let path = Shown(path.as_ref().as_os_str().as_encoded_bytes()).to_string();
-        Error::Io {
-            action,
-            path,
-            source: source.into(),
-        }
+        Error::Io { action, path, source: source.into() }
     }
 
     /// Returns the kind, which decides the exit code.
@@ -433,6 +441,7 @@ impl Error {
             | Error::Unresolved { .. }
             | Error::HostKeyUnknown { .. }
             | Error::HostKeyChanged { .. }
+            | Error::HostKeyRevoked { .. }
             | Error::LoginRefused { .. }
             | Error::NoShell { .. }
             | Error::Noexec { .. }
@@ -511,6 +520,11 @@ impl Error {
                 "Someone may be in the line. If the server was made anew: `ssh-keygen -R '{host}' -f {}`",
                 file.display()
             ),
+            Error::HostKeyRevoked { .. } => "Do not connect. Give the server a new host key, and make that one known".into(),
+            Error::LoginRefused { tried, .. } if !tried.is_empty() => format!(
+                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent. Tried:\n  {}",
+                tried.join("\n  ")
+            ),
             Error::LoginRefused { .. } => {
                 "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
             }
@@ -548,12 +562,7 @@ impl Error {
         if let Error::Agent(refusal) = self {
             causes.clone_from(&refusal.causes);
         }
-        Refusal {
-            kind: self.kind(),
-            message: self.to_string(),
-            causes,
-            hint: self.hint(),
-        }
+        Refusal { kind: self.kind(), message: self.to_string(), causes, hint: self.hint() }
     }
 }
 

@@ -77,12 +77,7 @@ mod tests {
     #[test]
     fn other_spellings_of_a_hash_are_refused() {
         let text = Hash::of(b"content").to_string();
-        for wrong in [
-            text.to_uppercase(),
-            text[..63].to_owned(),
-            format!("{text}0"),
-            text.replace('a', "g"),
-        ] {
+        for wrong in [text.to_uppercase(), text[..63].to_owned(), format!("{text}0"), text.replace('a', "g")] {
             assert_eq!(wrong.parse::<Hash>(), Err(NotAHash), "{wrong}");
         }
     }

@@ -78,9 +78,7 @@ impl RelativePath {
 
     /// Tells whether `self` is `other` or lies below it.
     pub fn is_within(&self, other: &RelativePath) -> bool {
-        self.0
-            .strip_prefix(other.as_bytes())
-            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        self.0.strip_prefix(other.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 }
 
@@ -179,9 +177,6 @@ mod tests {
 
     #[test]
     fn what_is_shown_cannot_forge_a_line() {
-        assert_eq!(
-            Shown(b"caf\xc3\xa9\n\x1b[31m\xff").to_string(),
-            "café\\n\\u{1b}[31m\\xff"
-        );
+        assert_eq!(Shown(b"caf\xc3\xa9\n\x1b[31m\xff").to_string(), "café\\n\\u{1b}[31m\\xff");
     }
 }

@@ -47,11 +47,7 @@ impl Patterns {
 
     /// Tells whether a file is meant by itself or through a directory above it.
     pub(crate) fn mean_file(&self, path: &[u8]) -> bool {
-        let above = path
-            .iter()
-            .enumerate()
-            .filter(|&(_, &byte)| byte == b'/')
-            .map(|(at, _)| &path[..at]);
+        let above = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| &path[..at]);
         let mut meant = false;
         for (part, is_directory) in above.map(|part| (part, true)).chain([(path, false)]) {
             match self.speak_of(part, is_directory) {

@@ -33,10 +33,8 @@ const TIME_FORM: &str = "%Y%m%d%H%M%S";
 impl ReleaseId {
     /// Returns the name for a time, in Unix seconds.
     pub fn at(second: u64) -> ReleaseId {
-        let at = i64::try_from(second)
-            .ok()
-            .and_then(|second| jiff::Timestamp::from_second(second).ok())
-            .unwrap_or_default();
+        let at =
+            i64::try_from(second).ok().and_then(|second| jiff::Timestamp::from_second(second).ok()).unwrap_or_default();
         ReleaseId(at.strftime(TIME_FORM).to_string())
     }
 
@@ -53,9 +51,7 @@ impl FromStr for ReleaseId {
 
     fn from_str(text: &str) -> Result<ReleaseId, NotAReleaseId> {
         let starts = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
-        let holds = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        let holds = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         if starts && holds && text.len() <= 64 {
             Ok(ReleaseId(text.to_owned()))
         } else {

@@ -299,9 +299,6 @@ pub struct DeployFailure {
 
 impl<E: Into<Error>> From<E> for DeployFailure {
     fn from(error: E) -> DeployFailure {
-        DeployFailure {
-            error: error.into(),
-            live: LiveNow::Unchanged,
-        }
+        DeployFailure { error: error.into(), live: LiveNow::Unchanged }
     }
 }

@@ -16,13 +16,12 @@ use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{
-    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport, StatusReport,
-    SwitchReport,
+    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport,
+    StatusReport, SwitchReport,
 };
 use crate::target::{Destination, Policy, Target};
-use crate::wire::connection::Connection;
 use crate::wire::message::{Hello, Reply, Request};
-use crate::wire::{greeting, pipe, reach};
+use crate::wire::{Connection, Install, connect, greeting, pipe};
 
 /// What every verb needs.
 #[derive(Clone)]
@@ -183,8 +182,7 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
     let ((before, old), (after, new)) = (side(before)?, side(after)?);
-    let mut report =
-        DiffReport { before, after, files_new: 0, files_changed: 0, files_removed: 0, paths: Vec::new() };
+    let mut report = DiffReport { before, after, files_new: 0, files_changed: 0, files_removed: 0, paths: Vec::new() };
     manifest_diff::compare(Some(&old), &new, |difference| {
         match difference.change {
             Change::New => report.files_new += 1,
@@ -228,7 +226,7 @@ impl Context {
     fn connect(&self, install: Install) -> Result<Connection, Error> {
         match &self.target.destination {
             Destination::Local(_) => pipe::connect(agent::serve),
-            Destination::Ssh(ssh) => reach::connect(ssh, &self.target.reach, install, self.observer.as_ref(), &self.cancel),
+            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, self.observer.as_ref(), &self.cancel),
         }
     }
 

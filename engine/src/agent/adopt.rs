@@ -27,10 +27,8 @@ pub(crate) fn adopt(
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
     let leftovers = assembly.staging.leftovers(layout)?;
-    let partial: Result<Vec<Option<(u32, u64)>>, Error> = leftovers
-        .into_par_iter()
-        .map(|leftover| take(assembly, wanted, &leftover))
-        .collect();
+    let partial: Result<Vec<Option<(u32, u64)>>, Error> =
+        leftovers.into_par_iter().map(|leftover| take(assembly, wanted, &leftover)).collect();
     let mut partial: Vec<(u32, u64)> = partial?.into_iter().flatten().collect();
     partial.sort_unstable();
     partial.dedup_by_key(|(entry, _)| *entry);

@@ -115,22 +115,17 @@ impl<'a> Assembly<'a> {
                 _ => None,
             })
             .collect();
-        below
-            .into_par_iter()
-            .try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
+        below.into_par_iter().try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
     }
 
     /// Makes symlinks and empty files, and links every file whose content the store has. `done` is told after each
     /// directory how many files that were.
     pub(crate) fn link_known(&self, done: impl Fn(u64) + Sync) -> Result<(), Error> {
-        (0..self.manifest.directories().len() as u32)
-            .into_par_iter()
-            .with_min_len(8)
-            .try_for_each(|number| {
-                let files = self.link_directory(number)?;
-                done(files);
-                Ok(())
-            })
+        (0..self.manifest.directories().len() as u32).into_par_iter().with_min_len(8).try_for_each(|number| {
+            let files = self.link_directory(number)?;
+            done(files);
+            Ok(())
+        })
     }
 
     fn link_directory(&self, number: u32) -> Result<u64, Error> {
@@ -156,11 +151,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn open_tree(&self, path: &[u8]) -> Result<Dir, Error> {
-        if path.is_empty() {
-            self.staging.tree.again()
-        } else {
-            self.staging.tree.open_dir(path)
-        }
+        if path.is_empty() { self.staging.tree.again() } else { self.staging.tree.open_dir(path) }
     }
 
     fn make_entry(&self, dir: &Dir, directory: &[u8], named: Named<'_>) -> Result<(), Error> {
@@ -177,33 +168,18 @@ impl<'a> Assembly<'a> {
                 let placement = self.expected[named.index as usize];
                 match self.store.look(file.key, file.size, placement)? {
                     Look::Sound(_) => {
-                        let name = ObjectName {
-                            key: file.key,
-                            copy: placement.copy,
-                        };
+                        let name = ObjectName { key: file.key, copy: placement.copy };
                         let mut path = directory.to_vec();
                         push_name(&mut path, named.name);
-                        self.place(
-                            named.index,
-                            name,
-                            placement.second,
-                            Origin::Store,
-                            dir,
-                            named.name,
-                            &path,
-                        )
+                        self.place(named.index, name, placement.second, Origin::Store, dir, named.name, &path)
                     }
                     Look::Missing => {
                         self.note_altered(named.index);
                         Ok(())
                     }
                     Look::Altered => {
-                        let name = ObjectName {
-                            key: file.key,
-                            copy: placement.copy,
-                        };
-                        self.store
-                            .set_aside(name, &self.staging.dir, format!("altered-{}", named.index).as_bytes())?;
+                        let name = ObjectName { key: file.key, copy: placement.copy };
+                        self.store.set_aside(name, &self.staging.dir, format!("altered-{}", named.index).as_bytes())?;
                         self.note_altered(named.index);
                         Ok(())
                     }
@@ -223,21 +199,10 @@ impl<'a> Assembly<'a> {
 
     /// Links an object that has arrived to every path that wants it.
     pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize, lane: usize) -> Result<(), Error> {
-        let name = ObjectName {
-            key: wanted.key(at),
-            copy: 0,
-        };
+        let name = ObjectName { key: wanted.key(at), copy: 0 };
         for &entry in wanted.entries(at) {
             let path = self.manifest.path(entry);
-            self.place(
-                entry,
-                name,
-                self.second,
-                Origin::Staged(lane),
-                &self.staging.tree,
-                &path,
-                &path,
-            )?;
+            self.place(entry, name, self.second, Origin::Staged(lane), &self.staging.tree, &path, &path)?;
         }
         Ok(())
     }
@@ -245,22 +210,11 @@ impl<'a> Assembly<'a> {
     /// Links an entry to a further copy that was made for it.
     pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
         let path = self.manifest.path(entry);
-        self.place(
-            entry,
-            name,
-            self.second,
-            Origin::Staged(0),
-            &self.staging.tree,
-            &path,
-            &path,
-        )
+        self.place(entry, name, self.second, Origin::Staged(0), &self.staging.tree, &path, &path)
     }
 
     /// Puts one file into the tree. `path` is relative to `dir`, `whole` to the release.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a file has that many coordinates: what, from where, to where"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "a file has that many coordinates: what, from where, to where")]
     fn place(
         &self,
         entry: u32,
@@ -318,8 +272,7 @@ impl<'a> Assembly<'a> {
         let copy = self.make_further(name, second, origin)?;
         roomy.insert(name.key, (copy, Some(0)));
         let other = ObjectName { copy, ..name };
-        self.link(other, Origin::Staged(0), dir, path)
-            .map_err(|e| Error::io("link", dir.path_of(path), e))?;
+        self.link(other, Origin::Staged(0), dir, path).map_err(|e| Error::io("link", dir.path_of(path), e))?;
         self.note_placed(entry, second, copy);
         self.linked.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -332,9 +285,7 @@ impl<'a> Assembly<'a> {
         while self.store.stat(ObjectName { copy, ..name })?.is_some()
             || further.iter().any(|made| made.name == ObjectName { copy, ..name })
         {
-            copy = copy
-                .checked_add(1)
-                .ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
+            copy = copy.checked_add(1).ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
         }
         let made = ObjectName { copy, ..name };
         let flat = made.flat();
@@ -342,17 +293,12 @@ impl<'a> Assembly<'a> {
         let file = lane.create_file(flat.as_bytes())?;
         let failed = |e: io::Error| Error::io("copy", lane.path_of(flat.as_bytes()), e);
         copy_content(&self.open(name, origin)?, &file).map_err(failed)?;
-        let mut written = lane
-            .open_file(flat.as_bytes())?
-            .ok_or_else(|| Error::Bug("a copy vanished".into()))?;
+        let mut written = lane.open_file(flat.as_bytes())?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
         let mut hasher = blake3::Hasher::new();
         io::copy(&mut written, &mut hasher).map_err(failed)?;
         if crate::hash::Hash::from(hasher.finalize()) != name.key.hash {
             let path = lane.path_of(flat.as_bytes()).display().to_string();
-            return Err(Error::Damaged {
-                path,
-                reason: "a copy of an object does not have its hash".into(),
-            });
+            return Err(Error::Damaged { path, reason: "a copy of an object does not have its hash".into() });
         }
         set_mode_and_mtime(&file, u32::from(name.key.mode), second).map_err(|e| failed(e.into()))?;
         further.push(Further { name: made, lane: 0 });
@@ -364,10 +310,7 @@ impl<'a> Assembly<'a> {
             Origin::Store => self.store.open(name)?,
             Origin::Staged(lane) => self.staging.lanes[lane].open_file(name.flat().as_bytes())?,
         };
-        file.ok_or_else(|| Error::Damaged {
-            path: name.flat(),
-            reason: "the object vanished while it was used".into(),
-        })
+        file.ok_or_else(|| Error::Damaged { path: name.flat(), reason: "the object vanished while it was used".into() })
     }
 
     fn copy(
@@ -383,12 +326,7 @@ impl<'a> Assembly<'a> {
         copy_content(&self.open(name, origin)?, &file).map_err(|e| Error::io("copy", dir.path_of(path), e))?;
         let mode = u32::from(name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
         set_mode_and_mtime(&file, mode, second).map_err(|e| Error::io("set the mode of", dir.path_of(path), e))?;
-        *self
-            .copied
-            .lock()
-            .expect("no assembler panics")
-            .entry(reason.to_owned())
-            .or_insert(0) += 1;
+        *self.copied.lock().expect("no assembler panics").entry(reason.to_owned()).or_insert(0) += 1;
         Ok(())
     }
 
@@ -412,10 +350,7 @@ impl<'a> Assembly<'a> {
     pub(crate) fn placements(&self) -> Placements {
         let unpack = |packed: &AtomicU64| {
             let packed = packed.load(Ordering::Relaxed);
-            Placement {
-                second: (packed >> 16) as u32,
-                copy: packed as u16,
-            }
+            Placement { second: (packed >> 16) as u32, copy: packed as u16 }
         };
         self.placed.iter().map(unpack).collect()
     }
@@ -427,12 +362,7 @@ impl<'a> Assembly<'a> {
 
     /// Counts the files that were copied, by reason.
     pub(crate) fn copied(&self) -> Vec<(String, u64)> {
-        self.copied
-            .lock()
-            .expect("no assembler panics")
-            .clone()
-            .into_iter()
-            .collect()
+        self.copied.lock().expect("no assembler panics").clone().into_iter().collect()
     }
 
     /// Returns the further copies that were made.

@@ -54,24 +54,17 @@ pub(crate) fn classify(
 ) -> Result<Classified, Error> {
     let mut lacking = Vec::new();
     let mut present: Vec<(u32, ManifestFile)> = Vec::new();
-    for (entry, file) in manifest
-        .all_files()
-        .filter(|&(entry, file)| file.size > 0 && origins[entry as usize] == INTRODUCED)
+    for (entry, file) in
+        manifest.all_files().filter(|&(entry, file)| file.size > 0 && origins[entry as usize] == INTRODUCED)
     {
         match store.stat(ObjectName { key: file.key, copy: 0 })? {
             Some(_) => present.push((entry, file)),
             None => lacking.push(entry),
         }
     }
-    let moved = base
-        .map(|base| moved_files(manifest, origins, &base.manifest))
-        .unwrap_or_default();
+    let moved = base.map(|base| moved_files(manifest, origins, &base.manifest)).unwrap_or_default();
     if present.is_empty() && moved.is_empty() {
-        return Ok(Classified {
-            expected,
-            lacking,
-            own_copies: Vec::new(),
-        });
+        return Ok(Classified { expected, lacking, own_copies: Vec::new() });
     }
     let standing = standing()?;
     let copies = copies_of(&standing, &present);
@@ -91,26 +84,13 @@ pub(crate) fn classify(
             continue;
         }
         let others = copies.get(&file.key).into_iter().flatten();
-        match others
-            .copied()
-            .find(|&other| !deceives(&standing, manifest, entry, file, other))
-        {
+        match others.copied().find(|&other| !deceives(&standing, manifest, entry, file, other)) {
             Some(other) => expected[entry as usize] = other,
-            None => own_copies.push(NeedsOwnCopy {
-                entry,
-                from: ObjectName {
-                    key: file.key,
-                    copy: planned.copy,
-                },
-            }),
+            None => own_copies.push(NeedsOwnCopy { entry, from: ObjectName { key: file.key, copy: planned.copy } }),
         }
     }
     lacking.sort_unstable();
-    Ok(Classified {
-        expected,
-        lacking,
-        own_copies,
-    })
+    Ok(Classified { expected, lacking, own_copies })
 }
 
 /// Finds the files that come from the base and stand at another path now.
@@ -122,12 +102,10 @@ fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32
     for number in 0..manifest.directories().len() as u32 {
         let own = beside[number as usize];
         // All that a directory has from the base, it has from one directory of the base.
-        let holder = manifest
-            .children(number)
-            .find_map(|named| match origins[named.index as usize] {
-                INTRODUCED => None,
-                origin => Some(base.holder(origin)),
-            });
+        let holder = manifest.children(number).find_map(|named| match origins[named.index as usize] {
+            INTRODUCED => None,
+            origin => Some(base.holder(origin)),
+        });
         let is_moved = holder.is_some() && holder != own;
         for named in manifest.children(number) {
             match named.node {
@@ -183,9 +161,7 @@ fn deceives(standing: &[Kept], manifest: &Manifest, entry: u32, file: ManifestFi
 fn orphan(store: &Store, file: ManifestFile, second: u32) -> Result<Option<Placement>, Error> {
     let name = ObjectName { key: file.key, copy: 0 };
     let Some(stat) = store.stat(name)? else { return Ok(None) };
-    let own_second = u32::try_from(stat.mtime)
-        .ok()
-        .filter(|&own| stat.mtime_nanos == 0 && own > 0 && own < second);
+    let own_second = u32::try_from(stat.mtime).ok().filter(|&own| stat.mtime_nanos == 0 && own > 0 && own < second);
     let looks_sound = stat.kind == Kind::File && stat.size == file.size && stat.mode == u32::from(file.key.mode);
     match (own_second, store.open(name)) {
         (Some(own), Ok(Some(object))) if looks_sound && has_hash(&object, file.key.hash) => {

@@ -117,21 +117,15 @@ impl Deploy<'_> {
 
     fn dry_run(&self) -> Result<DeployDone, Error> {
         let layout = Layout::open(self.path, &self.hello.policy)?;
-        let releases = layout
-            .as_ref()
-            .map_or_else(|| Ok(Releases::default()), Releases::read)?;
+        let releases = layout.as_ref().map_or_else(|| Ok(Releases::default()), Releases::read)?;
         let live = layout.as_ref().map_or(Ok(None), |layout| layout.current.live())?;
         if let Some(layout) = &layout
             && let Some(done) = self.unchanged(layout, &releases, live.as_ref())?
         {
             return Ok(done);
         }
-        let base = layout
-            .as_ref()
-            .map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
-        let holding = layout
-            .as_ref()
-            .map_or_else(Holding::nothing, |layout| holding(layout, &releases));
+        let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
+        let holding = layout.as_ref().map_or_else(Holding::nothing, |layout| holding(layout, &releases));
         self.send_ready(&holding, base.as_ref())?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
@@ -197,10 +191,7 @@ impl Deploy<'_> {
         for record in named.chain(live).chain(releases.records.iter().rev()) {
             match read_manifest(layout, &record.id, &record.root) {
                 Ok(kept) => {
-                    let name = BaseName {
-                        release: record.id.clone(),
-                        root: record.root,
-                    };
+                    let name = BaseName { release: record.id.clone(), root: record.root };
                     return Ok(Some(Base { name, kept }));
                 }
                 Err(error) => self.talk.warn(error.to_string())?,
@@ -211,10 +202,7 @@ impl Deploy<'_> {
 
     fn send_ready(&self, holding: &Holding, base: Option<&Base>) -> Result<(), Error> {
         let base = base.map(|base| base.name.clone());
-        self.talk.send(&FromAgent::Ready {
-            holding: holding.clone(),
-            base,
-        })
+        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base })
     }
 
     /// Answers questions about the base until a tree comes that is described against it. What comes before, against
@@ -233,10 +221,7 @@ impl Deploy<'_> {
                     let base =
                         base.ok_or_else(|| Error::Protocol("a question for a base where there is none".into()))?;
                     let bytes = manifest_to_bytes(&base.kept.manifest);
-                    self.talk.send(&FromAgent::Manifest {
-                        name: base.name.clone(),
-                        length: bytes.len() as u64,
-                    })?;
+                    self.talk.send(&FromAgent::Manifest { name: base.name.clone(), length: bytes.len() as u64 })?;
                     self.talk.send_parts(&bytes)?;
                 }
                 Incoming::Message(ToAgent::WantChunks(entries)) => {
@@ -268,15 +253,9 @@ impl Deploy<'_> {
         let (decoded, _) = decode(bytes, base.map(|base| &base.kept.manifest))
             .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
         if decoded.manifest.root() != self.begin.root {
-            return Err(Error::Protocol(
-                "a manifest with another root than was announced".into(),
-            ));
+            return Err(Error::Protocol("a manifest with another root than was announced".into()));
         }
-        Ok(Tree {
-            manifest: decoded.manifest,
-            origins: decoded.origins,
-            commits,
-        })
+        Ok(Tree { manifest: decoded.manifest, origins: decoded.origins, commits })
     }
 
     fn decide(
@@ -289,13 +268,7 @@ impl Deploy<'_> {
     ) -> Result<Decided, Error> {
         let shared = shared::plan(&layout.shared, &self.hello.policy, manifest)?;
         let last = releases.records.last();
-        let second = releases
-            .records
-            .iter()
-            .map(|record| record.second + 1)
-            .max()
-            .unwrap_or(0)
-            .max(now() as u32);
+        let second = releases.records.iter().map(|record| record.second + 1).max().unwrap_or(0).max(now() as u32);
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
             Some(record) if base.is_some_and(|base| base.name.release == record.id) => {
@@ -307,14 +280,7 @@ impl Deploy<'_> {
             },
         };
         let id = self.choose_id(layout, releases)?;
-        Ok(Decided {
-            id,
-            sequence: last.map_or(0, |record| record.sequence) + 1,
-            second,
-            counts,
-            shared,
-            live,
-        })
+        Ok(Decided { id, sequence: last.map_or(0, |record| record.sequence) + 1, second, counts, shared, live })
     }
 
     /// A name that was asked for is taken as it is or refused; a time is moved on until it is later than every other.
@@ -328,11 +294,7 @@ impl Deploy<'_> {
             .chain(releases.damaged.iter().map(|(id, _)| id.clone()))
             .collect();
         if self.begin.is_named {
-            return if taken.contains(wanted) {
-                Err(Error::ReleaseExists(wanted.clone()))
-            } else {
-                Ok(wanted.clone())
-            };
+            return if taken.contains(wanted) { Err(Error::ReleaseExists(wanted.clone())) } else { Ok(wanted.clone()) };
         }
         let next = taken.iter().filter_map(ReleaseId::a_second_later).max();
         Ok(next.map_or_else(|| wanted.clone(), |next| next.max(wanted.clone())))
@@ -347,36 +309,18 @@ impl Deploy<'_> {
         tree: &Tree,
         second: u32,
     ) -> Result<Classified, Error> {
-        let expected = known_from_base(
-            &tree.manifest,
-            &tree.origins,
-            base.map(|base| base.kept.placements.as_slice()),
-        );
+        let expected = known_from_base(&tree.manifest, &tree.origins, base.map(|base| base.kept.placements.as_slice()));
         let standing = || {
-            let readable = releases
-                .records
-                .iter()
-                .filter_map(|record| read_manifest(layout, &record.id, &record.root).ok());
+            let readable =
+                releases.records.iter().filter_map(|record| read_manifest(layout, &record.id, &record.root).ok());
             Ok(readable.collect())
         };
-        classify(
-            &tree.manifest,
-            &tree.origins,
-            base.map(|base| &base.kept),
-            expected,
-            second,
-            store,
-            &standing,
-        )
+        classify(&tree.manifest, &tree.origins, base.map(|base| &base.kept), expected, second, store, &standing)
     }
 
     fn send_lacks(&self, wanted: &WantedObjects, partial: Vec<(u32, u64)>, after_commits: u32) -> Result<(), Error> {
         let runs = Lacks::pack(wanted.missing_entries());
-        self.talk.send(&FromAgent::Lacks(Lacks {
-            after_commits,
-            runs,
-            partial,
-        }))
+        self.talk.send(&FromAgent::Lacks(Lacks { after_commits, runs, partial }))
     }
 
     fn make(
@@ -390,9 +334,7 @@ impl Deploy<'_> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
         drop(base);
-        let lanes = std::thread::available_parallelism()
-            .map_or(2, usize::from)
-            .clamp(2, LANES_MAX);
+        let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let staging = Staging::create(layout, lanes)?;
         let made = self.make_in(layout, releases, tree, &decided, classified, &store, &staging);
         let mut done = match made {
@@ -423,14 +365,7 @@ impl Deploy<'_> {
         for own in &classified.own_copies {
             classified.expected[own.entry as usize] = Placement::default();
         }
-        let assembly = Assembly::new(
-            &tree.manifest,
-            &classified.expected,
-            &copies,
-            decided.second,
-            store,
-            staging,
-        );
+        let assembly = Assembly::new(&tree.manifest, &classified.expected, &copies, decided.second, store, staging);
         let wanted = WantedObjects::gather(&tree.manifest, classified.lacking.iter().copied());
         let mut clock = Clock::default();
         clock
@@ -444,14 +379,8 @@ impl Deploy<'_> {
                 assembly.set_directory_modes()?;
                 shared::link(&staging.tree, &decided.shared)?;
                 let record = self.record(decided, &tree.manifest, &arrived);
-                let publication = Publication {
-                    layout,
-                    store,
-                    staging,
-                    assembly: &assembly,
-                    arrived: &arrived,
-                    record: &record,
-                };
+                let publication =
+                    Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
                 let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
                 releases.records.push(record);
                 let mut done = self.done(decided, holding(layout, releases));
@@ -502,10 +431,7 @@ impl Deploy<'_> {
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
         let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
-        Err(Error::NotWhole {
-            objects: wanted.len() as u64,
-            path,
-        })
+        Err(Error::NotWhole { objects: wanted.len() as u64, path })
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
@@ -543,10 +469,7 @@ impl Deploy<'_> {
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
         let is_new = |wanted: &WantedObjects, at: usize| wanted.lane(at).map_or(0, |_| wanted.size(at));
-        let new_bytes = arrived
-            .iter()
-            .flat_map(|wanted| (0..wanted.len()).map(|at| is_new(wanted, at)))
-            .sum();
+        let new_bytes = arrived.iter().flat_map(|wanted| (0..wanted.len()).map(|at| is_new(wanted, at))).sum();
         Record {
             id: decided.id.clone(),
             sequence: decided.sequence,
@@ -566,11 +489,7 @@ impl Deploy<'_> {
     }
 
     fn done(&self, decided: &Decided, holding: Holding) -> DeployDone {
-        let state = if self.begin.no_switch {
-            DeployState::Ready
-        } else {
-            DeployState::Live
-        };
+        let state = if self.begin.no_switch { DeployState::Ready } else { DeployState::Live };
         let mut done = DeployDone::of(state, holding);
         done.previous.clone_from(&decided.live);
         done.files_new = decided.counts.new;
@@ -624,10 +543,7 @@ fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
 }
 
 fn holding(layout: &Layout, releases: &Releases) -> Holding {
-    Holding {
-        store: layout.store.id.clone(),
-        standing: releases.ids(),
-    }
+    Holding { store: layout.store.id.clone(), standing: releases.ids() }
 }
 
 fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
@@ -650,13 +566,7 @@ fn make_own_copies(assembly: &Assembly<'_>, classified: &Classified) -> Result<(
                 copy
             }
         };
-        assembly.link_own_copy(
-            own.entry,
-            ObjectName {
-                key: own.from.key,
-                copy,
-            },
-        )?;
+        assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
     }
     Ok(())
 }
@@ -669,15 +579,10 @@ fn check_room(layout: &Layout, manifest: &Manifest, wanted: &WantedObjects) -> R
     let free = layout.root.free()?;
     let directories = manifest.directories().len() as u64;
     let own_inodes = manifest.all_files().filter(|(_, file)| file.size == 0).count() as u64
-        + (0..manifest.len())
-            .filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_)))
-            .count() as u64;
+        + (0..manifest.len()).filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_))).count() as u64;
     let needed = wanted.missing_disk_bytes(free.block_bytes) + directories * free.block_bytes + MARGIN_BYTES;
     if needed > free.bytes {
-        return Err(Error::NoSpace {
-            needed,
-            free: free.bytes,
-        });
+        return Err(Error::NoSpace { needed, free: free.bytes });
     }
     let needed = wanted.missing().count() as u64 + directories + own_inodes + MARGIN_INODES;
     match free.inodes {

@@ -142,29 +142,18 @@ impl Layout {
         let store = match read_store(&root)? {
             Some(store) => store,
             None => {
-                let store = StoreFile {
-                    format: STORE_FORMAT,
-                    id: random_name()?,
-                    epoch: 0,
-                };
+                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0 };
                 private.replace(STORE, to_json(&store).as_bytes())?;
                 store
             }
         };
-        let report = SetupReport {
-            deploy_path: root.path().display().to_string(),
-            store: store.id.clone(),
-            created,
-        };
+        let report = SetupReport { deploy_path: root.path().display().to_string(), store: store.id.clone(), created };
         Ok((Layout::hold(root, store, policy)?, report))
     }
 
     fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
         if store.format != STORE_FORMAT {
-            return Err(Error::StoreFormat {
-                found: store.format,
-                known: STORE_FORMAT,
-            });
+            return Err(Error::StoreFormat { found: store.format, known: STORE_FORMAT });
         }
         let private = root.open_dir(PRIVATE)?;
         let current = current_place(&root, policy)?;
@@ -233,11 +222,7 @@ fn check_current(current: &CurrentPlace) -> Result<(), Error> {
 fn current_place(root: &Dir, policy: &Policy) -> Result<CurrentPlace, Error> {
     let Some(path) = &policy.current_path else {
         let dir = root.again()?;
-        return Ok(CurrentPlace {
-            dir,
-            name: b"current".to_vec(),
-            prefix: Vec::new(),
-        });
+        return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::Usage(format!("`current_path` cannot be `{}`", path.display())));
@@ -245,11 +230,7 @@ fn current_place(root: &Dir, policy: &Policy) -> Result<CurrentPlace, Error> {
     let dir = Dir::open(parent)?;
     let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
     let prefix = [real.as_os_str().as_bytes(), b"/"].concat();
-    Ok(CurrentPlace {
-        dir,
-        name: name.as_bytes().to_vec(),
-        prefix,
-    })
+    Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
 }
 
 fn check_owner(root: &Dir) -> Result<(), Error> {
@@ -259,11 +240,7 @@ fn check_owner(root: &Dir) -> Result<(), Error> {
         return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
     }
     if stat.uid != user {
-        return Err(Error::OtherOwner {
-            path: root.path().display().to_string(),
-            owner: stat.uid,
-            user,
-        });
+        return Err(Error::OtherOwner { path: root.path().display().to_string(), owner: stat.uid, user });
     }
     Ok(())
 }
@@ -283,10 +260,7 @@ fn check_empty(root: &Dir) -> Result<(), Error> {
             continue;
         }
         let path = root.path().display().to_string();
-        return Err(Error::NotOurs {
-            path,
-            found: crate::path::Shown(&name).to_string(),
-        });
+        return Err(Error::NotOurs { path, found: crate::path::Shown(&name).to_string() });
     }
     Ok(())
 }

@@ -35,10 +35,7 @@ impl Lock {
         let failed = |e: std::io::Error| Error::io("write", private.path_of(LOCK), e);
         file.set_len(0).map_err(failed)?;
         file.write_all(to_json(holder).as_bytes()).map_err(failed)?;
-        Ok(Lock {
-            file,
-            taken_over: known,
-        })
+        Ok(Lock { file, taken_over: known })
     }
 
     /// Says who holds the lock now.
@@ -61,20 +58,12 @@ impl Drop for Lock {
 }
 
 fn read(private: &Dir) -> Result<Option<LockHolder>, Error> {
-    Ok(private
-        .read(LOCK)?
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(private.read(LOCK)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// Says who holds a lock, for people.
 pub(crate) fn describe(holder: &LockHolder) -> String {
-    let LockHolder {
-        who,
-        from,
-        since,
-        pid,
-        verb,
-    } = holder;
+    let LockHolder { who, from, since, pid, verb } = holder;
     let since = jiff::Timestamp::from_second(*since as i64).map_or_else(|_| since.to_string(), |at| at.to_string());
     format!("{who} on {from}, `{verb}`, since {since} (process {pid} on the server)")
 }

@@ -35,16 +35,10 @@ fn name_of(process: &Path) -> String {
 }
 
 fn paths_of(process: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = ["cwd", "root", "exe"]
-        .iter()
-        .filter_map(|link| std::fs::read_link(process.join(link)).ok())
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        ["cwd", "root", "exe"].iter().filter_map(|link| std::fs::read_link(process.join(link)).ok()).collect();
     if let Ok(descriptors) = std::fs::read_dir(process.join("fd")) {
-        paths.extend(
-            descriptors
-                .flatten()
-                .filter_map(|fd| std::fs::read_link(fd.path()).ok()),
-        );
+        paths.extend(descriptors.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()));
     }
     if let Ok(maps) = std::fs::read(process.join("maps")) {
         let mapped = maps.split(|&byte| byte == b'\n').filter_map(|line| {

@@ -35,30 +35,20 @@ pub(crate) fn retention(releases: &Releases, live: Option<&ReleaseId>, policy: &
     let Some(live) = live.and_then(|live| releases.find(live)) else {
         return retention;
     };
-    let mut kept: HashSet<&ReleaseId> = [Some(live), releases.rollback_from(live)]
-        .into_iter()
-        .flatten()
-        .map(|r| &r.id)
-        .collect();
+    let mut kept: HashSet<&ReleaseId> =
+        [Some(live), releases.rollback_from(live)].into_iter().flatten().map(|r| &r.id).collect();
     for record in releases.records.iter().rev().filter(|record| record.was_live()) {
         if kept.len() >= policy.keep_releases as usize {
             break;
         }
         kept.insert(&record.id);
     }
-    let oldest_kept = releases
-        .records
-        .iter()
-        .find(|record| kept.contains(&record.id))
-        .map_or(0, |record| record.sequence);
+    let oldest_kept =
+        releases.records.iter().find(|record| kept.contains(&record.id)).map_or(0, |record| record.sequence);
     let goes = |record: &&Record| !kept.contains(&record.id) && (record.was_live() || record.sequence < oldest_kept);
     for record in releases.records.iter().filter(goes) {
         let last_used = record.retired.unwrap_or(record.created);
-        let list = if last_used + policy.grace.as_secs() > now {
-            &mut retention.in_grace
-        } else {
-            &mut retention.due
-        };
+        let list = if last_used + policy.grace.as_secs() > now { &mut retention.in_grace } else { &mut retention.due };
         list.push(record.id.clone());
     }
     retention
@@ -80,16 +70,10 @@ pub(crate) fn cleanup(
     dry_run: bool,
     tell: &dyn Tell,
 ) -> Result<CleanupReport, Error> {
-    let mut report = CleanupReport {
-        dry_run,
-        ..CleanupReport::default()
-    };
+    let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, super::switch::now());
-    report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease {
-        id,
-        reason: "grace".into(),
-    }));
+    report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let due = spare_the_inhabited(layout, retention.due, &mut report)?;
 
     let mut candidates = HashSet::new();
@@ -134,10 +118,7 @@ fn spare_the_inhabited(
     let mut free = Vec::new();
     for (id, inhabitant) in due.into_iter().zip(living_in(&trees)) {
         match inhabitant {
-            Some(process) => report.kept.push(KeptRelease {
-                id,
-                reason: format!("{process} lives in it"),
-            }),
+            Some(process) => report.kept.push(KeptRelease { id, reason: format!("{process} lives in it") }),
             None => free.push(id),
         }
     }
@@ -150,9 +131,7 @@ fn remove_release(layout: &Layout, id: &ReleaseId, report: &mut CleanupReport) -
     // The tree first: a record without a tree is known to be the rest of a removal.
     let tree = format!("{id}-{token}");
     layout.releases.rename(name, &layout.trash, tree.as_bytes())?;
-    layout
-        .records
-        .rename(name, &layout.trash, format!("{id}-{token}-record").as_bytes())?;
+    layout.records.rename(name, &layout.trash, format!("{id}-{token}-record").as_bytes())?;
     if let Err(error) = layout.trash.remove_tree(tree.as_bytes()) {
         report.warnings.push(describe(&error));
     }
@@ -194,9 +173,7 @@ fn collect(
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
     if let Some((id, reason)) = releases.damaged.first() {
-        report
-            .warnings
-            .push(format!("No object was removed, as release {id} may need it: {reason}"));
+        report.warnings.push(format!("No object was removed, as release {id} may need it: {reason}"));
         return Ok(());
     }
     let store = Store::new(layout.objects.again()?);
@@ -239,18 +216,9 @@ fn collect(
 /// Returns the objects that a release names, with their sizes in bytes.
 pub(crate) fn sizes(kept: &Kept) -> impl Iterator<Item = (ObjectName, u64)> + '_ {
     let with_size = |(index, file): (u32, crate::manifest::File)| {
-        (
-            ObjectName {
-                key: file.key,
-                copy: kept.placements[index as usize].copy,
-            },
-            file.size,
-        )
+        (ObjectName { key: file.key, copy: kept.placements[index as usize].copy }, file.size)
     };
-    kept.manifest
-        .all_files()
-        .filter(|(_, file)| file.size > 0)
-        .map(with_size)
+    kept.manifest.all_files().filter(|(_, file)| file.size > 0).map(with_size)
 }
 
 #[cfg(test)]
@@ -279,25 +247,15 @@ mod tests {
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
             previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
         };
-        Releases {
-            records: (1..=count).map(record).collect(),
-            ..Releases::default()
-        }
+        Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
     }
 
     fn check(releases: &Releases, live: &str, keep: u32, grace: u64, now: u64, due: &[&str], in_grace: &[&str]) {
-        let policy = Policy {
-            keep_releases: keep,
-            grace: Duration::from_secs(grace),
-            ..Policy::default()
-        };
+        let policy = Policy { keep_releases: keep, grace: Duration::from_secs(grace), ..Policy::default() };
         let live = live.parse().unwrap();
         let found = retention(releases, Some(&live), &policy, now);
         let text = |ids: &[ReleaseId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(
-            (text(&found.due), text(&found.in_grace)),
-            (due.map_owned(), in_grace.map_owned())
-        );
+        assert_eq!((text(&found.due), text(&found.in_grace)), (due.map_owned(), in_grace.map_owned()));
     }
 
     trait MapOwned {

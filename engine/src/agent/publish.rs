@@ -40,22 +40,10 @@ pub(crate) struct Publication<'a> {
 
 /// Publishes. Returns how many objects are new.
 pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
-    let Publication {
-        layout,
-        store,
-        staging,
-        assembly,
-        arrived,
-        record,
-    } = publication;
+    let Publication { layout, store, staging, assembly, arrived, record } = publication;
     records::stage(&staging.record, record, assembly.manifest, &assembly.placements())?;
     let mut objects: Vec<(usize, ObjectName)> = arrived.iter().flat_map(arrived_objects).collect();
-    objects.extend(
-        assembly
-            .take_further()
-            .into_iter()
-            .map(|further| (further.lane, further.name)),
-    );
+    objects.extend(assembly.take_further().into_iter().map(|further| (further.lane, further.name)));
     make_durable(staging, assembly, &objects)?;
 
     let mut shards = BTreeSet::new();
@@ -90,15 +78,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
 }
 
 fn arrived_objects(wanted: &WantedObjects) -> impl Iterator<Item = (usize, ObjectName)> + '_ {
-    (0..wanted.len()).filter_map(|at| {
-        Some((
-            wanted.lane(at)?,
-            ObjectName {
-                key: wanted.key(at),
-                copy: 0,
-            },
-        ))
-    })
+    (0..wanted.len()).filter_map(|at| Some((wanted.lane(at)?, ObjectName { key: wanted.key(at), copy: 0 })))
 }
 
 fn make_durable(staging: &Staging, assembly: &Assembly<'_>, objects: &[(usize, ObjectName)]) -> Result<(), Error> {
@@ -112,8 +92,7 @@ fn make_durable(staging: &Staging, assembly: &Assembly<'_>, objects: &[(usize, O
         let Ok(Some(file)) = dir.open_file(flat.as_bytes()) else {
             return staging.dir.sync_filesystem();
         };
-        file.sync_all()
-            .map_err(|e| Error::io("sync", dir.path_of(flat.as_bytes()), e))?;
+        file.sync_all().map_err(|e| Error::io("sync", dir.path_of(flat.as_bytes()), e))?;
     }
     sync_tree(&staging.tree, assembly.manifest, 0)?;
     staging.dir.sync()

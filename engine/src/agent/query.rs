@@ -40,10 +40,7 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         who: String::new(),
         manifest: String::new(),
     }));
-    Ok(ReleasesReport {
-        releases: reports,
-        foreign: foreign(&releases),
-    })
+    Ok(ReleasesReport { releases: reports, foreign: foreign(&releases) })
 }
 
 fn foreign(releases: &Releases) -> Vec<String> {
@@ -118,9 +115,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         deploy_path: layout.root.path().display().to_string(),
         current_path: layout.current.path().display().to_string(),
         live: record.map(|record| describe(record, live.as_ref(), own_bytes.get(&record.id).copied().unwrap_or(0))),
-        rollback: record
-            .and_then(|record| releases.rollback_from(record))
-            .map(|record| record.id.clone()),
+        rollback: record.and_then(|record| releases.rollback_from(record)).map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
         releases: releases.records.len() as u64,
         store_objects,

@@ -56,11 +56,7 @@ impl FirstError {
 
     /// Fails if there was an error, and leaves it where it is.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.is_some() {
-            Err(Error::Interrupted)
-        } else {
-            Ok(())
-        }
+        if self.is_some() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     fn is_some(&self) -> bool {
@@ -78,11 +74,7 @@ impl Lanes {
         let start = |number: usize| {
             let (sender, receiver) = bounded(QUEUE_BLOCKS);
             scope.spawn(move || {
-                let mut lane = Lane {
-                    number,
-                    reception,
-                    large: HashMap::new(),
-                };
+                let mut lane = Lane { number, reception, large: HashMap::new() };
                 if let Err(error) = lane.run(&receiver, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a lane that has ended.
@@ -91,10 +83,7 @@ impl Lanes {
             });
             sender
         };
-        Lanes {
-            queues: (0..reception.assembly.staging.lanes.len()).map(start).collect(),
-            next: 0,
-        }
+        Lanes { queues: (0..reception.assembly.staging.lanes.len()).map(start).collect(), next: 0 }
     }
 
     /// Gives a block to a lane, waiting while its queue is full.
@@ -110,9 +99,7 @@ impl Lanes {
                     .unwrap_or(self.next)
             }
         };
-        self.queues[lane]
-            .send(payload)
-            .map_err(|_| Error::Bug("a lane ended early".into()))
+        self.queues[lane].send(payload).map_err(|_| Error::Bug("a lane ended early".into()))
     }
 }
 
@@ -145,12 +132,7 @@ impl Lane<'_> {
             drop(payload);
             match head {
                 BlockHead::Files(entries) => self.files(&entries, &content)?,
-                BlockHead::Part {
-                    entry,
-                    offset,
-                    old,
-                    ranges,
-                } => self.part(entry, offset, old, &ranges, &content)?,
+                BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, &content)?,
             }
         }
         Ok(())
@@ -170,9 +152,7 @@ impl Lane<'_> {
 
     fn file(&self, entry: u32) -> Result<ManifestFile, Error> {
         let manifest = self.reception.assembly.manifest;
-        manifest
-            .file(entry)
-            .ok_or_else(|| Error::Protocol("content for an entry that is no file".into()))
+        manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is no file".into()))
     }
 
     fn small(&self, key: ObjectKey, content: &[u8]) -> Result<(), Error> {
@@ -185,8 +165,7 @@ impl Lane<'_> {
         let flat = ObjectName { key, copy: 0 }.flat();
         let dir = &self.reception.assembly.staging.lanes[self.number];
         let mut file = dir.create_file(flat.as_bytes())?;
-        file.write_all(content)
-            .map_err(|e| Error::io("write", dir.path_of(flat.as_bytes()), e))?;
+        file.write_all(content).map_err(|e| Error::io("write", dir.path_of(flat.as_bytes()), e))?;
         self.finish(at, &file, &flat)
     }
 
@@ -223,10 +202,7 @@ impl Lane<'_> {
             _ => self.open_large(&flat, offset)?,
         };
         let failed = |e: std::io::Error| Error::io("write", self.lane_path(&flat), e);
-        if !self
-            .write_ranges(&mut large, file, old, ranges, content)
-            .map_err(failed)?
-        {
+        if !self.write_ranges(&mut large, file, old, ranges, content).map_err(failed)? {
             return Ok(());
         }
         if large.written < file.size {
@@ -250,11 +226,7 @@ impl Lane<'_> {
         if offset == 0 {
             dir.remove_file(flat.as_bytes())?;
             let file = dir.create_file(flat.as_bytes())?;
-            return Ok(Large {
-                file,
-                hasher: blake3::Hasher::new(),
-                written: 0,
-            });
+            return Ok(Large { file, hasher: blake3::Hasher::new(), written: 0 });
         }
         let failed = |e: std::io::Error| Error::io("read", self.lane_path(flat), e);
         let mut file = dir.write_file(flat.as_bytes())?;
@@ -262,11 +234,7 @@ impl Lane<'_> {
         std::io::copy(&mut (&file).take(offset), &mut hasher).map_err(failed)?;
         file.set_len(offset).map_err(failed)?;
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        Ok(Large {
-            file,
-            hasher,
-            written: offset,
-        })
+        Ok(Large { file, hasher, written: offset })
     }
 
     /// Writes the ranges of a part. Says whether they were all to be had.

@@ -47,17 +47,11 @@ impl Releases {
         let mut releases = Releases::default();
         let trees = layout.release_names()?;
         for name in layout.records.names()? {
-            let Some(id) = std::str::from_utf8(&name)
-                .ok()
-                .and_then(|name| name.parse::<ReleaseId>().ok())
-            else {
+            let Some(id) = std::str::from_utf8(&name).ok().and_then(|name| name.parse::<ReleaseId>().ok()) else {
                 continue;
             };
-            let has_tree = trees.contains(&name)
-                && layout
-                    .releases
-                    .stat(&name)?
-                    .is_some_and(|stat| stat.kind == Kind::Directory);
+            let has_tree =
+                trees.contains(&name) && layout.releases.stat(&name)?.is_some_and(|stat| stat.kind == Kind::Directory);
             match read_record(layout, &id)? {
                 Ok(_) if !has_tree => releases.damaged.push((id, "its directory is missing".into())),
                 Ok(record) => releases.records.push(record),
@@ -78,11 +72,7 @@ impl Releases {
     /// Returns the release that a rollback from `live` goes to: what was live before it, and if that is gone, the
     /// newest earlier release that was ever live.
     pub(crate) fn rollback_from(&self, live: &Record) -> Option<&Record> {
-        let previous = live
-            .previous
-            .as_ref()
-            .and_then(|id| self.find(id))
-            .filter(|record| record.was_live());
+        let previous = live.previous.as_ref().and_then(|id| self.find(id)).filter(|record| record.was_live());
         let is_earlier = |record: &&Record| record.sequence < live.sequence && record.was_live();
         previous.or_else(|| self.records.iter().rev().find(is_earlier))
     }
@@ -109,9 +99,7 @@ fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Result<Record, String>
 pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<Kept, Error> {
     let damaged = |reason: String| Error::ReleaseDamaged { id: id.clone(), reason };
     let dir = layout.records.open_dir(id.as_str().as_bytes())?;
-    let bytes = dir
-        .read(MANIFEST)?
-        .ok_or_else(|| damaged("its manifest is missing".into()))?;
+    let bytes = dir.read(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing".into()))?;
     let kept = manifest_from_bytes(&bytes).map_err(|reason| damaged(format!("its manifest {reason}")))?;
     if kept.manifest.root() != *root {
         return Err(damaged("its manifest is another one".into()));
@@ -125,10 +113,7 @@ fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, crate::manifest::encode::Ba
     let length = reader.number()?;
     let raw = decompress(reader.bytes()?, length)?;
     let placements = read_placements(&mut ByteReader::new(&raw), decoded.manifest.len() as usize)?;
-    Ok(Kept {
-        manifest: decoded.manifest,
-        placements,
-    })
+    Ok(Kept { manifest: decoded.manifest, placements })
 }
 
 /// Returns the manifest part of what [`read_manifest`] reads, for sending.
@@ -141,23 +126,16 @@ fn kept_to_bytes(manifest: &Manifest, placements: &[Placement]) -> Vec<u8> {
     let mut raw = Vec::new();
     put_placements(&mut raw, placements);
     crate::bytes::put_number(&mut bytes, raw.len() as u64);
-    put_bytes(
-        &mut bytes,
-        &zstd::bulk::compress(&raw, 3).expect("compressing into memory does not fail"),
-    );
+    put_bytes(&mut bytes, &zstd::bulk::compress(&raw, 3).expect("compressing into memory does not fail"));
     bytes
 }
 
 /// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     use std::io::Write;
-    for (name, content) in [
-        (RECORD, to_json(record).into_bytes()),
-        (MANIFEST, kept_to_bytes(manifest, placements)),
-    ] {
+    for (name, content) in [(RECORD, to_json(record).into_bytes()), (MANIFEST, kept_to_bytes(manifest, placements))] {
         let mut file = dir.create_file(name)?;
-        file.write_all(&content)
-            .map_err(|e| Error::io("write", dir.path_of(name), e))?;
+        file.write_all(&content).map_err(|e| Error::io("write", dir.path_of(name), e))?;
         file.sync_all().map_err(|e| Error::io("sync", dir.path_of(name), e))?;
     }
     dir.sync()
@@ -173,17 +151,11 @@ pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
 /// interrupted publication or removal left. To be called under the lock.
 pub(crate) fn mend(layout: &Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
-    let switched = layout
-        .current
-        .dir
-        .stat(&layout.current.name)?
-        .map_or(0, |stat| stat.mtime.max(0) as u64);
+    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
     for record in &mut releases.records {
         let is_live = live.as_ref() == Some(&record.id);
         let last = record.went_live.last().copied();
-        let retired = record
-            .retired
-            .filter(|&retired| last.is_some_and(|last| retired >= last));
+        let retired = record.retired.filter(|&retired| last.is_some_and(|last| retired >= last));
         if is_live && (last.is_none() || retired.is_some()) {
             record.went_live.push(switched);
             record.retired = None;

@@ -23,24 +23,13 @@ pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send
     let hello = match talk.next()? {
         Incoming::Message(ToAgent::Hello(hello)) => hello,
         _ => {
-            return Err(Error::Protocol(
-                "a conversation that does not begin with a hello".into(),
-            ));
+            return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         }
     };
-    let answer = alive(&talk, || {
-        Service {
-            talk: &talk,
-            hello: &hello,
-        }
-        .answer()
-    });
+    let answer = alive(&talk, || Service { talk: &talk, hello: &hello }.answer());
     let message = match answer {
         Ok(reply) => FromAgent::Done(reply),
-        Err(error) => FromAgent::Failed {
-            refusal: error.to_refusal(),
-            live: live_now(&hello),
-        },
+        Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&hello) },
     };
     // A client that has gone does not hear it; what was done is done all the same.
     talk.send(&message)
@@ -70,15 +59,8 @@ impl Service<'_> {
         match &self.hello.request {
             Request::Setup => Layout::set_up(path, policy).map(|(_, report)| Reply::Setup(report)),
             Request::Deploy(begin) => {
-                let begin = Deploy {
-                    talk: self.talk,
-                    hello: self.hello,
-                    begin,
-                    path,
-                };
-                begin
-                    .run(|layout| self.lock(layout))
-                    .map(|done| Reply::Deploy(Box::new(done)))
+                let begin = Deploy { talk: self.talk, hello: self.hello, begin, path };
+                begin.run(|layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
@@ -131,19 +113,9 @@ impl Service<'_> {
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         read_manifest(&layout, &id, &record.root)?;
         self.talk.check_client()?;
-        let previous = switch::switch(
-            &layout,
-            &mut releases,
-            &id,
-            self.hello.request.verb(),
-            &self.hello.provenance,
-        )?;
+        let previous = switch::switch(&layout, &mut releases, &id, self.hello.request.verb(), &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport {
-            release: id,
-            previous,
-            switched,
-        }))
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched }))
     }
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>]) -> Result<Reply, Error> {
@@ -152,21 +124,12 @@ impl Service<'_> {
         for id in wanted {
             let id = match id {
                 Some(id) => id.clone(),
-                None => layout
-                    .current
-                    .live()?
-                    .ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
+                None => layout.current.live()?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
             };
             let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
             let bytes = manifest_to_bytes(&read_manifest(&layout, &id, &record.root)?.manifest);
-            let name = BaseName {
-                release: id,
-                root: record.root,
-            };
-            self.talk.send(&FromAgent::Manifest {
-                name,
-                length: bytes.len() as u64,
-            })?;
+            let name = BaseName { release: id, root: record.root };
+            self.talk.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
             self.talk.send_parts(&bytes)?;
         }
         Ok(Reply::Manifests)
@@ -175,10 +138,7 @@ impl Service<'_> {
 
 fn missing(releases: &Releases, id: &ReleaseId) -> Error {
     match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
-        Some((id, reason)) => Error::ReleaseDamaged {
-            id: id.clone(),
-            reason: reason.clone(),
-        },
+        Some((id, reason)) => Error::ReleaseDamaged { id: id.clone(), reason: reason.clone() },
         None => Error::ReleaseUnknown(id.clone()),
     }
 }
@@ -187,22 +147,11 @@ fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&Re
     if let Some(id) = to {
         let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
         return match record.was_live() {
-            _ if live == Some(id) => Err(Error::NotARollback {
-                id: id.clone(),
-                reason: "is live already",
-            }),
-            false => Err(Error::NotARollback {
-                id: id.clone(),
-                reason: "was never live",
-            }),
+            _ if live == Some(id) => Err(Error::NotARollback { id: id.clone(), reason: "is live already" }),
+            false => Err(Error::NotARollback { id: id.clone(), reason: "was never live" }),
             true => Ok(id.clone()),
         };
     }
-    let live = live
-        .and_then(|live| releases.find(live))
-        .ok_or(Error::NothingToRollBack)?;
-    releases
-        .rollback_from(live)
-        .map(|record| record.id.clone())
-        .ok_or(Error::NothingToRollBack)
+    let live = live.and_then(|live| releases.find(live)).ok_or(Error::NothingToRollBack)?;
+    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::NothingToRollBack)
 }

@@ -53,9 +53,7 @@ pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result
         }
         match stat_below(shared, path)? {
             None => {
-                return Err(Error::SharedMissing(
-                    shared.path().join(path.as_path()).display().to_string(),
-                ));
+                return Err(Error::SharedMissing(shared.path().join(path.as_path()).display().to_string()));
             }
             Some(Kind::Directory) => {
                 return Err(Error::Usage(format!(
@@ -149,9 +147,7 @@ fn add_undeclared(
         let length = path.len();
         push_name(path, &name);
         let own = RelativePath::parse(path).map_err(|reason| Error::Bug(format!("a name in `shared/`: {reason}")))?;
-        let node = directory
-            .and_then(|number| manifest.child(number, &name))
-            .map(|named| named.node);
+        let node = directory.and_then(|number| manifest.child(number, &name)).map(|named| named.node);
         let leads_to_declared = declared.iter().any(|declared| declared.is_within(&own));
         let kind = dir.stat(&name)?.map(|stat| stat.kind);
         match (kind, node) {
@@ -205,13 +201,7 @@ mod tests {
     use crate::manifest::{Builder, File, ObjectKey};
 
     fn manifest() -> Manifest {
-        let file = File {
-            key: ObjectKey {
-                hash: Hash::of(b"x"),
-                mode: 0o444,
-            },
-            size: 1,
-        };
+        let file = File { key: ObjectKey { hash: Hash::of(b"x"), mode: 0o444 }, size: 1 };
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         builder.directory(b"config").unwrap();
@@ -254,12 +244,7 @@ mod tests {
     #[test]
     fn what_stands_in_shared_is_linked() {
         check(&[], &[], &[".env", "uploads/a"], Ok(&[".env", "uploads"]));
-        check(
-            &[],
-            &[],
-            &["config/local.php", "config/deep/x"],
-            Ok(&["config/deep", "config/local.php"]),
-        );
+        check(&[], &[], &["config/local.php", "config/deep/x"], Ok(&["config/deep", "config/local.php"]));
         check(&["storage"], &[], &["storage/logs/x"], Ok(&["storage"]));
         check(&["data/a"], &[], &["data/a/x", "data/b"], Ok(&["data/a", "data/b"]));
         check(&[], &[".env"], &[".env"], Ok(&[".env"]));
@@ -272,21 +257,13 @@ mod tests {
         check(&[], &[], &["index.php/x"], Err("`index.php` is both"));
         check(&["storage"], &[], &["storage/keep"], Err("`storage/keep` is both"));
         check(&["index.php/x"], &[], &["index.php/x/"], Err("`index.php` is both"));
-        check(
-            &[],
-            &["config/app.php"],
-            &["config/app.php"],
-            Err("`config/app.php` is both"),
-        );
+        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` is both"));
         check(&[], &[".env"], &[], Err("The shared file"));
     }
 
     #[test]
     fn links_are_relative_to_where_they_stand() {
         assert_eq!(target(&path(".env")), b"../../shared/.env");
-        assert_eq!(
-            target(&path("storage/app/public")),
-            b"../../../../shared/storage/app/public"
-        );
+        assert_eq!(target(&path("storage/app/public")), b"../../../../shared/storage/app/public");
     }
 }

@@ -52,13 +52,7 @@ impl Staging {
         let tree = dir.create_dir(b"tree", PRIVATE_MODE)?;
         let record = dir.create_dir(b"record", PRIVATE_MODE)?;
         let lanes = (0..lanes).map(|lane| dir.create_dir(format!("objects-{lane}").as_bytes(), PRIVATE_MODE));
-        Ok(Staging {
-            lanes: lanes.collect::<Result<_, _>>()?,
-            name,
-            dir,
-            tree,
-            record,
-        })
+        Ok(Staging { lanes: lanes.collect::<Result<_, _>>()?, name, dir, tree, record })
     }
 
     /// Finds what other runs have left. To be called under the lock: nobody else is at work.
@@ -70,11 +64,7 @@ impl Staging {
                 let lane = std::sync::Arc::new(run.open_dir(&lane)?);
                 for flat in lane.names()? {
                     if let (Some(name), Some(stat)) = (ObjectName::parse(&flat), lane.stat(&flat)?) {
-                        leftovers.push(Leftover {
-                            dir: lane.clone(),
-                            name,
-                            size: stat.size,
-                        });
+                        leftovers.push(Leftover { dir: lane.clone(), name, size: stat.size });
                     }
                 }
             }
@@ -109,10 +99,7 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
         for lane in run.names()?.into_iter().filter(|name| name.starts_with(b"objects-")) {
             let lane = run.open_dir(&lane)?;
             for name in lane.names()? {
-                sum += lane
-                    .stat(&name)?
-                    .filter(|stat| stat.links <= 1)
-                    .map_or(0, |stat| stat.disk_bytes);
+                sum += lane.stat(&name)?.filter(|stat| stat.links <= 1).map_or(0, |stat| stat.disk_bytes);
             }
         }
     }

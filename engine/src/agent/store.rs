@@ -33,10 +33,7 @@ pub(crate) struct ObjectName {
 impl ObjectName {
     /// Returns the whole name as one: `abcdef…-444[.n]`, as in staging.
     pub(crate) fn flat(&self) -> String {
-        let ObjectName {
-            key: ObjectKey { hash, mode },
-            copy,
-        } = self;
+        let ObjectName { key: ObjectKey { hash, mode }, copy } = self;
         match copy {
             0 => format!("{hash}-{mode:03o}"),
             n => format!("{hash}-{mode:03o}.{n}"),
@@ -52,13 +49,7 @@ impl ObjectName {
             None => (rest, 0),
         };
         let mode = u16::from_str_radix(mode, 8).ok().filter(|mode| mode & !0o555 == 0)?;
-        let name = ObjectName {
-            key: ObjectKey {
-                hash: hash.parse::<Hash>().ok()?,
-                mode,
-            },
-            copy,
-        };
+        let name = ObjectName { key: ObjectKey { hash: hash.parse::<Hash>().ok()?, mode }, copy };
         (name.flat() == text).then_some(name)
     }
 
@@ -87,10 +78,7 @@ pub(crate) enum Look {
 impl Store {
     /// Holds the store in `objects/`.
     pub(crate) fn new(dir: Dir) -> Store {
-        Store {
-            dir,
-            shards: [const { OnceLock::new() }; 256],
-        }
+        Store { dir, shards: [const { OnceLock::new() }; 256] }
     }
 
     /// Returns a shard; nothing where it was never made.
@@ -112,8 +100,7 @@ impl Store {
             let (dir, _) = self.dir.ensure_dir(name.as_bytes(), SHARD_MODE)?;
             return Ok(self.shards[number].get_or_init(|| dir));
         }
-        self.shard(number)?
-            .ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
+        self.shard(number)?.ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
     }
 
     /// Looks whether there is an object, whatever its mtime.
@@ -127,22 +114,17 @@ impl Store {
 
     /// Looks at an object that is about to be linked again.
     pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
-        Ok(
-            match self.stat(ObjectName {
-                key,
-                copy: placement.copy,
-            })? {
-                None => Look::Missing,
-                Some(stat) => {
-                    let is_sound = stat.kind == Kind::File
-                        && stat.size == size
-                        && stat.mode == u32::from(key.mode)
-                        && stat.mtime == i64::from(placement.second)
-                        && stat.mtime_nanos == 0;
-                    if is_sound { Look::Sound(stat) } else { Look::Altered }
-                }
-            },
-        )
+        Ok(match self.stat(ObjectName { key, copy: placement.copy })? {
+            None => Look::Missing,
+            Some(stat) => {
+                let is_sound = stat.kind == Kind::File
+                    && stat.size == size
+                    && stat.mode == u32::from(key.mode)
+                    && stat.mtime == i64::from(placement.second)
+                    && stat.mtime_nanos == 0;
+                if is_sound { Look::Sound(stat) } else { Look::Altered }
+            }
+        })
     }
 
     /// Links an object to a path below a directory.
@@ -225,23 +207,16 @@ mod tests {
 
     #[test]
     fn names_of_objects_read_back_and_others_are_not_taken_for_them() {
-        let key = ObjectKey {
-            hash: Hash::of(b"content"),
-            mode: 0o555,
-        };
+        let key = ObjectKey { hash: Hash::of(b"content"), mode: 0o555 };
         for copy in [0, 1, 65535] {
             let name = ObjectName { key, copy };
             assert_eq!(ObjectName::parse(name.flat().as_bytes()), Some(name));
         }
         let flat = ObjectName { key, copy: 0 }.flat();
         let short = &flat[..flat.len() - 4];
-        for wrong in [
-            format!("{flat}.0"),
-            format!("{flat}.01"),
-            format!("{short}-644"),
-            format!("{short}-55"),
-            short.to_owned(),
-        ] {
+        for wrong in
+            [format!("{flat}.0"), format!("{flat}.01"), format!("{short}-644"), format!("{short}-55"), short.to_owned()]
+        {
             assert_eq!(ObjectName::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -33,9 +33,7 @@ struct LogLine<'a> {
 
 /// Returns Unix time in seconds.
 pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Makes a release live. Returns what was live before. Where it is live already, nothing is changed.
@@ -51,10 +49,7 @@ pub(crate) fn switch(
         return Ok(live);
     }
     check_tree(layout, id)?;
-    let before = live
-        .as_ref()
-        .and_then(|live| releases.find(live))
-        .map(|record| record.sequence);
+    let before = live.as_ref().and_then(|live| releases.find(live)).map(|record| record.sequence);
     let record = find_mut(releases, id)?;
     // Going forward, a rollback leads back here; going back, it leads where it led from there before.
     if before.is_some_and(|before| before < record.sequence) {
@@ -85,11 +80,7 @@ pub(crate) fn switch(
 }
 
 fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {
-    releases
-        .records
-        .iter_mut()
-        .find(|record| record.id == *id)
-        .ok_or_else(|| Error::ReleaseUnknown(id.clone()))
+    releases.records.iter_mut().find(|record| record.id == *id).ok_or_else(|| Error::ReleaseUnknown(id.clone()))
 }
 
 fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
@@ -99,12 +90,7 @@ fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
 fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let current = &layout.current;
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
-    for leftover in current
-        .dir
-        .names()?
-        .into_iter()
-        .filter(|name| name.starts_with(&prefix))
-    {
+    for leftover in current.dir.names()?.into_iter().filter(|name| name.starts_with(&prefix)) {
         current.dir.remove_file(&leftover)?;
     }
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
@@ -127,6 +113,5 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
 fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {
     use std::io::Write;
     let mut log = layout.private.append_file(b"log")?;
-    log.write_all(to_json(line).as_bytes())
-        .map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
+    log.write_all(to_json(line).as_bytes()).map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
 }

@@ -65,41 +65,29 @@ impl Talk {
             }
         });
         let out: Box<dyn Write + Send> = Box::new(output);
-        Talk {
-            out: Mutex::new(FrameWriter::new(out)),
-            frames,
-            told: Mutex::new(Instant::now()),
-        }
+        Talk { out: Mutex::new(FrameWriter::new(out)), frames, told: Mutex::new(Instant::now()) }
     }
 
     /// Sends a message.
     pub(crate) fn send(&self, message: &FromAgent) -> Result<(), Error> {
-        self.out
-            .lock()
-            .expect("no sender panics")
-            .write(FrameKind::Message, &message::to_bytes(message))
+        self.out.lock().expect("no sender panics").write(FrameKind::Message, &message::to_bytes(message))
     }
 
     /// Sends bytes that a message announced.
     pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = self.out.lock().expect("no sender panics");
-        bytes
-            .chunks(1 << 20)
-            .try_for_each(|part| out.write(FrameKind::Part, part))
+        bytes.chunks(1 << 20).try_for_each(|part| out.write(FrameKind::Part, part))
     }
 
     /// Waits for what comes next.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
         loop {
-            let frame = self
-                .frames
-                .recv_timeout(CLIENT_SILENT_MAX)
-                .map_err(|error| Error::LineLost {
-                    source: match error {
-                        RecvTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),
-                        RecvTimeoutError::Disconnected => std::io::ErrorKind::UnexpectedEof.into(),
-                    },
-                })?;
+            let frame = self.frames.recv_timeout(CLIENT_SILENT_MAX).map_err(|error| Error::LineLost {
+                source: match error {
+                    RecvTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),
+                    RecvTimeoutError::Disconnected => std::io::ErrorKind::UnexpectedEof.into(),
+                },
+            })?;
             match frame? {
                 (FrameKind::Block, payload) => return Ok(Incoming::Block(payload)),
                 (FrameKind::Part, payload) => return Ok(Incoming::Part(payload)),
@@ -117,9 +105,7 @@ impl Talk {
             match self.frames.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Disconnected) => {
-                    return Err(Error::LineLost {
-                        source: std::io::ErrorKind::UnexpectedEof.into(),
-                    });
+                    return Err(Error::LineLost { source: std::io::ErrorKind::UnexpectedEof.into() });
                 }
                 Ok(frame) => drop(frame?),
             }
@@ -137,11 +123,7 @@ impl Talk {
         if told.elapsed() >= PROGRESS_EVERY {
             *told = Instant::now();
             // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Progress {
-                phase,
-                files,
-                files_total,
-            }));
+            drop(self.send(&FromAgent::Progress { phase, files, files_total }));
         }
     }
 

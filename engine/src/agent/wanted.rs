@@ -29,19 +29,11 @@ impl WantedObjects {
         let mut sorted: Vec<(ObjectKey, u32, u64)> = entries.into_iter().filter_map(with_key).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        let mut wanted = WantedObjects {
-            objects: Vec::new(),
-            entries: Vec::with_capacity(sorted.len()),
-        };
+        let mut wanted = WantedObjects { objects: Vec::new(), entries: Vec::with_capacity(sorted.len()) };
         for (key, entry, size) in sorted {
             if wanted.objects.last().is_none_or(|last| last.key != key) {
                 let first = wanted.entries.len() as u32;
-                wanted.objects.push(Wanted {
-                    key,
-                    size,
-                    first,
-                    lane: AtomicU16::new(0),
-                });
+                wanted.objects.push(Wanted { key, size, first, lane: AtomicU16::new(0) });
             }
             wanted.entries.push(entry);
         }
@@ -70,28 +62,18 @@ impl WantedObjects {
 
     /// Returns the entries that are to be links to an object, ascending.
     pub(crate) fn entries(&self, at: usize) -> &[u32] {
-        let end = self
-            .objects
-            .get(at + 1)
-            .map_or(self.entries.len(), |next| next.first as usize);
+        let end = self.objects.get(at + 1).map_or(self.entries.len(), |next| next.first as usize);
         &self.entries[self.objects[at].first as usize..end]
     }
 
     /// Returns the lane that holds an object, once it has arrived.
     pub(crate) fn lane(&self, at: usize) -> Option<usize> {
-        self.objects[at]
-            .lane
-            .load(Ordering::Acquire)
-            .checked_sub(1)
-            .map(usize::from)
+        self.objects[at].lane.load(Ordering::Acquire).checked_sub(1).map(usize::from)
     }
 
     /// Notes that an object has arrived in a lane. Says whether it was the first to arrive.
     pub(crate) fn arrive(&self, at: usize, lane: usize) -> bool {
-        self.objects[at]
-            .lane
-            .compare_exchange(0, lane as u16 + 1, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.objects[at].lane.compare_exchange(0, lane as u16 + 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Returns the objects that have not arrived.
@@ -108,8 +90,6 @@ impl WantedObjects {
 
     /// Sums the sizes of what has not arrived, each rounded up to whole blocks.
     pub(crate) fn missing_disk_bytes(&self, block_bytes: u64) -> u64 {
-        self.missing()
-            .map(|at| self.size(at).next_multiple_of(block_bytes))
-            .sum()
+        self.missing().map(|at| self.size(at).next_multiple_of(block_bytes)).sum()
     }
 }

@@ -28,9 +28,7 @@ pub(crate) fn commit_of(source: &Path) -> Option<String> {
         if name.split('/').any(|part| part.is_empty() || part == "..") {
             return None;
         }
-        value = read(&git.join(name))
-            .or_else(|| read(&common.join(name)))
-            .or_else(|| packed(&common, name))?;
+        value = read(&git.join(name)).or_else(|| read(&common.join(name))).or_else(|| packed(&common, name))?;
     }
     let commit = value.trim_end();
     let is_hash = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -48,9 +46,7 @@ fn git_directory(path: &Path) -> Option<PathBuf> {
 
 fn packed(common: &Path, name: &str) -> Option<String> {
     let packed = read(&common.join("packed-refs"))?;
-    packed
-        .lines()
-        .find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned))
+    packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned))
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -81,14 +77,8 @@ mod tests {
         let line = format!("{COMMIT}\n");
         let packed = format!("# pack-refs with: peeled\n{COMMIT} refs/heads/main\n^{COMMIT}\n");
         check(&[(".git/HEAD", &line)], Some(COMMIT));
-        check(
-            &[(".git/HEAD", "ref: refs/heads/main\n"), (".git/refs/heads/main", &line)],
-            Some(COMMIT),
-        );
-        check(
-            &[(".git/HEAD", "ref: refs/heads/main\n"), (".git/packed-refs", &packed)],
-            Some(COMMIT),
-        );
+        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/refs/heads/main", &line)], Some(COMMIT));
+        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/packed-refs", &packed)], Some(COMMIT));
         let worktree = [
             (".git", "gitdir: repo/worktrees/w\n"),
             ("repo/worktrees/w/HEAD", "ref: refs/heads/main\n"),

@@ -70,10 +70,7 @@ pub(crate) fn look(file: &File) -> io::Result<FileStat> {
 
 /// Reads and hashes an open file. `path` is for messages.
 pub(crate) fn hash(file: &mut File, path: &[u8], buffer: &mut Vec<u8>) -> Result<Content, Error> {
-    let failed = |source: io::Error| Error::SourceUnreadable {
-        path: Shown(path).to_string(),
-        source,
-    };
+    let failed = |source: io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source };
     for _ in 0..ATTEMPTS {
         let stat = look(file).map_err(failed)?;
         io::Seek::rewind(file).map_err(failed)?;

@@ -70,10 +70,7 @@ impl Database {
     pub(crate) fn open(state_dir: &Path) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
-        let failed = |source: rusqlite::Error| Error::Database {
-            path: path.clone(),
-            source: source.into(),
-        };
+        let failed = |source: rusqlite::Error| Error::Database { path: path.clone(), source: source.into() };
         match Database::try_open(&path) {
             Err(error) if is_useless(&error) => {
                 for suffix in ["", "-wal", "-shm"] {
@@ -102,17 +99,11 @@ impl Database {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, format));
         }
         transaction.commit()?;
-        Ok(Database {
-            connection,
-            path: path.to_owned(),
-        })
+        Ok(Database { connection, path: path.to_owned() })
     }
 
     fn failed(&self, source: rusqlite::Error) -> Error {
-        Error::Database {
-            path: self.path.clone(),
-            source: source.into(),
-        }
+        Error::Database { path: self.path.clone(), source: source.into() }
     }
 
     /// Returns the last scan of a source. One that cannot be understood is none.
@@ -120,9 +111,7 @@ impl Database {
         let key = source.as_os_str().as_encoded_bytes();
         let row: Option<(i64, Vec<u8>)> = self
             .connection
-            .query_row("SELECT began, scan FROM scans WHERE source = ?1", [key], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row("SELECT began, scan FROM scans WHERE source = ?1", [key], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()
             .map_err(|e| self.failed(e))?;
         Ok(row.and_then(|(began, scan)| read_scan(&scan, began)))
@@ -152,9 +141,7 @@ impl Database {
     pub(crate) fn chunks(&self, hash: &Hash) -> Result<Option<Chunks>, Error> {
         let row: Option<Vec<u8>> = self
             .connection
-            .query_row("SELECT chunks FROM chunks WHERE hash = ?1", [hash.as_bytes()], |row| {
-                row.get(0)
-            })
+            .query_row("SELECT chunks FROM chunks WHERE hash = ?1", [hash.as_bytes()], |row| row.get(0))
             .optional()
             .map_err(|e| self.failed(e))?;
         Ok(row.and_then(|chunks| chunk::from_bytes(&chunks).ok()))
@@ -199,11 +186,7 @@ impl Database {
     pub(crate) fn manifest(&self, root: &Hash) -> Result<Option<Manifest>, Error> {
         let row: Option<Vec<u8>> = self
             .connection
-            .query_row(
-                "SELECT manifest FROM manifests WHERE root = ?1",
-                [root.as_bytes()],
-                |row| row.get(0),
-            )
+            .query_row("SELECT manifest FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))
             .optional()
             .map_err(|e| self.failed(e))?;
         let Some(bytes) = row else { return Ok(None) };
@@ -222,11 +205,9 @@ impl Database {
         let root = manifest.root();
         let put = || {
             let transaction = self.connection.unchecked_transaction()?;
-            let known: i64 = transaction.query_row(
-                "SELECT count(*) FROM manifests WHERE root = ?1",
-                [root.as_bytes()],
-                |row| row.get(0),
-            )?;
+            let known: i64 =
+                transaction
+                    .query_row("SELECT count(*) FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))?;
             if known == 0 {
                 let bytes = encode(manifest, None).bytes;
                 transaction.execute("INSERT INTO manifests VALUES (?1, ?2)", params![root.as_bytes(), bytes])?;
@@ -238,19 +219,12 @@ impl Database {
             let mut forget = transaction.prepare("SELECT release FROM releases WHERE store = ?1")?;
             let known: Vec<String> = forget.query_map([store], |row| row.get(0))?.collect::<Result<_, _>>()?;
             drop(forget);
-            for gone in known
-                .iter()
-                .filter(|known| !standing.iter().any(|standing| standing.as_str() == known.as_str()))
+            for gone in
+                known.iter().filter(|known| !standing.iter().any(|standing| standing.as_str() == known.as_str()))
             {
-                transaction.execute(
-                    "DELETE FROM releases WHERE store = ?1 AND release = ?2",
-                    params![store, gone],
-                )?;
+                transaction.execute("DELETE FROM releases WHERE store = ?1 AND release = ?2", params![store, gone])?;
             }
-            transaction.execute(
-                "DELETE FROM manifests WHERE root NOT IN (SELECT root FROM releases)",
-                [],
-            )?;
+            transaction.execute("DELETE FROM manifests WHERE root NOT IN (SELECT root FROM releases)", [])?;
             transaction.commit()
         };
         put().map_err(|e| self.failed(e))
@@ -298,9 +272,5 @@ fn read_scan(bytes: &[u8], began: i64) -> Option<Known> {
             mode: u32::from_le_bytes(reader.array().ok()?),
         });
     }
-    Some(Known {
-        manifest: decoded.manifest,
-        stats,
-        began,
-    })
+    Some(Known { manifest: decoded.manifest, stats, began })
 }

@@ -78,7 +78,10 @@ struct Prepared {
 
 impl ClientDeploy<'_> {
     /// Deploys over the connection that `connect` makes.
-    pub(crate) fn run(&self, connect: impl FnOnce() -> Result<Connection, Error> + Send) -> Result<DeployReport, DeployFailure> {
+    pub(crate) fn run(
+        &self,
+        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+    ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
@@ -146,10 +149,17 @@ impl ClientDeploy<'_> {
     }
 
     /// Keeps what was scanned, where it differs from what is kept.
-    fn save_scan<'d>(&self, database: Option<&'d Database>, known: Option<&Known>, scan: &Scan) -> Option<&'d Database> {
+    fn save_scan<'d>(
+        &self,
+        database: Option<&'d Database>,
+        known: Option<&Known>,
+        scan: &Scan,
+    ) -> Option<&'d Database> {
         let database = database?;
         let is_kept = known.is_some_and(|known| {
-            scan.hashed_files == 0 && known.manifest.root() == scan.found.manifest.root() && known.stats == scan.found.stats
+            scan.hashed_files == 0
+                && known.manifest.root() == scan.found.manifest.root()
+                && known.stats == scan.found.stats
         });
         if !is_kept {
             self.told(database.put_scan(&self.source, &scan.found, &scan.chunks));
@@ -311,7 +321,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn send_lacking(&mut self, lacks: &Lacks, recipes: &HashMap<u32, Recipe>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    fn send_lacking(
+        &mut self,
+        lacks: &Lacks,
+        recipes: &HashMap<u32, Recipe>,
+        seconds: &mut Seconds,
+    ) -> Result<(), DeployFailure> {
         let entries = lacks.entries(self.scan.found.manifest.len())?;
         self.send(sendings(entries, &lacks.partial, recipes), seconds)?;
         Ok(self.commit()?)
@@ -384,7 +399,8 @@ impl Exchange<'_> {
         }
         self.talk.send(&ToAgent::WantBase)?;
         let (name, bytes) = self.talk.manifest()?;
-        let (decoded, _) = decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+        let (decoded, _) =
+            decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
         let manifest = decoded.manifest;
         if manifest.root() != name.root {
             return Err(Error::Protocol("a manifest with another root than was announced".into()).into());
@@ -410,7 +426,9 @@ impl Exchange<'_> {
     /// Leaves out empty files and all but the first of those with equal content and mode.
     fn distinct(&self, introduced: &[u32]) -> Vec<u32> {
         let mut seen = std::collections::HashSet::new();
-        let is_first = |&entry: &u32| self.scan.found.manifest.file(entry).is_some_and(|file| file.size > 0 && seen.insert(file.key));
+        let is_first = |&entry: &u32| {
+            self.scan.found.manifest.file(entry).is_some_and(|file| file.size > 0 && seen.insert(file.key))
+        };
         introduced.iter().copied().filter(is_first).collect()
     }
 
@@ -429,8 +447,11 @@ impl Exchange<'_> {
                 pairs.push((entry, chunks, old.index, old_file));
             }
         }
-        let unknown: Vec<u32> =
-            pairs.iter().filter(|(_, _, _, old)| self.kept_chunks(&old.key.hash).is_none()).map(|(_, _, index, _)| *index).collect();
+        let unknown: Vec<u32> = pairs
+            .iter()
+            .filter(|(_, _, _, old)| self.kept_chunks(&old.key.hash).is_none())
+            .map(|(_, _, index, _)| *index)
+            .collect();
         let mut asked = self.ask_chunks(&unknown)?.into_iter();
         let mut recipes = HashMap::new();
         for (entry, chunks, _, old) in pairs {

@@ -30,7 +30,8 @@ pub(crate) fn ask(
             }
             FromAgent::Manifest { name, length } => {
                 let bytes = talk.parts(length)?;
-                let (decoded, _) = decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+                let (decoded, _) =
+                    decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
                 manifests.push((name.release.to_string(), decoded.manifest));
             }
             _ => return Err(Error::Protocol("an answer to a question that was not asked".into()).into()),

@@ -33,10 +33,7 @@ impl Rules {
     /// Starts with the patterns of `exclude`.
     pub(crate) fn new(exclude: &[String]) -> Result<Rules, Error> {
         let patterns = Patterns::parse(exclude.iter().map(String::as_str), "`exclude`")?;
-        Ok(Rules {
-            exclude: Arc::new(patterns),
-            nearest: None,
-        })
+        Ok(Rules { exclude: Arc::new(patterns), nearest: None })
     }
 
     /// Adds the patterns of a directory's own `.deployignore`.
@@ -45,22 +42,13 @@ impl Rules {
         crate::path::push_name(&mut path, IGNORE_FILE);
         let place = format!("`{}`", Shown(&path));
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|source| Error::SourceUnreadable {
-            path: Shown(&path).to_string(),
-            source,
-        })?;
+        file.read_to_end(&mut text)
+            .map_err(|source| Error::SourceUnreadable { path: Shown(&path).to_string(), source })?;
         let text = String::from_utf8_lossy(&text);
         let patterns = Patterns::parse(text.trim_start_matches('\u{feff}').lines(), &place)?;
         let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
-        let level = Level {
-            patterns,
-            prefix,
-            above: self.nearest.clone(),
-        };
-        Ok(Rules {
-            exclude: self.exclude.clone(),
-            nearest: Some(Arc::new(level)),
-        })
+        let level = Level { patterns, prefix, above: self.nearest.clone() };
+        Ok(Rules { exclude: self.exclude.clone(), nearest: Some(Arc::new(level)) })
     }
 
     /// Tells whether a path of the source is left out.
@@ -74,12 +62,7 @@ impl Rules {
             return meant;
         }
         let mut level = self.nearest.as_deref();
-        while let Some(Level {
-            patterns,
-            prefix,
-            above,
-        }) = level
-        {
+        while let Some(Level { patterns, prefix, above }) = level {
             if let Some(meant) = patterns.speak_of(&path[*prefix..], is_directory) {
                 return meant;
             }

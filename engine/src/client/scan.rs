@@ -96,9 +96,7 @@ pub(crate) struct Scan {
 /// Scans a source.
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
-    let began = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_nanos() as i64);
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
     let walk = Walk {
         request,
         files: AtomicU64::new(0),
@@ -140,10 +138,7 @@ fn open_source(path: &Path) -> Result<OwnedFd, Error> {
 const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 fn unreadable(path: &[u8], errno: Errno) -> Error {
-    Error::SourceUnreadable {
-        path: Shown(path).to_string(),
-        source: errno.into(),
-    }
+    Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() }
 }
 
 /// A directory of the source as it was found.
@@ -206,22 +201,12 @@ impl Walk<'_> {
         }
         // Directories go to other threads; so do files, once there is work enough in them to be worth it.
         let entries: Result<Vec<_>, Error> = match looked.len() {
-            0..=1 => looked
-                .into_iter()
-                .map(|looked| self.entry(&fd, looked, known, rules))
-                .collect(),
-            _ => looked
-                .into_par_iter()
-                .with_min_len(4)
-                .map(|looked| self.entry(&fd, looked, known, rules))
-                .collect(),
+            0..=1 => looked.into_iter().map(|looked| self.entry(&fd, looked, known, rules)).collect(),
+            _ => looked.into_par_iter().with_min_len(4).map(|looked| self.entry(&fd, looked, known, rules)).collect(),
         };
         self.tell(false);
         let mode = (mode & DIRECTORY_MODE_MASK | DIRECTORY_MODE_ALWAYS) as u16;
-        Ok(Found {
-            mode,
-            entries: entries?.into_iter().flatten().collect(),
-        })
+        Ok(Found { mode, entries: entries?.into_iter().flatten().collect() })
     }
 
     fn look(&self, fd: impl AsFd, above: &[u8], name: Vec<u8>, rules: &Rules) -> Result<Option<Looked>, Error> {
@@ -241,10 +226,7 @@ impl Walk<'_> {
         }
         if is_directory && self.request.forbidden == Some((stat.st_dev, stat.st_ino)) {
             let target = self.request.source.join(OsStr::from_bytes(&path));
-            return Err(Error::Overlapping {
-                source_path: self.request.source.to_owned(),
-                target,
-            });
+            return Err(Error::Overlapping { source_path: self.request.source.to_owned(), target });
         }
         Ok(Some(Looked { name, path, stat }))
     }
@@ -263,15 +245,9 @@ impl Walk<'_> {
             FileType::Symlink => fs::readlinkat(&fd, os_name, Vec::new())
                 .map(|target| Some(FoundNode::Symlink(target.into_bytes())))
                 .or_else(|errno| gone(&looked.path, errno)),
-            other => Err(Error::SpecialFile {
-                path: Shown(&looked.path).to_string(),
-                kind: kind_name(other),
-            }),
+            other => Err(Error::SpecialFile { path: Shown(&looked.path).to_string(), kind: kind_name(other) }),
         };
-        Ok(found?.map(|node| FoundEntry {
-            name: looked.name,
-            node,
-        }))
+        Ok(found?.map(|node| FoundEntry { name: looked.name, node }))
     }
 
     fn subdirectory(
@@ -281,18 +257,11 @@ impl Walk<'_> {
         known: Option<u32>,
         rules: &Rules,
     ) -> Result<Option<FoundNode>, Error> {
-        let known = known.and_then(
-            |known| match self.request.known?.manifest.child(known, &looked.name)?.node {
-                Node::Directory(number) => Some(number),
-                _ => None,
-            },
-        );
-        match fs::openat(
-            &fd,
-            OsStr::from_bytes(&looked.name),
-            OPEN_DIRECTORY | OFlags::NOFOLLOW,
-            Mode::empty(),
-        ) {
+        let known = known.and_then(|known| match self.request.known?.manifest.child(known, &looked.name)?.node {
+            Node::Directory(number) => Some(number),
+            _ => None,
+        });
+        match fs::openat(&fd, OsStr::from_bytes(&looked.name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(child) => self
                 .directory(child, &looked.path, looked.stat.st_mode, known, rules)
                 .map(|found| Some(FoundNode::Directory(found))),
@@ -314,17 +283,11 @@ impl Walk<'_> {
             },
         };
         if stat.mode & 0o7000 != 0 {
-            self.dropped_bits
-                .lock()
-                .expect("no walker panics")
-                .push(Shown(&looked.path).to_string());
+            self.dropped_bits.lock().expect("no walker panics").push(Shown(&looked.path).to_string());
         }
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(stat.size, Ordering::Relaxed);
-        let key = ObjectKey {
-            hash,
-            mode: (stat.mode & FILE_MODE_MASK) as u16,
-        };
+        let key = ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 };
         Ok(Some(FoundNode::File(ManifestFile { key, size: stat.size }, stat)))
     }
 
@@ -343,10 +306,7 @@ impl Walk<'_> {
         let mut content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, path, buffer))?;
         self.hashed_files.fetch_add(1, Ordering::Relaxed);
         if let Some(chunks) = content.chunks.take() {
-            self.chunks
-                .lock()
-                .expect("no walker panics")
-                .push((content.hash, chunks));
+            self.chunks.lock().expect("no walker panics").push((content.hash, chunks));
             self.tell(false);
         }
         Ok(content)
@@ -433,25 +393,10 @@ fn flatten(mut root: Found, commit: Option<&str>) -> Result<Flattened, Error> {
 
 /// A `REVISION` of the source's own is kept as it is.
 fn add_revision(root: &mut Found, content: Vec<u8>) -> Option<Vec<u8>> {
-    let at = root
-        .entries
-        .binary_search_by(|entry| entry.name.as_slice().cmp(REVISION))
-        .err()?;
-    let key = ObjectKey {
-        hash: Hash::of(&content),
-        mode: 0o444,
-    };
-    let file = ManifestFile {
-        key,
-        size: content.len() as u64,
-    };
+    let at = root.entries.binary_search_by(|entry| entry.name.as_slice().cmp(REVISION)).err()?;
+    let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
+    let file = ManifestFile { key, size: content.len() as u64 };
     let node = FoundNode::File(file, FileStat::default());
-    root.entries.insert(
-        at,
-        FoundEntry {
-            name: REVISION.to_vec(),
-            node,
-        },
-    );
+    root.entries.insert(at, FoundEntry { name: REVISION.to_vec(), node });
     Some(content)
 }

@@ -52,7 +52,6 @@ pub(crate) struct Talk {
     round_trips: Mutex<u64>,
 }
 
-
 impl Talk {
     /// Begins a conversation over a connection.
     pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Talk {

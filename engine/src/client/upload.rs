@@ -60,7 +60,12 @@ enum Job {
 }
 
 /// Sends files, in order.
-pub(crate) fn upload(talk: &Talk, scan: &Scan, sendings: Vec<Sending>, observer: &dyn Observer) -> Result<(), DeployFailure> {
+pub(crate) fn upload(
+    talk: &Talk,
+    scan: &Scan,
+    sendings: Vec<Sending>,
+    observer: &dyn Observer,
+) -> Result<(), DeployFailure> {
     if sendings.is_empty() {
         return Ok(());
     }
@@ -167,7 +172,13 @@ impl Packer<'_> {
     }
 
     /// Says whether anybody still listens.
-    fn send(&self, encoder: &mut BlockEncoder, head: &BlockHead, content: &[u8], blocks: &Sender<Result<Vec<u8>, Error>>) -> Result<bool, Error> {
+    fn send(
+        &self,
+        encoder: &mut BlockEncoder,
+        head: &BlockHead,
+        content: &[u8],
+        blocks: &Sender<Result<Vec<u8>, Error>>,
+    ) -> Result<bool, Error> {
         let payload = encoder.encode(head, content).map_err(|e| Error::Bug(format!("zstd failed: {e}")))?;
         Ok(blocks.send(Ok(payload)).is_ok())
     }
@@ -211,7 +222,11 @@ impl Packer<'_> {
 
     fn check(&self, entry: u32, file: &File, path: &[u8]) -> Result<(), Error> {
         let stat = content::look(file).map_err(|source| unreadable(path, source))?;
-        if stat == self.scan.found.stats[entry as usize] { Ok(()) } else { Err(Error::FileChanging(Shown(path).to_string())) }
+        if stat == self.scan.found.stats[entry as usize] {
+            Ok(())
+        } else {
+            Err(Error::FileChanging(Shown(path).to_string()))
+        }
     }
 
     fn large(
@@ -317,7 +332,8 @@ fn push(parts: &mut [Vec<Range>], range: Range) {
 /// Turns entries that the agent lacks into what is to be sent.
 pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], recipes: &HashMap<u32, Recipe>) -> Vec<Sending> {
     let skip: HashMap<u32, u64> = partial.iter().copied().collect();
-    let sending = |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), recipe: recipes.get(&entry).cloned() };
+    let sending =
+        |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), recipe: recipes.get(&entry).cloned() };
     entries.into_iter().map(sending).collect()
 }
 

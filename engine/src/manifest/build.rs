@@ -45,10 +45,7 @@ pub(crate) struct Builder {
 impl Builder {
     /// Starts with nothing.
     pub(crate) fn new() -> Builder {
-        Builder {
-            manifest: Manifest::default(),
-            named: vec![(0, 0)],
-        }
+        Builder { manifest: Manifest::default(), named: vec![(0, 0)] }
     }
 
     /// Begins the next directory; entries given from now on are its own.
@@ -60,14 +57,7 @@ impl Builder {
         let &(parent, entry) = self.named.get(number).ok_or(BadManifest::Shape)?;
         let first = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
         let hash = Hash::from_bytes([0; 32]);
-        self.manifest.directories.push(Directory {
-            mode,
-            parent,
-            entry,
-            first,
-            count: 0,
-            hash,
-        });
+        self.manifest.directories.push(Directory { mode, parent, entry, first, count: 0, hash });
         Ok(())
     }
 
@@ -77,11 +67,7 @@ impl Builder {
             return Err(BadManifest::Mode);
         }
         self.manifest.files += 1;
-        self.manifest.bytes = self
-            .manifest
-            .bytes
-            .checked_add(file.size)
-            .ok_or(BadManifest::TooLarge)?;
+        self.manifest.bytes = self.manifest.bytes.checked_add(file.size).ok_or(BadManifest::TooLarge)?;
         self.push(name, Node::File(file))
     }
 
@@ -167,10 +153,7 @@ fn directory_hash(manifest: &Manifest, number: u32, encoded: &mut Vec<u8>) -> Ha
         encoded.push(kind);
         crate::bytes::put_bytes(encoded, named.name);
         match named.node {
-            Node::File(File {
-                key: ObjectKey { hash, mode },
-                size,
-            }) => {
+            Node::File(File { key: ObjectKey { hash, mode }, size }) => {
                 put_number(encoded, u64::from(mode));
                 put_number(encoded, size);
                 encoded.extend_from_slice(hash.as_bytes());
@@ -189,13 +172,7 @@ mod tests {
     use super::*;
 
     fn file(content: &[u8]) -> File {
-        File {
-            key: ObjectKey {
-                hash: Hash::of(content),
-                mode: 0o444,
-            },
-            size: content.len() as u64,
-        }
+        File { key: ObjectKey { hash: Hash::of(content), mode: 0o444 }, size: content.len() as u64 }
     }
 
     #[test]
@@ -227,9 +204,7 @@ mod tests {
         let check = |names: &[&[u8]], expected: BadManifest| {
             let mut builder = Builder::new();
             builder.begin(0o755).unwrap();
-            let result = names
-                .iter()
-                .try_for_each(|name| builder.file(name, file(b"x")).map(|_| ()));
+            let result = names.iter().try_for_each(|name| builder.file(name, file(b"x")).map(|_| ()));
             assert_eq!(result, Err(expected), "{names:?}");
         };
         check(&[b".."], BadManifest::Name(BadPath::Dots));

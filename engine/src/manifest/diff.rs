@@ -47,12 +47,7 @@ pub(crate) fn count(before: Option<&Manifest>, after: &Manifest) -> Counts {
 
 /// Calls `found` for each path that differs, in the order of paths.
 pub(crate) fn compare(before: Option<&Manifest>, after: &Manifest, found: impl FnMut(Difference)) {
-    let mut comparison = Comparison {
-        before,
-        after,
-        path: Vec::new(),
-        found,
-    };
+    let mut comparison = Comparison { before, after, path: Vec::new(), found };
     comparison.directories(before.map(|_| 0), Some(0));
 }
 
@@ -77,11 +72,7 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
             .into_iter()
             .flatten()
             .peekable();
-        let mut new = after
-            .map(|number| new_manifest.children(number))
-            .into_iter()
-            .flatten()
-            .peekable();
+        let mut new = after.map(|number| new_manifest.children(number)).into_iter().flatten().peekable();
         loop {
             let (old, new) = match (old.peek(), new.peek()) {
                 (None, None) => return,
@@ -106,12 +97,8 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
                 Some(Node::File(file)) => Some(file.size),
                 _ => None,
             };
-            let difference = Difference {
-                path: self.path.clone(),
-                change,
-                bytes_before: size(old),
-                bytes_after: size(new),
-            };
+            let difference =
+                Difference { path: self.path.clone(), change, bytes_before: size(old), bytes_after: size(new) };
             (self.found)(difference);
         }
         let number = |node: Option<Node>| match node {
@@ -132,9 +119,7 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
             (Some(Node::File(old)), Some(Node::File(new))) if old.key.hash != new.key.hash => Some(Change::Content),
             (Some(Node::File(old)), Some(Node::File(new))) => (old.key.mode != new.key.mode).then_some(Change::Mode),
             (Some(Node::Symlink(old)), Some(Node::Symlink(new))) => {
-                let same = self
-                    .before
-                    .is_some_and(|before| before.text(old) == self.after.text(new));
+                let same = self.before.is_some_and(|before| before.text(old) == self.after.text(new));
                 (!same).then_some(Change::Content)
             }
             _ => Some(Change::Kind),
@@ -152,21 +137,10 @@ mod tests {
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         for &(name, content, mode) in entries {
-            let key = ObjectKey {
-                hash: Hash::of(content.as_bytes()),
-                mode,
-            };
+            let key = ObjectKey { hash: Hash::of(content.as_bytes()), mode };
             match content {
                 "->" => builder.symlink(name.as_bytes(), b"target").unwrap(),
-                _ => builder
-                    .file(
-                        name.as_bytes(),
-                        File {
-                            key,
-                            size: content.len() as u64,
-                        },
-                    )
-                    .unwrap(),
+                _ => builder.file(name.as_bytes(), File { key, size: content.len() as u64 }).unwrap(),
             };
         }
         builder.finish().unwrap()
@@ -174,24 +148,12 @@ mod tests {
 
     #[test]
     fn each_kind_of_change_is_told_apart() {
-        let before = manifest(&[
-            ("a", "1", 0o444),
-            ("b", "1", 0o444),
-            ("c", "1", 0o444),
-            ("d", "1", 0o444),
-            ("e", "1", 0o444),
-        ]);
-        let after = manifest(&[
-            ("a", "1", 0o444),
-            ("b", "22", 0o444),
-            ("c", "1", 0o555),
-            ("d", "->", 0),
-            ("f", "1", 0o444),
-        ]);
+        let before =
+            manifest(&[("a", "1", 0o444), ("b", "1", 0o444), ("c", "1", 0o444), ("d", "1", 0o444), ("e", "1", 0o444)]);
+        let after =
+            manifest(&[("a", "1", 0o444), ("b", "22", 0o444), ("c", "1", 0o555), ("d", "->", 0), ("f", "1", 0o444)]);
         let mut found = Vec::new();
-        compare(Some(&before), &after, |d| {
-            found.push((String::from_utf8(d.path).unwrap(), d.change))
-        });
+        compare(Some(&before), &after, |d| found.push((String::from_utf8(d.path).unwrap(), d.change)));
         let expected = [
             ("b", Change::Content),
             ("c", Change::Mode),
@@ -200,21 +162,7 @@ mod tests {
             ("f", Change::New),
         ];
         assert_eq!(found, expected.map(|(path, change)| (path.to_owned(), change)));
-        assert_eq!(
-            count(Some(&before), &after),
-            Counts {
-                new: 1,
-                changed: 3,
-                removed: 1
-            }
-        );
-        assert_eq!(
-            count(None, &after),
-            Counts {
-                new: 5,
-                changed: 0,
-                removed: 0
-            }
-        );
+        assert_eq!(count(Some(&before), &after), Counts { new: 1, changed: 3, removed: 1 });
+        assert_eq!(count(None, &after), Counts { new: 5, changed: 0, removed: 0 });
     }
 }

@@ -90,11 +90,7 @@ impl Source {
         if directory as usize >= directories {
             return Err(BadEncoding::Base);
         }
-        Ok(if number % 2 == 1 {
-            Source::Script(Some(directory))
-        } else {
-            Source::Same(directory)
-        })
+        Ok(if number % 2 == 1 { Source::Script(Some(directory)) } else { Source::Same(directory) })
     }
 }
 
@@ -117,13 +113,7 @@ pub(crate) struct Encoded {
 
 /// Encodes `manifest` as its difference from `base`.
 pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
-    let known = base.map(|base| {
-        base.directories()
-            .iter()
-            .enumerate()
-            .map(|(k, d)| (d.hash, k as u32))
-            .collect()
-    });
+    let known = base.map(|base| base.directories().iter().enumerate().map(|(k, d)| (d.hash, k as u32)).collect());
     let mut encoder = Encoder {
         manifest,
         base,
@@ -139,10 +129,7 @@ pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
     put_number(&mut bytes, encoder.ops.len() as u64);
     put_bytes(&mut bytes, &compressed);
     put_bytes(&mut bytes, &encoder.hashes);
-    Encoded {
-        bytes,
-        introduced: encoder.introduced,
-    }
+    Encoded { bytes, introduced: encoder.introduced }
 }
 
 struct Encoder<'a> {
@@ -205,15 +192,9 @@ impl Encoder<'_> {
     }
 
     fn script(&mut self, number: u32, base: Option<u32>, sources: &mut Vec<Source>) {
-        put_number(
-            &mut self.ops,
-            u64::from(self.manifest.directories()[number as usize].mode),
-        );
-        let mut before = base
-            .and_then(|base| self.base.map(|manifest| manifest.children(base)))
-            .into_iter()
-            .flatten()
-            .peekable();
+        put_number(&mut self.ops, u64::from(self.manifest.directories()[number as usize].mode));
+        let mut before =
+            base.and_then(|base| self.base.map(|manifest| manifest.children(base))).into_iter().flatten().peekable();
         let mut run = Run::default();
         for named in self.manifest.children(number) {
             while before.next_if(|old| old.name < named.name).is_some() {
@@ -340,26 +321,14 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(De
     if manifest.root() != root {
         return Err(BadEncoding::Root);
     }
-    Ok((
-        Decoded {
-            manifest,
-            origins: decoder.origins,
-        },
-        reader.rest(),
-    ))
+    Ok((Decoded { manifest, origins: decoder.origins }, reader.rest()))
 }
 
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
 pub(crate) fn decompress(compressed: &[u8], len: u64) -> Result<Vec<u8>, BadEncoding> {
     let mut out = Vec::new();
-    zstd::stream::read::Decoder::with_buffer(compressed)?
-        .take(len + 1)
-        .read_to_end(&mut out)?;
-    if out.len() as u64 == len {
-        Ok(out)
-    } else {
-        Err(Malformed.into())
-    }
+    zstd::stream::read::Decoder::with_buffer(compressed)?.take(len + 1).read_to_end(&mut out)?;
+    if out.len() as u64 == len { Ok(out) } else { Err(Malformed.into()) }
 }
 
 struct Decoder<'a> {
@@ -393,10 +362,7 @@ impl Decoder<'_> {
         let mode = self.ops.number_within(0o777)? as u16;
         self.builder.begin(mode)?;
         let base = self.base;
-        let mut before = directory
-            .map(|directory| base.children(directory))
-            .into_iter()
-            .flatten();
+        let mut before = directory.map(|directory| base.children(directory)).into_iter().flatten();
         loop {
             let op = self.ops.number()?;
             let (kind, count) = (op & 7, op >> 3);
@@ -448,13 +414,7 @@ impl Decoder<'_> {
         let mode = self.ops.number_within(0o777)? as u16;
         let size = self.ops.number()?;
         let hash = Hash::from_bytes(self.hashes.array()?);
-        self.builder.file(
-            name,
-            File {
-                key: ObjectKey { hash, mode },
-                size,
-            },
-        )?;
+        self.builder.file(name, File { key: ObjectKey { hash, mode }, size })?;
         self.note(INTRODUCED)
     }
 
@@ -501,10 +461,8 @@ mod tests {
     }
 
     fn tree() -> impl Strategy<Value = Tree> {
-        let leaf = prop_oneof![
-            any::<u8>().prop_map(|n| Tree::File(n % 8)),
-            any::<u8>().prop_map(|n| Tree::Symlink(n % 4))
-        ];
+        let leaf =
+            prop_oneof![any::<u8>().prop_map(|n| Tree::File(n % 8)), any::<u8>().prop_map(|n| Tree::Symlink(n % 4))];
         leaf.prop_recursive(4, 64, 6, |inner| {
             prop::collection::btree_map(0_u8..8, inner, 0..6).prop_map(Tree::Directory)
         })
@@ -523,10 +481,7 @@ mod tests {
                 let name = [b'a' + name];
                 match child {
                     Tree::File(content) => {
-                        let key = ObjectKey {
-                            hash: Hash::of(&[*content]),
-                            mode: 0o444,
-                        };
+                        let key = ObjectKey { hash: Hash::of(&[*content]), mode: 0o444 };
                         builder.file(&name, File { key, size: 1 }).unwrap();
                     }
                     Tree::Symlink(target) => {

@@ -147,13 +147,10 @@ impl Manifest {
 
     /// Returns every file with its index, in order.
     pub(crate) fn all_files(&self) -> impl Iterator<Item = (u32, File)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| match entry.node {
-                Node::File(file) => Some((index as u32, file)),
-                _ => None,
-            })
+        self.entries.iter().enumerate().filter_map(|(index, entry)| match entry.node {
+            Node::File(file) => Some((index as u32, file)),
+            _ => None,
+        })
     }
 
     /// Returns the bytes of a name or target.
@@ -169,11 +166,7 @@ impl Manifest {
     /// Returns the entries of a directory, sorted by name.
     pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = Named<'_>> + Clone {
         let Directory { first, count, .. } = self.directories[directory as usize];
-        (first..first + count).map(|index| Named {
-            index,
-            name: self.name(index),
-            node: self.node(index),
-        })
+        (first..first + count).map(|index| Named { index, name: self.name(index), node: self.node(index) })
     }
 
     /// Finds an entry of a directory by name.
@@ -182,11 +175,7 @@ impl Manifest {
         let slice = &self.entries[first as usize..(first + count) as usize];
         let at = slice.binary_search_by(|entry| self.text(entry.name).cmp(name)).ok()?;
         let index = first + at as u32;
-        Some(Named {
-            index,
-            name: self.name(index),
-            node: self.node(index),
-        })
+        Some(Named { index, name: self.name(index), node: self.node(index) })
     }
 
     /// Finds an entry by its path.

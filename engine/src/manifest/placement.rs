@@ -48,9 +48,8 @@ mod tests {
 
     #[test]
     fn placements_read_back() {
-        let placements: Placements = [(7, 0), (7, 0), (9, 1), (7, 0)]
-            .map(|(second, copy)| Placement { second, copy })
-            .to_vec();
+        let placements: Placements =
+            [(7, 0), (7, 0), (9, 1), (7, 0)].map(|(second, copy)| Placement { second, copy }).to_vec();
         let mut out = Vec::new();
         put_placements(&mut out, &placements);
         assert_eq!(read_placements(&mut ByteReader::new(&out), 4), Ok(placements));

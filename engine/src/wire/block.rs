@@ -66,10 +66,7 @@ pub(crate) struct BlockEncoder {
 impl BlockEncoder {
     /// Makes an encoder with a zstd level.
     pub(crate) fn new(level: i32) -> std::io::Result<BlockEncoder> {
-        Ok(BlockEncoder {
-            compressor: zstd::bulk::Compressor::new(level)?,
-            compressed: Vec::new(),
-        })
+        Ok(BlockEncoder { compressor: zstd::bulk::Compressor::new(level)?, compressed: Vec::new() })
     }
 
     /// Returns the payload of a block frame.
@@ -80,11 +77,8 @@ impl BlockEncoder {
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()));
         self.compressor.compress_to_buffer(content, &mut self.compressed)?;
-        let (packing, body) = if self.compressed.len() < content.len() {
-            (1, &self.compressed[..])
-        } else {
-            (0, content)
-        };
+        let (packing, body) =
+            if self.compressed.len() < content.len() { (1, &self.compressed[..]) } else { (0, content) };
         out.push(packing);
         out.extend_from_slice(body);
         Ok(out)
@@ -103,12 +97,7 @@ fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
                 last = entry;
             }
         }
-        BlockHead::Part {
-            entry,
-            offset,
-            old,
-            ranges,
-        } => {
+        BlockHead::Part { entry, offset, old, ranges } => {
             out.push(1);
             put_number(out, u64::from(*entry));
             put_number(out, *offset);
@@ -143,11 +132,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<(BlockHead, Vec<u8>), Malformed> 
         1 => unpack(body, length)?,
         _ => return Err(Malformed),
     };
-    if content.len() == length {
-        Ok((head, content))
-    } else {
-        Err(Malformed)
-    }
+    if content.len() == length { Ok((head, content)) } else { Err(Malformed) }
 }
 
 /// Says of which large file a block is a part, without decoding it; nothing where it is not.
@@ -161,10 +146,7 @@ pub(crate) fn part_of(payload: &[u8]) -> Option<u32> {
 fn unpack(body: &[u8], length: usize) -> Result<Vec<u8>, Malformed> {
     let mut content = Vec::with_capacity(length);
     let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Malformed)?;
-    decoder
-        .take(length as u64 + 1)
-        .read_to_end(&mut content)
-        .map_err(|_| Malformed)?;
+    decoder.take(length as u64 + 1).read_to_end(&mut content).map_err(|_| Malformed)?;
     Ok(content)
 }
 
@@ -197,20 +179,12 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
                 let tagged = reader.number()?;
                 let len = tagged / 2;
                 ranges.push(if tagged % 2 == 1 {
-                    Range::Old {
-                        offset: reader.number()?,
-                        len,
-                    }
+                    Range::Old { offset: reader.number()?, len }
                 } else {
                     Range::Sent { len }
                 });
             }
-            Ok(BlockHead::Part {
-                entry,
-                offset,
-                old,
-                ranges,
-            })
+            Ok(BlockHead::Part { entry, offset, old, ranges })
         }
         _ => Err(Malformed),
     }
@@ -224,26 +198,13 @@ mod tests {
 
     #[test]
     fn blocks_read_back() {
-        let key = ObjectKey {
-            hash: Hash::of(b"old"),
-            mode: 0o444,
-        };
+        let key = ObjectKey { hash: Hash::of(b"old"), mode: 0o444 };
         let ranges = vec![Range::Old { offset: 7, len: 9 }, Range::Sent { len: 4 }];
         let heads = [
             BlockHead::Files(vec![3, 4, 90]),
             BlockHead::Files(Vec::new()),
-            BlockHead::Part {
-                entry: 5,
-                offset: 1 << 40,
-                old: Some(key),
-                ranges: ranges.clone(),
-            },
-            BlockHead::Part {
-                entry: 5,
-                offset: 0,
-                old: None,
-                ranges,
-            },
+            BlockHead::Part { entry: 5, offset: 1 << 40, old: Some(key), ranges: ranges.clone() },
+            BlockHead::Part { entry: 5, offset: 0, old: None, ranges },
         ];
         let mut encoder = BlockEncoder::new(3).unwrap();
         for head in heads {

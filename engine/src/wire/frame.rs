@@ -56,10 +56,7 @@ pub(crate) struct FrameWriter<W> {
 impl<W: Write> FrameWriter<W> {
     /// Writes to `out`.
     pub(crate) fn new(out: W) -> FrameWriter<W> {
-        FrameWriter {
-            out,
-            counter: Counter::default(),
-        }
+        FrameWriter { out, counter: Counter::default() }
     }
 
     /// Returns what counts the bytes written.
@@ -100,10 +97,7 @@ pub(crate) struct FrameReader<R> {
 impl<R: Read> FrameReader<R> {
     /// Reads from `input`.
     pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader {
-            input,
-            counter: Counter::default(),
-        }
+        FrameReader { input, counter: Counter::default() }
     }
 
     /// Returns what counts the bytes read.
@@ -133,10 +127,7 @@ impl<R: Read> FrameReader<R> {
         // Grows as the bytes come: a peer that only declares a length makes nobody allocate it.
         let mut payload = Vec::new();
         let wanted = length - 1;
-        let read = (&mut self.input)
-            .take(wanted as u64)
-            .read_to_end(&mut payload)
-            .map_err(lost)?;
+        let read = (&mut self.input).take(wanted as u64).read_to_end(&mut payload).map_err(lost)?;
         if read < wanted {
             return Err(lost(ErrorKind::UnexpectedEof.into()));
         }

@@ -142,11 +142,7 @@ pub(crate) struct Holding {
 impl Holding {
     /// What stands where nothing was deployed yet.
     pub(crate) fn nothing() -> Holding {
-        Holding {
-            store: String::new(),
-            epoch: 0,
-            standing: Vec::new(),
-        }
+        Holding { store: String::new(), standing: Vec::new() }
     }
 }
 
@@ -183,10 +179,7 @@ impl Lacks {
         let mut next = 0_u32;
         for &(skip, count) in &self.runs {
             let first = next.checked_add(skip).ok_or_else(beyond)?;
-            next = first
-                .checked_add(count)
-                .filter(|&next| next <= limit)
-                .ok_or_else(beyond)?;
+            next = first.checked_add(count).filter(|&next| next <= limit).ok_or_else(beyond)?;
             entries.extend(first..next);
         }
         Ok(entries)
@@ -350,16 +343,10 @@ mod tests {
     #[test]
     fn lacking_entries_read_back() {
         for entries in [vec![], vec![0], vec![0, 1, 2, 7, 9, 10], vec![5]] {
-            let lacks = Lacks {
-                runs: Lacks::pack(entries.iter().copied()),
-                ..Lacks::default()
-            };
+            let lacks = Lacks { runs: Lacks::pack(entries.iter().copied()), ..Lacks::default() };
             assert_eq!(lacks.entries(11).unwrap(), entries);
         }
-        let beyond = Lacks {
-            runs: vec![(3, u32::MAX)],
-            ..Lacks::default()
-        };
+        let beyond = Lacks { runs: vec![(3, u32::MAX)], ..Lacks::default() };
         assert!(matches!(beyond.entries(10), Err(Error::Protocol(_))));
     }
 }

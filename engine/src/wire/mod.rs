@@ -1,7 +1,30 @@
 //! The wire: frames → frames. Both sides name this; it names only the nouns.
+//!
+//! What is said (`message`, `block`, in `frame`s), and how two sides get to speak: through `pipe`s in one process, or
+//! over SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), with an agent that `bootstrap` brings there.
 
 pub(crate) mod block;
 pub(crate) mod connection;
 pub(crate) mod frame;
+pub(crate) mod greeting;
 pub(crate) mod message;
+
+mod connect;
 pub(crate) mod pipe;
+
+mod bootstrap;
+mod login;
+mod program;
+
+mod host_settings;
+mod known_hosts;
+mod ssh_config;
+
+mod authenticate;
+mod openssh;
+mod pump;
+mod ssh;
+mod tcp;
+
+pub(crate) use connect::{Install, connect};
+pub(crate) use connection::{Carrier, Connection};

@@ -26,7 +26,9 @@ impl Carrier for Thread {
 }
 
 /// Starts an agent. `serve` is given its input and output.
-pub(crate) fn connect(serve: impl FnOnce(File, File) -> Result<(), Error> + Send + 'static) -> Result<Connection, Error> {
+pub(crate) fn connect(
+    serve: impl FnOnce(File, File) -> Result<(), Error> + Send + 'static,
+) -> Result<Connection, Error> {
     let failed = |source: io::Error| Error::io("make pipes for", "the local agent", source);
     let (input, agent_output) = pipe().map_err(failed)?;
     let (agent_input, output) = pipe().map_err(failed)?;

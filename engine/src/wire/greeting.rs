@@ -1,0 +1,222 @@
+//! How an agent greets: the first bytes that it writes, before it reads any.
+//!
+//! ```text
+//! 8 bytes    magic, none of them ASCII, so that no shell prints them by accident
+//! u32 LE     version of the protocol
+//! 32 bytes   blake3 of the agent's own executable
+//! ```
+//!
+//! A login shell may print before the agent starts (`.bashrc`, a message of the day). That noise is skipped up to a
+//! bound, and kept for the message in case no greeting follows it. Nothing beyond the greeting is read.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::wire::program::Program;
+
+/// The version of the protocol. A version that cannot speak to its predecessor gets the next number.
+pub(crate) const PROTOCOL_VERSION: u32 = 1;
+
+/// No byte is ASCII, and the whole is not UTF-8.
+const MAGIC: [u8; 8] = [0xc7, 0xf4, 0xff, 0x9e, 0x80, 0xd6, 0xfe, 0xa1];
+const GREETING_BYTES: usize = MAGIC.len() + 4 + 32;
+/// More noise than any login prints. It bounds what a program that never stops printing can make us keep.
+const NOISE_MAX: usize = 64 << 10;
+/// How often a wait looks whether the user interrupted it.
+pub(super) const SLICE: Duration = Duration::from_millis(100);
+
+/// What an agent said first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    /// The version of the protocol that it speaks.
+    pub(crate) version: u32,
+    /// The hash of its executable.
+    pub(crate) program: Hash,
+    /// What the login shell printed before.
+    pub(crate) noise: Vec<u8>,
+}
+
+/// Why no greeting came.
+#[derive(Debug)]
+pub(crate) enum NoGreeting {
+    /// The stream ended before, or ran on without one. Holds what came instead.
+    Missing(Vec<u8>),
+    /// Nothing came in time. Holds what had come.
+    TimedOut(Vec<u8>),
+    /// The user interrupted it, or the stream failed.
+    Failed(Error),
+}
+
+/// Greets. `program` is the agent's own executable.
+pub(crate) fn write_greeting(mut output: impl Write, program: &Path) -> Result<(), Error> {
+    let program = Program::open(program)?;
+    let mut greeting = Vec::with_capacity(GREETING_BYTES);
+    greeting.extend_from_slice(&MAGIC);
+    greeting.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+    greeting.extend_from_slice(program.hash.as_bytes());
+    output.write_all(&greeting).and_then(|()| output.flush()).map_err(|source| Error::LineLost { source })
+}
+
+/// Reads the greeting, and not a byte more.
+pub(crate) fn read_greeting(
+    mut input: impl Read + AsFd,
+    deadline: Instant,
+    cancel: &Cancel,
+) -> Result<Greeting, NoGreeting> {
+    let mut seen = Vec::new();
+    loop {
+        let missing = match find(&seen) {
+            Found::Whole(greeting) => return Ok(greeting),
+            Found::Lacks(bytes) => bytes,
+        };
+        if seen.len() > NOISE_MAX {
+            return Err(NoGreeting::Missing(seen));
+        }
+        if !wait_readable(&input, deadline, cancel).map_err(NoGreeting::Failed)? {
+            return Err(NoGreeting::TimedOut(seen));
+        }
+        let mut buffer = [0; GREETING_BYTES];
+        match input.read(&mut buffer[..missing]) {
+            Ok(0) => return Err(NoGreeting::Missing(seen)),
+            Ok(bytes) => seen.extend_from_slice(&buffer[..bytes]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(NoGreeting::Failed(Error::LineLost { source })),
+        }
+    }
+}
+
+enum Found {
+    Whole(Greeting),
+    /// At least so many bytes are still to come, so as many can be read without reading too far.
+    Lacks(usize),
+}
+
+fn find(seen: &[u8]) -> Found {
+    if let Some(start) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) {
+        let body = &seen[start + MAGIC.len()..];
+        let Some((version, rest)) = body.split_first_chunk::<4>() else {
+            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+        };
+        let Ok(hash) = <[u8; 32]>::try_from(rest) else {
+            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+        };
+        return Found::Whole(Greeting {
+            version: u32::from_le_bytes(*version),
+            program: Hash::from_bytes(hash),
+            noise: seen[..start].to_vec(),
+        });
+    }
+    let begun = (0..MAGIC.len()).rev().find(|&bytes| seen.ends_with(&MAGIC[..bytes])).unwrap_or(0);
+    Found::Lacks(GREETING_BYTES - begun)
+}
+
+/// Waits until `input` can be read, and returns whether it can before the deadline.
+pub(super) fn wait_readable(input: &impl AsFd, deadline: Instant, cancel: &Cancel) -> Result<bool, Error> {
+    loop {
+        cancel.check()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let slice = timespec(left.min(SLICE));
+        match poll(&mut [PollFd::new(input, PollFlags::IN)], Some(&slice)) {
+            Ok(0) if left.is_zero() => return Ok(false),
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(errno) => return Err(Error::LineLost { source: errno.into() }),
+        }
+    }
+}
+
+/// Returns `duration` as the system's calls want it.
+pub(super) fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::PipeReader;
+
+    use super::*;
+
+    fn program() -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"the program").unwrap();
+        file
+    }
+
+    /// Writes `before`, a greeting and `after` into a pipe, whose other end is returned.
+    fn greeted(before: &[u8], after: &[u8]) -> PipeReader {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let before = before.to_vec();
+        let after = after.to_vec();
+        std::thread::spawn(move || {
+            writer.write_all(&before).ok();
+            write_greeting(&mut writer, program().path()).ok();
+            writer.write_all(&after).ok();
+        });
+        reader
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[test]
+    fn noise_before_the_greeting_is_skipped_and_kept() {
+        for noise in [&b""[..], b"Welcome!\n", &MAGIC[..7], &[0xc7; 9], &[b'x'; NOISE_MAX - 1]] {
+            let mut input = greeted(noise, b"frames");
+            let greeting = read_greeting(&input, soon(), &Cancel::default()).unwrap();
+            assert_eq!(greeting.noise, noise);
+            assert_eq!(greeting.version, PROTOCOL_VERSION);
+            assert_eq!(greeting.program, Hash::of(b"the program"));
+            let mut rest = Vec::new();
+            input.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, b"frames", "nothing beyond the greeting is read");
+        }
+    }
+
+    #[test]
+    fn a_stream_without_a_greeting_returns_what_came_instead() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        writer.write_all(b"no such command\n").unwrap();
+        drop(writer);
+        match read_greeting(&reader, soon(), &Cancel::default()) {
+            Err(NoGreeting::Missing(noise)) => assert_eq!(noise, b"no such command\n"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn endless_noise_is_cut_off() {
+        let input = greeted(&[b'x'; NOISE_MAX + GREETING_BYTES], b"");
+        match read_greeting(&input, soon(), &Cancel::default()) {
+            Err(NoGreeting::Missing(noise)) => assert!(noise.len() <= NOISE_MAX + GREETING_BYTES),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn silence_ends_at_the_deadline() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let result = read_greeting(&reader, Instant::now(), &Cancel::default());
+        assert!(matches!(result, Err(NoGreeting::TimedOut(noise)) if noise.is_empty()));
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let cancel = Cancel::default();
+        cancel.cancel();
+        let result = read_greeting(&reader, soon(), &cancel);
+        assert!(matches!(result, Err(NoGreeting::Failed(Error::Interrupted))));
+    }
+}

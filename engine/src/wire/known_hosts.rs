@@ -1,0 +1,253 @@
+//! Looks a server up in `known_hosts`.
+//!
+//! The lines are read here rather than by libssh2, which knows neither patterns, nor `@revoked`, nor certificate
+//! authorities, and drops what it does not know. Only the names that OpenSSH hashes are left to libssh2: they are
+//! HMAC-SHA1, and this way that needs no further library.
+//!
+//! A host with any key here must show one of its keys. A key of another kind than those known counts as changed: the
+//! known kinds are asked for first, so a server that still had one of them would have shown it.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ssh2::{CheckResult, KnownHostFileKind, Session};
+
+use crate::error::Error;
+use crate::wire::ssh_config::matches_list;
+
+/// What the files say about one server.
+#[derive(Debug, Default)]
+pub(super) struct KnownHost {
+    /// The keys that it may show.
+    pub(super) keys: Vec<KnownKey>,
+    /// The keys that it must not show.
+    revoked: Vec<KnownKey>,
+    /// The file in which an authority vouches for it, which only the system's `ssh` can check.
+    pub(super) authority: Option<PathBuf>,
+}
+
+/// A key in `known_hosts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KnownKey {
+    /// `ssh-ed25519`, `ssh-rsa` …
+    pub(super) algorithm: String,
+    /// In base64.
+    text: String,
+    /// The file with it.
+    pub(super) file: PathBuf,
+}
+
+/// What comes of comparing the key that a server showed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is one of the known keys.
+    Known,
+    /// Nothing is known about the server.
+    Unknown,
+    /// Another key is known, in this file.
+    Changed(PathBuf),
+    /// The key was revoked, in this file.
+    Revoked(PathBuf),
+}
+
+impl KnownHost {
+    /// Reads the files; those that do not exist say nothing.
+    pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a PathBuf>, name: &str) -> Result<KnownHost, Error> {
+        let mut known = KnownHost::default();
+        for file in files {
+            match fs::read(file) {
+                Ok(content) => known.add_file(file, &String::from_utf8_lossy(&content), name),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("read", file, error)),
+            }
+        }
+        Ok(known)
+    }
+
+    fn add_file(&mut self, file: &Path, content: &str, name: &str) {
+        for line in content.lines() {
+            let mut words = line.split_ascii_whitespace().peekable();
+            let marker = words.next_if(|word| word.starts_with('@'));
+            let (Some(names), Some(algorithm), Some(text)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            if names.starts_with('#') || !names_match(names, name) {
+                continue;
+            }
+            let key = KnownKey { algorithm: algorithm.to_owned(), text: text.to_owned(), file: file.to_owned() };
+            match marker {
+                None => self.keys.push(key),
+                Some("@revoked") => self.revoked.push(key),
+                Some("@cert-authority") => self.authority = Some(file.to_owned()),
+                // OpenSSH skips a line with a marker that it does not know, too.
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Compares the key that the server showed.
+    pub(super) fn check(&self, key: &[u8]) -> Verdict {
+        let text = base64(key);
+        let same = |known: &&KnownKey| known.text == text;
+        if let Some(revoked) = self.revoked.iter().find(same) {
+            return Verdict::Revoked(revoked.file.clone());
+        }
+        match (self.keys.iter().find(same), self.keys.first()) {
+            (Some(_), _) => Verdict::Known,
+            (None, Some(other)) => Verdict::Changed(other.file.clone()),
+            (None, None) => Verdict::Unknown,
+        }
+    }
+}
+
+fn names_match(names: &str, name: &str) -> bool {
+    if names.starts_with("|1|") {
+        return hashed_name_matches(names, name);
+    }
+    let names: Vec<String> = names.split(',').map(str::to_ascii_lowercase).collect();
+    matches_list(name, &names)
+}
+
+/// Asks libssh2, of a line whose key is of no importance, whether it knows a host of that name.
+fn hashed_name_matches(hashed: &str, name: &str) -> bool {
+    let line = format!("{hashed} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA");
+    let known = Session::new().and_then(|session| session.known_hosts());
+    let Ok(mut known) = known else {
+        return false;
+    };
+    known.read_str(&line, KnownHostFileKind::OpenSSH).is_ok()
+        && matches!(known.check(name, b"another key"), CheckResult::Match | CheckResult::Mismatch)
+}
+
+/// Adds a line for a server that was not known.
+pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
+    let failed = |error| Error::io("write", file, error);
+    if let Some(parent) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+    }
+    let mut open = OpenOptions::new();
+    let mut output = open.read(true).append(true).create(true).mode(0o600).open(file).map_err(failed)?;
+    let line = format!("{name} {} {}\n", algorithm(key), base64(key));
+    let line = if ends_in_newline(&mut output).map_err(failed)? { line } else { format!("\n{line}") };
+    // One write, so that two deploys that start together do not mix their lines.
+    output.write_all(line.as_bytes()).map_err(failed)
+}
+
+fn ends_in_newline(file: &mut fs::File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+/// Returns the kind of a key, which is the first string within it.
+pub(super) fn algorithm(key: &[u8]) -> String {
+    let name = key.split_first_chunk::<4>().and_then(|(length, rest)| {
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        rest.get(..length)
+    });
+    name.map_or_else(|| "unknown".to_owned(), |name| crate::path::Shown(name).to_string())
+}
+
+/// Returns a fingerprint as `ssh-keygen -l` prints it.
+pub(super) fn fingerprint(sha256: &[u8]) -> String {
+    format!("SHA256:{}", base64(sha256).trim_end_matches('='))
+}
+
+pub(super) fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let value = group.iter().enumerate().fold(0_u32, |value, (at, &byte)| value | u32::from(byte) << (16 - 8 * at));
+        for at in 0..4 {
+            let digit = ALPHABET[(value >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"\0\0\0\x0bssh-ed25519\0\0\0\x03abc";
+    const OTHER: &[u8] = b"\0\0\0\x0bssh-ed25519\0\0\0\x03abd";
+
+    fn known(content: &str, name: &str) -> KnownHost {
+        let mut known = KnownHost::default();
+        known.add_file(Path::new("known_hosts"), content, name);
+        known
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(bytes.as_bytes()), expected);
+        }
+    }
+
+    #[test]
+    fn a_server_is_found_by_name_pattern_and_port() {
+        let check = |names: &str, name: &str, expected: bool| {
+            let line = format!("{names} ssh-ed25519 {} comment", base64(KEY));
+            let expected = if expected { Verdict::Known } else { Verdict::Unknown };
+            assert_eq!(known(&line, name).check(KEY), expected, "{names} for {name}");
+        };
+        check("shop", "shop", true);
+        check("Shop,10.0.0.1", "shop", true);
+        check("shop,10.0.0.1", "10.0.0.1", true);
+        check("shop", "[shop]:2222", false);
+        check("[shop]:2222", "[shop]:2222", true);
+        check("[shop]:2222", "shop", false);
+        check("*.example.com,!db.example.com", "web.example.com", true);
+        check("*.example.com,!db.example.com", "db.example.com", false);
+        check("#shop", "shop", false);
+    }
+
+    #[test]
+    fn a_hashed_name_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("known_hosts");
+        fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", base64(KEY))).unwrap();
+        let hashed = std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap();
+        assert!(hashed.status.success(), "{hashed:?}");
+        let content = fs::read_to_string(&file).unwrap();
+        assert!(content.starts_with("|1|"), "{content}");
+        assert_eq!(known(&content, "[shop]:2222").check(KEY), Verdict::Known);
+        assert_eq!(known(&content, "[shop]:2223").check(KEY), Verdict::Unknown);
+        assert_eq!(known(&content, "shop").check(KEY), Verdict::Unknown);
+    }
+
+    #[test]
+    fn another_key_is_a_change_and_a_revoked_one_is_refused() {
+        let (key, other) = (base64(KEY), base64(OTHER));
+        let file = PathBuf::from("known_hosts");
+        let changed = known(&format!("shop ssh-ed25519 {other}"), "shop");
+        assert_eq!(changed.check(KEY), Verdict::Changed(file.clone()));
+        let both = known(&format!("shop ssh-ed25519 {other}\nshop ssh-ed25519 {key}"), "shop");
+        assert_eq!(both.check(KEY), Verdict::Known);
+        let revoked = known(&format!("@revoked * ssh-ed25519 {key}\nshop ssh-ed25519 {key}"), "shop");
+        assert_eq!(revoked.check(KEY), Verdict::Revoked(file.clone()));
+        let authority = known(&format!("@cert-authority *.com ssh-ed25519 {key}"), "shop.com");
+        assert_eq!(authority.authority, Some(file));
+        assert_eq!(authority.check(KEY), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_new_server_gets_a_line_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("made/known_hosts");
+        add(&file, "shop", KEY).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", base64(KEY)));
+        fs::write(&file, "no newline").unwrap();
+        add(&file, "shop", KEY).unwrap();
+        assert!(fs::read_to_string(&file).unwrap().starts_with("no newline\nshop ssh-ed25519 "));
+        assert_eq!(KnownHost::read([&file], "shop").unwrap().check(KEY), Verdict::Known);
+    }
+}

@@ -1,0 +1,211 @@
+//! The transport through the system's `ssh`, for what libssh2 cannot do: proxies, tokens, Kerberos, certificates.
+//!
+//! Each command is a process of its own, which connects and logs in anew, unless `ControlMaster` shares a connection.
+//! Its stdin and stdout are the command's. It runs in batch mode and in a process group of its own, so that an
+//! interrupt at the terminal ends the deploy in order rather than cutting its line; where `ssh_config` says
+//! `BatchMode no`, it may ask at the terminal, and then shares its interrupts too.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::error::Error;
+use crate::path::Shown;
+use crate::target::{Reach, SshDestination};
+use crate::wire::greeting::timespec;
+use crate::wire::host_settings::Need;
+use crate::wire::login::{Ended, LINGER, Login, Process, Running, Tail};
+
+/// The status with which `ssh` tells that it failed itself.
+const FAILED: i32 = 255;
+
+/// A login through the system's `ssh`. The first command shows whether it works.
+pub(super) struct OpensshLogin {
+    arguments: Vec<OsString>,
+    /// Why it is used; none where the user chose it.
+    need: Option<Need>,
+    host: String,
+    may_ask: bool,
+}
+
+impl OpensshLogin {
+    /// Prepares the arguments.
+    pub(super) fn new(destination: &SshDestination, reach: &Reach, config: Spoken, need: Option<Need>) -> OpensshLogin {
+        let mut arguments: Vec<OsString> = vec!["-T".into()];
+        let mut add = |words: [OsString; 2]| arguments.extend(words);
+        if let Some(file) = &reach.ssh_config {
+            add(["-F".into(), file.into()]);
+        }
+        if !config.may_ask {
+            add(["-o".into(), "BatchMode=yes".into()]);
+        }
+        if !config.keeps_alive {
+            add(["-o".into(), "ServerAliveInterval=15".into()]);
+        }
+        // A command for interactive logins would stand in the way of ours.
+        add(["-o".into(), "RemoteCommand=none".into()]);
+        if let Some(identity) = &reach.identity {
+            add(["-i".into(), identity.into()]);
+        }
+        if let Some(port) = destination.port {
+            add(["-p".into(), port.to_string().into()]);
+        }
+        if let Some(user) = &destination.user {
+            add(["-l".into(), user.into()]);
+        }
+        add(["--".into(), destination.host.clone().into()]);
+        OpensshLogin { arguments, need, host: destination.host.clone(), may_ask: config.may_ask }
+    }
+}
+
+/// What `ssh_config` says that must not be overruled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spoken {
+    /// `BatchMode no` stands there.
+    pub(super) may_ask: bool,
+    /// `ServerAliveInterval` stands there.
+    pub(super) keeps_alive: bool,
+}
+
+impl Login for OpensshLogin {
+    fn run(&mut self, command: &str) -> Result<Running, Error> {
+        let mut ssh = Command::new("ssh");
+        ssh.args(&self.arguments).arg(command);
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if !self.may_ask {
+            ssh.process_group(0);
+        }
+        let failed = |source: io::Error| Error::io("run", "ssh", source);
+        let mut child = ssh.spawn().map_err(|error| match &self.need {
+            Some(need) if error.kind() == io::ErrorKind::NotFound => need.clone().into_error(),
+            _ => failed(error),
+        })?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Error::Bug("a child process lacks a stream that was asked for".into()));
+        };
+        // Larger pipes save switches between the processes; the usual ones work too.
+        rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20).ok();
+        rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20).ok();
+        Ok(Running {
+            input: OwnedFd::from(stdout).into(),
+            output: OwnedFd::from(stdin).into(),
+            process: Box::new(OpensshProcess {
+                child,
+                words: Words::start(OwnedFd::from(stderr).into()).map_err(failed)?,
+            }),
+        })
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn failure(&self, ended: &Ended) -> Option<Error> {
+        (ended.status == Some(FAILED))
+            .then(|| Error::OpensshFailed { status: FAILED, output: Shown(ended.words.trim_ascii()).to_string() })
+    }
+}
+
+struct OpensshProcess {
+    child: Child,
+    words: Words,
+}
+
+impl Process for OpensshProcess {
+    fn wait(mut self: Box<Self>) -> Result<Ended, Error> {
+        self.wait_or_kill();
+        let status = self.child.wait().map_err(|error| Error::io("wait for", "ssh", error))?;
+        let signalled = status.signal().map(|signal| 128 + signal);
+        Ok(Ended { status: status.code().or(signalled), words: self.words.finish() })
+    }
+}
+
+impl OpensshProcess {
+    /// Kills an `ssh` whose command does not end although nobody speaks to it any more.
+    fn wait_or_kill(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
+            return;
+        };
+        let deadline = Instant::now() + LINGER;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&timespec(left))) {
+                Err(Errno::INTR) => {}
+                Ok(0) => {
+                    self.child.kill().ok();
+                    return;
+                }
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Drop for OpensshProcess {
+    fn drop(&mut self) {
+        // Ends a command that nobody waits for; one that has ended is not there to be killed.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Keeps the end of what `ssh` prints.
+///
+/// The stream need not end with the process: with `ControlPersist`, a process in the background inherits it. So the
+/// thread also watches a pipe that is closed when `ssh` has ended, and then takes only what is there.
+struct Words {
+    tail: Tail,
+    ended: Option<File>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Words {
+    fn start(stderr: File) -> io::Result<Words> {
+        let (watched, ended) = io::pipe()?;
+        let tail = Tail::default();
+        let kept = tail.clone();
+        let thread = std::thread::Builder::new()
+            .name("ssh stderr".into())
+            .spawn(move || keep(stderr, &OwnedFd::from(watched).into(), &kept))?;
+        Ok(Words { tail, ended: Some(OwnedFd::from(ended).into()), thread: Some(thread) })
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        self.ended = None;
+        if let Some(thread) = self.thread.take() {
+            // It returns nothing, and a panic there would only lose words.
+            thread.join().ok();
+        }
+        self.tail.bytes()
+    }
+}
+
+fn keep(mut stderr: File, ended: &File, tail: &Tail) {
+    let mut buffer = [0; 4096];
+    loop {
+        let mut polled = [PollFd::new(&stderr, PollFlags::IN), PollFd::new(ended, PollFlags::IN)];
+        match poll(&mut polled, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(_) => return,
+        }
+        if polled[0].revents().is_empty() {
+            return;
+        }
+        match stderr.read(&mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(bytes) => tail.push(&buffer[..bytes]),
+        }
+    }
+}

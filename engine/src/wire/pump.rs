@@ -1,0 +1,377 @@
+//! Moves bytes between an SSH channel and two pipes.
+//!
+//! libssh2 lets one thread at a time into a session, and reads a window's growth only when it is called. So one thread
+//! owns session and channel, never blocks but in `poll`, and always moves both directions: a write that waited while
+//! replies lie unread would deadlock with a server that waits for its replies to be read.
+//!
+//! ```text
+//! caller ── pipe ──▶ up ──▶ channel ──▶ the command's stdin
+//! caller ◀── pipe ── down ◀── channel ◀── its stdout         its stderr ──▶ tail
+//! ```
+//!
+//! A packet that the socket takes only in part must be finished before anything else is sent. libssh2 recognises it
+//! by the address of its data, which for the packets that it makes itself is on its stack. They are therefore sent
+//! only while the socket has room for them as a whole.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+use ssh2::{BlockDirections, Channel, Session, Stream};
+
+use crate::error::Error;
+use crate::wire::greeting::timespec;
+use crate::wire::login::{Ended, LINGER, Process, Running, Tail};
+
+/// Sixteen of libssh2's packets: large enough that system calls do not matter.
+const BUFFER_BYTES: usize = 16 * 32_700;
+/// As large as an unprivileged process may make a pipe.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// How a dead line is noticed: a question at each interval in which nothing came, and so many of them unanswered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alive {
+    pub(super) interval: Duration,
+    pub(super) maximum: u32,
+}
+
+/// A session, and the socket that it speaks through.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) session: Session,
+    pub(super) socket: Arc<TcpStream>,
+    pub(super) alive: Alive,
+}
+
+/// Starts the thread for a channel on which a command was started.
+pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
+    let failed = |source| Error::Io { action: "make a pipe for", path: "the SSH channel".into(), source };
+    let (from_caller, output) = pipe().map_err(failed)?;
+    let (input, to_caller) = pipe().map_err(failed)?;
+    set_nonblocking(&from_caller).map_err(failed)?;
+    set_nonblocking(&to_caller).map_err(failed)?;
+    let pump = Pump {
+        stderr: channel.stderr(),
+        channel,
+        up: Buffer::new(),
+        down: Buffer::new(),
+        from_caller: Some(from_caller),
+        to_caller: Some(to_caller),
+        eof_sent: false,
+        closed: false,
+        unanswered: 0,
+        next_question: Instant::now() + line.alive.interval,
+        lingers_until: None,
+        tail: Tail::default(),
+        line,
+    };
+    let thread = std::thread::Builder::new().name("ssh".into()).spawn(|| pump.run()).map_err(failed)?;
+    Ok(Running { input, output, process: Box::new(PumpProcess(thread)) })
+}
+
+fn pipe() -> io::Result<(File, File)> {
+    let (reader, writer) = io::pipe()?;
+    // A user with very many pipes is refused larger ones; the smaller ones work too.
+    rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES).ok();
+    Ok((OwnedFd::from(reader).into(), OwnedFd::from(writer).into()))
+}
+
+fn set_nonblocking(file: &File) -> io::Result<()> {
+    Ok(fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?)
+}
+
+struct PumpProcess(JoinHandle<Result<Ended, Error>>);
+
+impl Process for PumpProcess {
+    fn wait(self: Box<Self>) -> Result<Ended, Error> {
+        self.0.join().unwrap_or_else(|_| Err(Error::Bug("the thread of the SSH session panicked".into())))
+    }
+}
+
+struct Pump {
+    line: Line,
+    channel: Channel,
+    stderr: Stream,
+    up: Buffer,
+    down: Buffer,
+    /// None once the caller closed it, or nobody at the server reads any more.
+    from_caller: Option<File>,
+    /// None once all was written, or the caller closed it.
+    to_caller: Option<File>,
+    eof_sent: bool,
+    /// The server has closed the channel.
+    closed: bool,
+    unanswered: u32,
+    next_question: Instant,
+    lingers_until: Option<Instant>,
+    tail: Tail,
+}
+
+impl Pump {
+    fn run(mut self) -> Result<Ended, Error> {
+        let outcome = self.pump();
+        // The caller sees the end of its streams before it waits for this thread.
+        self.from_caller = None;
+        self.to_caller = None;
+        outcome.map_err(|source| Error::LineLost { source })?;
+        Ok(Ended { status: self.exit_status(), words: self.tail.bytes() })
+    }
+
+    fn pump(&mut self) -> io::Result<()> {
+        loop {
+            let mut moved = self.fill_up()?;
+            moved |= self.send_up()?;
+            moved |= self.receive_stderr()?;
+            moved |= self.receive_down()?;
+            moved |= self.flush_down();
+            self.note_close()?;
+            if self.closed && self.down.is_empty() {
+                return Ok(());
+            }
+            // What one of the reads above took off the socket for another one is not announced by `poll`.
+            moved |= self.channel.read_window().available > 0 && !self.down.is_full();
+            self.wait(moved)?;
+        }
+    }
+
+    /// Takes what the caller wrote.
+    fn fill_up(&mut self) -> io::Result<bool> {
+        let Some(from_caller) = &mut self.from_caller else {
+            return Ok(false);
+        };
+        if !self.up.is_empty() {
+            return Ok(false);
+        }
+        match from_caller.read(self.up.space()) {
+            Ok(0) => self.from_caller = None,
+            Ok(bytes) => self.up.add(bytes),
+            Err(error) if is_later(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    fn send_up(&mut self) -> io::Result<bool> {
+        let mut moved = false;
+        while !self.up.is_empty() {
+            match self.channel.write(self.up.content()) {
+                Ok(0) => break,
+                Ok(bytes) => self.up.take(bytes),
+                Err(error) if is_later(&error) => break,
+                Err(error) => return Err(error),
+            }
+            moved = true;
+        }
+        let ended = self.from_caller.is_none() && self.up.is_empty() && !self.eof_sent;
+        if ended && self.socket_has_room()? {
+            match self.channel.send_eof() {
+                Ok(()) => self.eof_sent = true,
+                Err(error) => return later_or(error.into()).map(|()| false),
+            }
+        }
+        Ok(moved)
+    }
+
+    fn receive_stderr(&mut self) -> io::Result<bool> {
+        let mut words = [0; 4096];
+        match self.stderr.read(&mut words) {
+            Ok(bytes) => {
+                self.tail.push(&words[..bytes]);
+                Ok(bytes > 0)
+            }
+            Err(error) => later_or(error).map(|()| false),
+        }
+    }
+
+    fn receive_down(&mut self) -> io::Result<bool> {
+        if self.down.is_full() {
+            return Ok(false);
+        }
+        match self.channel.read(self.down.space()) {
+            Ok(bytes) => {
+                self.down.add(bytes);
+                Ok(bytes > 0)
+            }
+            Err(error) => later_or(error).map(|()| false),
+        }
+    }
+
+    /// Hands on what the server sent. Once the caller does not want it any more, it is dropped.
+    fn flush_down(&mut self) -> bool {
+        let mut moved = false;
+        while !self.down.is_empty() {
+            let written = match &mut self.to_caller {
+                Some(to_caller) => to_caller.write(self.down.content()),
+                None => Ok(self.down.content().len()),
+            };
+            match written {
+                Ok(bytes) => self.down.take(bytes),
+                Err(error) if is_later(&error) => break,
+                Err(_) => self.to_caller = None,
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Looks whether the command has ended. The end of its stdout alone is not that: it may still read.
+    fn note_close(&mut self) -> io::Result<()> {
+        if self.closed || !self.channel.eof() {
+            return Ok(());
+        }
+        if self.down.is_empty() {
+            self.to_caller = None;
+        }
+        match self.channel.wait_close() {
+            Ok(()) => {
+                self.closed = true;
+                self.from_caller = None;
+                self.up.clear();
+                Ok(())
+            }
+            Err(error) => later_or(error.into()),
+        }
+    }
+
+    /// Waits for something to do, but not at all when something `moved`.
+    fn wait(&mut self, moved: bool) -> io::Result<()> {
+        let now = Instant::now();
+        let until = self.lingers_until.map_or(self.next_question, |until| until.min(self.next_question));
+        let timeout = if moved { Duration::ZERO } else { until.saturating_duration_since(now) };
+        let (socket, to_caller) = self.poll(timeout)?;
+        if to_caller.contains(PollFlags::ERR) {
+            self.to_caller = None;
+        }
+        if socket.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            self.unanswered = 0;
+            self.next_question = Instant::now() + self.line.alive.interval;
+        }
+        self.check_linger()?;
+        self.check_alive()
+    }
+
+    fn poll(&self, timeout: Duration) -> io::Result<(PollFlags, PollFlags)> {
+        let blocked = matches!(self.line.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both);
+        let wants_eof = self.from_caller.is_none() && self.up.is_empty() && !self.eof_sent && !self.closed;
+        let mut socket = PollFlags::IN;
+        socket.set(PollFlags::OUT, wants_eof || (blocked && !self.up.is_empty()));
+        let mut polled = vec![PollFd::new(&*self.line.socket, socket)];
+        if let Some(to_caller) = &self.to_caller {
+            let wanted = if self.down.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+            polled.push(PollFd::new(to_caller, wanted));
+        }
+        let callers = polled.len();
+        if let (Some(from_caller), true) = (&self.from_caller, self.up.is_empty()) {
+            polled.push(PollFd::new(from_caller, PollFlags::IN));
+        }
+        match poll(&mut polled, Some(&timespec(timeout))) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let to_caller = if callers == 2 { polled[1].revents() } else { PollFlags::empty() };
+        Ok((polled[0].revents(), to_caller))
+    }
+
+    /// Gives up on a command that does not end although nobody speaks to it any more.
+    fn check_linger(&mut self) -> io::Result<()> {
+        if self.from_caller.is_some() || self.to_caller.is_some() {
+            return Ok(());
+        }
+        let until = *self.lingers_until.get_or_insert_with(|| Instant::now() + LINGER);
+        if Instant::now() < until {
+            return Ok(());
+        }
+        Err(io::Error::new(ErrorKind::TimedOut, "The command on the server does not end"))
+    }
+
+    fn check_alive(&mut self) -> io::Result<()> {
+        if Instant::now() < self.next_question {
+            return Ok(());
+        }
+        if self.unanswered >= self.line.alive.maximum {
+            return Err(io::Error::new(ErrorKind::TimedOut, "The server does not answer any more"));
+        }
+        self.unanswered += 1;
+        self.next_question = Instant::now() + self.line.alive.interval;
+        if self.socket_has_room()? {
+            self.line.session.keepalive_send()?;
+        }
+        Ok(())
+    }
+
+    fn socket_has_room(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&*self.line.socket, PollFlags::OUT)];
+        match poll(&mut polled, Some(&timespec(Duration::ZERO))) {
+            Ok(_) => Ok(polled[0].revents().contains(PollFlags::OUT)),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn exit_status(&mut self) -> Option<i32> {
+        // Only a courtesy: the server closed the channel already.
+        self.channel.close().ok();
+        let killed = self.channel.exit_signal().is_ok_and(|signal| signal.exit_signal.is_some());
+        if killed { None } else { self.channel.exit_status().ok() }
+    }
+}
+
+fn is_later(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+fn later_or(error: io::Error) -> io::Result<()> {
+    if is_later(&error) { Ok(()) } else { Err(error) }
+}
+
+/// Bytes on their way, taken from the front and added at the back.
+struct Buffer {
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    fn new() -> Buffer {
+        Buffer { bytes: vec![0; BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn is_full(&self) -> bool {
+        self.end == self.bytes.len()
+    }
+
+    fn content(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end..]
+    }
+
+    fn add(&mut self, bytes: usize) {
+        self.end += bytes;
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+}

@@ -1,0 +1,408 @@
+//! Reads `ssh_config` files as far as one host is concerned, the way OpenSSH reads them.
+//!
+//! The first value that a keyword gets is the one that counts, across the user's file and then the system's; only
+//! `IdentityFile` adds up. `Host` blocks match by pattern. Of `Match`, only `all` is evaluated: the other criteria run
+//! commands or depend on what was resolved so far, so a block with one of them leaves the host to the system's `ssh`.
+//!
+//! This module knows syntax. What the keywords mean, and which of them the built-in transport obeys, is decided in
+//! [`host_settings`](super::host_settings).
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::Error;
+
+/// As deep as OpenSSH follows `Include`.
+const INCLUDE_DEPTH: usize = 16;
+
+/// Where a keyword got its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    /// The keyword as it was written.
+    pub(super) keyword: String,
+    /// What stands after the keyword.
+    pub(super) arguments: Vec<String>,
+    /// The file.
+    pub(super) file: PathBuf,
+    /// The line, from 1.
+    pub(super) line: usize,
+}
+
+impl Value {
+    /// Returns the first argument.
+    pub(super) fn first(&self) -> &str {
+        self.arguments.first().map_or("", String::as_str)
+    }
+
+    /// Makes an error of what is wrong with the value.
+    pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
+        Error::SshConfig { file: self.file.clone(), line: self.line, reason: reason.into() }
+    }
+}
+
+/// All that the files say about one host, by keyword in lowercase.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    first: BTreeMap<String, Value>,
+    /// Every `IdentityFile`, in order.
+    pub(super) identity_files: Vec<Value>,
+    /// A `Match` that was not evaluated.
+    pub(super) unevaluated: Option<Value>,
+}
+
+impl Values {
+    /// Returns the value of a keyword.
+    pub(super) fn get(&self, keyword: &str) -> Option<&Value> {
+        self.first.get(keyword)
+    }
+
+    /// Iterates over the keywords that have a value.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.first.iter().map(|(keyword, value)| (keyword.as_str(), value))
+    }
+
+    fn add(&mut self, keyword: &str, value: Value) {
+        match keyword {
+            "identityfile" => self.identity_files.push(value),
+            // Either of the two, whichever comes first, rules out the other.
+            "proxyjump" if self.first.contains_key("proxycommand") => {}
+            "proxycommand" if self.first.contains_key("proxyjump") => {}
+            _ => {
+                self.first.entry(keyword.to_owned()).or_insert(value);
+            }
+        }
+    }
+}
+
+/// A file to read.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// The directory that its relative `Include`s start from.
+    pub(super) include_directory: PathBuf,
+    /// Whether it is an error that the file is missing.
+    pub(super) required: bool,
+}
+
+/// Reads what `sources` say about `host`, which is the name that the user wrote.
+pub(super) fn read(sources: &[Source], host: &str, home: &Path) -> Result<Values, Error> {
+    let mut walk = Walk { host, home, values: Values::default() };
+    for source in sources {
+        match fs::read(&source.path) {
+            Ok(content) => walk.file(&source.path, &content, &source.include_directory, INCLUDE_DEPTH)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !source.required => {}
+            Err(error) => return Err(Error::io("read", &source.path, error)),
+        }
+    }
+    Ok(walk.values)
+}
+
+struct Walk<'a> {
+    host: &'a str,
+    home: &'a Path,
+    values: Values,
+}
+
+impl Walk<'_> {
+    /// Reads a file that applies as a whole; its own blocks narrow that down and end with it.
+    fn file(&mut self, path: &Path, content: &[u8], include_directory: &Path, depth: usize) -> Result<(), Error> {
+        let mut applies = true;
+        for (keyword, value) in parse(path, &String::from_utf8_lossy(content))? {
+            match keyword.as_str() {
+                "host" => applies = matches_list(self.host, &value.arguments),
+                "match" => applies = self.matches(&value),
+                _ if !applies => {}
+                "include" => self.include(&value, include_directory, depth)?,
+                _ => self.values.add(&keyword, value),
+            }
+        }
+        Ok(())
+    }
+
+    fn matches(&mut self, value: &Value) -> bool {
+        if value.arguments.len() == 1 && value.first().eq_ignore_ascii_case("all") {
+            return true;
+        }
+        self.values.unevaluated.get_or_insert_with(|| value.clone());
+        false
+    }
+
+    fn include(&mut self, value: &Value, include_directory: &Path, depth: usize) -> Result<(), Error> {
+        if depth == 0 {
+            return Err(value.wrong("`Include` is nested too deeply"));
+        }
+        for pattern in &value.arguments {
+            let pattern = match pattern.strip_prefix("~/") {
+                Some(rest) => self.home.join(rest),
+                None => include_directory.join(pattern),
+            };
+            for path in glob(&pattern) {
+                // As in OpenSSH, what cannot be read is passed over: a directory, or a file that was just removed.
+                match fs::read(&path) {
+                    Ok(content) => self.file(&path, &content, include_directory, depth - 1)?,
+                    Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {}
+                    Err(error) => return Err(Error::io("read", &path, error)),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits a file into keywords, in lowercase, and values.
+fn parse(file: &Path, text: &str) -> Result<Vec<(String, Value)>, Error> {
+    let mut lines = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+        let (keyword, rest) = line.split_at(end);
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix('=').unwrap_or(rest);
+        let mut value =
+            Value { keyword: keyword.to_owned(), arguments: Vec::new(), file: file.to_owned(), line: index + 1 };
+        value.arguments = split(rest).map_err(|reason| value.wrong(reason))?;
+        if value.arguments.is_empty() {
+            return Err(value.wrong(format!("`{keyword}` has no value")));
+        }
+        lines.push((keyword.to_ascii_lowercase(), value));
+    }
+    Ok(lines)
+}
+
+/// Splits at white space, but not within quotes; a `#` that begins a word begins a comment.
+fn split(text: &str) -> Result<Vec<String>, &'static str> {
+    let mut words = Vec::new();
+    let mut characters = text.chars().peekable();
+    loop {
+        while characters.next_if(|c| c.is_whitespace()).is_some() {}
+        if matches!(characters.peek(), None | Some('#')) {
+            return Ok(words);
+        }
+        let mut word = String::new();
+        let mut quote = None;
+        while let Some(character) = characters.next_if(|c| quote.is_some() || !c.is_whitespace()) {
+            match character {
+                '\\' => {
+                    match characters.next_if(|c| matches!(c, '\\' | '"' | '\'') || (*c == ' ' && quote.is_none())) {
+                        Some(escaped) => word.push(escaped),
+                        None => word.push('\\'),
+                    }
+                }
+                '"' | '\'' if quote.is_none() => quote = Some(character),
+                _ if quote == Some(character) => quote = None,
+                _ => word.push(character),
+            }
+        }
+        if quote.is_some() {
+            return Err("a quote is not closed");
+        }
+        words.push(word);
+    }
+}
+
+/// Tells whether one of `patterns` matches and none with a `!` before it does.
+pub(super) fn matches_list<P: AsRef<str>>(text: &str, patterns: &[P]) -> bool {
+    let mut matched = false;
+    for pattern in patterns {
+        match pattern.as_ref().strip_prefix('!') {
+            Some(pattern) if matches_pattern(text.as_bytes(), pattern.as_bytes()) => return false,
+            Some(_) => {}
+            None => matched |= matches_pattern(text.as_bytes(), pattern.as_ref().as_bytes()),
+        }
+    }
+    matched
+}
+
+/// Matches `*` and `?`, in time that is bounded by the product of the lengths.
+pub(super) fn matches_pattern(text: &[u8], pattern: &[u8]) -> bool {
+    let (mut at, mut pattern_at) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while at < text.len() {
+        match pattern.get(pattern_at) {
+            Some(b'*') => {
+                star = Some((at, pattern_at));
+                pattern_at += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[at] => {
+                at += 1;
+                pattern_at += 1;
+            }
+            _ => {
+                let Some((star_at, star_pattern_at)) = star else {
+                    return false;
+                };
+                star = Some((star_at + 1, star_pattern_at));
+                at = star_at + 1;
+                pattern_at = star_pattern_at + 1;
+            }
+        }
+    }
+    pattern[pattern_at..].iter().all(|&byte| byte == b'*')
+}
+
+/// Returns the paths that match, sorted. A directory that cannot be listed holds no match.
+fn glob(pattern: &Path) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for component in pattern.components() {
+        found = found.into_iter().flat_map(|path| extend(&path, component)).collect();
+    }
+    found
+}
+
+fn extend(path: &Path, component: Component<'_>) -> Vec<PathBuf> {
+    let Component::Normal(name) = component else {
+        return vec![path.join(component)];
+    };
+    let name = name.as_encoded_bytes();
+    if !name.iter().any(|byte| matches!(byte, b'*' | b'?')) {
+        let path = path.join(component);
+        return if path.exists() { vec![path] } else { Vec::new() };
+    }
+    let hidden = |entry: &OsStr| entry.as_encoded_bytes().starts_with(b".") && !name.starts_with(b".");
+    let mut found: Vec<PathBuf> = fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|entry| !hidden(entry) && matches_pattern(entry.as_encoded_bytes(), name))
+        .map(|entry| path.join(entry))
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_like_those_of_openssh() {
+        let check = |text: &str, patterns: &str, expected: bool| {
+            let patterns: Vec<&str> = patterns.split(' ').collect();
+            assert_eq!(matches_list(text, &patterns), expected, "{text} against {patterns:?}");
+        };
+        check("shop", "shop", true);
+        check("shop", "*", true);
+        check("shop", "sho", false);
+        check("shop", "s?op", true);
+        check("shop", "s?p", false);
+        check("web1.example.com", "*.example.com", true);
+        check("web1.example.com", "web*.example.*m", true);
+        check("web1.example.com", "*.example.com !web1.*", false);
+        check("web1.example.com", "!web1.* *.example.com", false);
+        check("web2.example.com", "!web1.*", false);
+        check("aaaaaaaaaaaaaaaaaaaaaaaa", "a*a*a*a*a*a*a*b", false);
+    }
+
+    #[test]
+    fn lines_are_split_like_those_of_openssh() {
+        let check = |line: &str, keyword: &str, arguments: &[&str]| {
+            let lines = parse(Path::new("config"), line).unwrap();
+            assert_eq!(lines.len(), 1, "{line}");
+            assert_eq!((lines[0].0.as_str(), &lines[0].1.arguments[..]), (keyword, &arguments.map_owned()[..]));
+        };
+        check("Port 22", "port", &["22"]);
+        check("\tPort=22", "port", &["22"]);
+        check("Port = 22", "port", &["22"]);
+        check("Host a b  c", "host", &["a", "b", "c"]);
+        check("IdentityFile \"~/my key\" # mine", "identityfile", &["~/my key"]);
+        check("IdentityFile '~/my key'", "identityfile", &["~/my key"]);
+        check("IdentityFile ~/my\\ key", "identityfile", &["~/my key"]);
+        check("SetEnv A=\"b c\" D=#e", "setenv", &["A=b c", "D=#e"]);
+    }
+
+    trait MapOwned {
+        fn map_owned(&self) -> Vec<String>;
+    }
+
+    impl MapOwned for &[&str] {
+        fn map_owned(&self) -> Vec<String> {
+            self.iter().map(|&text| text.to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_is_named_by_its_line() {
+        let check = |text: &str, expected: &str| {
+            let error = parse(Path::new("config"), text).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        };
+        check("# fine\n\nPort", "`config` line 3: `Port` has no value");
+        check("User \"me", "`config` line 1: a quote is not closed");
+    }
+
+    fn read_files(files: &[(&str, &str)], host: &str) -> Result<Values, Error> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let source = |name: &str| Source {
+            path: directory.path().join(name),
+            include_directory: directory.path().to_owned(),
+            required: false,
+        };
+        read(&[source("user"), source("system")], host, directory.path())
+    }
+
+    #[test]
+    fn the_first_value_counts() {
+        let files = [
+            ("user", "Host shop\n Port 1\n User me\nHost *\n Port 2\n"),
+            ("system", "Port 3\nUser you\nCompression yes\n"),
+        ];
+        let values = read_files(&files, "shop").unwrap();
+        let port = |values: &Values| values.get("port").map(|value| value.first().to_owned());
+        assert_eq!(port(&values).as_deref(), Some("1"));
+        assert_eq!(values.get("user").unwrap().first(), "me");
+        assert_eq!(values.get("compression").unwrap().line, 3);
+        assert_eq!(port(&read_files(&files, "other").unwrap()).as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_proxy_that_was_ruled_out_stays_ruled_out() {
+        let values = read_files(&[("user", "ProxyJump none\nProxyCommand nc %h %p\n")], "shop").unwrap();
+        assert_eq!(values.get("proxyjump").unwrap().first(), "none");
+        assert!(values.get("proxycommand").is_none());
+    }
+
+    #[test]
+    fn includes_apply_where_they_stand_and_their_blocks_end_with_them() {
+        let files = [
+            ("user", "Host shop\n Include parts/*.conf ~/more\n User outer\nHost other\n Include nothing bad\n"),
+            ("parts/1.conf", "Host web\n Port 1\n"),
+            ("parts/2.conf", "Port 2\nHost web\n"),
+            ("parts/.hidden.conf", "Port 3\n"),
+            ("more", "IdentityFile a\nIdentityFile b\n"),
+            ("bad", "Port\n"),
+        ];
+        let values = read_files(&files, "shop").unwrap();
+        assert_eq!(values.get("port").unwrap().first(), "2");
+        assert_eq!(values.get("user").unwrap().first(), "outer");
+        assert_eq!(values.identity_files.len(), 2);
+    }
+
+    #[test]
+    fn an_include_of_itself_is_refused() {
+        let error = read_files(&[("user", "Include user\n")], "shop").unwrap_err();
+        assert!(error.to_string().ends_with("`Include` is nested too deeply"), "{error}");
+    }
+
+    #[test]
+    fn only_match_all_is_evaluated() {
+        let values = read_files(&[("user", "Host no\nMatch all\n Port 5\n")], "shop").unwrap();
+        assert_eq!(values.get("port").unwrap().first(), "5");
+        assert_eq!(values.unevaluated, None);
+        let values = read_files(&[("user", "Match user me\n Port 5\n")], "shop").unwrap();
+        assert!(values.get("port").is_none());
+        assert_eq!(values.unevaluated.unwrap().line, 1);
+    }
+}

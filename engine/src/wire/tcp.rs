@@ -1,0 +1,87 @@
+//! Connects to a server, trying each of its addresses in turn.
+//!
+//! The socket does not block, so that an interrupt ends the wait for a server that does not answer.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, socket_with, sockopt};
+
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::wire::greeting::{SLICE, timespec};
+use crate::wire::host_settings::{Family, HostSettings};
+
+/// How long each address is waited for where `ConnectTimeout` does not say. Longer than three lost packets take to be
+/// sent again, and shorter than the system's two minutes.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Connects. The stream does not block.
+pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<TcpStream, Error> {
+    let unreachable = |source| Error::Unreachable { host: settings.host_name.clone(), port: settings.port, source };
+    let mut last = None;
+    for address in addresses(settings)? {
+        cancel.check()?;
+        match connect_to(address, settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT), cancel)? {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(unreachable(last.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))))
+}
+
+fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
+    let unresolved = |source| Error::Unresolved { host: settings.host_name.clone(), source };
+    let addresses = (settings.host_name.as_str(), settings.port).to_socket_addrs().map_err(unresolved)?;
+    let addresses: Vec<SocketAddr> = addresses
+        .filter(|address| match settings.family {
+            Family::Any => true,
+            Family::Inet => address.is_ipv4(),
+            Family::Inet6 => address.is_ipv6(),
+        })
+        .collect();
+    if addresses.is_empty() {
+        return Err(unresolved(io::Error::other("it has no address of that family")));
+    }
+    Ok(addresses)
+}
+
+/// The outer result is of the whole attempt, the inner one of this address.
+fn connect_to(address: SocketAddr, timeout: Duration, cancel: &Cancel) -> Result<io::Result<TcpStream>, Error> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = match socket_with(family, SocketType::STREAM, flags, None) {
+        Ok(socket) => socket,
+        Err(errno) => return Ok(Err(errno.into())),
+    };
+    let outcome = match start(&socket, &address) {
+        Ok(()) => Ok(()),
+        Err(Errno::INPROGRESS) => wait_connected(&socket, Instant::now() + timeout, cancel)?,
+        Err(errno) => Err(errno.into()),
+    };
+    let stream = TcpStream::from(socket);
+    // Requests are small and answered at once; waiting to fill a packet would cost a round trip each.
+    Ok(outcome.and_then(|()| stream.set_nodelay(true)).map(|()| stream))
+}
+
+fn wait_connected(socket: &impl AsFd, deadline: Instant, cancel: &Cancel) -> Result<io::Result<()>, Error> {
+    loop {
+        cancel.check()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Err(io::ErrorKind::TimedOut.into()));
+        }
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&timespec(left.min(SLICE)))) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => {
+                let outcome = sockopt::socket_error(socket).and_then(|outcome| outcome);
+                return Ok(outcome.map_err(io::Error::from));
+            }
+            Err(errno) => return Ok(Err(errno.into())),
+        }
+    }
+}
