@@ -5,7 +5,7 @@ use engine::report::CleanupReport;
 
 use crate::args::CleanupArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Talk;
@@ -35,7 +35,7 @@ impl Report for CleanupReport {
             block.line("removed", id);
         }
         for kept in &self.kept {
-            block.line("kept", format!("{} ({})", kept.id, kept.reason));
+            block.line("kept", format!("{} ({})", kept.id, printable(&kept.reason)));
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }

@@ -59,7 +59,7 @@ impl Failure {
 
     /// Makes a failure of a panic, which the hook has shown already.
     pub(crate) fn panic() -> Failure {
-        Failure::from(Error::Bug("it panicked".into()))
+        Failure::from(Error::Bug("it panicked".into())).hint("See what is live with `cutover status`")
     }
 
     /// Adds why.

@@ -331,3 +331,16 @@ pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_in_the_docs() {
+        let docs = include_str!("../../docs/configuration.md");
+        for name in NAMES {
+            assert!(docs.contains(&format!("\n| `{name}` |")), "{name}");
+        }
+    }
+}

@@ -47,6 +47,12 @@ struct State {
 impl Progress {
     /// Starts to draw.
     pub(crate) fn start(talk: Talk, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
+        let on_terminal = io::stderr().is_terminal() && !dumb_terminal;
+        let talk = match talk {
+            // The bars have shown it.
+            Talk::Phases if on_terminal => Talk::Brief,
+            talk => talk,
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 tally: Tally::new(talk),
@@ -56,7 +62,7 @@ impl Progress {
         });
         let screen: Box<dyn Screen + Send> = if talk == Talk::Quiet {
             Box::new(Silence)
-        } else if io::stderr().is_terminal() && !dumb_terminal {
+        } else if on_terminal {
             Box::new(Bars::new())
         } else {
             Box::new(Plain::default())

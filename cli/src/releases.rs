@@ -4,7 +4,7 @@ use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 
 use crate::args::PlaceArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, printable};
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Talk;
@@ -28,7 +28,10 @@ impl Report for ReleasesReport {
             table(&self.releases, palette)
         };
         for name in &self.foreign {
-            text += &format!("`releases/{name}` was not made by Cutover and is left alone\n");
+            text += &format!(
+                "`releases/{}` was not made by Cutover and is left alone\n",
+                printable(name)
+            );
         }
         text
     }
@@ -46,7 +49,7 @@ pub(crate) fn state_name(state: ReleaseState) -> &'static str {
 
 /// The first digits of a commit.
 pub(crate) fn short(commit: &str) -> String {
-    commit.chars().take(COMMIT_DIGITS).collect()
+    printable(commit).chars().take(COMMIT_DIGITS).collect()
 }
 
 const HEADS: [&str; 8] = [
@@ -94,7 +97,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
-        release.who.clone(),
+        printable(&release.who),
     ]
 }
 

@@ -4,7 +4,7 @@ use engine::report::{ReleaseReport, StatusReport};
 
 use crate::args::PlaceArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, printable};
 use crate::releases::short;
 use crate::report::{Block, Report};
 use crate::session::Session;
@@ -57,7 +57,7 @@ impl Report for StatusReport {
             .line_if(
                 "lock",
                 self.lock.as_ref().map(|lock| {
-                    let holder = format!("{}@{}", lock.who, lock.from);
+                    let holder = printable(&format!("{}@{}", lock.who, lock.from));
                     format!(
                         "{holder} since {}: {} (process {})",
                         Time(lock.since),
@@ -67,7 +67,10 @@ impl Report for StatusReport {
                 }),
             );
         for name in &self.foreign {
-            block.line("foreign", format!("`releases/{name}` was not made by Cutover"));
+            block.line(
+                "foreign",
+                format!("`releases/{}` was not made by Cutover", printable(name)),
+            );
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }
@@ -75,7 +78,7 @@ impl Report for StatusReport {
 
 fn since(live: &ReleaseReport) -> Option<String> {
     live.live_since
-        .map(|second| format!("{}, by {}", Time(second), live.who))
+        .map(|second| format!("{}, by {}", Time(second), printable(&live.who)))
 }
 
 #[cfg(test)]

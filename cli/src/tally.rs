@@ -15,7 +15,7 @@ use crate::units::{Bytes, Count, Counted, Seconds};
 pub(crate) enum Talk {
     /// Warnings.
     Quiet,
-    /// That something takes long.
+    /// What takes long, and what is done once a server.
     Brief,
     /// Each phase that ended.
     Phases,
@@ -88,7 +88,7 @@ impl Tally {
             Event::Ended(phase) => self.ended(phase, now),
             Event::AgentCopied { bytes } => {
                 self.say(
-                    Talk::Phases,
+                    Talk::Brief,
                     format!("Copied the agent to the server ({})", Bytes(bytes)),
                 );
             }
