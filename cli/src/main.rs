@@ -1,2 +1,96 @@
-//! The `cutover` command.
-fn main() {}
+//! The `cutover` command: arguments become settings, settings become a call of the engine, its result is printed.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod config;
+mod destination;
+mod duration;
+mod environment;
+mod keys;
+mod settings;
+mod words;
+
+mod interrupt;
+mod progress;
+mod session;
+mod tally;
+
+mod agent;
+mod cleanup;
+mod deploy;
+mod diff;
+mod releases;
+mod rollback;
+mod setup;
+mod status;
+mod switch;
+
+mod color;
+mod failure;
+mod report;
+mod units;
+
+use std::ffi::OsStr;
+use std::io::{self, IsTerminal};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Verb};
+use crate::color::Palette;
+use crate::environment::Environment;
+use crate::failure::{Failure, Voice};
+use crate::session::Session;
+
+fn main() -> ExitCode {
+    failure::ask_for_reports();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    let environment = Environment::read();
+    let run = AssertUnwindSafe(|| run(&args, &environment));
+    let Err(failure) = panic::catch_unwind(run).unwrap_or_else(|_| Err(Failure::panic())) else {
+        return ExitCode::SUCCESS;
+    };
+    failure.print(&Voice {
+        palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
+        json: args.everywhere.json && !matches!(args.verb, Verb::Agent),
+        status_command: args.status_command(),
+    });
+    ExitCode::from(failure.exit_code(interrupt::code()))
+}
+
+fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
+    let session = Session {
+        everywhere: &args.everywhere,
+        environment,
+    };
+    match &args.verb {
+        Verb::Setup(args) => setup::run(&session, args),
+        Verb::Deploy(args) => deploy::run(&session, args),
+        Verb::Releases(args) => releases::run(&session, args),
+        Verb::Status(args) => status::run(&session, args),
+        Verb::Switch(args) => switch::run(&session, args),
+        Verb::Rollback(args) => rollback::run(&session, args),
+        Verb::Cleanup(args) => cleanup::run(&session, args),
+        Verb::Diff(args) => diff::run(&session, args),
+        Verb::Agent => agent::run(),
+    }
+}
+
+/// Prints what the parser of the command line has to say: help, the version, or what is wrong.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A reader that has gone away, as `head` does, has read what it wanted.
+    drop(error.print());
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let failure = Failure::usage(failure::summary(&error.to_string()));
+    if std::env::args_os().any(|argument| argument == OsStr::new("--json")) {
+        failure.print_object();
+    }
+    ExitCode::from(failure.exit_code(None))
+}

@@ -1,0 +1,403 @@
+//! The command line as it is written: verbs, flags, words. `settings` turns it into what is meant.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use engine::release::ReleaseId;
+
+use crate::duration;
+use crate::failure::Failure;
+use crate::settings::Place;
+use crate::words::{self, Word};
+
+/// Deploys large trees to Linux servers over SSH.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cutover",
+    version,
+    about = "Deploys large trees to Linux servers over SSH",
+    long_about = "Deploys large trees to Linux servers over SSH. It sends only what the server lacks, assembles a new \
+                  release beside the live one, and then points `current` at it.",
+    after_help = "`cutover help VERB` tells more, with examples.",
+    after_long_help = "\
+Examples:
+  cutover deploy --source ./site --target /srv/site      to a path on this machine
+  cutover deploy --target deploy@web1:/srv/site          the working directory, to a server
+  cutover deploy production                              as `[production]` in cutover.toml says
+  cutover rollback production                            to the release that was live before
+
+Exit codes:
+  0    done, or nothing had to change
+  1    refused, or failed in a way that you can mend
+  2    wrong usage or configuration
+  3    the line or the server failed; trying again is safe
+  4    damage was found
+  5    another deploy is at work
+  6    a hook or a check failed
+  130  interrupted (143 by SIGTERM or SIGHUP)
+  255  a fault in Cutover",
+    subcommand_value_name = "VERB",
+    subcommand_help_heading = "Verbs",
+    max_term_width = 100
+)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// The flags of every verb.
+    #[command(flatten)]
+    pub(crate) everywhere: Everywhere,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make the deploy path's directories
+    ///
+    /// Running it again changes nothing. A deploy does it by itself; this is for putting files into `shared/` first.
+    #[command(after_long_help = "\
+Example:
+  cutover setup production")]
+    Setup(SetupArgs),
+    /// Make a release of the source and switch to it
+    ///
+    /// Sends what the server lacks, assembles the release, makes it durable and points `current` at it. When it
+    /// fails, its last line says what is live. Repeating it is always safe, and what arrived is not sent again.
+    #[command(after_long_help = "\
+Examples:
+  cutover deploy production
+  cutover deploy production --dry-run
+  cutover deploy production --no-switch && cutover switch 20260325140000 production
+  cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site")]
+    Deploy(DeployArgs),
+    /// List the releases on the server
+    #[command(after_long_help = "\
+Example:
+  cutover releases production --json")]
+    Releases(PlaceArgs),
+    /// Show what is live and how the server stands
+    ///
+    /// Shows the live release, where a rollback would go, who holds the lock, and what is used and free.
+    #[command(after_long_help = "\
+Example:
+  cutover status production")]
+    Status(PlaceArgs),
+    /// Make a ready or an earlier release live
+    #[command(
+        override_usage = "cutover switch [OPTIONS] <ID> [STAGE]",
+        after_long_help = "\
+Examples:
+  cutover switch 20260325140000 production
+  cutover switch 20260325140000 --target deploy@web1:/srv/site"
+    )]
+    Switch(SwitchArgs),
+    /// Switch back to an earlier release
+    ///
+    /// Without `--to` it goes to the release that was live before the live one. Nothing is sent.
+    #[command(after_long_help = "\
+Examples:
+  cutover rollback production
+  cutover rollback production --to 20260325120000")]
+    Rollback(RollbackArgs),
+    /// Remove releases that are due, and what no release needs
+    ///
+    /// A deploy does it at its end. The live release and the one that a rollback goes to always stay.
+    #[command(after_long_help = "\
+Examples:
+  cutover cleanup production --dry-run
+  cutover cleanup production --grace 0s")]
+    Cleanup(CleanupArgs),
+    /// Show what a deploy would change, or what differs between two releases
+    ///
+    /// Compares manifests; no content is read from the server. Without A and B: from `live` to `source`, which is
+    /// what a deploy would change. With A alone: from A to `live`.
+    #[command(
+        override_usage = "cutover diff [OPTIONS] [STAGE] [A [B]]",
+        after_long_help = "\
+Examples:
+  cutover diff production
+  cutover diff production 20260325120000
+  cutover diff production 20260325120000 20260325140000
+  cutover diff production 20260325120000 source"
+    )]
+    Diff(DiffArgs),
+    /// The server's side; the client starts it
+    #[command(hide = true)]
+    Agent,
+}
+
+/// Where to work.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct PlaceArgs {
+    /// A table in cutover.toml; needless where there is only one
+    pub(crate) stage: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+/// The target, given on the command line.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct TargetArg {
+    /// Where to deploy to; no config is needed then
+    ///
+    /// `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+    #[arg(long, value_name = "DEST")]
+    pub(crate) target: Option<OsString>,
+}
+
+/// `setup`
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetupArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// `deploy`
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeployArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The directory to deploy [default: `source` of the config, then the config's or the working directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) source: Option<PathBuf>,
+    /// Name the release; begins with a digit [default: the time in UTC]
+    #[arg(long, value_name = "ID")]
+    pub(crate) release: Option<ReleaseId>,
+    /// Leave the release ready; `cutover switch` makes it live
+    #[arg(long)]
+    pub(crate) no_switch: bool,
+    /// Make a release even if nothing changed
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Change nothing; say what a deploy would do
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) grace: Option<Duration>,
+}
+
+/// `switch`
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwitchArgs {
+    /// The release
+    #[arg(value_name = "ID")]
+    first: String,
+    /// A table in cutover.toml; needless where there is only one
+    #[arg(value_name = "STAGE")]
+    second: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+/// `rollback`
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Go back to this release
+    #[arg(long, value_name = "ID")]
+    pub(crate) to: Option<ReleaseId>,
+}
+
+/// `cleanup`
+#[derive(Debug, clap::Args)]
+pub(crate) struct CleanupArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Change nothing; say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub(crate) grace: Option<Duration>,
+}
+
+/// `diff`
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// A table in cutover.toml; needless where there is only one
+    #[arg(value_name = "STAGE")]
+    first: Option<String>,
+    /// What to compare: a release, `live` or `source`
+    #[arg(value_name = "A")]
+    second: Option<String>,
+    /// With what: a release, `live` or `source`
+    #[arg(value_name = "B")]
+    third: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+/// The flags of every verb.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Everywhere {
+    /// The configuration [default: cutover.toml here or above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The ssh_config to use instead of the user's and the system's
+    #[arg(long, short = 'F', global = true, value_name = "FILE")]
+    pub(crate) ssh_config: Option<PathBuf>,
+    /// A private key to try first
+    #[arg(long, short = 'i', global = true, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "SSH", hide_possible_values = true)]
+    pub(crate) transport: Option<TransportChoice>,
+    /// Where the manifest database and the content cache are [default: $XDG_CACHE_HOME/cutover]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Print one JSON object on stdout at the end
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Answer yes to every question
+    #[arg(long, global = true)]
+    pub(crate) yes: bool,
+    /// Say nothing but errors, warnings, and what was asked for
+    #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(long, short = 'v', global = true)]
+    pub(crate) verbose: bool,
+    /// Colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) color: ColorChoice,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportChoice {
+    /// The built-in one, unless `ssh_config` asks for more.
+    Auto,
+    /// The built-in one.
+    Ssh2,
+    /// The system's `ssh`.
+    Openssh,
+}
+
+impl PlaceArgs {
+    /// Reads the stage.
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
+        Ok(Place {
+            stage: words::stage(self.stage.as_deref())?,
+            target: self.target.clone(),
+        })
+    }
+}
+
+impl SwitchArgs {
+    /// Returns the words in the order in which they stand.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [Some(&self.first), self.second.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
+}
+
+impl DiffArgs {
+    /// Returns the words in the order in which they stand.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second, &self.third]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
+    }
+}
+
+impl Args {
+    /// Returns the command that shows what is live where this one works.
+    pub(crate) fn status_command(&self) -> String {
+        let (words, target) = match &self.verb {
+            Verb::Setup(SetupArgs { place })
+            | Verb::Releases(place)
+            | Verb::Status(place)
+            | Verb::Deploy(DeployArgs { place, .. })
+            | Verb::Rollback(RollbackArgs { place, .. })
+            | Verb::Cleanup(CleanupArgs { place, .. }) => {
+                (place.stage.as_deref().into_iter().collect(), &place.target.target)
+            }
+            Verb::Switch(args) => (args.words(), &args.target.target),
+            Verb::Diff(args) => (args.words(), &args.target.target),
+            Verb::Agent => (Vec::new(), &None),
+        };
+        let mut command = "cutover status".to_owned();
+        let stage = words
+            .iter()
+            .find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
+        if let Some(stage) = stage {
+            command += &format!(" {stage}");
+        }
+        if let Some(target) = target {
+            command += &format!(" --target {}", quoted(target));
+        }
+        if let Some(config) = &self.everywhere.config {
+            command += &format!(" --config {}", quoted(config.as_os_str()));
+        }
+        command
+    }
+}
+
+/// Quotes a word for a shell, where it needs that.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let plain = |character: char| character.is_alphanumeric() || "/._-:@[]%+,=".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_command_asks_about_the_same_place() {
+        let check = |line: &str, expected: &str| {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(args.status_command(), expected, "{line}");
+        };
+        check("cutover deploy", "cutover status");
+        check("cutover deploy shop --json", "cutover status shop");
+        check("cutover switch 1 shop", "cutover status shop");
+        check(
+            "cutover switch 1 --target me@web1:/srv",
+            "cutover status --target me@web1:/srv",
+        );
+        check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
+        check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
+    }
+
+    #[test]
+    fn the_parser_is_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! `cutover cleanup`: removes releases by retention, then objects that no release names.
+
+use engine::CleanupRequest;
+use engine::report::CleanupReport;
+
+use crate::args::CleanupArgs;
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::report::{Block, Report};
+use crate::session::Session;
+use crate::tally::Talk;
+use crate::units::{Bytes, Counted};
+
+pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failure> {
+    let mut settings = session.settings(&args.place.place()?)?;
+    settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
+    let request = CleanupRequest { dry_run: args.dry_run };
+    session.run(&settings, Talk::Brief, |context| engine::cleanup(context, request))
+}
+
+impl Report for CleanupReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette) -> String {
+        let verb = if self.dry_run {
+            "A cleanup would remove"
+        } else {
+            "Removed"
+        };
+        let removed = Counted(self.removed.len() as u64, "release");
+        let objects = Counted(self.objects_removed, "object");
+        let headline = format!("{verb} {removed} and {objects}, {}", Bytes(self.freed_bytes));
+        let mut block = Block::default();
+        for id in &self.removed {
+            block.line("removed", id);
+        }
+        for kept in &self.kept {
+            block.line("kept", format!("{} ({})", kept.id, printable(&kept.reason)));
+        }
+        format!("{}\n{}", palette.strong(headline), block.text())
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::report::KeptRelease;
+
+    use super::*;
+
+    #[test]
+    fn what_went_and_what_stays_is_told() {
+        let mut report = CleanupReport {
+            removed: vec!["1".parse().unwrap()],
+            kept: vec![KeptRelease {
+                id: "2".parse().unwrap(),
+                reason: "grace".into(),
+            }],
+            objects_removed: 1200,
+            freed_bytes: 12_345_678,
+            ..CleanupReport::default()
+        };
+        assert_eq!(
+            report.text(Palette::plain()),
+            "Removed 1 release and 1,200 objects, 12.3 MB\n  removed  1\n  kept     2 (grace)\n"
+        );
+        report.dry_run = true;
+        assert!(
+            report
+                .text(Palette::plain())
+                .starts_with("A cleanup would remove 1 release and")
+        );
+        let nothing = CleanupReport::default().text(Palette::plain());
+        assert_eq!(nothing, "Removed 0 releases and 0 objects, 0 B\n");
+    }
+}

@@ -1,0 +1,298 @@
+//! `cutover.toml`: found here or above, read, and checked as a whole.
+//!
+//! Keys at the top are defaults; a table is a stage. A stage's key replaces the default, lists too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+use toml::de::DeValue;
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::keys::{Entry, Keys, Located, Mistake, is_key, line_at};
+use crate::words;
+
+/// The name that is looked for.
+const NAME: &str = "cutover.toml";
+
+/// A config.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// The file, as it is shown.
+    pub(crate) file: PathBuf,
+    /// Its directory, absolute: relative paths in it begin here.
+    pub(crate) directory: PathBuf,
+    /// The keys at the top.
+    pub(crate) defaults: Keys,
+    /// The tables, with the line that each begins on.
+    pub(crate) stages: BTreeMap<String, Located<Keys>>,
+}
+
+impl Config {
+    /// Opens the config that is named, or the nearest one here or above, if there is one.
+    pub(crate) fn open(named: Option<&Path>, environment: &Environment) -> Result<Option<Config>, Failure> {
+        if let Some(named) = named {
+            let file = environment.absolute(named);
+            let text = read(&file).map_err(|error| unreadable(&file, &error))?;
+            return Config::parse(&file, &text).map(Some);
+        }
+        for directory in environment.directory.ancestors() {
+            let file = directory.join(NAME);
+            match read(&file) {
+                Ok(text) => return Config::parse(&file, &text).map(Some),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&file, &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads a config from its text.
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, Failure> {
+        Config::parse_text(file, text).map_err(|mistake| mistake_in(file, mistake))
+    }
+
+    fn parse_text(file: &Path, text: &str) -> Result<Config, Mistake> {
+        let table = DeTable::parse(text).map_err(|error| Mistake {
+            line: line_at(text, error.span().map_or(text.len(), |span| span.start)),
+            reason: error.message().to_owned(),
+            hint: None,
+        })?;
+        let mut config = Config {
+            file: file.to_owned(),
+            directory: file.parent().unwrap_or(Path::new("/")).to_owned(),
+            defaults: Keys::default(),
+            stages: BTreeMap::new(),
+        };
+        for entry in entries(text, table.get_ref()) {
+            match entry.value.get_ref() {
+                DeValue::Table(table) if !is_key(entry.name) => {
+                    let keys = stage(&entry, table)?;
+                    config.stages.insert(entry.name.to_owned(), keys);
+                }
+                _ => config.defaults.set(&entry)?,
+            }
+        }
+        Ok(config)
+    }
+
+    /// Returns a failure at a line of this config.
+    pub(crate) fn mistake(&self, mistake: Mistake) -> Failure {
+        mistake_in(&self.file, mistake)
+    }
+}
+
+fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Located<Keys>, Mistake> {
+    let line = entry.line();
+    words::check_stage(entry.name).map_err(|reason| Mistake {
+        line,
+        reason: format!("`{}` cannot name a stage: {reason}", entry.name.escape_debug()),
+        hint: None,
+    })?;
+    let mut value = Keys::default();
+    for entry in entries(entry.text, table) {
+        value.set(&entry)?;
+    }
+    Ok(Located { value, line })
+}
+
+/// Returns the entries in the order of the file, so that the first mistake is the one that is told.
+fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+    let mut entries: Vec<Entry<'a>> = table
+        .iter()
+        .map(|(name, value)| Entry {
+            text,
+            name: name.get_ref(),
+            at: name.span().start,
+            value,
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.at);
+    entries
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let bytes = fs::read(file)?;
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "It is not UTF-8 text"))
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    Failure::usage(format!("Could not read `{}`", file.display())).because(error)
+}
+
+fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
+    Failure {
+        hint: mistake.hint,
+        ..Failure::usage(format!(
+            "`{}` line {}: {}",
+            file.display(),
+            mistake.line,
+            mistake.reason
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks the mistake that a text is refused for, or that it is accepted.
+    fn check(text: &str, expected: Result<(), &str>) {
+        let found = Config::parse(Path::new("/c/cutover.toml"), text).map(|_| ());
+        let found = found.map_err(|failure| match failure.hint {
+            Some(hint) => format!("{} / {hint}", failure.message),
+            None => failure.message,
+        });
+        let found = found.map_err(|message| message.replace("`/c/cutover.toml` ", ""));
+        assert_eq!(found.as_ref().map_err(String::as_str).copied(), expected, "{text}");
+    }
+
+    #[test]
+    fn every_key_is_known_at_the_top_and_in_a_stage() {
+        const ALL: &str = r#"
+            deploy_path = "/srv/shop"
+            current_path = "/var/www/shop"
+            host = "web1"
+            user = "deploy"
+            port = 2_222
+            identity_file = "keys/deploy"
+            ssh_config = "ssh_config"
+            transport = "ssh2"
+            agent_path = "/var/lib/cutover"
+            source = "build"
+            exclude = ["node_modules/"]
+            keep_releases = 0x5
+            grace = "10m"
+            shared_dirs = ["storage/"]
+            shared_files = [".env"]
+            auto_shared = false
+            copy_paths = ["*.sqlite"]
+        "#;
+        check(ALL, Ok(()));
+        check(&format!("[shop]\n{ALL}"), Ok(()));
+        check("shop.host = 'web1'\nblog = { host = 'web2' }", Ok(()));
+        check("", Ok(()));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_right_one() {
+        check(
+            "keep_release = 3",
+            Err("line 1: there is no key `keep_release` / Did you mean `keep_releases`?"),
+        );
+        check(
+            "[shop]\nhost = 'a'\n\nshared_dir = []",
+            Err("line 4: there is no key `shared_dir` / Did you mean `shared_dirs`?"),
+        );
+        check(
+            "[shop]\nbefore_upload.x = 1",
+            Err(concat!(
+                "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
+                "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
+                "`grace`, `shared_dirs`, `shared_files`, `auto_shared` and `copy_paths`"
+            )),
+        );
+        check(
+            "[[sharedfiles]]",
+            Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"),
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_refused_with_its_line() {
+        const DURATION: &str =
+            "line 1: `grace` must be a string: a number and a unit, such as `60s`, `10m`, `1h30m` or `7d`";
+        check("host = 1", Err("line 1: `host` must be a string"));
+        check("[host]\nshop = 1", Err("line 1: `host` must be a string"));
+        check(
+            "keep_releases = '3'",
+            Err("line 1: `keep_releases` must be a whole number of at least 1"),
+        );
+        check(
+            "keep_releases = 0",
+            Err("line 1: `keep_releases` must be a whole number of at least 1"),
+        );
+        check(
+            "keep_releases = -1",
+            Err("line 1: `keep_releases` must be a whole number of at least 1"),
+        );
+        check("port = 65536", Err("line 1: `port` must be a port from 1 to 65535"));
+        check("grace = 60", Err(DURATION));
+        check("grace = 'soon'", Err(DURATION));
+        check(
+            "auto_shared = 'no'",
+            Err("line 1: `auto_shared` must be `true` or `false`"),
+        );
+        check("exclude = 'a'", Err("line 1: `exclude` must be a list of strings"));
+        check(
+            "exclude = [\n'a',\n1]",
+            Err("line 3: `exclude` must be a list of strings"),
+        );
+        check(
+            "transport = 'ssh'",
+            Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"`"),
+        );
+        check(
+            "current_path = 'current'",
+            Err("line 1: `current_path` must be an absolute path"),
+        );
+        check(
+            "agent_path = 'bin'",
+            Err("line 1: `agent_path` must be an absolute path"),
+        );
+        check(
+            "deploy_path = ''",
+            Err("line 1: `deploy_path` must be a path, and is empty or has a control character"),
+        );
+        check(
+            "host = '-oProxyCommand=x'",
+            Err("line 1: `host` has a host that begins with `-`"),
+        );
+        check("host = 'me@web1'", Err("line 1: `host` has `@` in its host"));
+        check("user = '-l'", Err("line 1: `user` has a user that begins with `-`"));
+    }
+
+    #[test]
+    fn a_shared_path_stays_in_the_release() {
+        const HINT: &str = "Write it as it stands in a release, such as `storage/app`";
+        let shared = |path: &str, why: &str| {
+            let text = format!("shared_dirs = [\n  \"{path}\",\n]");
+            check(
+                &text,
+                Err(&format!("line 2: `{path}` cannot be a shared path: {why} / {HINT}")),
+            );
+        };
+        shared("/var/log", "it is absolute");
+        shared("../log", "it holds `.` or `..`");
+        shared("log/./a", "it holds `.` or `..`");
+        shared("", "a part of it is empty");
+    }
+
+    #[test]
+    fn a_stage_has_a_name_that_a_word_can_be() {
+        check(
+            "[live]",
+            Err("line 1: `live` cannot name a stage: the word is reserved"),
+        );
+        check(
+            "\n[1st]",
+            Err("line 2: `1st` cannot name a stage: it does not begin with a letter"),
+        );
+        check(
+            "['a b']",
+            Err("line 1: `a b` cannot name a stage: it holds other than letters, digits, `.`, `_` and `-`"),
+        );
+    }
+
+    #[test]
+    fn what_is_not_toml_is_refused_with_its_line() {
+        check("host = 'a'\nhost = 'b'", Err("line 2: duplicate key"));
+        check(
+            "host = web1",
+            Err("line 1: string values must be quoted, expected literal string"),
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! `cutover deploy`: makes a release of the source and switches to it.
+
+use engine::DeployRequest;
+use engine::release::ReleaseId;
+use engine::report::{DeployReport, DeployState};
+
+use crate::args::DeployArgs;
+use crate::color::Palette;
+use crate::failure::Failure;
+use crate::report::{Block, Report};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::tally::Talk;
+use crate::units::{Bytes, Count, Counted, Seconds};
+
+pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
+    let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
+    session.run(&settings, Talk::Phases, |context| engine::deploy(context, &request))
+}
+
+fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
+    let mut settings = session.settings(&args.place.place()?)?;
+    settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
+    let given = args.source.as_ref().map(|source| session.environment.absolute(source));
+    let request = DeployRequest {
+        source: given.unwrap_or_else(|| settings.source.clone()),
+        exclude: settings.exclude.clone(),
+        release: args.release.clone(),
+        no_switch: args.no_switch,
+        force: args.force,
+        dry_run: args.dry_run,
+    };
+    Ok((settings, request))
+}
+
+impl Report for DeployReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette) -> String {
+        let mut block = Block::default();
+        block
+            .line("files", format!("{}, {}", Count(self.files), Bytes(self.bytes)))
+            .line(
+                "changes",
+                changes(self.files_new, self.files_changed, self.files_removed),
+            )
+            .line("sent", Bytes(self.sent_bytes))
+            .line_if("stored", stored(self))
+            .line_if("copied", copies(self))
+            .line_if("removed", removals(self))
+            .line("time", Seconds(self.seconds.total));
+        format!("{}\n{}", palette.strong(headline(self)), block.text())
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+fn headline(report: &DeployReport) -> String {
+    let id = report.release.as_ref().map(ToString::to_string);
+    let name = id.as_ref().map_or("a release".to_owned(), |id| format!("release {id}"));
+    match (report.state, report.dry_run) {
+        (DeployState::Live, true) => format!("A deploy would make {name} live"),
+        (DeployState::Ready, true) => format!("A deploy would make {name} ready"),
+        (DeployState::Unchanged, true) => "A deploy would change nothing".to_owned(),
+        (DeployState::Unchanged, false) => format!("Nothing changed: {name} is live"),
+        (DeployState::Ready, false) => {
+            let id = id.unwrap_or_default();
+            format!("Release {id} is ready; `cutover switch {id}` makes it live")
+        }
+        (DeployState::Live, false) => {
+            let after = report
+                .previous
+                .as_ref()
+                .map_or(String::new(), |previous| format!(", after {previous}"));
+            format!("Release {} is live{after}", id.unwrap_or_default())
+        }
+    }
+}
+
+/// The counts of a comparison: `12 new, 1,828 changed, 3 removed`.
+pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
+    format!(
+        "{} new, {} changed, {} removed",
+        Count(new),
+        Count(changed),
+        Count(removed)
+    )
+}
+
+fn stored(report: &DeployReport) -> Option<String> {
+    let stored = report.objects_new + report.objects_linked > 0;
+    stored.then(|| {
+        let new = Counted(report.objects_new, "new object");
+        format!("{new}, {} linked", Counted(report.objects_linked, "file"))
+    })
+}
+
+fn copies(report: &DeployReport) -> Option<String> {
+    let copied: u64 = report.copied.values().sum();
+    let reasons = report
+        .copied
+        .iter()
+        .map(|(why, count)| format!("{why}: {}", Count(*count)));
+    let reasons: Vec<String> = reasons.collect();
+    (copied > 0).then(|| format!("{} ({})", Counted(copied, "file"), reasons.join(", ")))
+}
+
+fn removals(report: &DeployReport) -> Option<String> {
+    let ids: Vec<&str> = report.removed.iter().map(ReleaseId::as_str).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::report::Seconds;
+
+    use super::*;
+
+    fn report() -> DeployReport {
+        DeployReport {
+            release: Some("20260325140000".parse().unwrap()),
+            previous: Some("20260325120000".parse().unwrap()),
+            state: DeployState::Live,
+            dry_run: false,
+            manifest: "00".repeat(32),
+            commit: None,
+            files: 78_622,
+            bytes: 1_312_345_678,
+            files_new: 12,
+            files_changed: 1828,
+            files_removed: 3,
+            sent_bytes: 4_972_000,
+            received_bytes: 1200,
+            objects_new: 1840,
+            objects_linked: 78_000,
+            copied: [("copy_paths".to_owned(), 2)].into(),
+            round_trips: 2,
+            removed: vec!["20260301120000".parse().unwrap()],
+            warnings: Vec::new(),
+            seconds: Seconds {
+                total: 3.214,
+                ..Seconds::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_deploy_is_summed_up_in_one_block() {
+        let expected = "\
+Release 20260325140000 is live, after 20260325120000
+  files    78,622, 1.3 GB
+  changes  12 new, 1,828 changed, 3 removed
+  sent     5.0 MB
+  stored   1,840 new objects, 78,000 files linked
+  copied   2 files (copy_paths: 2)
+  removed  20260301120000
+  time     3.21 s
+";
+        assert_eq!(report().text(Palette::plain()), expected);
+    }
+
+    #[test]
+    fn the_headline_says_what_became_of_it() {
+        let check = |state, dry_run, release: Option<&str>, expected: &str| {
+            let release = release.map(|id| id.parse().unwrap());
+            let report = DeployReport {
+                state,
+                dry_run,
+                release,
+                ..report()
+            };
+            assert_eq!(headline(&report), expected);
+        };
+        check(DeployState::Live, true, None, "A deploy would make a release live");
+        check(DeployState::Live, true, Some("7"), "A deploy would make release 7 live");
+        check(DeployState::Ready, true, None, "A deploy would make a release ready");
+        check(DeployState::Unchanged, true, Some("7"), "A deploy would change nothing");
+        check(
+            DeployState::Unchanged,
+            false,
+            Some("7"),
+            "Nothing changed: release 7 is live",
+        );
+        check(
+            DeployState::Ready,
+            false,
+            Some("7"),
+            "Release 7 is ready; `cutover switch 7` makes it live",
+        );
+    }
+}

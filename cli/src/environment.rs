@@ -1,0 +1,139 @@
+//! What the command takes from its surroundings, read once: variables, the working directory, the user, the host.
+//!
+//! Nothing else reads a variable; the engine is told explicitly.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::color;
+
+/// The surroundings of one run.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Environment {
+    /// The working directory, absolute.
+    pub(crate) directory: PathBuf,
+    /// The user's home directory; none where neither `HOME` nor the system knows one.
+    pub(crate) home: Option<PathBuf>,
+    /// `XDG_CACHE_HOME`, where it is absolute, as its specification asks.
+    pub(crate) cache_home: Option<PathBuf>,
+    /// The user's name, or number where there is no name.
+    pub(crate) user: String,
+    /// This host's name.
+    pub(crate) host: String,
+    /// The socket of the user's ssh-agent.
+    pub(crate) auth_sock: Option<PathBuf>,
+    /// This program's file.
+    pub(crate) program: PathBuf,
+    /// Whether variables ask for colour, or for none.
+    pub(crate) color: Option<bool>,
+    /// Whether the terminal cannot move its cursor.
+    pub(crate) dumb_terminal: bool,
+}
+
+impl Environment {
+    /// Reads it all.
+    pub(crate) fn read() -> Environment {
+        let account = Account::of_this_process();
+        let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+        Environment {
+            directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            home: variable("HOME").map(PathBuf::from).or(account.home),
+            cache_home: variable("XDG_CACHE_HOME")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute()),
+            user: text("USER").or_else(|| text("LOGNAME")).unwrap_or(account.name),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
+            program: program(),
+            color: color::wish(
+                text("NO_COLOR").as_deref(),
+                text("CLICOLOR_FORCE").as_deref(),
+                text("CLICOLOR").as_deref(),
+            ),
+            dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
+        }
+    }
+
+    /// Makes `path` absolute from the working directory.
+    pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
+        absolute_from(&self.directory, path)
+    }
+}
+
+/// Makes `path` absolute from `directory`. Symlinks and `..` stay: only the system knows where they lead.
+pub(crate) fn absolute_from(directory: &Path, path: &Path) -> PathBuf {
+    // Collecting the components drops `.` and doubled slashes.
+    directory.join(path).components().collect()
+}
+
+/// Returns this program's file. `/proc/self/exe` is the running file itself, even where another version has been
+/// installed over its name meanwhile.
+pub(crate) fn program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() {
+        return own;
+    }
+    env::current_exe().unwrap_or(own)
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// What `/etc/passwd` says of this user: cron jobs and containers often run without `USER` and `HOME`.
+struct Account {
+    name: String,
+    home: Option<PathBuf>,
+}
+
+impl Account {
+    fn of_this_process() -> Account {
+        let number = rustix::process::getuid().as_raw().to_string();
+        let file = std::fs::read("/etc/passwd").unwrap_or_default();
+        let file = String::from_utf8_lossy(&file);
+        Account::find(&file, &number).unwrap_or(Account {
+            name: number,
+            home: None,
+        })
+    }
+
+    fn find(file: &str, number: &str) -> Option<Account> {
+        file.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields[..] {
+                [name, _, user, _, _, home, ..] if user == number => Some(Account {
+                    name: name.to_owned(),
+                    home: Some(PathBuf::from(home)).filter(|home| home.is_absolute()),
+                }),
+                _ => None,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_found_by_its_number() {
+        let file = "root:x:0:0:root:/root:/bin/sh\nbroken\ndeploy:x:1000:1000::/home/deploy:/bin/sh\n";
+        let account = Account::find(file, "1000").unwrap();
+        assert_eq!(account.name, "deploy");
+        assert_eq!(account.home, Some(PathBuf::from("/home/deploy")));
+        assert!(Account::find(file, "10").is_none());
+    }
+
+    #[test]
+    fn an_absolute_path_has_no_dots_of_this_directory() {
+        let check = |path: &str, expected: &str| {
+            let absolute = absolute_from(Path::new("/work"), Path::new(path));
+            assert_eq!(absolute.as_os_str(), expected, "{path:?}");
+        };
+        check(".", "/work");
+        check("./a//b/", "/work/a/b");
+        check("../a", "/work/../a");
+        check("/a", "/a");
+    }
+}

@@ -1,0 +1,304 @@
+//! How the command fails: what is printed, and the one table of exit codes.
+//!
+//! ```text
+//! Error: Could not switch `/srv/shop/current`
+//! Caused by: Permission denied (os error 13)
+//! Hint: The user that runs this must own the directory; check with `ls -ld`
+//! The site still serves release 20260227093000.
+//! ```
+//! The last line stands where a verb that switches has failed. With `--json` the same is also one object on stdout.
+
+use std::io::{self, Write};
+use std::panic;
+
+use engine::error::{Error, Kind};
+use engine::path::Shown;
+use engine::report::{DeployFailure, LiveNow};
+use serde_json::json;
+
+use crate::color::Palette;
+use crate::report;
+
+/// A run that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What scripts tell it by.
+    pub(crate) kind: Kind,
+    /// What could not be done, and to what.
+    pub(crate) message: String,
+    /// Why, outermost first.
+    pub(crate) causes: Vec<String>,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+    /// What is live now, for the verbs that switch.
+    pub(crate) live: Option<LiveNow>,
+}
+
+/// How a failure is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Voice {
+    /// The colours of stderr.
+    pub(crate) palette: Palette,
+    /// Whether stdout carries an object.
+    pub(crate) json: bool,
+    /// The command that shows what is live.
+    pub(crate) status_command: String,
+}
+
+impl Failure {
+    /// Makes a failure of wrong usage or configuration.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure {
+            kind: Kind::Usage,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            live: None,
+        }
+    }
+
+    /// Makes a failure of a panic, which the hook has shown already.
+    pub(crate) fn panic() -> Failure {
+        Failure::from(Error::Bug("it panicked".into())).hint("See what is live with `cutover status`")
+    }
+
+    /// Adds why.
+    pub(crate) fn because(mut self, cause: &impl ToString) -> Failure {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    /// Adds what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says that nothing was switched, unless it is known better.
+    pub(crate) fn before_any_switch(mut self) -> Failure {
+        self.live.get_or_insert(LiveNow::Unchanged);
+        self
+    }
+
+    /// Returns the exit code: the one table. `signal` is the code of the signal that came, if one did.
+    pub(crate) fn exit_code(&self, signal: Option<u8>) -> u8 {
+        match self.kind {
+            Kind::Refused => 1,
+            Kind::Usage => 2,
+            Kind::Line => 3,
+            Kind::Damage => 4,
+            Kind::Locked => 5,
+            Kind::Hook => 6,
+            Kind::Interrupted => signal.unwrap_or(130),
+            Kind::Bug => 255,
+        }
+    }
+
+    /// Prints it. That nobody reads stderr any more is no further failure.
+    pub(crate) fn print(&self, voice: &Voice) {
+        drop(io::stderr().write_all(self.text(voice).as_bytes()));
+        if voice.json {
+            self.print_object();
+        }
+    }
+
+    /// Prints the object of `--json`.
+    pub(crate) fn print_object(&self) {
+        drop(report::write_stdout(&format!("{}\n", self.object())));
+    }
+
+    fn text(&self, voice: &Voice) -> String {
+        let palette = voice.palette;
+        let mut text = format!("{} {}\n", palette.error("Error:"), printable(&self.message));
+        for cause in &self.causes {
+            text += &format!("{} {}\n", palette.error("Caused by:"), printable(cause));
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("{} {}\n", palette.hint("Hint:"), printable(hint));
+        }
+        if let Some(live) = &self.live {
+            text += &format!("{}\n", live_line(live, &voice.status_command));
+        }
+        text
+    }
+
+    fn object(&self) -> serde_json::Value {
+        let mut object = json!({ "error": {
+            "kind": kind_name(self.kind),
+            "message": self.message,
+            "causes": self.causes,
+            "hint": self.hint,
+        } });
+        if let Some(live) = &self.live {
+            object["live"] = match live {
+                LiveNow::Release(id) => json!({ "state": "release", "release": id }),
+                LiveNow::Nothing => json!({ "state": "nothing", "release": null }),
+                LiveNow::Unchanged => json!({ "state": "unchanged", "release": null }),
+                LiveNow::Unknown => json!({ "state": "unknown", "release": null }),
+            };
+        }
+        object
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let mut causes = details(&error);
+        let refusal = error.to_refusal();
+        causes.extend(refusal.causes);
+        Failure {
+            kind: refusal.kind,
+            message: refusal.message,
+            causes,
+            hint: refusal.hint,
+            live: None,
+        }
+    }
+}
+
+impl From<DeployFailure> for Failure {
+    fn from(failure: DeployFailure) -> Failure {
+        Failure {
+            live: Some(failure.live),
+            ..Failure::from(failure.error)
+        }
+    }
+}
+
+/// Shows a panic as what it is, with a request, instead of the usual lines.
+pub(crate) fn ask_for_reports() {
+    panic::set_hook(Box::new(|info| {
+        let text = format!(
+            "Cutover {} panicked: {}\nPlease report this with the command that you ran and what it printed.\n",
+            env!("CARGO_PKG_VERSION"),
+            printable(&info.to_string())
+        );
+        drop(io::stderr().write_all(text.as_bytes()));
+    }));
+}
+
+fn live_line(live: &LiveNow, status_command: &str) -> String {
+    match live {
+        LiveNow::Release(id) => format!("The site still serves release {id}."),
+        LiveNow::Nothing => "Nothing was deployed yet.".to_owned(),
+        LiveNow::Unchanged => "Nothing was switched.".to_owned(),
+        LiveNow::Unknown => {
+            format!("The line was lost at the switch: run `{status_command}` to see what is live.")
+        }
+    }
+}
+
+/// Returns what an error knows beside its message and its sources.
+fn details(error: &Error) -> Vec<String> {
+    match error {
+        Error::LoginRefused { tried, .. } => tried.clone(),
+        Error::HostKeyUnknown { searched, .. } => {
+            let searched = searched.iter().map(|file| format!("It is not in `{}`", file.display()));
+            searched.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the name of a kind in `--json`.
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Refused => "refused",
+        Kind::Usage => "usage",
+        Kind::Line => "line",
+        Kind::Damage => "damage",
+        Kind::Locked => "locked",
+        Kind::Hook => "hook",
+        Kind::Interrupted => "interrupted",
+        Kind::Bug => "bug",
+    }
+}
+
+/// Returns what the parser of the command line says, without its first word and the usage below it.
+pub(crate) fn summary(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).trim().to_owned()
+}
+
+/// Escapes what could move the cursor or forge a line: some of this text came from servers and file names. Further
+/// lines of one text are indented.
+pub(crate) fn printable(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| Shown(line.as_bytes()).to_string()).collect();
+    lines.join("\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn voice() -> Voice {
+        Voice {
+            palette: Palette::plain(),
+            json: false,
+            status_command: "cutover status shop".into(),
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_from_what_to_what_now() {
+        let error = Error::io("switch", "/srv/shop/current", io::Error::from_raw_os_error(13));
+        let failure = Failure::from(DeployFailure {
+            error,
+            live: LiveNow::Release("20260227093000".parse().unwrap()),
+        });
+        assert_eq!(
+            failure.text(&voice()),
+            "Error: Could not switch `/srv/shop/current`\n\
+             Caused by: Permission denied (os error 13)\n\
+             Hint: The user that runs this must own the directory; check with `ls -ld`\n\
+             The site still serves release 20260227093000.\n"
+        );
+        assert_eq!(
+            failure.object().to_string(),
+            "{\"error\":{\"causes\":[\"Permission denied (os error 13)\"],\
+             \"hint\":\"The user that runs this must own the directory; check with `ls -ld`\",\
+             \"kind\":\"refused\",\"message\":\"Could not switch `/srv/shop/current`\"},\
+             \"live\":{\"release\":\"20260227093000\",\"state\":\"release\"}}"
+        );
+    }
+
+    #[test]
+    fn the_last_line_never_claims_more_than_is_known() {
+        let check = |live: LiveNow, expected: &str| assert_eq!(live_line(&live, "cutover status shop"), expected);
+        check(LiveNow::Nothing, "Nothing was deployed yet.");
+        check(LiveNow::Unchanged, "Nothing was switched.");
+        check(
+            LiveNow::Unknown,
+            "The line was lost at the switch: run `cutover status shop` to see what is live.",
+        );
+    }
+
+    #[test]
+    fn each_kind_has_its_exit_code() {
+        let check = |kind: Kind, signal: Option<u8>, expected: u8| {
+            let failure = Failure {
+                kind,
+                ..Failure::usage("")
+            };
+            assert_eq!(failure.exit_code(signal), expected, "{kind:?}");
+        };
+        check(Kind::Refused, None, 1);
+        check(Kind::Usage, None, 2);
+        check(Kind::Line, None, 3);
+        check(Kind::Damage, None, 4);
+        check(Kind::Locked, None, 5);
+        check(Kind::Hook, None, 6);
+        check(Kind::Interrupted, None, 130);
+        check(Kind::Interrupted, Some(143), 143);
+        check(Kind::Line, Some(143), 3);
+        check(Kind::Bug, None, 255);
+    }
+
+    #[test]
+    fn text_of_others_cannot_forge_a_line() {
+        assert_eq!(
+            printable("sh: no\x1b[2J\r\nError: all well"),
+            "sh: no\\u{1b}[2J\n  Error: all well"
+        );
+    }
+}

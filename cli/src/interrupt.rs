@@ -1,0 +1,67 @@
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the engine to stop at a safe point, a second ends the program at once.
+//!
+//! Ending at once is safe too: what the server publishes, it publishes by rename. It only takes longer to tidy up.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use engine::cancel::Cancel;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::progress::Progress;
+
+/// The exit code of the signal that came, or 0.
+static CODE: AtomicU8 = AtomicU8::new(0);
+
+/// Listens from now on.
+pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>) -> io::Result<()> {
+    let mut signals = Signals::new(not_ignored())?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let code = if signal == SIGINT { 130 } else { 143 };
+            if CODE.swap(code, Ordering::Relaxed) != 0 {
+                std::process::exit(code.into());
+            }
+            cancel.cancel();
+            progress.say("Stopping at the next safe point; interrupt again to stop at once");
+        }
+    });
+    Ok(())
+}
+
+/// Returns the exit code of the signal that came, if one did.
+pub(crate) fn code() -> Option<u8> {
+    Some(CODE.load(Ordering::Relaxed)).filter(|&code| code != 0)
+}
+
+/// Returns the signals that the parent does not want ignored: `nohup` ignores SIGHUP, and a shell without job control
+/// ignores SIGINT in what it starts in the background.
+fn not_ignored() -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored_mask(&status);
+    let signals = [SIGINT, SIGTERM, SIGHUP].into_iter();
+    signals.filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
+}
+
+fn ignored_mask(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        assert_eq!(
+            ignored_mask("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t1\n"),
+            0x1001
+        );
+        assert_eq!(ignored_mask(""), 0);
+    }
+}

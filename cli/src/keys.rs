@@ -1,0 +1,346 @@
+//! The keys of one table in `cutover.toml`, each with the line it stands on.
+//!
+//! Every value is checked where it stands, whether its stage is chosen or not: a mistake is found on the first run
+//! and not on the first run of that stage.
+
+use std::time::Duration;
+
+use engine::path::RelativePath;
+use engine::target::Transport;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::destination;
+use crate::duration;
+
+/// A value and its line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located<T> {
+    /// The value.
+    pub(crate) value: T,
+    /// The line, from 1.
+    pub(crate) line: usize,
+}
+
+/// A mistake in the file: where, what, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    /// The line, from 1.
+    pub(crate) line: usize,
+    /// What is wrong.
+    pub(crate) reason: String,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+}
+
+type Found<T> = Option<Located<T>>;
+
+/// The keys of one table; what does not stand there is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Keys {
+    pub(crate) deploy_path: Found<String>,
+    pub(crate) current_path: Found<String>,
+    pub(crate) host: Found<String>,
+    pub(crate) user: Found<String>,
+    pub(crate) port: Found<u16>,
+    pub(crate) identity_file: Found<String>,
+    pub(crate) ssh_config: Found<String>,
+    pub(crate) transport: Found<Transport>,
+    pub(crate) agent_path: Found<String>,
+    pub(crate) source: Found<String>,
+    pub(crate) exclude: Found<Vec<String>>,
+    pub(crate) keep_releases: Found<u32>,
+    pub(crate) grace: Found<Duration>,
+    pub(crate) shared_dirs: Found<Vec<Located<RelativePath>>>,
+    pub(crate) shared_files: Found<Vec<Located<RelativePath>>>,
+    pub(crate) auto_shared: Found<bool>,
+    pub(crate) copy_paths: Found<Vec<String>>,
+}
+
+/// The names of the keys, for hints.
+const NAMES: [&str; 17] = [
+    "deploy_path",
+    "current_path",
+    "host",
+    "user",
+    "port",
+    "identity_file",
+    "ssh_config",
+    "transport",
+    "agent_path",
+    "source",
+    "exclude",
+    "keep_releases",
+    "grace",
+    "shared_dirs",
+    "shared_files",
+    "auto_shared",
+    "copy_paths",
+];
+
+/// How alike a key must be to be proposed: `keep_release` is 0.98 to `keep_releases`, unrelated words are below 0.7.
+const ALIKE: f64 = 0.8;
+
+/// Tells whether `name` is a key.
+pub(crate) fn is_key(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
+impl Keys {
+    /// Takes one entry of the table.
+    pub(crate) fn set(&mut self, entry: &Entry<'_>) -> Result<(), Mistake> {
+        match entry.name {
+            "deploy_path" => entry.put(&mut self.deploy_path, Entry::path),
+            "current_path" => entry.put(&mut self.current_path, Entry::absolute_path),
+            "host" => entry.put(&mut self.host, |entry| entry.word(destination::check_host)),
+            "user" => entry.put(&mut self.user, |entry| {
+                entry.word(|word| destination::check_word("user", word))
+            }),
+            "port" => entry.put(&mut self.port, |entry| entry.number("a port from 1 to 65535")),
+            "identity_file" => entry.put(&mut self.identity_file, Entry::path),
+            "ssh_config" => entry.put(&mut self.ssh_config, Entry::path),
+            "transport" => entry.put(&mut self.transport, Entry::transport),
+            "agent_path" => entry.put(&mut self.agent_path, Entry::absolute_path),
+            "source" => entry.put(&mut self.source, Entry::path),
+            "exclude" => entry.put(&mut self.exclude, Entry::strings),
+            "keep_releases" => entry.put(&mut self.keep_releases, |entry| {
+                entry.number("a whole number of at least 1")
+            }),
+            "grace" => entry.put(&mut self.grace, Entry::duration),
+            "shared_dirs" => entry.put(&mut self.shared_dirs, Entry::shared_paths),
+            "shared_files" => entry.put(&mut self.shared_files, Entry::shared_paths),
+            "auto_shared" => entry.put(&mut self.auto_shared, Entry::boolean),
+            "copy_paths" => entry.put(&mut self.copy_paths, Entry::strings),
+            _ => Err(entry.unknown()),
+        }
+    }
+
+    /// Fills what is missing from the defaults. A list replaces a list.
+    pub(crate) fn or(self, defaults: &Keys) -> Keys {
+        let defaults = defaults.clone();
+        Keys {
+            deploy_path: self.deploy_path.or(defaults.deploy_path),
+            current_path: self.current_path.or(defaults.current_path),
+            host: self.host.or(defaults.host),
+            user: self.user.or(defaults.user),
+            port: self.port.or(defaults.port),
+            identity_file: self.identity_file.or(defaults.identity_file),
+            ssh_config: self.ssh_config.or(defaults.ssh_config),
+            transport: self.transport.or(defaults.transport),
+            agent_path: self.agent_path.or(defaults.agent_path),
+            source: self.source.or(defaults.source),
+            exclude: self.exclude.or(defaults.exclude),
+            keep_releases: self.keep_releases.or(defaults.keep_releases),
+            grace: self.grace.or(defaults.grace),
+            shared_dirs: self.shared_dirs.or(defaults.shared_dirs),
+            shared_files: self.shared_files.or(defaults.shared_files),
+            auto_shared: self.auto_shared.or(defaults.auto_shared),
+            copy_paths: self.copy_paths.or(defaults.copy_paths),
+        }
+    }
+
+    /// Checks that no shared path stands twice or lies within another: each is one link in a release, and a link
+    /// within a link would be made in `shared/`.
+    pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
+        let lists = [&self.shared_dirs, &self.shared_files];
+        let mut earlier: Vec<&Located<RelativePath>> = Vec::new();
+        for path in lists.into_iter().flatten().flat_map(|list| &list.value) {
+            for other in &earlier {
+                let (inner, outer) = (&path.value, &other.value);
+                let place = format!("(line {})", other.line);
+                let reason = if inner == outer {
+                    format!("the shared path `{inner}` is named twice {place}")
+                } else if inner.is_within(outer) {
+                    format!("the shared path `{inner}` lies within `{outer}` {place}")
+                } else if outer.is_within(inner) {
+                    format!("the shared path `{inner}` holds `{outer}` {place}")
+                } else {
+                    continue;
+                };
+                return Err(Mistake {
+                    line: path.line,
+                    reason,
+                    hint: Some("Name the outer one only: all that is in it is shared with it".into()),
+                });
+            }
+            earlier.push(path);
+        }
+        Ok(())
+    }
+}
+
+/// One key with its value, as it stands in the file.
+pub(crate) struct Entry<'a> {
+    /// The whole file.
+    pub(crate) text: &'a str,
+    /// The key.
+    pub(crate) name: &'a str,
+    /// Where the key begins.
+    pub(crate) at: usize,
+    /// The value.
+    pub(crate) value: &'a Spanned<DeValue<'a>>,
+}
+
+impl Entry<'_> {
+    fn put<T>(&self, slot: &mut Found<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
+        let line = self.line();
+        *slot = Some(Located {
+            value: read(self)?,
+            line,
+        });
+        Ok(())
+    }
+
+    /// The line of the key.
+    pub(crate) fn line(&self) -> usize {
+        line_at(self.text, self.at)
+    }
+
+    fn mistake(&self, reason: String) -> Mistake {
+        Mistake {
+            line: self.line(),
+            reason,
+            hint: None,
+        }
+    }
+
+    fn expected(&self, what: &str) -> Mistake {
+        self.mistake(format!("`{}` must be {what}", self.name))
+    }
+
+    /// The mistake of a key that there is none of.
+    pub(crate) fn unknown(&self) -> Mistake {
+        let alike = |name: &&str| strsim::jaro_winkler(self.name, name);
+        let nearest = NAMES.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+        let hint = match nearest.filter(|name| alike(name) >= ALIKE) {
+            Some(name) => format!("Did you mean `{name}`?"),
+            None => format!("The keys are {}", list(NAMES)),
+        };
+        Mistake {
+            hint: Some(hint),
+            ..self.mistake(format!("there is no key `{}`", self.name.escape_debug()))
+        }
+    }
+
+    fn string(&self, what: &str) -> Result<&str, Mistake> {
+        self.value.get_ref().as_str().ok_or_else(|| self.expected(what))
+    }
+
+    fn path(&self) -> Result<String, Mistake> {
+        let path = self.string("a string: a path")?;
+        if path.is_empty() || path.contains(|character: char| character.is_control()) {
+            return Err(self.expected("a path, and is empty or has a control character"));
+        }
+        Ok(path.to_owned())
+    }
+
+    fn absolute_path(&self) -> Result<String, Mistake> {
+        let path = self.path()?;
+        if !path.starts_with('/') {
+            return Err(self.expected("an absolute path"));
+        }
+        Ok(path)
+    }
+
+    fn word(&self, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Mistake> {
+        let word = self.string("a string")?;
+        check(word).map_err(|reason| self.mistake(format!("`{}` {reason}", self.name)))?;
+        Ok(word.to_owned())
+    }
+
+    fn number<T: TryFrom<u64>>(&self, what: &str) -> Result<T, Mistake> {
+        let integer = self.value.get_ref().as_integer();
+        integer
+            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok())
+            .filter(|&number| number > 0)
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| self.expected(what))
+    }
+
+    fn boolean(&self) -> Result<bool, Mistake> {
+        self.value
+            .get_ref()
+            .as_bool()
+            .ok_or_else(|| self.expected("`true` or `false`"))
+    }
+
+    fn duration(&self) -> Result<Duration, Mistake> {
+        let what = format!("a string: {}", duration::EXPECTED);
+        duration::parse(self.string(&what)?).map_err(|_| self.expected(&what))
+    }
+
+    fn transport(&self) -> Result<Transport, Mistake> {
+        const WHAT: &str = "`\"auto\"`, `\"ssh2\"` or `\"openssh\"`";
+        match self.string(WHAT)? {
+            "auto" => Ok(Transport::Auto),
+            "ssh2" => Ok(Transport::Ssh2),
+            "openssh" => Ok(Transport::Openssh),
+            _ => Err(self.expected(WHAT)),
+        }
+    }
+
+    fn strings(&self) -> Result<Vec<String>, Mistake> {
+        let strings = self.located_strings("a list of strings")?;
+        Ok(strings.into_iter().map(|string| string.value.to_owned()).collect())
+    }
+
+    fn shared_paths(&self) -> Result<Vec<Located<RelativePath>>, Mistake> {
+        let strings = self.located_strings("a list of paths")?;
+        let paths = strings.into_iter().map(|string| {
+            let line = string.line;
+            match RelativePath::parse(string.value.as_bytes()) {
+                Ok(value) => Ok(Located { value, line }),
+                Err(error) => Err(Mistake {
+                    line,
+                    reason: format!("`{}` cannot be a shared path: {error}", string.value.escape_debug()),
+                    hint: Some("Write it as it stands in a release, such as `storage/app`".into()),
+                }),
+            }
+        });
+        paths.collect()
+    }
+
+    fn located_strings(&self, what: &str) -> Result<Vec<Located<&str>>, Mistake> {
+        let array = self.value.get_ref().as_array().ok_or_else(|| self.expected(what))?;
+        let strings = array.iter().map(|item| {
+            let line = line_at(self.text, item.span().start);
+            match item.get_ref().as_str() {
+                Some(value) => Ok(Located { value, line }),
+                None => Err(Mistake {
+                    line,
+                    ..self.expected(what)
+                }),
+            }
+        });
+        strings.collect()
+    }
+}
+
+/// Returns the line of a place in the text, from 1.
+pub(crate) fn line_at(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+/// Joins names for people: `a`, `b` and `c`.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, _)) => last.clone(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_in_the_docs() {
+        let docs = include_str!("../../docs/configuration.md");
+        for name in NAMES {
+            assert!(docs.contains(&format!("\n| `{name}` |")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Shows progress on stderr while the engine works.
+//!
+//! The engine's threads only count ([`Tally`]); one thread of its own draws what was counted. A terminal that is slow,
+//! or stopped with Ctrl-S, holds up that thread and nothing else.
+//!
+//! On a terminal each phase that runs is a bar, and nothing is drawn for the first quarter second. Elsewhere there are
+//! plain lines: one when a phase ends, and one every few seconds while it lasts.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use engine::event::{Event, Observer, Phase};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::color::Palette;
+use crate::tally::{Line, Running, Talk, Tally};
+use crate::units::{Bytes, Counted, Seconds};
+
+/// What takes no longer than this needs no progress.
+const NOTHING_DRAWN: Duration = Duration::from_millis(250);
+
+/// Between two drawings: fluent to the eye, nothing to the processor.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Between two plain lines of a phase: short enough that the log of a job shows life, long enough not to fill it.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// The observer, and the thread that draws.
+pub(crate) struct Progress {
+    shared: Arc<Shared>,
+    drawer: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    tally: Tally,
+    done: bool,
+}
+
+impl Progress {
+    /// Starts to draw.
+    pub(crate) fn start(talk: Talk, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
+        let on_terminal = io::stderr().is_terminal() && !dumb_terminal;
+        let talk = match talk {
+            // The bars have shown it.
+            Talk::Phases if on_terminal => Talk::Brief,
+            talk => talk,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                tally: Tally::new(talk),
+                done: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let screen: Box<dyn Screen + Send> = if talk == Talk::Quiet {
+            Box::new(Silence)
+        } else if on_terminal {
+            Box::new(Bars::new())
+        } else {
+            Box::new(Plain::default())
+        };
+        let seen = Arc::clone(&shared);
+        let drawer = std::thread::spawn(move || seen.draw(screen, palette));
+        Arc::new(Progress {
+            shared,
+            drawer: Mutex::new(Some(drawer)),
+        })
+    }
+
+    /// Says a line of talk.
+    pub(crate) fn say(&self, text: &str) {
+        self.shared.with(|state| state.tally.say(Talk::Brief, text));
+    }
+
+    /// Returns the warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.shared.with(|state| state.tally.warnings.clone())
+    }
+
+    /// Draws what is left and clears the bars.
+    pub(crate) fn finish(&self) {
+        self.shared.with(|state| state.done = true);
+        self.shared.changed.notify_all();
+        let drawer = self.drawer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(drawer) = drawer {
+            // A panic of the drawer was shown by the hook, and the deploy does not hang on it.
+            drop(drawer.join());
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&self, event: Event) {
+        self.shared.with(|state| state.tally.take(event, Instant::now()));
+    }
+}
+
+impl Shared {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Draws until all is done. The lock is never held while a terminal is written to.
+    fn draw(&self, mut screen: Box<dyn Screen + Send>, palette: Palette) {
+        let began = Instant::now();
+        loop {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(state, FRAME, |state| !state.done);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let lines = std::mem::take(&mut state.tally.lines);
+            let running = state.tally.running.clone();
+            let done = state.done;
+            drop(state);
+            for line in lines {
+                let text = match line {
+                    Line::Info(text) => format!("{text}\n"),
+                    Line::Warning(text) => format!("{} {text}\n", palette.warning("Warning:")),
+                };
+                screen.line(&text);
+            }
+            if done {
+                return screen.clear();
+            }
+            screen.draw(&running, began.elapsed());
+        }
+    }
+}
+
+/// Where progress is drawn.
+trait Screen {
+    /// Writes a line that stays.
+    fn line(&mut self, text: &str) {
+        write_stderr(text);
+    }
+
+    /// Draws the phases that run.
+    fn draw(&mut self, running: &[Running], since_start: Duration);
+
+    /// Clears what was drawn.
+    fn clear(&mut self) {}
+}
+
+/// `--quiet`.
+struct Silence;
+
+impl Screen for Silence {
+    fn draw(&mut self, _running: &[Running], _since_start: Duration) {}
+}
+
+/// A log.
+#[derive(Default)]
+struct Plain {
+    last: Duration,
+}
+
+impl Screen for Plain {
+    fn draw(&mut self, running: &[Running], since_start: Duration) {
+        if since_start - self.last < PLAIN_EVERY {
+            return;
+        }
+        self.last = since_start;
+        for running in running {
+            let seconds = running.began.elapsed().as_secs_f64();
+            let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+            let rate = (running.bytes > 0).then(|| format!("{}/s", Bytes((running.bytes as f64 / seconds) as u64)));
+            let parts: Vec<String> = how_far.into_iter().chain(rate).collect();
+            let colon = if parts.is_empty() { "" } else { ": " };
+            self.line(&format!("{}{colon}{}\n", running.doing(), parts.join(", ")));
+        }
+    }
+}
+
+/// A terminal.
+struct Bars {
+    all: MultiProgress,
+    bars: HashMap<Phase, ProgressBar>,
+    hidden: bool,
+}
+
+impl Bars {
+    fn new() -> Bars {
+        Bars {
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+            bars: HashMap::new(),
+            hidden: true,
+        }
+    }
+
+    fn update(&mut self, running: &Running) {
+        let all = &self.all;
+        let bar = self.bars.entry(running.phase).or_insert_with(|| {
+            let bar = all.add(ProgressBar::no_length());
+            bar.set_prefix(running.doing());
+            bar
+        });
+        let (done, total) = match running.bytes_total {
+            0 => (running.files, running.files_total),
+            total => (running.bytes, total),
+        };
+        if total > 0 && bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(style("{prefix:11} [{bar:24}] {wide_msg}"));
+        } else if total == 0 && bar.length().is_none() {
+            bar.set_style(style("{prefix:11} {spinner} {wide_msg}"));
+        }
+        bar.set_position(done);
+        bar.set_message(message(running, bar, total > 0));
+        bar.tick();
+    }
+}
+
+impl Screen for Bars {
+    fn line(&mut self, text: &str) {
+        self.all.suspend(|| write_stderr(text));
+    }
+
+    fn draw(&mut self, running: &[Running], since_start: Duration) {
+        if self.hidden && since_start >= NOTHING_DRAWN {
+            self.hidden = false;
+            self.all.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        let all = &self.all;
+        self.bars.retain(|phase, bar| {
+            let runs = running.iter().any(|running| running.phase == *phase);
+            if !runs {
+                bar.finish_and_clear();
+                all.remove(bar);
+            }
+            runs
+        });
+        for running in running {
+            self.update(running);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.draw(&[], Duration::ZERO);
+    }
+}
+
+/// `1,200 of 1,828 files, 10.0 MB of 12.3 MB, 5.1 MB/s, 3.20 s left`
+fn message(running: &Running, bar: &ProgressBar, total_is_known: bool) -> String {
+    let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+    let per_second = bar.per_sec() as u64;
+    let rate = match (running.bytes_total, per_second) {
+        (_, 0) => None,
+        (0, files) => Some(format!("{}/s", Counted(files, "file"))),
+        (_, bytes) => Some(format!("{}/s", Bytes(bytes))),
+    };
+    let left = (total_is_known && per_second > 0).then(|| format!("{} left", Seconds(bar.eta().as_secs_f64().ceil())));
+    let parts: Vec<String> = how_far.into_iter().chain(rate).chain(left).collect();
+    parts.join(", ")
+}
+
+fn style(template: &'static str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates are constant and right");
+    style.progress_chars("=> ").tick_chars("-\\|/ ")
+}
+
+/// Nobody may be reading any more; that stops no deploy.
+fn write_stderr(text: &str) {
+    drop(io::stderr().write_all(text.as_bytes()));
+}

@@ -1,0 +1,161 @@
+//! `cutover releases`: lists the releases on the server, oldest first.
+
+use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
+
+use crate::args::PlaceArgs;
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::report::Report;
+use crate::session::Session;
+use crate::tally::Talk;
+use crate::units::{Bytes, Count, Time};
+
+pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place()?)?;
+    session.run(&settings, Talk::Brief, engine::releases)
+}
+
+/// How many digits of a commit are shown: what git shows of a large repository.
+const COMMIT_DIGITS: usize = 12;
+
+impl Report for ReleasesReport {
+    const ANSWERS: bool = true;
+
+    fn text(&self, palette: Palette) -> String {
+        let mut text = if self.releases.is_empty() {
+            "There are no releases\n".to_owned()
+        } else {
+            table(&self.releases, palette)
+        };
+        for name in &self.foreign {
+            text += &format!(
+                "`releases/{}` was not made by Cutover and is left alone\n",
+                printable(name)
+            );
+        }
+        text
+    }
+}
+
+/// The name of a state, as in `--json`.
+pub(crate) fn state_name(state: ReleaseState) -> &'static str {
+    match state {
+        ReleaseState::Live => "live",
+        ReleaseState::Ready => "ready",
+        ReleaseState::Earlier => "earlier",
+        ReleaseState::Damaged => "damaged",
+    }
+}
+
+/// The first digits of a commit.
+pub(crate) fn short(commit: &str) -> String {
+    printable(commit).chars().take(COMMIT_DIGITS).collect()
+}
+
+const HEADS: [&str; 8] = [
+    "RELEASE",
+    "STATE",
+    "LIVE SINCE",
+    "COMMIT",
+    "FILES",
+    "SIZE",
+    "OWN",
+    "WHO",
+];
+
+/// The columns of numbers, which are aligned at their right.
+const NUMBERS: std::ops::Range<usize> = 4..7;
+
+fn table(releases: &[ReleaseReport], palette: Palette) -> String {
+    let rows: Vec<[String; 8]> = releases.iter().map(row).collect();
+    let heads = HEADS.map(str::to_owned);
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&heads]).map(|row| row[column].chars().count());
+        cells.max().unwrap_or_default()
+    };
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let mut text = format!("{}\n", palette.strong(line(&heads, &widths)));
+    for (row, release) in rows.iter().zip(releases) {
+        let line = line(row, &widths);
+        text += &match release.state {
+            ReleaseState::Live => format!("{}\n", palette.strong(line)),
+            ReleaseState::Damaged => format!("{}\n", palette.error(line)),
+            ReleaseState::Ready | ReleaseState::Earlier => format!("{line}\n"),
+        };
+    }
+    text
+}
+
+fn row(release: &ReleaseReport) -> [String; 8] {
+    [
+        release.id.to_string(),
+        state_name(release.state).to_owned(),
+        release
+            .live_since
+            .map_or("-".to_owned(), |second| Time(second).to_string()),
+        release.commit.as_deref().map_or("-".to_owned(), short),
+        Count(release.files).to_string(),
+        Bytes(release.bytes).to_string(),
+        Bytes(release.own_bytes).to_string(),
+        printable(&release.who),
+    ]
+}
+
+fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
+    let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
+        if NUMBERS.contains(&column) {
+            format!("{cell:>width$}")
+        } else {
+            format!("{cell:width$}")
+        }
+    });
+    let cells: Vec<String> = cells.collect();
+    cells.join("  ").trim_end().to_owned()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn release(id: &str, state: ReleaseState) -> ReleaseReport {
+        ReleaseReport {
+            id: id.parse().unwrap(),
+            state,
+            live_since: (state != ReleaseState::Ready).then_some(1_774_447_200),
+            created: 1_774_447_190,
+            commit: (state != ReleaseState::Ready).then(|| "0123456789abcdef".into()),
+            files: 78_622,
+            bytes: 1_312_345_678,
+            own_bytes: 900,
+            who: "deploy@laptop".into(),
+            manifest: "00".repeat(32),
+        }
+    }
+
+    #[test]
+    fn releases_are_a_table() {
+        let report = ReleasesReport {
+            releases: vec![
+                release("20260325140000", ReleaseState::Live),
+                release("20260326", ReleaseState::Ready),
+            ],
+            foreign: vec!["old".into()],
+        };
+        let expected = "\
+RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN  WHO
+20260325140000  live   2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
+20260326        ready  -                     -             78,622  1.3 GB  900 B  deploy@laptop
+`releases/old` was not made by Cutover and is left alone
+";
+        assert_eq!(report.text(Palette::plain()), expected);
+    }
+
+    #[test]
+    fn no_releases_are_no_table() {
+        let report = ReleasesReport {
+            releases: Vec::new(),
+            foreign: Vec::new(),
+        };
+        assert_eq!(report.text(Palette::plain()), "There are no releases\n");
+    }
+}

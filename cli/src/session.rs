@@ -1,0 +1,87 @@
+//! One run: settings for a verb, the engine at work with progress and interrupts, and the result printed.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use engine::Context;
+use engine::cancel::Cancel;
+use engine::error::Error;
+use engine::event::Event;
+use engine::event::Observer as _;
+
+use crate::args::Everywhere;
+use crate::color::Palette;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::interrupt;
+use crate::progress::Progress;
+use crate::report::{self, Report};
+use crate::settings::{Place, Settings};
+use crate::tally::Talk;
+
+/// What every verb is run with.
+pub(crate) struct Session<'a> {
+    /// The flags of every verb.
+    pub(crate) everywhere: &'a Everywhere,
+    /// The surroundings.
+    pub(crate) environment: &'a Environment,
+}
+
+impl Session<'_> {
+    /// Resolves the settings for a place.
+    pub(crate) fn settings(&self, place: &Place) -> Result<Settings, Failure> {
+        Settings::read(place, self.everywhere, self.environment)
+    }
+
+    /// Lets the engine work, showing progress, and prints what it came to.
+    pub(crate) fn run<T: Report, E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        talk: Talk,
+        work: impl FnOnce(&Context) -> Result<T, E>,
+    ) -> Result<(), Failure> {
+        let palette = self.palette(io::stderr().is_terminal());
+        let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
+        let cancel = Cancel::default();
+        let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress));
+        let result = match heard {
+            Ok(()) => work(&settings.context(progress.clone(), cancel)).map_err(E::into),
+            Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),
+        };
+        if let Ok(report) = &result {
+            self.warn_of_the_rest(report, &progress);
+        }
+        progress.finish();
+        self.print(&result?)
+    }
+
+    /// Says those warnings of the report that were not said while the engine worked.
+    fn warn_of_the_rest(&self, report: &impl Report, progress: &Progress) {
+        let said = progress.warnings();
+        for warning in report.warnings().iter().filter(|warning| !said.contains(warning)) {
+            progress.observe(Event::Warning(warning.clone()));
+        }
+    }
+
+    fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
+        if self.everywhere.json {
+            report::write_stdout(&report::object(report)?)
+        } else if T::ANSWERS || !self.everywhere.quiet {
+            report::write_stdout(&report.text(self.palette(io::stdout().is_terminal())))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn talk(&self, usual: Talk) -> Talk {
+        match self.everywhere {
+            Everywhere { quiet: true, .. } => Talk::Quiet,
+            Everywhere { verbose: true, .. } => Talk::Verbose,
+            _ => usual,
+        }
+    }
+
+    fn palette(&self, is_terminal: bool) -> Palette {
+        Palette::new(self.everywhere.color, self.environment, is_terminal)
+    }
+}

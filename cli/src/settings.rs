@@ -1,0 +1,536 @@
+//! Resolves arguments, config and surroundings once: below this line nothing is optional any more.
+
+use std::path::{Path, PathBuf};
+
+use engine::cancel::Cancel;
+use engine::path::RelativePath;
+use engine::release::Provenance;
+use engine::target::{Destination, Policy, Reach, SshDestination, Target, Transport};
+
+use crate::args::{Everywhere, TargetArg, TransportChoice};
+use crate::config::Config;
+use crate::destination;
+use crate::environment::{Environment, absolute_from};
+use crate::failure::Failure;
+use crate::keys::{Keys, Located, Mistake, list};
+
+/// Where to work, as the words and flags of a verb say it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    /// The stage, where one is named.
+    pub(crate) stage: Option<String>,
+    /// The target, where one is given.
+    pub(crate) target: TargetArg,
+}
+
+/// What is meant.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where to, and how.
+    pub(crate) target: Target,
+    /// What the server keeps to.
+    pub(crate) policy: Policy,
+    /// The directory to deploy, absolute.
+    pub(crate) source: PathBuf,
+    /// Patterns that leave paths out.
+    pub(crate) exclude: Vec<String>,
+    /// The directory of the manifest database and the content cache.
+    pub(crate) state_dir: PathBuf,
+    /// Who does it.
+    pub(crate) provenance: Provenance,
+}
+
+impl Settings {
+    /// Reads the config, if there is one, and resolves.
+    pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
+        let config = Config::open(everywhere.config.as_deref(), environment)?;
+        Settings::resolve(config.as_ref(), place, everywhere, environment)
+    }
+
+    fn resolve(
+        config: Option<&Config>,
+        place: &Place,
+        everywhere: &Everywhere,
+        environment: &Environment,
+    ) -> Result<Settings, Failure> {
+        let choice = Choice::make(place, config)?;
+        if let (Some(config), Err(mistake)) = (config, choice.keys.check_shared()) {
+            return Err(config.mistake(mistake));
+        }
+        let directory = config.map_or(&environment.directory, |config| &config.directory);
+        let destination = match &place.target.target {
+            Some(text) => destination::parse(text, environment)?,
+            None => choice.destination(config, environment)?,
+        };
+        let keys = choice.keys;
+        Ok(Settings {
+            target: Target {
+                destination,
+                reach: reach(&keys, everywhere, directory, environment)?,
+            },
+            source: from_config(keys.source.as_ref(), directory, environment)?
+                .unwrap_or_else(|| absolute_from(directory, Path::new("."))),
+            exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
+            state_dir: state_dir(everywhere, environment)?,
+            provenance: provenance(environment),
+            policy: policy(keys),
+        })
+    }
+
+    /// Makes what the engine's verbs take.
+    pub(crate) fn context(
+        &self,
+        observer: std::sync::Arc<dyn engine::event::Observer>,
+        cancel: Cancel,
+    ) -> engine::Context {
+        engine::Context {
+            target: self.target.clone(),
+            policy: self.policy.clone(),
+            provenance: self.provenance.clone(),
+            state_dir: self.state_dir.clone(),
+            observer,
+            cancel,
+        }
+    }
+}
+
+/// The keys that hold, and the stage that they come from.
+#[derive(Debug)]
+struct Choice {
+    keys: Keys,
+    /// The stage's own keys, or those at the top where there is no stage.
+    own: Keys,
+    stage: Option<String>,
+}
+
+impl Choice {
+    fn make(place: &Place, config: Option<&Config>) -> Result<Choice, Failure> {
+        let given = place.target.target.is_some();
+        let Some(config) = config else {
+            return match (&place.stage, given) {
+                (None, true) => Ok(Choice::of_nothing()),
+                (None, false) => Err(Failure::usage(
+                    "There is no target: no `--target`, and no `cutover.toml` here or above",
+                )
+                .hint(
+                    "Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`",
+                )),
+                (Some(stage), _) => Err(Failure::usage(format!(
+                    "There is no stage `{stage}`: there is no `cutover.toml` here or above"
+                ))
+                .hint("Name the config with `--config FILE`, or the target alone with `--target DEST`")),
+            };
+        };
+        let mut choice = match &place.stage {
+            Some(stage) => Choice::of_stage(config, stage)?,
+            None if given => Choice::of_defaults(config),
+            None => Choice::of_the_only_one(config)?,
+        };
+        if given {
+            // The link belongs to the deploy path that it stands for, and must not be pointed at another.
+            choice.keys.current_path = None;
+        }
+        Ok(choice)
+    }
+
+    fn of_nothing() -> Choice {
+        Choice {
+            keys: Keys::default(),
+            own: Keys::default(),
+            stage: None,
+        }
+    }
+
+    fn of_defaults(config: &Config) -> Choice {
+        Choice {
+            keys: config.defaults.clone(),
+            own: config.defaults.clone(),
+            stage: None,
+        }
+    }
+
+    fn of_stage(config: &Config, stage: &str) -> Result<Choice, Failure> {
+        let Some(keys) = config.stages.get(stage) else {
+            let message = format!("There is no stage `{stage}` in `{}`", config.file.display());
+            return Err(Failure::usage(message).hint(stages_hint(config)));
+        };
+        Ok(Choice {
+            keys: keys.value.clone().or(&config.defaults),
+            own: keys.value.clone(),
+            stage: Some(stage.to_owned()),
+        })
+    }
+
+    fn of_the_only_one(config: &Config) -> Result<Choice, Failure> {
+        let mut stages = config.stages.keys();
+        match (stages.next(), stages.next()) {
+            (Some(stage), None) => Choice::of_stage(config, stage),
+            (None, _) if config.defaults.deploy_path.is_some() => Ok(Choice::of_defaults(config)),
+            (None, _) => Err(Failure::usage(format!("`{}` names no target", config.file.display()))
+                .hint("Set `deploy_path` in it, or name a target with `--target DEST`")),
+            (Some(_), Some(_)) => {
+                let message = format!("No stage is named, and `{}` has several", config.file.display());
+                Err(Failure::usage(message).hint(stages_hint(config)))
+            }
+        }
+    }
+
+    /// Returns the destination that the keys name.
+    fn destination(&self, config: Option<&Config>, environment: &Environment) -> Result<Destination, Failure> {
+        let config = config.expect("without a config there is a `--target`");
+        let keys = &self.keys;
+        let Some(path) = &keys.deploy_path else {
+            let what = self
+                .stage
+                .as_ref()
+                .map_or("it has".into(), |stage| format!("the stage `{stage}` has"));
+            let line = self
+                .stage
+                .as_ref()
+                .and_then(|stage| config.stages.get(stage))
+                .map_or(1, |keys| keys.line);
+            return Err(config.mistake(Mistake {
+                line,
+                reason: format!("{what} no `deploy_path`"),
+                hint: Some("Set `deploy_path` to the directory on the server, such as `\"/srv/site\"`".into()),
+            }));
+        };
+        let at_path = |reason: String| {
+            config.mistake(Mistake {
+                line: path.line,
+                reason: format!("`deploy_path` {reason}"),
+                hint: None,
+            })
+        };
+        let Some(host) = &keys.host else {
+            self.check_hostless(config)?;
+            let local = if path.value.starts_with('~') {
+                destination::local(Path::new(&path.value), environment).map_err(at_path)?
+            } else {
+                absolute_from(&config.directory, Path::new(&path.value))
+            };
+            return Ok(Destination::Local(local));
+        };
+        Ok(Destination::Ssh(SshDestination {
+            user: value(keys.user.as_ref()),
+            host: host.value.clone(),
+            port: value(keys.port.as_ref()),
+            path: destination::remote_path(&path.value).map_err(at_path)?,
+        }))
+    }
+
+    /// Refuses a table that says how to log in and not where: without the host it would deploy to this machine.
+    fn check_hostless(&self, config: &Config) -> Result<(), Failure> {
+        let own = &self.own;
+        let user = own.user.as_ref().map(|user| ("user", user.line));
+        let port = own.port.as_ref().map(|port| ("port", port.line));
+        match user.or(port) {
+            None => Ok(()),
+            Some((key, line)) => Err(config.mistake(Mistake {
+                line,
+                reason: format!("there is a `{key}` and no `host`"),
+                hint: Some(format!("Set `host`, or remove `{key}` to deploy to this machine")),
+            })),
+        }
+    }
+}
+
+fn stages_hint(config: &Config) -> String {
+    match config.stages.len() {
+        0 => "It has no stages: leave the word out, or write a table for it".into(),
+        1 => format!("Its stage is {}", list(config.stages.keys().map(String::as_str))),
+        _ => format!("Its stages are {}", list(config.stages.keys().map(String::as_str))),
+    }
+}
+
+fn reach(keys: &Keys, everywhere: &Everywhere, directory: &Path, environment: &Environment) -> Result<Reach, Failure> {
+    let given = |path: &Option<PathBuf>| path.as_ref().map(|path| environment.absolute(path));
+    let transport = everywhere.transport.map(|choice| match choice {
+        TransportChoice::Auto => Transport::Auto,
+        TransportChoice::Ssh2 => Transport::Ssh2,
+        TransportChoice::Openssh => Transport::Openssh,
+    });
+    let ssh_config = from_config(keys.ssh_config.as_ref(), directory, environment)?;
+    let identity = from_config(keys.identity_file.as_ref(), directory, environment)?;
+    Ok(Reach {
+        transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
+        ssh_config: given(&everywhere.ssh_config).or(ssh_config),
+        identity: given(&everywhere.identity).or(identity),
+        home: environment.home.clone().unwrap_or_else(|| PathBuf::from("/")),
+        user: environment.user.clone(),
+        auth_sock: environment.auth_sock.clone(),
+        agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),
+        program: environment.program.clone(),
+    })
+}
+
+fn policy(keys: Keys) -> Policy {
+    let default = Policy::default();
+    let paths = |found: Option<Located<Vec<Located<RelativePath>>>>| -> Vec<RelativePath> {
+        let list = found.map(|list| list.value).unwrap_or_default();
+        list.into_iter().map(|path| path.value).collect()
+    };
+    Policy {
+        current_path: keys.current_path.map(|path| PathBuf::from(path.value)),
+        keep_releases: keys.keep_releases.map_or(default.keep_releases, |keep| keep.value),
+        grace: keys.grace.map_or(default.grace, |grace| grace.value),
+        shared_dirs: paths(keys.shared_dirs),
+        shared_files: paths(keys.shared_files),
+        auto_shared: keys.auto_shared.map_or(default.auto_shared, |auto| auto.value),
+        copy_paths: keys.copy_paths.map(|paths| paths.value).unwrap_or_default(),
+    }
+}
+
+fn provenance(environment: &Environment) -> Provenance {
+    Provenance {
+        who: environment.user.clone(),
+        from: environment.host.clone(),
+        commit: None,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn state_dir(everywhere: &Everywhere, environment: &Environment) -> Result<PathBuf, Failure> {
+    if let Some(given) = &everywhere.state_dir {
+        return Ok(environment.absolute(given));
+    }
+    let cache = environment.cache_home.clone();
+    let cache = cache.or_else(|| environment.home.as_ref().map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("cutover")).ok_or_else(|| {
+        Failure::usage("There is no place for the manifest database: neither `HOME` nor `XDG_CACHE_HOME` is set")
+            .hint("Name a directory with `--state-dir DIR`")
+    })
+}
+
+/// Makes a path of the config absolute: from the config's directory, or from the home directory with `~`.
+fn from_config(
+    found: Option<&Located<String>>,
+    directory: &Path,
+    environment: &Environment,
+) -> Result<Option<PathBuf>, Failure> {
+    let Some(path) = found.map(|path| Path::new(&path.value)) else {
+        return Ok(None);
+    };
+    if !path.starts_with("~") {
+        return Ok(Some(absolute_from(directory, path)));
+    }
+    let local = destination::local(path, environment);
+    local
+        .map(Some)
+        .map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
+}
+
+fn value<T: Clone>(found: Option<&Located<T>>) -> Option<T> {
+    found.map(|found| found.value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment {
+            directory: "/work/sub".into(),
+            home: Some("/home/me".into()),
+            user: "me".into(),
+            host: "laptop".into(),
+            ..Environment::default()
+        }
+    }
+
+    /// Resolves the words of a command line with a config at `/work/cutover.toml`, or with none where it is empty.
+    fn resolve(text: &str, stage: &str, target: &str) -> Result<Settings, String> {
+        let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
+        let place = Place {
+            stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
+            target: TargetArg {
+                target: Some(target.into()).filter(|_| !target.is_empty()),
+            },
+        };
+        Settings::resolve(config.as_ref(), &place, &Everywhere::default(), &environment())
+            .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
+    }
+
+    #[test]
+    fn a_destination_is_the_target_or_the_stage_or_the_top() {
+        let check = |text: &str, stage: &str, target: &str, expected: Result<&str, &str>| {
+            let found = resolve(text, stage, target).map(|settings| settings.target.destination.to_string());
+            assert_eq!(
+                found.as_deref().map_err(String::as_str),
+                expected,
+                "{text:?} {stage:?} {target:?}"
+            );
+        };
+        const ONE: &str = "user = 'deploy'\n[shop]\nhost = 'web1'\ndeploy_path = '/srv/shop'";
+        const TWO: &str = "deploy_path = '/srv/a'\n[shop]\nhost = 'web1'\nport = 2222\n[blog]\nuser = 'x'\n";
+        check("", "", "./site", Ok("/work/sub/site"));
+        check(
+            "",
+            "",
+            "",
+            Err(
+                "There is no target: no `--target`, and no `cutover.toml` here or above / Name one with `--target DEST`, \
+             such as `--target /srv/site` or `--target deploy@web1:/srv/site`",
+            ),
+        );
+        check(
+            "",
+            "shop",
+            "",
+            Err(
+                "There is no stage `shop`: there is no `cutover.toml` here or above / Name the config with \
+             `--config FILE`, or the target alone with `--target DEST`",
+            ),
+        );
+        check(ONE, "", "", Ok("deploy@web1:/srv/shop"));
+        check(ONE, "shop", "/elsewhere", Ok("/elsewhere"));
+        check(ONE, "", "web2:/srv", Ok("web2:/srv"));
+        check(
+            ONE,
+            "shpo",
+            "",
+            Err("There is no stage `shpo` in `/work/cutover.toml` / Its stage is `shop`"),
+        );
+        check(
+            TWO,
+            "",
+            "",
+            Err("No stage is named, and `/work/cutover.toml` has several / Its stages are `blog` and `shop`"),
+        );
+        check(TWO, "shop", "", Ok("web1:2222:/srv/a"));
+        check(
+            TWO,
+            "blog",
+            "",
+            Err(
+                "`/work/cutover.toml` line 6: there is a `user` and no `host` / Set `host`, or remove `user` to deploy to \
+             this machine",
+            ),
+        );
+        check("deploy_path = 'site'", "", "", Ok("/work/site"));
+        check("deploy_path = '~/site'", "", "", Ok("/home/me/site"));
+        check("deploy_path = '~/site'\nhost = 'web1'", "", "", Ok("web1:site"));
+        check(
+            "keep_releases = 5",
+            "",
+            "",
+            Err(
+                "`/work/cutover.toml` names no target / Set `deploy_path` in it, or name a target with `--target DEST`",
+            ),
+        );
+        check(
+            "\n[shop]\nhost = 'web1'",
+            "",
+            "",
+            Err(
+                "`/work/cutover.toml` line 2: the stage `shop` has no `deploy_path` / Set `deploy_path` to the directory \
+             on the server, such as `\"/srv/site\"`",
+            ),
+        );
+    }
+
+    #[test]
+    fn a_stage_replaces_defaults_and_their_lists() {
+        let text = "
+            keep_releases = 5
+            grace = '10m'
+            exclude = ['a', 'b']
+            shared_dirs = ['storage']
+            [shop]
+            deploy_path = '/srv/shop'
+            current_path = '/var/www/shop'
+            exclude = ['c']
+            shared_files = ['.env']
+        ";
+        let settings = resolve(text, "shop", "").unwrap();
+        let path = |text: &str| RelativePath::parse(text.as_bytes()).unwrap();
+        assert_eq!(settings.exclude, ["c"]);
+        assert_eq!(
+            settings.policy,
+            Policy {
+                current_path: Some("/var/www/shop".into()),
+                keep_releases: 5,
+                grace: Duration::from_secs(600),
+                shared_dirs: vec![path("storage")],
+                shared_files: vec![path(".env")],
+                ..Policy::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_target_takes_the_policy_and_never_the_link_of_another() {
+        let text = "keep_releases = 5\ndeploy_path = '/srv/shop'\ncurrent_path = '/var/www/shop'";
+        let policy = resolve(text, "", "/tmp/try").unwrap().policy;
+        assert_eq!(policy.keep_releases, 5);
+        assert_eq!(policy.current_path, None);
+    }
+
+    #[test]
+    fn paths_of_the_config_begin_at_its_directory() {
+        let check = |text: &str, expected: &str| {
+            let settings = resolve(text, "", "/srv").unwrap();
+            assert_eq!(settings.source.as_os_str(), expected, "{text:?}");
+        };
+        check("", "/work/sub");
+        check("keep_releases = 3", "/work");
+        check("source = 'build'", "/work/build");
+        check("source = '~/build'", "/home/me/build");
+        check("source = '/build'", "/build");
+        let settings = resolve("identity_file = 'keys/a'\nssh_config = '/etc/x'", "", "/srv").unwrap();
+        assert_eq!(settings.target.reach.identity, Some("/work/keys/a".into()));
+        assert_eq!(settings.target.reach.ssh_config, Some("/etc/x".into()));
+    }
+
+    #[test]
+    fn shared_paths_are_apart_across_both_lists() {
+        let check = |dirs: &str, files: &str, expected: &str| {
+            let text = format!("shared_dirs = {dirs}\n[shop]\ndeploy_path = '/srv'\nshared_files = {files}");
+            let found = resolve(&text, "", "").map(|_| ()).unwrap_err();
+            let expected = format!(
+                "`/work/cutover.toml` {expected} / Name the outer one only: all that is in it is shared with it"
+            );
+            assert_eq!(found, expected);
+        };
+        check(
+            "['a']",
+            "['a/b']",
+            "line 4: the shared path `a/b` lies within `a` (line 1)",
+        );
+        check("['a/b']", "['a']", "line 4: the shared path `a` holds `a/b` (line 1)");
+        check(
+            "['a']",
+            "['b', 'a']",
+            "line 4: the shared path `a` is named twice (line 1)",
+        );
+        check(
+            "['a/', 'a']",
+            "[]",
+            "line 1: the shared path `a` is named twice (line 1)",
+        );
+        assert!(resolve("deploy_path = '/srv'\nshared_dirs = ['a', 'ab', 'b/a']", "", "").is_ok());
+    }
+
+    #[test]
+    fn the_state_is_in_the_cache_of_the_user() {
+        let check = |everywhere: &Everywhere, environment: &Environment, expected: Option<&str>| {
+            let found = state_dir(everywhere, environment).ok();
+            assert_eq!(found, expected.map(PathBuf::from));
+        };
+        let none = Everywhere::default();
+        let given = Everywhere {
+            state_dir: Some("state".into()),
+            ..Everywhere::default()
+        };
+        let with_cache = Environment {
+            cache_home: Some("/cache".into()),
+            ..environment()
+        };
+        check(&given, &environment(), Some("/work/sub/state"));
+        check(&none, &with_cache, Some("/cache/cutover"));
+        check(&none, &environment(), Some("/home/me/.cache/cutover"));
+        check(&none, &Environment::default(), None);
+    }
+}

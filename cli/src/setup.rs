@@ -1,0 +1,46 @@
+//! `cutover setup`: makes the deploy path's directories.
+
+use engine::report::SetupReport;
+
+use crate::args::SetupArgs;
+use crate::color::Palette;
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::session::Session;
+use crate::tally::Talk;
+
+pub(crate) fn run(session: &Session<'_>, args: &SetupArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place.place()?)?;
+    session.run(&settings, Talk::Brief, engine::setup)
+}
+
+impl Report for SetupReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette) -> String {
+        let path = palette.strong(&self.deploy_path);
+        if self.created.is_empty() {
+            return format!("{path} was set up already\n");
+        }
+        let made: String = self.created.iter().map(|name| format!("  {name}\n")).collect();
+        format!("{path} is set up; made were\n{made}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_is_listed() {
+        let mut report = SetupReport {
+            deploy_path: "/srv/shop".into(),
+            store: "0a1b".into(),
+            created: vec!["releases".into(), "shared".into()],
+        };
+        let text = "/srv/shop is set up; made were\n  releases\n  shared\n";
+        assert_eq!(report.text(Palette::plain()), text);
+        report.created.clear();
+        assert_eq!(report.text(Palette::plain()), "/srv/shop was set up already\n");
+    }
+}

@@ -1,0 +1,160 @@
+//! `cutover status`: what is live, and how the server stands.
+
+use engine::report::{ReleaseReport, StatusReport};
+
+use crate::args::PlaceArgs;
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::releases::short;
+use crate::report::{Block, Report};
+use crate::session::Session;
+use crate::tally::Talk;
+use crate::units::{Bytes, Count, Counted, Time};
+
+pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place()?)?;
+    session.run(&settings, Talk::Brief, engine::status)
+}
+
+impl Report for StatusReport {
+    const ANSWERS: bool = true;
+
+    fn text(&self, palette: Palette) -> String {
+        let headline = match &self.live {
+            Some(release) => format!("Release {} is live", release.id),
+            None => "Nothing is live yet".to_owned(),
+        };
+        let rollback = self
+            .rollback
+            .as_ref()
+            .map_or("has no release to go to".into(), |id| format!("goes to {id}"));
+        let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
+        let staging =
+            (self.staging_bytes > 0).then(|| format!("{} received and not used yet", Bytes(self.staging_bytes)));
+        let inodes = self
+            .free_inodes
+            .map_or(String::new(), |inodes| format!(", {} inodes", Count(inodes)));
+        let mut block = Block::default();
+        block
+            .line_if("since", self.live.as_ref().and_then(since))
+            .line_if(
+                "commit",
+                self.live.as_ref().and_then(|live| live.commit.as_deref()).map(short),
+            )
+            .line_if(
+                "files",
+                self.live
+                    .as_ref()
+                    .map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))),
+            )
+            .line("rollback", rollback)
+            .line("path", &self.deploy_path)
+            .line("current", &self.current_path)
+            .line("releases", Count(self.releases))
+            .line("store", store)
+            .line_if("staging", staging)
+            .line("free", format!("{}{inodes}", Bytes(self.free_bytes)))
+            .line_if(
+                "lock",
+                self.lock.as_ref().map(|lock| {
+                    let holder = printable(&format!("{}@{}", lock.who, lock.from));
+                    format!(
+                        "{holder} since {}: {} (process {})",
+                        Time(lock.since),
+                        lock.verb,
+                        lock.pid
+                    )
+                }),
+            );
+        for name in &self.foreign {
+            block.line(
+                "foreign",
+                format!("`releases/{}` was not made by Cutover", printable(name)),
+            );
+        }
+        format!("{}\n{}", palette.strong(headline), block.text())
+    }
+}
+
+fn since(live: &ReleaseReport) -> Option<String> {
+    live.live_since
+        .map(|second| format!("{}, by {}", Time(second), printable(&live.who)))
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::report::{LockHolder, ReleaseState};
+
+    use super::*;
+    use crate::releases::tests::release;
+
+    fn report() -> StatusReport {
+        StatusReport {
+            deploy_path: "/srv/shop".into(),
+            current_path: "/srv/shop/current".into(),
+            live: None,
+            rollback: None,
+            lock: None,
+            releases: 0,
+            store_objects: 0,
+            store_bytes: 0,
+            staging_bytes: 0,
+            free_bytes: 12_345_678_901,
+            free_inodes: None,
+            store: "0a1b".into(),
+            foreign: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_status_says_what_is_live_first() {
+        let report = StatusReport {
+            live: Some(release("20260325140000", ReleaseState::Live)),
+            rollback: Some("20260325120000".parse().unwrap()),
+            lock: Some(LockHolder {
+                who: "me".into(),
+                from: "laptop".into(),
+                since: 1_774_447_200,
+                pid: 4711,
+                verb: "deploy".into(),
+            }),
+            releases: 3,
+            store_objects: 80_000,
+            store_bytes: 1_500_000_000,
+            staging_bytes: 2000,
+            free_inodes: Some(1_000_000),
+            foreign: vec!["old".into()],
+            ..report()
+        };
+        let expected = "\
+Release 20260325140000 is live
+  since     2026-03-25 14:00:00Z, by deploy@laptop
+  commit    0123456789ab
+  files     78,622, 1.3 GB
+  rollback  goes to 20260325120000
+  path      /srv/shop
+  current   /srv/shop/current
+  releases  3
+  store     80,000 objects, 1.5 GB
+  staging   2.0 kB received and not used yet
+  free      12.3 GB, 1,000,000 inodes
+  lock      me@laptop since 2026-03-25 14:00:00Z: deploy (process 4711)
+  foreign   `releases/old` was not made by Cutover
+";
+        assert_eq!(report.text(Palette::plain()), expected);
+    }
+
+    #[test]
+    fn before_the_first_deploy_there_is_little_to_say() {
+        let expected = "\
+Nothing is live yet
+  rollback  has no release to go to
+  path      /srv/shop
+  current   /srv/shop/current
+  releases  0
+  store     0 objects, 0 B
+  free      12.3 GB
+";
+        assert_eq!(report().text(Palette::plain()), expected);
+    }
+}

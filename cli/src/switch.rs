@@ -1,0 +1,59 @@
+//! `cutover switch`: makes a ready or an earlier release live.
+
+use engine::SwitchTo;
+use engine::report::SwitchReport;
+
+use crate::args::SwitchArgs;
+use crate::color::Palette;
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::session::Session;
+use crate::settings::{Place, Settings};
+use crate::tally::Talk;
+use crate::words;
+
+pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
+    let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
+    session.run(&settings, Talk::Brief, |context| engine::switch(context, &to))
+}
+
+fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
+    let (release, stage) = words::switch(&args.words())?;
+    let target = args.target.clone();
+    let settings = session.settings(&Place { stage, target })?;
+    Ok((settings, SwitchTo::Release(release)))
+}
+
+impl Report for SwitchReport {
+    const ANSWERS: bool = false;
+
+    fn text(&self, palette: Palette) -> String {
+        let id = &self.release;
+        let text = match (&self.previous, self.switched) {
+            (_, false) => format!("Release {id} was live already"),
+            (Some(previous), true) => format!("Release {id} is live, after {previous}"),
+            (None, true) => format!("Release {id} is live"),
+        };
+        format!("{}\n", palette.strong(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_is_live_now() {
+        let check = |previous: Option<&str>, switched: bool, expected: &str| {
+            let report = SwitchReport {
+                release: "2".parse().unwrap(),
+                previous: previous.map(|id| id.parse().unwrap()),
+                switched,
+            };
+            assert_eq!(report.text(Palette::plain()), expected);
+        };
+        check(Some("1"), true, "Release 2 is live, after 1\n");
+        check(None, true, "Release 2 is live\n");
+        check(Some("2"), false, "Release 2 was live already\n");
+    }
+}

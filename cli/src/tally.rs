@@ -1,0 +1,275 @@
+//! Counts what the engine tells: which phases run, how far they are, and which lines are to be said.
+//!
+//! Pure: it is given events and the time, and draws nothing.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use engine::event::{Event, Phase};
+
+use crate::failure::printable;
+use crate::units::{Bytes, Count, Counted, Seconds};
+
+/// How much is said on stderr, each level with all that the earlier ones say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Talk {
+    /// Warnings.
+    Quiet,
+    /// What takes long, and what is done once a server.
+    Brief,
+    /// Each phase that ended.
+    Phases,
+    /// All.
+    Verbose,
+}
+
+/// A line to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Plain talk.
+    Info(String),
+    /// A warning.
+    Warning(String),
+}
+
+/// Lines that wait for a slow terminal, at most: warnings are always kept, the rest is dropped beyond it.
+const LINES_MAX: usize = 10_000;
+
+/// A phase that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Running {
+    pub(crate) phase: Phase,
+    pub(crate) began: Instant,
+    pub(crate) files: u64,
+    pub(crate) files_total: u64,
+    pub(crate) bytes: u64,
+    pub(crate) bytes_total: u64,
+}
+
+/// What was told so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    talk: Talk,
+    /// The phases that run, in the order in which they began.
+    pub(crate) running: Vec<Running>,
+    /// The lines that were not said yet.
+    pub(crate) lines: VecDeque<Line>,
+    /// All warnings, so that none is repeated with the report.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn new(talk: Talk) -> Tally {
+        Tally {
+            talk,
+            running: Vec::new(),
+            lines: VecDeque::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Takes one event.
+    pub(crate) fn take(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Began(phase) => {
+                self.running(phase, now);
+            }
+            Event::Progress {
+                phase,
+                files,
+                files_total,
+                bytes,
+                bytes_total,
+            } => {
+                let running = self.running(phase, now);
+                (running.files, running.files_total) = (files, files_total);
+                (running.bytes, running.bytes_total) = (bytes, bytes_total);
+            }
+            Event::Ended(phase) => self.ended(phase, now),
+            Event::AgentCopied { bytes } => {
+                self.say(
+                    Talk::Brief,
+                    format!("Copied the agent to the server ({})", Bytes(bytes)),
+                );
+            }
+            Event::LockTakenOver { holder } => {
+                self.warn(format!("Took over the lock of a deploy that died: {holder}"));
+            }
+            Event::Live { release } => self.say(Talk::Verbose, format!("Release {release} is live")),
+            Event::ReleaseRemoved { release } => self.say(Talk::Verbose, format!("Removed release {release}")),
+            Event::Warning(text) => self.warn(text),
+            Event::Detail(text) => self.say(Talk::Verbose, text),
+            _ => {}
+        }
+    }
+
+    /// Says a line, if so much is to be said.
+    pub(crate) fn say(&mut self, level: Talk, text: impl Into<String>) {
+        if self.talk >= level && self.lines.len() < LINES_MAX {
+            self.lines.push_back(Line::Info(printable(&text.into())));
+        }
+    }
+
+    fn warn(&mut self, text: String) {
+        self.lines.push_back(Line::Warning(printable(&text)));
+        self.warnings.push(text);
+    }
+
+    fn running(&mut self, phase: Phase, now: Instant) -> &mut Running {
+        let index = self.running.iter().position(|running| running.phase == phase);
+        let index = index.unwrap_or_else(|| {
+            self.running.push(Running {
+                phase,
+                began: now,
+                files: 0,
+                files_total: 0,
+                bytes: 0,
+                bytes_total: 0,
+            });
+            self.running.len() - 1
+        });
+        &mut self.running[index]
+    }
+
+    fn ended(&mut self, phase: Phase, now: Instant) {
+        let index = self.running.iter().position(|running| running.phase == phase);
+        if let Some(index) = index {
+            let running = self.running.remove(index);
+            self.say(Talk::Phases, running.ended(now));
+        }
+    }
+}
+
+impl Running {
+    /// What the phase does, for a line while it lasts.
+    pub(crate) fn doing(&self) -> &'static str {
+        match self.phase {
+            Phase::Connect => "Connecting",
+            Phase::Scan => "Scanning",
+            Phase::Upload => "Sending",
+            Phase::Assemble => "Assembling",
+            Phase::Sync => "Syncing",
+            Phase::Switch => "Switching",
+            Phase::Cleanup => "Cleaning up",
+        }
+    }
+
+    /// How far it is: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty where nothing was counted.
+    pub(crate) fn how_far(&self) -> String {
+        let files = match (self.files, self.files_total) {
+            (0, 0) => None,
+            (files, 0) => Some(Counted(files, "file").to_string()),
+            (files, total) => Some(format!("{} of {}", Count(files), Counted(total, "file"))),
+        };
+        let bytes = match (self.bytes, self.bytes_total) {
+            (0, 0) => None,
+            (bytes, 0) => Some(Bytes(bytes).to_string()),
+            (bytes, total) => Some(format!("{} of {}", Bytes(bytes), Bytes(total))),
+        };
+        let parts: Vec<String> = files.into_iter().chain(bytes).collect();
+        parts.join(", ")
+    }
+
+    /// The line at its end.
+    fn ended(&self, now: Instant) -> String {
+        let done = match self.phase {
+            Phase::Connect => "Connected",
+            Phase::Scan => "Scanned",
+            Phase::Upload => "Sent",
+            Phase::Assemble => "Assembled",
+            Phase::Sync => "Made it durable",
+            Phase::Switch => "Switched",
+            Phase::Cleanup => "Cleaned up",
+        };
+        let mut line = done.to_owned();
+        if self.files > 0 {
+            line += &format!(" {}", Counted(self.files, "file"));
+        }
+        if self.bytes > 0 {
+            line += &format!("{} {}", if self.files > 0 { "," } else { "" }, Bytes(self.bytes));
+        }
+        let seconds = now.saturating_duration_since(self.began).as_secs_f64();
+        line + &format!(" in {}", Seconds(seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn progress(phase: Phase, files: u64, bytes: u64) -> Event {
+        Event::Progress {
+            phase,
+            files,
+            files_total: 1828,
+            bytes,
+            bytes_total: 12_345_678,
+        }
+    }
+
+    /// Takes the events a second apart and checks what is said.
+    fn check(talk: Talk, events: Vec<Event>, expected: &[Line]) {
+        let mut tally = Tally::new(talk);
+        let start = Instant::now();
+        for (second, event) in events.into_iter().enumerate() {
+            tally.take(event, start + Duration::from_secs(second as u64));
+        }
+        assert_eq!(Vec::from(tally.lines), expected, "{talk:?}");
+    }
+
+    fn deploy() -> Vec<Event> {
+        vec![
+            Event::Began(Phase::Upload),
+            Event::Warning("`a` has setuid\x1b".into()),
+            progress(Phase::Upload, 1828, 12_345_678),
+            Event::Ended(Phase::Upload),
+            Event::Began(Phase::Switch),
+            Event::Ended(Phase::Switch),
+            Event::Detail("one lane".into()),
+        ]
+    }
+
+    #[test]
+    fn each_level_says_more_and_warnings_are_always_said() {
+        let warning = Line::Warning("`a` has setuid\\u{1b}".into());
+        let sent = Line::Info("Sent 1,828 files, 12.3 MB in 3.00 s".into());
+        let switched = Line::Info("Switched in 1.00 s".into());
+        let detail = Line::Info("one lane".into());
+        check(Talk::Quiet, deploy(), std::slice::from_ref(&warning));
+        check(Talk::Brief, deploy(), std::slice::from_ref(&warning));
+        check(
+            Talk::Phases,
+            deploy(),
+            &[warning.clone(), sent.clone(), switched.clone()],
+        );
+        check(Talk::Verbose, deploy(), &[warning, sent, switched, detail]);
+    }
+
+    #[test]
+    fn a_slow_terminal_loses_talk_and_no_warning() {
+        let mut tally = Tally::new(Talk::Verbose);
+        for number in 0..LINES_MAX + 1 {
+            tally.take(Event::Detail(number.to_string()), Instant::now());
+        }
+        tally.take(Event::Warning("full".into()), Instant::now());
+        assert_eq!(tally.lines.len(), LINES_MAX + 1);
+        assert_eq!(tally.lines.back(), Some(&Line::Warning("full".into())));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown() {
+        let mut tally = Tally::new(Talk::Brief);
+        let now = Instant::now();
+        assert_eq!(tally.running(Phase::Connect, now).how_far(), "");
+        tally.take(progress(Phase::Upload, 1, 999), now);
+        assert_eq!(
+            tally.running(Phase::Upload, now).how_far(),
+            "1 of 1,828 files, 999 B of 12.3 MB"
+        );
+        let scan = tally.running(Phase::Scan, now);
+        (scan.files, scan.bytes) = (1, 2000);
+        assert_eq!(scan.how_far(), "1 file, 2.0 kB");
+    }
+}

@@ -1,0 +1,133 @@
+//! How numbers are shown to people: bytes, counts, seconds and times, each a newtype with a `Display`.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+/// Bytes in decimal units, as disks and networks are sold: `12.3 MB`.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+        if self.0 < 1000 {
+            return f.pad(&format!("{} B", self.0));
+        }
+        let mut value = self.0 as f64 / 1000.0;
+        let mut unit = 0;
+        // What would round to `1000.0` belongs to the next unit.
+        while value >= 999.95 && unit + 1 < UNITS.len() {
+            value /= 1000.0;
+            unit += 1;
+        }
+        f.pad(&format!("{value:.1} {}", UNITS[unit]))
+    }
+}
+
+/// A whole number with its thousands apart: `78,622`.
+pub(crate) struct Count(pub(crate) u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        f.pad(&text)
+    }
+}
+
+/// A count and its noun, in the plural unless it is one: `1 file`, `78,622 files`.
+pub(crate) struct Counted(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => write!(f, "1 {}", self.1),
+            count => write!(f, "{} {}s", Count(count), self.1),
+        }
+    }
+}
+
+/// Seconds: `0.42 s`, `12.3 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) struct Seconds(pub(crate) f64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0.round() as u64;
+        match self.0 {
+            seconds if seconds < 9.995 => write!(f, "{seconds:.2} s"),
+            seconds if seconds < 99.95 => write!(f, "{seconds:.1} s"),
+            _ if whole < 3600 => write!(f, "{} min {} s", whole / 60, whole % 60),
+            _ => write!(f, "{} h {} min", whole / 3600, whole % 3600 / 60),
+        }
+    }
+}
+
+/// A Unix time in UTC: `2026-03-25 14:00:00Z`, which RFC 3339 allows.
+pub(crate) struct Time(pub(crate) u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0).ok();
+        match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+            Some(timestamp) => f.pad(&timestamp.to_string().replacen('T', " ", 1)),
+            None => write!(f, "second {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_one_decimal_and_never_four_digits_before_it() {
+        let check = |bytes: u64, expected: &str| assert_eq!(Bytes(bytes).to_string(), expected, "{bytes}");
+        check(0, "0 B");
+        check(999, "999 B");
+        check(1000, "1.0 kB");
+        check(12_345_678, "12.3 MB");
+        check(999_949, "999.9 kB");
+        check(999_950, "1.0 MB");
+        check(u64::MAX, "18.4 EB");
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        let check = |count: u64, expected: &str| assert_eq!(Count(count).to_string(), expected);
+        check(0, "0");
+        check(999, "999");
+        check(1000, "1,000");
+        check(1_234_567, "1,234,567");
+        assert_eq!(format!("{:>6}|", Count(1000)), " 1,000|");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let check = |count: u64, expected: &str| assert_eq!(Counted(count, "file").to_string(), expected);
+        check(0, "0 files");
+        check(1, "1 file");
+        check(2000, "2,000 files");
+    }
+
+    #[test]
+    fn seconds_keep_three_digits() {
+        let check = |seconds: f64, expected: &str| assert_eq!(Seconds(seconds).to_string(), expected);
+        check(0.0, "0.00 s");
+        check(9.99, "9.99 s");
+        check(9.996, "10.0 s");
+        check(100.0, "1 min 40 s");
+        check(7530.0, "2 h 5 min");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(Time(1_774_447_200).to_string(), "2026-03-25 14:00:00Z");
+        assert_eq!(Time(u64::MAX).to_string(), format!("second {}", u64::MAX));
+    }
+}

@@ -1,0 +1,197 @@
+//! The words of a command line that are no flags: stages, releases, `live` and `source`.
+//!
+//! A stage begins with a letter and a release with a digit, so one word is never both and their order is free.
+
+use engine::release::ReleaseId;
+
+use crate::failure::Failure;
+
+/// One word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// A table in the config.
+    Stage(String),
+    /// One of the things that `diff` compares.
+    Side(Side),
+}
+
+/// What `diff` compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A release.
+    Release(ReleaseId),
+    /// The live release.
+    Live,
+    /// The source.
+    Source,
+}
+
+/// Words that name no stage.
+const RESERVED: [&str; 2] = ["live", "source"];
+
+/// Reads one word.
+pub(crate) fn parse(text: &str) -> Result<Word, Failure> {
+    match text {
+        "live" => Ok(Word::Side(Side::Live)),
+        "source" => Ok(Word::Side(Side::Source)),
+        _ if text.starts_with(|first: char| first.is_ascii_digit()) => text
+            .parse()
+            .map(|id| Word::Side(Side::Release(id)))
+            .map_err(|error| Failure::usage(capital(&error.to_string()))),
+        _ => check_stage(text).map(|()| Word::Stage(text.to_owned())).map_err(|why| {
+            Failure::usage(format!("`{}` cannot name a stage: {why}", text.escape_debug()))
+                .hint("A target that is not in cutover.toml is named with `--target DEST`")
+        }),
+    }
+}
+
+/// Tells why `text` cannot name a stage.
+pub(crate) fn check_stage(text: &str) -> Result<(), &'static str> {
+    if RESERVED.contains(&text) {
+        return Err("the word is reserved");
+    }
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Err("it does not begin with a letter");
+    }
+    let holds = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !text.bytes().all(holds) {
+        return Err("it holds other than letters, digits, `.`, `_` and `-`");
+    }
+    Ok(())
+}
+
+/// Reads the word of a verb that takes a stage only.
+pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
+    let Some(text) = word else {
+        return Ok(None);
+    };
+    match parse(text)? {
+        Word::Stage(stage) => Ok(Some(stage)),
+        Word::Side(Side::Release(id)) => Err(Failure::usage(format!("Expected a stage, and `{id}` is a release"))),
+        Word::Side(_) => Err(Failure::usage(format!(
+            "`{text}` cannot name a stage: the word is reserved"
+        ))),
+    }
+}
+
+/// Reads the words of `switch`: one release and at most one stage.
+pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Failure> {
+    let (stage, sides) = sort(words)?;
+    match &sides[..] {
+        [Side::Release(id)] => Ok((id.clone(), stage)),
+        [] => Err(Failure::usage("No release to switch to is named").hint("See `cutover releases`")),
+        _ => Err(Failure::usage("A switch goes to one release").hint("See `cutover releases`")),
+    }
+}
+
+/// Reads the words of `diff`: at most one stage, and the two sides.
+pub(crate) fn diff(words: &[&str]) -> Result<(Option<String>, Side, Side), Failure> {
+    let (stage, sides) = sort(words)?;
+    let mut sides = sides.into_iter();
+    match (sides.next(), sides.next(), sides.next()) {
+        (None, ..) => Ok((stage, Side::Live, Side::Source)),
+        (Some(Side::Live), None, _) => Ok((stage, Side::Live, Side::Source)),
+        (Some(before), None, _) => Ok((stage, before, Side::Live)),
+        (Some(before), Some(after), None) => Ok((stage, before, after)),
+        _ => Err(Failure::usage("A diff compares two sides, not three")),
+    }
+}
+
+fn sort(words: &[&str]) -> Result<(Option<String>, Vec<Side>), Failure> {
+    let mut stage: Option<String> = None;
+    let mut sides = Vec::new();
+    for word in words {
+        match parse(word)? {
+            Word::Side(side) => sides.push(side),
+            Word::Stage(second) => {
+                if let Some(first) = &stage {
+                    let message = format!("`{first}` and `{second}` are both stages, and there can be one");
+                    return Err(Failure::usage(message));
+                }
+                stage = Some(second);
+            }
+        }
+    }
+    Ok((stage, sides))
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(words: &str) -> Vec<&str> {
+        words.split_whitespace().collect()
+    }
+
+    #[test]
+    fn a_switch_takes_its_words_in_any_order() {
+        let check = |words: &str, expected: Result<(&str, Option<&str>), &str>| {
+            let found = switch(&split(words)).map_err(|failure| failure.message);
+            let expected = expected
+                .map(|(id, stage)| (id.parse().unwrap(), stage.map(str::to_owned)))
+                .map_err(str::to_owned);
+            assert_eq!(found, expected, "{words:?}");
+        };
+        check("20260325140000", Ok(("20260325140000", None)));
+        check("20260325140000 shop", Ok(("20260325140000", Some("shop"))));
+        check("shop 20260325140000", Ok(("20260325140000", Some("shop"))));
+        check("shop", Err("No release to switch to is named"));
+        check("1 2", Err("A switch goes to one release"));
+        check("live", Err("A switch goes to one release"));
+        check(
+            "shop blog",
+            Err("`shop` and `blog` are both stages, and there can be one"),
+        );
+        check(
+            "1/../2",
+            Err("`1/../2` cannot name a release: a digit, then at most 63 letters, digits, `.`, `_` or `-`"),
+        );
+        check(
+            "./shop",
+            Err("`./shop` cannot name a stage: it does not begin with a letter"),
+        );
+        check(
+            "web1:/srv",
+            Err("`web1:/srv` cannot name a stage: it holds other than letters, digits, `.`, `_` and `-`"),
+        );
+    }
+
+    #[test]
+    fn a_diff_is_what_a_deploy_would_change_unless_sides_are_named() {
+        let release = |id: &str| Side::Release(id.parse().unwrap());
+        let check = |words: &str, stage: Option<&str>, before: Side, after: Side| {
+            let found = diff(&split(words)).map_err(|failure| failure.message);
+            assert_eq!(found, Ok((stage.map(str::to_owned), before, after)), "{words:?}");
+        };
+        check("", None, Side::Live, Side::Source);
+        check("shop", Some("shop"), Side::Live, Side::Source);
+        check("1", None, release("1"), Side::Live);
+        check("live", None, Side::Live, Side::Source);
+        check("source", None, Side::Source, Side::Live);
+        check("shop 1 2", Some("shop"), release("1"), release("2"));
+        check("1 shop 2", Some("shop"), release("1"), release("2"));
+        check("2 source shop", Some("shop"), release("2"), Side::Source);
+        let failure = diff(&split("1 2 3")).unwrap_err();
+        assert_eq!(failure.message, "A diff compares two sides, not three");
+    }
+
+    #[test]
+    fn a_stage_is_no_release_and_no_reserved_word() {
+        let check = |word: &str, expected: Result<&str, &str>| {
+            let found = stage(Some(word)).map_err(|failure| failure.message);
+            let expected = expected.map(|stage| Some(stage.to_owned())).map_err(str::to_owned);
+            assert_eq!(found, expected, "{word:?}");
+        };
+        check("shop", Ok("shop"));
+        check("eu-west_1.b", Ok("eu-west_1.b"));
+        check("1", Err("Expected a stage, and `1` is a release"));
+        check("live", Err("`live` cannot name a stage: the word is reserved"));
+        check("", Err("`` cannot name a stage: it does not begin with a letter"));
+    }
+}

@@ -1,0 +1,323 @@
+//! Wrong usage and wrong configuration, through the real binary: what is said, and the exit code.
+//!
+//! Nothing here reaches the engine: each mistake is found before anything is connected to.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A working directory with nothing of the user's around it.
+struct Place {
+    directory: TempDir,
+}
+
+/// What a run came to, with the working directory written as `[DIR]`.
+#[derive(Debug, PartialEq, Eq)]
+struct Ran {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        Place { directory }
+    }
+
+    /// A place with a config.
+    fn with(config: &str) -> Place {
+        let place = Place::new();
+        fs::write(place.path().join("cutover.toml"), config).unwrap();
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Runs a command line, its words apart by spaces.
+    fn run(&self, line: &str) -> Ran {
+        self.run_in(self.path(), line)
+    }
+
+    fn run_in(&self, directory: &Path, line: &str) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(line.split(' '))
+            .arg("--state-dir")
+            .arg(self.path().join("state"))
+            .env_clear()
+            .env("HOME", self.path().join("home"))
+            .current_dir(directory)
+            .output()
+            .unwrap();
+        self.normalised(output)
+    }
+
+    fn normalised(&self, output: Output) -> Ran {
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).unwrap();
+            text.replace(self.path().to_str().unwrap(), "[DIR]")
+        };
+        Ran {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+}
+
+/// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
+fn check(place: &Place, line: &str, stderr: &str) {
+    let expected = Ran {
+        code: Some(2),
+        stdout: String::new(),
+        stderr: stderr.to_owned(),
+    };
+    assert_eq!(place.run(line), expected, "{line}");
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_its_line_and_the_right_name() {
+    let place = Place::with("deploy_path = '/srv/shop'\nkeep_release = 5\n");
+    check(
+        &place,
+        "releases",
+        "Error: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
+         Hint: Did you mean `keep_releases`?\n",
+    );
+    check(
+        &place,
+        "deploy",
+        "Error: `[DIR]/cutover.toml` line 2: there is no key `keep_release`\n\
+         Hint: Did you mean `keep_releases`?\n\
+         Nothing was switched.\n",
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_refused() {
+    check(
+        &Place::with("[shop]\ndeploy_path = '/srv/shop'\nkeep_releases = 'three'\n"),
+        "status",
+        "Error: `[DIR]/cutover.toml` line 3: `keep_releases` must be a whole number of at least 1\n",
+    );
+    check(
+        &Place::with("deploy_path = /srv/shop\n"),
+        "status",
+        "Error: `[DIR]/cutover.toml` line 1: string values must be quoted, expected literal string\n",
+    );
+}
+
+#[test]
+fn a_shared_path_that_leads_out_or_into_another_is_refused() {
+    let shared = |paths: &str, stderr: &str| {
+        let place = Place::with(&format!("deploy_path = '/srv/shop'\nshared_dirs = [{paths}]\n"));
+        check(&place, "status", stderr);
+    };
+    shared(
+        "'/var/log'",
+        "Error: `[DIR]/cutover.toml` line 2: `/var/log` cannot be a shared path: it is absolute\n\
+         Hint: Write it as it stands in a release, such as `storage/app`\n",
+    );
+    shared(
+        "'../log'",
+        "Error: `[DIR]/cutover.toml` line 2: `../log` cannot be a shared path: it holds `.` or `..`\n\
+         Hint: Write it as it stands in a release, such as `storage/app`\n",
+    );
+    shared(
+        "'storage', 'storage/app'",
+        "Error: `[DIR]/cutover.toml` line 2: the shared path `storage/app` lies within `storage` (line 2)\n\
+         Hint: Name the outer one only: all that is in it is shared with it\n",
+    );
+}
+
+#[test]
+fn without_a_target_the_ways_to_name_one_are_shown() {
+    check(
+        &Place::new(),
+        "status",
+        "Error: There is no target: no `--target`, and no `cutover.toml` here or above\n\
+         Hint: Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`\n",
+    );
+    check(
+        &Place::with("[shop]\ndeploy_path = '/srv/shop'\n[blog]\ndeploy_path = '/srv/blog'\n"),
+        "status",
+        "Error: No stage is named, and `[DIR]/cutover.toml` has several\n\
+         Hint: Its stages are `blog` and `shop`\n",
+    );
+    check(
+        &Place::new(),
+        "status --config nowhere.toml",
+        "Error: Could not read `[DIR]/nowhere.toml`\n\
+         Caused by: No such file or directory (os error 2)\n",
+    );
+}
+
+#[test]
+fn an_unknown_stage_is_refused_with_those_that_there_are() {
+    check(
+        &Place::with("[shop]\ndeploy_path = '/srv/shop'\n"),
+        "status shpo",
+        "Error: There is no stage `shpo` in `[DIR]/cutover.toml`\n\
+         Hint: Its stage is `shop`\n",
+    );
+}
+
+#[test]
+fn a_config_is_found_in_a_directory_above() {
+    let place = Place::with("typo = 1\n[shop]\n");
+    let below = place.path().join("a/b");
+    fs::create_dir_all(&below).unwrap();
+    let ran = place.run_in(&below, "status");
+    assert!(
+        ran.stderr.starts_with("Error: `[DIR]/cutover.toml` line 1: "),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_destination_that_is_no_place_is_refused() {
+    check(
+        &Place::new(),
+        "status --target shop",
+        "Error: The target `shop` is neither a path nor a server: a path begins with `/` or `./`, and a server ends \
+         with `:`\n\
+         Hint: Write `/path`, `user@host:/path` or `ssh://user@host:2222/path`\n",
+    );
+    check(
+        &Place::new(),
+        "switch 20260325140000 --target=-oProxyCommand=id:/srv",
+        "Error: The target `-oProxyCommand=id:/srv` has a host that begins with `-`\n\
+         Hint: Write `/path`, `user@host:/path` or `ssh://user@host:2222/path`\n\
+         Nothing was switched.\n",
+    );
+    check(
+        &Place::new(),
+        "status --target ssh://me:secret@web1/srv",
+        "Error: The target holds a password, which others could read\n\
+         Hint: Leave it out, and log in with a key: `--identity FILE`, or an ssh-agent\n",
+    );
+}
+
+#[test]
+fn a_duration_without_a_unit_is_refused() {
+    check(
+        &Place::new(),
+        "cleanup --grace 60",
+        "error: invalid value '60' for '--grace <DURATION>': expected a number and a unit, such as `60s`, `10m`, \
+         `1h30m` or `7d`\n\
+         \n\
+         For more information, try '--help'.\n",
+    );
+}
+
+#[test]
+fn a_release_is_no_stage_and_a_stage_no_release() {
+    check(
+        &Place::new(),
+        "status 20260325140000",
+        "Error: Expected a stage, and `20260325140000` is a release\n",
+    );
+    check(
+        &Place::new(),
+        "switch shop",
+        "Error: No release to switch to is named\n\
+         Hint: See `cutover releases`\n\
+         Nothing was switched.\n",
+    );
+    check(
+        &Place::new(),
+        "switch",
+        "error: the following required arguments were not provided:\n  \
+         <ID>\n\
+         \n\
+         Usage: cutover switch [OPTIONS] <ID> [STAGE]\n\
+         \n\
+         For more information, try '--help'.\n",
+    );
+}
+
+#[test]
+fn with_json_a_failure_is_an_object_too() {
+    let place = Place::new();
+    let ran = place.run("rollback live --json");
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.stdout,
+        "{\"error\":{\"causes\":[],\"hint\":null,\"kind\":\"usage\",\"message\":\"`live` cannot name a stage: the word \
+         is reserved\"},\"live\":{\"release\":null,\"state\":\"unchanged\"}}\n"
+    );
+    let ran = place.run("status --jsn --json");
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.stdout,
+        "{\"error\":{\"causes\":[],\"hint\":null,\"kind\":\"usage\",\"message\":\"unexpected argument '--jsn' found\"}}\n"
+    );
+}
+
+#[test]
+fn colour_is_given_when_asked_for() {
+    let ran = Place::new().run("status live --color always");
+    assert_eq!(
+        ran.stderr,
+        "\x1b[1;31mError:\x1b[0m `live` cannot name a stage: the word is reserved\n"
+    );
+}
+
+#[test]
+fn the_version_is_one_line() {
+    let expected = Ran {
+        code: Some(0),
+        stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")),
+        stderr: String::new(),
+    };
+    assert_eq!(Place::new().run("--version"), expected);
+}
+
+#[test]
+fn the_help_lists_the_verbs_and_hides_the_agent() {
+    let ran = Place::new().run("-h");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let expected = "\
+Deploys large trees to Linux servers over SSH
+
+Usage: cutover [OPTIONS] <VERB>
+
+Verbs:
+  setup     Make the deploy path's directories
+  deploy    Make a release of the source and switch to it
+  releases  List the releases on the server
+  status    Show what is live and how the server stands
+  switch    Make a ready or an earlier release live
+  rollback  Switch back to an earlier release
+  cleanup   Remove releases that are due, and what no release needs
+  diff      Show what a deploy would change, or what differs between two releases
+  help      Print this message or the help of the given subcommand(s)
+
+Options:
+  -h, --help     Print help (see more with '--help')
+  -V, --version  Print version
+
+Everywhere:
+      --config <FILE>      The configuration [default: cutover.toml here or above]
+  -F, --ssh-config <FILE>  The ssh_config to use instead of the user's and the system's
+  -i, --identity <FILE>    A private key to try first
+      --transport <SSH>    Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto
+                           [default: auto]
+      --state-dir <DIR>    Where the manifest database and the content cache are [default:
+                           $XDG_CACHE_HOME/cutover]
+      --json               Print one JSON object on stdout at the end
+      --yes                Answer yes to every question
+  -q, --quiet              Say nothing but errors, warnings, and what was asked for
+  -v, --verbose            Say more
+      --color <WHEN>       Colour: auto, always or never
+
+`cutover help VERB` tells more, with examples.
+";
+    assert_eq!(ran.stdout, expected);
+}
