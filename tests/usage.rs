@@ -63,21 +63,13 @@ impl Place {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.path().to_str().unwrap(), "[DIR]")
         };
-        Ran {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
 /// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
 fn check(place: &Place, line: &str, stderr: &str) {
-    let expected = Ran {
-        code: Some(2),
-        stdout: String::new(),
-        stderr: stderr.to_owned(),
-    };
+    let expected = Ran { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
     assert_eq!(place.run(line), expected, "{line}");
 }
 
@@ -174,10 +166,7 @@ fn a_config_is_found_in_a_directory_above() {
     let below = place.path().join("a/b");
     fs::create_dir_all(&below).unwrap();
     let ran = place.run_in(&below, "status");
-    assert!(
-        ran.stderr.starts_with("Error: `[DIR]/cutover.toml` line 1: "),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.starts_with("Error: `[DIR]/cutover.toml` line 1: "), "{ran:?}");
 }
 
 #[test]
@@ -218,11 +207,7 @@ fn a_duration_without_a_unit_is_refused() {
 
 #[test]
 fn a_release_is_no_stage_and_a_stage_no_release() {
-    check(
-        &Place::new(),
-        "status 20260325140000",
-        "Error: Expected a stage, and `20260325140000` is a release\n",
-    );
+    check(&Place::new(), "status 20260325140000", "Error: Expected a stage, and `20260325140000` is a release\n");
     check(
         &Place::new(),
         "switch shop",
@@ -263,19 +248,13 @@ fn with_json_a_failure_is_an_object_too() {
 #[test]
 fn colour_is_given_when_asked_for() {
     let ran = Place::new().run("status live --color always");
-    assert_eq!(
-        ran.stderr,
-        "\x1b[1;31mError:\x1b[0m `live` cannot name a stage: the word is reserved\n"
-    );
+    assert_eq!(ran.stderr, "\x1b[1;31mError:\x1b[0m `live` cannot name a stage: the word is reserved\n");
 }
 
 #[test]
 fn the_version_is_one_line() {
-    let expected = Ran {
-        code: Some(0),
-        stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")),
-        stderr: String::new(),
-    };
+    let expected =
+        Ran { code: Some(0), stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")), stderr: String::new() };
     assert_eq!(Place::new().run("--version"), expected);
 }
 

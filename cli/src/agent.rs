@@ -13,10 +13,8 @@ use crate::failure::Failure;
 
 pub(crate) fn run() -> Result<(), Failure> {
     if io::stdin().is_terminal() {
-        return Err(
-            Failure::usage("`cutover agent` is the server's side, which the client starts")
-                .hint("Run `cutover deploy`"),
-        );
+        return Err(Failure::usage("`cutover agent` is the server's side, which the client starts")
+            .hint("Run `cutover deploy`"));
     }
     let program = environment::program();
     engine::serve_agent(raw(&io::stdin(), "stdin")?, raw(&io::stdout(), "stdout")?, &program)?;

@@ -301,32 +301,21 @@ pub(crate) enum TransportChoice {
 impl PlaceArgs {
     /// Reads the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place {
-            stage: words::stage(self.stage.as_deref())?,
-            target: self.target.clone(),
-        })
+        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.clone() })
     }
 }
 
 impl SwitchArgs {
     /// Returns the words in the order in which they stand.
     pub(crate) fn words(&self) -> Vec<&str> {
-        [Some(&self.first), self.second.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect()
+        [Some(&self.first), self.second.as_ref()].into_iter().flatten().map(String::as_str).collect()
     }
 }
 
 impl DiffArgs {
     /// Returns the words in the order in which they stand.
     pub(crate) fn words(&self) -> Vec<&str> {
-        [&self.first, &self.second, &self.third]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect()
+        [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
     }
 }
 
@@ -347,9 +336,7 @@ impl Args {
             Verb::Agent => (Vec::new(), &None),
         };
         let mut command = "cutover status".to_owned();
-        let stage = words
-            .iter()
-            .find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
+        let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
         if let Some(stage) = stage {
             command += &format!(" {stage}");
         }
@@ -387,10 +374,7 @@ mod tests {
         check("cutover deploy", "cutover status");
         check("cutover deploy shop --json", "cutover status shop");
         check("cutover switch 1 shop", "cutover status shop");
-        check(
-            "cutover switch 1 --target me@web1:/srv",
-            "cutover status --target me@web1:/srv",
-        );
+        check("cutover switch 1 --target me@web1:/srv", "cutover status --target me@web1:/srv");
         check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
         check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
     }

@@ -22,11 +22,7 @@ impl Report for CleanupReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette) -> String {
-        let verb = if self.dry_run {
-            "A cleanup would remove"
-        } else {
-            "Removed"
-        };
+        let verb = if self.dry_run { "A cleanup would remove" } else { "Removed" };
         let removed = Counted(self.removed.len() as u64, "release");
         let objects = Counted(self.objects_removed, "object");
         let headline = format!("{verb} {removed} and {objects}, {}", Bytes(self.freed_bytes));
@@ -55,10 +51,7 @@ mod tests {
     fn what_went_and_what_stays_is_told() {
         let mut report = CleanupReport {
             removed: vec!["1".parse().unwrap()],
-            kept: vec![KeptRelease {
-                id: "2".parse().unwrap(),
-                reason: "grace".into(),
-            }],
+            kept: vec![KeptRelease { id: "2".parse().unwrap(), reason: "grace".into() }],
             objects_removed: 1200,
             freed_bytes: 12_345_678,
             ..CleanupReport::default()
@@ -68,11 +61,7 @@ mod tests {
             "Removed 1 release and 1,200 objects, 12.3 MB\n  removed  1\n  kept     2 (grace)\n"
         );
         report.dry_run = true;
-        assert!(
-            report
-                .text(Palette::plain())
-                .starts_with("A cleanup would remove 1 release and")
-        );
+        assert!(report.text(Palette::plain()).starts_with("A cleanup would remove 1 release and"));
         let nothing = CleanupReport::default().text(Palette::plain());
         assert_eq!(nothing, "Removed 0 releases and 0 objects, 0 B\n");
     }

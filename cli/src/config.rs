@@ -101,15 +101,8 @@ fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Located<Keys>, Mistak
 
 /// Returns the entries in the order of the file, so that the first mistake is the one that is told.
 fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> = table
-        .iter()
-        .map(|(name, value)| Entry {
-            text,
-            name: name.get_ref(),
-            at: name.span().start,
-            value,
-        })
-        .collect();
+    let mut entries: Vec<Entry<'a>> =
+        table.iter().map(|(name, value)| Entry { text, name: name.get_ref(), at: name.span().start, value }).collect();
     entries.sort_by_key(|entry| entry.at);
     entries
 }
@@ -126,12 +119,7 @@ fn unreadable(file: &Path, error: &io::Error) -> Failure {
 fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
     Failure {
         hint: mistake.hint,
-        ..Failure::usage(format!(
-            "`{}` line {}: {}",
-            file.display(),
-            mistake.line,
-            mistake.reason
-        ))
+        ..Failure::usage(format!("`{}` line {}: {}", file.display(), mistake.line, mistake.reason))
     }
 }
 
@@ -179,10 +167,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_with_the_nearest_right_one() {
-        check(
-            "keep_release = 3",
-            Err("line 1: there is no key `keep_release` / Did you mean `keep_releases`?"),
-        );
+        check("keep_release = 3", Err("line 1: there is no key `keep_release` / Did you mean `keep_releases`?"));
         check(
             "[shop]\nhost = 'a'\n\nshared_dir = []",
             Err("line 4: there is no key `shared_dir` / Did you mean `shared_dirs`?"),
@@ -195,10 +180,7 @@ mod tests {
                 "`grace`, `shared_dirs`, `shared_files`, `auto_shared` and `copy_paths`"
             )),
         );
-        check(
-            "[[sharedfiles]]",
-            Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"),
-        );
+        check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
     }
 
     #[test]
@@ -207,50 +189,20 @@ mod tests {
             "line 1: `grace` must be a string: a number and a unit, such as `60s`, `10m`, `1h30m` or `7d`";
         check("host = 1", Err("line 1: `host` must be a string"));
         check("[host]\nshop = 1", Err("line 1: `host` must be a string"));
-        check(
-            "keep_releases = '3'",
-            Err("line 1: `keep_releases` must be a whole number of at least 1"),
-        );
-        check(
-            "keep_releases = 0",
-            Err("line 1: `keep_releases` must be a whole number of at least 1"),
-        );
-        check(
-            "keep_releases = -1",
-            Err("line 1: `keep_releases` must be a whole number of at least 1"),
-        );
+        check("keep_releases = '3'", Err("line 1: `keep_releases` must be a whole number of at least 1"));
+        check("keep_releases = 0", Err("line 1: `keep_releases` must be a whole number of at least 1"));
+        check("keep_releases = -1", Err("line 1: `keep_releases` must be a whole number of at least 1"));
         check("port = 65536", Err("line 1: `port` must be a port from 1 to 65535"));
         check("grace = 60", Err(DURATION));
         check("grace = 'soon'", Err(DURATION));
-        check(
-            "auto_shared = 'no'",
-            Err("line 1: `auto_shared` must be `true` or `false`"),
-        );
+        check("auto_shared = 'no'", Err("line 1: `auto_shared` must be `true` or `false`"));
         check("exclude = 'a'", Err("line 1: `exclude` must be a list of strings"));
-        check(
-            "exclude = [\n'a',\n1]",
-            Err("line 3: `exclude` must be a list of strings"),
-        );
-        check(
-            "transport = 'ssh'",
-            Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"`"),
-        );
-        check(
-            "current_path = 'current'",
-            Err("line 1: `current_path` must be an absolute path"),
-        );
-        check(
-            "agent_path = 'bin'",
-            Err("line 1: `agent_path` must be an absolute path"),
-        );
-        check(
-            "deploy_path = ''",
-            Err("line 1: `deploy_path` must be a path, and is empty or has a control character"),
-        );
-        check(
-            "host = '-oProxyCommand=x'",
-            Err("line 1: `host` has a host that begins with `-`"),
-        );
+        check("exclude = [\n'a',\n1]", Err("line 3: `exclude` must be a list of strings"));
+        check("transport = 'ssh'", Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"`"));
+        check("current_path = 'current'", Err("line 1: `current_path` must be an absolute path"));
+        check("agent_path = 'bin'", Err("line 1: `agent_path` must be an absolute path"));
+        check("deploy_path = ''", Err("line 1: `deploy_path` must be a path, and is empty or has a control character"));
+        check("host = '-oProxyCommand=x'", Err("line 1: `host` has a host that begins with `-`"));
         check("host = 'me@web1'", Err("line 1: `host` has `@` in its host"));
         check("user = '-l'", Err("line 1: `user` has a user that begins with `-`"));
     }
@@ -260,10 +212,7 @@ mod tests {
         const HINT: &str = "Write it as it stands in a release, such as `storage/app`";
         let shared = |path: &str, why: &str| {
             let text = format!("shared_dirs = [\n  \"{path}\",\n]");
-            check(
-                &text,
-                Err(&format!("line 2: `{path}` cannot be a shared path: {why} / {HINT}")),
-            );
+            check(&text, Err(&format!("line 2: `{path}` cannot be a shared path: {why} / {HINT}")));
         };
         shared("/var/log", "it is absolute");
         shared("../log", "it holds `.` or `..`");
@@ -273,14 +222,8 @@ mod tests {
 
     #[test]
     fn a_stage_has_a_name_that_a_word_can_be() {
-        check(
-            "[live]",
-            Err("line 1: `live` cannot name a stage: the word is reserved"),
-        );
-        check(
-            "\n[1st]",
-            Err("line 2: `1st` cannot name a stage: it does not begin with a letter"),
-        );
+        check("[live]", Err("line 1: `live` cannot name a stage: the word is reserved"));
+        check("\n[1st]", Err("line 2: `1st` cannot name a stage: it does not begin with a letter"));
         check(
             "['a b']",
             Err("line 1: `a b` cannot name a stage: it holds other than letters, digits, `.`, `_` and `-`"),
@@ -290,9 +233,6 @@ mod tests {
     #[test]
     fn what_is_not_toml_is_refused_with_its_line() {
         check("host = 'a'\nhost = 'b'", Err("line 2: duplicate key"));
-        check(
-            "host = web1",
-            Err("line 1: string values must be quoted, expected literal string"),
-        );
+        check("host = web1", Err("line 1: string values must be quoted, expected literal string"));
     }
 }

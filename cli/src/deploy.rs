@@ -40,10 +40,7 @@ impl Report for DeployReport {
         let mut block = Block::default();
         block
             .line("files", format!("{}, {}", Count(self.files), Bytes(self.bytes)))
-            .line(
-                "changes",
-                changes(self.files_new, self.files_changed, self.files_removed),
-            )
+            .line("changes", changes(self.files_new, self.files_changed, self.files_removed))
             .line("sent", Bytes(self.sent_bytes))
             .line_if("stored", stored(self))
             .line_if("copied", copies(self))
@@ -70,10 +67,7 @@ fn headline(report: &DeployReport) -> String {
             format!("Release {id} is ready; `cutover switch {id}` makes it live")
         }
         (DeployState::Live, false) => {
-            let after = report
-                .previous
-                .as_ref()
-                .map_or(String::new(), |previous| format!(", after {previous}"));
+            let after = report.previous.as_ref().map_or(String::new(), |previous| format!(", after {previous}"));
             format!("Release {} is live{after}", id.unwrap_or_default())
         }
     }
@@ -81,12 +75,7 @@ fn headline(report: &DeployReport) -> String {
 
 /// The counts of a comparison: `12 new, 1,828 changed, 3 removed`.
 pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
-    format!(
-        "{} new, {} changed, {} removed",
-        Count(new),
-        Count(changed),
-        Count(removed)
-    )
+    format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
 fn stored(report: &DeployReport) -> Option<String> {
@@ -99,10 +88,7 @@ fn stored(report: &DeployReport) -> Option<String> {
 
 fn copies(report: &DeployReport) -> Option<String> {
     let copied: u64 = report.copied.values().sum();
-    let reasons = report
-        .copied
-        .iter()
-        .map(|(why, count)| format!("{why}: {}", Count(*count)));
+    let reasons = report.copied.iter().map(|(why, count)| format!("{why}: {}", Count(*count)));
     let reasons: Vec<String> = reasons.collect();
     (copied > 0).then(|| format!("{} ({})", Counted(copied, "file"), reasons.join(", ")))
 }
@@ -139,10 +125,7 @@ mod tests {
             round_trips: 2,
             removed: vec!["20260301120000".parse().unwrap()],
             warnings: Vec::new(),
-            seconds: Seconds {
-                total: 3.214,
-                ..Seconds::default()
-            },
+            seconds: Seconds { total: 3.214, ..Seconds::default() },
         }
     }
 
@@ -165,29 +148,14 @@ Release 20260325140000 is live, after 20260325120000
     fn the_headline_says_what_became_of_it() {
         let check = |state, dry_run, release: Option<&str>, expected: &str| {
             let release = release.map(|id| id.parse().unwrap());
-            let report = DeployReport {
-                state,
-                dry_run,
-                release,
-                ..report()
-            };
+            let report = DeployReport { state, dry_run, release, ..report() };
             assert_eq!(headline(&report), expected);
         };
         check(DeployState::Live, true, None, "A deploy would make a release live");
         check(DeployState::Live, true, Some("7"), "A deploy would make release 7 live");
         check(DeployState::Ready, true, None, "A deploy would make a release ready");
         check(DeployState::Unchanged, true, Some("7"), "A deploy would change nothing");
-        check(
-            DeployState::Unchanged,
-            false,
-            Some("7"),
-            "Nothing changed: release 7 is live",
-        );
-        check(
-            DeployState::Ready,
-            false,
-            Some("7"),
-            "Release 7 is ready; `cutover switch 7` makes it live",
-        );
+        check(DeployState::Unchanged, false, Some("7"), "Nothing changed: release 7 is live");
+        check(DeployState::Ready, false, Some("7"), "Release 7 is ready; `cutover switch 7` makes it live");
     }
 }

@@ -25,9 +25,7 @@ pub(crate) fn parse(text: &OsStr, environment: &Environment) -> Result<Destinati
     let shown = Shown(text.as_encoded_bytes()).to_string();
     let wrong = |what: String| Failure::usage(format!("The target `{shown}` {what}")).hint(FORMS);
     if matches!(text.as_encoded_bytes().first(), Some(b'/' | b'.' | b'~')) {
-        return local(Path::new(text), environment)
-            .map(Destination::Local)
-            .map_err(wrong);
+        return local(Path::new(text), environment).map(Destination::Local).map_err(wrong);
     }
     let Some(text) = text.to_str() else {
         return Err(wrong("is not UTF-8".into()));
@@ -54,10 +52,7 @@ pub(crate) fn local(path: &Path, environment: &Environment) -> Result<PathBuf, S
     if first != "~" {
         return Err("begins with the home directory of another user; write the whole path".into());
     }
-    let home = environment
-        .home
-        .as_ref()
-        .ok_or("begins with `~`, and there is no home directory")?;
+    let home = environment.home.as_ref().ok_or("begins with `~`, and there is no home directory")?;
     Ok(environment.absolute(&home.join(path.iter().skip(1).collect::<PathBuf>())))
 }
 
@@ -161,12 +156,7 @@ fn finish(user: Option<&str>, host: &str, port: Option<u16>, path: PathBuf) -> R
     if let Some(user) = user {
         check_word("user", user)?;
     }
-    Ok(SshDestination {
-        user: user.map(str::to_owned),
-        host: host.to_owned(),
-        port,
-        path,
-    })
+    Ok(SshDestination { user: user.map(str::to_owned), host: host.to_owned(), port, path })
 }
 
 #[cfg(test)]
@@ -175,11 +165,8 @@ mod tests {
 
     /// Checks the form that the engine shows, or the message without its first words.
     fn check(text: &str, expected: Result<&str, &str>) {
-        let environment = Environment {
-            directory: "/work".into(),
-            home: Some("/home/me".into()),
-            ..Environment::default()
-        };
+        let environment =
+            Environment { directory: "/work".into(), home: Some("/home/me".into()), ..Environment::default() };
         let found = match parse(OsStr::new(text), &environment) {
             Ok(Destination::Local(path)) => Ok(format!("local {}", path.display())),
             Ok(Destination::Ssh(ssh)) => {
@@ -187,9 +174,7 @@ mod tests {
                 let port = ssh.port.map_or("-".to_owned(), |port| port.to_string());
                 Ok(format!("{user} {} {port} {}", ssh.host, ssh.path.display()))
             }
-            Err(failure) => Err(failure
-                .message
-                .replace(&format!("The target `{}` ", text.escape_debug()), "")),
+            Err(failure) => Err(failure.message.replace(&format!("The target `{}` ", text.escape_debug()), "")),
         };
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text:?}");
     }
@@ -202,10 +187,7 @@ mod tests {
         check(".", Ok("local /work"));
         check("~/shop", Ok("local /home/me/shop"));
         check("/srv/a:b", Ok("local /srv/a:b"));
-        check(
-            "~you/shop",
-            Err("begins with the home directory of another user; write the whole path"),
-        );
+        check("~you/shop", Err("begins with the home directory of another user; write the whole path"));
     }
 
     #[test]
@@ -240,10 +222,7 @@ mod tests {
         check("web1:", Err("names no path on the server"));
         check("web1:~", Err("names no path on the server"));
         check("web1:/", Err("names no path on the server"));
-        check(
-            "web1:~you/shop",
-            Err("begins with the home directory of another user; write the whole path"),
-        );
+        check("web1:~you/shop", Err("begins with the home directory of another user; write the whole path"));
         check(":/srv", Err("names no host"));
         check("@web1:/srv", Err("names no user"));
         check("[::1:/srv", Err("has no `]:` after its address"));
@@ -252,19 +231,10 @@ mod tests {
         check("ssh:///srv", Err("names no host"));
         check("ssh://[::1/srv", Err("has no `]` after its address"));
         check("ssh://[::1]22/srv", Err("has no `:` after its address"));
-        check(
-            "ssh://web1:0/srv",
-            Err("has the port `0`, and a port is a number from 1 to 65535"),
-        );
-        check(
-            "ssh://web1:x/srv",
-            Err("has the port `x`, and a port is a number from 1 to 65535"),
-        );
+        check("ssh://web1:0/srv", Err("has the port `0`, and a port is a number from 1 to 65535"));
+        check("ssh://web1:x/srv", Err("has the port `x`, and a port is a number from 1 to 65535"));
         check("ftp://web1/srv", Err("has the scheme `ftp`, and only `ssh` is known"));
-        check(
-            "ssh://me:secret@web1/srv",
-            Err("The target holds a password, which others could read"),
-        );
+        check("ssh://me:secret@web1/srv", Err("The target holds a password, which others could read"));
     }
 
     #[test]

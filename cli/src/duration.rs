@@ -7,9 +7,7 @@ pub(crate) const EXPECTED: &str = "a number and a unit, such as `60s`, `10m`, `1
 
 /// Reads a duration: whole numbers, each with one of the units `d`, `h`, `m` and `s`, the larger first, each once.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    seconds(text)
-        .map(Duration::from_secs)
-        .ok_or_else(|| format!("expected {EXPECTED}"))
+    seconds(text).map(Duration::from_secs).ok_or_else(|| format!("expected {EXPECTED}"))
 }
 
 fn seconds(text: &str) -> Option<u64> {

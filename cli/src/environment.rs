@@ -39,9 +39,7 @@ impl Environment {
         Environment {
             directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             home: variable("HOME").map(PathBuf::from).or(account.home),
-            cache_home: variable("XDG_CACHE_HOME")
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute()),
+            cache_home: variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
             user: text("USER").or_else(|| text("LOGNAME")).unwrap_or(account.name),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
@@ -92,10 +90,7 @@ impl Account {
         let number = rustix::process::getuid().as_raw().to_string();
         let file = std::fs::read("/etc/passwd").unwrap_or_default();
         let file = String::from_utf8_lossy(&file);
-        Account::find(&file, &number).unwrap_or(Account {
-            name: number,
-            home: None,
-        })
+        Account::find(&file, &number).unwrap_or(Account { name: number, home: None })
     }
 
     fn find(file: &str, number: &str) -> Option<Account> {

@@ -48,13 +48,7 @@ pub(crate) struct Voice {
 impl Failure {
     /// Makes a failure of wrong usage or configuration.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Usage,
-            message: message.into(),
-            causes: Vec::new(),
-            hint: None,
-            live: None,
-        }
+        Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
     }
 
     /// Makes a failure of a panic, which the hook has shown already.
@@ -146,22 +140,13 @@ impl From<Error> for Failure {
         let mut causes = details(&error);
         let refusal = error.to_refusal();
         causes.extend(refusal.causes);
-        Failure {
-            kind: refusal.kind,
-            message: refusal.message,
-            causes,
-            hint: refusal.hint,
-            live: None,
-        }
+        Failure { kind: refusal.kind, message: refusal.message, causes, hint: refusal.hint, live: None }
     }
 }
 
 impl From<DeployFailure> for Failure {
     fn from(failure: DeployFailure) -> Failure {
-        Failure {
-            live: Some(failure.live),
-            ..Failure::from(failure.error)
-        }
+        Failure { live: Some(failure.live), ..Failure::from(failure.error) }
     }
 }
 
@@ -232,20 +217,13 @@ mod tests {
     use super::*;
 
     fn voice() -> Voice {
-        Voice {
-            palette: Palette::plain(),
-            json: false,
-            status_command: "cutover status shop".into(),
-        }
+        Voice { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
     }
 
     #[test]
     fn a_failure_is_told_from_what_to_what_now() {
         let error = Error::io("switch", "/srv/shop/current", io::Error::from_raw_os_error(13));
-        let failure = Failure::from(DeployFailure {
-            error,
-            live: LiveNow::Release("20260227093000".parse().unwrap()),
-        });
+        let failure = Failure::from(DeployFailure { error, live: LiveNow::Release("20260227093000".parse().unwrap()) });
         assert_eq!(
             failure.text(&voice()),
             "Error: Could not switch `/srv/shop/current`\n\
@@ -267,19 +245,13 @@ mod tests {
         let check = |live: LiveNow, expected: &str| assert_eq!(live_line(&live, "cutover status shop"), expected);
         check(LiveNow::Nothing, "Nothing was deployed yet.");
         check(LiveNow::Unchanged, "Nothing was switched.");
-        check(
-            LiveNow::Unknown,
-            "The line was lost at the switch: run `cutover status shop` to see what is live.",
-        );
+        check(LiveNow::Unknown, "The line was lost at the switch: run `cutover status shop` to see what is live.");
     }
 
     #[test]
     fn each_kind_has_its_exit_code() {
         let check = |kind: Kind, signal: Option<u8>, expected: u8| {
-            let failure = Failure {
-                kind,
-                ..Failure::usage("")
-            };
+            let failure = Failure { kind, ..Failure::usage("") };
             assert_eq!(failure.exit_code(signal), expected, "{kind:?}");
         };
         check(Kind::Refused, None, 1);
@@ -296,9 +268,6 @@ mod tests {
 
     #[test]
     fn text_of_others_cannot_forge_a_line() {
-        assert_eq!(
-            printable("sh: no\x1b[2J\r\nError: all well"),
-            "sh: no\\u{1b}[2J\n  Error: all well"
-        );
+        assert_eq!(printable("sh: no\x1b[2J\r\nError: all well"), "sh: no\\u{1b}[2J\n  Error: all well");
     }
 }

@@ -48,8 +48,7 @@ fn not_ignored() -> Vec<i32> {
 
 fn ignored_mask(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -58,10 +57,7 @@ mod tests {
 
     #[test]
     fn the_mask_of_ignored_signals_is_read() {
-        assert_eq!(
-            ignored_mask("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t1\n"),
-            0x1001
-        );
+        assert_eq!(ignored_mask("Name:\tx\nSigIgn:\t0000000000001001\nSigCgt:\t1\n"), 0x1001);
         assert_eq!(ignored_mask(""), 0);
     }
 }

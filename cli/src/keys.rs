@@ -93,9 +93,7 @@ impl Keys {
             "deploy_path" => entry.put(&mut self.deploy_path, Entry::path),
             "current_path" => entry.put(&mut self.current_path, Entry::absolute_path),
             "host" => entry.put(&mut self.host, |entry| entry.word(destination::check_host)),
-            "user" => entry.put(&mut self.user, |entry| {
-                entry.word(|word| destination::check_word("user", word))
-            }),
+            "user" => entry.put(&mut self.user, |entry| entry.word(|word| destination::check_word("user", word))),
             "port" => entry.put(&mut self.port, |entry| entry.number("a port from 1 to 65535")),
             "identity_file" => entry.put(&mut self.identity_file, Entry::path),
             "ssh_config" => entry.put(&mut self.ssh_config, Entry::path),
@@ -103,9 +101,7 @@ impl Keys {
             "agent_path" => entry.put(&mut self.agent_path, Entry::absolute_path),
             "source" => entry.put(&mut self.source, Entry::path),
             "exclude" => entry.put(&mut self.exclude, Entry::strings),
-            "keep_releases" => entry.put(&mut self.keep_releases, |entry| {
-                entry.number("a whole number of at least 1")
-            }),
+            "keep_releases" => entry.put(&mut self.keep_releases, |entry| entry.number("a whole number of at least 1")),
             "grace" => entry.put(&mut self.grace, Entry::duration),
             "shared_dirs" => entry.put(&mut self.shared_dirs, Entry::shared_paths),
             "shared_files" => entry.put(&mut self.shared_files, Entry::shared_paths),
@@ -184,10 +180,7 @@ pub(crate) struct Entry<'a> {
 impl Entry<'_> {
     fn put<T>(&self, slot: &mut Found<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
         let line = self.line();
-        *slot = Some(Located {
-            value: read(self)?,
-            line,
-        });
+        *slot = Some(Located { value: read(self)?, line });
         Ok(())
     }
 
@@ -197,11 +190,7 @@ impl Entry<'_> {
     }
 
     fn mistake(&self, reason: String) -> Mistake {
-        Mistake {
-            line: self.line(),
-            reason,
-            hint: None,
-        }
+        Mistake { line: self.line(), reason, hint: None }
     }
 
     fn expected(&self, what: &str) -> Mistake {
@@ -216,10 +205,7 @@ impl Entry<'_> {
             Some(name) => format!("Did you mean `{name}`?"),
             None => format!("The keys are {}", list(NAMES)),
         };
-        Mistake {
-            hint: Some(hint),
-            ..self.mistake(format!("there is no key `{}`", self.name.escape_debug()))
-        }
+        Mistake { hint: Some(hint), ..self.mistake(format!("there is no key `{}`", self.name.escape_debug())) }
     }
 
     fn string(&self, what: &str) -> Result<&str, Mistake> {
@@ -258,10 +244,7 @@ impl Entry<'_> {
     }
 
     fn boolean(&self) -> Result<bool, Mistake> {
-        self.value
-            .get_ref()
-            .as_bool()
-            .ok_or_else(|| self.expected("`true` or `false`"))
+        self.value.get_ref().as_bool().ok_or_else(|| self.expected("`true` or `false`"))
     }
 
     fn duration(&self) -> Result<Duration, Mistake> {
@@ -306,10 +289,7 @@ impl Entry<'_> {
             let line = line_at(self.text, item.span().start);
             match item.get_ref().as_str() {
                 Some(value) => Ok(Located { value, line }),
-                None => Err(Mistake {
-                    line,
-                    ..self.expected(what)
-                }),
+                None => Err(Mistake { line, ..self.expected(what) }),
             }
         });
         strings.collect()

@@ -64,10 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
-    let session = Session {
-        everywhere: &args.everywhere,
-        environment,
-    };
+    let session = Session { everywhere: &args.everywhere, environment };
     match &args.verb {
         Verb::Setup(args) => setup::run(&session, args),
         Verb::Deploy(args) => deploy::run(&session, args),

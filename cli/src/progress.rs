@@ -54,10 +54,7 @@ impl Progress {
             talk => talk,
         };
         let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                tally: Tally::new(talk),
-                done: false,
-            }),
+            state: Mutex::new(State { tally: Tally::new(talk), done: false }),
             changed: Condvar::new(),
         });
         let screen: Box<dyn Screen + Send> = if talk == Talk::Quiet {
@@ -69,10 +66,7 @@ impl Progress {
         };
         let seen = Arc::clone(&shared);
         let drawer = std::thread::spawn(move || seen.draw(screen, palette));
-        Arc::new(Progress {
-            shared,
-            drawer: Mutex::new(Some(drawer)),
-        })
+        Arc::new(Progress { shared, drawer: Mutex::new(Some(drawer)) })
     }
 
     /// Says a line of talk.
@@ -187,11 +181,7 @@ struct Bars {
 
 impl Bars {
     fn new() -> Bars {
-        Bars {
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
-            bars: HashMap::new(),
-            hidden: true,
-        }
+        Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), bars: HashMap::new(), hidden: true }
     }
 
     fn update(&mut self, running: &Running) {

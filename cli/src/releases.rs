@@ -28,10 +28,7 @@ impl Report for ReleasesReport {
             table(&self.releases, palette)
         };
         for name in &self.foreign {
-            text += &format!(
-                "`releases/{}` was not made by Cutover and is left alone\n",
-                printable(name)
-            );
+            text += &format!("`releases/{}` was not made by Cutover and is left alone\n", printable(name));
         }
         text
     }
@@ -52,16 +49,7 @@ pub(crate) fn short(commit: &str) -> String {
     printable(commit).chars().take(COMMIT_DIGITS).collect()
 }
 
-const HEADS: [&str; 8] = [
-    "RELEASE",
-    "STATE",
-    "LIVE SINCE",
-    "COMMIT",
-    "FILES",
-    "SIZE",
-    "OWN",
-    "WHO",
-];
+const HEADS: [&str; 8] = ["RELEASE", "STATE", "LIVE SINCE", "COMMIT", "FILES", "SIZE", "OWN", "WHO"];
 
 /// The columns of numbers, which are aligned at their right.
 const NUMBERS: std::ops::Range<usize> = 4..7;
@@ -90,9 +78,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
     [
         release.id.to_string(),
         state_name(release.state).to_owned(),
-        release
-            .live_since
-            .map_or("-".to_owned(), |second| Time(second).to_string()),
+        release.live_since.map_or("-".to_owned(), |second| Time(second).to_string()),
         release.commit.as_deref().map_or("-".to_owned(), short),
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
@@ -103,11 +89,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
 
 fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
     let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, &width))| {
-        if NUMBERS.contains(&column) {
-            format!("{cell:>width$}")
-        } else {
-            format!("{cell:width$}")
-        }
+        if NUMBERS.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
     });
     let cells: Vec<String> = cells.collect();
     cells.join("  ").trim_end().to_owned()
@@ -135,10 +117,7 @@ pub(crate) mod tests {
     #[test]
     fn releases_are_a_table() {
         let report = ReleasesReport {
-            releases: vec![
-                release("20260325140000", ReleaseState::Live),
-                release("20260326", ReleaseState::Ready),
-            ],
+            releases: vec![release("20260325140000", ReleaseState::Live), release("20260326", ReleaseState::Ready)],
             foreign: vec!["old".into()],
         };
         let expected = "\
@@ -152,10 +131,7 @@ RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN
 
     #[test]
     fn no_releases_are_no_table() {
-        let report = ReleasesReport {
-            releases: Vec::new(),
-            foreign: Vec::new(),
-        };
+        let report = ReleasesReport { releases: Vec::new(), foreign: Vec::new() };
         assert_eq!(report.text(Palette::plain()), "There are no releases\n");
     }
 }

@@ -26,10 +26,9 @@ pub(crate) trait Report: Serialize {
 pub(crate) fn object(report: &impl Report) -> Result<String, Failure> {
     match serde_json::to_string(report) {
         Ok(object) => Ok(object + "\n"),
-        Err(error) => Err(Failure {
-            kind: Kind::Bug,
-            ..Failure::usage("The result cannot be written as JSON").because(&error)
-        }),
+        Err(error) => {
+            Err(Failure { kind: Kind::Bug, ..Failure::usage("The result cannot be written as JSON").because(&error) })
+        }
     }
 }
 

@@ -64,10 +64,7 @@ impl Settings {
         };
         let keys = choice.keys;
         Ok(Settings {
-            target: Target {
-                destination,
-                reach: reach(&keys, everywhere, directory, environment)?,
-            },
+            target: Target { destination, reach: reach(&keys, everywhere, directory, environment)? },
             source: from_config(keys.source.as_ref(), directory, environment)?
                 .unwrap_or_else(|| absolute_from(directory, Path::new("."))),
             exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
@@ -134,19 +131,11 @@ impl Choice {
     }
 
     fn of_nothing() -> Choice {
-        Choice {
-            keys: Keys::default(),
-            own: Keys::default(),
-            stage: None,
-        }
+        Choice { keys: Keys::default(), own: Keys::default(), stage: None }
     }
 
     fn of_defaults(config: &Config) -> Choice {
-        Choice {
-            keys: config.defaults.clone(),
-            own: config.defaults.clone(),
-            stage: None,
-        }
+        Choice { keys: config.defaults.clone(), own: config.defaults.clone(), stage: None }
     }
 
     fn of_stage(config: &Config, stage: &str) -> Result<Choice, Failure> {
@@ -180,15 +169,8 @@ impl Choice {
         let config = config.expect("without a config there is a `--target`");
         let keys = &self.keys;
         let Some(path) = &keys.deploy_path else {
-            let what = self
-                .stage
-                .as_ref()
-                .map_or("it has".into(), |stage| format!("the stage `{stage}` has"));
-            let line = self
-                .stage
-                .as_ref()
-                .and_then(|stage| config.stages.get(stage))
-                .map_or(1, |keys| keys.line);
+            let what = self.stage.as_ref().map_or("it has".into(), |stage| format!("the stage `{stage}` has"));
+            let line = self.stage.as_ref().and_then(|stage| config.stages.get(stage)).map_or(1, |keys| keys.line);
             return Err(config.mistake(Mistake {
                 line,
                 reason: format!("{what} no `deploy_path`"),
@@ -196,11 +178,7 @@ impl Choice {
             }));
         };
         let at_path = |reason: String| {
-            config.mistake(Mistake {
-                line: path.line,
-                reason: format!("`deploy_path` {reason}"),
-                hint: None,
-            })
+            config.mistake(Mistake { line: path.line, reason: format!("`deploy_path` {reason}"), hint: None })
         };
         let Some(host) = &keys.host else {
             self.check_hostless(config)?;
@@ -315,9 +293,7 @@ fn from_config(
         return Ok(Some(absolute_from(directory, path)));
     }
     let local = destination::local(path, environment);
-    local
-        .map(Some)
-        .map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
+    local.map(Some).map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
 }
 
 fn value<T: Clone>(found: Option<&Located<T>>) -> Option<T> {
@@ -345,9 +321,7 @@ mod tests {
         let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
         let place = Place {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
-            target: TargetArg {
-                target: Some(target.into()).filter(|_| !target.is_empty()),
-            },
+            target: TargetArg { target: Some(target.into()).filter(|_| !target.is_empty()) },
         };
         Settings::resolve(config.as_ref(), &place, &Everywhere::default(), &environment())
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
@@ -357,11 +331,7 @@ mod tests {
     fn a_destination_is_the_target_or_the_stage_or_the_top() {
         let check = |text: &str, stage: &str, target: &str, expected: Result<&str, &str>| {
             let found = resolve(text, stage, target).map(|settings| settings.target.destination.to_string());
-            assert_eq!(
-                found.as_deref().map_err(String::as_str),
-                expected,
-                "{text:?} {stage:?} {target:?}"
-            );
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text:?} {stage:?} {target:?}");
         };
         const ONE: &str = "user = 'deploy'\n[shop]\nhost = 'web1'\ndeploy_path = '/srv/shop'";
         const TWO: &str = "deploy_path = '/srv/a'\n[shop]\nhost = 'web1'\nport = 2222\n[blog]\nuser = 'x'\n";
@@ -379,20 +349,13 @@ mod tests {
             "",
             "shop",
             "",
-            Err(
-                "There is no stage `shop`: there is no `cutover.toml` here or above / Name the config with \
-             `--config FILE`, or the target alone with `--target DEST`",
-            ),
+            Err("There is no stage `shop`: there is no `cutover.toml` here or above / Name the config with \
+             `--config FILE`, or the target alone with `--target DEST`"),
         );
         check(ONE, "", "", Ok("deploy@web1:/srv/shop"));
         check(ONE, "shop", "/elsewhere", Ok("/elsewhere"));
         check(ONE, "", "web2:/srv", Ok("web2:/srv"));
-        check(
-            ONE,
-            "shpo",
-            "",
-            Err("There is no stage `shpo` in `/work/cutover.toml` / Its stage is `shop`"),
-        );
+        check(ONE, "shpo", "", Err("There is no stage `shpo` in `/work/cutover.toml` / Its stage is `shop`"));
         check(
             TWO,
             "",
@@ -494,22 +457,10 @@ mod tests {
             );
             assert_eq!(found, expected);
         };
-        check(
-            "['a']",
-            "['a/b']",
-            "line 4: the shared path `a/b` lies within `a` (line 1)",
-        );
+        check("['a']", "['a/b']", "line 4: the shared path `a/b` lies within `a` (line 1)");
         check("['a/b']", "['a']", "line 4: the shared path `a` holds `a/b` (line 1)");
-        check(
-            "['a']",
-            "['b', 'a']",
-            "line 4: the shared path `a` is named twice (line 1)",
-        );
-        check(
-            "['a/', 'a']",
-            "[]",
-            "line 1: the shared path `a` is named twice (line 1)",
-        );
+        check("['a']", "['b', 'a']", "line 4: the shared path `a` is named twice (line 1)");
+        check("['a/', 'a']", "[]", "line 1: the shared path `a` is named twice (line 1)");
         assert!(resolve("deploy_path = '/srv'\nshared_dirs = ['a', 'ab', 'b/a']", "", "").is_ok());
     }
 
@@ -520,14 +471,8 @@ mod tests {
             assert_eq!(found, expected.map(PathBuf::from));
         };
         let none = Everywhere::default();
-        let given = Everywhere {
-            state_dir: Some("state".into()),
-            ..Everywhere::default()
-        };
-        let with_cache = Environment {
-            cache_home: Some("/cache".into()),
-            ..environment()
-        };
+        let given = Everywhere { state_dir: Some("state".into()), ..Everywhere::default() };
+        let with_cache = Environment { cache_home: Some("/cache".into()), ..environment() };
         check(&given, &environment(), Some("/work/sub/state"));
         check(&none, &with_cache, Some("/cache/cutover"));
         check(&none, &environment(), Some("/home/me/.cache/cutover"));

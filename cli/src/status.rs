@@ -24,29 +24,16 @@ impl Report for StatusReport {
             Some(release) => format!("Release {} is live", release.id),
             None => "Nothing is live yet".to_owned(),
         };
-        let rollback = self
-            .rollback
-            .as_ref()
-            .map_or("has no release to go to".into(), |id| format!("goes to {id}"));
+        let rollback = self.rollback.as_ref().map_or("has no release to go to".into(), |id| format!("goes to {id}"));
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
         let staging =
             (self.staging_bytes > 0).then(|| format!("{} received and not used yet", Bytes(self.staging_bytes)));
-        let inodes = self
-            .free_inodes
-            .map_or(String::new(), |inodes| format!(", {} inodes", Count(inodes)));
+        let inodes = self.free_inodes.map_or(String::new(), |inodes| format!(", {} inodes", Count(inodes)));
         let mut block = Block::default();
         block
             .line_if("since", self.live.as_ref().and_then(since))
-            .line_if(
-                "commit",
-                self.live.as_ref().and_then(|live| live.commit.as_deref()).map(short),
-            )
-            .line_if(
-                "files",
-                self.live
-                    .as_ref()
-                    .map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))),
-            )
+            .line_if("commit", self.live.as_ref().and_then(|live| live.commit.as_deref()).map(short))
+            .line_if("files", self.live.as_ref().map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))))
             .line("rollback", rollback)
             .line("path", &self.deploy_path)
             .line("current", &self.current_path)
@@ -58,27 +45,18 @@ impl Report for StatusReport {
                 "lock",
                 self.lock.as_ref().map(|lock| {
                     let holder = printable(&format!("{}@{}", lock.who, lock.from));
-                    format!(
-                        "{holder} since {}: {} (process {})",
-                        Time(lock.since),
-                        lock.verb,
-                        lock.pid
-                    )
+                    format!("{holder} since {}: {} (process {})", Time(lock.since), lock.verb, lock.pid)
                 }),
             );
         for name in &self.foreign {
-            block.line(
-                "foreign",
-                format!("`releases/{}` was not made by Cutover", printable(name)),
-            );
+            block.line("foreign", format!("`releases/{}` was not made by Cutover", printable(name)));
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }
 }
 
 fn since(live: &ReleaseReport) -> Option<String> {
-    live.live_since
-        .map(|second| format!("{}, by {}", Time(second), printable(&live.who)))
+    live.live_since.map(|second| format!("{}, by {}", Time(second), printable(&live.who)))
 }
 
 #[cfg(test)]

@@ -60,12 +60,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(talk: Talk) -> Tally {
-        Tally {
-            talk,
-            running: Vec::new(),
-            lines: VecDeque::new(),
-            warnings: Vec::new(),
-        }
+        Tally { talk, running: Vec::new(), lines: VecDeque::new(), warnings: Vec::new() }
     }
 
     /// Takes one event.
@@ -74,23 +69,14 @@ impl Tally {
             Event::Began(phase) => {
                 self.running(phase, now);
             }
-            Event::Progress {
-                phase,
-                files,
-                files_total,
-                bytes,
-                bytes_total,
-            } => {
+            Event::Progress { phase, files, files_total, bytes, bytes_total } => {
                 let running = self.running(phase, now);
                 (running.files, running.files_total) = (files, files_total);
                 (running.bytes, running.bytes_total) = (bytes, bytes_total);
             }
             Event::Ended(phase) => self.ended(phase, now),
             Event::AgentCopied { bytes } => {
-                self.say(
-                    Talk::Brief,
-                    format!("Copied the agent to the server ({})", Bytes(bytes)),
-                );
+                self.say(Talk::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
             }
             Event::LockTakenOver { holder } => {
                 self.warn(format!("Took over the lock of a deploy that died: {holder}"));
@@ -118,14 +104,7 @@ impl Tally {
     fn running(&mut self, phase: Phase, now: Instant) -> &mut Running {
         let index = self.running.iter().position(|running| running.phase == phase);
         let index = index.unwrap_or_else(|| {
-            self.running.push(Running {
-                phase,
-                began: now,
-                files: 0,
-                files_total: 0,
-                bytes: 0,
-                bytes_total: 0,
-            });
+            self.running.push(Running { phase, began: now, files: 0, files_total: 0, bytes: 0, bytes_total: 0 });
             self.running.len() - 1
         });
         &mut self.running[index]
@@ -200,13 +179,7 @@ mod tests {
     use super::*;
 
     fn progress(phase: Phase, files: u64, bytes: u64) -> Event {
-        Event::Progress {
-            phase,
-            files,
-            files_total: 1828,
-            bytes,
-            bytes_total: 12_345_678,
-        }
+        Event::Progress { phase, files, files_total: 1828, bytes, bytes_total: 12_345_678 }
     }
 
     /// Takes the events a second apart and checks what is said.
@@ -239,11 +212,7 @@ mod tests {
         let detail = Line::Info("one lane".into());
         check(Talk::Quiet, deploy(), std::slice::from_ref(&warning));
         check(Talk::Brief, deploy(), std::slice::from_ref(&warning));
-        check(
-            Talk::Phases,
-            deploy(),
-            &[warning.clone(), sent.clone(), switched.clone()],
-        );
+        check(Talk::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
         check(Talk::Verbose, deploy(), &[warning, sent, switched, detail]);
     }
 
@@ -264,10 +233,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(tally.running(Phase::Connect, now).how_far(), "");
         tally.take(progress(Phase::Upload, 1, 999), now);
-        assert_eq!(
-            tally.running(Phase::Upload, now).how_far(),
-            "1 of 1,828 files, 999 B of 12.3 MB"
-        );
+        assert_eq!(tally.running(Phase::Upload, now).how_far(), "1 of 1,828 files, 999 B of 12.3 MB");
         let scan = tally.running(Phase::Scan, now);
         (scan.files, scan.bytes) = (1, 2000);
         assert_eq!(scan.how_far(), "1 file, 2.0 kB");

@@ -68,9 +68,7 @@ pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
     match parse(text)? {
         Word::Stage(stage) => Ok(Some(stage)),
         Word::Side(Side::Release(id)) => Err(Failure::usage(format!("Expected a stage, and `{id}` is a release"))),
-        Word::Side(_) => Err(Failure::usage(format!(
-            "`{text}` cannot name a stage: the word is reserved"
-        ))),
+        Word::Side(_) => Err(Failure::usage(format!("`{text}` cannot name a stage: the word is reserved"))),
     }
 }
 
@@ -133,9 +131,8 @@ mod tests {
     fn a_switch_takes_its_words_in_any_order() {
         let check = |words: &str, expected: Result<(&str, Option<&str>), &str>| {
             let found = switch(&split(words)).map_err(|failure| failure.message);
-            let expected = expected
-                .map(|(id, stage)| (id.parse().unwrap(), stage.map(str::to_owned)))
-                .map_err(str::to_owned);
+            let expected =
+                expected.map(|(id, stage)| (id.parse().unwrap(), stage.map(str::to_owned))).map_err(str::to_owned);
             assert_eq!(found, expected, "{words:?}");
         };
         check("20260325140000", Ok(("20260325140000", None)));
@@ -144,18 +141,12 @@ mod tests {
         check("shop", Err("No release to switch to is named"));
         check("1 2", Err("A switch goes to one release"));
         check("live", Err("A switch goes to one release"));
-        check(
-            "shop blog",
-            Err("`shop` and `blog` are both stages, and there can be one"),
-        );
+        check("shop blog", Err("`shop` and `blog` are both stages, and there can be one"));
         check(
             "1/../2",
             Err("`1/../2` cannot name a release: a digit, then at most 63 letters, digits, `.`, `_` or `-`"),
         );
-        check(
-            "./shop",
-            Err("`./shop` cannot name a stage: it does not begin with a letter"),
-        );
+        check("./shop", Err("`./shop` cannot name a stage: it does not begin with a letter"));
         check(
             "web1:/srv",
             Err("`web1:/srv` cannot name a stage: it holds other than letters, digits, `.`, `_` and `-`"),

@@ -328,15 +328,6 @@ impl Dir {
         }
     }
 
-    /// Removes a directory that is empty. Says whether it was.
-    pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<bool, Error> {
-        match fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-            Err(errno) => Err(self.error("remove", name, errno)),
-        }
-    }
-
     /// Removes a name and all below it: never through a symlink, never into another filesystem.
     pub(crate) fn remove_tree(&self, name: &[u8]) -> Result<(), Error> {
         match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {

@@ -11,8 +11,6 @@
 //! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
 //! before it uses it.
 
-use std::os::unix::ffi::OsStrExt;
-
 use crate::disk::Dir;
 use crate::error::Error;
 
@@ -113,9 +111,4 @@ fn boot_id() -> String {
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .filter(|id| id.len() >= 8)
         .unwrap_or_else(|| "00000000".to_owned())
-}
-
-/// Shows a staged path in a message.
-pub(crate) fn shown(dir: &Dir, name: &[u8]) -> String {
-    dir.path().join(std::ffi::OsStr::from_bytes(name)).display().to_string()
 }

@@ -18,7 +18,7 @@ use crate::release::ReleaseId;
 use crate::report::{DeployFailure, LiveNow};
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
-use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Live, ToAgent};
 
 /// An agent that is alive says something every ten seconds.
 const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);

@@ -40,6 +40,6 @@ pub(crate) fn connect(
 fn pipe() -> io::Result<(File, File)> {
     let (reader, writer) = io::pipe()?;
     // A smaller pipe is only slower.
-    drop(rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES));
+    rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES).unwrap_or_default();
     Ok((File::from(OwnedFd::from(reader)), File::from(OwnedFd::from(writer))))
 }
