@@ -61,7 +61,12 @@ impl Machine {
             system: field(&read("/etc/os-release"), "PRETTY_NAME", '=')
                 .trim_matches('"')
                 .to_owned(),
-            filesystem: filesystem.text().unwrap_or_default(),
+            filesystem: filesystem
+                .text()
+                .unwrap_or_default()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" "),
             load: load.join(" "),
         }
     }

@@ -5,6 +5,7 @@
 //! ├── host_key, user_key      made for this run
 //! ├── authorized_keys         the user key
 //! ├── sshd_config, sshd.log
+//! ├── home/                   the sessions' home, empty
 //! ├── known_hosts             the host key, at both ports
 //! └── ssh_config              two names for one server: `direct`, and `counted` through the relay
 //! ```
@@ -43,6 +44,7 @@ impl Sshd {
     /// Makes keys and configuration in `directory`, starts `sshd` and waits until it listens.
     pub(crate) fn start(directory: &Path) -> Result<Sshd> {
         recreate(directory)?;
+        recreate(&directory.join("home"))?;
         for key in ["host_key", "user_key"] {
             let keygen = Invocation::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]);
             keygen.args([directory.join(key)]).output()?;
@@ -164,12 +166,13 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
 
 fn server_config(directory: &Path, port: u16) -> String {
     let dir = directory.display();
-    // Authentication rests on the fresh key alone, so `StrictModes` (owner and mode of the directories above) may be
+    // A home of its own: bash reads `~/.bashrc` in sessions too, and what people have there can take longer than a
+    // login. Authentication rests on the fresh key alone, so `StrictModes` (owner and mode of the directories above) may be
     // off; the checkout may lie in a directory that others can write.
     format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
          PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\n"
+         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\nSetEnv HOME={dir}/home\n"
     )
 }
 

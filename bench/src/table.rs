@@ -78,7 +78,7 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
             shown(row.ours, row.unit),
             row.rival,
             shown(row.theirs, row.unit),
-            row.ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default(),
+            row.ratio.map(shown_ratio).unwrap_or_default(),
             aim(row),
         )?;
     }
@@ -106,6 +106,15 @@ fn shown(summary: Option<Summary>, unit: Unit) -> String {
         return figure(median).to_string();
     }
     format!("{} ({} – {})", figure(median), figure(min), figure(max))
+}
+
+/// Small ratios, as of bytes when nothing changed, need more digits.
+fn shown_ratio(ratio: f64) -> String {
+    if ratio < 0.01 {
+        format!("{ratio:.6}")
+    } else {
+        format!("{ratio:.3}")
+    }
 }
 
 fn aim(row: &Row) -> String {

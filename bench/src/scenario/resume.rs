@@ -8,7 +8,8 @@ use crate::record::{Outcome, Sample, Track};
 use crate::row::{Row, Unit};
 use crate::{rsync, verify};
 
-const RSYNC: [&str; 2] = ["-az", "--zc=zstd"];
+/// `--delete`, because an rsync that was cut leaves temporary files which only that takes away.
+const RSYNC: [&str; 3] = ["-az", "--zc=zstd", "--delete"];
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let one = one_client(lab)?;
@@ -124,7 +125,7 @@ fn two_clients(lab: &Lab) -> Result<Track> {
 fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
     let tree = &lab.trees().a;
     let copy = lab.server("undisturbed");
-    let mut track = named("rsync -az --zc=zstd");
+    let mut track = named("rsync -az --zc=zstd --delete");
     lab.say("  rsync");
     track
         .observed
@@ -139,7 +140,7 @@ fn rsync_cut_half_way(lab: &Lab) -> Result<Track> {
     let tree = &lab.trees().a;
     let copy = lab.server("cut-copy");
     let half = rsync_undisturbed(lab)?.observed.first().map_or(0, Sample::wire_bytes) / 2;
-    let mut track = named("rsync -az --zc=zstd, cut half-way");
+    let mut track = named("rsync -az --zc=zstd --delete, cut half-way");
     lab.say("  rsync, cut half-way and repeated");
     let cut = rsync::copy_beside(lab, &RSYNC, (tree, &copy), Line::Counted, &Beside::KillAfter(half))?;
     track.observed.push(cut);
