@@ -1,2 +1,115 @@
-//! Measures Cutover against rsync on real trees.
-fn main() {}
+//! Measures Cutover against rsync on real trees, over a real `sshd` on one machine.
+//!
+//! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
+//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table made of them ([`table`]). What each row
+//! means stands in `docs/benchmarks.md`.
+
+#![forbid(unsafe_code)]
+
+mod settings;
+
+mod debian;
+mod tree;
+
+mod image;
+mod lab;
+mod relay;
+mod sshd;
+
+mod process;
+mod procfs;
+mod usage;
+mod verify;
+
+mod contest;
+mod cutover;
+mod rsync;
+mod scenario;
+
+mod machine;
+mod record;
+mod row;
+mod table;
+
+mod failure;
+
+use std::fs;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::failure::{Context, Result};
+use crate::lab::Lab;
+use crate::machine::{Machine, Versions};
+use crate::process::Invocation;
+use crate::record::{Outcome, RunRecord, ScenarioRecord};
+use crate::scenario::Scenario;
+use crate::settings::{Args, RunArgs, Verb};
+use crate::table::Table;
+
+/// The layout of the raw record.
+const FORMAT: u32 = 1;
+
+#[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
+fn main() -> ExitCode {
+    let Verb::Run(arguments) = Args::parse().command;
+    match run(arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("Error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the scenarios, keeps the record, prints the table, and tells whether none failed.
+#[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
+fn run(arguments: RunArgs) -> Result<bool> {
+    let settings = arguments.resolve()?;
+    let mut record = RunRecord {
+        format: FORMAT,
+        name: settings.name.clone(),
+        started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
+        machine: Machine::look(&settings.work),
+        versions: Versions::ask(&settings.cutover)?,
+        quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
+        trees: settings.trees.clone(),
+        repeats: settings.repeats,
+        scenarios: Vec::new(),
+    };
+    let lab = Lab::open(settings)?;
+    for &scenario in &lab.settings().scenarios {
+        lab.say(&format!("{}: {}", scenario.name(), scenario.title()));
+        record.scenarios.push(run_scenario(&lab, scenario));
+        lab.clear()?;
+        // After each, so that a long run which is broken off has not been for nothing.
+        keep(&lab, &record)?;
+    }
+    print!("{}", Table(&record));
+    Ok(record.scenarios.iter().all(|scenario| scenario.failure.is_none()))
+}
+
+/// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
+fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
+    let (outcome, failure) = match scenario.run(lab) {
+        Ok(outcome) => (outcome, None),
+        Err(failure) => (Outcome::default(), Some(failure.to_string())),
+    };
+    ScenarioRecord {
+        name: scenario.name().to_owned(),
+        title: scenario.title().to_owned(),
+        failure,
+        outcome,
+    }
+}
+
+fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {
+    let runs = &lab.settings().runs;
+    let json = serde_json::to_string_pretty(record).context(|| "Could not write the record as JSON")?;
+    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string())] {
+        let path = runs.join(format!("{}.{extension}", record.name));
+        fs::write(&path, text).context(|| format!("Could not write `{}`", path.display()))?;
+    }
+    Ok(())
+}

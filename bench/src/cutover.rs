@@ -1,0 +1,153 @@
+//! Runs Cutover as a user would, and reads what `--json` prints.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::failure::{Context, Failure, Result};
+use crate::lab::{self, Beside, Lab, Line};
+use crate::process::Invocation;
+use crate::record::{Payload, Sample};
+use crate::tree::Tree;
+use crate::verify;
+
+/// A deploy path, and the client that deploys to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    deploy_path: PathBuf,
+    state: PathBuf,
+}
+
+impl Site {
+    /// Names a deploy path of that name, and a client of the same.
+    pub(crate) fn new(lab: &Lab, name: &str) -> Site {
+        Site {
+            deploy_path: lab.server(name),
+            state: lab.state(name),
+        }
+    }
+
+    /// Names a deploy path elsewhere than below the lab's directories.
+    pub(crate) fn at(lab: &Lab, deploy_path: PathBuf, client: &str) -> Site {
+        Site {
+            deploy_path,
+            state: lab.state(client),
+        }
+    }
+
+    /// Returns the same deploy path as another client sees it.
+    pub(crate) fn with_client(&self, lab: &Lab, client: &str) -> Site {
+        Site::at(lab, self.deploy_path.clone(), client)
+    }
+
+    /// Returns where it lies on the server.
+    pub(crate) fn deploy_path(&self) -> &Path {
+        &self.deploy_path
+    }
+
+    /// Removes the deploy path and the client's state: a first deploy by a new client.
+    pub(crate) fn clear(&self) -> Result<()> {
+        lab::remove(&self.deploy_path)?;
+        self.forget()
+    }
+
+    /// Removes the client's state alone.
+    pub(crate) fn forget(&self) -> Result<()> {
+        lab::remove(&self.state)
+    }
+
+    /// Deploys a tree, whatever comes of it.
+    pub(crate) fn deploy(&self, lab: &Lab, tree: &Tree, line: Line) -> Result<Sample> {
+        self.run(lab, line, &self.deploy_line(lab, tree, line))
+    }
+
+    /// Deploys a tree with something beside it. A client that was killed has no report.
+    pub(crate) fn deploy_beside(&self, lab: &Lab, tree: &Tree, line: Line, beside: &Beside) -> Result<Sample> {
+        let invocation = self.deploy_line(lab, tree, line);
+        let (stdout, sample) = lab.measure_beside(&invocation, line, beside)?;
+        if stdout.trim().is_empty() && matches!(beside, Beside::KillAfter(_)) {
+            return Ok(sample);
+        }
+        with_report(sample, &stdout)
+    }
+
+    /// Deploys a tree, unmeasured, to bring the server into the state that a run begins with. It must go live.
+    pub(crate) fn bring_live(&self, lab: &Lab, tree: &Tree) -> Result<()> {
+        let sample = self.deploy(lab, tree, Line::Direct)?;
+        ensure_state(&sample, "live")
+    }
+
+    /// Goes back to the release before.
+    pub(crate) fn rollback(&self, lab: &Lab, line: Line) -> Result<Sample> {
+        self.run(lab, line, &self.verb(lab, line, &["rollback"]))
+    }
+
+    /// Makes the given release live.
+    pub(crate) fn switch(&self, lab: &Lab, release: &str, line: Line) -> Result<Sample> {
+        self.run(lab, line, &self.verb(lab, line, &["switch", release]))
+    }
+
+    /// Fails unless the deploy ended in the state and what is live is the tree.
+    pub(crate) fn ensure_live(&self, sample: &Sample, state: &str, tree: &Tree) -> Result<()> {
+        ensure_state(sample, state)?;
+        self.ensure_current(tree)
+    }
+
+    /// Fails unless what is live is the tree.
+    pub(crate) fn ensure_current(&self, tree: &Tree) -> Result<()> {
+        verify::ensure_same(&tree.path, &self.deploy_path.join("current"))
+    }
+
+    fn deploy_line(&self, lab: &Lab, tree: &Tree, line: Line) -> Invocation {
+        self.verb(lab, line, &["deploy"]).arg("--source").arg(&tree.path)
+    }
+
+    fn verb(&self, lab: &Lab, line: Line, verb: &[&str]) -> Invocation {
+        let target = format!("{}:{}", line.host(), self.deploy_path.display());
+        Invocation::new(&lab.settings().cutover)
+            .args(verb)
+            .args(["--json", "--target", &target])
+            .arg("--ssh-config")
+            .arg(lab.ssh_config())
+            .arg("--state-dir")
+            .arg(&self.state)
+    }
+
+    fn run(&self, lab: &Lab, line: Line, invocation: &Invocation) -> Result<Sample> {
+        let (stdout, sample) = lab.measure(invocation, line)?;
+        with_report(sample, &stdout)
+    }
+}
+
+/// Returns a text of the report.
+pub(crate) fn text_of<'a>(sample: &'a Sample, field: &str) -> Result<&'a str> {
+    let value = sample.report.as_ref().and_then(|report| report.get(field));
+    value
+        .and_then(Value::as_str)
+        .ok_or_else(|| Failure::new(format!("The report of `{}` has no text `{field}`", sample.command)))
+}
+
+fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
+    let state = text_of(sample, "state")?;
+    if state == expected {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "`{}` ended `{state}`, not `{expected}`",
+        sample.command
+    )))
+}
+
+fn with_report(mut sample: Sample, stdout: &str) -> Result<Sample> {
+    let report: Value = serde_json::from_str(stdout)
+        .context(|| format!("`{}` printed no JSON object but {stdout:?}", sample.command))?;
+    let field = |name: &str| report.get(name).and_then(Value::as_u64);
+    sample.payload = field("sent_bytes")
+        .zip(field("received_bytes"))
+        .map(|(sent_bytes, received_bytes)| Payload {
+            sent_bytes,
+            received_bytes,
+        });
+    sample.report = Some(report);
+    Ok(sample)
+}

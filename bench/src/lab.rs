@@ -1,0 +1,228 @@
+//! Where runs are made: the server, the relay before it, and the directories below `--work`.
+//!
+//! ```text
+//! work/
+//! ├── trees/     the default trees, kept from run to run
+//! ├── ssh/       keys and configuration of this run's sshd
+//! ├── home/      the clients' home and working directory
+//! ├── server/    what is deployed to; emptied at the start and after each scenario
+//! └── state/     the clients' state directories; emptied likewise
+//! ```
+//! Server and client share one filesystem, as do the contenders.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::{Context, Result};
+use crate::process::{Finished, Invocation, Running};
+use crate::procfs::{self, ServerPeaks};
+use crate::record::Sample;
+use crate::relay::Relay;
+use crate::settings::Settings;
+use crate::sshd::Sshd;
+use crate::tree::Trees;
+use crate::usage;
+
+/// Which way to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Straight to `sshd`: for seconds.
+    Direct,
+    /// Through the relay: for bytes and memory.
+    Counted,
+}
+
+impl Line {
+    /// Returns the host's name in the client's SSH configuration.
+    pub(crate) fn host(self) -> &'static str {
+        match self {
+            Line::Direct => "direct",
+            Line::Counted => "counted",
+        }
+    }
+}
+
+/// What happens beside a run.
+#[derive(Debug, Clone)]
+pub(crate) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// Memory of the server's processes is polled.
+    WatchMemory,
+    /// The used bytes of the filesystem that holds this path are polled.
+    WatchDisk(PathBuf),
+    /// The client is killed once it has sent so much through the relay.
+    KillAfter(u64),
+}
+
+/// What was learnt beside a run.
+#[derive(Debug, Clone, Copy, Default)]
+struct Observed {
+    peaks: Option<ServerPeaks>,
+    most_used_bytes: Option<u64>,
+}
+
+/// The server and the directories.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    settings: Settings,
+    sshd: Sshd,
+    relay: Relay,
+}
+
+impl Lab {
+    /// Empties the directories and starts the server.
+    pub(crate) fn open(settings: Settings) -> Result<Lab> {
+        let sshd = Sshd::start(&settings.work.join("ssh"))?;
+        let relay = Relay::start(sshd.port())?;
+        sshd.write_client_config(relay.port())?;
+        let lab = Lab { settings, sshd, relay };
+        lab.clear()?;
+        Ok(lab)
+    }
+
+    /// Returns the three versions.
+    pub(crate) fn trees(&self) -> &Trees {
+        &self.settings.trees
+    }
+
+    /// Returns what was asked for.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns how many timed runs each contender makes.
+    pub(crate) fn repeats(&self) -> u32 {
+        self.settings.repeats
+    }
+
+    /// Returns the client's SSH configuration.
+    pub(crate) fn ssh_config(&self) -> PathBuf {
+        self.sshd.client_config()
+    }
+
+    /// Returns a path on the server.
+    pub(crate) fn server(&self, name: &str) -> PathBuf {
+        self.settings.work.join("server").join(name)
+    }
+
+    /// Returns a client's state directory.
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.settings.work.join("state").join(name)
+    }
+
+    /// Says what goes on; stdout is for the table.
+    #[expect(
+        clippy::print_stderr,
+        reason = "a run takes many minutes and should be seen to go on"
+    )]
+    pub(crate) fn say(&self, text: &str) {
+        eprintln!("{text}");
+    }
+
+    /// Empties what scenarios leave behind.
+    pub(crate) fn clear(&self) -> Result<()> {
+        for name in ["server", "state", "home"] {
+            let directory = self.settings.work.join(name);
+            remove(&directory)?;
+            fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a client to success and measures it, with what belongs to the line beside it.
+    pub(crate) fn measure(&self, invocation: &Invocation, line: Line) -> Result<(String, Sample)> {
+        let beside = match line {
+            Line::Direct => Beside::Nothing,
+            Line::Counted => Beside::WatchMemory,
+        };
+        self.measure_beside(invocation, line, &beside)
+    }
+
+    /// Runs a client and measures it, with the given companion; returns what it printed.
+    pub(crate) fn measure_beside(
+        &self,
+        invocation: &Invocation,
+        line: Line,
+        beside: &Beside,
+    ) -> Result<(String, Sample)> {
+        self.sshd.wait_until_idle()?;
+        self.relay.reset();
+        let server_cpu_before = procfs::children_cpu_seconds(self.sshd.listener())?;
+        let home = self.settings.work.join("home");
+        let (finished, observed) = invocation.run_beside(&home, |running| self.observe(running, beside))?;
+        let server_lingered_seconds = self.sshd.wait_until_idle()?;
+        let server_cpu = procfs::children_cpu_seconds(self.sshd.listener())? - server_cpu_before;
+        let wire = self.relay.settle()?;
+        let is_killed = matches!(beside, Beside::KillAfter(_)) && !finished.status.success();
+        let finished = if is_killed {
+            finished
+        } else {
+            finished.succeeded(invocation)?
+        };
+        let observed = observed?;
+        let sample = Sample {
+            command: self.shown(invocation),
+            seconds: finished.seconds,
+            syncfs_seconds: None,
+            server_lingered_seconds,
+            client_cpu_seconds: finished.cpu_seconds,
+            server_cpu_seconds: server_cpu,
+            client_peak_bytes: finished.peak_bytes,
+            server_peaks: observed.peaks,
+            wire: (line == Line::Counted).then_some(wire),
+            payload: None,
+            most_used_bytes: observed.most_used_bytes,
+            report: None,
+        };
+        let Finished { stdout, .. } = finished;
+        Ok((stdout, sample))
+    }
+
+    fn observe(&self, running: &Running<'_>, beside: &Beside) -> Result<Observed> {
+        let mut observed = Observed::default();
+        match beside {
+            Beside::Nothing => {}
+            Beside::WatchMemory => observed.peaks = Some(procfs::watch_server(running, self.sshd.listener())?),
+            Beside::WatchDisk(path) => observed.most_used_bytes = Some(usage::watch_used(running, path)?),
+            Beside::KillAfter(sent_bytes) => self.kill_after(running, *sent_bytes)?,
+        }
+        Ok(observed)
+    }
+
+    fn kill_after(&self, running: &Running<'_>, sent_bytes: u64) -> Result<()> {
+        while !running.is_done() {
+            if self.relay.sent_bytes() >= sent_bytes {
+                return running.kill();
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Prints a line as it is recorded: runnable, and without this machine's directories.
+    fn shown(&self, invocation: &Invocation) -> String {
+        let trees = self.trees();
+        let names = [
+            (&trees.a.path, "$A"),
+            (&trees.b.path, "$B"),
+            (&trees.c.path, "$C"),
+            (&self.settings.work, "$WORK"),
+            (&self.settings.cutover, "cutover"),
+        ];
+        let line = invocation.to_string();
+        names
+            .iter()
+            .fold(line, |line, (path, name)| line.replace(&*path.to_string_lossy(), name))
+    }
+}
+
+/// Removes a directory if it stands.
+pub(crate) fn remove(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(directory).context(|| format!("Could not remove `{}`", directory.display()))
+}

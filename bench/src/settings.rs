@@ -1,0 +1,146 @@
+//! The command line, and what it comes to.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::{Context, Failure, Result};
+use crate::process::Invocation;
+use crate::scenario::Scenario;
+use crate::tree::{Tree, Trees};
+
+/// Measures Cutover against rsync on real trees, over a real sshd.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run scenarios, print a table and keep the raw figures.
+    Run(RunArgs),
+}
+
+/// The options of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The scenarios to run; all when none is named.
+    #[arg(value_enum, value_name = "SCENARIO")]
+    scenarios: Vec<Scenario>,
+    /// The first version; by default Debian's sources of Linux 6.1 are fetched.
+    #[arg(long, value_name = "DIR", requires_all = ["tree_b", "tree_c"])]
+    tree_a: Option<PathBuf>,
+    /// The version after it.
+    #[arg(long, value_name = "DIR", requires_all = ["tree_a", "tree_c"])]
+    tree_b: Option<PathBuf>,
+    /// The version after that.
+    #[arg(long, value_name = "DIR", requires_all = ["tree_a", "tree_b"])]
+    tree_c: Option<PathBuf>,
+    /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+    /// Timed runs of each contender, after one that is not timed.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: u32,
+    /// The program to measure. [default: `cutover` beside this program]
+    #[arg(long, value_name = "PATH")]
+    cutover: Option<PathBuf>,
+    /// The name of the run's files. [default: the date and time]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where the run's files go. [default: bench/runs]
+    #[arg(long, value_name = "DIR")]
+    runs: Option<PathBuf>,
+}
+
+/// The options of `run`, resolved.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The scenarios, in the order that they are run.
+    pub(crate) scenarios: Vec<Scenario>,
+    /// The three versions.
+    pub(crate) trees: Trees,
+    /// Where everything happens.
+    pub(crate) work: PathBuf,
+    /// Timed runs of each contender.
+    pub(crate) repeats: u32,
+    /// The program to measure.
+    pub(crate) cutover: PathBuf,
+    /// The run's name.
+    pub(crate) name: String,
+    /// Where its files go.
+    pub(crate) runs: PathBuf,
+}
+
+impl RunArgs {
+    /// Finds what was not named, and fetches the default trees.
+    pub(crate) fn resolve(self) -> Result<Settings> {
+        let executable = std::env::current_exe().context(|| "Could not find this program's path")?;
+        let cutover = self.cutover.unwrap_or_else(|| executable.with_file_name("cutover"));
+        let cutover = cutover.canonicalize().context(|| {
+            format!(
+                "There is no program `{}`; run `cargo build --release` first",
+                cutover.display()
+            )
+        })?;
+        let work = own_directory(self.work, &executable, "work")?;
+        let runs = own_directory(self.runs, &executable, "runs")?;
+        if work.to_string_lossy().contains(char::is_whitespace) {
+            return Err(Failure::new(format!(
+                "`{}` contains a space, which rsync's `-e` cannot carry; name another with `--work`",
+                work.display()
+            )));
+        }
+        let trees = match (self.tree_a, self.tree_b, self.tree_c) {
+            (Some(a), Some(b), Some(c)) => Trees {
+                a: Tree::open(&a)?,
+                b: Tree::open(&b)?,
+                c: Tree::open(&c)?,
+            },
+            _ => Trees::fetch(&work)?,
+        };
+        let name = match self.name {
+            Some(name) => name,
+            None => Invocation::new("date").args(["-u", "+%Y%m%d-%H%M%S"]).text()?,
+        };
+        Ok(Settings {
+            scenarios: if self.scenarios.is_empty() {
+                Scenario::ALL.to_vec()
+            } else {
+                self.scenarios
+            },
+            trees,
+            work,
+            repeats: self.repeats,
+            cutover,
+            name,
+            runs,
+        })
+    }
+}
+
+/// Returns the named directory, or the bench's own in the workspace that this program was built from; makes it.
+fn own_directory(named: Option<PathBuf>, executable: &Path, default: &str) -> Result<PathBuf> {
+    let path = match named {
+        Some(path) => path,
+        None => workspace(executable)?.join("bench").join(default),
+    };
+    std::fs::create_dir_all(&path).context(|| format!("Could not create `{}`", path.display()))?;
+    path.canonicalize()
+        .context(|| format!("Could not resolve `{}`", path.display()))
+}
+
+fn workspace(executable: &Path) -> Result<&Path> {
+    let found = executable
+        .ancestors()
+        .find(|path| path.join("bench/Cargo.toml").is_file());
+    found.ok_or_else(|| {
+        Failure::new(format!(
+            "`{}` does not lie in the workspace; name directories with `--work` and `--runs`",
+            executable.display()
+        ))
+    })
+}

@@ -1,0 +1,172 @@
+//! The table in Markdown: what a run came to, for people.
+
+use std::fmt::{self, Display};
+
+use crate::record::{RunRecord, ScenarioRecord};
+use crate::row::{Aim, Row, Summary, Unit};
+
+/// A whole run, to be printed.
+pub(crate) struct Table<'a>(pub(crate) &'a RunRecord);
+
+impl Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_run(f, self.0)
+    }
+}
+
+fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
+    let (machine, versions) = (&run.machine, &run.versions);
+    writeln!(out, "# Run {}\n", run.name)?;
+    writeln!(
+        out,
+        "{} · {} cores of {} · {:.0} GiB · Linux {} · {} · load {} at the start",
+        run.started,
+        machine.cores,
+        machine.cpu,
+        machine.memory_bytes as f64 / f64::from(1 << 30),
+        machine.kernel,
+        machine.filesystem,
+        machine.load,
+    )?;
+    writeln!(
+        out,
+        "{} (`{}`) · {} · {}\n",
+        versions.cutover,
+        short(&versions.cutover_sha256),
+        versions.rsync,
+        versions.ssh
+    )?;
+    for (label, tree) in ["A", "B", "C"].iter().zip(run.trees.all()) {
+        writeln!(
+            out,
+            "- {label}: `{}`, {} files, {} directories, {} symlinks, {}",
+            tree.name,
+            tree.files,
+            tree.directories,
+            tree.symlinks,
+            Figure(tree.bytes as f64, Unit::Bytes),
+        )?;
+    }
+    writeln!(
+        out,
+        "- files of equal path, size and mtime in A and B: {}\n\nMedian (least – greatest) of {} runs each, in turn. \
+         The ratio is Cutover's divided by the other's: below 1 is better for Cutover.",
+        run.quick_check_matches, run.repeats,
+    )?;
+    run.scenarios
+        .iter()
+        .try_for_each(|scenario| write_scenario(out, scenario))
+}
+
+fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fmt::Result {
+    writeln!(out, "\n## {}: {}\n", scenario.name, scenario.title)?;
+    if let Some(failure) = &scenario.failure {
+        return writeln!(out, "**Failed**\n\n```text\n{failure}\n```");
+    }
+    if let Some(reason) = &scenario.outcome.skipped {
+        return writeln!(out, "Skipped: {reason}");
+    }
+    writeln!(
+        out,
+        "| | Cutover | compared with | | ratio | aim |\n|---|---:|---|---:|---:|---|"
+    )?;
+    for row in &scenario.outcome.rows {
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} |",
+            row.what,
+            shown(row.ours, row.unit),
+            row.rival,
+            shown(row.theirs, row.unit),
+            row.ratio.map(shown_ratio).unwrap_or_default(),
+            aim(row),
+        )?;
+    }
+    for track in &scenario.outcome.tracks {
+        let sample = track.timed.first().or(track.observed.first());
+        if let Some(sample) = sample {
+            write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+        }
+    }
+    writeln!(out)
+}
+
+fn shown(summary: Option<Summary>, unit: Unit) -> String {
+    let Some(Summary {
+        median,
+        min,
+        max,
+        samples,
+    }) = summary
+    else {
+        return String::new();
+    };
+    let figure = |value| Figure(value, unit);
+    if samples == 1 {
+        return figure(median).to_string();
+    }
+    format!("{} ({} – {})", figure(median), figure(min), figure(max))
+}
+
+/// Small ratios, as of bytes when nothing changed, need more digits.
+fn shown_ratio(ratio: f64) -> String {
+    if ratio < 0.01 {
+        format!("{ratio:.6}")
+    } else {
+        format!("{ratio:.3}")
+    }
+}
+
+fn aim(row: &Row) -> String {
+    let Some(aim) = row.aim else { return String::new() };
+    let text = match aim {
+        Aim::RatioAtMost(most) => format!("ratio ≤ {most:.3}"),
+        Aim::OursAtMost(most) => format!("≤ {}", Figure(most, row.unit)),
+    };
+    match row.met {
+        Some(true) => format!("{text}: met"),
+        Some(false) => format!("{text}: **missed**"),
+        None => text,
+    }
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}
+
+struct Figure(f64, Unit);
+
+impl Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.0;
+        match self.1 {
+            Unit::Seconds => write!(f, "{value:.3} s"),
+            Unit::Memory => write!(f, "{:.1} MiB", value / f64::from(1 << 20)),
+            Unit::Bytes if value.abs() >= 1e9 => write!(f, "{:.3} GB", value / 1e9),
+            Unit::Bytes if value.abs() >= 1e6 => write!(f, "{:.2} MB", value / 1e6),
+            Unit::Bytes if value.abs() >= 1e4 => write!(f, "{:.1} KB", value / 1e3),
+            Unit::Bytes => write!(f, "{value:.0} B"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_shown_in_their_unit() {
+        let check = |value, unit, expected: &str| assert_eq!(Figure(value, unit).to_string(), expected);
+        check(1.25, Unit::Seconds, "1.250 s");
+        check(209_715_200.0, Unit::Memory, "200.0 MiB");
+        check(1842.0, Unit::Bytes, "1842 B");
+        check(208_000_000.0, Unit::Bytes, "208.00 MB");
+        check(-5_000_000.0, Unit::Bytes, "-5.00 MB");
+    }
+
+    #[test]
+    fn a_missed_aim_stands_out() {
+        let row = Row::new("bytes", Unit::Bytes, vec![3000.0], "rsync", vec![]).aim(Aim::OursAtMost(2000.0));
+        assert_eq!(aim(&row), "≤ 2000 B: **missed**");
+    }
+}
