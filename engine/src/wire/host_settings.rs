@@ -57,8 +57,6 @@ pub(super) enum Family {
 /// How to reach one host.
 #[derive(Debug, Clone)]
 pub(super) struct HostSettings {
-    /// The host as the user wrote it.
-    pub(super) alias: String,
     /// The name or address to connect to.
     pub(super) host_name: String,
     pub(super) port: u16,
@@ -122,7 +120,13 @@ enum Standing {
 fn standing(keyword: &str, value: &str) -> Standing {
     use Standing::{LoginAid, NeedsOpenssh, Obeyed, WithoutEffect};
     let value = value.to_ascii_lowercase();
-    let unless = |harmless: &[&str]| if harmless.contains(&value.as_str()) { WithoutEffect } else { NeedsOpenssh };
+    let unless = |harmless: &[&str]| {
+        if harmless.contains(&value.as_str()) {
+            WithoutEffect
+        } else {
+            NeedsOpenssh
+        }
+    };
     match keyword {
         "hostname"
         | "port"
@@ -243,7 +247,11 @@ impl<'a> Resolver<'a> {
             values,
             host_name: destination.host.clone(),
             port,
-            user: destination.user.clone().or(configured_user).unwrap_or_else(|| reach.user.clone()),
+            user: destination
+                .user
+                .clone()
+                .or(configured_user)
+                .unwrap_or_else(|| reach.user.clone()),
             unexpanded: None,
         };
         if let Some(value) = values.get("hostname") {
@@ -263,15 +271,24 @@ impl<'a> Resolver<'a> {
         let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
         let global_known_hosts = self.files("globalknownhostsfile", &system);
         Ok(HostSettings {
-            alias: self.destination.host.clone(),
             identity_files,
             identities_named,
-            identities_only: values.get("identitiesonly").map(yes_or_no).transpose()?.unwrap_or(false),
+            identities_only: values
+                .get("identitiesonly")
+                .map(yes_or_no)
+                .transpose()?
+                .unwrap_or(false),
             agent,
             user_known_hosts,
             global_known_hosts,
-            strictness: values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
-            hash_known_hosts: values.get("hashknownhosts").map(yes_or_no).transpose()?.unwrap_or(false),
+            strictness: values
+                .get("stricthostkeychecking")
+                .map_or(Ok(Strictness::Refuse), strictness)?,
+            hash_known_hosts: values
+                .get("hashknownhosts")
+                .map(yes_or_no)
+                .transpose()?
+                .unwrap_or(false),
             known_as: self.known_as(),
             connect_timeout: values.get("connecttimeout").map(duration).transpose()?.flatten(),
             alive_interval: values.get("serveraliveinterval").map(duration).transpose()?.flatten(),
@@ -313,7 +330,10 @@ impl<'a> Resolver<'a> {
         }
         let values = self.values;
         let named = values.identity_files.iter().filter(|value| value.first() != "none");
-        (named.filter_map(|value| self.path(value, value.first())).collect(), true)
+        (
+            named.filter_map(|value| self.path(value, value.first())).collect(),
+            true,
+        )
     }
 
     fn agent(&mut self) -> Option<PathBuf> {
@@ -331,7 +351,11 @@ impl<'a> Resolver<'a> {
         match self.values.get(keyword) {
             None => usual.iter().map(|path| self.home_path(path)).collect(),
             Some(value) if value.first() == "none" => Vec::new(),
-            Some(value) => value.arguments.iter().filter_map(|path| self.path(value, path)).collect(),
+            Some(value) => value
+                .arguments
+                .iter()
+                .filter_map(|path| self.path(value, path))
+                .collect(),
         }
     }
 
@@ -490,7 +514,10 @@ mod tests {
     #[test]
     fn a_host_without_configuration_gets_the_usual_settings() {
         let settings = resolve("", "Shop").unwrap();
-        assert_eq!((settings.host_name.as_str(), settings.port, settings.user.as_str()), ("Shop", 22, "me"));
+        assert_eq!(
+            (settings.host_name.as_str(), settings.port, settings.user.as_str()),
+            ("Shop", 22, "me")
+        );
         assert_eq!(settings.known_as, "shop");
         assert_eq!(settings.identity_files[0], Path::new("/home/me/.ssh/id_ed25519"));
         assert_eq!(settings.user_known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
@@ -536,12 +563,20 @@ mod tests {
         check("NotInventedYet 1", Some("NotInventedYet"), None);
         check("ForwardAgent no\nForwardX11 yes", None, None);
         check("ForwardAgent yes", Some("ForwardAgent"), None);
-        check("SendEnv LANG LC_*\nHashKnownHosts yes\nGSSAPIAuthentication yes", None, Some("GSSAPIAuthentication"));
+        check(
+            "SendEnv LANG LC_*\nHashKnownHosts yes\nGSSAPIAuthentication yes",
+            None,
+            Some("GSSAPIAuthentication"),
+        );
         check("GSSAPIAuthentication no", None, None);
         check("ControlMaster auto\nControlPath ~/%C", None, Some("ControlMaster"));
         check("PubkeyAuthentication no", Some("PubkeyAuthentication"), None);
         check("PreferredAuthentications publickey,password", None, None);
-        check("PreferredAuthentications gssapi-with-mic", Some("PreferredAuthentications"), None);
+        check(
+            "PreferredAuthentications gssapi-with-mic",
+            Some("PreferredAuthentications"),
+            None,
+        );
         check("IdentityFile ~/%C", Some("IdentityFile"), None);
         check("IdentityFile ~other/key", Some("IdentityFile"), None);
         check("IdentityAgent $OTHER", Some("IdentityAgent"), None);
@@ -556,13 +591,19 @@ mod tests {
         };
         check("\nPort ssh", "line 2: `ssh` is not a number that fits here");
         check("Port 65536", "line 1: `65536` is not a number that fits here");
-        check("StrictHostKeyChecking maybe", "line 1: `maybe` is none of `yes`, `ask`, `accept-new` and `no`");
+        check(
+            "StrictHostKeyChecking maybe",
+            "line 1: `maybe` is none of `yes`, `ask`, `accept-new` and `no`",
+        );
         check("ConnectTimeout 5x", "line 1: `5x` is not a time such as `30` or `5m`");
         check("IdentitiesOnly 1", "line 1: `1` is neither `yes` nor `no`");
     }
 
     #[test]
     fn a_host_key_alias_stands_in_known_hosts_without_a_port() {
-        assert_eq!(resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known_as, "cluster");
+        assert_eq!(
+            resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known_as,
+            "cluster"
+        );
     }
 }

@@ -90,7 +90,10 @@ impl SshLogin {
         session.set_blocking(false);
         let alive = Alive {
             // libssh2 asks at most every other second.
-            interval: settings.alive_interval.unwrap_or(ALIVE.interval).max(Duration::from_secs(2)),
+            interval: settings
+                .alive_interval
+                .unwrap_or(ALIVE.interval)
+                .max(Duration::from_secs(2)),
             maximum: settings.alive_maximum.unwrap_or(ALIVE.maximum),
         };
         // When to ask is the pump's business. To libssh2, each of its requests must be due.
@@ -105,12 +108,17 @@ impl SshLogin {
                 .method_pref(MethodType::HostKey, &preferred)
                 .map_err(|error| self.steps.failed("choose the kind of host key", error))?;
         }
-        self.steps.step(&session.clone(), "agree on encryption", || session.handshake())
+        self.steps
+            .step(&session.clone(), "agree on encryption", || session.handshake())
     }
 
     fn describe(&self) -> String {
         let method = |kind| self.line.session.methods(kind).unwrap_or("none").to_owned();
-        let address = self.line.socket.peer_addr().map_or_else(|_| String::new(), |address| address.to_string());
+        let address = self
+            .line
+            .socket
+            .peer_addr()
+            .map_or_else(|_| String::new(), |address| address.to_string());
         format!(
             "Connected to {address} ({}): key exchange {}, host key {}, cipher {}",
             Shown(self.line.session.banner_bytes().unwrap_or_default()),
@@ -145,7 +153,12 @@ impl SshLogin {
                 host,
                 algorithm,
                 fingerprint,
-                searched: settings.user_known_hosts.iter().chain(&settings.global_known_hosts).cloned().collect(),
+                searched: settings
+                    .user_known_hosts
+                    .iter()
+                    .chain(&settings.global_known_hosts)
+                    .cloned()
+                    .collect(),
                 ssh_command: ssh_command(destination, reach),
             })),
             (Verdict::Unknown, Strictness::AcceptNew | Strictness::Off) => {
@@ -172,7 +185,9 @@ impl SshLogin {
 impl Login for SshLogin {
     fn run(&mut self, command: &str) -> Result<Running, Error> {
         let session = &self.line.session;
-        let mut channel = self.steps.step(session, "open a channel", || session.channel_session())?;
+        let mut channel = self
+            .steps
+            .step(session, "open a channel", || session.channel_session())?;
         self.steps.step(session, "run a command", || channel.exec(command))?;
         pump::start(self.line.clone(), channel)
     }
@@ -239,7 +254,11 @@ fn ssh_command(destination: &SshDestination, reach: &Reach) -> String {
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 /// Takes steps with a session that does not block.
@@ -257,7 +276,8 @@ impl Steps {
         action: &'static str,
         take: impl FnMut() -> Result<T, ssh2::Error>,
     ) -> Result<T, Error> {
-        self.attempt(session, action, take)?.map_err(|error| self.failed(action, error))
+        self.attempt(session, action, take)?
+            .map_err(|error| self.failed(action, error))
     }
 
     /// Takes a step that may fail; only an interrupt and a deadline are errors at once.

@@ -1,0 +1,267 @@
+//! A real `sshd` on a free loopback port, with keys, users and configuration of its own, ended when it is dropped.
+//!
+//! ```text
+//! <temporary directory>/
+//! ├── server/   host key, sshd_config, authorized_keys, homes of the users made for the test
+//! └── client/   HOME of the command under test: identity, ssh_config, known_hosts
+//! ```
+//!
+//! Users with other login shells are made with `useradd` and removed again, so these tests want root.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+/// The name of the server in the client's `ssh_config`.
+pub(crate) const HOST: &str = "shop";
+
+/// A server that runs.
+pub(crate) struct Sshd {
+    directory: TempDir,
+    process: Child,
+    port: u16,
+    users: Vec<String>,
+    log: Arc<Mutex<String>>,
+}
+
+/// Returns whether the tests run as root; otherwise says that the test is skipped.
+pub(crate) fn is_root(test: &str) -> bool {
+    let root = run(Command::new("id").arg("-u")).trim() == "0";
+    if !root {
+        eprintln!("{test}: skipped, it makes users and needs root");
+    }
+    root
+}
+
+impl Sshd {
+    /// Starts a server that knows the client's identity, and makes the server known to the client.
+    pub(crate) fn start() -> Sshd {
+        let directory = tempfile::tempdir().unwrap();
+        // Users of the server must reach their homes in it.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for part in ["server", "client/.ssh"] {
+            fs::create_dir_all(directory.path().join(part)).unwrap();
+        }
+        keygen(&directory.path().join("server/host_key"));
+        keygen(&directory.path().join("client/.ssh/id_ed25519"));
+        let public = directory.path().join("client/.ssh/id_ed25519.pub");
+        fs::copy(public, directory.path().join("server/authorized_keys")).unwrap();
+        // The port may be taken by another test between its choice and its use; then `sshd` ends at once.
+        let (process, port, log) = (0..10).find_map(|_| listen(directory.path())).expect("sshd listens");
+        let sshd = Sshd {
+            directory,
+            process,
+            port,
+            users: Vec::new(),
+            log,
+        };
+        sshd.know(&sshd.host_key());
+        sshd.configure("");
+        sshd
+    }
+
+    /// Makes a user of the server with a login shell and a home of its own.
+    pub(crate) fn add_user(&mut self, shell: &str) -> String {
+        static USERS: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "cutover-{}-{}",
+            std::process::id(),
+            USERS.fetch_add(1, Ordering::Relaxed)
+        );
+        let home = self.directory.path().join("server").join(&name);
+        // `*` is a password that nothing matches; a locked account could not log in with a key either.
+        run(Command::new("useradd")
+            .args(["-m", "-k", "/dev/null", "-p", "*", "-s", shell, "-d"])
+            .arg(&home)
+            .arg(&name));
+        self.users.push(name.clone());
+        name
+    }
+
+    /// Returns the home of a user on the server.
+    pub(crate) fn home(&self, user: &str) -> PathBuf {
+        self.directory.path().join("server").join(user)
+    }
+
+    /// Returns a path in the client's home.
+    pub(crate) fn client(&self, path: &str) -> PathBuf {
+        self.directory.path().join("client").join(path)
+    }
+
+    /// Returns the port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Writes the client's `ssh_config`: [`HOST`], and `more` before everything.
+    pub(crate) fn configure(&self, more: &str) {
+        let config = format!(
+            "{more}\nHost {HOST}\n HostName 127.0.0.1\n Port {}\n IdentityFile {}\n UserKnownHostsFile {}\n \
+             GlobalKnownHostsFile none\n IdentityAgent none\n",
+            self.port,
+            self.client(".ssh/id_ed25519").display(),
+            self.client(".ssh/known_hosts").display(),
+        );
+        fs::write(self.client(".ssh/config"), config).unwrap();
+    }
+
+    /// Makes a public key, a line of a `.pub` file, known to the client as this server's, and no other.
+    pub(crate) fn know(&self, key: &str) {
+        let line = format!("[127.0.0.1]:{} {key}", self.port);
+        fs::write(self.client(".ssh/known_hosts"), line).unwrap();
+    }
+
+    /// Returns the server's public key.
+    pub(crate) fn host_key(&self) -> String {
+        fs::read_to_string(self.directory.path().join("server/host_key.pub")).unwrap()
+    }
+
+    /// Runs `cutover` with the client's home and configuration, and returns its outcome.
+    pub(crate) fn cutover(&self, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(arguments).arg("-F").arg(self.client(".ssh/config"));
+        command
+            .env("HOME", self.client(""))
+            .env("USER", "nobody")
+            .env_remove("SSH_AUTH_SOCK");
+        let outcome = Outcome::of(&command.stdin(Stdio::null()).output().unwrap());
+        if outcome.status == 255 {
+            eprintln!("{}", self.log.lock().unwrap());
+        }
+        outcome
+    }
+
+    /// Runs `cutover setup` for a path, which puts an agent there.
+    pub(crate) fn setup(&self, user: &str, path: &str) -> Outcome {
+        self.cutover(&["setup", "--target", &format!("{user}@{HOST}:{path}")])
+    }
+
+    /// Runs a dry run for a path.
+    pub(crate) fn dry_run(&self, user: &str, path: &str) -> Outcome {
+        let source = self.client("source");
+        fs::create_dir_all(&source).unwrap();
+        let target = format!("{user}@{HOST}:{path}");
+        self.cutover(&[
+            "deploy",
+            "--dry-run",
+            "--source",
+            source.to_str().unwrap(),
+            "--target",
+            &target,
+        ])
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        for user in &self.users {
+            // A session that is still ending keeps the user from being removed without force.
+            Command::new("userdel")
+                .args(["-f", "-r", user])
+                .stderr(Stdio::null())
+                .status()
+                .ok();
+        }
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Its exit status; -1 when it was killed.
+    pub(crate) status: i32,
+    /// All that it printed on stderr.
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    fn of(output: &Output) -> Outcome {
+        Outcome {
+            status: output.status.code().unwrap_or(-1),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Asserts that the command succeeded.
+    #[track_caller]
+    pub(crate) fn succeeds(&self) {
+        assert_eq!(self.status, 0, "{}", self.stderr);
+    }
+
+    /// Asserts that the command failed with a status, and that it printed these words.
+    #[track_caller]
+    pub(crate) fn fails(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
+        }
+    }
+}
+
+fn listen(directory: &Path) -> Option<(Child, u16, Arc<Mutex<String>>)> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = directory.join("server");
+    let config = format!(
+        "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
+         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n",
+        server.display()
+    );
+    let file = server.join("sshd_config");
+    fs::write(&file, config).unwrap();
+    fs::create_dir_all("/run/sshd").ok();
+    let mut process = Command::new("/usr/sbin/sshd")
+        .args(["-D", "-e", "-f"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(process.stderr.take().unwrap());
+    let log = Arc::new(Mutex::new(String::new()));
+    let mut line = String::new();
+    while stderr.read_line(&mut line).unwrap() > 0 {
+        if line.contains("Server listening") {
+            let kept = Arc::clone(&log);
+            std::thread::spawn(move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    let mut kept = kept.lock().unwrap();
+                    kept.push_str(&line);
+                    kept.push('\n');
+                }
+            });
+            return Some((process, port, log));
+        }
+        line.clear();
+    }
+    process.wait().unwrap();
+    None
+}
+
+/// Makes a pair of keys without a passphrase.
+pub(crate) fn keygen(path: &Path) {
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(path));
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
