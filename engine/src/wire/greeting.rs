@@ -77,7 +77,7 @@ pub(crate) fn read_greeting(
             Found::Whole(greeting) => return Ok(greeting),
             Found::Lacks(bytes) => bytes,
         };
-        if seen.len() > NOISE_MAX {
+        if seen.len() > NOISE_MAX + GREETING_BYTES {
             return Err(NoGreeting::Missing(seen));
         }
         if !wait_readable(&input, deadline, cancel).map_err(NoGreeting::Failed)? {
@@ -200,9 +200,9 @@ mod tests {
 
     #[test]
     fn endless_noise_is_cut_off() {
-        let input = greeted(&[b'x'; NOISE_MAX + GREETING_BYTES], b"");
+        let input = greeted(&[b'x'; NOISE_MAX + 3 * GREETING_BYTES], b"");
         match read_greeting(&input, soon(), &Cancel::default()) {
-            Err(NoGreeting::Missing(noise)) => assert!(noise.len() <= NOISE_MAX + GREETING_BYTES),
+            Err(NoGreeting::Missing(noise)) => assert!(noise.len() <= NOISE_MAX + 2 * GREETING_BYTES),
             other => panic!("{other:?}"),
         }
     }

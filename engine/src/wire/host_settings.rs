@@ -1,9 +1,7 @@
 //! What `ssh_config` and the command line come to for one host: raw values become settings here, once.
 //!
-//! A keyword is never ignored silently. Each is one of four things ([`Standing`]): obeyed by the built-in transport;
-//! without effect on a deploy; a way to log in that only the system's `ssh` knows, which matters only once the built-in
-//! login is refused (Debian sets `GSSAPIAuthentication yes` for every host); or a reason to use the system's `ssh` from
-//! the start. A keyword that this module does not know is of the last kind.
+//! A keyword is never ignored silently: where it is not obeyed here, [`Standing`] says why, and whether the system's
+//! `ssh` must take over.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +9,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::target::{Reach, SshDestination};
 use crate::wire::ssh_config::{self, Source, Value, Values};
+use crate::wire::standing::Standing;
 
 const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
 const SYSTEM_DIRECTORY: &str = "/etc/ssh";
@@ -107,120 +106,6 @@ fn sources(reach: &Reach) -> Vec<Source> {
     ]
 }
 
-/// What a keyword means to the built-in transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Obeyed,
-    WithoutEffect,
-    LoginAid,
-    NeedsOpenssh,
-}
-
-/// Judges a keyword by the value that counts.
-fn standing(keyword: &str, value: &str) -> Standing {
-    use Standing::{LoginAid, NeedsOpenssh, Obeyed, WithoutEffect};
-    let value = value.to_ascii_lowercase();
-    let unless = |harmless: &[&str]| {
-        if harmless.contains(&value.as_str()) {
-            WithoutEffect
-        } else {
-            NeedsOpenssh
-        }
-    };
-    match keyword {
-        "hostname"
-        | "port"
-        | "user"
-        | "identitiesonly"
-        | "userknownhostsfile"
-        | "globalknownhostsfile"
-        | "stricthostkeychecking"
-        | "hostkeyalias"
-        | "hashknownhosts"
-        | "connecttimeout"
-        | "serveraliveinterval"
-        | "serveralivecountmax"
-        | "addressfamily"
-        | "identityagent"
-        | "batchmode" => Obeyed,
-        // Without public keys, there is nothing that the built-in transport could log in with.
-        "pubkeyauthentication" => unless(&["yes", "unbound", "host-bound"]),
-        "preferredauthentications" if value.split(',').any(|method| method == "publickey") => WithoutEffect,
-
-        // About terminals, windows, forwarding to this machine, logs and questions: a deploy has none of them.
-        "enableescapecommandline"
-        | "escapechar"
-        | "exitonforwardfailure"
-        | "fingerprinthash"
-        | "forwardx11"
-        | "forwardx11timeout"
-        | "forwardx11trusted"
-        | "gatewayports"
-        | "localforward"
-        | "dynamicforward"
-        | "loglevel"
-        | "logverbose"
-        | "syslogfacility"
-        | "numberofpasswordprompts"
-        | "obscurekeystroketiming"
-        | "requesttty"
-        | "streamlocalbindmask"
-        | "streamlocalbindunlink"
-        | "visualhostkey"
-        | "xauthlocation" => WithoutEffect,
-        // The agent on the server looks at no variable but `TMPDIR`, and works with any.
-        "sendenv" | "setenv" => WithoutEffect,
-        // It is for logins; a command given replaces it.
-        "remotecommand" => WithoutEffect,
-        // What is sent is compressed already.
-        "compression" => WithoutEffect,
-        // The socket is kept alive over SSH instead, and has no type of service set.
-        "tcpkeepalive" | "ipqos" => WithoutEffect,
-        // It would only add to `known_hosts` what the server also has.
-        "updatehostkeys" => WithoutEffect,
-        // Nothing that needs a passphrase is loaded, so there is nothing to add.
-        "addkeystoagent" | "usekeychain" => WithoutEffect,
-        // These mean something only together with a keyword that has its own line here.
-        "canonicaldomains"
-        | "canonicalizefallbacklocal"
-        | "canonicalizemaxdots"
-        | "canonicalizepermittedcnames"
-        | "localcommand"
-        | "proxyusefdpass"
-        | "tunneldevice"
-        | "protocol" => WithoutEffect,
-
-        "certificatefile"
-        | "challengeresponseauthentication"
-        | "controlmaster"
-        | "controlpath"
-        | "controlpersist"
-        | "enablesshkeysign"
-        | "gssapiauthentication"
-        | "gssapiclientidentity"
-        | "gssapidelegatecredentials"
-        | "gssapiserveridentity"
-        | "gssapitrustdns"
-        | "hostbasedauthentication"
-        | "kbdinteractiveauthentication"
-        | "kbdinteractivedevices"
-        | "passwordauthentication"
-        | "pkcs11provider"
-        | "securitykeyprovider" => LoginAid,
-
-        "proxyjump" | "proxycommand" | "knownhostscommand" => unless(&["none"]),
-        "canonicalizehostname"
-        | "checkhostip"
-        | "forwardagent"
-        | "gssapikeyexchange"
-        | "nohostauthenticationforlocalhost"
-        | "permitlocalcommand"
-        | "tunnel"
-        | "verifyhostkeydns" => unless(&["no", "false"]),
-        _ => NeedsOpenssh,
-    }
-}
-
 /// What tokens stand for.
 struct Resolver<'a> {
     destination: &'a SshDestination,
@@ -311,7 +196,7 @@ impl<'a> Resolver<'a> {
     fn first_of(&self, wanted: Standing) -> Option<Need> {
         self.values
             .iter()
-            .filter(|(keyword, value)| standing(keyword, &value.arguments.join(" ")) == wanted)
+            .filter(|(keyword, value)| Standing::of(keyword, &value.arguments.join(" ")) == wanted)
             .find(|(_, value)| wanted != Standing::LoginAid || value.first() != "no")
             .map(|(_, value)| Need::new(value))
     }

@@ -19,8 +19,10 @@ mod program;
 mod host_settings;
 mod known_hosts;
 mod ssh_config;
+mod standing;
 
 mod authenticate;
+mod buffer;
 mod openssh;
 mod pump;
 mod ssh;

@@ -27,11 +27,10 @@ use rustix::io::Errno;
 use ssh2::{BlockDirections, Channel, Session, Stream};
 
 use crate::error::Error;
+use crate::wire::buffer::Buffer;
 use crate::wire::greeting::timespec;
 use crate::wire::login::{Ended, LINGER, Process, Running, Tail};
 
-/// Sixteen of libssh2's packets: large enough that system calls do not matter.
-const BUFFER_BYTES: usize = 16 * 32_700;
 /// As large as an unprivileged process may make a pipe.
 const PIPE_BYTES: usize = 1 << 20;
 
@@ -371,53 +370,4 @@ fn is_later(error: &io::Error) -> bool {
 
 fn later_or(error: io::Error) -> io::Result<()> {
     if is_later(&error) { Ok(()) } else { Err(error) }
-}
-
-/// Bytes on their way, taken from the front and added at the back.
-struct Buffer {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-impl Buffer {
-    fn new() -> Buffer {
-        Buffer {
-            bytes: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            start: 0,
-            end: 0,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.start == self.end
-    }
-
-    fn is_full(&self) -> bool {
-        self.end == self.bytes.len()
-    }
-
-    fn content(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    fn space(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.end..]
-    }
-
-    fn add(&mut self, bytes: usize) {
-        self.end += bytes;
-    }
-
-    fn take(&mut self, bytes: usize) {
-        self.start += bytes;
-        if self.is_empty() {
-            self.clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.start = 0;
-        self.end = 0;
-    }
 }
