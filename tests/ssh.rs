@@ -42,15 +42,9 @@ fn the_agent_is_copied_once() {
         panic!("one agent in {}", tree(&path));
     };
     let made = fs::metadata(agent).unwrap();
-    assert_eq!(
-        fs::read(agent).unwrap(),
-        fs::read(env!("CARGO_BIN_EXE_cutover")).unwrap()
-    );
+    assert_eq!(fs::read(agent).unwrap(), fs::read(env!("CARGO_BIN_EXE_cutover")).unwrap());
     assert_eq!(made.permissions().mode() & 0o777, 0o700);
-    assert_eq!(
-        fs::metadata(path.join(".cutover")).unwrap().permissions().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(path.join(".cutover")).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
     sshd.setup(&user, path.to_str().unwrap()).succeeds();
     let stands = fs::metadata(&agents(&bin)[0]).unwrap();
@@ -68,13 +62,7 @@ fn an_altered_agent_is_replaced() {
     let right = fs::read(&agent).unwrap();
     let mut longer = right.clone();
     longer.extend_from_slice(b"more");
-    let wrong: [&[u8]; 5] = [
-        b"",
-        &right[..100],
-        &right[..right.len() / 2],
-        b"echo not an agent\n",
-        &longer,
-    ];
+    let wrong: [&[u8]; 5] = [b"", &right[..100], &right[..right.len() / 2], b"echo not an agent\n", &longer];
     for content in wrong {
         // A program that runs cannot be written to; the agent of the run before may be about to end.
         fs::remove_file(&agent).unwrap();
@@ -82,11 +70,7 @@ fn an_altered_agent_is_replaced() {
         fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
         run(Command::new("chown").arg(&user).arg(&agent));
         sshd.setup(&user, path.to_str().unwrap()).succeeds();
-        assert!(
-            fs::read(&agent).unwrap() == right,
-            "replaced after {} bytes",
-            content.len()
-        );
+        assert!(fs::read(&agent).unwrap() == right, "replaced after {} bytes", content.len());
     }
 }
 
@@ -114,19 +98,10 @@ fn every_login_shell_and_every_path_will_do() {
         ] {
             let absolute = home.join("absolute").join(name);
             sshd.setup(&user, absolute.to_str().unwrap()).succeeds();
-            assert_eq!(
-                agents(&absolute.join(".cutover/bin")).len(),
-                1,
-                "{shell} {name:?}\n{}",
-                tree(&home)
-            );
+            assert_eq!(agents(&absolute.join(".cutover/bin")).len(), 1, "{shell} {name:?}\n{}", tree(&home));
             let relative = format!("relative/{name}");
             sshd.setup(&user, &relative).succeeds();
-            assert_eq!(
-                agents(&home.join(&relative).join(".cutover/bin")).len(),
-                1,
-                "{shell} {name:?}"
-            );
+            assert_eq!(agents(&home.join(&relative).join(".cutover/bin")).len(), 1, "{shell} {name:?}");
         }
         sshd.setup(&user, "-dash first").succeeds();
         assert_eq!(agents(&home.join("-dash first/.cutover/bin")).len(), 1, "{shell}");
@@ -155,11 +130,7 @@ fn a_dry_run_leaves_nothing_behind() {
     let temporary = home.join("tmp");
     fs::create_dir(&temporary).unwrap();
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o777)).unwrap();
-    fs::write(
-        home.join(".bashrc"),
-        format!("export TMPDIR='{}'\n", temporary.display()),
-    )
-    .unwrap();
+    fs::write(home.join(".bashrc"), format!("export TMPDIR='{}'\n", temporary.display())).unwrap();
     let before = tree(&home);
     sshd.dry_run(&user, "shop").succeeds();
     assert_eq!(tree(&home), before);
@@ -167,21 +138,14 @@ fn a_dry_run_leaves_nothing_behind() {
 
 #[test]
 fn a_dry_run_goes_past_a_temporary_directory_without_programs() {
-    let Some((sshd, user)) = server(
-        "a_dry_run_goes_past_a_temporary_directory_without_programs",
-        "/bin/bash",
-    ) else {
+    let Some((sshd, user)) = server("a_dry_run_goes_past_a_temporary_directory_without_programs", "/bin/bash") else {
         return;
     };
     let home = sshd.home(&user);
     let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
         return;
     };
-    fs::write(
-        home.join(".bashrc"),
-        format!("export TMPDIR='{}'\n", home.join("noexec").display()),
-    )
-    .unwrap();
+    fs::write(home.join(".bashrc"), format!("export TMPDIR='{}'\n", home.join("noexec").display())).unwrap();
     let before = tree(&home);
     sshd.dry_run(&user, "shop").succeeds();
     assert_eq!(tree(&home), before);
@@ -197,15 +161,13 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
         return;
     };
     let path = home.join("noexec/shop");
-    sshd.setup(&user, path.to_str().unwrap())
-        .fails(1, &["/noexec/shop/.cutover/bin`", "mounted noexec", "agent_path"]);
+    sshd.setup(&user, path.to_str().unwrap()).fails(1, &["/noexec/shop/.cutover/bin`", "mounted noexec", "agent_path"]);
     assert_eq!(agents(&path.join(".cutover/bin")), Vec::<PathBuf>::new());
     let config = sshd.client("cutover.toml");
     let target = format!("{user}@{HOST}:{}", path.display());
     fs::write(&config, format!("agent_path = \"{}/agents here\"\n", home.display())).unwrap();
     let config = config.to_str().unwrap();
-    sshd.cutover(&["setup", "--target", &target, "--config", config])
-        .succeeds();
+    sshd.cutover(&["setup", "--target", &target, "--config", config]).succeeds();
     assert_eq!(agents(&home.join("agents here")).len(), 1);
 }
 
@@ -221,8 +183,7 @@ fn a_directory_that_is_not_ours_is_left_alone() {
         fs::write(path.join(inside), "").unwrap();
         run(Command::new("chown").arg("-R").arg(&user).arg(&path));
         let before = tree(&path);
-        sshd.setup(&user, name)
-            .fails(1, &["not made by Cutover", &format!("it holds `{inside}`")]);
+        sshd.setup(&user, name).fails(1, &["not made by Cutover", &format!("it holds `{inside}`")]);
         assert_eq!(tree(&path), before);
     }
     let ours = home.join("ours");
@@ -238,18 +199,12 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     let Some((sshd, user)) = server("what_keeps_the_agent_from_being_copied_is_named", "/bin/bash") else {
         return;
     };
-    sshd.setup(&user, "/usr/shop").fails(
-        1,
-        &["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied"],
-    );
+    sshd.setup(&user, "/usr/shop").fails(1, &["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied"]);
     let small = sshd.home(&user).join("small");
     let Some(_mounted) = Mounted::with(&small, "size=64k,mode=777") else {
         return;
     };
-    sshd.setup(&user, "small/shop").fails(
-        1,
-        &["could not be copied to `small/shop/.cutover/bin`", "No space left"],
-    );
+    sshd.setup(&user, "small/shop").fails(1, &["could not be copied to `small/shop/.cutover/bin`", "No space left"]);
     assert_eq!(agents(&small.join("shop/.cutover/bin")), Vec::<PathBuf>::new());
 }
 
@@ -260,17 +215,12 @@ fn a_user_without_a_shell_is_named() {
     }
     let mut sshd = Sshd::start();
     let user = sshd.add_user("/bin/false");
-    sshd.setup(&user, "shop")
-        .fails(1, &["runs no shell commands", "ended with status 1"]);
+    sshd.setup(&user, "shop").fails(1, &["runs no shell commands", "ended with status 1"]);
     let user = sshd.add_user("/usr/sbin/nologin");
-    sshd.setup(&user, "shop").fails(
-        1,
-        &["runs no shell commands", "This account is currently not available"],
-    );
+    sshd.setup(&user, "shop").fails(1, &["runs no shell commands", "This account is currently not available"]);
     let user = sshd.add_user("/bin/bash");
     fs::write(sshd.home(&user).join(".bashrc"), "PATH=/nowhere\n").unwrap();
-    sshd.setup(&user, "shop")
-        .fails(1, &["runs no shell commands", "sh: not found"]);
+    sshd.setup(&user, "shop").fails(1, &["runs no shell commands", "sh: not found"]);
 }
 
 #[test]
@@ -284,8 +234,7 @@ fn a_foreign_system_is_named() {
     fs::write(&uname, "#!/bin/sh\necho Linux armv7l\n").unwrap();
     fs::set_permissions(&uname, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(home.join(".bashrc"), "PATH=~/bin:$PATH\n").unwrap();
-    sshd.setup(&user, "shop")
-        .fails(1, &["The server runs Linux armv7l, and this agent runs on Linux"]);
+    sshd.setup(&user, "shop").fails(1, &["The server runs Linux armv7l, and this agent runs on Linux"]);
     assert!(!home.join("shop").exists());
 }
 
@@ -299,13 +248,9 @@ fn an_unknown_host_key_is_refused_with_its_fingerprint() {
     let listed = run(Command::new("ssh-keygen").arg("-lf").arg(&key));
     let fingerprint = listed.split(' ').nth(1).unwrap();
     fs::remove_file(sshd.client(".ssh/known_hosts")).unwrap();
-    let name = format!(
-        "The host key of `[127.0.0.1]:{}` is not known: ssh-ed25519 {fingerprint}",
-        sshd.port()
-    );
+    let name = format!("The host key of `[127.0.0.1]:{}` is not known: ssh-ed25519 {fingerprint}", sshd.port());
     let command = format!("ssh -F {} ", sshd.client(".ssh/config").display());
-    sshd.setup(&user, "shop")
-        .fails(1, &[&name, &command, &format!("{user}@{HOST} true")]);
+    sshd.setup(&user, "shop").fails(1, &[&name, &command, &format!("{user}@{HOST} true")]);
     assert!(!sshd.client(".ssh/known_hosts").exists());
     assert!(!sshd.home(&user).join("shop").exists());
 }
@@ -318,11 +263,7 @@ fn a_changed_host_key_is_refused() {
     keygen(&sshd.client("other"));
     let other = fs::read_to_string(sshd.client("other.pub")).unwrap();
     sshd.know(&other);
-    let words = [
-        "has changed: it is now ssh-ed25519 SHA256:",
-        "ssh-keygen -R '[127.0.0.1]:",
-        "known_hosts",
-    ];
+    let words = ["has changed: it is now ssh-ed25519 SHA256:", "ssh-keygen -R '[127.0.0.1]:", "known_hosts"];
     sshd.setup(&user, "shop").fails(1, &words);
     sshd.configure("StrictHostKeyChecking accept-new");
     sshd.setup(&user, "shop").fails(1, &words);
@@ -335,12 +276,7 @@ fn a_revoked_host_key_is_refused() {
     let Some((sshd, user)) = server("a_revoked_host_key_is_refused", "/bin/bash") else {
         return;
     };
-    let known = format!(
-        "@revoked * {}\n[127.0.0.1]:{} {}",
-        sshd.host_key(),
-        sshd.port(),
-        sshd.host_key()
-    );
+    let known = format!("@revoked * {}\n[127.0.0.1]:{} {}", sshd.host_key(), sshd.port(), sshd.host_key());
     fs::write(sshd.client(".ssh/known_hosts"), known).unwrap();
     sshd.configure("StrictHostKeyChecking no");
     sshd.setup(&user, "shop").fails(1, &["was revoked in"]);
@@ -361,10 +297,7 @@ fn a_new_host_key_is_added_where_the_configuration_says_so() {
     assert_eq!(fs::read_to_string(&known_hosts).unwrap(), added);
     // OpenSSH reads it the same way.
     let config = sshd.client(".ssh/config");
-    run(Command::new("ssh")
-        .arg("-F")
-        .arg(config)
-        .args(["-o", "BatchMode=yes", &format!("{user}@{HOST}"), "true"]));
+    run(Command::new("ssh").arg("-F").arg(config).args(["-o", "BatchMode=yes", &format!("{user}@{HOST}"), "true"]));
 }
 
 #[test]
@@ -372,14 +305,8 @@ fn a_hashed_known_hosts_is_read() {
     let Some((sshd, user)) = server("a_hashed_known_hosts_is_read", "/bin/bash") else {
         return;
     };
-    run(Command::new("ssh-keygen")
-        .arg("-Hf")
-        .arg(sshd.client(".ssh/known_hosts")));
-    assert!(
-        fs::read_to_string(sshd.client(".ssh/known_hosts"))
-            .unwrap()
-            .starts_with("|1|")
-    );
+    run(Command::new("ssh-keygen").arg("-Hf").arg(sshd.client(".ssh/known_hosts")));
+    assert!(fs::read_to_string(sshd.client(".ssh/known_hosts")).unwrap().starts_with("|1|"));
     sshd.setup(&user, "shop").succeeds();
 }
 
@@ -391,17 +318,12 @@ fn a_refused_login_says_what_was_tried() {
     for name in ["id_ed25519", "id_ed25519.pub"] {
         fs::remove_file(sshd.client(".ssh").join(name)).unwrap();
     }
-    sshd.setup(&user, "shop")
-        .fails(1, &["refused the login of", "id_ed25519`: No such file"]);
+    sshd.setup(&user, "shop").fails(1, &["refused the login of", "id_ed25519`: No such file"]);
     keygen(&sshd.client(".ssh/id_ed25519"));
-    sshd.setup(&user, "shop")
-        .fails(1, &["refused the login of", "id_ed25519`: not accepted"]);
+    sshd.setup(&user, "shop").fails(1, &["refused the login of", "id_ed25519`: not accepted"]);
     // Debian's configuration has this for all hosts: the system's `ssh` has a try, and is refused as well.
     sshd.configure("GSSAPIAuthentication yes");
-    sshd.setup(&user, "shop").fails(
-        1,
-        &["refused the login of", "the system's `ssh`: ", "Permission denied"],
-    );
+    sshd.setup(&user, "shop").fails(1, &["refused the login of", "the system's `ssh`: ", "Permission denied"]);
 }
 
 #[test]
@@ -410,23 +332,16 @@ fn keys_of_every_kind_are_accepted() {
         return;
     };
     let authorized = sshd.home("authorized_keys");
-    for (kind, format) in [
-        ("rsa", "PEM"),
-        ("rsa", "RFC4716"),
-        ("ecdsa", "PEM"),
-        ("ecdsa", "RFC4716"),
-        ("ed25519", "RFC4716"),
-    ] {
+    for (kind, format) in
+        [("rsa", "PEM"), ("rsa", "RFC4716"), ("ecdsa", "PEM"), ("ecdsa", "RFC4716"), ("ed25519", "RFC4716")]
+    {
         let key = sshd.client(&format!("{kind}-{format}"));
-        run(Command::new("ssh-keygen")
-            .args(["-q", "-t", kind, "-m", format, "-N", "", "-f"])
-            .arg(&key));
+        run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-m", format, "-N", "", "-f"]).arg(&key));
         fs::copy(key.with_extension("pub"), &authorized).unwrap();
         fs::remove_file(key.with_extension("pub")).unwrap();
         let target = format!("{user}@{HOST}:shop");
         let identity = key.to_str().unwrap();
-        sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2", "-i", identity])
-            .succeeds();
+        sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2", "-i", identity]).succeeds();
     }
 }
 
@@ -442,17 +357,14 @@ fn aliases_and_includes_are_followed() {
         "Include more/*.conf\nHost shop-web\n Port {}\n IdentityFile %d/.ssh/id_ed25519\n UserKnownHostsFile ~/.ssh/known_hosts\n",
         sshd.port()
     ));
-    sshd.cutover(&["setup", "--target", "shop-web:shop", "--transport", "ssh2"])
-        .succeeds();
+    sshd.cutover(&["setup", "--target", "shop-web:shop", "--transport", "ssh2"]).succeeds();
     assert!(sshd.home(&user).join("shop/.cutover").exists());
 }
 
 #[test]
 fn what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh() {
-    let Some((sshd, user)) = server(
-        "what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh",
-        "/bin/bash",
-    ) else {
+    let Some((sshd, user)) = server("what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh", "/bin/bash")
+    else {
         return;
     };
     let used = sshd.client("proxy-used");
@@ -479,23 +391,13 @@ fn both_transports_do_the_same() {
     };
     let target = format!("{user}@{HOST}:shop");
     for transport in ["openssh", "ssh2", "openssh"] {
-        sshd.cutover(&["setup", "--target", &target, "--transport", transport])
-            .succeeds();
+        sshd.cutover(&["setup", "--target", &target, "--transport", transport]).succeeds();
         fs::remove_dir_all(sshd.home(&user).join("shop")).unwrap();
         let source = sshd.client("source");
         fs::create_dir_all(&source).unwrap();
         let source = source.to_str().unwrap();
-        sshd.cutover(&[
-            "deploy",
-            "--dry-run",
-            "--source",
-            source,
-            "--target",
-            &target,
-            "--transport",
-            transport,
-        ])
-        .succeeds();
+        sshd.cutover(&["deploy", "--dry-run", "--source", source, "--target", &target, "--transport", transport])
+            .succeeds();
         assert!(!sshd.home(&user).join("shop").exists());
     }
 }
@@ -505,19 +407,11 @@ fn a_server_that_is_not_there_is_named() {
     let Some((sshd, user)) = server("a_server_that_is_not_there_is_named", "/bin/bash") else {
         return;
     };
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     sshd.configure(&format!("Port {free}"));
-    sshd.setup(&user, "shop")
-        .fails(3, &["Could not connect to `127.0.0.1`", "Connection refused"]);
+    sshd.setup(&user, "shop").fails(3, &["Could not connect to `127.0.0.1`", "Connection refused"]);
     sshd.configure(&format!("HostName name.invalid\nPort {}", sshd.port()));
-    sshd.setup(&user, "shop").fails(
-        1,
-        &["Could not resolve the host name `name.invalid`", "--transport openssh"],
-    );
+    sshd.setup(&user, "shop").fails(1, &["Could not resolve the host name `name.invalid`", "--transport openssh"]);
 }
 
 /// A filesystem in memory, unmounted when it is dropped.
@@ -532,11 +426,7 @@ impl Mounted {
     fn with(path: &Path, options: &str) -> Option<Mounted> {
         fs::create_dir(path).unwrap();
         let mut mount = Command::new("mount");
-        let mounted = mount
-            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
-            .arg(path)
-            .output()
-            .unwrap();
+        let mounted = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).output().unwrap();
         if mounted.status.success() {
             return Some(Mounted(path.to_owned()));
         }

@@ -42,10 +42,8 @@ impl Contender<'_> {
 
 /// Runs all of them, one observed round and then the timed ones, and returns a track for each, in their order.
 pub(crate) fn race<const N: usize>(lab: &Lab, contenders: &[Contender<'_>; N]) -> Result<[Track; N]> {
-    let mut tracks = contenders.each_ref().map(|contender| Track {
-        contender: contender.name.to_owned(),
-        ..Track::default()
-    });
+    let mut tracks =
+        contenders.each_ref().map(|contender| Track { contender: contender.name.to_owned(), ..Track::default() });
     for (contender, track) in contenders.iter().zip(&mut tracks) {
         track.observed.push(contender.round(lab, Line::Counted)?);
     }

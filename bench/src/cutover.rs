@@ -21,18 +21,12 @@ pub(crate) struct Site {
 impl Site {
     /// Names a deploy path of that name, and a client of the same.
     pub(crate) fn new(lab: &Lab, name: &str) -> Site {
-        Site {
-            deploy_path: lab.server(name),
-            state: lab.state(name),
-        }
+        Site { deploy_path: lab.server(name), state: lab.state(name) }
     }
 
     /// Names a deploy path elsewhere than below the lab's directories.
     pub(crate) fn at(lab: &Lab, deploy_path: PathBuf, client: &str) -> Site {
-        Site {
-            deploy_path,
-            state: lab.state(client),
-        }
+        Site { deploy_path, state: lab.state(client) }
     }
 
     /// Returns the same deploy path as another client sees it.
@@ -132,10 +126,7 @@ fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
     if state == expected {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "`{}` ended `{state}`, not `{expected}`",
-        sample.command
-    )))
+    Err(Failure::new(format!("`{}` ended `{state}`, not `{expected}`", sample.command)))
 }
 
 fn with_report(mut sample: Sample, stdout: &str) -> Result<Sample> {
@@ -144,10 +135,7 @@ fn with_report(mut sample: Sample, stdout: &str) -> Result<Sample> {
     let field = |name: &str| report.get(name).and_then(Value::as_u64);
     sample.payload = field("sent_bytes")
         .zip(field("received_bytes"))
-        .map(|(sent_bytes, received_bytes)| Payload {
-            sent_bytes,
-            received_bytes,
-        });
+        .map(|(sent_bytes, received_bytes)| Payload { sent_bytes, received_bytes });
     sample.report = Some(report);
     Ok(sample)
 }

@@ -21,10 +21,7 @@ pub(crate) fn three_versions(work: &Path) -> Result<[PathBuf; 3]> {
     fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;
     let listed = Invocation::new("apt-cache").args(["madison", PACKAGE]).text()?;
     let versions = latest_upstream_versions(&listed);
-    let trees: Vec<PathBuf> = versions
-        .iter()
-        .map(|version| ensure_tree(&directory, version))
-        .collect::<Result<_>>()?;
+    let trees: Vec<PathBuf> = versions.iter().map(|version| ensure_tree(&directory, version)).collect::<Result<_>>()?;
     trees.try_into().map_err(|_| {
         Failure::new(format!(
             "`apt-cache madison {PACKAGE}` does not list three versions; run `apt-get update`, or name trees with \
@@ -66,17 +63,9 @@ fn ensure_tree(directory: &Path, version: &str) -> Result<PathBuf> {
         fs::remove_dir_all(&unpacking).context(|| format!("Could not remove `{}`", unpacking.display()))?;
     }
     fs::create_dir(&unpacking).context(|| format!("Could not create `{}`", unpacking.display()))?;
-    Invocation::new("dpkg-deb")
-        .arg("-x")
-        .args([&package, &unpacking])
-        .output()?;
+    Invocation::new("dpkg-deb").arg("-x").args([&package, &unpacking]).output()?;
     let archive = unpacking.join(format!("usr/src/{PACKAGE}.tar.xz"));
-    Invocation::new("tar")
-        .arg("-xf")
-        .args([&archive])
-        .arg("-C")
-        .args([&unpacking])
-        .output()?;
+    Invocation::new("tar").arg("-xf").args([&archive]).arg("-C").args([&unpacking]).output()?;
     let unpacked = unpacking.join(PACKAGE);
     fs::rename(&unpacked, &tree).context(|| format!("Could not rename `{}`", unpacked.display()))?;
     fs::remove_dir_all(&unpacking).context(|| format!("Could not remove `{}`", unpacking.display()))?;
@@ -94,9 +83,7 @@ fn fetch(directory: &Path, version: &str) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "`apt-get download {PACKAGE}={version}` failed: {status}"
-    )))
+    Err(Failure::new(format!("`apt-get download {PACKAGE}={version}` failed: {status}")))
 }
 
 #[cfg(test)]

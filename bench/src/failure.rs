@@ -19,10 +19,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// Makes a failure without a further cause.
     pub(crate) fn new(what: impl Into<String>) -> Failure {
-        Failure {
-            what: what.into(),
-            cause: None,
-        }
+        Failure { what: what.into(), cause: None }
     }
 }
 
@@ -46,9 +43,6 @@ pub(crate) trait Context<T> {
 
 impl<T, E: Into<Box<dyn Error + Send + Sync>>> Context<T> for std::result::Result<T, E> {
     fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|cause| Failure {
-            what: what().into(),
-            cause: Some(cause.into()),
-        })
+        self.map_err(|cause| Failure { what: what().into(), cause: Some(cause.into()) })
     }
 }

@@ -18,21 +18,14 @@ pub(crate) struct Image {
 impl Image {
     /// Makes and mounts an image of the given size in `directory`.
     pub(crate) fn mount(directory: &Path, bytes: u64) -> Result<Image> {
-        let image = Image {
-            file: directory.join("image"),
-            mount: directory.join("mount"),
-        };
+        let image = Image { file: directory.join("image"), mount: directory.join("mount") };
         // A run that was killed leaves its mount.
         drop(image.unmount());
         lab::remove(&image.mount)?;
         fs::create_dir_all(&image.mount).context(|| format!("Could not create `{}`", image.mount.display()))?;
         let file = File::create(&image.file).context(|| format!("Could not create `{}`", image.file.display()))?;
-        file.set_len(bytes)
-            .context(|| format!("Could not grow `{}`", image.file.display()))?;
-        Invocation::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0"])
-            .arg(&image.file)
-            .output()?;
+        file.set_len(bytes).context(|| format!("Could not grow `{}`", image.file.display()))?;
+        Invocation::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image.file).output()?;
         let mount = Invocation::new("mount").args(["-o", "loop"]);
         mount.args([&image.file, &image.mount]).output()?;
         Ok(image)

@@ -114,10 +114,7 @@ impl Lab {
     }
 
     /// Says what goes on; stdout is for the table.
-    #[expect(
-        clippy::print_stderr,
-        reason = "a run takes many minutes and should be seen to go on"
-    )]
+    #[expect(clippy::print_stderr, reason = "a run takes many minutes and should be seen to go on")]
     pub(crate) fn say(&self, text: &str) {
         eprintln!("{text}");
     }
@@ -157,11 +154,7 @@ impl Lab {
         let server_cpu = procfs::children_cpu_seconds(self.sshd.listener())? - server_cpu_before;
         let wire = self.relay.settle()?;
         let is_killed = matches!(beside, Beside::KillAfter(_)) && !finished.status.success();
-        let finished = if is_killed {
-            finished
-        } else {
-            finished.succeeded(invocation)?
-        };
+        let finished = if is_killed { finished } else { finished.succeeded(invocation)? };
         let observed = observed?;
         let sample = Sample {
             command: self.shown(invocation),
@@ -213,9 +206,7 @@ impl Lab {
             (&self.settings.cutover, "cutover"),
         ];
         let line = invocation.to_string();
-        names
-            .iter()
-            .fold(line, |line, (path, name)| line.replace(&*path.to_string_lossy(), name))
+        names.iter().fold(line, |line, (path, name)| line.replace(&*path.to_string_lossy(), name))
     }
 }
 

@@ -50,23 +50,14 @@ impl Machine {
         let memory = field(&read("/proc/meminfo"), "MemTotal", ':');
         let kilobytes: u64 = memory.trim_end_matches("kB").trim().parse().unwrap_or(0);
         let load: Vec<String> = read("/proc/loadavg").split(' ').take(3).map(str::to_owned).collect();
-        let filesystem = Invocation::new("findmnt")
-            .args(["-n", "-o", "FSTYPE,OPTIONS", "-T"])
-            .args([work]);
+        let filesystem = Invocation::new("findmnt").args(["-n", "-o", "FSTYPE,OPTIONS", "-T"]).args([work]);
         Machine {
             cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
             cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
             memory_bytes: kilobytes * 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            system: field(&read("/etc/os-release"), "PRETTY_NAME", '=')
-                .trim_matches('"')
-                .to_owned(),
-            filesystem: filesystem
-                .text()
-                .unwrap_or_default()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" "),
+            system: field(&read("/etc/os-release"), "PRETTY_NAME", '=').trim_matches('"').to_owned(),
+            filesystem: filesystem.text().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             load: load.join(" "),
         }
     }

@@ -96,12 +96,7 @@ fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
         Ok(outcome) => (outcome, None),
         Err(failure) => (Outcome::default(), Some(failure.to_string())),
     };
-    ScenarioRecord {
-        name: scenario.name().to_owned(),
-        title: scenario.title().to_owned(),
-        failure,
-        outcome,
-    }
+    ScenarioRecord { name: scenario.name().to_owned(), title: scenario.title().to_owned(), failure, outcome }
 }
 
 fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {

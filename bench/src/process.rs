@@ -71,10 +71,7 @@ impl Running<'_> {
 impl Invocation {
     /// Names the program.
     pub(crate) fn new(program: impl AsRef<Path>) -> Invocation {
-        Invocation {
-            program: program.as_ref().to_path_buf(),
-            arguments: Vec::new(),
-        }
+        Invocation { program: program.as_ref().to_path_buf(), arguments: Vec::new() }
     }
 
     /// Adds one argument.
@@ -84,8 +81,7 @@ impl Invocation {
 
     /// Adds arguments.
     pub(crate) fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(mut self, arguments: I) -> Invocation {
-        self.arguments
-            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 

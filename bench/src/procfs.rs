@@ -76,11 +76,7 @@ pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<Serve
 fn collect(parent: u32, peaks: &mut Vec<u64>) -> Result<()> {
     for child in children(parent)? {
         let process = name_and_peak(child)?;
-        peaks.extend(
-            process
-                .filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str()))
-                .map(|(_, peak)| peak),
-        );
+        peaks.extend(process.filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str())).map(|(_, peak)| peak));
         collect(child, peaks)?;
     }
     Ok(())

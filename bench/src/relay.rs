@@ -56,10 +56,7 @@ impl Relay {
     /// Starts relaying from a free port to the given one.
     pub(crate) fn start(to: u16) -> Result<Relay> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "Could not listen for the relay")?;
-        let port = listener
-            .local_addr()
-            .context(|| "Could not learn the relay's port")?
-            .port();
+        let port = listener.local_addr().context(|| "Could not learn the relay's port")?.port();
         let counters = Arc::new(Counters::default());
         let accepted = Arc::clone(&counters);
         thread::spawn(move || {
@@ -93,9 +90,7 @@ impl Relay {
         let start = Instant::now();
         while self.counters.open.load(Ordering::Acquire) > 0 {
             if start.elapsed() > Duration::from_secs(60) {
-                return Err(Failure::new(
-                    "A connection stayed open a minute after its client had ended",
-                ));
+                return Err(Failure::new("A connection stayed open a minute after its client had ended"));
             }
             thread::sleep(Duration::from_millis(1));
         }

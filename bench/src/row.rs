@@ -24,12 +24,7 @@ impl Summary {
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
         let (lower, upper) = (sorted[(sorted.len() - 1) / 2], sorted[sorted.len() / 2]);
-        Some(Summary {
-            median: f64::midpoint(lower, upper),
-            min,
-            max,
-            samples: sorted.len(),
-        })
+        Some(Summary { median: f64::midpoint(lower, upper), min, max, samples: sorted.len() })
     }
 }
 
@@ -107,14 +102,7 @@ impl Row {
         theirs: &Track,
         figure: fn(&Sample) -> Option<u64>,
     ) -> Row {
-        let all = |track: &Track| {
-            track
-                .observed
-                .iter()
-                .filter_map(figure)
-                .map(|value| value as f64)
-                .collect()
-        };
+        let all = |track: &Track| track.observed.iter().filter_map(figure).map(|value| value as f64).collect();
         Row::new(what, unit, all(ours), &theirs.contender, all(theirs))
     }
 
@@ -137,16 +125,10 @@ const AGENT_MEMORY: f64 = 100.0 * 1024.0 * 1024.0;
 pub(crate) fn cost_rows(ours: &Track, theirs: &Track) -> Vec<Row> {
     let memory = |what, figure| Row::observed(what, Unit::Memory, ours, theirs, figure);
     vec![
-        Row::timed("processor time, client", ours, theirs, |sample| {
-            sample.client_cpu_seconds
-        }),
-        Row::timed("processor time, server with sshd", ours, theirs, |sample| {
-            sample.server_cpu_seconds
-        }),
+        Row::timed("processor time, client", ours, theirs, |sample| sample.client_cpu_seconds),
+        Row::timed("processor time, server with sshd", ours, theirs, |sample| sample.server_cpu_seconds),
         memory("peak memory, client", |sample| Some(sample.client_peak_bytes)).aim(Aim::OursAtMost(CLIENT_MEMORY)),
-        memory("peak memory, server's largest process", |sample| {
-            sample.server_peaks.map(|peaks| peaks.largest_bytes)
-        }),
+        memory("peak memory, server's largest process", |sample| sample.server_peaks.map(|peaks| peaks.largest_bytes)),
         memory("peak memory, server's processes together", |sample| {
             sample.server_peaks.map(|peaks| peaks.together_bytes)
         })

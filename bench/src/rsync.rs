@@ -50,11 +50,11 @@ pub(crate) fn ensure_parent(to: &Path) -> Result<()> {
 
 fn invocation(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Invocation {
     let shell = format!("ssh -F {}", lab.ssh_config().display());
-    Invocation::new("rsync")
-        .args(options)
-        .args(["--stats", "-e", &shell])
-        .arg(tree.content())
-        .arg(format!("{}:{}/", line.host(), to.display()))
+    Invocation::new("rsync").args(options).args(["--stats", "-e", &shell]).arg(tree.content()).arg(format!(
+        "{}:{}/",
+        line.host(),
+        to.display()
+    ))
 }
 
 fn with_payload(mut sample: Sample, stdout: &str) -> Result<Sample> {
@@ -66,16 +66,9 @@ fn with_payload(mut sample: Sample, stdout: &str) -> Result<Sample> {
 fn parse_stats(stdout: &str) -> Option<Payload> {
     let field = |name: &str| -> Option<u64> {
         let text = stdout.lines().find_map(|line| line.strip_prefix(name))?;
-        text.chars()
-            .filter(char::is_ascii_digit)
-            .collect::<String>()
-            .parse()
-            .ok()
+        text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
     };
-    Some(Payload {
-        sent_bytes: field("Total bytes sent:")?,
-        received_bytes: field("Total bytes received:")?,
-    })
+    Some(Payload { sent_bytes: field("Total bytes sent:")?, received_bytes: field("Total bytes received:")? })
 }
 
 #[cfg(test)]

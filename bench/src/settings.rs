@@ -80,12 +80,9 @@ impl RunArgs {
     pub(crate) fn resolve(self) -> Result<Settings> {
         let executable = std::env::current_exe().context(|| "Could not find this program's path")?;
         let cutover = self.cutover.unwrap_or_else(|| executable.with_file_name("cutover"));
-        let cutover = cutover.canonicalize().context(|| {
-            format!(
-                "There is no program `{}`; run `cargo build --release` first",
-                cutover.display()
-            )
-        })?;
+        let cutover = cutover
+            .canonicalize()
+            .context(|| format!("There is no program `{}`; run `cargo build --release` first", cutover.display()))?;
         let work = own_directory(self.work, &executable, "work")?;
         let runs = own_directory(self.runs, &executable, "runs")?;
         if work.to_string_lossy().contains(char::is_whitespace) {
@@ -95,11 +92,7 @@ impl RunArgs {
             )));
         }
         let trees = match (self.tree_a, self.tree_b, self.tree_c) {
-            (Some(a), Some(b), Some(c)) => Trees {
-                a: Tree::open(&a)?,
-                b: Tree::open(&b)?,
-                c: Tree::open(&c)?,
-            },
+            (Some(a), Some(b), Some(c)) => Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Tree::open(&c)? },
             _ => Trees::fetch(&work)?,
         };
         let name = match self.name {
@@ -107,11 +100,7 @@ impl RunArgs {
             None => Invocation::new("date").args(["-u", "+%Y%m%d-%H%M%S"]).text()?,
         };
         Ok(Settings {
-            scenarios: if self.scenarios.is_empty() {
-                Scenario::ALL.to_vec()
-            } else {
-                self.scenarios
-            },
+            scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
             trees,
             work,
             repeats: self.repeats,
@@ -129,14 +118,11 @@ fn own_directory(named: Option<PathBuf>, executable: &Path, default: &str) -> Re
         None => workspace(executable)?.join("bench").join(default),
     };
     std::fs::create_dir_all(&path).context(|| format!("Could not create `{}`", path.display()))?;
-    path.canonicalize()
-        .context(|| format!("Could not resolve `{}`", path.display()))
+    path.canonicalize().context(|| format!("Could not resolve `{}`", path.display()))
 }
 
 fn workspace(executable: &Path) -> Result<&Path> {
-    let found = executable
-        .ancestors()
-        .find(|path| path.join("bench/Cargo.toml").is_file());
+    let found = executable.ancestors().find(|path| path.join("bench/Cargo.toml").is_file());
     found.ok_or_else(|| {
         Failure::new(format!(
             "`{}` does not lie in the workspace; name directories with `--work` and `--runs`",

@@ -55,11 +55,7 @@ impl Sshd {
         let config = directory.join("sshd_config");
         write(&config, &server_config(directory, port))?;
         let child = spawn(&config, &directory.join("sshd.log"))?;
-        let mut sshd = Sshd {
-            child,
-            port,
-            directory: directory.to_path_buf(),
-        };
+        let mut sshd = Sshd { child, port, directory: directory.to_path_buf() };
         sshd.wait_until_listening()?;
         Ok(sshd)
     }
@@ -67,10 +63,8 @@ impl Sshd {
     /// Writes the client's side of the configuration: the server itself, and the same behind a relay.
     pub(crate) fn write_client_config(&self, relay: u16) -> Result<()> {
         let host_key = read(&self.directory.join("host_key.pub"))?;
-        let known: String = [self.port, relay]
-            .iter()
-            .map(|port| format!("[127.0.0.1]:{port} {}\n", host_key.trim()))
-            .collect();
+        let known: String =
+            [self.port, relay].iter().map(|port| format!("[127.0.0.1]:{port} {}\n", host_key.trim())).collect();
         write(&self.directory.join("known_hosts"), &known)?;
         let user = Invocation::new("id").args(["-un"]).text()?;
         let host = |name: &str, port: u16| {
@@ -106,9 +100,7 @@ impl Sshd {
         let start = Instant::now();
         while !procfs::children(self.listener())?.is_empty() {
             if start.elapsed() > PATIENCE {
-                return Err(Failure::new(
-                    "A session went on for a minute after its client had ended",
-                ));
+                return Err(Failure::new("A session went on for a minute after its client had ended"));
             }
             thread::sleep(Duration::from_millis(1));
         }
@@ -118,10 +110,7 @@ impl Sshd {
     fn wait_until_listening(&mut self) -> Result<()> {
         let start = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let ended = self
-                .child
-                .try_wait()
-                .context(|| "Could not ask for the state of sshd")?;
+            let ended = self.child.try_wait().context(|| "Could not ask for the state of sshd")?;
             if ended.is_some() || start.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.directory.join("sshd.log")).unwrap_or_default();
                 return Err(Failure::new(format!("sshd does not listen; it said:\n{log}")));

@@ -53,9 +53,7 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
          The ratio is Cutover's divided by the other's: below 1 is better for Cutover.",
         run.quick_check_matches, run.repeats,
     )?;
-    run.scenarios
-        .iter()
-        .try_for_each(|scenario| write_scenario(out, scenario))
+    run.scenarios.iter().try_for_each(|scenario| write_scenario(out, scenario))
 }
 
 fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fmt::Result {
@@ -66,10 +64,7 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
     if let Some(reason) = &scenario.outcome.skipped {
         return writeln!(out, "Skipped: {reason}");
     }
-    writeln!(
-        out,
-        "| | Cutover | compared with | | ratio | aim |\n|---|---:|---|---:|---:|---|"
-    )?;
+    writeln!(out, "| | Cutover | compared with | | ratio | aim |\n|---|---:|---|---:|---:|---|")?;
     for row in &scenario.outcome.rows {
         writeln!(
             out,
@@ -92,13 +87,7 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
 }
 
 fn shown(summary: Option<Summary>, unit: Unit) -> String {
-    let Some(Summary {
-        median,
-        min,
-        max,
-        samples,
-    }) = summary
-    else {
+    let Some(Summary { median, min, max, samples }) = summary else {
         return String::new();
     };
     let figure = |value| Figure(value, unit);
@@ -110,11 +99,7 @@ fn shown(summary: Option<Summary>, unit: Unit) -> String {
 
 /// Small ratios, as of bytes when nothing changed, need more digits.
 fn shown_ratio(ratio: f64) -> String {
-    if ratio < 0.01 {
-        format!("{ratio:.6}")
-    } else {
-        format!("{ratio:.3}")
-    }
+    if ratio < 0.01 { format!("{ratio:.6}") } else { format!("{ratio:.3}") }
 }
 
 fn aim(row: &Row) -> String {

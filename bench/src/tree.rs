@@ -43,11 +43,7 @@ impl Trees {
     /// Fetches and unpacks the default trees, unless they stand.
     pub(crate) fn fetch(work: &Path) -> Result<Trees> {
         let [a, b, c] = debian::three_versions(work)?;
-        Ok(Trees {
-            a: Tree::open(&a)?,
-            b: Tree::open(&b)?,
-            c: Tree::open(&c)?,
-        })
+        Ok(Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Tree::open(&c)? })
     }
 
     /// Returns all three, oldest first.
@@ -59,9 +55,7 @@ impl Trees {
 impl Tree {
     /// Counts what stands there.
     pub(crate) fn open(path: &Path) -> Result<Tree> {
-        let path = path
-            .canonicalize()
-            .context(|| format!("There is no tree `{}`", path.display()))?;
+        let path = path.canonicalize().context(|| format!("There is no tree `{}`", path.display()))?;
         for special in [".git", ".deployignore"] {
             // These make Cutover leave out what rsync would send: not the same work.
             if path.join(special).exists() {
@@ -72,14 +66,7 @@ impl Tree {
             }
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let mut tree = Tree {
-            name: name.unwrap_or_default(),
-            files: 0,
-            directories: 0,
-            symlinks: 0,
-            bytes: 0,
-            path,
-        };
+        let mut tree = Tree { name: name.unwrap_or_default(), files: 0, directories: 0, symlinks: 0, bytes: 0, path };
         let root = tree.path.clone();
         walk(&root, &mut |entry| tree.count(entry))?;
         Ok(tree)

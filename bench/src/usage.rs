@@ -30,10 +30,7 @@ pub(crate) struct Entry<'a> {
 pub(crate) fn walk(root: &Path, visit: &mut impl FnMut(&Entry<'_>)) -> Result<()> {
     let failed = || format!("Could not walk `{}`", root.display());
     let metadata = fs::symlink_metadata(root).context(failed)?;
-    visit(&Entry {
-        path: root,
-        metadata: &metadata,
-    });
+    visit(&Entry { path: root, metadata: &metadata });
     if metadata.is_dir() {
         for entry in fs::read_dir(root).context(failed)? {
             walk(&entry.context(failed)?.path(), visit)?;
@@ -122,11 +119,7 @@ fn hash_files(tree: &Path, mut visit: impl FnMut(u128, &Path) -> Result<()>) -> 
         visit(hash, Path::new(std::ffi::OsStr::from_bytes(path)))?;
     }
     let status = child.wait().context(|| "Could not wait for `sha256sum`")?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Failure::new("`sha256sum` failed"))
-    }
+    if status.success() { Ok(()) } else { Err(Failure::new("`sha256sum` failed")) }
 }
 
 /// Returns the used bytes of the filesystem, with what was written and not yet allocated.

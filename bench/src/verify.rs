@@ -29,10 +29,7 @@ fn ensure_same_content(source: &Path, deployed: &Path) -> Result<()> {
         return Ok(());
     }
     let some: Vec<&str> = differences.lines().take(10).collect();
-    Err(Failure::new(format!(
-        "What was deployed is not the source: `{rsync}` prints\n{}",
-        some.join("\n")
-    )))
+    Err(Failure::new(format!("What was deployed is not the source: `{rsync}` prints\n{}", some.join("\n"))))
 }
 
 fn ensure_same_kinds_and_modes(source: &Path, deployed: &Path) -> Result<()> {
@@ -71,22 +68,13 @@ fn list(root: &Path) -> Result<List> {
         .stdout(Stdio::piped())
         .spawn()
         .context(|| "Could not run `find`")?;
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| Failure::new("`find` has no stdout"))?;
-    Ok(List {
-        child,
-        lines: BufReader::new(stdout),
-    })
+    let stdout = child.stdout.take().ok_or_else(|| Failure::new("`find` has no stdout"))?;
+    Ok(List { child, lines: BufReader::new(stdout) })
 }
 
 fn next_line(list: &mut List) -> Result<Option<String>> {
     let mut record = Vec::new();
-    let read = list
-        .lines
-        .read_until(0, &mut record)
-        .context(|| "Could not read what `find` prints")?;
+    let read = list.lines.read_until(0, &mut record).context(|| "Could not read what `find` prints")?;
     if read == 0 {
         return Ok(None);
     }

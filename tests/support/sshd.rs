@@ -55,13 +55,7 @@ impl Sshd {
         fs::copy(public, directory.path().join("server/authorized_keys")).unwrap();
         // The port may be taken by another test between its choice and its use; then `sshd` ends at once.
         let (process, port, log) = (0..10).find_map(|_| listen(directory.path())).expect("sshd listens");
-        let sshd = Sshd {
-            directory,
-            process,
-            port,
-            users: Vec::new(),
-            log,
-        };
+        let sshd = Sshd { directory, process, port, users: Vec::new(), log };
         sshd.know(&sshd.host_key());
         sshd.configure("");
         sshd
@@ -70,11 +64,7 @@ impl Sshd {
     /// Makes a user of the server with a login shell and a home of its own.
     pub(crate) fn add_user(&mut self, shell: &str) -> String {
         static USERS: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "cutover-{}-{}",
-            std::process::id(),
-            USERS.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("cutover-{}-{}", std::process::id(), USERS.fetch_add(1, Ordering::Relaxed));
         let home = self.directory.path().join("server").join(&name);
         // `*` is a password that nothing matches; a locked account could not log in with a key either.
         run(Command::new("useradd")
@@ -127,10 +117,7 @@ impl Sshd {
     pub(crate) fn cutover(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(arguments).arg("-F").arg(self.client(".ssh/config"));
-        command
-            .env("HOME", self.client(""))
-            .env("USER", "nobody")
-            .env_remove("SSH_AUTH_SOCK");
+        command.env("HOME", self.client("")).env("USER", "nobody").env_remove("SSH_AUTH_SOCK");
         let outcome = Outcome::of(&command.stdin(Stdio::null()).output().unwrap());
         if outcome.status == 255 {
             eprintln!("{}", self.log.lock().unwrap());
@@ -148,14 +135,7 @@ impl Sshd {
         let source = self.client("source");
         fs::create_dir_all(&source).unwrap();
         let target = format!("{user}@{HOST}:{path}");
-        self.cutover(&[
-            "deploy",
-            "--dry-run",
-            "--source",
-            source.to_str().unwrap(),
-            "--target",
-            &target,
-        ])
+        self.cutover(&["deploy", "--dry-run", "--source", source.to_str().unwrap(), "--target", &target])
     }
 }
 
@@ -165,11 +145,7 @@ impl Drop for Sshd {
         self.process.wait().ok();
         for user in &self.users {
             // A session that is still ending keeps the user from being removed without force.
-            Command::new("userdel")
-                .args(["-f", "-r", user])
-                .stderr(Stdio::null())
-                .status()
-                .ok();
+            Command::new("userdel").args(["-f", "-r", user]).stderr(Stdio::null()).status().ok();
         }
     }
 }
@@ -249,19 +225,13 @@ fn listen(directory: &Path) -> Option<(Child, u16, Arc<Mutex<String>>)> {
 
 /// Makes a pair of keys without a passphrase.
 pub(crate) fn keygen(path: &Path) {
-    run(Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-        .arg(path));
+    run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path));
 }
 
 /// Runs a command that must succeed, and returns what it printed.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

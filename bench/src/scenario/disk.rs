@@ -22,13 +22,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let floor = floor_bytes(&sources)?;
     let parts = Parts::of(three.site.deploy_path())?;
     let row = |ours: u64, rival, theirs: u64| {
-        Row::new(
-            "disk of three releases",
-            Unit::Bytes,
-            vec![ours as f64],
-            rival,
-            vec![theirs as f64],
-        )
+        Row::new("disk of three releases", Unit::Bytes, vec![ours as f64], rival, vec![theirs as f64])
     };
     Ok(Outcome {
         rows: vec![
@@ -36,16 +30,8 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             row(ours, "distinct files and all directories", floor),
         ],
         tracks: vec![
-            Track {
-                contender: "cutover deploy".to_owned(),
-                timed: three.deploys,
-                ..Track::default()
-            },
-            Track {
-                contender: "rsync -a".to_owned(),
-                timed: vec![plain],
-                ..Track::default()
-            },
+            Track { contender: "cutover deploy".to_owned(), timed: three.deploys, ..Track::default() },
+            Track { contender: "rsync -a".to_owned(), timed: vec![plain], ..Track::default() },
         ],
         facts: [
             ("three_releases_bytes", ours),

@@ -30,37 +30,19 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
         run: Box::new(|line| site.deploy(lab, tree, line)),
         check: Box::new(|sample| site.ensure_live(sample, "live", tree)),
     };
-    let contenders = [
-        cutover,
-        rsync("rsync -a", &["-a"], true),
-        rsync("rsync -az --zc=zstd", &["-az", "--zc=zstd"], false),
-    ];
+    let contenders =
+        [cutover, rsync("rsync -a", &["-a"], true), rsync("rsync -az --zc=zstd", &["-az", "--zc=zstd"], false)];
     let [ours, plain, packed] = race(lab, &contenders)?;
 
     let seconds = ours.timed.iter().map(|sample| sample.seconds).collect();
-    let synced = plain
-        .timed
-        .iter()
-        .map(|sample| sample.seconds + sample.syncfs_seconds.unwrap_or(0.0));
+    let synced = plain.timed.iter().map(|sample| sample.seconds + sample.syncfs_seconds.unwrap_or(0.0));
     let bytes = |what, figure| Row::observed(what, Unit::Bytes, &ours, &packed, figure);
     let mut rows = vec![
         Row::timed("seconds, durable", &ours, &plain, |sample| sample.seconds).aim(Aim::RatioAtMost(1.0)),
-        Row::new(
-            "seconds, durable",
-            Unit::Seconds,
-            seconds,
-            "rsync -a, then syncfs",
-            synced.collect(),
-        ),
+        Row::new("seconds, durable", Unit::Seconds, seconds, "rsync -a, then syncfs", synced.collect()),
         bytes("bytes on the wire", |sample| sample.wire.map(|wire| wire.total_bytes())).aim(Aim::RatioAtMost(1.0)),
-        bytes("bytes before SSH", |sample| {
-            sample.payload.map(|payload| payload.total_bytes())
-        }),
+        bytes("bytes before SSH", |sample| sample.payload.map(|payload| payload.total_bytes())),
     ];
     rows.extend(cost_rows(&ours, &plain));
-    Ok(Outcome {
-        rows,
-        tracks: vec![ours, plain, packed],
-        ..Outcome::default()
-    })
+    Ok(Outcome { rows, tracks: vec![ours, plain, packed], ..Outcome::default() })
 }

@@ -44,14 +44,8 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let mut rows = vec![
         Row::timed("seconds", &ours, &theirs, |sample| sample.seconds).aim(Aim::RatioAtMost(1.0 / 2.5)),
         bytes("bytes on the wire", |sample| sample.wire.map(|wire| wire.total_bytes())),
-        bytes("bytes before SSH", |sample| {
-            sample.payload.map(|payload| payload.total_bytes())
-        }),
+        bytes("bytes before SSH", |sample| sample.payload.map(|payload| payload.total_bytes())),
     ];
     rows.extend(cost_rows(&ours, &theirs));
-    Ok(Outcome {
-        rows,
-        tracks: vec![ours, theirs],
-        ..Outcome::default()
-    })
+    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
 }

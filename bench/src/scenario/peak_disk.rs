@@ -32,26 +32,17 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let image = Image::mount(&lab.settings().work, 2 * du_bytes(&tree.path)? + SPARE_BYTES)?;
 
     let site = Site::at(lab, image.path().join("site"), "peak-disk");
-    let ours = Peak::of(&image, site.deploy_path(), |beside| {
-        site.deploy_beside(lab, tree, Line::Direct, beside)
-    })?;
+    let ours = Peak::of(&image, site.deploy_path(), |beside| site.deploy_beside(lab, tree, Line::Direct, beside))?;
     site.ensure_live(&ours.sample, "live", tree)?;
     site.clear()?;
 
     let copy = image.path().join("copy");
-    let theirs = Peak::of(&image, &copy, |beside| {
-        rsync::copy_beside(lab, &["-a"], (tree, &copy), Line::Direct, beside)
-    })?;
+    let theirs =
+        Peak::of(&image, &copy, |beside| rsync::copy_beside(lab, &["-a"], (tree, &copy), Line::Direct, beside))?;
     verify::ensure_same(&tree.path, &copy)?;
 
     let row = |what, figure: fn(&Peak) -> f64| {
-        Row::new(
-            what,
-            Unit::Bytes,
-            vec![figure(&ours)],
-            "rsync -a",
-            vec![figure(&theirs)],
-        )
+        Row::new(what, Unit::Bytes, vec![figure(&ours)], "rsync -a", vec![figure(&theirs)])
     };
     Ok(Outcome {
         rows: vec![
@@ -97,11 +88,7 @@ impl Peak {
     /// A plain copy has no linked files: its content has one name each. Ours has two, in the store and in the release;
     /// what has one name there is the agent, the manifest and the like.
     fn kept_bytes(&self) -> u64 {
-        let content = if self.parts.linked_bytes > 0 {
-            self.parts.linked_bytes
-        } else {
-            self.parts.single_bytes
-        };
+        let content = if self.parts.linked_bytes > 0 { self.parts.linked_bytes } else { self.parts.single_bytes };
         content + self.parts.directory_bytes
     }
 
@@ -110,10 +97,6 @@ impl Peak {
     }
 
     fn into_track(self, contender: &str) -> Track {
-        Track {
-            contender: contender.to_owned(),
-            timed: vec![self.sample],
-            ..Track::default()
-        }
+        Track { contender: contender.to_owned(), timed: vec![self.sample], ..Track::default() }
     }
 }

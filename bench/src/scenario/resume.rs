@@ -27,36 +27,12 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
         row(repeated, sum(&cut), "the same, undisturbed", bytes(&one, 0)),
         row(repeated, sum(&cut), "rsync -az, cut and repeated", sum(&rsync_cut)),
         row("undisturbed: bytes", bytes(&one, 0), "rsync -az", bytes(&rsync_one, 0)),
-        row(
-            "B after A, state lost between: bytes",
-            bytes(&forgot, 1),
-            "state kept",
-            bytes(&one, 1),
-        ),
-        row(
-            "A again, state lost: bytes",
-            bytes(&forgot, 0),
-            "first deploy of A",
-            bytes(&one, 0),
-        ),
-        row(
-            "C after another client's B: bytes",
-            bytes(&two, 2),
-            "one client",
-            bytes(&one, 2),
-        ),
-        row(
-            "B by another client, which is new: bytes",
-            bytes(&two, 1),
-            "one client",
-            bytes(&one, 1),
-        ),
+        row("B after A, state lost between: bytes", bytes(&forgot, 1), "state kept", bytes(&one, 1)),
+        row("A again, state lost: bytes", bytes(&forgot, 0), "first deploy of A", bytes(&one, 0)),
+        row("C after another client's B: bytes", bytes(&two, 2), "one client", bytes(&one, 2)),
+        row("B by another client, which is new: bytes", bytes(&two, 1), "one client", bytes(&one, 1)),
     ];
-    Ok(Outcome {
-        rows,
-        tracks: vec![one, cut, rsync_one, rsync_cut, forgot, two],
-        ..Outcome::default()
-    })
+    Ok(Outcome { rows, tracks: vec![one, cut, rsync_one, rsync_cut, forgot, two], ..Outcome::default() })
 }
 
 /// A, B and C by one client that remembers: what the others are compared with.
@@ -127,9 +103,7 @@ fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
     let copy = lab.server("undisturbed");
     let mut track = named("rsync -az --zc=zstd --delete");
     lab.say("  rsync");
-    track
-        .observed
-        .push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
+    track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
     verify::ensure_same(&tree.path, &copy)?;
     crate::lab::remove(&copy)?;
     Ok(track)
@@ -144,17 +118,12 @@ fn rsync_cut_half_way(lab: &Lab) -> Result<Track> {
     lab.say("  rsync, cut half-way and repeated");
     let cut = rsync::copy_beside(lab, &RSYNC, (tree, &copy), Line::Counted, &Beside::KillAfter(half))?;
     track.observed.push(cut);
-    track
-        .observed
-        .push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
+    track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
     verify::ensure_same(&tree.path, &copy)?;
     crate::lab::remove(&copy)?;
     Ok(track)
 }
 
 fn named(contender: &str) -> Track {
-    Track {
-        contender: contender.to_owned(),
-        ..Track::default()
-    }
+    Track { contender: contender.to_owned(), ..Track::default() }
 }

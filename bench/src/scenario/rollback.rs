@@ -25,10 +25,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let links = lab.server("links");
     fs::create_dir_all(&links).context(|| "Could not create a directory for links")?;
     symlink("releases/2", links.join("current")).context(|| "Could not make a link")?;
-    let script = format!(
-        "cd {} && ln -s releases/1 current.new && mv -T current.new current",
-        links.display()
-    );
+    let script = format!("cd {} && ln -s releases/1 current.new && mv -T current.new current", links.display());
 
     let contenders = [
         Contender {
@@ -49,8 +46,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             prepare: Box::new(|()| Ok(())),
             run: Box::new(|line| {
                 let ssh = Invocation::new("ssh").arg("-F").arg(lab.ssh_config());
-                lab.measure(&ssh.args([line.host(), &script]), line)
-                    .map(|(_, sample)| sample)
+                lab.measure(&ssh.args([line.host(), &script]), line).map(|(_, sample)| sample)
             }),
             check: Box::new(|_| Ok(())),
         },
@@ -63,11 +59,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             sample.wire.map(|wire| wire.total_bytes())
         }),
     ];
-    Ok(Outcome {
-        rows,
-        tracks: vec![ours, theirs],
-        ..Outcome::default()
-    })
+    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
 }
 
 fn current(three: &ThreeReleases) -> Result<String> {
@@ -82,7 +74,5 @@ fn ensure_current(three: &ThreeReleases, expected: &str) -> Result<()> {
     if found == expected {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "`current` leads to {found} after a rollback, not to {expected}"
-    )))
+    Err(Failure::new(format!("`current` leads to {found} after a rollback, not to {expected}")))
 }

@@ -18,11 +18,7 @@ pub(super) struct ThreeReleases {
 impl ThreeReleases {
     /// Deploys all three, each verified.
     pub(super) fn create(lab: &Lab) -> Result<ThreeReleases> {
-        let mut releases = ThreeReleases {
-            site: Site::new(lab, "three"),
-            ids: Vec::new(),
-            deploys: Vec::new(),
-        };
+        let mut releases = ThreeReleases { site: Site::new(lab, "three"), ids: Vec::new(), deploys: Vec::new() };
         for tree in lab.trees().all() {
             lab.say(&format!("  deploying {}", tree.name));
             let sample = releases.site.deploy(lab, tree, Line::Direct)?;

@@ -38,16 +38,10 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let bytes = |what, figure| Row::observed(what, Unit::Bytes, &ours, &theirs, figure);
     let mut rows = vec![
         Row::timed("seconds", &ours, &theirs, |sample| sample.seconds).aim(Aim::RatioAtMost(1.0 / 3.0)),
-        bytes("bytes before SSH", |sample| {
-            sample.payload.map(|payload| payload.total_bytes())
-        })
-        .aim(Aim::OursAtMost(PAYLOAD_BYTES)),
+        bytes("bytes before SSH", |sample| sample.payload.map(|payload| payload.total_bytes()))
+            .aim(Aim::OursAtMost(PAYLOAD_BYTES)),
         bytes("bytes on the wire", |sample| sample.wire.map(|wire| wire.total_bytes())),
     ];
     rows.extend(cost_rows(&ours, &theirs));
-    Ok(Outcome {
-        rows,
-        tracks: vec![ours, theirs],
-        ..Outcome::default()
-    })
+    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
 }

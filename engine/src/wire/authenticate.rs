@@ -119,9 +119,7 @@ impl Attempts<'_> {
         let name = format!("{algorithm} {} of the agent", Shown(key.comment().as_bytes()));
         self.refused.openssh_may |= algorithm.starts_with("sk-");
         let user = &self.settings.user;
-        let outcome = self
-            .steps
-            .attempt(self.session, "log in", || agent.userauth(user, key))?;
+        let outcome = self.steps.attempt(self.session, "log in", || agent.userauth(user, key))?;
         self.agent = Some(agent);
         Ok(self.judge(name, outcome))
     }
@@ -191,11 +189,8 @@ impl Attempts<'_> {
 /// Puts the keys in order: the one named on the command line, those of the agent that the configuration names, its
 /// others, and the files that the agent does not have.
 fn in_order(keys: Vec<PublicKey>, settings: &HostSettings, identity: Option<&Path>) -> Vec<Key> {
-    let named: Vec<Option<String>> = identity
-        .into_iter()
-        .chain(settings.identity_files.iter().map(PathBuf::as_path))
-        .map(public_key)
-        .collect();
+    let named: Vec<Option<String>> =
+        identity.into_iter().chain(settings.identity_files.iter().map(PathBuf::as_path)).map(public_key).collect();
     let of_agent: Vec<String> = keys.iter().map(|key| known_hosts::base64(key.blob())).collect();
     let place = |text: &String| named.iter().position(|name| name.as_ref() == Some(text));
     let is_first = |text: &String| identity.is_some() && place(text) == Some(0);
@@ -210,11 +205,7 @@ fn in_order(keys: Vec<PublicKey>, settings: &HostSettings, identity: Option<&Pat
         }
     }
     let lacks = |at: usize| named[at].as_ref().is_none_or(|text| !of_agent.contains(text));
-    for (at, path) in identity
-        .into_iter()
-        .chain(settings.identity_files.iter().map(PathBuf::as_path))
-        .enumerate()
-    {
+    for (at, path) in identity.into_iter().chain(settings.identity_files.iter().map(PathBuf::as_path)).enumerate() {
         if lacks(at) {
             let rank = if identity.is_some() && at == 0 { 1 } else { 4 };
             ordered.push((rank, Key::InFile(path.to_owned())));
@@ -243,11 +234,7 @@ fn read_key(path: &Path) -> io::Result<KeyFile> {
     if public.starts_with("sk-") {
         return Ok(KeyFile::Token);
     }
-    Ok(if is_encrypted(&text) {
-        KeyFile::Encrypted
-    } else {
-        KeyFile::Plain
-    })
+    Ok(if is_encrypted(&text) { KeyFile::Encrypted } else { KeyFile::Plain })
 }
 
 fn is_encrypted(text: &str) -> bool {
@@ -257,9 +244,7 @@ fn is_encrypted(text: &str) -> bool {
             !lines.next().is_some_and(|line| line.starts_with(PLAIN_OPENSSH_KEY))
         }
         Some("-----BEGIN ENCRYPTED PRIVATE KEY-----") => true,
-        _ => text
-            .lines()
-            .any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED")),
+        _ => text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED")),
     }
 }
 
@@ -286,11 +271,7 @@ mod tests {
             }
             assert!(command.status().unwrap().success());
             let text = fs::read_to_string(&path).unwrap();
-            assert_eq!(
-                is_encrypted(&text),
-                !passphrase.is_empty(),
-                "{kind} {format:?} {passphrase:?}"
-            );
+            assert_eq!(is_encrypted(&text), !passphrase.is_empty(), "{kind} {format:?} {passphrase:?}");
         }
     }
 }

@@ -95,11 +95,7 @@ impl Places {
 
 /// A path that begins with a dash would look like an option.
 fn from_login_directory(path: &Path) -> PathBuf {
-    if path.is_absolute() {
-        path.to_owned()
-    } else {
-        Path::new(".").join(path)
-    }
+    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
 
 /// Starts the agent, copying it when it is missing or damaged, and returns the connection once it has greeted.
@@ -143,8 +139,7 @@ impl Bootstrap<'_> {
             Start::Missing => {}
             Start::Damaged(output) => {
                 let directory = shown(&places.agent_directory);
-                self.observer
-                    .observe(Event::Detail(format!("Replacing the agent in `{directory}`: {output}")));
+                self.observer.observe(Event::Detail(format!("Replacing the agent in `{directory}`: {output}")));
             }
         }
         self.copy("place", &places.agent_directory)?;
@@ -276,8 +271,7 @@ impl Bootstrap<'_> {
 
     fn run(&mut self, mode: &str, directory: &Path) -> Result<Running, Error> {
         self.cancel.check()?;
-        self.login
-            .run(&command(mode, self.program, &self.places.deploy_path, directory))
+        self.login.run(&command(mode, self.program, &self.places.deploy_path, directory))
     }
 
     fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
@@ -384,10 +378,7 @@ mod tests {
         check(b"", None);
         check(b"Welcome!\n", None);
         check(b"hi\ncutover-bootstrap:start::end\n", Some((b"start", b"")));
-        check(
-            b"hi cutover-bootstrap:foreign:a:end:b:end\nbye\n",
-            Some((b"foreign", b"a:end:b")),
-        );
+        check(b"hi cutover-bootstrap:foreign:a:end:b:end\nbye\n", Some((b"foreign", b"a:end:b")));
         check(b"cutover-bootstrap:missing:Linux", None);
     }
 
@@ -396,10 +387,6 @@ mod tests {
         assert!(check_system(SYSTEM.as_bytes()).is_ok());
         assert!(check_system(b"").is_ok());
         let error = check_system(b"Linux armv7l").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("The server runs Linux armv7l, and this agent runs on Linux ")
-        );
+        assert!(error.to_string().starts_with("The server runs Linux armv7l, and this agent runs on Linux "));
     }
 }

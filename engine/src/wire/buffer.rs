@@ -12,11 +12,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     pub(super) fn new() -> Buffer {
-        Buffer {
-            bytes: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            start: 0,
-            end: 0,
-        }
+        Buffer { bytes: vec![0; BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {

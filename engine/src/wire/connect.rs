@@ -19,7 +19,7 @@ use crate::wire::ssh::{Setback, SshLogin};
 
 /// What to do where no agent is at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Install {
+pub(crate) enum Install {
     /// Put it there, to stay.
     Keep,
     /// Start it from a temporary place that is gone at once: for what must leave nothing behind.
@@ -97,8 +97,7 @@ impl Connector<'_> {
             Some(need) => format!("for `{}` in `{}`", need.keyword, need.file.display()),
             None => "as asked".into(),
         };
-        self.observer
-            .observe(Event::Detail(format!("Using the system's `ssh`, {why}")));
+        self.observer.observe(Event::Detail(format!("Using the system's `ssh`, {why}")));
         Box::new(OpensshLogin::new(self.destination, self.reach, spoken, need))
     }
 }

@@ -114,10 +114,7 @@ fn find(seen: &[u8]) -> Found {
             noise: seen[..start].to_vec(),
         });
     }
-    let begun = (0..MAGIC.len())
-        .rev()
-        .find(|&bytes| seen.ends_with(&MAGIC[..bytes]))
-        .unwrap_or(0);
+    let begun = (0..MAGIC.len()).rev().find(|&bytes| seen.ends_with(&MAGIC[..bytes])).unwrap_or(0);
     Found::Lacks(GREETING_BYTES - begun)
 }
 

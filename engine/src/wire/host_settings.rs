@@ -60,7 +60,7 @@ pub(super) struct HostSettings {
     pub(super) host_name: String,
     pub(super) port: u16,
     pub(super) user: String,
-    /// The key files to try, in order, when there are any in the configuration.
+    /// The key files to try, in order.
     pub(super) identity_files: Vec<PathBuf>,
     /// Whether they were named, rather than the usual ones.
     pub(super) identities_named: bool,
@@ -106,7 +106,7 @@ fn sources(reach: &Reach) -> Vec<Source> {
     ]
 }
 
-/// What tokens stand for.
+/// Turns values into settings; its fields are also what tokens stand for.
 struct Resolver<'a> {
     destination: &'a SshDestination,
     reach: &'a Reach,
@@ -132,11 +132,7 @@ impl<'a> Resolver<'a> {
             values,
             host_name: destination.host.clone(),
             port,
-            user: destination
-                .user
-                .clone()
-                .or(configured_user)
-                .unwrap_or_else(|| reach.user.clone()),
+            user: destination.user.clone().or(configured_user).unwrap_or_else(|| reach.user.clone()),
             unexpanded: None,
         };
         if let Some(value) = values.get("hostname") {
@@ -158,22 +154,12 @@ impl<'a> Resolver<'a> {
         Ok(HostSettings {
             identity_files,
             identities_named,
-            identities_only: values
-                .get("identitiesonly")
-                .map(yes_or_no)
-                .transpose()?
-                .unwrap_or(false),
+            identities_only: values.get("identitiesonly").map(yes_or_no).transpose()?.unwrap_or(false),
             agent,
             user_known_hosts,
             global_known_hosts,
-            strictness: values
-                .get("stricthostkeychecking")
-                .map_or(Ok(Strictness::Refuse), strictness)?,
-            hash_known_hosts: values
-                .get("hashknownhosts")
-                .map(yes_or_no)
-                .transpose()?
-                .unwrap_or(false),
+            strictness: values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
+            hash_known_hosts: values.get("hashknownhosts").map(yes_or_no).transpose()?.unwrap_or(false),
             known_as: self.known_as(),
             connect_timeout: values.get("connecttimeout").map(duration).transpose()?.flatten(),
             alive_interval: values.get("serveraliveinterval").map(duration).transpose()?.flatten(),
@@ -215,10 +201,7 @@ impl<'a> Resolver<'a> {
         }
         let values = self.values;
         let named = values.identity_files.iter().filter(|value| value.first() != "none");
-        (
-            named.filter_map(|value| self.path(value, value.first())).collect(),
-            true,
-        )
+        (named.filter_map(|value| self.path(value, value.first())).collect(), true)
     }
 
     fn agent(&mut self) -> Option<PathBuf> {
@@ -236,11 +219,7 @@ impl<'a> Resolver<'a> {
         match self.values.get(keyword) {
             None => usual.iter().map(|path| self.home_path(path)).collect(),
             Some(value) if value.first() == "none" => Vec::new(),
-            Some(value) => value
-                .arguments
-                .iter()
-                .filter_map(|path| self.path(value, path))
-                .collect(),
+            Some(value) => value.arguments.iter().filter_map(|path| self.path(value, path)).collect(),
         }
     }
 
@@ -370,7 +349,7 @@ fn seconds(text: &str) -> Option<u64> {
     }
 }
 
-/// Returns whether a public key file stands beside a private one, and where.
+/// Returns where the public key of a private one stands.
 pub(super) fn public_key_path(private: &Path) -> PathBuf {
     let mut name = private.as_os_str().to_owned();
     name.push(".pub");
@@ -399,10 +378,7 @@ mod tests {
     #[test]
     fn a_host_without_configuration_gets_the_usual_settings() {
         let settings = resolve("", "Shop").unwrap();
-        assert_eq!(
-            (settings.host_name.as_str(), settings.port, settings.user.as_str()),
-            ("Shop", 22, "me")
-        );
+        assert_eq!((settings.host_name.as_str(), settings.port, settings.user.as_str()), ("Shop", 22, "me"));
         assert_eq!(settings.known_as, "shop");
         assert_eq!(settings.identity_files[0], Path::new("/home/me/.ssh/id_ed25519"));
         assert_eq!(settings.user_known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
@@ -448,20 +424,12 @@ mod tests {
         check("NotInventedYet 1", Some("NotInventedYet"), None);
         check("ForwardAgent no\nForwardX11 yes", None, None);
         check("ForwardAgent yes", Some("ForwardAgent"), None);
-        check(
-            "SendEnv LANG LC_*\nHashKnownHosts yes\nGSSAPIAuthentication yes",
-            None,
-            Some("GSSAPIAuthentication"),
-        );
+        check("SendEnv LANG LC_*\nHashKnownHosts yes\nGSSAPIAuthentication yes", None, Some("GSSAPIAuthentication"));
         check("GSSAPIAuthentication no", None, None);
         check("ControlMaster auto\nControlPath ~/%C", None, Some("ControlMaster"));
         check("PubkeyAuthentication no", Some("PubkeyAuthentication"), None);
         check("PreferredAuthentications publickey,password", None, None);
-        check(
-            "PreferredAuthentications gssapi-with-mic",
-            Some("PreferredAuthentications"),
-            None,
-        );
+        check("PreferredAuthentications gssapi-with-mic", Some("PreferredAuthentications"), None);
         check("IdentityFile ~/%C", Some("IdentityFile"), None);
         check("IdentityFile ~other/key", Some("IdentityFile"), None);
         check("IdentityAgent $OTHER", Some("IdentityAgent"), None);
@@ -476,19 +444,13 @@ mod tests {
         };
         check("\nPort ssh", "line 2: `ssh` is not a number that fits here");
         check("Port 65536", "line 1: `65536` is not a number that fits here");
-        check(
-            "StrictHostKeyChecking maybe",
-            "line 1: `maybe` is none of `yes`, `ask`, `accept-new` and `no`",
-        );
+        check("StrictHostKeyChecking maybe", "line 1: `maybe` is none of `yes`, `ask`, `accept-new` and `no`");
         check("ConnectTimeout 5x", "line 1: `5x` is not a time such as `30` or `5m`");
         check("IdentitiesOnly 1", "line 1: `1` is neither `yes` nor `no`");
     }
 
     #[test]
     fn a_host_key_alias_stands_in_known_hosts_without_a_port() {
-        assert_eq!(
-            resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known_as,
-            "cluster"
-        );
+        assert_eq!(resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known_as, "cluster");
     }
 }

@@ -118,36 +118,19 @@ fn hashed_name_matches(hashed: &str, name: &str) -> bool {
         return false;
     };
     known.read_str(&line, KnownHostFileKind::OpenSSH).is_ok()
-        && matches!(
-            known.check(name, b"another key"),
-            CheckResult::Match | CheckResult::Mismatch
-        )
+        && matches!(known.check(name, b"another key"), CheckResult::Match | CheckResult::Mismatch)
 }
 
 /// Adds a line for a server that was not known.
 pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     let failed = |error| Error::io("write", file, error);
     if let Some(parent) = file.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
     }
     let mut open = OpenOptions::new();
-    let mut output = open
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(file)
-        .map_err(failed)?;
+    let mut output = open.read(true).append(true).create(true).mode(0o600).open(file).map_err(failed)?;
     let line = format!("{name} {} {}\n", algorithm(key), base64(key));
-    let line = if ends_in_newline(&mut output).map_err(failed)? {
-        line
-    } else {
-        format!("\n{line}")
-    };
+    let line = if ends_in_newline(&mut output).map_err(failed)? { line } else { format!("\n{line}") };
     // One write, so that two deploys that start together do not mix their lines.
     output.write_all(line.as_bytes()).map_err(failed)
 }
@@ -180,10 +163,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let value = group
-            .iter()
-            .enumerate()
-            .fold(0_u32, |value, (at, &byte)| value | u32::from(byte) << (16 - 8 * at));
+        let value = group.iter().enumerate().fold(0_u32, |value, (at, &byte)| value | u32::from(byte) << (16 - 8 * at));
         for at in 0..4 {
             let digit = ALPHABET[(value >> (18 - 6 * at) & 63) as usize];
             text.push(if at <= group.len() { char::from(digit) } else { '=' });
@@ -207,13 +187,7 @@ mod tests {
 
     #[test]
     fn base64_is_padded() {
-        for (bytes, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
+        for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
             assert_eq!(base64(bytes.as_bytes()), expected);
         }
     }
@@ -241,11 +215,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("known_hosts");
         fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", base64(KEY))).unwrap();
-        let hashed = std::process::Command::new("ssh-keygen")
-            .arg("-Hf")
-            .arg(&file)
-            .output()
-            .unwrap();
+        let hashed = std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap();
         assert!(hashed.status.success(), "{hashed:?}");
         let content = fs::read_to_string(&file).unwrap();
         assert!(content.starts_with("|1|"), "{content}");
@@ -274,17 +244,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("made/known_hosts");
         add(&file, "shop", KEY).unwrap();
-        assert_eq!(
-            fs::read_to_string(&file).unwrap(),
-            format!("shop ssh-ed25519 {}\n", base64(KEY))
-        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", base64(KEY)));
         fs::write(&file, "no newline").unwrap();
         add(&file, "shop", KEY).unwrap();
-        assert!(
-            fs::read_to_string(&file)
-                .unwrap()
-                .starts_with("no newline\nshop ssh-ed25519 ")
-        );
+        assert!(fs::read_to_string(&file).unwrap().starts_with("no newline\nshop ssh-ed25519 "));
         assert_eq!(KnownHost::read([&file], "shop").unwrap().check(KEY), Verdict::Known);
     }
 }

@@ -29,4 +29,4 @@ mod ssh;
 mod tcp;
 
 pub(crate) use connect::{Install, connect};
-pub(crate) use connection::{Carrier, Connection};
+pub(crate) use connection::Connection;

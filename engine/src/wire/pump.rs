@@ -51,11 +51,7 @@ pub(super) struct Line {
 
 /// Starts the thread for a channel on which a command was started.
 pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
-    let failed = |source| Error::Io {
-        action: "make a pipe for",
-        path: "the SSH channel".into(),
-        source,
-    };
+    let failed = |source| Error::Io { action: "make a pipe for", path: "the SSH channel".into(), source };
     let (from_caller, output) = pipe().map_err(failed)?;
     let (input, to_caller) = pipe().map_err(failed)?;
     set_nonblocking(&from_caller).map_err(failed)?;
@@ -75,15 +71,8 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         tail: Tail::default(),
         line,
     };
-    let thread = std::thread::Builder::new()
-        .name("ssh".into())
-        .spawn(|| pump.run())
-        .map_err(failed)?;
-    Ok(Running {
-        input,
-        output,
-        process: Box::new(PumpProcess(thread)),
-    })
+    let thread = std::thread::Builder::new().name("ssh".into()).spawn(|| pump.run()).map_err(failed)?;
+    Ok(Running { input, output, process: Box::new(PumpProcess(thread)) })
 }
 
 fn pipe() -> io::Result<(File, File)> {
@@ -101,9 +90,7 @@ struct PumpProcess(JoinHandle<Result<Ended, Error>>);
 
 impl Process for PumpProcess {
     fn wait(self: Box<Self>) -> Result<Ended, Error> {
-        self.0
-            .join()
-            .unwrap_or_else(|_| Err(Error::Bug("the thread of the SSH session panicked".into())))
+        self.0.join().unwrap_or_else(|_| Err(Error::Bug("the thread of the SSH session panicked".into())))
     }
 }
 
@@ -133,10 +120,7 @@ impl Pump {
         self.from_caller = None;
         self.to_caller = None;
         outcome.map_err(|source| Error::LineLost { source })?;
-        Ok(Ended {
-            status: self.exit_status(),
-            words: self.tail.bytes(),
-        })
+        Ok(Ended { status: self.exit_status(), words: self.tail.bytes() })
     }
 
     fn pump(&mut self) -> io::Result<()> {
@@ -258,14 +242,8 @@ impl Pump {
     /// Waits for something to do, but not at all when something `moved`.
     fn wait(&mut self, moved: bool) -> io::Result<()> {
         let now = Instant::now();
-        let until = self
-            .lingers_until
-            .map_or(self.next_question, |until| until.min(self.next_question));
-        let timeout = if moved {
-            Duration::ZERO
-        } else {
-            until.saturating_duration_since(now)
-        };
+        let until = self.lingers_until.map_or(self.next_question, |until| until.min(self.next_question));
+        let timeout = if moved { Duration::ZERO } else { until.saturating_duration_since(now) };
         let (socket, to_caller) = self.poll(timeout)?;
         if to_caller.contains(PollFlags::ERR) {
             self.to_caller = None;
@@ -279,20 +257,13 @@ impl Pump {
     }
 
     fn poll(&self, timeout: Duration) -> io::Result<(PollFlags, PollFlags)> {
-        let blocked = matches!(
-            self.line.session.block_directions(),
-            BlockDirections::Outbound | BlockDirections::Both
-        );
+        let blocked = matches!(self.line.session.block_directions(), BlockDirections::Outbound | BlockDirections::Both);
         let wants_eof = self.from_caller.is_none() && self.up.is_empty() && !self.eof_sent && !self.closed;
         let mut socket = PollFlags::IN;
         socket.set(PollFlags::OUT, wants_eof || (blocked && !self.up.is_empty()));
         let mut polled = vec![PollFd::new(&*self.line.socket, socket)];
         if let Some(to_caller) = &self.to_caller {
-            let wanted = if self.down.is_empty() {
-                PollFlags::empty()
-            } else {
-                PollFlags::OUT
-            };
+            let wanted = if self.down.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
             polled.push(PollFd::new(to_caller, wanted));
         }
         let callers = polled.len();
@@ -303,11 +274,7 @@ impl Pump {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let to_caller = if callers == 2 {
-            polled[1].revents()
-        } else {
-            PollFlags::empty()
-        };
+        let to_caller = if callers == 2 { polled[1].revents() } else { PollFlags::empty() };
         Ok((polled[0].revents(), to_caller))
     }
 
@@ -320,10 +287,7 @@ impl Pump {
         if Instant::now() < until {
             return Ok(());
         }
-        Err(io::Error::new(
-            ErrorKind::TimedOut,
-            "The command on the server does not end",
-        ))
+        Err(io::Error::new(ErrorKind::TimedOut, "The command on the server does not end"))
     }
 
     fn check_alive(&mut self) -> io::Result<()> {
@@ -331,10 +295,7 @@ impl Pump {
             return Ok(());
         }
         if self.unanswered >= self.line.alive.maximum {
-            return Err(io::Error::new(
-                ErrorKind::TimedOut,
-                "The server does not answer any more",
-            ));
+            return Err(io::Error::new(ErrorKind::TimedOut, "The server does not answer any more"));
         }
         self.unanswered += 1;
         self.next_question = Instant::now() + self.line.alive.interval;
@@ -356,10 +317,7 @@ impl Pump {
     fn exit_status(&mut self) -> Option<i32> {
         // Only a courtesy: the server closed the channel already.
         self.channel.close().ok();
-        let killed = self
-            .channel
-            .exit_signal()
-            .is_ok_and(|signal| signal.exit_signal.is_some());
+        let killed = self.channel.exit_signal().is_ok_and(|signal| signal.exit_signal.is_some());
         if killed { None } else { self.channel.exit_status().ok() }
     }
 }

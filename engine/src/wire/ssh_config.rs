@@ -306,10 +306,7 @@ mod tests {
         let check = |line: &str, keyword: &str, arguments: &[&str]| {
             let lines = parse(Path::new("config"), line).unwrap();
             assert_eq!(lines.len(), 1, "{line}");
-            assert_eq!(
-                (lines[0].0.as_str(), &lines[0].1.arguments[..]),
-                (keyword, &arguments.map_owned()[..])
-            );
+            assert_eq!((lines[0].0.as_str(), &lines[0].1.arguments[..]), (keyword, &arguments.map_owned()[..]));
         };
         check("Port 22", "port", &["22"]);
         check("\tPort=22", "port", &["22"]);
@@ -380,10 +377,7 @@ mod tests {
     #[test]
     fn includes_apply_where_they_stand_and_their_blocks_end_with_them() {
         let files = [
-            (
-                "user",
-                "Host shop\n Include parts/*.conf ~/more\n User outer\nHost other\n Include nothing bad\n",
-            ),
+            ("user", "Host shop\n Include parts/*.conf ~/more\n User outer\nHost other\n Include nothing bad\n"),
             ("parts/1.conf", "Host web\n Port 1\n"),
             ("parts/2.conf", "Port 2\nHost web\n"),
             ("parts/.hidden.conf", "Port 3\n"),

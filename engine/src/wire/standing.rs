@@ -23,11 +23,7 @@ impl Standing {
         use Standing::{LoginAid, NeedsOpenssh, Obeyed, WithoutEffect};
         let value = value.to_ascii_lowercase();
         let unless = |harmless: &[&str]| {
-            if harmless.contains(&value.as_str()) {
-                WithoutEffect
-            } else {
-                NeedsOpenssh
-            }
+            if harmless.contains(&value.as_str()) { WithoutEffect } else { NeedsOpenssh }
         };
         match keyword {
             "hostname"

@@ -31,24 +31,12 @@ pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<TcpStr
             Err(error) => last = Some(error),
         }
     }
-    Err(unreachable(
-        last.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)),
-    ))
+    Err(unreachable(last.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))))
 }
 
 fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
-<<<<<<< HEAD
     let unresolved = |source| Error::Unresolved { host: settings.host_name.clone(), source };
     let addresses = (settings.host_name.as_str(), settings.port).to_socket_addrs().map_err(unresolved)?;
-=======
-    let unresolved = |source| Error::Unresolved {
-        host: settings.host_name.clone(),
-        source,
-    };
-    let addresses = (settings.host_name.as_str(), settings.port)
-        .to_socket_addrs()
-        .map_err(unresolved)?;
->>>>>>> 69dbaeb (tests: reaching a server, with a real sshd and real login shells)
     let addresses: Vec<SocketAddr> = addresses
         .filter(|address| match settings.family {
             Family::Any => true,
@@ -64,11 +52,7 @@ fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
 
 /// The outer result is of the whole attempt, the inner one of this address.
 fn connect_to(address: SocketAddr, timeout: Duration, cancel: &Cancel) -> Result<io::Result<TcpStream>, Error> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = match socket_with(family, SocketType::STREAM, flags, None) {
         Ok(socket) => socket,
@@ -91,10 +75,7 @@ fn wait_connected(socket: &impl AsFd, deadline: Instant, cancel: &Cancel) -> Res
         if left.is_zero() {
             return Ok(Err(io::ErrorKind::TimedOut.into()));
         }
-        match poll(
-            &mut [PollFd::new(socket, PollFlags::OUT)],
-            Some(&timespec(left.min(SLICE))),
-        ) {
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&timespec(left.min(SLICE)))) {
             Ok(0) | Err(Errno::INTR) => {}
             Ok(_) => {
                 let outcome = sockopt::socket_error(socket).and_then(|outcome| outcome);
