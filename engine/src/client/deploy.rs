@@ -236,10 +236,11 @@ impl Exchange<'_> {
 
     /// A write fails when the agent has answered and gone: what it said last is the answer.
     fn last_words(&self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+        let mut said = self.talk.wait();
         loop {
-            match self.talk.next() {
+            match said {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
-                Ok(_) => {}
+                Ok(_) => said = self.talk.next(),
                 Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(said),
                 Err(lost) => {
                     // After the last commit the switch may have happened without a word of it reaching us.

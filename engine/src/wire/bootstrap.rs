@@ -22,7 +22,7 @@
 //! be damaged, and then it is replaced.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,21 +51,22 @@ const END_MARK: &[u8] = b":end";
 ///   refused with 126. That is known before the program is sent.
 /// - `true >` rather than `: >`: a failed redirection of a special builtin ends the shell.
 /// - The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`.
+/// - The program is sent packed where the server has `gzip`, which nearly all have: that is 5 MB and not 13.
 /// - A program that was opened is run through `/proc` after its last name is gone.
 const SCRIPT: &str = concat!(
-    "umask 077; m=$1; n=$2; l=$3; t=; ",
+    "umask 077; m=$1; n=$2; l=$3; z=$6; t=; ",
     "d=$(printf %bx \"$4\"); d=${d%x}; a=$(printf %bx \"$5\"); a=${a%x}; ",
     "say() { printf \"\\ncutover-bootstrap:%s:%s:end\\n\" \"$1\" \"$2\"; }; ",
     "put() { p=$a/.$n.$$; t=${t:-$p}; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
     "\"$p\" < /dev/null > /dev/null 2>&1; [ $? -eq 126 ] && return 2; ",
-    "cat > \"$p\" || return 1; [ \"$(wc -c < \"$p\")\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$a/$n\"; }; ",
+    "$z > \"$p\" || return 1; [ \"$(wc -c < \"$p\")\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$a/$n\"; }; ",
     "judge() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
     "trap \"rm -rf \\\"\\$t\\\"\" 0; trap \"exit 1\" 1 2 15; ",
     "case $m in ",
     "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; exec \"$a/$n\" agent; fi; f=; ",
     "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
-    "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null)\"; fi;; ",
+    "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
     "(place) case $a in (\"$d/.cutover/bin\") (umask 022; mkdir -p \"$d\");; esac && mkdir -p \"$a\" && put; r=$?; ",
     "if [ $r -eq 0 ]; then say placed; ",
     "find \"$a\" -type f -name \"*cutover-*\" -mtime +7 -exec rm -f {} + 2> /dev/null; else judge $r; fi;; ",
@@ -107,7 +108,7 @@ pub(super) fn start_agent(
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
-    let mut bootstrap = Bootstrap { login, program, places, observer, cancel };
+    let mut bootstrap = Bootstrap { login, program, places, observer, cancel, unpack: Unpack::Cat };
     match install {
         Install::Keep => bootstrap.start_placed(),
         Install::Vanish => bootstrap.start_lent(),
@@ -120,6 +121,35 @@ struct Bootstrap<'a> {
     places: &'a Places,
     observer: &'a dyn Observer,
     cancel: &'a Cancel,
+    /// How the server unpacks the program, as far as it said.
+    unpack: Unpack,
+}
+
+/// What reads the program on the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unpack {
+    Cat,
+    Gzip,
+}
+
+impl Unpack {
+    fn command(self) -> &'static str {
+        match self {
+            Unpack::Cat => "cat",
+            Unpack::Gzip => "gzip -dc",
+        }
+    }
+
+    fn pack(self, content: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            Unpack::Cat => Ok(content),
+            Unpack::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(&content)?;
+                encoder.finish()
+            }
+        }
+    }
 }
 
 /// What came of an attempt to start the agent.
@@ -190,13 +220,15 @@ impl Bootstrap<'_> {
         self.judge_start(&noise, &ended, directory)
     }
 
-    fn judge_start(&self, noise: &[u8], ended: &Ended, directory: &Path) -> Result<Start, Error> {
+    fn judge_start(&mut self, noise: &[u8], ended: &Ended, directory: &Path) -> Result<Start, Error> {
         if let Some(failure) = self.login.failure(ended) {
             return Err(failure);
         }
         match Answer::find(noise) {
             Some(Answer { word: b"missing", rest }) => {
-                check_system(rest)?;
+                let colon = rest.iter().position(|&byte| byte == b':').unwrap_or(rest.len());
+                check_system(&rest[..colon])?;
+                self.unpack = if rest.len() > colon + 1 { Unpack::Gzip } else { Unpack::Cat };
                 Ok(Start::Missing)
             }
             Some(Answer { word: b"foreign", rest }) => {
@@ -216,8 +248,9 @@ impl Bootstrap<'_> {
         if Hash::of(&content) != self.program.hash {
             return Err(Error::FileChanging(shown(&self.program.path)));
         }
+        let packed = self.unpack.pack(content).map_err(|error| Error::io("pack", &self.program.path, error))?;
         let mut running = self.run(mode, directory)?;
-        self.send(&mut running, &content)?;
+        self.send(&mut running, &packed)?;
         let (printed, ended) = self.read_to_end(running)?;
         let lent = self.judge_copy(&printed, &ended, directory)?;
         self.observer.observe(Event::AgentCopied { bytes: self.program.bytes });
@@ -271,7 +304,7 @@ impl Bootstrap<'_> {
 
     fn run(&mut self, mode: &str, directory: &Path) -> Result<Running, Error> {
         self.cancel.check()?;
-        self.login.run(&command(mode, self.program, &self.places.deploy_path, directory))
+        self.login.run(&command(mode, self.program, &self.places.deploy_path, directory, self.unpack))
     }
 
     fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
@@ -279,13 +312,14 @@ impl Bootstrap<'_> {
     }
 }
 
-fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path) -> String {
+fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path, unpack: Unpack) -> String {
     format!(
-        "exec sh -c '{SCRIPT}' cutover {mode} {} {} '{}' '{}'",
+        "exec sh -c '{SCRIPT}' cutover {mode} {} {} '{}' '{}' '{}'",
         program.name(),
         program.bytes,
         encode(deploy_path.as_os_str().as_bytes()),
         encode(directory.as_os_str().as_bytes()),
+        unpack.command(),
     )
 }
 
