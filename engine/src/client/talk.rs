@@ -4,6 +4,7 @@
 //! warnings) goes to the observer at once; answers wait until they are asked for. An agent that says nothing for long
 //! is taken for dead; while this side has nothing to say it says that it is alive.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
@@ -40,6 +41,8 @@ enum Received {
 pub(crate) struct Talk {
     out: Arc<Mutex<Option<FrameWriter<File>>>>,
     received: Receiver<Received>,
+    /// Answers that came before anybody waited for them, in order.
+    early: Mutex<VecDeque<Received>>,
     heard: Arc<Mutex<Instant>>,
     live: Arc<Mutex<Option<ReleaseId>>>,
     sent: Counter,
@@ -67,7 +70,20 @@ impl Talk {
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
-        Talk { out, received, heard, live, sent, read, cancel, carrier, _alive: alive, round_trips: Mutex::new(0) }
+        let early = Mutex::default();
+        Talk {
+            out,
+            received,
+            early,
+            heard,
+            live,
+            sent,
+            read,
+            cancel,
+            carrier,
+            _alive: alive,
+            round_trips: Mutex::new(0),
+        }
     }
 
     /// Sends a message.
@@ -92,7 +108,8 @@ impl Talk {
     pub(crate) fn next(&self) -> Result<FromAgent, DeployFailure> {
         loop {
             self.cancel.check()?;
-            match self.received.recv_timeout(CANCEL_EVERY) {
+            let early = self.early.lock().expect("no listener panics").pop_front();
+            match early.map_or_else(|| self.received.recv_timeout(CANCEL_EVERY), Ok) {
                 Ok(Received::Message(message)) => {
                     return match *message {
                         FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
@@ -119,16 +136,24 @@ impl Talk {
         self.next()
     }
 
-    /// Returns an answer that ends the conversation, if one is there already.
-    pub(crate) fn ended_early(&self) -> Option<Result<FromAgent, DeployFailure>> {
-        match self.received.try_recv().ok()? {
-            Received::Message(message) => Some(match *message {
-                FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
-                message => Ok(message),
-            }),
-            Received::Part(_) => None,
-            Received::Lost(error) => Some(Err(self.lost(error))),
+    /// Returns the failure that ends the conversation, if it is there already. Answers wait for whoever asks for them:
+    /// what was sent unasked is answered while it is being sent.
+    pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
+        while let Ok(received) = self.received.try_recv() {
+            match received {
+                Received::Lost(error) => return Some(self.lost(error)),
+                Received::Message(message) => match *message {
+                    FromAgent::Failed { refusal, live } => return Some(failure(refusal, live)),
+                    message => self.keep(Received::Message(Box::new(message))),
+                },
+                part @ Received::Part(_) => self.keep(part),
+            }
         }
+        None
+    }
+
+    fn keep(&self, received: Received) {
+        self.early.lock().expect("no listener panics").push_back(received);
     }
 
     /// Receives a manifest that was announced.
