@@ -5,9 +5,10 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use support::mount::Mounted;
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
@@ -349,6 +350,32 @@ fn keys_of_every_kind_are_accepted() {
 }
 
 #[test]
+fn a_key_with_a_passphrase_is_used_from_the_agent_only() {
+    let Some((sshd, user)) = server("a_key_with_a_passphrase_is_used_from_the_agent_only", "/bin/bash") else {
+        return;
+    };
+    let key = sshd.client(".ssh/id_ed25519");
+    let passphrase = |old: &str, new: &str| {
+        run(Command::new("ssh-keygen").args(["-q", "-p", "-P", old, "-N", new, "-f"]).arg(&key));
+    };
+    passphrase("", "secret");
+    sshd.setup(&user, "shop").fails(1, &["refused the login of", "needs a passphrase; load it with `ssh-add`"]);
+    let agent = Agent::start(&sshd.client("agent.sock"));
+    passphrase("secret", "");
+    for number in 0..7 {
+        keygen(&sshd.client(&number.to_string()));
+        agent.add(&sshd.client(&number.to_string()));
+    }
+    agent.add(&key);
+    passphrase("", "secret");
+    // Seven others come before it in the agent, and a server hangs up after six.
+    sshd.configure(&format!("IdentityAgent {}", sshd.client("agent.sock").display()));
+    sshd.setup(&user, "shop").succeeds();
+    fs::remove_file(sshd.client(".ssh/id_ed25519.pub")).unwrap();
+    sshd.setup(&user, "shop").fails(1, &["refused the login of", "of the agent: not accepted"]);
+}
+
+#[test]
 fn aliases_and_includes_are_followed() {
     let Some((sshd, user)) = server("aliases_and_includes_are_followed", "/bin/bash") else {
         return;
@@ -415,4 +442,31 @@ fn a_server_that_is_not_there_is_named() {
     sshd.setup(&user, "shop").fails(3, &["Could not connect to `127.0.0.1`", "Connection refused"]);
     sshd.configure(&format!("HostName name.invalid\nPort {}", sshd.port()));
     sshd.setup(&user, "shop").fails(1, &["Could not resolve the host name `name.invalid`", "--transport openssh"]);
+}
+
+/// An agent of OpenSSH, ended when it is dropped.
+struct Agent {
+    socket: PathBuf,
+    process: Child,
+}
+
+impl Agent {
+    fn start(socket: &Path) -> Agent {
+        let mut command = Command::new("ssh-agent");
+        let mut process = command.arg("-D").arg("-a").arg(socket).stdout(Stdio::piped()).spawn().unwrap();
+        // It prints where it listens once it does.
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        Agent { socket: socket.to_owned(), process }
+    }
+
+    fn add(&self, key: &Path) {
+        run(Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::target::Reach;
-use crate::wire::host_settings::{HostSettings, public_key_path};
+use crate::wire::host_settings::HostSettings;
 use crate::wire::known_hosts;
 use crate::wire::ssh::Steps;
 
@@ -219,6 +219,13 @@ fn in_order(keys: Vec<PublicKey>, settings: &HostSettings, identity: Option<&Pat
 fn public_key(private: &Path) -> Option<String> {
     let text = fs::read_to_string(public_key_path(private)).ok()?;
     text.split_ascii_whitespace().nth(1).map(str::to_owned)
+}
+
+/// Returns where the public key of a private one stands.
+fn public_key_path(private: &Path) -> PathBuf {
+    let mut name = private.as_os_str().to_owned();
+    name.push(".pub");
+    name.into()
 }
 
 enum KeyFile {

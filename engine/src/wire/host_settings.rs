@@ -3,7 +3,7 @@
 //! A keyword is never ignored silently: where it is not obeyed here, [`Standing`] says why, and whether the system's
 //! `ssh` must take over.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -349,15 +349,10 @@ fn seconds(text: &str) -> Option<u64> {
     }
 }
 
-/// Returns where the public key of a private one stands.
-pub(super) fn public_key_path(private: &Path) -> PathBuf {
-    let mut name = private.as_os_str().to_owned();
-    name.push(".pub");
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn resolve(config: &str, host: &str) -> Result<HostSettings, Error> {
