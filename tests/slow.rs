@@ -130,5 +130,5 @@ fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
     assert_eq!(links, 70_002);
     site.deploy(&["--force"]);
     assert_same(&site.path("source"), &site.current(""));
-    assert_eq!(suffixes().iter().filter(|suffix| suffix.starts_with("444")).count(), 4);
+    assert_eq!(suffixes(), ["444", "444.1", "444.2"]);
 }
