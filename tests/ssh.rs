@@ -1,5 +1,7 @@
 //! Reaching a server: real `sshd`, real login shells, and each way in which it goes wrong.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod support;
 
 use std::fs;
@@ -8,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use support::mount::Mounted;
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
 
 /// Starts a server with one user, unless the tests do not run as root.
@@ -202,7 +205,7 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     };
     sshd.setup(&user, "/usr/shop").fails(1, &["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied"]);
     let small = sshd.home(&user).join("small");
-    let Some(_mounted) = Mounted::with(&small, "size=64k,mode=777") else {
+    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=777") else {
         return;
     };
     sshd.setup(&user, "small/shop").fails(1, &["could not be copied to `small/shop/.cutover/bin`", "No space left"]);
@@ -465,32 +468,5 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
-    }
-}
-
-/// A filesystem in memory, unmounted when it is dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn noexec(path: &Path) -> Option<Mounted> {
-        Mounted::with(path, "noexec,mode=777")
-    }
-
-    /// Mounts, or says that a test is skipped where mounting is not allowed.
-    fn with(path: &Path, options: &str) -> Option<Mounted> {
-        fs::create_dir(path).unwrap();
-        let mut mount = Command::new("mount");
-        let mounted = mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(path).output().unwrap();
-        if mounted.status.success() {
-            return Some(Mounted(path.to_owned()));
-        }
-        eprintln!("skipped, cannot mount: {}", String::from_utf8_lossy(&mounted.stderr));
-        None
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        Command::new("umount").args(["-l"]).arg(&self.0).status().ok();
     }
 }

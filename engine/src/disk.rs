@@ -131,8 +131,11 @@ impl AsFd for Dir {
 impl Dir {
     /// Opens a directory by a path that the user gave; symlinks on the way are followed.
     pub(crate) fn open(path: &Path) -> Result<Dir, Error> {
-        let fd = fs::open(path, OPEN_DIRECTORY, Mode::empty()).map_err(|e| Error::io("open the directory", path, e))?;
-        Ok(Dir { fd, path: path.to_owned() })
+        match fs::open(path, OPEN_DIRECTORY, Mode::empty()) {
+            Ok(fd) => Ok(Dir { fd, path: path.to_owned() }),
+            Err(Errno::NOTDIR) => Err(Error::NotDirectory(path.display().to_string())),
+            Err(errno) => Err(Error::io("open the directory", path, errno)),
+        }
     }
 
     /// Holds the same directory once more.

@@ -117,9 +117,9 @@ impl fmt::Display for Shown<'_> {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
                 if character.is_control() {
-                    write!(f, "{}", character.escape_default())?
+                    write!(f, "{}", character.escape_default())?;
                 } else {
-                    write!(f, "{character}")?
+                    write!(f, "{character}")?;
                 }
             }
             for byte in chunk.invalid() {
@@ -147,7 +147,7 @@ mod tests {
         let check = |text: &str, expected: Result<&str, BadPath>| {
             let parsed = RelativePath::parse(text.as_bytes());
             assert_eq!(
-                parsed.as_ref().map(|path| path.as_bytes()),
+                parsed.as_ref().map(RelativePath::as_bytes),
                 expected.as_ref().map(|text| text.as_bytes()),
                 "{text:?}"
             );

@@ -108,6 +108,18 @@ impl Sshd {
         fs::write(self.client(".ssh/known_hosts"), line).unwrap();
     }
 
+    /// Writes a second `ssh_config`, which reaches the server through another port.
+    pub(crate) fn through(&self, port: u16) -> PathBuf {
+        let config = fs::read_to_string(self.client(".ssh/config")).unwrap();
+        let config = config.replace(&format!("Port {}", self.port), &format!("Port {port}\n HostKeyAlias relayed"));
+        let known = self.client(".ssh/known_hosts");
+        let lines = fs::read_to_string(&known).unwrap();
+        fs::write(known, format!("{lines}\nrelayed {}", self.host_key())).unwrap();
+        let path = self.client(&format!(".ssh/through-{port}"));
+        fs::write(&path, config).unwrap();
+        path
+    }
+
     /// Returns the server's public key.
     pub(crate) fn host_key(&self) -> String {
         fs::read_to_string(self.directory.path().join("server/host_key.pub")).unwrap()

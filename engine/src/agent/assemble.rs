@@ -207,6 +207,21 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
+    /// Links an entry whose object was found unfit to the same content, where that has arrived for another entry. Says
+    /// whether it has.
+    pub(crate) fn link_if_arrived(&self, entry: u32, arrived: &[WantedObjects]) -> Result<bool, Error> {
+        let Some(key) = self.manifest.file(entry).map(|file| file.key) else {
+            return Ok(false);
+        };
+        let Some(lane) = arrived.iter().find_map(|wanted| wanted.lane(wanted.find(key)?)) else {
+            return Ok(false);
+        };
+        let path = self.manifest.path(entry);
+        let name = ObjectName { key, copy: 0 };
+        self.place(entry, name, self.second, Origin::Staged(lane), &self.staging.tree, &path, &path)?;
+        Ok(true)
+    }
+
     /// Links an entry to a further copy that was made for it.
     pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
         let path = self.manifest.path(entry);

@@ -117,7 +117,7 @@ fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32
                     };
                 }
                 Node::File(file) if is_moved && file.size > 0 && origins[named.index as usize] != INTRODUCED => {
-                    moved.push(named.index)
+                    moved.push(named.index);
                 }
                 _ => {}
             }

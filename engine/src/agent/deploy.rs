@@ -112,7 +112,7 @@ impl Deploy<'_> {
         self.send_ready(&holding(&layout, &releases), base.as_ref())?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
-        self.make(&mut layout, &mut releases, base, &tree, decided)
+        self.make(&mut layout, &mut releases, base, &tree, &decided)
     }
 
     fn dry_run(&self) -> Result<DeployDone, Error> {
@@ -329,14 +329,14 @@ impl Deploy<'_> {
         releases: &mut Releases,
         base: Option<Base>,
         tree: &Tree,
-        decided: Decided,
+        decided: &Decided,
     ) -> Result<DeployDone, Error> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
         drop(base);
         let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let staging = Staging::create(layout, lanes)?;
-        let made = self.make_in(layout, releases, tree, &decided, classified, &store, &staging);
+        let made = self.make_in(layout, releases, tree, decided, classified, &store, &staging);
         let mut done = match made {
             Ok(done) => done,
             Err(error) => {
@@ -418,9 +418,13 @@ impl Deploy<'_> {
         for round in 0..ROUNDS_MAX {
             self.receive(assembly, &wanted, round == 0)?;
             commits += 1;
-            let mut still: Vec<u32> = assembly.take_altered();
-            still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
+            let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
             arrived.push(wanted);
+            for entry in assembly.take_altered() {
+                if !assembly.link_if_arrived(entry, &arrived)? {
+                    still.push(entry);
+                }
+            }
             if still.is_empty() {
                 return Ok(arrived);
             }
@@ -580,7 +584,10 @@ fn check_room(layout: &Layout, manifest: &Manifest, wanted: &WantedObjects) -> R
     let directories = manifest.directories().len() as u64;
     let own_inodes = manifest.all_files().filter(|(_, file)| file.size == 0).count() as u64
         + (0..manifest.len()).filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_))).count() as u64;
-    let needed = wanted.missing_disk_bytes(free.block_bytes) + directories * free.block_bytes + MARGIN_BYTES;
+    // What an interrupted run has left is used first, or removed.
+    let left = staging::staged_bytes(layout)?;
+    let content = wanted.missing_disk_bytes(free.block_bytes).saturating_sub(left);
+    let needed = content + directories * free.block_bytes + MARGIN_BYTES;
     if needed > free.bytes {
         return Err(Error::NoSpace { needed, free: free.bytes });
     }

@@ -20,11 +20,8 @@ use super::{prune, query, switch};
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
     let talk = Talk::new(input, output);
-    let hello = match talk.next()? {
-        Incoming::Message(ToAgent::Hello(hello)) => hello,
-        _ => {
-            return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
-        }
+    let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
+        return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
     };
     let answer = alive(&talk, || Service { talk: &talk, hello: &hello }.answer());
     let message = match answer {

@@ -4,12 +4,16 @@
 //! warnings) goes to the observer at once; answers wait until they are asked for. An agent that says nothing for long
 //! is taken for dead; while this side has nothing to say it says that it is alive.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Refusal};
@@ -38,8 +42,10 @@ enum Received {
 
 /// A conversation with an agent.
 pub(crate) struct Talk {
-    out: Arc<Mutex<Option<FrameWriter<File>>>>,
+    out: Arc<Mutex<Option<FrameWriter<Output>>>>,
     received: Receiver<Received>,
+    /// Answers that came before anybody waited for them, in order.
+    early: Mutex<VecDeque<Received>>,
     heard: Arc<Mutex<Instant>>,
     live: Arc<Mutex<Option<ReleaseId>>>,
     sent: Counter,
@@ -56,7 +62,7 @@ impl Talk {
     /// Begins a conversation over a connection.
     pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Talk {
         let Connection { input, output, carrier } = connection;
-        let writer = FrameWriter::new(output);
+        let writer = FrameWriter::new(Output::new(output, cancel.clone()));
         let reader = FrameReader::new(input);
         let (sent, read) = (writer.counter(), reader.counter());
         let out = Arc::new(Mutex::new(Some(writer)));
@@ -67,7 +73,20 @@ impl Talk {
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
-        Talk { out, received, heard, live, sent, read, cancel, carrier, _alive: alive, round_trips: Mutex::new(0) }
+        let early = Mutex::default();
+        Talk {
+            out,
+            received,
+            early,
+            heard,
+            live,
+            sent,
+            read,
+            cancel,
+            carrier,
+            _alive: alive,
+            round_trips: Mutex::new(0),
+        }
     }
 
     /// Sends a message.
@@ -80,7 +99,10 @@ impl Talk {
         self.cancel.check()?;
         let mut out = self.out.lock().expect("no sender panics");
         let writer = out.as_mut().ok_or_else(|| Error::Bug("a frame after the end".into()))?;
-        writer.write(kind, payload)
+        let written = writer.write(kind, payload);
+        // An interruption ends a write that could not go on; that the line is of no more use then is not the news.
+        self.cancel.check()?;
+        written
     }
 
     /// Sends bytes that a message announced.
@@ -92,7 +114,8 @@ impl Talk {
     pub(crate) fn next(&self) -> Result<FromAgent, DeployFailure> {
         loop {
             self.cancel.check()?;
-            match self.received.recv_timeout(CANCEL_EVERY) {
+            let early = self.early.lock().expect("no listener panics").pop_front();
+            match early.map_or_else(|| self.received.recv_timeout(CANCEL_EVERY), Ok) {
                 Ok(Received::Message(message)) => {
                     return match *message {
                         FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
@@ -119,16 +142,24 @@ impl Talk {
         self.next()
     }
 
-    /// Returns an answer that ends the conversation, if one is there already.
-    pub(crate) fn ended_early(&self) -> Option<Result<FromAgent, DeployFailure>> {
-        match self.received.try_recv().ok()? {
-            Received::Message(message) => Some(match *message {
-                FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
-                message => Ok(message),
-            }),
-            Received::Part(_) => None,
-            Received::Lost(error) => Some(Err(self.lost(error))),
+    /// Returns the failure that ends the conversation, if it is there already. Answers wait for whoever asks for them:
+    /// what was sent unasked is answered while it is being sent.
+    pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
+        while let Ok(received) = self.received.try_recv() {
+            match received {
+                Received::Lost(error) => return Some(self.lost(error)),
+                Received::Message(message) => match *message {
+                    FromAgent::Failed { refusal, live } => return Some(failure(refusal, live)),
+                    message => self.keep(Received::Message(Box::new(message))),
+                },
+                part @ Received::Part(_) => self.keep(part),
+            }
         }
+        None
+    }
+
+    fn keep(&self, received: Received) {
+        self.early.lock().expect("no listener panics").push_back(received);
     }
 
     /// Receives a manifest that was announced.
@@ -199,6 +230,52 @@ impl Talk {
     }
 }
 
+/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up.
+struct Output {
+    file: File,
+    cancel: Cancel,
+}
+
+impl Output {
+    fn new(file: File, cancel: Cancel) -> Output {
+        // Where it cannot be set, a write waits as long as the line does.
+        fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
+        Output { file, cancel }
+    }
+
+    fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
+        loop {
+            match write(&self.file) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait()?,
+                other => return other,
+            }
+        }
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        self.cancel.check().map_err(|_| ErrorKind::TimedOut)?;
+        let timeout = Timespec::try_from(CANCEL_EVERY).map_err(|_| ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.persist(|mut file| file.write(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.persist(|mut file| file.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// An error of the agent, as an error of this side.
 fn failure(refusal: Refusal, live: Live) -> DeployFailure {
     let live = match live {
@@ -209,7 +286,7 @@ fn failure(refusal: Refusal, live: Live) -> DeployFailure {
     DeployFailure { error: Error::Agent(refusal), live }
 }
 
-fn keep_alive(out: Arc<Mutex<Option<FrameWriter<File>>>>) -> Sender<()> {
+fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
     let (alive, ended) = bounded::<()>(0);
     std::thread::spawn(move || {
         let ping = message::to_bytes(&ToAgent::Ping);

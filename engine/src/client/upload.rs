@@ -96,9 +96,8 @@ pub(crate) fn upload(
         drop(sender);
         // Taken by value: when writing stops early, packers find nobody listening and end.
         for block in blocks {
-            match talk.ended_early() {
-                Some(Err(failure)) => return Err(failure),
-                Some(Ok(_)) => return Err(Error::Protocol("an answer before everything was sent".into()).into()),
+            match talk.failed_early() {
+                Some(failure) => return Err(failure),
                 None => talk.send_frame(FrameKind::Block, &block?)?,
             }
         }

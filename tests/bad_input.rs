@@ -1,0 +1,352 @@
+//! Bad input: each has its own message with a next step and its exit code, `current` is as it was, and the last line
+//! says what is live.
+//!
+//! Misspelt keys and shared paths that lead out are in `usage.rs`; host keys, logins and servers without a shell in
+//! `ssh.rs`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::mount::Mounted;
+use support::real_tree::noise;
+use support::site::{Ran, Site};
+use support::sshd::{is_root, run};
+use support::tree::{Entry, Tree};
+
+/// A user who owns nothing.
+const NOBODY: u32 = 65534;
+
+/// A site with a live release and a source that differs from it.
+fn live_site() -> Site {
+    let site = Site::new();
+    site.write("file", "content");
+    site.deploy_and_compare(&[]);
+    site.write("file", "edited");
+    site
+}
+
+/// Checks that a deploy is refused and that nothing in the deploy path has changed by it.
+#[track_caller]
+fn check(site: &Site, words: &[&str]) -> Ran {
+    let before = site.target("").exists().then(|| Tree::read(&site.target("")));
+    let ran = site.refused(&["deploy"], 1, words);
+    if let Some(before) = before {
+        without_lock_and_staging(&Tree::read(&site.target(""))).assert_equals(&without_lock_and_staging(&before));
+    }
+    ran
+}
+
+fn without_lock_and_staging(tree: &Tree) -> Tree {
+    let mut tree = tree.clone();
+    tree.entries.retain(|path, _| path != b".cutover/lock" && !path.starts_with(b".cutover/staging/"));
+    tree
+}
+
+#[test]
+fn a_deploy_path_that_is_not_ours_is_refused() {
+    let site = Site::new();
+    site.write("file", "content");
+    fs::create_dir(site.target("")).unwrap();
+    fs::write(site.target("index.html"), "mine").unwrap();
+    check(&site, &["is not empty and was not made by Cutover: it holds `index.html`", "Choose a deploy path"]);
+    site.refused(&["switch", "1"], 1, &["was not made by Cutover"]);
+    for verb in ["setup", "cleanup", "releases", "status"] {
+        site.cutover(&[verb]).failed(1, &["was not made by Cutover", "Hint: "]);
+    }
+    Tree::read(&site.target("")).entries.keys().for_each(|path| assert_eq!(path, b"index.html"));
+}
+
+#[test]
+fn a_deploy_path_that_is_a_file_is_refused() {
+    let site = Site::new();
+    site.write("file", "content");
+    fs::write(site.path("target"), "mine").unwrap();
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(1, &["target` is not a directory", "Hint: Move"]);
+    assert_eq!(fs::read_to_string(site.path("target")).unwrap(), "mine");
+}
+
+#[test]
+fn a_current_that_is_a_directory_is_refused() {
+    let site = Site::new();
+    site.write("file", "content");
+    fs::create_dir_all(site.target("current")).unwrap();
+    fs::write(site.target("current/index.html"), "served").unwrap();
+    check(&site, &["current` is not a symlink, so it cannot be switched", "mv "]);
+
+    let site = live_site();
+    fs::remove_file(site.target("current")).unwrap();
+    fs::create_dir(site.target("current")).unwrap();
+    check(&site, &["current` is not a symlink, so it cannot be switched", "mv "]);
+    site.refused(&["switch", &site.standing()[0]], 1, &["is not a symlink"]);
+    site.refused(&["rollback"], 1, &["is not a symlink"]);
+}
+
+#[test]
+fn a_current_that_leads_elsewhere_is_refused() {
+    let site = live_site();
+    fs::remove_file(site.target("current")).unwrap();
+    symlink("../elsewhere", site.target("current")).unwrap();
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(1, &["current` leads to `../elsewhere`, which is no release", "Hint: Remove the link"]);
+    assert_eq!(fs::read_link(site.target("current")).unwrap(), PathBuf::from("../elsewhere"));
+}
+
+#[test]
+fn a_source_that_is_missing_or_no_directory_is_refused() {
+    let site = live_site();
+    let live = format!("The site still serves release {}.", site.live().unwrap());
+    for (source, words) in [("nowhere", "There is no source directory"), ("source/file", "is not a directory")] {
+        let ran = site.refused(&["deploy", "--source", source], 1, &[words, source, "--source DIR"]);
+        let last = ran.stderr.trim_end().lines().last().unwrap().to_owned();
+        assert!(last == live || last == "Nothing was switched.", "{last}");
+    }
+}
+
+#[test]
+fn a_source_and_a_target_within_each_other_are_refused() {
+    let mut site = live_site();
+    let release = site.target("current").canonicalize().unwrap();
+    for source in [site.target(""), release] {
+        let words = ["deploy", "--source", source.to_str().unwrap()];
+        site.refused(&words, 1, &["lie within each other", "Deploy to a path outside the source"]);
+    }
+    site.move_to(&site.source("public"));
+    site.refused(&["deploy"], 1, &["lie within each other"]);
+    assert!(!site.target("").exists());
+    fs::create_dir(site.target("")).unwrap();
+    site.refused(&["deploy"], 1, &["lie within each other"]);
+    site.write(".deployignore", "/public\n");
+    site.deploy(&[]);
+    assert!(!site.current("public").exists());
+}
+
+#[test]
+fn sockets_fifos_and_devices_are_refused_by_name() {
+    let site = live_site();
+    fs::create_dir(site.source("deep")).unwrap();
+    let path = site.source("deep/special");
+    drop(UnixListener::bind(&path).unwrap());
+    check(&site, &["`deep/special` is a socket, which cannot be deployed", "`/deep/special` in `.deployignore`"]);
+    fs::remove_file(&path).unwrap();
+    run(Command::new("mkfifo").arg(&path));
+    check(&site, &["`deep/special` is a fifo, which cannot be deployed", "`/deep/special` in `.deployignore`"]);
+    if is_root("sockets_fifos_and_devices_are_refused_by_name") {
+        fs::remove_file(&path).unwrap();
+        let made = Command::new("mknod").arg(&path).args(["c", "1", "3"]).status().unwrap();
+        if made.success() {
+            check(&site, &["`deep/special` is a device, which cannot be deployed"]);
+        }
+    }
+    site.write(".deployignore", "/deep/special\n");
+    site.deploy(&[]);
+}
+
+/// Makes a site that a user who owns nothing can work with.
+fn site_for_nobody() -> (Site, PathBuf) {
+    let site = Site::new();
+    for path in ["", "source", "home"] {
+        fs::set_permissions(site.path(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for path in ["source", "home"] {
+        chown(site.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    fs::create_dir(site.path("state")).unwrap();
+    chown(site.path("state"), Some(NOBODY), Some(NOBODY)).unwrap();
+    // Others may not be let into the directory that the program was built in.
+    let program = site.path("cutover");
+    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    (site, program)
+}
+
+fn as_nobody(site: &Site, program: &Path, words: &[&str]) -> Ran {
+    let mut command = site.command_of(program, words);
+    Ran::of(&command.uid(NOBODY).gid(NOBODY).output().unwrap())
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_before_anything_is_switched() {
+    if !is_root("a_file_that_cannot_be_read_is_named_before_anything_is_switched") {
+        return;
+    }
+    let (site, program) = site_for_nobody();
+    fs::create_dir(site.target("")).unwrap();
+    chown(site.target(""), Some(NOBODY), Some(NOBODY)).unwrap();
+    site.write("file", "content");
+    as_nobody(&site, &program, &["deploy"]).succeeded();
+    let live = site.live();
+    site.write("deep/secret", "secret");
+    fs::set_permissions(site.source("deep/secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    let ran = as_nobody(&site, &program, &["deploy"]);
+    ran.failed(1, &["Could not read `deep/secret`", "Permission denied", "Hint: Make it readable"]);
+    fs::set_permissions(site.source("deep"), fs::Permissions::from_mode(0o700)).unwrap();
+    let ran = as_nobody(&site, &program, &["deploy"]);
+    ran.failed(1, &["Could not read `deep`", "Permission denied", "Hint: Make it readable"]);
+    assert_eq!(site.live(), live);
+}
+
+#[test]
+fn a_deploy_path_without_permission_is_refused() {
+    if !is_root("a_deploy_path_without_permission_is_refused") {
+        return;
+    }
+    let (site, program) = site_for_nobody();
+    site.write("file", "content");
+    let ran = as_nobody(&site, &program, &["deploy"]);
+    ran.failed(1, &["target`", "Permission denied", "Hint: The user that runs this must own the directory"]);
+    assert!(!site.target("").exists());
+    fs::create_dir(site.target("")).unwrap();
+    let ran = as_nobody(&site, &program, &["deploy"]);
+    ran.failed(1, &[".cutover`", "Permission denied", "Hint: The user that runs this must own the directory"]);
+    assert_eq!(Tree::read(&site.target("")).entries.len(), 0);
+}
+
+#[test]
+fn a_deploy_path_of_another_user_is_refused_with_the_way_out() {
+    if !is_root("a_deploy_path_of_another_user_is_refused_with_the_way_out") {
+        return;
+    }
+    let (site, program) = site_for_nobody();
+    site.write("file", "content");
+    site.deploy(&[]);
+    let live = site.live();
+    site.write("file", "edited");
+    let ran = as_nobody(&site, &program, &["deploy"]);
+    ran.failed(1, &["belongs to", "chown -R 65534"]);
+    assert_eq!(site.live(), live);
+    // Root is another user too: files of its own would be left in a path that the owner cannot remove.
+    run(Command::new("chown").args(["-R", "65534:65534"]).arg(site.target("")));
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(1, &["belongs to", "Log in as user 65534"]);
+    as_nobody(&site, &program, &["deploy"]).succeeded();
+}
+
+#[test]
+fn where_space_is_lacking_nothing_is_switched_and_the_need_is_told() {
+    if !is_root("where_space_is_lacking_nothing_is_switched_and_the_need_is_told") {
+        return;
+    }
+    let site = Site::new();
+    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=6m") else { return };
+    site.write("file", "content");
+    site.deploy_and_compare(&[]);
+    site.write("large", noise(1, 8 << 20));
+    check(&site, &["free", "Free some on the server, lower `keep_releases`"]);
+    fs::remove_file(site.source("large")).unwrap();
+    site.write("small", "small");
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told() {
+    if !is_root("where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told") {
+        return;
+    }
+    let site = Site::new();
+    let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &["-N", "500"]) else { return };
+    site.write("file", "content");
+    site.deploy_and_compare(&[]);
+    for file in 0..600 {
+        site.write(&format!("many/{file}"), format!("file {file}"));
+    }
+    check(&site, &["inodes", "Free some on the server, lower `keep_releases`"]);
+    fs::remove_dir_all(site.source("many")).unwrap();
+    site.write("small", "small");
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn a_symlink_in_the_deploy_path_that_leads_elsewhere_is_refused() {
+    for name in ["releases", ".cutover", "shared", ".cutover/objects", ".cutover/staging", ".cutover/releases"] {
+        let site = live_site();
+        let elsewhere = site.path("elsewhere");
+        fs::rename(site.target(name), &elsewhere).unwrap();
+        symlink(&elsewhere, site.target(name)).unwrap();
+        let before = Tree::read(&elsewhere);
+        let ran = site.cutover(&["deploy"]);
+        ran.failed(1, &[&format!("{name}`"), "Hint: Replace `", "by a real directory"]);
+        Tree::read(&elsewhere).assert_equals(&before);
+    }
+}
+
+#[test]
+fn a_symlink_in_shared_that_leads_elsewhere_is_refused() {
+    let mut site = live_site();
+    site.configure("shared_dirs = ['uploads/pictures']\n");
+    let elsewhere = site.path("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, site.target("shared/uploads")).unwrap();
+    site.refused(&["deploy"], 1, &["shared/uploads`", "by a real directory"]);
+    assert_eq!(Tree::read(&elsewhere).entries.len(), 0);
+}
+
+#[test]
+fn what_a_release_and_shared_both_have_is_refused_before_the_upload() {
+    let shared = |config: &str, shared: &str, source: &str, words: &[&str]| {
+        let mut site = live_site();
+        site.configure(config);
+        site.write_shared(shared, "shared");
+        site.write(source, "of the release");
+        site.write("large", noise(1, 4 << 20));
+        site.refused(&["deploy"], 1, words);
+        let staged: Vec<_> = Tree::read(&site.target(".cutover/staging"))
+            .entries
+            .into_iter()
+            .filter(|(_, entry)| matches!(entry, Entry::File(..)))
+            .collect();
+        assert_eq!(staged.len(), 0);
+    };
+    shared("shared_files = ['.env']\n", ".env", ".env", &["`.env` is both", "Remove `.env` from the source"]);
+    shared("", "config/app.php", "config/app.php", &["`config/app.php` is both", "Remove `config/app.php`"]);
+    shared("", "config", "config/app.php", &["`config` is both"]);
+    shared("shared_dirs = ['logs']\n", "logs/a", "logs/a", &["`logs/a` is both"]);
+}
+
+#[test]
+fn a_shared_file_that_is_missing_is_named() {
+    let mut site = live_site();
+    site.configure("shared_files = ['.env']\n");
+    check(&site, &["shared/.env`", "Put the file at"]);
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused_with_both_numbers() {
+    let site = live_site();
+    let file = site.target(".cutover/store");
+    let store = fs::read_to_string(&file).unwrap();
+    fs::write(&file, store.replace("\"format\":1", "\"format\":99")).unwrap();
+    check(&site, &["99", "1", "Use the version of Cutover that made the store"]);
+    fs::write(&file, "{").unwrap();
+    site.cutover(&["deploy"]).failed(4, &[".cutover/store"]);
+}
+
+#[test]
+fn a_release_whose_record_or_manifest_is_damaged_is_told_and_does_not_stop_a_deploy() {
+    for name in ["record", "manifest"] {
+        let site = live_site();
+        let id = site.live().unwrap();
+        fs::write(site.target(&format!(".cutover/releases/{id}/{name}")), "damage").unwrap();
+        let listed = site.succeed(&["releases"]);
+        assert_eq!(listed["releases"][0]["state"], "damaged", "{name}: {listed}");
+        site.deploy_and_compare(&[]);
+    }
+}
+
+#[test]
+fn a_release_without_its_tree_is_damaged_and_cannot_be_gone_back_to() {
+    let site = live_site();
+    let first = site.live().unwrap();
+    site.deploy_and_compare(&[]);
+    fs::remove_dir_all(site.release(&first)).unwrap();
+    let ran = site.cutover(&["switch", &first]);
+    assert_ne!(ran.code, Some(0), "{}", ran.stderr);
+    assert_ne!(site.live(), Some(first));
+}

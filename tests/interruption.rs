@@ -1,0 +1,448 @@
+//! Interruption and contention: whatever is cut off, deleted or done at once, the next release is right, `current`
+//! is one release or the other, and what arrived is not sent again.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use support::mount::Mounted;
+use support::real_tree::noise;
+use support::relay::Relay;
+use support::site::{Ran, Site, number, text};
+use support::sshd::{Sshd, is_root, run};
+use support::tree::{Tree, assert_same};
+use support::wait;
+
+const MIB: u64 = 1 << 20;
+
+/// A server that is reached through a relay, and a site on it.
+struct Line {
+    site: Site,
+    relay: Relay,
+    sshd: Sshd,
+    user: String,
+}
+
+impl Line {
+    /// Makes one with an agent in place, unless the tests do not run as root.
+    fn start(test: &str) -> Option<Line> {
+        is_root(test).then(|| {
+            let mut sshd = Sshd::start();
+            let user = sshd.add_user("/bin/bash");
+            let relay = Relay::start(sshd.port());
+            let mut site = Site::over(&sshd, &user);
+            site.reach_by(&sshd.through(relay.port()));
+            site.succeed(&["setup"]);
+            Line { site, relay, sshd, user }
+        })
+    }
+
+    /// Starts a deploy that comes to a stop after `sent` MiB, of which the agent has written `staged` MiB.
+    fn start_deploy(&self, sent: u64, staged: u64) -> Child {
+        self.relay.hold_after(sent * MIB);
+        let deploy = self.site.command(&["deploy"]).spawn().unwrap();
+        self.relay.wait_until_held();
+        wait::until("content is staged", || (staged_bytes(&self.site) >= staged * MIB).then_some(()));
+        deploy
+    }
+
+    /// Makes another client's site with the same deploy path, whose line is not relayed.
+    fn other_client(&self) -> Site {
+        Site::over(&self.sshd, &self.user)
+    }
+
+    /// Waits until the agent of a deploy that was killed is gone.
+    fn wait_until_unlocked(&self) {
+        let other = self.other_client();
+        wait::until("the lock is free", || (other.succeed(&["status"])["lock"] == json!(null)).then_some(()));
+    }
+}
+
+/// Sums what stands in staging as received content.
+fn staged_bytes(site: &Site) -> u64 {
+    let below = |directory: &Path| -> Vec<_> {
+        fs::read_dir(directory).into_iter().flatten().map_while(Result::ok).map(|entry| entry.path()).collect()
+    };
+    let lanes = below(&site.target(".cutover/staging")).into_iter().flat_map(|run| below(&run));
+    let lanes = lanes.filter(|lane| lane.file_name().unwrap().to_str().unwrap().starts_with("objects-"));
+    lanes.flat_map(|lane| below(&lane)).filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+}
+
+fn agent_of(site: &Site) -> Pid {
+    let lock: serde_json::Value = serde_json::from_slice(&fs::read(site.target(".cutover/lock")).unwrap()).unwrap();
+    Pid::from_raw(i32::try_from(number(&lock["pid"])).unwrap()).unwrap()
+}
+
+/// Waits for a process that must end by itself.
+fn ended(mut child: Child) -> Ran {
+    wait::until("the client ends", || child.try_wait().unwrap());
+    Ran::wait(child)
+}
+
+fn write_noise(site: &Site, files: u64, bytes: u64) {
+    for file in 0..files {
+        site.write(&format!("dir-{}/file-{file}", file % 7), noise(file + 1, usize::try_from(bytes).unwrap()));
+    }
+}
+
+/// Who is killed in the middle of an upload.
+#[derive(Debug, Clone, Copy)]
+enum Victim {
+    Client,
+    Agent,
+}
+
+/// Kills a deploy of 60 MiB half-way and repeats it.
+fn what_arrived_is_not_sent_again(test: &str, victim: Victim, files: u64) {
+    let Some(line) = Line::start(test) else { return };
+    let Line { site, relay, .. } = &line;
+    site.write("first", "release");
+    let first = site.deploy_and_compare(&[]);
+    write_noise(site, files, 60 * MIB / files);
+
+    let before = relay.passed_bytes();
+    let mut deploy = line.start_deploy(30, 22);
+    match victim {
+        Victim::Client => deploy.kill().unwrap(),
+        Victim::Agent => kill_process(agent_of(site), Signal::KILL).unwrap(),
+    }
+    relay.release();
+    let ran = ended(deploy);
+    if let Victim::Agent = victim {
+        ran.failed(3, &["Hint: Run the command again; what arrived is kept"]);
+    }
+    assert_eq!(site.live(), Some(first));
+    line.wait_until_unlocked();
+
+    site.deploy_and_compare(&[]);
+    let in_both_runs = relay.passed_bytes() - before;
+    assert!(in_both_runs > 60 * MIB);
+    assert!(in_both_runs * 100 <= 60 * MIB * 115, "{victim:?} {files}: {in_both_runs} bytes for {} MiB", 60);
+    assert_eq!(staged_bytes(site), 0);
+}
+
+#[test]
+fn what_arrived_before_the_client_was_killed_is_not_sent_again() {
+    what_arrived_is_not_sent_again("…_the_client_was_killed_…", Victim::Client, 60);
+}
+
+#[test]
+fn what_arrived_before_the_agent_was_killed_is_not_sent_again() {
+    what_arrived_is_not_sent_again("…_the_agent_was_killed_…", Victim::Agent, 60);
+}
+
+#[test]
+fn a_large_file_is_resumed_where_it_broke_off() {
+    what_arrived_is_not_sent_again("a_large_file_is_resumed_where_it_broke_off", Victim::Client, 1);
+}
+
+#[test]
+fn a_large_file_whose_agent_was_killed_is_resumed() {
+    what_arrived_is_not_sent_again("a_large_file_whose_agent_was_killed_is_resumed", Victim::Agent, 1);
+}
+
+#[test]
+fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
+    let Some(line) = Line::start("one_deploy_at_a_time_and_the_other_is_told_who_is_at_work") else { return };
+    write_noise(&line.site, 30, MIB);
+    let deploy = line.start_deploy(10, 1);
+    let other = line.other_client();
+    other.write("other", "client");
+    let host = run(&mut Command::new("hostname"));
+    let holder = format!("tester on {}, `deploy`, since 20", host.trim());
+    for words in [&["deploy"][..], &["cleanup"], &["switch", "1"], &["rollback"]] {
+        other.cutover(words).failed(5, &[&holder, "Hint: Wait until it is done"]);
+    }
+    let lock = &other.succeed(&["status"])["lock"];
+    assert_eq!((&lock["who"], &lock["from"], &lock["verb"]), (&json!("tester"), &json!(host.trim()), &json!("deploy")));
+    assert!(number(&lock["since"]) > 0);
+    line.relay.release();
+    ended(deploy).succeeded();
+    assert_same(&line.site.path("source"), &line.site.current(""));
+    assert_eq!(other.succeed(&["status"])["lock"], json!(null));
+    other.deploy_and_compare(&[]);
+}
+
+#[test]
+fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
+    let Some(line) = Line::start("the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so") else { return };
+    write_noise(&line.site, 30, MIB);
+    let deploy = line.start_deploy(10, 1);
+    let agent = agent_of(&line.site);
+    kill_process(agent, Signal::KILL).unwrap();
+    line.relay.release();
+    ended(deploy).failed(3, &[]);
+    let ran = line.site.cutover(&["deploy"]);
+    ran.failed(0, &["Took over the lock", "tester on ", &format!("process {}", agent.as_raw_nonzero())]);
+    assert_same(&line.site.path("source"), &line.site.current(""));
+    // It is said once.
+    let ran = line.site.cutover(&["deploy", "--force"]);
+    assert!(!ran.stderr.contains("Took over"), "{}", ran.stderr);
+}
+
+fn signalled(test: &str, signal: Signal, code: i32) {
+    let Some(line) = Line::start(test) else { return };
+    line.site.write("first", "release");
+    let first = line.site.deploy_and_compare(&[]);
+    write_noise(&line.site, 30, MIB);
+    let deploy = line.start_deploy(10, 1);
+    // The line is stuck, and stays so until the client has ended.
+    kill_process(Pid::from_child(&deploy), signal).unwrap();
+    let ran = ended(deploy);
+    ran.failed(code, &["Stopping at the next safe point", "Error: Interrupted\nNothing was switched.\n"]);
+    assert_eq!(line.site.live(), Some(first));
+    line.relay.release();
+    line.wait_until_unlocked();
+    line.site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn sigint_ends_a_deploy_with_130_and_nothing_is_switched() {
+    signalled("sigint_ends_a_deploy_with_130_and_nothing_is_switched", Signal::INT, 130);
+}
+
+#[test]
+fn sigterm_ends_a_deploy_with_143_and_nothing_is_switched() {
+    signalled("sigterm_ends_a_deploy_with_143_and_nothing_is_switched", Signal::TERM, 143);
+}
+
+#[test]
+fn files_that_change_between_scan_and_sending_are_refused_by_name() {
+    let Some(line) = Line::start("files_that_change_between_scan_and_sending_are_refused_by_name") else { return };
+    write_noise(&line.site, 60, MIB);
+    let deploy = line.start_deploy(10, 1);
+    for file in 0..60 {
+        line.site.write(&format!("dir-{}/file-{file}", file % 7), "changed");
+    }
+    line.relay.release();
+    ended(deploy).failed(1, &["dir-", "changes while it is deployed", "Hint: Deploy again", "Nothing was switched."]);
+    assert_eq!(line.site.live(), None);
+    line.wait_until_unlocked();
+    line.site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
+    let test = "a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept";
+    if !is_root(test) {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let site = Site::over(&sshd, &user);
+    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=90m") else { return };
+    run(Command::new("chown").arg(&user).arg(site.target("")));
+    let relay = Relay::start(sshd.port());
+    let mut line = Line { site, relay, sshd, user };
+    line.site.reach_by(&line.sshd.through(line.relay.port()));
+    line.site.write("first", "release");
+    let first = line.site.deploy_and_compare(&[]);
+    write_noise(&line.site, 60, MIB);
+    let deploy = line.start_deploy(20, 10);
+    let filler = line.site.target(".cutover/filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    line.relay.release();
+    let ran = ended(deploy);
+    ran.failed(1, &["No space left on device", "Hint: Free some"]);
+    assert!(ran.stderr.trim_end().ends_with(&format!("The site still serves release {first}.")), "{}", ran.stderr);
+    assert_eq!(line.site.live(), Some(first));
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    line.wait_until_unlocked();
+    let before = line.relay.passed_bytes();
+    line.site.deploy_and_compare(&[]);
+    let sent = line.relay.passed_bytes() - before;
+    assert!(sent < 55 * MIB, "{sent}");
+}
+
+/// What is seen of a deploy at the moment when it is killed.
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    Staging,
+    Content,
+    Objects,
+    Release,
+    Live,
+}
+
+#[test]
+fn whenever_a_deploy_is_killed_one_release_or_the_other_is_live_and_whole() {
+    for seen in [Seen::Staging, Seen::Content, Seen::Objects, Seen::Release, Seen::Live] {
+        let site = Site::new();
+        for file in 0..400 {
+            site.write(&format!("dir-{}/same-{file}", file % 20), format!("same {file}"));
+        }
+        let first = site.deploy_and_compare(&[]);
+        let old = Tree::read(&site.path("source"));
+        for file in 0..400 {
+            site.write(&format!("dir-{}/new-{file}", file % 20), noise(file, 20_000));
+        }
+        let new = Tree::read(&site.path("source"));
+        let (objects, standing) = (site.objects().len(), site.standing().len());
+        let mut deploy = site.command(&["deploy"]).spawn().unwrap();
+        wait::until("there is something to see", || {
+            let is_seen = match seen {
+                Seen::Staging => fs::read_dir(site.target(".cutover/staging")).unwrap().next().is_some(),
+                Seen::Content => staged_bytes(&site) > 0,
+                Seen::Objects => site.objects().len() > objects,
+                Seen::Release => site.standing().len() > standing,
+                Seen::Live => site.live() != Some(first.clone()),
+            };
+            (is_seen || deploy.try_wait().unwrap().is_some()).then_some(())
+        });
+        deploy.kill().unwrap();
+        deploy.wait().unwrap();
+        let expected = if site.live() == Some(first) { &old } else { &new };
+        Tree::read(&site.current("")).assert_equals(expected);
+        site.deploy(&[]);
+        assert_same(&site.path("source"), &site.current(""));
+        site.succeed(&["cleanup", "--grace", "0s"]);
+        assert_eq!(site.objects().len(), 800, "{seen:?}");
+        for entry in site.succeed(&["releases"])["releases"].as_array().unwrap() {
+            assert_ne!(entry["state"], "damaged", "{seen:?}");
+        }
+    }
+}
+
+#[test]
+fn without_its_database_a_client_sends_little_more() {
+    let site = Site::new();
+    write_noise(&site, 20, 100_000);
+    site.deploy(&[]);
+    for round in 0..3 {
+        site.write("small", format!("round {round}"));
+        site.forget();
+        let report = site.deploy(&[]);
+        assert!(number(&report["sent_bytes"]) < 4096, "{}", report["sent_bytes"]);
+        assert_same(&site.path("source"), &site.current(""));
+    }
+}
+
+#[test]
+fn a_damaged_database_is_told_and_the_release_is_right() {
+    let site = Site::new();
+    site.write("file", "content");
+    site.deploy(&[]);
+    for entry in fs::read_dir(site.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::write(path, noise(1, 10_000)).unwrap();
+        }
+    }
+    site.write("file", "edited");
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn two_clients_in_turn_are_both_right() {
+    let one = Site::new();
+    let mut other = Site::new();
+    other.move_to(&one.target(""));
+    write_noise(&one, 20, 100_000);
+    write_noise(&other, 20, 100_000);
+    one.deploy_and_compare(&[]);
+    for round in 0..4 {
+        other.write("other", format!("other {round}"));
+        let report = other.deploy(&["--grace", "0s"]);
+        assert!(number(&report["sent_bytes"]) < 4096, "other {round}: {}", report["sent_bytes"]);
+        assert_same(&other.path("source"), &other.current(""));
+        one.write("one", format!("one {round}"));
+        let report = one.deploy(&["--grace", "0s"]);
+        assert!(number(&report["sent_bytes"]) < 4096, "one {round}: {}", report["sent_bytes"]);
+        assert_same(&one.path("source"), &one.current(""));
+    }
+}
+
+#[test]
+fn what_another_client_cleaned_up_is_sent_again() {
+    let one = Site::new();
+    let mut other = Site::new();
+    other.move_to(&one.target(""));
+    other.write("other", "client");
+    one.write("file", noise(1, 100_000));
+    one.deploy_and_compare(&[]);
+    for round in 0..4 {
+        other.write("other", format!("client {round}"));
+        other.deploy_and_compare(&["--grace", "0s"]);
+    }
+    assert_eq!(other.objects().len(), 3);
+    let report = one.deploy(&[]);
+    assert!(number(&report["sent_bytes"]) > 100_000);
+    assert_same(&one.path("source"), &one.current(""));
+}
+
+#[test]
+fn a_target_that_was_made_anew_gets_everything_again() {
+    let site = Site::new();
+    write_noise(&site, 5, 1000);
+    site.deploy_and_compare(&[]);
+    fs::remove_dir_all(site.target("")).unwrap();
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn a_file_that_is_written_to_all_the_time_is_refused_by_name_or_whole() {
+    let site = Site::new();
+    site.write("growing", "");
+    let is_done = AtomicBool::new(false);
+    let ran = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::OpenOptions::new().append(true).open(site.source("growing")).unwrap();
+            while !is_done.load(Ordering::Relaxed) && file.metadata().unwrap().len() < 64 * MIB {
+                file.write_all(&[b'x'; 4096]).unwrap();
+            }
+        });
+        let ran = site.cutover(&["deploy"]);
+        is_done.store(true, Ordering::Relaxed);
+        ran
+    });
+    match ran.code {
+        Some(0) => {
+            let deployed = fs::read(site.current("growing")).unwrap();
+            assert!(deployed.len().is_multiple_of(4096) && deployed.iter().all(|&byte| byte == b'x'));
+        }
+        _ => {
+            ran.failed(1, &["`growing` changes while it is deployed", "Hint: ", "Nothing was "]);
+            assert_eq!(site.live(), None);
+        }
+    }
+}
+
+#[test]
+fn a_reader_sees_one_release_or_the_other_during_fifty_switches() {
+    let site = Site::new();
+    site.write("deep/file", "one");
+    let one = text(&site.deploy(&[])["release"]);
+    site.write("deep/file", "other");
+    let other = text(&site.deploy(&[])["release"]);
+    let is_done = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = [0_u64; 2];
+            while !is_done.load(Ordering::Relaxed) {
+                match fs::read_to_string(site.current("deep/file")).unwrap().as_str() {
+                    "one" => seen[0] += 1,
+                    "other" => seen[1] += 1,
+                    content => panic!("{content:?}"),
+                }
+            }
+            seen
+        });
+        for id in [&one, &other].into_iter().cycle().take(50) {
+            site.succeed(&["switch", id]);
+        }
+        is_done.store(true, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(seen.iter().all(|&times| times > 0), "{seen:?}");
+}

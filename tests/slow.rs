@@ -1,0 +1,134 @@
+//! The slow suite: kernel sources over a real sshd, and more equal files than an inode has links.
+//!
+//! `tests/slow` fetches the trees and names them in `CUTOVER_SLOW_TREES`; without that the tests say that they are
+//! skipped.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use support::mount::Mounted;
+use support::site::{Site, number, text};
+use support::sshd::{Sshd, is_root, run};
+use support::tree::stat;
+
+/// Returns the trees, unless the suite was not asked for.
+fn trees(test: &str) -> Option<Vec<PathBuf>> {
+    let trees = std::env::var("CUTOVER_SLOW_TREES").ok();
+    if trees.is_none() {
+        eprintln!("{test}: skipped, `tests/slow` runs it");
+    }
+    let trees = trees.filter(|_| is_root(test))?;
+    Some(trees.split(':').map(PathBuf::from).collect())
+}
+
+/// Returns a line of `find` for every path, sorted.
+fn listing(at: &Path, format: &str) -> Vec<Vec<u8>> {
+    let mut find = Command::new("find");
+    find.arg(fs::canonicalize(at).unwrap()).args(["-mindepth", "1", "-printf", &format!("{format}\\0")]);
+    let output = find.output().unwrap();
+    assert!(output.status.success());
+    let mut lines: Vec<Vec<u8>> = output.stdout.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+    lines.sort();
+    lines
+}
+
+/// As `find -printf '%y %m %l %P'`, with write bits masked.
+fn shown(at: &Path) -> Vec<Vec<u8>> {
+    let mask = |line: Vec<u8>| {
+        let text: Vec<&[u8]> = line.splitn(3, |&byte| byte == b' ').collect();
+        let [kind, mode, rest] = text[..] else { return line };
+        let mode = u32::from_str_radix(std::str::from_utf8(mode).unwrap(), 8).unwrap() & 0o7555;
+        [kind, format!(" {mode:o} ").as_bytes(), rest].concat()
+    };
+    let mut lines: Vec<Vec<u8>> = listing(at, "%y %m %l %P").into_iter().map(mask).collect();
+    lines.sort();
+    lines
+}
+
+/// Compares without holding gigabytes in memory.
+fn assert_same(source: &Path, release: &Path) {
+    assert!(shown(source) == shown(release), "kinds, modes or link targets differ");
+    let with_slash = |path: &Path| format!("{}/", fs::canonicalize(path).unwrap().display());
+    let mut rsync = Command::new("rsync");
+    rsync.args(["-rlcn", "--delete", "--itemize-changes"]).args([with_slash(source), with_slash(release)]);
+    assert_eq!(run(&mut rsync), "");
+}
+
+/// Counts the paths at which two releases have one inode.
+fn shared_files(one: &Path, other: &Path) -> usize {
+    let inodes = |at: &Path| -> HashMap<Vec<u8>, Vec<u8>> {
+        let split = |line: Vec<u8>| {
+            let space = line.iter().position(|&byte| byte == b' ')?;
+            Some((line[space + 1..].to_vec(), line[..space].to_vec()))
+        };
+        listing(at, "%i %P").into_iter().filter_map(split).collect()
+    };
+    let other = inodes(other);
+    inodes(one).iter().filter(|(path, inode)| other.get(*path) == Some(*inode)).count()
+}
+
+#[test]
+fn kernel_sources_over_ssh_equal_their_sources() {
+    let Some(trees) = trees("kernel_sources_over_ssh_equal_their_sources") else { return };
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let site = Site::over(&sshd, &user);
+    let mut ids: Vec<String> = Vec::new();
+    for tree in trees.iter().chain([&trees[0]]) {
+        let report = site.deploy(&["--grace", "0s", "--source", tree.to_str().unwrap()]);
+        eprintln!("{}: {report}", tree.display());
+        assert_same(tree, &site.current(""));
+        let id = text(&report["release"]);
+        if let Some(before) = ids.last() {
+            let shared = shared_files(&site.release(before), &site.release(&id));
+            assert!(shared > 70_000, "{shared}");
+        }
+        ids.push(id);
+    }
+    assert_eq!(site.standing(), ids[1..]);
+    site.succeed(&["rollback"]);
+    assert_same(&trees[2], &site.current(""));
+    site.succeed(&["rollback"]);
+    assert_same(&trees[1], &site.current(""));
+    site.succeed(&["switch", &ids[3]]);
+    assert_same(&trees[0], &site.current(""));
+    let report = site.deploy(&["--source", trees[0].to_str().unwrap()]);
+    assert_eq!(report["state"], "unchanged");
+    assert!(number(&report["sent_bytes"]) < 2048);
+}
+
+#[test]
+fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
+    let test = "more_equal_files_than_an_inode_has_links_get_a_further_object";
+    if trees(test).is_none() {
+        return;
+    }
+    let site = Site::new();
+    let Some(_mounted) = Mounted::ext4(&site.target(""), "512M", &["-N", "20000"]) else { return };
+    for directory in 0..70 {
+        for file in 0..1000 {
+            site.write(&format!("{directory}/{file}"), "the same");
+        }
+    }
+    let report = site.deploy(&[]);
+    assert_eq!((&report["copied"], number(&report["objects_linked"])), (&json!({}), 70_000));
+    assert_same(&site.path("source"), &site.current(""));
+    let suffixes = || -> Vec<String> {
+        let name = |object: &PathBuf| object.to_str().unwrap().rsplit_once('-').unwrap().1.to_owned();
+        site.objects().iter().map(name).collect()
+    };
+    assert_eq!(suffixes(), ["444", "444.1"]);
+    let links: u64 = site.objects().iter().map(|object| stat(object).links).sum();
+    assert_eq!(links, 70_002);
+    site.deploy(&["--force"]);
+    assert_same(&site.path("source"), &site.current(""));
+    assert_eq!(suffixes(), ["444", "444.1", "444.2"]);
+}

@@ -1,0 +1,401 @@
+//! The store: what objects are, what they promise to web servers, and what happens to one that something wrote to.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use support::real_tree::noise;
+use support::site::{Site, number, text};
+use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
+use support::wait;
+
+/// Returns the directories of all releases that stand.
+fn releases(site: &Site) -> Vec<PathBuf> {
+    site.standing().iter().map(|id| site.release(id)).collect()
+}
+
+fn rename_in_turn(site: &Site, one: &str, other: &str) {
+    let aside = site.path("aside");
+    fs::rename(site.source(one), &aside).unwrap();
+    fs::rename(site.source(other), site.source(one)).unwrap();
+    fs::rename(aside, site.source(other)).unwrap();
+}
+
+#[test]
+fn two_files_swapped_have_other_mtimes() {
+    let site = Site::new();
+    site.write("one", "1111");
+    site.write("other", "2222");
+    site.deploy_and_compare(&[]);
+    for _ in 0..3 {
+        let before = ["one", "other"].map(|path| stat(&site.current(path)));
+        rename_in_turn(&site, "one", "other");
+        site.deploy_and_compare(&[]);
+        let after = ["one", "other"].map(|path| stat(&site.current(path)));
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(before.size, after.size);
+            assert_ne!(before.mtime, after.mtime);
+        }
+        assert_no_path_deceives(&releases(&site));
+    }
+}
+
+#[test]
+fn two_directories_swapped_have_other_mtimes() {
+    let site = Site::new();
+    for path in ["a", "b", "deep/c"] {
+        site.write(&format!("one/{path}"), format!("one {path}"));
+        site.write(&format!("two/{path}"), format!("two {path}"));
+    }
+    site.write("two/only", "here");
+    site.deploy_and_compare(&[]);
+    rename_in_turn(&site, "one", "two");
+    site.deploy_and_compare(&[]);
+    rename_in_turn(&site, "one", "two");
+    site.deploy_and_compare(&[]);
+    assert_no_path_deceives(&releases(&site));
+}
+
+#[test]
+fn a_file_that_comes_back_does_not_look_like_what_stood_between() {
+    let site = Site::new();
+    for content in ["A", "B", "A", "C", "A", "B"] {
+        site.write("file", content);
+        site.deploy_and_compare(&["--grace", "0s"]);
+        assert_no_path_deceives(&releases(&site));
+    }
+}
+
+/// A web server that serves `current`.
+struct Nginx {
+    process: Child,
+    port: u16,
+}
+
+impl Nginx {
+    fn start(site: &Site) -> Nginx {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let directory = site.path("nginx");
+        fs::create_dir(&directory).unwrap();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|name| format!("{name}_temp_path {}/{name};\n", directory.display()))
+            .concat();
+        let config = format!(
+            "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log {0}/errors;\nevents {{}}\nhttp {{\naccess_log off;\n\
+             {temporary}server {{ listen 127.0.0.1:{port}; root {1}; }}\n}}\n",
+            directory.display(),
+            site.target("current").display(),
+        );
+        fs::write(directory.join("config"), config).unwrap();
+        let mut command = Command::new("/usr/sbin/nginx");
+        command.arg("-p").arg(&directory).arg("-c").arg(directory.join("config")).stderr(Stdio::null());
+        let process = command.spawn().unwrap();
+        wait::until("nginx listens", || TcpStream::connect(("127.0.0.1", port)).ok());
+        Nginx { process, port }
+    }
+
+    /// Asks for a path, perhaps naming the ETag that is known, and returns status, ETag and body.
+    fn get(&self, path: &str, known: Option<&str>) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let known = known.map_or_else(String::new, |etag| format!("If-None-Match: {etag}\r\n"));
+        write!(stream, "GET {path} HTTP/1.0\r\n{known}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let etag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap_or_default();
+        (status, etag.to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+#[test]
+fn nginx_never_says_not_modified_of_a_file_that_was() {
+    let site = Site::new();
+    site.write("one.txt", "1111");
+    site.write("other.txt", "2222");
+    site.write("same.txt", "same");
+    site.deploy(&[]);
+    let nginx = Nginx::start(&site);
+    let (status, one, body) = nginx.get("/one.txt", None);
+    assert_eq!((status, body.as_str()), (200, "1111"));
+    let (_, same, _) = nginx.get("/same.txt", None);
+    rename_in_turn(&site, "one.txt", "other.txt");
+    site.deploy(&[]);
+    let (status, swapped, body) = nginx.get("/one.txt", Some(&one));
+    assert_eq!((status, body.as_str()), (200, "2222"));
+    assert_ne!(swapped, one);
+    assert_eq!(nginx.get("/same.txt", Some(&same)).0, 304);
+    site.succeed(&["rollback"]);
+    let (status, back, body) = nginx.get("/one.txt", Some(&swapped));
+    assert_eq!((status, body.as_str()), (200, "1111"));
+    assert_eq!(back, one);
+}
+
+#[test]
+fn an_object_is_read_only_and_linked_by_each_release() {
+    let site = Site::new();
+    site.write("same", "same");
+    site.write("copy of same", "same");
+    site.write("edited", "before");
+    site.deploy(&[]);
+    site.write("edited", "afterwards");
+    site.deploy(&[]);
+    assert_eq!(site.objects().len(), 3);
+    for object in site.objects() {
+        assert_eq!(stat(&object).mode & 0o222, 0, "{}", object.display());
+    }
+    assert_eq!(stat(&site.object_of("same")).links, 5);
+    assert_eq!(stat(&site.object_of("edited")).links, 2);
+}
+
+#[test]
+fn a_content_at_two_modes_is_two_objects() {
+    let site = Site::new();
+    site.write("data", "content");
+    site.write("program", "content");
+    site.write("private", "content");
+    for (path, mode) in [("data", 0o644), ("program", 0o755), ("private", 0o600)] {
+        fs::set_permissions(site.source(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    site.deploy_and_compare(&[]);
+    let suffix = |path: &str| {
+        let object = site.object_of(path);
+        object.to_str().unwrap().rsplit_once('-').unwrap().1.to_owned()
+    };
+    assert_eq!(["data", "program", "private"].map(suffix), ["444", "555", "400"]);
+    assert_eq!(site.objects().len(), 3);
+}
+
+#[test]
+fn empty_files_are_never_linked() {
+    let site = Site::new();
+    site.write("one", "");
+    site.write("other", "");
+    site.deploy(&[]);
+    site.write("third", "");
+    site.deploy_and_compare(&[]);
+    for path in ["one", "other", "third"] {
+        assert_eq!(stat(&site.current(path)).links, 1);
+    }
+    assert_eq!(site.objects().len(), 0);
+}
+
+/// What can happen to an object behind our back.
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    Written,
+    Truncated,
+    Touched,
+    MadeWritable,
+    Removed,
+}
+
+impl Damage {
+    fn do_to(self, object: &Path) {
+        let set_mtime = |file: &fs::File| {
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+        };
+        // Root may write to what is read-only; others would have to make it writable first.
+        match self {
+            Damage::Written => {
+                fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+                fs::write(object, "DAMAGED!").unwrap();
+                fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+                set_mtime(&fs::File::open(object).unwrap());
+            }
+            Damage::Truncated => {
+                fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+                fs::OpenOptions::new().write(true).open(object).unwrap().set_len(3).unwrap();
+                fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+            }
+            Damage::Touched => set_mtime(&fs::File::open(object).unwrap()),
+            Damage::MadeWritable => fs::set_permissions(object, fs::Permissions::from_mode(0o666)).unwrap(),
+            Damage::Removed => fs::remove_file(object).unwrap(),
+        }
+    }
+}
+
+/// What is deployed after the damage.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Forced,
+    Edited,
+    EditedByAnotherClient,
+    Moved,
+}
+
+#[test]
+fn what_was_damaged_is_right_in_the_next_release() {
+    use Damage::{MadeWritable, Removed, Touched, Truncated, Written};
+    for damage in [Written, Truncated, Touched, MadeWritable, Removed] {
+        for next in [Next::Forced, Next::Edited, Next::EditedByAnotherClient, Next::Moved] {
+            let site = Site::new();
+            site.write("file", "content.");
+            site.write("deep/copy", "content.");
+            site.write("other", "other");
+            site.deploy(&[]);
+            damage.do_to(&site.object_of("file"));
+            match next {
+                Next::Forced => {}
+                Next::Edited => site.write("other", "edited"),
+                Next::EditedByAnotherClient => {
+                    site.write("other", "edited");
+                    site.forget();
+                }
+                Next::Moved => fs::rename(site.source("file"), site.source("deep/moved")).unwrap(),
+            }
+            let ran = site.cutover(&["deploy", "--force"]);
+            assert_eq!(ran.code, Some(0), "{damage:?} {next:?}: {}", ran.stderr);
+            println!("{damage:?} {next:?}");
+            assert_same(&site.path("source"), &site.current(""));
+            for object in site.objects() {
+                assert_eq!(stat(&object).mode & 0o222, 0, "{damage:?} {next:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn copies_are_private_and_writable() {
+    let mut site = Site::new();
+    site.configure("copy_paths = ['/data/*.sqlite', 'settings.json']\n");
+    site.write("data/app.sqlite", "database");
+    site.write("data/schema.sql", "schema");
+    site.write("deep/settings.json", "settings");
+    let report = site.deploy(&[]);
+    assert_eq!(report["copied"], json!({ "copy_paths": 2 }));
+    let first = text(&report["release"]);
+    for path in ["data/app.sqlite", "deep/settings.json"] {
+        let Stat { links, mode, .. } = stat(&site.current(path));
+        assert_eq!((links, mode & 0o200), (1, 0o200), "{path}");
+    }
+    assert_eq!(stat(&site.current("data/schema.sql")).links, 2);
+    fs::write(site.current("data/app.sqlite"), "edited in place").unwrap();
+    site.write("new", "new");
+    site.deploy_and_compare(&[]);
+    assert_eq!(fs::read_to_string(site.current("data/app.sqlite")).unwrap(), "database");
+    assert_eq!(fs::read_to_string(site.release(&first).join("data/app.sqlite")).unwrap(), "edited in place");
+}
+
+#[test]
+fn shared_directories_and_files_are_linked_relative() {
+    let mut site = Site::new();
+    site.configure("shared_dirs = ['storage/app', 'logs']\nshared_files = ['.env', 'config/local.php']\n");
+    site.succeed(&["setup"]);
+    site.write_shared(".env", "SECRET");
+    site.write_shared("config/local.php", "local");
+    site.write("index.php", "index");
+    site.write("config/app.php", "app");
+    site.deploy(&[]);
+    let links = [
+        (".env", "../../shared/.env"),
+        ("logs", "../../shared/logs"),
+        ("config/local.php", "../../../shared/config/local.php"),
+        ("storage/app", "../../../shared/storage/app"),
+    ];
+    for (path, target) in links {
+        assert_eq!(fs::read_link(site.current(path)).unwrap(), Path::new(target));
+    }
+    assert_eq!(fs::read_to_string(site.current(".env")).unwrap(), "SECRET");
+    fs::write(site.current("storage/app/upload"), "by the application").unwrap();
+    site.write("index.php", "index 2");
+    site.deploy(&[]);
+    assert_eq!(fs::read_to_string(site.current("storage/app/upload")).unwrap(), "by the application");
+    assert_eq!(site.deploy(&[])["state"], "unchanged");
+}
+
+#[test]
+fn whatever_stands_in_shared_is_linked_child_by_child() {
+    let mut site = Site::new();
+    site.succeed(&["setup"]);
+    site.write_shared("uploads/picture", "picture");
+    site.write_shared("config/secret.php", "secret");
+    site.write_shared("config/deep/inner/x", "x");
+    site.write("config/app.php", "app");
+    site.write("config/deep/y", "y");
+    site.deploy(&[]);
+    assert_eq!(fs::read_link(site.current("uploads")).unwrap(), Path::new("../../shared/uploads"));
+    assert!(site.current("config").symlink_metadata().unwrap().is_dir());
+    assert_eq!(fs::read_to_string(site.current("config/secret.php")).unwrap(), "secret");
+    assert_eq!(fs::read_to_string(site.current("config/app.php")).unwrap(), "app");
+    assert_eq!(
+        fs::read_link(site.current("config/deep/inner")).unwrap(),
+        Path::new("../../../../shared/config/deep/inner")
+    );
+    // What is put there later is a reason for another release.
+    site.write_shared("later", "later");
+    assert_eq!(site.deploy(&[])["state"], "live");
+    assert_eq!(fs::read_to_string(site.current("later")).unwrap(), "later");
+    site.configure("auto_shared = false\n");
+    assert_eq!(site.deploy(&[])["state"], "live");
+    assert!(!site.current("later").exists());
+}
+
+#[test]
+fn a_deploy_path_that_was_moved_still_works() {
+    let mut site = Site::new();
+    site.succeed(&["setup"]);
+    site.write_shared("uploads/picture", "picture");
+    site.write("file", "content");
+    site.deploy(&[]);
+    let moved = site.path("moved");
+    fs::rename(site.target(""), &moved).unwrap();
+    site.move_to(&moved);
+    assert_eq!(fs::read_to_string(site.current("uploads/picture")).unwrap(), "picture");
+    assert_eq!(fs::read_to_string(site.current("file")).unwrap(), "content");
+    site.write("new", "new");
+    let report = site.deploy(&[]);
+    assert_eq!(number(&report["objects_new"]), 1);
+    assert_eq!(fs::read_to_string(site.current("uploads/picture")).unwrap(), "picture");
+}
+
+#[test]
+fn an_insertion_into_a_large_file_sends_what_is_around_it() {
+    let site = Site::new();
+    let mut content = noise(1, 8 << 20);
+    let mut grow = |seed: u64| {
+        let middle = content.len() / 2;
+        content.splice(middle..middle, noise(seed, 10_000));
+        site.write("large", &content);
+        let report = site.deploy(&[]);
+        assert_same(&site.path("source"), &site.current(""));
+        number(&report["sent_bytes"])
+    };
+    assert!(grow(2) > 8 << 20);
+    let sent = grow(3);
+    assert!(sent < 1 << 20, "{sent}");
+    site.forget();
+    let sent = grow(4);
+    assert!(sent < 1 << 20, "{sent} after the database was deleted");
+}
+
+#[test]
+fn content_that_the_store_has_is_not_sent_again() {
+    let site = Site::new();
+    site.write("file", noise(1, 1 << 20));
+    site.deploy(&[]);
+    fs::create_dir(site.source("elsewhere")).unwrap();
+    fs::rename(site.source("file"), site.source("elsewhere/renamed")).unwrap();
+    fs::copy(site.source("elsewhere/renamed"), site.source("copy")).unwrap();
+    let report = site.deploy(&[]);
+    assert!(number(&report["sent_bytes"]) < 2048, "{}", report["sent_bytes"]);
+    assert_eq!(number(&report["objects_new"]), 0);
+    assert_same(&site.path("source"), &site.current(""));
+}

@@ -1,0 +1,278 @@
+//! A source, a target and a state directory, and the real binary run on them in a clean environment.
+//!
+//! ```text
+//! <temporary directory>/
+//! ├── source/        what is deployed
+//! ├── target/        the deploy path, where it is local
+//! ├── state/         the manifest database
+//! ├── home/          HOME, empty
+//! └── cutover.toml   where a test configures something
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::sshd::{HOST, Sshd};
+use super::tree;
+
+/// A site.
+pub(crate) struct Site {
+    directory: TempDir,
+    destination: String,
+    target: PathBuf,
+    words: Vec<String>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// The exit code; nothing when it was killed.
+    pub(crate) code: Option<i32>,
+    /// The object on stdout; null where there is none.
+    pub(crate) json: Value,
+    /// The conversation.
+    pub(crate) stderr: String,
+}
+
+impl Site {
+    /// Makes one with a local target.
+    pub(crate) fn new() -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        let destination = target.to_str().unwrap().to_owned();
+        Site::make(directory, destination, target, Vec::new())
+    }
+
+    /// Makes one whose target is the deploy path `site` in the home of a user of a server.
+    pub(crate) fn over(sshd: &Sshd, user: &str) -> Site {
+        let target = sshd.home(user).join("site");
+        let destination = format!("{user}@{HOST}:{}", target.display());
+        let words = vec!["-F".to_owned(), sshd.client(".ssh/config").to_str().unwrap().to_owned()];
+        Site::make(tempfile::tempdir().unwrap(), destination, target, words)
+    }
+
+    fn make(directory: TempDir, destination: String, target: PathBuf, words: Vec<String>) -> Site {
+        for name in ["source", "home"] {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        Site { directory, destination, target, words }
+    }
+
+    /// Writes `cutover.toml`. Its keys at the top hold from now on; the target stays.
+    pub(crate) fn configure(&mut self, config: &str) {
+        let file = self.path("cutover.toml");
+        fs::write(&file, config).unwrap();
+        if !self.words.iter().any(|word| word == "--config") {
+            self.words.extend(["--config".to_owned(), file.to_str().unwrap().to_owned()]);
+        }
+    }
+
+    /// Points it at another deploy path on this machine.
+    pub(crate) fn move_to(&mut self, target: &Path) {
+        self.target = target.to_owned();
+        self.destination = target.to_str().unwrap().to_owned();
+    }
+
+    /// Reaches the server by another `ssh_config`.
+    pub(crate) fn reach_by(&mut self, ssh_config: &Path) {
+        let at = self.words.iter().position(|word| word == "-F").unwrap();
+        self.words[at + 1] = ssh_config.to_str().unwrap().to_owned();
+    }
+
+    /// Returns a path in the site's directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Returns a path in the source.
+    pub(crate) fn source(&self, path: &str) -> PathBuf {
+        self.path("source").join(path)
+    }
+
+    /// Returns a path in the deploy path, as it is on this machine.
+    pub(crate) fn target(&self, path: &str) -> PathBuf {
+        self.target.join(path)
+    }
+
+    /// Returns a path in the live release.
+    pub(crate) fn current(&self, path: &str) -> PathBuf {
+        self.target("current").join(path)
+    }
+
+    /// Returns a release's directory.
+    pub(crate) fn release(&self, id: &str) -> PathBuf {
+        self.target("releases").join(id)
+    }
+
+    /// Writes a file of the source, and the directories above it.
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.source(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Writes a file in `shared/`, and the directories above it.
+    pub(crate) fn write_shared(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.target("shared").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Makes the command for a verb, to be started by the caller.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_cutover")), words)
+    }
+
+    /// As [`Site::command`], with another copy of the program.
+    pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(words).args(["--json", "--target", &self.destination]).args(&self.words);
+        if words[0] == "deploy" && !words.contains(&"--source") {
+            command.arg("--source").arg(self.path("source"));
+        }
+        if !words.contains(&"--state-dir") {
+            command.arg("--state-dir").arg(self.path("state"));
+        }
+        command.env_clear().env("HOME", self.path("home")).env("USER", "tester").env("PATH", "/usr/bin:/bin");
+        command.env("XDG_CACHE_HOME", self.path("cache"));
+        command.current_dir(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a verb.
+    pub(crate) fn cutover(&self, words: &[&str]) -> Ran {
+        Ran::of(&self.command(words).output().unwrap())
+    }
+
+    /// Runs a verb that must succeed, and returns its object.
+    #[track_caller]
+    pub(crate) fn succeed(&self, words: &[&str]) -> Value {
+        self.cutover(words).succeeded()
+    }
+
+    /// Deploys, with further flags. Must succeed; returns the object.
+    #[track_caller]
+    pub(crate) fn deploy(&self, flags: &[&str]) -> Value {
+        let mut words = vec!["deploy"];
+        words.extend(flags);
+        self.succeed(&words)
+    }
+
+    /// Deploys and asserts that the live release equals the source. Returns the release.
+    #[track_caller]
+    pub(crate) fn deploy_and_compare(&self, flags: &[&str]) -> String {
+        let report = self.deploy(flags);
+        assert_eq!(report["state"], "live");
+        tree::assert_same(&self.path("source"), &self.current(""));
+        text(&report["release"])
+    }
+
+    /// Runs a verb that must be refused with an exit code and these words on stderr. `current` must be as it was, and
+    /// the last line must say what is live.
+    #[track_caller]
+    pub(crate) fn refused(&self, words: &[&str], code: i32, expected: &[&str]) -> Ran {
+        let before = self.live();
+        let ran = self.cutover(words);
+        ran.failed(code, expected);
+        assert!(ran.stderr.contains("\nHint: "), "no next step in: {}", ran.stderr);
+        assert_eq!(self.live(), before);
+        let last = ran.stderr.trim_end().lines().last().unwrap().to_owned();
+        let truths = match &before {
+            Some(id) => [format!("The site still serves release {id}."), "Nothing was switched.".to_owned()],
+            None => ["Nothing was deployed yet.".to_owned(), "Nothing was switched.".to_owned()],
+        };
+        assert!(truths.contains(&last), "{last:?} is none of {truths:?}");
+        ran
+    }
+
+    /// Returns the name that `current` leads to.
+    pub(crate) fn live(&self) -> Option<String> {
+        let target = fs::read_link(self.target("current")).ok()?;
+        Some(target.strip_prefix("releases").unwrap().to_str().unwrap().to_owned())
+    }
+
+    /// Returns what stands in `releases/`, sorted.
+    pub(crate) fn standing(&self) -> Vec<String> {
+        names(&self.target("releases"))
+    }
+
+    /// Returns all objects as their paths.
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
+        let shards = fs::read_dir(self.target(".cutover/objects")).unwrap();
+        let below = |shard: PathBuf| fs::read_dir(shard).unwrap().map(|object| object.unwrap().path());
+        let mut objects: Vec<PathBuf> = shards.flat_map(|shard| below(shard.unwrap().path())).collect();
+        objects.sort();
+        objects
+    }
+
+    /// Returns the object that a file of the live release is linked to.
+    #[track_caller]
+    pub(crate) fn object_of(&self, path: &str) -> PathBuf {
+        let inode = tree::stat(&self.current(path)).inode;
+        let is_it = |object: &PathBuf| tree::stat(object).inode == inode;
+        self.objects().into_iter().find(is_it).unwrap_or_else(|| panic!("`{path}` is linked to no object"))
+    }
+
+    /// Removes the client's manifest database.
+    pub(crate) fn forget(&self) {
+        fs::remove_dir_all(self.path("state")).unwrap();
+    }
+}
+
+impl Ran {
+    /// Takes what a process left.
+    pub(crate) fn of(output: &Output) -> Ran {
+        Ran {
+            code: output.status.code(),
+            json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Waits for a process that was started from [`Site::command`].
+    pub(crate) fn wait(child: Child) -> Ran {
+        Ran::of(&child.wait_with_output().unwrap())
+    }
+
+    /// Asserts that it succeeded, and returns its object.
+    #[track_caller]
+    pub(crate) fn succeeded(self) -> Value {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.json
+    }
+
+    /// Asserts an exit code and words on stderr.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, expected: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for words in expected {
+            assert!(self.stderr.contains(words), "{words:?} is not in: {}", self.stderr);
+        }
+    }
+}
+
+/// Returns a string of a report.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+}
+
+/// Returns a number of a report.
+#[track_caller]
+pub(crate) fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// Returns the names in a directory, sorted.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
