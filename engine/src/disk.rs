@@ -19,8 +19,9 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 
-/// What is read of a small file of ours at most, in bytes; a larger one is damage.
-const SMALL_FILE_MAX: u64 = 64 << 20;
+/// What is read of a file of ours at most, in bytes: the longest manifest that the wire carries, and its placements. A
+/// larger one is damage.
+const OWN_FILE_BYTES_MAX: u64 = 5 << 28;
 
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +173,9 @@ impl Dir {
 
     /// Makes a directory with exactly this mode, whatever the umask, and opens it.
     pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
-        fs::mkdirat(&self.fd, os(name), Mode::from_raw_mode(0o700))
+        // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
+        // umask.
+        fs::mkdirat(&self.fd, os(name), Mode::from_raw_mode(mode))
             .map_err(|e| self.error("create the directory", name, e))?;
         let dir = self.open_dir(name)?;
         dir.set_mode(mode)?;
@@ -184,7 +187,14 @@ impl Dir {
         if self.stat(name)?.is_some() {
             return Ok((self.open_dir(name)?, false));
         }
-        Ok((self.create_dir(name, mode)?, true))
+        match self.create_dir(name, mode) {
+            Ok(dir) => Ok((dir, true)),
+            // Another one made it at the same moment.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Ok((self.open_dir(name)?, false))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Sets its own mode.
@@ -220,16 +230,16 @@ impl Dir {
         Ok(names)
     }
 
-    /// Reads a small file; nothing where there is none.
+    /// Reads a file of ours; nothing where there is none.
     pub(crate) fn read(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open_file(name)? else {
             return Ok(None);
         };
         let mut content = Vec::new();
-        file.take(SMALL_FILE_MAX + 1)
+        file.take(OWN_FILE_BYTES_MAX + 1)
             .read_to_end(&mut content)
             .map_err(|e| Error::io("read", self.path_of(name), e))?;
-        if content.len() as u64 > SMALL_FILE_MAX {
+        if content.len() as u64 > OWN_FILE_BYTES_MAX {
             let path = self.path_of(name).display().to_string();
             return Err(Error::Damaged { path, reason: "it is too large".into() });
         }
@@ -262,11 +272,26 @@ impl Dir {
         Ok(fd.into())
     }
 
-    /// Opens an existing file for writing.
-    pub(crate) fn write_file(&self, name: &[u8]) -> Result<File, Error> {
+    /// Opens an existing file for writing; nothing where there is none, or none that this user may write.
+    pub(crate) fn write_file(&self, name: &[u8]) -> Result<Option<File>, Error> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(|e| self.error("open", name, e))?;
-        Ok(fd.into())
+        match fs::openat(&self.fd, os(name), flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(fd.into())),
+            Err(Errno::NOENT | Errno::ACCESS) => Ok(None),
+            Err(errno) => Err(self.error("open", name, errno)),
+        }
+    }
+
+    /// Gives a name its first content, durably. Says whether nothing stood there.
+    pub(crate) fn put_new(&self, name: &[u8], content: &[u8], temporary: &[u8]) -> Result<bool, Error> {
+        let mut file = self.create_file(temporary)?;
+        let failed = |e: io::Error| Error::io("write", self.path_of(name), e);
+        file.write_all(content).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        let is_first = self.rename_new(temporary, self, name)?;
+        self.remove_file(temporary)?;
+        self.sync()?;
+        Ok(is_first)
     }
 
     /// Gives a name new content: all of it or, after a crash, the old. Durable when it returns.
@@ -382,6 +407,15 @@ impl Dir {
     /// Says how much is free.
     pub(crate) fn free(&self) -> Result<Free, Error> {
         fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+
+    /// Tells whether somebody holds the exclusive lock of an open file, without keeping others from it.
+    pub(crate) fn is_locked(&self, name: &[u8], file: &File) -> Result<bool, Error> {
+        match fs::flock(file, fs::FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(self.error("lock", name, errno)),
+        }
     }
 
     /// Takes an exclusive lock on an open file, if nobody holds it. Says whether it was taken. The kernel lets go of it

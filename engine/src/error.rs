@@ -107,6 +107,14 @@ pub enum Error {
         /// What it points at.
         target: String,
     },
+    /// The link to the live release is wanted at another place than where it stands.
+    #[error("`current_path` is `{}`, and the link to the live release stands at `{}`", wanted.display(), known.display())]
+    CurrentElsewhere {
+        /// Where it stands.
+        known: PathBuf,
+        /// Where it is wanted.
+        wanted: PathBuf,
+    },
     /// The deploy path belongs to another user.
     #[error("`{path}` belongs to user {owner}, and this is user {user}")]
     OtherOwner {
@@ -426,6 +434,7 @@ impl Error {
             | Error::NotSetUp(_)
             | Error::CurrentNotSymlink(_)
             | Error::CurrentForeign { .. }
+            | Error::CurrentElsewhere { .. }
             | Error::OtherOwner { .. }
             | Error::SymlinkInside(_)
             | Error::NotDirectory(_)
@@ -487,6 +496,10 @@ impl Error {
             Error::CurrentForeign { path, .. } => {
                 format!("Remove the link (`rm {path}`) if nothing serves from it, and deploy again; nothing was changed")
             }
+            Error::CurrentElsewhere { known, .. } => format!(
+                "Leave `current_path` as it was; or, when nothing serves from it any more, remove the link (`rm {}`) and deploy again",
+                known.display()
+            ),
             Error::OtherOwner { path, owner, user } => format!(
                 "One user owns a deploy path. Log in as user {owner}, or give it to this one: `chown -R {user} {path}`"
             ),
@@ -499,7 +512,7 @@ impl Error {
                 "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
             ),
             Error::NoSpace { .. } | Error::NoInodes { .. } => {
-                "Free some on the server, lower `keep_releases` and run `cutover cleanup`, and deploy again; what arrived is kept".into()
+                "Free some on the server and deploy again: what arrived is kept. Or lower `keep_releases`, run `cutover cleanup`, which also drops what arrived, and deploy again".into()
             }
             Error::Locked { .. } => "Wait until it is done, then run the command again".into(),
             Error::ReleaseExists(_) => "Choose another `--release`, or leave it out".into(),
@@ -584,7 +597,7 @@ fn io_hint(error: &io::Error) -> Option<String> {
     match error.kind() {
         Is::PermissionDenied => Some("The user that runs this must own the directory; check with `ls -ld`".into()),
         Is::StorageFull | Is::QuotaExceeded => Some(
-            "Free some space, lower `keep_releases` and run `cutover cleanup`, and deploy again; what arrived is kept"
+            "Free some space and deploy again: what arrived is kept. Or lower `keep_releases`, run `cutover cleanup`, which also drops what arrived, and deploy again"
                 .into(),
         ),
         Is::ReadOnlyFilesystem => Some("The filesystem is mounted read-only".into()),

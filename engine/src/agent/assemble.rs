@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{Manifest, Named, Node, ObjectKey};
-use crate::path::push_name;
+use crate::path::{RelativePath, push_name};
 use crate::pattern::Patterns;
 
 use super::staging::Staging;
@@ -70,7 +70,7 @@ pub(crate) struct Assembly<'a> {
     copied: Mutex<BTreeMap<String, u64>>,
     further: Mutex<Vec<Further>>,
     /// The copy of an object that has links left, where an earlier one has none.
-    roomy: Mutex<HashMap<ObjectKey, (u16, Option<usize>)>>,
+    roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
     altered: Mutex<Vec<u32>>,
 }
 
@@ -188,6 +188,13 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Sets an object aside and asks for the content of an entry that was to be made of it.
+    pub(crate) fn ask_again(&self, object: ObjectName, entry: u32) -> Result<(), Error> {
+        self.store.set_aside(object, &self.staging.dir, format!("altered-{entry}").as_bytes())?;
+        self.note_altered(entry);
+        Ok(())
+    }
+
     fn note_altered(&self, entry: u32) {
         self.altered.lock().expect("no assembler panics").push(entry);
     }
@@ -275,17 +282,16 @@ impl<'a> Assembly<'a> {
         path: &[u8],
     ) -> Result<(), Error> {
         let mut roomy = self.roomy.lock().expect("no assembler panics");
-        if let Some(&(copy, lane)) = roomy.get(&name.key) {
+        if let Some(&copy) = roomy.get(&(name.key, second)) {
             let other = ObjectName { copy, ..name };
-            let origin = lane.map_or(Origin::Store, Origin::Staged);
-            if self.link(other, origin, dir, path).is_ok() {
+            if self.link(other, Origin::Staged(0), dir, path).is_ok() {
                 self.note_placed(entry, second, copy);
                 self.linked.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }
         }
         let copy = self.make_further(name, second, origin)?;
-        roomy.insert(name.key, (copy, Some(0)));
+        roomy.insert((name.key, second), copy);
         let other = ObjectName { copy, ..name };
         self.link(other, Origin::Staged(0), dir, path).map_err(|e| Error::io("link", dir.path_of(path), e))?;
         self.note_placed(entry, second, copy);
@@ -312,6 +318,7 @@ impl<'a> Assembly<'a> {
         let mut hasher = blake3::Hasher::new();
         io::copy(&mut written, &mut hasher).map_err(failed)?;
         if crate::hash::Hash::from(hasher.finalize()) != name.key.hash {
+            lane.remove_file(flat.as_bytes())?;
             let path = lane.path_of(flat.as_bytes()).display().to_string();
             return Err(Error::Damaged { path, reason: "a copy of an object does not have its hash".into() });
         }
@@ -350,12 +357,16 @@ impl<'a> Assembly<'a> {
     }
 
     /// Gives every directory its own mode, children first: a directory may forbid its owner to look into it.
-    pub(crate) fn set_directory_modes(&self) -> Result<(), Error> {
+    /// Those that a link into `shared/` has replaced are not there any more.
+    pub(crate) fn set_directory_modes(&self, replaced: &[RelativePath]) -> Result<(), Error> {
         let directories = self.manifest.directories();
         for number in (0..directories.len() as u32).rev() {
-            let mode = u32::from(directories[number as usize].mode);
-            if mode != 0o700 {
-                self.open_tree(&self.manifest.directory_path(number))?.set_mode(mode)?;
+            let path = self.manifest.directory_path(number);
+            let is_replaced = |link: &RelativePath| {
+                path.strip_prefix(link.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+            };
+            if !replaced.iter().any(is_replaced) {
+                self.open_tree(&path)?.set_mode(u32::from(directories[number as usize].mode))?;
             }
         }
         Ok(())

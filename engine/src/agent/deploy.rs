@@ -35,8 +35,8 @@ use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
 use super::{prune, switch};
 
-/// Threads that receive: as many as there are processors, within reason.
-const LANES_MAX: usize = 8;
+/// Threads that receive: as many as there are processors, within reason. Each holds up to four blocks of 4 MiB.
+const LANES_MAX: usize = 4;
 
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;
@@ -368,38 +368,34 @@ impl Deploy<'_> {
         let assembly = Assembly::new(&tree.manifest, &classified.expected, &copies, decided.second, store, staging);
         let wanted = WantedObjects::gather(&tree.manifest, classified.lacking.iter().copied());
         let mut clock = Clock::default();
-        clock
-            .time(self.talk, Phase::Assemble, || {
-                check_room(layout, &tree.manifest, &wanted)?;
-                assembly.make_directories()?;
-                make_own_copies(&assembly, &classified)?;
-                self.fill(layout, &assembly, wanted, tree.commits)
-            })
-            .and_then(|arrived| {
-                assembly.set_directory_modes()?;
-                shared::link(&staging.tree, &decided.shared)?;
-                let record = self.record(decided, &tree.manifest, &arrived);
-                let publication =
-                    Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
-                let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
-                releases.records.push(record);
-                let mut done = self.done(decided, holding(layout, releases));
-                done.release = Some(decided.id.clone());
-                done.objects_new = objects_new;
-                done.objects_linked = assembly.linked();
-                done.copied = assembly.copied();
-                if self.begin.no_switch {
-                    done.state = DeployState::Ready;
-                } else {
-                    clock.time(self.talk, Phase::Switch, || {
-                        self.talk.check_client()?;
-                        switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
-                    })?;
-                    self.talk.send(&FromAgent::Live(decided.id.clone()))?;
-                }
-                done.seconds = std::mem::take(&mut clock.0);
-                Ok(done)
-            })
+        let arrived = clock.time(self.talk, Phase::Assemble, || {
+            staging::clear_others(layout, staging, false)?;
+            assembly.make_directories()?;
+            make_own_copies(&assembly, &classified)?;
+            let arrived = self.fill(layout, &assembly, wanted, tree.commits)?;
+            shared::link(&staging.tree, &decided.shared)?;
+            assembly.set_directory_modes(&decided.shared.links)?;
+            Ok(arrived)
+        })?;
+        let record = self.record(decided, &tree.manifest, &arrived);
+        let publication =
+            Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
+        let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
+        releases.records.push(record);
+        if !self.begin.no_switch {
+            clock.time(self.talk, Phase::Switch, || {
+                self.talk.check_client()?;
+                switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
+            })?;
+            self.talk.send(&FromAgent::Live(decided.id.clone()))?;
+        }
+        let mut done = self.done(decided, holding(layout, releases));
+        done.release = Some(decided.id.clone());
+        done.objects_new = objects_new;
+        done.objects_linked = assembly.linked();
+        done.copied = assembly.copied();
+        done.seconds = clock.0;
+        Ok(done)
     }
 
     /// Links what is there, receives what is not, and asks again for what did not come whole. Returns all the objects
@@ -412,6 +408,11 @@ impl Deploy<'_> {
         mut commits: u32,
     ) -> Result<Vec<WantedObjects>, Error> {
         let partial = adopt(layout, assembly, &wanted)?;
+        if check_room(layout, assembly.manifest, &wanted).is_err() {
+            // What other runs received and this one has no use for makes room.
+            staging::clear_others(layout, assembly.staging, true)?;
+            check_room(layout, assembly.manifest, &wanted)?;
+        }
         self.send_lacks(&wanted, partial, commits)?;
         let mut arrived = Vec::new();
         let mut wanted = wanted;
@@ -564,34 +565,46 @@ fn make_own_copies(assembly: &Assembly<'_>, classified: &Classified) -> Result<(
     for own in &classified.own_copies {
         let copy = match made.get(&own.from.key) {
             Some(&copy) => copy,
-            None => {
-                let copy = assembly.make_further(own.from, assembly.second, Origin::Store)?;
-                made.insert(own.from.key, copy);
-                copy
-            }
+            None => match assembly.make_further(own.from, assembly.second, Origin::Store) {
+                Ok(copy) => {
+                    made.insert(own.from.key, copy);
+                    copy
+                }
+                // An object that cannot be copied is asked for like one that cannot be linked.
+                Err(error) if is_unfit(&error) => {
+                    assembly.ask_again(own.from, own.entry)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
         };
         assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
     }
     Ok(())
 }
 
-/// Compares what the release takes with what is free, before anything is received.
+/// Tells whether a copy failed because of the object that it was to be made of.
+fn is_unfit(error: &Error) -> bool {
+    match error {
+        Error::Damaged { .. } => true,
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
+        _ => false,
+    }
+}
+
+/// Compares what the release still takes, its directories made, with what is free: before anything is received.
 fn check_room(layout: &Layout, manifest: &Manifest, wanted: &WantedObjects) -> Result<(), Error> {
     /// Records, the log, growth of directories that stand already.
     const MARGIN_BYTES: u64 = 1 << 20;
     const MARGIN_INODES: u64 = 64;
     let free = layout.root.free()?;
-    let directories = manifest.directories().len() as u64;
     let own_inodes = manifest.all_files().filter(|(_, file)| file.size == 0).count() as u64
         + (0..manifest.len()).filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_))).count() as u64;
-    // What an interrupted run has left is used first, or removed.
-    let left = staging::staged_bytes(layout)?;
-    let content = wanted.missing_disk_bytes(free.block_bytes).saturating_sub(left);
-    let needed = content + directories * free.block_bytes + MARGIN_BYTES;
+    let needed = wanted.missing_disk_bytes(free.block_bytes) + MARGIN_BYTES;
     if needed > free.bytes {
         return Err(Error::NoSpace { needed, free: free.bytes });
     }
-    let needed = wanted.missing().count() as u64 + directories + own_inodes + MARGIN_INODES;
+    let needed = wanted.missing().count() as u64 + own_inodes + MARGIN_INODES;
     match free.inodes {
         Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
         _ => Ok(()),

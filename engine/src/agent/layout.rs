@@ -52,6 +52,8 @@ pub(crate) struct StoreFile {
     pub(crate) id: String,
     /// Grows before any object is removed.
     pub(crate) epoch: u64,
+    /// Where the link to the live release stands, when it is not `current` in the deploy path.
+    pub(crate) current_path: Option<PathBuf>,
 }
 
 /// Where the link to the live release stands.
@@ -112,7 +114,7 @@ impl Layout {
         check_owner(&root)?;
         if read_store(&root)?.is_none() {
             check_empty(&root)?;
-            check_current(&current_place(&root, policy)?)?;
+            check_current(&current_place(&root, policy.current_path.as_deref())?)?;
         }
         let mut created = Vec::new();
         let mut ensure = |above: &Dir, shown: &str, name: &[u8], mode: u32| -> Result<Dir, Error> {
@@ -142,11 +144,22 @@ impl Layout {
         let store = match read_store(&root)? {
             Some(store) => store,
             None => {
-                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0 };
-                private.replace(STORE, to_json(&store).as_bytes())?;
-                store
+                let current_path = policy.current_path.clone();
+                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, current_path };
+                let temporary = format!(".store-{}", store.id);
+                // Two first deploys may come here at once: there is one identity, that of whoever was first.
+                match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
+                    true => store,
+                    false => read_store(&root)?.unwrap_or(store),
+                }
             }
         };
+        let mut store = store;
+        let current_path = choose_current(&root, &store, policy)?;
+        if store.current_path != current_path {
+            store.current_path = current_path;
+            private.replace(STORE, to_json(&store).as_bytes())?;
+        }
         let report = SetupReport { deploy_path: root.path().display().to_string(), store: store.id.clone(), created };
         Ok((Layout::hold(root, store, policy)?, report))
     }
@@ -156,7 +169,7 @@ impl Layout {
             return Err(Error::StoreFormat { found: store.format, known: STORE_FORMAT });
         }
         let private = root.open_dir(PRIVATE)?;
-        let current = current_place(&root, policy)?;
+        let current = current_place(&root, choose_current(&root, &store, policy)?.as_deref())?;
         Ok(Layout {
             releases: root.open_dir(b"releases")?,
             shared: root.open_dir(b"shared")?,
@@ -219,8 +232,27 @@ fn check_current(current: &CurrentPlace) -> Result<(), Error> {
     }
 }
 
-fn current_place(root: &Dir, policy: &Policy) -> Result<CurrentPlace, Error> {
-    let Some(path) = &policy.current_path else {
+/// Decides where the link stands: where the configuration says, or, where it says nothing, where it stood. While the old
+/// link leads to a release here, another place is refused: retention would not see the release that it leads to.
+fn choose_current(root: &Dir, store: &StoreFile, policy: &Policy) -> Result<Option<PathBuf>, Error> {
+    let known = store.current_path.as_deref();
+    let Some(wanted) = policy.current_path.as_deref().filter(|&wanted| Some(wanted) != known) else {
+        return Ok(store.current_path.clone());
+    };
+    let place = match current_place(root, known) {
+        Ok(place) => place,
+        // Not even the directory of the old link is there.
+        Err(Error::Io { .. }) => return Ok(Some(wanted.to_owned())),
+        Err(error) => return Err(error),
+    };
+    match place.live() {
+        Ok(Some(_)) => Err(Error::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() }),
+        _ => Ok(Some(wanted.to_owned())),
+    }
+}
+
+fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace, Error> {
+    let Some(path) = current_path else {
         let dir = root.again()?;
         return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };

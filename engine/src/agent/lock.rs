@@ -27,11 +27,11 @@ impl Lock {
     /// Takes the lock, or says who holds it.
     pub(crate) fn take(private: &Dir, holder: &LockHolder) -> Result<Lock, Error> {
         let mut file = private.append_file(LOCK)?;
-        let known = read(private)?;
-        if !private.try_lock(LOCK, &file)? {
-            let holder = known.map_or_else(|| "somebody".to_owned(), |holder| describe(&holder));
+        if !try_patiently(private, &file)? {
+            let holder = read(private)?.map_or_else(|| "somebody".to_owned(), |holder| describe(&holder));
             return Err(Error::Locked { holder });
         }
+        let known = read(private)?;
         let failed = |e: std::io::Error| Error::io("write", private.path_of(LOCK), e);
         file.set_len(0).map_err(failed)?;
         file.write_all(to_json(holder).as_bytes()).map_err(failed)?;
@@ -43,11 +43,21 @@ impl Lock {
         let Some(file) = private.open_file(LOCK)? else {
             return Ok(None);
         };
-        if private.try_lock(LOCK, &file)? {
-            return Ok(None);
-        }
-        read(private)
+        if private.is_locked(LOCK, &file)? { read(private) } else { Ok(None) }
     }
+}
+
+/// A look at who holds the lock takes it for a moment, shared, and must not make a deploy fail.
+fn try_patiently(private: &Dir, file: &File) -> Result<bool, Error> {
+    const LOOKS: usize = 10;
+    const A_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 0..LOOKS {
+        if private.try_lock(LOCK, file)? {
+            return Ok(true);
+        }
+        std::thread::sleep(A_LOOK);
+    }
+    Ok(false)
 }
 
 impl Drop for Lock {

@@ -132,6 +132,10 @@ fn remove_release(layout: &Layout, id: &ReleaseId, report: &mut CleanupReport) -
     let tree = format!("{id}-{token}");
     layout.releases.rename(name, &layout.trash, tree.as_bytes())?;
     layout.records.rename(name, &layout.trash, format!("{id}-{token}-record").as_bytes())?;
+    // After a power cut the release is there whole, or not at all.
+    layout.trash.sync()?;
+    layout.releases.sync()?;
+    layout.records.sync()?;
     if let Err(error) = layout.trash.remove_tree(tree.as_bytes()) {
         report.warnings.push(describe(&error));
     }
@@ -146,18 +150,16 @@ fn describe(error: &Error) -> String {
 }
 
 fn empty_trash(layout: &Layout, dry_run: bool, report: &mut CleanupReport) {
-    let empty = || -> Result<(), Error> {
-        for name in layout.trash.names()? {
-            layout.trash.remove_tree(&name)?;
-        }
-        Ok(())
-    };
-    if !dry_run && let Err(error) = empty() {
-        let warning = describe(&error);
-        if !report.warnings.contains(&warning) {
-            report.warnings.push(warning);
-        }
+    if dry_run {
+        return;
     }
+    // What cannot be removed is passed over: the rest need not stay because of it.
+    let failed: Vec<Error> = match layout.trash.names() {
+        Ok(names) => names.iter().filter_map(|name| layout.trash.remove_tree(name).err()).collect(),
+        Err(error) => vec![error],
+    };
+    let warning = failed.first().map(describe).filter(|warning| !report.warnings.contains(warning));
+    report.warnings.extend(warning);
 }
 
 fn names(kept: &Kept) -> impl Iterator<Item = ObjectName> + '_ {

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::manifest::Manifest;
+use crate::manifest::placement::Placement;
+use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
 use super::assemble::Assembly;
@@ -41,10 +42,12 @@ pub(crate) struct Publication<'a> {
 /// Publishes. Returns how many objects are new.
 pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
     let Publication { layout, store, staging, assembly, arrived, record } = publication;
-    records::stage(&staging.record, record, assembly.manifest, &assembly.placements())?;
+    let placements = assembly.placements();
+    check_complete(assembly.manifest, &placements)?;
+    records::stage(&staging.record, record, assembly.manifest, &placements)?;
     let mut objects: Vec<(usize, ObjectName)> = arrived.iter().flat_map(arrived_objects).collect();
     objects.extend(assembly.take_further().into_iter().map(|further| (further.lane, further.name)));
-    make_durable(staging, assembly, &objects)?;
+    make_durable(staging, assembly, &objects, record)?;
 
     let mut shards = BTreeSet::new();
     for &(lane, name) in &objects {
@@ -77,13 +80,33 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
     Ok(objects.len() as u64)
 }
 
+/// The last look before anything is published: no file of the manifest was left out.
+fn check_complete(manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
+    let is_left_out = |&(entry, file): &(u32, File)| file.size > 0 && placements[entry as usize].second == 0;
+    let mut left_out = manifest.all_files().filter(is_left_out);
+    match left_out.next() {
+        None => Ok(()),
+        Some((entry, _)) => {
+            let path = crate::path::Shown(&manifest.path(entry)).to_string();
+            Err(Error::NotWhole { objects: 1 + left_out.count() as u64, path })
+        }
+    }
+}
+
 fn arrived_objects(wanted: &WantedObjects) -> impl Iterator<Item = (usize, ObjectName)> + '_ {
     (0..wanted.len()).filter_map(|at| Some((wanted.lane(at)?, ObjectName { key: wanted.key(at), copy: 0 })))
 }
 
-fn make_durable(staging: &Staging, assembly: &Assembly<'_>, objects: &[(usize, ObjectName)]) -> Result<(), Error> {
+fn make_durable(
+    staging: &Staging,
+    assembly: &Assembly<'_>,
+    objects: &[(usize, ObjectName)],
+    record: &Record,
+) -> Result<(), Error> {
     let directories = assembly.manifest.directories().len();
-    if directories + objects.len() > SYNC_SINGLY_MAX || !assembly.copied().is_empty() {
+    // Copies, and directories that only a link into `shared/` needs, stand in no list.
+    let is_plain = assembly.copied().is_empty() && record.shared.is_empty();
+    if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
         return staging.dir.sync_filesystem();
     }
     for &(lane, name) in objects {
@@ -94,7 +117,10 @@ fn make_durable(staging: &Staging, assembly: &Assembly<'_>, objects: &[(usize, O
         };
         file.sync_all().map_err(|e| Error::io("sync", dir.path_of(flat.as_bytes()), e))?;
     }
-    sync_tree(&staging.tree, assembly.manifest, 0)?;
+    // A directory that its owner may not list cannot be synced alone.
+    if sync_tree(&staging.tree, assembly.manifest, 0).is_err() {
+        return staging.dir.sync_filesystem();
+    }
     staging.dir.sync()
 }
 

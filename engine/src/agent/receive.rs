@@ -196,10 +196,17 @@ impl Lane<'_> {
         if self.reception.wanted.lane(at).is_some() {
             return Ok(());
         }
+        if offset > file.size {
+            return Err(Error::Protocol("a part beyond the end of its file".into()));
+        }
         let flat = ObjectName { key: file.key, copy: 0 }.flat();
         let mut large = match self.large.remove(&entry) {
             Some(large) if large.written == offset => large,
-            _ => self.open_large(&flat, offset)?,
+            _ => match self.open_large(&flat, offset)? {
+                Some(large) => large,
+                // A part of a file whose beginning is not here: it stays wanted.
+                None => return Ok(()),
+            },
         };
         let failed = |e: std::io::Error| Error::io("write", self.lane_path(&flat), e);
         if !self.write_ranges(&mut large, file, old, ranges, content).map_err(failed)? {
@@ -221,20 +228,24 @@ impl Lane<'_> {
     }
 
     /// Opens the file at the place where a part begins: anew, or after what an earlier run received, which is hashed.
-    fn open_large(&self, flat: &str, offset: u64) -> Result<Large, Error> {
+    /// Nothing where less than that is there.
+    fn open_large(&self, flat: &str, offset: u64) -> Result<Option<Large>, Error> {
         let dir = &self.reception.assembly.staging.lanes[self.number];
         if offset == 0 {
             dir.remove_file(flat.as_bytes())?;
             let file = dir.create_file(flat.as_bytes())?;
-            return Ok(Large { file, hasher: blake3::Hasher::new(), written: 0 });
+            return Ok(Some(Large { file, hasher: blake3::Hasher::new(), written: 0 }));
         }
         let failed = |e: std::io::Error| Error::io("read", self.lane_path(flat), e);
-        let mut file = dir.write_file(flat.as_bytes())?;
+        let Some(mut file) = dir.write_file(flat.as_bytes())? else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
-        std::io::copy(&mut (&file).take(offset), &mut hasher).map_err(failed)?;
+        let there = std::io::copy(&mut (&file).take(offset), &mut hasher).map_err(failed)?;
+        if there != offset {
+            return Ok(None);
+        }
         file.set_len(offset).map_err(failed)?;
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        Ok(Large { file, hasher, written: offset })
+        Ok(Some(Large { file, hasher, written: offset }))
     }
 
     /// Writes the ranges of a part. Says whether they were all to be had.

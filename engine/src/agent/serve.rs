@@ -20,16 +20,18 @@ use super::{prune, query, switch};
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
     let talk = Talk::new(input, output);
-    let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
-        return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
-    };
-    let answer = alive(&talk, || Service { talk: &talk, hello: &hello }.answer());
-    let message = match answer {
-        Ok(reply) => FromAgent::Done(reply),
-        Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&hello) },
-    };
-    // A client that has gone does not hear it; what was done is done all the same.
-    talk.send(&message)
+    // The hello may be long in coming: the client connects while it scans.
+    alive(&talk, || {
+        let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
+            return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
+        };
+        let message = match (Service { talk: &talk, hello: &hello }.answer()) {
+            Ok(reply) => FromAgent::Done(reply),
+            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&hello) },
+        };
+        // A client that has gone does not hear it; what was done is done all the same.
+        talk.send(&message)
+    })
 }
 
 fn live_now(hello: &Hello) -> Live {

@@ -36,7 +36,9 @@ pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result
         match manifest.find(path.names()).map(|named| named.node) {
             None => {}
             Some(Node::Directory(number)) => {
-                refuse_files_in_both(&dir, manifest, number, path.as_bytes())?;
+                if let Some(dir) = &dir {
+                    refuse_files_in_both(dir, manifest, number, path.as_bytes())?;
+                }
                 let files = files_below(manifest, number);
                 if files > 0 {
                     plan.hidden.push((path.clone(), files));
@@ -93,8 +95,16 @@ fn check_parents(manifest: &Manifest, path: &RelativePath) -> Result<(), Error> 
     Ok(())
 }
 
-fn open_below(shared: &Dir, path: &RelativePath) -> Result<Dir, Error> {
-    path.names().try_fold(shared.again()?, |dir, name| dir.open_dir(name))
+/// Opens a declared directory; nothing where a dry run finds that it was not made yet.
+fn open_below(shared: &Dir, path: &RelativePath) -> Result<Option<Dir>, Error> {
+    let mut dir = shared.again()?;
+    for name in path.names() {
+        if dir.stat(name)?.is_none() {
+            return Ok(None);
+        }
+        dir = dir.open_dir(name)?;
+    }
+    Ok(Some(dir))
 }
 
 fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> {

@@ -89,6 +89,18 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
     Ok(freed)
 }
 
+/// Removes what other runs have assembled, which holds on to what they received; with `all`, also that.
+pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
+    for name in layout.staging.names()?.into_iter().filter(|name| *name != own.name) {
+        if all {
+            layout.staging.remove_tree(&name)?;
+        } else {
+            layout.staging.open_dir(&name)?.remove_tree(b"tree")?;
+        }
+    }
+    Ok(())
+}
+
 /// Sums the disk that received content takes.
 pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
     let mut sum = 0;

@@ -166,12 +166,13 @@ impl Store {
         name.shard()
     }
 
-    /// Moves an object out of the way.
+    /// Moves an object out of the way, where another thread has not done it yet.
     pub(crate) fn set_aside(&self, name: ObjectName, to: &Dir, new_name: &[u8]) -> Result<(), Error> {
         let flat = name.flat();
-        match self.shard(name.shard())? {
-            Some(shard) => shard.rename(&flat.as_bytes()[2..], to, new_name),
-            None => Ok(()),
+        let Some(shard) = self.shard(name.shard())? else { return Ok(()) };
+        match shard.rename(&flat.as_bytes()[2..], to, new_name) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other,
         }
     }
 

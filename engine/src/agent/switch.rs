@@ -57,12 +57,27 @@ pub(crate) fn switch(
         records::replace(layout, record)?;
     }
     point(layout, id)?;
+    // It is live. What cannot be written of it now is mended at the next start, from the link.
+    drop(note(layout, releases, id, live.as_ref(), verb, provenance));
+    Ok(live)
+}
+
+/// Writes down that a release went live.
+fn note(
+    layout: &Layout,
+    releases: &mut Releases,
+    id: &ReleaseId,
+    live: Option<&ReleaseId>,
+    verb: &str,
+    provenance: &Provenance,
+) -> Result<(), Error> {
     let at = now();
+    let record = find_mut(releases, id)?;
     record.went_live.push(at);
     record.retired = None;
     let commit = record.provenance.commit.clone();
     records::replace(layout, record)?;
-    if let Some(record) = live.as_ref().and_then(|live| find_mut(releases, live).ok()) {
+    if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);
         records::replace(layout, record)?;
     }
@@ -72,11 +87,10 @@ pub(crate) fn switch(
         who: &provenance.who,
         from: &provenance.from,
         release: id,
-        previous: live.as_ref(),
+        previous: live,
         commit: commit.as_deref(),
     };
-    append_log(layout, &line)?;
-    Ok(live)
+    append_log(layout, &line)
 }
 
 fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {

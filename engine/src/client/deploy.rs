@@ -20,7 +20,7 @@ use crate::hash::Hash;
 use crate::manifest::encode::{decode, encode};
 use crate::manifest::{Manifest, Node};
 use crate::release::{Provenance, ReleaseId};
-use crate::report::{DeployFailure, DeployReport, DeployState, LiveNow, Seconds};
+use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::target::Policy;
 use crate::wire::connection::Connection;
 use crate::wire::message::{
@@ -72,7 +72,7 @@ struct Base {
 /// What was found before anything was sent.
 struct Prepared {
     scan: Scan,
-    connection: Connection,
+    talk: Talk,
     seconds: Seconds,
 }
 
@@ -85,13 +85,12 @@ impl ClientDeploy<'_> {
         let began = Instant::now();
         let database = self.open_database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
-        let Prepared { scan, connection, mut seconds } = self.prepare(known.as_ref(), connect, began)?;
+        let Prepared { scan, talk, mut seconds } = self.prepare(known.as_ref(), connect, began)?;
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
         let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
         drop(known);
-        let talk = Talk::new(connection, self.observer.clone(), self.cancel.clone());
         let exchange = Exchange { deploy: self, talk: &talk, scan: &scan, database: saving, began, sent_commits: 0 };
         let done = exchange.run(&mut seconds)?;
         seconds.total = began.elapsed().as_secs_f64();
@@ -120,17 +119,18 @@ impl ClientDeploy<'_> {
         std::thread::scope(|scope| {
             let connecting = scope.spawn(move || {
                 self.observer.observe(Event::Began(Phase::Connect));
-                let connection = connect()?;
+                // The conversation begins at once: it tells the agent that this side is alive while it scans.
+                let talk = Talk::new(connect()?, self.observer.clone(), self.cancel.clone());
                 self.observer.observe(Event::Ended(Phase::Connect));
-                Ok((connection, began.elapsed().as_secs_f64()))
+                Ok((talk, began.elapsed().as_secs_f64()))
             });
             self.observer.observe(Event::Began(Phase::Scan));
             let scan = scan(&request);
             self.observer.observe(Event::Ended(Phase::Scan));
             let scanned = began.elapsed().as_secs_f64();
             let connected = connecting.join().expect("connecting does not panic");
-            let (scan, (connection, connect)) = (scan?, connected?);
-            Ok(Prepared { scan, connection, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            let (scan, (talk, connect)) = (scan?, connected?);
+            Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
         })
     }
 
@@ -219,7 +219,7 @@ impl Exchange<'_> {
     fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let done = match self.converse(seconds) {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
-            other => other?,
+            other => other.map_err(|failure| self.talk.settle(failure))?,
         };
         for &(phase, spent) in &done.seconds {
             match phase {
@@ -242,15 +242,7 @@ impl Exchange<'_> {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
                 Ok(_) => said = self.talk.next(),
                 Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(said),
-                Err(lost) => {
-                    // After the last commit the switch may have happened without a word of it reaching us.
-                    let may_be_live = self.sent_commits > 0 && !self.deploy.dry_run && !self.deploy.no_switch;
-                    let live = match lost.live {
-                        LiveNow::Unchanged if may_be_live => LiveNow::Unknown,
-                        live => live,
-                    };
-                    return Err(DeployFailure { error: failure.error, live });
-                }
+                Err(lost) => return Err(self.talk.settle(DeployFailure { error: failure.error, live: lost.live })),
             }
         }
     }
@@ -341,6 +333,9 @@ impl Exchange<'_> {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
+        if !self.deploy.dry_run && !self.deploy.no_switch {
+            self.talk.may_switch();
+        }
         self.talk.send(&ToAgent::Commit)?;
         self.sent_commits += 1;
         Ok(())

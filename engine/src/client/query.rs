@@ -10,7 +10,7 @@ use crate::manifest::Manifest;
 use crate::manifest::encode::decode;
 use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
-use crate::wire::message::{FromAgent, Hello, Reply, ToAgent};
+use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
 /// Asks, and returns the answer with the manifests that came before it.
 pub(crate) fn ask(
@@ -20,14 +20,20 @@ pub(crate) fn ask(
     cancel: Cancel,
 ) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
     let talk = Talk::new(connection, observer, cancel);
+    if matches!(hello.request, Request::Switch(_) | Request::Rollback(_)) {
+        talk.may_switch();
+    }
+    let heard = hear(&talk, hello).map_err(|failure| talk.settle(failure))?;
+    talk.finish();
+    Ok(heard)
+}
+
+fn hear(talk: &Talk, hello: Hello) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
     talk.send(&ToAgent::Hello(Box::new(hello)))?;
     let mut manifests = Vec::new();
     loop {
         match talk.wait()? {
-            FromAgent::Done(reply) => {
-                talk.finish();
-                return Ok((reply, manifests));
-            }
+            FromAgent::Done(reply) => return Ok((reply, manifests)),
             FromAgent::Manifest { name, length } => {
                 let bytes = talk.parts(length)?;
                 let (decoded, _) =

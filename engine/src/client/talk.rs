@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,14 @@ use crate::release::ReleaseId;
 use crate::report::{DeployFailure, LiveNow};
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
-use crate::wire::message::{self, BaseName, FromAgent, Live, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, ToAgent};
 
 /// An agent that is alive says something every ten seconds.
 const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
 /// How often this side says that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(15);
+/// How long the agent may take to say what is live after this side has left it.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How soon an interruption is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
@@ -48,6 +51,7 @@ pub(crate) struct Talk {
     early: Mutex<VecDeque<Received>>,
     heard: Arc<Mutex<Instant>>,
     live: Arc<Mutex<Option<ReleaseId>>>,
+    may_switch: AtomicBool,
     sent: Counter,
     read: Counter,
     cancel: Cancel,
@@ -80,6 +84,7 @@ impl Talk {
             early,
             heard,
             live,
+            may_switch: AtomicBool::new(false),
             sent,
             read,
             cancel,
@@ -200,6 +205,38 @@ impl Talk {
         DeployFailure { error, live: live.map_or(LiveNow::Unchanged, LiveNow::Release) }
     }
 
+    /// Notes that from now on the agent may switch without this side hearing of it.
+    pub(crate) fn may_switch(&self) {
+        self.may_switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Finds out what is live after a failure, as far as this side can know: what the agent said, or what it says when
+    /// it is left. Where it may have switched and says nothing, nobody knows.
+    pub(crate) fn settle(&self, failure: DeployFailure) -> DeployFailure {
+        let DeployFailure { error, live } = failure;
+        let is_told = live != LiveNow::Unchanged || matches!(error, Error::Agent(_));
+        if is_told || !self.may_switch.load(Ordering::Relaxed) {
+            return DeployFailure { error, live };
+        }
+        self.close();
+        let deadline = Instant::now() + LAST_WORDS;
+        let live = loop {
+            if let Some(live) = self.live.lock().expect("no listener panics").clone() {
+                break LiveNow::Release(live);
+            }
+            match self.received.recv_deadline(deadline) {
+                Ok(Received::Message(message)) => match *message {
+                    FromAgent::Failed { live, .. } => break live_now(live),
+                    FromAgent::Done(Reply::Switch(report)) => break LiveNow::Release(report.release),
+                    _ => {}
+                },
+                Ok(Received::Part(_)) => {}
+                Ok(Received::Lost(_)) | Err(_) => break LiveNow::Unknown,
+            }
+        };
+        DeployFailure { error, live }
+    }
+
     /// Stops sending: the agent ends when it has done what it was told.
     pub(crate) fn close(&self) {
         drop(self.out.lock().expect("no sender panics").take());
@@ -278,12 +315,15 @@ impl Write for Output {
 
 /// An error of the agent, as an error of this side.
 fn failure(refusal: Refusal, live: Live) -> DeployFailure {
-    let live = match live {
+    DeployFailure { error: Error::Agent(refusal), live: live_now(live) }
+}
+
+fn live_now(live: Live) -> LiveNow {
+    match live {
         Live::Release(release) => LiveNow::Release(release),
         Live::Nothing => LiveNow::Nothing,
-        Live::Unknown => LiveNow::Unchanged,
-    };
-    DeployFailure { error: Error::Agent(refusal), live }
+        Live::Unknown => LiveNow::Unknown,
+    }
 }
 
 fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {

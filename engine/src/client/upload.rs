@@ -30,6 +30,9 @@ use crate::wire::frame::FrameKind;
 /// between most machines; the next levels take twice the time for four percent.
 const LEVEL: i32 = 3;
 
+/// Threads that pack. Each holds up to three blocks of 4 MiB.
+const PACKERS_MAX: usize = 8;
+
 /// Packed blocks that wait for the wire.
 const QUEUE_BLOCKS: usize = 2;
 
@@ -84,7 +87,7 @@ pub(crate) fn upload(
     observer.observe(Event::Began(Phase::Upload));
     let (sender, blocks) = bounded::<Result<Vec<u8>, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX) {
             let (packer, sender) = (&packer, sender.clone());
             scope.spawn(move || {
                 if let Err(error) = packer.run(&sender) {
