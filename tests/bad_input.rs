@@ -239,7 +239,7 @@ fn where_space_is_lacking_nothing_is_switched_and_the_need_is_told() {
     site.write("file", "content");
     site.deploy_and_compare(&[]);
     site.write("large", noise(1, 8 << 20));
-    check(&site, &["free", "Free some on the server, lower `keep_releases`"]);
+    check(&site, &["free", "Free some on the server and deploy again"]);
     fs::remove_file(site.source("large")).unwrap();
     site.write("small", "small");
     site.deploy_and_compare(&[]);
@@ -257,7 +257,7 @@ fn where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told() {
     for file in 0..600 {
         site.write(&format!("many/{file}"), format!("file {file}"));
     }
-    check(&site, &["inodes", "Free some on the server, lower `keep_releases`"]);
+    check(&site, &["inodes", "Free some on the server and deploy again"]);
     fs::remove_dir_all(site.source("many")).unwrap();
     site.write("small", "small");
     site.deploy_and_compare(&[]);

@@ -384,7 +384,7 @@ impl Deploy<'_> {
         releases.records.push(record);
         if !self.begin.no_switch {
             clock.time(self.talk, Phase::Switch, || {
-                self.talk.check_client()?;
+                self.talk.begin_switch()?;
                 switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;

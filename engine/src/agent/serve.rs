@@ -27,22 +27,23 @@ pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send
         };
         let message = match (Service { talk: &talk, hello: &hello }.answer()) {
             Ok(reply) => FromAgent::Done(reply),
-            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&hello) },
+            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&talk, &hello) },
         };
         // A client that has gone does not hear it; what was done is done all the same.
         talk.send(&message)
     })
 }
 
-fn live_now(hello: &Hello) -> Live {
+fn live_now(talk: &Talk, hello: &Hello) -> Live {
+    let not_found = if talk.is_switching() { Live::Unknown } else { Live::Unchanged };
     match Layout::open(Path::new(OsStr::from_bytes(&hello.path)), &hello.policy) {
         Ok(None) => Live::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
             Ok(Some(release)) => Live::Release(release),
             Ok(None) => Live::Nothing,
-            Err(_) => Live::Unknown,
+            Err(_) => not_found,
         },
-        Err(_) => Live::Unknown,
+        Err(_) => not_found,
     }
 }
 
@@ -111,7 +112,7 @@ impl Service<'_> {
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         read_manifest(&layout, &id, &record.root)?;
-        self.talk.check_client()?;
+        self.talk.begin_switch()?;
         let previous = switch::switch(&layout, &mut releases, &id, self.hello.request.verb(), &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched }))

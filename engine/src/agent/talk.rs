@@ -6,6 +6,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
@@ -34,6 +35,7 @@ pub(crate) struct Talk {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
     told: Mutex<Instant>,
+    switching: AtomicBool,
 }
 
 /// What comes in, in a deploy.
@@ -65,7 +67,12 @@ impl Talk {
             }
         });
         let out: Box<dyn Write + Send> = Box::new(output);
-        Talk { out: Mutex::new(FrameWriter::new(out)), frames, told: Mutex::new(Instant::now()) }
+        Talk {
+            out: Mutex::new(FrameWriter::new(out)),
+            frames,
+            told: Mutex::new(Instant::now()),
+            switching: AtomicBool::new(false),
+        }
     }
 
     /// Sends a message.
@@ -99,8 +106,19 @@ impl Talk {
         }
     }
 
-    /// Fails where the client has gone: before what cannot be taken back.
-    pub(crate) fn check_client(&self) -> Result<(), Error> {
+    /// Notes that the switch begins; fails where the client has gone, as it cannot be taken back.
+    pub(crate) fn begin_switch(&self) -> Result<(), Error> {
+        self.check_client()?;
+        self.switching.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells whether the switch has begun.
+    pub(crate) fn is_switching(&self) -> bool {
+        self.switching.load(Ordering::Relaxed)
+    }
+
+    fn check_client(&self) -> Result<(), Error> {
         loop {
             match self.frames.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),

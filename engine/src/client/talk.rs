@@ -322,6 +322,7 @@ fn live_now(live: Live) -> LiveNow {
     match live {
         Live::Release(release) => LiveNow::Release(release),
         Live::Nothing => LiveNow::Nothing,
+        Live::Unchanged => LiveNow::Unchanged,
         Live::Unknown => LiveNow::Unknown,
     }
 }

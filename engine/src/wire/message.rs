@@ -264,7 +264,9 @@ pub(crate) enum Live {
     Release(ReleaseId),
     /// Nothing yet.
     Nothing,
-    /// It could not be found out.
+    /// It could not be found out, and nothing was switched.
+    Unchanged,
+    /// It could not be found out, and the switch had begun.
     Unknown,
 }
 
