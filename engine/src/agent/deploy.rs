@@ -35,8 +35,8 @@ use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
 use super::{prune, switch};
 
-/// Threads that receive: as many as there are processors, within reason. Each holds up to four blocks of 4 MiB.
-const LANES_MAX: usize = 4;
+/// Threads that receive: as many as there are processors, within reason. Each holds up to three blocks of 8 MiB.
+const LANES_MAX: usize = 3;
 
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;

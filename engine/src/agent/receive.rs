@@ -16,14 +16,17 @@ use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, ObjectKey};
-use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockHead, Range};
+use crate::wire::block::{self, BlockDecoder, BlockHead, Range};
 
 use super::assemble::Assembly;
 use super::store::ObjectName;
 use super::wanted::WantedObjects;
 
-/// Blocks that wait for one lane. Two keep it busy while the wire delivers the next.
-const QUEUE_BLOCKS: usize = 2;
+/// Blocks that wait for one lane, beside the one at work.
+const QUEUE_BLOCKS: usize = 1;
+
+/// Bytes of an old file that are read at a time.
+const COPY_BYTES: usize = 1 << 20;
 
 /// What receiving works on.
 pub(crate) struct Reception<'a> {
@@ -123,16 +126,16 @@ struct Large {
 
 impl Lane<'_> {
     fn run(&mut self, queue: &Receiver<Vec<u8>>, first_error: &FirstError) -> Result<(), Error> {
+        let mut decoder = BlockDecoder::new().map_err(|e| Error::Bug(format!("zstd cannot be set up: {e}")))?;
         for payload in queue {
             if first_error.is_some() {
                 continue;
             }
             let (head, content) =
-                block::decode(&payload).map_err(|reason| Error::Protocol(format!("a block that {reason}")))?;
-            drop(payload);
+                decoder.decode(&payload).map_err(|reason| Error::Protocol(format!("a block that {reason}")))?;
             match head {
-                BlockHead::Files(entries) => self.files(&entries, &content)?,
-                BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, &content)?,
+                BlockHead::Files(entries) => self.files(&entries, content)?,
+                BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
         }
         Ok(())
@@ -261,7 +264,7 @@ impl Lane<'_> {
             Some(Ok(Some(file))) => Some(file),
             _ => None,
         };
-        let mut buffer = vec![0; BLOCK_BYTES_MAX / 4];
+        let mut buffer = vec![0; COPY_BYTES];
         for range in ranges {
             let (Range::Old { len, .. } | Range::Sent { len }) = *range;
             // A part may not make the file longer than the manifest says, whatever it declares.

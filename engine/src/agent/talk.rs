@@ -23,7 +23,7 @@ use super::prune::Tell;
 const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 
 /// Frames read ahead: what waits here is bounded by this many blocks.
-const READ_AHEAD: usize = 2;
+const READ_AHEAD: usize = 1;
 
 /// How often progress is sent at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);

@@ -4,7 +4,8 @@
 //! or when it was longer or shorter than it said; a file that will not hold still is refused by name.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
@@ -68,27 +69,50 @@ pub(crate) fn look(file: &File) -> io::Result<FileStat> {
     Ok(fs::fstat(file)?.into())
 }
 
-/// Reads and hashes an open file. `path` is for messages.
-pub(crate) fn hash(file: &mut File, path: &[u8], buffer: &mut Vec<u8>) -> Result<Content, Error> {
+/// Reads and hashes an open file that was seen as `seen` before it was opened. `path` is for messages.
+pub(crate) fn hash(file: &mut File, seen: FileStat, path: &[u8], buffer: &mut Vec<u8>) -> Result<Content, Error> {
     let failed = |source: io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source };
+    let mut before = seen;
     for _ in 0..ATTEMPTS {
-        let stat = look(file).map_err(failed)?;
-        io::Seek::rewind(file).map_err(failed)?;
-        let (hash, length, chunks) = read(file, stat.size, buffer).map_err(failed)?;
-        if length == stat.size && look(file).map_err(failed)? == stat {
-            return Ok(Content { stat, hash, chunks });
+        let (hash, length, chunks) = read(file, before.size, buffer).map_err(failed)?;
+        let after = look(file).map_err(failed)?;
+        if length == after.size && after == before {
+            return Ok(Content { stat: after, hash, chunks });
         }
+        before = after;
     }
     Err(Error::FileChanging(Shown(path).to_string()))
 }
 
 fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u64, Option<Chunks>)> {
     if size >= LARGE_FILE_BYTES {
+        io::Seek::rewind(file)?;
         return chunk::cut(file).map(|(hash, length, chunks)| (hash, length, Some(chunks)));
     }
-    buffer.clear();
-    buffer.reserve(size as usize + 1);
     // One byte more than it says, so that a file that has grown is noticed and one that has not costs a single read.
-    let length = file.take(size + 1).read_to_end(buffer)? as u64;
-    Ok((Hash::of(buffer), length, None))
+    let end = size as usize + 1;
+    if buffer.len() < end {
+        buffer.resize(end, 0);
+    }
+    let length = read_at_start(file, &mut buffer[..end], size as usize)?;
+    Ok((Hash::of(&buffer[..length]), length as u64, None))
+}
+
+/// Reads from the beginning of a file until its end, or until `enough` bytes are there and the last read gave no more.
+fn read_at_start(file: &File, buffer: &mut [u8], enough: usize) -> io::Result<usize> {
+    let mut length = 0;
+    loop {
+        match file.read_at(&mut buffer[length..], length as u64) {
+            Ok(0) => return Ok(length),
+            Ok(read) => {
+                length += read;
+                // A regular file gives less than was asked for only at its end: no further read has to find that out.
+                if length == buffer.len() || length == enough {
+                    return Ok(length);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

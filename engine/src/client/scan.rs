@@ -275,7 +275,7 @@ impl Walk<'_> {
             Some(hash) => hash,
             None => match content::open(&fd, OsStr::from_bytes(&looked.name)) {
                 Ok(file) => {
-                    let content = self.hash(file, &looked.path)?;
+                    let content = self.hash(file, stat, &looked.path)?;
                     stat = content.stat;
                     content.hash
                 }
@@ -299,11 +299,11 @@ impl Walk<'_> {
         (known.stats[named.index as usize] == *stat && !is_racy).then_some(file.key.hash)
     }
 
-    fn hash(&self, mut file: File, path: &[u8]) -> Result<content::Content, Error> {
+    fn hash(&self, mut file: File, seen: FileStat, path: &[u8]) -> Result<content::Content, Error> {
         thread_local! {
             static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
         }
-        let mut content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, path, buffer))?;
+        let mut content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer))?;
         self.hashed_files.fetch_add(1, Ordering::Relaxed);
         if let Some(chunks) = content.chunks.take() {
             self.chunks.lock().expect("no walker panics").push((content.hash, chunks));

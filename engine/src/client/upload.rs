@@ -30,8 +30,8 @@ use crate::wire::frame::FrameKind;
 /// between most machines; the next levels take twice the time for four percent.
 const LEVEL: i32 = 3;
 
-/// Threads that pack. Each holds up to three blocks of 4 MiB.
-const PACKERS_MAX: usize = 8;
+/// Threads that pack. Each holds up to three blocks of 8 MiB.
+const PACKERS_MAX: usize = 6;
 
 /// Packed blocks that wait for the wire.
 const QUEUE_BLOCKS: usize = 2;

@@ -12,7 +12,7 @@
 //!
 //! An entry is its index in the new manifest, which both sides have: so neither names, sizes nor hashes are repeated.
 
-use std::io::Read;
+use zstd::zstd_safe::CParameter;
 
 use crate::bytes::{ByteReader, Malformed, put_number};
 use crate::hash::Hash;
@@ -20,7 +20,10 @@ use crate::manifest::ObjectKey;
 
 /// The most content in one block, in bytes. Bounds what a decoder allocates; past this size, a larger block compresses
 /// kernel sources by less than one percent better.
-pub(crate) const BLOCK_BYTES_MAX: usize = 4 << 20;
+pub(crate) const BLOCK_BYTES_MAX: usize = 1 << BLOCK_BYTES_LOG;
+
+/// A block is one window of zstd: what two of its files have in common is found wherever they stand in it.
+const BLOCK_BYTES_LOG: u32 = 23;
 
 /// A range of a large file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +69,9 @@ pub(crate) struct BlockEncoder {
 impl BlockEncoder {
     /// Makes an encoder with a zstd level.
     pub(crate) fn new(level: i32) -> std::io::Result<BlockEncoder> {
-        Ok(BlockEncoder { compressor: zstd::bulk::Compressor::new(level)?, compressed: Vec::new() })
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        compressor.set_parameter(CParameter::WindowLog(BLOCK_BYTES_LOG))?;
+        Ok(BlockEncoder { compressor, compressed: Vec::new() })
     }
 
     /// Returns the payload of a block frame.
@@ -120,19 +125,39 @@ fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
     }
 }
 
-/// Reads the payload of a block frame: its head, and its content decompressed.
-pub(crate) fn decode(payload: &[u8]) -> Result<(BlockHead, Vec<u8>), Malformed> {
-    let mut reader = ByteReader::new(payload);
-    let head = read_head(&mut reader)?;
-    let length = reader.number_within(BLOCK_BYTES_MAX as u64)? as usize;
-    let packing = reader.byte()?;
-    let body = reader.rest();
-    let content = match packing {
-        0 => body.to_vec(),
-        1 => unpack(body, length)?,
-        _ => return Err(Malformed),
-    };
-    if content.len() == length { Ok((head, content)) } else { Err(Malformed) }
+/// Decompresses content, in memory that it keeps from block to block.
+pub(crate) struct BlockDecoder {
+    decompressor: zstd::bulk::Decompressor<'static>,
+    content: Vec<u8>,
+}
+
+impl BlockDecoder {
+    /// Makes a decoder.
+    pub(crate) fn new() -> std::io::Result<BlockDecoder> {
+        Ok(BlockDecoder { decompressor: zstd::bulk::Decompressor::new()?, content: Vec::new() })
+    }
+
+    /// Reads the payload of a block frame: its head, and its content decompressed.
+    pub(crate) fn decode<'d>(&'d mut self, payload: &'d [u8]) -> Result<(BlockHead, &'d [u8]), Malformed> {
+        let mut reader = ByteReader::new(payload);
+        let head = read_head(&mut reader)?;
+        let length = reader.number_within(BLOCK_BYTES_MAX as u64)? as usize;
+        let packing = reader.byte()?;
+        let body = reader.rest();
+        let content = match packing {
+            0 => body,
+            1 => self.unpack(body, length)?,
+            _ => return Err(Malformed),
+        };
+        if content.len() == length { Ok((head, content)) } else { Err(Malformed) }
+    }
+
+    fn unpack(&mut self, body: &[u8], length: usize) -> Result<&[u8], Malformed> {
+        self.content.clear();
+        self.content.reserve_exact(length);
+        self.decompressor.decompress_to_buffer(body, &mut self.content).map_err(|_| Malformed)?;
+        Ok(&self.content)
+    }
 }
 
 /// Says of which large file a block is a part, without decoding it; nothing where it is not.
@@ -141,13 +166,6 @@ pub(crate) fn part_of(payload: &[u8]) -> Option<u32> {
         Some((1, rest)) => ByteReader::new(rest).index().ok(),
         _ => None,
     }
-}
-
-fn unpack(body: &[u8], length: usize) -> Result<Vec<u8>, Malformed> {
-    let mut content = Vec::with_capacity(length);
-    let decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Malformed)?;
-    decoder.take(length as u64 + 1).read_to_end(&mut content).map_err(|_| Malformed)?;
-    Ok(content)
 }
 
 fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
@@ -207,10 +225,11 @@ mod tests {
             BlockHead::Part { entry: 5, offset: 0, old: None, ranges },
         ];
         let mut encoder = BlockEncoder::new(3).unwrap();
+        let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
             for content in [&b"text text text text text text text text"[..], b"x", b""] {
                 let payload = encoder.encode(&head, content).unwrap();
-                assert_eq!(decode(&payload), Ok((head.clone(), content.to_vec())));
+                assert_eq!(decoder.decode(&payload), Ok((head.clone(), content)));
             }
         }
     }
@@ -218,7 +237,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_decoder_panic_or_exceed_a_block(payload in prop::collection::vec(any::<u8>(), 0..100)) {
-            if let Ok((_, content)) = decode(&payload) {
+            if let Ok((_, content)) = BlockDecoder::new().unwrap().decode(&payload) {
                 prop_assert!(content.len() <= BLOCK_BYTES_MAX);
             }
         }

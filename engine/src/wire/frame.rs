@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
 
-/// The longest frame, in bytes: a block of 4 MiB that does not compress, and its table.
-pub(crate) const FRAME_MAX: usize = 6 << 20;
+/// The longest frame, in bytes: a block of 8 MiB that does not compress, and its table.
+pub(crate) const FRAME_MAX: usize = 10 << 20;
 
 /// What a frame carries. The numbers are part of the protocol and are never given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
