@@ -95,13 +95,13 @@ impl Clock {
 }
 
 impl Deploy<'_> {
-    /// Runs the deploy. `lock` takes the lock of an open deploy path.
-    pub(crate) fn run(&self, lock: impl Fn(&Layout) -> Result<Lock, Error>) -> Result<DeployDone, Error> {
+    /// Runs the deploy. `lock` takes the lock of an open deploy path, and reads again what may have changed before.
+    pub(crate) fn run(&self, lock: impl Fn(&mut Layout) -> Result<Lock, Error>) -> Result<DeployDone, Error> {
         if self.begin.dry_run {
             return self.dry_run();
         }
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy)?;
-        let _lock = lock(&layout)?;
+        let _lock = lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -382,14 +382,15 @@ impl Deploy<'_> {
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
         let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
+        let mut done = self.done(decided, holding(layout, releases));
         if !self.begin.no_switch {
-            clock.time(self.talk, Phase::Switch, || {
+            let switched = clock.time(self.talk, Phase::Switch, || {
                 self.talk.begin_switch()?;
                 switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
+            done.warnings.extend(switched.warnings);
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;
         }
-        let mut done = self.done(decided, holding(layout, releases));
         done.release = Some(decided.id.clone());
         done.objects_new = objects_new;
         done.objects_linked = assembly.linked();

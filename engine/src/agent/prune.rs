@@ -137,16 +137,9 @@ fn remove_release(layout: &Layout, id: &ReleaseId, report: &mut CleanupReport) -
     layout.releases.sync()?;
     layout.records.sync()?;
     if let Err(error) = layout.trash.remove_tree(tree.as_bytes()) {
-        report.warnings.push(describe(&error));
+        report.warnings.push(error.with_cause());
     }
     Ok(())
-}
-
-fn describe(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 fn empty_trash(layout: &Layout, dry_run: bool, report: &mut CleanupReport) {
@@ -158,7 +151,7 @@ fn empty_trash(layout: &Layout, dry_run: bool, report: &mut CleanupReport) {
         Ok(names) => names.iter().filter_map(|name| layout.trash.remove_tree(name).err()).collect(),
         Err(error) => vec![error],
     };
-    let warning = failed.first().map(describe).filter(|warning| !report.warnings.contains(warning));
+    let warning = failed.first().map(Error::with_cause).filter(|warning| !report.warnings.contains(warning));
     report.warnings.extend(warning);
 }
 
@@ -194,7 +187,7 @@ fn collect(
                 report.warnings.push(format!(
                     "No object was removed, as release {} may need it: {}",
                     record.id,
-                    describe(&error)
+                    error.with_cause()
                 ));
                 return Ok(());
             }
