@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use support::real_tree::noise;
-use support::site::{Site, number, text};
+use support::site::{Site, names, number, text};
 use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
 use support::wait;
 
@@ -398,4 +398,81 @@ fn content_that_the_store_has_is_not_sent_again() {
     assert!(number(&report["sent_bytes"]) < 2048, "{}", report["sent_bytes"]);
     assert_eq!(number(&report["objects_new"]), 0);
     assert_same(&site.path("source"), &site.current(""));
+}
+
+/// Where the agent was killed while it removed a release or published one.
+#[derive(Debug, Clone, Copy)]
+enum Killed {
+    BetweenTreeAndRecord,
+    BeforeTheTreeIsDeleted,
+    BeforeObjectsAreRemoved,
+    BeforeObjectsAreRemovedAndDamaged,
+    WhilePublishing,
+}
+
+impl Killed {
+    /// Leaves a release as a killed agent would.
+    fn leave(self, site: &Site, id: &str) {
+        let tree = site.release(id);
+        let record = site.target(&format!(".cutover/releases/{id}"));
+        let trash = |suffix: &str| site.target(&format!(".cutover/trash/{id}-0{suffix}"));
+        if let Killed::BetweenTreeAndRecord | Killed::BeforeTheTreeIsDeleted = self {
+            fs::rename(tree, trash("")).unwrap();
+        } else {
+            fs::remove_dir_all(tree).unwrap();
+        }
+        match self {
+            Killed::BetweenTreeAndRecord => {}
+            Killed::BeforeTheTreeIsDeleted | Killed::BeforeObjectsAreRemoved => {
+                fs::rename(record, trash("-record")).unwrap();
+            }
+            Killed::BeforeObjectsAreRemovedAndDamaged => {
+                fs::write(record.join("manifest"), "nonsense").unwrap();
+                fs::rename(record, trash("-record")).unwrap();
+            }
+            Killed::WhilePublishing => {
+                let run = site.target(".cutover/staging/12345678-1234567890123456");
+                fs::create_dir(&run).unwrap();
+                fs::rename(record, run.join("record")).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_a_removed_release_named_goes_also_when_the_agent_was_killed() {
+    use Killed::{
+        BeforeObjectsAreRemoved, BeforeObjectsAreRemovedAndDamaged, BeforeTheTreeIsDeleted, BetweenTreeAndRecord,
+        WhilePublishing,
+    };
+    for killed in [
+        BetweenTreeAndRecord,
+        BeforeTheTreeIsDeleted,
+        BeforeObjectsAreRemoved,
+        BeforeObjectsAreRemovedAndDamaged,
+        WhilePublishing,
+    ] {
+        println!("{killed:?}");
+        let site = Site::new();
+        for name in ["A", "B", "C"] {
+            site.write("version", name);
+            site.write("same", "same");
+            site.deploy(&[]);
+        }
+        assert_eq!(site.objects().len(), 4);
+        killed.leave(&site, &site.standing()[0]);
+        // While a release is damaged, nothing that it may name goes, and nothing is forgotten.
+        let record = site.target(&format!(".cutover/releases/{}/record", site.standing()[0]));
+        let aside = site.path("record");
+        fs::rename(&record, &aside).unwrap();
+        let report = site.deploy(&["--force"]);
+        assert!(report["warnings"].to_string().contains("No object was removed"), "{}", report["warnings"]);
+        assert_eq!(site.objects().len(), 4);
+        fs::rename(&aside, &record).unwrap();
+        site.deploy(&["--force"]);
+        assert_eq!(site.objects().len(), 3);
+        for empty in ["trash", "staging"] {
+            assert_eq!(names(&site.target(&format!(".cutover/{empty}"))), [""; 0], "{empty}");
+        }
+    }
 }

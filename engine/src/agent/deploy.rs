@@ -341,7 +341,7 @@ impl Deploy<'_> {
             Ok(done) => done,
             Err(error) => {
                 // The next run clears what cannot be removed now; the error is what matters.
-                drop(staging.abandon());
+                drop(staging.abandon(layout));
                 return Err(error);
             }
         };
@@ -509,15 +509,15 @@ impl Deploy<'_> {
     fn tidy(&self, layout: &mut Layout, releases: &mut Releases, done: &mut DeployDone) -> Result<(), Error> {
         let began = Instant::now();
         self.talk.phase(Phase::Cleanup, false)?;
+        if let Err(error) = staging::clear(layout, false) {
+            done.warnings.push(error.with_cause());
+        }
         match prune::cleanup(layout, releases, &self.hello.policy, false, false, self.talk) {
             Ok(report) => {
                 done.removed = report.removed;
                 done.warnings.extend(report.warnings);
             }
-            Err(error) => done.warnings.push(error.to_string()),
-        }
-        if let Err(error) = staging::clear(layout, false) {
-            done.warnings.push(error.to_string());
+            Err(error) => done.warnings.push(error.with_cause()),
         }
         for name in &releases.foreign {
             done.warnings.push(format!(

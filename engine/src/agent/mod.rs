@@ -2,7 +2,8 @@
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `adopt`, `receive`), what becomes of it
-//! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`).
+//! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
+//! `trash`).
 
 mod layout;
 mod lock;
@@ -22,6 +23,7 @@ mod switch;
 
 mod process;
 mod prune;
+mod trash;
 
 mod deploy;
 mod query;

@@ -7,6 +7,7 @@
 //!
 //! An object is published by a rename that replaces nothing, and nothing ever writes to it again.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::OnceLock;
 
@@ -176,15 +177,17 @@ impl Store {
         }
     }
 
-    /// Removes an object. Says what disk that frees.
-    pub(crate) fn remove(&self, name: ObjectName) -> Result<u64, Error> {
+    /// Removes an object. Says what disk that frees; nothing where there was no such object.
+    pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<u64>, Error> {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else {
-            return Ok(0);
+            return Ok(None);
         };
-        let stat = shard.stat(&flat.as_bytes()[2..])?;
+        let Some(stat) = shard.stat(&flat.as_bytes()[2..])? else {
+            return Ok(None);
+        };
         shard.remove_file(&flat.as_bytes()[2..])?;
-        Ok(stat.filter(|stat| stat.links <= 1).map_or(0, |stat| stat.disk_bytes))
+        Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
     }
 
     /// Calls `found` for each object in the store. Names that are no objects are passed over.
@@ -199,6 +202,16 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Returns all objects.
+    pub(crate) fn all(&self) -> Result<HashSet<ObjectName>, Error> {
+        let mut all = HashSet::new();
+        self.for_each(|name| {
+            all.insert(name);
+            Ok(())
+        })?;
+        Ok(all)
     }
 }
 
