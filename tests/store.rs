@@ -76,6 +76,28 @@ fn a_file_that_comes_back_does_not_look_like_what_stood_between() {
     }
 }
 
+#[test]
+fn a_second_is_given_once_also_where_its_release_is_gone() {
+    let mut site = Site::new();
+    site.configure("keep_releases = 1\n");
+    site.write("file", "A");
+    let first = site.deploy_and_compare(&[]);
+    // Ahead of the clock, as after many deploys in a second or a clock that was set back.
+    let path = site.target(&format!(".cutover/releases/{first}/record"));
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record["second"] = json!(number(&record["second"]) + 1000);
+    fs::write(&path, record.to_string()).unwrap();
+    site.write("file", "B");
+    site.deploy_and_compare(&[]);
+    let before = stat(&site.current("file")).mtime;
+    site.succeed(&["rollback"]);
+    site.succeed(&["cleanup", "--grace", "0s"]);
+    assert_eq!(site.standing(), [first]);
+    site.write("file", "C");
+    site.deploy_and_compare(&[]);
+    assert!(stat(&site.current("file")).mtime > before);
+}
+
 /// A web server that serves `current`.
 struct Nginx {
     process: Child,

@@ -268,7 +268,8 @@ impl Deploy<'_> {
     ) -> Result<Decided, Error> {
         let shared = shared::plan(&layout.shared, &self.hello.policy, manifest)?;
         let last = releases.records.last();
-        let second = releases.records.iter().map(|record| record.second + 1).max().unwrap_or(0).max(now() as u32);
+        let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+        let second = given.max().unwrap_or(0).saturating_add(1).max(now() as u32);
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
             Some(record) if base.is_some_and(|base| base.name.release == record.id) => {

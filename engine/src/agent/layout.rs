@@ -52,6 +52,9 @@ pub(crate) struct StoreFile {
     pub(crate) id: String,
     /// Grows before any object is removed.
     pub(crate) epoch: u64,
+    /// The greatest second of a release that was removed when none with a greater one stood: no second is given twice.
+    #[serde(default)]
+    pub(crate) second: u32,
     /// Where the link to the live release stands, when it is not `current` in the deploy path.
     pub(crate) current_path: Option<PathBuf>,
 }
@@ -145,7 +148,7 @@ impl Layout {
             Some(store) => store,
             None => {
                 let current_path = policy.current_path.clone();
-                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, current_path };
+                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, second: 0, current_path };
                 let temporary = format!(".store-{}", store.id);
                 // Two first deploys may come here at once: there is one identity, that of whoever was first.
                 match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
@@ -198,6 +201,14 @@ impl Layout {
     pub(crate) fn grow_epoch(&mut self) -> Result<(), Error> {
         self.store = self.read_own_store()?;
         self.store.epoch += 1;
+        self.write_store()
+    }
+
+    /// Remembers a second that was given, durably: before the release that says so is removed. To be called under the
+    /// lock.
+    pub(crate) fn keep_second(&mut self, second: u32) -> Result<(), Error> {
+        self.store = self.read_own_store()?;
+        self.store.second = self.store.second.max(second);
         self.write_store()
     }
 

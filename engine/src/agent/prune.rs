@@ -78,6 +78,9 @@ pub(crate) fn cleanup(
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let due = spare_the_inhabited(layout, retention.due, &mut report)?;
 
+    if !dry_run {
+        keep_second(layout, releases, &due)?;
+    }
     for id in due {
         if !dry_run {
             trash::take_release(layout, &id)?;
@@ -101,6 +104,15 @@ pub(crate) fn cleanup(
         }
     }
     Ok(report)
+}
+
+/// Where the release with the greatest second goes, the second stays known: no other content may get it.
+fn keep_second(layout: &mut Layout, releases: &Releases, due: &[ReleaseId]) -> Result<(), Error> {
+    let greatest = releases.records.iter().max_by_key(|record| record.second);
+    match greatest.filter(|record| due.contains(&record.id)) {
+        Some(record) => layout.keep_second(record.second),
+        None => Ok(()),
+    }
 }
 
 fn spare_the_inhabited(
