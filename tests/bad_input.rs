@@ -275,6 +275,29 @@ fn where_space_is_lacking_nothing_is_switched_and_the_need_is_told() {
 }
 
 #[test]
+fn the_room_for_private_and_further_copies_is_needed_too() {
+    if !is_root("the_room_for_private_and_further_copies_is_needed_too") {
+        return;
+    }
+    let mut site = Site::new();
+    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=16m") else { return };
+    site.configure("copy_paths = ['/data']\n");
+    site.write("one", noise(1, 5 << 20));
+    site.write("other", noise(2, 5 << 20));
+    site.deploy_and_compare(&[]);
+    site.write("data", noise(3, 4 << 20));
+    check(&site, &["Not enough space on the server: ", "Free some on the server and deploy again"]);
+    fs::remove_file(site.source("data")).unwrap();
+    // Swapped, each gets a further copy with another mtime.
+    site.write("one", noise(2, 5 << 20));
+    site.write("other", noise(1, 5 << 20));
+    check(&site, &["Not enough space on the server: ", "Free some on the server and deploy again"]);
+    site.write("one", "small");
+    site.write("other", noise(2, 5 << 20));
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
 fn where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told() {
     if !is_root("where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told") {
         return;

@@ -295,6 +295,102 @@ fn what_was_damaged_is_right_in_the_next_release() {
 }
 
 #[test]
+fn what_was_damaged_is_replaced_once_whatever_is_deployed_after() {
+    use Damage::{MadeWritable, Removed, Touched, Truncated, Written};
+    for damage in [Written, Truncated, Touched, MadeWritable, Removed] {
+        println!("{damage:?}");
+        let mut site = Site::new();
+        site.configure("keep_releases = 10\n");
+        site.write("file", "content.");
+        let first = site.deploy_and_compare(&[]);
+        site.deploy_and_compare(&["--force"]);
+        damage.do_to(&site.object_of("file"));
+        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), 1);
+        let replaced = stat(&site.object_of("file"));
+        let deploy_another = |path: &str| {
+            site.write(path, "content.");
+            let report = site.deploy(&[]);
+            assert_eq!(number(&report["objects_new"]), 0, "{damage:?} {path}");
+            assert_same(&site.path("source"), &site.current(""));
+            for path in ["file", path] {
+                let Stat { inode, mtime, .. } = stat(&site.object_of(path));
+                assert_eq!((inode, mtime), (replaced.inode, replaced.mtime), "{damage:?} {path}");
+            }
+        };
+        ["one", "two", "three"].iter().for_each(|path| deploy_another(path));
+        // A base from before the damage says another second.
+        site.succeed(&["switch", &first]);
+        site.forget();
+        deploy_another("four");
+        deploy_another("five");
+    }
+}
+
+/// Makes a site with two files of equal size that have changed places, so that each content has a further copy.
+fn site_with_further_copies(bytes: usize) -> Site {
+    let site = Site::new();
+    site.write("one", noise(1, bytes));
+    site.write("other", noise(2, bytes));
+    site.deploy(&[]);
+    rename_in_turn(&site, "one", "other");
+    site.deploy(&[]);
+    assert_eq!(further(&site).len(), 2);
+    site
+}
+
+/// Returns the further copies of objects.
+fn further(site: &Site) -> Vec<PathBuf> {
+    site.objects().into_iter().filter(|object| object.to_str().unwrap().ends_with("-444.1")).collect()
+}
+
+#[test]
+fn where_an_object_is_damaged_its_further_copy_is_used() {
+    for damage in [Damage::Removed, Damage::Touched, Damage::MadeWritable] {
+        let site = site_with_further_copies(8);
+        for object in site.objects().iter().filter(|object| !further(&site).contains(object)) {
+            damage.do_to(object);
+        }
+        let before = further(&site);
+        site.write("third", noise(1, 8));
+        site.write("fourth", noise(2, 8));
+        let report = site.deploy(&[]);
+        assert_eq!(number(&report["objects_new"]), 0, "{damage:?}");
+        assert_same(&site.path("source"), &site.current(""));
+        assert!(before.contains(&site.object_of("third")) && before.contains(&site.object_of("fourth")));
+        assert_no_path_deceives(&releases(&site));
+    }
+}
+
+#[test]
+fn where_a_further_copy_is_damaged_the_object_is_used() {
+    for damage in [Damage::Removed, Damage::Touched, Damage::MadeWritable] {
+        let site = site_with_further_copies(1 << 20);
+        further(&site).iter().for_each(|object| damage.do_to(object));
+        // At their places the objects would deceive, so copies are made of them, and nothing is sent.
+        let report = site.deploy(&["--force"]);
+        assert_eq!(number(&report["objects_new"]), 2, "{damage:?}");
+        assert!(number(&report["sent_bytes"]) < 2048, "{damage:?} {}", report["sent_bytes"]);
+        assert_same(&site.path("source"), &site.current(""));
+        assert_no_path_deceives(&releases(&site));
+        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), 0, "{damage:?}");
+    }
+}
+
+#[test]
+fn an_insertion_is_put_together_from_a_further_copy_too() {
+    let site = site_with_further_copies(4 << 20);
+    for object in site.objects().iter().filter(|object| !further(&site).contains(object)) {
+        fs::remove_file(object).unwrap();
+    }
+    let mut content = noise(2, 4 << 20);
+    content.splice(1000..1000, noise(3, 10_000));
+    site.write("one", content);
+    let report = site.deploy(&[]);
+    assert!(number(&report["sent_bytes"]) < 1 << 20, "{}", report["sent_bytes"]);
+    assert_same(&site.path("source"), &site.current(""));
+}
+
+#[test]
 fn copies_are_private_and_writable() {
     let mut site = Site::new();
     site.configure("copy_paths = ['/data/*.sqlite', 'settings.json']\n");

@@ -1,7 +1,7 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `adopt`, `receive`), what becomes of it
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`), what becomes of it
 //! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
 //! `trash`).
 
@@ -13,6 +13,7 @@ mod store;
 mod adopt;
 mod classify;
 mod receive;
+mod room;
 mod staging;
 mod wanted;
 

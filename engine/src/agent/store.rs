@@ -72,7 +72,7 @@ pub(crate) enum Look {
     Sound(Stat),
     /// It is not there.
     Missing,
-    /// Its size, mtime or mode is not what it should be: something wrote to it.
+    /// Its size, mtime or mode is not what it should be: something wrote to it, or it was replaced since.
     Altered,
 }
 
@@ -113,6 +113,24 @@ impl Store {
         }
     }
 
+    /// Tells whether there is an object, or a first further copy of it.
+    pub(crate) fn has(&self, key: ObjectKey) -> Result<bool, Error> {
+        Ok(self.stat(ObjectName { key, copy: 0 })?.is_some() || self.stat(ObjectName { key, copy: 1 })?.is_some())
+    }
+
+    /// Returns the copies of an object that there are: the object itself, and further ones up to a number that is free.
+    pub(crate) fn copies(&self, key: ObjectKey) -> Result<Vec<(u16, Stat)>, Error> {
+        let mut copies = Vec::new();
+        for copy in 0..=u16::MAX {
+            match self.stat(ObjectName { key, copy })? {
+                Some(stat) => copies.push((copy, stat)),
+                None if copy == 0 => {}
+                None => break,
+            }
+        }
+        Ok(copies)
+    }
+
     /// Looks at an object that is about to be linked again.
     pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
         Ok(match self.stat(ObjectName { key, copy: placement.copy })? {
@@ -144,6 +162,19 @@ impl Store {
             Some(shard) => shard.open_file(&flat.as_bytes()[2..]),
             None => Ok(None),
         }
+    }
+
+    /// Opens a copy of an object for reading: the first that looks like one. Whether its content is right is for the
+    /// caller to find out.
+    pub(crate) fn open_any(&self, key: ObjectKey) -> Result<Option<File>, Error> {
+        let looks_right =
+            |stat: &Stat| stat.kind == Kind::File && stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
+        for (copy, _) in self.copies(key)?.into_iter().filter(|(_, stat)| looks_right(stat)) {
+            if let Ok(Some(file)) = self.open(ObjectName { key, copy }) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
     }
 
     /// Publishes a staged file, already durable, as an object. Says whether the name was free.
