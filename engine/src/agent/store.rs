@@ -115,7 +115,16 @@ impl Store {
 
     /// Tells whether there is an object, or a first further copy of it.
     pub(crate) fn has(&self, key: ObjectKey) -> Result<bool, Error> {
-        Ok(self.stat(ObjectName { key, copy: 0 })?.is_some() || self.stat(ObjectName { key, copy: 1 })?.is_some())
+        let names = [0, 1].map(|copy| ObjectName { key, copy });
+        let Some(shard) = self.shard(names[0].shard())? else {
+            return Ok(false);
+        };
+        for name in names {
+            if shard.stat(&name.flat().as_bytes()[2..])?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the copies of an object that there are: the object itself, and further ones up to a number that is free.
