@@ -19,7 +19,10 @@ use support::mount::Mounted;
 use support::real_tree::noise;
 use support::site::{Ran, Site};
 use support::sshd::{is_root, run};
-use support::tree::{Entry, Tree};
+use support::tree::{Entry, Tree, assert_same};
+
+/// How many directories may lie within each other.
+const LEVELS_MAX: usize = 256;
 
 /// A user who owns nothing.
 const NOBODY: u32 = 65534;
@@ -150,6 +153,32 @@ fn sockets_fifos_and_devices_are_refused_by_name() {
     site.deploy(&[]);
 }
 
+#[test]
+fn directories_that_lie_too_deep_are_refused_by_name_and_what_is_taken_is_deployed() {
+    let site = live_site();
+    let deepest = vec!["d"; LEVELS_MAX].join("/");
+    for level in 1..=LEVELS_MAX {
+        site.write(&format!("{}/file", &deepest[..level * 2 - 1]), format!("level {level}"));
+    }
+    // With no more descriptors than most servers give.
+    let mut limited = Command::new("prlimit");
+    let deploy = site.command(&["deploy"]);
+    limited.arg("--nofile=1024").arg(deploy.get_program()).args(deploy.get_args()).env_clear();
+    limited.envs(deploy.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Ran::of(&limited.output().unwrap()).succeeded();
+    assert_same(&site.path("source"), &site.current(""));
+    fs::create_dir(site.source(&deepest).join("d")).unwrap();
+    check(&site, &["d/d` lies below 256 directories within each other", "`.deployignore`"]);
+    // What was taken can be removed again.
+    let deep = site.live().unwrap();
+    site.write(".deployignore", "/d\n");
+    for _ in 0..4 {
+        site.deploy(&["--force", "--grace", "0s"]);
+    }
+    assert!(!site.standing().contains(&deep));
+    assert_eq!(site.objects().len(), 2);
+}
+
 /// Makes a site that a user who owns nothing can work with.
 fn site_for_nobody() -> (Site, PathBuf) {
     let site = Site::new();
@@ -242,6 +271,29 @@ fn where_space_is_lacking_nothing_is_switched_and_the_need_is_told() {
     check(&site, &["free", "Free some on the server and deploy again"]);
     fs::remove_file(site.source("large")).unwrap();
     site.write("small", "small");
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn the_room_for_private_and_further_copies_is_needed_too() {
+    if !is_root("the_room_for_private_and_further_copies_is_needed_too") {
+        return;
+    }
+    let mut site = Site::new();
+    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=16m") else { return };
+    site.configure("copy_paths = ['/data']\n");
+    site.write("one", noise(1, 5 << 20));
+    site.write("other", noise(2, 5 << 20));
+    site.deploy_and_compare(&[]);
+    site.write("data", noise(3, 4 << 20));
+    check(&site, &["Not enough space on the server: ", "Free some on the server and deploy again"]);
+    fs::remove_file(site.source("data")).unwrap();
+    // Swapped, each gets a further copy with another mtime.
+    site.write("one", noise(2, 5 << 20));
+    site.write("other", noise(1, 5 << 20));
+    check(&site, &["Not enough space on the server: ", "Free some on the server and deploy again"]);
+    site.write("one", "small");
+    site.write("other", noise(2, 5 << 20));
     site.deploy_and_compare(&[]);
 }
 
@@ -349,4 +401,38 @@ fn a_release_without_its_tree_is_damaged_and_cannot_be_gone_back_to() {
     let ran = site.cutover(&["switch", &first]);
     assert_ne!(ran.code, Some(0), "{}", ran.stderr);
     assert_ne!(site.live(), Some(first));
+}
+
+#[test]
+fn a_switch_whose_record_or_log_cannot_be_written_is_told_and_mended() {
+    let site = live_site();
+    let first = site.live().unwrap();
+    site.deploy(&[]);
+    // Directories in the way of what is written after the switch.
+    let in_the_way = [format!(".cutover/releases/{first}/.record.new"), ".cutover/log".to_owned()];
+    fs::rename(site.target(".cutover/log"), site.path("log")).unwrap();
+    for path in &in_the_way {
+        fs::create_dir(site.target(path)).unwrap();
+    }
+    let ran = site.cutover(&["rollback"]);
+    ran.failed(0, &["is live, but its record could not be written: ", "but the switch could not be logged: "]);
+    assert_eq!(ran.json["warnings"].as_array().unwrap().len(), 2);
+    assert_eq!(site.live(), Some(first));
+    for path in &in_the_way {
+        fs::remove_dir(site.target(path)).unwrap();
+    }
+    site.succeed(&["cleanup"]);
+    let releases = site.succeed(&["releases"]);
+    let record = |at: usize| {
+        let id = releases["releases"][at]["id"].as_str().unwrap();
+        fs::read_to_string(site.target(&format!(".cutover/releases/{id}/record"))).unwrap()
+    };
+    let record = |at| serde_json::from_str::<serde_json::Value>(&record(at)).unwrap();
+    assert_eq!(record(0)["went_live"].as_array().unwrap().len(), 2);
+    assert!(record(0)["retired"].is_null() && record(1)["retired"].is_u64());
+
+    // A deploy tells it too.
+    fs::create_dir(site.target(".cutover/log")).unwrap();
+    let warnings = site.deploy(&[])["warnings"].to_string();
+    assert!(warnings.contains("but the switch could not be logged"), "{warnings}");
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use support::real_tree::noise;
-use support::site::{Site, number, text};
+use support::site::{Site, names, number, text};
 use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
 use support::wait;
 
@@ -74,6 +74,28 @@ fn a_file_that_comes_back_does_not_look_like_what_stood_between() {
         site.deploy_and_compare(&["--grace", "0s"]);
         assert_no_path_deceives(&releases(&site));
     }
+}
+
+#[test]
+fn a_second_is_given_once_also_where_its_release_is_gone() {
+    let mut site = Site::new();
+    site.configure("keep_releases = 1\n");
+    site.write("file", "A");
+    let first = site.deploy_and_compare(&[]);
+    // Ahead of the clock, as after many deploys in a second or a clock that was set back.
+    let path = site.target(&format!(".cutover/releases/{first}/record"));
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    record["second"] = json!(number(&record["second"]) + 1000);
+    fs::write(&path, record.to_string()).unwrap();
+    site.write("file", "B");
+    site.deploy_and_compare(&[]);
+    let before = stat(&site.current("file")).mtime;
+    site.succeed(&["rollback"]);
+    site.succeed(&["cleanup", "--grace", "0s"]);
+    assert_eq!(site.standing(), [first]);
+    site.write("file", "C");
+    site.deploy_and_compare(&[]);
+    assert!(stat(&site.current("file")).mtime > before);
 }
 
 /// A web server that serves `current`.
@@ -273,6 +295,102 @@ fn what_was_damaged_is_right_in_the_next_release() {
 }
 
 #[test]
+fn what_was_damaged_is_replaced_once_whatever_is_deployed_after() {
+    use Damage::{MadeWritable, Removed, Touched, Truncated, Written};
+    for damage in [Written, Truncated, Touched, MadeWritable, Removed] {
+        println!("{damage:?}");
+        let mut site = Site::new();
+        site.configure("keep_releases = 10\n");
+        site.write("file", "content.");
+        let first = site.deploy_and_compare(&[]);
+        site.deploy_and_compare(&["--force"]);
+        damage.do_to(&site.object_of("file"));
+        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), 1);
+        let replaced = stat(&site.object_of("file"));
+        let deploy_another = |path: &str| {
+            site.write(path, "content.");
+            let report = site.deploy(&[]);
+            assert_eq!(number(&report["objects_new"]), 0, "{damage:?} {path}");
+            assert_same(&site.path("source"), &site.current(""));
+            for path in ["file", path] {
+                let Stat { inode, mtime, .. } = stat(&site.object_of(path));
+                assert_eq!((inode, mtime), (replaced.inode, replaced.mtime), "{damage:?} {path}");
+            }
+        };
+        ["one", "two", "three"].iter().for_each(|path| deploy_another(path));
+        // A base from before the damage says another second.
+        site.succeed(&["switch", &first]);
+        site.forget();
+        deploy_another("four");
+        deploy_another("five");
+    }
+}
+
+/// Makes a site with two files of equal size that have changed places, so that each content has a further copy.
+fn site_with_further_copies(bytes: usize) -> Site {
+    let site = Site::new();
+    site.write("one", noise(1, bytes));
+    site.write("other", noise(2, bytes));
+    site.deploy(&[]);
+    rename_in_turn(&site, "one", "other");
+    site.deploy(&[]);
+    assert_eq!(further(&site).len(), 2);
+    site
+}
+
+/// Returns the further copies of objects.
+fn further(site: &Site) -> Vec<PathBuf> {
+    site.objects().into_iter().filter(|object| object.to_str().unwrap().ends_with("-444.1")).collect()
+}
+
+#[test]
+fn where_an_object_is_damaged_its_further_copy_is_used() {
+    for damage in [Damage::Removed, Damage::Touched, Damage::MadeWritable] {
+        let site = site_with_further_copies(8);
+        for object in site.objects().iter().filter(|object| !further(&site).contains(object)) {
+            damage.do_to(object);
+        }
+        let before = further(&site);
+        site.write("third", noise(1, 8));
+        site.write("fourth", noise(2, 8));
+        let report = site.deploy(&[]);
+        assert_eq!(number(&report["objects_new"]), 0, "{damage:?}");
+        assert_same(&site.path("source"), &site.current(""));
+        assert!(before.contains(&site.object_of("third")) && before.contains(&site.object_of("fourth")));
+        assert_no_path_deceives(&releases(&site));
+    }
+}
+
+#[test]
+fn where_a_further_copy_is_damaged_the_object_is_used() {
+    for damage in [Damage::Removed, Damage::Touched, Damage::MadeWritable] {
+        let site = site_with_further_copies(1 << 20);
+        further(&site).iter().for_each(|object| damage.do_to(object));
+        // At their places the objects would deceive, so copies are made of them, and nothing is sent.
+        let report = site.deploy(&["--force"]);
+        assert_eq!(number(&report["objects_new"]), 2, "{damage:?}");
+        assert!(number(&report["sent_bytes"]) < 2048, "{damage:?} {}", report["sent_bytes"]);
+        assert_same(&site.path("source"), &site.current(""));
+        assert_no_path_deceives(&releases(&site));
+        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), 0, "{damage:?}");
+    }
+}
+
+#[test]
+fn an_insertion_is_put_together_from_a_further_copy_too() {
+    let site = site_with_further_copies(4 << 20);
+    for object in site.objects().iter().filter(|object| !further(&site).contains(object)) {
+        fs::remove_file(object).unwrap();
+    }
+    let mut content = noise(2, 4 << 20);
+    content.splice(1000..1000, noise(3, 10_000));
+    site.write("one", content);
+    let report = site.deploy(&[]);
+    assert!(number(&report["sent_bytes"]) < 1 << 20, "{}", report["sent_bytes"]);
+    assert_same(&site.path("source"), &site.current(""));
+}
+
+#[test]
 fn copies_are_private_and_writable() {
     let mut site = Site::new();
     site.configure("copy_paths = ['/data/*.sqlite', 'settings.json']\n");
@@ -398,4 +516,81 @@ fn content_that_the_store_has_is_not_sent_again() {
     assert!(number(&report["sent_bytes"]) < 2048, "{}", report["sent_bytes"]);
     assert_eq!(number(&report["objects_new"]), 0);
     assert_same(&site.path("source"), &site.current(""));
+}
+
+/// Where the agent was killed while it removed a release or published one.
+#[derive(Debug, Clone, Copy)]
+enum Killed {
+    BetweenTreeAndRecord,
+    BeforeTheTreeIsDeleted,
+    BeforeObjectsAreRemoved,
+    BeforeObjectsAreRemovedAndDamaged,
+    WhilePublishing,
+}
+
+impl Killed {
+    /// Leaves a release as a killed agent would.
+    fn leave(self, site: &Site, id: &str) {
+        let tree = site.release(id);
+        let record = site.target(&format!(".cutover/releases/{id}"));
+        let trash = |suffix: &str| site.target(&format!(".cutover/trash/{id}-0{suffix}"));
+        if let Killed::BetweenTreeAndRecord | Killed::BeforeTheTreeIsDeleted = self {
+            fs::rename(tree, trash("")).unwrap();
+        } else {
+            fs::remove_dir_all(tree).unwrap();
+        }
+        match self {
+            Killed::BetweenTreeAndRecord => {}
+            Killed::BeforeTheTreeIsDeleted | Killed::BeforeObjectsAreRemoved => {
+                fs::rename(record, trash("-record")).unwrap();
+            }
+            Killed::BeforeObjectsAreRemovedAndDamaged => {
+                fs::write(record.join("manifest"), "nonsense").unwrap();
+                fs::rename(record, trash("-record")).unwrap();
+            }
+            Killed::WhilePublishing => {
+                let run = site.target(".cutover/staging/12345678-1234567890123456");
+                fs::create_dir(&run).unwrap();
+                fs::rename(record, run.join("record")).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_a_removed_release_named_goes_also_when_the_agent_was_killed() {
+    use Killed::{
+        BeforeObjectsAreRemoved, BeforeObjectsAreRemovedAndDamaged, BeforeTheTreeIsDeleted, BetweenTreeAndRecord,
+        WhilePublishing,
+    };
+    for killed in [
+        BetweenTreeAndRecord,
+        BeforeTheTreeIsDeleted,
+        BeforeObjectsAreRemoved,
+        BeforeObjectsAreRemovedAndDamaged,
+        WhilePublishing,
+    ] {
+        println!("{killed:?}");
+        let site = Site::new();
+        for name in ["A", "B", "C"] {
+            site.write("version", name);
+            site.write("same", "same");
+            site.deploy(&[]);
+        }
+        assert_eq!(site.objects().len(), 4);
+        killed.leave(&site, &site.standing()[0]);
+        // While a release is damaged, nothing that it may name goes, and nothing is forgotten.
+        let record = site.target(&format!(".cutover/releases/{}/record", site.standing()[0]));
+        let aside = site.path("record");
+        fs::rename(&record, &aside).unwrap();
+        let report = site.deploy(&["--force"]);
+        assert!(report["warnings"].to_string().contains("No object was removed"), "{}", report["warnings"]);
+        assert_eq!(site.objects().len(), 4);
+        fs::rename(&aside, &record).unwrap();
+        site.deploy(&["--force"]);
+        assert_eq!(site.objects().len(), 3);
+        for empty in ["trash", "staging"] {
+            assert_eq!(names(&site.target(&format!(".cutover/{empty}"))), [""; 0], "{empty}");
+        }
+    }
 }

@@ -36,6 +36,10 @@ impl Report for SwitchReport {
         };
         format!("{}\n", palette.strong(text))
     }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +53,7 @@ mod tests {
                 release: "2".parse().unwrap(),
                 previous: previous.map(|id| id.parse().unwrap()),
                 switched,
+                warnings: Vec::new(),
             };
             assert_eq!(report.text(Palette::plain()), expected);
         };

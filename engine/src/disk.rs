@@ -447,7 +447,7 @@ pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<()> {
     io::copy(&mut from, &mut to).map(drop)
 }
 
-/// Makes the directories of a path that the user gave, with mode 0755 less nothing: the umask is not asked.
+/// Makes the directories of a path that the user gave, durably, with mode 0755 less nothing: the umask is not asked.
 pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     match Dir::open(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
@@ -456,7 +456,10 @@ pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Dir::open(path);
     };
-    create_path(parent)?.create_dir(name.as_bytes(), 0o755)
+    let parent = create_path(parent)?;
+    let dir = parent.create_dir(name.as_bytes(), 0o755)?;
+    parent.sync()?;
+    Ok(dir)
 }
 
 /// Makes a directory of this user's own, for state, with what is missing above it.

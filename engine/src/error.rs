@@ -62,6 +62,14 @@ pub enum Error {
         /// `socket`, `fifo`, `device`.
         kind: &'static str,
     },
+    /// Directories within directories, more of them than a manifest takes.
+    #[error("`{path}` lies below {most} directories within each other, and no more are taken")]
+    TooDeep {
+        /// The path, shown with escapes.
+        path: String,
+        /// How many are taken.
+        most: u16,
+    },
     /// A file changed each time that it was read, or between the scan and its sending.
     #[error("`{0}` changes while it is deployed")]
     FileChanging(String),
@@ -428,6 +436,7 @@ impl Error {
             | Error::SourceNotDirectory(_)
             | Error::SourceUnreadable { .. }
             | Error::SpecialFile { .. }
+            | Error::TooDeep { .. }
             | Error::FileChanging(_)
             | Error::Overlapping { .. }
             | Error::NotOurs { .. }
@@ -484,6 +493,7 @@ impl Error {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
             Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
             }
@@ -562,6 +572,14 @@ impl Error {
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// Returns the message with its cause, for a warning.
+    pub(crate) fn with_cause(&self) -> String {
+        match self.source() {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
     }
 
     /// Turns the error into what crosses the wire.

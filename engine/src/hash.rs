@@ -6,10 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A blake3 hash of content. Printed as 64 lowercase hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A blake3 hash of content. Printed as 64 lowercase hexadecimal digits, also in JSON; 32 bytes on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
 /// The text is not 64 lowercase hexadecimal digits.
@@ -52,6 +53,22 @@ impl fmt::Debug for Hash {
     }
 }
 
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            Deserialize::deserialize(deserializer).map(Hash)
+        }
+    }
+}
+
 impl FromStr for Hash {
     type Err = NotAHash;
 
@@ -72,6 +89,18 @@ mod tests {
     fn a_hash_reads_back_what_it_prints() {
         let hash = Hash::of(b"content");
         assert_eq!(hash.to_string().parse(), Ok(hash));
+    }
+
+    #[test]
+    fn a_hash_is_text_in_json_and_32_bytes_on_the_wire() {
+        let hash = Hash::of(b"content");
+        let json = serde_json::to_string(&hash).unwrap();
+        assert_eq!(json, format!("\"{hash}\""));
+        assert_eq!(serde_json::from_str::<Hash>(&json).unwrap(), hash);
+        assert!(serde_json::from_str::<Hash>(&json.to_uppercase()).is_err());
+        let bytes = postcard::to_stdvec(&hash).unwrap();
+        assert_eq!(bytes, hash.as_bytes());
+        assert_eq!(postcard::from_bytes::<Hash>(&bytes).unwrap(), hash);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest name that Linux filesystems store, in bytes (`NAME_MAX`).
 pub const NAME_MAX: usize = 255;
@@ -44,8 +45,9 @@ pub fn check_name(name: &[u8]) -> Result<(), BadPath> {
 }
 
 /// A checked path below some directory: one name or more, joined by `/`, none of them `.` or `..`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
+///
+/// In JSON it is text that reads back to the same bytes: what is not UTF-8 stands as `\xff`, a backslash as `\\`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelativePath(Vec<u8>);
 
 impl RelativePath {
@@ -82,18 +84,53 @@ impl RelativePath {
     }
 }
 
-impl TryFrom<Vec<u8>> for RelativePath {
-    type Error = BadPath;
-
-    fn try_from(bytes: Vec<u8>) -> Result<RelativePath, BadPath> {
-        RelativePath::parse(&bytes)
+impl Serialize for RelativePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&spell(&self.0))
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
-impl From<RelativePath> for Vec<u8> {
-    fn from(path: RelativePath) -> Vec<u8> {
-        path.0
+impl<'de> Deserialize<'de> for RelativePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RelativePath, D::Error> {
+        let bytes = if deserializer.is_human_readable() {
+            read_spelling(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("a path misspelt"))?
+        } else {
+            Vec::deserialize(deserializer)?
+        };
+        RelativePath::parse(&bytes).map_err(D::Error::custom)
     }
+}
+
+/// Spells bytes as text that [`read_spelling`] reads back: a backslash is doubled, a byte that is not UTF-8 is `\xff`.
+fn spell(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&chunk.valid().replace('\\', r"\\"));
+        text.extend(chunk.invalid().iter().map(|byte| format!(r"\x{byte:02x}")));
+    }
+    text
+}
+
+/// Reads what [`spell`] made; nothing where the text is not the one spelling of any bytes.
+fn read_spelling(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('\\');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    while let Some(part) = parts.next() {
+        if let Some(digits) = part.strip_prefix('x') {
+            bytes.push(u8::from_str_radix(digits.get(..2)?, 16).ok()?);
+            bytes.extend_from_slice(&digits.as_bytes()[2..]);
+        } else if part.is_empty() {
+            bytes.push(b'\\');
+            bytes.extend_from_slice(parts.next()?.as_bytes());
+        } else {
+            return None;
+        }
+    }
+    (spell(&bytes) == text).then_some(bytes)
 }
 
 impl fmt::Display for RelativePath {
@@ -173,6 +210,25 @@ mod tests {
         assert!(path("a").is_within(&path("a")));
         assert!(!path("ab").is_within(&path("a")));
         assert!(!path("a").is_within(&path("a/b")));
+    }
+
+    #[test]
+    fn a_path_in_json_reads_back_to_the_same_bytes() {
+        let check = |bytes: &[u8], json: &str| {
+            let path = RelativePath::parse(bytes).unwrap();
+            assert_eq!(serde_json::to_string(&path).unwrap(), json);
+            assert_eq!(serde_json::from_str::<RelativePath>(json).unwrap(), path);
+            let wire = postcard::to_stdvec(&path).unwrap();
+            assert_eq!(postcard::from_bytes::<RelativePath>(&wire).unwrap(), path);
+        };
+        check(b"storage/app", r#""storage/app""#);
+        check("caf\u{e9}/\n".as_bytes(), r#""café/\n""#);
+        check(b"\xff\xfe/x", r#""\\xff\\xfe/x""#);
+        check(br"\xff\", r#""\\\\xff\\\\""#);
+        for wrong in [r"\", r"\y", r"\x6", r"\x61", r"\xFF", r"\xc3\xa9", "../up", "/"] {
+            let json = serde_json::to_string(wrong).unwrap();
+            assert!(serde_json::from_str::<RelativePath>(&json).is_err(), "{wrong}");
+        }
     }
 
     #[test]

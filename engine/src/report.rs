@@ -201,6 +201,8 @@ pub struct SwitchReport {
     pub previous: Option<ReleaseId>,
     /// Whether `current` was changed: false when the release was live already.
     pub switched: bool,
+    /// What could not be written down of the switch.
+    pub warnings: Vec<String>,
 }
 
 /// The result of `cleanup`.

@@ -2,8 +2,8 @@
 //!
 //! Directories are made first, so that content which arrives can be linked at once by the thread that received it;
 //! what the store has already is linked a directory at a time meanwhile, in parallel. Before an object is linked again
-//! its size, mtime and mode are compared with the record: one that something wrote to is set aside, and its content is
-//! asked for in the same run.
+//! its size, mtime and mode are compared with the record: where they differ, another copy is looked for, and the content
+//! is asked for in the same run where there is none.
 //!
 //! A link may be refused: by the limit of links to an inode, between filesystems, by the kernel's protection of other
 //! users' files. Then a further copy of the object is made, or the file is a copy; both are counted and told.
@@ -71,7 +71,7 @@ pub(crate) struct Assembly<'a> {
     further: Mutex<Vec<Further>>,
     /// The copy of an object that has links left, where an earlier one has none.
     roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
-    altered: Mutex<Vec<u32>>,
+    unfit: Mutex<Vec<u32>>,
 }
 
 impl<'a> Assembly<'a> {
@@ -97,7 +97,7 @@ impl<'a> Assembly<'a> {
             copied: Mutex::default(),
             further: Mutex::default(),
             roomy: Mutex::default(),
-            altered: Mutex::default(),
+            unfit: Mutex::default(),
         }
     }
 
@@ -173,14 +173,9 @@ impl<'a> Assembly<'a> {
                         push_name(&mut path, named.name);
                         self.place(named.index, name, placement.second, Origin::Store, dir, named.name, &path)
                     }
-                    Look::Missing => {
-                        self.note_altered(named.index);
-                        Ok(())
-                    }
-                    Look::Altered => {
-                        let name = ObjectName { key: file.key, copy: placement.copy };
-                        self.store.set_aside(name, &self.staging.dir, format!("altered-{}", named.index).as_bytes())?;
-                        self.note_altered(named.index);
+                    // Whatever is wrong with it, another copy may do, or it was replaced since.
+                    Look::Missing | Look::Altered => {
+                        self.note_unfit(named.index);
                         Ok(())
                     }
                 }
@@ -188,20 +183,20 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Sets an object aside and asks for the content of an entry that was to be made of it.
-    pub(crate) fn ask_again(&self, object: ObjectName, entry: u32) -> Result<(), Error> {
+    /// Sets aside an object that does not have its content, and notes that an entry was to be made of it.
+    pub(crate) fn set_aside(&self, object: ObjectName, entry: u32) -> Result<(), Error> {
         self.store.set_aside(object, &self.staging.dir, format!("altered-{entry}").as_bytes())?;
-        self.note_altered(entry);
+        self.note_unfit(entry);
         Ok(())
     }
 
-    fn note_altered(&self, entry: u32) {
-        self.altered.lock().expect("no assembler panics").push(entry);
+    fn note_unfit(&self, entry: u32) {
+        self.unfit.lock().expect("no assembler panics").push(entry);
     }
 
-    /// Returns the entries whose object turned out to be missing or altered, and forgets them.
-    pub(crate) fn take_altered(&self) -> Vec<u32> {
-        std::mem::take(&mut *self.altered.lock().expect("no assembler panics"))
+    /// Returns the entries whose object turned out not to be what was expected, and forgets them.
+    pub(crate) fn take_unfit(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.unfit.lock().expect("no assembler panics"))
     }
 
     /// Links an object that has arrived to every path that wants it.
@@ -227,6 +222,14 @@ impl<'a> Assembly<'a> {
         let name = ObjectName { key, copy: 0 };
         self.place(entry, name, self.second, Origin::Staged(lane), &self.staging.tree, &path, &path)?;
         Ok(true)
+    }
+
+    /// Links an entry to a copy in the store that was chosen for it after all.
+    pub(crate) fn link_stored(&self, entry: u32, placement: Placement) -> Result<(), Error> {
+        let Some(key) = self.manifest.file(entry).map(|file| file.key) else { return Ok(()) };
+        let path = self.manifest.path(entry);
+        let name = ObjectName { key, copy: placement.copy };
+        self.place(entry, name, placement.second, Origin::Store, &self.staging.tree, &path, &path)
     }
 
     /// Links an entry to a further copy that was made for it.

@@ -5,21 +5,28 @@
 //! had other content of equal size and mtime at the same path (two files swapped, a directory moved over another), a
 //! further copy of the object is made, with the second of this release.
 //!
-//! An object that no standing release names was left by a run that died after it published: it is hashed before use.
+//! Releases may disagree about an object's second: one that was damaged and replaced carries that of the release which
+//! replaced it. So a copy counts only where its inode is as some release says, the newest first. An object that no
+//! standing release names was left by a run that died after it published: it is hashed before use.
+//!
+//! Manifests of other releases are read one at a time, and only what concerns the files in question is kept.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 
-use crate::disk::Kind;
+use rayon::prelude::*;
+
+use crate::disk::{Kind, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
-use super::records::Kept;
-use super::store::{ObjectName, Store};
+use super::layout::Layout;
+use super::records::{Kept, Releases, read_manifest};
+use super::store::{Look, ObjectName, Store};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.
 pub(crate) struct NeedsOwnCopy {
@@ -39,136 +46,207 @@ pub(crate) struct Classified {
     pub(crate) own_copies: Vec<NeedsOwnCopy>,
 }
 
-/// Reads the manifests of the releases that stand, when they are needed: most deploys do not.
-pub(crate) type Standing<'a> = &'a dyn Fn() -> Result<Vec<Kept>, Error>;
+/// What was chosen for some files.
+#[derive(Default)]
+pub(crate) struct Choice {
+    /// The entries that a copy in the store is right for, and which.
+    pub(crate) placed: Vec<(u32, Placement)>,
+    /// The entries that get a further copy of their object.
+    pub(crate) own_copies: Vec<NeedsOwnCopy>,
+    /// The entries whose content is not in the store.
+    pub(crate) lacking: Vec<u32>,
+}
 
-/// Classifies every file. `expected` holds what the base says, `second` is that of the new release.
-pub(crate) fn classify(
-    manifest: &Manifest,
-    origins: &[u32],
-    base: Option<&Kept>,
-    mut expected: Vec<Placement>,
-    second: u32,
-    store: &Store,
-    standing: Standing<'_>,
-) -> Result<Classified, Error> {
-    let mut lacking = Vec::new();
-    let mut present: Vec<(u32, ManifestFile)> = Vec::new();
-    for (entry, file) in
-        manifest.all_files().filter(|&(entry, file)| file.size > 0 && origins[entry as usize] == INTRODUCED)
-    {
-        match store.stat(ObjectName { key: file.key, copy: 0 })? {
-            Some(_) => present.push((entry, file)),
-            None => lacking.push(entry),
+/// Finds copies for the files of a new release.
+pub(crate) struct Classifier<'a> {
+    /// Where the manifests of the releases that stand are.
+    pub(crate) layout: &'a Layout,
+    /// The releases that stand.
+    pub(crate) releases: &'a Releases,
+    /// The store.
+    pub(crate) store: &'a Store,
+    /// The new release.
+    pub(crate) manifest: &'a Manifest,
+    /// Its second.
+    pub(crate) second: u32,
+}
+
+/// The copies of one object.
+struct Copies {
+    size: u64,
+    placements: Vec<Placement>,
+}
+
+impl Classifier<'_> {
+    /// Classifies every file. `expected` holds what the base says.
+    pub(crate) fn classify(
+        &self,
+        origins: &[u32],
+        base: Option<&Kept>,
+        mut expected: Vec<Placement>,
+    ) -> Result<Classified, Error> {
+        let mut lacking = Vec::new();
+        let mut questions = base.map(|base| moved_files(self.manifest, origins, &base.manifest)).unwrap_or_default();
+        let is_new = |&(entry, file): &(u32, ManifestFile)| file.size > 0 && origins[entry as usize] == INTRODUCED;
+        for (entry, file) in self.manifest.all_files().filter(is_new) {
+            let list = if self.store.has(file.key)? { &mut questions } else { &mut lacking };
+            list.push(entry);
+        }
+        let choice = self.choose(questions, &expected)?;
+        for (entry, placement) in choice.placed {
+            expected[entry as usize] = placement;
+        }
+        let without = choice.own_copies.iter().map(|own| own.entry).chain(choice.lacking.iter().copied());
+        without.for_each(|entry| expected[entry as usize] = Placement::default());
+        lacking.extend(choice.lacking);
+        lacking.sort_unstable();
+        Ok(Classified { expected, lacking, own_copies: choice.own_copies })
+    }
+
+    /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such, else a
+    /// further one that is to be made of one that is sound.
+    pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<Choice, Error> {
+        let mut choice = Choice::default();
+        if entries.is_empty() {
+            return Ok(choice);
+        }
+        entries.sort_unstable();
+        let files: Vec<(u32, ManifestFile)> =
+            entries.into_iter().filter_map(|entry| Some((entry, self.manifest.file(entry)?))).collect();
+        let mut copies: HashMap<ObjectKey, Copies> =
+            files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
+        // The seconds at which a path had other content of the same size.
+        let mut taken: Vec<(u32, u32)> = Vec::new();
+        self.for_each_standing(|kept| {
+            note_copies(kept, &mut copies);
+            self.note_taken(kept, &files, &mut taken);
+        });
+        taken.sort_unstable();
+        taken.dedup();
+        copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
+        for (entry, file) in files {
+            let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
+            let is_free = |placement: &&Placement| taken.binary_search(&(entry, placement.second)).is_err();
+            let as_planned = sound.iter().filter(|&&placement| placement == planned[entry as usize]);
+            match (as_planned.chain(sound).find(is_free), sound.first()) {
+                (Some(&placement), _) => choice.placed.push((entry, placement)),
+                (None, Some(Placement { copy, .. })) => {
+                    let from = ObjectName { key: file.key, copy: *copy };
+                    choice.own_copies.push(NeedsOwnCopy { entry, from });
+                }
+                (None, None) => choice.lacking.push(entry),
+            }
+        }
+        Ok(choice)
+    }
+
+    /// Reads the manifests of the releases that stand, the newest first, one at a time. Those that cannot be read are
+    /// passed over.
+    fn for_each_standing(&self, mut found: impl FnMut(&Kept)) {
+        for record in self.releases.records.iter().rev() {
+            if let Ok(kept) = read_manifest(self.layout, &record.id, &record.root) {
+                found(&kept);
+            }
         }
     }
-    let moved = base.map(|base| moved_files(manifest, origins, &base.manifest)).unwrap_or_default();
-    if present.is_empty() && moved.is_empty() {
-        return Ok(Classified { expected, lacking, own_copies: Vec::new() });
-    }
-    let standing = standing()?;
-    let copies = copies_of(&standing, &present);
-    for (entry, file) in &present {
-        let known = copies.get(&file.key).and_then(|copies| copies.first().copied());
-        match known.map_or_else(|| orphan(store, *file, second), |known| Ok(Some(known)))? {
-            Some(placement) => expected[*entry as usize] = placement,
-            None => lacking.push(*entry),
+
+    /// Notes where a standing release had other content of equal size at the path of one of the files, and its second.
+    fn note_taken(&self, kept: &Kept, files: &[(u32, ManifestFile)], taken: &mut Vec<(u32, u32)>) {
+        let beside = directories_beside(self.manifest, &kept.manifest);
+        for &(entry, file) in files {
+            let directory = beside[self.manifest.holder(entry) as usize];
+            let there = directory.and_then(|number| kept.manifest.child(number, self.manifest.name(entry)));
+            if let Some(there) = there
+                && let Node::File(other) = there.node
+                && other.size == file.size
+                && other.key.hash != file.key.hash
+            {
+                taken.push((entry, kept.placements[there.index as usize].second));
+            }
         }
     }
-    let mut own_copies = Vec::new();
-    for entry in present.iter().map(|(entry, _)| *entry).chain(moved) {
-        let (Some(file), planned) = (manifest.file(entry), expected[entry as usize]) else {
-            continue;
-        };
-        if planned.second == 0 || !deceives(&standing, manifest, entry, file, planned) {
-            continue;
+
+    /// Keeps of the copies that releases name those that are as one of them says; where none names any, those that
+    /// nobody names and that have the right content.
+    fn keep_sound(&self, key: ObjectKey, copies: &mut Copies) -> Result<(), Error> {
+        if copies.placements.is_empty() {
+            for (copy, stat) in self.store.copies(key)? {
+                copies.placements.extend(self.orphan(ObjectName { key, copy }, copies.size, &stat));
+            }
+            return Ok(());
         }
-        let others = copies.get(&file.key).into_iter().flatten();
-        match others.copied().find(|&other| !deceives(&standing, manifest, entry, file, other)) {
-            Some(other) => expected[entry as usize] = other,
-            None => own_copies.push(NeedsOwnCopy { entry, from: ObjectName { key: file.key, copy: planned.copy } }),
+        let mut sound = Vec::with_capacity(copies.placements.len());
+        for &placement in &copies.placements {
+            if let Look::Sound(_) = self.store.look(key, copies.size, placement)? {
+                sound.push(placement);
+            }
+        }
+        copies.placements = sound;
+        Ok(())
+    }
+
+    /// Verifies an object that nobody names. Nothing where it cannot be used.
+    fn orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<Placement> {
+        let second = u32::try_from(stat.mtime).ok().filter(|&own| own > 0 && own < self.second)?;
+        let looks_sound = stat.kind == Kind::File
+            && stat.size == size
+            && stat.mode == u32::from(name.key.mode)
+            && stat.mtime_nanos == 0;
+        let object = self.store.open(name).ok().flatten().filter(|_| looks_sound)?;
+        has_hash(&object, name.key.hash).then_some(Placement { second, copy: name.copy })
+    }
+}
+
+/// Notes which copies of the objects a release uses.
+fn note_copies(kept: &Kept, copies: &mut HashMap<ObjectKey, Copies>) {
+    for (entry, file) in kept.manifest.all_files() {
+        if let Some(known) = copies.get_mut(&file.key) {
+            let placement = kept.placements[entry as usize];
+            if placement.second != 0 && !known.placements.contains(&placement) {
+                known.placements.push(placement);
+            }
         }
     }
-    lacking.sort_unstable();
-    Ok(Classified { expected, lacking, own_copies })
+}
+
+/// Finds, for each directory, the one of another manifest at the same path.
+fn directories_beside(manifest: &Manifest, other: &Manifest) -> Vec<Option<u32>> {
+    let mut beside: Vec<Option<u32>> = vec![None; manifest.directories().len()];
+    beside[0] = Some(0);
+    // Directories have greater numbers than those that name them.
+    for number in 0..beside.len() {
+        let Some(own) = beside[number] else { continue };
+        for named in manifest.children(number as u32) {
+            if let Node::Directory(child) = named.node
+                && let Some(Node::Directory(there)) = other.child(own, named.name).map(|named| named.node)
+            {
+                beside[child as usize] = Some(there);
+            }
+        }
+    }
+    beside
 }
 
 /// Finds the files that come from the base and stand at another path now.
 fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32> {
     let mut moved = Vec::new();
-    // For each directory, the base's directory at the same path.
-    let mut beside: Vec<Option<u32>> = vec![None; manifest.directories().len()];
-    beside[0] = Some(0);
-    for number in 0..manifest.directories().len() as u32 {
-        let own = beside[number as usize];
+    for (number, own) in directories_beside(manifest, base).into_iter().enumerate() {
+        let is_from_base = |index: u32| origins[index as usize] != INTRODUCED;
+        let mut children = manifest.children(number as u32);
         // All that a directory has from the base, it has from one directory of the base.
-        let holder = manifest.children(number).find_map(|named| match origins[named.index as usize] {
-            INTRODUCED => None,
-            origin => Some(base.holder(origin)),
-        });
-        let is_moved = holder.is_some() && holder != own;
-        for named in manifest.children(number) {
-            match named.node {
-                Node::Directory(child) => {
-                    let there = own.and_then(|own| base.child(own, named.name)).map(|named| named.node);
-                    beside[child as usize] = match there {
-                        Some(Node::Directory(there)) => Some(there),
-                        _ => None,
-                    };
-                }
-                Node::File(file) if is_moved && file.size > 0 && origins[named.index as usize] != INTRODUCED => {
-                    moved.push(named.index);
-                }
-                _ => {}
-            }
+        let holder = children
+            .clone()
+            .find(|named| is_from_base(named.index))
+            .map(|named| base.holder(origins[named.index as usize]));
+        if holder.is_none() || holder == own {
+            continue;
         }
+        moved.extend(children.by_ref().filter_map(|named| match named.node {
+            Node::File(file) if file.size > 0 && is_from_base(named.index) => Some(named.index),
+            _ => None,
+        }));
     }
     moved
-}
-
-/// Finds which copies of the given files' objects the standing releases use.
-fn copies_of(standing: &[Kept], files: &[(u32, ManifestFile)]) -> HashMap<ObjectKey, Vec<Placement>> {
-    let mut copies: HashMap<ObjectKey, Vec<Placement>> = files.iter().map(|(_, file)| (file.key, Vec::new())).collect();
-    for kept in standing {
-        for (entry, file) in kept.manifest.all_files() {
-            if let Some(known) = copies.get_mut(&file.key) {
-                let placement = kept.placements[entry as usize];
-                if placement.second != 0 && !known.contains(&placement) {
-                    known.push(placement);
-                }
-            }
-        }
-    }
-    copies
-}
-
-/// Tells whether some standing release had other content of equal size and mtime at the same path.
-fn deceives(standing: &[Kept], manifest: &Manifest, entry: u32, file: ManifestFile, planned: Placement) -> bool {
-    let path = manifest.path(entry);
-    standing.iter().any(|kept| {
-        let there = kept.manifest.find(path.split(|&byte| byte == b'/'));
-        there.is_some_and(|there| match there.node {
-            Node::File(other) => {
-                let second = kept.placements[there.index as usize].second;
-                other.size == file.size && second == planned.second && other.key.hash != file.key.hash
-            }
-            _ => false,
-        })
-    })
-}
-
-/// Verifies an object that nobody names. Nothing where it cannot be used.
-fn orphan(store: &Store, file: ManifestFile, second: u32) -> Result<Option<Placement>, Error> {
-    let name = ObjectName { key: file.key, copy: 0 };
-    let Some(stat) = store.stat(name)? else { return Ok(None) };
-    let own_second = u32::try_from(stat.mtime).ok().filter(|&own| stat.mtime_nanos == 0 && own > 0 && own < second);
-    let looks_sound = stat.kind == Kind::File && stat.size == file.size && stat.mode == u32::from(file.key.mode);
-    match (own_second, store.open(name)) {
-        (Some(own), Ok(Some(object))) if looks_sound && has_hash(&object, file.key.hash) => {
-            Ok(Some(Placement { second: own, copy: 0 }))
-        }
-        _ => Ok(None),
-    }
 }
 
 fn has_hash(object: &File, hash: Hash) -> bool {

@@ -12,8 +12,7 @@ use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
 use crate::manifest::encode::decode;
-use crate::manifest::placement::Placement;
-use crate::manifest::{Manifest, Node, ObjectKey, diff};
+use crate::manifest::{Manifest, ObjectKey, diff};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
@@ -21,7 +20,7 @@ use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, 
 
 use super::adopt::adopt;
 use super::assemble::{Assembly, Origin, known_from_base};
-use super::classify::{Classified, classify};
+use super::classify::{Classified, Classifier, NeedsOwnCopy};
 use super::layout::Layout;
 use super::lock::Lock;
 use super::publish::{Publication, publish};
@@ -33,7 +32,7 @@ use super::store::{ObjectName, Store};
 use super::switch::now;
 use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
-use super::{prune, switch};
+use super::{prune, room, switch};
 
 /// Threads that receive: as many as there are processors, within reason. Each holds up to three blocks of 8 MiB.
 const LANES_MAX: usize = 3;
@@ -95,13 +94,13 @@ impl Clock {
 }
 
 impl Deploy<'_> {
-    /// Runs the deploy. `lock` takes the lock of an open deploy path.
-    pub(crate) fn run(&self, lock: impl Fn(&Layout) -> Result<Lock, Error>) -> Result<DeployDone, Error> {
+    /// Runs the deploy. `lock` takes the lock of an open deploy path, and reads again what may have changed before.
+    pub(crate) fn run(&self, lock: impl Fn(&mut Layout) -> Result<Lock, Error>) -> Result<DeployDone, Error> {
         if self.begin.dry_run {
             return self.dry_run();
         }
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy)?;
-        let _lock = lock(&layout)?;
+        let _lock = lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -268,7 +267,8 @@ impl Deploy<'_> {
     ) -> Result<Decided, Error> {
         let shared = shared::plan(&layout.shared, &self.hello.policy, manifest)?;
         let last = releases.records.last();
-        let second = releases.records.iter().map(|record| record.second + 1).max().unwrap_or(0).max(now() as u32);
+        let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+        let second = given.max().unwrap_or(0).saturating_add(1).max(now() as u32);
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
             Some(record) if base.is_some_and(|base| base.name.release == record.id) => {
@@ -310,12 +310,8 @@ impl Deploy<'_> {
         second: u32,
     ) -> Result<Classified, Error> {
         let expected = known_from_base(&tree.manifest, &tree.origins, base.map(|base| base.kept.placements.as_slice()));
-        let standing = || {
-            let readable =
-                releases.records.iter().filter_map(|record| read_manifest(layout, &record.id, &record.root).ok());
-            Ok(readable.collect())
-        };
-        classify(&tree.manifest, &tree.origins, base.map(|base| &base.kept), expected, second, store, &standing)
+        let classifier = Classifier { layout, releases, store, manifest: &tree.manifest, second };
+        classifier.classify(&tree.origins, base.map(|base| &base.kept), expected)
     }
 
     fn send_lacks(&self, wanted: &WantedObjects, partial: Vec<(u32, u64)>, after_commits: u32) -> Result<(), Error> {
@@ -336,12 +332,12 @@ impl Deploy<'_> {
         drop(base);
         let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let staging = Staging::create(layout, lanes)?;
-        let made = self.make_in(layout, releases, tree, decided, classified, &store, &staging);
+        let made = self.make_in(layout, releases, tree, decided, &classified, &store, &staging);
         let mut done = match made {
             Ok(done) => done,
             Err(error) => {
                 // The next run clears what cannot be removed now; the error is what matters.
-                drop(staging.abandon());
+                drop(staging.abandon(layout));
                 return Err(error);
             }
         };
@@ -356,23 +352,20 @@ impl Deploy<'_> {
         releases: &mut Releases,
         tree: &Tree,
         decided: &Decided,
-        mut classified: Classified,
+        classified: &Classified,
         store: &Store,
         staging: &Staging,
     ) -> Result<DeployDone, Error> {
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
-        for own in &classified.own_copies {
-            classified.expected[own.entry as usize] = Placement::default();
-        }
         let assembly = Assembly::new(&tree.manifest, &classified.expected, &copies, decided.second, store, staging);
-        let wanted = WantedObjects::gather(&tree.manifest, classified.lacking.iter().copied());
+        let classifier =
+            Classifier { layout, releases: &*releases, store, manifest: &tree.manifest, second: decided.second };
         let mut clock = Clock::default();
         let arrived = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
             assembly.make_directories()?;
-            make_own_copies(&assembly, &classified)?;
-            let arrived = self.fill(layout, &assembly, wanted, tree.commits)?;
+            let arrived = self.fill(&classifier, &assembly, classified, tree.commits)?;
             shared::link(&staging.tree, &decided.shared)?;
             assembly.set_directory_modes(&decided.shared.links)?;
             Ok(arrived)
@@ -382,14 +375,15 @@ impl Deploy<'_> {
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
         let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
+        let mut done = self.done(decided, holding(layout, releases));
         if !self.begin.no_switch {
-            clock.time(self.talk, Phase::Switch, || {
+            let switched = clock.time(self.talk, Phase::Switch, || {
                 self.talk.begin_switch()?;
                 switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
+            done.warnings.extend(switched.warnings);
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;
         }
-        let mut done = self.done(decided, holding(layout, releases));
         done.release = Some(decided.id.clone());
         done.objects_new = objects_new;
         done.objects_linked = assembly.linked();
@@ -402,30 +396,29 @@ impl Deploy<'_> {
     /// that arrived.
     fn fill(
         &self,
-        layout: &Layout,
+        classifier: &Classifier<'_>,
         assembly: &Assembly<'_>,
-        wanted: WantedObjects,
+        classified: &Classified,
         mut commits: u32,
     ) -> Result<Vec<WantedObjects>, Error> {
+        let Classified { lacking, own_copies, .. } = classified;
+        let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
+        let layout = classifier.layout;
         let partial = adopt(layout, assembly, &wanted)?;
-        if check_room(layout, assembly.manifest, &wanted).is_err() {
+        if room::check(layout, assembly, own_copies, &wanted).is_err() {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
-            check_room(layout, assembly.manifest, &wanted)?;
+            room::check(layout, assembly, own_copies, &wanted)?;
         }
         self.send_lacks(&wanted, partial, commits)?;
+        make_own_copies(assembly, own_copies)?;
         let mut arrived = Vec::new();
-        let mut wanted = wanted;
         for round in 0..ROUNDS_MAX {
             self.receive(assembly, &wanted, round == 0)?;
             commits += 1;
             let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
             arrived.push(wanted);
-            for entry in assembly.take_altered() {
-                if !assembly.link_if_arrived(entry, &arrived)? {
-                    still.push(entry);
-                }
-            }
+            still.extend(link_otherwise(classifier, assembly, &arrived)?);
             if still.is_empty() {
                 return Ok(arrived);
             }
@@ -508,15 +501,15 @@ impl Deploy<'_> {
     fn tidy(&self, layout: &mut Layout, releases: &mut Releases, done: &mut DeployDone) -> Result<(), Error> {
         let began = Instant::now();
         self.talk.phase(Phase::Cleanup, false)?;
+        if let Err(error) = staging::clear(layout, false) {
+            done.warnings.push(error.with_cause());
+        }
         match prune::cleanup(layout, releases, &self.hello.policy, false, false, self.talk) {
             Ok(report) => {
                 done.removed = report.removed;
                 done.warnings.extend(report.warnings);
             }
-            Err(error) => done.warnings.push(error.to_string()),
-        }
-        if let Err(error) = staging::clear(layout, false) {
-            done.warnings.push(error.to_string());
+            Err(error) => done.warnings.push(error.with_cause()),
         }
         for name in &releases.foreign {
             done.warnings.push(format!(
@@ -552,17 +545,45 @@ fn holding(layout: &Layout, releases: &Releases) -> Holding {
 }
 
 fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
-    let file = base.kept.manifest.file(entry)?;
-    let copy = base.kept.placements.get(entry as usize)?.copy;
+    let key = base.kept.manifest.file(entry)?.key;
     let store = Store::new(layout.objects.again().ok()?);
-    let object = store.open(ObjectName { key: file.key, copy }).ok()??;
+    let object = store.open_any(key).ok()??;
     let (hash, _, chunks) = chunk::cut(object).ok()?;
-    (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))
+    (hash == key.hash).then(|| chunk::to_bytes(&chunks))
 }
 
-fn make_own_copies(assembly: &Assembly<'_>, classified: &Classified) -> Result<(), Error> {
+/// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
+/// is to be asked for.
+fn link_otherwise(
+    classifier: &Classifier<'_>,
+    assembly: &Assembly<'_>,
+    arrived: &[WantedObjects],
+) -> Result<Vec<u32>, Error> {
+    let mut lacking = Vec::new();
+    loop {
+        let mut unfit = assembly.take_unfit();
+        if unfit.is_empty() {
+            return Ok(lacking);
+        }
+        let mut open = Vec::new();
+        for entry in unfit.drain(..) {
+            if !assembly.link_if_arrived(entry, arrived)? {
+                open.push(entry);
+            }
+        }
+        let choice = classifier.choose(open, assembly.expected)?;
+        for (entry, placement) in choice.placed {
+            assembly.link_stored(entry, placement)?;
+        }
+        // Each object that proves unfit here is set aside, so this comes to an end.
+        make_own_copies(assembly, &choice.own_copies)?;
+        lacking.extend(choice.lacking);
+    }
+}
+
+fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
-    for own in &classified.own_copies {
+    for own in own_copies {
         let copy = match made.get(&own.from.key) {
             Some(&copy) => copy,
             None => match assembly.make_further(own.from, assembly.second, Origin::Store) {
@@ -570,9 +591,8 @@ fn make_own_copies(assembly: &Assembly<'_>, classified: &Classified) -> Result<(
                     made.insert(own.from.key, copy);
                     copy
                 }
-                // An object that cannot be copied is asked for like one that cannot be linked.
                 Err(error) if is_unfit(&error) => {
-                    assembly.ask_again(own.from, own.entry)?;
+                    assembly.set_aside(own.from, own.entry)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -589,24 +609,5 @@ fn is_unfit(error: &Error) -> bool {
         Error::Damaged { .. } => true,
         Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
         _ => false,
-    }
-}
-
-/// Compares what the release still takes, its directories made, with what is free: before anything is received.
-fn check_room(layout: &Layout, manifest: &Manifest, wanted: &WantedObjects) -> Result<(), Error> {
-    /// Records, the log, growth of directories that stand already.
-    const MARGIN_BYTES: u64 = 1 << 20;
-    const MARGIN_INODES: u64 = 64;
-    let free = layout.root.free()?;
-    let own_inodes = manifest.all_files().filter(|(_, file)| file.size == 0).count() as u64
-        + (0..manifest.len()).filter(|&entry| matches!(manifest.node(entry), Node::Symlink(_))).count() as u64;
-    let needed = wanted.missing_disk_bytes(free.block_bytes) + MARGIN_BYTES;
-    if needed > free.bytes {
-        return Err(Error::NoSpace { needed, free: free.bytes });
-    }
-    let needed = wanted.missing().count() as u64 + own_inodes + MARGIN_INODES;
-    match free.inodes {
-        Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
-        _ => Ok(()),
     }
 }

@@ -52,6 +52,9 @@ pub(crate) struct StoreFile {
     pub(crate) id: String,
     /// Grows before any object is removed.
     pub(crate) epoch: u64,
+    /// The greatest second of a release that was removed when none with a greater one stood: no second is given twice.
+    #[serde(default)]
+    pub(crate) second: u32,
     /// Where the link to the live release stands, when it is not `current` in the deploy path.
     pub(crate) current_path: Option<PathBuf>,
 }
@@ -88,7 +91,7 @@ pub(crate) struct Layout {
     pub(crate) trash: Dir,
     /// The link to the live release.
     pub(crate) current: CurrentPlace,
-    /// Identity and epoch, as they were when it was opened.
+    /// Identity and epoch, as they were when it was opened; under the lock, as they are.
     pub(crate) store: StoreFile,
 }
 
@@ -145,7 +148,7 @@ impl Layout {
             Some(store) => store,
             None => {
                 let current_path = policy.current_path.clone();
-                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, current_path };
+                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, second: 0, current_path };
                 let temporary = format!(".store-{}", store.id);
                 // Two first deploys may come here at once: there is one identity, that of whoever was first.
                 match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
@@ -154,20 +157,12 @@ impl Layout {
                 }
             }
         };
-        let mut store = store;
-        let current_path = choose_current(&root, &store, policy)?;
-        if store.current_path != current_path {
-            store.current_path = current_path;
-            private.replace(STORE, to_json(&store).as_bytes())?;
-        }
         let report = SetupReport { deploy_path: root.path().display().to_string(), store: store.id.clone(), created };
         Ok((Layout::hold(root, store, policy)?, report))
     }
 
     fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
-        if store.format != STORE_FORMAT {
-            return Err(Error::StoreFormat { found: store.format, known: STORE_FORMAT });
-        }
+        check_format(&store)?;
         let private = root.open_dir(PRIVATE)?;
         let current = current_place(&root, choose_current(&root, &store, policy)?.as_deref())?;
         Ok(Layout {
@@ -184,9 +179,47 @@ impl Layout {
         })
     }
 
-    /// Grows the epoch, durably: before any object is removed.
+    /// Reads the store file again, as another run may have changed it before this one got the lock, and writes down
+    /// where the link stands where that is new. To be called as soon as the lock is held.
+    pub(crate) fn refresh(&mut self, policy: &Policy) -> Result<(), Error> {
+        self.store = self.read_own_store()?;
+        let current_path = choose_current(&self.root, &self.store, policy)?;
+        self.current = current_place(&self.root, current_path.as_deref())?;
+        if self.store.current_path != current_path {
+            self.store.current_path = current_path;
+            self.write_store()?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether [`Layout::refresh`] would write down another place of the link.
+    pub(crate) fn moves_current(&self, policy: &Policy) -> Result<bool, Error> {
+        Ok(choose_current(&self.root, &self.store, policy)? != self.store.current_path)
+    }
+
+    /// Grows the epoch, durably: before any object is removed. To be called under the lock.
     pub(crate) fn grow_epoch(&mut self) -> Result<(), Error> {
+        self.store = self.read_own_store()?;
         self.store.epoch += 1;
+        self.write_store()
+    }
+
+    /// Remembers a second that was given, durably: before the release that says so is removed. To be called under the
+    /// lock.
+    pub(crate) fn keep_second(&mut self, second: u32) -> Result<(), Error> {
+        self.store = self.read_own_store()?;
+        self.store.second = self.store.second.max(second);
+        self.write_store()
+    }
+
+    fn read_own_store(&self) -> Result<StoreFile, Error> {
+        let gone = || Error::NotSetUp(self.root.path().display().to_string());
+        let store = read_store(&self.root)?.ok_or_else(gone)?;
+        check_format(&store)?;
+        Ok(store)
+    }
+
+    fn write_store(&self) -> Result<(), Error> {
         self.private.replace(STORE, to_json(&self.store).as_bytes())
     }
 
@@ -312,6 +345,13 @@ fn read_store(root: &Dir) -> Result<Option<StoreFile>, Error> {
     serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }
 
+fn check_format(store: &StoreFile) -> Result<(), Error> {
+    match store.format {
+        STORE_FORMAT => Ok(()),
+        found => Err(Error::StoreFormat { found, known: STORE_FORMAT }),
+    }
+}
+
 /// Returns a value of ours as a line of JSON.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string(value).expect("our own values can always be serialized");
@@ -325,4 +365,31 @@ pub(crate) fn random_name() -> Result<String, Error> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|e| Error::io("read random bytes from", "/dev/urandom", e))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &Path, policy: &Policy) -> Layout {
+        Layout::open(path, policy).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_another_run_wrote_before_the_lock_was_taken_is_kept() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("deep/target");
+        let plain = Policy::default();
+        let (mut one, _) = Layout::set_up(&path, &plain).unwrap();
+        let moved = Policy { current_path: Some(place.path().join("www")), ..Policy::default() };
+        let mut other = open(&path, &moved);
+        one.grow_epoch().unwrap();
+        assert!(other.moves_current(&moved).unwrap());
+        other.refresh(&moved).unwrap();
+        assert_eq!((other.store.epoch, &other.store.current_path), (1, &moved.current_path));
+        one.grow_epoch().unwrap();
+        let now = open(&path, &plain);
+        assert_eq!((now.store.epoch, &now.store.current_path), (2, &moved.current_path));
+        assert_eq!(now.current.path(), place.path().join("www"));
+    }
 }

@@ -1,8 +1,9 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `adopt`, `receive`), what becomes of it
-//! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`).
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`), what becomes of it
+//! (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
+//! `trash`).
 
 mod layout;
 mod lock;
@@ -12,6 +13,7 @@ mod store;
 mod adopt;
 mod classify;
 mod receive;
+mod room;
 mod staging;
 mod wanted;
 
@@ -22,6 +24,7 @@ mod switch;
 
 mod process;
 mod prune;
+mod trash;
 
 mod deploy;
 mod query;

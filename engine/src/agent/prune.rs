@@ -1,9 +1,10 @@
 //! Retention and garbage collection.
 //!
-//! Releases first: those that retention gives up are renamed into trash, record and tree, and deleted there. Then
-//! objects that no remaining release names. The epoch grows before the first object goes, so that no client believes
-//! in it afterwards. What cannot be deleted is a warning, never a failure: the deploy is live, and the next one tries
-//! again.
+//! Releases first: those that retention gives up are renamed into trash, tree and record. The trees are deleted there.
+//! Then the objects that the records name and no remaining release does; the epoch grows before the first object goes,
+//! so that no client believes in it afterwards. The records go last: whenever a run is killed, the next one finds in
+//! trash what is still to be looked through. What cannot be deleted is a warning, never a failure: the deploy is live,
+//! and the next one tries again.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,11 +14,12 @@ use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
-use super::layout::{Layout, random_name};
+use super::layout::Layout;
 use super::process::living_in;
 use super::records::{Kept, Releases, read_manifest};
 use super::staging;
 use super::store::{ObjectName, Store};
+use super::trash::{self, Owed};
 
 /// What retention says of the releases that it would remove.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -76,32 +78,41 @@ pub(crate) fn cleanup(
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let due = spare_the_inhabited(layout, retention.due, &mut report)?;
 
-    let mut candidates = HashSet::new();
-    if !sweep {
-        for id in &due {
-            match releases.find(id).map(|record| read_manifest(layout, id, &record.root)) {
-                Some(Ok(kept)) => candidates.extend(names(&kept)),
-                Some(Err(error)) => report.warnings.push(error.to_string()),
-                None => {}
-            }
-        }
+    if !dry_run {
+        keep_second(layout, releases, &due)?;
     }
     for id in due {
         if !dry_run {
-            remove_release(layout, &id, &mut report)?;
+            trash::take_release(layout, &id)?;
             tell.removed(&id);
         }
         releases.records.retain(|record| record.id != id);
         report.removed.push(id);
     }
-    empty_trash(layout, dry_run, &mut report);
+    if !dry_run {
+        let failed = trash::delete_trees(layout);
+        report.warnings.extend(failed.first().map(Error::with_cause));
+    }
     if sweep {
         report.freed_bytes += staging::clear(layout, dry_run)?;
     }
-    if sweep || !candidates.is_empty() {
-        collect(layout, releases, sweep, candidates, dry_run, &mut report)?;
+    let owed = Owed::find(layout)?;
+    if sweep || !owed.is_empty() {
+        let is_collected = collect(layout, releases, sweep, &owed, dry_run, &mut report)?;
+        if is_collected && !dry_run {
+            owed.settle(layout)?;
+        }
     }
     Ok(report)
+}
+
+/// Where the release with the greatest second goes, the second stays known: no other content may get it.
+fn keep_second(layout: &mut Layout, releases: &Releases, due: &[ReleaseId]) -> Result<(), Error> {
+    let greatest = releases.records.iter().max_by_key(|record| record.second);
+    match greatest.filter(|record| due.contains(&record.id)) {
+        Some(record) => layout.keep_second(record.second),
+        None => Ok(()),
+    }
 }
 
 fn spare_the_inhabited(
@@ -125,78 +136,36 @@ fn spare_the_inhabited(
     Ok(free)
 }
 
-fn remove_release(layout: &Layout, id: &ReleaseId, report: &mut CleanupReport) -> Result<(), Error> {
-    let name = id.as_str().as_bytes();
-    let token = random_name()?;
-    // The tree first: a record without a tree is known to be the rest of a removal.
-    let tree = format!("{id}-{token}");
-    layout.releases.rename(name, &layout.trash, tree.as_bytes())?;
-    layout.records.rename(name, &layout.trash, format!("{id}-{token}-record").as_bytes())?;
-    // After a power cut the release is there whole, or not at all.
-    layout.trash.sync()?;
-    layout.releases.sync()?;
-    layout.records.sync()?;
-    if let Err(error) = layout.trash.remove_tree(tree.as_bytes()) {
-        report.warnings.push(describe(&error));
-    }
-    Ok(())
-}
-
-fn describe(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
-}
-
-fn empty_trash(layout: &Layout, dry_run: bool, report: &mut CleanupReport) {
-    if dry_run {
-        return;
-    }
-    // What cannot be removed is passed over: the rest need not stay because of it.
-    let failed: Vec<Error> = match layout.trash.names() {
-        Ok(names) => names.iter().filter_map(|name| layout.trash.remove_tree(name).err()).collect(),
-        Err(error) => vec![error],
-    };
-    let warning = failed.first().map(describe).filter(|warning| !report.warnings.contains(warning));
-    report.warnings.extend(warning);
-}
-
-fn names(kept: &Kept) -> impl Iterator<Item = ObjectName> + '_ {
-    sizes(kept).map(|(name, _)| name)
-}
-
+/// Removes the objects that no release names: of all with `sweep`, else of those that are owed. Says whether it could.
 fn collect(
     layout: &mut Layout,
     releases: &Releases,
     sweep: bool,
-    mut candidates: HashSet<ObjectName>,
+    owed: &Owed,
     dry_run: bool,
     report: &mut CleanupReport,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if let Some((id, reason)) = releases.damaged.first() {
         report.warnings.push(format!("No object was removed, as release {id} may need it: {reason}"));
-        return Ok(());
+        return Ok(false);
     }
     let store = Store::new(layout.objects.again()?);
-    if sweep {
-        store.for_each(|name| {
-            candidates.insert(name);
-            Ok(())
-        })?;
-    }
+    let mut candidates = match if sweep { None } else { owed.objects(layout)? } {
+        Some(objects) => objects,
+        None => store.all()?,
+    };
     for record in &releases.records {
         match read_manifest(layout, &record.id, &record.root) {
-            Ok(kept) => names(&kept).for_each(|name| {
+            Ok(kept) => sizes(&kept).for_each(|(name, _)| {
                 candidates.remove(&name);
             }),
             Err(error) => {
                 report.warnings.push(format!(
                     "No object was removed, as release {} may need it: {}",
                     record.id,
-                    describe(&error)
+                    error.with_cause()
                 ));
-                return Ok(());
+                return Ok(false);
             }
         }
     }
@@ -206,13 +175,14 @@ fn collect(
     let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
     candidates.sort_unstable();
     for name in candidates {
-        report.objects_removed += 1;
-        report.freed_bytes += match dry_run {
-            true => store.stat(name)?.map_or(0, |stat| stat.disk_bytes),
+        let freed = match dry_run {
+            true => store.stat(name)?.map(|stat| stat.disk_bytes),
             false => store.remove(name)?,
         };
+        report.objects_removed += u64::from(freed.is_some());
+        report.freed_bytes += freed.unwrap_or(0);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns the objects that a release names, with their sizes in bytes.

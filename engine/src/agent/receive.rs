@@ -260,7 +260,7 @@ impl Lane<'_> {
         ranges: &[Range],
         mut content: &[u8],
     ) -> std::io::Result<bool> {
-        let old = match old.map(|key| self.reception.assembly.store.open(ObjectName { key, copy: 0 })) {
+        let old = match old.map(|key| self.reception.assembly.store.open_any(key)) {
             Some(Ok(Some(file))) => Some(file),
             _ => None,
         };

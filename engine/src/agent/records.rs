@@ -17,9 +17,11 @@ use crate::manifest::placement::{Placement, Placements, put_placements, read_pla
 use crate::release::{Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
+use super::trash;
 
 const RECORD: &[u8] = b"record";
-const MANIFEST: &[u8] = b"manifest";
+/// The name of a manifest, beside its record.
+pub(crate) const MANIFEST: &[u8] = b"manifest";
 
 /// A manifest with where the server keeps its files.
 #[derive(Debug)]
@@ -107,6 +109,11 @@ pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Res
     Ok(kept)
 }
 
+/// Reads the manifest of a release that does not stand; nothing where it cannot be read.
+pub(crate) fn read_owed_manifest(dir: &Dir) -> Result<Option<Kept>, Error> {
+    Ok(dir.read(MANIFEST)?.and_then(|bytes| manifest_from_bytes(&bytes).ok()))
+}
+
 fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, crate::manifest::encode::BadEncoding> {
     let (decoded, rest) = decode(bytes, None)?;
     let mut reader = ByteReader::new(rest);
@@ -147,8 +154,8 @@ pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
     dir.replace(RECORD, to_json(record).as_bytes())
 }
 
-/// Brings the records in line with `current` after a crash between a switch and its record, and removes what an
-/// interrupted publication or removal left. To be called under the lock.
+/// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
+/// publication or removal left into trash. To be called under the lock.
 pub(crate) fn mend(layout: &Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
     let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
@@ -171,7 +178,7 @@ pub(crate) fn mend(layout: &Layout, releases: &mut Releases) -> Result<(), Error
     for (id, reason) in std::mem::take(&mut releases.damaged) {
         let name = id.as_str().as_bytes();
         if live.as_ref() != Some(&id) && layout.releases.stat(name)?.is_none() {
-            layout.records.remove_tree(name)?;
+            trash::take_record(layout, &layout.records, name)?;
         } else {
             remaining.push((id, reason));
         }

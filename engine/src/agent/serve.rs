@@ -14,8 +14,9 @@ use super::deploy::Deploy;
 use super::layout::Layout;
 use super::lock::{self, Lock};
 use super::records::{self, Releases, manifest_to_bytes, read_manifest};
+use super::switch::{self, Switched};
 use super::talk::{Incoming, Talk, alive};
-use super::{prune, query, switch};
+use super::{prune, query};
 
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
@@ -57,7 +58,11 @@ impl Service<'_> {
         let path = Path::new(OsStr::from_bytes(&self.hello.path));
         let policy = &self.hello.policy;
         match &self.hello.request {
-            Request::Setup => Layout::set_up(path, policy).map(|(_, report)| Reply::Setup(report)),
+            Request::Setup => {
+                let (mut layout, report) = Layout::set_up(path, policy)?;
+                let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
+                Ok(Reply::Setup(report))
+            }
             Request::Deploy(begin) => {
                 let begin = Deploy { talk: self.talk, hello: self.hello, begin, path };
                 begin.run(|layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
@@ -68,7 +73,7 @@ impl Service<'_> {
             Request::Rollback(to) => self.switch(path, |releases, live| rollback_target(releases, live, to.as_ref())),
             Request::Cleanup { dry_run } => {
                 let mut layout = self.open(path)?;
-                let _lock = if *dry_run { None } else { Some(self.lock(&layout)?) };
+                let _lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
                 if !dry_run {
                     records::mend(&layout, &mut releases)?;
@@ -83,7 +88,8 @@ impl Service<'_> {
         Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
     }
 
-    fn lock(&self, layout: &Layout) -> Result<Lock, Error> {
+    /// Takes the lock, and reads again what was read before it was held.
+    fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
         let provenance = &self.hello.provenance;
         let holder = LockHolder {
             who: provenance.who.clone(),
@@ -96,6 +102,7 @@ impl Service<'_> {
         if let Some(dead) = &lock.taken_over {
             self.talk.send(&FromAgent::LockTakenOver(lock::describe(dead)))?;
         }
+        layout.refresh(&self.hello.policy)?;
         Ok(lock)
     }
 
@@ -104,8 +111,8 @@ impl Service<'_> {
         path: &Path,
         target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
     ) -> Result<Reply, Error> {
-        let layout = self.open(path)?;
-        let _lock = self.lock(&layout)?;
+        let mut layout = self.open(path)?;
+        let _lock = self.lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -113,9 +120,11 @@ impl Service<'_> {
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         read_manifest(&layout, &id, &record.root)?;
         self.talk.begin_switch()?;
-        let previous = switch::switch(&layout, &mut releases, &id, self.hello.request.verb(), &self.hello.provenance)?;
+        let verb = self.hello.request.verb();
+        let Switched { previous, warnings } =
+            switch::switch(&layout, &mut releases, &id, verb, &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport { release: id, previous, switched }))
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
     }
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>]) -> Result<Reply, Error> {

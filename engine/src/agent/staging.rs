@@ -11,11 +11,12 @@
 //! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
 //! before it uses it.
 
-use crate::disk::Dir;
+use crate::disk::{Dir, Kind};
 use crate::error::Error;
 
 use super::layout::{Layout, random_name};
 use super::store::ObjectName;
+use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;
 
@@ -71,9 +72,9 @@ impl Staging {
     }
 
     /// Removes the tree and the record of a run that failed. Received content stays for the next run.
-    pub(crate) fn abandon(self) -> Result<(), Error> {
+    pub(crate) fn abandon(self, layout: &Layout) -> Result<(), Error> {
         self.dir.remove_tree(b"tree")?;
-        self.dir.remove_tree(b"record")
+        trash::take_record(layout, &self.dir, b"record")
     }
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
     let freed = staged_bytes(layout)?;
     if !dry_run {
         for name in layout.staging.names()? {
-            layout.staging.remove_tree(&name)?;
+            remove_run(layout, &name)?;
         }
     }
     Ok(freed)
@@ -93,12 +94,20 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
 pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
     for name in layout.staging.names()?.into_iter().filter(|name| *name != own.name) {
         if all {
-            layout.staging.remove_tree(&name)?;
+            remove_run(layout, &name)?;
         } else {
             layout.staging.open_dir(&name)?.remove_tree(b"tree")?;
         }
     }
     Ok(())
+}
+
+/// A run that was killed while it published leaves its record, as it may have published objects.
+fn remove_run(layout: &Layout, name: &[u8]) -> Result<(), Error> {
+    if layout.staging.stat(name)?.is_some_and(|stat| stat.kind == Kind::Directory) {
+        trash::take_record(layout, &layout.staging.open_dir(name)?, b"record")?;
+    }
+    layout.staging.remove_tree(name)
 }
 
 /// Sums the disk that received content takes.

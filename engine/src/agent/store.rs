@@ -7,6 +7,7 @@
 //!
 //! An object is published by a rename that replaces nothing, and nothing ever writes to it again.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::OnceLock;
 
@@ -71,7 +72,7 @@ pub(crate) enum Look {
     Sound(Stat),
     /// It is not there.
     Missing,
-    /// Its size, mtime or mode is not what it should be: something wrote to it.
+    /// Its size, mtime or mode is not what it should be: something wrote to it, or it was replaced since.
     Altered,
 }
 
@@ -112,6 +113,33 @@ impl Store {
         }
     }
 
+    /// Tells whether there is an object, or a first further copy of it.
+    pub(crate) fn has(&self, key: ObjectKey) -> Result<bool, Error> {
+        let names = [0, 1].map(|copy| ObjectName { key, copy });
+        let Some(shard) = self.shard(names[0].shard())? else {
+            return Ok(false);
+        };
+        for name in names {
+            if shard.stat(&name.flat().as_bytes()[2..])?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the copies of an object that there are: the object itself, and further ones up to a number that is free.
+    pub(crate) fn copies(&self, key: ObjectKey) -> Result<Vec<(u16, Stat)>, Error> {
+        let mut copies = Vec::new();
+        for copy in 0..=u16::MAX {
+            match self.stat(ObjectName { key, copy })? {
+                Some(stat) => copies.push((copy, stat)),
+                None if copy == 0 => {}
+                None => break,
+            }
+        }
+        Ok(copies)
+    }
+
     /// Looks at an object that is about to be linked again.
     pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
         Ok(match self.stat(ObjectName { key, copy: placement.copy })? {
@@ -145,6 +173,19 @@ impl Store {
         }
     }
 
+    /// Opens a copy of an object for reading: the first that looks like one. Whether its content is right is for the
+    /// caller to find out.
+    pub(crate) fn open_any(&self, key: ObjectKey) -> Result<Option<File>, Error> {
+        let looks_right =
+            |stat: &Stat| stat.kind == Kind::File && stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
+        for (copy, _) in self.copies(key)?.into_iter().filter(|(_, stat)| looks_right(stat)) {
+            if let Ok(Some(file)) = self.open(ObjectName { key, copy }) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
     /// Publishes a staged file, already durable, as an object. Says whether the name was free.
     pub(crate) fn publish(&self, from: &Dir, staged: &[u8], name: ObjectName) -> Result<bool, Error> {
         let flat = name.flat();
@@ -176,15 +217,17 @@ impl Store {
         }
     }
 
-    /// Removes an object. Says what disk that frees.
-    pub(crate) fn remove(&self, name: ObjectName) -> Result<u64, Error> {
+    /// Removes an object. Says what disk that frees; nothing where there was no such object.
+    pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<u64>, Error> {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else {
-            return Ok(0);
+            return Ok(None);
         };
-        let stat = shard.stat(&flat.as_bytes()[2..])?;
+        let Some(stat) = shard.stat(&flat.as_bytes()[2..])? else {
+            return Ok(None);
+        };
         shard.remove_file(&flat.as_bytes()[2..])?;
-        Ok(stat.filter(|stat| stat.links <= 1).map_or(0, |stat| stat.disk_bytes))
+        Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
     }
 
     /// Calls `found` for each object in the store. Names that are no objects are passed over.
@@ -199,6 +242,16 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Returns all objects.
+    pub(crate) fn all(&self) -> Result<HashSet<ObjectName>, Error> {
+        let mut all = HashSet::new();
+        self.for_each(|name| {
+            all.insert(name);
+            Ok(())
+        })?;
+        Ok(all)
     }
 }
 

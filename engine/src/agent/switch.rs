@@ -5,7 +5,8 @@
 //! that are not would be worse than the old release.
 //!
 //! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash between
-//! is mended at the next start, see `records`.
+//! is mended at the next start, see `records`. So is a record that cannot be written then: the switch is done, and that
+//! is a warning.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -31,22 +32,31 @@ struct LogLine<'a> {
     commit: Option<&'a str>,
 }
 
+/// A switch that was made.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    /// What was live before.
+    pub(crate) previous: Option<ReleaseId>,
+    /// What could not be written down of it.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Returns Unix time in seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
-/// Makes a release live. Returns what was live before. Where it is live already, nothing is changed.
+/// Makes a release live. Where it is live already, nothing is changed.
 pub(crate) fn switch(
     layout: &Layout,
     releases: &mut Releases,
     id: &ReleaseId,
     verb: &str,
     provenance: &Provenance,
-) -> Result<Option<ReleaseId>, Error> {
+) -> Result<Switched, Error> {
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
-        return Ok(live);
+        return Ok(Switched { previous: live, warnings: Vec::new() });
     }
     check_tree(layout, id)?;
     let before = live.as_ref().and_then(|live| releases.find(live)).map(|record| record.sequence);
@@ -57,40 +67,46 @@ pub(crate) fn switch(
         records::replace(layout, record)?;
     }
     point(layout, id)?;
-    // It is live. What cannot be written of it now is mended at the next start, from the link.
-    drop(note(layout, releases, id, live.as_ref(), verb, provenance));
-    Ok(live)
-}
-
-/// Writes down that a release went live.
-fn note(
-    layout: &Layout,
-    releases: &mut Releases,
-    id: &ReleaseId,
-    live: Option<&ReleaseId>,
-    verb: &str,
-    provenance: &Provenance,
-) -> Result<(), Error> {
     let at = now();
-    let record = find_mut(releases, id)?;
-    record.went_live.push(at);
-    record.retired = None;
-    let commit = record.provenance.commit.clone();
-    records::replace(layout, record)?;
-    if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
-        record.retired = Some(at);
-        records::replace(layout, record)?;
-    }
+    let commit = find_mut(releases, id)?.provenance.commit.clone();
     let line = LogLine {
         at,
         verb,
         who: &provenance.who,
         from: &provenance.from,
         release: id,
-        previous: live,
+        previous: live.as_ref(),
         commit: commit.as_deref(),
     };
-    append_log(layout, &line)
+    // It is live, whatever cannot be written of it now.
+    let noted = note(layout, releases, id, live.as_ref(), at).err().map(|error| {
+        let reason = error.with_cause();
+        format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
+    });
+    let logged = append_log(layout, &line).err().map(|error| {
+        let reason = error.with_cause();
+        format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
+    });
+    Ok(Switched { previous: live, warnings: noted.into_iter().chain(logged).collect() })
+}
+
+/// Writes down that a release went live. What fails here is mended at the next start, from the link.
+fn note(
+    layout: &Layout,
+    releases: &mut Releases,
+    id: &ReleaseId,
+    live: Option<&ReleaseId>,
+    at: u64,
+) -> Result<(), Error> {
+    let record = find_mut(releases, id)?;
+    record.went_live.push(at);
+    record.retired = None;
+    records::replace(layout, record)?;
+    if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
+        record.retired = Some(at);
+        records::replace(layout, record)?;
+    }
+    Ok(())
 }
 
 fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {

@@ -29,8 +29,8 @@ use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
 use crate::manifest::{
-    Builder, DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File as ManifestFile, Manifest, Node,
-    ObjectKey,
+    Builder, DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File as ManifestFile, LEVELS_MAX, Manifest,
+    Node, ObjectKey,
 };
 use crate::path::{Shown, push_name};
 
@@ -223,6 +223,9 @@ impl Walk<'_> {
         }
         if path.len() > PATH_BYTES_MAX {
             return Err(unreadable(&path, Errno::NAMETOOLONG));
+        }
+        if is_directory && path.iter().filter(|&&byte| byte == b'/').count() >= usize::from(LEVELS_MAX) {
+            return Err(Error::TooDeep { path: Shown(&path).to_string(), most: LEVELS_MAX });
         }
         if is_directory && self.request.forbidden == Some((stat.st_dev, stat.st_ino)) {
             let target = self.request.source.join(OsStr::from_bytes(&path));

@@ -29,23 +29,37 @@ pub(crate) enum BadManifest {
     /// More than this program is made for: 2^32 bytes of names.
     #[error("is too large")]
     TooLarge,
+    /// More directories within each other than [`super::LEVELS_MAX`].
+    #[error("has more than {} directories within each other", super::LEVELS_MAX)]
+    TooDeep,
     /// Directories that were named and not given, or given and not named.
     #[error("has directories that do not fit together")]
     Shape,
+}
+
+/// A directory that was named.
+#[derive(Debug, Clone, Copy)]
+struct NamedDirectory {
+    /// The directory that names it.
+    parent: u32,
+    /// The entry that names it.
+    entry: u32,
+    /// How many directories it lies within, the root not counted.
+    level: u16,
 }
 
 /// Takes directories in the order of their numbers: the root, then each directory in the order in which it was named.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     manifest: Manifest,
-    /// For each directory named so far: who names it, and with which entry.
-    named: Vec<(u32, u32)>,
+    /// For each directory named so far.
+    named: Vec<NamedDirectory>,
 }
 
 impl Builder {
     /// Starts with nothing.
     pub(crate) fn new() -> Builder {
-        Builder { manifest: Manifest::default(), named: vec![(0, 0)] }
+        Builder { manifest: Manifest::default(), named: vec![NamedDirectory { parent: 0, entry: 0, level: 0 }] }
     }
 
     /// Begins the next directory; entries given from now on are its own.
@@ -54,7 +68,7 @@ impl Builder {
             return Err(BadManifest::Mode);
         }
         let number = self.manifest.directories.len();
-        let &(parent, entry) = self.named.get(number).ok_or(BadManifest::Shape)?;
+        let &NamedDirectory { parent, entry, .. } = self.named.get(number).ok_or(BadManifest::Shape)?;
         let first = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
         let hash = Hash::from_bytes([0; 32]);
         self.manifest.directories.push(Directory { mode, parent, entry, first, count: 0, hash });
@@ -84,9 +98,14 @@ impl Builder {
     /// Adds a directory to the directory begun last; its own entries follow in its turn.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Result<u32, BadManifest> {
         let number = u32::try_from(self.named.len()).map_err(|_| BadManifest::TooLarge)?;
-        let index = self.push(name, Node::Directory(number))?;
-        self.named.push(((self.manifest.directories.len() - 1) as u32, index));
-        Ok(index)
+        let parent = self.manifest.directories.len().checked_sub(1).ok_or(BadManifest::Shape)?;
+        let level = self.named[parent].level + 1;
+        if level > super::LEVELS_MAX {
+            return Err(BadManifest::TooDeep);
+        }
+        let entry = self.push(name, Node::Directory(number))?;
+        self.named.push(NamedDirectory { parent: parent as u32, entry, level });
+        Ok(entry)
     }
 
     /// Tells whether every directory that was named was also given.
@@ -170,6 +189,7 @@ fn directory_hash(manifest: &Manifest, number: u32, encoded: &mut Vec<u8>) -> Ha
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::LEVELS_MAX;
 
     fn file(content: &[u8]) -> File {
         File { key: ObjectKey { hash: Hash::of(content), mode: 0o444 }, size: content.len() as u64 }
@@ -212,6 +232,18 @@ mod tests {
         check(&[b""], BadManifest::Name(BadPath::Empty));
         check(&[b"a", b"a"], BadManifest::Order);
         check(&[b"b", b"a"], BadManifest::Order);
+    }
+
+    #[test]
+    fn directories_lie_within_each_other_only_so_deep() {
+        let mut builder = Builder::new();
+        for _ in 0..LEVELS_MAX {
+            builder.begin(0o755).unwrap();
+            builder.directory(b"d").unwrap();
+        }
+        builder.begin(0o755).unwrap();
+        assert_eq!(builder.directory(b"d"), Err(BadManifest::TooDeep));
+        assert_eq!(builder.finish().unwrap().directories().len(), usize::from(LEVELS_MAX) + 1);
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(crate) const DIRECTORY_MODE_MASK: u32 = 0o777;
 /// The owner can always add to and remove from a directory, or a release could not be removed again.
 pub(crate) const DIRECTORY_MODE_ALWAYS: u32 = 0o200;
 
+/// How many directories may lie within each other below the root. Trees are walked a level at a time, each with a
+/// held directory and a frame of a thread's stack: the limits of both (1024 descriptors, 2 MiB) must not be in reach of
+/// whoever makes a manifest. `PATH_MAX` would allow 2048.
+pub(crate) const LEVELS_MAX: u16 = 256;
+
 /// A piece of a manifest's text: a name or the target of a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text {

@@ -1,0 +1,76 @@
+//! Whether there is room for a release: asked before anything is received.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::manifest::{Node, ObjectKey};
+use crate::path::push_name;
+
+use super::assemble::Assembly;
+use super::classify::NeedsOwnCopy;
+use super::layout::Layout;
+use super::wanted::WantedObjects;
+
+/// Records, the log, growth of directories that stand already.
+const MARGIN_BYTES: u64 = 1 << 20;
+const MARGIN_INODES: u64 = 64;
+
+/// Compares what the release still takes, its directories made, with what is free. Private and further copies count
+/// whole: whether the filesystem shares their blocks is not known before.
+pub(crate) fn check(
+    layout: &Layout,
+    assembly: &Assembly<'_>,
+    own_copies: &[NeedsOwnCopy],
+    wanted: &WantedObjects,
+) -> Result<(), Error> {
+    let free = layout.root.free()?;
+    let mut copies = further_copies(assembly, own_copies);
+    copies.extend(private_copies(assembly));
+    let copied_bytes: u64 = copies.iter().map(|size| size.next_multiple_of(free.block_bytes)).sum();
+    let needed = wanted.missing_disk_bytes(free.block_bytes) + copied_bytes + MARGIN_BYTES;
+    if needed > free.bytes {
+        return Err(Error::NoSpace { needed, free: free.bytes });
+    }
+    let needed = wanted.missing().count() as u64 + copies.len() as u64 + own_inodes(assembly) + MARGIN_INODES;
+    match free.inodes {
+        Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
+        _ => Ok(()),
+    }
+}
+
+/// Counts the empty files and symlinks, which are never links.
+fn own_inodes(assembly: &Assembly<'_>) -> u64 {
+    let is_own = |&entry: &u32| match assembly.manifest.node(entry) {
+        Node::File(file) => file.size == 0,
+        Node::Symlink(_) => true,
+        Node::Directory(_) => false,
+    };
+    (0..assembly.manifest.len()).filter(is_own).count() as u64
+}
+
+/// Returns the sizes of the further copies of objects: one for each object.
+fn further_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Vec<u64> {
+    let size = |own: &NeedsOwnCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
+    let objects: BTreeMap<ObjectKey, u64> = own_copies.iter().map(|own| (own.from.key, size(own))).collect();
+    objects.into_values().collect()
+}
+
+/// Returns the sizes of the private copies.
+fn private_copies(assembly: &Assembly<'_>) -> Vec<u64> {
+    let mut sizes = Vec::new();
+    if assembly.copies.is_empty() {
+        return sizes;
+    }
+    for number in 0..assembly.manifest.directories().len() as u32 {
+        let directory = assembly.manifest.directory_path(number);
+        for named in assembly.manifest.children(number) {
+            let Node::File(file) = named.node else { continue };
+            let mut path = directory.clone();
+            push_name(&mut path, named.name);
+            if file.size > 0 && assembly.copies.mean_file(&path) {
+                sizes.push(file.size);
+            }
+        }
+    }
+    sizes
+}
