@@ -136,7 +136,7 @@ impl ClientDeploy<'_> {
 
     /// Without a database a deploy is slower and sends more, and is right all the same.
     fn open_database(&self) -> Option<Database> {
-        self.told(Database::open(&self.state_dir))
+        self.told(Database::open(&self.state_dir, self.observer.clone()))
     }
 
     fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
