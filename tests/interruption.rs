@@ -198,7 +198,8 @@ fn signalled(test: &str, signal: Signal, code: i32) {
     // The line is stuck, and stays so until the client has ended.
     kill_process(Pid::from_child(&deploy), signal).unwrap();
     let ran = ended(deploy);
-    ran.failed(code, &["Stopping at the next safe point", "Error: Interrupted\nNothing was switched.\n"]);
+    let last = format!("Error: Interrupted\nThe site still serves release {first}.\n");
+    ran.failed(code, &["Stopping at the next safe point", &last]);
     assert_eq!(line.site.live(), Some(first));
     line.relay.release();
     line.wait_until_unlocked();
@@ -224,7 +225,8 @@ fn files_that_change_between_scan_and_sending_are_refused_by_name() {
         line.site.write(&format!("dir-{}/file-{file}", file % 7), "changed");
     }
     line.relay.release();
-    ended(deploy).failed(1, &["dir-", "changes while it is deployed", "Hint: Deploy again", "Nothing was switched."]);
+    let expected = ["dir-", "changes while it is deployed", "Hint: Deploy again", "Nothing was deployed yet."];
+    ended(deploy).failed(1, &expected);
     assert_eq!(line.site.live(), None);
     line.wait_until_unlocked();
     line.site.deploy_and_compare(&[]);
@@ -263,6 +265,38 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
     line.site.deploy_and_compare(&[]);
     let sent = line.relay.passed_bytes() - before;
     assert!(sent < 55 * MIB, "{sent}");
+}
+
+#[test]
+fn a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_see_it() {
+    let test = "a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_see_it";
+    let Some(line) = Line::start(test) else { return };
+    let Line { site, relay, .. } = &line;
+    site.write("first", "release");
+    let first = site.deploy_and_compare(&[]);
+    // So little that it is sent without waiting for an answer, and more than what a login and the greeting take.
+    site.write("second", noise(1, 200_000));
+    relay.hold_after(64 << 10);
+    let deploy = site.command(&["deploy"]).spawn().unwrap();
+    relay.wait_until_held();
+    relay.hold_answers();
+    relay.release();
+    let second = wait::until("it is switched", || site.live().filter(|live| *live != first));
+    relay.cut();
+
+    let ran = ended(deploy);
+    ran.failed(3, &["Error: The connection to the server was lost", "Hint: Run the command again"]);
+    assert_eq!(ran.json["live"], json!({ "state": "unknown", "release": null }));
+    let last = ran.stderr.trim_end().lines().last().unwrap();
+    let command = last.strip_prefix("The line was lost at the switch: run `cutover ").unwrap();
+    let words = command.strip_suffix("` to see what is live.").unwrap();
+    let status = format!("exec {} {words} --json", env!("CARGO_BIN_EXE_cutover"));
+    let status = run(Command::new("sh").args(["-c", &status]).env("HOME", site.path("home")));
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["live"]["id"], json!(second));
+    line.wait_until_unlocked();
+    assert_eq!(site.deploy(&[])["state"], "unchanged");
+    assert_same(&site.path("source"), &site.current(""));
 }
 
 /// What is seen of a deploy at the moment when it is killed.
@@ -340,7 +374,32 @@ fn a_damaged_database_is_told_and_the_release_is_right() {
         }
     }
     site.write("file", "edited");
-    site.deploy_and_compare(&[]);
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(0, &[]);
+    assert_eq!(ran.stderr.matches("Warning: The manifest database `").count(), 1, "{}", ran.stderr);
+    assert_same(&site.path("source"), &site.current(""));
+}
+
+#[test]
+fn a_database_damaged_beyond_its_first_page_is_told_once_and_begun_anew() {
+    let site = Site::new();
+    for file in 0..2000 {
+        site.write(&format!("file-{file}"), format!("content {file}"));
+    }
+    site.deploy(&[]);
+    let database = site.path("state").join("manifests.db");
+    let mut bytes = fs::read(&database).unwrap();
+    let damaged = noise(1, bytes.len() - 4096);
+    bytes[4096..].copy_from_slice(&damaged);
+    fs::write(&database, bytes).unwrap();
+    site.write("file-0", "edited");
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(0, &["is damaged and was begun anew"]);
+    assert_eq!(ran.stderr.matches("manifest database").count(), 1, "{}", ran.stderr);
+    assert_same(&site.path("source"), &site.current(""));
+    let ran = site.cutover(&["deploy"]);
+    assert_eq!((&ran.json["state"], &ran.json["round_trips"]), (&json!("unchanged"), &json!(1)));
+    assert!(!ran.stderr.contains("manifest database"), "{}", ran.stderr);
 }
 
 #[test]

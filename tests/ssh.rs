@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use support::mount::Mounted;
+use support::relay::Relay;
+use support::site::Site;
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
 
 /// Starts a server with one user, unless the tests do not run as root.
@@ -53,6 +55,21 @@ fn the_agent_is_copied_once() {
     sshd.setup(&user, path.to_str().unwrap()).succeeds();
     let stands = fs::metadata(&agents(&bin)[0]).unwrap();
     assert_eq!(made.modified().unwrap(), stands.modified().unwrap());
+}
+
+#[test]
+fn what_is_told_of_the_agent_is_what_was_sent() {
+    let Some((sshd, user)) = server("what_is_told_of_the_agent_is_what_was_sent", "/bin/bash") else {
+        return;
+    };
+    let relay = Relay::start(sshd.port());
+    let mut site = Site::over(&sshd, &user);
+    site.reach_by(&sshd.through(relay.port()));
+    let ran = site.cutover(&["setup"]);
+    let told = ran.stderr.split("Copied the agent to the server (").nth(1).and_then(|rest| rest.split(" MB)").next());
+    let told: f64 = told.unwrap_or_else(|| panic!("{}", ran.stderr)).parse().unwrap();
+    let passed = relay.passed_bytes() as f64 / 1e6;
+    assert!(told <= passed && told > passed * 0.9, "{told} MB told, and {passed} MB sent");
 }
 
 #[test]

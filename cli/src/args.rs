@@ -298,6 +298,13 @@ pub(crate) enum TransportChoice {
     Openssh,
 }
 
+impl Verb {
+    /// Tells whether it changes what is live.
+    pub(crate) fn switches(&self) -> bool {
+        matches!(self, Verb::Deploy(_) | Verb::Switch(_) | Verb::Rollback(_))
+    }
+}
+
 impl PlaceArgs {
     /// Reads the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
@@ -343,8 +350,14 @@ impl Args {
         if let Some(target) = target {
             command += &format!(" --target {}", quoted(target));
         }
-        if let Some(config) = &self.everywhere.config {
-            command += &format!(" --config {}", quoted(config.as_os_str()));
+        let Everywhere { config, ssh_config, identity, transport, .. } = &self.everywhere;
+        for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
+            if let Some(file) = file {
+                command += &format!(" {flag} {}", quoted(file.as_os_str()));
+            }
+        }
+        if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
+            command += &format!(" --transport {}", transport.get_name());
         }
         command
     }
@@ -363,6 +376,8 @@ fn quoted(word: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
@@ -377,6 +392,37 @@ mod tests {
         check("cutover switch 1 --target me@web1:/srv", "cutover status --target me@web1:/srv");
         check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
         check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
+        check("cutover deploy -F a -i b", "cutover status --ssh-config a --identity b");
+        check("cutover deploy --transport openssh shop", "cutover status shop --transport openssh");
+    }
+
+    #[test]
+    fn every_flag_is_in_the_docs() {
+        use clap::CommandFactory;
+        let docs = include_str!("../../docs/configuration.md");
+        let flag_of = |line: &'static str| {
+            let (_, flag) = line.strip_prefix("| `").and_then(|row| row.split_once("--"))?;
+            Some((flag.split([' ', '`']).next().unwrap_or_default().to_owned(), line))
+        };
+        let documented: BTreeMap<String, &str> =
+            docs.lines().filter(|line| line.starts_with("| `-")).filter_map(flag_of).collect();
+        let mut command = Args::command();
+        command.build();
+        let mut flags = BTreeSet::new();
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
+            assert!(docs.contains(&format!("\n| `cutover {}", verb.get_name())), "{}", verb.get_name());
+            for argument in verb.get_arguments() {
+                let Some(flag) = argument.get_long().filter(|&flag| flag != "help") else { continue };
+                flags.insert(flag.to_owned());
+                let row = documented.get(flag).unwrap_or_else(|| panic!("`--{flag}` is in no table"));
+                if let Some(short) = argument.get_short() {
+                    assert!(row.contains(&format!("| `-{short}`, ")), "{row}");
+                }
+                let is_of_all = argument.is_global_set() || row.contains("| all |");
+                assert!(is_of_all || row.contains(&format!("`{}`", verb.get_name())), "{}: {row}", verb.get_name());
+            }
+        }
+        assert_eq!(documented.into_keys().collect::<BTreeSet<_>>(), flags);
     }
 
     #[test]

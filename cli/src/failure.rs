@@ -51,9 +51,10 @@ impl Failure {
         Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
     }
 
-    /// Makes a failure of a panic, which the hook has shown already.
-    pub(crate) fn panic() -> Failure {
-        Failure::from(Error::Bug("it panicked".into())).hint("See what is live with `cutover status`")
+    /// Makes a failure of a panic, which the hook has shown already. `may_switch` says whether the verb switches.
+    pub(crate) fn panic(may_switch: bool) -> Failure {
+        let live = may_switch.then_some(LiveNow::Unknown);
+        Failure { live, ..Failure::from(Error::Bug("it panicked".into())) }
     }
 
     /// Adds why.
@@ -111,7 +112,7 @@ impl Failure {
             text += &format!("{} {}\n", palette.hint("Hint:"), printable(hint));
         }
         if let Some(live) = &self.live {
-            text += &format!("{}\n", live_line(live, &voice.status_command));
+            text += &format!("{}\n", live_line(live, self.kind, &voice.status_command));
         }
         text
     }
@@ -125,7 +126,7 @@ impl Failure {
         } });
         if let Some(live) = &self.live {
             object["live"] = match live {
-                LiveNow::Release(id) => json!({ "state": "release", "release": id }),
+                LiveNow::Release(id) | LiveNow::Switched(id) => json!({ "state": "release", "release": id }),
                 LiveNow::Nothing => json!({ "state": "nothing", "release": null }),
                 LiveNow::Unchanged => json!({ "state": "unchanged", "release": null }),
                 LiveNow::Unknown => json!({ "state": "unknown", "release": null }),
@@ -162,15 +163,21 @@ pub(crate) fn ask_for_reports() {
     }));
 }
 
-fn live_line(live: &LiveNow, status_command: &str) -> String {
-    match live {
-        LiveNow::Release(id) => format!("The site still serves release {id}."),
-        LiveNow::Nothing => "Nothing was deployed yet.".to_owned(),
-        LiveNow::Unchanged => "Nothing was switched.".to_owned(),
-        LiveNow::Unknown => {
-            format!("The line was lost at the switch: run `{status_command}` to see what is live.")
-        }
+fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
+    let see = format!("run `{status_command}` to see what is live.");
+    match (live, kind) {
+        (LiveNow::Release(id), _) => format!("The site still serves release {id}."),
+        (LiveNow::Switched(id), _) => format!("The site now serves release {id}."),
+        (LiveNow::Nothing, _) => "Nothing was deployed yet.".to_owned(),
+        (LiveNow::Unchanged, _) => "Nothing was switched.".to_owned(),
+        (LiveNow::Unknown, Kind::Line) => format!("The line was lost at the switch: {see}"),
+        (LiveNow::Unknown, _) => format!("It may have been switched or not: {see}"),
     }
+}
+
+/// The last line of a verb that switches when it is ended at once.
+pub(crate) fn ended_at_once(status_command: &str) -> String {
+    live_line(&LiveNow::Unknown, Kind::Interrupted, status_command)
 }
 
 /// Returns what an error knows beside its message and its sources.
@@ -242,10 +249,24 @@ mod tests {
 
     #[test]
     fn the_last_line_never_claims_more_than_is_known() {
-        let check = |live: LiveNow, expected: &str| assert_eq!(live_line(&live, "cutover status shop"), expected);
-        check(LiveNow::Nothing, "Nothing was deployed yet.");
-        check(LiveNow::Unchanged, "Nothing was switched.");
-        check(LiveNow::Unknown, "The line was lost at the switch: run `cutover status shop` to see what is live.");
+        let check = |live: LiveNow, kind: Kind, expected: &str| {
+            assert_eq!(live_line(&live, kind, "cutover status shop"), expected);
+        };
+        let id = "20260227093000".parse().unwrap();
+        check(LiveNow::Switched(id), Kind::Interrupted, "The site now serves release 20260227093000.");
+        check(LiveNow::Nothing, Kind::Refused, "Nothing was deployed yet.");
+        check(LiveNow::Unchanged, Kind::Line, "Nothing was switched.");
+        let lost = "The line was lost at the switch: run `cutover status shop` to see what is live.";
+        check(LiveNow::Unknown, Kind::Line, lost);
+        let left = "It may have been switched or not: run `cutover status shop` to see what is live.";
+        check(LiveNow::Unknown, Kind::Interrupted, left);
+        assert_eq!(ended_at_once("cutover status shop"), left);
+    }
+
+    #[test]
+    fn a_panic_of_a_verb_that_switches_leaves_open_what_is_live() {
+        assert_eq!(Failure::panic(true).live, Some(LiveNow::Unknown));
+        assert_eq!(Failure::panic(false).live, None);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Ending at once is safe too: what the server publishes, it publishes by rename. It only takes longer to tidy up.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use engine::cancel::Cancel;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -16,13 +18,17 @@ use crate::progress::Progress;
 /// The exit code of the signal that came, or 0.
 static CODE: AtomicU8 = AtomicU8::new(0);
 
-/// Listens from now on.
-pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>) -> io::Result<()> {
+/// How long a terminal that is stopped may keep the program from ending at once.
+const LAST_LINE: Duration = Duration::from_millis(200);
+
+/// Listens from now on. `last_line` is said when the program is ended at once.
+pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<String>) -> io::Result<()> {
     let mut signals = Signals::new(not_ignored())?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             let code = if signal == SIGINT { 130 } else { 143 };
             if CODE.swap(code, Ordering::Relaxed) != 0 {
+                say_last(last_line);
                 std::process::exit(code.into());
             }
             cancel.cancel();
@@ -30,6 +36,16 @@ pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>) -> io::Result<()> 
         }
     });
     Ok(())
+}
+
+fn say_last(line: Option<String>) {
+    let Some(line) = line else { return };
+    let (said, wait) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
+        said.send(()).unwrap_or_default();
+    });
+    wait.recv_timeout(LAST_LINE).unwrap_or_default();
 }
 
 /// Returns the exit code of the signal that came, if one did.

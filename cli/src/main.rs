@@ -52,7 +52,8 @@ fn main() -> ExitCode {
     };
     let environment = Environment::read();
     let run = AssertUnwindSafe(|| run(&args, &environment));
-    let Err(failure) = panic::catch_unwind(run).unwrap_or_else(|_| Err(Failure::panic())) else {
+    let panicked = |_| Err(Failure::panic(args.verb.switches()));
+    let Err(failure) = panic::catch_unwind(run).unwrap_or_else(panicked) else {
         return ExitCode::SUCCESS;
     };
     failure.print(&Voice {
@@ -64,7 +65,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
-    let session = Session { everywhere: &args.everywhere, environment };
+    let last_line = args.verb.switches().then(|| failure::ended_at_once(&args.status_command()));
+    let session = Session { everywhere: &args.everywhere, environment, last_line };
     match &args.verb {
         Verb::Setup(args) => setup::run(&session, args),
         Verb::Deploy(args) => deploy::run(&session, args),

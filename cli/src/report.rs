@@ -38,7 +38,7 @@ pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
             kind: Kind::Refused,
-            ..Failure::usage("Could not write the result to stdout").because(&error)
+            ..Failure::usage("Could not write the result to stdout; the work itself is done").because(&error)
         }),
         _ => Ok(()),
     }

@@ -25,6 +25,8 @@ pub(crate) struct Session<'a> {
     pub(crate) everywhere: &'a Everywhere,
     /// The surroundings.
     pub(crate) environment: &'a Environment,
+    /// What is said when it is ended at once, for the verbs that switch.
+    pub(crate) last_line: Option<String>,
 }
 
 impl Session<'_> {
@@ -43,7 +45,7 @@ impl Session<'_> {
         let palette = self.palette(io::stderr().is_terminal());
         let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
         let cancel = Cancel::default();
-        let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress));
+        let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress), self.last_line.clone());
         let result = match heard {
             Ok(()) => work(&settings.context(progress.clone(), cancel)).map_err(E::into),
             Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),

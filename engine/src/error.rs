@@ -562,7 +562,7 @@ impl Error {
                 "The user must be able to create the deploy path; or set `agent_path` to a directory that it may write".into()
             }
             Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
-            Error::LineLost { .. } | Error::Ssh { .. } => "Run the command again; what arrived is kept".into(),
+            Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => "Run the command again; what arrived is kept".into(),
             Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
             Error::Database { path, .. } => {
                 format!("It is only a cache: remove `{}`, or name another directory with `--state-dir`", path.display())

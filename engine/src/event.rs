@@ -46,7 +46,7 @@ pub enum Event {
     Ended(Phase),
     /// The agent was copied to the server.
     AgentCopied {
-        /// Its size in bytes.
+        /// Bytes that were sent for it; it may have been packed.
         bytes: u64,
     },
     /// The lock of a deploy that died was taken over.

@@ -280,13 +280,15 @@ pub struct DiffReport {
 /// What is live after a deploy that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LiveNow {
-    /// This release.
+    /// This release, as before.
     Release(ReleaseId),
+    /// This release: the switch to it was done before the failure.
+    Switched(ReleaseId),
     /// Nothing was deployed yet.
     Nothing,
     /// The line was lost, or never stood; nothing was switched.
     Unchanged,
-    /// The line was lost at the switch.
+    /// The line was lost at the switch, or left.
     Unknown,
 }
 

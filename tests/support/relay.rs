@@ -1,4 +1,5 @@
-//! A relay before a server that counts what the client sends, and can hold it up after so many bytes.
+//! A relay before a server that counts what the client sends, can hold it up after so many bytes, can hold up the
+//! answers, and can cut the line.
 //!
 //! What is held up is neither lost nor ended: both sides wait, so that a test may kill one of them in the middle of an
 //! upload, whatever the speed of the machine. Dropping the relay ends it.
@@ -12,7 +13,14 @@ use super::wait;
 /// A relay that runs.
 pub(crate) struct Relay {
     port: u16,
-    gate: Arc<Gate>,
+    ways: Arc<Ways>,
+}
+
+/// What every connection goes through.
+struct Ways {
+    sent: Gate,
+    answers: Gate,
+    sockets: Mutex<Vec<TcpStream>>,
 }
 
 struct Gate {
@@ -30,16 +38,16 @@ impl Relay {
     pub(crate) fn start(server: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Mutex::new(State { passed_bytes: 0, limit_bytes: u64::MAX });
-        let gate = Arc::new(Gate { state, changed: Condvar::new() });
-        let shared = Arc::clone(&gate);
+        let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default() };
+        let ways = Arc::new(ways);
+        let shared = Arc::clone(&ways);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
                 connect(client, server, &shared);
             }
         });
-        Relay { port, gate }
+        Relay { port, ways }
     }
 
     /// Returns its port.
@@ -49,41 +57,69 @@ impl Relay {
 
     /// Holds up what comes after so many further bytes.
     pub(crate) fn hold_after(&self, bytes: u64) {
-        let mut state = self.gate.state.lock().unwrap();
-        state.limit_bytes = state.passed_bytes + bytes;
+        self.ways.sent.hold_after(bytes);
+    }
+
+    /// Holds up whatever the server says from now on.
+    pub(crate) fn hold_answers(&self) {
+        self.ways.answers.hold_after(0);
+    }
+
+    /// Cuts all connections; what was held up is lost. New ones are let through.
+    pub(crate) fn cut(&self) {
+        for socket in self.ways.sockets.lock().unwrap().drain(..) {
+            socket.shutdown(Shutdown::Both).ok();
+        }
+        self.ways.sent.release();
+        self.ways.answers.release();
     }
 
     /// Waits until the limit is reached.
     #[track_caller]
     pub(crate) fn wait_until_held(&self) {
         wait::until("the relay holds", || {
-            let state = self.gate.state.lock().unwrap();
+            let state = self.ways.sent.state.lock().unwrap();
             (state.passed_bytes >= state.limit_bytes).then_some(())
         });
     }
 
     /// Lets everything through again.
     pub(crate) fn release(&self) {
-        self.gate.state.lock().unwrap().limit_bytes = u64::MAX;
-        self.gate.changed.notify_all();
+        self.ways.sent.release();
     }
 
     /// Returns how many bytes of the client's have reached the server so far.
     pub(crate) fn passed_bytes(&self) -> u64 {
-        self.gate.state.lock().unwrap().passed_bytes
+        self.ways.sent.state.lock().unwrap().passed_bytes
     }
 }
 
-fn connect(client: TcpStream, server: TcpStream, gate: &Arc<Gate>) {
+fn connect(client: TcpStream, server: TcpStream, ways: &Arc<Ways>) {
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
+    ways.sockets.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let gate = Arc::clone(gate);
-    std::thread::spawn(move || pass(from_server, to_client, |_| {}));
-    std::thread::spawn(move || pass(client, server, |bytes| gate.pass(bytes)));
+    let (up, down) = (Arc::clone(ways), Arc::clone(ways));
+    std::thread::spawn(move || pass(from_server, to_client, |bytes| down.answers.pass(bytes)));
+    std::thread::spawn(move || pass(client, server, |bytes| up.sent.pass(bytes)));
 }
 
 impl Gate {
+    fn open() -> Gate {
+        let state = Mutex::new(State { passed_bytes: 0, limit_bytes: u64::MAX });
+        Gate { state, changed: Condvar::new() }
+    }
+
+    fn hold_after(&self, bytes: u64) {
+        let mut state = self.state.lock().unwrap();
+        state.limit_bytes = state.passed_bytes + bytes;
+    }
+
+    fn release(&self) {
+        self.state.lock().unwrap().limit_bytes = u64::MAX;
+        self.changed.notify_all();
+    }
+
     /// Waits until there is room for more, then counts these.
     fn pass(&self, bytes: u64) {
         let state = self.state.lock().unwrap();

@@ -16,7 +16,7 @@ use crate::manifest::{Manifest, ObjectKey, diff};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
-use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, ToAgent};
+use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
 
 use super::adopt::adopt;
 use super::assemble::{Assembly, Origin, known_from_base};
@@ -108,7 +108,7 @@ impl Deploy<'_> {
             return Ok(done);
         }
         let base = self.choose_base(&layout, &releases, live.as_ref())?;
-        self.send_ready(&holding(&layout, &releases), base.as_ref())?;
+        self.send_ready(&holding(&layout, &releases), base.as_ref(), live.as_ref().into())?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
         self.make(&mut layout, &mut releases, base, &tree, &decided)
@@ -125,7 +125,8 @@ impl Deploy<'_> {
         }
         let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
         let holding = layout.as_ref().map_or_else(Holding::nothing, |layout| holding(layout, &releases));
-        self.send_ready(&holding, base.as_ref())?;
+        // Without the lock, what is live now need not be live when it is told.
+        self.send_ready(&holding, base.as_ref(), Live::Unchanged)?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             let lacking = WantedObjects::gather(
@@ -199,9 +200,9 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(&self, holding: &Holding, base: Option<&Base>) -> Result<(), Error> {
+    fn send_ready(&self, holding: &Holding, base: Option<&Base>, live: Live) -> Result<(), Error> {
         let base = base.map(|base| base.name.clone());
-        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base })
+        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base, live })
     }
 
     /// Answers questions about the base until a tree comes that is described against it. What comes before, against
@@ -224,8 +225,8 @@ impl Deploy<'_> {
                     self.talk.send_parts(&bytes)?;
                 }
                 Incoming::Message(ToAgent::WantChunks(entries)) => {
-                    let chunks = entries.iter().map(|&entry| chunks_of(layout?, base?, entry)).collect();
-                    self.talk.send(&FromAgent::Chunks(chunks))?;
+                    let lists = entries.iter().map(|&entry| chunks_of(layout?, base?, entry));
+                    self.talk.send(&FromAgent::chunks(lists))?;
                 }
                 Incoming::Message(ToAgent::Commit) => commits += 1,
                 Incoming::Block(_) => {}
@@ -378,7 +379,7 @@ impl Deploy<'_> {
         let mut done = self.done(decided, holding(layout, releases));
         if !self.begin.no_switch {
             let switched = clock.time(self.talk, Phase::Switch, || {
-                self.talk.begin_switch()?;
+                self.talk.begin_switch(&decided.id)?;
                 switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
             done.warnings.extend(switched.warnings);

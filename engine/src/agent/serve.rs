@@ -15,20 +15,23 @@ use super::layout::Layout;
 use super::lock::{self, Lock};
 use super::records::{self, Releases, manifest_to_bytes, read_manifest};
 use super::switch::{self, Switched};
-use super::talk::{Incoming, Talk, alive};
+use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
 
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    let talk = Talk::new(input, output);
+    converse(&Talk::new(input, output, CLIENT_SILENT_MAX))
+}
+
+fn converse(talk: &Talk) -> Result<(), Error> {
     // The hello may be long in coming: the client connects while it scans.
-    alive(&talk, || {
+    alive(talk, || {
         let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
-        let message = match (Service { talk: &talk, hello: &hello }.answer()) {
+        let message = match (Service { talk, hello: &hello }.answer()) {
             Ok(reply) => FromAgent::Done(reply),
-            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(&talk, &hello) },
+            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(talk, &hello) },
         };
         // A client that has gone does not hear it; what was done is done all the same.
         talk.send(&message)
@@ -36,10 +39,12 @@ pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send
 }
 
 fn live_now(talk: &Talk, hello: &Hello) -> Live {
-    let not_found = if talk.is_switching() { Live::Unknown } else { Live::Unchanged };
+    let switching = talk.switching();
+    let not_found = if switching.is_some() { Live::Unknown } else { Live::Unchanged };
     match Layout::open(Path::new(OsStr::from_bytes(&hello.path)), &hello.policy) {
         Ok(None) => Live::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
+            Ok(Some(release)) if switching.as_ref() == Some(&release) => Live::Switched(release),
             Ok(Some(release)) => Live::Release(release),
             Ok(None) => Live::Nothing,
             Err(_) => not_found,
@@ -119,7 +124,7 @@ impl Service<'_> {
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         read_manifest(&layout, &id, &record.root)?;
-        self.talk.begin_switch()?;
+        self.talk.begin_switch(&id)?;
         let verb = self.hello.request.verb();
         let Switched { previous, warnings } =
             switch::switch(&layout, &mut releases, &id, verb, &self.hello.provenance)?;
@@ -163,4 +168,61 @@ fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&Re
     }
     let live = live.and_then(|live| releases.find(live)).ok_or(Error::NothingToRollBack)?;
     releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::NothingToRollBack)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::hash::Hash;
+    use crate::release::Provenance;
+    use crate::target::Policy;
+    use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+    use crate::wire::message::{self, DeployBegin};
+
+    fn hello(path: &Path) -> Hello {
+        let begin = DeployBegin {
+            root: Hash::of(b"root"),
+            base: None,
+            release: "1".parse().unwrap(),
+            is_named: false,
+            no_switch: false,
+            force: false,
+            dry_run: false,
+        };
+        Hello {
+            path: path.as_os_str().as_bytes().to_vec(),
+            policy: Policy::default(),
+            provenance: Provenance::default(),
+            request: Request::Deploy(begin),
+        }
+    }
+
+    #[test]
+    fn a_client_that_is_silent_for_long_loses_its_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site");
+        let (input, client) = io::pipe().unwrap();
+        let (answers, output) = io::pipe().unwrap();
+        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1))));
+        let mut client = FrameWriter::new(client);
+        client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
+        let mut answers = FrameReader::new(answers);
+        let mut answer = || {
+            let (_, payload) = answers.read().unwrap().unwrap();
+            message::from_bytes::<FromAgent>(&payload).unwrap()
+        };
+        assert!(matches!(answer(), FromAgent::Ready { live: Live::Nothing, .. }));
+        let layout = Layout::open(&path, &Policy::default()).unwrap().unwrap();
+        assert!(Lock::holder(&layout.private).unwrap().is_some());
+
+        let FromAgent::Failed { refusal, live } = answer() else { panic!("the silence was not noticed") };
+        assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", Live::Nothing));
+        agent.join().unwrap().unwrap();
+        assert!(Lock::holder(&layout.private).unwrap().is_none());
+        // The line stood all the while.
+        drop(client);
+    }
 }

@@ -1,12 +1,11 @@
 //! The agent's half of a conversation: messages out, frames in.
 //!
 //! A thread of its own reads frames, so that a client that goes away is noticed while the agent works; another says
-//! that the agent is alive while it is silent, as a `syncfs` may take long. A client that says nothing for long is
-//! taken for dead, so that its lock does not outlive it when the line is cut without a word.
+//! that the agent is alive while it is silent, as a `syncfs` may take long. A client of which not a byte comes for long
+//! is taken for dead, so that its lock does not outlive it when the line is cut without a word.
 
 use std::io::{Read, Write};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
@@ -15,12 +14,13 @@ use crate::error::Error;
 use crate::event::Phase;
 use crate::release::ReleaseId;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::prune::Tell;
 
 /// A client that is alive says something every few seconds.
-const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
+pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 
 /// Frames read ahead: what waits here is bounded by this many blocks.
 const READ_AHEAD: usize = 1;
@@ -34,8 +34,10 @@ type Frame = Result<(FrameKind, Vec<u8>), Error>;
 pub(crate) struct Talk {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
+    heard: Heard,
+    silent_max: Duration,
     told: Mutex<Instant>,
-    switching: AtomicBool,
+    switching: Mutex<Option<ReleaseId>>,
 }
 
 /// What comes in, in a deploy.
@@ -49,11 +51,16 @@ pub(crate) enum Incoming {
 }
 
 impl Talk {
-    /// Begins a conversation.
-    pub(crate) fn new(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Talk {
+    /// Begins a conversation. A client of which nothing comes for `silent_max` is taken for dead.
+    pub(crate) fn new(
+        input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+        silent_max: Duration,
+    ) -> Talk {
         let (sender, frames) = bounded(READ_AHEAD);
+        let mut reader = FrameReader::new(input);
+        let heard = reader.heard();
         std::thread::spawn(move || {
-            let mut reader = FrameReader::new(input);
             loop {
                 let frame = match reader.read() {
                     Ok(Some(frame)) => Ok(frame),
@@ -70,8 +77,10 @@ impl Talk {
         Talk {
             out: Mutex::new(FrameWriter::new(out)),
             frames,
+            heard,
+            silent_max,
             told: Mutex::new(Instant::now()),
-            switching: AtomicBool::new(false),
+            switching: Mutex::default(),
         }
     }
 
@@ -89,13 +98,7 @@ impl Talk {
     /// Waits for what comes next.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
         loop {
-            let frame = self.frames.recv_timeout(CLIENT_SILENT_MAX).map_err(|error| Error::LineLost {
-                source: match error {
-                    RecvTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),
-                    RecvTimeoutError::Disconnected => std::io::ErrorKind::UnexpectedEof.into(),
-                },
-            })?;
-            match frame? {
+            match self.receive()? {
                 (FrameKind::Block, payload) => return Ok(Incoming::Block(payload)),
                 (FrameKind::Part, payload) => return Ok(Incoming::Part(payload)),
                 (FrameKind::Message, payload) => match message::from_bytes(&payload)? {
@@ -106,16 +109,33 @@ impl Talk {
         }
     }
 
-    /// Notes that the switch begins; fails where the client has gone, as it cannot be taken back.
-    pub(crate) fn begin_switch(&self) -> Result<(), Error> {
+    fn receive(&self) -> Frame {
+        // Before, there may have been no room for what the client has to say.
+        let listening = Instant::now();
+        let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
+        loop {
+            let left = self.silent_max.saturating_sub(self.heard.silence(listening));
+            match self.frames.recv_timeout(left) {
+                Ok(frame) => return frame,
+                Err(RecvTimeoutError::Disconnected) => return Err(lost(std::io::ErrorKind::UnexpectedEof)),
+                Err(RecvTimeoutError::Timeout) if self.heard.silence(listening) >= self.silent_max => {
+                    return Err(lost(std::io::ErrorKind::TimedOut));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    /// Notes that the switch to a release begins; fails where the client has gone, as it cannot be taken back.
+    pub(crate) fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
         self.check_client()?;
-        self.switching.store(true, Ordering::Relaxed);
+        *self.switching.lock().expect("nobody panics while noting") = Some(to.clone());
         Ok(())
     }
 
-    /// Tells whether the switch has begun.
-    pub(crate) fn is_switching(&self) -> bool {
-        self.switching.load(Ordering::Relaxed)
+    /// Returns the release that the switch, where it has begun, goes to.
+    pub(crate) fn switching(&self) -> Option<ReleaseId> {
+        self.switching.lock().expect("nobody panics while noting").clone()
     }
 
     fn check_client(&self) -> Result<(), Error> {
@@ -173,4 +193,43 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
         drop(stop);
         result
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A client whose words come a byte at a time.
+    struct Trickle(std::vec::IntoIter<u8>);
+
+    impl Read for Trickle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(30));
+            let Some(byte) = self.0.next() else { return Ok(0) };
+            buffer[0] = byte;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_block_may_come_slower_than_silence_is_suffered() {
+        let mut bytes = Vec::new();
+        FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
+        let began = Instant::now();
+        let silent_max = Duration::from_secs(1);
+        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max);
+        assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
+        assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
+    }
+
+    #[test]
+    fn a_client_of_which_nothing_comes_is_taken_for_dead() {
+        let (input, mut client) = io::pipe().unwrap();
+        let talk = Talk::new(input, io::sink(), Duration::from_millis(100));
+        client.write_all(&[9]).unwrap();
+        let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
+        assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+    }
 }

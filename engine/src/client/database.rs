@@ -1,8 +1,9 @@
 //! The manifest database: what was scanned, and what each target is known to hold.
 //!
 //! It is a cache. Every row may be missing, old or wrong without harm to a release: the server verifies all that it
-//! stores and every root. So there is one format and no migration: a database of another format, or one that is
-//! damaged, is removed and begun anew; and where no database can be had at all, a deploy goes on without.
+//! stores and every root. So there is one format and no migration: a database of another format, or one that turns out
+//! to be damaged at any time, is removed and begun anew; and where no database can be had at all, a deploy goes on
+//! without. Damage is told once.
 //!
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
@@ -14,7 +15,9 @@
 //! manifests  root → manifest
 //! ```
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -24,6 +27,7 @@ use crate::chunk::{self, Chunks};
 use crate::client::content::FileStat;
 use crate::client::scan::Known;
 use crate::error::Error;
+use crate::event::{Event, Observer};
 use crate::hash::Hash;
 use crate::manifest::Manifest;
 use crate::manifest::encode::{decode, decompress, encode};
@@ -61,45 +65,70 @@ pub(crate) struct Belief {
 
 /// An open manifest database.
 pub(crate) struct Database {
-    connection: Connection,
+    /// None once it could not be used: then nothing is known, and nothing is kept.
+    connection: RefCell<Option<Connection>>,
     path: PathBuf,
+    /// Hears of damage.
+    observer: Arc<dyn Observer>,
 }
 
 impl Database {
     /// Opens the database in a directory, making either where it is missing.
-    pub(crate) fn open(state_dir: &Path) -> Result<Database, Error> {
+    pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
-        let failed = |source: rusqlite::Error| Error::Database { path: path.clone(), source: source.into() };
-        match Database::try_open(&path) {
-            Err(error) if is_useless(&error) => {
-                for suffix in ["", "-wal", "-shm"] {
-                    let mut file = path.clone().into_os_string();
-                    file.push(suffix);
-                    crate::disk::remove_path(Path::new(&file))?;
-                }
-                Database::try_open(&path).map_err(failed)
+        let database = Database { connection: RefCell::new(None), path, observer };
+        let connection = match try_open(&database.path) {
+            Ok(Some(connection)) => connection,
+            Ok(None) => database.begin_anew()?,
+            Err(error) if is_damage(&error) => {
+                database.tell(&error);
+                database.begin_anew()?
             }
-            other => other.map_err(failed),
-        }
+            Err(error) => return Err(database.failed(error)),
+        };
+        database.connection.replace(Some(connection));
+        Ok(database)
     }
 
-    fn try_open(path: &Path) -> rusqlite::Result<Database> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        let transaction = connection.unchecked_transaction()?;
-        let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", FORMAT)?;
-        } else if format != FORMAT {
-            return Err(rusqlite::Error::IntegralValueOutOfRange(0, format));
+    /// Runs `work`. Where the database turns out to be damaged, that is told, and `work` is run on one begun anew. One
+    /// that cannot be used is not asked again.
+    fn with<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let Some(connection) = self.connection.take() else { return Ok(T::default()) };
+        let (connection, result) = match work(&connection) {
+            Err(error) if is_damage(&error) => {
+                self.tell(&error);
+                drop(connection);
+                let anew = self.begin_anew()?;
+                let result = work(&anew);
+                (anew, result)
+            }
+            result => (connection, result),
+        };
+        let result = result.map_err(|error| self.failed(error))?;
+        self.connection.replace(Some(connection));
+        Ok(result)
+    }
+
+    fn tell(&self, error: &rusqlite::Error) {
+        let path = self.path.display();
+        let text =
+            format!("The manifest database `{path}` is damaged and was begun anew, as it is only a cache: {error}");
+        self.observer.observe(Event::Warning(text));
+    }
+
+    fn begin_anew(&self) -> Result<Connection, Error> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.path.clone().into_os_string();
+            file.push(suffix);
+            crate::disk::remove_path(Path::new(&file))?;
         }
-        transaction.commit()?;
-        Ok(Database { connection, path: path.to_owned() })
+        match try_open(&self.path) {
+            Ok(Some(connection)) => Ok(connection),
+            // Another version of Cutover was quicker to begin one of its format.
+            Ok(None) => Err(self.failed(rusqlite::Error::InvalidQuery)),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
     fn failed(&self, source: rusqlite::Error) -> Error {
@@ -109,11 +138,10 @@ impl Database {
     /// Returns the last scan of a source. One that cannot be understood is none.
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Known>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        let row: Option<(i64, Vec<u8>)> = self
-            .connection
-            .query_row("SELECT began, scan FROM scans WHERE source = ?1", [key], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
-            .map_err(|e| self.failed(e))?;
+        let row: Option<(i64, Vec<u8>)> = self.with(|connection| {
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            connection.query_row("SELECT began, scan FROM scans WHERE source = ?1", [key], read).optional()
+        })?;
         Ok(row.and_then(|(began, scan)| read_scan(&scan, began)))
     }
 
@@ -121,8 +149,8 @@ impl Database {
     pub(crate) fn put_scan(&self, source: &Path, scan: &Known, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = scan_to_bytes(scan);
-        let put = || {
-            let transaction = self.connection.unchecked_transaction()?;
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
             transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob])?;
             for (hash, chunks) in chunks {
                 let chunks = chunk::to_bytes(chunks);
@@ -133,17 +161,15 @@ impl Database {
                 transaction.execute("DELETE FROM chunks", [])?;
             }
             transaction.commit()
-        };
-        put().map_err(|e| self.failed(e))
+        })
     }
 
     /// Returns the chunks of a content, where they are known.
     pub(crate) fn chunks(&self, hash: &Hash) -> Result<Option<Chunks>, Error> {
-        let row: Option<Vec<u8>> = self
-            .connection
-            .query_row("SELECT chunks FROM chunks WHERE hash = ?1", [hash.as_bytes()], |row| row.get(0))
-            .optional()
-            .map_err(|e| self.failed(e))?;
+        let row: Option<Vec<u8>> = self.with(|connection| {
+            let query = "SELECT chunks FROM chunks WHERE hash = ?1";
+            connection.query_row(query, [hash.as_bytes()], |row| row.get(0)).optional()
+        })?;
         Ok(row.and_then(|chunks| chunk::from_bytes(&chunks).ok()))
     }
 
@@ -153,42 +179,36 @@ impl Database {
             let live: Option<String> = row.get(1)?;
             Ok(Belief { store: row.get(0)?, live: live.and_then(|live| live.parse().ok()) })
         };
-        self.connection
-            .query_row("SELECT store, live FROM targets WHERE destination = ?1", [destination], read)
-            .optional()
-            .map_err(|e| self.failed(e))
+        self.with(|connection| {
+            let query = "SELECT store, live FROM targets WHERE destination = ?1";
+            connection.query_row(query, [destination], read).optional()
+        })
     }
 
     /// Keeps what is believed of a target.
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
         let live = belief.live.as_ref().map(ReleaseId::as_str);
-        self.connection
-            .execute("REPLACE INTO targets VALUES (?1, ?2, ?3)", params![destination, belief.store, live])
-            .map(drop)
-            .map_err(|e| self.failed(e))
+        self.with(|connection| {
+            let values = params![destination, belief.store, live];
+            connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3)", values).map(drop)
+        })
     }
 
     /// Returns the root of a release, where it is known.
     pub(crate) fn root(&self, store: &str, release: &ReleaseId) -> Result<Option<Hash>, Error> {
-        let row: Option<[u8; 32]> = self
-            .connection
-            .query_row(
-                "SELECT root FROM releases WHERE store = ?1 AND release = ?2",
-                params![store, release.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(|e| self.failed(e))?;
+        let row: Option<[u8; 32]> = self.with(|connection| {
+            let query = "SELECT root FROM releases WHERE store = ?1 AND release = ?2";
+            connection.query_row(query, params![store, release.as_str()], |row| row.get(0)).optional()
+        })?;
         Ok(row.map(Hash::from_bytes))
     }
 
     /// Returns the manifest of a root, where it is known.
     pub(crate) fn manifest(&self, root: &Hash) -> Result<Option<Manifest>, Error> {
-        let row: Option<Vec<u8>> = self
-            .connection
-            .query_row("SELECT manifest FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))
-            .optional()
-            .map_err(|e| self.failed(e))?;
+        let row: Option<Vec<u8>> = self.with(|connection| {
+            let query = "SELECT manifest FROM manifests WHERE root = ?1";
+            connection.query_row(query, [root.as_bytes()], |row| row.get(0)).optional()
+        })?;
         let Some(bytes) = row else { return Ok(None) };
         let manifest = decode(&bytes, None).ok().map(|(decoded, _)| decoded.manifest);
         Ok(manifest.filter(|manifest| manifest.root() == *root))
@@ -203,8 +223,8 @@ impl Database {
         standing: &[ReleaseId],
     ) -> Result<(), Error> {
         let root = manifest.root();
-        let put = || {
-            let transaction = self.connection.unchecked_transaction()?;
+        self.with(|connection| {
+            let transaction = connection.unchecked_transaction()?;
             let known: i64 =
                 transaction
                     .query_row("SELECT count(*) FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))?;
@@ -226,16 +246,42 @@ impl Database {
             }
             transaction.execute("DELETE FROM manifests WHERE root NOT IN (SELECT root FROM releases)", [])?;
             transaction.commit()
-        };
-        put().map_err(|e| self.failed(e))
+        })
     }
 }
 
-/// Tells a database that is damaged or of another format from one that is only busy or out of reach.
-fn is_useless(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error, rusqlite::Error::IntegralValueOutOfRange(..))
-        || matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+/// Opens a database, and makes its tables where it has none. Nothing where it is of another format.
+fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    let transaction = connection.unchecked_transaction()?;
+    let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    } else if format != FORMAT {
+        return Ok(None);
+    }
+    transaction.commit()?;
+    Ok(Some(connection))
+}
+
+/// Tells a database that is damaged from one that is only busy or out of reach. What is asked of it never changes, so
+/// SQL that fails is the fault of the tables, and a value of another type that of a row.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Is;
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
+    match error {
+        Is::InvalidColumnType(..)
+        | Is::FromSqlConversionFailure(..)
+        | Is::IntegralValueOutOfRange(..)
+        | Is::Utf8Error(..)
+        | Is::SqlInputError { .. } => true,
+        error => matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase | Unknown)),
+    }
 }
 
 /// A scan as bytes: its manifest, then the stats of its entries in order, compressed.
@@ -273,4 +319,116 @@ fn read_scan(bytes: &[u8], began: i64) -> Option<Known> {
         });
     }
     Some(Known { manifest: decoded.manifest, stats, began })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Seek, SeekFrom, Write};
+
+    use super::*;
+    use crate::event::Recorder;
+    use crate::manifest::{Builder, File, ObjectKey};
+
+    const STORE: &str = "store";
+
+    fn manifest(files: u64) -> Manifest {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for number in 0..files {
+            let key = ObjectKey { hash: Hash::of(&number.to_le_bytes()), mode: 0o444 };
+            builder.file(format!("{number:06}").as_bytes(), File { key, size: 1 }).unwrap();
+        }
+        builder.finish().unwrap()
+    }
+
+    fn known() -> Known {
+        let manifest = manifest(5000);
+        let stats = vec![FileStat::default(); manifest.len() as usize];
+        Known { manifest, stats, began: 1 }
+    }
+
+    fn id() -> ReleaseId {
+        "1".parse().unwrap()
+    }
+
+    fn fill(database: &Database) {
+        let chunks = vec![chunk::Chunk { id: [7; 16], len: 1 }; 5000];
+        database.put_scan(Path::new("/source"), &known(), &[(Hash::of(b"large"), chunks)]).unwrap();
+        database.put_release(STORE, &id(), &manifest(4000), &[id()]).unwrap();
+        let belief = Belief { store: STORE.into(), live: Some(id()) };
+        database.put_belief("destination", &belief).unwrap();
+    }
+
+    /// Counts what is known of what [`fill`] put there.
+    fn count(database: &Database) -> usize {
+        [
+            database.scan(Path::new("/source")).unwrap().is_some(),
+            database.chunks(&Hash::of(b"large")).unwrap().is_some(),
+            database.belief("destination").unwrap().is_some(),
+            database.root(STORE, &id()).unwrap().is_some(),
+            database.manifest(&manifest(4000).root()).unwrap().is_some(),
+        ]
+        .map(usize::from)
+        .iter()
+        .sum()
+    }
+
+    #[test]
+    fn damage_that_a_call_finds_is_told_once_and_the_database_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || {
+            let recorder = Arc::new(Recorder::default());
+            (Database::open(directory.path(), recorder.clone()).unwrap(), recorder)
+        };
+        let (database, recorder) = open();
+        fill(&database);
+        assert_eq!(count(&database), 5);
+        drop(database);
+
+        let path = directory.path().join("manifests.db");
+        let length = fs::metadata(&path).unwrap().len();
+        let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        // The first page, which tells the tables, stays as it is.
+        file.seek(SeekFrom::Start(4096)).unwrap();
+        let mut noise = vec![0; length as usize - 4096];
+        blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut noise);
+        file.write_all(&noise).unwrap();
+        drop(file);
+        let (database, damaged) = open();
+        assert_eq!((recorder.events(), damaged.events()), (vec![], vec![]));
+        assert_eq!(count(&database), 0);
+        let [Event::Warning(warning)] = &damaged.events()[..] else { panic!("{:?}", damaged.events()) };
+        assert!(warning.starts_with("The manifest database `") && warning.contains("is damaged"), "{warning}");
+        fill(&database);
+        assert_eq!(count(&database), 5);
+        drop(database);
+
+        let (database, later) = open();
+        assert_eq!((count(&database), later.events()), (5, vec![]));
+    }
+
+    #[test]
+    fn a_database_of_another_format_is_begun_anew_without_a_word() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        fill(&Database::open(directory.path(), recorder.clone()).unwrap());
+        let connection = Connection::open(directory.path().join("manifests.db")).unwrap();
+        connection.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        drop(connection);
+        assert_eq!(count(&Database::open(directory.path(), recorder.clone()).unwrap()), 0);
+        assert_eq!(recorder.events(), []);
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_begun_anew_is_not_asked_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let database = Database::open(directory.path(), recorder.clone()).unwrap();
+        let failed = database.with::<()>(|connection| connection.execute("no such statement", []).map(drop));
+        assert!(matches!(failed, Err(Error::Database { .. })));
+        fill(&database);
+        assert_eq!(count(&database), 0);
+        assert_eq!(recorder.events().len(), 1);
+    }
 }

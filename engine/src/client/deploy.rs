@@ -136,7 +136,7 @@ impl ClientDeploy<'_> {
 
     /// Without a database a deploy is slower and sends more, and is right all the same.
     fn open_database(&self) -> Option<Database> {
-        self.told(Database::open(&self.state_dir))
+        self.told(Database::open(&self.state_dir, self.observer.clone()))
     }
 
     fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
@@ -272,7 +272,7 @@ impl Exchange<'_> {
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
-                FromAgent::Ready { holding, base } => {
+                FromAgent::Ready { holding, base, .. } => {
                     if base.as_ref() != believed.map(|base| &base.name) {
                         let base = self.learn_base(&holding, base)?;
                         return self.send_what_lacks(base, seconds);
@@ -379,7 +379,7 @@ impl Exchange<'_> {
     fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
         match self.talk.wait()? {
             FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
-            FromAgent::Ready { holding, base } => match (believed, base) {
+            FromAgent::Ready { holding, base, .. } => match (believed, base) {
                 (Some(believed), Some(base)) if believed.name == base => Ok(Heard::Ready(Some(believed))),
                 (_, base) => Ok(Heard::Ready(self.learn_base(&holding, base)?)),
             },

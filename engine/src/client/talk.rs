@@ -1,8 +1,8 @@
 //! The client's half of a conversation: frames out, answers in.
 //!
 //! A thread of its own reads, so that a write never waits while answers are unread. What only tells (progress,
-//! warnings) goes to the observer at once; answers wait until they are asked for. An agent that says nothing for long
-//! is taken for dead; while this side has nothing to say it says that it is alive.
+//! warnings) goes to the observer at once; answers wait until they are asked for. An agent of which not a byte comes for
+//! long is taken for dead; while this side has nothing to say it says that it is alive.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,12 +17,12 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Kind, Refusal};
 use crate::event::{Event, Observer};
-use crate::release::ReleaseId;
-use crate::report::{DeployFailure, LiveNow};
+use crate::report::{DeployFailure, DeployState, LiveNow};
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
+use crate::wire::heard::Heard;
 use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, ToAgent};
 
 /// An agent that is alive says something every ten seconds.
@@ -49,8 +49,10 @@ pub(crate) struct Talk {
     received: Receiver<Received>,
     /// Answers that came before anybody waited for them, in order.
     early: Mutex<VecDeque<Received>>,
-    heard: Arc<Mutex<Instant>>,
-    live: Arc<Mutex<Option<ReleaseId>>>,
+    heard: Heard,
+    silent_max: Duration,
+    /// What the agent said last of what is live.
+    live: Arc<Mutex<LiveNow>>,
     may_switch: AtomicBool,
     sent: Counter,
     read: Counter,
@@ -65,15 +67,20 @@ pub(crate) struct Talk {
 impl Talk {
     /// Begins a conversation over a connection.
     pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Talk {
+        Talk::begin(connection, observer, cancel, AGENT_SILENT_MAX)
+    }
+
+    /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
+    fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
         let Connection { input, output, carrier } = connection;
         let writer = FrameWriter::new(Output::new(output, cancel.clone()));
         let reader = FrameReader::new(input);
         let (sent, read) = (writer.counter(), reader.counter());
         let out = Arc::new(Mutex::new(Some(writer)));
-        let heard = Arc::new(Mutex::new(Instant::now()));
-        let live = Arc::new(Mutex::new(None));
+        let heard = reader.heard();
+        let live = Arc::new(Mutex::new(LiveNow::Unchanged));
         let (sender, received) = unbounded();
-        let listener = Listener { observer, heard: heard.clone(), live: live.clone(), sender };
+        let listener = Listener { observer, live: live.clone(), sender };
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
@@ -83,6 +90,7 @@ impl Talk {
             received,
             early,
             heard,
+            silent_max,
             live,
             may_switch: AtomicBool::new(false),
             sent,
@@ -117,28 +125,35 @@ impl Talk {
 
     /// Waits for the next answer. `Failed` is an error here.
     pub(crate) fn next(&self) -> Result<FromAgent, DeployFailure> {
+        match self.receive()? {
+            Received::Message(message) => match *message {
+                FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
+                message => Ok(message),
+            },
+            Received::Part(_) => Err(Error::Protocol("a part that nothing announced".into()).into()),
+            Received::Lost(error) => Err(self.lost(error)),
+        }
+    }
+
+    /// Waits for what comes next.
+    fn receive(&self) -> Result<Received, DeployFailure> {
+        let listening = Instant::now();
+        let lost = |kind: ErrorKind| self.lost(Error::LineLost { source: kind.into() });
         loop {
             self.cancel.check()?;
-            let early = self.early.lock().expect("no listener panics").pop_front();
-            match early.map_or_else(|| self.received.recv_timeout(CANCEL_EVERY), Ok) {
-                Ok(Received::Message(message)) => {
-                    return match *message {
-                        FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
-                        message => Ok(message),
-                    };
+            match self.early().map_or_else(|| self.received.recv_timeout(CANCEL_EVERY), Ok) {
+                Ok(received) => return Ok(received),
+                Err(RecvTimeoutError::Disconnected) => return Err(lost(ErrorKind::UnexpectedEof)),
+                Err(RecvTimeoutError::Timeout) if self.heard.silence(listening) > self.silent_max => {
+                    return Err(lost(ErrorKind::TimedOut));
                 }
-                Ok(Received::Part(_)) => return Err(Error::Protocol("a part that nothing announced".into()).into()),
-                Ok(Received::Lost(error)) => return Err(self.lost(error)),
-                Err(RecvTimeoutError::Timeout) => {
-                    if self.heard.lock().expect("no listener panics").elapsed() > AGENT_SILENT_MAX {
-                        return Err(self.lost(Error::LineLost { source: ErrorKind::TimedOut.into() }));
-                    }
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(self.lost(Error::LineLost { source: ErrorKind::UnexpectedEof.into() }));
-                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
+    }
+
+    fn early(&self) -> Option<Received> {
+        self.early.lock().expect("no listener panics").pop_front()
     }
 
     /// As [`Talk::next`], and counts that this side had to wait for it.
@@ -174,12 +189,10 @@ impl Talk {
         }
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < length {
-            self.cancel.check()?;
-            match self.received.recv_timeout(AGENT_SILENT_MAX) {
-                Ok(Received::Part(part)) => bytes.extend_from_slice(&part),
-                Ok(Received::Lost(error)) => return Err(self.lost(error)),
-                Ok(Received::Message(_)) => return Err(Error::Protocol("a manifest that breaks off".into()).into()),
-                Err(_) => return Err(self.lost(Error::LineLost { source: ErrorKind::TimedOut.into() })),
+            match self.receive()? {
+                Received::Part(part) => bytes.extend_from_slice(&part),
+                Received::Lost(error) => return Err(self.lost(error)),
+                Received::Message(_) => return Err(Error::Protocol("a manifest that breaks off".into()).into()),
             }
         }
         Ok(bytes)
@@ -201,8 +214,13 @@ impl Talk {
             Some(Err(reason)) => reason,
             _ => error,
         };
-        let live = self.live.lock().expect("no listener panics").clone();
-        DeployFailure { error, live: live.map_or(LiveNow::Unchanged, LiveNow::Release) }
+        // The lock is gone with the line, so that what was live before may not be any more.
+        let live = Some(self.live()).filter(|live| matches!(live, LiveNow::Switched(_)));
+        DeployFailure { error, live: live.unwrap_or(LiveNow::Unchanged) }
+    }
+
+    fn live(&self) -> LiveNow {
+        self.live.lock().expect("no listener panics").clone()
     }
 
     /// Notes that from now on the agent may switch without this side hearing of it.
@@ -214,27 +232,36 @@ impl Talk {
     /// it is left. Where it may have switched and says nothing, nobody knows.
     pub(crate) fn settle(&self, failure: DeployFailure) -> DeployFailure {
         let DeployFailure { error, live } = failure;
-        let is_told = live != LiveNow::Unchanged || matches!(error, Error::Agent(_));
-        if is_told || !self.may_switch.load(Ordering::Relaxed) {
+        if live != LiveNow::Unchanged || matches!(error, Error::Agent(_)) {
             return DeployFailure { error, live };
         }
+        if self.may_switch.load(Ordering::Relaxed) {
+            return DeployFailure { error, live: self.last_words() };
+        }
+        // While the line stands, the agent holds the lock: nobody else has switched.
+        let live = if error.kind() == Kind::Line { live } else { self.live() };
+        DeployFailure { error, live }
+    }
+
+    /// Leaves the agent, and hears what it says to that.
+    fn last_words(&self) -> LiveNow {
         self.close();
         let deadline = Instant::now() + LAST_WORDS;
-        let live = loop {
-            if let Some(live) = self.live.lock().expect("no listener panics").clone() {
-                break LiveNow::Release(live);
+        loop {
+            let live = self.live();
+            if matches!(live, LiveNow::Switched(_)) {
+                return live;
             }
-            match self.received.recv_deadline(deadline) {
+            match self.early().map_or_else(|| self.received.recv_deadline(deadline), Ok) {
                 Ok(Received::Message(message)) => match *message {
-                    FromAgent::Failed { live, .. } => break live_now(live),
-                    FromAgent::Done(Reply::Switch(report)) => break LiveNow::Release(report.release),
+                    FromAgent::Failed { live, .. } => return live_now(live),
+                    FromAgent::Done(reply) => return live_after(&reply),
                     _ => {}
                 },
                 Ok(Received::Part(_)) => {}
-                Ok(Received::Lost(_)) | Err(_) => break LiveNow::Unknown,
+                Ok(Received::Lost(_)) | Err(_) => return LiveNow::Unknown,
             }
-        };
-        DeployFailure { error, live }
+        }
     }
 
     /// Stops sending: the agent ends when it has done what it was told.
@@ -321,9 +348,26 @@ fn failure(refusal: Refusal, live: Live) -> DeployFailure {
 fn live_now(live: Live) -> LiveNow {
     match live {
         Live::Release(release) => LiveNow::Release(release),
+        Live::Switched(release) => LiveNow::Switched(release),
         Live::Nothing => LiveNow::Nothing,
         Live::Unchanged => LiveNow::Unchanged,
         Live::Unknown => LiveNow::Unknown,
+    }
+}
+
+/// What is live after an answer.
+fn live_after(reply: &Reply) -> LiveNow {
+    match reply {
+        Reply::Deploy(done) => match (done.state, &done.release, &done.previous) {
+            (DeployState::Live, Some(release), _) => LiveNow::Switched(release.clone()),
+            (DeployState::Unchanged, Some(release), _) => LiveNow::Release(release.clone()),
+            (DeployState::Ready, _, Some(previous)) => LiveNow::Release(previous.clone()),
+            (DeployState::Ready, _, None) => LiveNow::Nothing,
+            (_, None, _) => LiveNow::Unknown,
+        },
+        Reply::Switch(report) if report.switched => LiveNow::Switched(report.release.clone()),
+        Reply::Switch(report) => LiveNow::Release(report.release.clone()),
+        _ => LiveNow::Unknown,
     }
 }
 
@@ -345,8 +389,7 @@ fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
 
 struct Listener {
     observer: Arc<dyn Observer>,
-    heard: Arc<Mutex<Instant>>,
-    live: Arc<Mutex<Option<ReleaseId>>>,
+    live: Arc<Mutex<LiveNow>>,
     sender: Sender<Received>,
 }
 
@@ -366,7 +409,6 @@ impl Listener {
                 Ok(Some((FrameKind::Block, _))) => Received::Lost(Error::Protocol("content from the agent".into())),
                 Err(error) => Received::Lost(error),
             };
-            *self.heard.lock().expect("no listener panics") = Instant::now();
             let is_last = matches!(received, Received::Lost(_));
             if self.sender.send(received).is_err() || is_last {
                 return;
@@ -376,7 +418,6 @@ impl Listener {
 
     /// Passes on what only tells; returns what is an answer.
     fn tell(&self, message: FromAgent) -> Option<FromAgent> {
-        *self.heard.lock().expect("no listener panics") = Instant::now();
         let event = match message {
             FromAgent::Progress { phase, files, files_total } => {
                 Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
@@ -387,13 +428,169 @@ impl Listener {
             FromAgent::Warning(warning) => Event::Warning(warning),
             FromAgent::Removed(release) => Event::ReleaseRemoved { release },
             FromAgent::Live(release) => {
-                *self.live.lock().expect("no listener panics") = Some(release.clone());
+                self.note(LiveNow::Switched(release.clone()));
                 Event::Live { release }
+            }
+            FromAgent::Ready { holding, base, live } => {
+                self.note(live_now(live.clone()));
+                return Some(FromAgent::Ready { holding, base, live });
             }
             FromAgent::Ping => return None,
             answer => return Some(answer),
         };
         self.observer.observe(event);
         None
+    }
+
+    fn note(&self, live: LiveNow) {
+        *self.live.lock().expect("no listener panics") = live;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+    use crate::event::Silent;
+
+    struct Nothing;
+
+    impl Carrier for Nothing {
+        fn finish(self: Box<Self>) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+
+    /// The agent's ends of a conversation: what it hears, and what it says.
+    struct Agent {
+        _hears: io::PipeReader,
+        says: io::PipeWriter,
+    }
+
+    impl Agent {
+        fn begin(silent_max: Duration) -> (Agent, Talk, Cancel) {
+            let (input, says) = io::pipe().unwrap();
+            let (hears, output) = io::pipe().unwrap();
+            let connection = Connection {
+                input: File::from(OwnedFd::from(input)),
+                output: File::from(OwnedFd::from(output)),
+                carrier: Box::new(Nothing),
+            };
+            let cancel = Cancel::default();
+            let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);
+            (Agent { _hears: hears, says }, talk, cancel)
+        }
+
+        fn say(&mut self, message: &FromAgent) {
+            FrameWriter::new(&mut self.says).write(FrameKind::Message, &message::to_bytes(message)).unwrap();
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn id(text: &str) -> crate::release::ReleaseId {
+        text.parse().unwrap()
+    }
+
+    fn ready(live: Live) -> FromAgent {
+        FromAgent::Ready { holding: crate::wire::message::Holding::nothing(), base: None, live }
+    }
+
+    #[test]
+    fn a_part_may_come_slower_than_silence_is_suffered() {
+        let silent_max = Duration::from_secs(1);
+        let (mut agent, talk, _) = Agent::begin(silent_max);
+        let mut bytes = Vec::new();
+        FrameWriter::new(&mut bytes).write(FrameKind::Part, &[7; 50]).unwrap();
+        let began = Instant::now();
+        let trickle = std::thread::spawn(move || {
+            for byte in bytes {
+                std::thread::sleep(Duration::from_millis(30));
+                agent.says.write_all(&[byte]).unwrap();
+            }
+        });
+        assert_eq!(talk.parts(50).unwrap(), [7; 50]);
+        assert!(began.elapsed() > silent_max, "the part came too fast to show anything");
+        trickle.join().unwrap();
+    }
+
+    #[test]
+    fn an_agent_of_which_nothing_comes_is_taken_for_dead() {
+        let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
+        let Err(DeployFailure { error: Error::LineLost { source }, .. }) = talk.wait() else {
+            panic!("the silence was not noticed")
+        };
+        assert_eq!(source.kind(), ErrorKind::TimedOut);
+    }
+
+    /// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
+    fn interrupted_after(messages: &[FromAgent], may_switch: bool) -> LiveNow {
+        let (mut agent, talk, cancel) = Agent::begin(LONG);
+        if may_switch {
+            talk.may_switch();
+        }
+        messages.iter().for_each(|message| agent.say(message));
+        let heard = || *talk.live.lock().unwrap() != LiveNow::Unchanged || !talk.received.is_empty();
+        let began = Instant::now();
+        while !messages.is_empty() && !heard() {
+            assert!(began.elapsed() < LONG, "what the agent said was not heard");
+            std::thread::yield_now();
+        }
+        cancel.cancel();
+        let failure = talk.settle(talk.wait().unwrap_err());
+        assert!(matches!(failure.error, Error::Interrupted));
+        failure.live
+    }
+
+    #[test]
+    fn an_interruption_after_the_switch_says_what_is_live() {
+        let live = interrupted_after(&[FromAgent::Live(id("2")), FromAgent::Ping], true);
+        assert_eq!(live, LiveNow::Switched(id("2")));
+    }
+
+    #[test]
+    fn an_interruption_that_the_answer_outran_says_what_it_says() {
+        use crate::wire::message::{DeployDone, Holding};
+        let check = |state, release: Option<&str>, previous: Option<&str>, expected: LiveNow| {
+            let mut done = DeployDone::of(state, Holding::nothing());
+            done.release = release.map(id);
+            done.previous = previous.map(id);
+            let answer = FromAgent::Done(Reply::Deploy(Box::new(done)));
+            assert_eq!(interrupted_after(&[answer], true), expected);
+        };
+        check(DeployState::Live, Some("2"), Some("1"), LiveNow::Switched(id("2")));
+        check(DeployState::Unchanged, Some("1"), Some("1"), LiveNow::Release(id("1")));
+        check(DeployState::Ready, Some("2"), Some("1"), LiveNow::Release(id("1")));
+        check(DeployState::Ready, Some("2"), None, LiveNow::Nothing);
+    }
+
+    #[test]
+    fn before_a_commit_what_the_holder_of_the_lock_said_is_live() {
+        assert_eq!(interrupted_after(&[ready(Live::Release(id("1")))], false), LiveNow::Release(id("1")));
+        assert_eq!(interrupted_after(&[ready(Live::Nothing)], false), LiveNow::Nothing);
+        assert_eq!(interrupted_after(&[], false), LiveNow::Unchanged);
+    }
+
+    #[test]
+    fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
+        let check = |message: FromAgent, may_switch, expected: LiveNow| {
+            let (mut agent, talk, _) = Agent::begin(LONG);
+            if may_switch {
+                talk.may_switch();
+            }
+            agent.say(&message);
+            drop(agent);
+            let failure = loop {
+                if let Err(failure) = talk.wait() {
+                    break talk.settle(failure);
+                }
+            };
+            assert!(matches!(failure.error, Error::LineLost { .. }));
+            assert_eq!(failure.live, expected);
+        };
+        check(ready(Live::Release(id("1"))), false, LiveNow::Unchanged);
+        check(ready(Live::Release(id("1"))), true, LiveNow::Unknown);
+        check(FromAgent::Live(id("2")), true, LiveNow::Switched(id("2")));
     }
 }

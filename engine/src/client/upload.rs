@@ -20,10 +20,10 @@ use crate::client::scan::Scan;
 use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::manifest::ObjectKey;
+use crate::manifest::{Manifest, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
-use crate::wire::block::{BLOCK_BYTES_MAX, BlockEncoder, BlockHead, Range};
+use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, BlockEncoder, BlockHead, Range};
 use crate::wire::frame::FrameKind;
 
 /// The zstd level of content. Level 3 packs a kernel tree at 430 MB/s on one core, which is faster than any network
@@ -78,7 +78,7 @@ pub(crate) fn upload(
     let packer = Packer {
         scan,
         observer,
-        jobs: Mutex::new(jobs(scan, sendings).into_iter()),
+        jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
         files: AtomicU64::new(0),
         files_total,
         bytes: AtomicU64::new(0),
@@ -112,17 +112,17 @@ pub(crate) fn upload(
 }
 
 /// Gathers neighbouring small files into blocks; large files go alone.
-fn jobs(scan: &Scan, sendings: Vec<Sending>) -> Vec<Job> {
+fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut files = Vec::new();
     let mut bytes = 0;
     for sending in sendings {
-        let size = scan.found.manifest.file(sending.entry).map_or(0, |file| file.size);
+        let size = manifest.file(sending.entry).map_or(0, |file| file.size);
         if size >= LARGE_FILE_BYTES {
             jobs.push(Job::Large(sending));
             continue;
         }
-        if bytes + size as usize > BLOCK_BYTES_MAX {
+        if bytes + size as usize > BLOCK_BYTES_MAX || files.len() == BLOCK_ITEMS_MAX {
             jobs.push(Job::Files(std::mem::take(&mut files)));
             bytes = 0;
         }
@@ -300,35 +300,36 @@ fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     rest
 }
 
-/// Divides pieces into parts, each with no more sent content than fits a block.
+/// Divides pieces into parts, each with no more ranges and no more sent content than fit a block.
 fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
-    let mut parts = vec![Vec::new()];
-    let mut room = BLOCK_BYTES_MAX as u64;
+    let mut parts = Vec::new();
+    let (mut part, mut room) = (Vec::new(), BLOCK_BYTES_MAX as u64);
     for &piece in pieces {
-        match piece {
-            Piece::Old { offset, len } => push(&mut parts, Range::Old { offset, len }),
-            Piece::New { mut len } => {
-                while len > 0 {
-                    if room == 0 {
-                        parts.push(Vec::new());
-                        room = BLOCK_BYTES_MAX as u64;
-                    }
-                    let step = len.min(room);
-                    push(&mut parts, Range::Sent { len: step });
-                    len -= step;
-                    room -= step;
-                }
+        let mut piece = Some(piece);
+        while let Some(rest) = piece {
+            let is_full = part.len() == BLOCK_ITEMS_MAX || (room == 0 && matches!(rest, Piece::New { .. }));
+            if is_full {
+                parts.push(std::mem::take(&mut part));
+                room = BLOCK_BYTES_MAX as u64;
             }
+            piece = match rest {
+                Piece::Old { offset, len } => {
+                    part.push(Range::Old { offset, len });
+                    None
+                }
+                Piece::New { len } => {
+                    let step = len.min(room);
+                    part.push(Range::Sent { len: step });
+                    room -= step;
+                    (step < len).then(|| Piece::New { len: len - step })
+                }
+            };
         }
     }
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
-fn push(parts: &mut [Vec<Range>], range: Range) {
-    if let Some(last) = parts.last_mut() {
-        last.push(range);
+    if !part.is_empty() {
+        parts.push(part);
     }
+    parts
 }
 
 /// Turns entries that the agent lacks into what is to be sent.
@@ -369,5 +370,37 @@ mod tests {
             vec![Range::Sent { len: 1 }, Range::Old { offset: 0, len: 9 * block }, Range::Sent { len: 1 }],
         ];
         assert_eq!(parts(&pieces), expected);
+    }
+
+    #[test]
+    fn parts_hold_no_more_ranges_than_a_block() {
+        // A file of 30 GB whose chunks all moved.
+        let pieces: Vec<Piece> = (0..480_000).rev().map(|at| Piece::Old { offset: at << 17, len: 1 << 16 }).collect();
+        let parts = parts(&pieces);
+        assert!(parts.iter().all(|part| part.len() <= BLOCK_ITEMS_MAX));
+        let ranges: Vec<Range> = parts.concat();
+        assert_eq!(ranges.len(), pieces.len());
+        assert_eq!(ranges.last(), Some(&Range::Old { offset: 0, len: 1 << 16 }));
+    }
+
+    #[test]
+    fn a_block_of_files_holds_no_more_files_than_a_block() {
+        use crate::manifest::{Builder, File};
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for number in 0..70_000 {
+            let key = ObjectKey { hash: crate::hash::Hash::of(b"x"), mode: 0o444 };
+            builder.file(format!("{number:05}").as_bytes(), File { key, size: 1 }).unwrap();
+        }
+        let manifest = builder.finish().unwrap();
+        let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
+        let jobs = jobs(&manifest, sendings(entries.clone(), &[], &HashMap::new()));
+        let in_jobs = |job: &Job| match job {
+            Job::Files(entries) => entries.clone(),
+            Job::Large(_) => Vec::new(),
+        };
+        let in_jobs: Vec<Vec<u32>> = jobs.iter().map(in_jobs).collect();
+        assert!(in_jobs.iter().all(|files| files.len() <= BLOCK_ITEMS_MAX));
+        assert_eq!(in_jobs.concat(), entries);
     }
 }

@@ -25,6 +25,10 @@ pub(crate) const BLOCK_BYTES_MAX: usize = 1 << BLOCK_BYTES_LOG;
 /// A block is one window of zstd: what two of its files have in common is found wherever they stand in it.
 const BLOCK_BYTES_LOG: u32 = 23;
 
+/// The most files or ranges in one block. Each takes at most 20 bytes of its head, so that a full block that does not
+/// compress fits a frame.
+pub(crate) const BLOCK_ITEMS_MAX: usize = 1 << 16;
+
 /// A range of a large file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Range {
@@ -171,8 +175,7 @@ pub(crate) fn part_of(payload: &[u8]) -> Option<u32> {
 fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
     match reader.byte()? {
         0 => {
-            // Each entry takes a byte at least, so a count beyond the bytes left is a lie.
-            let count = reader.number_within(reader.rest().len() as u64)?;
+            let count = read_count(reader)?;
             let mut entries = Vec::with_capacity(count as usize);
             let mut last = 0_u32;
             for _ in 0..count {
@@ -191,7 +194,7 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
                     mode: reader.number_within(0o777)? as u16,
                 }),
             };
-            let count = reader.number_within(reader.rest().len() as u64)?;
+            let count = read_count(reader)?;
             let mut ranges = Vec::with_capacity(count as usize);
             for _ in 0..count {
                 let tagged = reader.number()?;
@@ -208,9 +211,16 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
     }
 }
 
+/// Reads how many items follow. Each takes a byte at least, so a count beyond the bytes left is a lie.
+fn read_count(reader: &mut ByteReader<'_>) -> Result<u64, Malformed> {
+    reader.number_within(reader.rest().len().min(BLOCK_ITEMS_MAX) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use crate::wire::frame::FRAME_MAX;
 
     use super::*;
 
@@ -232,6 +242,26 @@ mod tests {
                 assert_eq!(decoder.decode(&payload), Ok((head.clone(), content)));
             }
         }
+    }
+
+    #[test]
+    fn the_fullest_block_fits_a_frame() {
+        let mut content = vec![0; BLOCK_BYTES_MAX];
+        blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut content);
+        let old = Some(ObjectKey { hash: Hash::of(b"old"), mode: 0o777 });
+        let far = u64::MAX / 2;
+        let ranges = vec![Range::Old { offset: far, len: far }; BLOCK_ITEMS_MAX];
+        // Entries in no order: the widest gaps.
+        let entries = (0..BLOCK_ITEMS_MAX as u32).map(|at| if at % 2 == 0 { u32::MAX } else { 0 }).collect();
+        let heads = [BlockHead::Part { entry: u32::MAX, offset: far, old, ranges }, BlockHead::Files(entries)];
+        for head in heads {
+            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap();
+            assert!(payload.len() < FRAME_MAX, "{}", payload.len());
+            assert!(decode(&payload) == Ok((head, content.clone())));
+        }
+        let ranges = vec![Range::Sent { len: 0 }; BLOCK_ITEMS_MAX + 1];
+        let more = BlockHead::Part { entry: 0, offset: 0, old, ranges };
+        assert_eq!(decode(&BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap()), Err(Malformed));
     }
 
     proptest! {

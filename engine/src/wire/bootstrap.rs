@@ -253,7 +253,7 @@ impl Bootstrap<'_> {
         self.send(&mut running, &packed)?;
         let (printed, ended) = self.read_to_end(running)?;
         let lent = self.judge_copy(&printed, &ended, directory)?;
-        self.observer.observe(Event::AgentCopied { bytes: self.program.bytes });
+        self.observer.observe(Event::AgentCopied { bytes: packed.len() as u64 });
         Ok(lent.unwrap_or_else(|| directory.to_owned()))
     }
 

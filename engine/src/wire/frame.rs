@@ -6,16 +6,21 @@
 //! payload  length - 1 bytes
 //! ```
 //!
-//! A length is checked against [`FRAME_MAX`] before anything is allocated for it.
+//! A length is checked against [`FRAME_MAX`] before anything is allocated for it. A message that is longer than a frame
+//! may be goes in several, all but the last of them of a kind that says so.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
+use crate::wire::heard::Heard;
 
 /// The longest frame, in bytes: a block of 8 MiB that does not compress, and its table.
 pub(crate) const FRAME_MAX: usize = 10 << 20;
+
+/// The longest message, in bytes: lists of chunks grow with the files that they are of.
+pub(crate) const MESSAGE_MAX: usize = 1 << 30;
 
 /// What a frame carries. The numbers are part of the protocol and are never given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,9 @@ pub(crate) enum FrameKind {
     /// A part of a manifest that a message announced.
     Part = 3,
 }
+
+/// The number of a frame that carries a piece of a message which goes on in the next frame.
+const PIECE: u8 = 4;
 
 /// Counts bytes that passed.
 #[derive(Debug, Clone, Default)]
@@ -64,15 +72,29 @@ impl<W: Write> FrameWriter<W> {
         self.counter.clone()
     }
 
-    /// Writes one frame.
-    pub(crate) fn write(&mut self, kind: FrameKind, payload: &[u8]) -> Result<(), Error> {
+    /// Writes one frame, or as many as a long message needs.
+    pub(crate) fn write(&mut self, kind: FrameKind, mut payload: &[u8]) -> Result<(), Error> {
+        if kind == FrameKind::Message {
+            if payload.len() > MESSAGE_MAX {
+                return Err(Error::Bug(format!("a message of {} bytes", payload.len())));
+            }
+            while payload.len() >= FRAME_MAX {
+                let (piece, rest) = payload.split_at(FRAME_MAX - 1);
+                self.write_frame(PIECE, piece)?;
+                payload = rest;
+            }
+        }
+        self.write_frame(kind as u8, payload)
+    }
+
+    fn write_frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
         let length = payload.len() + 1;
         if length > FRAME_MAX {
             return Err(Error::Bug(format!("a frame of {length} bytes")));
         }
         let mut header = [0; 5];
         header[..4].copy_from_slice(&(length as u32).to_le_bytes());
-        header[4] = kind as u8;
+        header[4] = kind;
         let mut slices = [IoSlice::new(&header), IoSlice::new(payload)];
         let mut left = &mut slices[..];
         while !left.is_empty() {
@@ -88,25 +110,78 @@ impl<W: Write> FrameWriter<W> {
     }
 }
 
-/// Reads frames.
-pub(crate) struct FrameReader<R> {
+/// A stream that counts what comes, and notes when.
+struct Ear<R> {
     input: R,
     counter: Counter,
+    heard: Heard,
+}
+
+impl<R: Read> Read for Ear<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        if read > 0 {
+            self.counter.add(read);
+            self.heard.note();
+        }
+        Ok(read)
+    }
+}
+
+/// Reads frames.
+pub(crate) struct FrameReader<R> {
+    input: Ear<R>,
+    /// The beginning of a message whose last frame has not come.
+    begun: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
     /// Reads from `input`.
     pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader { input, counter: Counter::default() }
+        FrameReader { input: Ear { input, counter: Counter::default(), heard: Heard::now() }, begun: Vec::new() }
     }
 
     /// Returns what counts the bytes read.
     pub(crate) fn counter(&self) -> Counter {
-        self.counter.clone()
+        self.input.counter.clone()
     }
 
-    /// Reads one frame; nothing when the other side has closed between two frames.
+    /// Returns what notes when bytes were read.
+    pub(crate) fn heard(&self) -> Heard {
+        self.input.heard.clone()
+    }
+
+    /// Reads one frame, or a message with all its frames; nothing when the other side has closed between two.
     pub(crate) fn read(&mut self) -> Result<Option<(FrameKind, Vec<u8>)>, Error> {
+        loop {
+            let Some((kind, payload)) = self.read_frame()? else {
+                return if self.begun.is_empty() { Ok(None) } else { Err(lost(ErrorKind::UnexpectedEof.into())) };
+            };
+            let kind = match kind {
+                1 if !self.begun.is_empty() => {
+                    self.begun.extend_from_slice(&payload);
+                    return Ok(Some((FrameKind::Message, std::mem::take(&mut self.begun))));
+                }
+                1 => FrameKind::Message,
+                2 => FrameKind::Block,
+                3 => FrameKind::Part,
+                _ => {
+                    if self.begun.len() + payload.len() > MESSAGE_MAX {
+                        return Err(Error::Protocol("a message that does not end".into()));
+                    }
+                    self.begun.extend_from_slice(&payload);
+                    continue;
+                }
+            };
+            if !self.begun.is_empty() {
+                return Err(Error::Protocol("a message that breaks off".into()));
+            }
+            return Ok(Some((kind, payload)));
+        }
+    }
+
+    /// Reads one frame, whose kind is one that there is.
+    fn read_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, Error> {
         let mut header = [0; 5];
         match self.input.read_exact(&mut header[..1]) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
@@ -118,12 +193,9 @@ impl<R: Read> FrameReader<R> {
         if !(1..=FRAME_MAX).contains(&length) {
             return Err(Error::Protocol(format!("a frame of {length} bytes")));
         }
-        let kind = match kind {
-            1 => FrameKind::Message,
-            2 => FrameKind::Block,
-            3 => FrameKind::Part,
-            other => return Err(Error::Protocol(format!("a frame of kind {other}"))),
-        };
+        if !(1..=PIECE).contains(&kind) {
+            return Err(Error::Protocol(format!("a frame of kind {kind}")));
+        }
         // Grows as the bytes come: a peer that only declares a length makes nobody allocate it.
         let mut payload = Vec::new();
         let wanted = length - 1;
@@ -131,7 +203,6 @@ impl<R: Read> FrameReader<R> {
         if read < wanted {
             return Err(lost(ErrorKind::UnexpectedEof.into()));
         }
-        self.counter.add(header.len() + wanted);
         Ok(Some((kind, payload)))
     }
 }
@@ -162,5 +233,37 @@ mod tests {
         assert!(matches!(read(&[1, 0, 0, 0, 9]), Err(Error::Protocol(_))));
         assert!(matches!(read(&[9, 0, 0, 0, 1, 1]), Err(Error::LineLost { .. })));
         assert!(matches!(read(&[9, 0]), Err(Error::LineLost { .. })));
+        assert!(matches!(read(&[2, 0, 0, 0, 4, b'a', 2, 0, 0, 0, 2, b'b']), Err(Error::Protocol(_))));
+        assert!(matches!(read(&[2, 0, 0, 0, 4, b'a']), Err(Error::LineLost { .. })));
+    }
+
+    /// Returns the length and the kind of each frame.
+    fn frames(mut bytes: &[u8]) -> Vec<(usize, u8)> {
+        let mut frames = Vec::new();
+        while let [a, b, c, d, kind, ..] = *bytes {
+            let length = u32::from_le_bytes([a, b, c, d]) as usize;
+            frames.push((length, kind));
+            bytes = &bytes[4 + length..];
+        }
+        frames
+    }
+
+    #[test]
+    fn a_message_of_any_length_goes_in_frames_that_are_not_too_long() {
+        for (length, expected) in [
+            (FRAME_MAX - 1, &[(FRAME_MAX, 1)][..]),
+            (FRAME_MAX, &[(FRAME_MAX, 4), (2, 1)]),
+            (2 * FRAME_MAX + 5, &[(FRAME_MAX, 4), (FRAME_MAX, 4), (8, 1)]),
+        ] {
+            let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let mut bytes = Vec::new();
+            FrameWriter::new(&mut bytes).write(FrameKind::Message, &message).unwrap();
+            assert_eq!(frames(&bytes), expected);
+            let mut reader = FrameReader::new(&bytes[..]);
+            assert!(reader.read().unwrap() == Some((FrameKind::Message, message)), "{length}");
+            assert_eq!(reader.read().unwrap(), None);
+        }
+        let block = vec![0; FRAME_MAX];
+        assert!(matches!(FrameWriter::new(Vec::new()).write(FrameKind::Block, &block), Err(Error::Bug(_))));
     }
 }

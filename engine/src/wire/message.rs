@@ -26,6 +26,10 @@ use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
+use crate::wire::frame::MESSAGE_MAX;
+
+/// The most bytes of lists of chunks in a message: those of about two terabytes.
+const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
 
 /// A release that new ones are described against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,17 +261,25 @@ pub(crate) enum Reply {
     Manifests,
 }
 
-/// What is live, told with a failure.
+/// What is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Live {
-    /// This release.
+    /// This release, as before.
     Release(ReleaseId),
+    /// This release, since the switch that was asked for.
+    Switched(ReleaseId),
     /// Nothing yet.
     Nothing,
     /// It could not be found out, and nothing was switched.
     Unchanged,
     /// It could not be found out, and the switch had begun.
     Unknown,
+}
+
+impl From<Option<&ReleaseId>> for Live {
+    fn from(release: Option<&ReleaseId>) -> Live {
+        release.cloned().map_or(Live::Nothing, Live::Release)
+    }
 }
 
 /// From the agent.
@@ -279,6 +291,8 @@ pub(crate) enum FromAgent {
         holding: Holding,
         /// The base that the agent takes.
         base: Option<BaseName>,
+        /// What is live, and stays so while the lock is held.
+        live: Live,
     },
     /// A manifest follows in parts of this many bytes together.
     Manifest {
@@ -326,6 +340,19 @@ pub(crate) enum FromAgent {
     },
     /// Alive.
     Ping,
+}
+
+impl FromAgent {
+    /// Makes a message of lists of chunks. A list that there is no room for is left out: that file is sent whole.
+    pub(crate) fn chunks(lists: impl Iterator<Item = Option<Vec<u8>>>) -> FromAgent {
+        let mut room = CHUNKS_BYTES_MAX;
+        let fitting = |list: Option<Vec<u8>>| {
+            let list = list?;
+            room = room.checked_sub(list.len())?;
+            Some(list)
+        };
+        FromAgent::Chunks(lists.map(fitting).collect())
+    }
 }
 
 /// Returns a message as bytes.

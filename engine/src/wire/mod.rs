@@ -7,6 +7,7 @@ pub(crate) mod block;
 pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod greeting;
+pub(crate) mod heard;
 pub(crate) mod message;
 
 mod connect;
