@@ -265,6 +265,29 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
     assert!(sent < 55 * MIB, "{sent}");
 }
 
+#[test]
+fn a_line_that_is_lost_at_the_switch_is_told_with_what_to_run() {
+    let mut site = Site::new();
+    site.write("version", "A");
+    let first = site.deploy_and_compare(&[]);
+    // The line passes on what the agent says, but nothing more once another release is live.
+    let current = site.target("current");
+    let losing =
+        "while (sysread(STDIN, my $bytes, 65536)) { readlink($ARGV[0]) eq $ARGV[1] or exit; syswrite(STDOUT, $bytes) }";
+    site.reach_by_script(&format!(
+        "#!/bin/sh\nfor command; do :; done\ncase $command in\n\
+         *' cutover start '*) sh -c \"$command\" | perl -e '{losing}' '{}' 'releases/{first}' ;;\n\
+         *) exec sh -c \"$command\" ;;\nesac\n",
+        current.display()
+    ));
+    site.write("version", "B");
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(3, &["The line was lost at the switch: run `cutover status"]);
+    assert!(!ran.stderr.contains("still serves"), "{}", ran.stderr);
+    assert_ne!(site.live(), Some(first));
+    assert_same(&site.path("source"), &site.current(""));
+}
+
 /// What is seen of a deploy at the moment when it is killed.
 #[derive(Debug, Clone, Copy)]
 enum Seen {
