@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use support::immutable::Immutable;
+use support::mount::Mounted;
 use support::real_tree;
 use support::site::{Ran, Site, names, number, text};
 use support::sshd::{Sshd, is_root, run};
@@ -172,6 +174,19 @@ fn a_dry_run_says_what_a_deploy_would_do_and_changes_nothing() {
     let report = site.deploy(&["--dry-run"]);
     assert_eq!((number(&report["files_new"]), number(&report["files_changed"])), (1, 1));
     Tree::read(&site.target("")).assert_equals(&before);
+}
+
+#[test]
+fn a_dry_run_makes_no_shared_directory() {
+    let mut site = Site::new();
+    deploy_named(&site, "A");
+    let before = Tree::read(&site.target(""));
+    site.configure("shared_dirs = ['storage/app', 'logs']\n");
+    let report = site.deploy(&["--dry-run"]);
+    assert_eq!(report["dry_run"], true);
+    Tree::read(&site.target("")).assert_equals(&before);
+    assert_eq!(site.deploy(&[])["state"], "live");
+    assert!(site.current("storage/app").is_dir());
 }
 
 #[test]
@@ -418,6 +433,92 @@ fn a_cleanup_removes_what_retention_gives_up_and_its_objects() {
     assert_eq!(did["freed_bytes"], would["freed_bytes"]);
 }
 
+/// What of a release cannot be removed.
+#[derive(Debug, Clone, Copy)]
+enum Stuck {
+    File,
+    Directory,
+    Whole,
+}
+
+#[test]
+fn what_cannot_be_removed_never_fails_a_deploy_that_is_live() {
+    for stuck in [Stuck::File, Stuck::Directory, Stuck::Whole] {
+        let site = Site::new();
+        let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &[]) else { return };
+        site.write("deep/only-in-the-first", "first");
+        let first = deploy_named(&site, "A");
+        fs::remove_dir_all(site.source("deep")).unwrap();
+        let (below, told) = match stuck {
+            Stuck::File => ("deep/only-in-the-first", "Warning: Could not remove `"),
+            Stuck::Directory => ("deep", "/deep/only-in-the-first`"),
+            Stuck::Whole => ("", "Warning: Could not rename to `"),
+        };
+        let mut immutable = Immutable::make(&site.release(&first).join(below));
+        for name in ["B", "C", "D", "E"] {
+            site.write("version", name);
+            let ran = site.cutover(&["deploy", "--grace", "0s"]);
+            // Two others may stand before the first one is due.
+            let words = if ["D", "E"].contains(&name) { told } else { "" };
+            ran.failed(0, &[words]);
+            assert_eq!(ran.json["state"], "live");
+            assert_same(&site.path("source"), &site.current(""));
+        }
+        let trash = site.target(".cutover/trash");
+        let gone = names(&trash).into_iter().find(|name| name.starts_with(&first) && !name.ends_with("-record"));
+        immutable.follow(&gone.map_or_else(|| site.release(&first), |name| trash.join(name)).join(below));
+        drop(immutable);
+        site.succeed(&["cleanup", "--grace", "0s"]);
+        assert_eq!(names(&trash), [""; 0]);
+        assert!(!site.standing().contains(&first), "{stuck:?}");
+        assert_eq!(site.objects().len(), 3, "{stuck:?}");
+    }
+}
+
+/// What of a release is damaged.
+#[derive(Debug, Clone, Copy)]
+enum Damaged {
+    Record,
+    Manifest,
+    Tree,
+}
+
+#[test]
+fn while_a_release_is_damaged_no_object_is_removed() {
+    for damaged in [Damaged::Record, Damaged::Manifest, Damaged::Tree] {
+        let site = Site::new();
+        let ids: Vec<String> = ["A", "B", "C"].iter().map(|name| deploy_named(&site, name)).collect();
+        let of_the_second = match damaged {
+            Damaged::Record => site.target(&format!(".cutover/releases/{}/record", ids[1])),
+            Damaged::Manifest => site.target(&format!(".cutover/releases/{}/manifest", ids[1])),
+            Damaged::Tree => site.release(&ids[1]),
+        };
+        let aside = site.path("aside");
+        fs::rename(&of_the_second, &aside).unwrap();
+        match damaged {
+            Damaged::Record | Damaged::Manifest => fs::write(&of_the_second, "damage").unwrap(),
+            // Something else stands there, so it is not the rest of a removal.
+            Damaged::Tree => fs::write(&of_the_second, "no directory").unwrap(),
+        }
+        // A release whose record cannot be read does not count as one that is kept.
+        let more = if let Damaged::Manifest = damaged { &["D"][..] } else { &["D", "E"] };
+        more.iter().for_each(|name| drop(deploy_named(&site, name)));
+        assert!(!site.standing().contains(&ids[0]), "{damaged:?}");
+        let report = site.cutover(&["cleanup", "--grace", "0s"]);
+        report.failed(0, &[]);
+        let warnings = report.json["warnings"].to_string();
+        assert!(warnings.contains(&format!("No object was removed, as release {} may need it", ids[1])), "{warnings}");
+        let objects = (number(&report.json["objects_removed"]), site.objects().len());
+        assert_eq!(objects, (0, 3 + more.len()), "{damaged:?}");
+        // Made whole again, it is a release as ever, and what nobody needs goes.
+        fs::remove_file(&of_the_second).unwrap();
+        fs::rename(&aside, &of_the_second).unwrap();
+        assert_eq!(fs::read_to_string(site.release(&ids[1]).join("version")).unwrap(), "B");
+        site.succeed(&["cleanup", "--grace", "0s"]);
+        assert_eq!(site.objects().len(), site.standing().len(), "{damaged:?}");
+    }
+}
+
 #[test]
 fn a_directory_that_is_not_ours_is_left_alone_and_named() {
     let site = Site::new();
@@ -461,17 +562,21 @@ fn a_release_that_a_process_lives_in_stays() {
     assert_eq!(site.succeed(&["cleanup", "--grace", "0s"])["removed"], json!([first]));
 }
 
+/// Deploys with keys of a `cutover.toml`: `--target` would stand in place of `current_path`.
+fn deploy_with(site: &Site, keys: &str) -> Ran {
+    let config = format!("deploy_path = '{}'\n{keys}", site.target("").display());
+    fs::write(site.path("cutover.toml"), config).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+    command.args(["deploy", "--json", "--source", "source", "--state-dir", "state"]).current_dir(site.path(""));
+    Ran::of(&command.output().unwrap())
+}
+
 #[test]
 fn the_link_may_stand_elsewhere() {
     let site = Site::new();
     let link: PathBuf = site.path("public_html");
     site.write("version", "A");
-    // `--target` stands in place of `current_path`, so the target comes from the config too.
-    let config = format!("deploy_path = '{}'\ncurrent_path = '{}'\n", site.target("").display(), link.display());
-    fs::write(site.path("cutover.toml"), config).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    command.args(["deploy", "--json", "--source", "source", "--state-dir", "state"]).current_dir(site.path(""));
-    Ran::of(&command.output().unwrap()).succeeded();
+    deploy_with(&site, &format!("current_path = '{}'\n", link.display())).succeeded();
     assert_same(&site.path("source"), &link.join(""));
     assert!(!site.target("current").exists());
 }
@@ -543,4 +648,28 @@ fn every_field_of_json_is_in_the_docs() {
     let ran = site.cutover(&["deploy", "--source", "nowhere"]);
     assert_eq!(ran.code, Some(1));
     check_fields("A failure", &ran.json);
+}
+
+#[test]
+fn where_the_link_stands_is_remembered_and_another_place_is_refused() {
+    let site = Site::new();
+    let (link, other) = (site.path("public_html"), site.path("htdocs"));
+    site.write("version", "A");
+    deploy_with(&site, &format!("current_path = '{}'\n", link.display())).succeeded();
+    site.write("version", "B");
+    deploy_with(&site, "").succeeded();
+    assert_same(&site.path("source"), &link.join(""));
+    assert!(!site.target("current").exists());
+    let before = fs::read_link(&link).unwrap();
+    site.write("version", "C");
+    let elsewhere = format!("current_path = '{}'\n", other.display());
+    let ran = deploy_with(&site, &elsewhere);
+    ran.failed(1, &["public_html", "htdocs", "Hint: Leave `current_path` as it was", "Nothing was switched"]);
+    assert_eq!(fs::read_link(&link).unwrap(), before);
+    assert!(!other.exists());
+    // Once nothing serves from it any more, it may move.
+    fs::remove_file(&link).unwrap();
+    deploy_with(&site, &elsewhere).succeeded();
+    assert_same(&site.path("source"), &other.join(""));
+    assert!(!link.exists());
 }

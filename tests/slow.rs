@@ -1,4 +1,4 @@
-//! The slow suite: kernel sources over a real sshd, and more equal files than an inode has links.
+//! The slow suite: kernel sources over a real sshd, more equal files than an inode has links, and the limit of silence.
 //!
 //! `tests/slow` fetches the trees and names them in `CUTOVER_SLOW_TREES`; without that the tests say that they are
 //! skipped.
@@ -11,11 +11,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use support::mount::Mounted;
-use support::site::{Site, number, text};
+use support::real_tree::noise;
+use support::relay::Relay;
+use support::site::{Ran, Site, number, text};
 use support::sshd::{Sshd, is_root, run};
 use support::tree::stat;
 
@@ -131,4 +134,60 @@ fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
     site.deploy(&["--force"]);
     assert_same(&site.path("source"), &site.current(""));
     assert_eq!(suffixes(), ["444", "444.1", "444.2"]);
+}
+
+/// How long the agent bears a client that says nothing.
+const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
+
+#[test]
+fn a_client_that_is_silent_for_90_seconds_loses_its_lock() {
+    if trees("a_client_that_is_silent_for_90_seconds_loses_its_lock").is_none() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let relay = Relay::start(sshd.port());
+    let mut site = Site::over(&sshd, &user);
+    let other = Site::over(&sshd, &user);
+    site.reach_by(&sshd.through(relay.port()));
+    site.succeed(&["setup"]);
+    site.write("file", noise(1, 30 << 20));
+    relay.hold_after(10 << 20);
+    let deploy = site.command(&["deploy"]).spawn().unwrap();
+    relay.wait_until_held();
+    let began = Instant::now();
+    let is_locked = || other.succeed(&["status"])["lock"] != json!(null);
+    while is_locked() {
+        assert!(began.elapsed() < CLIENT_SILENT_MAX * 2, "the lock of a silent client is still held");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(began.elapsed() > CLIENT_SILENT_MAX - Duration::from_secs(20), "{:?}", began.elapsed());
+    other.write("other", "client");
+    other.deploy_and_compare(&[]);
+    relay.release();
+    Ran::wait(deploy).failed(3, &[]);
+    assert_same(&other.path("source"), &other.current(""));
+}
+
+#[test]
+fn a_scan_may_take_longer_than_a_client_may_be_silent() {
+    if trees("a_scan_may_take_longer_than_a_client_may_be_silent").is_none() {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let site = Site::over(&sshd, &user);
+    site.succeed(&["setup"]);
+    site.write("deep/file", "content");
+    // The disk takes that long to list one directory.
+    let delay = format!("inject=getdents64:delay_enter={}s:when=1", CLIENT_SILENT_MAX.as_secs() + 20);
+    let command = site.command(&["deploy"]);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-e", "trace=getdents64", "-e", &delay, "-o"]);
+    strace.arg(site.path("trace")).arg(command.get_program()).args(command.get_args());
+    strace.env("HOME", site.path("home")).current_dir(site.path(""));
+    let began = Instant::now();
+    Ran::of(&strace.output().unwrap()).succeeded();
+    assert!(began.elapsed() > CLIENT_SILENT_MAX, "{:?}", began.elapsed());
+    assert_same(&site.path("source"), &site.current(""));
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use support::immutable::Immutable;
+use support::mount::Mounted;
 use support::real_tree::noise;
 use support::site::{Site, names, number, text};
 use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
@@ -410,6 +412,31 @@ fn copies_are_private_and_writable() {
     site.deploy_and_compare(&[]);
     assert_eq!(fs::read_to_string(site.current("data/app.sqlite")).unwrap(), "database");
     assert_eq!(fs::read_to_string(site.release(&first).join("data/app.sqlite")).unwrap(), "edited in place");
+}
+
+#[test]
+fn where_a_link_is_refused_the_file_is_a_copy_counted_and_told() {
+    let site = Site::new();
+    let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &[]) else { return };
+    for path in ["immutable", "elsewhere", "plain", "other"] {
+        site.write(path, path);
+    }
+    site.deploy_and_compare(&[]);
+    // No link can be made to an immutable object, nor from a directory that is mounted by itself.
+    let _immutable = Immutable::make(&site.object_of("immutable"));
+    let Some(_elsewhere) = Mounted::onto_itself(site.object_of("elsewhere").parent().unwrap()) else { return };
+    for round in 0..2 {
+        site.write("other", format!("other {round}"));
+        let report = site.deploy(&[]);
+        assert_eq!(report["copied"], json!({ "EPERM": 1, "EXDEV": 1 }));
+        assert_eq!(number(&report["objects_linked"]), 2);
+        assert_same(&site.path("source"), &site.current(""));
+        for (path, links) in [("immutable", 1), ("elsewhere", 1), ("plain", 3 + round)] {
+            let Stat { links: found, mode, .. } = stat(&site.current(path));
+            assert_eq!((found, mode), (links, 0o444), "{path}");
+        }
+        assert_no_path_deceives(&releases(&site));
+    }
 }
 
 #[test]

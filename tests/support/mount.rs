@@ -10,6 +10,33 @@ use super::sshd::run;
 /// A mounted filesystem.
 pub(crate) struct Mounted(PathBuf);
 
+/// A kind of filesystem that a disk can have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Ext4,
+    Xfs,
+    Btrfs,
+}
+
+impl Kind {
+    /// Returns the size of the smallest disk of use, and what makes it.
+    fn maker(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Kind::Ext4 => ("64M", &["mke2fs", "-q", "-F", "-t", "ext4"]),
+            Kind::Xfs => ("512M", &["mkfs.xfs", "-q", "-f"]),
+            Kind::Btrfs => ("256M", &["mkfs.btrfs", "-q", "-f"]),
+        }
+    }
+
+    /// Nothing is written to the disk because time has passed: only what is synced, and what that brings along.
+    fn options(self) -> &'static str {
+        match self {
+            Kind::Ext4 | Kind::Btrfs => "loop,noatime,commit=600",
+            Kind::Xfs => "loop,noatime",
+        }
+    }
+}
+
 impl Mounted {
     /// Mounts one in memory that runs no programs.
     pub(crate) fn noexec(path: &Path) -> Option<Mounted> {
@@ -31,16 +58,46 @@ impl Mounted {
         Some(mounted)
     }
 
+    /// Makes a disk in a file.
+    pub(crate) fn make_disk(kind: Kind, disk: &Path) -> Option<()> {
+        let (size, [maker, options @ ..]) = kind.maker() else { unreachable!("each has a maker") };
+        run(Command::new("truncate").args(["-s", size]).arg(disk));
+        match Command::new(maker).args(options).arg(disk).output() {
+            Ok(made) if made.status.success() => Some(()),
+            Ok(made) => skip(&format!("{maker}: {}", String::from_utf8_lossy(&made.stderr))),
+            Err(error) => skip(&format!("{maker}: {error}")),
+        }
+    }
+
+    /// Mounts a disk that was made, or a copy of one.
+    pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mounted> {
+        Mounted::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
+    }
+
+    /// Mounts a directory onto itself, so that no link can be made across its edge.
+    pub(crate) fn onto_itself(path: &Path) -> Option<Mounted> {
+        Mounted::attach(path, &["--bind", path.to_str().unwrap()])
+    }
+
     fn mount(path: &Path, words: &[&str]) -> Option<Mounted> {
         fs::create_dir(path).unwrap();
+        Mounted::attach(path, words)
+    }
+
+    fn attach(path: &Path, words: &[&str]) -> Option<Mounted> {
         let mounted = Command::new("mount").args(words).arg(path).output().unwrap();
         if mounted.status.success() {
             return Some(Mounted(path.to_owned()));
         }
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        eprintln!("{test}: skipped, cannot mount: {}", String::from_utf8_lossy(&mounted.stderr));
-        None
+        skip(&format!("cannot mount: {}", String::from_utf8_lossy(&mounted.stderr)))
     }
+}
+
+/// Says that the test is skipped.
+fn skip<T>(reason: &str) -> Option<T> {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    eprintln!("{test}: skipped, {reason}");
+    None
 }
 
 impl Drop for Mounted {

@@ -6,10 +6,12 @@
 //! ├── target/        the deploy path, where it is local
 //! ├── state/         the manifest database
 //! ├── home/          HOME, empty
+//! ├── bin/           programs that a test puts before those of the system
 //! └── cutover.toml   where a test configures something
 //! ```
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -77,6 +79,15 @@ impl Site {
         self.destination = target.to_str().unwrap().to_owned();
     }
 
+    /// Reaches this machine by a shell script in the place of `ssh`, which finds the command as its last argument.
+    pub(crate) fn reach_by_script(&mut self, script: &str) {
+        fs::create_dir_all(self.path("bin")).unwrap();
+        fs::write(self.path("bin/ssh"), script).unwrap();
+        fs::set_permissions(self.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+        self.destination = format!("here:{}", self.target.display());
+        self.words.extend(["--transport".to_owned(), "openssh".to_owned()]);
+    }
+
     /// Reaches the server by another `ssh_config`.
     pub(crate) fn reach_by(&mut self, ssh_config: &Path) {
         let at = self.words.iter().position(|word| word == "-F").unwrap();
@@ -137,7 +148,8 @@ impl Site {
         if !words.contains(&"--state-dir") {
             command.arg("--state-dir").arg(self.path("state"));
         }
-        command.env_clear().env("HOME", self.path("home")).env("USER", "tester").env("PATH", "/usr/bin:/bin");
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        command.env_clear().env("HOME", self.path("home")).env("USER", "tester").env("PATH", path);
         command.env("XDG_CACHE_HOME", self.path("cache"));
         command.current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,0 +1,149 @@
+//! Content is hashed on the server before it is used: what a line has altered, and what an earlier boot has left.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use support::real_tree::noise;
+use support::site::{Site, number};
+use support::tree::{Tree, assert_same};
+
+const MIB: usize = 1 << 20;
+
+/// A file that is sent with others, and one that is sent in parts and written as it comes.
+const SIZES: [usize; 2] = [200_000, 3 * MIB];
+
+/// Runs a command and passes on what it is told, but alters a byte after `FIRST` and then one in every `NEXT`. Ends
+/// when the command does, as `ssh` does.
+const ALTERING: &str = r#"
+my ($command, $at, $next) = ($ARGV[0], 0, FIRST);
+$SIG{CHLD} = sub { wait; exit $? >> 8 };
+open(my $out, "|-", "sh", "-c", $command) or die;
+while (1) {
+  my $length = sysread(STDIN, my $bytes, 65536) or last;
+  for (; $next < $at + $length; $next += NEXT) { substr($bytes, $next - $at, 1) ^= chr 1 }
+  $at += $length;
+  for (my $written = 0; $written < $length;) { $written += syswrite($out, $bytes, $length - $written, $written) }
+}
+$SIG{CHLD} = "DEFAULT";
+close $out;
+exit $? >> 8;
+"#;
+
+/// Makes a site whose agent is in place and reached by a line that [`alter`] can spoil.
+fn site_behind_a_line() -> Site {
+    let mut site = Site::new();
+    site.reach_by_script(&format!(
+        "#!/bin/sh\nfor command; do :; done\ncase $command in\n\
+         *' cutover start '*) exec perl '{}' \"$command\" ;;\n*) exec sh -c \"$command\" ;;\nesac\n",
+        site.path("altering.pl").display()
+    ));
+    alter(&site, 1 << 40, 1);
+    site.succeed(&["setup"]);
+    site
+}
+
+/// Has the line alter one byte of what the client says to the agent, and then one in every `next`.
+fn alter(site: &Site, first: usize, next: usize) {
+    let altering = ALTERING.replace("FIRST", &first.to_string()).replace("NEXT", &next.to_string());
+    fs::write(site.path("altering.pl"), altering).unwrap();
+}
+
+#[test]
+fn content_that_was_altered_on_its_way_is_asked_for_again() {
+    let site = site_behind_a_line();
+    for size in SIZES {
+        alter(&site, size / 2, 1 << 40);
+        site.write("file", noise(1, size));
+        let report = site.deploy(&[]);
+        assert_same(&site.path("source"), &site.current(""));
+        let sent = number(&report["sent_bytes"]);
+        assert!(sent > 2 * size as u64, "{sent} bytes for {size} that were sent twice");
+    }
+}
+
+#[test]
+fn content_that_never_arrives_whole_is_never_stored() {
+    let site = site_behind_a_line();
+    site.write("small", "small");
+    site.deploy_and_compare(&[]);
+    let objects = site.objects();
+    for size in SIZES {
+        alter(&site, size / 4, size / 2);
+        site.write("file", noise(1, size));
+        site.refused(&["deploy"], 4, &["`file`", "did not arrive whole"]);
+        assert_eq!(site.objects(), objects);
+        // Nor is it kept for the next deploy.
+        let altered = |path: &[u8]| path.windows(9).any(|part| part == b"/objects-") && path.ends_with(b"-444");
+        assert!(!Tree::read(&site.target(".cutover/staging")).entries.keys().any(|path| altered(path)));
+    }
+}
+
+/// What an earlier run has left of a file in staging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// All of it.
+    Whole,
+    /// All of it, but for one byte.
+    Altered,
+    /// As much, but zeros: its content was not on the disk when the power was cut.
+    Zeros,
+    /// Its first 2 MiB.
+    Beginning,
+    /// Its first 2 MiB, but for one byte.
+    AlteredBeginning,
+}
+
+impl Left {
+    fn of(self, mut content: Vec<u8>) -> Vec<u8> {
+        match self {
+            Left::Whole => {}
+            Left::Altered => content[1000] ^= 1,
+            Left::Zeros => content.fill(0),
+            Left::Beginning => content.truncate(2 * MIB),
+            Left::AlteredBeginning => {
+                content.truncate(2 * MIB);
+                content[1000] ^= 1;
+            }
+        }
+        content
+    }
+
+    /// Says what must be sent of a file of so many MiB.
+    fn lacking(self, mib: usize) -> usize {
+        match self {
+            Left::Whole => 0,
+            Left::Altered | Left::Zeros => mib,
+            Left::Beginning => mib - 2,
+            Left::AlteredBeginning => mib - 2 + mib,
+        }
+    }
+}
+
+#[test]
+fn what_an_earlier_boot_left_in_staging_is_hashed_before_it_is_used() {
+    for left in [Left::Whole, Left::Altered, Left::Zeros, Left::Beginning, Left::AlteredBeginning] {
+        let mib = 3;
+        let content = noise(1, mib * MIB);
+        let site = Site::new();
+        site.write("file", &content);
+        site.deploy(&[]);
+        let object = site.object_of("file");
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let staged = name(object.parent().unwrap()) + &name(&object);
+
+        fs::remove_dir_all(site.target("")).unwrap();
+        site.succeed(&["setup"]);
+        // The name of a run begins with the boot that it was in.
+        let lane = site.target(".cutover/staging/00000000-0123456789abcdef/objects-0");
+        fs::create_dir_all(&lane).unwrap();
+        fs::write(lane.join(staged), left.of(content)).unwrap();
+        let report = site.deploy(&[]);
+        assert_same(&site.path("source"), &site.current(""));
+        let (sent, lacking) = (number(&report["sent_bytes"]) as usize, left.lacking(mib) * MIB);
+        assert!((lacking..lacking + 100_000).contains(&sent), "{left:?}: {sent} bytes were sent for {lacking}");
+    }
+}
