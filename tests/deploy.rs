@@ -455,6 +455,7 @@ fn what_cannot_be_removed_never_fails_a_deploy_that_is_live() {
             Stuck::Whole => ("", "Warning: Could not rename to `"),
         };
         let mut immutable = Immutable::make(&site.release(&first).join(below));
+        let mut second = String::new();
         for name in ["B", "C", "D", "E"] {
             site.write("version", name);
             let ran = site.cutover(&["deploy", "--grace", "0s"]);
@@ -462,7 +463,12 @@ fn what_cannot_be_removed_never_fails_a_deploy_that_is_live() {
             let words = if ["D", "E"].contains(&name) { told } else { "" };
             ran.failed(0, &[words]);
             assert_eq!(ran.json["state"], "live");
+            // What else was due is removed, and told.
+            assert_eq!(ran.json["removed"].as_array().unwrap().contains(&json!(second)), name == "E", "{stuck:?}");
             assert_same(&site.path("source"), &site.current(""));
+            if name == "B" {
+                second = site.live().unwrap();
+            }
         }
         let trash = site.target(".cutover/trash");
         let gone = names(&trash).into_iter().find(|name| name.starts_with(&first) && !name.ends_with("-record"));

@@ -19,8 +19,8 @@ use super::wanted::WantedObjects;
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
 const PARTIAL_BYTES_MIN: u64 = 1 << 20;
 
-/// Moves what is wanted into this run's staging and links it. Returns the entries of which a beginning is there, with
-/// its length in bytes.
+/// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
+/// is there, with its length in bytes.
 pub(crate) fn adopt(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -58,8 +58,8 @@ fn take(assembly: &Assembly<'_>, wanted: &WantedObjects, leftover: &Leftover) ->
     }
     set_mode_and_mtime(&file, u32::from(name.key.mode), assembly.second)
         .map_err(|e| Error::io("set the mode of", dir.path_of(flat.as_bytes()), e))?;
-    if dir.rename_new(flat.as_bytes(), &assembly.staging.lanes[lane], flat.as_bytes())? && wanted.arrive(at, lane) {
-        assembly.link_arrived(wanted, at, lane)?;
+    if dir.rename_new(flat.as_bytes(), &assembly.staging.lanes[lane], flat.as_bytes())? {
+        wanted.arrive(at, lane);
     }
     Ok(None)
 }

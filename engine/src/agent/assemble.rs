@@ -209,6 +209,12 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
+    /// Links what an earlier run received, all of which has arrived before anything else.
+    pub(crate) fn link_adopted(&self, wanted: &WantedObjects) -> Result<(), Error> {
+        let linked = |at: usize| wanted.lane(at).map_or(Ok(()), |lane| self.link_arrived(wanted, at, lane));
+        (0..wanted.len()).into_par_iter().try_for_each(linked)
+    }
+
     /// Links an entry whose object was found unfit to the same content, where that has arrived for another entry. Says
     /// whether it has.
     pub(crate) fn link_if_arrived(&self, entry: u32, arrived: &[WantedObjects]) -> Result<bool, Error> {

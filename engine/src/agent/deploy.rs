@@ -365,7 +365,6 @@ impl Deploy<'_> {
         let mut clock = Clock::default();
         let arrived = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
-            assembly.make_directories()?;
             let arrived = self.fill(&classifier, &assembly, classified, tree.commits)?;
             shared::link(&staging.tree, &decided.shared)?;
             assembly.set_directory_modes(&decided.shared.links)?;
@@ -412,7 +411,10 @@ impl Deploy<'_> {
             room::check(layout, assembly, own_copies, &wanted)?;
         }
         self.send_lacks(&wanted, partial, commits)?;
+        // The client packs what is lacking meanwhile.
+        assembly.make_directories()?;
         make_own_copies(assembly, own_copies)?;
+        assembly.link_adopted(&wanted)?;
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
             self.receive(assembly, &wanted, round == 0)?;

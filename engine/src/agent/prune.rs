@@ -83,7 +83,11 @@ pub(crate) fn cleanup(
     }
     for id in due {
         if !dry_run {
-            trash::take_release(layout, &id)?;
+            // One that cannot be taken keeps no other from going.
+            if let Err(error) = trash::take_release(layout, &id) {
+                report.warnings.push(error.with_cause());
+                continue;
+            }
             tell.removed(&id);
         }
         releases.records.retain(|record| record.id != id);
@@ -174,15 +178,26 @@ fn collect(
     }
     let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
     candidates.sort_unstable();
+    let mut is_all = true;
     for name in candidates {
         let freed = match dry_run {
-            true => store.stat(name)?.map(|stat| stat.disk_bytes),
-            false => store.remove(name)?,
+            true => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
+            false => store.remove(name),
         };
-        report.objects_removed += u64::from(freed.is_some());
-        report.freed_bytes += freed.unwrap_or(0);
+        match freed {
+            Ok(freed) => {
+                report.objects_removed += u64::from(freed.is_some());
+                report.freed_bytes += freed.unwrap_or(0);
+            }
+            // One that stays is told once, not once for each of thousands; what is owed is tried again next time.
+            Err(error) => {
+                if std::mem::replace(&mut is_all, false) {
+                    report.warnings.push(error.with_cause());
+                }
+            }
+        }
     }
-    Ok(true)
+    Ok(is_all)
 }
 
 /// Returns the objects that a release names, with their sizes in bytes.

@@ -15,8 +15,8 @@ use super::wanted::WantedObjects;
 const MARGIN_BYTES: u64 = 1 << 20;
 const MARGIN_INODES: u64 = 64;
 
-/// Compares what the release still takes, its directories made, with what is free. Private and further copies count
-/// whole: whether the filesystem shares their blocks is not known before.
+/// Compares what the release still takes with what is free. Private and further copies count whole: whether the
+/// filesystem shares their blocks is not known before. A directory counts as a block: few have names for more.
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -27,11 +27,14 @@ pub(crate) fn check(
     let mut copies = further_copies(assembly, own_copies);
     copies.extend(private_copies(assembly));
     let copied_bytes: u64 = copies.iter().map(|size| size.next_multiple_of(free.block_bytes)).sum();
-    let needed = wanted.missing_disk_bytes(free.block_bytes) + copied_bytes + MARGIN_BYTES;
+    let directories = assembly.manifest.directories().len() as u64;
+    let made_bytes = copied_bytes + directories * free.block_bytes;
+    let needed = wanted.missing_disk_bytes(free.block_bytes) + made_bytes + MARGIN_BYTES;
     if needed > free.bytes {
         return Err(Error::NoSpace { needed, free: free.bytes });
     }
-    let needed = wanted.missing().count() as u64 + copies.len() as u64 + own_inodes(assembly) + MARGIN_INODES;
+    let made = copies.len() as u64 + directories + own_inodes(assembly);
+    let needed = wanted.missing().count() as u64 + made + MARGIN_INODES;
     match free.inodes {
         Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
         _ => Ok(()),
