@@ -42,6 +42,23 @@ pub(crate) enum Origin {
     Staged(usize),
 }
 
+/// A copy of an object, its mtime, and where it is to be had.
+#[derive(Clone, Copy)]
+struct Object {
+    name: ObjectName,
+    second: u32,
+    origin: Origin,
+}
+
+/// A place in the tree.
+struct Spot<'a> {
+    dir: &'a Dir,
+    /// Relative to `dir`.
+    path: &'a [u8],
+    /// Relative to the release.
+    whole: &'a [u8],
+}
+
 /// An object that this run made beside those that arrived.
 pub(crate) struct Further {
     /// Its name.
@@ -171,7 +188,8 @@ impl<'a> Assembly<'a> {
                         let name = ObjectName { key: file.key, copy: placement.copy };
                         let mut path = directory.to_vec();
                         push_name(&mut path, named.name);
-                        self.place(named.index, name, placement.second, Origin::Store, dir, named.name, &path)
+                        let object = Object { name, second: placement.second, origin: Origin::Store };
+                        self.place(named.index, object, &Spot { dir, path: named.name, whole: &path })
                     }
                     // Whatever is wrong with it, another copy may do, or it was replaced since.
                     Look::Missing | Look::Altered => {
@@ -202,11 +220,8 @@ impl<'a> Assembly<'a> {
     /// Links an object that has arrived to every path that wants it.
     pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize, lane: usize) -> Result<(), Error> {
         let name = ObjectName { key: wanted.key(at), copy: 0 };
-        for &entry in wanted.entries(at) {
-            let path = self.manifest.path(entry);
-            self.place(entry, name, self.second, Origin::Staged(lane), &self.staging.tree, &path, &path)?;
-        }
-        Ok(())
+        let object = Object { name, second: self.second, origin: Origin::Staged(lane) };
+        wanted.entries(at).iter().try_for_each(|&entry| self.place_by_path(entry, object))
     }
 
     /// Links what an earlier run received, all of which has arrived before anything else.
@@ -224,88 +239,65 @@ impl<'a> Assembly<'a> {
         let Some(lane) = arrived.iter().find_map(|wanted| wanted.lane(wanted.find(key)?)) else {
             return Ok(false);
         };
-        let path = self.manifest.path(entry);
         let name = ObjectName { key, copy: 0 };
-        self.place(entry, name, self.second, Origin::Staged(lane), &self.staging.tree, &path, &path)?;
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged(lane) })?;
         Ok(true)
     }
 
     /// Links an entry to a copy in the store that was chosen for it after all.
     pub(crate) fn link_stored(&self, entry: u32, placement: Placement) -> Result<(), Error> {
         let Some(key) = self.manifest.file(entry).map(|file| file.key) else { return Ok(()) };
-        let path = self.manifest.path(entry);
         let name = ObjectName { key, copy: placement.copy };
-        self.place(entry, name, placement.second, Origin::Store, &self.staging.tree, &path, &path)
+        self.place_by_path(entry, Object { name, second: placement.second, origin: Origin::Store })
     }
 
     /// Links an entry to a further copy that was made for it.
     pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
-        let path = self.manifest.path(entry);
-        self.place(entry, name, self.second, Origin::Staged(0), &self.staging.tree, &path, &path)
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged(0) })
     }
 
-    /// Puts one file into the tree. `path` is relative to `dir`, `whole` to the release.
-    #[expect(clippy::too_many_arguments, reason = "a file has that many coordinates: what, from where, to where")]
-    fn place(
-        &self,
-        entry: u32,
-        name: ObjectName,
-        second: u32,
-        origin: Origin,
-        dir: &Dir,
-        path: &[u8],
-        whole: &[u8],
-    ) -> Result<(), Error> {
-        self.note_placed(entry, second, name.copy);
-        if !self.copies.is_empty() && self.copies.mean_file(whole) {
-            return self.copy(name, second, origin, dir, path, "copy_paths");
+    fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
+        let path = self.manifest.path(entry);
+        self.place(entry, object, &Spot { dir: &self.staging.tree, path: &path, whole: &path })
+    }
+
+    /// Puts one file into the tree.
+    fn place(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
+        if !self.copies.is_empty() && self.copies.mean_file(to.whole) {
+            return self.copy(entry, object, to, "copy_paths");
         }
-        match self.link(name, origin, dir, path) {
-            Ok(()) => {
-                self.linked.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(Errno::MLINK) => self.link_further(entry, name, second, origin, dir, path),
+        match self.link(entry, object, to) {
+            Ok(()) => Ok(()),
+            Err(Errno::MLINK) => self.link_further(entry, object, to),
             Err(errno) => match refusal(errno) {
-                Some(reason) => self.copy(name, second, origin, dir, path, reason),
-                None => Err(Error::io("link", dir.path_of(path), errno)),
+                Some(reason) => self.copy(entry, object, to, reason),
+                None => Err(Error::io("link", to.dir.path_of(to.path), errno)),
             },
         }
     }
 
-    fn link(&self, name: ObjectName, origin: Origin, dir: &Dir, path: &[u8]) -> Result<(), Errno> {
-        match origin {
-            Origin::Store => self.store.link(name, dir, path),
-            Origin::Staged(lane) => self.staging.lanes[lane].link(name.flat().as_bytes(), dir, path),
-        }
+    fn link(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
+        match object.origin {
+            Origin::Store => self.store.link(object.name, to.dir, to.path),
+            Origin::Staged(lane) => self.staging.lanes[lane].link(object.name.flat().as_bytes(), to.dir, to.path),
+        }?;
+        self.note_placed(entry, object);
+        self.linked.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Links to a further copy of an object that has no links left to give.
-    fn link_further(
-        &self,
-        entry: u32,
-        name: ObjectName,
-        second: u32,
-        origin: Origin,
-        dir: &Dir,
-        path: &[u8],
-    ) -> Result<(), Error> {
+    fn link_further(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
+        let further = |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged(0), ..object };
         let mut roomy = self.roomy.lock().expect("no assembler panics");
-        if let Some(&copy) = roomy.get(&(name.key, second)) {
-            let other = ObjectName { copy, ..name };
-            if self.link(other, Origin::Staged(0), dir, path).is_ok() {
-                self.note_placed(entry, second, copy);
-                self.linked.fetch_add(1, Ordering::Relaxed);
-                return Ok(());
-            }
+        if let Some(&copy) = roomy.get(&(object.name.key, object.second))
+            && self.link(entry, further(copy), to).is_ok()
+        {
+            return Ok(());
         }
-        let copy = self.make_further(name, second, origin)?;
-        roomy.insert((name.key, second), copy);
-        let other = ObjectName { copy, ..name };
-        self.link(other, Origin::Staged(0), dir, path).map_err(|e| Error::io("link", dir.path_of(path), e))?;
-        self.note_placed(entry, second, copy);
-        self.linked.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        let copy = self.make_further(object.name, object.second, object.origin)?;
+        roomy.insert((object.name.key, object.second), copy);
+        self.link(entry, further(copy), to).map_err(|e| Error::io("link", to.dir.path_of(to.path), e))
     }
 
     /// Makes a further copy of an object in staging, with an mtime of its own, verified on the way. Returns its number.
@@ -344,25 +336,20 @@ impl<'a> Assembly<'a> {
         file.ok_or_else(|| Error::Damaged { path: name.flat(), reason: "the object vanished while it was used".into() })
     }
 
-    fn copy(
-        &self,
-        name: ObjectName,
-        second: u32,
-        origin: Origin,
-        dir: &Dir,
-        path: &[u8],
-        reason: &str,
-    ) -> Result<(), Error> {
-        let file = dir.create_file(path)?;
-        copy_content(&self.open(name, origin)?, &file).map_err(|e| Error::io("copy", dir.path_of(path), e))?;
-        let mode = u32::from(name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
-        set_mode_and_mtime(&file, mode, second).map_err(|e| Error::io("set the mode of", dir.path_of(path), e))?;
+    fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
+        let file = to.dir.create_file(to.path)?;
+        let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.path), e);
+        copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
+        let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
+        set_mode_and_mtime(&file, mode, object.second).map_err(|e| failed("set the mode of", e.into()))?;
+        self.note_placed(entry, object);
         *self.copied.lock().expect("no assembler panics").entry(reason.to_owned()).or_insert(0) += 1;
         Ok(())
     }
 
-    fn note_placed(&self, entry: u32, second: u32, copy: u16) {
-        self.placed[entry as usize].store(u64::from(second) << 16 | u64::from(copy), Ordering::Relaxed);
+    fn note_placed(&self, entry: u32, object: Object) {
+        let packed = u64::from(object.second) << 16 | u64::from(object.name.copy);
+        self.placed[entry as usize].store(packed, Ordering::Relaxed);
     }
 
     /// Gives every directory its own mode, children first: a directory may forbid its owner to look into it.

@@ -78,6 +78,13 @@ struct Decided {
     live: Option<ReleaseId>,
 }
 
+/// What is to be made, and of what.
+struct Plan<'a> {
+    tree: &'a Tree,
+    decided: &'a Decided,
+    classified: &'a Classified,
+}
+
 /// Seconds by phase, as they pass.
 #[derive(Default)]
 struct Clock(Vec<(Phase, f64)>);
@@ -333,7 +340,8 @@ impl Deploy<'_> {
         drop(base);
         let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let staging = Staging::create(layout, lanes)?;
-        let made = self.make_in(layout, releases, tree, decided, &classified, &store, &staging);
+        let plan = Plan { tree, decided, classified: &classified };
+        let made = self.make_in(layout, releases, &plan, &store, &staging);
         let mut done = match made {
             Ok(done) => done,
             Err(error) => {
@@ -346,17 +354,15 @@ impl Deploy<'_> {
         Ok(done)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that was prepared, used once")]
     fn make_in(
         &self,
         layout: &Layout,
         releases: &mut Releases,
-        tree: &Tree,
-        decided: &Decided,
-        classified: &Classified,
+        plan: &Plan<'_>,
         store: &Store,
         staging: &Staging,
     ) -> Result<DeployDone, Error> {
+        let &Plan { tree, decided, classified } = plan;
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
         let assembly = Assembly::new(&tree.manifest, &classified.expected, &copies, decided.second, store, staging);

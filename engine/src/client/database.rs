@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::bytes::ByteReader;
 use crate::chunk::{self, Chunks};
@@ -150,7 +150,7 @@ impl Database {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = scan_to_bytes(scan);
         self.with(|connection| {
-            let transaction = connection.unchecked_transaction()?;
+            let transaction = write(connection)?;
             transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob])?;
             for (hash, chunks) in chunks {
                 let chunks = chunk::to_bytes(chunks);
@@ -224,7 +224,7 @@ impl Database {
     ) -> Result<(), Error> {
         let root = manifest.root();
         self.with(|connection| {
-            let transaction = connection.unchecked_transaction()?;
+            let transaction = write(connection)?;
             let known: i64 =
                 transaction
                     .query_row("SELECT count(*) FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))?;
@@ -250,13 +250,18 @@ impl Database {
     }
 }
 
+/// Begins to write. One that read first and then wrote would fail at once, not wait, where another process writes.
+fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
+    Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
+}
+
 /// Opens a database, and makes its tables where it has none. Nothing where it is of another format.
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let transaction = connection.unchecked_transaction()?;
+    let transaction = write(&connection)?;
     let format: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
