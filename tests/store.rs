@@ -96,8 +96,15 @@ fn a_second_is_given_once_also_where_its_release_is_gone() {
     site.succeed(&["cleanup", "--grace", "0s"]);
     assert_eq!(site.standing(), [first]);
     site.write("file", "C");
+    let third = site.deploy_and_compare(&[]);
+    let between = stat(&site.current("file")).mtime;
+    assert!(between > before);
+    // Nor where somebody has removed the release by hand.
+    site.succeed(&["rollback"]);
+    fs::remove_dir_all(site.release(&third)).unwrap();
+    site.write("file", "D");
     site.deploy_and_compare(&[]);
-    assert!(stat(&site.current("file")).mtime > before);
+    assert!(stat(&site.current("file")).mtime > between);
 }
 
 /// A web server that serves `current`.

@@ -292,6 +292,13 @@ pub enum LiveNow {
     Unknown,
 }
 
+impl LiveNow {
+    /// Tells whether this run made a release live.
+    pub fn is_switched(&self) -> bool {
+        matches!(self, LiveNow::Switched(_))
+    }
+}
+
 /// A deploy, switch or rollback that failed, with what is live now.
 #[derive(Debug)]
 pub struct DeployFailure {

@@ -232,7 +232,7 @@ fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32
     let mut moved = Vec::new();
     for (number, own) in directories_beside(manifest, base).into_iter().enumerate() {
         let is_from_base = |index: u32| origins[index as usize] != INTRODUCED;
-        let mut children = manifest.children(number as u32);
+        let children = manifest.children(number as u32);
         // All that a directory has from the base, it has from one directory of the base.
         let holder = children
             .clone()
@@ -241,7 +241,7 @@ fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32
         if holder.is_none() || holder == own {
             continue;
         }
-        moved.extend(children.by_ref().filter_map(|named| match named.node {
+        moved.extend(children.filter_map(|named| match named.node {
             Node::File(file) if file.size > 0 && is_from_base(named.index) => Some(named.index),
             _ => None,
         }));

@@ -109,7 +109,7 @@ impl Deploy<'_> {
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy)?;
         let _lock = lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
-        records::mend(&layout, &mut releases)?;
+        records::mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
         if let Some(done) = self.unchanged(&layout, &releases, live.as_ref())? {
             return Ok(done);
@@ -570,12 +570,12 @@ fn link_otherwise(
 ) -> Result<Vec<u32>, Error> {
     let mut lacking = Vec::new();
     loop {
-        let mut unfit = assembly.take_unfit();
+        let unfit = assembly.take_unfit();
         if unfit.is_empty() {
             return Ok(lacking);
         }
         let mut open = Vec::new();
-        for entry in unfit.drain(..) {
+        for entry in unfit {
             if !assembly.link_if_arrived(entry, arrived)? {
                 open.push(entry);
             }

@@ -98,16 +98,32 @@ pub(crate) fn cleanup(
         report.warnings.extend(failed.first().map(Error::with_cause));
     }
     if sweep {
-        report.freed_bytes += staging::clear(layout, dry_run)?;
-    }
-    let owed = Owed::find(layout)?;
-    if sweep || !owed.is_empty() {
-        let is_collected = collect(layout, releases, sweep, &owed, dry_run, &mut report)?;
-        if is_collected && !dry_run {
-            owed.settle(layout)?;
+        match staging::clear(layout, dry_run) {
+            Ok(freed) => report.freed_bytes += freed,
+            Err(error) => report.warnings.push(error.with_cause()),
         }
     }
+    // What is owed stays owed, and releases are gone already: that is told in any case.
+    if let Err(error) = pay(layout, releases, sweep, dry_run, &mut report) {
+        report.warnings.push(error.with_cause());
+    }
     Ok(report)
+}
+
+/// Removes the objects that are owed, and what says so.
+fn pay(
+    layout: &mut Layout,
+    releases: &Releases,
+    sweep: bool,
+    dry_run: bool,
+    report: &mut CleanupReport,
+) -> Result<(), Error> {
+    let owed = Owed::find(layout)?;
+    let is_due = sweep || !owed.is_empty();
+    if is_due && collect(layout, releases, sweep, &owed, dry_run, report)? && !dry_run {
+        owed.settle(layout)?;
+    }
+    Ok(())
 }
 
 /// Where the release with the greatest second goes, the second stays known: no other content may get it.

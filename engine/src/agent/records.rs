@@ -156,7 +156,7 @@ pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
 
 /// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
 /// publication or removal left into trash. To be called under the lock.
-pub(crate) fn mend(layout: &Layout, releases: &mut Releases) -> Result<(), Error> {
+pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
     let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
     for record in &mut releases.records {
@@ -178,6 +178,11 @@ pub(crate) fn mend(layout: &Layout, releases: &mut Releases) -> Result<(), Error
     for (id, reason) in std::mem::take(&mut releases.damaged) {
         let name = id.as_str().as_bytes();
         if live.as_ref() != Some(&id) && layout.releases.stat(name)?.is_none() {
+            if let Ok(record) = read_record(layout, &id)?
+                && releases.records.iter().all(|standing| standing.second < record.second)
+            {
+                layout.keep_second(record.second)?;
+            }
             trash::take_record(layout, &layout.records, name)?;
         } else {
             remaining.push((id, reason));

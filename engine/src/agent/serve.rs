@@ -81,7 +81,7 @@ impl Service<'_> {
                 let _lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
                 if !dry_run {
-                    records::mend(&layout, &mut releases)?;
+                    records::mend(&mut layout, &mut releases)?;
                 }
                 prune::cleanup(&mut layout, &mut releases, policy, true, *dry_run, self.talk).map(Reply::Cleanup)
             }
@@ -119,7 +119,7 @@ impl Service<'_> {
         let mut layout = self.open(path)?;
         let _lock = self.lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
-        records::mend(&layout, &mut releases)?;
+        records::mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;

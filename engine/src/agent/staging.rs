@@ -11,7 +11,7 @@
 //! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
 //! before it uses it.
 
-use crate::disk::{Dir, Kind};
+use crate::disk::Dir;
 use crate::error::Error;
 
 use super::layout::{Layout, random_name};
@@ -83,9 +83,9 @@ impl Staging {
 pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
     let freed = staged_bytes(layout)?;
     if !dry_run {
-        for name in layout.staging.names()? {
-            remove_run(layout, &name)?;
-        }
+        // One run that cannot be removed keeps no other.
+        let removed: Vec<_> = layout.staging.names()?.iter().map(|name| remove_run(layout, name)).collect();
+        removed.into_iter().collect::<Result<(), Error>>()?;
     }
     Ok(freed)
 }
@@ -104,9 +104,7 @@ pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<
 
 /// A run that was killed while it published leaves its record, as it may have published objects.
 fn remove_run(layout: &Layout, name: &[u8]) -> Result<(), Error> {
-    if layout.staging.stat(name)?.is_some_and(|stat| stat.kind == Kind::Directory) {
-        trash::take_record(layout, &layout.staging.open_dir(name)?, b"record")?;
-    }
+    trash::take_record(layout, &layout.staging.open_dir(name)?, b"record")?;
     layout.staging.remove_tree(name)
 }
 

@@ -60,9 +60,12 @@ impl Talk {
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new(input);
         let heard = reader.heard();
+        let ping = message::to_bytes(&ToAgent::Ping);
         std::thread::spawn(move || {
             loop {
                 let frame = match reader.read() {
+                    // Heard is heard: waiting in the queue, it would keep the end of the line from being seen.
+                    Ok(Some((FrameKind::Message, payload))) if payload == ping => continue,
                     Ok(Some(frame)) => Ok(frame),
                     Ok(None) => return,
                     Err(error) => Err(error),
@@ -97,16 +100,11 @@ impl Talk {
 
     /// Waits for what comes next.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
-        loop {
-            match self.receive()? {
-                (FrameKind::Block, payload) => return Ok(Incoming::Block(payload)),
-                (FrameKind::Part, payload) => return Ok(Incoming::Part(payload)),
-                (FrameKind::Message, payload) => match message::from_bytes(&payload)? {
-                    ToAgent::Ping => {}
-                    message => return Ok(Incoming::Message(message)),
-                },
-            }
-        }
+        Ok(match self.receive()? {
+            (FrameKind::Block, payload) => Incoming::Block(payload),
+            (FrameKind::Part, payload) => Incoming::Part(payload),
+            (FrameKind::Message, payload) => Incoming::Message(message::from_bytes(&payload)?),
+        })
     }
 
     fn receive(&self) -> Frame {
@@ -222,6 +220,21 @@ mod tests {
         let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max);
         assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
+    }
+
+    #[test]
+    fn a_client_that_has_gone_is_noticed_behind_its_pings() {
+        let (input, mut client) = io::pipe().unwrap();
+        let talk = Talk::new(input, io::sink(), Duration::from_secs(20));
+        for _ in 0..10 {
+            FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
+        }
+        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        drop(client);
+        let given_up = Instant::now() + Duration::from_secs(5);
+        while talk.begin_switch(&"1".parse().unwrap()).is_ok() {
+            assert!(Instant::now() < given_up, "it was not noticed");
+        }
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Exchange<'_> {
             match said {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
                 Ok(_) => said = self.talk.next(),
-                Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(said),
+                Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(self.talk.settle(said)),
                 Err(lost) => return Err(self.talk.settle(DeployFailure { error: failure.error, live: lost.live })),
             }
         }

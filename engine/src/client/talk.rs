@@ -73,11 +73,11 @@ impl Talk {
     /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
     fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
         let Connection { input, output, carrier } = connection;
-        let writer = FrameWriter::new(Output::new(output, cancel.clone()));
         let reader = FrameReader::new(input);
+        let heard = reader.heard();
+        let writer = FrameWriter::new(Output::new(output, cancel.clone(), heard.clone(), silent_max));
         let (sent, read) = (writer.counter(), reader.counter());
         let out = Arc::new(Mutex::new(Some(writer)));
-        let heard = reader.heard();
         let live = Arc::new(Mutex::new(LiveNow::Unchanged));
         let (sender, received) = unbounded();
         let listener = Listener { observer, live: live.clone(), sender };
@@ -215,8 +215,8 @@ impl Talk {
             _ => error,
         };
         // The lock is gone with the line, so that what was live before may not be any more.
-        let live = Some(self.live()).filter(|live| matches!(live, LiveNow::Switched(_)));
-        DeployFailure { error, live: live.unwrap_or(LiveNow::Unchanged) }
+        let live = Some(self.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unchanged);
+        DeployFailure { error, live }
     }
 
     fn live(&self) -> LiveNow {
@@ -249,7 +249,7 @@ impl Talk {
         let deadline = Instant::now() + LAST_WORDS;
         loop {
             let live = self.live();
-            if matches!(live, LiveNow::Switched(_)) {
+            if live.is_switched() {
                 return live;
             }
             match self.early().map_or_else(|| self.received.recv_deadline(deadline), Ok) {
@@ -259,7 +259,9 @@ impl Talk {
                     _ => {}
                 },
                 Ok(Received::Part(_)) => {}
-                Ok(Received::Lost(_)) | Err(_) => return LiveNow::Unknown,
+                Ok(Received::Lost(_)) | Err(_) => {
+                    return Some(self.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unknown);
+                }
             }
         }
     }
@@ -294,30 +296,37 @@ impl Talk {
     }
 }
 
-/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up.
+/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up,
+/// as it does when the agent is silent meanwhile for as long as none is that lives.
 struct Output {
     file: File,
     cancel: Cancel,
+    heard: Heard,
+    silent_max: Duration,
 }
 
 impl Output {
-    fn new(file: File, cancel: Cancel) -> Output {
+    fn new(file: File, cancel: Cancel, heard: Heard, silent_max: Duration) -> Output {
         // Where it cannot be set, a write waits as long as the line does.
         fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
-        Output { file, cancel }
+        Output { file, cancel, heard, silent_max }
     }
 
     fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
+        let began = Instant::now();
         loop {
             match write(&self.file) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait()?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(began)?,
                 other => return other,
             }
         }
     }
 
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&self, began: Instant) -> io::Result<()> {
         self.cancel.check().map_err(|_| ErrorKind::TimedOut)?;
+        if self.heard.silence(began) > self.silent_max {
+            return Err(ErrorKind::TimedOut.into());
+        }
         let timeout = Timespec::try_from(CANCEL_EVERY).map_err(|_| ErrorKind::InvalidInput)?;
         match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -495,6 +504,16 @@ mod tests {
 
     fn ready(live: Live) -> FromAgent {
         FromAgent::Ready { holding: crate::wire::message::Holding::nothing(), base: None, live }
+    }
+
+    #[test]
+    fn an_agent_that_neither_reads_nor_speaks_is_taken_for_dead() {
+        let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
+        // More than a pipe holds.
+        let Err(Error::LineLost { source }) = talk.send_frame(FrameKind::Block, &vec![7; 8 << 20]) else {
+            panic!("the silence was not noticed");
+        };
+        assert_eq!(source.kind(), ErrorKind::TimedOut);
     }
 
     #[test]
