@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use support::mount::Mounted;
 use support::real_tree::noise;
 use support::site::{Ran, Site};
@@ -101,6 +103,35 @@ fn a_current_that_leads_elsewhere_is_refused() {
     let ran = site.cutover(&["deploy"]);
     ran.failed(1, &["current` leads to `../elsewhere`, which is no release", "Hint: Remove the link"]);
     assert_eq!(fs::read_link(site.target("current")).unwrap(), PathBuf::from("../elsewhere"));
+}
+
+#[test]
+fn a_current_that_was_made_by_hand_leads_to_a_release_however_it_is_spelled() {
+    let site = live_site();
+    let live = site.live().unwrap();
+    for target in [site.release(&live), Path::new("./releases").join(&live), Path::new("releases/.").join(&live)] {
+        fs::remove_file(site.target("current")).unwrap();
+        symlink(&target, site.target("current")).unwrap();
+        assert_eq!(site.succeed(&["status"])["live"]["id"], json!(live), "{}", target.display());
+    }
+    assert_eq!(site.deploy(&[])["state"], "live");
+}
+
+#[test]
+fn where_the_link_is_gone_or_leads_nowhere_a_rollback_finds_what_was_live_last() {
+    let site = live_site();
+    let first = site.live().unwrap();
+    let second = site.deploy_and_compare(&[]);
+    fs::remove_file(site.target("current")).unwrap();
+    let status = site.succeed(&["status"]);
+    assert_eq!((&status["live"], &status["rollback"]), (&json!(null), &json!(second)));
+    site.succeed(&["rollback"]);
+    assert_eq!(site.live(), Some(second.clone()));
+    fs::remove_dir_all(site.release(&second)).unwrap();
+    let status = site.succeed(&["status"]);
+    assert_eq!((&status["broken"], &status["rollback"]), (&json!(second), &json!(first)));
+    site.succeed(&["rollback"]);
+    assert_eq!(site.live(), Some(first));
 }
 
 #[test]

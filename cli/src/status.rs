@@ -22,7 +22,11 @@ impl Report for StatusReport {
     fn text(&self, palette: Palette) -> String {
         let headline = match &self.live {
             Some(release) => format!("Release {} is live", release.id),
-            None => "Nothing is live yet".to_owned(),
+            None => match &self.broken {
+                Some(id) => format!("`current` leads to release {id}, which is damaged or gone"),
+                None if self.rollback.is_some() => "Nothing is live: there is no link".to_owned(),
+                None => "Nothing is live yet".to_owned(),
+            },
         };
         let rollback = self.rollback.as_ref().map_or("has no release to go to".into(), |id| format!("goes to {id}"));
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
@@ -71,6 +75,7 @@ mod tests {
             deploy_path: "/srv/shop".into(),
             current_path: "/srv/shop/current".into(),
             live: None,
+            broken: None,
             rollback: None,
             lock: None,
             releases: 0,

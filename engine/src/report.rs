@@ -170,6 +170,8 @@ pub struct StatusReport {
     pub current_path: String,
     /// The live release.
     pub live: Option<ReleaseReport>,
+    /// The release that the link leads to, where it is damaged or gone.
+    pub broken: Option<ReleaseId>,
     /// Where a rollback would go.
     pub rollback: Option<ReleaseId>,
     /// Who holds the lock now.

@@ -89,6 +89,8 @@ pub(crate) struct Assembly<'a> {
     /// The copy of an object that has links left, where an earlier one has none.
     roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
     unfit: Mutex<Vec<u32>>,
+    /// How often an object was found unfit.
+    unfit_total: AtomicU64,
 }
 
 impl<'a> Assembly<'a> {
@@ -115,6 +117,7 @@ impl<'a> Assembly<'a> {
             further: Mutex::default(),
             roomy: Mutex::default(),
             unfit: Mutex::default(),
+            unfit_total: AtomicU64::new(0),
         }
     }
 
@@ -209,6 +212,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn note_unfit(&self, entry: u32) {
+        self.unfit_total.fetch_add(1, Ordering::Relaxed);
         self.unfit.lock().expect("no assembler panics").push(entry);
     }
 
@@ -380,6 +384,11 @@ impl<'a> Assembly<'a> {
     /// Counts the files that were linked.
     pub(crate) fn linked(&self) -> u64 {
         self.linked.load(Ordering::Relaxed)
+    }
+
+    /// Counts the files whose object was changed or gone.
+    pub(crate) fn found_unfit(&self) -> u64 {
+        self.unfit_total.load(Ordering::Relaxed)
     }
 
     /// Counts the files that were copied, by reason.

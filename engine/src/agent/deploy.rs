@@ -136,6 +136,9 @@ impl Deploy<'_> {
         self.send_ready(&holding, base.as_ref(), Live::Unchanged)?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
+            if let Some(path) = self.hello.policy.shared_files.first() {
+                return Err(Error::SharedMissing(self.path.join("shared").join(path.as_path()).display().to_string()));
+            }
             let lacking = WantedObjects::gather(
                 &tree.manifest,
                 tree.manifest.all_files().filter(|(_, f)| f.size > 0).map(|(e, _)| e),
@@ -389,6 +392,12 @@ impl Deploy<'_> {
             })?;
             done.warnings.extend(switched.warnings);
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;
+        }
+        if assembly.found_unfit() > 0 {
+            done.warnings.push(format!(
+                "The stored content of {} files had been changed or removed, and was made good here; earlier releases are as somebody has left them",
+                assembly.found_unfit()
+            ));
         }
         done.release = Some(decided.id.clone());
         done.objects_new = objects_new;

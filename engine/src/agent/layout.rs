@@ -236,15 +236,21 @@ impl CurrentPlace {
         let Some(target) = self.dir.read_link(&self.name)? else {
             return Ok(None);
         };
-        let id = target
-            .strip_prefix(self.prefix.as_slice())
-            .and_then(|rest| rest.strip_prefix(b"releases/"))
-            .and_then(|name| std::str::from_utf8(name.strip_suffix(b"/").unwrap_or(name)).ok())
-            .and_then(|name| name.parse().ok());
-        id.map(Some).ok_or_else(|| Error::CurrentForeign {
+        self.release_at(&target).map(Some).ok_or_else(|| Error::CurrentForeign {
             path: self.path().display().to_string(),
             target: crate::path::Shown(&target).to_string(),
         })
+    }
+
+    /// Reads a link's target as that of a release, also where somebody has spelled it otherwise than this program does:
+    /// absolute, or with `.` in it.
+    fn release_at(&self, target: &[u8]) -> Option<ReleaseId> {
+        let target = Path::new(OsStr::from_bytes(target));
+        let id = target.file_name()?.to_str()?.parse().ok()?;
+        let own = [self.prefix.as_slice(), b"releases"].concat();
+        let (own, holder) = (Path::new(OsStr::from_bytes(&own)), target.parent()?);
+        let real = |path: &Path| std::fs::canonicalize(self.dir.path().join(path)).ok();
+        (holder == own || real(holder).is_some_and(|holder| real(own) == Some(holder))).then_some(id)
     }
 
     /// Returns the target of a link to a release.

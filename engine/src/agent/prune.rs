@@ -38,7 +38,7 @@ pub(crate) fn retention(releases: &Releases, live: Option<&ReleaseId>, policy: &
         return retention;
     };
     let mut kept: HashSet<&ReleaseId> =
-        [Some(live), releases.rollback_from(live)].into_iter().flatten().map(|r| &r.id).collect();
+        [Some(live), releases.rollback_from(Some(&live.id))].into_iter().flatten().map(|r| &r.id).collect();
     for record in releases.records.iter().rev().filter(|record| record.was_live()) {
         if kept.len() >= policy.keep_releases as usize {
             break;

@@ -102,6 +102,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
     let live = layout.current.live()?;
     let record = live.as_ref().and_then(|live| releases.find(live));
+    let rollback = releases.rollback_from(live.as_ref());
     let own_bytes = own_bytes(layout, &releases).0;
     let store = Store::new(layout.objects.again()?);
     let (mut store_objects, mut store_bytes) = (0, 0);
@@ -115,7 +116,8 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         deploy_path: layout.root.path().display().to_string(),
         current_path: layout.current.path().display().to_string(),
         live: record.map(|record| describe(record, live.as_ref(), own_bytes.get(&record.id).copied().unwrap_or(0))),
-        rollback: record.and_then(|record| releases.rollback_from(record)).map(|record| record.id.clone()),
+        broken: live.filter(|_| record.is_none()),
+        rollback: rollback.map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
         releases: releases.records.len() as u64,
         store_objects,

@@ -71,9 +71,12 @@ impl Releases {
         self.records.iter().find(|record| record.id == *id)
     }
 
-    /// Returns the release that a rollback from `live` goes to: what was live before it, and if that is gone, the
-    /// newest earlier release that was ever live.
-    pub(crate) fn rollback_from(&self, live: &Record) -> Option<&Record> {
+    /// Returns the release that a rollback goes to: what was live before what is, and if that is gone, the newest
+    /// earlier release that was ever live; where nothing is live, or what should be is gone, what was live last.
+    pub(crate) fn rollback_from(&self, live: Option<&ReleaseId>) -> Option<&Record> {
+        let Some(live) = live.and_then(|live| self.find(live)) else {
+            return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.went_live.last());
+        };
         let previous = live.previous.as_ref().and_then(|id| self.find(id)).filter(|record| record.was_live());
         let is_earlier = |record: &&Record| record.sequence < live.sequence && record.was_live();
         previous.or_else(|| self.records.iter().rev().find(is_earlier))

@@ -166,7 +166,6 @@ fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&Re
             true => Ok(id.clone()),
         };
     }
-    let live = live.and_then(|live| releases.find(live)).ok_or(Error::NothingToRollBack)?;
     releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::NothingToRollBack)
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
         for lane in run.names()?.into_iter().filter(|name| name.starts_with(b"objects-")) {
             let lane = run.open_dir(&lane)?;
             for name in lane.names()? {
-                sum += lane.stat(&name)?.filter(|stat| stat.links <= 1).map_or(0, |stat| stat.disk_bytes);
+                sum += lane.stat(&name)?.map_or(0, |stat| stat.disk_bytes);
             }
         }
     }

@@ -92,7 +92,13 @@ impl ClientDeploy<'_> {
         let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
         drop(known);
         let exchange = Exchange { deploy: self, talk: &talk, scan: &scan, database: saving, began, sent_commits: 0 };
-        let done = exchange.run(&mut seconds)?;
+        let done = match exchange.run(&mut seconds) {
+            Ok(done) => done,
+            Err(failure) => {
+                talk.leave();
+                return Err(failure);
+            }
+        };
         seconds.total = began.elapsed().as_secs_f64();
         if let Some(database) = saving {
             self.told(self.remember(database, &scan.found.manifest, &done));

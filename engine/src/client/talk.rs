@@ -31,6 +31,8 @@ const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
 const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long the agent may take to say what is live after this side has left it.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How long this side waits for the agent to tidy up after a failure.
+const TIDYING: Duration = Duration::from_secs(5);
 /// How soon an interruption is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
@@ -269,6 +271,14 @@ impl Talk {
     /// Stops sending: the agent ends when it has done what it was told.
     pub(crate) fn close(&self) {
         drop(self.out.lock().expect("no sender panics").take());
+    }
+
+    /// Leaves after a failure. The agent gets a moment to tidy up and to let go of the lock: whoever runs the command
+    /// again should not meet it.
+    pub(crate) fn leave(self) {
+        self.close();
+        let deadline = Instant::now() + TIDYING;
+        while self.received.recv_deadline(deadline).is_ok() {}
     }
 
     /// Ends the conversation in good order.
