@@ -194,6 +194,36 @@ fn a_destination_that_is_no_place_is_refused() {
 }
 
 #[test]
+fn a_password_is_refused_in_the_form_of_scp_too() {
+    check(
+        &Place::new(),
+        "status --target me:secret@web1:/srv",
+        "Error: The target holds a password, which others could read\n\
+         Hint: Leave it out, and log in with a key: `--identity FILE`, or an ssh-agent\n",
+    );
+}
+
+#[test]
+fn a_key_that_is_not_there_is_refused() {
+    check(
+        &Place::new(),
+        "status --target web1:/srv -i /no/such/key",
+        "Error: There is no key `/no/such/key`\n\
+         Hint: Name a private key with `--identity FILE` or `identity_file`, or leave both out\n",
+    );
+}
+
+#[test]
+fn the_parser_proposes_no_hidden_verb() {
+    for line in ["-q", "agnt"] {
+        let ran = Place::new().run(line);
+        assert_eq!(ran.code, Some(2), "{line}");
+        assert!(!ran.stderr.contains("agent"), "{}", ran.stderr);
+    }
+    assert!(Place::new().run("deploi").stderr.contains("'deploy'"));
+}
+
+#[test]
 fn a_duration_without_a_unit_is_refused() {
     check(
         &Place::new(),
@@ -212,7 +242,7 @@ fn a_release_is_no_stage_and_a_stage_no_release() {
         &Place::new(),
         "switch shop",
         "Error: No release to switch to is named\n\
-         Hint: See `cutover releases`\n\
+         Hint: See `cutover releases shop`\n\
          Nothing was switched.\n",
     );
     check(
@@ -288,8 +318,7 @@ Everywhere:
   -i, --identity <FILE>    A private key to try first
       --transport <SSH>    Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto
                            [default: auto]
-      --state-dir <DIR>    Where the manifest database and the content cache are [default:
-                           $XDG_CACHE_HOME/cutover]
+      --state-dir <DIR>    The directory of the manifest database [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
       --yes                Answer yes to every question
   -q, --quiet              Say nothing but errors, warnings, and what was asked for

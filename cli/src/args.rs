@@ -247,7 +247,7 @@ pub(crate) struct Everywhere {
     /// Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
     #[arg(long, global = true, value_enum, value_name = "SSH", hide_possible_values = true)]
     pub(crate) transport: Option<TransportChoice>,
-    /// Where the manifest database and the content cache are [default: $XDG_CACHE_HOME/cutover]
+    /// The directory of the manifest database [default: $XDG_CACHE_HOME/cutover]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Print one JSON object on stdout at the end
@@ -327,8 +327,8 @@ impl DiffArgs {
 }
 
 impl Args {
-    /// Returns the command that shows what is live where this one works.
-    pub(crate) fn status_command(&self) -> String {
+    /// Returns the words and flags that make another verb work where this one does, each after a space.
+    pub(crate) fn place(&self) -> String {
         let (words, target) = match &self.verb {
             Verb::Setup(SetupArgs { place })
             | Verb::Releases(place)
@@ -342,24 +342,24 @@ impl Args {
             Verb::Diff(args) => (args.words(), &args.target.target),
             Verb::Agent => (Vec::new(), &None),
         };
-        let mut command = "cutover status".to_owned();
+        let mut place = String::new();
         let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
         if let Some(stage) = stage {
-            command += &format!(" {stage}");
+            place += &format!(" {stage}");
         }
         if let Some(target) = target {
-            command += &format!(" --target {}", quoted(target));
+            place += &format!(" --target {}", quoted(target));
         }
         let Everywhere { config, ssh_config, identity, transport, .. } = &self.everywhere;
         for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
             if let Some(file) = file {
-                command += &format!(" {flag} {}", quoted(file.as_os_str()));
+                place += &format!(" {flag} {}", quoted(file.as_os_str()));
             }
         }
         if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
-            command += &format!(" --transport {}", transport.get_name());
+            place += &format!(" --transport {}", transport.get_name());
         }
-        command
+        place
     }
 }
 
@@ -381,10 +381,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_command_asks_about_the_same_place() {
+    fn another_verb_is_sent_to_the_same_place() {
         let check = |line: &str, expected: &str| {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(args.status_command(), expected, "{line}");
+            assert_eq!(format!("cutover status{}", args.place()), expected, "{line}");
         };
         check("cutover deploy", "cutover status");
         check("cutover deploy shop --json", "cutover status shop");

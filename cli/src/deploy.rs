@@ -15,7 +15,8 @@ use crate::units::{Bytes, Count, Counted, Seconds};
 
 pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run(&settings, Talk::Phases, |context| engine::deploy(context, &request))
+    let done = session.run(&settings, Talk::Phases, |context| engine::deploy(context, &request));
+    done.map_err(|failure| if args.dry_run { failure } else { failure.after_sending() })
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
@@ -49,6 +50,12 @@ impl Report for DeployReport {
         format!("{}\n{}", palette.strong(headline(self)), block.text())
     }
 
+    fn next(&self) -> Option<String> {
+        let is_ready = self.state == DeployState::Ready && !self.dry_run;
+        let id = self.release.as_ref().filter(|_| is_ready)?;
+        Some(format!("`cutover switch {id}` makes it live"))
+    }
+
     fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -62,10 +69,7 @@ fn headline(report: &DeployReport) -> String {
         (DeployState::Ready, true) => format!("A deploy would make {name} ready"),
         (DeployState::Unchanged, true) => "A deploy would change nothing".to_owned(),
         (DeployState::Unchanged, false) => format!("Nothing changed: {name} is live"),
-        (DeployState::Ready, false) => {
-            let id = id.unwrap_or_default();
-            format!("Release {id} is ready; `cutover switch {id}` makes it live")
-        }
+        (DeployState::Ready, false) => format!("Release {} is ready", id.unwrap_or_default()),
         (DeployState::Live, false) => {
             let after = report.previous.as_ref().map_or(String::new(), |previous| format!(", after {previous}"));
             format!("Release {} is live{after}", id.unwrap_or_default())
@@ -156,6 +160,14 @@ Release 20260325140000 is live, after 20260325120000
         check(DeployState::Ready, true, None, "A deploy would make a release ready");
         check(DeployState::Unchanged, true, Some("7"), "A deploy would change nothing");
         check(DeployState::Unchanged, false, Some("7"), "Nothing changed: release 7 is live");
-        check(DeployState::Ready, false, Some("7"), "Release 7 is ready; `cutover switch 7` makes it live");
+        check(DeployState::Ready, false, Some("7"), "Release 7 is ready");
+    }
+
+    #[test]
+    fn a_ready_release_names_the_way_on() {
+        let ready = DeployReport { state: DeployState::Ready, ..report() };
+        assert_eq!(ready.next().as_deref(), Some("`cutover switch 20260325140000` makes it live"));
+        assert_eq!(DeployReport { dry_run: true, ..ready }.next(), None);
+        assert_eq!(report().next(), None);
     }
 }

@@ -31,13 +31,10 @@ pub(crate) fn parse(text: &OsStr, environment: &Environment) -> Result<Destinati
         return Err(wrong("is not UTF-8".into()));
     };
     let ssh = match text.split_once("://") {
-        // The text is not shown: logs keep what is printed.
-        Some(("ssh", rest)) if holds_password(rest) => {
-            return Err(Failure::usage("The target holds a password, which others could read")
-                .hint("Leave it out, and log in with a key: `--identity FILE`, or an ssh-agent"));
-        }
+        Some(("ssh", rest)) if holds_password(rest) => return Err(password()),
         Some(("ssh", rest)) => url(rest),
         Some((scheme, _)) => Err(format!("has the scheme `{scheme}`, and only `ssh` is known")),
+        None if words_hold_password(text) => return Err(password()),
         None => words(text),
     };
     ssh.map(Destination::Ssh).map_err(wrong)
@@ -133,6 +130,18 @@ fn url(text: &str) -> Result<SshDestination, String> {
     finish(user, host, port, remote_path(path)?)
 }
 
+/// Refuses a password. The target is not shown: logs keep what is printed.
+fn password() -> Failure {
+    Failure::usage("The target holds a password, which others could read")
+        .hint("Leave it out, and log in with a key: `--identity FILE`, or an ssh-agent")
+}
+
+/// `user:password@host:path`. A path from the login directory that looks so can be written with `~/` before it.
+fn words_hold_password(text: &str) -> bool {
+    let (_, rest) = text.split('/').next().and_then(|first| first.split_once(':')).unwrap_or_default();
+    rest.rsplit_once('@').is_some_and(|(_, server)| server.contains(':'))
+}
+
 fn holds_password(url: &str) -> bool {
     let (user, _) = split_user(url, url.find('/').unwrap_or(url.len()));
     user.is_some_and(|user| user.contains(':'))
@@ -201,6 +210,8 @@ mod tests {
         check("me@corp@web1:/srv", Ok("me@corp web1 - /srv"));
         check("web1:/srv/a@b:c", Ok("- web1 - /srv/a@b:c"));
         check("web1:a@b", Ok("- web1 - a@b"));
+        check("web1:~/a@b:c", Ok("- web1 - a@b:c"));
+        check("[::1]:a@b", Ok("- ::1 - a@b"));
         check("me@web1:/srv/a b", Ok("me web1 - /srv/a b"));
     }
 
@@ -234,7 +245,11 @@ mod tests {
         check("ssh://web1:0/srv", Err("has the port `0`, and a port is a number from 1 to 65535"));
         check("ssh://web1:x/srv", Err("has the port `x`, and a port is a number from 1 to 65535"));
         check("ftp://web1/srv", Err("has the scheme `ftp`, and only `ssh` is known"));
-        check("ssh://me:secret@web1/srv", Err("The target holds a password, which others could read"));
+        const PASSWORD: &str = "The target holds a password, which others could read";
+        check("ssh://me:secret@web1/srv", Err(PASSWORD));
+        check("me:secret@web1:/srv", Err(PASSWORD));
+        check("me:sec@ret@web1:site", Err(PASSWORD));
+        check("me:secret@[::1]:/srv", Err(PASSWORD));
     }
 
     #[test]

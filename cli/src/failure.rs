@@ -11,7 +11,7 @@
 use std::io::{self, Write};
 use std::panic;
 
-use engine::error::{Error, Kind};
+use engine::error::{Error, Kind, RUN_AGAIN};
 use engine::path::Shown;
 use engine::report::{DeployFailure, LiveNow};
 use serde_json::json;
@@ -72,6 +72,20 @@ impl Failure {
     /// Says that nothing was switched, unless it is known better.
     pub(crate) fn before_any_switch(mut self) -> Failure {
         self.live.get_or_insert(LiveNow::Unchanged);
+        self
+    }
+
+    /// Says that nothing is sent twice, where the line failed under a verb that sends.
+    pub(crate) fn after_sending(mut self) -> Failure {
+        if let Some(hint) = self.hint.as_mut().filter(|hint| *hint == RUN_AGAIN) {
+            hint.push_str("; what arrived is kept");
+        }
+        self
+    }
+
+    /// Makes the commands of the hint work at a place.
+    pub(crate) fn at_place(mut self, place: &str) -> Failure {
+        self.hint = self.hint.map(|hint| at_place(&hint, place));
         self
     }
 
@@ -180,6 +194,16 @@ pub(crate) fn ended_at_once(status_command: &str) -> String {
     live_line(&LiveNow::Unknown, Kind::Interrupted, status_command)
 }
 
+/// Adds a place to each `cutover VERB …` that a text names between backticks, but not to one with flags of its own.
+pub(crate) fn at_place(text: &str, place: &str) -> String {
+    // What stands between backticks has an odd number.
+    let parts = text.split('`').enumerate().map(|(at, part)| {
+        let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -");
+        if is_command { format!("{part}{place}") } else { part.to_owned() }
+    });
+    parts.collect::<Vec<String>>().join("`")
+}
+
 /// Returns what an error knows beside its message and its sources.
 fn details(error: &Error) -> Vec<String> {
     match error {
@@ -285,6 +309,30 @@ mod tests {
         check(Kind::Interrupted, Some(143), 143);
         check(Kind::Line, Some(143), 3);
         check(Kind::Bug, None, 255);
+    }
+
+    #[test]
+    fn commands_are_named_as_they_run() {
+        let check = |text: &str, expected: &str| assert_eq!(at_place(text, " shop -F a"), expected);
+        check("See `cutover releases`", "See `cutover releases shop -F a`");
+        check("`cutover switch ID` goes, see `x`", "`cutover switch ID shop -F a` goes, see `x`");
+        check("cutover releases, `keep_releases`", "cutover releases, `keep_releases`");
+    }
+
+    #[test]
+    fn only_a_line_that_failed_speaks_of_what_arrived() {
+        let lost = || Error::LineLost { source: io::Error::from_raw_os_error(104) };
+        assert_eq!(Failure::from(lost()).hint.as_deref(), Some("Run the command again"));
+        let sent = Failure::from(lost()).after_sending().hint;
+        assert_eq!(sent.as_deref(), Some("Run the command again; what arrived is kept"));
+        assert_eq!(Failure::usage("").after_sending().hint, None);
+    }
+
+    #[test]
+    fn what_was_tried_is_told_once() {
+        let error =
+            Error::LoginRefused { user: "me".into(), host: "web1".into(), tried: vec!["`key`: not accepted".into()] };
+        assert_eq!(Failure::from(error).text(&voice()).matches("not accepted").count(), 1);
     }
 
     #[test]

@@ -36,7 +36,8 @@ use std::io::{self, IsTerminal};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Args, Verb};
 use crate::color::Palette;
@@ -48,25 +49,28 @@ fn main() -> ExitCode {
     failure::ask_for_reports();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_hidden_verbs(error)),
     };
     let environment = Environment::read();
     let run = AssertUnwindSafe(|| run(&args, &environment));
     let panicked = |_| Err(Failure::panic(args.verb.switches()));
-    let Err(failure) = panic::catch_unwind(run).unwrap_or_else(panicked) else {
+    let Err(mut failure) = panic::catch_unwind(run).unwrap_or_else(panicked) else {
         return ExitCode::SUCCESS;
     };
+    let place = args.place();
+    failure = failure.at_place(&place);
     failure.print(&Voice {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
         json: args.everywhere.json && !matches!(args.verb, Verb::Agent),
-        status_command: args.status_command(),
+        status_command: format!("cutover status{place}"),
     });
     ExitCode::from(failure.exit_code(interrupt::code()))
 }
 
 fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
-    let last_line = args.verb.switches().then(|| failure::ended_at_once(&args.status_command()));
-    let session = Session { everywhere: &args.everywhere, environment, last_line };
+    let place = args.place();
+    let last_line = args.verb.switches().then(|| failure::ended_at_once(&format!("cutover status{place}")));
+    let session = Session { everywhere: &args.everywhere, environment, place, last_line };
     match &args.verb {
         Verb::Setup(args) => setup::run(&session, args),
         Verb::Deploy(args) => deploy::run(&session, args),
@@ -78,6 +82,26 @@ fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Agent => agent::run(),
     }
+}
+
+/// Takes the verbs that the help hides out of what the parser proposes.
+fn without_hidden_verbs(mut error: clap::Error) -> clap::Error {
+    let command = Args::command();
+    let is_hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
+    for kind in [ContextKind::ValidSubcommand, ContextKind::SuggestedSubcommand] {
+        let (names, is_list) = match error.get(kind) {
+            Some(ContextValue::Strings(names)) => (names.clone(), true),
+            Some(ContextValue::String(name)) => (vec![name.clone()], false),
+            _ => continue,
+        };
+        let shown: Vec<String> = names.iter().filter(|name| !is_hidden(name)).cloned().collect();
+        if shown.is_empty() {
+            error.remove(kind);
+        } else if is_list && shown.len() < names.len() {
+            error.insert(kind, ContextValue::Strings(shown));
+        }
+    }
+    error
 }
 
 /// Prints what the parser of the command line has to say: help, the version, or what is wrong.

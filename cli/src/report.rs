@@ -16,6 +16,11 @@ pub(crate) trait Report: Serialize {
     /// Returns the text for people, with a newline at its end.
     fn text(&self, palette: Palette) -> String;
 
+    /// Returns what goes on from here: a sentence that names a command, whose place is added.
+    fn next(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what the user should know.
     fn warnings(&self) -> &[String] {
         &[]

@@ -12,7 +12,7 @@ use engine::event::Observer as _;
 use crate::args::Everywhere;
 use crate::color::Palette;
 use crate::environment::Environment;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::interrupt;
 use crate::progress::Progress;
 use crate::report::{self, Report};
@@ -25,6 +25,8 @@ pub(crate) struct Session<'a> {
     pub(crate) everywhere: &'a Everywhere,
     /// The surroundings.
     pub(crate) environment: &'a Environment,
+    /// The words and flags that make another verb work at the same place.
+    pub(crate) place: String,
     /// What is said when it is ended at once, for the verbs that switch.
     pub(crate) last_line: Option<String>,
 }
@@ -69,7 +71,11 @@ impl Session<'_> {
         if self.everywhere.json {
             report::write_stdout(&report::object(report)?)
         } else if T::ANSWERS || !self.everywhere.quiet {
-            report::write_stdout(&report.text(self.palette(io::stdout().is_terminal())))
+            let mut text = report.text(self.palette(io::stdout().is_terminal()));
+            if let Some(next) = report.next() {
+                text += &format!("{}\n", failure::at_place(&next, &self.place));
+            }
+            report::write_stdout(&text)
         } else {
             Ok(())
         }

@@ -34,7 +34,7 @@ pub(crate) struct Settings {
     pub(crate) source: PathBuf,
     /// Patterns that leave paths out.
     pub(crate) exclude: Vec<String>,
-    /// The directory of the manifest database and the content cache.
+    /// The directory of the manifest database.
     pub(crate) state_dir: PathBuf,
     /// Who does it.
     pub(crate) provenance: Provenance,
@@ -44,7 +44,24 @@ impl Settings {
     /// Reads the config, if there is one, and resolves.
     pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
-        Settings::resolve(config.as_ref(), place, everywhere, environment)
+        let settings = Settings::resolve(config.as_ref(), place, everywhere, environment)?;
+        settings.check_identity()?;
+        Ok(settings)
+    }
+
+    /// Refuses a key that is not there, where one is needed. Of a key that an agent holds, the public half is enough.
+    fn check_identity(&self) -> Result<(), Failure> {
+        let (Destination::Ssh(_), Some(identity)) = (&self.target.destination, &self.target.reach.identity) else {
+            return Ok(());
+        };
+        let mut public = identity.clone().into_os_string();
+        public.push(".pub");
+        // One that cannot be looked at is told of by the login.
+        if identity.try_exists().unwrap_or(true) || Path::new(&public).exists() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!("There is no key `{}`", identity.display()))
+            .hint("Name a private key with `--identity FILE` or `identity_file`, or leave both out"))
     }
 
     fn resolve(

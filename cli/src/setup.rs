@@ -23,7 +23,7 @@ impl Report for SetupReport {
             return format!("{path} was set up already\n");
         }
         let made: String = self.created.iter().map(|name| format!("  {name}\n")).collect();
-        format!("{path} is set up; made were\n{made}")
+        format!("{path} is set up; created:\n{made}")
     }
 }
 
@@ -38,7 +38,7 @@ mod tests {
             store: "0a1b".into(),
             created: vec!["releases".into(), "shared".into()],
         };
-        let text = "/srv/shop is set up; made were\n  releases\n  shared\n";
+        let text = "/srv/shop is set up; created:\n  releases\n  shared\n";
         assert_eq!(report.text(Palette::plain()), text);
         report.created.clear();
         assert_eq!(report.text(Palette::plain()), "/srv/shop was set up already\n");

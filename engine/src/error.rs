@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::path::Shown;
 use crate::release::ReleaseId;
+use crate::units::Bytes;
+
+/// What to do when the line failed.
+pub const RUN_AGAIN: &str = "Run the command again";
 
 /// The kinds of failure that scripts tell apart, each with an exit code of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +150,7 @@ pub enum Error {
     #[error("`{0}` is both in the release and in `shared/`")]
     SharedConflict(String),
     /// There is not room enough, in bytes.
-    #[error("Not enough space on the server: {needed} bytes are needed and {free} are free")]
+    #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
     NoSpace {
         /// Bytes needed.
         needed: u64,
@@ -522,11 +526,14 @@ impl Error {
                 "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
             ),
             Error::NoSpace { .. } | Error::NoInodes { .. } => {
-                "Free some on the server and deploy again: what arrived is kept. Or lower `keep_releases`, run `cutover cleanup`, which also drops what arrived, and deploy again".into()
+                room_hint("Free some on the server")
             }
             Error::Locked { .. } => "Wait until it is done, then run the command again".into(),
             Error::ReleaseExists(_) => "Choose another `--release`, or leave it out".into(),
-            Error::ReleaseUnknown(_) | Error::NothingToRollBack | Error::NotARollback { .. } => "See `cutover releases`".into(),
+            Error::NothingToRollBack => {
+                "`cutover switch ID` goes to any other release; see `cutover releases`".into()
+            }
+            Error::ReleaseUnknown(_) | Error::NotARollback { .. } => "See `cutover releases`".into(),
             Error::ReleaseDamaged { .. } => "Switch to another release, or deploy again".into(),
             Error::StoreFormat { .. } => "Use the version of Cutover that made the store, or deploy to a new path".into(),
             Error::Damaged { path, .. } => format!("Move `{path}` away and deploy again"),
@@ -544,10 +551,6 @@ impl Error {
                 file.display()
             ),
             Error::HostKeyRevoked { .. } => "Do not connect. Give the server a new host key, and make that one known".into(),
-            Error::LoginRefused { tried, .. } if !tried.is_empty() => format!(
-                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent. Tried:\n  {}",
-                tried.join("\n  ")
-            ),
             Error::LoginRefused { .. } => {
                 "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
             }
@@ -558,11 +561,15 @@ impl Error {
                 "Set `agent_path` to a directory on the server where programs may be executed, such as `/var/lib/cutover`".into()
             }
             Error::ForeignArchitecture { .. } => "Build Cutover for that system, and run it there with a local target".into(),
-            Error::AgentNotCopied { .. } => {
-                "The user must be able to create the deploy path; or set `agent_path` to a directory that it may write".into()
-            }
+            Error::AgentNotCopied { directory, .. } => match directory.strip_suffix("/.cutover/bin") {
+                Some(deploy_path) => format!(
+                    "The user must own the deploy path. Where it may not create it, do that on the server: \
+                     `sudo install -d -o USER '{deploy_path}'`"
+                ),
+                None => "The user must be able to write to `agent_path`, on the server".into(),
+            },
             Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
-            Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => "Run the command again; what arrived is kept".into(),
+            Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => RUN_AGAIN.into(),
             Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
             Error::Database { path, .. } => {
                 format!("It is only a cache: remove `{}`, or name another directory with `--state-dir`", path.display())
@@ -597,6 +604,14 @@ impl Error {
     }
 }
 
+/// What to do where the disk is full. `free` says what to free, and where.
+fn room_hint(free: &str) -> String {
+    format!(
+        "{free} and deploy again: what arrived is kept until then. Where old releases take the room, lower \
+         `keep_releases` and run `cutover cleanup`: that removes what arrived too"
+    )
+}
+
 fn io_kind(error: &io::Error) -> Kind {
     use io::ErrorKind as Is;
     match error.kind() {
@@ -614,10 +629,7 @@ fn io_hint(error: &io::Error) -> Option<String> {
     use io::ErrorKind as Is;
     match error.kind() {
         Is::PermissionDenied => Some("The user that runs this must own the directory; check with `ls -ld`".into()),
-        Is::StorageFull | Is::QuotaExceeded => Some(
-            "Free some space and deploy again: what arrived is kept. Or lower `keep_releases`, run `cutover cleanup`, which also drops what arrived, and deploy again"
-                .into(),
-        ),
+        Is::StorageFull | Is::QuotaExceeded => Some(room_hint("Free some space")),
         Is::ReadOnlyFilesystem => Some("The filesystem is mounted read-only".into()),
         _ => None,
     }

@@ -555,7 +555,8 @@ impl Decided {
 }
 
 fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
-    format!("The shared directory `{path}` hides {files} files of the release")
+    let noun = if *files == 1 { "file" } else { "files" };
+    format!("The shared directory `{path}` hides {files} {noun} of the release")
 }
 
 fn holding(layout: &Layout, releases: &Releases) -> Holding {

@@ -132,7 +132,9 @@ impl ClientDeploy<'_> {
             });
             self.observer.observe(Event::Began(Phase::Scan));
             let scan = scan(&request);
-            self.observer.observe(Event::Ended(Phase::Scan));
+            if scan.is_ok() {
+                self.observer.observe(Event::Ended(Phase::Scan));
+            }
             let scanned = began.elapsed().as_secs_f64();
             let connected = connecting.join().expect("connecting does not panic");
             let (scan, (talk, connect)) = (scan?, connected?);
