@@ -474,6 +474,7 @@ impl Error {
             Error::BadPattern { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
                 Kind::Usage
             }
+            Error::OpensshFailed { output, .. } if was_refused(output) => Kind::Refused,
             Error::Unreachable { .. }
             | Error::OpensshFailed { .. }
             | Error::Ssh { .. }
@@ -501,7 +502,7 @@ impl Error {
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
             }
-            Error::Overlapping { .. } => "Deploy to a path outside the source, or leave the target out with a line in `.deployignore`".into(),
+            Error::Overlapping { .. } => "Deploy to a path outside the source, or make the target's directory first and leave it out with a line in `.deployignore`".into(),
             Error::NotOurs { .. } => "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into(),
             Error::NotSetUp(_) => "Run `cutover deploy` first, or check the path in `--target`".into(),
             Error::CurrentNotSymlink(path) => {
@@ -555,7 +556,7 @@ impl Error {
                 "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
             }
             Error::NeedsOpenssh { .. } => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
-            Error::OpensshFailed { .. } => "Try the same login with `ssh -v`".into(),
+            Error::OpensshFailed { .. } => "Try the same login with `ssh -v`, which also asks about a host key that is not known".into(),
             Error::NoShell { .. } => "The user needs a login shell that runs commands, and `sh` on the server".into(),
             Error::Noexec { .. } => {
                 "Set `agent_path` to a directory on the server where programs may be executed, such as `/var/lib/cutover`".into()
@@ -610,6 +611,11 @@ fn room_hint(free: &str) -> String {
         "{free} and deploy again: what arrived is kept until then. Where old releases take the room, lower \
          `keep_releases` and run `cutover cleanup`: that removes what arrived too"
     )
+}
+
+/// Tells whether `ssh` says that the login or the host key is refused, which no second try changes.
+fn was_refused(output: &str) -> bool {
+    output.contains("Permission denied (") || output.contains("Host key verification failed")
 }
 
 fn io_kind(error: &io::Error) -> Kind {
