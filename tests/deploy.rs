@@ -139,6 +139,34 @@ fn without_a_switch_a_release_is_ready() {
 }
 
 #[test]
+fn the_commands_that_are_named_run_as_they_are_printed() {
+    let site = Site::new();
+    deploy_named(&site, "A");
+    let target = format!("--target {}", site.target("").display());
+    let target = target.trim_end_matches('/');
+    site.refused(
+        &["rollback"],
+        1,
+        &[&format!("`cutover switch ID {target}`"), &format!("`cutover releases {target}`")],
+    );
+
+    site.write("version", "B");
+    let command = site.command(&["deploy", "--no-switch", "--release", "1"]);
+    let words: Vec<_> = command.get_args().filter(|word| *word != "--json").map(ToOwned::to_owned).collect();
+    let ran = run(Command::new(command.get_program()).args(words).current_dir(site.path("")));
+    assert!(ran.ends_with(&format!("\n`cutover switch 1 {target}` makes it live\n")), "{ran}");
+}
+
+#[test]
+fn a_scan_that_fails_is_not_told_as_done() {
+    let site = Site::new();
+    site.write("version", "A");
+    run(Command::new("mkfifo").arg(site.source("pipe")));
+    let ran = site.refused(&["deploy"], 1, &["`pipe` is a fifo"]);
+    assert!(!ran.stderr.contains("Scanned"), "{}", ran.stderr);
+}
+
+#[test]
 fn before_the_first_switch_nothing_is_live() {
     let site = Site::new();
     site.write("version", "A");

@@ -212,7 +212,9 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     let Some((sshd, user)) = server("what_keeps_the_agent_from_being_copied_is_named", "/bin/bash") else {
         return;
     };
-    sshd.setup(&user, "/usr/shop").fails(1, &["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied"]);
+    let ours =
+        ["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied", "install -d -o USER '/usr/shop'`"];
+    sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
     let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=777") else {
         return;

@@ -563,10 +563,11 @@ impl Error {
             }
             Error::ForeignArchitecture { .. } => "Build Cutover for that system, and run it there with a local target".into(),
             Error::AgentNotCopied { directory, .. } => match directory.strip_suffix("/.cutover/bin") {
-                Some(deploy_path) => format!(
+                Some(deploy_path) if deploy_path.starts_with('/') => format!(
                     "The user must own the deploy path. Where it may not create it, do that on the server: \
                      `sudo install -d -o USER '{deploy_path}'`"
                 ),
+                Some(_) => "The user must be able to create the deploy path, from its login directory".into(),
                 None => "The user must be able to write to `agent_path`, on the server".into(),
             },
             Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
