@@ -69,7 +69,8 @@ fn what_is_told_of_the_agent_is_what_was_sent() {
     let told = ran.stderr.split("Copied the agent to the server (").nth(1).and_then(|rest| rest.split(" MB)").next());
     let told: f64 = told.unwrap_or_else(|| panic!("{}", ran.stderr)).parse().unwrap();
     let passed = relay.passed_bytes() as f64 / 1e6;
-    assert!(told <= passed && told > passed * 0.9, "{told} MB told, and {passed} MB sent");
+    // It is told to a tenth.
+    assert!(told <= passed + 0.05 && told > passed * 0.9, "{told} MB told, and {passed} MB sent");
 }
 
 #[test]
