@@ -41,13 +41,13 @@ impl Site {
 
     /// Removes the deploy path and the client's state: a first deploy by a new client.
     pub(crate) fn clear(&self) -> Result<()> {
-        lab::remove(&self.deploy_path)?;
+        lab::set_aside(&self.deploy_path)?;
         self.forget()
     }
 
     /// Removes the client's state alone.
     pub(crate) fn forget(&self) -> Result<()> {
-        lab::remove(&self.state)
+        lab::set_aside(&self.state)
     }
 
     /// Deploys a tree, whatever comes of it.

@@ -21,7 +21,7 @@ impl Image {
         let image = Image { file: directory.join("image"), mount: directory.join("mount") };
         // A run that was killed leaves its mount.
         drop(image.unmount());
-        lab::remove(&image.mount)?;
+        lab::set_aside(&image.mount)?;
         fs::create_dir_all(&image.mount).context(|| format!("Could not create `{}`", image.mount.display()))?;
         let file = File::create(&image.file).context(|| format!("Could not create `{}`", image.file.display()))?;
         file.set_len(bytes).context(|| format!("Could not grow `{}`", image.file.display()))?;

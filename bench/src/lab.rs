@@ -12,6 +12,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ use crate::settings::Settings;
 use crate::sshd::Sshd;
 use crate::tree::Trees;
 use crate::usage;
+
+/// How long ext4 without a journal keeps off the inodes that were deleted (its `RECENTCY_MIN` is 60 s): until then, each
+/// new file is paid for with a search among them, which took up to four times the time of all the rest.
+const INODES_FORGOTTEN: Duration = Duration::from_secs(65);
 
 /// Which way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,12 +124,20 @@ impl Lab {
         eprintln!("{text}");
     }
 
-    /// Empties what scenarios leave behind.
+    /// Empties what scenarios leave behind, and waits until the filesystem has forgotten it.
     pub(crate) fn clear(&self) -> Result<()> {
+        let mut waits = false;
         for name in ["server", "state", "home"] {
             let directory = self.settings.work.join(name);
-            remove(&directory)?;
+            if directory.exists() {
+                fs::remove_dir_all(&directory).context(|| format!("Could not remove `{}`", directory.display()))?;
+                waits |= name == "server";
+            }
             fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;
+        }
+        if waits {
+            rustix::fs::sync();
+            thread::sleep(INODES_FORGOTTEN);
         }
         Ok(())
     }
@@ -210,10 +223,13 @@ impl Lab {
     }
 }
 
-/// Removes a directory if it stands.
-pub(crate) fn remove(directory: &Path) -> Result<()> {
+/// Moves a directory out of the way, if it stands. It is deleted with the scenario: what is made soon after a deletion
+/// is made slower, by as much as chance will have it.
+pub(crate) fn set_aside(directory: &Path) -> Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
     if !directory.exists() {
         return Ok(());
     }
-    fs::remove_dir_all(directory).context(|| format!("Could not remove `{}`", directory.display()))
+    let aside = directory.with_file_name(format!(".aside-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    fs::rename(directory, aside).context(|| format!("Could not move `{}` aside", directory.display()))
 }

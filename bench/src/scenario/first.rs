@@ -19,7 +19,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let rsync = |name, options: &'static [&'static str], is_timed| Contender {
         name,
         is_timed,
-        prepare: Box::new(|()| lab::remove(&copy)),
+        prepare: Box::new(|()| lab::set_aside(&copy)),
         run: Box::new(|line| rsync::copy_durably(lab, options, tree, &copy, line)),
         check: Box::new(|_| verify::ensure_same(&tree.path, &copy)),
     };

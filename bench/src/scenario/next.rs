@@ -33,7 +33,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
         Contender {
             name: "rsync -rlpzc --link-dest",
             is_timed: true,
-            prepare: Box::new(|()| lab::remove(&next)),
+            prepare: Box::new(|()| lab::set_aside(&next)),
             run: Box::new(|line| rsync::copy(lab, &LINK_DEST, &trees.b, &next, line)),
             check: Box::new(|_| verify::ensure_same(&trees.b.path, &next)),
         },

@@ -105,7 +105,7 @@ fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
     lab.say("  rsync");
     track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
     verify::ensure_same(&tree.path, &copy)?;
-    crate::lab::remove(&copy)?;
+    crate::lab::set_aside(&copy)?;
     Ok(track)
 }
 
@@ -120,7 +120,7 @@ fn rsync_cut_half_way(lab: &Lab) -> Result<Track> {
     track.observed.push(cut);
     track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
     verify::ensure_same(&tree.path, &copy)?;
-    crate::lab::remove(&copy)?;
+    crate::lab::set_aside(&copy)?;
     Ok(track)
 }
 
