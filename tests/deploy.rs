@@ -4,14 +4,13 @@
 
 mod support;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use support::immutable::Immutable;
 use support::mount::Mounted;
@@ -613,75 +612,6 @@ fn the_link_may_stand_elsewhere() {
     deploy_with(&site, &format!("current_path = '{}'\n", link.display())).succeeded();
     assert_same(&site.path("source"), &link.join(""));
     assert!(!site.target("current").exists());
-}
-
-/// Returns a section of what the docs say of `--json`.
-fn documented(title: &str) -> &'static str {
-    let docs = include_str!("../docs/configuration.md");
-    let (_, section) = docs.split_once(&format!("\n### {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
-    section.split("\n##").next().unwrap()
-}
-
-/// Gathers the names of all fields, but not the reasons of copies.
-fn fields(value: &Value, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(object) => {
-            for (name, value) in object {
-                found.insert(name.clone());
-                if name != "copied" {
-                    fields(value, found);
-                }
-            }
-        }
-        Value::Array(values) => values.iter().for_each(|value| fields(value, found)),
-        _ => {}
-    }
-}
-
-/// Checks that each field of an object is named in a section of the docs, or in that of the releases, and that each
-/// that has a row in the section is in the object.
-#[track_caller]
-fn check_fields(title: &str, object: &Value) {
-    let mut printed = BTreeSet::new();
-    fields(object, &mut printed);
-    let section = documented(title);
-    let releases = if title == "status" { documented("releases") } else { "" };
-    let words = |text: &'static str| text.split('`').skip(1).step_by(2).flat_map(|word| word.split('.'));
-    let known: BTreeSet<&str> = words(section).chain(words(releases)).collect();
-    for field in &printed {
-        assert!(known.contains(field.as_str()), "{title}: `{field}` is not in the docs");
-    }
-    for row in section.lines().filter(|line| line.starts_with("| `")) {
-        for name in words(row.split(" | ").next().unwrap()) {
-            assert!(printed.contains(name), "{title}: there is no `{name}` in {object}");
-        }
-    }
-}
-
-#[test]
-fn every_field_of_json_is_in_the_docs() {
-    let mut site = Site::new();
-    site.configure("keep_releases = 1\nsource = 'source'");
-    check_fields("setup", &site.succeed(&["setup"]));
-    for content in ["first", "second", "third"] {
-        site.write("file", content);
-        check_fields("deploy", &site.deploy(&[]));
-    }
-    check_fields("releases", &site.succeed(&["releases"]));
-    let held = fs::OpenOptions::new().write(true).open(site.target(".cutover/lock")).unwrap();
-    held.lock().unwrap();
-    let holder = json!({ "who": "anna", "from": "laptop", "since": 1, "pid": 1, "verb": "deploy" });
-    fs::write(site.target(".cutover/lock"), holder.to_string()).unwrap();
-    check_fields("status", &site.succeed(&["status"]));
-    drop(held);
-    check_fields("cleanup", &site.succeed(&["cleanup", "--dry-run"]));
-    check_fields("switch and rollback", &site.succeed(&["rollback"]));
-    let live = site.live().unwrap();
-    check_fields("switch and rollback", &site.succeed(&["switch", &live]));
-    check_fields("diff", &site.succeed(&["diff", "live", "source"]));
-    let ran = site.cutover(&["deploy", "--source", "nowhere"]);
-    assert_eq!(ran.code, Some(1));
-    check_fields("A failure", &ran.json);
 }
 
 #[test]

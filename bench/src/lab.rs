@@ -26,8 +26,9 @@ use crate::sshd::Sshd;
 use crate::tree::Trees;
 use crate::usage;
 
-/// How long ext4 without a journal keeps off the inodes that were deleted (its `RECENTCY_MIN` is 60 s): until then, each
-/// new file is paid for with a search among them, which took up to four times the time of all the rest.
+/// How long ext4 without a journal keeps off the inodes that were deleted (its `RECENTCY_MIN` is 60 s; up to 360 s where
+/// their block is written to, which this does not cover). Until then each new file is paid for with a search among
+/// them, which took up to four times the time of all the rest.
 const INODES_FORGOTTEN: Duration = Duration::from_secs(65);
 
 /// Which way to the server.

@@ -394,10 +394,7 @@ impl Deploy<'_> {
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;
         }
         if assembly.found_unfit() > 0 {
-            done.warnings.push(format!(
-                "The stored content of {} files had been changed or removed, and was made good here; earlier releases are as somebody has left them",
-                assembly.found_unfit()
-            ));
+            done.warnings.push(unfit_warning(assembly.found_unfit()));
         }
         done.release = Some(decided.id.clone());
         done.objects_new = objects_new;
@@ -552,6 +549,13 @@ impl Decided {
             live: None,
         }
     }
+}
+
+fn unfit_warning(files: u64) -> String {
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    format!(
+        "The stored content of {files} had been changed or removed, and was made good in this release; earlier releases still hold the change: deploy their source again rather than roll back"
+    )
 }
 
 fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
