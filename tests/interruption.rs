@@ -72,9 +72,9 @@ fn staged_bytes(site: &Site) -> u64 {
     let below = |directory: &Path| -> Vec<_> {
         fs::read_dir(directory).into_iter().flatten().map_while(Result::ok).map(|entry| entry.path()).collect()
     };
-    let lanes = below(&site.target(".cutover/staging")).into_iter().flat_map(|run| below(&run));
-    let lanes = lanes.filter(|lane| lane.file_name().unwrap().to_str().unwrap().starts_with("objects-"));
-    lanes.flat_map(|lane| below(&lane)).filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+    let runs = below(&site.target(".cutover/staging"));
+    let shards = runs.into_iter().flat_map(|run| below(&run.join("objects")));
+    shards.flat_map(|shard| below(&shard)).filter_map(|file| Some(file.metadata().ok()?.len())).sum()
 }
 
 fn agent_of(site: &Site) -> Pid {

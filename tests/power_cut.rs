@@ -193,8 +193,9 @@ fn staged_files(site: &Site) -> usize {
     let below = |directory: &Path| -> Vec<PathBuf> {
         fs::read_dir(directory).into_iter().flatten().map_while(Result::ok).map(|entry| entry.path()).collect()
     };
-    let lanes = below(&site.target(".cutover/staging")).into_iter().flat_map(|run| below(&run));
-    lanes.filter(|lane| !lane.ends_with("tree") && !lane.ends_with("record")).map(|lane| below(&lane).len()).sum()
+    let runs = below(&site.target(".cutover/staging"));
+    let shards = runs.into_iter().flat_map(|run| below(&run.join("objects")));
+    shards.map(|shard| below(&shard).len()).sum()
 }
 
 /// Stops a process with all its threads. Says whether it had not ended.

@@ -77,7 +77,7 @@ fn content_that_never_arrives_whole_is_never_stored() {
         site.refused(&["deploy"], 4, &["`file`", "did not arrive whole"]);
         assert_eq!(site.objects(), objects);
         // Nor is it kept for the next deploy.
-        let altered = |path: &[u8]| path.windows(9).any(|part| part == b"/objects-") && path.ends_with(b"-444");
+        let altered = |path: &[u8]| path.windows(9).any(|part| part == b"/objects/") && path.ends_with(b"-444");
         assert!(!Tree::read(&site.target(".cutover/staging")).entries.keys().any(|path| altered(path)));
     }
 }
@@ -133,14 +133,14 @@ fn what_an_earlier_boot_left_in_staging_is_hashed_before_it_is_used() {
         site.deploy(&[]);
         let object = site.object_of("file");
         let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let staged = name(object.parent().unwrap()) + &name(&object);
+        let shard = name(object.parent().unwrap());
 
         fs::remove_dir_all(site.target("")).unwrap();
         site.succeed(&["setup"]);
         // The name of a run begins with the boot that it was in.
-        let lane = site.target(".cutover/staging/00000000-0123456789abcdef/objects-0");
-        fs::create_dir_all(&lane).unwrap();
-        fs::write(lane.join(staged), left.of(content)).unwrap();
+        let staged = site.target(".cutover/staging/00000000-0123456789abcdef/objects").join(shard);
+        fs::create_dir_all(&staged).unwrap();
+        fs::write(staged.join(name(&object)), left.of(content)).unwrap();
         let report = site.deploy(&[]);
         assert_same(&site.path("source"), &site.current(""));
         let (sent, lacking) = (number(&report["sent_bytes"]) as usize, left.lacking(mib) * MIB);

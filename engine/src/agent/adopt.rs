@@ -12,8 +12,7 @@ use crate::hash::Hash;
 
 use super::assemble::Assembly;
 use super::layout::Layout;
-use super::receive::lane_of;
-use super::staging::Leftover;
+use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
@@ -26,47 +25,58 @@ pub(crate) fn adopt(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
-    let leftovers = assembly.staging.leftovers(layout)?;
-    let partial: Result<Vec<Option<(u32, u64)>>, Error> =
-        leftovers.into_par_iter().map(|leftover| take(assembly, wanted, &leftover)).collect();
-    let mut partial: Vec<(u32, u64)> = partial?.into_iter().flatten().collect();
+    let mut partial = Vec::new();
+    for left in assembly.staging.left_by_others(layout)? {
+        let mut names = Vec::new();
+        left.for_each(|name| {
+            names.push(name);
+            Ok(())
+        })?;
+        let taken: Result<Vec<_>, Error> =
+            names.into_par_iter().map(|name| take(assembly, wanted, &left, name)).collect();
+        partial.extend(taken?.into_iter().flatten());
+    }
     partial.sort_unstable();
     partial.dedup_by_key(|(entry, _)| *entry);
     Ok(partial)
 }
 
-fn take(assembly: &Assembly<'_>, wanted: &WantedObjects, leftover: &Leftover) -> Result<Option<(u32, u64)>, Error> {
-    let Leftover { dir, name, size } = leftover;
+fn take(
+    assembly: &Assembly<'_>,
+    wanted: &WantedObjects,
+    left: &Store,
+    name: ObjectName,
+) -> Result<Option<(u32, u64)>, Error> {
+    let staged = &assembly.staging.objects;
     let Some(at) = wanted.find(name.key).filter(|_| name.copy == 0) else {
         return Ok(None);
     };
-    let flat = name.flat();
-    let entry = wanted.entries(at)[0];
-    let lane = lane_of(entry, assembly.staging.lanes.len());
-    if *size < wanted.size(at) {
-        let is_worth_it = *size >= PARTIAL_BYTES_MIN;
-        let moved = is_worth_it && dir.rename_new(flat.as_bytes(), &assembly.staging.lanes[lane], flat.as_bytes())?;
-        return Ok(moved.then_some((entry, *size)));
+    let Some(stat) = left.stat(name)? else {
+        return Ok(None);
+    };
+    if stat.size < wanted.size(at) {
+        let moved = stat.size >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
+        return Ok(moved.then_some((wanted.entries(at)[0], stat.size)));
     }
-    let Some(file) = open_readable(leftover, &flat)? else {
+    let Some(file) = open_readable(left, name)? else {
         return Ok(None);
     };
     let mut hasher = blake3::Hasher::new();
-    std::io::copy(&mut &file, &mut hasher).map_err(|e| Error::io("read", dir.path_of(flat.as_bytes()), e))?;
+    std::io::copy(&mut &file, &mut hasher).map_err(|e| Error::io("read", left.path_of(name), e))?;
     if Hash::from(hasher.finalize()) != name.key.hash {
         return Ok(None);
     }
     set_mode_and_mtime(&file, u32::from(name.key.mode), assembly.second)
-        .map_err(|e| Error::io("set the mode of", dir.path_of(flat.as_bytes()), e))?;
-    if dir.rename_new(flat.as_bytes(), &assembly.staging.lanes[lane], flat.as_bytes())? {
-        wanted.arrive(at, lane);
+        .map_err(|e| Error::io("set the mode of", left.path_of(name), e))?;
+    if left.hand_over(name, staged)? {
+        wanted.arrive(at);
     }
     Ok(None)
 }
 
 /// A mode that forbids its owner to read only costs that the content is sent again.
-fn open_readable(leftover: &Leftover, flat: &str) -> Result<Option<std::fs::File>, Error> {
-    match leftover.dir.open_file(flat.as_bytes()) {
+fn open_readable(left: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
+    match left.open(name) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
         other => other,
     }

@@ -38,8 +38,8 @@ const COPY_MODE: u32 = 0o200;
 pub(crate) enum Origin {
     /// In the store.
     Store,
-    /// In staging, in this lane.
-    Staged(usize),
+    /// In staging.
+    Staged,
 }
 
 /// A copy of an object, its mtime, and where it is to be had.
@@ -57,14 +57,6 @@ struct Spot<'a> {
     path: &'a [u8],
     /// Relative to the release.
     whole: &'a [u8],
-}
-
-/// An object that this run made beside those that arrived.
-pub(crate) struct Further {
-    /// Its name.
-    pub(crate) name: ObjectName,
-    /// The lane that holds it.
-    pub(crate) lane: usize,
 }
 
 /// A release being assembled.
@@ -85,7 +77,8 @@ pub(crate) struct Assembly<'a> {
     placed: Vec<AtomicU64>,
     linked: AtomicU64,
     copied: Mutex<BTreeMap<String, u64>>,
-    further: Mutex<Vec<Further>>,
+    /// The objects that this run made beside those that arrived.
+    further: Mutex<Vec<ObjectName>>,
     /// The copy of an object that has links left, where an earlier one has none.
     roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
     unfit: Mutex<Vec<u32>>,
@@ -222,16 +215,16 @@ impl<'a> Assembly<'a> {
     }
 
     /// Links an object that has arrived to every path that wants it.
-    pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize, lane: usize) -> Result<(), Error> {
+    pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize) -> Result<(), Error> {
         let name = ObjectName { key: wanted.key(at), copy: 0 };
-        let object = Object { name, second: self.second, origin: Origin::Staged(lane) };
+        let object = Object { name, second: self.second, origin: Origin::Staged };
         wanted.entries(at).iter().try_for_each(|&entry| self.place_by_path(entry, object))
     }
 
     /// Links what an earlier run received, all of which has arrived before anything else.
     pub(crate) fn link_adopted(&self, wanted: &WantedObjects) -> Result<(), Error> {
-        let linked = |at: usize| wanted.lane(at).map_or(Ok(()), |lane| self.link_arrived(wanted, at, lane));
-        (0..wanted.len()).into_par_iter().try_for_each(linked)
+        let arrived: Vec<usize> = wanted.arrived().collect();
+        arrived.into_par_iter().try_for_each(|at| self.link_arrived(wanted, at))
     }
 
     /// Links an entry whose object was found unfit to the same content, where that has arrived for another entry. Says
@@ -240,11 +233,11 @@ impl<'a> Assembly<'a> {
         let Some(key) = self.manifest.file(entry).map(|file| file.key) else {
             return Ok(false);
         };
-        let Some(lane) = arrived.iter().find_map(|wanted| wanted.lane(wanted.find(key)?)) else {
+        if !arrived.iter().any(|wanted| wanted.find(key).is_some_and(|at| wanted.has_arrived(at))) {
             return Ok(false);
-        };
+        }
         let name = ObjectName { key, copy: 0 };
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged(lane) })?;
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged })?;
         Ok(true)
     }
 
@@ -257,7 +250,7 @@ impl<'a> Assembly<'a> {
 
     /// Links an entry to a further copy that was made for it.
     pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged(0) })
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged })
     }
 
     fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
@@ -283,7 +276,7 @@ impl<'a> Assembly<'a> {
     fn link(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
         match object.origin {
             Origin::Store => self.store.link(object.name, to.dir, to.path),
-            Origin::Staged(lane) => self.staging.lanes[lane].link(object.name.flat().as_bytes(), to.dir, to.path),
+            Origin::Staged => self.staging.objects.link(object.name, to.dir, to.path),
         }?;
         self.note_placed(entry, object);
         self.linked.fetch_add(1, Ordering::Relaxed);
@@ -292,7 +285,7 @@ impl<'a> Assembly<'a> {
 
     /// Links to a further copy of an object that has no links left to give.
     fn link_further(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
-        let further = |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged(0), ..object };
+        let further = |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, ..object };
         let mut roomy = self.roomy.lock().expect("no assembler panics");
         if let Some(&copy) = roomy.get(&(object.name.key, object.second))
             && self.link(entry, further(copy), to).is_ok()
@@ -309,33 +302,32 @@ impl<'a> Assembly<'a> {
         let mut further = self.further.lock().expect("no assembler panics");
         let mut copy = name.copy.max(1);
         while self.store.stat(ObjectName { copy, ..name })?.is_some()
-            || further.iter().any(|made| made.name == ObjectName { copy, ..name })
+            || further.contains(&ObjectName { copy, ..name })
         {
             copy = copy.checked_add(1).ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
         }
         let made = ObjectName { copy, ..name };
-        let flat = made.flat();
-        let lane = &self.staging.lanes[0];
-        let file = lane.create_file(flat.as_bytes())?;
-        let failed = |e: io::Error| Error::io("copy", lane.path_of(flat.as_bytes()), e);
+        let staged = &self.staging.objects;
+        let file = staged.create(made)?;
+        let failed = |e: io::Error| Error::io("copy", staged.path_of(made), e);
         copy_content(&self.open(name, origin)?, &file).map_err(failed)?;
-        let mut written = lane.open_file(flat.as_bytes())?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
+        let mut written = staged.open(made)?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
         let mut hasher = blake3::Hasher::new();
         io::copy(&mut written, &mut hasher).map_err(failed)?;
         if crate::hash::Hash::from(hasher.finalize()) != name.key.hash {
-            lane.remove_file(flat.as_bytes())?;
-            let path = lane.path_of(flat.as_bytes()).display().to_string();
+            staged.remove(made)?;
+            let path = staged.path_of(made).display().to_string();
             return Err(Error::Damaged { path, reason: "a copy of an object does not have its hash".into() });
         }
         set_mode_and_mtime(&file, u32::from(name.key.mode), second).map_err(|e| failed(e.into()))?;
-        further.push(Further { name: made, lane: 0 });
+        further.push(made);
         Ok(copy)
     }
 
     fn open(&self, name: ObjectName, origin: Origin) -> Result<std::fs::File, Error> {
         let file = match origin {
             Origin::Store => self.store.open(name)?,
-            Origin::Staged(lane) => self.staging.lanes[lane].open_file(name.flat().as_bytes())?,
+            Origin::Staged => self.staging.objects.open(name)?,
         };
         file.ok_or_else(|| Error::Damaged { path: name.flat(), reason: "the object vanished while it was used".into() })
     }
@@ -397,7 +389,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Returns the further copies that were made.
-    pub(crate) fn take_further(&self) -> Vec<Further> {
+    pub(crate) fn take_further(&self) -> Vec<ObjectName> {
         std::mem::take(&mut *self.further.lock().expect("no assembler panics"))
     }
 }

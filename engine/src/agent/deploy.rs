@@ -34,9 +34,6 @@ use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
 use super::{prune, room, switch};
 
-/// Threads that receive: as many as there are processors, within reason. Each holds up to three blocks of 8 MiB.
-const LANES_MAX: usize = 3;
-
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;
 
@@ -341,8 +338,7 @@ impl Deploy<'_> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
         drop(base);
-        let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
-        let staging = Staging::create(layout, lanes)?;
+        let staging = Staging::create(layout)?;
         let plan = Plan { tree, decided, classified: &classified };
         let made = self.make_in(layout, releases, &plan, &store, &staging);
         let mut done = match made {
@@ -481,8 +477,7 @@ impl Deploy<'_> {
     }
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
-        let is_new = |wanted: &WantedObjects, at: usize| wanted.lane(at).map_or(0, |_| wanted.size(at));
-        let new_bytes = arrived.iter().flat_map(|wanted| (0..wanted.len()).map(|at| is_new(wanted, at))).sum();
+        let new_bytes = arrived.iter().flat_map(|wanted| wanted.arrived().map(|at| wanted.size(at))).sum();
         Record {
             id: decided.id.clone(),
             sequence: decided.sequence,

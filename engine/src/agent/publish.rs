@@ -4,8 +4,6 @@
 //! `fsync` of each new file and directory, which does not wait for what other programs have written. After the renames
 //! the directories that they changed are synced.
 
-use std::collections::BTreeSet;
-
 use crate::disk::Dir;
 use crate::error::Error;
 use crate::manifest::placement::Placement;
@@ -45,21 +43,15 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
     let placements = assembly.placements();
     check_complete(assembly.manifest, &placements)?;
     records::stage(&staging.record, record, assembly.manifest, &placements)?;
-    let mut objects: Vec<(usize, ObjectName)> = arrived.iter().flat_map(arrived_objects).collect();
-    objects.extend(assembly.take_further().into_iter().map(|further| (further.lane, further.name)));
+    let mut objects: Vec<ObjectName> = arrived.iter().flat_map(arrived_objects).collect();
+    objects.extend(assembly.take_further());
+    objects.sort_unstable();
     make_durable(staging, assembly, &objects, record)?;
 
-    let mut shards = BTreeSet::new();
-    for &(lane, name) in &objects {
-        let (from, flat) = (&staging.lanes[lane], name.flat());
-        if !store.publish(from, flat.as_bytes(), name)? {
-            // Something of that name that was found unfit: it makes way.
-            store.set_aside(name, &staging.dir, format!("unfit-{flat}").as_bytes())?;
-            if !store.publish(from, flat.as_bytes(), name)? {
-                return Err(Error::Bug(format!("object {flat} cannot be published")));
-            }
-        }
-        shards.insert(Store::shard_of(name));
+    let mut shards = Vec::new();
+    for of_one in objects.chunk_by(|one, next| one.shard() == next.shard()) {
+        publish_shard(of_one, staging, store)?;
+        shards.push(of_one[0].shard());
     }
     let id = record.id.as_str().as_bytes();
     let exists = || Error::ReleaseExists(record.id.clone());
@@ -80,6 +72,27 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
     Ok(objects.len() as u64)
 }
 
+/// Publishes the objects of one shard: the shard as a whole, where the store has none and nothing else is in it.
+fn publish_shard(objects: &[ObjectName], staging: &Staging, store: &Store) -> Result<(), Error> {
+    let shard = objects[0].shard();
+    let mut all = staging.objects.in_shard(shard)?;
+    all.sort_unstable();
+    if all == objects && staging.objects.hand_over_shard(shard, store)? {
+        return Ok(());
+    }
+    for &name in objects {
+        if !staging.objects.hand_over(name, store)? {
+            // Something of that name that was found unfit: it makes way.
+            let flat = name.flat();
+            store.set_aside(name, &staging.dir, format!("unfit-{flat}").as_bytes())?;
+            if !staging.objects.hand_over(name, store)? {
+                return Err(Error::Bug(format!("object {flat} cannot be published")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The last look before anything is published: no file of the manifest was left out.
 fn check_complete(manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     let is_left_out = |&(entry, file): &(u32, File)| file.size > 0 && placements[entry as usize].second == 0;
@@ -93,14 +106,14 @@ fn check_complete(manifest: &Manifest, placements: &[Placement]) -> Result<(), E
     }
 }
 
-fn arrived_objects(wanted: &WantedObjects) -> impl Iterator<Item = (usize, ObjectName)> + '_ {
-    (0..wanted.len()).filter_map(|at| Some((wanted.lane(at)?, ObjectName { key: wanted.key(at), copy: 0 })))
+fn arrived_objects(wanted: &WantedObjects) -> impl Iterator<Item = ObjectName> + '_ {
+    wanted.arrived().map(|at| ObjectName { key: wanted.key(at), copy: 0 })
 }
 
 fn make_durable(
     staging: &Staging,
     assembly: &Assembly<'_>,
-    objects: &[(usize, ObjectName)],
+    objects: &[ObjectName],
     record: &Record,
 ) -> Result<(), Error> {
     let directories = assembly.manifest.directories().len();
@@ -109,13 +122,12 @@ fn make_durable(
     if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
         return staging.dir.sync_filesystem();
     }
-    for &(lane, name) in objects {
-        let (dir, flat) = (&staging.lanes[lane], name.flat());
+    for &name in objects {
         // A mode that forbids its owner to read leaves only the long way.
-        let Ok(Some(file)) = dir.open_file(flat.as_bytes()) else {
+        let Ok(Some(file)) = staging.objects.open(name) else {
             return staging.dir.sync_filesystem();
         };
-        file.sync_all().map_err(|e| Error::io("sync", dir.path_of(flat.as_bytes()), e))?;
+        file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?;
     }
     // A directory that its owner may not list cannot be synced alone.
     if sync_tree(&staging.tree, assembly.manifest, 0).is_err() {

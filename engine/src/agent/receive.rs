@@ -1,14 +1,14 @@
 //! Receives content: blocks → verified files in staging, linked at once to where they belong.
 //!
-//! Each lane is a thread with a directory and a bounded queue of its own, so memory is bounded by queues and lanes
-//! never wait for each other's directory. The parts of one large file always go to the same lane, in order, and are
-//! hashed as they are written. Content whose hash is not what the manifest says is dropped: it stays wanted.
+//! Each lane is a thread with a bounded queue of its own, so memory is bounded by queues and lanes. An object belongs to
+//! the lane that began to write it. The parts of one large file always go to the same lane, in order, and are hashed as
+//! they are written. Content whose hash is not what the manifest says is dropped: it stays wanted.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -19,8 +19,12 @@ use crate::manifest::{File as ManifestFile, ObjectKey};
 use crate::wire::block::{self, BlockDecoder, BlockHead, Range};
 
 use super::assemble::Assembly;
-use super::store::ObjectName;
+use super::flush::Flush;
+use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
+
+/// Threads that receive: as many as there are processors, within reason. Each holds up to three blocks of 8 MiB.
+const LANES_MAX: usize = 3;
 
 /// Blocks that wait for one lane, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
@@ -68,16 +72,25 @@ impl FirstError {
 }
 
 impl Lanes {
-    /// Starts a lane for each directory of staging, in a scope that joins them.
+    /// Starts lanes, in a scope that joins them.
     pub(crate) fn start<'scope, 'env>(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
     ) -> Lanes {
+        let (flush, flusher) = Flush::new();
+        scope.spawn(|| {
+            if let Err(error) = flusher.run(reception.assembly.staging) {
+                first_error.put(error);
+            }
+        });
+        let flush = Arc::new(flush);
+        let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let start = |number: usize| {
             let (sender, receiver) = bounded(QUEUE_BLOCKS);
+            let flush = flush.clone();
             scope.spawn(move || {
-                let mut lane = Lane { number, reception, large: HashMap::new() };
+                let mut lane = Lane { number, reception, flush, large: HashMap::new() };
                 if let Err(error) = lane.run(&receiver, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a lane that has ended.
@@ -86,13 +99,13 @@ impl Lanes {
             });
             sender
         };
-        Lanes { queues: (0..reception.assembly.staging.lanes.len()).map(start).collect(), next: 0 }
+        Lanes { queues: (0..lanes).map(start).collect(), next: 0 }
     }
 
     /// Gives a block to a lane, waiting while its queue is full.
     pub(crate) fn give(&mut self, payload: Vec<u8>) -> Result<(), Error> {
         let lane = match block::part_of(&payload) {
-            Some(entry) => lane_of(entry, self.queues.len()),
+            Some(entry) => entry as usize % self.queues.len(),
             None => {
                 self.next = (self.next + 1) % self.queues.len();
                 // Any lane will do for small files: one that has room, if there is one.
@@ -106,14 +119,10 @@ impl Lanes {
     }
 }
 
-/// Returns the lane that takes all parts of an entry.
-pub(crate) fn lane_of(entry: u32, lanes: usize) -> usize {
-    entry as usize % lanes
-}
-
 struct Lane<'a> {
     number: usize,
     reception: &'a Reception<'a>,
+    flush: Arc<Flush>,
     large: HashMap<u32, Large>,
 }
 
@@ -137,6 +146,7 @@ impl Lane<'_> {
                 BlockHead::Files(entries) => self.files(&entries, content)?,
                 BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
+            self.flush.note(content.len() as u64);
         }
         Ok(())
     }
@@ -162,26 +172,29 @@ impl Lane<'_> {
         let Some(at) = self.reception.wanted.find(key) else {
             return Ok(());
         };
-        if self.reception.wanted.lane(at).is_some() || Hash::of(content) != key.hash {
+        if self.reception.wanted.has_arrived(at) || Hash::of(content) != key.hash || !self.claim(at) {
             return Ok(());
         }
-        let flat = ObjectName { key, copy: 0 }.flat();
-        let dir = &self.reception.assembly.staging.lanes[self.number];
-        let mut file = dir.create_file(flat.as_bytes())?;
-        file.write_all(content).map_err(|e| Error::io("write", dir.path_of(flat.as_bytes()), e))?;
-        self.finish(at, &file, &flat)
+        let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
+        let mut file = staged.create(name)?;
+        file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;
+        self.finish(at, &file, name)
     }
 
-    fn finish(&self, at: usize, file: &File, flat: &str) -> Result<(), Error> {
+    fn staged(&self) -> &Store {
+        &self.reception.assembly.staging.objects
+    }
+
+    fn claim(&self, at: usize) -> bool {
+        self.reception.wanted.claim(at, self.number)
+    }
+
+    fn finish(&self, at: usize, file: &File, name: ObjectName) -> Result<(), Error> {
         let Reception { assembly, wanted } = self.reception;
-        let dir = &assembly.staging.lanes[self.number];
-        let mode = u32::from(wanted.key(at).mode);
-        set_mode_and_mtime(file, mode, assembly.second)
-            .map_err(|e| Error::io("set the mode of", dir.path_of(flat.as_bytes()), e))?;
-        if wanted.arrive(at, self.number) {
-            assembly.link_arrived(wanted, at, self.number)?;
-        }
-        Ok(())
+        set_mode_and_mtime(file, u32::from(name.key.mode), assembly.second)
+            .map_err(|e| Error::io("set the mode of", self.staged().path_of(name), e))?;
+        wanted.arrive(at);
+        assembly.link_arrived(wanted, at)
     }
 
     fn part(
@@ -196,51 +209,45 @@ impl Lane<'_> {
         let Some(at) = self.reception.wanted.find(file.key) else {
             return Ok(());
         };
-        if self.reception.wanted.lane(at).is_some() {
-            return Ok(());
-        }
         if offset > file.size {
             return Err(Error::Protocol("a part beyond the end of its file".into()));
         }
-        let flat = ObjectName { key: file.key, copy: 0 }.flat();
+        if self.reception.wanted.has_arrived(at) || !self.claim(at) {
+            return Ok(());
+        }
+        let name = ObjectName { key: file.key, copy: 0 };
         let mut large = match self.large.remove(&entry) {
             Some(large) if large.written == offset => large,
-            _ => match self.open_large(&flat, offset)? {
+            _ => match self.open_large(name, offset)? {
                 Some(large) => large,
                 // A part of a file whose beginning is not here: it stays wanted.
                 None => return Ok(()),
             },
         };
-        let failed = |e: std::io::Error| Error::io("write", self.lane_path(&flat), e);
+        let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
         if !self.write_ranges(&mut large, file, old, ranges, content).map_err(failed)? {
             return Ok(());
         }
         if large.written < file.size {
             self.large.insert(entry, large);
         } else if Hash::from(large.hasher.finalize()) == file.key.hash {
-            self.finish(at, &large.file, &flat)?;
+            self.finish(at, &large.file, name)?;
         } else {
             // Wrong from somewhere on: nothing of it can be kept.
-            self.reception.assembly.staging.lanes[self.number].remove_file(flat.as_bytes())?;
+            self.staged().remove(name)?;
         }
         Ok(())
     }
 
-    fn lane_path(&self, flat: &str) -> std::path::PathBuf {
-        self.reception.assembly.staging.lanes[self.number].path_of(flat.as_bytes())
-    }
-
     /// Opens the file at the place where a part begins: anew, or after what an earlier run received, which is hashed.
     /// Nothing where less than that is there.
-    fn open_large(&self, flat: &str, offset: u64) -> Result<Option<Large>, Error> {
-        let dir = &self.reception.assembly.staging.lanes[self.number];
+    fn open_large(&self, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
         if offset == 0 {
-            dir.remove_file(flat.as_bytes())?;
-            let file = dir.create_file(flat.as_bytes())?;
+            let file = self.staged().create(name)?;
             return Ok(Some(Large { file, hasher: blake3::Hasher::new(), written: 0 }));
         }
-        let failed = |e: std::io::Error| Error::io("read", self.lane_path(flat), e);
-        let Some(mut file) = dir.write_file(flat.as_bytes())? else { return Ok(None) };
+        let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
+        let Some(mut file) = self.staged().open_to_write(name)? else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
         let there = std::io::copy(&mut (&file).take(offset), &mut hasher).map_err(failed)?;
         if there != offset {

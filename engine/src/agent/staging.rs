@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! .cutover/staging/<boot id>-<token>/
-//! ├── objects-<lane>/<hash>-<mode>    received content: one directory for each thread that writes
-//! ├── tree/                           the release
-//! └── record/                         its record and manifest
+//! ├── objects/ab/cdef…-444    received content, as in the store
+//! ├── tree/                   the release
+//! └── record/                 its record and manifest
 //! ```
 //!
 //! Content arrives under its final name, so that a listing says what is there. That name is a claim until the content
@@ -15,10 +15,11 @@ use crate::disk::Dir;
 use crate::error::Error;
 
 use super::layout::{Layout, random_name};
-use super::store::ObjectName;
+use super::store::Store;
 use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;
+const OBJECTS: &[u8] = b"objects";
 
 /// The staging of this run.
 pub(crate) struct Staging {
@@ -29,46 +30,25 @@ pub(crate) struct Staging {
     pub(crate) tree: Dir,
     /// Where record and manifest are written.
     pub(crate) record: Dir,
-    /// One directory for each lane.
-    pub(crate) lanes: Vec<Dir>,
-}
-
-/// A file in the staging of another run.
-pub(crate) struct Leftover {
-    /// The directory that it is in.
-    pub(crate) dir: std::sync::Arc<Dir>,
-    /// What it says that it is.
-    pub(crate) name: ObjectName,
-    /// Its size.
-    pub(crate) size: u64,
+    /// Received content.
+    pub(crate) objects: Store,
 }
 
 impl Staging {
     /// Makes a directory of this run's own.
-    pub(crate) fn create(layout: &Layout, lanes: usize) -> Result<Staging, Error> {
+    pub(crate) fn create(layout: &Layout) -> Result<Staging, Error> {
         let name = format!("{}-{}", &boot_id()[..8], &random_name()?[..16]).into_bytes();
         let dir = layout.staging.create_dir(&name, PRIVATE_MODE)?;
         let tree = dir.create_dir(b"tree", PRIVATE_MODE)?;
         let record = dir.create_dir(b"record", PRIVATE_MODE)?;
-        let lanes = (0..lanes).map(|lane| dir.create_dir(format!("objects-{lane}").as_bytes(), PRIVATE_MODE));
-        Ok(Staging { lanes: lanes.collect::<Result<_, _>>()?, name, dir, tree, record })
+        let objects = Store::new(dir.create_dir(OBJECTS, PRIVATE_MODE)?);
+        Ok(Staging { name, dir, tree, record, objects })
     }
 
-    /// Finds what other runs have left. To be called under the lock: nobody else is at work.
-    pub(crate) fn leftovers(&self, layout: &Layout) -> Result<Vec<Leftover>, Error> {
-        let mut leftovers = Vec::new();
-        for run in layout.staging.names()?.into_iter().filter(|name| *name != self.name) {
-            let run = layout.staging.open_dir(&run)?;
-            for lane in run.names()?.into_iter().filter(|name| name.starts_with(b"objects-")) {
-                let lane = std::sync::Arc::new(run.open_dir(&lane)?);
-                for flat in lane.names()? {
-                    if let (Some(name), Some(stat)) = (ObjectName::parse(&flat), lane.stat(&flat)?) {
-                        leftovers.push(Leftover { dir: lane.clone(), name, size: stat.size });
-                    }
-                }
-            }
-        }
-        Ok(leftovers)
+    /// Finds what other runs have received. To be called under the lock: nobody else is at work.
+    pub(crate) fn left_by_others(&self, layout: &Layout) -> Result<Vec<Store>, Error> {
+        let others = layout.staging.names()?.into_iter().filter(|name| *name != self.name);
+        others.filter_map(|name| received(layout, &name).transpose()).collect()
     }
 
     /// Removes the tree and the record of a run that failed. Received content stays for the next run.
@@ -108,17 +88,21 @@ fn remove_run(layout: &Layout, name: &[u8]) -> Result<(), Error> {
     layout.staging.remove_tree(name)
 }
 
+/// Returns what a run has received; nothing where it was cut off before.
+fn received(layout: &Layout, run: &[u8]) -> Result<Option<Store>, Error> {
+    let run = layout.staging.open_dir(run)?;
+    Ok(run.stat(OBJECTS)?.map(|_| run.open_dir(OBJECTS)).transpose()?.map(Store::new))
+}
+
 /// Sums the disk that received content takes.
 pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
     let mut sum = 0;
     for run in layout.staging.names()? {
-        let run = layout.staging.open_dir(&run)?;
-        for lane in run.names()?.into_iter().filter(|name| name.starts_with(b"objects-")) {
-            let lane = run.open_dir(&lane)?;
-            for name in lane.names()? {
-                sum += lane.stat(&name)?.map_or(0, |stat| stat.disk_bytes);
-            }
-        }
+        let Some(received) = received(layout, &run)? else { continue };
+        received.for_each(|name| {
+            sum += received.stat(name)?.map_or(0, |stat| stat.disk_bytes);
+            Ok(())
+        })?;
     }
     Ok(sum)
 }

@@ -5,10 +5,13 @@
 //! brought them as mtime. `.n` is a further copy, where the object has no links left to give or where its mtime would
 //! make two contents of one path look alike to a browser.
 //!
-//! An object is published by a rename that replaces nothing, and nothing ever writes to it again.
+//! An object is published by a rename that replaces nothing, and nothing ever writes to it again. Staging keeps what
+//! arrives in the same form, so that directories which the store does not have yet are published whole: a rename between
+//! directories waits for every other on its filesystem, and a first deploy would need one for each file.
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
@@ -19,7 +22,10 @@ use crate::hash::Hash;
 use crate::manifest::ObjectKey;
 use crate::manifest::placement::Placement;
 
-/// Directories of `objects/` are for the agent alone.
+/// Directories of `objects/`: one for each first byte of a hash.
+pub(crate) const SHARDS: usize = 256;
+
+/// They are for the agent alone.
 const SHARD_MODE: u32 = 0o700;
 
 /// One stored object: what it holds, and which copy.
@@ -32,7 +38,7 @@ pub(crate) struct ObjectName {
 }
 
 impl ObjectName {
-    /// Returns the whole name as one: `abcdef…-444[.n]`, as in staging.
+    /// Returns the whole name as one: `abcdef…-444[.n]`.
     pub(crate) fn flat(&self) -> String {
         let ObjectName { key: ObjectKey { hash, mode }, copy } = self;
         match copy {
@@ -54,15 +60,16 @@ impl ObjectName {
         (name.flat() == text).then_some(name)
     }
 
-    fn shard(&self) -> usize {
+    /// Returns the number of the shard that it is in.
+    pub(crate) fn shard(&self) -> usize {
         usize::from(self.key.hash.as_bytes()[0])
     }
 }
 
-/// The store, with its directories held.
+/// The store, or what is staged for it, with its directories held.
 pub(crate) struct Store {
     dir: Dir,
-    shards: [OnceLock<Dir>; 256],
+    shards: [OnceLock<Dir>; SHARDS],
 }
 
 /// What a look at an object says.
@@ -79,7 +86,7 @@ pub(crate) enum Look {
 impl Store {
     /// Holds the store in `objects/`.
     pub(crate) fn new(dir: Dir) -> Store {
-        Store { dir, shards: [const { OnceLock::new() }; 256] }
+        Store { dir, shards: [const { OnceLock::new() }; SHARDS] }
     }
 
     /// Returns a shard; nothing where it was never made.
@@ -186,10 +193,50 @@ impl Store {
         Ok(None)
     }
 
-    /// Publishes a staged file, already durable, as an object. Says whether the name was free.
-    pub(crate) fn publish(&self, from: &Dir, staged: &[u8], name: ObjectName) -> Result<bool, Error> {
+    /// Makes an object's file and opens it for writing, instead of what may stand there.
+    pub(crate) fn create(&self, name: ObjectName) -> Result<File, Error> {
+        let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
+        match shard.create_file(&flat.as_bytes()[2..]) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                shard.remove_file(&flat.as_bytes()[2..])?;
+                shard.create_file(&flat.as_bytes()[2..])
+            }
+            other => other,
+        }
+    }
+
+    /// Opens what stands there for writing, where this user may write it.
+    pub(crate) fn open_to_write(&self, name: ObjectName) -> Result<Option<File>, Error> {
+        match self.shard(name.shard())? {
+            Some(shard) => shard.write_file(&name.flat().as_bytes()[2..]),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns an object's path, for messages.
+    pub(crate) fn path_of(&self, name: ObjectName) -> PathBuf {
         let flat = name.flat();
-        from.rename_new(staged, self.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
+        self.dir.path().join(&flat[..2]).join(&flat[2..])
+    }
+
+    /// Moves an object into another store. Says whether the name was free there.
+    pub(crate) fn hand_over(&self, name: ObjectName, to: &Store) -> Result<bool, Error> {
+        let flat = name.flat();
+        let from = self.ensure_shard(name.shard())?;
+        from.rename_new(&flat.as_bytes()[2..], to.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
+    }
+
+    /// Moves a shard with all that is in it into another store that has none. Says whether that was to be done so.
+    pub(crate) fn hand_over_shard(&self, number: usize, to: &Store) -> Result<bool, Error> {
+        let name = format!("{number:02x}");
+        match to.shard(number)? {
+            Some(_) => Ok(false),
+            None => match self.dir.rename_new(name.as_bytes(), &to.dir, name.as_bytes()) {
+                // Some filesystems move files and refuse directories.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::CrossesDevices => Ok(false),
+                other => other,
+            },
+        }
     }
 
     /// Makes the names in the given shards durable.
@@ -200,11 +247,6 @@ impl Store {
             }
         }
         self.dir.sync()
-    }
-
-    /// Returns the shard that an object is in.
-    pub(crate) fn shard_of(name: ObjectName) -> usize {
-        name.shard()
     }
 
     /// Moves an object out of the way, where another thread has not done it yet.
@@ -230,18 +272,19 @@ impl Store {
         Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
     }
 
-    /// Calls `found` for each object in the store. Names that are no objects are passed over.
+    /// Returns the objects in a shard, by name. Names that are no objects are passed over.
+    pub(crate) fn in_shard(&self, number: usize) -> Result<Vec<ObjectName>, Error> {
+        let Some(shard) = self.shard(number)? else {
+            return Ok(Vec::new());
+        };
+        let prefix = format!("{number:02x}");
+        let parse = |rest: Vec<u8>| ObjectName::parse(&[prefix.as_bytes(), &rest].concat());
+        Ok(shard.names()?.into_iter().filter_map(parse).collect())
+    }
+
+    /// Calls `found` for each object in the store.
     pub(crate) fn for_each(&self, mut found: impl FnMut(ObjectName) -> Result<(), Error>) -> Result<(), Error> {
-        for number in 0..256 {
-            let Some(shard) = self.shard(number)? else { continue };
-            for rest in shard.names()? {
-                let flat = [format!("{number:02x}").as_bytes(), &rest].concat();
-                if let Some(name) = ObjectName::parse(&flat) {
-                    found(name)?;
-                }
-            }
-        }
-        Ok(())
+        (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
     }
 
     /// Returns all objects.

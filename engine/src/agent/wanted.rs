@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::manifest::{Manifest, ObjectKey};
 
+const MISSING: u16 = 0;
+const ARRIVED: u16 = u16::MAX;
+
 /// One object, and the entries that are to be links to it.
 #[derive(Debug)]
 struct Wanted {
@@ -11,8 +14,8 @@ struct Wanted {
     size: u64,
     /// Where its entries begin in `entries`.
     first: u32,
-    /// 0 while it has not arrived, then the lane that holds it, plus one.
-    lane: AtomicU16,
+    /// [`MISSING`], or the lane that writes it, plus one, or [`ARRIVED`].
+    state: AtomicU16,
 }
 
 /// Objects that are wanted, found by key. Entries of one object lie side by side.
@@ -33,7 +36,7 @@ impl WantedObjects {
         for (key, entry, size) in sorted {
             if wanted.objects.last().is_none_or(|last| last.key != key) {
                 let first = wanted.entries.len() as u32;
-                wanted.objects.push(Wanted { key, size, first, lane: AtomicU16::new(0) });
+                wanted.objects.push(Wanted { key, size, first, state: AtomicU16::new(MISSING) });
             }
             wanted.entries.push(entry);
         }
@@ -66,19 +69,34 @@ impl WantedObjects {
         &self.entries[self.objects[at].first as usize..end]
     }
 
-    /// Returns the lane that holds an object, once it has arrived.
-    pub(crate) fn lane(&self, at: usize) -> Option<usize> {
-        self.objects[at].lane.load(Ordering::Acquire).checked_sub(1).map(usize::from)
+    /// Tells whether an object has arrived.
+    pub(crate) fn has_arrived(&self, at: usize) -> bool {
+        self.objects[at].state.load(Ordering::Acquire) == ARRIVED
     }
 
-    /// Notes that an object has arrived in a lane. Says whether it was the first to arrive.
-    pub(crate) fn arrive(&self, at: usize, lane: usize) -> bool {
-        self.objects[at].lane.compare_exchange(0, lane as u16 + 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Takes an object for a lane that is to write it. Says whether it has not arrived and is no other lane's.
+    pub(crate) fn claim(&self, at: usize, lane: usize) -> bool {
+        let own = lane as u16 + 1;
+        let state = &self.objects[at].state;
+        match state.compare_exchange(MISSING, own, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => true,
+            Err(found) => found == own,
+        }
+    }
+
+    /// Notes that an object has arrived.
+    pub(crate) fn arrive(&self, at: usize) {
+        self.objects[at].state.store(ARRIVED, Ordering::Release);
+    }
+
+    /// Returns the objects that have arrived.
+    pub(crate) fn arrived(&self) -> impl Iterator<Item = usize> {
+        (0..self.objects.len()).filter(|&at| self.has_arrived(at))
     }
 
     /// Returns the objects that have not arrived.
     pub(crate) fn missing(&self) -> impl Iterator<Item = usize> {
-        (0..self.objects.len()).filter(|&at| self.lane(at).is_none())
+        (0..self.objects.len()).filter(|&at| !self.has_arrived(at))
     }
 
     /// Names the objects that have not arrived by their first entries, ascending.
