@@ -24,14 +24,9 @@ impl Site {
         Site { deploy_path: lab.server(name), state: lab.state(name) }
     }
 
-    /// Names a deploy path elsewhere than below the lab's directories.
-    pub(crate) fn at(lab: &Lab, deploy_path: PathBuf, client: &str) -> Site {
-        Site { deploy_path, state: lab.state(client) }
-    }
-
     /// Returns the same deploy path as another client sees it.
     pub(crate) fn with_client(&self, lab: &Lab, client: &str) -> Site {
-        Site::at(lab, self.deploy_path.clone(), client)
+        Site { deploy_path: self.deploy_path.clone(), state: lab.state(client) }
     }
 
     /// Returns where it lies on the server.

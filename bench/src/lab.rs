@@ -5,10 +5,10 @@
 //! ├── trees/     the default trees, kept from run to run
 //! ├── ssh/       keys and configuration of this run's sshd
 //! ├── home/      the clients' home and working directory
-//! ├── server/    what is deployed to; emptied at the start and after each scenario
-//! └── state/     the clients' state directories; emptied likewise
+//! ├── server/    what is deployed to: a filesystem of its own where this is root, fresh for each scenario
+//! ├── image      that filesystem
+//! └── state/     the clients' state directories; emptied after each scenario
 //! ```
-//! Server and client share one filesystem, as do the contenders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::failure::{Context, Result};
+use crate::image::Image;
 use crate::process::{Finished, Invocation, Running};
 use crate::procfs::{self, ServerPeaks};
 use crate::record::Sample;
@@ -26,10 +27,10 @@ use crate::sshd::Sshd;
 use crate::tree::Trees;
 use crate::usage;
 
-/// How long ext4 without a journal keeps off the inodes that were deleted (its `RECENTCY_MIN` is 60 s; up to 360 s where
-/// their block is written to, which this does not cover). Until then each new file is paid for with a search among
-/// them, which took up to four times the time of all the rest.
-const INODES_FORGOTTEN: Duration = Duration::from_secs(65);
+/// How many copies of the first tree the server holds at once at most: three contenders, each timed and observed, and
+/// what else a scenario keeps.
+const COPIES_PER_REPEAT: u64 = 3;
+const COPIES_BESIDE: u64 = 8;
 
 /// Which way to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,7 @@ pub(crate) struct Lab {
     settings: Settings,
     sshd: Sshd,
     relay: Relay,
+    image: Option<Image>,
 }
 
 impl Lab {
@@ -84,7 +86,8 @@ impl Lab {
         let sshd = Sshd::start(&settings.work.join("ssh"))?;
         let relay = Relay::start(sshd.port())?;
         sshd.write_client_config(relay.port())?;
-        let lab = Lab { settings, sshd, relay };
+        Image::unmount_left(&settings.work.join("server"));
+        let mut lab = Lab { settings, sshd, relay, image: None };
         lab.clear()?;
         Ok(lab)
     }
@@ -125,22 +128,28 @@ impl Lab {
         eprintln!("{text}");
     }
 
-    /// Empties what scenarios leave behind, and waits until the filesystem has forgotten it.
-    pub(crate) fn clear(&self) -> Result<()> {
-        let mut waits = false;
+    /// Empties what scenarios leave behind.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.image = None;
         for name in ["server", "state", "home"] {
             let directory = self.settings.work.join(name);
             if directory.exists() {
                 fs::remove_dir_all(&directory).context(|| format!("Could not remove `{}`", directory.display()))?;
-                waits |= name == "server";
             }
             fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;
         }
-        if waits {
-            rustix::fs::sync();
-            thread::sleep(INODES_FORGOTTEN);
+        if rustix::process::getuid().is_root() {
+            let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
+            let bytes = copies * usage::du_bytes(&self.trees().a.path)?;
+            let work = &self.settings.work;
+            self.image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
         }
         Ok(())
+    }
+
+    /// Tells whether nobody else writes to the server's filesystem.
+    pub(crate) fn has_own_filesystem(&self) -> bool {
+        self.image.is_some()
     }
 
     /// Runs a client to success and measures it, with what belongs to the line beside it.
@@ -224,8 +233,8 @@ impl Lab {
     }
 }
 
-/// Moves a directory out of the way, if it stands. It is deleted with the scenario: what is made soon after a deletion
-/// is made slower, by as much as chance will have it.
+/// Moves a directory out of the way, if it stands. It goes with the scenario: what is made soon after a deletion may be
+/// made slower, by as much as chance will have it.
 pub(crate) fn set_aside(directory: &Path) -> Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     if !directory.exists() {

@@ -45,12 +45,12 @@ pub(crate) struct Versions {
 
 impl Machine {
     /// Looks around; what cannot be learnt stays empty.
-    pub(crate) fn look(work: &Path) -> Machine {
+    pub(crate) fn look(server: &Path) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let memory = field(&read("/proc/meminfo"), "MemTotal", ':');
         let kilobytes: u64 = memory.trim_end_matches("kB").trim().parse().unwrap_or(0);
         let load: Vec<String> = read("/proc/loadavg").split(' ').take(3).map(str::to_owned).collect();
-        let filesystem = Invocation::new("findmnt").args(["-n", "-o", "FSTYPE,OPTIONS", "-T"]).args([work]);
+        let filesystem = Invocation::new("findmnt").args(["-n", "-o", "FSTYPE,OPTIONS", "-T"]).args([server]);
         Machine {
             cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
             cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),

@@ -66,20 +66,20 @@ fn main() -> ExitCode {
 /// Runs the scenarios, keeps the record, prints the table, and tells whether none failed.
 #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
 fn run(arguments: RunArgs) -> Result<bool> {
-    let settings = arguments.resolve()?;
+    let mut lab = Lab::open(arguments.resolve()?)?;
+    let settings = lab.settings();
     let mut record = RunRecord {
         format: FORMAT,
         name: settings.name.clone(),
         started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
-        machine: Machine::look(&settings.work),
+        machine: Machine::look(&lab.server("")),
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };
-    let lab = Lab::open(settings)?;
-    for &scenario in &lab.settings().scenarios {
+    for scenario in lab.settings().scenarios.clone() {
         lab.say(&format!("{}: {}", scenario.name(), scenario.title()));
         record.scenarios.push(run_scenario(&lab, scenario));
         lab.clear()?;

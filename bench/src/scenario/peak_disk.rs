@@ -8,37 +8,29 @@ use std::path::Path;
 
 use crate::cutover::Site;
 use crate::failure::{Context, Result};
-use crate::image::Image;
 use crate::lab::{Beside, Lab, Line};
 use crate::record::{Outcome, Sample, Track};
 use crate::row::{Aim, Row, Unit};
-use crate::usage::{Parts, du_bytes, used_bytes};
+use crate::usage::{Parts, used_bytes};
 use crate::{rsync, verify};
 
 /// The allowance beyond content and directories.
 const EXCESS_BYTES: f64 = 32.0 * 1024.0 * 1024.0;
 
-/// Room for journal, inodes and rounding.
-const SPARE_BYTES: u64 = 2 << 30;
-
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
-    if !rustix::process::getuid().is_root() {
+    if !lab.has_own_filesystem() {
         return Ok(Outcome {
             skipped: Some("only root may mount the filesystem that it is measured on".to_owned()),
             ..Outcome::default()
         });
     }
     let tree = &lab.trees().a;
-    let image = Image::mount(&lab.settings().work, 2 * du_bytes(&tree.path)? + SPARE_BYTES)?;
-
-    let site = Site::at(lab, image.path().join("site"), "peak-disk");
-    let ours = Peak::of(&image, site.deploy_path(), |beside| site.deploy_beside(lab, tree, Line::Direct, beside))?;
+    let site = Site::new(lab, "peak-disk");
+    let ours = Peak::of(lab, site.deploy_path(), |beside| site.deploy_beside(lab, tree, Line::Direct, beside))?;
     site.ensure_live(&ours.sample, "live", tree)?;
-    site.clear()?;
 
-    let copy = image.path().join("copy");
-    let theirs =
-        Peak::of(&image, &copy, |beside| rsync::copy_beside(lab, &["-a"], (tree, &copy), Line::Direct, beside))?;
+    let copy = lab.server("copy");
+    let theirs = Peak::of(lab, &copy, |beside| rsync::copy_beside(lab, &["-a"], (tree, &copy), Line::Direct, beside))?;
     verify::ensure_same(&tree.path, &copy)?;
 
     let row = |what, figure: fn(&Peak) -> f64| {
@@ -72,10 +64,11 @@ struct Peak {
 
 impl Peak {
     /// Runs it on a filesystem that was written out, and looks at what it left.
-    fn of(image: &Image, destination: &Path, run: impl FnOnce(&Beside) -> Result<Sample>) -> Result<Peak> {
+    fn of(lab: &Lab, destination: &Path, run: impl FnOnce(&Beside) -> Result<Sample>) -> Result<Peak> {
         rustix::fs::sync();
-        let before = used_bytes(image.path())?;
-        let sample = run(&Beside::WatchDisk(image.path().to_path_buf()))?;
+        let filesystem = lab.server("");
+        let before = used_bytes(&filesystem)?;
+        let sample = run(&Beside::WatchDisk(filesystem))?;
         rustix::fs::sync();
         let directory = fs::canonicalize(destination).context(|| "Could not find what was deployed")?;
         Ok(Peak {

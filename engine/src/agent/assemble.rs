@@ -301,14 +301,13 @@ impl<'a> Assembly<'a> {
     pub(crate) fn make_further(&self, name: ObjectName, second: u32, origin: Origin) -> Result<u16, Error> {
         let mut further = self.further.lock().expect("no assembler panics");
         let mut copy = name.copy.max(1);
-        while self.store.stat(ObjectName { copy, ..name })?.is_some()
-            || further.contains(&ObjectName { copy, ..name })
+        while self.store.stat(ObjectName { copy, ..name })?.is_some() || further.contains(&ObjectName { copy, ..name })
         {
             copy = copy.checked_add(1).ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
         }
         let made = ObjectName { copy, ..name };
         let staged = &self.staging.objects;
-        let file = staged.create(made)?;
+        let file = staged.create(made, u32::from(name.key.mode))?;
         let failed = |e: io::Error| Error::io("copy", staged.path_of(made), e);
         copy_content(&self.open(name, origin)?, &file).map_err(failed)?;
         let mut written = staged.open(made)?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;

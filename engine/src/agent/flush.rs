@@ -31,7 +31,7 @@ impl Flush {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before / FLUSH_BYTES != (before + bytes) / FLUSH_BYTES {
             // Where one is due already, it covers this too.
-            let _ = self.wake.try_send(());
+            self.wake.try_send(()).ok();
         }
     }
 }

@@ -29,6 +29,9 @@ const LANES_MAX: usize = 3;
 /// Blocks that wait for one lane, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
 
+/// The mode of a large file until all of it is there.
+const UNFINISHED_MODE: u32 = 0o600;
+
 /// Bytes of an old file that are read at a time.
 const COPY_BYTES: usize = 1 << 20;
 
@@ -176,7 +179,7 @@ impl Lane<'_> {
             return Ok(());
         }
         let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
-        let mut file = staged.create(name)?;
+        let mut file = staged.create(name, u32::from(key.mode))?;
         file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;
         self.finish(at, &file, name)
     }
@@ -243,7 +246,8 @@ impl Lane<'_> {
     /// Nothing where less than that is there.
     fn open_large(&self, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
         if offset == 0 {
-            let file = self.staged().create(name)?;
+            // Whoever goes on with it in another run must be able to write to it.
+            let file = self.staged().create(name, UNFINISHED_MODE)?;
             return Ok(Some(Large { file, hasher: blake3::Hasher::new(), written: 0 }));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);

@@ -193,13 +193,14 @@ impl Store {
         Ok(None)
     }
 
-    /// Makes an object's file and opens it for writing, instead of what may stand there.
-    pub(crate) fn create(&self, name: ObjectName) -> Result<File, Error> {
+    /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is
+    /// asked for, less the umask.
+    pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<File, Error> {
         let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
-        match shard.create_file(&flat.as_bytes()[2..]) {
+        match shard.create_file_with(&flat.as_bytes()[2..], mode) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
                 shard.remove_file(&flat.as_bytes()[2..])?;
-                shard.create_file(&flat.as_bytes()[2..])
+                shard.create_file_with(&flat.as_bytes()[2..], mode)
             }
             other => other,
         }
