@@ -5,13 +5,14 @@
 //! ├── trees/     the default trees, kept from run to run
 //! ├── ssh/       keys and configuration of this run's sshd
 //! ├── home/      the clients' home and working directory
-//! ├── server/    what is deployed to: a filesystem of its own where this is root, fresh for each scenario
+//! ├── server/    what is deployed to: a filesystem of its own where this is root, fresh for each scenario at least
 //! ├── image      that filesystem
 //! └── state/     the clients' state directories; emptied after each scenario
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -27,9 +28,9 @@ use crate::sshd::Sshd;
 use crate::tree::Trees;
 use crate::usage;
 
-/// How many copies of the first tree the server holds at once at most: three contenders, each timed and observed, and
-/// what else a scenario keeps.
-const COPIES_PER_REPEAT: u64 = 3;
+/// How many copies of the first tree the server holds at once at most: what each round leaves, and what else a scenario
+/// keeps.
+const COPIES_PER_REPEAT: u64 = 2;
 const COPIES_BESIDE: u64 = 8;
 
 /// Which way to the server.
@@ -77,7 +78,7 @@ pub(crate) struct Lab {
     settings: Settings,
     sshd: Sshd,
     relay: Relay,
-    image: Option<Image>,
+    image: Mutex<Option<Image>>,
 }
 
 impl Lab {
@@ -87,7 +88,7 @@ impl Lab {
         let relay = Relay::start(sshd.port())?;
         sshd.write_client_config(relay.port())?;
         Image::unmount_left(&settings.work.join("server"));
-        let mut lab = Lab { settings, sshd, relay, image: None };
+        let lab = Lab { settings, sshd, relay, image: Mutex::new(None) };
         lab.clear()?;
         Ok(lab)
     }
@@ -129,27 +130,38 @@ impl Lab {
     }
 
     /// Empties what scenarios leave behind.
-    pub(crate) fn clear(&mut self) -> Result<()> {
-        self.image = None;
-        for name in ["server", "state", "home"] {
-            let directory = self.settings.work.join(name);
-            if directory.exists() {
-                fs::remove_dir_all(&directory).context(|| format!("Could not remove `{}`", directory.display()))?;
-            }
-            fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;
+    pub(crate) fn clear(&self) -> Result<()> {
+        for name in ["state", "home"] {
+            self.empty(name)?;
         }
+        self.renew_server()
+    }
+
+    /// Gives the server an empty filesystem; where this is not root, an empty directory.
+    pub(crate) fn renew_server(&self) -> Result<()> {
+        let mut image = self.image.lock().expect("nothing panics while it is held");
+        *image = None;
+        self.empty("server")?;
         if rustix::process::getuid().is_root() {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
             let bytes = copies * usage::du_bytes(&self.trees().a.path)?;
             let work = &self.settings.work;
-            self.image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
+            *image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
         }
         Ok(())
     }
 
+    fn empty(&self, name: &str) -> Result<()> {
+        let directory = self.settings.work.join(name);
+        if directory.exists() {
+            fs::remove_dir_all(&directory).context(|| format!("Could not remove `{}`", directory.display()))?;
+        }
+        fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))
+    }
+
     /// Tells whether nobody else writes to the server's filesystem.
     pub(crate) fn has_own_filesystem(&self) -> bool {
-        self.image.is_some()
+        self.image.lock().expect("nothing panics while it is held").is_some()
     }
 
     /// Runs a client to success and measures it, with what belongs to the line beside it.
@@ -233,7 +245,7 @@ impl Lab {
     }
 }
 
-/// Moves a directory out of the way, if it stands. It goes with the scenario: what is made soon after a deletion may be
+/// Moves a directory out of the way, if it stands. It goes with its filesystem: what is made soon after a deletion may be
 /// made slower, by as much as chance will have it.
 pub(crate) fn set_aside(directory: &Path) -> Result<()> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 /// Runs the scenarios, keeps the record, prints the table, and tells whether none failed.
 #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
 fn run(arguments: RunArgs) -> Result<bool> {
-    let mut lab = Lab::open(arguments.resolve()?)?;
+    let lab = Lab::open(arguments.resolve()?)?;
     let settings = lab.settings();
     let mut record = RunRecord {
         format: FORMAT,
@@ -79,7 +79,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };
-    for scenario in lab.settings().scenarios.clone() {
+    for &scenario in &settings.scenarios {
         lab.say(&format!("{}: {}", scenario.name(), scenario.title()));
         record.scenarios.push(run_scenario(&lab, scenario));
         lab.clear()?;

@@ -1,13 +1,14 @@
 //! The first deploy of A into an empty target, by a client without state.
 //!
 //! Ours is durable when it returns and rsync's is not, so rsync is measured twice in one: alone, and with `syncfs` of
-//! the destination after it. Bytes are compared with rsync's best compression, seconds with rsync that does not
+//! the destination after it. Each run begins on an empty filesystem: on one that holds earlier copies, both take longer
+//! with each. Bytes are compared with rsync's best compression, seconds with rsync that does not
 //! compress, which is the fastest on a fast line.
 
 use crate::contest::{Contender, race};
 use crate::cutover::Site;
 use crate::failure::Result;
-use crate::lab::{self, Lab};
+use crate::lab::Lab;
 use crate::record::Outcome;
 use crate::row::{Aim, Row, Unit, cost_rows};
 use crate::{rsync, verify};
@@ -19,14 +20,17 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let rsync = |name, options: &'static [&'static str], is_timed| Contender {
         name,
         is_timed,
-        prepare: Box::new(|()| lab::set_aside(&copy)),
+        prepare: Box::new(|()| lab.renew_server()),
         run: Box::new(|line| rsync::copy_durably(lab, options, tree, &copy, line)),
         check: Box::new(|_| verify::ensure_same(&tree.path, &copy)),
     };
     let cutover = Contender {
         name: "cutover deploy",
         is_timed: true,
-        prepare: Box::new(|()| site.clear()),
+        prepare: Box::new(|()| {
+            lab.renew_server()?;
+            site.clear()
+        }),
         run: Box::new(|line| site.deploy(lab, tree, line)),
         check: Box::new(|sample| site.ensure_live(sample, "live", tree)),
     };
