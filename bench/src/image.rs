@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Context, Result};
 use crate::process::Invocation;
 
-/// A mounted image; unmounted and removed when dropped.
+/// A mounted image; unmounted and removed when dropped, if not before.
 #[derive(Debug)]
 pub(crate) struct Image {
     file: PathBuf,
@@ -32,6 +32,13 @@ impl Image {
         let device = Invocation::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(&image.mount).text()?;
         Invocation::new("losetup").args(["--direct-io=on", device.trim()]).output()?;
         Ok(image)
+    }
+
+    /// Unmounts and removes it.
+    pub(crate) fn remove(self) -> Result<()> {
+        Invocation::new("umount").arg(&self.mount).output()?;
+        drop(fs::remove_file(&self.file));
+        Ok(())
     }
 
     /// Unmounts what a run that was killed has left mounted, if anything.

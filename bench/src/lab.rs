@@ -140,7 +140,9 @@ impl Lab {
     /// Gives the server an empty filesystem; where this is not root, an empty directory.
     pub(crate) fn renew_server(&self) -> Result<()> {
         let mut image = self.image.lock().expect("nothing panics while it is held");
-        *image = None;
+        if let Some(image) = image.take() {
+            image.remove()?;
+        }
         self.empty("server")?;
         if rustix::process::getuid().is_root() {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;

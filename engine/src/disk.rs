@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatVfs, Timespec, Timestamps};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 
 use crate::error::Error;
 
@@ -397,6 +398,14 @@ impl Dir {
         fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", name, e))
     }
 
+    /// Removes a directory, where there is one and nothing is in it.
+    pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<(), Error> {
+        match fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
     fn unlock_dir(&self, name: &[u8]) -> Result<(), Error> {
         fs::chmodat(&self.fd, os(name), Mode::from_raw_mode(0o700), AtFlags::empty())
             .map_err(|e| self.error("remove", name, e))
@@ -444,6 +453,14 @@ fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
         return Ok(());
     }
     fs::fchmod(&file, Mode::from_raw_mode(mode))
+}
+
+/// Lets this process have as many files open as it may ask for: directories are held open, and some servers begin with
+/// no more than 1,024.
+pub(crate) fn raise_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // Where it cannot be raised it may suffice all the same.
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
 }
 
 /// Gives an open file its final mode and mtime.

@@ -26,16 +26,12 @@ pub(crate) fn adopt(
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
     let mut partial = Vec::new();
-    for left in assembly.staging.left_by_others(layout)? {
-        let mut names = Vec::new();
-        left.for_each(|name| {
-            names.push(name);
-            Ok(())
-        })?;
+    assembly.staging.take_from_others(layout, |left| {
         let taken: Result<Vec<_>, Error> =
-            names.into_par_iter().map(|name| take(assembly, wanted, &left, name)).collect();
+            left.all()?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
         partial.extend(taken?.into_iter().flatten());
-    }
+        Ok(())
+    })?;
     partial.sort_unstable();
     partial.dedup_by_key(|(entry, _)| *entry);
     Ok(partial)

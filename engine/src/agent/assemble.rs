@@ -223,8 +223,8 @@ impl<'a> Assembly<'a> {
 
     /// Links what an earlier run received, all of which has arrived before anything else.
     pub(crate) fn link_adopted(&self, wanted: &WantedObjects) -> Result<(), Error> {
-        let arrived: Vec<usize> = wanted.arrived().collect();
-        arrived.into_par_iter().try_for_each(|at| self.link_arrived(wanted, at))
+        let linked = |at| if wanted.has_arrived(at) { self.link_arrived(wanted, at) } else { Ok(()) };
+        (0..wanted.len()).into_par_iter().try_for_each(linked)
     }
 
     /// Links an entry whose object was found unfit to the same content, where that has arrived for another entry. Says

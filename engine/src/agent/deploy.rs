@@ -341,8 +341,13 @@ impl Deploy<'_> {
         let staging = Staging::create(layout)?;
         let plan = Plan { tree, decided, classified: &classified };
         let made = self.make_in(layout, releases, &plan, &store, &staging);
+        // What they hold open is closed before other things are opened.
+        drop(store);
         let mut done = match made {
-            Ok(done) => done,
+            Ok(done) => {
+                drop(staging);
+                done
+            }
             Err(error) => {
                 // The next run clears what cannot be removed now; the error is what matters.
                 drop(staging.abandon(layout));

@@ -1,5 +1,4 @@
 //! Makes what has arrived durable while more arrives: the disk is idle then, and little is left to wait for at the end.
-//! On a server with little memory it also bounds what is written to no disk yet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +8,7 @@ use crate::error::Error;
 
 use super::staging::Staging;
 
-/// So many bytes are written between two flushes, unless one takes longer. Less makes more work: each waits for the
+/// So many bytes are written between two flushes at least. Less makes more work: each waits for the
 /// filesystem's journal.
 const FLUSH_BYTES: u64 = 256 << 20;
 
@@ -22,7 +21,7 @@ pub(crate) struct Flush {
 impl Flush {
     /// Returns both ends.
     pub(crate) fn new() -> (Flush, Flusher) {
-        let (wake, woken) = bounded(1);
+        let (wake, woken) = bounded(0);
         (Flush { wake, written: AtomicU64::new(0) }, Flusher(woken))
     }
 
@@ -30,7 +29,7 @@ impl Flush {
     pub(crate) fn note(&self, bytes: u64) {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if before / FLUSH_BYTES != (before + bytes) / FLUSH_BYTES {
-            // Where one is due already, it covers this too.
+            // While one is under way another would only have to be waited for at the end.
             self.wake.try_send(()).ok();
         }
     }

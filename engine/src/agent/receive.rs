@@ -126,7 +126,8 @@ struct Lane<'a> {
     number: usize,
     reception: &'a Reception<'a>,
     flush: Arc<Flush>,
-    large: HashMap<u32, Large>,
+    /// By object, which has one writer and one file whatever entries name it.
+    large: HashMap<usize, Large>,
 }
 
 /// A large file on its way.
@@ -149,7 +150,6 @@ impl Lane<'_> {
                 BlockHead::Files(entries) => self.files(&entries, content)?,
                 BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
-            self.flush.note(content.len() as u64);
         }
         Ok(())
     }
@@ -181,6 +181,7 @@ impl Lane<'_> {
         let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
         let mut file = staged.create(name, u32::from(key.mode))?;
         file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;
+        self.flush.note(content.len() as u64);
         self.finish(at, &file, name)
     }
 
@@ -219,25 +220,32 @@ impl Lane<'_> {
             return Ok(());
         }
         let name = ObjectName { key: file.key, copy: 0 };
-        let mut large = match self.large.remove(&entry) {
+        let mut large = match self.large.remove(&at) {
             Some(large) if large.written == offset => large,
             _ => match self.open_large(name, offset)? {
                 Some(large) => large,
                 // A part of a file whose beginning is not here: it stays wanted.
-                None => return Ok(()),
+                None => {
+                    self.reception.wanted.give_back(at);
+                    return Ok(());
+                }
             },
         };
         let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
+        let before = large.written;
         if !self.write_ranges(&mut large, file, old, ranges, content).map_err(failed)? {
+            self.reception.wanted.give_back(at);
             return Ok(());
         }
+        self.flush.note(large.written - before);
         if large.written < file.size {
-            self.large.insert(entry, large);
+            self.large.insert(at, large);
         } else if Hash::from(large.hasher.finalize()) == file.key.hash {
             self.finish(at, &large.file, name)?;
         } else {
             // Wrong from somewhere on: nothing of it can be kept.
             self.staged().remove(name)?;
+            self.reception.wanted.give_back(at);
         }
         Ok(())
     }
@@ -315,5 +323,70 @@ impl Large {
         self.hasher.update(content);
         self.written += content.len() as u64;
         self.file.write_all(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::agent::layout::Layout;
+    use crate::agent::staging::Staging;
+    use crate::manifest::build::Builder;
+    use crate::manifest::placement::Placement;
+    use crate::pattern::Patterns;
+    use crate::target::Policy;
+
+    const LENGTH: usize = 4000;
+
+    /// Entries of one object, sent in parts that lie about each other.
+    #[test]
+    fn an_object_is_what_was_hashed_whatever_entries_its_parts_come_under() {
+        let content: Vec<u8> = (0..LENGTH).map(|n| (n * 7 + n / 256) as u8).collect();
+        let (first, last) = content.split_at(LENGTH / 2);
+        let garbage = [b'x'; LENGTH / 2];
+        let cases: [&[(u32, usize, &[u8])]; 4] = [
+            &[(0, 0, first), (1, LENGTH / 4, &garbage), (0, LENGTH / 2, last)],
+            &[(0, 0, first), (1, 0, &garbage), (0, LENGTH / 2, last)],
+            &[(0, 0, first), (1, 0, &garbage), (1, LENGTH / 2, last), (0, LENGTH / 2, last)],
+            &[(1, 0, first), (0, LENGTH / 2, last)],
+        ];
+        for (case, parts) in cases.iter().enumerate() {
+            let stored = receive(&content, parts);
+            assert!(stored.as_ref().is_none_or(|stored| *stored == content), "case {case}");
+            let is_whole = case == 3;
+            assert_eq!(stored.is_some(), is_whole, "case {case}");
+        }
+    }
+
+    /// Receives parts in one lane, and returns what was linked under the first entry.
+    fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let staging = Staging::create(&layout).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
+        let key = ObjectKey { hash: Hash::of(content), mode: 0o444 };
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for name in [b"a", b"b"] {
+            builder.file(name, ManifestFile { key, size: content.len() as u64 }).unwrap();
+        }
+        let manifest = builder.finish().unwrap();
+        let expected = vec![Placement::default(); 2];
+        let copies = Patterns::parse([], "none").unwrap();
+        let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+        let wanted = WantedObjects::gather(&manifest, [0, 1]);
+        let reception = Reception { assembly: &assembly, wanted: &wanted };
+        let (flush, _flusher) = Flush::new();
+        let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
+        for &(entry, offset, part) in parts {
+            let ranges = [Range::Sent { len: part.len() as u64 }];
+            lane.part(entry, offset as u64, None, &ranges, part).unwrap();
+        }
+        staging.tree.open_file(b"a").unwrap().map(|mut file| {
+            let mut linked = Vec::new();
+            file.read_to_end(&mut linked).unwrap();
+            linked
+        })
     }
 }

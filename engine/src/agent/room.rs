@@ -9,6 +9,7 @@ use crate::path::push_name;
 use super::assemble::Assembly;
 use super::classify::NeedsOwnCopy;
 use super::layout::Layout;
+use super::store::SHARDS;
 use super::wanted::WantedObjects;
 
 /// Records, the log, growth of directories that stand already.
@@ -27,14 +28,16 @@ pub(crate) fn check(
     let mut copies = further_copies(assembly, own_copies);
     copies.extend(private_copies(assembly));
     let copied_bytes: u64 = copies.iter().map(|size| size.next_multiple_of(free.block_bytes)).sum();
-    let directories = assembly.manifest.directories().len() as u64;
+    let missing = wanted.missing().count();
+    // What arrives lies in directories of its own first.
+    let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
     let made_bytes = copied_bytes + directories * free.block_bytes;
     let needed = wanted.missing_disk_bytes(free.block_bytes) + made_bytes + MARGIN_BYTES;
     if needed > free.bytes {
         return Err(Error::NoSpace { needed, free: free.bytes });
     }
     let made = copies.len() as u64 + directories + own_inodes(assembly);
-    let needed = wanted.missing().count() as u64 + made + MARGIN_INODES;
+    let needed = missing as u64 + made + MARGIN_INODES;
     match free.inodes {
         Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
         _ => Ok(()),

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::disk;
 use crate::error::Error;
 use crate::release::ReleaseId;
 use crate::report::{LockHolder, SwitchReport};
@@ -24,6 +25,7 @@ pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send
 }
 
 fn converse(talk: &Talk) -> Result<(), Error> {
+    disk::raise_open_files();
     // The hello may be long in coming: the client connects while it scans.
     alive(talk, || {
         let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {

@@ -45,16 +45,29 @@ impl Staging {
         Ok(Staging { name, dir, tree, record, objects })
     }
 
-    /// Finds what other runs have received. To be called under the lock: nobody else is at work.
-    pub(crate) fn left_by_others(&self, layout: &Layout) -> Result<Vec<Store>, Error> {
-        let others = layout.staging.names()?.into_iter().filter(|name| *name != self.name);
-        others.filter_map(|name| received(layout, &name).transpose()).collect()
+    /// Has something taken out of what other runs have received, and removes what is empty then. To be called under the
+    /// lock: nobody else is at work.
+    pub(crate) fn take_from_others(
+        &self,
+        layout: &Layout,
+        mut take: impl FnMut(&Store) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for name in layout.staging.names()?.into_iter().filter(|name| *name != self.name) {
+            if let Some(received) = received(layout, &name)? {
+                take(&received)?;
+                received.remove_empty(&layout.staging.open_dir(&name)?, OBJECTS)?;
+            }
+            layout.staging.remove_empty_dir(&name)?;
+        }
+        Ok(())
     }
 
     /// Removes the tree and the record of a run that failed. Received content stays for the next run.
     pub(crate) fn abandon(self, layout: &Layout) -> Result<(), Error> {
         self.dir.remove_tree(b"tree")?;
-        trash::take_record(layout, &self.dir, b"record")
+        trash::take_record(layout, &self.dir, b"record")?;
+        self.objects.remove_empty(&self.dir, OBJECTS)?;
+        layout.staging.remove_empty_dir(&self.name)
     }
 }
 

@@ -94,12 +94,11 @@ impl Store {
         if let Some(dir) = self.shards[number].get() {
             return Ok(Some(dir));
         }
-        let name = format!("{number:02x}");
-        if self.dir.stat(name.as_bytes())?.is_none() {
-            return Ok(None);
+        match self.dir.open_dir(format!("{number:02x}").as_bytes()) {
+            Ok(dir) => Ok(Some(self.shards[number].get_or_init(|| dir))),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-        let dir = self.dir.open_dir(name.as_bytes())?;
-        Ok(Some(self.shards[number].get_or_init(|| dir)))
     }
 
     fn ensure_shard(&self, number: usize) -> Result<&Dir, Error> {
@@ -223,11 +222,12 @@ impl Store {
     /// Moves an object into another store. Says whether the name was free there.
     pub(crate) fn hand_over(&self, name: ObjectName, to: &Store) -> Result<bool, Error> {
         let flat = name.flat();
-        let from = self.ensure_shard(name.shard())?;
+        let from = self.shard(name.shard())?.ok_or_else(|| Error::Bug(format!("nothing holds {flat}")))?;
         from.rename_new(&flat.as_bytes()[2..], to.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
     }
 
-    /// Moves a shard with all that is in it into another store that has none. Says whether that was to be done so.
+    /// Moves a shard with all that is in it into another store that has none. Says whether that was to be done so. This
+    /// store must not be written to afterwards: it holds what is the other's.
     pub(crate) fn hand_over_shard(&self, number: usize, to: &Store) -> Result<bool, Error> {
         let name = format!("{number:02x}");
         match to.shard(number)? {
@@ -271,6 +271,14 @@ impl Store {
         };
         shard.remove_file(&flat.as_bytes()[2..])?;
         Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
+    }
+
+    /// Removes shards in which nothing is left, and the directory of all where none is.
+    pub(crate) fn remove_empty(self, above: &Dir, name: &[u8]) -> Result<(), Error> {
+        for number in 0..SHARDS {
+            self.dir.remove_empty_dir(format!("{number:02x}").as_bytes())?;
+        }
+        above.remove_empty_dir(name)
     }
 
     /// Returns the objects in a shard, by name. Names that are no objects are passed over.

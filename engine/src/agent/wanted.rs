@@ -84,6 +84,11 @@ impl WantedObjects {
         }
     }
 
+    /// Gives back an object that did not come whole.
+    pub(crate) fn give_back(&self, at: usize) {
+        self.objects[at].state.store(MISSING, Ordering::Release);
+    }
+
     /// Notes that an object has arrived.
     pub(crate) fn arrive(&self, at: usize) {
         self.objects[at].state.store(ARRIVED, Ordering::Release);
