@@ -161,7 +161,7 @@ impl Lane<'_> {
             let size = usize::try_from(file.size).map_err(|_| short())?;
             let (own, rest) = content.split_at_checked(size).ok_or_else(short)?;
             content = rest;
-            self.small(file.key, own)?;
+            self.small(entry, file.key, own)?;
         }
         if content.is_empty() { Ok(()) } else { Err(short()) }
     }
@@ -171,8 +171,8 @@ impl Lane<'_> {
         manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is no file".into()))
     }
 
-    fn small(&self, key: ObjectKey, content: &[u8]) -> Result<(), Error> {
-        let Some(at) = self.reception.wanted.find(key) else {
+    fn small(&self, entry: u32, key: ObjectKey, content: &[u8]) -> Result<(), Error> {
+        let Some(at) = self.reception.wanted.of_entry(entry) else {
             return Ok(());
         };
         if self.reception.wanted.has_arrived(at) || Hash::of(content) != key.hash || !self.claim(at) {
@@ -210,7 +210,7 @@ impl Lane<'_> {
         content: &[u8],
     ) -> Result<(), Error> {
         let file = self.file(entry)?;
-        let Some(at) = self.reception.wanted.find(file.key) else {
+        let Some(at) = self.reception.wanted.of_entry(entry) else {
             return Ok(());
         };
         if offset > file.size {

@@ -23,6 +23,8 @@ struct Wanted {
 pub(crate) struct WantedObjects {
     objects: Vec<Wanted>,
     entries: Vec<u32>,
+    /// By entry of the manifest: its object, plus one.
+    by_entry: Vec<u32>,
 }
 
 impl WantedObjects {
@@ -32,13 +34,15 @@ impl WantedObjects {
         let mut sorted: Vec<(ObjectKey, u32, u64)> = entries.into_iter().filter_map(with_key).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        let mut wanted = WantedObjects { objects: Vec::new(), entries: Vec::with_capacity(sorted.len()) };
+        let by_entry = vec![0; manifest.len() as usize];
+        let mut wanted = WantedObjects { objects: Vec::new(), entries: Vec::with_capacity(sorted.len()), by_entry };
         for (key, entry, size) in sorted {
             if wanted.objects.last().is_none_or(|last| last.key != key) {
                 let first = wanted.entries.len() as u32;
                 wanted.objects.push(Wanted { key, size, first, state: AtomicU16::new(MISSING) });
             }
             wanted.entries.push(entry);
+            wanted.by_entry[entry as usize] = wanted.objects.len() as u32;
         }
         wanted
     }
@@ -46,6 +50,11 @@ impl WantedObjects {
     /// Counts the objects.
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
+    }
+
+    /// Finds the object of an entry.
+    pub(crate) fn of_entry(&self, entry: u32) -> Option<usize> {
+        (*self.by_entry.get(entry as usize)? as usize).checked_sub(1)
     }
 
     /// Finds an object.

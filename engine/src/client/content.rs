@@ -10,10 +10,12 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;
+
+/// Files of this size are not read at once.
+const READ_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a file that changes is read before it is refused.
 const ATTEMPTS: usize = 4;
@@ -54,8 +56,6 @@ pub(crate) struct Content {
     pub(crate) stat: FileStat,
     /// Its hash.
     pub(crate) hash: Hash,
-    /// Its chunks, where it is large.
-    pub(crate) chunks: Option<Chunks>,
 }
 
 /// Opens a file of the source, never through a symlink and never waiting for a fifo.
@@ -74,20 +74,22 @@ pub(crate) fn hash(file: &mut File, seen: FileStat, path: &[u8], buffer: &mut Ve
     let failed = |source: io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source };
     let mut before = seen;
     for _ in 0..ATTEMPTS {
-        let (hash, length, chunks) = read(file, before.size, buffer).map_err(failed)?;
+        let (hash, length) = read(file, before.size, buffer).map_err(failed)?;
         let after = look(file).map_err(failed)?;
         if length == after.size && after == before {
-            return Ok(Content { stat: after, hash, chunks });
+            return Ok(Content { stat: after, hash });
         }
         before = after;
     }
     Err(Error::FileChanging(Shown(path).to_string()))
 }
 
-fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u64, Option<Chunks>)> {
-    if size >= LARGE_FILE_BYTES {
+fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u64)> {
+    if size >= READ_BYTES_MAX {
         io::Seek::rewind(file)?;
-        return chunk::cut(file).map(|(hash, length, chunks)| (hash, length, Some(chunks)));
+        let mut hasher = blake3::Hasher::new();
+        let length = hasher.update_reader(file)?.count();
+        return Ok((hasher.finalize().into(), length));
     }
     // One byte more than it says, so that a file that has grown is noticed and one that has not costs a single read.
     let end = size as usize + 1;
@@ -95,7 +97,7 @@ fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u
         buffer.resize(end, 0);
     }
     let length = read_at_start(file, &mut buffer[..end], size as usize)?;
-    Ok((Hash::of(&buffer[..length]), length as u64, None))
+    Ok((Hash::of(&buffer[..length]), length as u64))
 }
 
 /// Reads from the beginning of a file until its end, or until `enough` bytes are there and the last read gave no more.

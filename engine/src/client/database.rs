@@ -145,13 +145,19 @@ impl Database {
         Ok(row.and_then(|(began, scan)| read_scan(&scan, began)))
     }
 
-    /// Keeps a scan, and the chunks of the large files that it read.
-    pub(crate) fn put_scan(&self, source: &Path, scan: &Known, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
+    /// Keeps a scan.
+    pub(crate) fn put_scan(&self, source: &Path, scan: &Known) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = scan_to_bytes(scan);
         self.with(|connection| {
+            connection.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob]).map(drop)
+        })
+    }
+
+    /// Keeps the chunks of large files.
+    pub(crate) fn put_chunks(&self, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
+        self.with(|connection| {
             let transaction = write(connection)?;
-            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob])?;
             for (hash, chunks) in chunks {
                 let chunks = chunk::to_bytes(chunks);
                 transaction.execute("REPLACE INTO chunks VALUES (?1, ?2)", params![hash.as_bytes(), chunks])?;
@@ -359,7 +365,8 @@ mod tests {
 
     fn fill(database: &Database) {
         let chunks = vec![chunk::Chunk { id: [7; 16], len: 1 }; 5000];
-        database.put_scan(Path::new("/source"), &known(), &[(Hash::of(b"large"), chunks)]).unwrap();
+        database.put_scan(Path::new("/source"), &known()).unwrap();
+        database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
         database.put_release(STORE, &id(), &manifest(4000), &[id()]).unwrap();
         let belief = Belief { store: STORE.into(), live: Some(id()) };
         database.put_belief("destination", &belief).unwrap();

@@ -4,12 +4,17 @@
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
+use crate::client::content;
 use crate::client::database::{Belief, Database};
 use crate::client::scan::{Known, Scan, ScanRequest, scan};
 use crate::client::talk::Talk;
@@ -170,7 +175,7 @@ impl ClientDeploy<'_> {
                 && known.stats == scan.found.stats
         });
         if !is_kept {
-            self.told(database.put_scan(&self.source, &scan.found, &scan.chunks));
+            self.told(database.put_scan(&self.source, &scan.found));
         }
         Some(database)
     }
@@ -446,11 +451,11 @@ impl Exchange<'_> {
             let Some(old) = base.manifest.find(path.split(|&byte| byte == b'/')) else { continue };
             if let Node::File(old_file) = old.node
                 && old_file.size >= LARGE_FILE_BYTES
-                && let Some(chunks) = self.own_chunks(&file.key.hash)
             {
-                pairs.push((entry, chunks, old.index, old_file));
+                pairs.push((entry, file.key.hash, old.index, old_file));
             }
         }
+        let own = self.own_chunks(pairs.iter().map(|&(entry, hash, ..)| (entry, hash)));
         let unknown: Vec<u32> = pairs
             .iter()
             .filter(|(_, _, _, old)| self.kept_chunks(&old.key.hash).is_none())
@@ -458,18 +463,36 @@ impl Exchange<'_> {
             .collect();
         let mut asked = self.ask_chunks(&unknown)?.into_iter();
         let mut recipes = HashMap::new();
-        for (entry, chunks, _, old) in pairs {
+        for (entry, hash, _, old) in pairs {
             let old_chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().flatten());
-            if let Some(old_chunks) = old_chunks {
-                recipes.insert(entry, Recipe { old: old.key, pieces: chunk::pieces(&old_chunks, &chunks) });
+            if let (Some(old_chunks), Some(chunks)) = (old_chunks, own.get(&hash)) {
+                recipes.insert(entry, Recipe { old: old.key, pieces: chunk::pieces(&old_chunks, chunks) });
             }
         }
         Ok(recipes)
     }
 
-    fn own_chunks(&self, hash: &Hash) -> Option<Chunks> {
-        let read_now = self.scan.chunks.iter().find(|(own, _)| own == hash).map(|(_, chunks)| chunks.clone());
-        read_now.or_else(|| self.kept_chunks(hash))
+    /// Returns the chunks of files of the source: kept ones, or cut now and kept. None of those that have changed.
+    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash)>) -> HashMap<Hash, Chunks> {
+        let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
+        for (entry, hash) in files {
+            match self.kept_chunks(&hash) {
+                Some(chunks) => drop(own.insert(hash, chunks)),
+                None => drop(unknown.insert(hash, entry)),
+            }
+        }
+        let cut = |(&hash, &entry): (&Hash, &u32)| {
+            let path = self.scan.found.manifest.path(entry);
+            let file = content::open(&self.scan.source, OsStr::from_bytes(&path)).ok()?;
+            let (found, _, chunks) = chunk::cut(file).ok()?;
+            (found == hash).then_some((hash, chunks))
+        };
+        let unknown: Vec<(Hash, Chunks)> = unknown.iter().collect::<Vec<_>>().into_par_iter().filter_map(cut).collect();
+        if let Some(database) = self.database.filter(|_| !unknown.is_empty()) {
+            self.deploy.told(database.put_chunks(&unknown));
+        }
+        own.extend(unknown);
+        own
     }
 
     fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {

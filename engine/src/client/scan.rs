@@ -21,7 +21,6 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::chunk::Chunks;
 use crate::client::commit::commit_of;
 use crate::client::content::{self, FileStat};
 use crate::client::rules::{IGNORE_FILE, Rules};
@@ -87,8 +86,6 @@ pub(crate) struct Scan {
     pub(crate) commit: Option<String>,
     /// Files that were read and hashed.
     pub(crate) hashed_files: u64,
-    /// The chunks of large files that were read.
-    pub(crate) chunks: Vec<(Hash, Chunks)>,
     /// Paths whose setuid, setgid or sticky bits were dropped, shown with escapes.
     pub(crate) dropped_bits: Vec<String>,
 }
@@ -103,7 +100,6 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
         bytes: AtomicU64::new(0),
         hashed_files: AtomicU64::new(0),
         told: Mutex::new(Instant::now()),
-        chunks: Mutex::default(),
         dropped_bits: Mutex::default(),
     };
     let rules = Rules::new(request.exclude)?;
@@ -121,7 +117,6 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
         generated,
         commit,
         hashed_files: walk.hashed_files.into_inner(),
-        chunks: walk.chunks.into_inner().expect("no walker panics"),
         dropped_bits,
     })
 }
@@ -164,7 +159,6 @@ struct Walk<'a> {
     bytes: AtomicU64,
     hashed_files: AtomicU64,
     told: Mutex<Instant>,
-    chunks: Mutex<Vec<(Hash, Chunks)>>,
     dropped_bits: Mutex<Vec<String>>,
 }
 
@@ -306,12 +300,8 @@ impl Walk<'_> {
         thread_local! {
             static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
         }
-        let mut content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer))?;
+        let content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer))?;
         self.hashed_files.fetch_add(1, Ordering::Relaxed);
-        if let Some(chunks) = content.chunks.take() {
-            self.chunks.lock().expect("no walker panics").push((content.hash, chunks));
-            self.tell(false);
-        }
         Ok(content)
     }
 
