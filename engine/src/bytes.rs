@@ -17,6 +17,11 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Appends a number with a sign: small ones of either are short (zigzag).
+pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
+    put_number(out, ((value << 1) ^ (value >> 63)) as u64);
+}
+
 /// Appends the length of `bytes`, then `bytes`.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_number(out, bytes.len() as u64);
@@ -74,6 +79,11 @@ impl<'a> ByteReader<'a> {
         Err(Malformed)
     }
 
+    /// Reads what [`put_signed`] wrote.
+    pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {
+        self.number().map(|value| (value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
     /// Reads a number that must be at most `limit`.
     pub(crate) fn number_within(&mut self, limit: u64) -> Result<u64, Malformed> {
         self.number().and_then(|value| if value <= limit { Ok(value) } else { Err(Malformed) })
@@ -101,6 +111,9 @@ mod tests {
             let mut out = Vec::new();
             put_number(&mut out, value);
             assert_eq!(ByteReader::new(&out).number(), Ok(value));
+            let mut out = Vec::new();
+            put_signed(&mut out, value as i64);
+            assert_eq!(ByteReader::new(&out).signed(), Ok(value as i64));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::client::scan::Scan;
 use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::manifest::{Manifest, ObjectKey};
+use crate::manifest::{Manifest, Node, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, BlockEncoder, BlockHead, Range};
@@ -116,7 +116,7 @@ fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut files = Vec::new();
     let mut bytes = 0;
-    for sending in sendings {
+    for sending in depth_first(manifest, sendings) {
         let size = manifest.file(sending.entry).map_or(0, |file| file.size);
         if size >= LARGE_FILE_BYTES {
             jobs.push(Job::Large(sending));
@@ -133,6 +133,27 @@ fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
         jobs.push(Job::Files(files));
     }
     jobs
+}
+
+/// Sorts by directory, each before those in it and neighbours side by side: what is near in the tree is alike, and
+/// should be in one block. An index of the manifest is breadth first.
+fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> {
+    let mut ranks = vec![0; manifest.directories().len()];
+    let mut rank = 0_u32;
+    let mut open = vec![0];
+    while let Some(directory) = open.pop() {
+        ranks[directory as usize] = rank;
+        rank += 1;
+        let below = manifest.children(directory).filter_map(|named| match named.node {
+            Node::Directory(number) => Some(number),
+            _ => None,
+        });
+        let first = open.len();
+        open.extend(below);
+        open[first..].reverse();
+    }
+    sendings.sort_by_cached_key(|sending| (ranks[manifest.holder(sending.entry) as usize], sending.entry));
+    sendings
 }
 
 struct Packer<'a> {

