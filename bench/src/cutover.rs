@@ -1,5 +1,6 @@
 //! Runs Cutover as a user would, and reads what `--json` prints.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -38,6 +39,13 @@ impl Site {
     pub(crate) fn clear(&self) -> Result<()> {
         lab::set_aside(&self.deploy_path)?;
         self.forget()
+    }
+
+    /// Waits until no agent holds the deploy path's lock.
+    pub(crate) fn wait_until_unlocked(&self) -> Result<()> {
+        let path = self.deploy_path.join(".cutover/lock");
+        let file = File::open(&path).context(|| format!("Could not open `{}`", path.display()))?;
+        file.lock().context(|| format!("Could not lock `{}`", path.display()))
     }
 
     /// Removes the client's state alone.

@@ -6,9 +6,14 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Result};
 use crate::process::Invocation;
+
+/// How long it may be in use after a scenario.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mounted image; unmounted and removed when dropped, if not before.
 #[derive(Debug)]
@@ -34,9 +39,16 @@ impl Image {
         Ok(image)
     }
 
-    /// Unmounts and removes it.
+    /// Unmounts and removes it, once nobody uses it any more: what a client that was killed has begun on the server ends
+    /// a little later.
     pub(crate) fn remove(self) -> Result<()> {
-        Invocation::new("umount").arg(&self.mount).output()?;
+        let start = Instant::now();
+        while let Err(failure) = Invocation::new("umount").arg(&self.mount).output() {
+            if start.elapsed() > PATIENCE {
+                return Err(failure);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
         drop(fs::remove_file(&self.file));
         Ok(())
     }

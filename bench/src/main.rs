@@ -94,7 +94,10 @@ fn run(arguments: RunArgs) -> Result<bool> {
 fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
     let (outcome, failure) = match scenario.run(lab) {
         Ok(outcome) => (outcome, None),
-        Err(failure) => (Outcome::default(), Some(failure.to_string())),
+        Err(failure) => {
+            lab.say(&format!("  failed: {failure}"));
+            (Outcome::default(), Some(failure.to_string()))
+        }
     };
     ScenarioRecord { name: scenario.name().to_owned(), title: scenario.title().to_owned(), failure, outcome }
 }

@@ -57,6 +57,8 @@ fn cut_half_way(lab: &Lab, sent_bytes: u64) -> Result<Track> {
     lab.say("  cut half-way, and repeated");
     let cut = site.deploy_beside(lab, tree, Line::Counted, &Beside::KillAfter(sent_bytes))?;
     track.observed.push(cut);
+    // The agent takes away what it had assembled before it lets go.
+    site.wait_until_unlocked()?;
     let repeated = site.deploy(lab, tree, Line::Counted)?;
     site.ensure_live(&repeated, "live", tree)?;
     track.observed.push(repeated);
