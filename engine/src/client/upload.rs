@@ -26,8 +26,8 @@ use crate::report::DeployFailure;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, BlockEncoder, BlockHead, Range};
 use crate::wire::frame::FrameKind;
 
-/// The zstd level of content. Level 3 packs a kernel tree at 430 MB/s on one core, which is faster than any network
-/// between most machines; the next levels take twice the time for four percent.
+/// The zstd level of content: on kernel sources zstd's fastest strategy is hardly faster (260 and 244 MB/s on one core),
+/// for eight percent more bytes.
 const LEVEL: i32 = 3;
 
 /// Threads that pack. Each holds up to three blocks of 8 MiB.

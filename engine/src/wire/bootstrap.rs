@@ -46,6 +46,8 @@ const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
 /// Notes on what is not obvious in it:
+/// - What is placed is for its owner alone; the agent runs with the usual umask, as it gives files their modes when it
+///   makes them.
 /// - `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop.
 /// - An empty file that may be executed is run by the shell and does nothing; on a filesystem mounted noexec it is
 ///   refused with 126. That is known before the program is sent.
