@@ -18,6 +18,7 @@ mod agent;
 mod bytes;
 mod chunk;
 mod client;
+mod delta;
 mod disk;
 mod manifest;
 mod pattern;

@@ -78,6 +78,8 @@ struct Decided {
 /// What is to be made, and of what.
 struct Plan<'a> {
     tree: &'a Tree,
+    /// What it is described against.
+    base: Option<&'a Manifest>,
     decided: &'a Decided,
     classified: &'a Classified,
 }
@@ -337,9 +339,9 @@ impl Deploy<'_> {
     ) -> Result<DeployDone, Error> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
-        drop(base);
+        let base = base.map(|base| base.kept.manifest);
         let staging = Staging::create(layout)?;
-        let plan = Plan { tree, decided, classified: &classified };
+        let plan = Plan { tree, base: base.as_ref(), decided, classified: &classified };
         let made = self.make_in(layout, releases, &plan, &store, &staging);
         // What they hold open is closed before other things are opened.
         drop(store);
@@ -366,16 +368,17 @@ impl Deploy<'_> {
         store: &Store,
         staging: &Staging,
     ) -> Result<DeployDone, Error> {
-        let &Plan { tree, decided, classified } = plan;
+        let &Plan { tree, decided, .. } = plan;
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
-        let assembly = Assembly::new(&tree.manifest, &classified.expected, &copies, decided.second, store, staging);
+        let assembly =
+            Assembly::new(&tree.manifest, &plan.classified.expected, &copies, decided.second, store, staging);
         let classifier =
             Classifier { layout, releases: &*releases, store, manifest: &tree.manifest, second: decided.second };
         let mut clock = Clock::default();
         let arrived = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
-            let arrived = self.fill(&classifier, &assembly, classified, tree.commits)?;
+            let arrived = self.fill(&classifier, &assembly, plan)?;
             shared::link(&staging.tree, &decided.shared)?;
             assembly.set_directory_modes(&decided.shared.links)?;
             Ok(arrived)
@@ -411,10 +414,10 @@ impl Deploy<'_> {
         &self,
         classifier: &Classifier<'_>,
         assembly: &Assembly<'_>,
-        classified: &Classified,
-        mut commits: u32,
+        plan: &Plan<'_>,
     ) -> Result<Vec<WantedObjects>, Error> {
-        let Classified { lacking, own_copies, .. } = classified;
+        let Classified { lacking, own_copies, .. } = plan.classified;
+        let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
         let partial = adopt(layout, assembly, &wanted)?;
@@ -430,7 +433,7 @@ impl Deploy<'_> {
         assembly.link_adopted(&wanted)?;
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            self.receive(assembly, &wanted, round == 0)?;
+            self.receive(&Reception { assembly, wanted: &wanted, base: plan.base }, round == 0)?;
             commits += 1;
             let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
             arrived.push(wanted);
@@ -449,8 +452,8 @@ impl Deploy<'_> {
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, assembly: &Assembly<'_>, wanted: &WantedObjects, first_round: bool) -> Result<(), Error> {
-        let reception = Reception { assembly, wanted };
+    fn receive(&self, reception: &Reception<'_>, first_round: bool) -> Result<(), Error> {
+        let assembly = reception.assembly;
         let first_error = FirstError::default();
         let received = std::thread::scope(|scope| {
             if first_round {
@@ -466,7 +469,7 @@ impl Deploy<'_> {
                     }
                 });
             }
-            let mut lanes = Lanes::start(scope, &reception, &first_error);
+            let mut lanes = Lanes::start(scope, reception, &first_error);
             loop {
                 first_error.check()?;
                 match self.talk.next()? {

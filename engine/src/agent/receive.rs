@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::delta::{self, Delta};
 use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::{File as ManifestFile, ObjectKey};
-use crate::wire::block::{self, BlockDecoder, BlockHead, Range};
+use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
+use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DeltaOf, Range};
 
 use super::assemble::Assembly;
 use super::flush::Flush;
@@ -41,6 +42,8 @@ pub(crate) struct Reception<'a> {
     pub(crate) assembly: &'a Assembly<'a>,
     /// What is wanted.
     pub(crate) wanted: &'a WantedObjects,
+    /// The release that deltas are described against.
+    pub(crate) base: Option<&'a Manifest>,
 }
 
 /// The queues of the lanes. Dropping it ends them.
@@ -148,6 +151,7 @@ impl Lane<'_> {
                 decoder.decode(&payload).map_err(|reason| Error::Protocol(format!("a block that {reason}")))?;
             match head {
                 BlockHead::Files(entries) => self.files(&entries, content)?,
+                BlockHead::Deltas(deltas) => self.deltas(&deltas, content)?,
                 BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
         }
@@ -164,6 +168,44 @@ impl Lane<'_> {
             self.small(entry, file.key, own)?;
         }
         if content.is_empty() { Ok(()) } else { Err(short()) }
+    }
+
+    /// Where an old file is not as it should be, all files of the block stay wanted.
+    fn deltas(&self, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+        let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
+        let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
+        let (mut old_bytes, mut new_bytes) = (0, 0);
+        let mut files = Vec::with_capacity(deltas.len());
+        for delta in deltas {
+            let file = self.file(delta.entry)?;
+            let old = base.file(delta.base).ok_or_else(|| unlike("in terms of what is no file"))?;
+            old_bytes += old.size;
+            new_bytes += file.size;
+            if old_bytes.max(new_bytes) > BLOCK_BYTES_MAX as u64 {
+                return Err(unlike("of more than a block"));
+            }
+            match self.old_content(old)? {
+                Some(old) => files.push((file, old)),
+                None => return Ok(()),
+            }
+        }
+        let olds: Vec<Delta<'_>> = files.iter().map(|(file, old)| Delta { old, len: file.size as usize }).collect();
+        let Ok(contents) = delta::decode(container, &olds) else { return Ok(()) };
+        let mut rest = contents.as_slice();
+        for (delta, (file, _)) in deltas.iter().zip(&files) {
+            let (own, others) = rest.split_at(file.size as usize);
+            rest = others;
+            self.small(delta.entry, file.key, own)?;
+        }
+        Ok(())
+    }
+
+    /// Reads an object of the store. Whether its content is right shows in what is made of it.
+    fn old_content(&self, old: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
+        let Some(object) = self.reception.assembly.store.open_any(old.key)? else { return Ok(None) };
+        let mut content = Vec::with_capacity(old.size as usize);
+        let read = object.take(old.size + 1).read_to_end(&mut content);
+        Ok((read.is_ok() && content.len() as u64 == old.size).then_some(content))
     }
 
     fn file(&self, entry: u32) -> Result<ManifestFile, Error> {
@@ -194,7 +236,7 @@ impl Lane<'_> {
     }
 
     fn finish(&self, at: usize, file: &File, name: ObjectName) -> Result<(), Error> {
-        let Reception { assembly, wanted } = self.reception;
+        let Reception { assembly, wanted, .. } = self.reception;
         set_mode_and_mtime(file, u32::from(name.key.mode), assembly.second)
             .map_err(|e| Error::io("set the mode of", self.staged().path_of(name), e))?;
         wanted.arrive(at);
@@ -376,7 +418,7 @@ mod tests {
         let copies = Patterns::parse([], "none").unwrap();
         let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
         let wanted = WantedObjects::gather(&manifest, [0, 1]);
-        let reception = Reception { assembly: &assembly, wanted: &wanted };
+        let reception = Reception { assembly: &assembly, wanted: &wanted, base: None };
         let (flush, _flusher) = Flush::new();
         let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {

@@ -3,6 +3,7 @@
 //! The scan and the connection run at once. Then one flight, where the manifest database knows the release that is live
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,16 +15,17 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
+use crate::client::cache::Cache;
 use crate::client::content;
 use crate::client::database::{Belief, Database};
 use crate::client::scan::{Known, Scan, ScanRequest, scan};
 use crate::client::talk::Talk;
-use crate::client::upload::{Recipe, sendings, upload};
+use crate::client::upload::{Old, OldFile, Recipe, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
 use crate::manifest::encode::{decode, encode};
-use crate::manifest::{Manifest, Node};
+use crate::manifest::{File, Manifest, Node};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::target::Policy;
@@ -35,6 +37,12 @@ use crate::wire::message::{
 /// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (1 Mbit/s) a wrong
 /// guess costs two seconds; a wait costs one round trip each time.
 const UNASKED_BYTES_MAX: u64 = 256 << 10;
+
+/// A delta is taken for this part of its file: edits are mostly far smaller, and a wrong guess costs little.
+const DELTA_SHARE: u64 = 16;
+
+/// By entry of the new manifest: what it is described in terms of.
+type Olds = HashMap<u32, Old>;
 
 /// What a deploy needs.
 pub(crate) struct ClientDeploy<'a> {
@@ -96,7 +104,15 @@ impl ClientDeploy<'_> {
         }
         let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
         drop(known);
-        let exchange = Exchange { deploy: self, talk: &talk, scan: &scan, database: saving, began, sent_commits: 0 };
+        let exchange = Exchange {
+            deploy: self,
+            talk: &talk,
+            scan: &scan,
+            database: saving,
+            cache: OnceCell::new(),
+            began,
+            sent_commits: 0,
+        };
         let done = match exchange.run(&mut seconds) {
             Ok(done) => done,
             Err(failure) => {
@@ -224,6 +240,8 @@ struct Exchange<'a> {
     talk: &'a Talk,
     scan: &'a Scan,
     database: Option<&'a Database>,
+    /// Opened when it is first needed; none where it cannot be used.
+    cache: OnceCell<Option<Cache>>,
     began: Instant,
     sent_commits: u32,
 }
@@ -263,14 +281,22 @@ impl Exchange<'_> {
     fn converse(&mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let believed = self.believed_base();
         self.hello(believed.as_ref())?;
-        if let Some(base) = &believed {
+        if let Some(base) = &believed
+            && !self.deploy.dry_run
+        {
             let encoded = encode(&self.scan.found.manifest, Some(&base.manifest));
-            if !self.deploy.dry_run && self.is_little(&encoded.introduced) {
+            if let Some(olds) = self.olds(base, &encoded.introduced, false)? {
                 self.send_tree(Some(base), &encoded.bytes)?;
-                let unasked = sendings(self.distinct(&encoded.introduced), &[], &HashMap::new());
-                self.send(unasked, seconds)?;
-                self.commit()?;
-                return self.hear_out(Some(base), seconds);
+                let is_little = self.is_little(&encoded.introduced, &olds);
+                let mut olds = Some(olds);
+                if is_little {
+                    let entries = self.distinct(&encoded.introduced);
+                    self.send(sendings(entries, &[], &olds.take().unwrap_or_default()), seconds)?;
+                    self.commit()?;
+                }
+                let name = base.name.clone();
+                drop((believed, encoded));
+                return self.hear_out(&name, olds, seconds);
             }
         }
         match self.ready(believed)? {
@@ -279,14 +305,19 @@ impl Exchange<'_> {
         }
     }
 
-    /// Everything was sent unasked: hear whether it was right.
-    fn hear_out(&mut self, believed: Option<&Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
+    fn hear_out(
+        &mut self,
+        believed: &BaseName,
+        mut olds: Option<Olds>,
+        seconds: &mut Seconds,
+    ) -> Result<DeployDone, DeployFailure> {
         let mut message = self.talk.wait()?;
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Ready { holding, base, .. } => {
-                    if base.as_ref() != believed.map(|base| &base.name) {
+                    if base.as_ref() != Some(believed) {
                         let base = self.learn_base(&holding, base)?;
                         return self.send_what_lacks(base, seconds);
                     }
@@ -294,7 +325,8 @@ impl Exchange<'_> {
                 // What was said before it had read all that was sent is no news.
                 FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 FromAgent::Lacks(lacks) => {
-                    self.send_lacking(&lacks, &HashMap::new(), seconds)?;
+                    // What did not come whole is sent without any art.
+                    self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
                     message = self.talk.wait()?;
                     continue;
                 }
@@ -307,40 +339,39 @@ impl Exchange<'_> {
     /// Sends the tree, waits for what is lacking, sends that.
     fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let encoded = encode(&self.scan.found.manifest, base.as_ref().map(|base| &base.manifest));
-        let recipes = match &base {
-            Some(base) => self.recipes(base, &encoded.introduced)?,
-            None => HashMap::new(),
+        let olds = match &base {
+            Some(base) => self.olds(base, &encoded.introduced, true)?.unwrap_or_default(),
+            None => Olds::default(),
         };
         self.send_tree(base.as_ref(), &encoded.bytes)?;
         drop((base, encoded));
-        let mut recipes = Some(recipes);
+        let mut olds = Some(olds);
         loop {
             match self.talk.wait()? {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Lacks(_) if self.deploy.dry_run => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
-                    self.send_lacking(&lacks, &recipes.take().unwrap_or_default(), seconds)?;
+                    self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
                 }
                 _ => return Err(unexpected()),
             }
         }
     }
 
-    fn send_lacking(
-        &mut self,
-        lacks: &Lacks,
-        recipes: &HashMap<u32, Recipe>,
-        seconds: &mut Seconds,
-    ) -> Result<(), DeployFailure> {
+    fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
         let entries = lacks.entries(self.scan.found.manifest.len())?;
-        self.send(sendings(entries, &lacks.partial, recipes), seconds)?;
+        self.send(sendings(entries, &lacks.partial, olds), seconds)?;
         Ok(self.commit()?)
     }
 
-    fn send(&self, sendings: Vec<crate::client::upload::Sending>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    fn send(&self, sendings: Vec<Sending>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+        if sendings.is_empty() {
+            return Ok(());
+        }
         let began = Instant::now();
-        upload(self.talk, self.scan, sendings, self.deploy.observer.as_ref())?;
+        let (cache, observer) = (self.cache(), self.deploy.observer.as_ref());
+        upload(Uploading { talk: self.talk, scan: self.scan, cache, observer }, sendings)?;
         seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }
@@ -427,9 +458,12 @@ impl Exchange<'_> {
     }
 
     /// Tells whether so little is to be sent that it is not worth asking first.
-    fn is_little(&self, introduced: &[u32]) -> bool {
-        let sizes = introduced.iter().filter_map(|&entry| self.scan.found.manifest.file(entry)).map(|file| file.size);
-        sizes.sum::<u64>() <= UNASKED_BYTES_MAX
+    fn is_little(&self, introduced: &[u32], olds: &Olds) -> bool {
+        let size = |&entry: &u32| {
+            let size = self.scan.found.manifest.file(entry).map_or(0, |file| file.size);
+            if olds.contains_key(&entry) { size / DELTA_SHARE } else { size }
+        };
+        introduced.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
     }
 
     /// Leaves out empty files and all but the first of those with equal content and mode.
@@ -441,35 +475,65 @@ impl Exchange<'_> {
         introduced.iter().copied().filter(is_first).collect()
     }
 
-    /// Describes changed large files in terms of the base's files at the same paths.
-    fn recipes(&self, base: &Base, introduced: &[u32]) -> Result<HashMap<u32, Recipe>, DeployFailure> {
-        let manifest = &self.scan.found.manifest;
-        let mut pairs = Vec::new();
-        for &entry in introduced {
-            let Some(file) = manifest.file(entry).filter(|file| file.size >= LARGE_FILE_BYTES) else { continue };
-            let path = manifest.path(entry);
-            let Some(old) = base.manifest.find(path.split(|&byte| byte == b'/')) else { continue };
-            if let Node::File(old_file) = old.node
-                && old_file.size >= LARGE_FILE_BYTES
-            {
-                pairs.push((entry, file.key.hash, old.index, old_file));
-            }
+    /// Finds what changed files can be described in terms of; nothing where the agent would have to be asked first, and
+    /// it may not be.
+    fn olds(&self, base: &Base, introduced: &[u32], may_ask: bool) -> Result<Option<Olds>, DeployFailure> {
+        let pairs = self.pairs(base, introduced);
+        let is_large = |pair: &&Pair| pair.file.size.min(pair.old.file.size) >= LARGE_FILE_BYTES;
+        let large: Vec<Pair> = pairs.iter().filter(is_large).copied().collect();
+        let is_unknown = |pair: &&Pair| self.kept_chunks(&pair.old.file.key.hash).is_none();
+        let unknown: Vec<u32> = large.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
+        if !(may_ask || unknown.is_empty()) {
+            return Ok(None);
         }
-        let own = self.own_chunks(pairs.iter().map(|&(entry, hash, ..)| (entry, hash)));
-        let unknown: Vec<u32> = pairs
-            .iter()
-            .filter(|(_, _, _, old)| self.kept_chunks(&old.key.hash).is_none())
-            .map(|(_, _, index, _)| *index)
-            .collect();
+        let own = self.own_chunks(large.iter().map(|pair| (pair.entry, pair.file.key.hash)));
         let mut asked = self.ask_chunks(&unknown)?.into_iter();
-        let mut recipes = HashMap::new();
-        for (entry, hash, _, old) in pairs {
-            let old_chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().flatten());
-            if let (Some(old_chunks), Some(chunks)) = (old_chunks, own.get(&hash)) {
-                recipes.insert(entry, Recipe { old: old.key, pieces: chunk::pieces(&old_chunks, chunks) });
+        let mut olds = self.small_olds(&pairs);
+        for pair in large {
+            let old = pair.old.file;
+            let chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().flatten());
+            if let (Some(chunks), Some(own)) = (chunks, own.get(&pair.file.key.hash)) {
+                let recipe = Recipe { old: old.key, pieces: chunk::pieces(&chunks, own) };
+                olds.insert(pair.entry, Old::Large(recipe));
             }
         }
-        Ok(recipes)
+        Ok(Some(olds))
+    }
+
+    /// Finds the base's files at the paths of changed ones, both with content.
+    fn pairs(&self, base: &Base, introduced: &[u32]) -> Vec<Pair> {
+        let manifest = &self.scan.found.manifest;
+        let pair = |&entry: &u32| {
+            let file = manifest.file(entry).filter(|file| file.size > 0)?;
+            let path = manifest.path(entry);
+            let old = base.manifest.find(path.split(|&byte| byte == b'/'))?;
+            match old.node {
+                Node::File(old_file) if old_file.size > 0 => {
+                    Some(Pair { entry, file, old: OldEntry { index: old.index, file: old_file } })
+                }
+                _ => None,
+            }
+        };
+        introduced.iter().filter_map(pair).collect()
+    }
+
+    /// Finds the small files whose old content is in the content cache.
+    fn small_olds(&self, pairs: &[Pair]) -> Olds {
+        let is_small = |pair: &&Pair| pair.file.size.max(pair.old.file.size) < LARGE_FILE_BYTES;
+        let mut small = pairs.iter().filter(is_small).peekable();
+        let Some(cache) = small.peek().and_then(|_| self.cache()) else {
+            return Olds::default();
+        };
+        let old = |pair: &Pair| {
+            let spot = cache.find(&pair.old.file.key.hash)?;
+            Some((pair.entry, Old::Small(OldFile { index: pair.old.index, file: pair.old.file, spot })))
+        };
+        small.filter_map(old).collect()
+    }
+
+    /// Opens the content cache. Where that fails more is sent, and it is told once.
+    fn cache(&self) -> Option<&Cache> {
+        self.cache.get_or_init(|| self.deploy.told(Cache::open(&self.deploy.state_dir))).as_ref()
     }
 
     /// Returns the chunks of files of the source: kept ones, or cut now and kept. None of those that have changed.
@@ -511,6 +575,21 @@ impl Exchange<'_> {
             _ => Err(unexpected()),
         }
     }
+}
+
+/// A changed file, and the base's at its path.
+#[derive(Clone, Copy)]
+struct Pair {
+    entry: u32,
+    file: File,
+    old: OldEntry,
+}
+
+/// A file of the base.
+#[derive(Clone, Copy)]
+struct OldEntry {
+    index: u32,
+    file: File,
 }
 
 enum Heard {

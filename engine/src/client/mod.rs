@@ -1,6 +1,6 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`), what is sent (`upload`, `talk`),
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, `talk`),
 //! and the two conversations (`deploy`, `query`).
 
 mod commit;
@@ -8,6 +8,7 @@ mod content;
 mod rules;
 mod scan;
 
+mod cache;
 mod database;
 
 mod talk;

@@ -15,20 +15,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::chunk::{LARGE_FILE_BYTES, Piece};
+use crate::client::cache::{Cache, CacheReader, CacheWriter, Spot};
 use crate::client::content;
 use crate::client::scan::Scan;
 use crate::client::talk::Talk;
+use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::manifest::{Manifest, Node, ObjectKey};
+use crate::hash::Hash;
+use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
-use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, BlockEncoder, BlockHead, Range};
+use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, Range};
 use crate::wire::frame::FrameKind;
 
 /// The zstd level of content: on kernel sources zstd's fastest strategy is hardly faster (260 and 244 MB/s on one core),
 /// for eight percent more bytes.
 const LEVEL: i32 = 3;
+
+/// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room.
+const KEPT_LEVEL: i32 = 1;
+
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both.
+const DELTA_BYTES_MAX: usize = 4 << 20;
 
 /// Threads that pack. Each holds up to three blocks of 8 MiB.
 const PACKERS_MAX: usize = 6;
@@ -43,8 +52,28 @@ pub(crate) struct Sending {
     pub(crate) entry: u32,
     /// Bytes at its beginning that the server has.
     pub(crate) skip: u64,
-    /// For a large file that the server has an old version of: that, and how the new one is made of it.
-    pub(crate) recipe: Option<Recipe>,
+    /// The old version that the server has.
+    pub(crate) old: Option<Old>,
+}
+
+/// What a file is described in terms of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Old {
+    /// A large file, in pieces.
+    Large(Recipe),
+    /// A small one, by a delta.
+    Small(OldFile),
+}
+
+/// A small file of the base whose content is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OldFile {
+    /// The entry of the base's manifest.
+    pub(crate) index: u32,
+    /// What it is.
+    pub(crate) file: ManifestFile,
+    /// Where its content lies.
+    pub(crate) spot: Spot,
 }
 
 /// A large file in terms of an old one.
@@ -59,16 +88,40 @@ pub(crate) struct Recipe {
 /// What one packing thread does at a time.
 enum Job {
     Files(Vec<u32>),
+    Deltas(Vec<(u32, OldFile)>),
     Large(Sending),
 }
 
+/// What a packing thread has made.
+struct Packed {
+    block: Block,
+    /// What of it is worth keeping.
+    kept: Option<Kept>,
+}
+
+/// Contents to be kept in the content cache.
+struct Kept {
+    contents: Vec<(Hash, u32)>,
+    /// The block that holds them, where it is not the one that is sent.
+    own: Option<Block>,
+}
+
+/// What an upload works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Uploading<'a> {
+    /// Where it goes.
+    pub(crate) talk: &'a Talk,
+    /// The source.
+    pub(crate) scan: &'a Scan,
+    /// What was sent before, and where what is sent is kept.
+    pub(crate) cache: Option<&'a Cache>,
+    /// Hears how far it is.
+    pub(crate) observer: &'a dyn Observer,
+}
+
 /// Sends files, in order.
-pub(crate) fn upload(
-    talk: &Talk,
-    scan: &Scan,
-    sendings: Vec<Sending>,
-    observer: &dyn Observer,
-) -> Result<(), DeployFailure> {
+pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<(), DeployFailure> {
+    let Uploading { talk, scan, cache, observer } = uploading;
     if sendings.is_empty() {
         return Ok(());
     }
@@ -77,6 +130,7 @@ pub(crate) fn upload(
     let files_total = sendings.len() as u64;
     let packer = Packer {
         scan,
+        cache,
         observer,
         jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
         files: AtomicU64::new(0),
@@ -85,7 +139,8 @@ pub(crate) fn upload(
         bytes_total,
     };
     observer.observe(Event::Began(Phase::Upload));
-    let (sender, blocks) = bounded::<Result<Vec<u8>, Error>>(QUEUE_BLOCKS);
+    let mut keeper = Keeper::begin(cache, observer);
+    let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX) {
             let (packer, sender) = (&packer, sender.clone());
@@ -98,17 +153,55 @@ pub(crate) fn upload(
         }
         drop(sender);
         // Taken by value: when writing stops early, packers find nobody listening and end.
-        for block in blocks {
-            match talk.failed_early() {
-                Some(failure) => return Err(failure),
-                None => talk.send_frame(FrameKind::Block, &block?)?,
+        for packed in blocks {
+            if let Some(failure) = talk.failed_early() {
+                return Err(failure);
             }
+            let packed = packed?;
+            talk.send_frame(FrameKind::Block, &packed.block.payload)?;
+            keeper.keep(&packed);
         }
         Ok(())
     });
+    // Whether or not all of it was sent, it is what the source holds.
+    keeper.finish();
     sent?;
     observer.observe(Event::Ended(Phase::Upload));
     Ok(())
+}
+
+/// Keeps what is sent. Without it the next deploy sends more: no reason for this one to fail.
+struct Keeper<'a> {
+    writer: Option<CacheWriter<'a>>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> Keeper<'a> {
+    fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> Keeper<'a> {
+        let mut keeper = Keeper { writer: None, observer };
+        keeper.writer = cache.and_then(|cache| keeper.told(cache.begin()));
+        keeper
+    }
+
+    fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.observer.observe(Event::Warning(error.with_cause()))).ok()
+    }
+
+    fn keep(&mut self, packed: &Packed) {
+        let Some(kept) = &packed.kept else { return };
+        let body = kept.own.as_ref().unwrap_or(&packed.block).body();
+        if let Some(mut writer) = self.writer.take()
+            && self.told(writer.add(body, &kept.contents)).is_some()
+        {
+            self.writer = Some(writer);
+        }
+    }
+
+    fn finish(mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.told(writer.finish());
+        }
+    }
 }
 
 /// Gathers neighbouring small files into blocks; large files go alone.
@@ -116,10 +209,22 @@ fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut files = Vec::new();
     let mut bytes = 0;
+    let mut deltas = Vec::new();
+    let mut delta_bytes = 0;
     for sending in depth_first(manifest, sendings) {
         let size = manifest.file(sending.entry).map_or(0, |file| file.size);
         if size >= LARGE_FILE_BYTES {
             jobs.push(Job::Large(sending));
+            continue;
+        }
+        if let Some(Old::Small(old)) = sending.old {
+            let larger = size.max(old.file.size) as usize;
+            if delta_bytes + larger > DELTA_BYTES_MAX || deltas.len() == BLOCK_ITEMS_MAX {
+                jobs.push(Job::Deltas(std::mem::take(&mut deltas)));
+                delta_bytes = 0;
+            }
+            deltas.push((sending.entry, old));
+            delta_bytes += larger;
             continue;
         }
         if bytes + size as usize > BLOCK_BYTES_MAX || files.len() == BLOCK_ITEMS_MAX {
@@ -131,6 +236,9 @@ fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     }
     if !files.is_empty() {
         jobs.push(Job::Files(files));
+    }
+    if !deltas.is_empty() {
+        jobs.push(Job::Deltas(deltas));
     }
     jobs
 }
@@ -158,6 +266,7 @@ fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> 
 
 struct Packer<'a> {
     scan: &'a Scan,
+    cache: Option<&'a Cache>,
     observer: &'a dyn Observer,
     jobs: Mutex<std::vec::IntoIter<Job>>,
     files: AtomicU64,
@@ -167,23 +276,26 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn run(&self, blocks: &Sender<Result<Vec<u8>, Error>>) -> Result<(), Error> {
-        let mut encoder = BlockEncoder::new(LEVEL).map_err(|e| Error::Bug(format!("zstd cannot be set up: {e}")))?;
+    fn run(&self, blocks: &Sender<Result<Packed, Error>>) -> Result<(), Error> {
+        let mut encoder = BlockEncoder::new(LEVEL).map_err(no_zstd)?;
+        let mut deltas = None;
         let mut content = Vec::new();
         loop {
             let Some(job) = self.jobs.lock().expect("no packer panics").next() else { return Ok(()) };
             match job {
                 Job::Files(entries) => {
-                    content.clear();
-                    for &entry in &entries {
-                        self.read_small(entry, &mut content)?;
-                    }
-                    let files = entries.len() as u64;
-                    let head = BlockHead::Files(entries);
-                    if !self.send(&mut encoder, &head, &content, blocks)? {
+                    if !self.files(entries, &mut encoder, &mut content, blocks)? {
                         return Ok(());
                     }
-                    self.tell(files, content.len() as u64);
+                }
+                Job::Deltas(files) => {
+                    let deltas = match &mut deltas {
+                        Some(deltas) => deltas,
+                        None => deltas.insert(DeltaPacker::new(self.cache)?),
+                    };
+                    if !self.deltas(files, deltas, &mut encoder, &mut content, blocks)? {
+                        return Ok(());
+                    }
                 }
                 Job::Large(sending) => {
                     if !self.large(&sending, &mut encoder, &mut content, blocks)? {
@@ -194,16 +306,73 @@ impl Packer<'_> {
         }
     }
 
-    /// Says whether anybody still listens.
-    fn send(
+    /// Sends whole files. Says whether anybody still listens.
+    fn files(
         &self,
+        entries: Vec<u32>,
         encoder: &mut BlockEncoder,
-        head: &BlockHead,
-        content: &[u8],
-        blocks: &Sender<Result<Vec<u8>, Error>>,
+        content: &mut Vec<u8>,
+        blocks: &Sender<Result<Packed, Error>>,
     ) -> Result<bool, Error> {
-        let payload = encoder.encode(head, content).map_err(|e| Error::Bug(format!("zstd failed: {e}")))?;
-        Ok(blocks.send(Ok(payload)).is_ok())
+        content.clear();
+        for &entry in &entries {
+            self.read_small(entry, content)?;
+        }
+        let files = entries.len() as u64;
+        let contents = self.contents(&entries);
+        let block = encoder.encode(&BlockHead::Files(entries), content).map_err(no_zstd)?;
+        let kept = Some(Kept { contents, own: None });
+        if blocks.send(Ok(Packed { block, kept })).is_err() {
+            return Ok(false);
+        }
+        self.tell(files, content.len() as u64);
+        Ok(true)
+    }
+
+    /// Sends files in terms of old ones, and those whole whose old content is not what it should be. Says whether anybody
+    /// still listens.
+    fn deltas(
+        &self,
+        files: Vec<(u32, OldFile)>,
+        deltas: &mut DeltaPacker<'_>,
+        encoder: &mut BlockEncoder,
+        content: &mut Vec<u8>,
+        blocks: &Sender<Result<Packed, Error>>,
+    ) -> Result<bool, Error> {
+        content.clear();
+        let (mut sent, mut whole) = (Vec::new(), Vec::new());
+        for (entry, old) in files {
+            let Some(old_content) = deltas.reader.read(old.spot, &old.file.key.hash) else {
+                whole.push(entry);
+                continue;
+            };
+            let begin = content.len();
+            self.read_small(entry, content)?;
+            deltas.encoder.add(old_content, &content[begin..]);
+            sent.push(DeltaOf { entry, base: old.index });
+        }
+        if !sent.is_empty() {
+            let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
+            let container = deltas.encoder.finish().map_err(no_zstd)?;
+            let block = encoder.encode(&BlockHead::Deltas(sent), &container).map_err(no_zstd)?;
+            let kept = Kept {
+                contents: self.contents(&entries),
+                own: Some(deltas.kept.encode(&BlockHead::Files(Vec::new()), content).map_err(no_zstd)?),
+            };
+            if blocks.send(Ok(Packed { block, kept: Some(kept) })).is_err() {
+                return Ok(false);
+            }
+            self.tell(entries.len() as u64, content.len() as u64);
+        }
+        Ok(whole.is_empty() || self.files(whole, encoder, content, blocks)?)
+    }
+
+    fn contents(&self, entries: &[u32]) -> Vec<(Hash, u32)> {
+        let content = |&entry: &u32| {
+            let file = self.scan.found.manifest.file(entry)?;
+            Some((file.key.hash, file.size as u32))
+        };
+        entries.iter().filter_map(content).collect()
     }
 
     fn tell(&self, files: u64, bytes: u64) {
@@ -257,12 +426,12 @@ impl Packer<'_> {
         sending: &Sending,
         encoder: &mut BlockEncoder,
         content: &mut Vec<u8>,
-        blocks: &Sender<Result<Vec<u8>, Error>>,
+        blocks: &Sender<Result<Packed, Error>>,
     ) -> Result<bool, Error> {
         let entry = sending.entry;
         let (mut file, path) = self.open(entry)?;
         let size = self.scan.found.stats[entry as usize].size;
-        let old = sending.recipe.as_ref().map(|recipe| recipe.old);
+        let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
         for ranges in parts(&pieces_after(sending, size)) {
             content.clear();
@@ -280,7 +449,8 @@ impl Packer<'_> {
                 }
             }
             let head = BlockHead::Part { entry, offset: part, old, ranges };
-            if !self.send(encoder, &head, content, blocks)? {
+            let block = encoder.encode(&head, content).map_err(no_zstd)?;
+            if blocks.send(Ok(Packed { block, kept: None })).is_err() {
                 return Ok(false);
             }
             self.tell(0, offset - part);
@@ -289,6 +459,39 @@ impl Packer<'_> {
         self.check(entry, &file, &path)?;
         Ok(true)
     }
+}
+
+/// What a thread needs for deltas.
+struct DeltaPacker<'a> {
+    reader: CacheReader<'a>,
+    encoder: DeltaEncoder,
+    /// Packs the new contents for the content cache.
+    kept: BlockEncoder,
+}
+
+impl<'a> DeltaPacker<'a> {
+    fn new(cache: Option<&'a Cache>) -> Result<DeltaPacker<'a>, Error> {
+        let cache = cache.ok_or_else(|| Error::Bug("deltas without a content cache".into()))?;
+        Ok(DeltaPacker {
+            reader: CacheReader::new(cache).map_err(no_zstd)?,
+            encoder: DeltaEncoder::new().map_err(no_zstd)?,
+            kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
+        })
+    }
+}
+
+impl Sending {
+    fn recipe(&self) -> Option<&Recipe> {
+        match &self.old {
+            Some(Old::Large(recipe)) => Some(recipe),
+            _ => None,
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
+fn no_zstd(error: io::Error) -> Error {
+    Error::Bug(format!("zstd failed: {error}"))
 }
 
 fn unreadable(path: &[u8], source: io::Error) -> Error {
@@ -304,7 +507,7 @@ fn read_range(file: &mut File, offset: u64, len: u64, content: &mut Vec<u8>) -> 
 /// Returns the pieces of a file beyond what the server has of its beginning.
 fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     let whole = [Piece::New { len: size }];
-    let pieces = sending.recipe.as_ref().map_or(&whole[..], |recipe| &recipe.pieces);
+    let pieces = sending.recipe().map_or(&whole[..], |recipe| &recipe.pieces);
     let mut skip = sending.skip;
     let mut rest = Vec::new();
     for &piece in pieces {
@@ -354,10 +557,10 @@ fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
 }
 
 /// Turns entries that the agent lacks into what is to be sent.
-pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], recipes: &HashMap<u32, Recipe>) -> Vec<Sending> {
+pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap<u32, Old>) -> Vec<Sending> {
     let skip: HashMap<u32, u64> = partial.iter().copied().collect();
     let sending =
-        |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), recipe: recipes.get(&entry).cloned() };
+        |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), old: olds.get(&entry).cloned() };
     entries.into_iter().map(sending).collect()
 }
 
@@ -372,7 +575,7 @@ mod tests {
             pieces: vec![Piece::Old { offset: 5, len: 10 }, Piece::New { len: 10 }],
         };
         let check = |skip, recipe: Option<&Recipe>, expected: &[Piece]| {
-            let sending = Sending { entry: 0, skip, recipe: recipe.cloned() };
+            let sending = Sending { entry: 0, skip, old: recipe.cloned().map(Old::Large) };
             assert_eq!(pieces_after(&sending, 20), expected);
         };
         check(0, None, &[Piece::New { len: 20 }]);
@@ -418,7 +621,7 @@ mod tests {
         let jobs = jobs(&manifest, sendings(entries.clone(), &[], &HashMap::new()));
         let in_jobs = |job: &Job| match job {
             Job::Files(entries) => entries.clone(),
-            Job::Large(_) => Vec::new(),
+            Job::Large(_) | Job::Deltas(_) => Vec::new(),
         };
         let in_jobs: Vec<Vec<u32>> = jobs.iter().map(in_jobs).collect();
         assert!(in_jobs.iter().all(|files| files.len() <= BLOCK_ITEMS_MAX));

@@ -1,12 +1,14 @@
 //! Blocks: content on the wire.
 //!
 //! Small files travel many to a block, in one zstd frame, so that like files share what they have in common. A large
-//! file travels in parts that follow each other; ranges that the server has in an old file are named and not sent.
+//! file travels in parts that follow each other; ranges that the server has in an old file are named and not sent. Small
+//! files of which the base has an earlier version travel as one container of deltas (`delta.rs`).
 //!
 //! ```text
-//! form        0 files · 1 part of a large file
+//! form        0 files · 1 part of a large file · 2 deltas
 //! 0: count, entries as gaps, signed                                  in the order of their content
 //! 1: entry, offset, old object (present, hash, mode), count, pieces  piece: length·2 + 1 from the old at an offset · length·2 sent
+//! 2: count, for each: entry as a gap, signed; how much further from it the base's entry is than that of the last one was, signed
 //! length, packing (0 as it is · 1 zstd), then the content to the frame's end
 //! ```
 //!
@@ -55,6 +57,8 @@ pub(crate) enum Range {
 pub(crate) enum BlockHead {
     /// Whole files, one after the other.
     Files(Vec<u32>),
+    /// Files in terms of the base's: a container of deltas.
+    Deltas(Vec<DeltaOf>),
     /// A part of a large file.
     Part {
         /// The entry.
@@ -66,6 +70,42 @@ pub(crate) enum BlockHead {
         /// What the part consists of.
         ranges: Vec<Range>,
     },
+}
+
+/// A file, and the base's file that it is described in terms of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DeltaOf {
+    /// The entry of the new manifest.
+    pub(crate) entry: u32,
+    /// The entry of the base's.
+    pub(crate) base: u32,
+}
+
+/// The payload of a block frame.
+pub(crate) struct Block {
+    /// All of it.
+    pub(crate) payload: Vec<u8>,
+    head_len: usize,
+    packing: u8,
+    unpacked_len: usize,
+}
+
+/// Content as it travels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Body<'a> {
+    /// 0 as it is · 1 zstd.
+    pub(crate) packing: u8,
+    /// Its length in bytes, once unpacked.
+    pub(crate) unpacked_len: usize,
+    /// The bytes.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Block {
+    /// Returns the content.
+    pub(crate) fn body(&self) -> Body<'_> {
+        Body { packing: self.packing, unpacked_len: self.unpacked_len, bytes: &self.payload[self.head_len..] }
+    }
 }
 
 /// Compresses content, or finds that it is not worth it.
@@ -84,19 +124,27 @@ impl BlockEncoder {
         Ok(BlockEncoder { compressor, compressed: Vec::new() })
     }
 
-    /// Returns the payload of a block frame.
-    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> std::io::Result<Vec<u8>> {
-        let mut out = Vec::with_capacity(content.len() / 3 + 64);
-        put_head(&mut out, head);
-        put_number(&mut out, content.len() as u64);
+    /// Makes a block.
+    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> std::io::Result<Block> {
+        let mut payload = Vec::with_capacity(content.len() / 3 + 64);
+        put_head(&mut payload, head);
+        put_number(&mut payload, content.len() as u64);
+        let body = self.pack(content)?;
+        let packing = body.packing;
+        payload.push(packing);
+        let head_len = payload.len();
+        payload.extend_from_slice(body.bytes);
+        Ok(Block { payload, head_len, packing, unpacked_len: content.len() })
+    }
+
+    /// Packs content alone.
+    pub(crate) fn pack<'c>(&'c mut self, content: &'c [u8]) -> std::io::Result<Body<'c>> {
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()));
         self.compressor.compress_to_buffer(content, &mut self.compressed)?;
-        let (packing, body) =
+        let (packing, bytes) =
             if self.compressed.len() < content.len() { (1, &self.compressed[..]) } else { (0, content) };
-        out.push(packing);
-        out.extend_from_slice(body);
-        Ok(out)
+        Ok(Body { packing, unpacked_len: content.len(), bytes })
     }
 }
 
@@ -110,6 +158,18 @@ fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
                 // Within a directory entries ascend, and most gaps are one.
                 put_signed(out, i64::from(entry) - last);
                 last = i64::from(entry);
+            }
+        }
+        BlockHead::Deltas(deltas) => {
+            out.push(2);
+            put_number(out, deltas.len() as u64);
+            let (mut last, mut away) = (0, 0);
+            for delta in deltas {
+                let (entry, base) = (i64::from(delta.entry), i64::from(delta.base));
+                put_signed(out, entry - last);
+                // Both manifests have much the same entries: mostly as far away as the one before.
+                put_signed(out, base - entry - away);
+                (last, away) = (entry, base - entry);
             }
         }
         BlockHead::Part { entry, offset, old, ranges } => {
@@ -156,17 +216,37 @@ impl BlockDecoder {
         let body = reader.rest();
         let content = match packing {
             0 => body,
-            1 => self.unpack(body, length)?,
+            1 => {
+                self.content.clear();
+                self.content.reserve_exact(length);
+                self.decompressor.decompress_to_buffer(body, &mut self.content).map_err(|_| Malformed)?;
+                &self.content
+            }
             _ => return Err(Malformed),
         };
         if content.len() == length { Ok((head, content)) } else { Err(Malformed) }
     }
 
-    fn unpack(&mut self, body: &[u8], length: usize) -> Result<&[u8], Malformed> {
+    /// Unpacks content alone, in memory that it keeps.
+    pub(crate) fn unpack(&mut self, body: Body<'_>) -> Result<&[u8], Malformed> {
+        if body.unpacked_len > BLOCK_BYTES_MAX {
+            return Err(Malformed);
+        }
         self.content.clear();
-        self.content.reserve_exact(length);
-        self.decompressor.decompress_to_buffer(body, &mut self.content).map_err(|_| Malformed)?;
-        Ok(&self.content)
+        match body.packing {
+            0 => self.content.extend_from_slice(body.bytes),
+            1 => {
+                self.content.reserve_exact(body.unpacked_len);
+                self.decompressor.decompress_to_buffer(body.bytes, &mut self.content).map_err(|_| Malformed)?;
+            }
+            _ => return Err(Malformed),
+        }
+        if self.content.len() == body.unpacked_len { Ok(&self.content) } else { Err(Malformed) }
+    }
+
+    /// Returns what was unpacked last.
+    pub(crate) fn content(&self) -> &[u8] {
+        &self.content
     }
 }
 
@@ -213,6 +293,19 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
             }
             Ok(BlockHead::Part { entry, offset, old, ranges })
         }
+        2 => {
+            let count = read_count(reader)?;
+            let mut deltas = Vec::with_capacity(count as usize);
+            let (mut entry, mut away) = (0_i64, 0_i64);
+            let index = |number: i64| u32::try_from(number).map_err(|_| Malformed);
+            for _ in 0..count {
+                entry = entry.checked_add(reader.signed()?).ok_or(Malformed)?;
+                away = away.checked_add(reader.signed()?).ok_or(Malformed)?;
+                let base = entry.checked_add(away).ok_or(Malformed)?;
+                deltas.push(DeltaOf { entry: index(entry)?, base: index(base)? });
+            }
+            Ok(BlockHead::Deltas(deltas))
+        }
         _ => Err(Malformed),
     }
 }
@@ -237,6 +330,11 @@ mod tests {
         let heads = [
             BlockHead::Files(vec![3, 4, 90]),
             BlockHead::Files(Vec::new()),
+            BlockHead::Deltas(vec![
+                DeltaOf { entry: 3, base: 5 },
+                DeltaOf { entry: 4, base: 0 },
+                DeltaOf { entry: u32::MAX, base: u32::MAX },
+            ]),
             BlockHead::Part { entry: 5, offset: 1 << 40, old: Some(key), ranges: ranges.clone() },
             BlockHead::Part { entry: 5, offset: 0, old: None, ranges },
         ];
@@ -244,8 +342,9 @@ mod tests {
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
             for content in [&b"text text text text text text text text"[..], b"x", b""] {
-                let payload = encoder.encode(&head, content).unwrap();
-                assert_eq!(decoder.decode(&payload), Ok((head.clone(), content)));
+                let block = encoder.encode(&head, content).unwrap();
+                assert_eq!(decoder.decode(&block.payload), Ok((head.clone(), content)));
+                assert_eq!(decoder.unpack(block.body()), Ok(content));
             }
         }
     }
@@ -262,13 +361,13 @@ mod tests {
         let heads = [BlockHead::Part { entry: u32::MAX, offset: far, old, ranges }, BlockHead::Files(entries)];
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
-            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap();
+            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap().payload;
             assert!(payload.len() < FRAME_MAX, "{}", payload.len());
             assert!(decoder.decode(&payload) == Ok((head, content.as_slice())));
         }
         let ranges = vec![Range::Sent { len: 0 }; BLOCK_ITEMS_MAX + 1];
         let more = BlockHead::Part { entry: 0, offset: 0, old, ranges };
-        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap();
+        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap().payload;
         assert_eq!(decoder.decode(&payload), Err(Malformed));
     }
 

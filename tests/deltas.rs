@@ -1,0 +1,172 @@
+//! What changed is sent in terms of what the server has: what that saves, and that nothing rests on it.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use support::site::{Site, number};
+use support::tree::assert_same;
+
+const FILES: usize = 400;
+const LINES: usize = 600;
+
+/// Lines that are like no others.
+fn line(file: usize, line: usize) -> String {
+    let noise = (file * LINES + line + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!("{noise:016x} of line {line}\n")
+}
+
+fn path(file: usize) -> String {
+    format!("directory-{}/file-{file}", file % 20)
+}
+
+/// A deployed site of text files.
+fn site() -> Site {
+    let site = Site::new();
+    for file in 0..FILES {
+        site.write(&path(file), (0..LINES).map(|at| line(file, at)).collect::<String>());
+    }
+    site.deploy_and_compare(&[]);
+    site
+}
+
+/// Inserts a line into each file.
+fn edit(site: &Site, edit: usize) {
+    for file in 0..FILES {
+        let path = site.source(&path(file));
+        let text = fs::read_to_string(&path).unwrap();
+        let at = text.match_indices('\n').nth((file * 7 + edit * 31) % LINES).unwrap().0 + 1;
+        let (before, after) = text.split_at(at);
+        fs::write(path, format!("{before}edit {edit}\n{after}")).unwrap();
+    }
+}
+
+/// Deploys and compares. Returns how many bytes were sent.
+#[track_caller]
+fn sent(site: &Site) -> u64 {
+    let report = site.deploy(&[]);
+    assert_eq!(report["state"], "live");
+    assert_same(&site.path("source"), &site.current(""));
+    number(&report["sent_bytes"])
+}
+
+/// What an edit of all files may cost: the line, its place, and the hash of each file.
+const EDIT_BYTES_MAX: u64 = FILES as u64 * (32 + 16);
+/// What the files take as they are, compressed.
+const WHOLE_BYTES_MIN: u64 = (FILES * LINES * 8) as u64;
+
+#[test]
+fn an_edit_costs_what_was_edited_deploy_after_deploy() {
+    let site = site();
+    for number in 0..4 {
+        edit(&site, number);
+        let sent = sent(&site);
+        assert!(sent < EDIT_BYTES_MAX, "{sent} bytes for edit {number}");
+    }
+}
+
+/// The files of the content cache with this extension.
+fn cached(site: &Site, extension: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(site.path("state/content")).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|own| own == extension)).collect()
+}
+
+fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut content = fs::read(path).unwrap();
+    change(&mut content);
+    fs::write(path, content).unwrap();
+}
+
+#[test]
+fn a_content_cache_that_was_damaged_costs_bytes_and_nothing_else() {
+    type Damage = fn(&Site);
+    let damages: [(&str, Damage); 6] = [
+        ("removed", |site| fs::remove_dir_all(site.path("state/content")).unwrap()),
+        ("packs removed", |site| cached(site, "pack").iter().for_each(|pack| fs::remove_file(pack).unwrap())),
+        ("packs cut off", |site| {
+            cached(site, "pack").iter().for_each(|pack| change(pack, |content| content.truncate(100)));
+        }),
+        ("packs altered", |site| {
+            for pack in cached(site, "pack") {
+                change(&pack, |content| content.iter_mut().step_by(50).for_each(|byte| *byte ^= 1));
+            }
+        }),
+        ("indexes altered", |site| {
+            cached(site, "index").iter().for_each(|index| change(index, |content| content[40] ^= 1));
+        }),
+        ("indexes empty", |site| cached(site, "index").iter().for_each(|index| change(index, Vec::clear))),
+    ];
+    let site = site();
+    for (number, (what, damage)) in damages.into_iter().enumerate() {
+        edit(&site, number * 2);
+        damage(&site);
+        let whole = sent(&site);
+        assert!(whole > WHOLE_BYTES_MIN, "{what}: {whole} bytes");
+        // What was sent is at hand again.
+        edit(&site, number * 2 + 1);
+        let edited = sent(&site);
+        assert!(edited < EDIT_BYTES_MAX, "{what}: {edited} bytes");
+    }
+}
+
+#[test]
+fn a_content_cache_that_cannot_be_had_is_told_and_costs_bytes() {
+    let site = site();
+    fs::remove_dir_all(site.path("state/content")).unwrap();
+    fs::write(site.path("state/content"), "a file").unwrap();
+    edit(&site, 0);
+    let ran = site.cutover(&["deploy"]);
+    assert!(ran.stderr.contains("state/content"), "{}", ran.stderr);
+    ran.succeeded();
+    assert_same(&site.path("source"), &site.current(""));
+}
+
+#[test]
+fn an_old_object_that_is_not_what_it_was_costs_bytes_and_nothing_else() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
+        ("removed", |object| fs::remove_file(object).unwrap()),
+        ("altered", |object| change(object, |content| content[LINES] ^= 1)),
+        ("cut off", |object| change(object, |content| content.truncate(LINES))),
+    ];
+    for (what, damage) in damages {
+        let site = site();
+        let object = site.object_of(&path(0));
+        fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+        damage(&object);
+        if object.exists() {
+            fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+        }
+        edit(&site, 0);
+        let sent = sent(&site);
+        assert!(sent > EDIT_BYTES_MAX / 4, "{what}: {sent} bytes");
+    }
+}
+
+#[test]
+fn another_client_in_between_costs_no_more_than_what_it_changed() {
+    let site = site();
+    let state = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    let others = state("other-state");
+    edit(&site, 0);
+    let whole = number(&site.deploy(&["--state-dir", &others])["sent_bytes"]);
+    assert!(whole > WHOLE_BYTES_MIN, "{whole} bytes by a client that has nothing");
+    // The release that this client knows still stands: what was changed since is described in terms of that.
+    edit(&site, 1);
+    let both = sent(&site);
+    assert!(both < 2 * EDIT_BYTES_MAX, "{both} bytes");
+    for number in 2..6 {
+        edit(&site, number);
+        site.deploy(&["--state-dir", &others, "--grace", "0s"]);
+    }
+    // Now it does not, and what stands this client never had.
+    edit(&site, 6);
+    assert!(sent(&site) > WHOLE_BYTES_MIN);
+    edit(&site, 7);
+    let edited = sent(&site);
+    assert!(edited < EDIT_BYTES_MAX, "{edited} bytes");
+}
