@@ -37,7 +37,7 @@ const LEVEL: i32 = 3;
 const KEPT_LEVEL: i32 = 1;
 
 /// The most content of a container of deltas, old or new, in bytes: both sides hold both.
-const DELTA_BYTES_MAX: usize = 4 << 20;
+const DELTA_BYTES_MAX: usize = 8 << 20;
 
 /// Threads that pack. Each holds up to three blocks of 8 MiB.
 const PACKERS_MAX: usize = 6;
@@ -474,7 +474,7 @@ impl<'a> DeltaPacker<'a> {
         let cache = cache.ok_or_else(|| Error::Bug("deltas without a content cache".into()))?;
         Ok(DeltaPacker {
             reader: CacheReader::new(cache).map_err(no_zstd)?,
-            encoder: DeltaEncoder::new().map_err(no_zstd)?,
+            encoder: DeltaEncoder::new(),
             kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
         })
     }
