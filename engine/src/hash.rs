@@ -29,6 +29,13 @@ impl Hash {
         Hash(bytes)
     }
 
+    /// Returns what stands for the hash of an entry that is not known yet: like no other entry's, and no content's.
+    pub(crate) fn placeholder(entry: u32) -> Hash {
+        let mut bytes = [0xff; 32];
+        bytes[28..].copy_from_slice(&entry.to_be_bytes());
+        Hash(bytes)
+    }
+
     /// Returns the 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -114,6 +114,11 @@ impl<'a> Assembly<'a> {
         }
     }
 
+    /// Goes on with the same manifest, in which all hashes are known now.
+    pub(crate) fn with_manifest(self, manifest: &'a Manifest) -> Assembly<'a> {
+        Assembly { manifest, ..self }
+    }
+
     /// Makes all directories, for this user alone until the release is complete.
     pub(crate) fn make_directories(&self) -> Result<(), Error> {
         self.make_below(0, &self.staging.tree)
@@ -218,11 +223,12 @@ impl<'a> Assembly<'a> {
     pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize) -> Result<(), Error> {
         let name = ObjectName { key: wanted.key(at), copy: 0 };
         let object = Object { name, second: self.second, origin: Origin::Staged };
-        wanted.entries(at).iter().try_for_each(|&entry| self.place_by_path(entry, object))
+        let open = wanted.entries(at).iter().filter(|&&entry| !self.is_placed(entry));
+        open.into_iter().try_for_each(|&entry| self.place_by_path(entry, object))
     }
 
-    /// Links what an earlier run received, all of which has arrived before anything else.
-    pub(crate) fn link_adopted(&self, wanted: &WantedObjects) -> Result<(), Error> {
+    /// Links all that has arrived to those paths that do not have it yet.
+    pub(crate) fn link_all_arrived(&self, wanted: &WantedObjects) -> Result<(), Error> {
         let linked = |at| if wanted.has_arrived(at) { self.link_arrived(wanted, at) } else { Ok(()) };
         (0..wanted.len()).into_par_iter().try_for_each(linked)
     }
@@ -340,6 +346,10 @@ impl<'a> Assembly<'a> {
         self.note_placed(entry, object);
         *self.copied.lock().expect("no assembler panics").entry(reason.to_owned()).or_insert(0) += 1;
         Ok(())
+    }
+
+    fn is_placed(&self, entry: u32) -> bool {
+        self.placed[entry as usize].load(Ordering::Relaxed) != 0
     }
 
     fn note_placed(&self, entry: u32, object: Object) {

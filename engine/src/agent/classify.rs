@@ -58,6 +58,7 @@ pub(crate) struct Choice {
 }
 
 /// Finds copies for the files of a new release.
+#[derive(Clone, Copy)]
 pub(crate) struct Classifier<'a> {
     /// Where the manifests of the releases that stand are.
     pub(crate) layout: &'a Layout,

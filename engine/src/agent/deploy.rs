@@ -4,14 +4,16 @@
 //! tree, make those names durable, switch. A crash leaves staging that the next run uses, or objects and records that
 //! nothing names yet; `current` is touched last.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
 use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
-use crate::manifest::encode::decode;
+use crate::hash::Hash;
+use crate::manifest::encode::{Decoded, decode_with};
 use crate::manifest::{Manifest, ObjectKey, diff};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
@@ -23,6 +25,7 @@ use super::assemble::{Assembly, Origin, known_from_base};
 use super::classify::{Classified, Classifier, NeedsOwnCopy};
 use super::layout::Layout;
 use super::lock::Lock;
+use super::promise::Promise;
 use super::publish::{Publication, publish};
 use super::receive::{FirstError, Lanes, Reception};
 use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
@@ -60,8 +63,11 @@ struct Base {
 
 /// The new manifest, and what it owes to the base.
 struct Tree {
+    /// With placeholders for the hashes that are promised.
     manifest: Manifest,
     origins: Vec<u32>,
+    /// The entries whose hashes are promised, ascending.
+    promised: Vec<u32>,
     commits: u32,
 }
 
@@ -82,6 +88,13 @@ struct Plan<'a> {
     base: Option<&'a Manifest>,
     decided: &'a Decided,
     classified: &'a Classified,
+}
+
+/// A release that is complete in staging.
+struct Filled<'a> {
+    assembly: Assembly<'a>,
+    /// The objects that arrived, and those that did not, by round.
+    arrived: Vec<WantedObjects>,
 }
 
 /// Seconds by phase, as they pass.
@@ -259,12 +272,13 @@ impl Deploy<'_> {
     }
 
     fn read_tree(&self, bytes: &[u8], base: Option<&Base>, commits: u32) -> Result<Tree, Error> {
-        let (decoded, _) = decode(bytes, base.map(|base| &base.kept.manifest))
+        let (decoded, _) = decode_with(bytes, base.map(|base| &base.kept.manifest))
             .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
-        if decoded.manifest.root() != self.begin.root {
+        if decoded.root != self.begin.root {
             return Err(Error::Protocol("a manifest with another root than was announced".into()));
         }
-        Ok(Tree { manifest: decoded.manifest, origins: decoded.origins, commits })
+        let Decoded { manifest, origins, promised, .. } = decoded;
+        Ok(Tree { manifest, origins, promised, commits })
     }
 
     fn decide(
@@ -371,19 +385,20 @@ impl Deploy<'_> {
         let &Plan { tree, decided, .. } = plan;
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
+        let settled = OnceCell::new();
         let assembly =
             Assembly::new(&tree.manifest, &plan.classified.expected, &copies, decided.second, store, staging);
         let classifier =
             Classifier { layout, releases: &*releases, store, manifest: &tree.manifest, second: decided.second };
         let mut clock = Clock::default();
-        let arrived = clock.time(self.talk, Phase::Assemble, || {
+        let Filled { assembly, arrived } = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
-            let arrived = self.fill(&classifier, &assembly, plan)?;
+            let filled = self.fill(classifier, assembly, plan, &settled)?;
             shared::link(&staging.tree, &decided.shared)?;
-            assembly.set_directory_modes(&decided.shared.links)?;
-            Ok(arrived)
+            filled.assembly.set_directory_modes(&decided.shared.links)?;
+            Ok(filled)
         })?;
-        let record = self.record(decided, &tree.manifest, &arrived);
+        let record = self.record(decided, assembly.manifest, &arrived);
         let publication =
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
         let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
@@ -408,38 +423,51 @@ impl Deploy<'_> {
         Ok(done)
     }
 
-    /// Links what is there, receives what is not, and asks again for what did not come whole. Returns all the objects
-    /// that arrived.
-    fn fill(
+    /// Links what is there, receives what is not, and asks again for what did not come whole.
+    fn fill<'a: 'c, 'c>(
         &self,
-        classifier: &Classifier<'_>,
-        assembly: &Assembly<'_>,
+        mut classifier: Classifier<'c>,
+        mut assembly: Assembly<'a>,
         plan: &Plan<'_>,
-    ) -> Result<Vec<WantedObjects>, Error> {
+        settled: &'a OnceCell<Manifest>,
+    ) -> Result<Filled<'a>, Error> {
         let Classified { lacking, own_copies, .. } = plan.classified;
         let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
-        let partial = adopt(layout, assembly, &wanted)?;
-        if room::check(layout, assembly, own_copies, &wanted).is_err() {
+        let partial = adopt(layout, &assembly, &wanted)?;
+        if room::check(layout, &assembly, own_copies, &wanted).is_err() {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
-            room::check(layout, assembly, own_copies, &wanted)?;
+            room::check(layout, &assembly, own_copies, &wanted)?;
         }
-        self.send_lacks(&wanted, partial, commits)?;
+        // Whoever promises hashes sends the content unasked.
+        if plan.tree.promised.is_empty() {
+            self.send_lacks(&wanted, partial, commits)?;
+        }
         // The client packs what is lacking meanwhile.
         assembly.make_directories()?;
-        make_own_copies(assembly, own_copies)?;
-        assembly.link_adopted(&wanted)?;
+        make_own_copies(&assembly, own_copies)?;
+        assembly.link_all_arrived(&wanted)?;
+        let mut promise = Promise::new(plan.tree.promised.clone());
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            self.receive(&Reception { assembly, wanted: &wanted, base: plan.base }, round == 0)?;
+            let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base };
+            self.receive(&reception, round == 0)?;
             commits += 1;
-            let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
+            let mut still = Vec::new();
+            if !promise.entries().is_empty() {
+                let whole = self.settle(&plan.tree.manifest, &promise)?;
+                assembly = assembly.with_manifest(settled.get_or_init(|| whole));
+                classifier.manifest = assembly.manifest;
+                (wanted, still) = redeem(&classifier, &assembly, &promise, &wanted)?;
+                promise = Promise::default();
+            }
+            still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
             arrived.push(wanted);
-            still.extend(link_otherwise(classifier, assembly, &arrived)?);
+            still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
             if still.is_empty() {
-                return Ok(arrived);
+                return Ok(Filled { assembly, arrived });
             }
             wanted = WantedObjects::gather(assembly.manifest, still);
             if round + 1 < ROUNDS_MAX {
@@ -449,6 +477,26 @@ impl Deploy<'_> {
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
         let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
         Err(Error::NotWhole { objects: wanted.len() as u64, path })
+    }
+
+    /// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
+    /// that it is another or not all of it came, those that the client tells.
+    fn settle(&self, manifest: &Manifest, promise: &Promise) -> Result<Manifest, Error> {
+        let entries = promise.entries();
+        let came: Option<Vec<(u32, Hash)>> = entries.iter().map(|&entry| Some((entry, promise.hash(entry)?))).collect();
+        let is_right = |manifest: &Manifest| manifest.root() == self.begin.root;
+        if let Some(manifest) = came.map(|came| manifest.with_hashes(came)).filter(is_right) {
+            return Ok(manifest);
+        }
+        self.talk.send(&FromAgent::WantHashes)?;
+        match self.talk.next()? {
+            Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
+                let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
+                let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
+                if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
+            }
+            _ => Err(Error::Protocol("something else where hashes were due".into())),
+        }
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
@@ -576,6 +624,41 @@ fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
     let object = store.open_any(key).ok()??;
     let (hash, _, chunks) = chunk::cut(object).ok()?;
     (hash == key.hash).then(|| chunk::to_bytes(&chunks))
+}
+
+/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
+/// not in the store, and the entries whose object in the store cannot be used.
+fn redeem(
+    classifier: &Classifier<'_>,
+    assembly: &Assembly<'_>,
+    promise: &Promise,
+    before: &WantedObjects,
+) -> Result<(WantedObjects, Vec<u32>), Error> {
+    let manifest = assembly.manifest;
+    let mut staged = HashSet::new();
+    let (mut stored, mut others) = (Vec::new(), Vec::new());
+    for &entry in before.all_entries() {
+        let Some(file) = manifest.file(entry) else { continue };
+        if promise.hash(entry) == Some(file.key.hash) {
+            if assembly.store.has(file.key)? {
+                stored.push(entry);
+                continue;
+            }
+            staged.insert(file.key);
+        } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
+            staged.insert(file.key);
+        }
+        others.push(entry);
+    }
+    let wanted = WantedObjects::gather(manifest, others);
+    staged.into_iter().filter_map(|key| wanted.find(key)).for_each(|at| wanted.arrive(at));
+    assembly.link_all_arrived(&wanted)?;
+    let choice = classifier.choose(stored, assembly.expected)?;
+    for (entry, placement) in choice.placed {
+        assembly.link_stored(entry, placement)?;
+    }
+    make_own_copies(assembly, &choice.own_copies)?;
+    Ok((wanted, choice.lacking))
 }
 
 /// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content

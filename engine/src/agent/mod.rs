@@ -1,7 +1,7 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`, `flush`), what
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`, `promise`, `flush`), what
 //! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`).
 
 mod layout;
@@ -12,6 +12,7 @@ mod store;
 mod adopt;
 mod classify;
 mod flush;
+mod promise;
 mod receive;
 mod room;
 mod staging;

@@ -3,6 +3,9 @@
 //! Each lane is a thread with a bounded queue of its own, so memory is bounded by queues and lanes. An object belongs to
 //! the lane that began to write it. The parts of one large file always go to the same lane, in order, and are hashed as
 //! they are written. Content whose hash is not what the manifest says is dropped: it stays wanted.
+//!
+//! Where the manifest promises a hash, the content is what gives it: it is staged under the hash that it has, and linked
+//! when the manifest's root has proved all of them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +24,7 @@ use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DeltaOf
 
 use super::assemble::Assembly;
 use super::flush::Flush;
+use super::promise::Promise;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
@@ -42,6 +46,8 @@ pub(crate) struct Reception<'a> {
     pub(crate) assembly: &'a Assembly<'a>,
     /// What is wanted.
     pub(crate) wanted: &'a WantedObjects,
+    /// What hashes it is to give.
+    pub(crate) promise: &'a Promise,
     /// The release that deltas are described against.
     pub(crate) base: Option<&'a Manifest>,
 }
@@ -214,11 +220,26 @@ impl Lane<'_> {
     }
 
     fn small(&self, entry: u32, key: ObjectKey, content: &[u8]) -> Result<(), Error> {
-        let Some(at) = self.reception.wanted.of_entry(entry) else {
+        let Reception { assembly, wanted, promise, .. } = self.reception;
+        let Some(at) = wanted.of_entry(entry) else {
             return Ok(());
         };
-        if self.reception.wanted.has_arrived(at) || Hash::of(content) != key.hash || !self.claim(at) {
+        let hash = Hash::of(content);
+        let is_promised = promise.means(entry);
+        if wanted.has_arrived(at) || !(is_promised || hash == key.hash) || !self.claim(at) {
             return Ok(());
+        }
+        let key = ObjectKey { hash, ..key };
+        if is_promised {
+            if wanted.find(key).is_some() || !promise.keep(entry, key) {
+                // Two of one object, which is one file: they are told apart once all hashes are known.
+                wanted.give_back(at);
+                return Ok(());
+            }
+            if assembly.store.has(key)? {
+                wanted.arrive(at);
+                return Ok(());
+            }
         }
         let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
         let mut file = staged.create(name, u32::from(key.mode))?;
@@ -240,7 +261,8 @@ impl Lane<'_> {
         set_mode_and_mtime(file, u32::from(name.key.mode), assembly.second)
             .map_err(|e| Error::io("set the mode of", self.staged().path_of(name), e))?;
         wanted.arrive(at);
-        assembly.link_arrived(wanted, at)
+        // What was promised has no place yet.
+        if wanted.key(at) == name.key { assembly.link_arrived(wanted, at) } else { Ok(()) }
     }
 
     fn part(
@@ -252,7 +274,7 @@ impl Lane<'_> {
         content: &[u8],
     ) -> Result<(), Error> {
         let file = self.file(entry)?;
-        let Some(at) = self.reception.wanted.of_entry(entry) else {
+        let Some(at) = self.reception.wanted.of_entry(entry).filter(|_| !self.reception.promise.means(entry)) else {
             return Ok(());
         };
         if offset > file.size {
@@ -418,7 +440,8 @@ mod tests {
         let copies = Patterns::parse([], "none").unwrap();
         let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
         let wanted = WantedObjects::gather(&manifest, [0, 1]);
-        let reception = Reception { assembly: &assembly, wanted: &wanted, base: None };
+        let promise = Promise::default();
+        let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None };
         let (flush, _flusher) = Flush::new();
         let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {

@@ -52,6 +52,11 @@ impl WantedObjects {
         self.objects.len()
     }
 
+    /// Returns all entries, those of one object side by side.
+    pub(crate) fn all_entries(&self) -> &[u32] {
+        &self.entries
+    }
+
     /// Finds the object of an entry.
     pub(crate) fn of_entry(&self, entry: u32) -> Option<usize> {
         (*self.by_entry.get(entry as usize)? as usize).checked_sub(1)

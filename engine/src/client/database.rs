@@ -10,7 +10,7 @@
 //! ```text
 //! scans      source path → when it began, manifest and stats
 //! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, the release that was live there
+//! targets    destination → store id, the release that was live there, whether an upload to it was cut off
 //! releases   store id, release → root
 //! manifests  root → manifest
 //! ```
@@ -34,7 +34,7 @@ use crate::manifest::encode::{decode, decompress, encode};
 use crate::release::ReleaseId;
 
 /// Grows with every change of a table or of what stands in a blob.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -48,7 +48,8 @@ const CHUNK_ROWS_MAX: i64 = 100_000;
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB PRIMARY KEY, began INTEGER NOT NULL, scan BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, live TEXT) WITHOUT ROWID;
+    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, live TEXT, is_cut INTEGER NOT NULL)
+        WITHOUT ROWID;
     CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
         PRIMARY KEY (store, release)) WITHOUT ROWID;
     CREATE TABLE manifests (root BLOB PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
@@ -61,6 +62,8 @@ pub(crate) struct Belief {
     pub(crate) store: String,
     /// The release that was live when it was last seen.
     pub(crate) live: Option<ReleaseId>,
+    /// Whether an upload was begun since then, and not ended.
+    pub(crate) is_cut: bool,
 }
 
 /// An open manifest database.
@@ -183,10 +186,10 @@ impl Database {
     pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
             let live: Option<String> = row.get(1)?;
-            Ok(Belief { store: row.get(0)?, live: live.and_then(|live| live.parse().ok()) })
+            Ok(Belief { store: row.get(0)?, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(2)? })
         };
         self.with(|connection| {
-            let query = "SELECT store, live FROM targets WHERE destination = ?1";
+            let query = "SELECT store, live, is_cut FROM targets WHERE destination = ?1";
             connection.query_row(query, [destination], read).optional()
         })
     }
@@ -195,9 +198,25 @@ impl Database {
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
         let live = belief.live.as_ref().map(ReleaseId::as_str);
         self.with(|connection| {
-            let values = params![destination, belief.store, live];
-            connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3)", values).map(drop)
+            let values = params![destination, belief.store, live, belief.is_cut];
+            connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4)", values).map(drop)
         })
+    }
+
+    /// Notes that an upload to a target begins, until [`Database::put_belief`] says what came of it.
+    pub(crate) fn begin_upload(&self, destination: &str) -> Result<(), Error> {
+        self.with(|connection| {
+            connection.execute("UPDATE targets SET is_cut = 1 WHERE destination = ?1", [destination]).map(drop)
+        })
+    }
+
+    /// Returns the newest release of a store that has a root, where one is known.
+    pub(crate) fn release_of(&self, store: &str, root: &Hash) -> Result<Option<ReleaseId>, Error> {
+        let row: Option<String> = self.with(|connection| {
+            let query = "SELECT release FROM releases WHERE store = ?1 AND root = ?2 ORDER BY release DESC LIMIT 1";
+            connection.query_row(query, params![store, root.as_bytes()], |row| row.get(0)).optional()
+        })?;
+        Ok(row.and_then(|release| release.parse().ok()))
     }
 
     /// Returns the root of a release, where it is known.
@@ -368,7 +387,7 @@ mod tests {
         database.put_scan(Path::new("/source"), &known()).unwrap();
         database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
         database.put_release(STORE, &id(), &manifest(4000), &[id()]).unwrap();
-        let belief = Belief { store: STORE.into(), live: Some(id()) };
+        let belief = Belief { store: STORE.into(), live: Some(id()), is_cut: false };
         database.put_belief("destination", &belief).unwrap();
     }
 

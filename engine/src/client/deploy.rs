@@ -4,7 +4,7 @@
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ use crate::client::upload::{Old, OldFile, Recipe, Sending, Uploading, sendings, 
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
-use crate::manifest::encode::{decode, encode};
-use crate::manifest::{File, Manifest, Node};
+use crate::manifest::encode::{Given, Givens, decode, encode, encode_with};
+use crate::manifest::{File, Manifest, Node, ObjectKey};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::target::Policy;
@@ -34,12 +34,13 @@ use crate::wire::message::{
     BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, ToAgent,
 };
 
-/// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (1 Mbit/s) a wrong
-/// guess costs two seconds; a wait costs one round trip each time.
-const UNASKED_BYTES_MAX: u64 = 256 << 10;
+/// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (10 Mbit/s) a wrong
+/// guess costs a second; a wait costs one round trip each time.
+const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
-/// A delta is taken for this part of its file: edits are mostly far smaller, and a wrong guess costs little.
-const DELTA_SHARE: u64 = 16;
+/// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
+const DELTA_SHARE: u64 = 128;
+const DELTA_BYTES: u64 = 16;
 
 /// By entry of the new manifest: what it is described in terms of.
 type Olds = HashMap<u32, Old>;
@@ -204,7 +205,7 @@ impl ClientDeploy<'_> {
             DeployState::Ready => done.previous.clone(),
             DeployState::Live | DeployState::Unchanged => Some(release.clone()),
         };
-        database.put_belief(&self.destination, &Belief { store: store.clone(), live })
+        database.put_belief(&self.destination, &Belief { store: store.clone(), live, is_cut: false })
     }
 
     fn report(&self, scan: &Scan, done: DeployDone, talk: &Talk, seconds: Seconds) -> DeployReport {
@@ -280,44 +281,91 @@ impl Exchange<'_> {
 
     fn converse(&mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let believed = self.believed_base();
-        self.hello(believed.as_ref())?;
-        if let Some(base) = &believed
+        self.hello(believed.as_ref().map(|(base, _)| base))?;
+        if let Some((base, is_cut)) = &believed
             && !self.deploy.dry_run
+            && let Some(sent) = self.send_unasked(base, *is_cut, seconds)?
         {
-            let encoded = encode(&self.scan.found.manifest, Some(&base.manifest));
-            if let Some(olds) = self.olds(base, &encoded.introduced, false)? {
-                self.send_tree(Some(base), &encoded.bytes)?;
-                let is_little = self.is_little(&encoded.introduced, &olds);
-                let mut olds = Some(olds);
-                if is_little {
-                    let entries = self.distinct(&encoded.introduced);
-                    self.send(sendings(entries, &[], &olds.take().unwrap_or_default()), seconds)?;
-                    self.commit()?;
-                }
-                let name = base.name.clone();
-                drop((believed, encoded));
-                return self.hear_out(&name, olds, seconds);
-            }
+            drop(believed);
+            return self.hear_out(sent, seconds);
         }
-        match self.ready(believed)? {
+        match self.ready(believed.map(|(base, _)| base))? {
             Heard::Done(done) => Ok(*done),
             Heard::Ready(base) => self.send_what_lacks(base, seconds),
         }
     }
 
-    /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
-    fn hear_out(
+    /// Sends the tree, and all its content where that is little and no upload was cut off before, which the agent would
+    /// have some of. Nothing is sent where the agent must be asked first.
+    fn send_unasked(
         &mut self,
-        believed: &BaseName,
-        mut olds: Option<Olds>,
+        base: &Base,
+        is_cut: bool,
         seconds: &mut Seconds,
-    ) -> Result<DeployDone, DeployFailure> {
+    ) -> Result<Option<Unasked>, DeployFailure> {
+        let manifest = &self.scan.found.manifest;
+        let introduced = encode(manifest, Some(&base.manifest)).introduced;
+        let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
+        let Some(olds) = self.olds(base, &fresh, false)? else { return Ok(None) };
+        let is_little = !is_cut && self.is_little(&fresh, &olds);
+        let mut promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
+        promised.retain(|entry| !givens.contains_key(entry));
+        givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
+        self.send_tree(Some(base), &encode_with(manifest, Some(&base.manifest), &givens).bytes)?;
+        let base = base.name.clone();
+        if !is_little {
+            return Ok(Some(Unasked { base, promised, olds: Some(olds) }));
+        }
+        self.send(sendings(fresh, &[], &olds), seconds)?;
+        self.commit()?;
+        Ok(Some(Unasked { base, promised, olds: None }))
+    }
+
+    /// Finds which files of the new manifest the base has at another path, and which content it does not have.
+    fn introduced(&self, base: &Base, introduced: &[u32]) -> Introduced {
+        let manifest = &self.scan.found.manifest;
+        let files: Vec<(u32, File)> =
+            introduced.iter().filter_map(|&entry| Some((entry, manifest.file(entry)?))).collect();
+        let hashes: HashSet<Hash> = files.iter().map(|(_, file)| file.key.hash).collect();
+        let mut there = HashMap::new();
+        let mut keys = HashSet::new();
+        if !hashes.is_empty() {
+            for (entry, old) in base.manifest.all_files().filter(|(_, old)| hashes.contains(&old.key.hash)) {
+                there.entry(old.key.hash).or_insert(entry);
+                keys.insert(old.key);
+            }
+        }
+        let in_base = |(entry, file): &(u32, File)| Some((*entry, Given::InBase(*there.get(&file.key.hash)?)));
+        let givens = files.iter().filter_map(in_base).collect();
+        let is_fresh = |(_, file): &&(u32, File)| file.size > 0 && keys.insert(file.key);
+        let fresh = files.iter().filter(is_fresh).map(|(entry, _)| *entry).collect();
+        Introduced { givens, fresh }
+    }
+
+    /// Chooses the files whose hashes need not be sent, as their content is: small ones, each of which is the only one of
+    /// its content.
+    fn to_promise(&self, introduced: &[u32], fresh: &[u32]) -> Vec<u32> {
+        let manifest = &self.scan.found.manifest;
+        let mut counts: HashMap<ObjectKey, u32> = HashMap::new();
+        introduced
+            .iter()
+            .filter_map(|&entry| manifest.file(entry))
+            .for_each(|file| *counts.entry(file.key).or_default() += 1);
+        let may = |&entry: &u32| {
+            manifest.file(entry).is_some_and(|file| file.size < LARGE_FILE_BYTES && counts.get(&file.key) == Some(&1))
+        };
+        fresh.iter().copied().filter(may).collect()
+    }
+
+    /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
+    fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let Unasked { base: believed, promised, mut olds } = sent;
         let mut message = self.talk.wait()?;
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Ready { holding, base, .. } => {
-                    if base.as_ref() != Some(believed) {
+                    if base.as_ref() != Some(&believed) {
                         let base = self.learn_base(&holding, base)?;
                         return self.send_what_lacks(base, seconds);
                     }
@@ -327,6 +375,13 @@ impl Exchange<'_> {
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
                     self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
+                    message = self.talk.wait()?;
+                    continue;
+                }
+                FromAgent::WantHashes => {
+                    let manifest = &self.scan.found.manifest;
+                    let hash = |&entry: &u32| manifest.file(entry).map(|file| file.key.hash);
+                    self.talk.send(&ToAgent::Hashes(promised.iter().filter_map(hash).collect()))?;
                     message = self.talk.wait()?;
                     continue;
                 }
@@ -369,6 +424,9 @@ impl Exchange<'_> {
         if sendings.is_empty() {
             return Ok(());
         }
+        if let Some(database) = self.database {
+            self.deploy.told(database.begin_upload(&self.deploy.destination));
+        }
         let began = Instant::now();
         let (cache, observer) = (self.cache(), self.deploy.observer.as_ref());
         upload(Uploading { talk: self.talk, scan: self.scan, cache, observer }, sendings)?;
@@ -385,12 +443,22 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn believed_base(&self) -> Option<Base> {
+    /// Returns the release that the agent is believed to have, and whether an upload to it was cut off: one of the same
+    /// content where such a one stands, else the live one.
+    fn believed_base(&self) -> Option<(Base, bool)> {
         let database = self.database?;
         let belief = self.deploy.told(database.belief(&self.deploy.destination))??;
-        let release = belief.live?;
-        let root = self.deploy.told(database.root(&belief.store, &release))??;
-        self.base_from(BaseName { release, root })
+        let own = self.scan.found.manifest.root();
+        let alike = self.deploy.told(database.release_of(&belief.store, &own)).flatten();
+        let name = match alike {
+            Some(release) => BaseName { release, root: own },
+            None => {
+                let release = belief.live?;
+                let root = self.deploy.told(database.root(&belief.store, &release))??;
+                BaseName { release, root }
+            }
+        };
+        Some((self.base_from(name)?, belief.is_cut))
     }
 
     /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
@@ -461,18 +529,9 @@ impl Exchange<'_> {
     fn is_little(&self, introduced: &[u32], olds: &Olds) -> bool {
         let size = |&entry: &u32| {
             let size = self.scan.found.manifest.file(entry).map_or(0, |file| file.size);
-            if olds.contains_key(&entry) { size / DELTA_SHARE } else { size }
+            if olds.contains_key(&entry) { size / DELTA_SHARE + DELTA_BYTES } else { size }
         };
         introduced.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
-    }
-
-    /// Leaves out empty files and all but the first of those with equal content and mode.
-    fn distinct(&self, introduced: &[u32]) -> Vec<u32> {
-        let mut seen = std::collections::HashSet::new();
-        let is_first = |&entry: &u32| {
-            self.scan.found.manifest.file(entry).is_some_and(|file| file.size > 0 && seen.insert(file.key))
-        };
-        introduced.iter().copied().filter(is_first).collect()
     }
 
     /// Finds what changed files can be described in terms of; nothing where the agent would have to be asked first, and
@@ -590,6 +649,24 @@ struct Pair {
 struct OldEntry {
     index: u32,
     file: File,
+}
+
+/// What was sent before anything was heard.
+struct Unasked {
+    /// What it is described against.
+    base: BaseName,
+    /// The entries whose hashes were not sent, ascending.
+    promised: Vec<u32>,
+    /// Where content is still to be sent, what it can be described in terms of.
+    olds: Option<Olds>,
+}
+
+/// Files that stand at a path where the base has another, or none.
+struct Introduced {
+    /// Those whose content the base has.
+    givens: Givens,
+    /// Those whose content it does not have in their mode, the first of each.
+    fresh: Vec<u32>,
 }
 
 enum Heard {

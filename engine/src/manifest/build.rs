@@ -123,12 +123,7 @@ impl Builder {
         if !self.is_complete() {
             return Err(BadManifest::Shape);
         }
-        let mut encoded = Vec::new();
-        // Children have greater numbers than their parents, so going backwards finds every child done.
-        for number in (0..self.manifest.directories.len()).rev() {
-            let hash = directory_hash(&self.manifest, number as u32, &mut encoded);
-            self.manifest.directories[number].hash = hash;
-        }
+        self.manifest.hash_directories();
         self.manifest.text.shrink_to_fit();
         self.manifest.entries.shrink_to_fit();
         Ok(self.manifest)
@@ -155,6 +150,28 @@ impl Builder {
         self.manifest.text.extend_from_slice(bytes);
         let len = u16::try_from(bytes.len()).map_err(|_| BadManifest::TooLarge)?;
         Ok(Text { start, len })
+    }
+}
+
+impl Manifest {
+    fn hash_directories(&mut self) {
+        let mut encoded = Vec::new();
+        // Children have greater numbers than their parents, so going backwards finds every child done.
+        for number in (0..self.directories.len()).rev() {
+            self.directories[number].hash = directory_hash(self, number as u32, &mut encoded);
+        }
+    }
+
+    /// Returns the manifest with other hashes for some of its files.
+    pub(crate) fn with_hashes(&self, hashes: impl IntoIterator<Item = (u32, Hash)>) -> Manifest {
+        let mut manifest = self.clone();
+        for (entry, hash) in hashes {
+            if let Node::File(file) = &mut manifest.entries[entry as usize].node {
+                file.key.hash = hash;
+            }
+        }
+        manifest.hash_directories();
+        manifest
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! root       32 bytes     what the whole must hash to
 //! ops        length, length compressed, zstd
-//! hashes     count, 32 bytes each: not compressible, so kept out of the ops
+//! hashes     length, 32 bytes each: not compressible, so kept out of the ops
 //!
 //! ops of the root:        source
 //! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 base directory k as it is
@@ -16,11 +16,16 @@
 //! | 0 | End | |
 //! | 1 | Copy | count entries of the base directory, subdirectories with all that is in them |
 //! | 2 | Drop | count entries of the base directory are not in the new one |
-//! | 3 | File | name, mode, size; its hash is the next of the hashes |
+//! | 3 | File | name, content, size |
 //! | 4 | Symlink | name, target |
 //! | 5 | Directory | name, source |
-//! | 6 | Change | the base's file at this place: mode, size, and the next hash |
+//! | 6 | Change | the base's file at this place: content, and by how much it is longer, signed |
 //! | 7 | Enter | the base's directory at this place: a script against it |
+//!
+//! A file's content is its mode times three, and then: 0, the next hash is its · 1, its hash is promised · 2, it is that of
+//! an entry of the base, whose number follows. Where a hash is promised, the content itself comes in the same flight, so
+//! that whoever receives it can hash it; until then a [`Hash::placeholder`] stands in its place, and the root proves
+//! nothing. An empty file has no hash here.
 //!
 //! So an unchanged tree is one number, a moved directory is one op at each of its two places, and a changed file costs
 //! what changed and not its name. Decoding checks every name and the order of names, and in the end the root: whatever
@@ -29,7 +34,7 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
+use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
 use crate::manifest::build::{BadManifest, Builder};
 use crate::manifest::{File, Manifest, Named, Node, ObjectKey};
@@ -103,6 +108,22 @@ const DIRECTORY: u64 = 5;
 const CHANGE: u64 = 6;
 const ENTER: u64 = 7;
 
+const HASHED: u64 = 0;
+const PROMISED: u64 = 1;
+const IN_BASE: u64 = 2;
+
+/// How the other side gets to know the hash of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// From content that comes in the same flight.
+    Promised,
+    /// From the base's entry of this number, which has the same content.
+    InBase(u32),
+}
+
+/// By entry: what is not given as a hash.
+pub(crate) type Givens = HashMap<u32, Given>;
+
 /// A manifest as bytes, with the files that the base does not have at their place.
 pub(crate) struct Encoded {
     /// The bytes.
@@ -111,12 +132,18 @@ pub(crate) struct Encoded {
     pub(crate) introduced: Vec<u32>,
 }
 
-/// Encodes `manifest` as its difference from `base`.
+/// Encodes `manifest` as its difference from `base`, with all hashes.
 pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
+    encode_with(manifest, base, &Givens::new())
+}
+
+/// Encodes `manifest` as its difference from `base`, with only those hashes that are not given otherwise.
+pub(crate) fn encode_with(manifest: &Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded {
     let known = base.map(|base| base.directories().iter().enumerate().map(|(k, d)| (d.hash, k as u32)).collect());
     let mut encoder = Encoder {
         manifest,
         base,
+        givens,
         known: known.unwrap_or_default(),
         ops: Vec::new(),
         hashes: Vec::new(),
@@ -135,6 +162,7 @@ pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
 struct Encoder<'a> {
     manifest: &'a Manifest,
     base: Option<&'a Manifest>,
+    givens: &'a Givens,
     /// The base's directories by content: a moved one is found whatever its place.
     known: HashMap<Hash, u32>,
     ops: Vec<u8>,
@@ -216,10 +244,11 @@ impl Encoder<'_> {
             return run.add(COPY, &mut self.ops);
         }
         match (named.node, old.map(|old| old.node)) {
-            (Node::File(file), Some(Node::File(_))) => {
+            (Node::File(file), Some(Node::File(old))) => {
                 run.flush(&mut self.ops);
                 put_number(&mut self.ops, CHANGE);
                 self.content(named.index, file);
+                put_signed(&mut self.ops, file.size.wrapping_sub(old.size) as i64);
             }
             (Node::Directory(_), Some(Node::Directory(_))) if matches!(sources.last(), Some(Source::Script(_))) => {
                 run.flush(&mut self.ops);
@@ -241,6 +270,7 @@ impl Encoder<'_> {
                 put_number(&mut self.ops, FILE);
                 put_bytes(&mut self.ops, named.name);
                 self.content(named.index, file);
+                put_number(&mut self.ops, file.size);
             }
             Node::Symlink(target) => {
                 put_number(&mut self.ops, SYMLINK);
@@ -261,10 +291,20 @@ impl Encoder<'_> {
     }
 
     fn content(&mut self, index: u32, file: File) {
-        put_number(&mut self.ops, u64::from(file.key.mode));
-        put_number(&mut self.ops, file.size);
-        self.hashes.extend_from_slice(file.key.hash.as_bytes());
         self.introduced.push(index);
+        let mode = u64::from(file.key.mode) * 3;
+        match self.givens.get(&index) {
+            _ if file.size == 0 => put_number(&mut self.ops, mode + HASHED),
+            None => {
+                put_number(&mut self.ops, mode + HASHED);
+                self.hashes.extend_from_slice(file.key.hash.as_bytes());
+            }
+            Some(Given::Promised) => put_number(&mut self.ops, mode + PROMISED),
+            Some(Given::InBase(entry)) => {
+                put_number(&mut self.ops, mode + IN_BASE);
+                put_number(&mut self.ops, u64::from(*entry));
+            }
+        }
     }
 
     fn is_same(&self, new: Node, old: Node) -> bool {
@@ -294,10 +334,21 @@ pub(crate) struct Decoded {
     pub(crate) manifest: Manifest,
     /// For each entry, the base's entry that it was copied from, or [`INTRODUCED`].
     pub(crate) origins: Vec<u32>,
+    /// The entries that have a placeholder for a hash, ascending.
+    pub(crate) promised: Vec<u32>,
+    /// The root that the manifest has once they have their hashes.
+    pub(crate) root: Hash,
 }
 
-/// Decodes what [`encode`] made, against the same base. Returns the manifest and the bytes that follow it.
+/// Decodes what [`encode`] made, against the same base. Returns the manifest, whole, and the bytes that follow it.
 pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+    let (decoded, rest) = decode_with(bytes, base)?;
+    if decoded.promised.is_empty() { Ok((decoded, rest)) } else { Err(BadEncoding::Root) }
+}
+
+/// Decodes what [`encode_with`] made, against the same base. Returns the manifest, in which hashes may be promised, and the
+/// bytes that follow it.
+pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
     let mut reader = ByteReader::new(bytes);
     let root = Hash::from_bytes(reader.array()?);
     let ops_len = reader.number_within(OPS_MAX)?;
@@ -310,6 +361,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(De
         base: base.unwrap_or(&empty),
         builder: Builder::new(),
         origins: Vec::new(),
+        promised: Vec::new(),
         sources: Vec::new(),
     };
     decoder.sources.push(Source::read(&mut decoder.ops, base)?);
@@ -318,10 +370,11 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(De
         return Err(Malformed.into());
     }
     let manifest = decoder.builder.finish()?;
-    if manifest.root() != root {
+    let Decoder { origins, promised, .. } = decoder;
+    if promised.is_empty() && manifest.root() != root {
         return Err(BadEncoding::Root);
     }
-    Ok((Decoded { manifest, origins: decoder.origins }, reader.rest()))
+    Ok((Decoded { manifest, origins, promised, root }, reader.rest()))
 }
 
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
@@ -337,6 +390,7 @@ struct Decoder<'a> {
     base: &'a Manifest,
     builder: Builder,
     origins: Vec<u32>,
+    promised: Vec<u32>,
     sources: Vec<Source>,
 }
 
@@ -380,7 +434,8 @@ impl Decoder<'_> {
                 }
                 CHANGE => {
                     let old = before.next().ok_or(Malformed)?;
-                    self.file(old.name)?;
+                    let Node::File(File { size, .. }) = old.node else { return Err(Malformed.into()) };
+                    self.file(old.name, Some(size))?;
                 }
                 ENTER => {
                     let old = before.next().ok_or(Malformed)?;
@@ -395,7 +450,7 @@ impl Decoder<'_> {
     fn insert(&mut self, kind: u64) -> Result<(), BadEncoding> {
         let name = self.ops.bytes()?;
         match kind {
-            FILE => self.file(name),
+            FILE => self.file(name, None),
             SYMLINK => {
                 let target = self.ops.bytes()?;
                 self.builder.symlink(name, target)?;
@@ -410,11 +465,25 @@ impl Decoder<'_> {
         }
     }
 
-    fn file(&mut self, name: &[u8]) -> Result<(), BadEncoding> {
-        let mode = self.ops.number_within(0o777)? as u16;
-        let size = self.ops.number()?;
-        let hash = Hash::from_bytes(self.hashes.array()?);
-        self.builder.file(name, File { key: ObjectKey { hash, mode }, size })?;
+    /// Reads a file, which the base may have had in another size.
+    fn file(&mut self, name: &[u8], old_size: Option<u64>) -> Result<(), BadEncoding> {
+        let content = self.ops.number_within(0o777 * 3 + 2)?;
+        let in_base = if content % 3 == IN_BASE { Some(self.ops.index()?) } else { None };
+        let size = match old_size {
+            Some(old) => old.checked_add_signed(self.ops.signed()?).ok_or(Malformed)?,
+            None => self.ops.number()?,
+        };
+        let hash = match (content % 3, in_base) {
+            (_, Some(entry)) => self.base.file(entry).filter(|file| file.size == size).ok_or(Malformed)?.key.hash,
+            (HASHED, _) if size == 0 => Hash::of(b""),
+            (HASHED, _) => Hash::from_bytes(self.hashes.array()?),
+            _ => {
+                let entry = self.origins.len() as u32;
+                self.promised.push(entry);
+                Hash::placeholder(entry)
+            }
+        };
+        self.builder.file(name, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })?;
         self.note(INTRODUCED)
     }
 
@@ -519,6 +588,31 @@ mod tests {
                     prop_assert_eq!(base.as_ref().unwrap().file(origin), Some(file));
                 }
             }
+        }
+
+        #[test]
+        fn what_was_promised_makes_the_manifest_whole(base in root(), new in root(), choice in any::<u64>()) {
+            let (base, manifest) = (build(&base), build(&new));
+            let in_base = |file: File| base.all_files().find(|(_, old)| old.key.hash == file.key.hash).map(|(old, _)| old);
+            let given = |(entry, file): (u32, File)| match choice >> (entry % 32 * 2) & 3 {
+                0 => None,
+                1 => Some((entry, Given::InBase(in_base(file)?))),
+                _ => Some((entry, Given::Promised)),
+            };
+            let introduced = encode(&manifest, Some(&base)).introduced;
+            let givens: Givens =
+                introduced.iter().filter_map(|&entry| given((entry, manifest.file(entry)?))).collect();
+            let encoded = encode_with(&manifest, Some(&base), &givens);
+            let (decoded, rest) = decode_with(&encoded.bytes, Some(&base)).unwrap();
+            prop_assert!(rest.is_empty());
+            let mut promised: Vec<u32> =
+                givens.iter().filter(|(_, given)| **given == Given::Promised).map(|(entry, _)| *entry).collect();
+            promised.sort_unstable();
+            prop_assert_eq!(&decoded.promised, &promised);
+            prop_assert_eq!(decoded.root, manifest.root());
+            let hashes = promised.iter().map(|&entry| (entry, manifest.file(entry).unwrap().key.hash));
+            let whole = decoded.manifest.with_hashes(hashes);
+            prop_assert_eq!(whole.root(), manifest.root());
         }
 
         #[test]

@@ -128,6 +128,8 @@ pub(crate) enum ToAgent {
     WantBase,
     /// Asks for the chunks of files of that base, by their entries.
     WantChunks(Vec<u32>),
+    /// The hashes that were promised, in the order of their entries.
+    Hashes(Vec<Hash>),
     /// Everything was sent.
     Commit,
     /// Alive.
@@ -305,6 +307,8 @@ pub(crate) enum FromAgent {
     Chunks(Vec<Option<Vec<u8>>>),
     /// What content is wanted.
     Lacks(Lacks),
+    /// Content that was promised did not come, or another did: its hashes are wanted.
+    WantHashes,
     /// How far a phase is.
     Progress {
         /// The phase.

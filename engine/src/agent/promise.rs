@@ -1,0 +1,53 @@
+//! Hashes that the manifest promises: those of content that comes in the same flight.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+use crate::hash::Hash;
+use crate::manifest::ObjectKey;
+
+/// The entries whose hashes are promised, and the hashes that came.
+#[derive(Debug, Default)]
+pub(crate) struct Promise {
+    /// Ascending.
+    entries: Vec<u32>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    hashes: HashMap<u32, Hash>,
+    keys: HashSet<ObjectKey>,
+}
+
+impl Promise {
+    /// Begins with the entries, ascending.
+    pub(crate) fn new(entries: Vec<u32>) -> Promise {
+        Promise { entries, kept: Mutex::default() }
+    }
+
+    /// Returns the entries, ascending.
+    pub(crate) fn entries(&self) -> &[u32] {
+        &self.entries
+    }
+
+    /// Tells whether the hash of an entry is promised.
+    pub(crate) fn means(&self, entry: u32) -> bool {
+        self.entries.binary_search(&entry).is_ok()
+    }
+
+    /// Notes what an entry's content is. Says whether no other entry's is the same.
+    pub(crate) fn keep(&self, entry: u32, key: ObjectKey) -> bool {
+        let mut kept = self.kept.lock().expect("no lane panics");
+        let is_first = kept.keys.insert(key);
+        if is_first {
+            kept.hashes.insert(entry, key.hash);
+        }
+        is_first
+    }
+
+    /// Returns the hash of an entry's content, if that has come.
+    pub(crate) fn hash(&self, entry: u32) -> Option<Hash> {
+        self.kept.lock().expect("no lane panics").hashes.get(&entry).copied()
+    }
+}
