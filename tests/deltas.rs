@@ -45,17 +45,29 @@ fn edit(site: &Site, edit: usize) {
     }
 }
 
-/// Deploys and compares. Returns how many bytes were sent.
+/// What a deploy cost.
+struct Cost {
+    sent_bytes: u64,
+    round_trips: u64,
+}
+
+/// Deploys and compares.
 #[track_caller]
-fn sent(site: &Site) -> u64 {
+fn cost(site: &Site) -> Cost {
     let report = site.deploy(&[]);
     assert_eq!(report["state"], "live");
     assert_same(&site.path("source"), &site.current(""));
-    number(&report["sent_bytes"])
+    Cost { sent_bytes: number(&report["sent_bytes"]), round_trips: number(&report["round_trips"]) }
 }
 
-/// What an edit of all files may cost: the line, its place, and the hash of each file.
-const EDIT_BYTES_MAX: u64 = FILES as u64 * (32 + 16);
+/// As [`cost`], where only the bytes matter.
+#[track_caller]
+fn sent(site: &Site) -> u64 {
+    cost(site).sent_bytes
+}
+
+/// What an edit of all files may cost: the line and its place in each of them.
+const EDIT_BYTES_MAX: u64 = FILES as u64 * 16;
 /// What the files take as they are, compressed.
 const WHOLE_BYTES_MIN: u64 = (FILES * LINES * 8) as u64;
 
@@ -64,8 +76,9 @@ fn an_edit_costs_what_was_edited_deploy_after_deploy() {
     let site = site();
     for number in 0..4 {
         edit(&site, number);
-        let sent = sent(&site);
-        assert!(sent < EDIT_BYTES_MAX, "{sent} bytes for edit {number}");
+        let Cost { sent_bytes, round_trips } = cost(&site);
+        assert!(sent_bytes < EDIT_BYTES_MAX, "{sent_bytes} bytes for edit {number}");
+        assert_eq!(round_trips, 1, "all goes in one flight");
     }
 }
 
@@ -142,8 +155,9 @@ fn an_old_object_that_is_not_what_it_was_costs_bytes_and_nothing_else() {
             fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
         }
         edit(&site, 0);
-        let sent = sent(&site);
-        assert!(sent > EDIT_BYTES_MAX / 4, "{what}: {sent} bytes");
+        let Cost { sent_bytes, round_trips } = cost(&site);
+        assert!(sent_bytes > EDIT_BYTES_MAX, "{what}: {sent_bytes} bytes");
+        assert_eq!(round_trips, 3, "{what}: the hashes are asked for, then the content");
     }
 }
 
@@ -169,4 +183,39 @@ fn another_client_in_between_costs_no_more_than_what_it_changed() {
     edit(&site, 7);
     let edited = sent(&site);
     assert!(edited < EDIT_BYTES_MAX, "{edited} bytes");
+}
+
+#[test]
+fn what_the_server_has_anywhere_is_not_sent() {
+    let site = site();
+    // A file moved, one copied, two that are alike, one that takes the place of another.
+    fs::rename(site.source(&path(0)), site.source("moved")).unwrap();
+    fs::copy(site.source(&path(1)), site.source("copied")).unwrap();
+    site.write("twin-1", "of one content");
+    site.write("twin-2", "of one content");
+    fs::copy(site.source(&path(2)), site.source(&path(3))).unwrap();
+    let Cost { sent_bytes, round_trips } = cost(&site);
+    assert!(sent_bytes < 700, "{sent_bytes} bytes");
+    assert_eq!(round_trips, 1);
+    // What an earlier release has, and still stands.
+    fs::rename(site.source("moved"), site.source(&path(0))).unwrap();
+    let before = fs::read(site.source(&path(4))).unwrap();
+    edit(&site, 0);
+    sent(&site);
+    edit(&site, 1);
+    fs::write(site.source(&path(4)), before).unwrap();
+    let Cost { round_trips, .. } = cost(&site);
+    assert_eq!(round_trips, 1);
+}
+
+#[test]
+fn going_back_to_what_stands_costs_nothing() {
+    let site = site();
+    let before = fs::read(site.source(&path(0))).unwrap();
+    site.write(&path(0), "another content");
+    sent(&site);
+    fs::write(site.source(&path(0)), before).unwrap();
+    let Cost { sent_bytes, round_trips } = cost(&site);
+    assert!(sent_bytes < 500, "{sent_bytes} bytes");
+    assert_eq!(round_trips, 1);
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -192,6 +193,10 @@ fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
 
 fn signalled(test: &str, signal: Signal, code: i32) {
     let Some(line) = Line::start(test) else { return };
+    // A signal that is ignored, as SIGINT is by what a script runs in the background, is ignored by the client too. One that
+    // is handled here is not.
+    let as_ever = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_default(signal.as_raw(), as_ever).unwrap();
     line.site.write("first", "release");
     let first = line.site.deploy_and_compare(&[]);
     write_noise(&line.site, 30, MIB);

@@ -16,16 +16,25 @@
 //! What is inserted resembles what stands around it: the literals are compressed with the old content near each insertion
 //! as prefix (`ZSTD_CCtx_refPrefix`), which the other side can gather from the other streams.
 //!
-//! Copies are found by hashes of [`SEED`] bytes at every place of the old content, longest first among few candidates:
-//! the copy that goes on where the last one ended is always one of them, as edits mostly replace or insert.
+//! Copies are found by hashes of [`SEED`] bytes at every [`STRIDE`]th place of the old content, longest first among few
+//! candidates: the copy that goes on where the last one ended is always one of them, as edits mostly replace or insert.
 //! Nothing here proves anything: whoever decodes hashes the result.
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 
-/// A copy is worth it from about this length.
-const SEED: usize = 16;
+/// Bytes that are looked up. Shorter copies that go on where the last one ended are found all the same; others cost more
+/// in numbers than they save in literals: on kernel sources 16 bytes make a container two percent larger.
+const SEED: usize = 32;
+
+/// Places of the old content from one that is looked up to the next: a sixth of the time of every place, for less than
+/// three percent.
+const STRIDE: usize = 8;
+
+/// What a copy costs in numbers, in bytes: one that goes on where the last one ended, and any other.
+const NEXT_COST: i64 = 4;
+const COPY_COST: i64 = 12;
 
 /// Places that are tried for each hash: bounds the time on content that repeats itself.
 const CANDIDATES_MAX: usize = 16;
@@ -291,7 +300,7 @@ struct Copy {
 struct Matcher {
     /// By hash: the first place in the old content, plus one.
     heads: Vec<u32>,
-    /// By place: the next one of the same hash, plus one.
+    /// By every [`STRIDE`]th place: the next one of the same hash, plus one.
     next: Vec<u32>,
     bits: u32,
 }
@@ -316,27 +325,27 @@ impl Matcher {
     }
 
     fn index(&mut self, old: &[u8]) {
-        self.bits = (usize::BITS - old.len().leading_zeros()).clamp(8, 20);
+        self.bits = (usize::BITS - (old.len() / STRIDE).leading_zeros()).clamp(8, 20);
         self.heads.clear();
         self.heads.resize(1 << self.bits, 0);
         self.next.clear();
-        self.next.resize(old.len(), 0);
+        self.next.resize(old.len() / STRIDE + 1, 0);
         // From the end, so that the first candidate is the first place.
-        for place in (0..(old.len() + 1).saturating_sub(SEED)).rev() {
+        for place in (0..(old.len() + 1).saturating_sub(SEED)).step_by(STRIDE).rev() {
             let head = self.slot(&old[place..]);
-            self.next[place] = std::mem::replace(&mut self.heads[head], place as u32 + 1);
+            self.next[place / STRIDE] = std::mem::replace(&mut self.heads[head], place as u32 + 1);
         }
     }
 
     fn slot(&self, bytes: &[u8]) -> usize {
-        let half = |at: usize| {
-            let mut word = [0; SEED / 2];
-            word.copy_from_slice(&bytes[at..at + SEED / 2]);
-            u64::from_le_bytes(word)
-        };
-        // Fibonacci hashing of both halves.
-        let mixed = (half(0).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ half(SEED / 2)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        (mixed >> (u64::BITS - self.bits)) as usize
+        let mut words = [0; SEED / 8];
+        for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        // Fibonacci hashing, word after word.
+        let mixed =
+            words.iter().fold(0, |mixed, word| (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+        (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> (u64::BITS - self.bits)) as usize
     }
 
     /// Returns the place and length of the copy that saves most, if any does.
@@ -352,8 +361,7 @@ impl Matcher {
             len
         };
         for place in expected.into_iter().filter(|&place| place < old.len()) {
-            // A copy that goes on costs three bytes or so.
-            if consider(place, 4) >= LONG_ENOUGH {
+            if consider(place, NEXT_COST) >= LONG_ENOUGH {
                 return best;
             }
         }
@@ -361,10 +369,10 @@ impl Matcher {
             let mut next = self.heads[self.slot(&new[at..])];
             for _ in 0..CANDIDATES_MAX {
                 let Some(place) = next.checked_sub(1) else { break };
-                if consider(place as usize, SEED as i64 - 4) >= LONG_ENOUGH {
+                if consider(place as usize, COPY_COST) >= LONG_ENOUGH {
                     break;
                 }
-                next = self.next[place as usize];
+                next = self.next[place as usize / STRIDE];
             }
         }
         best
