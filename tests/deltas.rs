@@ -219,3 +219,22 @@ fn going_back_to_what_stands_costs_nothing() {
     assert!(sent_bytes < 500, "{sent_bytes} bytes");
     assert_eq!(round_trips, 1);
 }
+
+#[test]
+fn another_mode_is_made_on_the_server() {
+    let site = site();
+    for file in 0..FILES {
+        fs::set_permissions(site.source(&path(file)), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let Cost { sent_bytes, round_trips } = cost(&site);
+    assert!(sent_bytes < FILES as u64 * 8, "{sent_bytes} bytes");
+    assert_eq!(round_trips, 1);
+    assert_eq!(site.current(&path(0)).metadata().unwrap().permissions().mode() & 0o777, 0o555);
+    // Where what it would be made of is not what it was, it is sent.
+    let object = site.object_of(&path(0));
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o755)).unwrap();
+    change(&object, |content| content[LINES] ^= 1);
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(site.source(&path(0)), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(cost(&site).round_trips, 2);
+}

@@ -11,6 +11,7 @@
 //! Empty files are made and never linked: they share nothing but an inode that everybody would lock.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 
 use crate::disk::{Dir, copy_content, set_mode_and_mtime};
 use crate::error::Error;
+use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{Manifest, Named, Node, ObjectKey};
@@ -312,24 +314,34 @@ impl<'a> Assembly<'a> {
             copy = copy.checked_add(1).ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
         }
         let made = ObjectName { copy, ..name };
-        let staged = &self.staging.objects;
-        let file = staged.create(made, u32::from(name.key.mode))?;
-        let failed = |e: io::Error| Error::io("copy", staged.path_of(made), e);
-        copy_content(&self.open(name, origin)?, &file).map_err(failed)?;
-        let mut written = staged.open(made)?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
-        let mut hasher = blake3::Hasher::new();
-        io::copy(&mut written, &mut hasher).map_err(failed)?;
-        if crate::hash::Hash::from(hasher.finalize()) != name.key.hash {
-            staged.remove(made)?;
-            let path = staged.path_of(made).display().to_string();
+        if !self.stage_copy(&self.open(name, origin)?, made, second)? {
+            let path = self.staging.objects.path_of(made).display().to_string();
             return Err(Error::Damaged { path, reason: "a copy of an object does not have its hash".into() });
         }
-        set_mode_and_mtime(&file, u32::from(name.key.mode), second).map_err(|e| failed(e.into()))?;
         further.push(made);
         Ok(copy)
     }
 
-    fn open(&self, name: ObjectName, origin: Origin) -> Result<std::fs::File, Error> {
+    /// Makes an object in staging whose content is that of a file. Nothing is made where that does not have its hash; says
+    /// whether it has.
+    pub(crate) fn stage_copy(&self, from: &File, name: ObjectName, second: u32) -> Result<bool, Error> {
+        let staged = &self.staging.objects;
+        let mode = u32::from(name.key.mode);
+        let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
+        let file = staged.create(name, mode)?;
+        copy_content(from, &file).map_err(failed)?;
+        let mut written = staged.open(name)?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut written, &mut hasher).map_err(failed)?;
+        if Hash::from(hasher.finalize()) != name.key.hash {
+            staged.remove(name)?;
+            return Ok(false);
+        }
+        set_mode_and_mtime(&file, mode, second).map_err(|e| failed(e.into()))?;
+        Ok(true)
+    }
+
+    fn open(&self, name: ObjectName, origin: Origin) -> Result<File, Error> {
         let file = match origin {
             Origin::Store => self.store.open(name)?,
             Origin::Staged => self.staging.objects.open(name)?,

@@ -29,6 +29,7 @@ use super::promise::Promise;
 use super::publish::{Publication, publish};
 use super::receive::{FirstError, Lanes, Reception};
 use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
+use super::remode::remode;
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::{ObjectName, Store};
@@ -440,6 +441,9 @@ impl Deploy<'_> {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
             room::check(layout, &assembly, own_copies, &wanted)?;
+        }
+        if let Some(base) = plan.base {
+            remode(&assembly, &wanted, base)?;
         }
         // Whoever promises hashes sends the content unasked.
         if plan.tree.promised.is_empty() {

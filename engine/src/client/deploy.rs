@@ -308,8 +308,7 @@ impl Exchange<'_> {
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
         let Some(olds) = self.olds(base, &fresh, false)? else { return Ok(None) };
         let is_little = !is_cut && self.is_little(&fresh, &olds);
-        let mut promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
-        promised.retain(|entry| !givens.contains_key(entry));
+        let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
         givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
         self.send_tree(Some(base), &encode_with(manifest, Some(&base.manifest), &givens).bytes)?;
         let base = base.name.clone();
@@ -321,23 +320,24 @@ impl Exchange<'_> {
         Ok(Some(Unasked { base, promised, olds: None }))
     }
 
-    /// Finds which files of the new manifest the base has at another path, and which content it does not have.
+    /// Finds which files of the new manifest the base has at another path or in another mode, and which content it does not
+    /// have.
     fn introduced(&self, base: &Base, introduced: &[u32]) -> Introduced {
         let manifest = &self.scan.found.manifest;
         let files: Vec<(u32, File)> =
             introduced.iter().filter_map(|&entry| Some((entry, manifest.file(entry)?))).collect();
         let hashes: HashSet<Hash> = files.iter().map(|(_, file)| file.key.hash).collect();
         let mut there = HashMap::new();
-        let mut keys = HashSet::new();
         if !hashes.is_empty() {
             for (entry, old) in base.manifest.all_files().filter(|(_, old)| hashes.contains(&old.key.hash)) {
                 there.entry(old.key.hash).or_insert(entry);
-                keys.insert(old.key);
             }
         }
+        let mut seen = HashSet::new();
         let in_base = |(entry, file): &(u32, File)| Some((*entry, Given::InBase(*there.get(&file.key.hash)?)));
         let givens = files.iter().filter_map(in_base).collect();
-        let is_fresh = |(_, file): &&(u32, File)| file.size > 0 && keys.insert(file.key);
+        let is_fresh =
+            |(_, file): &&(u32, File)| file.size > 0 && !there.contains_key(&file.key.hash) && seen.insert(file.key);
         let fresh = files.iter().filter(is_fresh).map(|(entry, _)| *entry).collect();
         Introduced { givens, fresh }
     }
@@ -665,7 +665,7 @@ struct Unasked {
 struct Introduced {
     /// Those whose content the base has.
     givens: Givens,
-    /// Those whose content it does not have in their mode, the first of each.
+    /// Those whose content it does not have, the first of each.
     fresh: Vec<u32>,
 }
 
