@@ -13,13 +13,15 @@
 //! literals    what is inserted, of all files; what is left of a file after its last copy is inserted too
 //! ```
 //!
-//! Copies are found by hashes of [`SEED`] bytes at every place of the old content, longest first among few candidates:
-//! the copy that goes on where the last one ended is always one of them, as edits mostly replace or insert.
+//! Where the old content is at hand, copies are found by hashes of [`SEED`] bytes at every place of the old content, longest first among
+//! few candidates: the copy that goes on where the last one ended is always one of them, as edits mostly replace or insert.
+//! Otherwise by a signature of it (`signature.rs`).
 //! Nothing here proves anything: whoever decodes hashes the result.
 
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
+use crate::signature::{Match as Copy, Signature};
 
 /// A copy is worth it from about this length.
 const SEED: usize = 16;
@@ -61,19 +63,16 @@ impl DeltaEncoder {
 
     /// Adds a file.
     pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) {
-        let streams = &mut self.streams;
-        let (mut copies, mut inserted, mut ended) = (0_u64, 0, 0);
-        self.matcher.run(old, new, |copy| {
-            put_number(&mut streams.inserts, (copy.new - inserted) as u64);
-            put_signed(&mut streams.skips, copy.old as i64 - ended as i64);
-            put_number(&mut streams.lengths, copy.len as u64);
-            streams.literals.extend_from_slice(&new[inserted..copy.new]);
-            inserted = copy.new + copy.len;
-            ended = copy.old + copy.len;
-            copies += 1;
-        });
-        streams.literals.extend_from_slice(&new[inserted..]);
-        put_number(&mut streams.counts, copies);
+        let mut adding = Adding::begin(&mut self.streams, new);
+        self.matcher.run(old, new, |copy| adding.copy(copy));
+        adding.finish();
+    }
+
+    /// Adds a file of whose old content there is only a signature.
+    pub(crate) fn add_signed(&mut self, signature: &Signature, new: &[u8]) {
+        let mut adding = Adding::begin(&mut self.streams, new);
+        signature.search(new, |copy| adding.copy(copy));
+        adding.finish();
     }
 
     /// Returns the container of all files that were added, and begins another.
@@ -88,6 +87,38 @@ impl DeltaEncoder {
             put_bytes(&mut out, if is_smaller { &packed } else { &stream });
         }
         Ok(out)
+    }
+}
+
+/// A file on its way into the streams.
+struct Adding<'a> {
+    streams: &'a mut Streams,
+    new: &'a [u8],
+    copies: u64,
+    /// How far the new content is described.
+    inserted: usize,
+    /// Where the last copy ended in the old content.
+    ended: usize,
+}
+
+impl<'a> Adding<'a> {
+    fn begin(streams: &'a mut Streams, new: &'a [u8]) -> Adding<'a> {
+        Adding { streams, new, copies: 0, inserted: 0, ended: 0 }
+    }
+
+    fn copy(&mut self, copy: Copy) {
+        put_number(&mut self.streams.inserts, (copy.new - self.inserted) as u64);
+        put_signed(&mut self.streams.skips, copy.old as i64 - self.ended as i64);
+        put_number(&mut self.streams.lengths, copy.len as u64);
+        self.streams.literals.extend_from_slice(&self.new[self.inserted..copy.new]);
+        self.inserted = copy.new + copy.len;
+        self.ended = copy.old + copy.len;
+        self.copies += 1;
+    }
+
+    fn finish(self) {
+        self.streams.literals.extend_from_slice(&self.new[self.inserted..]);
+        put_number(&mut self.streams.counts, self.copies);
     }
 }
 
@@ -156,13 +187,6 @@ fn decode_one(streams: &mut [ByteReader<'_>; 5], delta: &Delta<'_>, out: &mut Ve
     }
     out.extend_from_slice(literals.take(left)?);
     Ok(())
-}
-
-/// A range of the new content that stands in the old one.
-struct Copy {
-    new: usize,
-    old: usize,
-    len: usize,
 }
 
 /// Finds copies. Its tables are kept from file to file.

@@ -1,7 +1,7 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`, `flush`), what
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `sign`, `receive`, `flush`), what
 //! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`).
 
 mod layout;
@@ -14,6 +14,7 @@ mod classify;
 mod flush;
 mod receive;
 mod room;
+mod sign;
 mod staging;
 mod wanted;
 
