@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! container   counts · inserts · skips · lengths · literals, each: length, packing (0 as it is · 1 zstd), bytes with length
-//! counts      for each file: how many copies
+//! counts      for each file: how many copies, times two, and one more where its old content is prefix to the literals
 //! inserts     for each copy: how many literals come before it
 //! skips       for each copy: where it begins, as zigzag of the distance from the end of the last one
 //! lengths     for each copy: how many bytes; 0 where it goes on to the end of the new file
@@ -16,13 +16,15 @@
 //! What is inserted resembles what stands around it: the literals are compressed with the old content near each insertion
 //! as prefix (`ZSTD_CCtx_refPrefix`), which the other side can gather from the other streams.
 //!
-//! Copies are found by hashes of [`SEED`] bytes at every [`STRIDE`]th place of the old content, longest first among few
-//! candidates: the copy that goes on where the last one ended is always one of them, as edits mostly replace or insert.
+//! Where the old content is at hand, copies are found by hashes of [`SEED`] bytes at every [`STRIDE`]th place of it, longest
+//! first among few candidates: the copy that goes on where the last one ended is always one of them, as edits mostly
+//! replace or insert. Otherwise they are found by a signature of it (`signature.rs`), and nothing of it is prefix.
 //! Nothing here proves anything: whoever decodes hashes the result.
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
+use crate::signature::{Match as Copy, Signature};
 
 /// Bytes that are looked up. Shorter copies that go on where the last one ended are found all the same; others cost more
 /// in numbers than they save in literals: on kernel sources 16 bytes make a container two percent larger.
@@ -80,26 +82,17 @@ impl DeltaEncoder {
     /// Adds a file.
     pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) {
         let DeltaEncoder { streams, near, matcher } = self;
-        let (mut copies, mut inserted, mut ended) = (0_u64, 0, 0);
         near.begin();
-        matcher.run(old, new, |copy| {
-            put_number(&mut streams.inserts, (copy.new - inserted) as u64);
-            put_signed(&mut streams.skips, copy.old as i64 - ended as i64);
-            let end = copy.new + copy.len;
-            put_number(&mut streams.lengths, if end == new.len() { 0 } else { copy.len as u64 });
-            if copy.new > inserted {
-                near.note(old, ended, copy.old);
-            }
-            streams.literals.extend_from_slice(&new[inserted..copy.new]);
-            inserted = end;
-            ended = copy.old + copy.len;
-            copies += 1;
-        });
-        if inserted < new.len() {
-            near.note(old, ended, ended);
-        }
-        streams.literals.extend_from_slice(&new[inserted..]);
-        put_number(&mut streams.counts, copies);
+        let mut adding = Adding::begin(streams, new, Some((near, old)));
+        matcher.run(old, new, |copy| adding.copy(copy));
+        adding.finish();
+    }
+
+    /// Adds a file of whose old content there is only a signature.
+    pub(crate) fn add_signed(&mut self, signature: &Signature, new: &[u8]) {
+        let mut adding = Adding::begin(&mut self.streams, new, None);
+        signature.search(new, |copy| adding.copy(copy));
+        adding.finish();
     }
 
     /// Returns the container of all files that were added, and begins another.
@@ -161,6 +154,51 @@ impl Near {
     }
 }
 
+/// A file on its way into the streams.
+struct Adding<'a> {
+    streams: &'a mut Streams,
+    /// The old content, where it is at hand, and what is gathered of it.
+    near: Option<(&'a mut Near, &'a [u8])>,
+    new: &'a [u8],
+    copies: u64,
+    /// How far the new content is described.
+    inserted: usize,
+    /// Where the last copy ended in the old content.
+    ended: usize,
+}
+
+impl<'a> Adding<'a> {
+    fn begin(streams: &'a mut Streams, new: &'a [u8], near: Option<(&'a mut Near, &'a [u8])>) -> Adding<'a> {
+        Adding { streams, near, new, copies: 0, inserted: 0, ended: 0 }
+    }
+
+    fn copy(&mut self, copy: Copy) {
+        let end = copy.new + copy.len;
+        put_number(&mut self.streams.inserts, (copy.new - self.inserted) as u64);
+        put_signed(&mut self.streams.skips, copy.old as i64 - self.ended as i64);
+        put_number(&mut self.streams.lengths, if end == self.new.len() { 0 } else { copy.len as u64 });
+        self.insert(copy.new, copy.old);
+        self.inserted = end;
+        self.ended = copy.old + copy.len;
+        self.copies += 1;
+    }
+
+    /// Inserts what was not described yet up to a place, which a copy from a place of the old content follows.
+    fn insert(&mut self, until: usize, begins: usize) {
+        if let Some((near, old)) = &mut self.near
+            && self.inserted < until
+        {
+            near.note(old, self.ended, begins);
+        }
+        self.streams.literals.extend_from_slice(&self.new[self.inserted..until]);
+    }
+
+    fn finish(mut self) {
+        self.insert(self.new.len(), self.ended);
+        put_number(&mut self.streams.counts, self.copies * 2 + u64::from(self.near.is_some()));
+    }
+}
+
 /// A file that is to be decoded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delta<'a> {
@@ -190,7 +228,7 @@ pub(crate) fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, 
     for delta in deltas {
         near.begin();
         to_gather.read(delta, |step| {
-            if let Step::Insert { ended, begins, .. } = step {
+            if let Step::Insert { ended, begins, is_near: true, .. } = step {
                 near.note(delta.old, ended, begins);
             }
             Ok(())
@@ -239,7 +277,7 @@ fn unpack(reader: &mut ByteReader<'_>, limit: usize, prefix: &[u8]) -> Result<Ve
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// Literals, between copies that end and begin at these places of the old content.
-    Insert { len: usize, ended: usize, begins: usize },
+    Insert { len: usize, ended: usize, begins: usize, is_near: bool },
     /// A range of the old content, which has it.
     Copy { begin: usize, end: usize },
 }
@@ -261,7 +299,9 @@ impl Numbers<'_> {
     ) -> Result<(), Malformed> {
         let (mut left, mut ended) = (delta.len, 0_usize);
         let within = |left: usize, len: u64| usize::try_from(len).ok().filter(|&len| len <= left).ok_or(Malformed);
-        for _ in 0..self.counts.number()? {
+        let count = self.counts.number()?;
+        let is_near = count % 2 == 1;
+        for _ in 0..count / 2 {
             let inserted = within(left, self.inserts.number()?)?;
             left -= inserted;
             let begin = ended.checked_add_signed(self.skips.signed()? as isize).ok_or(Malformed)?;
@@ -272,13 +312,13 @@ impl Numbers<'_> {
             left -= copied;
             let end = begin.checked_add(copied).filter(|&end| end <= delta.old.len()).ok_or(Malformed)?;
             if inserted > 0 {
-                take(Step::Insert { len: inserted, ended, begins: begin })?;
+                take(Step::Insert { len: inserted, ended, begins: begin, is_near })?;
             }
             take(Step::Copy { begin, end })?;
             ended = end;
         }
         if left > 0 {
-            take(Step::Insert { len: left, ended, begins: ended })?;
+            take(Step::Insert { len: left, ended, begins: ended, is_near })?;
         }
         Ok(())
     }
@@ -286,13 +326,6 @@ impl Numbers<'_> {
     fn are_read(&self) -> bool {
         [&self.counts, &self.inserts, &self.skips, &self.lengths].iter().all(|stream| stream.rest().is_empty())
     }
-}
-
-/// A range of the new content that stands in the old one.
-struct Copy {
-    new: usize,
-    old: usize,
-    len: usize,
 }
 
 /// Finds copies. Its tables are kept from file to file.

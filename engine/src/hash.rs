@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
+/// Bytes of a mark. It is only compared with what is likely to be the same: a file of one size at one path.
+pub(crate) const MARK_BYTES: usize = 4;
+
 /// The text is not 64 lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Not a hash of 64 hexadecimal digits")]
@@ -39,6 +42,30 @@ impl Hash {
     /// Returns the 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Returns the mark: the first bytes, by which something is recognised where nothing rests on it.
+    pub(crate) fn mark(&self) -> [u8; MARK_BYTES] {
+        let mut mark = [0; MARK_BYTES];
+        mark.copy_from_slice(&self.0[..MARK_BYTES]);
+        mark
+    }
+
+    /// Stands for a hash of which only the mark is known: that of no content is followed by so many zeros.
+    pub(crate) fn of_mark(mark: [u8; MARK_BYTES]) -> Hash {
+        let mut bytes = [0; 32];
+        bytes[..MARK_BYTES].copy_from_slice(&mark);
+        Hash(bytes)
+    }
+
+    /// Tells whether only the mark is known.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.0[MARK_BYTES..].iter().all(|&byte| byte == 0)
+    }
+
+    /// Tells whether this hash is what is known of one.
+    pub(crate) fn fits(&self, known: &Hash) -> bool {
+        self == known || (known.is_mark() && self.mark() == known.mark())
     }
 }
 
@@ -108,6 +135,14 @@ mod tests {
         let bytes = postcard::to_stdvec(&hash).unwrap();
         assert_eq!(bytes, hash.as_bytes());
         assert_eq!(postcard::from_bytes::<Hash>(&bytes).unwrap(), hash);
+    }
+
+    #[test]
+    fn a_mark_fits_the_hash_that_it_is_of() {
+        let (hash, other) = (Hash::of(b"content"), Hash::of(b"other"));
+        let mark = Hash::of_mark(hash.mark());
+        assert!(hash.fits(&hash) && hash.fits(&mark) && mark.is_mark());
+        assert!(!hash.is_mark() && !mark.fits(&hash) && !hash.fits(&other) && !hash.fits(&Hash::of_mark(other.mark())));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod delta;
 mod disk;
 mod manifest;
 mod pattern;
+mod signature;
 mod verbs;
 mod wire;
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::encode::{Decoded, decode_with};
-use crate::manifest::{Manifest, ObjectKey, diff};
+use crate::manifest::{Manifest, ObjectKey, diff, outline};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
@@ -36,7 +36,7 @@ use super::store::{ObjectName, Store};
 use super::switch::now;
 use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
-use super::{prune, room, switch};
+use super::{prune, room, sign, switch};
 
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;
@@ -60,6 +60,7 @@ pub(crate) struct Deploy<'a> {
 struct Base {
     name: BaseName,
     kept: Kept,
+    commit: Option<String>,
 }
 
 /// The new manifest, and what it owes to the base.
@@ -70,6 +71,8 @@ struct Tree {
     /// The entries whose hashes are promised, ascending.
     promised: Vec<u32>,
     commits: u32,
+    /// Files of whose old versions the client wants signatures, as far as they are lacking.
+    to_sign: Vec<u32>,
 }
 
 /// What was decided before content comes.
@@ -215,7 +218,7 @@ impl Deploy<'_> {
             match read_manifest(layout, &record.id, &record.root) {
                 Ok(kept) => {
                     let name = BaseName { release: record.id.clone(), root: record.root };
-                    return Ok(Some(Base { name, kept }));
+                    return Ok(Some(Base { name, kept, commit: record.provenance.commit.clone() }));
                 }
                 Err(error) => self.talk.warn(error.to_string())?,
             }
@@ -224,29 +227,44 @@ impl Deploy<'_> {
     }
 
     fn send_ready(&self, holding: &Holding, base: Option<&Base>, live: Live) -> Result<(), Error> {
+        let commit = base.and_then(|base| base.commit.clone());
         let base = base.map(|base| base.name.clone());
-        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base, live })
+        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base, live, commit })
     }
 
     /// Answers questions about the base until a tree comes that is described against it. What comes before, against
-    /// another base, is read and dropped.
+    /// another base, is read and dropped. A tree that was described against an outline may not fit: that is told once,
+    /// with the base's whole manifest.
     fn receive_tree(&self, layout: Option<&Layout>, base: Option<&Base>) -> Result<Tree, Error> {
         let mut commits = 0;
+        let mut is_outlined = false;
+        let mut to_sign = Vec::new();
         loop {
             match self.talk.next()? {
                 Incoming::Message(ToAgent::Tree { base: named, length }) => {
                     let bytes = self.receive_parts(length)?;
-                    if named.as_ref() == base.map(|base| &base.name) {
-                        return self.read_tree(&bytes, base, commits);
+                    let to_sign = std::mem::take(&mut to_sign);
+                    if named.as_ref() != base.map(|base| &base.name) {
+                        continue;
                     }
+                    match (self.read_tree(&bytes, base, commits, &to_sign), base) {
+                        (Err(Error::Protocol(_)), Some(base)) if is_outlined => self.send_manifest(base)?,
+                        (result, _) => return result,
+                    }
+                    is_outlined = false;
                 }
                 Incoming::Message(ToAgent::WantBase) => {
-                    let base =
-                        base.ok_or_else(|| Error::Protocol("a question for a base where there is none".into()))?;
-                    let bytes = manifest_to_bytes(&base.kept.manifest);
-                    self.talk.send(&FromAgent::Manifest { name: base.name.clone(), length: bytes.len() as u64 })?;
-                    self.talk.send_parts(&bytes)?;
+                    self.send_manifest(
+                        base.ok_or_else(|| Error::Protocol("a question for a base where there is none".into()))?,
+                    )?;
                 }
+                Incoming::Message(ToAgent::WantOutline(own)) => {
+                    if let Some(base) = base {
+                        self.send_outline(base, &own)?;
+                        is_outlined = true;
+                    }
+                }
+                Incoming::Message(ToAgent::WantSignatures(runs)) => to_sign = runs,
                 Incoming::Message(ToAgent::WantChunks(entries)) => {
                     let lists = entries.iter().map(|&entry| chunks_of(layout?, base?, entry));
                     self.talk.send(&FromAgent::chunks(lists))?;
@@ -256,6 +274,29 @@ impl Deploy<'_> {
                 _ => return Err(Error::Protocol("something else where a manifest was due".into())),
             }
         }
+    }
+
+    fn send_manifest(&self, base: &Base) -> Result<(), Error> {
+        let bytes = manifest_to_bytes(&base.kept.manifest);
+        self.talk.send(&FromAgent::Manifest { name: base.name.clone(), length: bytes.len() as u64 })?;
+        self.talk.send_parts(&bytes)
+    }
+
+    fn send_outline(&self, base: &Base, own: &[u8]) -> Result<(), Error> {
+        let bytes = outline::encode(&base.kept.manifest, own)
+            .map_err(|error| Error::Bug(format!("an outline cannot be packed: {error}")))?;
+        self.talk.send(&FromAgent::Outline { length: bytes.len() as u64 })?;
+        self.talk.send_parts(&bytes)
+    }
+
+    /// Sends the signatures that were asked for, of those files that are lacking.
+    fn send_signatures(&self, plan: &Plan<'_>, store: &Store, wanted: &WantedObjects) -> Result<(), Error> {
+        let lacking = wanted.missing_entries();
+        let is_lacking = |entry: &&u32| lacking.binary_search(entry).is_ok();
+        let entries: Vec<u32> = plan.tree.to_sign.iter().filter(is_lacking).copied().collect();
+        let bytes = sign::old_versions(store, plan.base, &plan.tree.manifest, &entries);
+        self.talk.send(&FromAgent::Signatures { length: bytes.len() as u64 })?;
+        self.talk.send_parts(&bytes)
     }
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
@@ -272,14 +313,21 @@ impl Deploy<'_> {
         Ok(bytes)
     }
 
-    fn read_tree(&self, bytes: &[u8], base: Option<&Base>, commits: u32) -> Result<Tree, Error> {
+    fn read_tree(
+        &self,
+        bytes: &[u8],
+        base: Option<&Base>,
+        commits: u32,
+        to_sign: &[(u32, u32)],
+    ) -> Result<Tree, Error> {
         let (decoded, _) = decode_with(bytes, base.map(|base| &base.kept.manifest))
             .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
         if decoded.root != self.begin.root {
             return Err(Error::Protocol("a manifest with another root than was announced".into()));
         }
         let Decoded { manifest, origins, promised, .. } = decoded;
-        Ok(Tree { manifest, origins, promised, commits })
+        let to_sign = Lacks::unpack(to_sign, manifest.len())?;
+        Ok(Tree { manifest, origins, promised, commits, to_sign })
     }
 
     fn decide(
@@ -448,6 +496,9 @@ impl Deploy<'_> {
         // Whoever promises hashes sends the content unasked.
         if plan.tree.promised.is_empty() {
             self.send_lacks(&wanted, partial, commits)?;
+        }
+        if !plan.tree.to_sign.is_empty() {
+            self.send_signatures(plan, assembly.store, &wanted)?;
         }
         // The client packs what is lacking meanwhile.
         assembly.make_directories()?;

@@ -1,7 +1,8 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `receive`, `promise`, `flush`), what
+//! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
+//! `promise`, `flush`), what
 //! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`).
 
 mod layout;
@@ -16,6 +17,7 @@ mod promise;
 mod receive;
 mod remode;
 mod room;
+mod sign;
 mod staging;
 mod wanted;
 

@@ -190,7 +190,7 @@ impl Lane<'_> {
             if old_bytes.max(new_bytes) > BLOCK_BYTES_MAX as u64 {
                 return Err(unlike("of more than a block"));
             }
-            match self.old_content(old)? {
+            match self.reception.assembly.store.content(old)? {
                 Some(old) => files.push((file, old)),
                 None => return Ok(()),
             }
@@ -204,14 +204,6 @@ impl Lane<'_> {
             self.small(delta.entry, file.key, own)?;
         }
         Ok(())
-    }
-
-    /// Reads an object of the store. Whether its content is right shows in what is made of it.
-    fn old_content(&self, old: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
-        let Some(object) = self.reception.assembly.store.open_any(old.key)? else { return Ok(None) };
-        let mut content = Vec::with_capacity(old.size as usize);
-        let read = object.take(old.size + 1).read_to_end(&mut content);
-        Ok((read.is_ok() && content.len() as u64 == old.size).then_some(content))
     }
 
     fn file(&self, entry: u32) -> Result<ManifestFile, Error> {

@@ -11,6 +11,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -19,8 +20,8 @@ use rustix::io::Errno;
 use crate::disk::{Dir, Kind, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::ObjectKey;
 use crate::manifest::placement::Placement;
+use crate::manifest::{File as ManifestFile, ObjectKey};
 
 /// Directories of `objects/`: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;
@@ -190,6 +191,15 @@ impl Store {
             }
         }
         Ok(None)
+    }
+
+    /// Reads an object whole; nothing where there is none of its size. Whether its content is right shows in what is made
+    /// of it.
+    pub(crate) fn content(&self, file: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
+        let Some(object) = self.open_any(file.key)? else { return Ok(None) };
+        let mut content = Vec::with_capacity(file.size as usize);
+        let read = object.take(file.size + 1).read_to_end(&mut content);
+        Ok((read.is_ok() && content.len() as u64 == file.size).then_some(content))
     }
 
     /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is

@@ -22,7 +22,7 @@ use std::time::SystemTime;
 use crate::bytes::{ByteReader, Malformed};
 use crate::disk::{self, Dir};
 use crate::error::Error;
-use crate::hash::Hash;
+use crate::hash::{Hash, MARK_BYTES};
 use crate::wire::block::{BLOCK_BYTES_MAX, BlockDecoder, Body};
 
 /// The most that all packs take together, in bytes.
@@ -30,6 +30,9 @@ const CACHE_BYTES_MAX: u64 = 1 << 30;
 
 /// A pack that is older than this and has no index was left by a process that died.
 const BEGUN_SECONDS_MAX: i64 = 24 * 60 * 60;
+
+/// Files of one mark that are looked at.
+const ALIKE_MAX: usize = 16;
 
 const DIRECTORY: &str = "content";
 const PACK: &str = "pack";
@@ -93,12 +96,16 @@ impl Cache {
         Ok(Cache { dir, packs })
     }
 
-    /// Finds content.
-    pub(crate) fn find(&self, hash: &Hash) -> Option<Spot> {
+    /// Finds content by its hash, or by the mark of it, of this size.
+    pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<Spot> {
         let key = key_of(hash);
+        let told = if hash.is_mark() { MARK_BYTES } else { key.len() };
         self.packs.iter().enumerate().find_map(|(pack, Pack { index, .. })| {
-            let at = index.files.binary_search_by_key(&key, |file| file.key).ok()?;
-            Some(Spot { pack, file: index.files[at] })
+            // What of a key is not told is zeros: no key that begins so is less.
+            let at = index.files.partition_point(|file| file.key < key);
+            let alike = index.files[at..].iter().take_while(|file| file.key[..told] == key[..told]);
+            let file = *alike.take(ALIKE_MAX).find(|file| u64::from(file.len) == size)?;
+            Some(Spot { pack, file })
         })
     }
 
@@ -137,7 +144,7 @@ impl<'a> CacheReader<'a> {
         }
         let begin = spot.file.offset as usize;
         let content = self.decoder.content().get(begin..begin.checked_add(spot.file.len as usize)?)?;
-        (Hash::of(content) == *hash).then_some(content)
+        Hash::of(content).fits(hash).then_some(content)
     }
 
     fn load(&mut self, spot: Spot) -> Option<()> {
@@ -166,7 +173,7 @@ pub(crate) struct CacheWriter<'a> {
 impl CacheWriter<'_> {
     /// Adds a block that holds these contents, one after the other, unless all of them are there.
     pub(crate) fn add(&mut self, body: Body<'_>, contents: &[(Hash, u32)]) -> Result<(), Error> {
-        if contents.iter().all(|(hash, _)| self.cache.find(hash).is_some()) {
+        if contents.iter().all(|(hash, len)| self.cache.find(hash, u64::from(*len)).is_some()) {
             return Ok(());
         }
         let block = self.index.blocks.len() as u32;

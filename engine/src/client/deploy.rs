@@ -2,6 +2,9 @@
 //!
 //! The scan and the connection run at once. Then one flight, where the manifest database knows the release that is live
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
+//!
+//! What the server has of a changed file comes from the first of these that has it: the content cache, git, the agent,
+//! which is asked for signatures. Where the database does not know the base, the agent is asked for an outline of it.
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
@@ -18,16 +21,18 @@ use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
 use crate::client::cache::Cache;
 use crate::client::content;
 use crate::client::database::{Belief, Database};
+use crate::client::git::Blobs;
 use crate::client::scan::{Known, Scan, ScanRequest, scan};
 use crate::client::talk::Talk;
-use crate::client::upload::{Old, OldFile, Recipe, Sending, Uploading, sendings, upload};
+use crate::client::upload::{Old, OldAt, OldFile, Recipe, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
 use crate::manifest::encode::{Given, Givens, decode, encode, encode_with};
-use crate::manifest::{File, Manifest, Node, ObjectKey};
+use crate::manifest::{File, Manifest, Node, ObjectKey, outline};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
+use crate::signature::Signatures;
 use crate::target::Policy;
 use crate::wire::connection::Connection;
 use crate::wire::message::{
@@ -41,6 +46,9 @@ const UNASKED_BYTES_MAX: u64 = 1 << 20;
 /// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
 const DELTA_SHARE: u64 = 128;
 const DELTA_BYTES: u64 = 16;
+
+/// Of smaller files the agent is not asked for signatures: compressed with others they take little more than those.
+const SIGNED_BYTES_MIN: u64 = 512;
 
 /// By entry of the new manifest: what it is described in terms of.
 type Olds = HashMap<u32, Old>;
@@ -81,6 +89,10 @@ pub(crate) struct ClientDeploy<'a> {
 struct Base {
     name: BaseName,
     manifest: Manifest,
+    /// The commit that it was made of.
+    commit: Option<String>,
+    /// Whether it was put together from an outline.
+    is_outlined: bool,
 }
 
 /// What was found before anything was sent.
@@ -111,6 +123,8 @@ impl ClientDeploy<'_> {
             scan: &scan,
             database: saving,
             cache: OnceCell::new(),
+            blobs: Blobs::default(),
+            signatures: Signatures::default(),
             began,
             sent_commits: 0,
         };
@@ -243,6 +257,10 @@ struct Exchange<'a> {
     database: Option<&'a Database>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
+    /// What git has of the base.
+    blobs: Blobs,
+    /// What the agent told of the base.
+    signatures: Signatures,
     began: Instant,
     sent_commits: u32,
 }
@@ -289,6 +307,9 @@ impl Exchange<'_> {
             drop(believed);
             return self.hear_out(sent, seconds);
         }
+        if believed.is_none() {
+            self.want_outline()?;
+        }
         match self.ready(believed.map(|(base, _)| base))? {
             Heard::Done(done) => Ok(*done),
             Heard::Ready(base) => self.send_what_lacks(base, seconds),
@@ -306,7 +327,7 @@ impl Exchange<'_> {
         let manifest = &self.scan.found.manifest;
         let introduced = encode(manifest, Some(&base.manifest)).introduced;
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
-        let Some(olds) = self.olds(base, &fresh, false)? else { return Ok(None) };
+        let Some(olds) = self.olds_at_hand(base, &fresh) else { return Ok(None) };
         let is_little = !is_cut && self.is_little(&fresh, &olds);
         let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
         givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
@@ -364,9 +385,9 @@ impl Exchange<'_> {
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
-                FromAgent::Ready { holding, base, .. } => {
+                FromAgent::Ready { holding, base, commit, .. } => {
                     if base.as_ref() != Some(&believed) {
-                        let base = self.learn_base(&holding, base)?;
+                        let base = self.learn_base(&holding, base, commit, false)?;
                         return self.send_what_lacks(base, seconds);
                     }
                 }
@@ -393,25 +414,71 @@ impl Exchange<'_> {
 
     /// Sends the tree, waits for what is lacking, sends that.
     fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let encoded = encode(&self.scan.found.manifest, base.as_ref().map(|base| &base.manifest));
-        let olds = match &base {
-            Some(base) => self.olds(base, &encoded.introduced, true)?.unwrap_or_default(),
-            None => Olds::default(),
-        };
-        self.send_tree(base.as_ref(), &encoded.bytes)?;
-        drop((base, encoded));
-        let mut olds = Some(olds);
+        let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
+        let commit = base.as_ref().and_then(|base| base.commit.clone());
+        let mut described = self.describe(base)?;
         loop {
             match self.talk.wait()? {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
+                // A guess was wrong that the outline had led to.
+                FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
+                    let bytes = self.talk.parts(length)?;
+                    described = self.describe(Some(whole_base(name, &bytes, commit.clone())?))?;
+                }
                 FromAgent::Lacks(_) if self.deploy.dry_run => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
-                    self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
+                    let Described { mut olds, to_sign } = std::mem::take(&mut described);
+                    self.hear_signatures(&lacks, to_sign, &mut olds)?;
+                    self.send_lacking(&lacks, &olds, seconds)?;
                 }
                 _ => return Err(unexpected()),
             }
         }
+    }
+
+    /// Sends the tree, with the questions that belong to it.
+    fn describe(&mut self, base: Option<Base>) -> Result<Described, DeployFailure> {
+        let manifest = &self.scan.found.manifest;
+        let (described, encoded) = match &base {
+            Some(base) => {
+                let introduced = encode(manifest, Some(&base.manifest)).introduced;
+                let Introduced { givens, fresh } = self.introduced(base, &introduced);
+                (self.find_olds(base, &fresh)?, encode_with(manifest, Some(&base.manifest), &givens))
+            }
+            None => (Described::default(), encode(manifest, None)),
+        };
+        if !described.to_sign.is_empty() {
+            let entries = described.to_sign.iter().map(|&(entry, _)| entry);
+            self.talk.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
+        }
+        self.send_tree(base.as_ref(), &encoded.bytes)?;
+        Ok(described)
+    }
+
+    /// Hears the signatures that were asked for: those of files that are lacking.
+    fn hear_signatures(
+        &mut self,
+        lacks: &Lacks,
+        mut to_sign: Vec<(u32, OldEntry)>,
+        olds: &mut Olds,
+    ) -> Result<(), DeployFailure> {
+        if to_sign.is_empty() {
+            return Ok(());
+        }
+        let FromAgent::Signatures { length } = self.talk.next()? else { return Err(unexpected()) };
+        let bytes = self.talk.parts(length)?;
+        let lacking = lacks.entries(self.scan.found.manifest.len())?;
+        to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
+        let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
+        self.signatures = Signatures::read(bytes, &lens)
+            .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
+        for (at, (entry, old)) in to_sign.into_iter().enumerate() {
+            if self.signatures.has(at) {
+                olds.insert(entry, old.small(OldAt::Signed(at)));
+            }
+        }
+        Ok(())
     }
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
@@ -428,8 +495,15 @@ impl Exchange<'_> {
             self.deploy.told(database.begin_upload(&self.deploy.destination));
         }
         let began = Instant::now();
-        let (cache, observer) = (self.cache(), self.deploy.observer.as_ref());
-        upload(Uploading { talk: self.talk, scan: self.scan, cache, observer }, sendings)?;
+        let uploading = Uploading {
+            talk: self.talk,
+            scan: self.scan,
+            cache: self.cache(),
+            blobs: &self.blobs,
+            signatures: &self.signatures,
+            observer: self.deploy.observer.as_ref(),
+        };
+        upload(uploading, sendings)?;
         seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }
@@ -463,11 +537,12 @@ impl Exchange<'_> {
 
     /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
     fn base_from(&self, name: BaseName) -> Option<Base> {
-        if name.root == self.scan.found.manifest.root() {
-            return Some(Base { name, manifest: self.scan.found.manifest.clone() });
-        }
-        let manifest = self.deploy.told(self.database?.manifest(&name.root))??;
-        Some(Base { name, manifest })
+        let manifest = if name.root == self.scan.found.manifest.root() {
+            self.scan.found.manifest.clone()
+        } else {
+            self.deploy.told(self.database?.manifest(&name.root))??
+        };
+        Some(Base { name, manifest, commit: None, is_outlined: false })
     }
 
     fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
@@ -491,32 +566,60 @@ impl Exchange<'_> {
     fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
         match self.talk.wait()? {
             FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
-            FromAgent::Ready { holding, base, .. } => match (believed, base) {
-                (Some(believed), Some(base)) if believed.name == base => Ok(Heard::Ready(Some(believed))),
-                (_, base) => Ok(Heard::Ready(self.learn_base(&holding, base)?)),
+            FromAgent::Ready { holding, base, commit, .. } => match (believed, base) {
+                (Some(believed), Some(base)) if believed.name == base => {
+                    Ok(Heard::Ready(Some(Base { commit, ..believed })))
+                }
+                (believed, base) => Ok(Heard::Ready(self.learn_base(&holding, base, commit, believed.is_none())?)),
             },
             _ => Err(unexpected()),
         }
     }
 
-    /// Gets the manifest of the base that the agent takes: from this side, or from the agent.
-    fn learn_base(&self, holding: &Holding, base: Option<BaseName>) -> Result<Option<Base>, DeployFailure> {
+    fn want_outline(&self) -> Result<(), Error> {
+        self.talk.send(&ToAgent::WantOutline(outline::describe_own(&self.scan.found.manifest)))
+    }
+
+    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
+    /// asked for or is now.
+    fn learn_base(
+        &self,
+        holding: &Holding,
+        base: Option<BaseName>,
+        commit: Option<String>,
+        is_asked: bool,
+    ) -> Result<Option<Base>, DeployFailure> {
         let Some(name) = base else { return Ok(None) };
-        if let Some(base) = self.base_from(name.clone()) {
-            return Ok(Some(base));
+        let known = self.base_from(name.clone()).map(|base| Base { commit: commit.clone(), ..base });
+        if known.is_some() && !is_asked {
+            return Ok(known);
         }
-        self.talk.send(&ToAgent::WantBase)?;
-        let (name, bytes) = self.talk.manifest()?;
-        let (decoded, _) =
-            decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
-        let manifest = decoded.manifest;
-        if manifest.root() != name.root {
-            return Err(Error::Protocol("a manifest with another root than was announced".into()).into());
+        let answer = if is_asked {
+            self.talk.next()?
+        } else {
+            self.want_outline()?;
+            self.talk.wait()?
+        };
+        let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
+        let outlined = outline::decode(&self.talk.parts(length)?, &self.scan.found.manifest);
+        let base = match (known, outlined) {
+            (Some(known), _) => return Ok(Some(known)),
+            (None, Ok(manifest)) => Base { is_outlined: manifest.root() != name.root, name, manifest, commit },
+            (None, Err(_)) => {
+                self.talk.send(&ToAgent::WantBase)?;
+                let (name, bytes) = self.talk.manifest()?;
+                whole_base(name, &bytes, commit)?
+            }
+        };
+        if let Some(database) = self.database.filter(|_| !base.is_outlined) {
+            self.deploy.told(database.put_release(
+                &holding.store,
+                &base.name.release,
+                &base.manifest,
+                &holding.standing,
+            ));
         }
-        if let Some(database) = self.database {
-            self.deploy.told(database.put_release(&holding.store, &name.release, &manifest, &holding.standing));
-        }
-        Ok(Some(Base { name, manifest }))
+        Ok(Some(base))
     }
 
     fn send_tree(&self, base: Option<&Base>, bytes: &[u8]) -> Result<(), Error> {
@@ -534,29 +637,71 @@ impl Exchange<'_> {
         introduced.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
     }
 
-    /// Finds what changed files can be described in terms of; nothing where the agent would have to be asked first, and
-    /// it may not be.
-    fn olds(&self, base: &Base, introduced: &[u32], may_ask: bool) -> Result<Option<Olds>, DeployFailure> {
+    /// Finds what changed files can be described in terms of without a question to the agent; nothing where one is worth
+    /// it.
+    fn olds_at_hand(&self, base: &Base, introduced: &[u32]) -> Option<Olds> {
         let pairs = self.pairs(base, introduced);
-        let is_large = |pair: &&Pair| pair.file.size.min(pair.old.file.size) >= LARGE_FILE_BYTES;
-        let large: Vec<Pair> = pairs.iter().filter(is_large).copied().collect();
-        let is_unknown = |pair: &&Pair| self.kept_chunks(&pair.old.file.key.hash).is_none();
-        let unknown: Vec<u32> = large.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
-        if !(may_ask || unknown.is_empty()) {
-            return Ok(None);
+        let mut large = pairs.iter().filter(|pair| pair.is_large());
+        if large.any(|pair| self.kept_chunks(&pair.old.file.key.hash).is_none()) {
+            return None;
         }
+        let mut olds = self.cached_olds(&pairs);
+        let is_lost = |pair: &&Pair| pair.is_signable() && !olds.contains_key(&pair.entry);
+        if pairs.iter().filter(is_lost).map(|pair| pair.file.size).sum::<u64>() > UNASKED_BYTES_MAX {
+            return None;
+        }
+        self.add_recipes(&pairs, &[], &mut olds);
+        Some(olds)
+    }
+
+    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
+    fn find_olds(&mut self, base: &Base, introduced: &[u32]) -> Result<Described, DeployFailure> {
+        let pairs = self.pairs(base, introduced);
+        let is_unknown = |pair: &&Pair| pair.is_large() && self.kept_chunks(&pair.old.file.key.hash).is_none();
+        let unknown: Vec<u32> = pairs.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
+        let asked = self.ask_chunks(&unknown)?;
+        let mut olds = self.cached_olds(&pairs);
+        let mut to_sign = Vec::new();
+        if !self.deploy.dry_run {
+            let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            self.add_blobs(base, &lost, &mut olds);
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
+        }
+        self.add_recipes(&pairs, &asked, &mut olds);
+        Ok(Described { olds, to_sign })
+    }
+
+    /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
+    fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) {
+        let large: Vec<&Pair> = pairs.iter().filter(|pair| pair.is_large()).collect();
         let own = self.own_chunks(large.iter().map(|pair| (pair.entry, pair.file.key.hash)));
-        let mut asked = self.ask_chunks(&unknown)?.into_iter();
-        let mut olds = self.small_olds(&pairs);
+        let mut asked = asked.iter();
         for pair in large {
             let old = pair.old.file;
-            let chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().flatten());
+            let chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().cloned().flatten());
             if let (Some(chunks), Some(own)) = (chunks, own.get(&pair.file.key.hash)) {
                 let recipe = Recipe { old: old.key, pieces: chunk::pieces(&chunks, own) };
                 olds.insert(pair.entry, Old::Large(recipe));
             }
         }
-        Ok(Some(olds))
+    }
+
+    /// Adds small files whose old content git has.
+    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
+        let Some(commit) = base.commit.as_ref().filter(|_| self.scan.commit.is_some() && !pairs.is_empty()) else {
+            return;
+        };
+        let files: Vec<(Vec<u8>, u64)> =
+            pairs.iter().map(|pair| (self.scan.found.manifest.path(pair.entry), pair.old.file.size)).collect();
+        let (blobs, found) = Blobs::find(&self.deploy.source, commit, &files);
+        for (pair, blob) in pairs.iter().zip(found) {
+            if let Some(blob) = blob {
+                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
+            }
+        }
+        self.blobs = blobs;
     }
 
     /// Finds the base's files at the paths of changed ones, both with content.
@@ -577,15 +722,14 @@ impl Exchange<'_> {
     }
 
     /// Finds the small files whose old content is in the content cache.
-    fn small_olds(&self, pairs: &[Pair]) -> Olds {
-        let is_small = |pair: &&Pair| pair.file.size.max(pair.old.file.size) < LARGE_FILE_BYTES;
-        let mut small = pairs.iter().filter(is_small).peekable();
+    fn cached_olds(&self, pairs: &[Pair]) -> Olds {
+        let mut small = pairs.iter().filter(|pair| pair.is_small()).peekable();
         let Some(cache) = small.peek().and_then(|_| self.cache()) else {
             return Olds::default();
         };
         let old = |pair: &Pair| {
-            let spot = cache.find(&pair.old.file.key.hash)?;
-            Some((pair.entry, Old::Small(OldFile { index: pair.old.index, file: pair.old.file, spot })))
+            let spot = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
+            Some((pair.entry, pair.old.small(OldAt::Cached(spot))))
         };
         small.filter_map(old).collect()
     }
@@ -644,6 +788,21 @@ struct Pair {
     old: OldEntry,
 }
 
+impl Pair {
+    fn is_large(&self) -> bool {
+        self.file.size.min(self.old.file.size) >= LARGE_FILE_BYTES
+    }
+
+    fn is_small(&self) -> bool {
+        self.file.size.max(self.old.file.size) < LARGE_FILE_BYTES
+    }
+
+    /// Tells whether to know of the old content saves more than it costs.
+    fn is_signable(&self) -> bool {
+        self.is_small() && self.file.size.min(self.old.file.size) >= SIGNED_BYTES_MIN
+    }
+}
+
 /// A file of the base.
 #[derive(Clone, Copy)]
 struct OldEntry {
@@ -669,9 +828,32 @@ struct Introduced {
     fresh: Vec<u32>,
 }
 
+impl OldEntry {
+    fn small(self, at: OldAt) -> Old {
+        Old::Small(OldFile { index: self.index, file: self.file, at })
+    }
+}
+
+/// What a tree that was sent is followed by.
+#[derive(Default)]
+struct Described {
+    olds: Olds,
+    /// Files of whose old versions signatures were asked for.
+    to_sign: Vec<(u32, OldEntry)>,
+}
+
 enum Heard {
     Ready(Option<Base>),
     Done(Box<DeployDone>),
+}
+
+/// Reads the whole manifest of a base.
+fn whole_base(name: BaseName, bytes: &[u8], commit: Option<String>) -> Result<Base, Error> {
+    let (decoded, _) = decode(bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+    if decoded.manifest.root() != name.root {
+        return Err(Error::Protocol("a manifest with another root than was announced".into()));
+    }
+    Ok(Base { name, manifest: decoded.manifest, commit, is_outlined: false })
 }
 
 fn unexpected() -> DeployFailure {

@@ -1,6 +1,6 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, `talk`),
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`, `git`), what is sent (`upload`, `talk`),
 //! and the two conversations (`deploy`, `query`).
 
 mod commit;
@@ -10,6 +10,7 @@ mod scan;
 
 mod cache;
 mod database;
+mod git;
 
 mod talk;
 mod upload;

@@ -450,9 +450,9 @@ impl Listener {
                 self.note(LiveNow::Switched(release.clone()));
                 Event::Live { release }
             }
-            FromAgent::Ready { holding, base, live } => {
+            FromAgent::Ready { holding, base, live, commit } => {
                 self.note(live_now(live.clone()));
-                return Some(FromAgent::Ready { holding, base, live });
+                return Some(FromAgent::Ready { holding, base, live, commit });
             }
             FromAgent::Ping => return None,
             answer => return Some(answer),
@@ -513,7 +513,7 @@ mod tests {
     }
 
     fn ready(live: Live) -> FromAgent {
-        FromAgent::Ready { holding: crate::wire::message::Holding::nothing(), base: None, live }
+        FromAgent::Ready { holding: crate::wire::message::Holding::nothing(), base: None, live, commit: None }
     }
 
     #[test]

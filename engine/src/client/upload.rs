@@ -17,6 +17,7 @@ use crossbeam_channel::{Sender, bounded};
 use crate::chunk::{LARGE_FILE_BYTES, Piece};
 use crate::client::cache::{Cache, CacheReader, CacheWriter, Spot};
 use crate::client::content;
+use crate::client::git::{Blob, BlobReader, Blobs};
 use crate::client::scan::Scan;
 use crate::client::talk::Talk;
 use crate::delta::DeltaEncoder;
@@ -26,6 +27,7 @@ use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
+use crate::signature::Signatures;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, Range};
 use crate::wire::frame::FrameKind;
 
@@ -72,8 +74,19 @@ pub(crate) struct OldFile {
     pub(crate) index: u32,
     /// What it is.
     pub(crate) file: ManifestFile,
-    /// Where its content lies.
-    pub(crate) spot: Spot,
+    /// Where its content is to be had.
+    pub(crate) at: OldAt,
+}
+
+/// What is at hand of the old content of a small file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldAt {
+    /// All of it, in the content cache.
+    Cached(Spot),
+    /// All of it, in git.
+    Git(Blob),
+    /// A signature, by its place among all of them.
+    Signed(usize),
 }
 
 /// A large file in terms of an old one.
@@ -115,13 +128,17 @@ pub(crate) struct Uploading<'a> {
     pub(crate) scan: &'a Scan,
     /// What was sent before, and where what is sent is kept.
     pub(crate) cache: Option<&'a Cache>,
+    /// What git has of the base.
+    pub(crate) blobs: &'a Blobs,
+    /// What the agent told of the base.
+    pub(crate) signatures: &'a Signatures,
     /// Hears how far it is.
     pub(crate) observer: &'a dyn Observer,
 }
 
 /// Sends files, in order.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<(), DeployFailure> {
-    let Uploading { talk, scan, cache, observer } = uploading;
+    let Uploading { talk, scan, cache, observer, .. } = uploading;
     if sendings.is_empty() {
         return Ok(());
     }
@@ -129,9 +146,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     let bytes_total = sendings.iter().map(size).sum();
     let files_total = sendings.len() as u64;
     let packer = Packer {
-        scan,
-        cache,
-        observer,
+        uploading,
         jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
         files: AtomicU64::new(0),
         files_total,
@@ -265,9 +280,7 @@ fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> 
 }
 
 struct Packer<'a> {
-    scan: &'a Scan,
-    cache: Option<&'a Cache>,
-    observer: &'a dyn Observer,
+    uploading: Uploading<'a>,
     jobs: Mutex<std::vec::IntoIter<Job>>,
     files: AtomicU64,
     files_total: u64,
@@ -291,7 +304,7 @@ impl Packer<'_> {
                 Job::Deltas(files) => {
                     let deltas = match &mut deltas {
                         Some(deltas) => deltas,
-                        None => deltas.insert(DeltaPacker::new(self.cache)?),
+                        None => deltas.insert(DeltaPacker::new(self.uploading)?),
                     };
                     if !self.deltas(files, deltas, &mut encoder, &mut content, blocks)? {
                         return Ok(());
@@ -342,14 +355,14 @@ impl Packer<'_> {
         content.clear();
         let (mut sent, mut whole) = (Vec::new(), Vec::new());
         for (entry, old) in files {
-            let Some(old_content) = deltas.reader.read(old.spot, &old.file.key.hash) else {
-                whole.push(entry);
-                continue;
-            };
             let begin = content.len();
             self.read_small(entry, content)?;
-            deltas.encoder.add(old_content, &content[begin..]);
-            sent.push(DeltaOf { entry, base: old.index });
+            if deltas.add(&old, &content[begin..]) {
+                sent.push(DeltaOf { entry, base: old.index });
+            } else {
+                content.truncate(begin);
+                whole.push(entry);
+            }
         }
         if !sent.is_empty() {
             let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
@@ -369,7 +382,7 @@ impl Packer<'_> {
 
     fn contents(&self, entries: &[u32]) -> Vec<(Hash, u32)> {
         let content = |&entry: &u32| {
-            let file = self.scan.found.manifest.file(entry)?;
+            let file = self.uploading.scan.found.manifest.file(entry)?;
             Some((file.key.hash, file.size as u32))
         };
         entries.iter().filter_map(content).collect()
@@ -379,11 +392,17 @@ impl Packer<'_> {
         let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
         let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let (files_total, bytes_total) = (self.files_total, self.bytes_total);
-        self.observer.observe(Event::Progress { phase: Phase::Upload, files, files_total, bytes, bytes_total });
+        self.uploading.observer.observe(Event::Progress {
+            phase: Phase::Upload,
+            files,
+            files_total,
+            bytes,
+            bytes_total,
+        });
     }
 
     fn read_small(&self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
-        if let Some((generated, own)) = &self.scan.generated
+        if let Some((generated, own)) = &self.uploading.scan.generated
             && *generated == entry
         {
             content.extend_from_slice(own);
@@ -391,7 +410,7 @@ impl Packer<'_> {
         }
         let (file, path) = self.open(entry)?;
         let before = content.len();
-        let stat = self.scan.found.stats[entry as usize];
+        let stat = self.uploading.scan.found.stats[entry as usize];
         let read = (&file).take(stat.size).read_to_end(content).map_err(|source| unreadable(&path, source))?;
         if read as u64 != stat.size {
             content.truncate(before);
@@ -401,20 +420,21 @@ impl Packer<'_> {
     }
 
     fn open(&self, entry: u32) -> Result<(File, Vec<u8>), Error> {
-        let path = self.scan.found.manifest.path(entry);
-        let file = content::open(&self.scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
-            rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
-                Error::FileChanging(Shown(&path).to_string())
-            }
-            errno => unreadable(&path, errno.into()),
-        })?;
+        let path = self.uploading.scan.found.manifest.path(entry);
+        let file =
+            content::open(&self.uploading.scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
+                rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
+                    Error::FileChanging(Shown(&path).to_string())
+                }
+                errno => unreadable(&path, errno.into()),
+            })?;
         self.check(entry, &file, &path)?;
         Ok((file, path))
     }
 
     fn check(&self, entry: u32, file: &File, path: &[u8]) -> Result<(), Error> {
         let stat = content::look(file).map_err(|source| unreadable(path, source))?;
-        if stat == self.scan.found.stats[entry as usize] {
+        if stat == self.uploading.scan.found.stats[entry as usize] {
             Ok(())
         } else {
             Err(Error::FileChanging(Shown(path).to_string()))
@@ -430,7 +450,7 @@ impl Packer<'_> {
     ) -> Result<bool, Error> {
         let entry = sending.entry;
         let (mut file, path) = self.open(entry)?;
-        let size = self.scan.found.stats[entry as usize].size;
+        let size = self.uploading.scan.found.stats[entry as usize].size;
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
         for ranges in parts(&pieces_after(sending, size)) {
@@ -463,20 +483,38 @@ impl Packer<'_> {
 
 /// What a thread needs for deltas.
 struct DeltaPacker<'a> {
-    reader: CacheReader<'a>,
+    cached: Option<CacheReader<'a>>,
+    blobs: BlobReader<'a>,
+    signatures: &'a Signatures,
     encoder: DeltaEncoder,
     /// Packs the new contents for the content cache.
     kept: BlockEncoder,
 }
 
 impl<'a> DeltaPacker<'a> {
-    fn new(cache: Option<&'a Cache>) -> Result<DeltaPacker<'a>, Error> {
-        let cache = cache.ok_or_else(|| Error::Bug("deltas without a content cache".into()))?;
+    fn new(uploading: Uploading<'a>) -> Result<DeltaPacker<'a>, Error> {
+        let Uploading { cache, blobs, signatures, .. } = uploading;
         Ok(DeltaPacker {
-            reader: CacheReader::new(cache).map_err(no_zstd)?,
+            cached: cache.map(CacheReader::new).transpose().map_err(no_zstd)?,
+            blobs: BlobReader::new(blobs),
+            signatures,
             encoder: DeltaEncoder::new(),
             kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
         })
+    }
+
+    /// Adds a file to the container, unless its old content is not what it should be.
+    fn add(&mut self, old: &OldFile, new: &[u8]) -> bool {
+        let hash = &old.file.key.hash;
+        let content = match old.at {
+            OldAt::Cached(spot) => self.cached.as_mut().and_then(|cached| cached.read(spot, hash)),
+            OldAt::Git(blob) => self.blobs.read(blob, hash),
+            OldAt::Signed(at) => {
+                let signature = self.signatures.get(at);
+                return signature.map(|signature| self.encoder.add_signed(&signature, new)).is_some();
+            }
+        };
+        content.map(|content| self.encoder.add(content, new)).is_some()
     }
 }
 

@@ -43,7 +43,7 @@ use crate::manifest::{File, Manifest, Named, Node, ObjectKey};
 pub(crate) const INTRODUCED: u32 = u32::MAX;
 
 /// More entries than any tree that this version is made for; bounds what a peer can make this side allocate.
-const ENTRIES_MAX: usize = 32 << 20;
+pub(crate) const ENTRIES_MAX: usize = 32 << 20;
 /// Bounds the ops before they are decompressed, in bytes.
 const OPS_MAX: u64 = 2 << 30;
 /// Ops are small next to hashes; level 3 is within a few percent of the best and costs no time that can be measured.

@@ -12,6 +12,7 @@
 pub(crate) mod build;
 pub(crate) mod diff;
 pub(crate) mod encode;
+pub(crate) mod outline;
 pub(crate) mod placement;
 
 use crate::hash::Hash;

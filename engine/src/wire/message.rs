@@ -11,8 +11,8 @@
 //!                                    ◄───  Live, Done
 //! ```
 //!
-//! Where the client does not know the base that the agent takes, it waits for `Ready`, asks for that release's manifest
-//! if need be, and sends the tree (again). Where much is to be sent, or the last upload was cut off, it waits for
+//! Where the client does not know the base that the agent takes, it waits for `Ready`, asks for an outline of that
+//! release's manifest if need be, and sends the tree (again). Where much is to be sent, or the last upload was cut off, it waits for
 //! `Lacks` and sends just that. When something is lacking at `Commit`, the agent says `Lacks` again, and the client
 //! sends what is named there and commits again.
 //!
@@ -126,6 +126,12 @@ pub(crate) enum ToAgent {
     },
     /// Asks for the manifest of the base that the agent takes.
     WantBase,
+    /// Asks for an outline of that manifest in terms of the directories of the new one, which this describes. Where there
+    /// is no base it is no question.
+    WantOutline(Vec<u8>),
+    /// Asks for signatures of the base's files at the paths of files of the tree that follows: runs of entries, as in
+    /// [`Lacks`].
+    WantSignatures(Vec<(u32, u32)>),
     /// Asks for the chunks of files of that base, by their entries.
     WantChunks(Vec<u32>),
     /// The hashes that were promised, in the order of their entries.
@@ -180,10 +186,15 @@ impl Lacks {
 
     /// Returns the entries, none at or beyond `limit`.
     pub(crate) fn entries(&self, limit: u32) -> Result<Vec<u32>, Error> {
+        Lacks::unpack(&self.runs, limit)
+    }
+
+    /// Unpacks entries, none at or beyond `limit`.
+    pub(crate) fn unpack(runs: &[(u32, u32)], limit: u32) -> Result<Vec<u32>, Error> {
         let beyond = || Error::Protocol("a file beyond the manifest".into());
         let mut entries = Vec::new();
         let mut next = 0_u32;
-        for &(skip, count) in &self.runs {
+        for &(skip, count) in runs {
             let first = next.checked_add(skip).ok_or_else(beyond)?;
             next = first.checked_add(count).filter(|&next| next <= limit).ok_or_else(beyond)?;
             entries.extend(first..next);
@@ -295,11 +306,24 @@ pub(crate) enum FromAgent {
         base: Option<BaseName>,
         /// What is live, and stays so while the lock is held.
         live: Live,
+        /// The commit that the base was made of, where it was a git checkout.
+        commit: Option<String>,
     },
-    /// A manifest follows in parts of this many bytes together.
+    /// A manifest follows in parts of this many bytes together. Unasked, where the tree that came does not fit the base,
+    /// of which the client has an outline only: it is to be sent again.
     Manifest {
         /// The release that it is of.
         name: BaseName,
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// An outline of the manifest of the base follows in parts of this many bytes together.
+    Outline {
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// Signatures follow in parts of this many bytes together: of those files that were asked for and are lacking.
+    Signatures {
         /// Bytes that follow.
         length: u64,
     },

@@ -1,0 +1,235 @@
+//! Old content from the objects of git, where the source is a checkout that has the commit of the base.
+//!
+//! `git cat-file --batch` reads them, in the source. It runs no hook and no filter, fetches nothing that a partial clone
+//! left out, asks nobody anything, and takes no replacement for an object. Where there is no git, where it does not trust
+//! the checkout, or where the commit is not there (in a shallow clone), there are no blobs. What a blob holds counts
+//! only where its hash is that of the base's file: a filter may have made other content of it when it was checked out.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::chunk::LARGE_FILE_BYTES;
+use crate::hash::Hash;
+
+/// What would have git look elsewhere than into the source.
+const ELSEWHERE: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_REPLACE_REF_BASE",
+];
+
+/// A line of git: a hash of 64 digits, a kind, a length.
+const LINE_BYTES_MAX: u64 = 8 << 10;
+
+/// Blobs that a commit has, as the checkout says.
+#[derive(Debug, Default)]
+pub(crate) struct Blobs {
+    source: PathBuf,
+    ids: Vec<String>,
+}
+
+/// A blob of [`Blobs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Blob(usize);
+
+impl Blobs {
+    /// Looks for files at these paths in a commit. Returns what there is, in order: of each a blob of its size or
+    /// nothing.
+    pub(crate) fn find(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> (Blobs, Vec<Option<Blob>>) {
+        let mut blobs = Blobs { source: source.to_owned(), ids: Vec::new() };
+        let found = look(source, commit, files).unwrap_or_default();
+        let mut add = |id: Option<String>| {
+            let id = id?;
+            blobs.ids.push(id);
+            Some(Blob(blobs.ids.len() - 1))
+        };
+        let mut found: Vec<Option<Blob>> = found.into_iter().map(&mut add).collect();
+        found.resize(files.len(), None);
+        (blobs, found)
+    }
+}
+
+/// Asks for the name and size of each. Nothing where git cannot be asked, or does not have the commit.
+fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
+    // It comes from the server, and is to be no other words to git.
+    if !(matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        return None;
+    }
+    let Git { mut process, mut questions, mut answers } = Git::start(source, "--batch-check")?;
+    let looked = std::thread::scope(|scope| {
+        writeln!(questions, "{commit}^{{commit}}").ok()?;
+        object_of(&line(&mut answers)?)?;
+        // A thread of its own asks: both pipes are shorter than all questions and answers.
+        scope.spawn(move || {
+            for (path, _) in files.iter().filter(|(path, _)| is_asked(path)) {
+                let question = [commit.as_bytes(), b":", path, b"\n"].concat();
+                if questions.write_all(&question).is_err() {
+                    return;
+                }
+            }
+        });
+        let answer = |(path, size): &(Vec<u8>, u64)| {
+            if !is_asked(path) {
+                return Some(None);
+            }
+            let object = object_of(&line(&mut answers)?);
+            Some(object.filter(|object| object.kind == "blob" && object.size == *size).map(|object| object.id))
+        };
+        let looked = files.iter().map(answer).collect();
+        // Whoever still asks is not waited for.
+        drop(process.kill());
+        looked
+    });
+    drop((process.kill(), process.wait()));
+    looked
+}
+
+/// A path with a newline would be two questions.
+fn is_asked(path: &[u8]) -> bool {
+    !path.contains(&b'\n')
+}
+
+/// What git says of an object.
+#[derive(Debug, PartialEq, Eq)]
+struct Object {
+    id: String,
+    kind: String,
+    size: u64,
+}
+
+fn object_of(line: &[u8]) -> Option<Object> {
+    let line = std::str::from_utf8(line).ok()?;
+    let mut words = line.split(' ');
+    let (id, kind, size) = (words.next()?, words.next()?, words.next()?);
+    let is_hash = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_all = is_hash && words.next().is_none();
+    Some(Object { id: id.to_owned(), kind: kind.to_owned(), size: size.parse().ok()? }).filter(|_| is_all)
+}
+
+fn line(answers: &mut BufReader<ChildStdout>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    answers.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
+    (line.pop() == Some(b'\n')).then_some(line)
+}
+
+/// A git that answers questions.
+struct Git {
+    process: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Git {
+    fn start(source: &Path, mode: &str) -> Option<Git> {
+        let mut command = Command::new("git");
+        for variable in ELSEWHERE {
+            command.env_remove(variable);
+        }
+        command
+            .args(["--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+            .args(["cat-file", mode])
+            .current_dir(source)
+            // Only a `.git` of the source itself, as for the commit of a release.
+            .env("GIT_CEILING_DIRECTORIES", source.parent().unwrap_or(source))
+            .env("GIT_NO_LAZY_FETCH", "1")
+            // Where git does not know that variable: no way to fetch is allowed.
+            .env("GIT_ALLOW_PROTOCOL", "none")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut process = command.spawn().ok()?;
+        let (questions, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
+        Some(Git { process, questions, answers })
+    }
+}
+
+/// Reads blobs, one at a time. Git is started when the first is asked for.
+pub(crate) struct BlobReader<'a> {
+    blobs: &'a Blobs,
+    /// Nothing where it has failed.
+    git: Option<Option<Git>>,
+    content: Vec<u8>,
+}
+
+impl<'a> BlobReader<'a> {
+    /// Makes a reader.
+    pub(crate) fn new(blobs: &'a Blobs) -> BlobReader<'a> {
+        BlobReader { blobs, git: None, content: Vec::new() }
+    }
+
+    /// Reads a blob; nothing where its content is not what has this hash.
+    pub(crate) fn read(&mut self, blob: Blob, hash: &Hash) -> Option<&[u8]> {
+        let id = self.blobs.ids.get(blob.0)?;
+        let git = self.git.get_or_insert_with(|| Git::start(&self.blobs.source, "--batch"));
+        if read(git.as_mut()?, id, &mut self.content).is_none() {
+            // Where it stands now is not known.
+            self.end();
+            return None;
+        }
+        Hash::of(&self.content).fits(hash).then_some(&self.content)
+    }
+
+    fn end(&mut self) {
+        if let Some(Some(mut git)) = self.git.replace(None) {
+            drop((git.process.kill(), git.process.wait()));
+        }
+    }
+}
+
+impl Drop for BlobReader<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn read(git: &mut Git, id: &str, content: &mut Vec<u8>) -> Option<()> {
+    writeln!(git.questions, "{id}").ok()?;
+    let object = object_of(&line(&mut git.answers)?)?;
+    if object.size >= LARGE_FILE_BYTES {
+        return None;
+    }
+    content.resize(object.size as usize + 1, 0);
+    git.answers.read_exact(content).ok()?;
+    (content.pop() == Some(b'\n')).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_says_of_an_object_is_read_and_nothing_else() {
+        let id = "0123456789abcdef0123456789abcdef01234567";
+        let object = |kind: &str, size| Some(Object { id: id.to_owned(), kind: kind.to_owned(), size });
+        for (line, expected) in [
+            (format!("{id} blob 12"), object("blob", 12)),
+            (format!("{id} tree 0"), object("tree", 0)),
+            (format!("{id}:a blob 12 missing"), None),
+            (format!("{id} missing"), None),
+            (format!("{id} blob 12 missing"), None),
+            (format!("{id} blob -1"), None),
+            ("blob 12".to_owned(), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(object_of(line.as_bytes()), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_commit_that_is_none_is_not_asked_for() {
+        let files = [(b"a".to_vec(), 1)];
+        for commit in ["", "HEAD", "--help", &"x".repeat(40), "0123456789abcdef0123456789abcdef0123456\n"] {
+            assert_eq!(look(Path::new("/"), commit, &files), None);
+        }
+        let (_, found) = Blobs::find(Path::new("/nowhere"), &"0".repeat(40), &files);
+        assert_eq!(found, [None]);
+    }
+}

@@ -1,0 +1,534 @@
+//! An outline: a manifest in terms of another that the other side has, in few bytes.
+//!
+//! A client that does not have the base tells of each directory of its own tree the first bytes of two hashes: of all
+//! that is in it, and of the names alone. What of the base it has too is then named, the rest is listed, with a mark in
+//! place of each hash, and without names where it has a directory of the same ones. From that and its own tree it puts
+//! together a manifest with the base's entries in their order.
+//!
+//! ```text
+//! own         for each directory 11 bytes: 6 of its hash, 5 of that of kinds, names and targets of symlinks
+//!
+//! outline     shapes · names · sizes · marks · hashes, each: length, packing (0 as it is · 1 zstd), bytes with length
+//! shapes      0 the root is listed · else it is the own directory of this number less one; then the directories that are
+//!             listed, breadth first
+//! directory   mode·2 + 1 its names are those of an own directory, whose number follows · mode·2 they are among the names;
+//!             then entries, to the last of those names or until End
+//! entry       kind in the low three bits, a file's mode above them: 0 End · 1 File · 2 Symlink · 3 Directory that is listed
+//!             · 4 Directory, then the number of the own one
+//! number      zigzag of the distance from the one after the last own directory of which the content, or the names, were had
+//! names       for each entry, and then the target of a symlink: bytes until 0
+//! sizes       for each file
+//! marks       for each file below `LARGE_FILE_BYTES`: 4 bytes
+//! hashes      for each other file: 32 bytes, as parts of it are asked for by its hash
+//! ```
+//!
+//! Nothing here proves anything. A file of which the own tree has one at the same path, with the same mark, mode and
+//! size, is taken for that file; of any other the hash is not known, and a mark stands for it that no hash equals
+//! ([`Hash::of_mark`]). What is described against such a manifest is decoded against the base itself: where a guess was
+//! wrong the root does not fit in the end, and the base's whole manifest is sent.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+
+use zstd::bulk::Compressor;
+
+use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
+use crate::chunk::LARGE_FILE_BYTES;
+use crate::hash::Hash;
+use crate::manifest::build::BadManifest;
+use crate::manifest::encode::{BadEncoding, ENTRIES_MAX, decompress};
+use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
+
+/// Names are most of what is compressed: a few percent less than level 3 for a few milliseconds.
+const LEVEL: i32 = 12;
+
+/// More than any listing takes: bounds what is decompressed, in bytes.
+const STREAM_MAX: u64 = 2 << 30;
+
+const END: u64 = 0;
+const FILE: u64 = 1;
+const SYMLINK: u64 = 2;
+const LISTED: u64 = 3;
+const OWN: u64 = 4;
+
+/// Bytes of the hash of a directory that are told: two of fifty thousand are taken for each other in one of a hundred
+/// thousand deploys.
+const DIRECTORY_BYTES: usize = 6;
+
+/// Bytes of the hash of its names: these are compared where a directory has changed, which most have not.
+const NAMES_BYTES: usize = 5;
+
+/// Describes the directories of a manifest, in their order: what an outline can be in terms of.
+pub(crate) fn describe_own(own: &Manifest) -> Vec<u8> {
+    let mut out = Vec::with_capacity(own.directories().len() * (DIRECTORY_BYTES + NAMES_BYTES));
+    for (number, directory) in own.directories().iter().enumerate() {
+        out.extend_from_slice(&directory.hash.as_bytes()[..DIRECTORY_BYTES]);
+        out.extend_from_slice(&hash_of_names(own, number as u32).as_bytes()[..NAMES_BYTES]);
+    }
+    out
+}
+
+fn hash_of_names(manifest: &Manifest, directory: u32) -> Hash {
+    let mut names = Vec::new();
+    for named in manifest.children(directory) {
+        let (kind, target) = match named.node {
+            Node::File(_) => (b'f', &[][..]),
+            Node::Directory(_) => (b'd', &[][..]),
+            Node::Symlink(target) => (b'l', manifest.text(target)),
+        };
+        names.push(kind);
+        put_bytes(&mut names, named.name);
+        put_bytes(&mut names, target);
+    }
+    Hash::of(&names)
+}
+
+/// Describes `base` in terms of the manifest whose directories [`describe_own`] described.
+pub(crate) fn encode(base: &Manifest, own: &[u8]) -> std::io::Result<Vec<u8>> {
+    let own = || own.chunks_exact(DIRECTORY_BYTES + NAMES_BYTES).zip(0..);
+    let mut outliner = Outliner {
+        base,
+        whole: own().map(|(hashes, number)| (&hashes[..DIRECTORY_BYTES], number)).collect(),
+        named: own().map(|(hashes, number)| (&hashes[DIRECTORY_BYTES..], number)).collect(),
+        streams: Streams::default(),
+        next: 0,
+        next_named: 0,
+        listed: VecDeque::new(),
+    };
+    let root = outliner.source_of(0);
+    put_number(&mut outliner.streams.shapes, root.map_or(0, |own| own as u64 + 1));
+    while let Some(directory) = outliner.listed.pop_front() {
+        outliner.list(directory);
+    }
+    outliner.streams.pack()
+}
+
+#[derive(Default)]
+struct Streams {
+    shapes: Vec<u8>,
+    names: Vec<u8>,
+    sizes: Vec<u8>,
+    marks: Vec<u8>,
+    hashes: Vec<u8>,
+}
+
+impl Streams {
+    fn pack(self) -> std::io::Result<Vec<u8>> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        let mut out = Vec::new();
+        for stream in [self.shapes, self.names, self.sizes, self.marks, self.hashes] {
+            let packed = compressor.compress(&stream)?;
+            put_number(&mut out, stream.len() as u64);
+            let is_smaller = packed.len() < stream.len();
+            out.push(u8::from(is_smaller));
+            put_bytes(&mut out, if is_smaller { &packed } else { &stream });
+        }
+        Ok(out)
+    }
+}
+
+struct Outliner<'a> {
+    base: &'a Manifest,
+    /// The other manifest's directories, by all that is in them.
+    whole: HashMap<&'a [u8], i64>,
+    /// The same by their names.
+    named: HashMap<&'a [u8], i64>,
+    streams: Streams,
+    /// The number after the last one that was named.
+    next: i64,
+    /// The number after the last one whose names were had.
+    next_named: i64,
+    listed: VecDeque<u32>,
+}
+
+impl Outliner<'_> {
+    /// Finds a directory in the other manifest, or has it listed.
+    fn source_of(&mut self, directory: u32) -> Option<i64> {
+        let hash = self.base.directories()[directory as usize].hash;
+        let own = self.whole.get(&hash.as_bytes()[..DIRECTORY_BYTES]).copied();
+        if own.is_none() {
+            self.listed.push_back(directory);
+        }
+        own
+    }
+
+    fn list(&mut self, directory: u32) {
+        let base = self.base;
+        let mode = u64::from(base.directories()[directory as usize].mode);
+        let names = hash_of_names(base, directory);
+        let named = self.named.get(&names.as_bytes()[..NAMES_BYTES]).copied();
+        put_number(&mut self.streams.shapes, mode << 1 | u64::from(named.is_some()));
+        if let Some(own) = named {
+            put_signed(&mut self.streams.shapes, own - self.next_named);
+            self.next_named = own + 1;
+        }
+        for entry in base.children(directory) {
+            if named.is_none() {
+                self.text(entry.name);
+            }
+            match entry.node {
+                Node::File(file) => self.file(file),
+                Node::Symlink(target) => {
+                    put_number(&mut self.streams.shapes, SYMLINK);
+                    if named.is_none() {
+                        self.text(base.text(target));
+                    }
+                }
+                Node::Directory(number) => match self.source_of(number) {
+                    None => put_number(&mut self.streams.shapes, LISTED),
+                    Some(own) => {
+                        put_number(&mut self.streams.shapes, OWN);
+                        put_signed(&mut self.streams.shapes, own - self.next);
+                        self.next = own + 1;
+                    }
+                },
+            }
+        }
+        if named.is_none() {
+            put_number(&mut self.streams.shapes, END);
+        }
+    }
+
+    fn file(&mut self, file: File) {
+        let File { key, size } = file;
+        put_number(&mut self.streams.shapes, FILE | u64::from(key.mode) << 3);
+        put_number(&mut self.streams.sizes, size);
+        if size < LARGE_FILE_BYTES {
+            self.streams.marks.extend_from_slice(&key.hash.mark());
+        } else {
+            self.streams.hashes.extend_from_slice(key.hash.as_bytes());
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.streams.names.extend_from_slice(text);
+        self.streams.names.push(0);
+    }
+}
+
+/// Puts together what [`encode`] described in terms of `own`. Its entries are those of the base, if no guess was wrong;
+/// where a hash is not known, it is that of a mark.
+pub(crate) fn decode(outline: &[u8], own: &Manifest) -> Result<Manifest, BadEncoding> {
+    let mut reader = ByteReader::new(outline);
+    let mut stream = || unpack(&mut reader);
+    let streams = [stream()?, stream()?, stream()?, stream()?, stream()?];
+    let [shapes, names, sizes, marks, hashes] = streams.each_ref().map(|stream| ByteReader::new(stream));
+    let mut reading = Reading {
+        shapes,
+        names,
+        sizes,
+        marks,
+        hashes,
+        own,
+        next: 0,
+        next_named: 0,
+        builder: Builder::new(),
+        open: VecDeque::new(),
+    };
+    let root = match reading.shapes.number()?.checked_sub(1) {
+        Some(number) => Source::Own(reading.own_directory(number)?),
+        None => Source::Listed(Some(0)),
+    };
+    reading.open.push_back(root);
+    while let Some(source) = reading.open.pop_front() {
+        match source {
+            Source::Own(number) => reading.copy(number)?,
+            Source::Listed(beside) => reading.list(beside)?,
+        }
+    }
+    let rest = [reading.shapes, reading.names, reading.sizes, reading.marks, reading.hashes];
+    if rest.iter().any(|stream| !stream.rest().is_empty()) || !reader.rest().is_empty() {
+        return Err(Malformed.into());
+    }
+    Ok(reading.builder.finish()?)
+}
+
+fn unpack(reader: &mut ByteReader<'_>) -> Result<Vec<u8>, BadEncoding> {
+    let len = reader.number_within(STREAM_MAX)?;
+    let packing = reader.byte()?;
+    let bytes = reader.bytes()?;
+    let stream = match packing {
+        0 => bytes.to_vec(),
+        1 => decompress(bytes, len)?,
+        _ => return Err(Malformed.into()),
+    };
+    if stream.len() as u64 == len { Ok(stream) } else { Err(Malformed.into()) }
+}
+
+/// Where a directory comes from.
+enum Source {
+    /// The own directory as it is.
+    Own(u32),
+    /// It is listed; with the own directory at its path.
+    Listed(Option<u32>),
+}
+
+struct Reading<'a> {
+    shapes: ByteReader<'a>,
+    names: ByteReader<'a>,
+    sizes: ByteReader<'a>,
+    marks: ByteReader<'a>,
+    hashes: ByteReader<'a>,
+    own: &'a Manifest,
+    next: i64,
+    next_named: i64,
+    builder: Builder,
+    open: VecDeque<Source>,
+}
+
+impl<'a> Reading<'a> {
+    fn own_directory(&self, number: u64) -> Result<u32, BadEncoding> {
+        let number = u32::try_from(number).map_err(|_| Malformed)?;
+        if (number as usize) < self.own.directories().len() { Ok(number) } else { Err(BadEncoding::Base) }
+    }
+
+    fn check_len(&self) -> Result<(), BadEncoding> {
+        if self.builder.len() > ENTRIES_MAX { Err(BadManifest::TooLarge.into()) } else { Ok(()) }
+    }
+
+    fn copy(&mut self, directory: u32) -> Result<(), BadEncoding> {
+        let own = self.own;
+        self.builder.begin(own.directories()[directory as usize].mode)?;
+        for named in own.children(directory) {
+            match named.node {
+                Node::File(file) => self.builder.file(named.name, file)?,
+                Node::Symlink(target) => self.builder.symlink(named.name, own.text(target))?,
+                Node::Directory(number) => {
+                    self.open.push_back(Source::Own(number));
+                    self.builder.directory(named.name)?
+                }
+            };
+            self.check_len()?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, beside: Option<u32>) -> Result<(), BadEncoding> {
+        let head = self.shapes.number_within(0o1777)?;
+        self.builder.begin((head >> 1) as u16)?;
+        if head & 1 == 0 {
+            return self.list_named(beside);
+        }
+        let own = self.own;
+        let directory = self.own_directory_after(self.next_named)?;
+        self.next_named = i64::from(directory) + 1;
+        for named in own.children(directory) {
+            let shape = self.shapes.number()?;
+            let target = match named.node {
+                Node::Symlink(target) => own.text(target),
+                _ => &[],
+            };
+            self.entry(shape, named.name, beside, |_| Ok(target))?;
+        }
+        Ok(())
+    }
+
+    fn list_named(&mut self, beside: Option<u32>) -> Result<(), BadEncoding> {
+        loop {
+            let shape = self.shapes.number()?;
+            if shape == END {
+                return Ok(());
+            }
+            let name = self.text()?;
+            self.entry(shape, name, beside, Reading::text)?;
+        }
+    }
+
+    /// Adds an entry to the directory that is being listed.
+    fn entry(
+        &mut self,
+        shape: u64,
+        name: &'a [u8],
+        beside: Option<u32>,
+        target: impl FnOnce(&mut Self) -> Result<&'a [u8], BadEncoding>,
+    ) -> Result<(), BadEncoding> {
+        let (kind, mode) = (shape & 7, shape >> 3);
+        let own = beside.and_then(|beside| self.own.child(beside, name)).map(|named| named.node);
+        match kind {
+            FILE => {
+                let file = self.file(u16::try_from(mode).map_err(|_| Malformed)?, own)?;
+                self.builder.file(name, file)?;
+            }
+            SYMLINK => {
+                let target = target(self)?;
+                self.builder.symlink(name, target)?;
+            }
+            LISTED => {
+                self.open.push_back(Source::Listed(own.and_then(directory_of)));
+                self.builder.directory(name)?;
+            }
+            OWN => {
+                let directory = self.own_directory_after(self.next)?;
+                self.next = i64::from(directory) + 1;
+                self.open.push_back(Source::Own(directory));
+                self.builder.directory(name)?;
+            }
+            _ => return Err(Malformed.into()),
+        }
+        self.check_len()
+    }
+
+    /// Reads the number of an own directory as its distance.
+    fn own_directory_after(&mut self, next: i64) -> Result<u32, BadEncoding> {
+        let number = next.checked_add(self.shapes.signed()?).ok_or(Malformed)?;
+        self.own_directory(u64::try_from(number).map_err(|_| Malformed)?)
+    }
+
+    fn file(&mut self, mode: u16, own: Option<Node>) -> Result<File, BadEncoding> {
+        let size = self.sizes.number()?;
+        let hash = if size < LARGE_FILE_BYTES {
+            Hash::of_mark(self.marks.array()?)
+        } else {
+            Hash::from_bytes(self.hashes.array()?)
+        };
+        let listed = File { key: ObjectKey { hash, mode }, size };
+        Ok(match own {
+            Some(Node::File(own)) if own.size == size && own.key.mode == mode && own.key.hash.fits(&hash) => own,
+            _ => listed,
+        })
+    }
+
+    fn text(&mut self) -> Result<&'a [u8], BadEncoding> {
+        let rest = self.names.rest();
+        let end = rest.iter().position(|&byte| byte == 0).ok_or(Malformed)?;
+        let text = self.names.take(end)?;
+        self.names.take(1)?;
+        Ok(text)
+    }
+}
+
+fn directory_of(node: Node) -> Option<u32> {
+    match node {
+        Node::Directory(number) => Some(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::encode as difference;
+    use super::*;
+
+    /// What lies in each directory of each directory of the root.
+    type Tree = BTreeMap<u8, BTreeMap<u8, BTreeMap<u8, u8>>>;
+
+    fn tree() -> impl Strategy<Value = Tree> {
+        let files = prop::collection::btree_map(0..6_u8, 0..14_u8, 0..4);
+        let directories = prop::collection::btree_map(0..4_u8, files, 0..4);
+        prop::collection::btree_map(0..4_u8, directories, 0..4)
+    }
+
+    fn build(tree: &Tree) -> Manifest {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        tree.keys().for_each(|name| drop(builder.directory(&[b'a' + name]).unwrap()));
+        for directories in tree.values() {
+            builder.begin(0o755).unwrap();
+            directories.keys().for_each(|name| drop(builder.directory(&[b'a' + name]).unwrap()));
+        }
+        for files in tree.values().flat_map(BTreeMap::values) {
+            builder.begin(0o755).unwrap();
+            for (name, content) in files {
+                let key = ObjectKey { hash: Hash::of(&[*content]), mode: if content % 5 == 0 { 0o555 } else { 0o444 } };
+                let size = if content % 4 == 0 { LARGE_FILE_BYTES } else { u64::from(content % 3) };
+                match content % 6 {
+                    0 => builder.symlink(&[b'a' + name], &[b'a' + content]).unwrap(),
+                    _ => builder.file(&[b'a' + name], File { key, size }).unwrap(),
+                };
+            }
+        }
+        builder.finish().unwrap()
+    }
+
+    fn paths(manifest: &Manifest) -> Vec<Vec<u8>> {
+        (0..manifest.len()).map(|index| manifest.path(index)).collect()
+    }
+
+    fn outlined(base: &Manifest, own: &Manifest) -> Manifest {
+        decode(&encode(base, &describe_own(own)).unwrap(), own).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_described_against_an_outline_reads_back_against_the_base(base in tree(), own in tree()) {
+            let (base, own) = (build(&base), build(&own));
+            let outlined = outlined(&base, &own);
+            prop_assert_eq!(paths(&outlined), paths(&base));
+            for index in 0..base.len() {
+                match (base.node(index), outlined.node(index)) {
+                    (Node::File(file), Node::File(found)) => {
+                        prop_assert_eq!((file.size, file.key.mode), (found.size, found.key.mode));
+                        prop_assert!(file.key.hash.fits(&found.key.hash));
+                    }
+                    (Node::Symlink(target), Node::Symlink(found)) => {
+                        prop_assert_eq!(base.text(target), outlined.text(found));
+                    }
+                    (one, other) => prop_assert_eq!(one, other),
+                }
+            }
+            let encoded = difference::encode(&own, Some(&outlined));
+            let (decoded, _) = difference::decode(&encoded.bytes, Some(&base)).unwrap();
+            prop_assert_eq!(decoded.manifest.root(), own.root());
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(
+            base in tree(), own in tree(), bytes in prop::collection::vec(any::<u8>(), 0..100), flip in any::<(u16, u8)>(),
+        ) {
+            let (base, own) = (build(&base), build(&own));
+            drop(decode(&bytes, &own));
+            let mut bytes = encode(&base, &describe_own(&own)).unwrap();
+            let at = usize::from(flip.0) % bytes.len();
+            bytes[at] ^= flip.1;
+            drop(decode(&bytes, &own));
+        }
+    }
+
+    #[test]
+    fn what_both_have_takes_a_few_bytes_and_is_known() {
+        let file = |content: u32| {
+            let key = ObjectKey { hash: Hash::of(&content.to_le_bytes()), mode: 0o444 };
+            File { key, size: 4 }
+        };
+        let numbered = |changed: u32| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            (0..100_u32).for_each(|n| drop(builder.directory(format!("{n:03}").as_bytes()).unwrap()));
+            for n in 0..100 {
+                builder.begin(0o755).unwrap();
+                for m in 0..100_u32 {
+                    let content = if (n, m) == (50, 50) { changed } else { n * 100 + m };
+                    builder.file(format!("{m:03}").as_bytes(), file(content)).unwrap();
+                }
+            }
+            builder.finish().unwrap()
+        };
+        let (base, own) = (numbered(1 << 20), numbered(1 << 21));
+        let bytes = encode(&base, &describe_own(&own)).unwrap();
+        assert!(bytes.len() < 100 * 8, "{}", bytes.len());
+        let outlined = decode(&bytes, &own).unwrap();
+        let unknown = outlined.all_files().filter(|(index, file)| base.file(*index) != Some(*file));
+        assert_eq!(unknown.map(|(index, _)| index).collect::<Vec<_>>(), [100 + 50 * 100 + 50]);
+        assert!(base.root() == self::outlined(&base, &base).root());
+    }
+
+    #[test]
+    fn a_guess_that_is_wrong_shows_in_the_root() {
+        let holding = |hash: Hash| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            builder.file(b"a", File { key: ObjectKey { hash, mode: 0o444 }, size: 9 }).unwrap();
+            builder.finish().unwrap()
+        };
+        let hash = Hash::of(b"content");
+        let mut alike = *hash.as_bytes();
+        alike[31] ^= 1;
+        let (base, own) = (holding(hash), holding(Hash::from_bytes(alike)));
+        let encoded = difference::encode(&own, Some(&outlined(&base, &own)));
+        assert!(matches!(difference::decode(&encoded.bytes, Some(&base)), Err(BadEncoding::Root)));
+    }
+}

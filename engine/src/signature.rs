@@ -1,0 +1,380 @@
+//! Signatures: an old file as far as a new one can be described in terms of it, in few bytes.
+//!
+//! The old file is cut into blocks of equal length, the last of which begins where it has to; of each there is a hash. A
+//! hash that rolls finds these blocks at any place of the new file (Tridgell and Mackerras, "The rsync algorithm", 1996).
+//! One hash of few bits is enough: what is made of a block that only looked alike has another hash than it should, and
+//! is sent whole.
+//!
+//! ```text
+//! signature    for each block: its hash, in as many bits as the length of the file asks for; filled up to a byte
+//! signatures   for each file a bit, least significant first: whether there is one; then those that there are
+//! ```
+//!
+//! Both sides know the length of the old file, and from it everything but the hashes.
+
+use crate::bytes::{ByteReader, Malformed};
+
+/// Blocks of less would take more than they save.
+const BLOCK_BYTES_MIN: usize = 64;
+
+/// How many bits of a hash are beyond those that tell the places of the new file from each other, for each block of the
+/// old one: one file of a thousand is taken wrong, if all of it is new.
+const SPARE_BITS: u32 = 10;
+
+/// The most signatures that are sent at once, in bytes: those of a hundred gigabytes.
+const SIGNATURES_BYTES_MAX: usize = 512 << 20;
+
+/// Places of a table that are tried for a hash: bounds the time whatever the hashes.
+const PROBES_MAX: usize = 16;
+
+/// How a file of some length is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    old_len: usize,
+    block_len: usize,
+    blocks: usize,
+    bits: u32,
+}
+
+impl Form {
+    fn of(old_len: usize) -> Form {
+        // A change costs about a block, and blocks cost their hashes: both are least where a block's length is in
+        // proportion to the root of the file's. The factor of 2.5 is measured (docs/decisions/0012-cold-client.md).
+        let block_len = (old_len.saturating_mul(25) / 4).isqrt().max(BLOCK_BYTES_MIN);
+        let blocks = if old_len < block_len { 0 } else { old_len.div_ceil(block_len) };
+        let bits = (old_len.max(1).ilog2() + blocks.max(1).ilog2() + 1 + SPARE_BITS).min(u64::BITS);
+        Form { old_len, block_len, blocks, bits }
+    }
+
+    fn packed_len(&self) -> usize {
+        (self.blocks * self.bits as usize).div_ceil(8)
+    }
+
+    /// Where a block begins.
+    fn begin_of(&self, block: usize) -> usize {
+        (block * self.block_len).min(self.old_len - self.block_len)
+    }
+
+    /// Shortens a hash.
+    fn shorten(&self, hash: u64) -> u64 {
+        // The upper bits of the product depend on all of the hash.
+        hash.wrapping_mul(0xd6e8_feb8_6659_fd93) >> (u64::BITS - self.bits)
+    }
+}
+
+/// A hash of a window that moves on, a byte at a time: the bytes are the digits of a number, modulo 2^64.
+#[derive(Debug, Clone, Copy)]
+struct Rolling {
+    hash: u64,
+    /// What the first byte of the window weighs once the next one is there.
+    weight: u64,
+}
+
+/// An odd number whose powers are many and look like noise.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Rolling {
+    fn of(window: &[u8]) -> Rolling {
+        let mut rolling = Rolling { hash: 0, weight: 1 };
+        for &byte in window {
+            rolling.hash = rolling.hash.wrapping_mul(BASE).wrapping_add(u64::from(byte));
+            rolling.weight = rolling.weight.wrapping_mul(BASE);
+        }
+        rolling
+    }
+
+    fn roll(&mut self, gone: u8, come: u8) {
+        let hash = self.hash.wrapping_mul(BASE).wrapping_add(u64::from(come));
+        self.hash = hash.wrapping_sub(self.weight.wrapping_mul(u64::from(gone)));
+    }
+}
+
+/// Returns the signature of an old file.
+pub(crate) fn sign(old: &[u8]) -> Vec<u8> {
+    let form = Form::of(old.len());
+    let mut out = Vec::with_capacity(form.packed_len());
+    let (mut held, mut held_bits) = (0_u128, 0);
+    for block in 0..form.blocks {
+        let begin = form.begin_of(block);
+        let hash = form.shorten(Rolling::of(&old[begin..begin + form.block_len]).hash);
+        held |= u128::from(hash) << held_bits;
+        held_bits += form.bits;
+        while held_bits >= 8 {
+            out.push(held as u8);
+            held >>= 8;
+            held_bits -= 8;
+        }
+    }
+    if held_bits > 0 {
+        out.push(held as u8);
+    }
+    out
+}
+
+/// Puts signatures together. One that there is no room for is left out.
+pub(crate) fn to_bytes(signatures: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut out = vec![0; signatures.len().div_ceil(8)];
+    for (at, signature) in signatures.iter().enumerate() {
+        if let Some(signature) = signature
+            && out.len() + signature.len() <= SIGNATURES_BYTES_MAX
+        {
+            out[at / 8] |= 1 << (at % 8);
+            out.extend_from_slice(signature);
+        }
+    }
+    out
+}
+
+/// Signatures as they came.
+#[derive(Debug, Default)]
+pub(crate) struct Signatures {
+    bytes: Vec<u8>,
+    /// For each file: where its signature begins, and the length of the old content.
+    places: Vec<Option<(usize, usize)>>,
+}
+
+impl Signatures {
+    /// Reads signatures of files whose old content is this long.
+    pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize]) -> Result<Signatures, Malformed> {
+        let mut reader = ByteReader::new(&bytes);
+        let present = reader.take(old_lens.len().div_ceil(8))?;
+        let mut places = Vec::with_capacity(old_lens.len());
+        for (at, &old_len) in old_lens.iter().enumerate() {
+            if present[at / 8] >> (at % 8) & 1 == 0 {
+                places.push(None);
+                continue;
+            }
+            places.push(Some((bytes.len() - reader.rest().len(), old_len)));
+            reader.take(Form::of(old_len).packed_len())?;
+        }
+        if reader.rest().is_empty() { Ok(Signatures { bytes, places }) } else { Err(Malformed) }
+    }
+
+    /// Returns the signature of a file, if there is one.
+    pub(crate) fn get(&self, at: usize) -> Option<Signature> {
+        let (begin, old_len) = (*self.places.get(at)?)?;
+        Some(Signature::read(&self.bytes[begin..], Form::of(old_len)))
+    }
+
+    /// Tells whether there is one of a file.
+    pub(crate) fn has(&self, at: usize) -> bool {
+        self.places.get(at).is_some_and(Option::is_some)
+    }
+}
+
+/// A range of a new file that seems to stand in the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Match {
+    /// Where it begins in the new file.
+    pub(crate) new: usize,
+    /// Where it begins in the old one.
+    pub(crate) old: usize,
+    /// How long it is, in bytes.
+    pub(crate) len: usize,
+}
+
+/// The signature of one old file, to be searched.
+#[derive(Debug)]
+pub(crate) struct Signature {
+    form: Form,
+    hashes: Vec<u64>,
+    /// Blocks by hash, plus one. Of equal ones the first.
+    table: Vec<u32>,
+}
+
+impl Signature {
+    fn read(bytes: &[u8], form: Form) -> Signature {
+        let mut hashes = Vec::with_capacity(form.blocks);
+        let (mut held, mut held_bits) = (0_u128, 0);
+        let mut bytes = bytes.iter();
+        for _ in 0..form.blocks {
+            while held_bits < form.bits {
+                held |= u128::from(bytes.next().copied().unwrap_or(0)) << held_bits;
+                held_bits += 8;
+            }
+            hashes.push((held & ((1 << form.bits) - 1)) as u64);
+            held >>= form.bits;
+            held_bits -= form.bits;
+        }
+        let mut signature = Signature { form, hashes, table: vec![0; (form.blocks * 4).next_power_of_two()] };
+        for block in 0..form.blocks {
+            if let Some(slot) = signature.slot(signature.hashes[block], |there| there == 0) {
+                signature.table[slot] = block as u32 + 1;
+            }
+        }
+        signature
+    }
+
+    /// Finds the place of a hash in the table, or one that is to be had; nothing where another block has it already.
+    fn slot(&self, hash: u64, is_wanted: impl Fn(u32) -> bool) -> Option<usize> {
+        let mask = self.table.len() - 1;
+        for probe in 0..PROBES_MAX {
+            let slot = (hash as usize).wrapping_add(probe) & mask;
+            let there = self.table[slot];
+            if is_wanted(there) {
+                return Some(slot);
+            }
+            if there == 0 || self.hashes[there as usize - 1] == hash {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Finds a block by its hash: the one that is due, if it is that, else the first.
+    fn find(&self, hash: u64, due: usize) -> Option<usize> {
+        if self.hashes.get(due) == Some(&hash) {
+            return Some(due);
+        }
+        let is_it = |there: u32| there > 0 && self.hashes[there as usize - 1] == hash;
+        self.slot(hash, is_it).map(|slot| self.table[slot] as usize - 1)
+    }
+
+    /// Tells `found` of ranges in the order of the new content; those that go on in both are one.
+    pub(crate) fn search(&self, new: &[u8], mut found: impl FnMut(Match)) {
+        let Form { old_len, block_len, blocks, .. } = self.form;
+        if blocks == 0 || new.len() < block_len {
+            return;
+        }
+        let mut last: Option<Match> = None;
+        let mut tell = |next: Match| match &mut last {
+            Some(last) if last.new + last.len == next.new && last.old + last.len == next.old => last.len += next.len,
+            _ => last.replace(next).into_iter().for_each(&mut found),
+        };
+        let (mut at, mut due, mut ended) = (0, 0, 0);
+        let mut window = Rolling::of(&new[..block_len]);
+        while at + block_len <= new.len() {
+            if let Some(block) = self.find(self.form.shorten(window.hash), due) {
+                tell(Match { new: at, old: self.form.begin_of(block), len: block_len });
+                (at, due) = (at + block_len, block + 1);
+                ended = at;
+                window = Rolling::of(new.get(at..at + block_len).unwrap_or(&[]));
+            } else {
+                if let Some(&come) = new.get(at + block_len) {
+                    window.roll(new[at], come);
+                }
+                at += 1;
+            }
+        }
+        // Both mostly end alike, and the last block reaches back over what was found already.
+        let end = Rolling::of(&new[new.len() - block_len..]);
+        if ended < new.len() && self.hashes[blocks - 1] == self.form.shorten(end.hash) {
+            let len = block_len.min(new.len() - ended);
+            tell(Match { new: new.len() - len, old: old_len - len, len });
+        }
+        last.into_iter().for_each(found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn noise(seed: &str, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    fn signature(old: &[u8]) -> Signature {
+        let bytes = to_bytes(&[Some(sign(old))]);
+        Signatures::read(bytes, &[old.len()]).unwrap().get(0).unwrap()
+    }
+
+    fn matches(old: &[u8], new: &[u8]) -> Vec<Match> {
+        let mut matches = Vec::new();
+        signature(old).search(new, |found| matches.push(found));
+        matches
+    }
+
+    /// Asserts that matches are what they say, and returns how much of the new content they leave.
+    #[track_caller]
+    fn left(old: &[u8], new: &[u8]) -> usize {
+        let (mut at, mut left) = (0, 0);
+        for Match { new: begin, old: from, len } in matches(old, new) {
+            assert!(begin >= at && new[begin..begin + len] == old[from..from + len]);
+            left += begin - at;
+            at = begin + len;
+        }
+        left + new.len() - at
+    }
+
+    #[test]
+    fn what_was_edited_costs_about_a_block() {
+        for len in [1_000, 45_678, 1 << 20] {
+            let old = noise("old", len);
+            let block = Form::of(len).block_len;
+            assert_eq!(matches(&old, &old), [Match { new: 0, old: 0, len }]);
+            let mut new = old.clone();
+            new.splice(len / 2..len / 2 + 7, *b"some other text");
+            assert!(left(&old, &new) <= 2 * block, "{} of {len}", left(&old, &new));
+            // What begins or ends otherwise, and what was put into another order.
+            assert!(left(&old, &[b"before", &old[..], b"behind"].concat()) <= 2 * block);
+            assert!(left(&old, &[&old[len / 2..], &old[..len / 2]].concat()) <= 3 * block);
+            assert_eq!(left(&old, &noise("new", len)), len);
+        }
+    }
+
+    #[test]
+    fn content_that_repeats_itself_takes_no_longer_than_it_should() {
+        // A quadratic search would take minutes.
+        let zeros = vec![0; 1 << 20];
+        let block: Vec<u8> = (0..1 << 20).map(|at| (at % 1000 * 7) as u8).collect();
+        let mut edited = zeros.clone();
+        edited.iter_mut().step_by(10_000).for_each(|byte| *byte = 1);
+        for (old, new) in [(&zeros, &edited), (&edited, &zeros), (&block, &zeros), (&zeros, &block), (&block, &block)] {
+            left(old, new);
+        }
+        assert_eq!(left(&zeros, &zeros), 0);
+    }
+
+    #[test]
+    fn signatures_that_all_say_the_same_take_no_longer_than_they_should() {
+        let (old, new) = (noise("old", 1 << 20), noise("new", 1 << 20));
+        for byte in [0, 0xff] {
+            let lies = vec![byte; sign(&old).len()];
+            let signatures = Signatures::read(to_bytes(&[Some(lies)]), &[old.len()]).unwrap();
+            signatures.get(0).unwrap().search(&new, drop);
+        }
+    }
+
+    #[test]
+    fn what_there_is_no_signature_of_is_left_out() {
+        let olds = [noise("one", 5_000), noise("other", 70_000)];
+        let lens = [olds[0].len(), 300, olds[1].len()];
+        let bytes = to_bytes(&[Some(sign(&olds[0])), None, Some(sign(&olds[1]))]);
+        let signatures = Signatures::read(bytes.clone(), &lens).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|at| signatures.has(at)), [true, false, true, false]);
+        assert_eq!(signatures.get(2).unwrap().hashes, signature(&olds[1]).hashes);
+        assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2]).is_err());
+        assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_of_an_old_file_matches_lie_in_both(
+            old_len in 0..4000_usize, bytes in prop::collection::vec(any::<u8>(), 0..2000), new in prop::collection::vec(0..3_u8, 0..3000),
+        ) {
+            let Ok(signatures) = Signatures::read(bytes, &[old_len]) else { return Ok(()) };
+            let Some(signature) = signatures.get(0) else { return Ok(()) };
+            let mut at = 0;
+            let mut fits = true;
+            signature.search(&new, |found| {
+                fits &= found.new >= at && found.len > 0 && found.old + found.len <= old_len;
+                at = found.new + found.len;
+            });
+            prop_assert!(fits && at <= new.len());
+        }
+
+        #[test]
+        fn a_window_that_rolls_has_the_hash_of_what_it_shows(bytes in prop::collection::vec(any::<u8>(), 8..200)) {
+            let mut window = Rolling::of(&bytes[..8]);
+            for at in 8..bytes.len() {
+                window.roll(bytes[at - 8], bytes[at]);
+                prop_assert_eq!(window.hash, Rolling::of(&bytes[at - 7..=at]).hash);
+            }
+        }
+    }
+}
