@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use support::real_tree::noise;
 use support::site::{Site, number};
 use support::tree::assert_same;
 
@@ -240,4 +241,44 @@ fn another_mode_is_made_on_the_server() {
     fs::set_permissions(&object, fs::Permissions::from_mode(0o555)).unwrap();
     fs::set_permissions(site.source(&path(0)), fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(cost(&site).round_trips, 2);
+}
+
+/// Bytes like no others.
+fn write_large(site: &Site, seed: u64, bytes: usize) -> PathBuf {
+    site.write("large", noise(seed, bytes));
+    site.source("large")
+}
+
+/// Bytes sent and received by a deploy, and its round trips.
+#[track_caller]
+fn both_ways(site: &Site) -> (u64, u64) {
+    let report = site.deploy(&[]);
+    assert_same(&site.path("source"), &site.current(""));
+    (number(&report["sent_bytes"]) + number(&report["received_bytes"]), number(&report["round_trips"]))
+}
+
+#[test]
+fn an_insertion_into_a_large_file_costs_little_more_than_itself() {
+    const INSERTED: usize = 1000;
+    let site = Site::new();
+    let large = write_large(&site, 1, 20 << 20);
+    site.write("other", "text");
+    site.deploy_and_compare(&[]);
+    // Its chunks are known, as it was cut when it was sent.
+    change(&large, |content| drop(content.splice(9_000_000..9_000_000, noise(2, INSERTED))));
+    let (bytes, round_trips) = both_ways(&site);
+    assert!(bytes < 4_000, "{bytes} bytes");
+    assert_eq!(round_trips, 2);
+    // At both ends, and something removed.
+    change(&large, |content| drop(content.splice(..0, noise(3, INSERTED))));
+    change(&large, |content| content.extend(noise(4, INSERTED)));
+    change(&large, |content| drop(content.drain(5_000_000..5_300_000)));
+    let (bytes, _) = both_ways(&site);
+    assert!(bytes < 12_000, "{bytes} bytes");
+    // A client that knows nothing asks for its chunks.
+    fs::remove_dir_all(site.path("state")).unwrap();
+    change(&large, |content| drop(content.splice(9_000_000..9_000_000, noise(5, INSERTED))));
+    let (bytes, round_trips) = both_ways(&site);
+    assert!(bytes < 12_000, "{bytes} bytes");
+    assert!(round_trips <= 4, "{round_trips}");
 }

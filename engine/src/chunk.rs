@@ -13,13 +13,16 @@ use crate::hash::Hash;
 /// a Linux kernel tree 99 % of the files are smaller than an eighth of this.
 pub(crate) const LARGE_FILE_BYTES: u64 = 1 << 20;
 
-/// The usual sizes of a chunk store (casync's and desync's): 48 bytes of knowledge for 64 KiB of content.
-const CHUNK_BYTES_MIN: usize = 16 << 10;
-const CHUNK_BYTES_AVERAGE: usize = 64 << 10;
-const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// The average length of chunks that are kept where they are needed, as a power of two: the usual one of a chunk store
+/// (casync's and desync's). A chunk is a quarter to four times as long.
+pub(crate) const KEPT_AVERAGE_LOG: u8 = 16;
 
-/// The name of a chunk: the first half of its blake3 hash. Enough to recognise, as the whole file's hash is verified.
-pub(crate) type ChunkId = [u8; 16];
+/// The longest average: what is new within a chunk is found by another question.
+const AVERAGE_LOG_MAX: u8 = 22;
+
+/// The name of a chunk: the first bytes of its blake3 hash. Among a million chunks of each of two files, one pair of three
+/// hundred is taken wrong, and costs that the file is sent whole: its own hash is verified.
+pub(crate) type ChunkId = [u8; 6];
 
 /// One chunk of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,26 +33,40 @@ pub(crate) struct Chunk {
     pub(crate) len: u32,
 }
 
-/// The chunks of a file, in order.
-pub(crate) type Chunks = Vec<Chunk>;
+/// The chunks of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chunks {
+    /// Their average length, as a power of two. Only lists of the same average can be compared.
+    pub(crate) average_log: u8,
+    /// The chunks, in order.
+    pub(crate) list: Vec<Chunk>,
+}
 
-/// Reads `content` to its end, and returns its hash, its length and its chunks.
-pub(crate) fn cut(content: impl Read) -> io::Result<(Hash, u64, Chunks)> {
+/// Returns the average length of chunks, as a power of two, with which a file of this length is described in fewest
+/// bytes to whoever knows nothing of it: the list, and what is asked about one chunk then.
+pub(crate) fn told_average_log(len: u64) -> u8 {
+    // The two are equal where chunks grow with the power of two thirds of the file's length.
+    let log = (2 * len.max(2).ilog2() - 2) / 3;
+    (log as u8).clamp(KEPT_AVERAGE_LOG, AVERAGE_LOG_MAX)
+}
+
+/// Reads `content` to its end, and returns its hash and its chunks.
+pub(crate) fn cut(content: impl Read, average_log: u8) -> io::Result<(Hash, Chunks)> {
+    let average = 1_usize << average_log.min(AVERAGE_LOG_MAX);
     let mut whole = blake3::Hasher::new();
-    let mut chunks = Chunks::new();
-    let mut length = 0;
-    for piece in fastcdc::v2020::StreamCDC::new(content, CHUNK_BYTES_MIN, CHUNK_BYTES_AVERAGE, CHUNK_BYTES_MAX) {
+    let mut list = Vec::new();
+    for piece in fastcdc::v2020::StreamCDC::new(content, average / 4, average, average * 4) {
         let piece = piece.map_err(io::Error::from)?;
         whole.update(&piece.data);
-        length += piece.data.len() as u64;
-        chunks.push(Chunk { id: id_of(&piece.data), len: piece.data.len() as u32 });
+        list.push(Chunk { id: id_of(&piece.data), len: piece.data.len() as u32 });
     }
-    Ok((whole.finalize().into(), length, chunks))
+    Ok((whole.finalize().into(), Chunks { average_log, list }))
 }
 
 fn id_of(content: &[u8]) -> ChunkId {
     let mut id = ChunkId::default();
-    id.copy_from_slice(&blake3::hash(content).as_bytes()[..16]);
+    let len = id.len();
+    id.copy_from_slice(&blake3::hash(content).as_bytes()[..len]);
     id
 }
 
@@ -85,9 +102,10 @@ pub(crate) fn pieces(old: &[Chunk], new: &[Chunk]) -> Vec<Piece> {
 }
 
 /// Returns chunks as bytes.
-pub(crate) fn to_bytes(chunks: &[Chunk]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(chunks.len() * 19);
-    for chunk in chunks {
+pub(crate) fn to_bytes(chunks: &Chunks) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + chunks.list.len() * 10);
+    bytes.push(chunks.average_log);
+    for chunk in &chunks.list {
         bytes.extend_from_slice(&chunk.id);
         put_number(&mut bytes, u64::from(chunk.len));
     }
@@ -97,9 +115,12 @@ pub(crate) fn to_bytes(chunks: &[Chunk]) -> Vec<u8> {
 /// Reads what [`to_bytes`] made.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Chunks, Malformed> {
     let mut reader = ByteReader::new(bytes);
-    let mut chunks = Chunks::new();
+    let mut chunks = Chunks { average_log: reader.byte()?, list: Vec::new() };
+    if !(KEPT_AVERAGE_LOG..=AVERAGE_LOG_MAX).contains(&chunks.average_log) {
+        return Err(Malformed);
+    }
     while !reader.rest().is_empty() {
-        chunks.push(Chunk { id: reader.array()?, len: reader.index()? });
+        chunks.list.push(Chunk { id: reader.array()?, len: reader.index()? });
     }
     Ok(chunks)
 }
@@ -119,13 +140,13 @@ mod tests {
         let old = noise(4 << 20);
         let mut new = old.clone();
         new.splice(1_000_000..1_000_000, *b"inserted");
-        let (hash, length, new_chunks) = cut(&new[..]).unwrap();
-        assert_eq!((hash, length), (Hash::of(&new), new.len() as u64));
-        let old_chunks = cut(&old[..]).unwrap().2;
+        let (hash, new_chunks) = cut(&new[..], KEPT_AVERAGE_LOG).unwrap();
+        assert_eq!(hash, Hash::of(&new));
+        let old_chunks = cut(&old[..], KEPT_AVERAGE_LOG).unwrap().1;
 
-        let pieces = pieces(&old_chunks, &new_chunks);
+        let pieces = pieces(&old_chunks.list, &new_chunks.list);
         let sent: u64 = pieces.iter().map(|piece| if let Piece::New { len } = piece { *len } else { 0 }).sum();
-        assert!(sent > 0 && sent <= 2 * CHUNK_BYTES_MAX as u64, "{sent}");
+        assert!(sent > 0 && sent <= 8 << KEPT_AVERAGE_LOG, "{sent}");
         let mut rebuilt = Vec::new();
         for piece in pieces {
             match piece {
@@ -138,8 +159,16 @@ mod tests {
 
     #[test]
     fn chunks_read_back() {
-        let chunks = cut(&noise(1 << 20)[..]).unwrap().2;
+        let chunks = cut(&noise(1 << 20)[..], KEPT_AVERAGE_LOG).unwrap().1;
         assert_eq!(from_bytes(&to_bytes(&chunks)), Ok(chunks));
+        assert_eq!(from_bytes(&[]), Err(Malformed));
         assert_eq!(from_bytes(&[1, 2, 3]), Err(Malformed));
+    }
+
+    #[test]
+    fn chunks_that_are_told_grow_with_the_file() {
+        for (len, log) in [(1 << 20, 16), (16 << 20, 16), (256 << 20, 18), (10 << 30, 21), (1 << 50, 22)] {
+            assert_eq!(told_average_log(len), log, "{len}");
+        }
     }
 }

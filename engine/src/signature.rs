@@ -17,9 +17,25 @@ use crate::bytes::{ByteReader, Malformed};
 /// Blocks of less would take more than they save.
 const BLOCK_BYTES_MIN: usize = 64;
 
-/// How many bits of a hash are beyond those that tell the places of the new file from each other, for each block of the
-/// old one: one file of a thousand is taken wrong, if all of it is new.
-const SPARE_BITS: u32 = 10;
+/// How much it costs to take a block for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Care {
+    /// A small file is sent whole then.
+    File,
+    /// A range of a large file: all of that file is sent.
+    Range,
+}
+
+impl Care {
+    /// Returns how many bits of a hash are beyond those that tell the places of the new content from each other, for each
+    /// block of the old: of files one in a thousand is taken wrong, if all of it is new; of ranges one in four billion.
+    fn spare_bits(self) -> u32 {
+        match self {
+            Care::File => 10,
+            Care::Range => 32,
+        }
+    }
+}
 
 /// The most signatures that are sent at once, in bytes: those of a hundred gigabytes.
 const SIGNATURES_BYTES_MAX: usize = 512 << 20;
@@ -37,12 +53,12 @@ struct Form {
 }
 
 impl Form {
-    fn of(old_len: usize) -> Form {
+    fn of(old_len: usize, care: Care) -> Form {
         // A change costs about a block, and blocks cost their hashes: both are least where a block's length is in
         // proportion to the root of the file's. The factor of 2.5 is measured (docs/decisions/0012-cold-client.md).
         let block_len = (old_len.saturating_mul(25) / 4).isqrt().max(BLOCK_BYTES_MIN);
         let blocks = if old_len < block_len { 0 } else { old_len.div_ceil(block_len) };
-        let bits = (old_len.max(1).ilog2() + blocks.max(1).ilog2() + 1 + SPARE_BITS).min(u64::BITS);
+        let bits = (old_len.max(1).ilog2() + blocks.max(1).ilog2() + 1 + care.spare_bits()).min(u64::BITS);
         Form { old_len, block_len, blocks, bits }
     }
 
@@ -90,8 +106,8 @@ impl Rolling {
 }
 
 /// Returns the signature of an old file.
-pub(crate) fn sign(old: &[u8]) -> Vec<u8> {
-    let form = Form::of(old.len());
+pub(crate) fn sign(old: &[u8], care: Care) -> Vec<u8> {
+    let form = Form::of(old.len(), care);
     let mut out = Vec::with_capacity(form.packed_len());
     let (mut held, mut held_bits) = (0_u128, 0);
     for block in 0..form.blocks {
@@ -129,13 +145,13 @@ pub(crate) fn to_bytes(signatures: &[Option<Vec<u8>>]) -> Vec<u8> {
 #[derive(Debug, Default)]
 pub(crate) struct Signatures {
     bytes: Vec<u8>,
-    /// For each file: where its signature begins, and the length of the old content.
-    places: Vec<Option<(usize, usize)>>,
+    /// For each file: where its signature begins, and its form.
+    places: Vec<Option<(usize, Form)>>,
 }
 
 impl Signatures {
     /// Reads signatures of files whose old content is this long.
-    pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize]) -> Result<Signatures, Malformed> {
+    pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize], care: Care) -> Result<Signatures, Malformed> {
         let mut reader = ByteReader::new(&bytes);
         let present = reader.take(old_lens.len().div_ceil(8))?;
         let mut places = Vec::with_capacity(old_lens.len());
@@ -144,16 +160,17 @@ impl Signatures {
                 places.push(None);
                 continue;
             }
-            places.push(Some((bytes.len() - reader.rest().len(), old_len)));
-            reader.take(Form::of(old_len).packed_len())?;
+            let form = Form::of(old_len, care);
+            places.push(Some((bytes.len() - reader.rest().len(), form)));
+            reader.take(form.packed_len())?;
         }
         if reader.rest().is_empty() { Ok(Signatures { bytes, places }) } else { Err(Malformed) }
     }
 
     /// Returns the signature of a file, if there is one.
     pub(crate) fn get(&self, at: usize) -> Option<Signature> {
-        let (begin, old_len) = (*self.places.get(at)?)?;
-        Some(Signature::read(&self.bytes[begin..], Form::of(old_len)))
+        let (begin, form) = (*self.places.get(at)?)?;
+        Some(Signature::read(&self.bytes[begin..], form))
     }
 
     /// Tells whether there is one of a file.
@@ -279,8 +296,8 @@ mod tests {
     }
 
     fn signature(old: &[u8]) -> Signature {
-        let bytes = to_bytes(&[Some(sign(old))]);
-        Signatures::read(bytes, &[old.len()]).unwrap().get(0).unwrap()
+        let bytes = to_bytes(&[Some(sign(old, Care::File))]);
+        Signatures::read(bytes, &[old.len()], Care::File).unwrap().get(0).unwrap()
     }
 
     fn matches(old: &[u8], new: &[u8]) -> Vec<Match> {
@@ -305,7 +322,7 @@ mod tests {
     fn what_was_edited_costs_about_a_block() {
         for len in [1_000, 45_678, 1 << 20] {
             let old = noise("old", len);
-            let block = Form::of(len).block_len;
+            let block = Form::of(len, Care::File).block_len;
             assert_eq!(matches(&old, &old), [Match { new: 0, old: 0, len }]);
             let mut new = old.clone();
             new.splice(len / 2..len / 2 + 7, *b"some other text");
@@ -334,8 +351,8 @@ mod tests {
     fn signatures_that_all_say_the_same_take_no_longer_than_they_should() {
         let (old, new) = (noise("old", 1 << 20), noise("new", 1 << 20));
         for byte in [0, 0xff] {
-            let lies = vec![byte; sign(&old).len()];
-            let signatures = Signatures::read(to_bytes(&[Some(lies)]), &[old.len()]).unwrap();
+            let lies = vec![byte; sign(&old, Care::File).len()];
+            let signatures = Signatures::read(to_bytes(&[Some(lies)]), &[old.len()], Care::File).unwrap();
             signatures.get(0).unwrap().search(&new, drop);
         }
     }
@@ -344,12 +361,12 @@ mod tests {
     fn what_there_is_no_signature_of_is_left_out() {
         let olds = [noise("one", 5_000), noise("other", 70_000)];
         let lens = [olds[0].len(), 300, olds[1].len()];
-        let bytes = to_bytes(&[Some(sign(&olds[0])), None, Some(sign(&olds[1]))]);
-        let signatures = Signatures::read(bytes.clone(), &lens).unwrap();
+        let bytes = to_bytes(&[Some(sign(&olds[0], Care::File)), None, Some(sign(&olds[1], Care::File))]);
+        let signatures = Signatures::read(bytes.clone(), &lens, Care::File).unwrap();
         assert_eq!([0, 1, 2, 3].map(|at| signatures.has(at)), [true, false, true, false]);
         assert_eq!(signatures.get(2).unwrap().hashes, signature(&olds[1]).hashes);
-        assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2]).is_err());
-        assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens).is_err());
+        assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2], Care::File).is_err());
+        assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens, Care::File).is_err());
     }
 
     proptest! {
@@ -357,7 +374,7 @@ mod tests {
         fn whatever_is_said_of_an_old_file_matches_lie_in_both(
             old_len in 0..4000_usize, bytes in prop::collection::vec(any::<u8>(), 0..2000), new in prop::collection::vec(0..3_u8, 0..3000),
         ) {
-            let Ok(signatures) = Signatures::read(bytes, &[old_len]) else { return Ok(()) };
+            let Ok(signatures) = Signatures::read(bytes, &[old_len], Care::File) else { return Ok(()) };
             let Some(signature) = signatures.get(0) else { return Ok(()) };
             let mut at = 0;
             let mut fits = true;

@@ -269,6 +269,12 @@ impl Deploy<'_> {
                     let lists = entries.iter().map(|&entry| chunks_of(layout?, base?, entry));
                     self.talk.send(&FromAgent::chunks(lists))?;
                 }
+                Incoming::Message(ToAgent::WantGaps(gaps)) => {
+                    let signed = |layout: &Layout| Ok(sign::gaps(&Store::new(layout.objects.again()?), &gaps));
+                    let bytes = layout.map_or_else(|| Ok(Vec::new()), signed)?;
+                    self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
+                    self.talk.send_parts(&bytes)?;
+                }
                 Incoming::Message(ToAgent::Commit) => commits += 1,
                 Incoming::Block(_) => {}
                 _ => return Err(Error::Protocol("something else where a manifest was due".into())),
@@ -674,11 +680,11 @@ fn holding(layout: &Layout, releases: &Releases) -> Holding {
 }
 
 fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
-    let key = base.kept.manifest.file(entry)?.key;
+    let file = base.kept.manifest.file(entry)?;
     let store = Store::new(layout.objects.again().ok()?);
-    let object = store.open_any(key).ok()??;
-    let (hash, _, chunks) = chunk::cut(object).ok()?;
-    (hash == key.hash).then(|| chunk::to_bytes(&chunks))
+    let object = store.open_any(file.key).ok()??;
+    let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;
+    (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))
 }
 
 /// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and

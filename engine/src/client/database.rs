@@ -383,7 +383,8 @@ mod tests {
     }
 
     fn fill(database: &Database) {
-        let chunks = vec![chunk::Chunk { id: [7; 16], len: 1 }; 5000];
+        let list = vec![chunk::Chunk { id: [7; 6], len: 1 }; 5000];
+        let chunks = Chunks { average_log: chunk::KEPT_AVERAGE_LOG, list };
         database.put_scan(Path::new("/source"), &known()).unwrap();
         database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
         database.put_release(STORE, &id(), &manifest(4000), &[id()]).unwrap();

@@ -4,54 +4,44 @@
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
 //!
 //! What the server has of a changed file comes from the first of these that has it: the content cache, git, the agent,
-//! which is asked for signatures. Where the database does not know the base, the agent is asked for an outline of it.
+//! which is asked for signatures (`olds`, `large`). Where the database does not know the base, the agent is asked for an
+//! outline of it.
+
+mod large;
+mod olds;
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use crate::cancel::Cancel;
-use crate::chunk::{self, Chunks, LARGE_FILE_BYTES};
 use crate::client::cache::Cache;
-use crate::client::content;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
 use crate::client::scan::{Known, Scan, ScanRequest, scan};
 use crate::client::talk::Talk;
-use crate::client::upload::{Old, OldAt, OldFile, Recipe, Sending, Uploading, sendings, upload};
+use crate::client::upload::{OldAt, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::hash::Hash;
-use crate::manifest::encode::{Given, Givens, decode, encode, encode_with};
-use crate::manifest::{File, Manifest, Node, ObjectKey, outline};
+use crate::manifest::encode::{Given, decode, encode, encode_with};
+use crate::manifest::{Manifest, outline};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
-use crate::signature::Signatures;
+use crate::signature::{Care, Signatures};
 use crate::target::Policy;
 use crate::wire::connection::Connection;
 use crate::wire::message::{
     BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, ToAgent,
 };
 
+use large::Gap;
+use olds::{Described, Introduced, OldEntry, Olds};
+
 /// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (10 Mbit/s) a wrong
 /// guess costs a second; a wait costs one round trip each time.
 const UNASKED_BYTES_MAX: u64 = 1 << 20;
-
-/// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
-const DELTA_SHARE: u64 = 128;
-const DELTA_BYTES: u64 = 16;
-
-/// Of smaller files the agent is not asked for signatures: compressed with others they take little more than those.
-const SIGNED_BYTES_MIN: u64 = 512;
-
-/// By entry of the new manifest: what it is described in terms of.
-type Olds = HashMap<u32, Old>;
 
 /// What a deploy needs.
 pub(crate) struct ClientDeploy<'a> {
@@ -328,59 +318,24 @@ impl Exchange<'_> {
         let introduced = encode(manifest, Some(&base.manifest)).introduced;
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
         let Some(olds) = self.olds_at_hand(base, &fresh) else { return Ok(None) };
-        let is_little = !is_cut && self.is_little(&fresh, &olds);
+        let gaps = large::gaps(&olds);
+        self.want_gaps(&gaps, &olds)?;
+        let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
         let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
         givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
         self.send_tree(Some(base), &encode_with(manifest, Some(&base.manifest), &givens).bytes)?;
         let base = base.name.clone();
         if !is_little {
-            return Ok(Some(Unasked { base, promised, olds: Some(olds) }));
+            return Ok(Some(Unasked { base, promised, olds: Some(olds), gaps }));
         }
         self.send(sendings(fresh, &[], &olds), seconds)?;
         self.commit()?;
-        Ok(Some(Unasked { base, promised, olds: None }))
-    }
-
-    /// Finds which files of the new manifest the base has at another path or in another mode, and which content it does not
-    /// have.
-    fn introduced(&self, base: &Base, introduced: &[u32]) -> Introduced {
-        let manifest = &self.scan.found.manifest;
-        let files: Vec<(u32, File)> =
-            introduced.iter().filter_map(|&entry| Some((entry, manifest.file(entry)?))).collect();
-        let hashes: HashSet<Hash> = files.iter().map(|(_, file)| file.key.hash).collect();
-        let mut there = HashMap::new();
-        if !hashes.is_empty() {
-            for (entry, old) in base.manifest.all_files().filter(|(_, old)| hashes.contains(&old.key.hash)) {
-                there.entry(old.key.hash).or_insert(entry);
-            }
-        }
-        let mut seen = HashSet::new();
-        let in_base = |(entry, file): &(u32, File)| Some((*entry, Given::InBase(*there.get(&file.key.hash)?)));
-        let givens = files.iter().filter_map(in_base).collect();
-        let is_fresh =
-            |(_, file): &&(u32, File)| file.size > 0 && !there.contains_key(&file.key.hash) && seen.insert(file.key);
-        let fresh = files.iter().filter(is_fresh).map(|(entry, _)| *entry).collect();
-        Introduced { givens, fresh }
-    }
-
-    /// Chooses the files whose hashes need not be sent, as their content is: small ones, each of which is the only one of
-    /// its content.
-    fn to_promise(&self, introduced: &[u32], fresh: &[u32]) -> Vec<u32> {
-        let manifest = &self.scan.found.manifest;
-        let mut counts: HashMap<ObjectKey, u32> = HashMap::new();
-        introduced
-            .iter()
-            .filter_map(|&entry| manifest.file(entry))
-            .for_each(|file| *counts.entry(file.key).or_default() += 1);
-        let may = |&entry: &u32| {
-            manifest.file(entry).is_some_and(|file| file.size < LARGE_FILE_BYTES && counts.get(&file.key) == Some(&1))
-        };
-        fresh.iter().copied().filter(may).collect()
+        Ok(Some(Unasked { base, promised, olds: None, gaps }))
     }
 
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
     fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let Unasked { base: believed, promised, mut olds } = sent;
+        let Unasked { base: believed, promised, mut olds, mut gaps } = sent;
         let mut message = self.talk.wait()?;
         loop {
             match message {
@@ -399,6 +354,10 @@ impl Exchange<'_> {
                     message = self.talk.wait()?;
                     continue;
                 }
+                FromAgent::GapSignatures { length } => {
+                    let mut none = Olds::default();
+                    self.close_gaps(&std::mem::take(&mut gaps), length, olds.as_mut().unwrap_or(&mut none))?;
+                }
                 FromAgent::WantHashes => {
                     let manifest = &self.scan.found.manifest;
                     let hash = |&entry: &u32| manifest.file(entry).map(|file| file.key.hash);
@@ -416,31 +375,40 @@ impl Exchange<'_> {
     fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
-        let mut described = self.describe(base)?;
+        let mut described = self.describe(base.as_ref())?;
+        drop(base);
+        let mut message = self.talk.wait()?;
         loop {
-            match self.talk.wait()? {
+            match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
                     let bytes = self.talk.parts(length)?;
-                    described = self.describe(Some(whole_base(name, &bytes, commit.clone())?))?;
+                    described = self.describe(Some(&whole_base(name, &bytes, commit.clone())?))?;
+                }
+                FromAgent::GapSignatures { length } => {
+                    let gaps = std::mem::take(&mut described.gaps);
+                    self.close_gaps(&gaps, length, &mut described.olds)?;
+                    message = self.talk.next()?;
+                    continue;
                 }
                 FromAgent::Lacks(_) if self.deploy.dry_run => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
-                    let Described { mut olds, to_sign } = std::mem::take(&mut described);
+                    let Described { mut olds, to_sign, .. } = std::mem::take(&mut described);
                     self.hear_signatures(&lacks, to_sign, &mut olds)?;
                     self.send_lacking(&lacks, &olds, seconds)?;
                 }
                 _ => return Err(unexpected()),
             }
+            message = self.talk.wait()?;
         }
     }
 
     /// Sends the tree, with the questions that belong to it.
-    fn describe(&mut self, base: Option<Base>) -> Result<Described, DeployFailure> {
+    fn describe(&mut self, base: Option<&Base>) -> Result<Described, DeployFailure> {
         let manifest = &self.scan.found.manifest;
-        let (described, encoded) = match &base {
+        let (described, encoded) = match base {
             Some(base) => {
                 let introduced = encode(manifest, Some(&base.manifest)).introduced;
                 let Introduced { givens, fresh } = self.introduced(base, &introduced);
@@ -452,7 +420,8 @@ impl Exchange<'_> {
             let entries = described.to_sign.iter().map(|&(entry, _)| entry);
             self.talk.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
         }
-        self.send_tree(base.as_ref(), &encoded.bytes)?;
+        self.want_gaps(&described.gaps, &described.olds)?;
+        self.send_tree(base, &encoded.bytes)?;
         Ok(described)
     }
 
@@ -471,7 +440,7 @@ impl Exchange<'_> {
         let lacking = lacks.entries(self.scan.found.manifest.len())?;
         to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
         let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
-        self.signatures = Signatures::read(bytes, &lens)
+        self.signatures = Signatures::read(bytes, &lens, Care::File)
             .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
         for (at, (entry, old)) in to_sign.into_iter().enumerate() {
             if self.signatures.has(at) {
@@ -503,9 +472,22 @@ impl Exchange<'_> {
             signatures: &self.signatures,
             observer: self.deploy.observer.as_ref(),
         };
-        upload(uploading, sendings)?;
+        let whole: Vec<u32> =
+            sendings.iter().filter(|sending| sending.old.is_none()).map(|sending| sending.entry).collect();
+        let is_over = AtomicBool::new(false);
+        let (uploaded, chunks) = std::thread::scope(|scope| {
+            let cutting = scope.spawn(|| {
+                large::cut_while(self.scan, &whole, || {
+                    is_over.load(Ordering::Relaxed) || self.deploy.cancel.check().is_err()
+                })
+            });
+            let uploaded = upload(uploading, sendings);
+            is_over.store(uploaded.is_err(), Ordering::Relaxed);
+            (uploaded, cutting.join().expect("cutting does not panic"))
+        });
+        self.keep_chunks(&chunks);
         seconds.upload += began.elapsed().as_secs_f64();
-        Ok(())
+        uploaded
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -627,187 +609,6 @@ impl Exchange<'_> {
         self.talk.send(&ToAgent::Tree { base, length: bytes.len() as u64 })?;
         self.talk.send_parts(bytes)
     }
-
-    /// Tells whether so little is to be sent that it is not worth asking first.
-    fn is_little(&self, introduced: &[u32], olds: &Olds) -> bool {
-        let size = |&entry: &u32| {
-            let size = self.scan.found.manifest.file(entry).map_or(0, |file| file.size);
-            if olds.contains_key(&entry) { size / DELTA_SHARE + DELTA_BYTES } else { size }
-        };
-        introduced.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
-    }
-
-    /// Finds what changed files can be described in terms of without a question to the agent; nothing where one is worth
-    /// it.
-    fn olds_at_hand(&self, base: &Base, introduced: &[u32]) -> Option<Olds> {
-        let pairs = self.pairs(base, introduced);
-        let mut large = pairs.iter().filter(|pair| pair.is_large());
-        if large.any(|pair| self.kept_chunks(&pair.old.file.key.hash).is_none()) {
-            return None;
-        }
-        let mut olds = self.cached_olds(&pairs);
-        let is_lost = |pair: &&Pair| pair.is_signable() && !olds.contains_key(&pair.entry);
-        if pairs.iter().filter(is_lost).map(|pair| pair.file.size).sum::<u64>() > UNASKED_BYTES_MAX {
-            return None;
-        }
-        self.add_recipes(&pairs, &[], &mut olds);
-        Some(olds)
-    }
-
-    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
-    fn find_olds(&mut self, base: &Base, introduced: &[u32]) -> Result<Described, DeployFailure> {
-        let pairs = self.pairs(base, introduced);
-        let is_unknown = |pair: &&Pair| pair.is_large() && self.kept_chunks(&pair.old.file.key.hash).is_none();
-        let unknown: Vec<u32> = pairs.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
-        let asked = self.ask_chunks(&unknown)?;
-        let mut olds = self.cached_olds(&pairs);
-        let mut to_sign = Vec::new();
-        if !self.deploy.dry_run {
-            let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
-            self.add_blobs(base, &lost, &mut olds);
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
-            to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
-        }
-        self.add_recipes(&pairs, &asked, &mut olds);
-        Ok(Described { olds, to_sign })
-    }
-
-    /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
-    fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) {
-        let large: Vec<&Pair> = pairs.iter().filter(|pair| pair.is_large()).collect();
-        let own = self.own_chunks(large.iter().map(|pair| (pair.entry, pair.file.key.hash)));
-        let mut asked = asked.iter();
-        for pair in large {
-            let old = pair.old.file;
-            let chunks = self.kept_chunks(&old.key.hash).or_else(|| asked.next().cloned().flatten());
-            if let (Some(chunks), Some(own)) = (chunks, own.get(&pair.file.key.hash)) {
-                let recipe = Recipe { old: old.key, pieces: chunk::pieces(&chunks, own) };
-                olds.insert(pair.entry, Old::Large(recipe));
-            }
-        }
-    }
-
-    /// Adds small files whose old content git has.
-    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
-        let Some(commit) = base.commit.as_ref().filter(|_| self.scan.commit.is_some() && !pairs.is_empty()) else {
-            return;
-        };
-        let files: Vec<(Vec<u8>, u64)> =
-            pairs.iter().map(|pair| (self.scan.found.manifest.path(pair.entry), pair.old.file.size)).collect();
-        let (blobs, found) = Blobs::find(&self.deploy.source, commit, &files);
-        for (pair, blob) in pairs.iter().zip(found) {
-            if let Some(blob) = blob {
-                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
-            }
-        }
-        self.blobs = blobs;
-    }
-
-    /// Finds the base's files at the paths of changed ones, both with content.
-    fn pairs(&self, base: &Base, introduced: &[u32]) -> Vec<Pair> {
-        let manifest = &self.scan.found.manifest;
-        let pair = |&entry: &u32| {
-            let file = manifest.file(entry).filter(|file| file.size > 0)?;
-            let path = manifest.path(entry);
-            let old = base.manifest.find(path.split(|&byte| byte == b'/'))?;
-            match old.node {
-                Node::File(old_file) if old_file.size > 0 => {
-                    Some(Pair { entry, file, old: OldEntry { index: old.index, file: old_file } })
-                }
-                _ => None,
-            }
-        };
-        introduced.iter().filter_map(pair).collect()
-    }
-
-    /// Finds the small files whose old content is in the content cache.
-    fn cached_olds(&self, pairs: &[Pair]) -> Olds {
-        let mut small = pairs.iter().filter(|pair| pair.is_small()).peekable();
-        let Some(cache) = small.peek().and_then(|_| self.cache()) else {
-            return Olds::default();
-        };
-        let old = |pair: &Pair| {
-            let spot = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
-            Some((pair.entry, pair.old.small(OldAt::Cached(spot))))
-        };
-        small.filter_map(old).collect()
-    }
-
-    /// Opens the content cache. Where that fails more is sent, and it is told once.
-    fn cache(&self) -> Option<&Cache> {
-        self.cache.get_or_init(|| self.deploy.told(Cache::open(&self.deploy.state_dir))).as_ref()
-    }
-
-    /// Returns the chunks of files of the source: kept ones, or cut now and kept. None of those that have changed.
-    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash)>) -> HashMap<Hash, Chunks> {
-        let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
-        for (entry, hash) in files {
-            match self.kept_chunks(&hash) {
-                Some(chunks) => drop(own.insert(hash, chunks)),
-                None => drop(unknown.insert(hash, entry)),
-            }
-        }
-        let cut = |(&hash, &entry): (&Hash, &u32)| {
-            let path = self.scan.found.manifest.path(entry);
-            let file = content::open(&self.scan.source, OsStr::from_bytes(&path)).ok()?;
-            let (found, _, chunks) = chunk::cut(file).ok()?;
-            (found == hash).then_some((hash, chunks))
-        };
-        let unknown: Vec<(Hash, Chunks)> = unknown.iter().collect::<Vec<_>>().into_par_iter().filter_map(cut).collect();
-        if let Some(database) = self.database.filter(|_| !unknown.is_empty()) {
-            self.deploy.told(database.put_chunks(&unknown));
-        }
-        own.extend(unknown);
-        own
-    }
-
-    fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {
-        self.deploy.told(self.database?.chunks(hash))?
-    }
-
-    fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Chunks>>, DeployFailure> {
-        if entries.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
-        match self.talk.wait()? {
-            FromAgent::Chunks(lists) if lists.len() == entries.len() => {
-                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok()).collect())
-            }
-            _ => Err(unexpected()),
-        }
-    }
-}
-
-/// A changed file, and the base's at its path.
-#[derive(Clone, Copy)]
-struct Pair {
-    entry: u32,
-    file: File,
-    old: OldEntry,
-}
-
-impl Pair {
-    fn is_large(&self) -> bool {
-        self.file.size.min(self.old.file.size) >= LARGE_FILE_BYTES
-    }
-
-    fn is_small(&self) -> bool {
-        self.file.size.max(self.old.file.size) < LARGE_FILE_BYTES
-    }
-
-    /// Tells whether to know of the old content saves more than it costs.
-    fn is_signable(&self) -> bool {
-        self.is_small() && self.file.size.min(self.old.file.size) >= SIGNED_BYTES_MIN
-    }
-}
-
-/// A file of the base.
-#[derive(Clone, Copy)]
-struct OldEntry {
-    index: u32,
-    file: File,
 }
 
 /// What was sent before anything was heard.
@@ -818,28 +619,8 @@ struct Unasked {
     promised: Vec<u32>,
     /// Where content is still to be sent, what it can be described in terms of.
     olds: Option<Olds>,
-}
-
-/// Files that stand at a path where the base has another, or none.
-struct Introduced {
-    /// Those whose content the base has.
-    givens: Givens,
-    /// Those whose content it does not have, the first of each.
-    fresh: Vec<u32>,
-}
-
-impl OldEntry {
-    fn small(self, at: OldAt) -> Old {
-        Old::Small(OldFile { index: self.index, file: self.file, at })
-    }
-}
-
-/// What a tree that was sent is followed by.
-#[derive(Default)]
-struct Described {
-    olds: Olds,
-    /// Files of whose old versions signatures were asked for.
-    to_sign: Vec<(u32, OldEntry)>,
+    /// What the agent was asked to sign of large files.
+    gaps: Vec<Gap>,
 }
 
 enum Heard {

@@ -94,6 +94,8 @@ pub(crate) enum OldAt {
 pub(crate) struct Recipe {
     /// The old file.
     pub(crate) old: ObjectKey,
+    /// Its size in bytes.
+    pub(crate) old_size: u64,
     /// What the new one consists of.
     pub(crate) pieces: Vec<Piece>,
 }
@@ -518,6 +520,14 @@ impl<'a> DeltaPacker<'a> {
     }
 }
 
+impl Recipe {
+    /// Returns how many bytes of the new file are not in the old one.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        let sent = |piece: &Piece| if let Piece::New { len } = piece { *len } else { 0 };
+        self.pieces.iter().map(sent).sum()
+    }
+}
+
 impl Sending {
     fn recipe(&self) -> Option<&Recipe> {
         match &self.old {
@@ -610,6 +620,7 @@ mod tests {
     fn what_the_server_has_of_a_file_is_not_sent() {
         let recipe = Recipe {
             old: ObjectKey { hash: crate::hash::Hash::of(b""), mode: 0o444 },
+            old_size: 15,
             pieces: vec![Piece::Old { offset: 5, len: 10 }, Piece::New { len: 10 }],
         };
         let check = |skip, recipe: Option<&Recipe>, expected: &[Piece]| {

@@ -31,6 +31,20 @@ use crate::wire::frame::MESSAGE_MAX;
 /// The most bytes of lists of chunks in a message: those of about two terabytes.
 const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
 
+/// The longest range of an old file that is signed, in bytes: both sides hold it in memory.
+pub(crate) const GAP_BYTES_MAX: u64 = 8 << 20;
+
+/// Ranges of a file of the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GapsOf {
+    /// Its hash.
+    pub(crate) hash: Hash,
+    /// Its mode.
+    pub(crate) mode: u16,
+    /// Where each begins, and its length in bytes.
+    pub(crate) ranges: Vec<(u64, u64)>,
+}
+
 /// A release that new ones are described against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BaseName {
@@ -134,6 +148,8 @@ pub(crate) enum ToAgent {
     WantSignatures(Vec<(u32, u32)>),
     /// Asks for the chunks of files of that base, by their entries.
     WantChunks(Vec<u32>),
+    /// Asks for signatures of ranges of large files.
+    WantGaps(Vec<GapsOf>),
     /// The hashes that were promised, in the order of their entries.
     Hashes(Vec<Hash>),
     /// Everything was sent.
@@ -329,6 +345,11 @@ pub(crate) enum FromAgent {
     },
     /// The chunks that were asked for, in order; none where the content is not there.
     Chunks(Vec<Option<Vec<u8>>>),
+    /// Signatures of the ranges that were asked for follow in parts of this many bytes together.
+    GapSignatures {
+        /// Bytes that follow.
+        length: u64,
+    },
     /// What content is wanted.
     Lacks(Lacks),
     /// Content that was promised did not come, or another did: its hashes are wanted.

@@ -1,0 +1,232 @@
+//! Large files in terms of old ones: by their chunks, and between those that both have by signatures of the old file.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+
+use rayon::prelude::*;
+
+use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG, Piece};
+use crate::client::content;
+use crate::client::scan::Scan;
+use crate::client::upload::{Old, Recipe};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::report::DeployFailure;
+use crate::signature::{Care, Signatures};
+use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
+
+use super::olds::{Olds, Pair};
+use super::{Exchange, unexpected};
+
+/// Less than this is sent and not asked about.
+const GAP_BYTES_MIN: u64 = 4 << 10;
+
+/// Files of this size are cut while they are sent, so that their next version needs no question for their chunks. What
+/// smaller ones have to ask is little.
+const CUT_BYTES_MIN: u64 = 16 << 20;
+
+/// A range of an old file in place of which the new one has something else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap {
+    /// The entry of the new manifest.
+    entry: u32,
+    /// The piece of its recipe.
+    piece: usize,
+    /// Where it begins in the old file.
+    offset: u64,
+    /// Its length in bytes.
+    len: u64,
+}
+
+/// Finds the gaps of large files, those of one file side by side.
+pub(super) fn gaps(olds: &Olds) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    for (&entry, old) in olds {
+        if let Old::Large(recipe) = old {
+            gaps.extend(gaps_of(entry, recipe));
+        }
+    }
+    gaps
+}
+
+fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut ended = 0;
+    for (piece, &what) in recipe.pieces.iter().enumerate() {
+        match what {
+            Piece::Old { offset, len } => ended = offset + len,
+            Piece::New { len: new_len } => {
+                let next = match recipe.pieces.get(piece + 1) {
+                    Some(&Piece::Old { offset, .. }) => offset,
+                    _ => recipe.old_size,
+                };
+                // Where what follows was moved, about as much as is new.
+                let end = if next >= ended { next } else { recipe.old_size.min(ended + new_len) };
+                let is_worth_it = new_len.min(end - ended) >= GAP_BYTES_MIN;
+                if is_worth_it && new_len.max(end - ended) <= GAP_BYTES_MAX {
+                    gaps.push(Gap { entry, piece, offset: ended, len: end - ended });
+                }
+            }
+        }
+    }
+    gaps
+}
+
+/// Cuts large files that are sent whole, until `is_over`. None of those that have changed.
+pub(super) fn cut_while(scan: &Scan, entries: &[u32], is_over: impl Fn() -> bool + Sync) -> Vec<(Hash, Chunks)> {
+    let cut = |&entry: &u32| {
+        let file = scan.found.manifest.file(entry).filter(|file| file.size >= CUT_BYTES_MIN && !is_over())?;
+        Some((file.key.hash, cut(scan, entry, file.key.hash, KEPT_AVERAGE_LOG)?))
+    };
+    entries.iter().filter_map(cut).collect()
+}
+
+fn cut(scan: &Scan, entry: u32, hash: Hash, average_log: u8) -> Option<Chunks> {
+    let (found, chunks) = chunk::cut(open(scan, entry)?, average_log).ok()?;
+    (found == hash).then_some(chunks)
+}
+
+fn open(scan: &Scan, entry: u32) -> Option<File> {
+    content::open(&scan.source, OsStr::from_bytes(&scan.found.manifest.path(entry))).ok()
+}
+
+impl Exchange<'_> {
+    /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
+    pub(super) fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) {
+        let mut asked = asked.iter();
+        let with_chunks = |pair: &Pair| {
+            let chunks = self.kept_chunks(&pair.old.file.key.hash).or_else(|| asked.next().cloned().flatten());
+            Some((*pair, chunks?))
+        };
+        let large: Vec<(Pair, Chunks)> = pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
+        let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)));
+        for (pair, chunks) in large {
+            let old = pair.old.file;
+            if let Some(own) = own.get(&(pair.file.key.hash, chunks.average_log)) {
+                let pieces = chunk::pieces(&chunks.list, &own.list);
+                olds.insert(pair.entry, Old::Large(Recipe { old: old.key, old_size: old.size, pieces }));
+            }
+        }
+    }
+
+    /// Returns the chunks of files of the source, of the given average: kept ones, or cut now. None of those that have
+    /// changed.
+    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash, u8)>) -> HashMap<(Hash, u8), Chunks> {
+        let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
+        for (entry, hash, average_log) in files {
+            match self.kept_chunks(&hash).filter(|chunks| chunks.average_log == average_log) {
+                Some(chunks) => drop(own.insert((hash, average_log), chunks)),
+                None => drop(unknown.insert((hash, average_log), entry)),
+            }
+        }
+        let unknown: Vec<((Hash, u8), u32)> = unknown.into_iter().collect();
+        let cut = |((hash, average_log), entry)| Some(((hash, average_log), cut(self.scan, entry, hash, average_log)?));
+        let found: Vec<((Hash, u8), Chunks)> = unknown.into_par_iter().filter_map(cut).collect();
+        let to_keep = found.iter().filter(|((_, average_log), _)| *average_log == KEPT_AVERAGE_LOG);
+        self.keep_chunks(&to_keep.map(|((hash, _), chunks)| (*hash, chunks.clone())).collect::<Vec<_>>());
+        own.extend(found);
+        own
+    }
+
+    /// Keeps the chunks of large files for their next versions.
+    pub(super) fn keep_chunks(&self, chunks: &[(Hash, Chunks)]) {
+        if let Some(database) = self.database.filter(|_| !chunks.is_empty()) {
+            self.deploy.told(database.put_chunks(chunks));
+        }
+    }
+
+    pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {
+        self.deploy.told(self.database?.chunks(hash))?
+    }
+
+    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Chunks>>, DeployFailure> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
+        match self.talk.wait()? {
+            FromAgent::Chunks(lists) if lists.len() == entries.len() => {
+                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok()).collect())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Asks the agent to sign gaps.
+    pub(super) fn want_gaps(&self, gaps: &[Gap], olds: &Olds) -> Result<(), Error> {
+        let of_file = |gaps: &[Gap]| {
+            let Some(Old::Large(recipe)) = olds.get(&gaps[0].entry) else { return None };
+            let ranges = gaps.iter().map(|gap| (gap.offset, gap.len)).collect();
+            Some(GapsOf { hash: recipe.old.hash, mode: recipe.old.mode, ranges })
+        };
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let by_file = gaps.chunk_by(|one, next| one.entry == next.entry).filter_map(of_file).collect();
+        self.talk.send(&ToAgent::WantGaps(by_file))
+    }
+
+    /// Hears the signatures of gaps, and describes what the new files have there in terms of them.
+    pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
+        let bytes = self.talk.parts(length)?;
+        let lens: Vec<usize> = gaps.iter().map(|gap| gap.len as usize).collect();
+        let signatures = Signatures::read(bytes, &lens, Care::Range)
+            .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
+        let mut at = 0;
+        for gaps in gaps.chunk_by(|one, next| one.entry == next.entry) {
+            if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
+                && let Some(file) = open(self.scan, gaps[0].entry)
+            {
+                recipe.pieces = close(&recipe.pieces, gaps, &file, |gap| signatures.get(at + gap));
+            }
+            at += gaps.len();
+        }
+        Ok(())
+    }
+}
+
+/// Describes the pieces at gaps by signatures of those, found by their number. What cannot be read now stays new: the
+/// upload will tell.
+fn close(
+    pieces: &[Piece],
+    gaps: &[Gap],
+    file: &File,
+    signature: impl Fn(usize) -> Option<crate::signature::Signature>,
+) -> Vec<Piece> {
+    let mut closed = Vec::with_capacity(pieces.len());
+    let mut offset = 0;
+    let mut gaps = gaps.iter().enumerate().peekable();
+    for (number, &piece) in pieces.iter().enumerate() {
+        let (Piece::Old { len, .. } | Piece::New { len }) = piece;
+        let mut is_closed = false;
+        if let Some((at, gap)) = gaps.next_if(|(_, gap)| gap.piece == number)
+            && let Some(signature) = signature(at)
+        {
+            let mut content = vec![0; len as usize];
+            if file.read_exact_at(&mut content, offset).is_ok() {
+                let mut done = 0;
+                signature.search(&content, |found| {
+                    push_new(&mut closed, (found.new - done) as u64);
+                    closed.push(Piece::Old { offset: gap.offset + found.old as u64, len: found.len as u64 });
+                    done = found.new + found.len;
+                });
+                push_new(&mut closed, len - done as u64);
+                is_closed = true;
+            }
+        }
+        if !is_closed {
+            closed.push(piece);
+        }
+        offset += len;
+    }
+    closed
+}
+
+fn push_new(pieces: &mut Vec<Piece>, len: u64) {
+    if len > 0 {
+        pieces.push(Piece::New { len });
+    }
+}
