@@ -32,7 +32,7 @@ fn path(file: usize) -> String {
 
 /// The files that an edit changes: all those of a fifth of the directories.
 fn edited() -> impl Iterator<Item = usize> {
-    (0..FILES).filter(|file| file % DIRECTORIES % 5 == 0)
+    (0..FILES).filter(|file| (file % DIRECTORIES).is_multiple_of(5))
 }
 
 /// Writes a source of text files.

@@ -361,14 +361,15 @@ impl Exchange<'_> {
     fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
-        let mut described = self.describe(base)?;
+        let mut described = self.describe(base.as_ref())?;
+        drop(base);
         loop {
             match self.talk.wait()? {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
                     let bytes = self.talk.parts(length)?;
-                    described = self.describe(Some(whole_base(name, &bytes, commit.clone())?))?;
+                    described = self.describe(Some(&whole_base(name, &bytes, commit.clone())?))?;
                 }
                 FromAgent::Lacks(_) if self.deploy.dry_run => {}
                 FromAgent::Lacks(lacks) => {
@@ -383,9 +384,9 @@ impl Exchange<'_> {
     }
 
     /// Sends the tree, with the questions that belong to it.
-    fn describe(&mut self, base: Option<Base>) -> Result<Described, DeployFailure> {
-        let encoded = encode(&self.scan.found.manifest, base.as_ref().map(|base| &base.manifest));
-        let described = match &base {
+    fn describe(&mut self, base: Option<&Base>) -> Result<Described, DeployFailure> {
+        let encoded = encode(&self.scan.found.manifest, base.map(|base| &base.manifest));
+        let described = match base {
             Some(base) => self.find_olds(base, &encoded.introduced)?,
             None => Described::default(),
         };
@@ -393,7 +394,7 @@ impl Exchange<'_> {
             let entries = described.to_sign.iter().map(|&(entry, _)| entry);
             self.talk.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
         }
-        self.send_tree(base.as_ref(), &encoded.bytes)?;
+        self.send_tree(base, &encoded.bytes)?;
         Ok(described)
     }
 
