@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use engine::hash::Hash;
 use serde_json::Value;
 use support::site::{Site, number};
 use support::sshd::{Sshd, is_root, run};
@@ -30,7 +32,7 @@ fn path(file: usize) -> String {
 
 /// The files that an edit changes: all those of a fifth of the directories.
 fn edited() -> impl Iterator<Item = usize> {
-    (0..FILES).filter(|file| file % DIRECTORIES % 5 == 0)
+    (0..FILES).filter(|file| (file % DIRECTORIES).is_multiple_of(5))
 }
 
 /// Writes a source of text files.
@@ -265,6 +267,52 @@ fn a_blob_that_is_not_what_was_deployed_costs_bytes_and_nothing_else() {
     let took = deploy_checkout(&site);
     assert!(took.sent > WHOLE_BYTES && took.sent < WHOLE_BYTES * 2, "{took:?}");
     assert_eq!(took.round_trips, 3, "{took:?}");
+}
+
+/// Finds two texts of one size whose hashes begin alike, as far as a cold client is told of them.
+fn alike() -> [String; 2] {
+    const TOLD_BYTES: usize = 4;
+    let text = |number: usize| (0..20).map(|at| line(number, at)).collect::<String>();
+    let mut seen = HashMap::new();
+    for number in 1 << 16.. {
+        let mut told = [0; TOLD_BYTES];
+        told.copy_from_slice(&Hash::of(text(number).as_bytes()).as_bytes()[..TOLD_BYTES]);
+        if let Some(other) = seen.insert(told, number) {
+            return [text(other), text(number)];
+        }
+    }
+    unreachable!("there are fewer beginnings than numbers")
+}
+
+#[test]
+fn a_file_that_only_looks_unchanged_costs_the_manifest_and_nothing_else() {
+    let site = Site::new();
+    let [before, after] = alike();
+    site.write("directory-0/alike", before);
+    cool(&site);
+    site.write("directory-0/alike", after);
+    let took = deploy(&site);
+    assert!(took.sent < SIGNED_BYTES_MAX, "{took:?}");
+    assert!(took.received > (FILES * 32) as u64 + OUTLINE_BYTES_MAX, "{took:?}");
+    assert_eq!(took.round_trips, 4, "{took:?}");
+}
+
+#[test]
+fn a_blob_that_only_looks_right_costs_a_second_flight_and_nothing_else() {
+    let site = Site::new();
+    write(&site);
+    let [committed, deployed] = alike();
+    site.write("alike", &committed);
+    git(&site, &["init", "--quiet"]);
+    commit(&site, "one");
+    site.write("alike", &deployed);
+    site.deploy(&[]);
+    site.write("alike", format!("{committed}one more line\n"));
+    site.forget();
+    let took = deploy_checkout(&site);
+    assert!(fs::read(site.source("alike")).unwrap() == fs::read(site.current("alike")).unwrap());
+    assert!(took.sent < FILE_BYTES, "{took:?}");
+    assert_eq!(took.round_trips, 4, "{took:?}");
 }
 
 #[test]

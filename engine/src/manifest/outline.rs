@@ -425,14 +425,14 @@ mod tests {
     fn build(tree: &Tree) -> Manifest {
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
-        tree.keys().for_each(|name| {
-            _ = builder.directory(&[b'a' + name]).unwrap();
-        });
+        for name in tree.keys() {
+            builder.directory(&[b'a' + name]).unwrap();
+        }
         for directories in tree.values() {
             builder.begin(0o755).unwrap();
-            directories.keys().for_each(|name| {
-                _ = builder.directory(&[b'a' + name]).unwrap();
-            });
+            for name in directories.keys() {
+                builder.directory(&[b'a' + name]).unwrap();
+            }
         }
         for files in tree.values().flat_map(BTreeMap::values) {
             builder.begin(0o755).unwrap();
@@ -501,9 +501,9 @@ mod tests {
         let numbered = |changed: u32| {
             let mut builder = Builder::new();
             builder.begin(0o755).unwrap();
-            (0..100_u32).for_each(|n| {
-                _ = builder.directory(format!("{n:03}").as_bytes()).unwrap();
-            });
+            for n in 0..100 {
+                builder.directory(format!("{n:03}").as_bytes()).unwrap();
+            }
             for n in 0..100 {
                 builder.begin(0o755).unwrap();
                 for m in 0..100_u32 {
