@@ -433,7 +433,8 @@ impl Deploy<'_> {
         assembly.link_adopted(&wanted)?;
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            self.receive(&Reception { assembly, wanted: &wanted, base: plan.base }, round == 0)?;
+            let worked = |lanes, time| self.talk.worked(lanes, time);
+            self.receive(&Reception { assembly, wanted: &wanted, base: plan.base, worked: &worked }, round == 0)?;
             commits += 1;
             let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
             arrived.push(wanted);

@@ -3,8 +3,8 @@
 //! The scan and the connection run at once. Then one flight, where the manifest database knows the release that is live
 //! and little is to be sent; otherwise the client waits for what the agent says that it lacks.
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -68,6 +68,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+    /// The zstd level of content; where none is said, the one that the line has time for.
+    pub(crate) zstd_level: Option<i32>,
     /// Where the manifest database is.
     pub(crate) state_dir: PathBuf,
     /// Receives events.
@@ -104,12 +106,14 @@ impl ClientDeploy<'_> {
         }
         let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
         drop(known);
+        let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
             talk: &talk,
             scan: &scan,
             database: saving,
             cache: OnceCell::new(),
+            zstd_levels: &zstd_levels,
             began,
             sent_commits: 0,
         };
@@ -124,7 +128,8 @@ impl ClientDeploy<'_> {
         if let Some(database) = saving {
             self.told(self.remember(database, &scan.found.manifest, &done));
         }
-        let report = self.report(&scan, done, &talk, seconds);
+        let mut report = self.report(&scan, done, &talk, seconds);
+        report.zstd_levels = zstd_levels.into_inner();
         talk.finish();
         Ok(report)
     }
@@ -227,6 +232,7 @@ impl ClientDeploy<'_> {
             objects_linked: done.objects_linked,
             copied: done.copied.into_iter().collect(),
             round_trips: talk.round_trips(),
+            zstd_levels: BTreeMap::new(),
             removed: done.removed,
             warnings: done.warnings,
             seconds,
@@ -242,6 +248,8 @@ struct Exchange<'a> {
     database: Option<&'a Database>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
+    /// Bytes of content by the level that they were packed at.
+    zstd_levels: &'a RefCell<BTreeMap<i32, u64>>,
     began: Instant,
     sent_commits: u32,
 }
@@ -371,7 +379,11 @@ impl Exchange<'_> {
         }
         let began = Instant::now();
         let (cache, observer) = (self.cache(), self.deploy.observer.as_ref());
-        upload(Uploading { talk: self.talk, scan: self.scan, cache, observer }, sendings)?;
+        let level = self.deploy.zstd_level;
+        let levels = upload(Uploading { talk: self.talk, scan: self.scan, cache, level, observer }, sendings)?;
+        for (level, bytes) in levels {
+            *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
+        }
         seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, `talk`),
-//! and the two conversations (`deploy`, `query`).
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, with
+//! `level` and `probe`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
@@ -11,6 +11,9 @@ mod scan;
 mod cache;
 mod database;
 
+mod level;
+mod load;
+mod probe;
 mod talk;
 mod upload;
 
