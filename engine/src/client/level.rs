@@ -54,8 +54,9 @@ const RUNGS: [Rung; 8] = [
 /// A lower level is taken for one that is estimated to be faster by no more than this.
 const INDIFFERENT: f64 = 1.02;
 
-/// The level is kept unless another is estimated to be faster by more than this: estimates vary by as much.
-const HELD: f64 = 1.04;
+/// The level is kept unless another is estimated to be faster by more than this: estimates vary by as much from block to
+/// block.
+const HELD: f64 = 1.06;
 
 /// How many rungs one step goes at most: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
@@ -73,10 +74,10 @@ const NEWEST: f64 = 0.3;
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
 /// From this share of time at work on the agent's lanes are a reason why the wire is slow; at the second, the only one.
-const BUSY: [f64; 2] = [0.7, 0.95];
+const BUSY: [f64; 2] = [0.85, 0.97];
 
-/// How much faster the wire may be than it seems when the agent holds it up.
-const HELD_UP: f64 = 4.0;
+/// How much faster the wire may be than it seems when only the agent holds it up.
+const HELD_UP: f64 = 10.0;
 
 /// Chooses levels, for all threads that pack.
 pub(super) struct Leveller {
@@ -169,7 +170,7 @@ impl State {
         });
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let best = costs.iter().position(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
-        if costs[self.rung] > least * HELD || (best < self.rung && costs[self.rung] > least * INDIFFERENT) {
+        if costs[self.rung] > least * HELD {
             self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
         }
     }
