@@ -18,13 +18,13 @@ fn documented(title: &str) -> &'static str {
     section.split("\n##").next().unwrap()
 }
 
-/// Gathers the names of all fields, but not the reasons of copies.
+/// Gathers the names of all fields, but not the reasons of copies, nor the levels.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
             for (name, value) in object {
                 found.insert(name.clone());
-                if name != "copied" {
+                if !["copied", "zstd_levels"].contains(&name.as_str()) {
                     fields(value, found);
                 }
             }

@@ -192,6 +192,7 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
         no_switch: false,
         force: false,
         dry_run: false,
+        zstd_level: None,
     };
     let mut client = 0;
     let mut copies: Vec<(PathBuf, Tree)> = Vec::new();

@@ -236,6 +236,17 @@ fn a_duration_without_a_unit_is_refused() {
 }
 
 #[test]
+fn a_level_that_there_is_none_of_is_refused() {
+    check(
+        &Place::new(),
+        "deploy --zstd-level 20",
+        "error: invalid value '20' for '--zstd-level <LEVEL>': 20 is not in 1..=19\n\
+         \n\
+         For more information, try '--help'.\n",
+    );
+}
+
+#[test]
 fn a_release_is_no_stage_and_a_stage_no_release() {
     check(&Place::new(), "status 20260325140000", "Error: Expected a stage, and `20260325140000` is a release\n");
     check(

@@ -177,6 +177,9 @@ pub(crate) struct DeployArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
+    /// Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then what the line has time for]
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
+    pub(crate) zstd_level: Option<i32>,
 }
 
 /// `switch`

@@ -158,6 +158,7 @@ mod tests {
             shared_files = [".env"]
             auto_shared = false
             copy_paths = ["*.sqlite"]
+            zstd_level = 9
         "#;
         check(ALL, Ok(()));
         check(&format!("[shop]\n{ALL}"), Ok(()));
@@ -177,7 +178,7 @@ mod tests {
             Err(concat!(
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
                 "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
-                "`grace`, `shared_dirs`, `shared_files`, `auto_shared` and `copy_paths`"
+                "`grace`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
@@ -193,6 +194,8 @@ mod tests {
         check("keep_releases = 0", Err("line 1: `keep_releases` must be a whole number of at least 1"));
         check("keep_releases = -1", Err("line 1: `keep_releases` must be a whole number of at least 1"));
         check("port = 65536", Err("line 1: `port` must be a port from 1 to 65535"));
+        check("zstd_level = 0", Err("line 1: `zstd_level` must be a level from 1 to 19"));
+        check("zstd_level = 20", Err("line 1: `zstd_level` must be a level from 1 to 19"));
         check("grace = 60", Err(DURATION));
         check("grace = 'soon'", Err(DURATION));
         check("auto_shared = 'no'", Err("line 1: `auto_shared` must be `true` or `false`"));

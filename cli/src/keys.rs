@@ -55,10 +55,11 @@ pub(crate) struct Keys {
     pub(crate) shared_files: Found<Vec<Located<RelativePath>>>,
     pub(crate) auto_shared: Found<bool>,
     pub(crate) copy_paths: Found<Vec<String>>,
+    pub(crate) zstd_level: Found<i32>,
 }
 
 /// The names of the keys, for hints.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "deploy_path",
     "current_path",
     "host",
@@ -76,6 +77,7 @@ const NAMES: [&str; 17] = [
     "shared_files",
     "auto_shared",
     "copy_paths",
+    "zstd_level",
 ];
 
 /// How alike a key must be to be proposed: `keep_release` is 0.98 to `keep_releases`, unrelated words are below 0.7.
@@ -107,6 +109,7 @@ impl Keys {
             "shared_files" => entry.put(&mut self.shared_files, Entry::shared_paths),
             "auto_shared" => entry.put(&mut self.auto_shared, Entry::boolean),
             "copy_paths" => entry.put(&mut self.copy_paths, Entry::strings),
+            "zstd_level" => entry.put(&mut self.zstd_level, Entry::zstd_level),
             _ => Err(entry.unknown()),
         }
     }
@@ -132,6 +135,7 @@ impl Keys {
             shared_files: self.shared_files.or(defaults.shared_files),
             auto_shared: self.auto_shared.or(defaults.auto_shared),
             copy_paths: self.copy_paths.or(defaults.copy_paths),
+            zstd_level: self.zstd_level.or(defaults.zstd_level),
         }
     }
 
@@ -241,6 +245,12 @@ impl Entry<'_> {
             .filter(|&number| number > 0)
             .and_then(|number| T::try_from(number).ok())
             .ok_or_else(|| self.expected(what))
+    }
+
+    fn zstd_level(&self) -> Result<i32, Mistake> {
+        const WHAT: &str = "a level from 1 to 19";
+        let level = self.number(WHAT)?;
+        if (1..=19).contains(&level) { Ok(level) } else { Err(self.expected(WHAT)) }
     }
 
     fn boolean(&self) -> Result<bool, Mistake> {

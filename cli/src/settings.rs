@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) source: PathBuf,
     /// Patterns that leave paths out.
     pub(crate) exclude: Vec<String>,
+    /// The zstd level of content, where one is named.
+    pub(crate) zstd_level: Option<i32>,
     /// The directory of the manifest database.
     pub(crate) state_dir: PathBuf,
     /// Who does it.
@@ -85,6 +87,7 @@ impl Settings {
             source: from_config(keys.source.as_ref(), directory, environment)?
                 .unwrap_or_else(|| absolute_from(directory, Path::new("."))),
             exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
+            zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: state_dir(everywhere, environment)?,
             provenance: provenance(environment),
             policy: policy(keys),

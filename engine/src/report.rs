@@ -79,6 +79,8 @@ pub struct DeployReport {
     pub copied: BTreeMap<String, u64>,
     /// Times that the client waited for an answer of the agent before it could go on.
     pub round_trips: u64,
+    /// Bytes of content that were sent, by the zstd level that they were packed at; what was sent as it is under 0.
+    pub zstd_levels: BTreeMap<i32, u64>,
     /// Releases that were removed.
     pub removed: Vec<ReleaseId>,
     /// What the user should know.

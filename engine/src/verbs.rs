@@ -55,6 +55,8 @@ pub struct DeployRequest {
     pub force: bool,
     /// Change nothing; report what a deploy would do.
     pub dry_run: bool,
+    /// The zstd level of content, from 1 to 19; where none is said, the one that the line has time for.
+    pub zstd_level: Option<i32>,
 }
 
 /// Where a switch goes.
@@ -116,6 +118,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         no_switch: request.no_switch,
         force: request.force,
         dry_run: request.dry_run,
+        zstd_level: request.zstd_level,
         state_dir: context.state_dir.clone(),
         observer: context.observer.clone(),
         cancel: context.cancel.clone(),

@@ -16,7 +16,7 @@ use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
-const PARTIAL_BYTES_MIN: u64 = 1 << 20;
+pub(crate) const PARTIAL_BYTES_MIN: u64 = 1 << 20;
 
 /// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
 /// is there, with its length in bytes.

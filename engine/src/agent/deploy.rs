@@ -513,7 +513,9 @@ impl Deploy<'_> {
         let mut promise = Promise::new(plan.tree.promised.clone());
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base };
+            let worked = |lanes, time| self.talk.worked(lanes, time);
+            let reception =
+                Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base, worked: &worked };
             self.receive(&reception, round == 0)?;
             commits += 1;
             let mut still = Vec::new();

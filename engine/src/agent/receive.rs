@@ -11,7 +11,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -22,13 +24,15 @@ use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
 use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DeltaOf, Range};
 
+use super::adopt::PARTIAL_BYTES_MIN;
 use super::assemble::Assembly;
 use super::flush::Flush;
 use super::promise::Promise;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
-/// Threads that receive: as many as there are processors, within reason. Each holds up to three blocks of 8 MiB.
+/// Threads that receive: as many as there are processors, within reason. Each holds the content of a block, 16 MiB, and
+/// two blocks as they travel, 8 MiB each.
 const LANES_MAX: usize = 3;
 
 /// Blocks that wait for one lane, beside the one at work.
@@ -50,6 +54,8 @@ pub(crate) struct Reception<'a> {
     pub(crate) promise: &'a Promise,
     /// The release that deltas are described against.
     pub(crate) base: Option<&'a Manifest>,
+    /// Is told after each block how many lanes there are, and for how long they have worked, all together.
+    pub(crate) worked: &'a (dyn Fn(u32, Duration) + Sync),
 }
 
 /// The queues of the lanes. Dropping it ends them.
@@ -96,14 +102,19 @@ impl Lanes {
                 first_error.put(error);
             }
         });
-        let flush = Arc::new(flush);
+        let (flush, worked) = (Arc::new(flush), Arc::new(AtomicU64::new(0)));
         let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
         let start = |number: usize| {
             let (sender, receiver) = bounded(QUEUE_BLOCKS);
-            let flush = flush.clone();
+            let (flush, worked) = (flush.clone(), worked.clone());
             scope.spawn(move || {
                 let mut lane = Lane { number, reception, flush, large: HashMap::new() };
-                if let Err(error) = lane.run(&receiver, first_error) {
+                let after_block = |time: Duration| {
+                    let micros = time.as_micros() as u64;
+                    let micros = worked.fetch_add(micros, Ordering::Relaxed) + micros;
+                    (reception.worked)(lanes as u32, Duration::from_micros(micros));
+                };
+                if let Err(error) = lane.run(&receiver, first_error, after_block) {
                     first_error.put(error);
                     // Whoever sends must not wait for a lane that has ended.
                     receiver.into_iter().for_each(drop);
@@ -147,12 +158,18 @@ struct Large {
 }
 
 impl Lane<'_> {
-    fn run(&mut self, queue: &Receiver<Vec<u8>>, first_error: &FirstError) -> Result<(), Error> {
+    fn run(
+        &mut self,
+        queue: &Receiver<Vec<u8>>,
+        first_error: &FirstError,
+        after_block: impl Fn(Duration),
+    ) -> Result<(), Error> {
         let mut decoder = BlockDecoder::new().map_err(|e| Error::Bug(format!("zstd cannot be set up: {e}")))?;
         for payload in queue {
             if first_error.is_some() {
                 continue;
             }
+            let began = Instant::now();
             let (head, content) =
                 decoder.decode(&payload).map_err(|reason| Error::Protocol(format!("a block that {reason}")))?;
             match head {
@@ -160,6 +177,7 @@ impl Lane<'_> {
                 BlockHead::Deltas(deltas) => self.deltas(&deltas, content)?,
                 BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
+            after_block(began.elapsed());
         }
         Ok(())
     }
@@ -234,7 +252,9 @@ impl Lane<'_> {
             }
         }
         let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
-        let mut file = staged.create(name, u32::from(key.mode))?;
+        // Of what may be kept as a beginning another run must be able to write the rest.
+        let mode = if content.len() as u64 >= PARTIAL_BYTES_MIN { UNFINISHED_MODE } else { u32::from(key.mode) };
+        let mut file = staged.create(name, mode)?;
         file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;
         self.flush.note(content.len() as u64);
         self.finish(at, &file, name)
@@ -433,7 +453,8 @@ mod tests {
         let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
         let wanted = WantedObjects::gather(&manifest, [0, 1]);
         let promise = Promise::default();
-        let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None };
+        let reception =
+            Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None, worked: &|_, _| {} };
         let (flush, _flusher) = Flush::new();
         let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {

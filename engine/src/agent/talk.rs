@@ -28,6 +28,9 @@ const READ_AHEAD: usize = 1;
 /// How often progress is sent at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
+/// How often it is sent at most how busy lanes are. A block keeps a lane busy for about as long.
+const WORKED_EVERY: Duration = Duration::from_millis(250);
+
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
 /// A conversation with a client.
@@ -37,6 +40,7 @@ pub(crate) struct Talk {
     heard: Heard,
     silent_max: Duration,
     told: Mutex<Instant>,
+    told_worked: Mutex<Instant>,
     switching: Mutex<Option<ReleaseId>>,
 }
 
@@ -83,6 +87,7 @@ impl Talk {
             heard,
             silent_max,
             told: Mutex::new(Instant::now()),
+            told_worked: Mutex::new(Instant::now()),
             switching: Mutex::default(),
         }
     }
@@ -160,6 +165,16 @@ impl Talk {
             *told = Instant::now();
             // A client that has gone is noticed by whoever reads.
             drop(self.send(&FromAgent::Progress { phase, files, files_total }));
+        }
+    }
+
+    /// Says for how long all lanes together have worked; too soon after the last time, not.
+    pub(crate) fn worked(&self, lanes: u32, time: Duration) {
+        let Ok(mut told) = self.told_worked.try_lock() else { return };
+        if told.elapsed() >= WORKED_EVERY {
+            *told = Instant::now();
+            // A client that has gone is noticed by whoever reads.
+            drop(self.send(&FromAgent::Worked { micros: time.as_micros() as u64, lanes }));
         }
     }
 

@@ -10,7 +10,8 @@
 mod large;
 mod olds;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +68,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+    /// The zstd level of content; where none is said, the one that the line has time for.
+    pub(crate) zstd_level: Option<i32>,
     /// Where the manifest database is.
     pub(crate) state_dir: PathBuf,
     /// Receives events.
@@ -107,6 +110,7 @@ impl ClientDeploy<'_> {
         }
         let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
         drop(known);
+        let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
             talk: &talk,
@@ -115,6 +119,7 @@ impl ClientDeploy<'_> {
             cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
+            zstd_levels: &zstd_levels,
             began,
             sent_commits: 0,
         };
@@ -129,7 +134,8 @@ impl ClientDeploy<'_> {
         if let Some(database) = saving {
             self.told(self.remember(database, &scan.found.manifest, &done));
         }
-        let report = self.report(&scan, done, &talk, seconds);
+        let mut report = self.report(&scan, done, &talk, seconds);
+        report.zstd_levels = zstd_levels.into_inner();
         talk.finish();
         Ok(report)
     }
@@ -232,6 +238,7 @@ impl ClientDeploy<'_> {
             objects_linked: done.objects_linked,
             copied: done.copied.into_iter().collect(),
             round_trips: talk.round_trips(),
+            zstd_levels: BTreeMap::new(),
             removed: done.removed,
             warnings: done.warnings,
             seconds,
@@ -251,6 +258,8 @@ struct Exchange<'a> {
     blobs: Blobs,
     /// What the agent told of the base.
     signatures: Signatures,
+    /// Bytes of content by the level that they were packed at.
+    zstd_levels: &'a RefCell<BTreeMap<i32, u64>>,
     began: Instant,
     sent_commits: u32,
 }
@@ -470,6 +479,7 @@ impl Exchange<'_> {
             cache: self.cache(),
             blobs: &self.blobs,
             signatures: &self.signatures,
+            level: self.deploy.zstd_level,
             observer: self.deploy.observer.as_ref(),
         };
         let whole: Vec<u32> =
@@ -486,8 +496,11 @@ impl Exchange<'_> {
             (uploaded, cutting.join().expect("cutting does not panic"))
         });
         self.keep_chunks(&chunks);
+        for (level, bytes) in uploaded? {
+            *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
+        }
         seconds.upload += began.elapsed().as_secs_f64();
-        uploaded
+        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Error> {

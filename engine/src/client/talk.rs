@@ -17,6 +17,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
+use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
 use crate::event::{Event, Observer};
 use crate::report::{DeployFailure, DeployState, LiveNow};
@@ -55,6 +56,7 @@ pub(crate) struct Talk {
     silent_max: Duration,
     /// What the agent said last of what is live.
     live: Arc<Mutex<LiveNow>>,
+    load: Load,
     may_switch: AtomicBool,
     sent: Counter,
     read: Counter,
@@ -82,7 +84,8 @@ impl Talk {
         let out = Arc::new(Mutex::new(Some(writer)));
         let live = Arc::new(Mutex::new(LiveNow::Unchanged));
         let (sender, received) = unbounded();
-        let listener = Listener { observer, live: live.clone(), sender };
+        let load = Load::default();
+        let listener = Listener { observer, live: live.clone(), load: load.clone(), sender };
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
@@ -94,6 +97,7 @@ impl Talk {
             heard,
             silent_max,
             live,
+            load,
             may_switch: AtomicBool::new(false),
             sent,
             read,
@@ -300,6 +304,11 @@ impl Talk {
         self.read.bytes()
     }
 
+    /// Returns how busy the agent's lanes are, as a share of the time.
+    pub(crate) fn busy(&self) -> f64 {
+        self.load.busy()
+    }
+
     /// Returns how often this side waited.
     pub(crate) fn round_trips(&self) -> u64 {
         *self.round_trips.lock().expect("nobody panics while counting")
@@ -409,6 +418,7 @@ fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
 struct Listener {
     observer: Arc<dyn Observer>,
     live: Arc<Mutex<LiveNow>>,
+    load: Load,
     sender: Sender<Received>,
 }
 
@@ -453,6 +463,10 @@ impl Listener {
             FromAgent::Ready { holding, base, live, commit } => {
                 self.note(live_now(live.clone()));
                 return Some(FromAgent::Ready { holding, base, live, commit });
+            }
+            FromAgent::Worked { micros, lanes } => {
+                self.load.note(Instant::now(), lanes, Duration::from_micros(micros));
+                return None;
             }
             FromAgent::Ping => return None,
             answer => return Some(answer),

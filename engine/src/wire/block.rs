@@ -14,6 +14,8 @@
 //!
 //! An entry is its index in the new manifest, which both sides have: so neither names, sizes nor hashes are repeated.
 
+use std::io;
+
 use zstd::zstd_safe::CParameter;
 
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
@@ -25,11 +27,24 @@ use crate::manifest::ObjectKey;
 pub(crate) const BLOCK_BYTES_MAX: usize = 1 << BLOCK_BYTES_LOG;
 
 /// A block is one window of zstd: what two of its files have in common is found wherever they stand in it.
-const BLOCK_BYTES_LOG: u32 = 23;
+const BLOCK_BYTES_LOG: u32 = 24;
 
-/// Entries in zstd's tables, which then fit the cache next to a core: on kernel sources a quarter faster than twice as
-/// many (244 MB/s and 197 MB/s), for one percent more bytes.
-const TABLE_LOG: u32 = 16;
+/// The most content in one block as it travels, in bytes. It bounds what waits in queues: content that takes more goes
+/// in several blocks.
+pub(crate) const PACKED_BYTES_MAX: usize = 8 << 20;
+
+/// The level at which zstd's tables are smaller than it would have them.
+const SMALL_TABLES_LEVEL: i32 = 3;
+
+/// Entries in zstd's tables at that level, which then fit the cache next to a core: on kernel sources a quarter faster
+/// than twice as many (244 MB/s and 197 MB/s), for one percent more bytes.
+const SMALL_TABLE_LOG: u32 = 16;
+
+/// From this level on zstd's tables would take up to 100 MiB for each thread that packs.
+const LARGE_TABLES_LEVEL: i32 = 10;
+
+/// Entries in the tables of those levels: 16 MiB together.
+const LARGE_TABLE_LOG: u32 = 21;
 
 /// The most files or ranges in one block. Each takes at most 20 bytes of its head, so that a full block that does not
 /// compress fits a frame.
@@ -101,6 +116,12 @@ pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+impl Body<'_> {
+    fn as_it_is(content: &[u8]) -> Body<'_> {
+        Body { packing: 0, unpacked_len: content.len(), bytes: content }
+    }
+}
+
 impl Block {
     /// Returns the content.
     pub(crate) fn body(&self) -> Body<'_> {
@@ -111,41 +132,75 @@ impl Block {
 /// Compresses content, or finds that it is not worth it.
 pub(crate) struct BlockEncoder {
     compressor: zstd::bulk::Compressor<'static>,
+    level: i32,
     compressed: Vec<u8>,
 }
 
 impl BlockEncoder {
     /// Makes an encoder with a zstd level.
-    pub(crate) fn new(level: i32) -> std::io::Result<BlockEncoder> {
+    pub(crate) fn new(level: i32) -> io::Result<BlockEncoder> {
         let mut compressor = zstd::bulk::Compressor::new(level)?;
         compressor.set_parameter(CParameter::WindowLog(BLOCK_BYTES_LOG))?;
-        compressor.set_parameter(CParameter::HashLog(TABLE_LOG))?;
-        compressor.set_parameter(CParameter::ChainLog(TABLE_LOG - 1))?;
-        Ok(BlockEncoder { compressor, compressed: Vec::new() })
+        set_tables(&mut compressor, level)?;
+        Ok(BlockEncoder { compressor, level, compressed: Vec::new() })
     }
 
-    /// Makes a block.
-    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> std::io::Result<Block> {
-        let mut payload = Vec::with_capacity(content.len() / 3 + 64);
-        put_head(&mut payload, head);
-        put_number(&mut payload, content.len() as u64);
-        let body = self.pack(content)?;
-        let packing = body.packing;
-        payload.push(packing);
-        let head_len = payload.len();
-        payload.extend_from_slice(body.bytes);
-        Ok(Block { payload, head_len, packing, unpacked_len: content.len() })
+    /// Takes another zstd level from the next block on.
+    pub(crate) fn set_level(&mut self, level: i32) -> io::Result<()> {
+        if level != self.level {
+            self.compressor.set_parameter(CParameter::CompressionLevel(level))?;
+            set_tables(&mut self.compressor, level)?;
+            self.level = level;
+        }
+        Ok(())
     }
 
-    /// Packs content alone.
-    pub(crate) fn pack<'c>(&'c mut self, content: &'c [u8]) -> std::io::Result<Body<'c>> {
+    /// Makes a block; none where it would be longer than one may be. What is not longer unpacked always fits.
+    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> io::Result<Option<Block>> {
+        Ok(self.pack(content)?.map(|body| make_block(head, body)))
+    }
+
+    /// Packs content; none where it would be longer than it may be.
+    pub(crate) fn pack<'c>(&'c mut self, content: &'c [u8]) -> io::Result<Option<Body<'c>>> {
         self.compressed.clear();
-        self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()));
-        self.compressor.compress_to_buffer(content, &mut self.compressed)?;
-        let (packing, bytes) =
-            if self.compressed.len() < content.len() { (1, &self.compressed[..]) } else { (0, content) };
-        Ok(Body { packing, unpacked_len: content.len(), bytes })
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(content.len()).min(PACKED_BYTES_MAX));
+        let is_packed = match self.compressor.compress_to_buffer(content, &mut self.compressed) {
+            Ok(length) => length < content.len().min(PACKED_BYTES_MAX),
+            // The only way to fail, with room for less than the content may come to.
+            Err(_) if content.len() > PACKED_BYTES_MAX / 2 => false,
+            Err(error) => return Err(error),
+        };
+        if is_packed {
+            return Ok(Some(Body { packing: 1, unpacked_len: content.len(), bytes: &self.compressed }));
+        }
+        Ok(Some(Body::as_it_is(content)).filter(|_| content.len() <= PACKED_BYTES_MAX))
     }
+}
+
+fn set_tables(compressor: &mut zstd::bulk::Compressor<'static>, level: i32) -> io::Result<()> {
+    let (hash, chain) = match level {
+        SMALL_TABLES_LEVEL => (SMALL_TABLE_LOG, SMALL_TABLE_LOG - 1),
+        LARGE_TABLES_LEVEL.. => (LARGE_TABLE_LOG, LARGE_TABLE_LOG),
+        // As zstd would have them.
+        _ => (0, 0),
+    };
+    compressor.set_parameter(CParameter::HashLog(hash))?;
+    compressor.set_parameter(CParameter::ChainLog(chain))
+}
+
+/// Makes a block of content as it is, which is no longer than a block may be as it travels.
+pub(crate) fn block_as_it_is(head: &BlockHead, content: &[u8]) -> Block {
+    make_block(head, Body::as_it_is(content))
+}
+
+fn make_block(head: &BlockHead, body: Body<'_>) -> Block {
+    let mut payload = Vec::with_capacity(body.bytes.len() + 64);
+    put_head(&mut payload, head);
+    put_number(&mut payload, body.unpacked_len as u64);
+    payload.push(body.packing);
+    let head_len = payload.len();
+    payload.extend_from_slice(body.bytes);
+    Block { payload, head_len, packing: body.packing, unpacked_len: body.unpacked_len }
 }
 
 fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
@@ -203,7 +258,7 @@ pub(crate) struct BlockDecoder {
 
 impl BlockDecoder {
     /// Makes a decoder.
-    pub(crate) fn new() -> std::io::Result<BlockDecoder> {
+    pub(crate) fn new() -> io::Result<BlockDecoder> {
         Ok(BlockDecoder { decompressor: zstd::bulk::Decompressor::new()?, content: Vec::new() })
     }
 
@@ -342,7 +397,7 @@ mod tests {
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
             for content in [&b"text text text text text text text text"[..], b"x", b""] {
-                let block = encoder.encode(&head, content).unwrap();
+                let block = encoder.encode(&head, content).unwrap().unwrap();
                 assert_eq!(decoder.decode(&block.payload), Ok((head.clone(), content)));
                 assert_eq!(decoder.unpack(block.body()), Ok(content));
             }
@@ -351,8 +406,7 @@ mod tests {
 
     #[test]
     fn the_fullest_block_fits_a_frame() {
-        let mut content = vec![0; BLOCK_BYTES_MAX];
-        blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut content);
+        let content = noise(PACKED_BYTES_MAX);
         let old = Some(ObjectKey { hash: Hash::of(b"old"), mode: 0o777 });
         let far = u64::MAX / 2;
         let ranges = vec![Range::Old { offset: far, len: far }; BLOCK_ITEMS_MAX];
@@ -361,14 +415,48 @@ mod tests {
         let heads = [BlockHead::Part { entry: u32::MAX, offset: far, old, ranges }, BlockHead::Files(entries)];
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
-            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap().payload;
+            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap().unwrap().payload;
             assert!(payload.len() < FRAME_MAX, "{}", payload.len());
             assert!(decoder.decode(&payload) == Ok((head, content.as_slice())));
         }
         let ranges = vec![Range::Sent { len: 0 }; BLOCK_ITEMS_MAX + 1];
         let more = BlockHead::Part { entry: 0, offset: 0, old, ranges };
-        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap().payload;
+        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap().unwrap().payload;
         assert_eq!(decoder.decode(&payload), Err(Malformed));
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut noise = vec![0; length];
+        blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut noise);
+        noise
+    }
+
+    #[test]
+    fn what_would_be_too_long_makes_no_block() {
+        let head = BlockHead::Files(Vec::new());
+        for level in [1, 3, 7, 10] {
+            let mut encoder = BlockEncoder::new(level).unwrap();
+            assert!(encoder.encode(&head, &noise(PACKED_BYTES_MAX + 1)).unwrap().is_none(), "{level}");
+            let mut half = noise(PACKED_BYTES_MAX);
+            half.resize(BLOCK_BYTES_MAX, 0);
+            assert!(encoder.encode(&head, &half).unwrap().is_none(), "{level}");
+            half[PACKED_BYTES_MAX - 4096..].fill(0);
+            let block = encoder.encode(&head, &half).unwrap().unwrap();
+            assert!(block.payload.len() < PACKED_BYTES_MAX, "{level}");
+            assert!(BlockDecoder::new().unwrap().decode(&block.payload) == Ok((head.clone(), half.as_slice())));
+        }
+    }
+
+    #[test]
+    fn an_encoder_packs_at_the_level_that_it_was_given_last() {
+        let text: Vec<u8> = (0..200_000_u32).flat_map(|n| (n * n % 8191).to_string().into_bytes()).collect();
+        let head = BlockHead::Files(Vec::new());
+        let packed = |encoder: &mut BlockEncoder| encoder.encode(&head, &text).unwrap().unwrap().payload;
+        let mut encoder = BlockEncoder::new(1).unwrap();
+        for level in [9, 3, 19, 1, 12] {
+            encoder.set_level(level).unwrap();
+            assert!(packed(&mut encoder) == packed(&mut BlockEncoder::new(level).unwrap()), "{level}");
+        }
     }
 
     proptest! {

@@ -1,0 +1,322 @@
+//! Chooses the zstd level of each block, so that an upload ends as soon as it can.
+//!
+//! While packed blocks wait for the wire, time is there to make them smaller; while the wire waits for blocks, they
+//! should come faster. So for each level two times are estimated, for a byte of content: how long all threads together
+//! need to pack it, and how long the wire needs to take it when packed. The larger of the two is how long it takes, as
+//! both go on at once, and the level that takes least is chosen; of several, the lowest.
+//!
+//! The estimates begin with what was measured on kernel sources ([`RUNGS`]) and follow what is measured here: how fast
+//! packing is, with whatever else the processors do; how small the content becomes; how fast the wire takes bytes. What
+//! holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
+//! processors with this side. The agent tells how busy its lanes are: while they always are, the wire is taken for
+//! faster than it seems.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Up to this much content is packed at [`LITTLE_LEVEL`]: nothing could be measured before it is sent.
+const LITTLE_BYTES: u64 = 1 << 20;
+
+/// It takes 20 ms.
+const LITTLE_LEVEL: i32 = 9;
+
+/// The rung to begin on: level 3. A faster line is not kept waiting for long, on a slower one the first blocks vanish
+/// in buffers.
+const FIRST_RUNG: usize = 1;
+
+/// A level to choose, and what it does to kernel sources.
+struct Rung {
+    level: i32,
+    /// Bytes of content that a thread packs in a second.
+    speed: f64,
+    /// Bytes as they are sent, for each byte of content.
+    ratio: f64,
+}
+
+const fn rung(level: i32, megabytes: u32, per_mille: f64) -> Rung {
+    Rung { level, speed: megabytes as f64 * 1e6, ratio: per_mille / 1e3 }
+}
+
+/// The levels, of which each is slower and smaller than the one before, as measured for
+/// `docs/decisions/0013-zstd-level.md`. Those left out are little faster or little smaller than their neighbours.
+const RUNGS: [Rung; 8] = [
+    rung(1, 330, 167.0),
+    rung(3, 230, 151.0),
+    rung(5, 95, 137.0),
+    rung(6, 72, 131.4),
+    rung(7, 62, 128.6),
+    rung(9, 50, 126.1),
+    rung(12, 28, 123.8),
+    rung(16, 4, 116.4),
+];
+
+/// A lower level is taken for one that is estimated to be faster by no more than this.
+const INDIFFERENT: f64 = 1.02;
+
+/// The level is kept unless another is estimated to be faster by more than this: estimates vary by as much from block to
+/// block.
+const HELD: f64 = 1.06;
+
+/// How many rungs one step goes at most: one bad measurement does not lead far astray.
+const STEP_MAX: usize = 2;
+
+/// The first bytes are taken by buffers: pipes, SSH's window, the kernel's.
+const BUFFERED_BYTES: u64 = 4 << 20;
+
+/// Measurements older than this count for little.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// How much of an estimate is the newest measurement.
+const NEWEST: f64 = 0.3;
+
+/// Blocks of less content tell too little.
+const MEASURED_BYTES_MIN: usize = 1 << 20;
+
+/// From this share of time at work on the agent's lanes are a reason why the wire is slow; at the second, the only one.
+const BUSY: [f64; 2] = [0.85, 0.97];
+
+/// How much faster the wire may be than it seems when only the agent holds it up.
+const HELD_UP: f64 = 10.0;
+
+/// Chooses levels, for all threads that pack.
+pub(super) struct Leveller {
+    fixed: Option<i32>,
+    state: Mutex<State>,
+}
+
+struct State {
+    packers: f64,
+    rung: usize,
+    /// How much faster packing is than on the rungs.
+    speed: f64,
+    /// How much larger the content becomes than on the rungs.
+    ratio: f64,
+    wire: Wire,
+    tally: BTreeMap<i32, u64>,
+}
+
+/// How fast the wire takes bytes.
+#[derive(Default)]
+struct Wire {
+    total: u64,
+    bytes: f64,
+    seconds: f64,
+}
+
+impl Leveller {
+    /// Begins an upload of so much content, packed by so many threads; with a level, at that one.
+    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize) -> Leveller {
+        let fixed = fixed.or_else(|| (content_bytes <= LITTLE_BYTES).then_some(LITTLE_LEVEL));
+        let state = State {
+            packers: packers as f64,
+            rung: FIRST_RUNG,
+            speed: 1.0,
+            ratio: 1.0,
+            wire: Wire::default(),
+            tally: BTreeMap::new(),
+        };
+        Leveller { fixed, state: Mutex::new(state) }
+    }
+
+    /// Returns the level for the next block.
+    pub(super) fn level(&self) -> i32 {
+        self.fixed.unwrap_or_else(|| RUNGS[self.state().rung].level)
+    }
+
+    /// Notes that content was packed at a level: its bytes, those that it became, and how long that took.
+    pub(super) fn packed(&self, level: i32, content: usize, packed: usize, took: Duration) {
+        let mut state = self.state();
+        *state.tally.entry(level).or_default() += content as u64;
+        let Some(rung) = RUNGS.iter().find(|rung| rung.level == level).filter(|_| content >= MEASURED_BYTES_MIN) else {
+            return;
+        };
+        let speed = content as f64 / took.as_secs_f64().max(1e-6) / rung.speed;
+        let ratio = packed as f64 / content as f64 / rung.ratio;
+        state.speed += NEWEST * (speed - state.speed);
+        state.ratio += NEWEST * (ratio - state.ratio);
+        state.choose();
+    }
+
+    /// Notes that content is sent as it is.
+    pub(super) fn as_it_is(&self, content: usize) {
+        *self.state().tally.entry(0).or_default() += content as u64;
+    }
+
+    /// Notes that the wire took bytes and how long that took, and which share of the time the agent's lanes worked.
+    pub(super) fn sent(&self, bytes: usize, took: Duration, busy: f64) {
+        let mut state = self.state();
+        state.wire.note(bytes, took, busy);
+        state.choose();
+    }
+
+    /// Returns bytes of content by the level that they were packed at, with those that were sent as they are as 0.
+    pub(super) fn tally(self) -> BTreeMap<i32, u64> {
+        self.state.into_inner().expect("no packer panics").tally
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("no packer panics")
+    }
+}
+
+impl State {
+    fn choose(&mut self) {
+        let Some(wire) = self.wire.rate() else { return };
+        let costs = RUNGS.map(|rung| {
+            let pack = 1.0 / (rung.speed * self.speed * self.packers);
+            let send = rung.ratio * self.ratio / wire;
+            pack.max(send)
+        });
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let best = costs.iter().position(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
+        if costs[self.rung] > least * HELD {
+            self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
+        }
+    }
+}
+
+impl Wire {
+    fn note(&mut self, bytes: usize, took: Duration, busy: f64) {
+        self.total += bytes as u64;
+        if self.total <= BUFFERED_BYTES {
+            return;
+        }
+        let [from, to] = BUSY;
+        let held_up = 1.0 + (HELD_UP - 1.0) * ((busy - from) / (to - from)).clamp(0.0, 1.0);
+        let fade = (-took.as_secs_f64() / MEMORY.as_secs_f64()).exp();
+        self.bytes = self.bytes * fade + bytes as f64 * held_up;
+        self.seconds = self.seconds * fade + took.as_secs_f64();
+    }
+
+    /// Returns bytes a second, once there is something to measure.
+    fn rate(&self) -> Option<f64> {
+        (self.bytes > 0.0).then(|| self.bytes / self.seconds.max(1e-6))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two machines and what lies between them.
+    #[derive(Clone, Copy)]
+    struct Lab {
+        /// Bytes a second.
+        wire: f64,
+        /// Bytes of content that the agent stores in a second.
+        agent: f64,
+        /// How fast a thread packs, to what is on the rungs.
+        speed: f64,
+        /// Bytes between the two ends.
+        buffered: f64,
+    }
+
+    const BLOCK: f64 = 16e6;
+    const PACKERS: usize = 2;
+    const QUEUE: usize = 2;
+    /// Blocks of the agent, at work and in queues.
+    const AGENT_QUEUE: usize = 4;
+
+    impl Lab {
+        /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
+        fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
+            let leveller = Leveller::new(fixed, u64::MAX, PACKERS);
+            let mut packer_free = [0.0_f64; PACKERS];
+            let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
+            let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
+            for number in 0..blocks {
+                let wobble = 1.0 + 0.1 * ((number * 7 % 5) as f64 - 2.0) / 2.0;
+                let packer = usize::from(packer_free[1] < packer_free[0]);
+                let level = leveller.level();
+                levels.push(level);
+                let rung = RUNGS.iter().find(|rung| rung.level == level).unwrap();
+                let pack = BLOCK / (rung.speed * self.speed * wobble);
+                let packed = BLOCK * rung.ratio * wobble;
+                leveller.packed(level, BLOCK as usize, packed as usize, Duration::from_secs_f64(pack));
+                let ready = packer_free[packer] + pack;
+                // The writer takes it when it is done with the one before, and writes until all but what the buffers
+                // hold has gone; the link goes on while the agent has room.
+                let begin = ready.max(writer_free);
+                let room = stored.get(taken.len().wrapping_sub(AGENT_QUEUE)).copied().unwrap_or(0.0_f64);
+                link_free = link_free.max(begin).max(room) + packed / self.wire;
+                let end = (link_free - self.buffered / self.wire).max(begin);
+                let arrived = link_free;
+                agent_free = agent_free.max(arrived) + BLOCK / self.agent;
+                stored.push(agent_free);
+                taken.push(begin);
+                writer_free = end;
+                let busy =
+                    (BLOCK / self.agent / (agent_free - stored.iter().rev().nth(1).copied().unwrap_or(0.0))).min(1.0);
+                leveller.sent(packed as usize, Duration::from_secs_f64(end - begin), busy);
+                // The packer goes on when there is room in the queue.
+                packer_free[packer] = ready.max(taken.get(taken.len().wrapping_sub(QUEUE + 1)).copied().unwrap_or(0.0));
+            }
+            (agent_free, levels)
+        }
+
+        fn check(self) -> Vec<i32> {
+            let blocks = 160;
+            let (seconds, levels) = self.upload(blocks, None);
+            let fixed = RUNGS.map(|rung| self.upload(blocks, Some(rung.level)).0);
+            let best = fixed.iter().copied().fold(f64::INFINITY, f64::min);
+            assert!(seconds <= best * 1.1, "{seconds} s, fixed {fixed:?}, {levels:?}");
+            let settled = &levels[blocks / 2..];
+            let changes = settled.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            assert!(changes <= settled.len() / 8, "{levels:?}");
+            settled.to_vec()
+        }
+    }
+
+    const MBIT: f64 = 1e6 / 8.0;
+
+    #[test]
+    fn the_level_follows_the_line_and_then_stays() {
+        let lab = Lab { wire: 100.0 * MBIT, agent: 1e9, speed: 1.0, buffered: 3e6 };
+        let highest = |mbit: f64| {
+            let levels = Lab { wire: mbit * MBIT, ..lab }.check();
+            *levels.iter().max().unwrap()
+        };
+        let reached = [5.0, 10.0, 100.0, 1_000.0, 10_000.0].map(highest);
+        assert!(reached.is_sorted_by(|a, b| a >= b), "{reached:?}");
+        assert!(reached[0] >= 15 && (6..=9).contains(&reached[2]) && reached[4] == 1, "{reached:?}");
+    }
+
+    #[test]
+    fn slow_processors_choose_lower_levels() {
+        for speed in [0.1, 0.3, 3.0] {
+            for mbit in [10.0, 100.0, 1_000.0] {
+                Lab { wire: mbit * MBIT, agent: 1e9, speed, buffered: 3e6 }.check();
+            }
+        }
+        let slow = Lab { wire: 100.0 * MBIT, agent: 1e9, speed: 0.2, buffered: 3e6 };
+        assert!(slow.check().iter().all(|&level| level <= 5));
+    }
+
+    #[test]
+    fn an_agent_that_is_the_bottleneck_does_not_raise_the_level() {
+        let lab = Lab { wire: 10e9, agent: 100e6, speed: 1.0, buffered: 3e6 };
+        assert_eq!(lab.check().iter().max(), Some(&1));
+    }
+
+    #[test]
+    fn little_content_and_a_level_that_was_named_are_not_measured() {
+        let check = |leveller: Leveller, level: i32| {
+            leveller.packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
+            leveller.sent(9 << 20, Duration::from_millis(1), 0.0);
+            assert_eq!(leveller.level(), level);
+        };
+        check(Leveller::new(None, LITTLE_BYTES, 2), LITTLE_LEVEL);
+        check(Leveller::new(Some(4), u64::MAX, 2), 4);
+        check(Leveller::new(Some(4), 1, 2), 4);
+    }
+
+    #[test]
+    fn content_is_told_by_the_level_that_it_was_packed_at() {
+        let leveller = Leveller::new(Some(6), 100, 2);
+        leveller.packed(6, 50, 20, Duration::ZERO);
+        leveller.packed(6, 30, 20, Duration::ZERO);
+        leveller.as_it_is(20);
+        assert_eq!(leveller.tally(), BTreeMap::from([(0, 20), (6, 80)]));
+    }
+}
