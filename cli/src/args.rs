@@ -125,7 +125,7 @@ Examples:
     Diff(DiffArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
-    Agent,
+    Agent(AgentArgs),
 }
 
 /// Where to work.
@@ -177,6 +177,17 @@ pub(crate) struct DeployArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
+    /// Send over so many connections, whatever the link
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(crate) lanes: Option<u32>,
+}
+
+/// `agent`
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
+    /// Be a lane of one that runs
+    #[arg(long)]
+    pub(crate) lane: bool,
 }
 
 /// `switch`
@@ -340,7 +351,7 @@ impl Args {
             }
             Verb::Switch(args) => (args.words(), &args.target.target),
             Verb::Diff(args) => (args.words(), &args.target.target),
-            Verb::Agent => (Vec::new(), &None),
+            Verb::Agent(_) => (Vec::new(), &None),
         };
         let mut place = String::new();
         let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));

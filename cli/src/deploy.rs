@@ -30,6 +30,7 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
         no_switch: args.no_switch,
         force: args.force,
         dry_run: args.dry_run,
+        lanes: args.lanes,
     };
     Ok((settings, request))
 }
@@ -127,6 +128,7 @@ mod tests {
             objects_linked: 78_000,
             copied: [("copy_paths".to_owned(), 2)].into(),
             round_trips: 2,
+            connections: 1,
             removed: vec!["20260301120000".parse().unwrap()],
             warnings: Vec::new(),
             seconds: Seconds { total: 3.214, ..Seconds::default() },

@@ -79,6 +79,8 @@ pub struct DeployReport {
     pub copied: BTreeMap<String, u64>,
     /// Times that the client waited for an answer of the agent before it could go on.
     pub round_trips: u64,
+    /// Connections that content was sent over.
+    pub connections: u64,
     /// Releases that were removed.
     pub removed: Vec<ReleaseId>,
     /// What the user should know.

@@ -55,6 +55,8 @@ pub struct DeployRequest {
     pub force: bool,
     /// Change nothing; report what a deploy would do.
     pub dry_run: bool,
+    /// Over how many connections content goes, at most 6; where none is said, as many as the link has use for.
+    pub lanes: Option<u32>,
 }
 
 /// Where a switch goes.
@@ -116,6 +118,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         no_switch: request.no_switch,
         force: request.force,
         dry_run: request.dry_run,
+        lanes: request.lanes,
         state_dir: context.state_dir.clone(),
         observer: context.observer.clone(),
         cancel: context.cancel.clone(),
@@ -208,6 +211,12 @@ pub fn serve_agent(
 ) -> Result<(), Error> {
     greeting::write_greeting(&mut output, program)?;
     agent::serve(input, output)
+}
+
+/// Serves as a lane of an agent that serves already: hands `input` over to it, and stays until it is done with that.
+pub fn serve_lane(input: std::fs::File, mut output: impl Write, program: &Path) -> Result<(), Error> {
+    greeting::write_greeting(&mut output, program)?;
+    agent::serve_lane(input, output)
 }
 
 fn mismatch() -> Error {

@@ -1,10 +1,13 @@
 //! Uses what an interrupted run has received.
 //!
 //! Its content was written by a process that died, perhaps in another boot, so every file is hashed again before it
-//! counts. A large file that is shorter than it should be is kept as a beginning: the rest is asked for, and the whole
-//! is verified as ever.
+//! counts. A large file that is shorter than it should be, or has a hole, is kept as a beginning: the rest is asked for,
+//! and the whole is verified as ever.
+
+use std::io::Seek;
 
 use rayon::prelude::*;
+use rustix::fs::SeekFrom;
 
 use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
@@ -17,6 +20,9 @@ use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
 const PARTIAL_BYTES_MIN: u64 = 1 << 20;
+
+/// So much before a hole is sent again: a filesystem knows holes by its blocks only, which are no larger.
+const HOLE_EDGE_BYTES: u64 = 1 << 20;
 
 /// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
 /// is there, with its length in bytes.
@@ -50,14 +56,19 @@ fn take(
     let Some(stat) = left.stat(name)? else {
         return Ok(None);
     };
-    if stat.size < wanted.size(at) {
-        let moved = stat.size >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
-        return Ok(moved.then_some((wanted.entries(at)[0], stat.size)));
+    if stat.size < PARTIAL_BYTES_MIN && stat.size < wanted.size(at) {
+        return Ok(None);
     }
     let Some(file) = open_readable(left, name)? else {
         return Ok(None);
     };
+    let whole = beginning(&file, stat.size);
+    if whole < wanted.size(at) {
+        let moved = whole >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
+        return Ok(moved.then_some((wanted.entries(at)[0], whole)));
+    }
     let mut hasher = blake3::Hasher::new();
+    (&file).rewind().map_err(|e| Error::io("read", left.path_of(name), e))?;
     std::io::copy(&mut &file, &mut hasher).map_err(|e| Error::io("read", left.path_of(name), e))?;
     if Hash::from(hasher.finalize()) != name.key.hash {
         return Ok(None);
@@ -68,6 +79,15 @@ fn take(
         wanted.arrive(at);
     }
     Ok(None)
+}
+
+/// Returns how much of a file was written without a gap. Where the filesystem does not know, what is wrong is found by
+/// its hash.
+fn beginning(file: &std::fs::File, size: u64) -> u64 {
+    match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) if hole < size => hole.saturating_sub(HOLE_EDGE_BYTES),
+        _ => size,
+    }
 }
 
 /// A mode that forbids its owner to read only costs that the content is sent again.

@@ -21,6 +21,7 @@ use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, 
 use super::adopt::adopt;
 use super::assemble::{Assembly, Origin, known_from_base};
 use super::classify::{Classified, Classifier, NeedsOwnCopy};
+use super::inlets::{Inlets, LOOK_EVERY};
 use super::layout::Layout;
 use super::lock::Lock;
 use super::publish::{Publication, publish};
@@ -30,7 +31,7 @@ use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::{ObjectName, Store};
 use super::switch::now;
-use super::talk::{Incoming, Talk};
+use super::talk::{Incoming, Next, Talk};
 use super::wanted::WantedObjects;
 use super::{prune, room, switch};
 
@@ -426,14 +427,17 @@ impl Deploy<'_> {
             staging::clear_others(layout, assembly.staging, true)?;
             room::check(layout, assembly, own_copies, &wanted)?;
         }
-        self.send_lacks(&wanted, partial, commits)?;
+        self.send_lacks(&wanted, partial.clone(), commits)?;
         // The client packs what is lacking meanwhile.
         assembly.make_directories()?;
         make_own_copies(assembly, own_copies)?;
         assembly.link_adopted(&wanted)?;
+        let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            self.receive(&Reception { assembly, wanted: &wanted, base: plan.base }, round == 0)?;
+            let begun = if round == 0 { partial.as_slice() } else { &[] };
+            let reception = Reception { assembly, wanted: &wanted, base: plan.base, begun };
+            self.receive(&reception, &mut inlets, round == 0)?;
             commits += 1;
             let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
             arrived.push(wanted);
@@ -452,7 +456,7 @@ impl Deploy<'_> {
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, reception: &Reception<'_>, first_round: bool) -> Result<(), Error> {
+    fn receive(&self, reception: &Reception<'_>, inlets: &mut Inlets, first_round: bool) -> Result<(), Error> {
         let assembly = reception.assembly;
         let first_error = FirstError::default();
         let received = std::thread::scope(|scope| {
@@ -472,16 +476,38 @@ impl Deploy<'_> {
             let mut lanes = Lanes::start(scope, reception, &first_error);
             loop {
                 first_error.check()?;
-                match self.talk.next()? {
-                    Incoming::Block(payload) => lanes.give(payload)?,
-                    Incoming::Message(ToAgent::Commit) => return Ok(()),
-                    _ => return Err(Error::Protocol("something else where content was due".into())),
+                match self.talk.next_or(inlets.arrivals())? {
+                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
+                    Next::Here(Incoming::Block(payload)) => lanes.give(payload)?,
+                    Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
+                        // Without them the deploy takes longer, and that is all.
+                        self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
+                    }
+                    Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
+                    Next::Here(Incoming::Message(ToAgent::Commit)) => {
+                        return self.receive_rest(inlets, &mut lanes, &first_error);
+                    }
+                    Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
                 }
             }
         });
         // What went wrong in a lane says more than that the conversation broke off because of it.
         first_error.take()?;
         received
+    }
+
+    /// Receives what was sent on lanes before the commit and is still on its way there.
+    fn receive_rest(&self, inlets: &mut Inlets, lanes: &mut Lanes, first_error: &FirstError) -> Result<(), Error> {
+        let listening = Instant::now();
+        while inlets.are_due(listening) {
+            first_error.check()?;
+            match inlets.arrivals().recv_timeout(LOOK_EVERY) {
+                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
+                Err(_) => self.talk.check_client()?,
+            }
+        }
+        inlets.expect(Vec::new());
+        Ok(())
     }
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {

@@ -2,7 +2,8 @@
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `receive`, `flush`), what
-//! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`).
+//! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`). `lane` is a process
+//! beside, which hands its stream over to the `inlets`.
 
 mod layout;
 mod lock;
@@ -12,6 +13,7 @@ mod store;
 mod adopt;
 mod classify;
 mod flush;
+mod inlets;
 mod receive;
 mod room;
 mod staging;
@@ -27,8 +29,10 @@ mod prune;
 mod trash;
 
 mod deploy;
+mod lane;
 mod query;
 mod serve;
 mod talk;
 
+pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

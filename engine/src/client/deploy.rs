@@ -68,6 +68,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+    /// Over how many connections content goes; where none is said, as many as the link has use for.
+    pub(crate) lanes: Option<u32>,
     /// Where the manifest database is.
     pub(crate) state_dir: PathBuf,
     /// Receives events.
@@ -227,6 +229,7 @@ impl ClientDeploy<'_> {
             objects_linked: done.objects_linked,
             copied: done.copied.into_iter().collect(),
             round_trips: talk.round_trips(),
+            connections: talk.connections(),
             removed: done.removed,
             warnings: done.warnings,
             seconds,
@@ -371,7 +374,8 @@ impl Exchange<'_> {
         }
         let began = Instant::now();
         let (cache, observer) = (self.cache(), self.deploy.observer.as_ref());
-        upload(Uploading { talk: self.talk, scan: self.scan, cache, observer }, sendings)?;
+        let lanes = self.deploy.lanes;
+        upload(Uploading { talk: self.talk, scan: self.scan, cache, observer, lanes }, sendings)?;
         seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, `talk`),
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`), what is sent (`upload`, `lanes`, `talk`),
 //! and the two conversations (`deploy`, `query`).
 
 mod commit;
@@ -11,6 +11,7 @@ mod scan;
 mod cache;
 mod database;
 
+mod lanes;
 mod talk;
 mod upload;
 

@@ -17,6 +17,7 @@ use crossbeam_channel::{Sender, bounded};
 use crate::chunk::{LARGE_FILE_BYTES, Piece};
 use crate::client::cache::{Cache, CacheReader, CacheWriter, Spot};
 use crate::client::content;
+use crate::client::lanes::{self, Outlet};
 use crate::client::scan::Scan;
 use crate::client::talk::Talk;
 use crate::delta::DeltaEncoder;
@@ -27,7 +28,6 @@ use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, Range};
-use crate::wire::frame::FrameKind;
 
 /// The zstd level of content: on kernel sources zstd's fastest strategy is hardly faster (260 and 244 MB/s on one core),
 /// for eight percent more bytes.
@@ -99,6 +99,12 @@ struct Packed {
     kept: Option<Kept>,
 }
 
+impl AsRef<[u8]> for Packed {
+    fn as_ref(&self) -> &[u8] {
+        &self.block.payload
+    }
+}
+
 /// Contents to be kept in the content cache.
 struct Kept {
     contents: Vec<(Hash, u32)>,
@@ -117,11 +123,13 @@ pub(crate) struct Uploading<'a> {
     pub(crate) cache: Option<&'a Cache>,
     /// Hears how far it is.
     pub(crate) observer: &'a dyn Observer,
+    /// Over how many connections; where none is said, as many as the link has use for.
+    pub(crate) lanes: Option<u32>,
 }
 
 /// Sends files, in order.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<(), DeployFailure> {
-    let Uploading { talk, scan, cache, observer } = uploading;
+    let Uploading { talk, scan, cache, observer, lanes } = uploading;
     if sendings.is_empty() {
         return Ok(());
     }
@@ -137,9 +145,10 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
         files_total,
         bytes: AtomicU64::new(0),
         bytes_total,
+        packed_bytes: AtomicU64::new(0),
     };
     observer.observe(Event::Began(Phase::Upload));
-    let mut keeper = Keeper::begin(cache, observer);
+    let keeper = Mutex::new(Keeper::begin(cache, observer));
     let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX) {
@@ -152,19 +161,14 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
             });
         }
         drop(sender);
-        // Taken by value: when writing stops early, packers find nobody listening and end.
-        for packed in blocks {
-            if let Some(failure) = talk.failed_early() {
-                return Err(failure);
-            }
-            let packed = packed?;
-            talk.send_frame(FrameKind::Block, &packed.block.payload)?;
-            keeper.keep(&packed);
-        }
-        Ok(())
+        let outlet = Outlet { talk, observer, lanes, left: &|| packer.left() };
+        lanes::send(&outlet, blocks, |packed: &Packed| {
+            packer.packed_bytes.fetch_add(packed.block.payload.len() as u64, Ordering::Relaxed);
+            keeper.lock().expect("no keeper panics").keep(packed);
+        })
     });
     // Whether or not all of it was sent, it is what the source holds.
-    keeper.finish();
+    keeper.into_inner().expect("no keeper panics").finish();
     sent?;
     observer.observe(Event::Ended(Phase::Upload));
     Ok(())
@@ -273,6 +277,8 @@ struct Packer<'a> {
     files_total: u64,
     bytes: AtomicU64,
     bytes_total: u64,
+    /// Of what was sent.
+    packed_bytes: AtomicU64,
 }
 
 impl Packer<'_> {
@@ -373,6 +379,13 @@ impl Packer<'_> {
             Some((file.key.hash, file.size as u32))
         };
         entries.iter().filter_map(content).collect()
+    }
+
+    /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
+    fn left(&self) -> u64 {
+        let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let left = self.bytes_total.saturating_sub(bytes);
+        if bytes == 0 { 0 } else { (left as f64 * packed as f64 / bytes as f64) as u64 }
     }
 
     fn tell(&self, files: u64, bytes: u64) {

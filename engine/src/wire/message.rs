@@ -27,6 +27,7 @@ use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
 use crate::wire::frame::MESSAGE_MAX;
+use crate::wire::lane::Ticket;
 
 /// The most bytes of lists of chunks in a message: those of about two terabytes.
 const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
@@ -130,6 +131,10 @@ pub(crate) enum ToAgent {
     WantChunks(Vec<u32>),
     /// Everything was sent.
     Commit,
+    /// Asks for a ticket for lanes.
+    WantLanes,
+    /// How many blocks were sent on each lane that stands, by its number. Goes before the commit, which waits for them.
+    SentOnLanes(Vec<(u32, u64)>),
     /// Alive.
     Ping,
 }
@@ -305,6 +310,8 @@ pub(crate) enum FromAgent {
     Chunks(Vec<Option<Vec<u8>>>),
     /// What content is wanted.
     Lacks(Lacks),
+    /// The ticket for lanes that was asked for; none where the server allows no socket.
+    Lanes(Option<Ticket>),
     /// How far a phase is.
     Progress {
         /// The phase.
