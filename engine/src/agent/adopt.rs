@@ -97,3 +97,28 @@ fn open_readable(left: &Store, name: ObjectName) -> Result<Option<std::fs::File>
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_file_ends_before_its_first_hole() {
+        const MIB: u64 = 1 << 20;
+        let check = |parts: &[u64], expected: u64| {
+            let file = tempfile::tempfile().unwrap();
+            for &part in parts {
+                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+            }
+            assert_eq!(beginning(&file, file.metadata().unwrap().len()), expected * MIB, "{parts:?}");
+        };
+        check(&[], 0);
+        check(&[0, 1, 2], 3);
+        check(&[2, 0, 1], 3);
+        check(&[0, 1, 4], 1);
+        check(&[0, 2, 4], 0);
+        check(&[1], 0);
+    }
+}

@@ -451,6 +451,23 @@ mod tests {
         }
     }
 
+    /// Parts come in any order over several connections.
+    #[test]
+    fn parts_of_a_large_file_may_come_in_any_order() {
+        let content: Vec<u8> = (0..LENGTH).map(|n| (n * 7 + n / 256) as u8).collect();
+        let bounds = [0, 100, 1500, 1501, LENGTH];
+        let parts: Vec<(u32, usize, &[u8])> =
+            bounds.windows(2).map(|bounds| (0, bounds[0], &content[bounds[0]..bounds[1]])).collect();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1], [0, 2, 1, 3]] {
+            let parts: Vec<_> = order.iter().map(|&part| parts[part]).collect();
+            assert!(receive(&content, &parts).is_some_and(|stored| stored == content), "{order:?}");
+            // Without the last of them it is not whole, nor with one that comes twice.
+            assert_eq!(receive(&content, &parts[..3]), None, "{order:?}");
+            let twice = [parts[0], parts[1], parts[1], parts[2], parts[3]];
+            assert_eq!(receive(&content, &twice), None, "{order:?}");
+        }
+    }
+
     /// Receives parts in one lane, and returns what was linked under the first entry.
     fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
         let place = tempfile::tempdir().unwrap();
