@@ -55,7 +55,7 @@ pub struct DeployRequest {
     pub force: bool,
     /// Change nothing; report what a deploy would do.
     pub dry_run: bool,
-    /// Over how many connections content goes, at most 6; where none is said, as many as the link has use for.
+    /// Over how many connections content goes, at most 5; where none is said, as many as the link has use for.
     pub lanes: Option<u32>,
 }
 

@@ -30,8 +30,8 @@ use crate::wire::message::ToAgent;
 /// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
 const WINDOW_BYTES: u64 = 2 << 20;
 
-/// The most connections at once. Six carry 1 Gbit/s at 80 ms; each costs the agent up to 8 MiB, and the client 10.
-const LANES_MAX: u32 = 6;
+/// The most connections at once. Five carry 1 Gbit/s at 80 ms; each costs the server up to 14 MiB, and the client 10.
+const LANES_MAX: u32 = 5;
 
 /// With less than this to come, in bytes, a lane is not worth its opening: some ten round trips.
 const LEFT_BYTES_MIN: u64 = 16 << 20;
