@@ -9,6 +9,7 @@ use std::io::Seek;
 use rayon::prelude::*;
 use rustix::fs::SeekFrom;
 
+use crate::chunk::LARGE_FILE_BYTES;
 use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
@@ -41,6 +42,21 @@ pub(crate) fn adopt(
     partial.sort_unstable();
     partial.dedup_by_key(|(entry, _)| *entry);
     Ok(partial)
+}
+
+/// Returns the entries of which this run has received a beginning and then no more, with its length in bytes.
+pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<Vec<(u32, u64)>, Error> {
+    let staged = &assembly.staging.objects;
+    let mut begun = Vec::new();
+    for at in wanted.missing().filter(|&at| wanted.size(at) >= LARGE_FILE_BYTES) {
+        let Some(file) = open_readable(staged, ObjectName { key: wanted.key(at), copy: 0 })? else { continue };
+        let whole = file.metadata().map_or(0, |metadata| beginning(&file, metadata.len()));
+        if (PARTIAL_BYTES_MIN..wanted.size(at)).contains(&whole) {
+            begun.push((wanted.entries(at)[0], whole));
+        }
+    }
+    begun.sort_unstable();
+    Ok(begun)
 }
 
 fn take(
@@ -104,9 +120,44 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::staging::Staging;
+    use crate::manifest::placement::Placement;
+    use crate::manifest::{Builder, File, ObjectKey};
+    use crate::pattern::Patterns;
+    use crate::target::Policy;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        // As many MiB as each has, and those of them that came.
+        let files: [(&[u8], u64, &[u64]); 4] =
+            [(b"a", 5, &[0, 1, 2, 4]), (b"b", 4, &[1, 2, 3]), (b"c", 3, &[0, 1]), (b"d", 3, &[])];
+        for (name, size, parts) in files {
+            let key = ObjectKey { hash: Hash::of(name), mode: 0o444 };
+            builder.file(name, File { key, size: size * MIB }).unwrap();
+            for &part in parts {
+                let name = ObjectName { key, copy: 0 };
+                let file = staging.objects.open_to_write(name).unwrap();
+                let file = file.unwrap_or_else(|| staging.objects.create(name, 0o600).unwrap());
+                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+            }
+        }
+        let manifest = builder.finish().unwrap();
+        let (expected, copies) = (vec![Placement::default(); 4], Patterns::parse([], "none").unwrap());
+        let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+        let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
+        let wanted = WantedObjects::gather(&manifest, entries.iter().copied());
+        assert_eq!(begun(&assembly, &wanted).unwrap(), [(entries[0], 2 * MIB), (entries[2], 2 * MIB)]);
+    }
+
     #[test]
     fn the_beginning_of_a_file_ends_before_its_first_hole() {
-        const MIB: u64 = 1 << 20;
         let check = |parts: &[u64], expected: u64| {
             let file = tempfile::tempfile().unwrap();
             for &part in parts {

@@ -18,7 +18,7 @@ use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
 use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
 
-use super::adopt::adopt;
+use super::adopt::{self, adopt};
 use super::assemble::{Assembly, Origin, known_from_base};
 use super::classify::{Classified, Classifier, NeedsOwnCopy};
 use super::inlets::{Inlets, LOOK_EVERY};
@@ -421,7 +421,7 @@ impl Deploy<'_> {
         let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
-        let partial = adopt(layout, assembly, &wanted)?;
+        let mut partial = adopt(layout, assembly, &wanted)?;
         if room::check(layout, assembly, own_copies, &wanted).is_err() {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
@@ -435,8 +435,7 @@ impl Deploy<'_> {
         let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let begun = if round == 0 { partial.as_slice() } else { &[] };
-            let reception = Reception { assembly, wanted: &wanted, base: plan.base, begun };
+            let reception = Reception { assembly, wanted: &wanted, base: plan.base, begun: &partial };
             self.receive(&reception, &mut inlets, round == 0)?;
             commits += 1;
             let mut still: Vec<u32> = wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()).collect();
@@ -446,8 +445,10 @@ impl Deploy<'_> {
                 return Ok(arrived);
             }
             wanted = WantedObjects::gather(assembly.manifest, still);
+            // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
+            partial = if inlets.are_open() { adopt::begun(assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
-                self.send_lacks(&wanted, Vec::new(), commits)?;
+                self.send_lacks(&wanted, partial.clone(), commits)?;
             }
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);

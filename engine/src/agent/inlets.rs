@@ -77,6 +77,11 @@ impl Inlets {
         Ok(ticket)
     }
 
+    /// Tells whether lanes may have brought something.
+    pub(crate) fn are_open(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// What the lanes bring, to be given to [`Inlets::note`].
     pub(crate) fn arrivals(&self) -> &Receiver<Arrival> {
         &self.arrivals

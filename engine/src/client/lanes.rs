@@ -52,7 +52,7 @@ const TICK: Duration = Duration::from_millis(50);
 const TICKET_EVERY: Duration = Duration::from_millis(5);
 
 /// Over how long a rate is measured, in round trips, and at least.
-const MEASURED_ROUND_TRIPS: u32 = 4;
+const MEASURED_ROUND_TRIPS: u32 = 2;
 const MEASURED_MIN: Duration = Duration::from_millis(200);
 
 /// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
