@@ -177,8 +177,8 @@ pub(crate) struct DeployArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
-    /// Send over so many connections, whatever the link
-    #[arg(long, value_name = "NUMBER", hide = true)]
+    /// Send over this many connections, 1 to 5 [default: as many as the link has use for]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
 }
 

@@ -275,7 +275,10 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T) + Sync> Spread<'_, T, S> {
                 }
             };
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
-                self.tell(format!("A further connection was lost: {}", error.with_cause()));
+                // One that was told to stop was not lost.
+                if self.stop.check().and_then(|()| self.outlet.talk.check()).is_ok() {
+                    self.tell(format!("A further connection was lost: {}", error.with_cause()));
+                }
                 self.returned.lock().expect("no lane panics").push(block);
                 return;
             }
