@@ -186,6 +186,7 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
     let source = place.path().join("source");
     fs::create_dir(&source).unwrap();
     let request = DeployRequest {
+        lanes: None,
         source: source.clone(),
         exclude: Vec::new(),
         release: None,

@@ -8,16 +8,22 @@ use std::os::fd::AsFd;
 
 use engine::error::Error;
 
+use crate::args::AgentArgs;
 use crate::environment;
 use crate::failure::Failure;
 
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run(args: &AgentArgs) -> Result<(), Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("`cutover agent` is the server's side, which the client starts")
             .hint("Run `cutover deploy`"));
     }
     let program = environment::program();
-    engine::serve_agent(raw(&io::stdin(), "stdin")?, raw(&io::stdout(), "stdout")?, &program)?;
+    let (input, output) = (raw(&io::stdin(), "stdin")?, raw(&io::stdout(), "stdout")?);
+    if args.lane {
+        engine::serve_lane(input, output, &program)?;
+    } else {
+        engine::serve_agent(input, output, &program)?;
+    }
     Ok(())
 }
 

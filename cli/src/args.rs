@@ -125,7 +125,7 @@ Examples:
     Diff(DiffArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
-    Agent,
+    Agent(AgentArgs),
 }
 
 /// Where to work.
@@ -180,6 +180,17 @@ pub(crate) struct DeployArgs {
     /// Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then what the line has time for]
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
     pub(crate) zstd_level: Option<i32>,
+    /// Send over this many connections, 1 to 5 [default: as many as the link has use for]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
+    pub(crate) lanes: Option<u32>,
+}
+
+/// `agent`
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentArgs {
+    /// Be a lane of one that runs
+    #[arg(long)]
+    pub(crate) lane: bool,
 }
 
 /// `switch`
@@ -343,7 +354,7 @@ impl Args {
             }
             Verb::Switch(args) => (args.words(), &args.target.target),
             Verb::Diff(args) => (args.words(), &args.target.target),
-            Verb::Agent => (Vec::new(), &None),
+            Verb::Agent(_) => (Vec::new(), &None),
         };
         let mut place = String::new();
         let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));

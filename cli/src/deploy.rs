@@ -31,6 +31,7 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
         force: args.force,
         dry_run: args.dry_run,
         zstd_level: args.zstd_level.or(settings.zstd_level),
+        lanes: args.lanes,
     };
     Ok((settings, request))
 }
@@ -129,6 +130,7 @@ mod tests {
             copied: [("copy_paths".to_owned(), 2)].into(),
             round_trips: 2,
             zstd_levels: [(6, 1_000_000)].into(),
+            connections: 1,
             removed: vec!["20260301120000".parse().unwrap()],
             warnings: Vec::new(),
             seconds: Seconds { total: 3.214, ..Seconds::default() },

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     failure = failure.at_place(&place);
     failure.print(&Voice {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
-        json: args.everywhere.json && !matches!(args.verb, Verb::Agent),
+        json: args.everywhere.json && !matches!(args.verb, Verb::Agent(_)),
         status_command: format!("cutover status{place}"),
     });
     ExitCode::from(failure.exit_code(interrupt::code()))
@@ -80,7 +80,7 @@ fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
         Verb::Rollback(args) => rollback::run(&session, args),
         Verb::Cleanup(args) => cleanup::run(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
-        Verb::Agent => agent::run(),
+        Verb::Agent(args) => agent::run(args),
     }
 }
 

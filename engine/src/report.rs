@@ -81,6 +81,8 @@ pub struct DeployReport {
     pub round_trips: u64,
     /// Bytes of content that were sent, by the zstd level that they were packed at; what was sent as it is under 0.
     pub zstd_levels: BTreeMap<i32, u64>,
+    /// Connections that content was sent over.
+    pub connections: u64,
     /// Releases that were removed.
     pub removed: Vec<ReleaseId>,
     /// What the user should know.

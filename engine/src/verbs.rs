@@ -57,6 +57,8 @@ pub struct DeployRequest {
     pub dry_run: bool,
     /// The zstd level of content, from 1 to 19; where none is said, the one that the line has time for.
     pub zstd_level: Option<i32>,
+    /// Over how many connections content goes, at most 5; where none is said, as many as the link has use for.
+    pub lanes: Option<u32>,
 }
 
 /// Where a switch goes.
@@ -119,6 +121,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         force: request.force,
         dry_run: request.dry_run,
         zstd_level: request.zstd_level,
+        lanes: request.lanes,
         state_dir: context.state_dir.clone(),
         observer: context.observer.clone(),
         cancel: context.cancel.clone(),
@@ -211,6 +214,12 @@ pub fn serve_agent(
 ) -> Result<(), Error> {
     greeting::write_greeting(&mut output, program)?;
     agent::serve(input, output)
+}
+
+/// Serves as a lane of an agent that serves already: hands `input` over to it, and stays until it is done with that.
+pub fn serve_lane(input: std::fs::File, mut output: impl Write, program: &Path) -> Result<(), Error> {
+    greeting::write_greeting(&mut output, program)?;
+    agent::serve_lane(input, output)
 }
 
 fn mismatch() -> Error {

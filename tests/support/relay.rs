@@ -1,5 +1,5 @@
 //! A relay before a server that counts what the client sends, can hold it up after so many bytes, can hold up the
-//! answers, and can cut the line.
+//! answers, can refuse connections, and can cut the line.
 //!
 //! What is held up is neither lost nor ended: both sides wait, so that a test may kill one of them in the middle of an
 //! upload, whatever the speed of the machine. Dropping the relay ends it.
@@ -21,6 +21,8 @@ struct Ways {
     sent: Gate,
     answers: Gate,
     sockets: Mutex<Vec<TcpStream>>,
+    /// Connections that are still let in.
+    admitted: Mutex<u32>,
 }
 
 struct Gate {
@@ -38,11 +40,15 @@ impl Relay {
     pub(crate) fn start(server: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default() };
+        let admitted = Mutex::new(u32::MAX);
+        let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };
         let ways = Arc::new(ways);
         let shared = Arc::clone(&ways);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
+                if !shared.admits() {
+                    continue;
+                }
                 let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
                 connect(client, server, &shared);
             }
@@ -53,6 +59,11 @@ impl Relay {
     /// Returns its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Closes all but so many further connections at once.
+    pub(crate) fn admit(&self, connections: u32) {
+        *self.ways.admitted.lock().unwrap() = connections;
     }
 
     /// Holds up what comes after so many further bytes.
@@ -91,6 +102,15 @@ impl Relay {
     /// Returns how many bytes of the client's have reached the server so far.
     pub(crate) fn passed_bytes(&self) -> u64 {
         self.ways.sent.state.lock().unwrap().passed_bytes
+    }
+}
+
+impl Ways {
+    fn admits(&self) -> bool {
+        let mut admitted = self.admitted.lock().unwrap();
+        let is_admitted = *admitted > 0;
+        *admitted = admitted.saturating_sub(1);
+        is_admitted
     }
 }
 

@@ -43,6 +43,11 @@ pub(crate) fn is_root(test: &str) -> bool {
 impl Sshd {
     /// Starts a server that knows the client's identity, and makes the server known to the client.
     pub(crate) fn start() -> Sshd {
+        Sshd::start_with("")
+    }
+
+    /// As [`Sshd::start`], with more in its configuration.
+    pub(crate) fn start_with(more: &str) -> Sshd {
         let directory = tempfile::tempdir().unwrap();
         // Users of the server must reach their homes in it.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -54,7 +59,7 @@ impl Sshd {
         let public = directory.path().join("client/.ssh/id_ed25519.pub");
         fs::copy(public, directory.path().join("server/authorized_keys")).unwrap();
         // The port may be taken by another test between its choice and its use; then `sshd` ends at once.
-        let (process, port, log) = (0..10).find_map(|_| listen(directory.path())).expect("sshd listens");
+        let (process, port, log) = (0..10).find_map(|_| listen(directory.path(), more)).expect("sshd listens");
         let sshd = Sshd { directory, process, port, users: Vec::new(), log };
         sshd.know(&sshd.host_key());
         sshd.configure("");
@@ -195,12 +200,12 @@ impl Outcome {
     }
 }
 
-fn listen(directory: &Path) -> Option<(Child, u16, Arc<Mutex<String>>)> {
+fn listen(directory: &Path, more: &str) -> Option<(Child, u16, Arc<Mutex<String>>)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = directory.join("server");
     let config = format!(
         "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n",
+         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n{more}\n",
         server.display()
     );
     let file = server.join("sshd_config");

@@ -1,11 +1,15 @@
 //! Uses what an interrupted run has received.
 //!
 //! Its content was written by a process that died, perhaps in another boot, so every file is hashed again before it
-//! counts. A large file that is shorter than it should be is kept as a beginning: the rest is asked for, and the whole
-//! is verified as ever.
+//! counts. A large file that is shorter than it should be, or has a hole, is kept as a beginning: the rest is asked for,
+//! and the whole is verified as ever.
+
+use std::io::Seek;
 
 use rayon::prelude::*;
+use rustix::fs::SeekFrom;
 
+use crate::chunk::LARGE_FILE_BYTES;
 use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
@@ -17,6 +21,9 @@ use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
 pub(crate) const PARTIAL_BYTES_MIN: u64 = 1 << 20;
+
+/// So much before a hole is sent again: a filesystem knows holes by its blocks only, which are no larger.
+const HOLE_EDGE_BYTES: u64 = 1 << 20;
 
 /// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
 /// is there, with its length in bytes.
@@ -37,6 +44,21 @@ pub(crate) fn adopt(
     Ok(partial)
 }
 
+/// Returns the entries of which this run has received a beginning and then no more, with its length in bytes.
+pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<Vec<(u32, u64)>, Error> {
+    let staged = &assembly.staging.objects;
+    let mut begun = Vec::new();
+    for at in wanted.missing().filter(|&at| wanted.size(at) >= LARGE_FILE_BYTES) {
+        let Some(file) = open_readable(staged, ObjectName { key: wanted.key(at), copy: 0 })? else { continue };
+        let whole = file.metadata().map_or(0, |metadata| beginning(&file, metadata.len()));
+        if (PARTIAL_BYTES_MIN..wanted.size(at)).contains(&whole) {
+            begun.push((wanted.entries(at)[0], whole));
+        }
+    }
+    begun.sort_unstable();
+    Ok(begun)
+}
+
 fn take(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
@@ -50,14 +72,19 @@ fn take(
     let Some(stat) = left.stat(name)? else {
         return Ok(None);
     };
-    if stat.size < wanted.size(at) {
-        let moved = stat.size >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
-        return Ok(moved.then_some((wanted.entries(at)[0], stat.size)));
+    if stat.size < PARTIAL_BYTES_MIN && stat.size < wanted.size(at) {
+        return Ok(None);
     }
     let Some(file) = open_readable(left, name)? else {
         return Ok(None);
     };
+    let whole = beginning(&file, stat.size);
+    if whole < wanted.size(at) {
+        let moved = whole >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
+        return Ok(moved.then_some((wanted.entries(at)[0], whole)));
+    }
     let mut hasher = blake3::Hasher::new();
+    (&file).rewind().map_err(|e| Error::io("read", left.path_of(name), e))?;
     std::io::copy(&mut &file, &mut hasher).map_err(|e| Error::io("read", left.path_of(name), e))?;
     if Hash::from(hasher.finalize()) != name.key.hash {
         return Ok(None);
@@ -70,10 +97,79 @@ fn take(
     Ok(None)
 }
 
+/// Returns how much of a file was written without a gap. Where the filesystem does not know, what is wrong is found by
+/// its hash.
+fn beginning(file: &std::fs::File, size: u64) -> u64 {
+    match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) if hole < size => hole.saturating_sub(HOLE_EDGE_BYTES),
+        _ => size,
+    }
+}
+
 /// A mode that forbids its owner to read only costs that the content is sent again.
 fn open_readable(left: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
     match left.open(name) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    use crate::agent::staging::Staging;
+    use crate::manifest::placement::Placement;
+    use crate::manifest::{Builder, File, ObjectKey};
+    use crate::pattern::Patterns;
+    use crate::target::Policy;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        // As many MiB as each has, and those of them that came.
+        let files: [(&[u8], u64, &[u64]); 4] =
+            [(b"a", 5, &[0, 1, 2, 4]), (b"b", 4, &[1, 2, 3]), (b"c", 3, &[0, 1]), (b"d", 3, &[])];
+        for (name, size, parts) in files {
+            let key = ObjectKey { hash: Hash::of(name), mode: 0o444 };
+            builder.file(name, File { key, size: size * MIB }).unwrap();
+            for &part in parts {
+                let name = ObjectName { key, copy: 0 };
+                let file = staging.objects.open_to_write(name).unwrap();
+                let file = file.unwrap_or_else(|| staging.objects.create(name, 0o600).unwrap());
+                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+            }
+        }
+        let manifest = builder.finish().unwrap();
+        let (expected, copies) = (vec![Placement::default(); 4], Patterns::parse([], "none").unwrap());
+        let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+        let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
+        let wanted = WantedObjects::gather(&manifest, entries.iter().copied());
+        assert_eq!(begun(&assembly, &wanted).unwrap(), [(entries[0], 2 * MIB), (entries[2], 2 * MIB)]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_file_ends_before_its_first_hole() {
+        let check = |parts: &[u64], expected: u64| {
+            let file = tempfile::tempfile().unwrap();
+            for &part in parts {
+                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+            }
+            assert_eq!(beginning(&file, file.metadata().unwrap().len()), expected * MIB, "{parts:?}");
+        };
+        check(&[], 0);
+        check(&[0, 1, 2], 3);
+        check(&[2, 0, 1], 3);
+        check(&[0, 1, 4], 1);
+        check(&[0, 2, 4], 0);
+        check(&[1], 0);
     }
 }

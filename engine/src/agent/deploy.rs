@@ -20,9 +20,10 @@ use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
 use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
 
-use super::adopt::adopt;
+use super::adopt::{self, adopt};
 use super::assemble::{Assembly, Origin, known_from_base};
 use super::classify::{Classified, Classifier, NeedsOwnCopy};
+use super::inlets::{Inlets, LOOK_EVERY};
 use super::layout::Layout;
 use super::lock::Lock;
 use super::promise::Promise;
@@ -34,7 +35,7 @@ use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::{ObjectName, Store};
 use super::switch::now;
-use super::talk::{Incoming, Talk};
+use super::talk::{Incoming, Next, Talk};
 use super::wanted::WantedObjects;
 use super::{prune, room, sign, switch};
 
@@ -490,7 +491,7 @@ impl Deploy<'_> {
         let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
-        let partial = adopt(layout, &assembly, &wanted)?;
+        let mut partial = adopt(layout, &assembly, &wanted)?;
         if room::check(layout, &assembly, own_copies, &wanted).is_err() {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
@@ -501,7 +502,7 @@ impl Deploy<'_> {
         }
         // Whoever promises hashes sends the content unasked.
         if plan.tree.promised.is_empty() {
-            self.send_lacks(&wanted, partial, commits)?;
+            self.send_lacks(&wanted, partial.clone(), commits)?;
         }
         if !plan.tree.to_sign.is_empty() {
             self.send_signatures(plan, assembly.store, &wanted)?;
@@ -511,12 +512,19 @@ impl Deploy<'_> {
         make_own_copies(&assembly, own_copies)?;
         assembly.link_all_arrived(&wanted)?;
         let mut promise = Promise::new(plan.tree.promised.clone());
+        let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
             let worked = |lanes, time| self.talk.worked(lanes, time);
-            let reception =
-                Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base, worked: &worked };
-            self.receive(&reception, round == 0)?;
+            let reception = Reception {
+                assembly: &assembly,
+                wanted: &wanted,
+                promise: &promise,
+                base: plan.base,
+                begun: &partial,
+                worked: &worked,
+            };
+            self.receive(&reception, &mut inlets, round == 0)?;
             commits += 1;
             let mut still = Vec::new();
             if !promise.entries().is_empty() {
@@ -533,8 +541,10 @@ impl Deploy<'_> {
                 return Ok(Filled { assembly, arrived });
             }
             wanted = WantedObjects::gather(assembly.manifest, still);
+            // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
+            partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
-                self.send_lacks(&wanted, Vec::new(), commits)?;
+                self.send_lacks(&wanted, partial.clone(), commits)?;
             }
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
@@ -563,7 +573,7 @@ impl Deploy<'_> {
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, reception: &Reception<'_>, first_round: bool) -> Result<(), Error> {
+    fn receive(&self, reception: &Reception<'_>, inlets: &mut Inlets, first_round: bool) -> Result<(), Error> {
         let assembly = reception.assembly;
         let first_error = FirstError::default();
         let received = std::thread::scope(|scope| {
@@ -583,16 +593,38 @@ impl Deploy<'_> {
             let mut lanes = Lanes::start(scope, reception, &first_error);
             loop {
                 first_error.check()?;
-                match self.talk.next()? {
-                    Incoming::Block(payload) => lanes.give(payload)?,
-                    Incoming::Message(ToAgent::Commit) => return Ok(()),
-                    _ => return Err(Error::Protocol("something else where content was due".into())),
+                match self.talk.next_or(inlets.arrivals())? {
+                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
+                    Next::Here(Incoming::Block(payload)) => lanes.give(payload)?,
+                    Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
+                        // Without them the deploy takes longer, and that is all.
+                        self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
+                    }
+                    Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
+                    Next::Here(Incoming::Message(ToAgent::Commit)) => {
+                        return self.receive_rest(inlets, &mut lanes, &first_error);
+                    }
+                    Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
                 }
             }
         });
         // What went wrong in a lane says more than that the conversation broke off because of it.
         first_error.take()?;
         received
+    }
+
+    /// Receives what was sent on lanes before the commit and is still on its way there.
+    fn receive_rest(&self, inlets: &mut Inlets, lanes: &mut Lanes, first_error: &FirstError) -> Result<(), Error> {
+        let listening = Instant::now();
+        while inlets.are_due(listening) {
+            first_error.check()?;
+            match inlets.arrivals().recv_timeout(LOOK_EVERY) {
+                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
+                Err(_) => self.talk.check_client()?,
+            }
+        }
+        inlets.expect(Vec::new());
+        Ok(())
     }
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {

@@ -2,8 +2,8 @@
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what
-//! becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`, `trash`).
+//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
+//! `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
 mod layout;
 mod lock;
@@ -13,6 +13,7 @@ mod store;
 mod adopt;
 mod classify;
 mod flush;
+mod inlets;
 mod promise;
 mod receive;
 mod remode;
@@ -31,8 +32,10 @@ mod prune;
 mod trash;
 
 mod deploy;
+mod lane;
 mod query;
 mod serve;
 mod talk;
 
+pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

@@ -1,15 +1,17 @@
 //! Receives content: blocks → verified files in staging, linked at once to where they belong.
 //!
 //! Each lane is a thread with a bounded queue of its own, so memory is bounded by queues and lanes. An object belongs to
-//! the lane that began to write it. The parts of one large file always go to the same lane, in order, and are hashed as
-//! they are written. Content whose hash is not what the manifest says is dropped: it stays wanted.
+//! the lane that began to write it. The parts of one large file always go to the same lane. They are hashed as they are
+//! written; what comes before its turn, as it may over several connections, is written where it belongs and read again
+//! when its turn comes. Until then it lies behind a hole, from which a later run sees where the beginning ends. Content
+//! whose hash is not what the manifest says is dropped: it stays wanted.
 //!
 //! Where the manifest promises a hash, the content is what gives it: it is staged under the hash that it has, and linked
 //! when the manifest's root has proved all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,7 +43,7 @@ const QUEUE_BLOCKS: usize = 1;
 /// The mode of a large file until all of it is there.
 const UNFINISHED_MODE: u32 = 0o600;
 
-/// Bytes of an old file that are read at a time.
+/// Bytes of a file that are read at a time.
 const COPY_BYTES: usize = 1 << 20;
 
 /// What receiving works on.
@@ -56,6 +58,15 @@ pub(crate) struct Reception<'a> {
     pub(crate) base: Option<&'a Manifest>,
     /// Is told after each block how many lanes there are, and for how long they have worked, all together.
     pub(crate) worked: &'a (dyn Fn(u32, Duration) + Sync),
+    /// Entries of which an earlier run has received the beginning, ascending, and how many bytes.
+    pub(crate) begun: &'a [(u32, u64)],
+}
+
+impl Reception<'_> {
+    fn begun(&self, at: usize) -> u64 {
+        let first = self.wanted.entries(at)[0];
+        self.begun.binary_search_by_key(&first, |&(entry, _)| entry).map_or(0, |found| self.begun[found].1)
+    }
 }
 
 /// The queues of the lanes. Dropping it ends them.
@@ -154,7 +165,10 @@ struct Lane<'a> {
 struct Large {
     file: File,
     hasher: blake3::Hasher,
-    written: u64,
+    /// Bytes of the beginning that is whole.
+    hashed: u64,
+    /// What was written beyond it: where it begins, and where it ends.
+    ahead: BTreeMap<u64, u64>,
 }
 
 impl Lane<'_> {
@@ -297,10 +311,10 @@ impl Lane<'_> {
         }
         let name = ObjectName { key: file.key, copy: 0 };
         let mut large = match self.large.remove(&at) {
-            Some(large) if large.written == offset => large,
-            _ => match self.open_large(name, offset)? {
+            Some(large) => large,
+            // Who sends from the beginning has no use for what is there of it.
+            None => match self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) })? {
                 Some(large) => large,
-                // A part of a file whose beginning is not here: it stays wanted.
                 None => {
                     self.reception.wanted.give_back(at);
                     return Ok(());
@@ -308,13 +322,21 @@ impl Lane<'_> {
             },
         };
         let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
-        let before = large.written;
-        if !self.write_ranges(&mut large, file, old, ranges, content).map_err(failed)? {
+        let len =
+            ranges.iter().try_fold(0_u64, |sum, &(Range::Old { len, .. } | Range::Sent { len })| sum.checked_add(len));
+        // A part may not make the file longer than the manifest says, nor say anew what was hashed.
+        let Some(end) = len.and_then(|len| large.room(offset, len, file.size)) else {
+            self.staged().remove(name)?;
+            self.reception.wanted.give_back(at);
+            return Ok(());
+        };
+        if !self.write_ranges(&mut large, offset, old, ranges, content).map_err(failed)? {
             self.reception.wanted.give_back(at);
             return Ok(());
         }
-        self.flush.note(large.written - before);
-        if large.written < file.size {
+        self.flush.note(end - offset);
+        large.note(offset, end).map_err(failed)?;
+        if large.hashed < file.size {
             self.large.insert(at, large);
         } else if Hash::from(large.hasher.finalize()) == file.key.hash {
             self.finish(at, &large.file, name)?;
@@ -326,31 +348,30 @@ impl Lane<'_> {
         Ok(())
     }
 
-    /// Opens the file at the place where a part begins: anew, or after what an earlier run received, which is hashed.
-    /// Nothing where less than that is there.
-    fn open_large(&self, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
-        if offset == 0 {
+    /// Opens the file: anew, or with the beginning that an earlier run received, which is hashed. Nothing where less than
+    /// that is there.
+    fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<Large>, Error> {
+        if begun == 0 {
             // Whoever goes on with it in another run must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
-            return Ok(Some(Large { file, hasher: blake3::Hasher::new(), written: 0 }));
+            return Ok(Some(Large { file, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() }));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
-        let Some(mut file) = self.staged().open_to_write(name)? else { return Ok(None) };
+        let Some(file) = self.staged().open_to_write(name)? else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
-        let there = std::io::copy(&mut (&file).take(offset), &mut hasher).map_err(failed)?;
-        if there != offset {
+        let there = std::io::copy(&mut (&file).take(begun), &mut hasher).map_err(failed)?;
+        if there != begun {
             return Ok(None);
         }
-        file.set_len(offset).map_err(failed)?;
-        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        Ok(Some(Large { file, hasher, written: offset }))
+        file.set_len(begun).map_err(failed)?;
+        Ok(Some(Large { file, hasher, hashed: begun, ahead: BTreeMap::new() }))
     }
 
     /// Writes the ranges of a part. Says whether they were all to be had.
     fn write_ranges(
         &self,
         large: &mut Large,
-        file: ManifestFile,
+        mut at: u64,
         old: Option<ObjectKey>,
         ranges: &[Range],
         mut content: &[u8],
@@ -361,18 +382,14 @@ impl Lane<'_> {
         };
         let mut buffer = vec![0; COPY_BYTES];
         for range in ranges {
-            let (Range::Old { len, .. } | Range::Sent { len }) = *range;
-            // A part may not make the file longer than the manifest says, whatever it declares.
-            if len > file.size - large.written {
-                return Ok(false);
-            }
             match *range {
                 Range::Sent { len } => {
                     let Some((own, rest)) = content.split_at_checked(len as usize) else {
                         return Ok(false);
                     };
                     content = rest;
-                    large.append(own)?;
+                    large.write(own, at)?;
+                    at += len;
                 }
                 Range::Old { mut offset, len } => {
                     let Some(old) = &old else { return Ok(false) };
@@ -383,7 +400,8 @@ impl Lane<'_> {
                         if read == 0 {
                             return Ok(false);
                         }
-                        large.append(&buffer[..read])?;
+                        large.write(&buffer[..read], at)?;
+                        at += read as u64;
                         offset += read as u64;
                         left -= read as u64;
                     }
@@ -395,10 +413,42 @@ impl Lane<'_> {
 }
 
 impl Large {
-    fn append(&mut self, content: &[u8]) -> std::io::Result<()> {
-        self.hasher.update(content);
-        self.written += content.len() as u64;
-        self.file.write_all(content)
+    /// Returns where a part ends, if there is room for it: nothing was written there yet, and the file is so long.
+    fn room(&self, offset: u64, len: u64, size: u64) -> Option<u64> {
+        let end = offset.checked_add(len).filter(|&end| end <= size)?;
+        let before = self.ahead.range(..end).next_back().map_or(self.hashed, |(_, &end)| end.max(self.hashed));
+        (before <= offset).then_some(end)
+    }
+
+    /// Writes content to its place, and hashes it where that is its turn.
+    fn write(&mut self, content: &[u8], at: u64) -> std::io::Result<()> {
+        if at == self.hashed {
+            self.hasher.update(content);
+            self.hashed += content.len() as u64;
+        }
+        self.file.write_all_at(content, at)
+    }
+
+    /// Notes that a part was written, and hashes what has come to its turn.
+    fn note(&mut self, offset: u64, end: u64) -> std::io::Result<()> {
+        if end > self.hashed.max(offset) {
+            self.ahead.insert(offset, end);
+        }
+        let mut buffer = Vec::new();
+        while let Some((offset, end)) = self.ahead.first_key_value().map(|(&offset, &end)| (offset, end)) {
+            if offset > self.hashed {
+                break;
+            }
+            self.ahead.remove(&offset);
+            buffer.resize(COPY_BYTES, 0);
+            while self.hashed < end {
+                let step = (end - self.hashed).min(COPY_BYTES as u64) as usize;
+                self.file.read_exact_at(&mut buffer[..step], self.hashed)?;
+                self.hasher.update(&buffer[..step]);
+                self.hashed += step as u64;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -435,6 +485,23 @@ mod tests {
         }
     }
 
+    /// Parts come in any order over several connections.
+    #[test]
+    fn parts_of_a_large_file_may_come_in_any_order() {
+        let content: Vec<u8> = (0..LENGTH).map(|n| (n * 7 + n / 256) as u8).collect();
+        let bounds = [0, 100, 1500, 1501, LENGTH];
+        let parts: Vec<(u32, usize, &[u8])> =
+            bounds.windows(2).map(|bounds| (0, bounds[0], &content[bounds[0]..bounds[1]])).collect();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1], [0, 2, 1, 3]] {
+            let parts: Vec<_> = order.iter().map(|&part| parts[part]).collect();
+            assert!(receive(&content, &parts).is_some_and(|stored| stored == content), "{order:?}");
+            // Without the last of them it is not whole, nor with one that comes twice.
+            assert_eq!(receive(&content, &parts[..3]), None, "{order:?}");
+            let twice = [parts[0], parts[1], parts[1], parts[2], parts[3]];
+            assert_eq!(receive(&content, &twice), None, "{order:?}");
+        }
+    }
+
     /// Receives parts in one lane, and returns what was linked under the first entry.
     fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
         let place = tempfile::tempdir().unwrap();
@@ -453,8 +520,14 @@ mod tests {
         let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
         let wanted = WantedObjects::gather(&manifest, [0, 1]);
         let promise = Promise::default();
-        let reception =
-            Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None, worked: &|_, _| {} };
+        let reception = Reception {
+            assembly: &assembly,
+            wanted: &wanted,
+            promise: &promise,
+            base: None,
+            begun: &[],
+            worked: &|_, _| {},
+        };
         let (flush, _flusher) = Flush::new();
         let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {

@@ -4,11 +4,12 @@
 //! that the agent is alive while it is silent, as a `syncfs` may take long. A client of which not a byte comes for long
 //! is taken for dead, so that its lock does not outlive it when the line is cut without a word.
 
+use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
 
 use crate::error::Error;
 use crate::event::Phase;
@@ -52,6 +53,14 @@ pub(crate) enum Incoming {
     Block(Vec<u8>),
     /// A part of a manifest.
     Part(Vec<u8>),
+}
+
+/// What comes next, of two things.
+pub(crate) enum Next<T> {
+    /// From the client.
+    Here(Incoming),
+    /// From beside.
+    Beside(T),
 }
 
 impl Talk {
@@ -105,26 +114,43 @@ impl Talk {
 
     /// Waits for what comes next.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
-        Ok(match self.receive()? {
+        match self.next_or(&never::<Infallible>())? {
+            Next::Here(incoming) => Ok(incoming),
+            Next::Beside(never) => match never {},
+        }
+    }
+
+    /// Waits for what comes next, here or from `beside`, whose other end must stand.
+    pub(crate) fn next_or<T>(&self, beside: &Receiver<T>) -> Result<Next<T>, Error> {
+        let frame = match self.receive(beside)? {
+            Ok(frame) => frame,
+            Err(other) => return Ok(Next::Beside(other)),
+        };
+        Ok(Next::Here(match frame {
             (FrameKind::Block, payload) => Incoming::Block(payload),
             (FrameKind::Part, payload) => Incoming::Part(payload),
             (FrameKind::Message, payload) => Incoming::Message(message::from_bytes(&payload)?),
-        })
+        }))
     }
 
-    fn receive(&self) -> Frame {
+    fn receive<T>(&self, beside: &Receiver<T>) -> Result<Result<(FrameKind, Vec<u8>), T>, Error> {
         // Before, there may have been no room for what the client has to say.
         let listening = Instant::now();
         let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
         loop {
             let left = self.silent_max.saturating_sub(self.heard.silence(listening));
-            match self.frames.recv_timeout(left) {
-                Ok(frame) => return frame,
-                Err(RecvTimeoutError::Disconnected) => return Err(lost(std::io::ErrorKind::UnexpectedEof)),
-                Err(RecvTimeoutError::Timeout) if self.heard.silence(listening) >= self.silent_max => {
-                    return Err(lost(std::io::ErrorKind::TimedOut));
+            select! {
+                recv(self.frames) -> frame => {
+                    return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                recv(beside) -> other => {
+                    return other.map(Err).map_err(|_| Error::Bug("what was listened to beside has ended".into()));
+                }
+                default(left) => {
+                    if self.heard.silence(listening) >= self.silent_max {
+                        return Err(lost(std::io::ErrorKind::TimedOut));
+                    }
+                }
             }
         }
     }
@@ -141,7 +167,8 @@ impl Talk {
         self.switching.lock().expect("nobody panics while noting").clone()
     }
 
-    fn check_client(&self) -> Result<(), Error> {
+    /// Fails where the client has gone. To be called where nothing is due from it: what comes is dropped.
+    pub(crate) fn check_client(&self) -> Result<(), Error> {
         loop {
             match self.frames.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),

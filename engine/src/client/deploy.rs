@@ -70,6 +70,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) dry_run: bool,
     /// The zstd level of content; where none is said, the one that the line has time for.
     pub(crate) zstd_level: Option<i32>,
+    /// Over how many connections content goes; where none is said, as many as the link has use for.
+    pub(crate) lanes: Option<u32>,
     /// Where the manifest database is.
     pub(crate) state_dir: PathBuf,
     /// Receives events.
@@ -239,6 +241,7 @@ impl ClientDeploy<'_> {
             copied: done.copied.into_iter().collect(),
             round_trips: talk.round_trips(),
             zstd_levels: BTreeMap::new(),
+            connections: talk.connections(),
             removed: done.removed,
             warnings: done.warnings,
             seconds,
@@ -481,6 +484,7 @@ impl Exchange<'_> {
             signatures: &self.signatures,
             level: self.deploy.zstd_level,
             observer: self.deploy.observer.as_ref(),
+            lanes: self.deploy.lanes,
         };
         let whole: Vec<u32> =
             sendings.iter().filter(|sending| sending.old.is_none()).map(|sending| sending.entry).collect();

@@ -1,7 +1,7 @@
 //! The client's side: source → frames.
 //!
 //! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`, `git`), what is sent (`upload`,
-//! with `level` and `probe`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
+//! with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
@@ -12,6 +12,7 @@ mod cache;
 mod database;
 mod git;
 
+mod lanes;
 mod level;
 mod load;
 mod probe;

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -24,6 +24,7 @@ use crate::report::{DeployFailure, DeployState, LiveNow};
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
+use crate::wire::lane::{Lanes, Ticket};
 use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, ToAgent};
 
 /// An agent that is alive says something every ten seconds.
@@ -46,6 +47,19 @@ enum Received {
     Lost(Error),
 }
 
+/// The agent's answer to `WantLanes`, once it is there.
+pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
+
+/// Writes to a lane.
+pub(crate) type LaneWriter = FrameWriter<Output>;
+
+/// What is kept of a lane: it ends when both its streams are closed.
+struct KeptLane {
+    sent: Counter,
+    _input: File,
+    _carrier: Box<dyn Carrier>,
+}
+
 /// A conversation with an agent.
 pub(crate) struct Talk {
     out: Arc<Mutex<Option<FrameWriter<Output>>>>,
@@ -62,6 +76,14 @@ pub(crate) struct Talk {
     read: Counter,
     cancel: Cancel,
     carrier: Mutex<Option<Box<dyn Carrier>>>,
+    /// What opens lanes, where they are of use.
+    lanes: Option<Arc<dyn Lanes>>,
+    ticket: TicketSlot,
+    next_lane: AtomicU32,
+    /// Lanes that were opened. The agent may still be reading what was written to them.
+    kept_lanes: Mutex<Vec<KeptLane>>,
+    /// Bytes that the line took.
+    flow: Arc<AtomicU64>,
     /// Dropped with the conversation, which ends the thread that says that this side is alive.
     _alive: Sender<()>,
     /// Waits so far.
@@ -76,16 +98,19 @@ impl Talk {
 
     /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
     fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
-        let Connection { input, output, carrier } = connection;
+        let Connection { input, output, carrier, lanes } = connection;
         let reader = FrameReader::new(input);
         let heard = reader.heard();
-        let writer = FrameWriter::new(Output::new(output, cancel.clone(), heard.clone(), silent_max));
+        let output = Output::new(output, [cancel.clone(), Cancel::default()], heard.clone(), silent_max);
+        let flow = output.flow.clone();
+        let writer = FrameWriter::new(output);
         let (sent, read) = (writer.counter(), reader.counter());
         let out = Arc::new(Mutex::new(Some(writer)));
         let live = Arc::new(Mutex::new(LiveNow::Unchanged));
         let (sender, received) = unbounded();
         let load = Load::default();
-        let listener = Listener { observer, live: live.clone(), load: load.clone(), sender };
+        let ticket = TicketSlot::default();
+        let listener = Listener { observer, live: live.clone(), load: load.clone(), ticket: ticket.clone(), sender };
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
@@ -103,6 +128,11 @@ impl Talk {
             read,
             cancel,
             carrier,
+            lanes,
+            ticket,
+            next_lane: AtomicU32::new(1),
+            kept_lanes: Mutex::default(),
+            flow,
             _alive: alive,
             round_trips: Mutex::new(0),
         }
@@ -294,9 +324,51 @@ impl Talk {
         }
     }
 
+    /// Fails once the user interrupted.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.cancel.check()
+    }
+
+    /// Returns what opens lanes, where they are of use.
+    pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        self.lanes.clone()
+    }
+
+    /// Returns where the agent's ticket for lanes comes.
+    pub(crate) fn ticket(&self) -> &TicketSlot {
+        &self.ticket
+    }
+
+    /// Returns what counts the bytes that the line took.
+    pub(crate) fn flow(&self) -> Arc<AtomicU64> {
+        self.flow.clone()
+    }
+
+    /// Returns a number for a lane.
+    pub(crate) fn next_lane(&self) -> u32 {
+        self.next_lane.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes a lane that stands. Returns what writes to it, until `stop`, and what counts the bytes that it took.
+    pub(crate) fn add_lane(&self, connection: Connection, stop: Cancel) -> (LaneWriter, Arc<AtomicU64>) {
+        let Connection { input, output, carrier, .. } = connection;
+        let output = Output::new(output, [self.cancel.clone(), stop], self.heard.clone(), self.silent_max);
+        let flow = output.flow.clone();
+        let writer = FrameWriter::new(output);
+        let kept = KeptLane { sent: writer.counter(), _input: input, _carrier: carrier };
+        self.kept_lanes.lock().expect("nobody panics while adding").push(kept);
+        (writer, flow)
+    }
+
+    /// Returns how many connections content went over.
+    pub(crate) fn connections(&self) -> u64 {
+        self.kept_lanes.lock().expect("nobody panics while adding").len() as u64 + 1
+    }
+
     /// Returns bytes sent so far.
     pub(crate) fn sent_bytes(&self) -> u64 {
-        self.sent.bytes()
+        let lanes = self.kept_lanes.lock().expect("nobody panics while adding");
+        self.sent.bytes() + lanes.iter().map(|lane| lane.sent.bytes()).sum::<u64>()
     }
 
     /// Returns bytes received so far.
@@ -317,18 +389,21 @@ impl Talk {
 
 /// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up,
 /// as it does when the agent is silent meanwhile for as long as none is that lives.
-struct Output {
+pub(crate) struct Output {
     file: File,
-    cancel: Cancel,
+    /// Each of them ends a write.
+    cancels: [Cancel; 2],
+    /// Bytes taken.
+    flow: Arc<AtomicU64>,
     heard: Heard,
     silent_max: Duration,
 }
 
 impl Output {
-    fn new(file: File, cancel: Cancel, heard: Heard, silent_max: Duration) -> Output {
+    fn new(file: File, cancels: [Cancel; 2], heard: Heard, silent_max: Duration) -> Output {
         // Where it cannot be set, a write waits as long as the line does.
         fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
-        Output { file, cancel, heard, silent_max }
+        Output { file, cancels, flow: Arc::default(), heard, silent_max }
     }
 
     fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
@@ -336,13 +411,17 @@ impl Output {
         loop {
             match write(&self.file) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(began)?,
-                other => return other,
+                Ok(bytes) => {
+                    self.flow.fetch_add(bytes as u64, Ordering::Relaxed);
+                    return Ok(bytes);
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
     fn wait(&self, began: Instant) -> io::Result<()> {
-        self.cancel.check().map_err(|_| ErrorKind::TimedOut)?;
+        self.cancels.iter().try_for_each(Cancel::check).map_err(|_| ErrorKind::TimedOut)?;
         if self.heard.silence(began) > self.silent_max {
             return Err(ErrorKind::TimedOut.into());
         }
@@ -419,6 +498,7 @@ struct Listener {
     observer: Arc<dyn Observer>,
     live: Arc<Mutex<LiveNow>>,
     load: Load,
+    ticket: TicketSlot,
     sender: Sender<Received>,
 }
 
@@ -468,6 +548,11 @@ impl Listener {
                 self.load.note(Instant::now(), lanes, Duration::from_micros(micros));
                 return None;
             }
+            FromAgent::Lanes(ticket) => {
+                // There is one for the whole conversation.
+                self.ticket.get_or_init(|| ticket);
+                return None;
+            }
             FromAgent::Ping => return None,
             answer => return Some(answer),
         };
@@ -509,6 +594,7 @@ mod tests {
                 input: File::from(OwnedFd::from(input)),
                 output: File::from(OwnedFd::from(output)),
                 carrier: Box::new(Nothing),
+                lanes: None,
             };
             let cancel = Cancel::default();
             let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);

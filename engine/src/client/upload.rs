@@ -19,6 +19,7 @@ use crate::chunk::{LARGE_FILE_BYTES, Piece};
 use crate::client::cache::{Cache, CacheReader, CacheWriter, Spot};
 use crate::client::content;
 use crate::client::git::{Blob, BlobReader, Blobs};
+use crate::client::lanes::{self, Outlet};
 use crate::client::level::Leveller;
 use crate::client::probe::Probe;
 use crate::client::scan::Scan;
@@ -35,7 +36,6 @@ use crate::units::Bytes;
 use crate::wire::block::{
     self, BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range,
 };
-use crate::wire::frame::FrameKind;
 
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room.
 const KEPT_LEVEL: i32 = 1;
@@ -121,6 +121,12 @@ struct Packed {
     kept: Option<Kept>,
 }
 
+impl AsRef<[u8]> for Packed {
+    fn as_ref(&self) -> &[u8] {
+        &self.block.payload
+    }
+}
+
 /// Contents to be kept in the content cache.
 struct Kept {
     contents: Vec<(Hash, u32)>,
@@ -145,11 +151,13 @@ pub(crate) struct Uploading<'a> {
     pub(crate) level: Option<i32>,
     /// Hears how far it is.
     pub(crate) observer: &'a dyn Observer,
+    /// Over how many connections; where none is said, as many as the link has use for.
+    pub(crate) lanes: Option<u32>,
 }
 
 /// Sends files, in order. Returns bytes of content by the zstd level that they were packed at, 0 being none.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-    let Uploading { talk, scan, cache, level, observer, .. } = uploading;
+    let Uploading { talk, scan, cache, level, observer, lanes, .. } = uploading;
     if sendings.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -165,9 +173,10 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
         files_total,
         bytes: AtomicU64::new(0),
         bytes_total,
+        packed_bytes: AtomicU64::new(0),
     };
     observer.observe(Event::Began(Phase::Upload));
-    let mut keeper = Keeper::begin(cache, observer);
+    let keeper = Mutex::new(Keeper::begin(cache, observer));
     let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
         for _ in 0..packers {
@@ -180,21 +189,16 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
             });
         }
         drop(sender);
-        // Taken by value: when writing stops early, packers find nobody listening and end.
-        for packed in blocks {
-            if let Some(failure) = talk.failed_early() {
-                return Err(failure);
-            }
-            let packed = packed?;
-            let began = Instant::now();
-            talk.send_frame(FrameKind::Block, &packed.block.payload)?;
-            packer.leveller.sent(packed.block.payload.len(), began.elapsed(), talk.busy());
-            keeper.keep(&packed);
-        }
-        Ok(())
+        let outlet = Outlet { talk, observer, lanes, left: &|| packer.left() };
+        lanes::send(&outlet, blocks, |packed: &Packed, took| {
+            let bytes = packed.block.payload.len();
+            packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            packer.leveller.sent(bytes, took / talk.connections().max(1) as u32, talk.busy());
+            keeper.lock().expect("no keeper panics").keep(packed);
+        })
     });
     // Whether or not all of it was sent, it is what the source holds.
-    keeper.finish();
+    keeper.into_inner().expect("no keeper panics").finish();
     sent?;
     observer.observe(Event::Ended(Phase::Upload));
     let levels = packer.leveller.tally();
@@ -313,6 +317,8 @@ struct Packer<'a> {
     files_total: u64,
     bytes: AtomicU64,
     bytes_total: u64,
+    /// Of what was sent.
+    packed_bytes: AtomicU64,
     leveller: Leveller,
 }
 
@@ -506,6 +512,13 @@ impl Packer<'_> {
             Some((file.key.hash, file.size as u32))
         };
         entries.iter().filter_map(content).collect()
+    }
+
+    /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
+    fn left(&self) -> u64 {
+        let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let left = self.bytes_total.saturating_sub(bytes);
+        if bytes == 0 { 0 } else { (left as f64 * packed as f64 / bytes as f64) as u64 }
     }
 
     fn tell(&self, files: u64, bytes: u64) {

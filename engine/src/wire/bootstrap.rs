@@ -8,6 +8,7 @@
 //! ```text
 //! start    run the agent at its place, or say what is there instead
 //! look     the same for what must leave nothing behind: whose the deploy path is does not matter then
+//! lane     run the agent at its place as a lane of one that runs already
 //! place    take the agent from stdin, put it at its place
 //! lend     take the agent from stdin, put it into a fresh temporary directory, and say which
 //! vanish   open the agent there, remove the directory, run what was opened
@@ -29,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, Silent};
 use crate::hash::Hash;
 use crate::path::Shown;
 use crate::wire::connect::Install;
@@ -69,6 +70,7 @@ const SCRIPT: &str = concat!(
     "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
     "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
+    "(lane) say start; trap - 0; umask 022; exec \"$a/$n\" agent --lane;; ",
     "(place) case $a in (\"$d/.cutover/bin\") (umask 022; mkdir -p \"$d\");; esac && mkdir -p \"$a\" && put; r=$?; ",
     "if [ $r -eq 0 ]; then say placed; ",
     "find \"$a\" -type f -name \"*cutover-*\" -mtime +7 -exec rm -f {} + 2> /dev/null; else judge $r; fi;; ",
@@ -80,6 +82,7 @@ const SCRIPT: &str = concat!(
 );
 
 /// Where things are on the server.
+#[derive(Debug, Clone)]
 pub(super) struct Places {
     deploy_path: PathBuf,
     agent_directory: PathBuf,
@@ -115,6 +118,18 @@ pub(super) fn start_agent(
         Install::Keep => bootstrap.start_placed(),
         Install::Vanish => bootstrap.start_lent(),
     }
+}
+
+/// Starts a lane of an agent that runs, and returns the connection once it has greeted.
+pub(super) fn start_lane(
+    login: &mut dyn Login,
+    program: &Program,
+    places: &Places,
+    cancel: &Cancel,
+) -> Result<Connection, Error> {
+    let observer = &Silent;
+    let mut bootstrap = Bootstrap { login, program, places, observer, cancel, unpack: Unpack::Cat };
+    bootstrap.insist("lane", &places.agent_directory)
 }
 
 struct Bootstrap<'a> {

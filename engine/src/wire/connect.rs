@@ -3,15 +3,21 @@
 //! The built-in transport is used unless the configuration asks for what it does not know; then the system's `ssh` is.
 //! Some ways to log in are only known to that one (Kerberos, tokens, connections that are shared). They say nothing
 //! about whether a plain key works too, so the system's `ssh` comes in only once the built-in login was refused.
+//!
+//! Lanes are opened by the built-in transport alone: it knows how far away the server is, and asks nobody to touch a token.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
 use crate::wire::authenticate::Refused;
 use crate::wire::bootstrap::{self, Places};
 use crate::wire::connection::Connection;
 use crate::wire::host_settings::{HostSettings, Need};
+use crate::wire::lane::Lanes;
 use crate::wire::login::Login;
 use crate::wire::openssh::{OpensshLogin, Spoken};
 use crate::wire::program::Program;
@@ -39,6 +45,14 @@ pub(crate) fn connect(
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let (mut login, refused) = connector.log_in()?;
     let started = bootstrap::start_agent(&mut *login, &program, &places, install, observer, cancel);
+    let started = started.map(|mut connection| {
+        if let (Install::Keep, Some(round_trip)) = (install, login.round_trip()) {
+            let (destination, reach) = (destination.clone(), reach.clone());
+            let door = Mutex::new(());
+            connection.lanes = Some(Arc::new(SshLanes { destination, reach, program, places, round_trip, door }));
+        }
+        connection
+    });
     match (started, refused) {
         // The second refusal is the smaller news: it knows nothing of the keys that were tried.
         (Err(Error::OpensshFailed { output, .. }), Some(mut refused)) => {
@@ -47,6 +61,38 @@ pub(crate) fn connect(
         }
         (Err(Error::NeedsOpenssh { .. }), Some(refused)) => Err(login_refused(&refused.0, refused.1)),
         (started, _) => started,
+    }
+}
+
+/// Opens lanes with the built-in transport.
+struct SshLanes {
+    destination: SshDestination,
+    reach: Reach,
+    program: Program,
+    places: Places,
+    round_trip: Duration,
+    /// Servers take only so many connections that have not logged in (`MaxStartups`): one at a time.
+    door: Mutex<()>,
+}
+
+impl Lanes for SshLanes {
+    fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    fn open(&self, cancel: &Cancel) -> Result<Connection, Error> {
+        let settings = HostSettings::resolve(&self.destination, &self.reach)?;
+        let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        cancel.check()?;
+        // What there is to say of the server was said by the first connection.
+        let login = SshLogin::open(&settings, &self.destination, &self.reach, &Silent, cancel);
+        drop(door);
+        let mut login = login.map_err(|setback| match setback {
+            Setback::NeedsOpenssh(need) => need.into_error(),
+            Setback::Refused(refused) => login_refused(&settings, refused),
+            Setback::Failed(error) => error,
+        })?;
+        bootstrap::start_lane(&mut login, &self.program, &self.places, cancel)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Two streams to an agent, whatever carries them.
 
 use std::fs::File;
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::wire::lane::Lanes;
 
 /// What carries the two streams: a pump on an SSH channel, the system's `ssh`, or a thread of this process.
 pub(crate) trait Carrier: Send {
@@ -20,4 +22,6 @@ pub(crate) struct Connection {
     pub(crate) output: File,
     /// What carries them.
     pub(crate) carrier: Box<dyn Carrier>,
+    /// What opens lanes beside it, where that is of use.
+    pub(crate) lanes: Option<Arc<dyn Lanes>>,
 }

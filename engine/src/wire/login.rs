@@ -30,6 +30,11 @@ pub(super) trait Login {
 
     /// Returns the server as the user wrote it, for messages.
     fn host(&self) -> &str;
+
+    /// Returns the time that a byte takes to the server and back, where it was measured.
+    fn round_trip(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A command that runs at the server.
@@ -45,7 +50,12 @@ pub(super) struct Running {
 impl Running {
     /// Makes a connection of it, once the agent has greeted.
     pub(super) fn into_connection(self) -> Connection {
-        Connection { input: self.input, output: self.output, carrier: Box::new(ProcessCarrier(self.process)) }
+        Connection {
+            input: self.input,
+            output: self.output,
+            carrier: Box::new(ProcessCarrier(self.process)),
+            lanes: None,
+        }
     }
 
     /// Closes both streams and waits for the end of the command.

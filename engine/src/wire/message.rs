@@ -27,6 +27,7 @@ use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
 use crate::wire::frame::MESSAGE_MAX;
+use crate::wire::lane::Ticket;
 
 /// The most bytes of lists of chunks in a message: those of about two terabytes.
 const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
@@ -154,6 +155,10 @@ pub(crate) enum ToAgent {
     Hashes(Vec<Hash>),
     /// Everything was sent.
     Commit,
+    /// Asks for a ticket for lanes.
+    WantLanes,
+    /// How many blocks were sent on each lane that stands, by its number. Goes before the commit, which waits for them.
+    SentOnLanes(Vec<(u32, u64)>),
     /// Alive.
     Ping,
 }
@@ -354,6 +359,8 @@ pub(crate) enum FromAgent {
     Lacks(Lacks),
     /// Content that was promised did not come, or another did: its hashes are wanted.
     WantHashes,
+    /// The ticket for lanes that was asked for; none where the server allows no socket.
+    Lanes(Option<Ticket>),
     /// How far a phase is.
     Progress {
         /// The phase.

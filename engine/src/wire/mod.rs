@@ -1,6 +1,6 @@
 //! The wire: frames → frames. Both sides name this; it names only the nouns.
 //!
-//! What is said (`message`, `block`, in `frame`s), and how two sides get to speak: through `pipe`s in one process, or
+//! What is said (`message`, `block`, in `frame`s; `lane`s carry blocks alone), and how two sides get to speak: through `pipe`s in one process, or
 //! over SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), with an agent that `bootstrap` brings there.
 
 pub(crate) mod block;
@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod greeting;
 pub(crate) mod heard;
+pub(crate) mod lane;
 pub(crate) mod message;
 
 mod connect;

@@ -57,6 +57,8 @@ impl From<Error> for Setback {
 pub(super) struct SshLogin {
     steps: Steps,
     line: Line,
+    /// The shortest that the server took for an answer that takes it no time.
+    round_trip: Duration,
 }
 
 impl SshLogin {
@@ -73,8 +75,8 @@ impl SshLogin {
         if let (true, Some(need)) = (known.keys.is_empty(), authority(&known)) {
             return Err(Setback::NeedsOpenssh(need));
         }
-        let socket = Arc::new(tcp::connect(settings, cancel)?);
-        let mut login = SshLogin::new(settings, socket, cancel)?;
+        let (socket, round_trip) = tcp::connect(settings, cancel)?;
+        let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
         login.handshake(&known)?;
         observer.observe(Event::Detail(login.describe()));
         login.check_host_key(&known, settings, destination, reach, observer)?;
@@ -84,7 +86,12 @@ impl SshLogin {
         }
     }
 
-    fn new(settings: &HostSettings, socket: Arc<TcpStream>, cancel: &Cancel) -> Result<SshLogin, Error> {
+    fn new(
+        settings: &HostSettings,
+        socket: Arc<TcpStream>,
+        round_trip: Duration,
+        cancel: &Cancel,
+    ) -> Result<SshLogin, Error> {
         let steps = Steps { host: settings.host_name.clone(), socket: Arc::clone(&socket), cancel: cancel.clone() };
         let mut session = Session::new().map_err(|error| steps.failed("start", error))?;
         session.set_tcp_stream(Arc::clone(&socket));
@@ -96,7 +103,7 @@ impl SshLogin {
         };
         // When to ask is the pump's business. To libssh2, each of its requests must be due.
         session.set_keepalive(true, 1);
-        Ok(SshLogin { steps, line: Line { session, socket, alive } })
+        Ok(SshLogin { steps, line: Line { session, socket, alive }, round_trip })
     }
 
     fn handshake(&mut self, known: &KnownHost) -> Result<(), Error> {
@@ -174,13 +181,20 @@ impl SshLogin {
 impl Login for SshLogin {
     fn run(&mut self, command: &str) -> Result<Running, Error> {
         let session = &self.line.session;
+        let began = Instant::now();
         let mut channel = self.steps.step(session, "open a channel", || session.channel_session())?;
+        // A packet that was lost and sent again makes one measurement long, and seldom two.
+        self.round_trip = self.round_trip.min(began.elapsed());
         self.steps.step(session, "run a command", || channel.exec(command))?;
         pump::start(self.line.clone(), channel)
     }
 
     fn host(&self) -> &str {
         &self.steps.host
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        Some(self.round_trip)
     }
 }
 

@@ -20,14 +20,15 @@ use crate::wire::host_settings::{Family, HostSettings};
 /// sent again, and shorter than the system's two minutes.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Connects. The stream does not block.
-pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<TcpStream, Error> {
+/// Connects. The stream does not block. With it comes how long the server took to answer.
+pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<(TcpStream, Duration), Error> {
     let unreachable = |source| Error::Unreachable { host: settings.host_name.clone(), port: settings.port, source };
     let mut last = None;
     for address in addresses(settings)? {
         cancel.check()?;
+        let began = Instant::now();
         match connect_to(address, settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT), cancel)? {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok((stream, began.elapsed())),
             Err(error) => last = Some(error),
         }
     }

@@ -1,0 +1,292 @@
+//! Where lanes come in: the agent of the first connection takes over their streams and reads blocks from all of them.
+//!
+//! A lane is let in by the ticket that the client was given, and only where its process is of the agent's own user. A
+//! thread for each reads one block ahead. What goes wrong in a lane ends that lane and nothing else: what it did not
+//! bring is lacking after the commit, and is asked for again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, never};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+
+use crate::error::Error;
+use crate::wire::frame::{FrameKind, FrameReader};
+use crate::wire::heard::Heard;
+use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
+
+use super::talk::CLIENT_SILENT_MAX;
+
+/// Lanes that are let in over the time of a deploy. A client has no use for more.
+const LANES_MAX: usize = 64;
+
+/// How often a wait for lanes looks whether it is of any use.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a lane brings.
+pub(crate) enum Arrival {
+    /// It was let in.
+    Began { lane: u32, heard: Heard },
+    /// A block.
+    Block { lane: u32, payload: Vec<u8> },
+    /// It has ended; what is missing does not come any more.
+    Ended { lane: u32 },
+}
+
+/// The lanes of a deploy.
+pub(crate) struct Inlets {
+    ticket: Option<Ticket>,
+    arrivals: Receiver<Arrival>,
+    lanes: HashMap<u32, Inlet>,
+    /// Blocks that the client says to have sent, by lane.
+    sent: Vec<(u32, u64)>,
+}
+
+/// A lane, as far as it has been read.
+struct Inlet {
+    blocks: u64,
+    has_ended: bool,
+    heard: Heard,
+}
+
+impl Inlets {
+    /// Begins without any: nobody is let in before [`Inlets::open`].
+    pub(crate) fn closed() -> Inlets {
+        Inlets { ticket: None, arrivals: never(), lanes: HashMap::new(), sent: Vec::new() }
+    }
+
+    /// Lets lanes in that show the ticket, which is returned.
+    pub(crate) fn open(&mut self) -> Result<Ticket, Error> {
+        if let Some(ticket) = self.ticket {
+            return Ok(ticket);
+        }
+        let ticket = Ticket::new()?;
+        let failed = |source| Error::io("listen for", "lanes", source);
+        let address = ticket.address().map_err(failed)?;
+        let listener = UnixListener::bind_addr(&address).map_err(failed)?;
+        let (sender, arrivals) = bounded(0);
+        // It ends with the process: whoever knocks later is let in by nobody.
+        std::thread::spawn(move || admit_all(&listener, ticket, &sender));
+        self.arrivals = arrivals;
+        self.ticket = Some(ticket);
+        Ok(ticket)
+    }
+
+    /// Tells whether lanes may have brought something.
+    pub(crate) fn are_open(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// What the lanes bring, to be given to [`Inlets::note`].
+    pub(crate) fn arrivals(&self) -> &Receiver<Arrival> {
+        &self.arrivals
+    }
+
+    /// Notes what came, and returns it where it is a block.
+    pub(crate) fn note(&mut self, arrival: Arrival) -> Option<Vec<u8>> {
+        match arrival {
+            Arrival::Began { lane, heard } => {
+                self.lanes.insert(lane, Inlet { blocks: 0, has_ended: false, heard });
+                None
+            }
+            Arrival::Block { lane, payload } => {
+                if let Some(inlet) = self.lanes.get_mut(&lane) {
+                    inlet.blocks += 1;
+                }
+                Some(payload)
+            }
+            Arrival::Ended { lane } => {
+                if let Some(inlet) = self.lanes.get_mut(&lane) {
+                    inlet.has_ended = true;
+                }
+                None
+            }
+        }
+    }
+
+    /// Notes how many blocks the client has sent on its lanes.
+    pub(crate) fn expect(&mut self, sent: Vec<(u32, u64)>) {
+        self.sent = sent;
+    }
+
+    /// Tells whether a block is still on its way, as far as this side can know; `listening` is since when it waits. A
+    /// lane of which nothing comes for long is given up.
+    pub(crate) fn are_due(&self, listening: Instant) -> bool {
+        let is_due = |&(lane, blocks): &(u32, u64)| {
+            self.lanes.get(&lane).is_some_and(|inlet| {
+                !inlet.has_ended && inlet.blocks < blocks && inlet.heard.silence(listening) < CLIENT_SILENT_MAX
+            })
+        };
+        self.sent.iter().any(is_due)
+    }
+}
+
+fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>) {
+    let mut admitted = Vec::new();
+    for socket in listener.incoming() {
+        let Ok(socket) = socket else { return };
+        if admitted.len() == LANES_MAX {
+            return;
+        }
+        let Some((lane, stream)) = is_own(&socket).then(|| claim(&socket, &ticket)).flatten() else { continue };
+        if admitted.contains(&lane) {
+            continue;
+        }
+        admitted.push(lane);
+        let reader = FrameReader::new(stream);
+        // Before the client hears that the lane stands, and so before it says what it sent there.
+        if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
+            return;
+        }
+        let arrivals = arrivals.clone();
+        std::thread::spawn(move || {
+            read(lane, socket, reader, &arrivals);
+            // Where nobody listens any more, the deploy is over.
+            drop(arrivals.send(Arrival::Ended { lane }));
+        });
+    }
+}
+
+/// Hears what a lane shows, and takes its stream where that is right.
+fn claim(socket: &UnixStream, ticket: &Ticket) -> Option<(u32, File)> {
+    socket.set_read_timeout(Some(STEP_TIMEOUT)).ok()?;
+    let mut claim = [0; CLAIM_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut slices = [IoSliceMut::new(&mut claim)];
+    let received = recvmsg(socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
+    let descriptors = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    let stream: OwnedFd = descriptors.flatten().next()?;
+    let lane = ticket.admit(&claim).filter(|_| received.bytes == CLAIM_BYTES)?;
+    Some((lane, File::from(stream)))
+}
+
+/// Reads blocks until the lane ends, or brings anything else.
+fn read(lane: u32, mut socket: UnixStream, mut reader: FrameReader<File>, arrivals: &Sender<Arrival>) {
+    if socket.write_all(&[TAKEN]).is_err() {
+        return;
+    }
+    while let Ok(Some((FrameKind::Block, payload))) = reader.read() {
+        if arrivals.send(Arrival::Block { lane, payload }).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeWriter, Read};
+
+    use super::*;
+    use crate::agent::lane::serve_lane;
+    use crate::wire::frame::FrameWriter;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// Starts the process of a lane, as a thread. Returns the client's end, and what the lane comes to.
+    fn lane() -> (PipeWriter, std::io::PipeReader, std::thread::JoinHandle<Result<(), Error>>) {
+        let (input, client) = std::io::pipe().unwrap();
+        let (answers, output) = std::io::pipe().unwrap();
+        let input = File::from(OwnedFd::from(input));
+        (client, answers, std::thread::spawn(move || serve_lane(input, output)))
+    }
+
+    fn next(inlets: &mut Inlets) -> Option<Vec<u8>> {
+        let arrival = inlets.arrivals().recv_timeout(SOON).unwrap();
+        inlets.note(arrival)
+    }
+
+    #[test]
+    fn a_lane_brings_blocks_until_its_end() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let (mut client, mut answers, lane) = lane();
+        client.write_all(&ticket.opening(3)).unwrap();
+        assert_eq!(next(&mut inlets), None);
+        let mut taken = [0];
+        answers.read_exact(&mut taken).unwrap();
+        assert_eq!(taken, [TAKEN]);
+        let mut writer = FrameWriter::new(client);
+        writer.write(FrameKind::Block, b"one").unwrap();
+        writer.write(FrameKind::Block, b"two").unwrap();
+        inlets.expect(vec![(3, 2)]);
+        assert_eq!(next(&mut inlets).unwrap(), b"one");
+        assert!(inlets.are_due(Instant::now()));
+        assert_eq!(next(&mut inlets).unwrap(), b"two");
+        assert!(!inlets.are_due(Instant::now()));
+        drop(writer);
+        assert_eq!(next(&mut inlets), None);
+        lane.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_lane_that_breaks_off_is_not_waited_for() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let (mut client, _answers, lane) = lane();
+        client.write_all(&ticket.opening(1)).unwrap();
+        next(&mut inlets);
+        // The length of a block, and a kind; the block does not follow.
+        client.write_all(&[9, 0, 0, 0, FrameKind::Block as u8, 1]).unwrap();
+        inlets.expect(vec![(1, 1)]);
+        assert!(inlets.are_due(Instant::now()));
+        drop(client);
+        assert_eq!(next(&mut inlets), None);
+        assert!(!inlets.are_due(Instant::now()));
+        lane.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_lane_that_brings_a_message_is_ended() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let (mut client, _answers, lane) = lane();
+        client.write_all(&ticket.opening(1)).unwrap();
+        next(&mut inlets);
+        FrameWriter::new(&mut client).write(FrameKind::Message, b"commit").unwrap();
+        assert_eq!(next(&mut inlets), None);
+        lane.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_lane_without_the_ticket_is_refused() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let right = ticket.opening(1);
+        let altered = |at: usize| {
+            let mut opening = right;
+            opening[at] ^= 1;
+            opening
+        };
+        // In the name of the socket, and in the token.
+        for opening in [altered(0), altered(16), altered(31)] {
+            let (mut client, mut answers, lane) = lane();
+            client.write_all(&opening).unwrap();
+            assert!(matches!(lane.join().unwrap(), Err(Error::Io { .. })));
+            let mut said = Vec::new();
+            answers.read_to_end(&mut said).unwrap();
+            assert_eq!(said, b"");
+        }
+        assert!(inlets.arrivals().is_empty());
+    }
+
+    #[test]
+    fn a_number_is_given_once() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let (mut first, _answers, _lane) = lane();
+        first.write_all(&ticket.opening(1)).unwrap();
+        next(&mut inlets);
+        let (mut second, _more_answers, refused) = lane();
+        second.write_all(&ticket.opening(1)).unwrap();
+        assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
+    }
+}

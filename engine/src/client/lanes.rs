@@ -1,0 +1,463 @@
+//! Spreads blocks over lanes: further connections, opened while much is to be sent and the window is the limit.
+//!
+//! A channel of SSH carries at most a window in a round trip, whatever the link's rate. Where the rate comes near to
+//! that, the link may well carry more: another lane is opened, and another while each brings about as much as the one
+//! before. On a link that is slower than the window, or near, none is. All lanes take blocks from one queue, so that each
+//! gets as much as it can carry.
+//!
+//! The first connection tells at the end how many blocks went over each lane that stands, and the agent waits for these.
+//! What a lane that broke had taken is not told: it is lacking after the commit, and asked for again.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+
+use crate::cancel::Cancel;
+use crate::client::talk::{LaneWriter, Talk, TicketSlot};
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::report::DeployFailure;
+use crate::wire::connection::Connection;
+use crate::wire::frame::FrameKind;
+use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
+use crate::wire::message::ToAgent;
+
+/// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
+const WINDOW_BYTES: u64 = 2 << 20;
+
+/// The most connections at once. Five carry 1 Gbit/s at 80 ms; each costs the server up to 14 MiB, and the client 10.
+const LANES_MAX: u32 = 5;
+
+/// With less than this to come, in bytes, a lane is not worth its opening: some ten round trips.
+const LEFT_BYTES_MIN: u64 = 16 << 20;
+
+/// A lane is worth its opening if this much time is left at the rate that there is.
+const LEFT_TIME_MIN: Duration = Duration::from_millis(1500);
+
+/// Bytes that a lane takes at once, and that say nothing about the link: they fill pipes and buffers.
+const BUFFERED_BYTES: u64 = 3 << 20;
+
+/// The window is the limit where this part of what it allows is reached, in percent.
+const LIMIT_PERCENT: u64 = 60;
+
+/// How often the rate is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether a ticket came.
+const TICKET_EVERY: Duration = Duration::from_millis(5);
+
+/// Over how long a rate is measured, in round trips, and at least.
+const MEASURED_ROUND_TRIPS: u32 = 2;
+const MEASURED_MIN: Duration = Duration::from_millis(200);
+
+/// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
+const WARM_UP_ROUND_TRIPS: u32 = 8;
+
+/// What blocks are sent with.
+pub(crate) struct Outlet<'a> {
+    /// The first connection.
+    pub(crate) talk: &'a Talk,
+    /// Is told of lanes.
+    pub(crate) observer: &'a dyn Observer,
+    /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
+    pub(crate) lanes: Option<u32>,
+    /// Returns how much is still to be packed, in bytes as they are sent.
+    pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
+}
+
+/// Sends blocks, in any order, until there are no more, and calls `sent` for each, with the time that its connection took.
+pub(crate) fn send<T: AsRef<[u8]> + Send>(
+    outlet: &Outlet<'_>,
+    blocks: Receiver<Result<T, Error>>,
+    sent: impl Fn(&T, Duration) + Sync,
+) -> Result<(), DeployFailure> {
+    let spread = Spread {
+        outlet,
+        sent: &sent,
+        stop: Cancel::default(),
+        opening: Cancel::default(),
+        wants_ticket: AtomicBool::new(false),
+        failed: Mutex::default(),
+        returned: Mutex::default(),
+        delivered: Mutex::default(),
+        opened: AtomicU32::new(0),
+    };
+    std::thread::scope(|scope| {
+        let (end, ended) = bounded(0);
+        let (ready, is_ready) = bounded(0);
+        if let Some(lanes) = outlet.talk.lanes() {
+            let (spread, blocks) = (&spread, blocks.clone());
+            scope.spawn(move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready));
+        } else {
+            drop((ended, ready));
+        }
+        let written = spread.write(blocks, &is_ready);
+        if written.is_err() {
+            spread.stop.cancel();
+        }
+        drop(end);
+        written
+    })?;
+    spread.finish()
+}
+
+struct Spread<'a, T, S> {
+    outlet: &'a Outlet<'a>,
+    sent: &'a S,
+    /// Ends lanes at once.
+    stop: Cancel,
+    /// Ends what opens lanes.
+    opening: Cancel,
+    /// The first connection is to ask for a ticket.
+    wants_ticket: AtomicBool,
+    /// The first error of a packer that a lane came upon.
+    failed: Mutex<Option<Error>>,
+    /// Blocks whose lane broke while it took them.
+    returned: Mutex<Vec<T>>,
+    /// Blocks by lane, of those that stand.
+    delivered: Mutex<Vec<(u32, u64)>>,
+    /// Lanes that were opened.
+    opened: AtomicU32,
+}
+
+impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
+    /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
+    /// listening and end.
+    fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
+        let talk = self.outlet.talk;
+        if self.outlet.lanes.is_some_and(|lanes| lanes > 1) && talk.lanes().is_some() {
+            talk.send(&ToAgent::WantLanes)?;
+            while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
+                talk.check()?;
+            }
+        }
+        for block in blocks {
+            if let Some(failure) = talk.failed_early() {
+                return Err(failure);
+            }
+            if self.stop.check().is_err() {
+                break;
+            }
+            if self.wants_ticket.swap(false, Ordering::Relaxed) {
+                talk.send(&ToAgent::WantLanes)?;
+            }
+            self.write_block(&block?)?;
+        }
+        Ok(())
+    }
+
+    fn write_block(&self, block: &T) -> Result<(), Error> {
+        let began = Instant::now();
+        self.outlet.talk.send_frame(FrameKind::Block, block.as_ref())?;
+        (self.sent)(block, began.elapsed());
+        Ok(())
+    }
+
+    /// Sends what lanes gave back, and says what they brought. All of them have ended.
+    fn finish(self) -> Result<(), DeployFailure> {
+        if let Some(error) = self.failed.lock().expect("no lane panics").take() {
+            return Err(error.into());
+        }
+        let returned = std::mem::take(&mut *self.returned.lock().expect("no lane panics"));
+        returned.iter().try_for_each(|block| self.write_block(block))?;
+        let delivered = std::mem::take(&mut *self.delivered.lock().expect("no lane panics"));
+        if !delivered.is_empty() {
+            self.outlet.talk.send(&ToAgent::SentOnLanes(delivered))?;
+        }
+        Ok(())
+    }
+
+    /// Opens lanes while they are of use and until everything was taken; says when those are open that were asked for.
+    fn open_lanes<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        lanes: &Arc<dyn Lanes>,
+        blocks: &Receiver<Result<T, Error>>,
+        ended: &Receiver<()>,
+        ready: Sender<()>,
+    ) where
+        T: 'scope,
+    {
+        let talk = self.outlet.talk;
+        let mut gauge = Gauge::new(lanes.round_trip(), Instant::now());
+        let mut flows = vec![talk.flow()];
+        let (sender, opened) = bounded(LANES_MAX as usize);
+        let mut pending = 0;
+        let mut ready = Some(ready);
+        loop {
+            let now = Instant::now();
+            let standing = flows.len() as u32 + pending;
+            let wants = match self.outlet.lanes {
+                Some(wanted) => standing < wanted.min(LANES_MAX) && ready.is_some() && !gauge.given_up,
+                None => {
+                    gauge.note(now, flows.iter().map(|flow| beyond_buffers(flow)).sum());
+                    // The second waits at the door until the first has logged in.
+                    standing < LANES_MAX && pending < 2 && gauge.wants_more(now, (self.outlet.left)())
+                }
+            };
+            if wants {
+                if self.outlet.lanes.is_none() && talk.ticket().get().is_none() {
+                    self.wants_ticket.store(true, Ordering::Relaxed);
+                }
+                self.start_opening(lanes, talk.next_lane(), &sender);
+                pending += 1;
+                continue;
+            }
+            if pending == 0 && self.outlet.lanes.is_some() {
+                ready = None;
+            }
+            select! {
+                recv(ended) -> _ => break,
+                recv(opened) -> lane => {
+                    pending -= 1;
+                    match lane {
+                        Ok(Ok(lane)) => {
+                            flows.push(self.start_lane(scope, lane, blocks.clone()));
+                            gauge.lane_began(Instant::now());
+                        }
+                        Ok(Err(error)) => {
+                            self.tell(format!("No further connection: {}", error.with_cause()));
+                            // Whatever keeps this one out would keep out the next.
+                            gauge.give_up();
+                        }
+                        Err(_) => {}
+                    }
+                }
+                default(TICK) => {}
+            }
+        }
+        // A login that is under way keeps nobody waiting.
+        self.opening.cancel();
+    }
+
+    fn start_opening(&self, lanes: &Arc<dyn Lanes>, number: u32, opened: &Sender<Result<Lane, Error>>) {
+        let (lanes, opened) = (Arc::clone(lanes), opened.clone());
+        let (ticket, cancel) = (self.outlet.talk.ticket().clone(), self.opening.clone());
+        std::thread::spawn(move || {
+            // One that comes when everything was sent is closed.
+            drop(opened.send(Lane::open(&*lanes, number, &ticket, &cancel)));
+        });
+    }
+
+    /// Starts the thread that writes to a lane. Returns what counts its bytes.
+    fn start_lane<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        lane: Lane,
+        blocks: Receiver<Result<T, Error>>,
+    ) -> Arc<AtomicU64>
+    where
+        T: 'scope,
+    {
+        let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
+        self.tell(format!("Sending over {number} connections"));
+        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
+        scope.spawn(move || self.run_lane(lane.number, writer, blocks));
+        flow
+    }
+
+    fn run_lane(&self, number: u32, mut writer: LaneWriter, blocks: Receiver<Result<T, Error>>) {
+        let mut count = 0;
+        for block in blocks {
+            if self.stop.check().is_err() {
+                return;
+            }
+            let block = match block {
+                Ok(block) => block,
+                Err(error) => {
+                    self.failed.lock().expect("no lane panics").get_or_insert(error);
+                    self.stop.cancel();
+                    return;
+                }
+            };
+            let began = Instant::now();
+            if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
+                // One that was told to stop was not lost.
+                if self.stop.check().and_then(|()| self.outlet.talk.check()).is_ok() {
+                    self.tell(format!("A further connection was lost: {}", error.with_cause()));
+                }
+                self.returned.lock().expect("no lane panics").push(block);
+                return;
+            }
+            (self.sent)(&block, began.elapsed());
+            count += 1;
+        }
+        self.delivered.lock().expect("no lane panics").push((number, count));
+    }
+
+    fn tell(&self, detail: String) {
+        self.outlet.observer.observe(Event::Detail(detail));
+    }
+}
+
+fn beyond_buffers(flow: &AtomicU64) -> u64 {
+    flow.load(Ordering::Relaxed).saturating_sub(BUFFERED_BYTES)
+}
+
+/// A lane that the agent has taken over.
+struct Lane {
+    number: u32,
+    connection: Connection,
+}
+
+impl Lane {
+    fn open(lanes: &dyn Lanes, number: u32, ticket: &TicketSlot, cancel: &Cancel) -> Result<Lane, Error> {
+        let refused = |what: &str| Error::Protocol(format!("a lane that {what}"));
+        let lost = |source| Error::LineLost { source };
+        let mut connection = lanes.open(cancel)?;
+        let ticket = wait_for(ticket, cancel)?.ok_or_else(|| refused("the server has no socket for"))?;
+        connection.output.write_all(&ticket.opening(number)).map_err(lost)?;
+        let mut answer = [0];
+        if !wait_for_answer(&connection.input, cancel)? {
+            return Err(refused("is not taken over in time"));
+        }
+        let read = connection.input.read(&mut answer).map_err(lost)?;
+        if read == 1 && answer == [TAKEN] { Ok(Lane { number, connection }) } else { Err(refused("was refused")) }
+    }
+}
+
+/// Waits for the answer to `WantLanes`, which was most likely there before the lane's agent.
+fn wait_for(ticket: &TicketSlot, cancel: &Cancel) -> Result<Option<Ticket>, Error> {
+    let deadline = Instant::now() + STEP_TIMEOUT;
+    loop {
+        match ticket.get() {
+            Some(ticket) => return Ok(*ticket),
+            None if Instant::now() >= deadline => return Ok(None),
+            None => cancel.check()?,
+        }
+        std::thread::sleep(TICKET_EVERY);
+    }
+}
+
+/// Judges by rates whether another lane is of use.
+struct Gauge {
+    round_trip: Duration,
+    /// When each connection began.
+    began: Vec<Instant>,
+    /// Bytes sent by a time, of the span in which the rate is measured.
+    samples: VecDeque<(Instant, u64)>,
+    given_up: bool,
+}
+
+impl Gauge {
+    fn new(round_trip: Duration, now: Instant) -> Gauge {
+        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), given_up: false }
+    }
+
+    fn lane_began(&mut self, now: Instant) {
+        self.began.push(now);
+    }
+
+    fn give_up(&mut self) {
+        self.given_up = true;
+    }
+
+    fn span(&self) -> Duration {
+        (self.round_trip * MEASURED_ROUND_TRIPS).max(MEASURED_MIN)
+    }
+
+    /// Notes how many bytes were sent so far.
+    fn note(&mut self, now: Instant, bytes: u64) {
+        self.samples.push_back((now, bytes));
+        while self.samples.get(1).is_some_and(|&(at, _)| now - at >= self.span()) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Returns bytes a second; nothing before there is something to measure.
+    fn rate(&self, now: Instant) -> Option<u64> {
+        let (&(first, from), &(_, to)) = (self.samples.front()?, self.samples.back()?);
+        let passed = now.checked_duration_since(first).filter(|&passed| passed >= self.span())?;
+        Some(((to - from) as f64 / passed.as_secs_f64()) as u64)
+    }
+
+    /// Tells whether all lanes together carry about as much as their windows allow, and enough is left for another one.
+    fn wants_more(&self, now: Instant, left: u64) -> bool {
+        let Some(rate) = self.rate(now).filter(|_| !self.given_up) else { return false };
+        let warm_up = self.round_trip * WARM_UP_ROUND_TRIPS;
+        // One that began just now need not bring anything yet; the first always counts.
+        let warm = self.began[1..].iter().filter(|&&began| now - began >= warm_up).count() as u64 + 1;
+        let allowed = warm as f64 * WINDOW_BYTES as f64 / self.round_trip.as_secs_f64().max(1e-6);
+        let is_limited = rate as f64 >= allowed * LIMIT_PERCENT as f64 / 100.0;
+        is_limited && left >= LEFT_BYTES_MIN && left as f64 >= rate as f64 * LEFT_TIME_MIN.as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+    const PLENTY: u64 = 400_000_000;
+
+    /// Sends at a rate, in bytes a second, for two seconds, and tells whether a lane is wanted then beside these.
+    fn wants(round_trip: Duration, rate: u64, lanes: usize, left: u64) -> bool {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(round_trip, began);
+        (1..lanes).for_each(|_| gauge.lane_began(began));
+        let mut now = began;
+        for tick in 0..40 {
+            now = began + tick * TICK;
+            gauge.note(now, rate * u64::from(tick) / 20);
+        }
+        gauge.wants_more(now, left)
+    }
+
+    #[test]
+    fn a_lane_is_wanted_where_the_window_is_the_limit() {
+        // 26 MB/s is what a window allows at 80 ms.
+        assert!(wants(80 * MILLI, 25_000_000, 1, PLENTY));
+        assert!(wants(80 * MILLI, 75_000_000, 3, PLENTY));
+        // 1 MB/s, and 100 Mbit/s.
+        assert!(!wants(80 * MILLI, 1_000_000, 1, PLENTY));
+        assert!(!wants(80 * MILLI, 12_000_000, 1, PLENTY));
+        // A third lane brought nothing.
+        assert!(!wants(80 * MILLI, 45_000_000, 3, PLENTY));
+        // As on loopback.
+        assert!(!wants(MILLI / 20, 240_000_000, 1, PLENTY));
+    }
+
+    #[test]
+    fn a_lane_is_not_wanted_for_the_little_that_is_left() {
+        assert!(!wants(80 * MILLI, 25_000_000, 1, 10_000_000));
+        assert!(!wants(80 * MILLI, 75_000_000, 3, 100_000_000));
+    }
+
+    #[test]
+    fn a_lane_is_not_wanted_before_there_is_a_rate() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(80 * MILLI, began);
+        gauge.note(began, 0);
+        gauge.note(began + TICK, 100_000_000);
+        assert!(!gauge.wants_more(began + TICK, PLENTY));
+    }
+
+    #[test]
+    fn a_lane_that_just_began_need_not_bring_anything_yet() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(80 * MILLI, began);
+        for tick in 0..40 {
+            gauge.note(began + tick * TICK, 25_000_000 * u64::from(tick) / 20);
+        }
+        let now = began + 39 * TICK;
+        gauge.lane_began(now);
+        gauge.lane_began(now);
+        assert!(gauge.wants_more(now, PLENTY));
+    }
+
+    #[test]
+    fn where_one_was_refused_none_is_wanted() {
+        let began = Instant::now();
+        let mut gauge = Gauge::new(80 * MILLI, began);
+        for tick in 0..40 {
+            gauge.note(began + tick * TICK, 25_000_000 * u64::from(tick) / 20);
+        }
+        gauge.give_up();
+        assert!(!gauge.wants_more(began + 39 * TICK, PLENTY));
+    }
+}

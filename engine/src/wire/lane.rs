@@ -1,0 +1,128 @@
+//! Lanes: further connections that carry blocks, and nothing else, to the agent of the first.
+//!
+//! A lane is a process of its own on the server, and only hands on its stdin: whoever sends speaks to the first agent
+//! itself. The agent makes a ticket when it is asked for lanes, and tells it over the first connection.
+//!
+//! ```text
+//! client ──▶ lane      name, token, number        after the greeting
+//! lane   ──▶ agent     token, number, its stdin   through the socket of that name
+//! agent  ──▶ lane      TAKEN
+//! lane   ──▶ client    TAKEN                      from here on frames, which only the agent reads
+//! ```
+//!
+//! The socket is in Linux's abstract namespace: nothing of it is on disk, and nothing is left when its agent dies.
+//! Whoever is on the server can see such names, so both sides check that the other is of the same user.
+
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::wire::connection::Connection;
+use crate::wire::greeting::wait_readable;
+
+/// What the agent of the first connection says when it has taken a lane over.
+pub(crate) const TAKEN: u8 = 0x06;
+
+/// How long each step of opening a lane may take, once its agent runs.
+pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+
+const NAME_BYTES: usize = 16;
+const TOKEN_BYTES: usize = 16;
+
+/// Bytes that a lane shows its agent.
+pub(crate) const CLAIM_BYTES: usize = TOKEN_BYTES + 4;
+
+/// Bytes that a client begins a lane with.
+pub(crate) const OPENING_BYTES: usize = NAME_BYTES + CLAIM_BYTES;
+
+/// How a lane finds its agent, and shows that it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ticket {
+    name: [u8; NAME_BYTES],
+    token: [u8; TOKEN_BYTES],
+}
+
+impl Ticket {
+    /// Makes one that nobody can guess.
+    pub(crate) fn new() -> Result<Ticket, Error> {
+        let mut ticket = Ticket { name: [0; NAME_BYTES], token: [0; TOKEN_BYTES] };
+        for bytes in [&mut ticket.name, &mut ticket.token] {
+            rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())
+                .map_err(|errno| Error::io("read random bytes from", "/dev/urandom", errno))?;
+        }
+        Ok(ticket)
+    }
+
+    /// Returns what the client writes first into the lane of a number.
+    pub(crate) fn opening(&self, lane: u32) -> [u8; OPENING_BYTES] {
+        let mut opening = [0; OPENING_BYTES];
+        opening[..NAME_BYTES].copy_from_slice(&self.name);
+        opening[NAME_BYTES..][..TOKEN_BYTES].copy_from_slice(&self.token);
+        opening[NAME_BYTES + TOKEN_BYTES..].copy_from_slice(&lane.to_le_bytes());
+        opening
+    }
+
+    /// Returns the address of the agent's socket.
+    pub(crate) fn address(&self) -> std::io::Result<SocketAddr> {
+        address(&self.name)
+    }
+
+    /// Returns the number of the lane that shows this, where it may.
+    pub(crate) fn admit(&self, claim: &[u8; CLAIM_BYTES]) -> Option<u32> {
+        let (token, lane) = claim.split_first_chunk::<TOKEN_BYTES>()?;
+        (*token == self.token).then_some(u32::from_le_bytes(lane.try_into().ok()?))
+    }
+}
+
+/// Divides what a lane was opened with into the address of its agent and what it is to show there.
+pub(crate) fn read_opening(opening: &[u8; OPENING_BYTES]) -> std::io::Result<(SocketAddr, [u8; CLAIM_BYTES])> {
+    let (name, claim) = opening.split_at(NAME_BYTES);
+    let mut shown = [0; CLAIM_BYTES];
+    shown.copy_from_slice(claim);
+    Ok((address(name)?, shown))
+}
+
+fn address(name: &[u8]) -> std::io::Result<SocketAddr> {
+    let digits: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    SocketAddr::from_abstract_name(format!("cutover-{digits}"))
+}
+
+/// Tells whether a process of this user is at the other end of a socket.
+pub(crate) fn is_own(socket: &impl AsFd) -> bool {
+    socket_peercred(socket).is_ok_and(|peer| peer.uid == geteuid())
+}
+
+/// Waits for the answer to an opening. Says whether it can be read.
+pub(crate) fn wait_for_answer(input: &impl AsFd, cancel: &Cancel) -> Result<bool, Error> {
+    wait_readable(input, Instant::now() + STEP_TIMEOUT, cancel)
+}
+
+/// Opens lanes: further connections to the server of the first.
+pub(crate) trait Lanes: Send + Sync {
+    /// The time that a byte takes to the server and back, measured when the first connection was made.
+    fn round_trip(&self) -> Duration;
+
+    /// Connects, and starts an agent that waits for the ticket.
+    fn open(&self, cancel: &Cancel) -> Result<Connection, Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_admits_its_own_lanes_alone() {
+        let (ticket, other) = (Ticket::new().unwrap(), Ticket::new().unwrap());
+        let (_, claim) = read_opening(&ticket.opening(7)).unwrap();
+        assert_eq!(ticket.admit(&claim), Some(7));
+        assert_eq!(other.admit(&claim), None);
+        assert_eq!(Ticket { name: ticket.name, token: other.token }.admit(&claim), None);
+    }
+}
