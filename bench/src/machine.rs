@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Result;
 use crate::process::Invocation;
 use crate::sshd;
 
 /// The machine. Its name is left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// The processor's model.
     pub(crate) cpu: String,
@@ -29,7 +29,7 @@ pub(crate) struct Machine {
 }
 
 /// The programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Versions {
     /// What `cutover --version` prints.
     pub(crate) cutover: String,

@@ -1,8 +1,8 @@
 //! Measures Cutover against rsync on real trees, over a real `sshd` on one machine.
 //!
 //! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
-//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table made of them ([`table`]). What each row
-//! means stands in `docs/benchmarks.md`.
+//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a
+//! page ([`page`]) made of them. `page` makes the page of several runs. What each row means stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,8 @@ mod record;
 mod row;
 mod table;
 
+mod page;
+
 mod failure;
 
 use std::fs;
@@ -41,19 +43,20 @@ use clap::Parser;
 use crate::failure::{Context, Result};
 use crate::lab::Lab;
 use crate::machine::{Machine, Versions};
+use crate::page::Page;
 use crate::process::Invocation;
-use crate::record::{Outcome, RunRecord, ScenarioRecord};
+use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, RunArgs, Verb};
+use crate::settings::{Args, PageArgs, RunArgs, Verb};
 use crate::table::Table;
-
-/// The layout of the raw record.
-const FORMAT: u32 = 1;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
-    let Verb::Run(arguments) = Args::parse().command;
-    match run(arguments) {
+    let done = match Args::parse().command {
+        Verb::Run(arguments) => run(arguments),
+        Verb::Page(arguments) => make_page(&arguments).map(|()| true),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -77,6 +80,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
         repeats: settings.repeats,
+        link: None,
         scenarios: Vec::new(),
     };
     for &scenario in &settings.scenarios {
@@ -88,6 +92,12 @@ fn run(arguments: RunArgs) -> Result<bool> {
     }
     print!("{}", Table(&record));
     Ok(record.scenarios.iter().all(|scenario| scenario.failure.is_none()))
+}
+
+/// Makes the page of kept runs.
+fn make_page(arguments: &PageArgs) -> Result<()> {
+    let runs = arguments.records.iter().map(|path| page::read(path)).collect::<Result<Vec<_>>>()?;
+    page::write(&runs, &arguments.out)
 }
 
 /// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
@@ -105,7 +115,8 @@ fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
 fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {
     let runs = &lab.settings().runs;
     let json = serde_json::to_string_pretty(record).context(|| "Could not write the record as JSON")?;
-    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string())] {
+    let page = Page(std::slice::from_ref(record)).to_string();
+    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string()), ("html", page)] {
         let path = runs.join(format!("{}.{extension}", record.name));
         fs::write(&path, text).context(|| format!("Could not write `{}`", path.display()))?;
     }

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::Running;
@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(3);
 const NOT_THE_TOOL: [&str; 7] = ["sshd", "sshd-session", "sshd-auth", "sh", "dash", "bash", "sftp-server"];
 
 /// Peak memory of a tool's processes on the server.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct ServerPeaks {
     /// Of the largest process.
     pub(crate) largest_bytes: u64,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::machine::{Machine, Versions};
@@ -14,8 +14,11 @@ use crate::relay::WireBytes;
 use crate::row::Row;
 use crate::tree::Trees;
 
+/// The layout of the raw record.
+pub(crate) const FORMAT: u32 = 1;
+
 /// One whole run of the bench.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
     /// The layout of this file.
     pub(crate) format: u32,
@@ -27,6 +30,9 @@ pub(crate) struct RunRecord {
     pub(crate) machine: Machine,
     /// With what.
     pub(crate) versions: Versions,
+    /// The line between client and server; none on the loopback.
+    #[serde(default)]
+    pub(crate) link: Option<Link>,
     /// On what.
     pub(crate) trees: Trees,
     /// Files that have the same path, size and mtime in A and B.
@@ -38,7 +44,7 @@ pub(crate) struct RunRecord {
 }
 
 /// What came of a scenario.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScenarioRecord {
     /// Its name.
     pub(crate) name: String,
@@ -51,8 +57,40 @@ pub(crate) struct ScenarioRecord {
     pub(crate) outcome: Outcome,
 }
 
+impl ScenarioRecord {
+    /// Tells whether contenders did the same in turn, once with bytes counted; in other scenarios runs follow each other.
+    pub(crate) fn is_race(&self) -> bool {
+        let tracks = &self.outcome.tracks;
+        let is_counted = |track: &Track| track.observed.iter().any(|sample| sample.wire.is_some());
+        tracks.iter().any(is_counted) && tracks.iter().all(|track| track.observed.len() <= 1)
+    }
+}
+
+/// A line with a delay and a rate.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Link {
+    rtt_ms: f64,
+    rate_mbit: Option<f64>,
+}
+
+impl Link {
+    pub(crate) fn rtt_ms(&self) -> f64 {
+        self.rtt_ms
+    }
+    pub(crate) fn rate_bits(&self) -> Option<u64> {
+        self.rate_mbit.map(|rate| (rate * 1e6) as u64)
+    }
+}
+
+impl std::fmt::Display for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ms", self.rtt_ms)?;
+        self.rate_mbit.map_or(Ok(()), |rate| write!(f, ", {rate} Mbit/s"))
+    }
+}
+
 /// The figures of a scenario.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Why it was not run.
     pub(crate) skipped: Option<String>,
@@ -65,7 +103,7 @@ pub(crate) struct Outcome {
 }
 
 /// All runs of one contender.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
     /// Its name in the table.
     pub(crate) contender: String,
@@ -75,8 +113,15 @@ pub(crate) struct Track {
     pub(crate) timed: Vec<Sample>,
 }
 
+impl Track {
+    /// Tells whether it is Cutover's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.contender.starts_with("cutover")
+    }
+}
+
 /// One run of one program.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// The line that was run.
     pub(crate) command: String,
@@ -105,7 +150,7 @@ pub(crate) struct Sample {
 }
 
 /// Bytes before SSH, as the tool counts them.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Payload {
     /// From the client to the server.
     pub(crate) sent_bytes: u64,
@@ -124,5 +169,13 @@ impl Sample {
     /// Returns the TCP payload of both directions, 0 where it was not counted.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire.map_or(0, |wire| wire.total_bytes())
+    }
+}
+
+#[cfg(test)]
+impl Link {
+    /// A link for tests.
+    pub(crate) fn of(rtt_ms: f64, rate_mbit: f64) -> Link {
+        Link { rtt_ms, rate_mbit: Some(rate_mbit) }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 
@@ -19,7 +19,7 @@ use crate::failure::{Context, Failure, Result};
 const BUFFER: usize = 256 * 1024;
 
 /// TCP payload of one run.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct WireBytes {
     /// From the client to the server.
     pub(crate) sent_bytes: u64,

@@ -1,11 +1,11 @@
 //! One line of the table: a quantity of ours, the same of a rival, their ratio, and what the ratio should be.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Sample, Track};
 
 /// Median and spread of some samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     /// The middle one, or the mean of the two in the middle.
     pub(crate) median: f64,
@@ -29,7 +29,7 @@ impl Summary {
 }
 
 /// What a figure is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
     /// Wall or processor time.
@@ -41,7 +41,7 @@ pub(crate) enum Unit {
 }
 
 /// What a row should come to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Aim {
     /// Ours divided by theirs.
@@ -51,7 +51,7 @@ pub(crate) enum Aim {
 }
 
 /// A comparison.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The quantity.
     pub(crate) what: String,

@@ -22,6 +22,19 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Run scenarios, print a table and keep the raw figures.
     Run(RunArgs),
+    /// Make the page of one or several kept runs.
+    Page(PageArgs),
+}
+
+/// The options of `page`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PageArgs {
+    /// The raw records; runs at several round-trip times get a plot of the time over it.
+    #[arg(value_name = "RUN.json", required = true)]
+    pub(crate) records: Vec<PathBuf>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }
 
 /// The options of `run`.

@@ -97,12 +97,12 @@ fn shown(summary: Option<Summary>, unit: Unit) -> String {
     format!("{} ({} – {})", figure(median), figure(min), figure(max))
 }
 
-/// Small ratios, as of bytes when nothing changed, need more digits.
-fn shown_ratio(ratio: f64) -> String {
+/// Prints a ratio. Small ones, as of bytes when nothing changed, need more digits.
+pub(crate) fn shown_ratio(ratio: f64) -> String {
     if ratio < 0.01 { format!("{ratio:.6}") } else { format!("{ratio:.3}") }
 }
 
-fn aim(row: &Row) -> String {
+pub(crate) fn aim(row: &Row) -> String {
     let Some(aim) = row.aim else { return String::new() };
     let text = match aim {
         Aim::RatioAtMost(most) => format!("ratio ≤ {most:.3}"),
@@ -119,7 +119,8 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-struct Figure(f64, Unit);
+/// A value in its unit, to be printed.
+pub(crate) struct Figure(pub(crate) f64, pub(crate) Unit);
 
 impl Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::debian;
 use crate::failure::{Context, Failure, Result};
 use crate::usage::{Entry, walk};
 
 /// Three consecutive versions.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trees {
     /// The first that is deployed.
     pub(crate) a: Tree,
@@ -22,7 +22,7 @@ pub(crate) struct Trees {
 }
 
 /// One version, and what it holds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tree {
     /// Where it stands. Not recorded: a kept run says nothing of somebody's directories.
     #[serde(skip)]

@@ -1,0 +1,145 @@
+//! One scenario: its bars, its table, its comparisons with their aims, and the lines that were run.
+
+use std::fmt::{self, Display};
+
+use crate::page::bars::{Bar, Bars};
+use crate::page::escape::Escaped;
+use crate::page::figures::{Quantity, SECONDS, TrackTable, WIRE};
+use crate::record::ScenarioRecord;
+use crate::row::{Row, Summary, Unit};
+use crate::table::{Figure, aim, shown_ratio};
+
+/// A scenario's part of the page.
+pub(crate) struct Section<'a> {
+    /// The scenario.
+    pub(crate) scenario: &'a ScenarioRecord,
+    /// Unique in the page.
+    pub(crate) id: &'a str,
+}
+
+impl Display for Section<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ScenarioRecord { name, title, failure, outcome } = self.scenario;
+        writeln!(
+            f,
+            "<section class=\"scenario\" id=\"{}\">\n<h3><code>{}</code> {}</h3>",
+            Escaped(self.id),
+            Escaped(name),
+            Escaped(title)
+        )?;
+        if let Some(failure) = failure {
+            writeln!(f, "<p><strong>Failed</strong>; it gives no figures.</p>\n<pre>{}</pre>", Escaped(failure))?;
+        } else if let Some(reason) = &outcome.skipped {
+            writeln!(f, "<p>Skipped: {}</p>", Escaped(reason))?;
+        } else {
+            self.write_figures(f)?;
+        }
+        f.write_str("</section>\n")
+    }
+}
+
+impl Section<'_> {
+    fn write_figures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bars = if self.scenario.is_race() { self.race_bars() } else { self.row_bars() };
+        out.write_str("<div class=\"pair\">\n")?;
+        for bars in bars.iter().filter(|bars| !bars.bars.is_empty()) {
+            let title = Escaped(&bars.title);
+            writeln!(out, "<figure>\n<figcaption>{title}</figcaption>\n{bars}</figure>")?;
+        }
+        out.write_str("</div>\n")?;
+        // Where runs follow each other, a median over them would mean nothing.
+        if self.scenario.is_race() {
+            write!(out, "{}", TrackTable(self.scenario))?;
+        }
+        self.write_rows(out)?;
+        self.write_lines(out)
+    }
+
+    /// Seconds and bytes of every contender, from the least to the greatest.
+    fn race_bars(&self) -> Vec<Bars> {
+        [SECONDS, WIRE].iter().map(|quantity| self.bars_of(quantity)).collect()
+    }
+
+    fn bars_of(&self, quantity: &Quantity) -> Bars {
+        let bar = |track: &crate::record::Track| {
+            let summary = quantity.of(track)?;
+            Some(Bar { label: track.contender.clone(), is_ours: track.is_ours(), summary })
+        };
+        let mut bars: Vec<Bar> = self.scenario.outcome.tracks.iter().filter_map(bar).collect();
+        bars.sort_by(|one, other| one.summary.median.total_cmp(&other.summary.median));
+        Bars {
+            id: format!("{}-{}", self.id, quantity.name.replace(' ', "-")),
+            title: quantity.name.to_owned(),
+            unit: quantity.unit,
+            bars,
+        }
+    }
+
+    /// A chart for each quantity that rows compare: ours, and what it is compared with.
+    fn row_bars(&self) -> Vec<Bars> {
+        let mut charts: Vec<Bars> = Vec::new();
+        for row in &self.scenario.outcome.rows {
+            let known = charts.iter().position(|chart| chart.title == row.what && chart.unit == row.unit);
+            let at = known.unwrap_or_else(|| {
+                let ours = row.ours.map(|summary| Bar { label: "Cutover".to_owned(), is_ours: true, summary });
+                charts.push(Bars {
+                    id: format!("{}-row-{}", self.id, charts.len()),
+                    title: row.what.clone(),
+                    unit: row.unit,
+                    bars: ours.into_iter().collect(),
+                });
+                charts.len() - 1
+            });
+            let theirs = row.theirs.map(|summary| Bar { label: row.rival.clone(), is_ours: false, summary });
+            charts[at].bars.extend(theirs);
+        }
+        charts
+    }
+
+    fn write_rows(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = &self.scenario.outcome.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let name = Escaped(&self.scenario.name);
+        write!(
+            out,
+            "<details><summary>Compared, and what was aimed at</summary>\n<div class=\"scroll\" role=\"region\" \
+             aria-label=\"{name}: comparisons\" tabindex=\"0\"><table>\n<caption>The ratio is Cutover’s divided by the \
+             other’s</caption>\n<thead><tr><td></td><th scope=\"col\">Cutover</th><th scope=\"col\">compared with</th>\
+             <th scope=\"col\"></th><th scope=\"col\">ratio</th><th scope=\"col\">aim</th></tr></thead>\n<tbody>\n"
+        )?;
+        for row in rows {
+            write_row(out, row)?;
+        }
+        out.write_str("</tbody></table></div></details>\n")
+    }
+
+    fn write_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("<details><summary>The lines that were run</summary>\n<dl class=\"lines\">\n")?;
+        for track in &self.scenario.outcome.tracks {
+            if let Some(sample) = track.timed.first().or(track.observed.first()) {
+                let (name, line) = (Escaped(&track.contender), Escaped(&sample.command));
+                writeln!(out, "<dt>{name}</dt><dd><code>{line}</code></dd>")?;
+            }
+        }
+        out.write_str("</dl></details>\n")
+    }
+}
+
+fn write_row(out: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {
+    let shown = |summary: Option<Summary>, unit: Unit| {
+        summary.map(|summary| Figure(summary.median, unit).to_string()).unwrap_or_default()
+    };
+    writeln!(
+        out,
+        "<tr><th scope=\"row\">{}</th><td class=\"ours\">{}</td><td class=\"text\">{}</td><td>{}</td><td>{}</td>\
+         <td class=\"text\">{}</td></tr>",
+        Escaped(&row.what),
+        shown(row.ours, row.unit),
+        Escaped(&row.rival),
+        shown(row.theirs, row.unit),
+        row.ratio.map(shown_ratio).unwrap_or_default(),
+        Escaped(&aim(row).replace("**", "")),
+    )
+}
