@@ -71,7 +71,7 @@ impl Display for Bars {
             Escaped(&self.title),
             Escaped(&self.description()),
         )?;
-        for value in scale.ticks(4) {
+        for value in scale.ticks(if scale.is_log() { 4 } else { 5 }) {
             write_tick(f, scale, value, foot, self.unit)?;
         }
         for (number, bar) in self.bars.iter().enumerate() {

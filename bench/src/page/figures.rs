@@ -217,30 +217,23 @@ impl Display for CrossTable {
 }
 
 /// For each scenario: ours, and the best of the others, whichever it is.
-pub(crate) struct Glance<'a> {
-    /// The run.
-    pub(crate) run: &'a RunRecord,
-    /// Unique in the page.
-    pub(crate) id: &'a str,
-}
+pub(crate) struct Glance<'a>(pub(crate) &'a RunRecord);
 
 impl Display for Glance<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<_> = self.run.scenarios.iter().filter_map(|scenario| glance(scenario)).collect();
+        let rows: Vec<_> = self.0.scenarios.iter().filter_map(|scenario| glance(scenario)).collect();
         if rows.is_empty() {
             return Ok(());
         }
-        writeln!(f, "<section id=\"{}\">\n<h2>At a glance</h2>", Escaped(self.id))?;
-        let headings = ["seconds", "best of the others", "bytes on the wire", "best of the others"].map(str::to_owned);
-        let caption = format!("Run {}: Cutover, and whichever other tool was best", self.run.name);
+        let headings = [SECONDS.name, WIRE.name].map(str::to_owned);
+        let caption = format!("Run {}: Cutover, and whichever other tool was best", self.0.name);
         write_table(f, &caption, &headings, |out| {
             for (scenario, seconds, wire) in &rows {
                 write_head(out, &scenario.title, None, false)?;
                 write!(out, "{}{}</tr>\n", Against(seconds, Unit::Seconds), Against(wire, Unit::Bytes))?;
             }
             Ok(())
-        })?;
-        f.write_str("</section>\n")
+        })
     }
 }
 
@@ -272,12 +265,12 @@ struct Against<'a>(&'a Best<'a>, Unit);
 impl Display for Against<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.ours {
-            Some(ours) => write!(f, "<td class=\"ours\">{}</td>", Figure(ours.median, self.1))?,
-            None => f.write_str("<td class=\"none\">–</td>")?,
+            Some(ours) => write!(f, "<td class=\"glance\"><b class=\"ours\">{}</b>", Figure(ours.median, self.1))?,
+            None => f.write_str("<td class=\"glance\">–")?,
         }
-        match self.0.theirs {
-            Some((name, median)) => write!(f, "<td>{}<small>{}</small></td>", Figure(median, self.1), Escaped(name)),
-            None => f.write_str("<td class=\"none\">–</td>"),
+        if let Some((name, median)) = self.0.theirs {
+            write!(f, "<small>{}, {}</small>", Figure(median, self.1), Escaped(name))?;
         }
+        f.write_str("</td>")
     }
 }

@@ -78,12 +78,12 @@ impl Display for Page<'_> {
             palette::Variables,
         )?;
         write_header(f, self.0)?;
-        for (number, run) in self.0.iter().enumerate() {
-            write!(f, "{}", Glance { run, id: &format!("glance-{number}") })?;
+        if let [run] = self.0 {
+            write!(f, "<section id=\"glance\">\n<h2>At a glance</h2>\n{}</section>\n", Glance(run))?;
         }
         write!(f, "{}{}", Latencies(self.0), Changes(self.0))?;
         for (number, run) in self.0.iter().enumerate() {
-            write_run(f, run, number)?;
+            write_run(f, run, number, self.0.len() > 1)?;
         }
         write_reading(f)?;
         f.write_str("</main>\n</body>\n</html>\n")
@@ -113,13 +113,16 @@ fn run_title(run: &RunRecord, runs: usize) -> String {
     if runs == 1 { format!("{}, {link}", run.started) } else { format!("Run {}: {link}", run.name) }
 }
 
-fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord, number: usize) -> fmt::Result {
+fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord, number: usize, is_one_of_many: bool) -> fmt::Result {
     writeln!(
         out,
         "<section id=\"run-{number}\">\n<h2>Run {}: {}</h2>",
         Escaped(&run.name),
         Escaped(&LinkName(run).to_string())
     )?;
+    if is_one_of_many {
+        write!(out, "{}", Glance(run))?;
+    }
     for scenario in &run.scenarios {
         write!(out, "{}", Section { scenario, id: &format!("r{number}-{}", scenario.name) })?;
     }

@@ -125,5 +125,5 @@ fn the_best_of_the_others_is_whichever_it_is() {
     fast.timed.iter_mut().for_each(|sample| sample.seconds = 0.25);
     run.scenarios[1].outcome.tracks.push(fast);
     let page = Page(&[run]).to_string();
-    assert!(page.contains("<td>0.250 s<small>tar</small></td>"), "{page}");
+    assert!(page.contains("<small>0.250 s, tar</small></td>"), "{page}");
 }
