@@ -25,6 +25,7 @@ mod contest;
 mod cutover;
 mod rsync;
 mod scenario;
+mod tool;
 
 mod machine;
 mod record;
@@ -87,7 +88,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
-    Ok(record.scenarios.iter().all(|scenario| scenario.failure.is_none()))
+    Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
 /// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
