@@ -10,21 +10,23 @@
 //! └── state/     the clients' state directories; emptied after each scenario
 //! ```
 
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::failure::{Context, Result};
+use crate::failure::{Context, Failure, Result};
 use crate::image::Image;
-use crate::process::{Finished, Invocation, Running};
+use crate::process::{Finished, Invocation, Running, quoted};
 use crate::procfs::{self, ServerPeaks};
 use crate::record::Sample;
 use crate::relay::Relay;
 use crate::settings::Settings;
-use crate::sshd::Sshd;
+use crate::sshd::{self, Sshd, Way};
+use crate::tool::Place;
 use crate::tree::Trees;
 use crate::usage;
 
@@ -33,22 +35,24 @@ use crate::usage;
 const COPIES_PER_REPEAT: u64 = 2;
 const COPIES_BESIDE: u64 = 8;
 
-/// Which way to the server.
+/// Which way to the server, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// Straight to `sshd`: for seconds.
+    /// The shortest: for what brings about a state and is not measured.
     Direct,
-    /// Through the relay: for bytes and memory.
+    /// As a user's: for seconds.
+    Timed,
+    /// As a user's, with bytes counted and memory watched.
     Counted,
 }
 
-impl Line {
-    /// Returns the host's name in the client's SSH configuration.
-    pub(crate) fn host(self) -> &'static str {
-        match self {
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Line::Direct => "direct",
+            Line::Timed => "timed",
             Line::Counted => "counted",
-        }
+        })
     }
 }
 
@@ -86,7 +90,7 @@ impl Lab {
     pub(crate) fn open(settings: Settings) -> Result<Lab> {
         let sshd = Sshd::start(&settings.work.join("ssh"))?;
         let relay = Relay::start(sshd.port())?;
-        sshd.write_client_config(relay.port())?;
+        sshd.write_client_configs(relay.port())?;
         Image::unmount_left(&settings.work.join("server"));
         let lab = Lab { settings, sshd, relay, image: Mutex::new(None) };
         lab.clear()?;
@@ -108,9 +112,62 @@ impl Lab {
         self.settings.repeats
     }
 
-    /// Returns the client's SSH configuration.
-    pub(crate) fn ssh_config(&self) -> PathBuf {
-        self.sshd.client_config()
+    /// Returns the client's SSH configuration for a line; none where the user's own is meant.
+    ///
+    /// All lines lead to the same host name: what a tool remembers of a server is kept under it.
+    #[expect(clippy::unnecessary_wraps, reason = "a host of the user's own has none")]
+    pub(crate) fn ssh_config(&self, line: Line) -> Option<PathBuf> {
+        Some(self.sshd.client_config(if line == Line::Counted { Way::Counted } else { Way::Direct }))
+    }
+
+    /// Returns the server's name as SSH knows it.
+    pub(crate) fn host(&self) -> &str {
+        sshd::HOST
+    }
+
+    /// Returns a path on the server as `rsync`, `scp` and `git` write it.
+    pub(crate) fn remote(&self, path: &Path) -> String {
+        format!("{}:{}", self.host(), path.display())
+    }
+
+    /// Returns the command that starts SSH, for `-e`, `GIT_SSH_COMMAND` and the like; no word of it needs quotes.
+    pub(crate) fn remote_shell(&self, line: Line) -> String {
+        self.ssh_config(line).map_or_else(|| "ssh".to_owned(), |config| format!("ssh -F {}", config.display()))
+    }
+
+    /// Returns the start of a line that runs something on the server over SSH.
+    pub(crate) fn ssh(&self, line: Line) -> Invocation {
+        let shell = self.remote_shell(line);
+        let mut words = shell.split(' ');
+        Invocation::new(words.next().unwrap_or_default()).args(words).arg(self.host())
+    }
+
+    /// Runs a script of `sh` on the server, unmeasured, and returns what it printed.
+    pub(crate) fn on_server(&self, script: &str) -> Result<String> {
+        Invocation::new("sh").args(["-c", script]).text()
+    }
+
+    /// Makes a directory on the server, with those above it.
+    pub(crate) fn make_directory(&self, path: &Path) -> Result<()> {
+        self.on_server(&format!("mkdir -p {}", quoted(&path.to_string_lossy()))).map(drop)
+    }
+
+    /// Moves a directory on the server out of the way, if it stands.
+    pub(crate) fn set_aside(&self, path: &Path) -> Result<()> {
+        set_aside(path)
+    }
+
+    /// Returns what a directory on the server takes, once all is written out.
+    pub(crate) fn disk_bytes(&self, path: &Path) -> Result<u64> {
+        // Blocks are allocated when they are written out, not before.
+        let said = self.on_server(&format!("sync; du -s -B1 {}", quoted(&path.to_string_lossy())))?;
+        let bytes = said.split_whitespace().next().and_then(|word| word.parse().ok());
+        bytes.ok_or_else(|| Failure::new("`du` printed no number"))
+    }
+
+    /// Names the directories of a tool.
+    pub(crate) fn place(&self, name: &str) -> Place {
+        Place { server: self.server(name), client: self.state(name) }
     }
 
     /// Returns a path on the server.
@@ -153,6 +210,15 @@ impl Lab {
         Ok(())
     }
 
+    /// Writes the server's filesystem out and returns how long that took.
+    pub(crate) fn sync_server(&self) -> Result<Option<f64>> {
+        let path = self.server("");
+        let directory = File::open(&path).context(|| format!("Could not open `{}`", path.display()))?;
+        let start = Instant::now();
+        rustix::fs::syncfs(&directory).context(|| format!("Could not sync `{}`", path.display()))?;
+        Ok(Some(start.elapsed().as_secs_f64()))
+    }
+
     fn empty(&self, name: &str) -> Result<()> {
         let directory = self.settings.work.join(name);
         if directory.exists() {
@@ -169,7 +235,7 @@ impl Lab {
     /// Runs a client to success and measures it, with what belongs to the line beside it.
     pub(crate) fn measure(&self, invocation: &Invocation, line: Line) -> Result<(String, Sample)> {
         let beside = match line {
-            Line::Direct => Beside::Nothing,
+            Line::Direct | Line::Timed => Beside::Nothing,
             Line::Counted => Beside::WatchMemory,
         };
         self.measure_beside(invocation, line, &beside)
@@ -197,9 +263,9 @@ impl Lab {
             command: self.shown(invocation),
             seconds: finished.seconds,
             syncfs_seconds: None,
-            server_lingered_seconds,
+            server_lingered_seconds: Some(server_lingered_seconds),
             client_cpu_seconds: finished.cpu_seconds,
-            server_cpu_seconds: server_cpu,
+            server_cpu_seconds: Some(server_cpu),
             client_peak_bytes: finished.peak_bytes,
             server_peaks: observed.peaks,
             wire: (line == Line::Counted).then_some(wire),

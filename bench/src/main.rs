@@ -25,6 +25,7 @@ mod contest;
 mod cutover;
 mod rsync;
 mod scenario;
+mod tool;
 
 mod machine;
 mod record;
@@ -91,7 +92,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
-    Ok(record.scenarios.iter().all(|scenario| scenario.failure.is_none()))
+    Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
 /// Makes the page of kept runs.

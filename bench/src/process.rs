@@ -180,7 +180,8 @@ impl fmt::Display for Invocation {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// Returns a word as a shell reads it.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@,+%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();

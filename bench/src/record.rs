@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contest::Contender;
+use crate::failure::Failure;
 use crate::machine::{Machine, Versions};
 use crate::procfs::ServerPeaks;
 use crate::relay::WireBytes;
-use crate::row::Row;
+use crate::row::{Row, Summary};
 use crate::tree::Trees;
 
 /// The layout of the raw record.
@@ -58,11 +60,9 @@ pub(crate) struct ScenarioRecord {
 }
 
 impl ScenarioRecord {
-    /// Tells whether contenders did the same in turn, once with bytes counted; in other scenarios runs follow each other.
-    pub(crate) fn is_race(&self) -> bool {
-        let tracks = &self.outcome.tracks;
-        let is_counted = |track: &Track| track.observed.iter().any(|sample| sample.wire.is_some());
-        tracks.iter().any(is_counted) && tracks.iter().all(|track| track.observed.len() <= 1)
+    /// Tells whether nothing failed.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.failure.is_none() && self.outcome.tracks.iter().all(|track| track.failure.is_none())
     }
 }
 
@@ -105,36 +105,85 @@ pub(crate) struct Outcome {
 /// All runs of one contender.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
+    /// The word of `--tools`.
+    #[serde(default)]
+    pub(crate) tool: String,
     /// Its name in the table.
     pub(crate) contender: String,
-    /// Runs through the relay, with memory watched: bytes and memory, and the warm-up of the timed ones.
+    /// What the program says of its version.
+    pub(crate) version: Option<String>,
+    /// Why it was not run.
+    pub(crate) skipped: Option<String>,
+    /// Why it has no figures.
+    pub(crate) failure: Option<String>,
+    /// What its directory on the server takes after the first run.
+    pub(crate) disk_bytes: Option<u64>,
+    /// Runs of which bytes are counted, with memory watched: bytes and memory, and the warm-up of the timed ones.
     pub(crate) observed: Vec<Sample>,
     /// Runs with nothing beside them: seconds and processor time.
     pub(crate) timed: Vec<Sample>,
 }
 
 impl Track {
-    /// Tells whether it is Cutover's.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.contender.starts_with("cutover")
+    /// The track of nobody.
+    pub(crate) const EMPTY: Track = Track {
+        tool: String::new(),
+        contender: String::new(),
+        version: None,
+        skipped: None,
+        failure: None,
+        disk_bytes: None,
+        observed: Vec::new(),
+        timed: Vec::new(),
+    };
+
+    /// The track of a contender that has not run yet.
+    pub(crate) fn of(contender: &Contender<'_>) -> Track {
+        let (tool, contender, version) = (contender.tool.to_owned(), contender.name.clone(), contender.version.clone());
+        Track { tool, contender, version, ..Track::default() }
+    }
+
+    /// The track of a contender that is not run.
+    pub(crate) fn skipped(tool: &str, contender: String, reason: String) -> Track {
+        Track { tool: tool.to_owned(), contender, skipped: Some(reason), ..Track::default() }
+    }
+
+    /// Summarizes a figure of the timed runs; where there are none, of the observed.
+    pub(crate) fn seconds(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Summary> {
+        let runs = if self.timed.is_empty() { &self.observed } else { &self.timed };
+        Summary::of(runs.iter().filter_map(figure))
+    }
+
+    /// Summarizes a figure of the observed runs; where there are none, of the timed.
+    pub(crate) fn bytes(&self, figure: impl Fn(&Sample) -> Option<u64>) -> Option<Summary> {
+        let runs = if self.observed.is_empty() { &self.timed } else { &self.observed };
+        Summary::of(runs.iter().filter_map(figure).map(|value| value as f64))
+    }
+
+    /// Drops the figures: a tool that failed once has none.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.failure = Some(failure.to_string());
+        self.observed.clear();
+        self.timed.clear();
+        self.disk_bytes = None;
     }
 }
 
 /// One run of one program.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// The line that was run.
     pub(crate) command: String,
     /// From the client's start to its end.
     pub(crate) seconds: f64,
-    /// `syncfs` of the destination afterwards, where the tool leaves it to others.
+    /// `syncfs` of the server's filesystem afterwards: what the tool left to others.
     pub(crate) syncfs_seconds: Option<f64>,
     /// How long the server went on after the client ended.
-    pub(crate) server_lingered_seconds: f64,
+    pub(crate) server_lingered_seconds: Option<f64>,
     /// Processor time of the client, with the `ssh` that it may run.
     pub(crate) client_cpu_seconds: f64,
     /// Processor time of everything below the listening `sshd`, with its cryptography.
-    pub(crate) server_cpu_seconds: f64,
+    pub(crate) server_cpu_seconds: Option<f64>,
     /// Peak memory of the client's largest process.
     pub(crate) client_peak_bytes: u64,
     /// Peak memory on the server; only in observed runs.

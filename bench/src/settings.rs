@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::failure::{Context, Failure, Result};
 use crate::process::Invocation;
 use crate::scenario::Scenario;
+use crate::tool;
 use crate::tree::{Tree, Trees};
 
 /// Measures Cutover against rsync on real trees, over a real sshd.
@@ -52,6 +53,9 @@ pub(crate) struct RunArgs {
     /// The version after that.
     #[arg(long, value_name = "DIR", requires_all = ["tree_a", "tree_b"])]
     tree_c: Option<PathBuf>,
+    /// The tools to run, separated by commas; all that are installed when none is named.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tools: Vec<String>,
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -74,6 +78,8 @@ pub(crate) struct RunArgs {
 pub(crate) struct Settings {
     /// The scenarios, in the order that they are run.
     pub(crate) scenarios: Vec<Scenario>,
+    /// The tools to run; all when there are none.
+    pub(crate) tools: Vec<String>,
     /// The three versions.
     pub(crate) trees: Trees,
     /// Where everything happens.
@@ -86,6 +92,13 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// Where its files go.
     pub(crate) runs: PathBuf,
+}
+
+impl Settings {
+    /// Tells whether a tool is to be run.
+    pub(crate) fn wants(&self, tool: &str) -> bool {
+        self.tools.is_empty() || self.tools.iter().any(|name| name == tool)
+    }
 }
 
 impl RunArgs {
@@ -104,6 +117,12 @@ impl RunArgs {
                 work.display()
             )));
         }
+        let tools = tool::all();
+        if let Some(unknown) = self.tools.iter().find(|name| tools.iter().all(|tool| tool.name() != **name)) {
+            let mut names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+            names.dedup();
+            return Err(Failure::new(format!("There is no tool `{unknown}`; there are {}", names.join(", "))));
+        }
         let trees = match (self.tree_a, self.tree_b, self.tree_c) {
             (Some(a), Some(b), Some(c)) => Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Tree::open(&c)? },
             _ => Trees::fetch(&work)?,
@@ -114,6 +133,7 @@ impl RunArgs {
         };
         Ok(Settings {
             scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
+            tools: self.tools,
             trees,
             work,
             repeats: self.repeats,

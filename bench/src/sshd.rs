@@ -7,7 +7,8 @@
 //! ├── sshd_config, sshd.log
 //! ├── home/                   the sessions' home, empty
 //! ├── known_hosts             the host key, at both ports
-//! └── ssh_config              two names for one server: `direct`, and `counted` through the relay
+//! ├── direct                  the client's configuration
+//! └── counted                 the same through the relay, under the same name
 //! ```
 //! Only keywords that every SSH client knows are used, so that no tool takes another path than it would elsewhere.
 
@@ -31,6 +32,18 @@ const PRIVILEGE_SEPARATION: &str = "/run/sshd";
 
 /// How long `sshd` may take to listen, and sessions to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's name in the client's configuration.
+pub(crate) const HOST: &str = "server";
+
+/// A way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Straight.
+    Direct,
+    /// Where bytes are counted.
+    Counted,
+}
 
 /// A listening `sshd`.
 #[derive(Debug)]
@@ -61,26 +74,29 @@ impl Sshd {
     }
 
     /// Writes the client's side of the configuration: the server itself, and the same behind a relay.
-    pub(crate) fn write_client_config(&self, relay: u16) -> Result<()> {
+    pub(crate) fn write_client_configs(&self, relay: u16) -> Result<()> {
         let host_key = read(&self.directory.join("host_key.pub"))?;
         let known: String =
             [self.port, relay].iter().map(|port| format!("[127.0.0.1]:{port} {}\n", host_key.trim())).collect();
         write(&self.directory.join("known_hosts"), &known)?;
         let user = Invocation::new("id").args(["-un"]).text()?;
-        let host = |name: &str, port: u16| {
-            format!(
-                "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {dir}/user_key\n  \
+        for (way, port) in [(Way::Direct, self.port), (Way::Counted, relay)] {
+            let config = format!(
+                "Host {HOST}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {dir}/user_key\n  \
                  UserKnownHostsFile {dir}/known_hosts\n  StrictHostKeyChecking yes\n",
                 dir = self.directory.display(),
-            )
-        };
-        let config = host("direct", self.port) + &host("counted", relay);
-        write(&self.client_config(), &config)
+            );
+            write(&self.client_config(way), &config)?;
+        }
+        Ok(())
     }
 
     /// Returns the path of the client's configuration.
-    pub(crate) fn client_config(&self) -> PathBuf {
-        self.directory.join("ssh_config")
+    pub(crate) fn client_config(&self, way: Way) -> PathBuf {
+        self.directory.join(match way {
+            Way::Direct => "direct",
+            Way::Counted => "counted",
+        })
     }
 
     /// Returns the port that it listens on.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::record::{RunRecord, ScenarioRecord};
+use crate::record::{RunRecord, ScenarioRecord, Track};
 use crate::row::{Aim, Row, Summary, Unit};
 
 /// A whole run, to be printed.
@@ -64,8 +64,23 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
     if let Some(reason) = &scenario.outcome.skipped {
         return writeln!(out, "Skipped: {reason}");
     }
+    if !scenario.outcome.rows.is_empty() {
+        write_rows(out, &scenario.outcome.rows)?;
+    }
+    write_tracks(out, &scenario.outcome.tracks)?;
+    for track in &scenario.outcome.tracks {
+        let sample = track.timed.first().or(track.observed.first());
+        if let Some(sample) = sample {
+            write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Cutover against one other each.
+fn write_rows(out: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
     writeln!(out, "| | Cutover | compared with | | ratio | aim |\n|---|---:|---|---:|---:|---|")?;
-    for row in &scenario.outcome.rows {
+    for row in rows {
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} |",
@@ -77,13 +92,48 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
             aim(row),
         )?;
     }
-    for track in &scenario.outcome.tracks {
-        let sample = track.timed.first().or(track.observed.first());
-        if let Some(sample) = sample {
-            write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+    writeln!(out)
+}
+
+/// All contenders beside each other. Processor time is that of the client, then that of the server.
+fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
+    writeln!(
+        out,
+        "| contender | seconds | bytes on the wire | bytes before SSH | processor time | peak memory | disk |\n\
+         |---|---:|---:|---:|---:|---:|---:|"
+    )?;
+    for track in tracks {
+        let none = track.skipped.as_ref().map(|reason| format!("skipped: {reason}"));
+        let none = none.or(track.failure.as_ref().map(|_| "**failed**".to_owned()));
+        if let Some(none) = none {
+            writeln!(out, "| {} | {none} | | | | | |", track.contender)?;
+            continue;
+        }
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} + {} | {} + {} | {} |",
+            track.contender,
+            shown(track.seconds(|sample| Some(sample.seconds)), Unit::Seconds),
+            shown(track.bytes(|sample| sample.wire.map(|wire| wire.total_bytes())), Unit::Bytes),
+            shown(track.bytes(|sample| sample.payload.map(|payload| payload.total_bytes())), Unit::Bytes),
+            shown_median(track.seconds(|sample| Some(sample.client_cpu_seconds)), Unit::Seconds),
+            shown_median(track.seconds(|sample| sample.server_cpu_seconds), Unit::Seconds),
+            shown(track.bytes(|sample| Some(sample.client_peak_bytes)), Unit::Memory),
+            shown(track.bytes(|sample| sample.server_peaks.map(|peaks| peaks.together_bytes)), Unit::Memory),
+            track.disk_bytes.map_or_else(|| "–".to_owned(), |bytes| Figure(bytes as f64, Unit::Bytes).to_string()),
+        )?;
+    }
+    for track in tracks {
+        if let Some(failure) = &track.failure {
+            writeln!(out, "\n{} failed:\n\n```text\n{failure}\n```", track.contender)?;
         }
     }
-    writeln!(out)
+    Ok(())
+}
+
+/// The middle alone.
+fn shown_median(summary: Option<Summary>, unit: Unit) -> String {
+    summary.map_or_else(|| "–".to_owned(), |summary| Figure(summary.median, unit).to_string())
 }
 
 fn shown(summary: Option<Summary>, unit: Unit) -> String {

@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::failure::{Context, Failure, Result};
+use crate::lab::Lab;
 use crate::process::Invocation;
 
 /// Path first, so that both lists sort alike although the modes differ; `\001` and `\0` occur in no sane path.
 const LIST: &str = r#"find "$1" -printf '%P\001%y %m %l\0' | LC_ALL=C sort -z"#;
 
-/// Fails unless both directories hold the same.
-pub(crate) fn ensure_same(source: &Path, deployed: &Path) -> Result<()> {
+/// Fails unless a directory here and one on the server hold the same.
+pub(crate) fn ensure_same(_lab: &Lab, source: &Path, deployed: &Path) -> Result<()> {
     ensure_same_content(source, deployed)?;
     ensure_same_kinds_and_modes(source, deployed)
 }

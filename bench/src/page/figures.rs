@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::cutover;
 use crate::page::escape::Escaped;
 use crate::page::plot::letters;
 use crate::record::{RunRecord, Sample, ScenarioRecord, Track};
@@ -26,6 +27,9 @@ enum Rounds {
     Observed,
     Timed,
 }
+
+/// The heading of what a contender's directory on the server takes, which belongs to no run.
+const DISK: &str = "disk on the server";
 
 /// Wall time.
 pub(crate) const SECONDS: Quantity =
@@ -76,7 +80,7 @@ const QUANTITIES: [Quantity; 10] = [
         name: "processor time, server",
         unit: Unit::Seconds,
         rounds: Rounds::Timed,
-        figure: |sample| Some(sample.server_cpu_seconds),
+        figure: |sample| sample.server_cpu_seconds,
     },
     Quantity {
         name: "peak memory, client",
@@ -91,6 +95,18 @@ const QUANTITIES: [Quantity; 10] = [
         figure: |sample| sample.server_peaks.map(|peaks| peaks.together_bytes as f64),
     },
 ];
+
+/// Tells whether a track is Cutover's. Older records do not name the tool.
+pub(crate) fn is_ours(track: &Track) -> bool {
+    track.tool == cutover::NAME || track.tool.is_empty() && track.contender.starts_with(cutover::NAME)
+}
+
+/// Tells whether contenders did the same in turn, once with bytes counted; in other scenarios runs follow each other.
+pub(crate) fn is_race(scenario: &ScenarioRecord) -> bool {
+    let tracks = &scenario.outcome.tracks;
+    let is_counted = |track: &Track| track.observed.iter().any(|sample| sample.wire.is_some());
+    tracks.iter().any(is_counted) && tracks.iter().all(|track| track.observed.len() <= 1)
+}
 
 impl Quantity {
     /// Returns a contender's figure.
@@ -108,7 +124,7 @@ pub(crate) fn contenders(tracks: &[&Track]) -> Vec<(String, bool)> {
     let mut found: Vec<(String, bool)> = Vec::new();
     for track in tracks {
         if !found.iter().any(|(name, _)| *name == track.contender) {
-            found.push((track.contender.clone(), track.is_ours()));
+            found.push((track.contender.clone(), is_ours(track)));
         }
     }
     found.sort_by_key(|(_, is_ours)| !is_ours);
@@ -163,6 +179,13 @@ fn write_head(out: &mut fmt::Formatter<'_>, name: &str, letter: Option<&str>, is
     write!(out, "{}</th>", Escaped(name))
 }
 
+/// Says why a contender has no figures, if it has none.
+fn absence(track: &Track) -> Option<String> {
+    let skipped = track.skipped.as_ref().map(|reason| format!("skipped: {reason}"));
+    // What it printed as it failed stands below the table.
+    skipped.or_else(|| track.failure.is_some().then(|| "failed".to_owned()))
+}
+
 /// Every figure of a scenario's contenders.
 pub(crate) struct TrackTable<'a>(pub(crate) &'a ScenarioRecord);
 
@@ -174,12 +197,21 @@ impl Display for TrackTable<'_> {
         if quantities.is_empty() {
             return Ok(());
         }
-        let headings: Vec<String> = quantities.iter().map(|quantity| quantity.name.to_owned()).collect();
+        let mut headings: Vec<String> = quantities.iter().map(|quantity| quantity.name.to_owned()).collect();
+        let has_disk = tracks.iter().any(|track| track.disk_bytes.is_some());
+        headings.extend(has_disk.then(|| DISK.to_owned()));
         write_table(f, &format!("{}: every figure", self.0.name), &headings, |out| {
             for track in tracks {
-                write_head(out, &track.contender, None, track.is_ours())?;
+                write_head(out, &track.contender, None, is_ours(track))?;
+                if let Some(reason) = absence(track) {
+                    writeln!(out, "<td class=\"text\" colspan=\"{}\">{}</td></tr>", headings.len(), Escaped(&reason))?;
+                    continue;
+                }
                 for quantity in &quantities {
                     write!(out, "{}", Cell(quantity.of(track), quantity.unit))?;
+                }
+                if has_disk {
+                    write!(out, "{}", Cell(Summary::of(track.disk_bytes.map(|bytes| bytes as f64)), Unit::Bytes))?;
                 }
                 out.write_str("</tr>\n")?;
             }
@@ -248,15 +280,15 @@ struct Best<'a> {
 fn glance(scenario: &ScenarioRecord) -> Option<(&ScenarioRecord, Best<'_>, Best<'_>)> {
     let tracks = &scenario.outcome.tracks;
     let best = |quantity: &Quantity| {
-        let rivals = tracks.iter().filter(|track| !track.is_ours());
+        let rivals = tracks.iter().filter(|track| !is_ours(track));
         let theirs = rivals.filter_map(|track| Some((track.contender.as_str(), quantity.of(track)?.median)));
         Best {
-            ours: tracks.iter().find(|track| track.is_ours()).and_then(|track| quantity.of(track)),
+            ours: tracks.iter().find(|track| is_ours(track)).and_then(|track| quantity.of(track)),
             theirs: theirs.min_by(|one, other| one.1.total_cmp(&other.1)),
         }
     };
     let (seconds, wire) = (best(&SECONDS), best(&WIRE));
-    let is_raced = scenario.is_race() && (seconds.ours.is_some() || wire.ours.is_some());
+    let is_raced = is_race(scenario) && (seconds.ours.is_some() || wire.ours.is_some());
     is_raced.then_some((scenario, seconds, wire))
 }
 

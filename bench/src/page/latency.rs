@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use crate::page::escape::Escaped;
-use crate::page::figures::{CrossTable, contenders};
+use crate::page::figures::{CrossTable, contenders, is_race};
 use crate::page::plot::{Axis, Plot, Point, Series};
 use crate::page::scale::{Scale, tick};
 use crate::record::{RunRecord, Track};
@@ -52,7 +52,7 @@ fn groups(runs: &[RunRecord]) -> Vec<(Group<'_>, Vec<At<'_>>)> {
     for run in runs {
         let Some(link) = &run.link else { continue };
         let trees = run.trees.all().map(|tree| tree.name.as_str());
-        for scenario in run.scenarios.iter().filter(|scenario| !scenario.outcome.tracks.is_empty()) {
+        for scenario in run.scenarios.iter().filter(|scenario| is_race(scenario)) {
             let group = (scenario.name.as_str(), trees, link.rate_bits());
             groups.entry(group).or_default().push((link.rtt_ms(), &scenario.outcome.tracks));
         }

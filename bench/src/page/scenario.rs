@@ -4,8 +4,8 @@ use std::fmt::{self, Display};
 
 use crate::page::bars::{Bar, Bars};
 use crate::page::escape::Escaped;
-use crate::page::figures::{Quantity, SECONDS, TrackTable, WIRE};
-use crate::record::ScenarioRecord;
+use crate::page::figures::{Quantity, SECONDS, TrackTable, WIRE, is_ours, is_race};
+use crate::record::{ScenarioRecord, Track};
 use crate::row::{Row, Summary, Unit};
 use crate::table::{Figure, aim, shown_ratio};
 
@@ -40,7 +40,7 @@ impl Display for Section<'_> {
 
 impl Section<'_> {
     fn write_figures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bars = if self.scenario.is_race() { self.race_bars() } else { self.row_bars() };
+        let bars = if is_race(self.scenario) { self.race_bars() } else { self.row_bars() };
         out.write_str("<div class=\"pair\">\n")?;
         for bars in bars.iter().filter(|bars| !bars.bars.is_empty()) {
             let title = Escaped(&bars.title);
@@ -48,7 +48,7 @@ impl Section<'_> {
         }
         out.write_str("</div>\n")?;
         // Where runs follow each other, a median over them would mean nothing.
-        if self.scenario.is_race() {
+        if is_race(self.scenario) {
             write!(out, "{}", TrackTable(self.scenario))?;
         }
         self.write_rows(out)?;
@@ -61,9 +61,9 @@ impl Section<'_> {
     }
 
     fn bars_of(&self, quantity: &Quantity) -> Bars {
-        let bar = |track: &crate::record::Track| {
+        let bar = |track: &Track| {
             let summary = quantity.of(track)?;
-            Some(Bar { label: track.contender.clone(), is_ours: track.is_ours(), summary })
+            Some(Bar { label: track.contender.clone(), is_ours: is_ours(track), summary })
         };
         let mut bars: Vec<Bar> = self.scenario.outcome.tracks.iter().filter_map(bar).collect();
         bars.sort_by(|one, other| one.summary.median.total_cmp(&other.summary.median));
@@ -120,11 +120,18 @@ impl Section<'_> {
         for track in &self.scenario.outcome.tracks {
             if let Some(sample) = track.timed.first().or(track.observed.first()) {
                 let (name, line) = (Escaped(&track.contender), Escaped(&sample.command));
-                writeln!(out, "<dt>{name}</dt><dd><code>{line}</code></dd>")?;
+                let version = Escaped(track.version.as_deref().unwrap_or_default());
+                writeln!(out, "<dt>{name} <small>{version}</small></dt><dd><code>{line}</code></dd>")?;
             }
         }
-        out.write_str("</dl></details>\n")
+        out.write_str("</dl></details>\n")?;
+        self.scenario.outcome.tracks.iter().try_for_each(|track| write_failure(out, track))
     }
+}
+
+fn write_failure(out: &mut fmt::Formatter<'_>, track: &Track) -> fmt::Result {
+    let Some(failure) = &track.failure else { return Ok(()) };
+    writeln!(out, "<p>{} failed:</p>\n<pre>{}</pre>", Escaped(&track.contender), Escaped(failure))
 }
 
 fn write_row(out: &mut fmt::Formatter<'_>, row: &Row) -> fmt::Result {

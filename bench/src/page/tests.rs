@@ -69,12 +69,15 @@ fn hostile_names_stay_text() {
             _ => {}
         }
         scenario.outcome.facts.insert(change::FACT.to_owned(), 1000 + number as u64);
+        scenario.outcome.tracks.push(Track { skipped: Some(hostile()), ..Track::EMPTY });
+        scenario.outcome.tracks.push(Track { failure: Some(hostile()), ..Track::EMPTY });
         for row in &mut scenario.outcome.rows {
             row.what = hostile();
             row.rival = hostile();
         }
         for track in &mut scenario.outcome.tracks {
             track.contender = hostile();
+            track.version = Some(hostile());
             track.observed.iter_mut().chain(&mut track.timed).for_each(|sample| sample.command = hostile());
         }
     }
@@ -115,6 +118,19 @@ fn bytes_are_plotted_over_what_changed() {
         "{page}"
     );
     assert!(page.contains("next, 80.00 MB changed, 19.50 MB on the wire"));
+}
+
+#[test]
+fn who_has_no_figures_is_named_with_the_reason() {
+    let mut run = kept();
+    let reason = Some("ostree is not installed".to_owned());
+    let tracks = &mut run.scenarios[1].outcome.tracks;
+    tracks.push(Track { contender: "ostree".to_owned(), skipped: reason, ..Track::EMPTY });
+    tracks.push(Track { contender: "borg".to_owned(), failure: Some("no <space>".to_owned()), ..Track::EMPTY });
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("<th scope=\"row\">ostree</th><td class=\"text\" colspan="), "{page}");
+    assert!(page.contains(">skipped: ostree is not installed</td>"), "{page}");
+    assert!(page.contains("<p>borg failed:</p>\n<pre>no &lt;space&gt;</pre>"), "{page}");
 }
 
 #[test]

@@ -42,10 +42,10 @@ fn one_client(lab: &Lab) -> Result<Track> {
     for tree in lab.trees().all() {
         lab.say(&format!("  one client deploys {}", tree.name));
         let sample = site.deploy(lab, tree, Line::Counted)?;
-        site.ensure_live(&sample, "live", tree)?;
+        site.ensure_live(lab, &sample, "live", tree)?;
         track.observed.push(sample);
     }
-    site.clear()?;
+    site.clear(lab)?;
     Ok(track)
 }
 
@@ -60,9 +60,9 @@ fn cut_half_way(lab: &Lab, sent_bytes: u64) -> Result<Track> {
     // The agent takes away what it had assembled before it lets go.
     site.wait_until_unlocked()?;
     let repeated = site.deploy(lab, tree, Line::Counted)?;
-    site.ensure_live(&repeated, "live", tree)?;
+    site.ensure_live(lab, &repeated, "live", tree)?;
     track.observed.push(repeated);
-    site.clear()?;
+    site.clear(lab)?;
     Ok(track)
 }
 
@@ -76,10 +76,10 @@ fn forgetful_client(lab: &Lab) -> Result<Track> {
     for (tree, state) in [(a, "unchanged"), (b, "live")] {
         site.forget()?;
         let sample = site.deploy(lab, tree, Line::Counted)?;
-        site.ensure_live(&sample, state, tree)?;
+        site.ensure_live(lab, &sample, state, tree)?;
         track.observed.push(sample);
     }
-    site.clear()?;
+    site.clear(lab)?;
     Ok(track)
 }
 
@@ -92,11 +92,11 @@ fn two_clients(lab: &Lab) -> Result<Track> {
     for (client, tree) in [(&first, &trees.a), (&second, &trees.b), (&first, &trees.c)] {
         lab.say(&format!("  in turn, {}", tree.name));
         let sample = client.deploy(lab, tree, Line::Counted)?;
-        client.ensure_live(&sample, "live", tree)?;
+        client.ensure_live(lab, &sample, "live", tree)?;
         track.observed.push(sample);
     }
-    first.clear()?;
-    second.clear()?;
+    first.clear(lab)?;
+    second.clear(lab)?;
     Ok(track)
 }
 
@@ -106,7 +106,7 @@ fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
     let mut track = named("rsync -az --zc=zstd --delete");
     lab.say("  rsync");
     track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
-    verify::ensure_same(&tree.path, &copy)?;
+    verify::ensure_same(lab, &tree.path, &copy)?;
     crate::lab::set_aside(&copy)?;
     Ok(track)
 }
@@ -121,7 +121,7 @@ fn rsync_cut_half_way(lab: &Lab) -> Result<Track> {
     let cut = rsync::copy_beside(lab, &RSYNC, (tree, &copy), Line::Counted, &Beside::KillAfter(half))?;
     track.observed.push(cut);
     track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
-    verify::ensure_same(&tree.path, &copy)?;
+    verify::ensure_same(lab, &tree.path, &copy)?;
     crate::lab::set_aside(&copy)?;
     Ok(track)
 }

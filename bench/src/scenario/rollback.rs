@@ -7,15 +7,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::contest::{Contender, race};
+use crate::cutover;
 use crate::failure::{Context, Failure, Result};
-use crate::lab::Lab;
-use crate::process::Invocation;
+use crate::lab::{Lab, Line};
 use crate::record::Outcome;
-use crate::row::{Aim, Row, Unit};
+use crate::row::{Aim, Rows};
 use crate::scenario::three_releases::ThreeReleases;
 
 /// "Under half a second".
 const SECONDS: f64 = 0.5;
+
+/// What it is compared with.
+const SSH: &str = "ssh, ln and mv";
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let three = ThreeReleases::create(lab)?;
@@ -29,37 +32,35 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
 
     let contenders = [
         Contender {
-            name: "cutover rollback",
-            is_timed: true,
+            tool: cutover::NAME,
+            name: "cutover rollback".to_owned(),
+            version: None,
             prepare: Box::new(|()| {
                 if current(&three)? == *live {
                     return Ok(());
                 }
-                three.site.switch(lab, live, crate::lab::Line::Direct).map(drop)
+                three.site.switch(lab, live, Line::Direct).map(drop)
             }),
             run: Box::new(|line| three.site.rollback(lab, line)),
             check: Box::new(|_| ensure_current(&three, before)),
+            place: None,
         },
         Contender {
-            name: "ssh, ln and mv",
-            is_timed: true,
+            tool: "ssh",
+            name: SSH.to_owned(),
+            version: None,
             prepare: Box::new(|()| Ok(())),
-            run: Box::new(|line| {
-                let ssh = Invocation::new("ssh").arg("-F").arg(lab.ssh_config());
-                lab.measure(&ssh.args([line.host(), &script]), line).map(|(_, sample)| sample)
-            }),
+            run: Box::new(|line| lab.measure(&lab.ssh(line).arg(&script), line).map(|(_, sample)| sample)),
             check: Box::new(|_| Ok(())),
+            place: None,
         },
     ];
-    let [ours, theirs] = race(lab, &contenders)?;
-    three.site.ensure_current(&lab.trees().b)?;
-    let rows = vec![
-        Row::timed("seconds", &ours, &theirs, |sample| sample.seconds).aim(Aim::OursAtMost(SECONDS)),
-        Row::observed("bytes on the wire", Unit::Bytes, &ours, &theirs, |sample| {
-            sample.wire.map(|wire| wire.total_bytes())
-        }),
-    ];
-    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
+    let tracks = race(lab, &contenders)?;
+    three.site.ensure_current(lab, &lab.trees().b)?;
+    let mut rows = Rows::new(&tracks, "cutover rollback");
+    rows.seconds(SSH, Some(Aim::OursAtMost(SECONDS)));
+    rows.wire(SSH, None);
+    Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
 }
 
 fn current(three: &ThreeReleases) -> Result<String> {
