@@ -23,6 +23,7 @@ mod verify;
 
 mod contest;
 mod cutover;
+mod rival;
 mod rsync;
 mod scenario;
 mod tool;

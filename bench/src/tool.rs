@@ -11,6 +11,7 @@ use crate::cutover::Cutover;
 use crate::failure::{Context, Result};
 use crate::lab::{self, Lab, Line};
 use crate::record::Sample;
+use crate::rival;
 use crate::rsync::Rsync;
 use crate::scenario::Scenario;
 use crate::tree::Tree;
@@ -91,5 +92,6 @@ pub(crate) trait Tool {
 pub(crate) fn all() -> Vec<Box<dyn Tool>> {
     let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover)];
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
+    tools.extend(rival::all());
     tools
 }
