@@ -13,8 +13,17 @@ mod tree;
 
 mod image;
 mod lab;
-mod relay;
+mod remote;
 mod sshd;
+
+mod carrier;
+mod link;
+mod namespace;
+mod packet;
+mod probe;
+mod relay;
+mod shape;
+mod wire;
 
 mod process;
 mod procfs;
@@ -45,7 +54,7 @@ use crate::machine::{Machine, Versions};
 use crate::process::Invocation;
 use crate::record::{Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, RunArgs, Verb};
+use crate::settings::{Args, LinkArgs, RunArgs, Verb};
 use crate::table::Table;
 
 /// The layout of the raw record.
@@ -53,8 +62,11 @@ const FORMAT: u32 = 1;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
-    let Verb::Run(arguments) = Args::parse().command;
-    match run(arguments) {
+    let done = match Args::parse().command {
+        Verb::Run(arguments) => run(*arguments),
+        Verb::Link(arguments) => link(&arguments).map(|()| true),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -77,6 +89,8 @@ fn run(arguments: RunArgs) -> Result<bool> {
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
+        line: lab.line(),
+        login: lab.login()?,
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };
@@ -88,12 +102,25 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
+    lab.close()?;
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
+}
+
+/// Measures a link and prints what it reaches.
+#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+fn link(arguments: &LinkArgs) -> Result<()> {
+    let probe = probe::probe(arguments.shape())?;
+    println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);
+    Ok(())
 }
 
 /// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
 fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
-    let (outcome, failure) = match scenario.run(lab) {
+    let run = match scenario.skipped(lab) {
+        Some(skipped) => Ok(skipped),
+        None => scenario.run(lab),
+    };
+    let (outcome, failure) = match run {
         Ok(outcome) => (outcome, None),
         Err(failure) => {
             lab.say(&format!("  failed: {failure}"));

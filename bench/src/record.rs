@@ -10,11 +10,15 @@ use serde_json::Value;
 
 use crate::contest::Contender;
 use crate::failure::Failure;
+use crate::lab::Line;
 use crate::machine::{Machine, Versions};
+use crate::process::Finished;
 use crate::procfs::ServerPeaks;
-use crate::relay::WireBytes;
 use crate::row::{Row, Summary};
+use crate::shape::Shape;
+use crate::tool::Tool;
 use crate::tree::Trees;
+use crate::wire::WireBytes;
 
 /// One whole run of the bench.
 #[derive(Debug, Serialize)]
@@ -33,10 +37,41 @@ pub(crate) struct RunRecord {
     pub(crate) trees: Trees,
     /// Files that have the same path, size and mtime in A and B.
     pub(crate) quick_check_matches: u64,
+    /// Over which line.
+    pub(crate) line: LineRecord,
+    /// What logging in costs: `ssh SERVER true`, with what is watched in an observed run.
+    pub(crate) login: Sample,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
     /// The scenarios, in the order they were run.
     pub(crate) scenarios: Vec<ScenarioRecord>,
+}
+
+/// The line between client and server.
+#[derive(Debug, Serialize)]
+pub(crate) struct LineRecord {
+    /// What carries it.
+    pub(crate) kind: LineKind,
+    /// What it is made like, if like anything.
+    pub(crate) shape: Option<Shape>,
+    /// What may queue before it in each direction.
+    pub(crate) queue_bytes: Option<u64>,
+    /// Why there is no link, where one was asked for.
+    pub(crate) without_link: Option<String>,
+}
+
+/// What carries a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LineKind {
+    /// The loopback; a relay where bytes are counted.
+    Loopback,
+    /// Packets between two network namespaces, delayed and limited.
+    Link,
+    /// A relay that delays and limits the two ends.
+    Relay,
+    /// Whatever leads to a server of the user's. Nothing is counted on it.
+    Target,
 }
 
 /// What came of a scenario.
@@ -71,6 +106,13 @@ pub(crate) struct Outcome {
     pub(crate) tracks: Vec<Track>,
     /// Single figures that belong to no run.
     pub(crate) facts: BTreeMap<String, u64>,
+}
+
+impl Outcome {
+    /// A scenario that was not run.
+    pub(crate) fn skipped(why: &str) -> Outcome {
+        Outcome { skipped: Some(why.to_owned()), ..Outcome::default() }
+    }
 }
 
 /// All runs of one contender.
@@ -113,6 +155,11 @@ impl Track {
         Track { tool, contender, version, ..Track::default() }
     }
 
+    /// The track of a tool that has not run yet.
+    pub(crate) fn of_tool(tool: &dyn Tool) -> Track {
+        Track { tool: tool.name().to_owned(), contender: tool.title(), version: tool.version(), ..Track::default() }
+    }
+
     /// The track of a contender that is not run.
     pub(crate) fn skipped(tool: &str, contender: String, reason: String) -> Track {
         Track { tool: tool.to_owned(), contender, skipped: Some(reason), ..Track::default() }
@@ -144,6 +191,8 @@ impl Track {
 pub(crate) struct Sample {
     /// The line that was run.
     pub(crate) command: String,
+    /// Which way it went.
+    pub(crate) line: String,
     /// From the client's start to its end.
     pub(crate) seconds: f64,
     /// `syncfs` of the server's filesystem afterwards: what the tool left to others.
@@ -158,7 +207,7 @@ pub(crate) struct Sample {
     pub(crate) client_peak_bytes: u64,
     /// Peak memory on the server; only in observed runs.
     pub(crate) server_peaks: Option<ServerPeaks>,
-    /// TCP payload; only in observed runs.
+    /// TCP payload; only where it was counted.
     pub(crate) wire: Option<WireBytes>,
     /// What the tool itself says it sent and received, before SSH.
     pub(crate) payload: Option<Payload>,
@@ -185,6 +234,18 @@ impl Payload {
 }
 
 impl Sample {
+    /// What can be seen of a run from the client's side.
+    pub(crate) fn of_client(command: String, line: Line, finished: &Finished) -> Sample {
+        Sample {
+            command,
+            line: line.to_string(),
+            seconds: finished.seconds,
+            client_cpu_seconds: finished.cpu_seconds,
+            client_peak_bytes: finished.peak_bytes,
+            ..Sample::default()
+        }
+    }
+
     /// Returns the TCP payload of both directions, 0 where it was not counted.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire.map_or(0, |wire| wire.total_bytes())
