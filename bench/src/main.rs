@@ -13,8 +13,17 @@ mod tree;
 
 mod image;
 mod lab;
-mod relay;
+mod remote;
 mod sshd;
+
+mod carrier;
+mod link;
+mod namespace;
+mod packet;
+mod probe;
+mod relay;
+mod shape;
+mod wire;
 
 mod process;
 mod procfs;
@@ -49,14 +58,15 @@ use crate::page::Page;
 use crate::process::Invocation;
 use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, PageArgs, RunArgs, Verb};
+use crate::settings::{Args, LinkArgs, PageArgs, RunArgs, Verb};
 use crate::table::Table;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Verb::Run(arguments) => run(arguments),
+        Verb::Run(arguments) => run(*arguments),
         Verb::Page(arguments) => make_page(&arguments).map(|()| true),
+        Verb::Link(arguments) => link(&arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -81,8 +91,9 @@ fn run(arguments: RunArgs) -> Result<bool> {
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
+        line: lab.line(),
+        login: lab.login()?,
         repeats: settings.repeats,
-        link: None,
         scenarios: Vec::new(),
     };
     for &scenario in &settings.scenarios {
@@ -93,6 +104,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
+    lab.close()?;
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
@@ -102,9 +114,21 @@ fn make_page(arguments: &PageArgs) -> Result<()> {
     page::write(&runs, &arguments.out)
 }
 
+/// Measures a link and prints what it reaches.
+#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+fn link(arguments: &LinkArgs) -> Result<()> {
+    let probe = probe::probe(arguments.shape())?;
+    println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);
+    Ok(())
+}
+
 /// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
 fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
-    let (outcome, failure) = match scenario.run(lab) {
+    let run = match scenario.skipped(lab) {
+        Some(skipped) => Ok(skipped),
+        None => scenario.run(lab),
+    };
+    let (outcome, failure) = match run {
         Ok(outcome) => (outcome, None),
         Err(failure) => {
             lab.say(&format!("  failed: {failure}"));

@@ -10,11 +10,15 @@ use serde_json::Value;
 
 use crate::contest::Contender;
 use crate::failure::Failure;
+use crate::lab::Line;
 use crate::machine::{Machine, Versions};
+use crate::process::Finished;
 use crate::procfs::ServerPeaks;
-use crate::relay::WireBytes;
 use crate::row::{Row, Summary};
+use crate::shape::Shape;
+use crate::tool::Tool;
 use crate::tree::Trees;
+use crate::wire::WireBytes;
 
 /// The layout of the raw record.
 pub(crate) const FORMAT: u32 = 1;
@@ -32,17 +36,48 @@ pub(crate) struct RunRecord {
     pub(crate) machine: Machine,
     /// With what.
     pub(crate) versions: Versions,
-    /// The line between client and server; none on the loopback.
-    #[serde(default)]
-    pub(crate) link: Option<Link>,
     /// On what.
     pub(crate) trees: Trees,
     /// Files that have the same path, size and mtime in A and B.
     pub(crate) quick_check_matches: u64,
+    /// Over which line. The first runs, which do not say it, were over the loopback.
+    #[serde(default)]
+    pub(crate) line: LineRecord,
+    /// What logging in costs: `ssh SERVER true`, with what is watched in an observed run.
+    #[serde(default)]
+    pub(crate) login: Sample,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
     /// The scenarios, in the order they were run.
     pub(crate) scenarios: Vec<ScenarioRecord>,
+}
+
+/// The line between client and server.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct LineRecord {
+    /// What carries it.
+    pub(crate) kind: LineKind,
+    /// What it is made like, if like anything.
+    pub(crate) shape: Option<Shape>,
+    /// What may queue before it in each direction.
+    pub(crate) queue_bytes: Option<u64>,
+    /// Why there is no link, where one was asked for.
+    pub(crate) without_link: Option<String>,
+}
+
+/// What carries a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LineKind {
+    /// The loopback; a relay where bytes are counted.
+    #[default]
+    Loopback,
+    /// Packets between two network namespaces, delayed and limited.
+    Link,
+    /// A relay that delays and limits the two ends.
+    Relay,
+    /// Whatever leads to a server of the user's. Nothing is counted on it.
+    Target,
 }
 
 /// What came of a scenario.
@@ -66,29 +101,6 @@ impl ScenarioRecord {
     }
 }
 
-/// A line with a delay and a rate.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Link {
-    rtt_ms: f64,
-    rate_mbit: Option<f64>,
-}
-
-impl Link {
-    pub(crate) fn rtt_ms(&self) -> f64 {
-        self.rtt_ms
-    }
-    pub(crate) fn rate_bits(&self) -> Option<u64> {
-        self.rate_mbit.map(|rate| (rate * 1e6) as u64)
-    }
-}
-
-impl std::fmt::Display for Link {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ms", self.rtt_ms)?;
-        self.rate_mbit.map_or(Ok(()), |rate| write!(f, ", {rate} Mbit/s"))
-    }
-}
-
 /// The figures of a scenario.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
@@ -100,6 +112,13 @@ pub(crate) struct Outcome {
     pub(crate) tracks: Vec<Track>,
     /// Single figures that belong to no run.
     pub(crate) facts: BTreeMap<String, u64>,
+}
+
+impl Outcome {
+    /// A scenario that was not run.
+    pub(crate) fn skipped(why: &str) -> Outcome {
+        Outcome { skipped: Some(why.to_owned()), ..Outcome::default() }
+    }
 }
 
 /// All runs of one contender.
@@ -143,6 +162,11 @@ impl Track {
         Track { tool, contender, version, ..Track::default() }
     }
 
+    /// The track of a tool that has not run yet.
+    pub(crate) fn of_tool(tool: &dyn Tool) -> Track {
+        Track { tool: tool.name().to_owned(), contender: tool.title(), version: tool.version(), ..Track::default() }
+    }
+
     /// The track of a contender that is not run.
     pub(crate) fn skipped(tool: &str, contender: String, reason: String) -> Track {
         Track { tool: tool.to_owned(), contender, skipped: Some(reason), ..Track::default() }
@@ -174,6 +198,9 @@ impl Track {
 pub(crate) struct Sample {
     /// The line that was run.
     pub(crate) command: String,
+    /// Which way it went.
+    #[serde(default)]
+    pub(crate) line: String,
     /// From the client's start to its end.
     pub(crate) seconds: f64,
     /// `syncfs` of the server's filesystem afterwards: what the tool left to others.
@@ -188,7 +215,7 @@ pub(crate) struct Sample {
     pub(crate) client_peak_bytes: u64,
     /// Peak memory on the server; only in observed runs.
     pub(crate) server_peaks: Option<ServerPeaks>,
-    /// TCP payload; only in observed runs.
+    /// TCP payload; only where it was counted.
     pub(crate) wire: Option<WireBytes>,
     /// What the tool itself says it sent and received, before SSH.
     pub(crate) payload: Option<Payload>,
@@ -215,16 +242,20 @@ impl Payload {
 }
 
 impl Sample {
+    /// What can be seen of a run from the client's side.
+    pub(crate) fn of_client(command: String, line: Line, finished: &Finished) -> Sample {
+        Sample {
+            command,
+            line: line.to_string(),
+            seconds: finished.seconds,
+            client_cpu_seconds: finished.cpu_seconds,
+            client_peak_bytes: finished.peak_bytes,
+            ..Sample::default()
+        }
+    }
+
     /// Returns the TCP payload of both directions, 0 where it was not counted.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire.map_or(0, |wire| wire.total_bytes())
-    }
-}
-
-#[cfg(test)]
-impl Link {
-    /// A link for tests.
-    pub(crate) fn of(rtt_ms: f64, rate_mbit: f64) -> Link {
-        Link { rtt_ms, rate_mbit: Some(rate_mbit) }
     }
 }

@@ -37,10 +37,10 @@ impl Rsync {
         Rsync {
             options: &["-a", "--delete"],
             keeps: Keeps::Nothing,
-            scenarios: &[Scenario::First, Scenario::Unchanged],
+            scenarios: &[Scenario::First, Scenario::Unchanged, Scenario::Disk],
         },
         Rsync { options: &["-az", "--zc=zstd", "--delete"], keeps: Keeps::Nothing, scenarios: &[Scenario::First] },
-        Rsync { options: &["-rlpzc"], keeps: Keeps::Releases, scenarios: &[Scenario::Next] },
+        Rsync { options: &["-rlpzc"], keeps: Keeps::Releases, scenarios: &[Scenario::Next, Scenario::Disk] },
         Rsync { options: &["-az"], keeps: Keeps::Releases, scenarios: &[] },
     ];
 

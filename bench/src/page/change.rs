@@ -6,7 +6,7 @@ use crate::page::escape::Escaped;
 use crate::page::figures::{CrossTable, contenders};
 use crate::page::plot::{Axis, Plot, Point, Series};
 use crate::page::scale::{Scale, tick};
-use crate::page::setting::LinkName;
+use crate::page::setting::LineName;
 use crate::record::{RunRecord, ScenarioRecord, Track};
 use crate::row::{Summary, Unit};
 use crate::table::Figure;
@@ -55,7 +55,7 @@ fn wire(track: &Track) -> Option<Summary> {
 
 fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord, id: &str, is_named: bool) -> fmt::Result {
     if is_named {
-        writeln!(out, "<h3>Run {}: {}</h3>", Escaped(&run.name), Escaped(&LinkName(run).to_string()))?;
+        writeln!(out, "<h3>Run {}: {}</h3>", Escaped(&run.name), Escaped(&LineName(run).to_string()))?;
     }
     let scenarios = scenarios(run);
     let tracks: Vec<&Track> = scenarios.iter().flat_map(|(_, scenario)| &scenario.outcome.tracks).collect();

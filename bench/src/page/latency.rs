@@ -9,13 +9,14 @@ use crate::page::plot::{Axis, Plot, Point, Series};
 use crate::page::scale::{Scale, tick};
 use crate::record::{RunRecord, Track};
 use crate::row::{Summary, Unit};
+use crate::shape::Shape;
 use crate::table::Figure;
 
 /// The section with a plot for each scenario and rate; nothing where there is one round-trip time only.
 pub(crate) struct Latencies<'a>(pub(crate) &'a [RunRecord]);
 
-/// What must be equal among the points of a plot: scenario, trees, rate of the link in bit/s.
-type Group<'a> = (&'a str, [&'a str; 3], Option<u64>);
+/// What must be equal among the points of a plot: scenario, trees, what carries the line, its rate in bit/s.
+type Group<'a> = (&'a str, Vec<&'a str>, u8, Option<u64>);
 
 /// A scenario's tracks at one round-trip time, in milliseconds.
 type At<'a> = (f64, &'a [Track]);
@@ -30,7 +31,7 @@ impl Display for Latencies<'_> {
             "<section id=\"latency\">\n<h2>Time against the round-trip time</h2>\n<p>The same work on links that differ \
              in nothing but the time that a packet takes to the server and an answer back.</p>\n<div class=\"pair\">\n",
         )?;
-        for (number, ((scenario, _, rate), points)) in groups.iter().enumerate() {
+        for (number, ((scenario, _, _, rate), points)) in groups.iter().enumerate() {
             f.write_str("<div>\n")?;
             write_group(f, &title(scenario, *rate), &format!("latency-{number}"), points)?;
             f.write_str("</div>\n")?;
@@ -50,11 +51,11 @@ fn title(scenario: &str, rate: Option<u64>) -> String {
 fn groups(runs: &[RunRecord]) -> Vec<(Group<'_>, Vec<At<'_>>)> {
     let mut groups: BTreeMap<Group<'_>, Vec<At<'_>>> = BTreeMap::new();
     for run in runs {
-        let Some(link) = &run.link else { continue };
-        let trees = run.trees.all().map(|tree| tree.name.as_str());
+        let Some(shape) = run.line.shape else { continue };
+        let trees: Vec<&str> = run.trees.all().into_iter().map(|tree| tree.name.as_str()).collect();
         for scenario in run.scenarios.iter().filter(|scenario| is_race(scenario)) {
-            let group = (scenario.name.as_str(), trees, link.rate_bits());
-            groups.entry(group).or_default().push((link.rtt_ms(), &scenario.outcome.tracks));
+            let group = (scenario.name.as_str(), trees.clone(), run.line.kind as u8, rate(shape));
+            groups.entry(group).or_default().push((shape.rtt_ms, &scenario.outcome.tracks));
         }
     }
     let mut found: Vec<_> = groups.into_iter().collect();
@@ -63,6 +64,11 @@ fn groups(runs: &[RunRecord]) -> Vec<(Group<'_>, Vec<At<'_>>)> {
     }
     found.retain(|(_, at)| at.first().map(|first| first.0) != at.last().map(|last| last.0));
     found
+}
+
+/// Returns the rate in bit/s, which can be compared.
+fn rate(shape: Shape) -> Option<u64> {
+    shape.rate_mbit.map(|rate| (rate * 1e6) as u64)
 }
 
 /// Returns the seconds of a contender in its timed runs.

@@ -32,7 +32,7 @@ use crate::page::escape::Escaped;
 use crate::page::figures::Glance;
 use crate::page::latency::Latencies;
 use crate::page::scenario::Section;
-use crate::page::setting::{LinkName, Setting};
+use crate::page::setting::{LineName, Setting};
 use crate::record::{FORMAT, RunRecord};
 
 const STYLE: &str = include_str!("page.css");
@@ -109,7 +109,7 @@ fn write_header(out: &mut fmt::Formatter<'_>, runs: &[RunRecord]) -> fmt::Result
 
 /// Where there is one run only, its name says nothing that the date does not.
 fn run_title(run: &RunRecord, runs: usize) -> String {
-    let link = LinkName(run);
+    let link = LineName(run);
     if runs == 1 { format!("{}, {link}", run.started) } else { format!("Run {}: {link}", run.name) }
 }
 
@@ -118,7 +118,7 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord, number: usize, is_on
         out,
         "<section id=\"run-{number}\">\n<h2>Run {}: {}</h2>",
         Escaped(&run.name),
-        Escaped(&LinkName(run).to_string())
+        Escaped(&LineName(run).to_string())
     )?;
     if is_one_of_many {
         write!(out, "{}", Glance(run))?;

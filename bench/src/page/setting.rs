@@ -3,19 +3,25 @@
 use std::fmt::{self, Display};
 
 use crate::page::escape::Escaped;
-use crate::record::RunRecord;
+use crate::record::{LineKind, LineRecord, RunRecord};
 use crate::row::Unit;
 use crate::table::Figure;
 
-/// The link of a run, in a few words.
-pub(crate) struct LinkName<'a>(pub(crate) &'a RunRecord);
+/// The line of a run, in a few words.
+pub(crate) struct LineName<'a>(pub(crate) &'a RunRecord);
 
-impl Display for LinkName<'_> {
+impl Display for LineName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.link {
-            Some(link) => write!(f, "{link}"),
-            None => f.write_str("loopback"),
-        }
+        let LineRecord { kind, shape, .. } = &self.0.line;
+        f.write_str(match kind {
+            LineKind::Loopback => "the loopback",
+            LineKind::Link => "a link",
+            LineKind::Relay => "a relay",
+            LineKind::Target => "a server of the user's",
+        })?;
+        let Some(shape) = shape else { return Ok(()) };
+        write!(f, " of {} ms", shape.rtt_ms)?;
+        shape.rate_mbit.map_or(Ok(()), |rate| write!(f, " and {rate} Mbit/s"))
     }
 }
 
@@ -33,7 +39,7 @@ impl Display for Setting<'_> {
         writeln!(f, "<section id=\"{}\">\n<h3>Machine and programs</h3>\n<dl class=\"setting\">", Escaped(self.id))?;
         let mut entry = |name: &str, text: &str| writeln!(f, "<dt>{}</dt><dd>{}</dd>", Escaped(name), Escaped(text));
         entry("date", started)?;
-        entry("link", &LinkName(self.run).to_string())?;
+        entry("line", &LineName(self.run).to_string())?;
         let memory = machine.memory_bytes as f64 / f64::from(1 << 30);
         entry("machine", &format!("{} cores of {}, {memory:.0} GiB", machine.cores, machine.cpu))?;
         entry("system", &format!("{}, Linux {}", machine.system, machine.kernel))?;

@@ -94,7 +94,7 @@ fn hostile_names_stay_text() {
 fn runs_at_several_round_trip_times_are_plotted_over_them() {
     let at = |rtt_ms: f64| {
         let mut run = kept();
-        run.link = Some(crate::record::Link::of(rtt_ms, 100.0));
+        run.line.shape = Some(crate::shape::Shape { rtt_ms, rate_mbit: Some(100.0) });
         run
     };
     let page = |runs: &[RunRecord]| Page(runs).to_string();

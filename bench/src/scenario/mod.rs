@@ -73,6 +73,18 @@ impl Scenario {
         }
     }
 
+    /// Tells why it cannot be run here, if it cannot.
+    pub(crate) fn skipped(self, lab: &Lab) -> Option<Outcome> {
+        match self {
+            Scenario::Disk | Scenario::Rollback | Scenario::Resume if lab.trees().c.is_none() => {
+                Some(Outcome::skipped("it needs three versions; name the third with `--tree-c`"))
+            }
+            Scenario::Resume => lab.needs_own_server("nobody counts the bytes after which the client is cut off"),
+            Scenario::PeakDisk => lab.needs_own_server("nobody watches the disk"),
+            _ => None,
+        }
+    }
+
     /// Runs it.
     pub(crate) fn run(self, lab: &Lab) -> Result<Outcome> {
         match self {

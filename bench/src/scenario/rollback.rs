@@ -3,12 +3,9 @@
 //! rsync has no such thing. What stands beside it is the least that anybody could do over SSH, a new link renamed over
 //! the old one: nearly all of it is the cost of one SSH login.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
 use crate::contest::{Contender, race};
 use crate::cutover;
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::lab::{Lab, Line};
 use crate::record::Outcome;
 use crate::row::{Aim, Rows};
@@ -26,8 +23,8 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
         return Err(Failure::new("Three deploys made other than three releases"));
     };
     let links = lab.server("links");
-    fs::create_dir_all(&links).context(|| "Could not create a directory for links")?;
-    symlink("releases/2", links.join("current")).context(|| "Could not make a link")?;
+    lab.make_directory(&links)?;
+    lab.on_server(&format!("ln -s releases/2 {}/current", links.display()))?;
     let script = format!("cd {} && ln -s releases/1 current.new && mv -T current.new current", links.display());
 
     let contenders = [
@@ -36,13 +33,13 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             name: "cutover rollback".to_owned(),
             version: None,
             prepare: Box::new(|()| {
-                if current(&three)? == *live {
+                if current(lab, &three)? == *live {
                     return Ok(());
                 }
                 three.site.switch(lab, live, Line::Direct).map(drop)
             }),
             run: Box::new(|line| three.site.rollback(lab, line)),
-            check: Box::new(|_| ensure_current(&three, before)),
+            check: Box::new(|_| ensure_current(lab, &three, before)),
             place: None,
         },
         Contender {
@@ -63,15 +60,14 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
 }
 
-fn current(three: &ThreeReleases) -> Result<String> {
+fn current(lab: &Lab, three: &ThreeReleases) -> Result<String> {
     let link = three.site.deploy_path().join("current");
-    let target = fs::read_link(&link).context(|| format!("Could not read `{}`", link.display()))?;
-    let name = target.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(name.unwrap_or_default())
+    let target = lab.on_server(&format!("readlink {}", link.display()))?;
+    Ok(target.rsplit('/').next().unwrap_or_default().to_owned())
 }
 
-fn ensure_current(three: &ThreeReleases, expected: &str) -> Result<()> {
-    let found = current(three)?;
+fn ensure_current(lab: &Lab, three: &ThreeReleases, expected: &str) -> Result<()> {
+    let found = current(lab, three)?;
     if found == expected {
         return Ok(());
     }
