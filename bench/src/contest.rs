@@ -7,6 +7,7 @@
 //! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use crate::cutover;
 use crate::failure::Result;
@@ -36,6 +37,8 @@ pub(crate) struct Contender<'a> {
     pub(crate) run: Step<'a, Line, Sample>,
     /// Fails when the result is wrong. Not timed.
     pub(crate) check: Check<'a>,
+    /// Makes room when the result was looked at. Not timed.
+    pub(crate) finish: Step<'a, (), ()>,
     /// The directory on the server of which the size is wanted.
     pub(crate) place: Option<Place>,
 }
@@ -102,26 +105,24 @@ impl<'a> Contender<'a> {
     ) -> Contender<'a> {
         let name = format!("{}{}{words}", job.label, tool.title());
         let place = lab.place(&slug(&format!("{}-{name}", job.scenario.name())));
-        let (prepared, ran, checked) = (place.clone(), place.clone(), place.clone());
-        let is_begun = Cell::new(false);
+        let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
+        let [prepared, ran, checked, finished] = [(); 4].map(|()| Rc::clone(&work));
         Contender {
             tool: tool.name(),
             name,
             version: tool.version(),
             prepare: Box::new(move |()| {
-                begin(lab, tool, job, &prepared, &is_begun)?;
-                if job.client == Client::New {
-                    tool.forget(lab, &prepared)?;
-                }
-                then(&prepared)
+                prepared.prepare()?;
+                then(&prepared.place)
             }),
-            run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran, line)),
-            check: Box::new(move |sample| tool.check(lab, job.change, &checked, sample)),
+            run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
+            check: Box::new(move |sample| tool.check(lab, job.change, &checked.place, sample)),
+            finish: Box::new(move |()| finished.finish()),
             place: Some(place),
         }
     }
 
-    fn round(&self, lab: &Lab, line: Line) -> Result<Sample> {
+    fn round(&self, lab: &Lab, line: Line) -> Result<(Sample, Option<u64>)> {
         (self.prepare)(())?;
         lab.say(&format!("  {}, {line}", self.name));
         // What was prepared is written out before the clock starts; else the run would wait for it.
@@ -129,38 +130,67 @@ impl<'a> Contender<'a> {
         let mut sample = (self.run)(line)?;
         sample.syncfs_seconds = lab.sync_server()?;
         (self.check)(&sample)?;
-        Ok(sample)
-    }
-
-    fn observe(&self, lab: &Lab, track: &mut Track) -> Result<()> {
-        track.observed.push(self.round(lab, Line::Counted)?);
-        if let Some(place) = &self.place {
-            track.disk_bytes = Some(lab.disk_bytes(&place.server)?);
-        }
-        Ok(())
+        let disk_bytes = match &self.place {
+            Some(place) if line == Line::Counted => Some(lab.disk_bytes(&place.server)?),
+            _ => None,
+        };
+        (self.finish)(())?;
+        Ok((sample, disk_bytes))
     }
 }
 
-/// Brings about what stands before a run.
-fn begin(lab: &Lab, tool: &dyn Tool, job: &Job<'_>, place: &Place, is_begun: &Cell<bool>) -> Result<()> {
-    let source = |moment| job.source.map_or(Ok(()), |source| source(moment));
-    // A first deploy begins on an empty filesystem each time; see `Lab::renew_server`.
-    let may_stand = is_begun.replace(true) && job.change.base.is_some();
-    let stands = may_stand && (job.change.is_nothing || tool.undo(lab, place)?);
-    if !stands {
-        if job.change.base.is_none() {
-            lab.renew_server()?;
+/// A tool at its job.
+struct Work<'a> {
+    lab: &'a Lab,
+    tool: &'a dyn Tool,
+    job: &'a Job<'a>,
+    place: Place,
+    /// Whether what stands before a run stands.
+    stands: Cell<bool>,
+}
+
+impl Work<'_> {
+    /// Brings about what stands before a run.
+    fn prepare(&self) -> Result<()> {
+        let Work { lab, tool, job, place, stands } = self;
+        if !stands.get() {
+            // A first deploy begins on an empty filesystem each time; see `Lab::renew_server`.
+            if job.change.base.is_none() {
+                lab.renew_server()?;
+            }
+            self.clear()?;
+            place.ensure_client()?;
+            tool.set_up(lab, place)?;
+            if let Some(base) = job.change.base {
+                self.source(Moment::Base)?;
+                tool.deploy(lab, base, place, Line::Direct)?;
+            }
         }
-        lab.set_aside(&place.server)?;
-        crate::lab::set_aside(&place.client)?;
-        place.ensure_client()?;
-        tool.set_up(lab, place)?;
-        if let Some(base) = job.change.base {
-            source(Moment::Base)?;
-            tool.deploy(lab, base, place, Line::Direct)?;
-        }
+        self.source(Moment::Next)?;
+        if job.client == Client::New { tool.forget(lab, place) } else { Ok(()) }
     }
-    source(Moment::Next)
+
+    /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
+    /// find room beside each other.
+    fn finish(&self) -> Result<()> {
+        let Work { lab, tool, job, place, stands } = self;
+        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(lab, place)?);
+        stands.set(is_as_before && job.client == Client::Same);
+        if !stands.get() {
+            self.clear()?;
+            lab.remove_aside()?;
+        }
+        Ok(())
+    }
+
+    fn clear(&self) -> Result<()> {
+        self.lab.set_aside(&self.place.server)?;
+        crate::lab::set_aside(&self.place.client)
+    }
+
+    fn source(&self, moment: Moment) -> Result<()> {
+        self.job.source.map_or(Ok(()), |source| source(moment))
+    }
 }
 
 /// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
@@ -194,18 +224,17 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
     let mut tracks: Vec<Track> = contenders.iter().map(Track::of).collect();
     for round in 0..=lab.repeats() {
         for (contender, track) in contenders.iter().zip(&mut tracks).filter(|(_, track)| track.failure.is_none()) {
-            let done = if round == 0 {
-                contender.observe(lab, track)
-            } else {
-                contender.round(lab, Line::Timed).map(|sample| track.timed.push(sample))
-            };
-            match done {
+            let line = if round == 0 { Line::Counted } else { Line::Timed };
+            match contender.round(lab, line) {
                 Err(failure) if contender.tool == cutover::NAME => return Err(failure),
                 Err(failure) => {
                     lab.say(&format!("  failed: {failure}"));
                     track.fail(&failure);
                 }
-                Ok(()) => {}
+                Ok((sample, disk_bytes)) => {
+                    track.disk_bytes = disk_bytes.or(track.disk_bytes);
+                    if round == 0 { track.observed.push(sample) } else { track.timed.push(sample) }
+                }
             }
         }
     }

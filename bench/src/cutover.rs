@@ -17,6 +17,9 @@ use crate::verify;
 /// The word of `--tools`.
 pub(crate) const NAME: &str = "cutover";
 
+/// What it keeps of the content that it sent, in its state directory.
+pub(crate) const CONTENT_CACHE: &str = "content";
+
 /// Cutover as it is without any option.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cutover;

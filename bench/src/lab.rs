@@ -7,6 +7,7 @@
 //! ├── home/      the clients' home and working directory
 //! ├── server/    what is deployed to: a filesystem of its own where this is root, fresh for each scenario at least
 //! ├── image      that filesystem
+//! ├── made/      trees that scenarios make; kept
 //! └── state/     the clients' state directories; emptied after each scenario
 //! ```
 
@@ -14,8 +15,8 @@ use std::fmt;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,9 @@ pub(crate) struct Lab {
     settings: Settings,
     server: Server,
     image: Mutex<Option<Image>>,
+    /// What the server's filesystem must hold beyond copies of the first tree.
+    reserved_bytes: AtomicU64,
+    login: OnceLock<Sample>,
 }
 
 /// Whose the server is.
@@ -111,7 +115,13 @@ impl Lab {
                 Server::start(&settings)?
             }
         };
-        let lab = Lab { settings, server, image: Mutex::new(None) };
+        let lab = Lab {
+            settings,
+            server,
+            image: Mutex::new(None),
+            reserved_bytes: AtomicU64::new(0),
+            login: OnceLock::new(),
+        };
         lab.clear()?;
         Ok(lab)
     }
@@ -217,6 +227,17 @@ impl Lab {
         self.on_server(&format!("if [ -e {path} ]; then mv {path} {aside}; fi")).map(drop)
     }
 
+    /// Removes what was moved aside, on both sides. Only between runs, and only where the filesystem is the bench's own
+    /// or nobody knows what it is: one that has no journal keeps off what was just deleted for minutes.
+    pub(crate) fn remove_aside(&self) -> Result<()> {
+        remove_hidden(&self.settings.work.join("state"))?;
+        if self.is_own_server() && !self.has_own_filesystem() {
+            return Ok(());
+        }
+        let directory = self.server("");
+        self.on_server(&format!("rm -rf {}/.aside-*", quoted(&directory.to_string_lossy()))).map(drop)
+    }
+
     /// Returns what a directory on the server takes, once all is written out.
     pub(crate) fn disk_bytes(&self, path: &Path) -> Result<u64> {
         // Blocks are allocated when they are written out, not before.
@@ -251,9 +272,16 @@ impl Lab {
 
     /// Empties what scenarios leave behind.
     pub(crate) fn clear(&self) -> Result<()> {
+        self.reserved_bytes.store(0, Ordering::Relaxed);
         for name in ["state", "home"] {
             self.empty(name)?;
         }
+        self.renew_server()
+    }
+
+    /// Makes the server's filesystem so much greater, until the scenario's end.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<()> {
+        self.reserved_bytes.store(bytes, Ordering::Relaxed);
         self.renew_server()
     }
 
@@ -270,7 +298,9 @@ impl Lab {
         if rustix::process::getuid().is_root() {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
             let copies = copies + COPIES_PER_TOOL * tool::all().len() as u64;
-            let bytes = (copies * usage::du_bytes(&self.trees().a.path)?).max(LEAST_IMAGE);
+            let reserved_bytes = self.reserved_bytes.load(Ordering::Relaxed);
+            let bytes = copies * usage::du_bytes(&self.trees().a.path)? + reserved_bytes;
+            let bytes = bytes.max(LEAST_IMAGE);
             let work = &self.settings.work;
             *image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
         }
@@ -302,9 +332,15 @@ impl Lab {
         self.image.lock().expect("nothing panics while it is held").is_some()
     }
 
-    /// Measures what logging in costs by itself.
-    pub(crate) fn login(&self) -> Result<Sample> {
-        self.measure(&self.ssh(Line::Counted).arg("true"), Line::Counted).map(|(_, sample)| sample)
+    /// Measures what logging in costs by itself, once.
+    pub(crate) fn measure_login(&self) -> Result<Sample> {
+        let (_, sample) = self.measure(&self.ssh(Line::Counted).arg("true"), Line::Counted)?;
+        Ok(self.login.get_or_init(|| sample).clone())
+    }
+
+    /// Returns what was measured of it, if it was.
+    pub(crate) fn login(&self) -> Option<&Sample> {
+        self.login.get()
     }
 
     /// Runs a client to success and measures it, with what belongs to the line beside it.
@@ -440,6 +476,12 @@ pub(crate) fn set_aside(directory: &Path) -> Result<()> {
         return Ok(());
     }
     fs::rename(directory, next_aside(directory)).context(|| format!("Could not move `{}` aside", directory.display()))
+}
+
+/// Removes what [`set_aside`] has moved within a directory.
+fn remove_hidden(directory: &Path) -> Result<()> {
+    let script = format!("rm -rf {}/.aside-*", quoted(&directory.to_string_lossy()));
+    Invocation::new("sh").args(["-c", &script]).output().map(drop)
 }
 
 /// Names a place beside a directory that nothing took yet.

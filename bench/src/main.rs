@@ -9,6 +9,8 @@
 mod settings;
 
 mod debian;
+mod difference;
+mod made;
 mod tree;
 
 mod image;
@@ -92,7 +94,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
         line: lab.line(),
-        login: lab.login()?,
+        login: lab.measure_login()?,
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };

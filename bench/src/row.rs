@@ -1,8 +1,11 @@
 //! One line of the table: a quantity of ours, the same of a rival, their ratio, and what the ratio should be.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::lab::Lab;
 use crate::record::{Sample, Track};
+use crate::shape::Shape;
 
 /// Median and spread of some samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,6 +41,8 @@ pub(crate) enum Unit {
     Bytes,
     /// Memory; shown in MiB, as limits of memory are given.
     Memory,
+    /// How often something happened.
+    Times,
 }
 
 /// What a row should come to.
@@ -103,26 +108,85 @@ impl Row {
 const CLIENT_MEMORY: f64 = 250.0 * 1024.0 * 1024.0;
 const AGENT_MEMORY: f64 = 150.0 * 1024.0 * 1024.0;
 
+/// What was not run.
+static NOBODY: Track = Track::EMPTY;
+
 /// Collects the rows that compare one track with others.
 pub(crate) struct Rows<'a> {
     tracks: &'a [Track],
     ours: &'a Track,
-    prefix: &'static str,
+    prefix: &'a str,
+    words: &'a str,
+    login: Login,
+    shape: Option<Shape>,
+    is_own_server: bool,
     rows: Vec<Row>,
 }
 
+/// What logging in costs by itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Login {
+    bytes: Option<u64>,
+    waits: Option<u64>,
+}
+
 impl<'a> Rows<'a> {
-    /// Names the track that the others are compared with; where it was not run there are no rows.
-    pub(crate) fn new(tracks: &'a [Track], ours: &str) -> Rows<'a> {
-        static NONE: Track = Track::EMPTY;
-        let ours = tracks.iter().find(|track| track.contender == ours).unwrap_or(&NONE);
-        Rows { tracks, ours, prefix: "", rows: Vec::new() }
+    /// Compares Cutover's deploy with the other tracks; where it was not run there are no rows.
+    pub(crate) fn of(lab: &Lab, tracks: &'a [Track]) -> Rows<'a> {
+        let wire = lab.login().and_then(|login| login.wire);
+        Rows {
+            login: Login { bytes: wire.map(|wire| wire.total_bytes()), waits: wire.and_then(|wire| wire.waits) },
+            shape: lab.settings().shape,
+            is_own_server: lab.is_own_server(),
+            ..Rows::new(tracks)
+        }
     }
 
-    #[expect(dead_code, reason = "scenarios of several jobs want it")]
-    /// Sets words before what the following rows are about.
-    pub(crate) fn prefix(&mut self, prefix: &'static str) {
-        self.prefix = prefix;
+    fn new(tracks: &'a [Track]) -> Rows<'a> {
+        let rows = Rows {
+            tracks,
+            ours: &NOBODY,
+            prefix: "",
+            words: "",
+            login: Login::default(),
+            shape: None,
+            is_own_server: true,
+            rows: Vec::new(),
+        };
+        rows.about("cutover deploy")
+    }
+
+    /// Names the track that is compared with the others from now on.
+    pub(crate) fn about(mut self, ours: &str) -> Rows<'a> {
+        self.ours = self.tracks.iter().find(|track| track.contender == ours).unwrap_or(&NOBODY);
+        self
+    }
+
+    /// Says what stands before the rivals' names, and before what the rows are about.
+    pub(crate) fn prefix(mut self, prefix: &'a str) -> Rows<'a> {
+        (self.prefix, self.words) = (prefix, prefix);
+        self
+    }
+
+    /// Says what stands before what the rows are about.
+    pub(crate) fn words(mut self, words: &'a str) -> Rows<'a> {
+        self.words = words;
+        self
+    }
+
+    /// Returns an aim that holds on the loopback alone.
+    pub(crate) fn on_loopback(&self, aim: Aim) -> Option<Aim> {
+        (self.is_own_server && self.shape.is_none()).then_some(aim)
+    }
+
+    /// Returns an aim that holds on a line of that rate.
+    pub(crate) fn at_rate(&self, rate_mbit: f64, aim: Aim) -> Option<Aim> {
+        self.shape.filter(|shape| shape.rate_mbit == Some(rate_mbit)).map(|_| aim)
+    }
+
+    /// Returns an aim that holds on such a line alone.
+    pub(crate) fn on_line(&self, rtt_ms: f64, rate_mbit: f64, aim: Aim) -> Option<Aim> {
+        (self.shape == Some(Shape { rtt_ms, rate_mbit: Some(rate_mbit) })).then_some(aim)
     }
 
     /// Compares wall time.
@@ -143,6 +207,40 @@ impl<'a> Rows<'a> {
     /// Compares what the tools say of themselves.
     pub(crate) fn payload(&mut self, rival: &str, aim: Option<Aim>) {
         self.observed("bytes before SSH", rival, aim, |sample| sample.payload.map(|payload| payload.total_bytes()));
+    }
+
+    /// Compares what is carried beyond the SSH session: ours as Cutover counts it, the rival's on the wire without what
+    /// a login by itself costs.
+    pub(crate) fn beyond_ssh(&mut self, rival: &str, aim: Option<Aim>) {
+        let login_bytes = self.login.bytes;
+        self.push("bytes beyond SSH's own", Unit::Bytes, rival, aim, |track| {
+            let figure = |sample: &Sample| match (&sample.report, sample.payload, sample.wire, login_bytes) {
+                (Some(_), Some(payload), _, _) => Some(payload.total_bytes() as f64),
+                (None, _, Some(wire), Some(login)) => Some(wire.total_bytes() as f64 - login as f64),
+                _ => None,
+            };
+            track.observed.iter().filter_map(figure).collect()
+        });
+    }
+
+    /// Compares round trips after the login: ours as Cutover counts them, the rival's as the link sees them.
+    pub(crate) fn round_trips(&mut self, rival: &str, aim: Option<Aim>) {
+        let login_waits = self.login.waits;
+        self.push("round trips", Unit::Times, rival, aim, |track| {
+            let figure = |sample: &Sample| match &sample.report {
+                Some(report) => report.get("round_trips").and_then(Value::as_f64),
+                None => {
+                    let waits = sample.wire.and_then(|wire| wire.waits);
+                    waits.zip(login_waits).map(|(waits, login)| waits as f64 - login as f64)
+                }
+            };
+            track.observed.iter().filter_map(figure).collect()
+        });
+    }
+
+    /// Compares a figure that is worked out of wall time.
+    pub(crate) fn worked_out(&mut self, what: &str, ours: f64, rival: &str, theirs: f64, aim: Aim) {
+        self.rows.push(Row::new(what, Unit::Seconds, vec![ours], rival, vec![theirs]).aim(aim));
     }
 
     /// Compares processor time and memory of both sides.
@@ -188,13 +286,13 @@ impl<'a> Rows<'a> {
 
     /// Without figures of ours there is no row, and without the rival's only one that has an aim of ours alone.
     fn push(&mut self, what: &str, unit: Unit, rival: &str, aim: Option<Aim>, figures: impl Fn(&Track) -> Vec<f64>) {
-        let theirs = self.tracks.iter().find(|track| track.contender == rival);
+        let theirs = self.tracks.iter().find(|track| track.contender.strip_prefix(self.prefix) == Some(rival));
         let (ours, theirs) = (figures(self.ours), theirs.map(figures).unwrap_or_default());
         if ours.is_empty() || (theirs.is_empty() && !matches!(aim, Some(Aim::OursAtMost(_)))) {
             return;
         }
         let rival = if theirs.is_empty() { "" } else { rival };
-        let row = Row::new(&format!("{}{what}", self.prefix), unit, ours, rival, theirs);
+        let row = Row::new(&format!("{}{what}", self.words), unit, ours, rival, theirs);
         self.rows.push(match aim {
             Some(aim) => row.aim(aim),
             None => row,
@@ -228,13 +326,23 @@ mod tests {
             ..Track::default()
         };
         let tracks = [track("ours"), track("theirs")];
-        let mut rows = Rows::new(&tracks, "ours");
+        let mut rows = Rows::new(&tracks).about("ours");
         rows.seconds("theirs", Some(Aim::RatioAtMost(1.0)));
         rows.seconds("another", Some(Aim::RatioAtMost(1.0)));
         rows.seconds("another", Some(Aim::OursAtMost(2.0)));
         let met: Vec<_> = rows.finish().into_iter().map(|row| (row.rival, row.met)).collect();
         assert_eq!(met, [("theirs".to_owned(), Some(true)), (String::new(), Some(true))]);
-        assert!(Rows::new(&tracks, "nobody").finish().is_empty());
+        assert!(Rows::new(&tracks).about("nobody").finish().is_empty());
+    }
+
+    #[test]
+    fn an_aim_holds_on_its_line() {
+        let mut rows = Rows::new(&[]);
+        let aim = Aim::RatioAtMost(1.0);
+        assert_eq!((rows.on_loopback(aim), rows.on_line(40.0, 100.0, aim)), (Some(aim), None));
+        rows.shape = Some(Shape { rtt_ms: 40.0, rate_mbit: Some(100.0) });
+        assert_eq!((rows.on_loopback(aim), rows.on_line(40.0, 100.0, aim)), (None, Some(aim)));
+        assert_eq!((rows.at_rate(100.0, aim), rows.at_rate(10.0, aim)), (Some(aim), None));
     }
 
     #[test]

@@ -37,11 +37,31 @@ impl Rsync {
         Rsync {
             options: &["-a", "--delete"],
             keeps: Keeps::Nothing,
-            scenarios: &[Scenario::First, Scenario::Unchanged, Scenario::Disk],
+            scenarios: &[
+                Scenario::First,
+                Scenario::Unchanged,
+                Scenario::Disk,
+                Scenario::Insert,
+                Scenario::Incompressible,
+            ],
         },
         Rsync { options: &["-az", "--zc=zstd", "--delete"], keeps: Keeps::Nothing, scenarios: &[Scenario::First] },
-        Rsync { options: &["-rlpzc"], keeps: Keeps::Releases, scenarios: &[Scenario::Next, Scenario::Disk] },
-        Rsync { options: &["-az"], keeps: Keeps::Releases, scenarios: &[] },
+        Rsync {
+            options: &["-rlpzc"],
+            keeps: Keeps::Releases,
+            scenarios: &[Scenario::Next, Scenario::Disk, Scenario::Modules, Scenario::Cold],
+        },
+        Rsync {
+            options: &["-az"],
+            keeps: Keeps::Releases,
+            scenarios: &[
+                Scenario::NextSameMtimes,
+                Scenario::OneFile,
+                Scenario::TwoThousand,
+                Scenario::Rename,
+                Scenario::Insert,
+            ],
+        },
     ];
 
     /// Returns the options as they are written in tables.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::record::{RunRecord, ScenarioRecord, Track};
+use crate::record::{LineKind, LineRecord, RunRecord, ScenarioRecord, Track};
 use crate::row::{Aim, Row, Summary, Unit};
 
 /// A whole run, to be printed.
@@ -36,6 +36,11 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
         versions.rsync,
         versions.ssh
     )?;
+    writeln!(out, "- line: {}", shown_line(&run.line))?;
+    if let Some(wire) = run.login.wire {
+        let bytes = Figure(wire.total_bytes() as f64, Unit::Bytes);
+        writeln!(out, "- `ssh SERVER true` by itself: {bytes} on the wire, {:.3} s", run.login.seconds)?;
+    }
     for (label, tree) in ["A", "B", "C"].iter().zip(run.trees.all()) {
         writeln!(
             out,
@@ -54,6 +59,22 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
         run.quick_check_matches, run.repeats,
     )?;
     run.scenarios.iter().try_for_each(|scenario| write_scenario(out, scenario))
+}
+
+fn shown_line(line: &LineRecord) -> String {
+    let shape = line.shape.unwrap_or_default();
+    let rate = shape.rate_mbit.map_or_else(|| "no limit of rate".to_owned(), |rate| format!("{rate} Mbit/s"));
+    let queue = line.queue_bytes.map(|bytes| format!(", a queue of {}", Figure(bytes as f64, Unit::Bytes)));
+    let shape = format!("{} ms there and back, {rate}{}", shape.rtt_ms, queue.unwrap_or_default());
+    match line.kind {
+        LineKind::Loopback => "the loopback".to_owned(),
+        LineKind::Target => "to a server of the user's; bytes are what the tools say".to_owned(),
+        LineKind::Link => format!("packets between two network namespaces, {shape}"),
+        LineKind::Relay => {
+            let why = line.without_link.as_deref().unwrap_or_default();
+            format!("a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
+        }
+    }
 }
 
 fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fmt::Result {
@@ -176,6 +197,7 @@ impl Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0;
         match self.1 {
+            Unit::Times => write!(f, "{value}"),
             Unit::Seconds => write!(f, "{value:.3} s"),
             Unit::Memory => write!(f, "{:.1} MiB", value / f64::from(1 << 20)),
             Unit::Bytes if value.abs() >= 1e9 => write!(f, "{:.3} GB", value / 1e9),

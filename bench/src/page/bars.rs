@@ -80,6 +80,7 @@ impl Display for Bars {
         let axis = match (scale.is_log(), self.unit) {
             (true, _) => "log scale: each power of ten is one step",
             (false, Unit::Seconds) => "seconds, from zero",
+            (false, Unit::Bytes) => "bytes, from zero",
             (false, _) => "from zero",
         };
         writeln!(f, "<text class=\"axis\" x=\"0\" y=\"{}\">{axis}</text>\n</svg>", foot + 36.0)

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use crate::difference;
 use crate::page::escape::Escaped;
 use crate::page::figures::{CrossTable, contenders};
 use crate::page::plot::{Axis, Plot, Point, Series};
@@ -10,9 +11,6 @@ use crate::page::setting::LineName;
 use crate::record::{RunRecord, ScenarioRecord, Track};
 use crate::row::{Summary, Unit};
 use crate::table::Figure;
-
-/// The fact of a scenario that this is drawn over: the bytes of all files that are new or hold other content.
-pub(crate) const FACT: &str = "changed_bytes";
 
 /// The section with a plot for each run; nothing where no run has two such scenarios.
 pub(crate) struct Changes<'a>(pub(crate) &'a [RunRecord]);
@@ -25,7 +23,8 @@ impl Display for Changes<'_> {
         }
         f.write_str(
             "<section id=\"change\">\n<h2>Bytes against the size of the change</h2>\n<p>How much crossed the wire, both \
-             ways, for how much had changed: the bytes of all files that are new or hold other content, whole. Each \
+             ways, for how much had changed: the bytes of all files that are new at their \
+             path or hold other content, whole. Each \
              point is a scenario.</p>\n",
         )?;
         for (number, run) in plots {
@@ -45,7 +44,7 @@ fn scenarios(run: &RunRecord) -> Vec<(f64, &ScenarioRecord)> {
 }
 
 fn size(scenario: &ScenarioRecord) -> Option<f64> {
-    scenario.outcome.facts.get(FACT).map(|bytes| *bytes as f64)
+    scenario.outcome.facts.get(difference::FACT).map(|bytes| *bytes as f64)
 }
 
 /// Returns what crossed the wire, where it was counted.

@@ -29,7 +29,7 @@ enum Rounds {
 }
 
 /// The heading of what a contender's directory on the server takes, which belongs to no run.
-const DISK: &str = "disk on the server";
+pub(crate) const DISK: &str = "disk on the server";
 
 /// Wall time.
 pub(crate) const SECONDS: Quantity =
@@ -99,6 +99,11 @@ const QUANTITIES: [Quantity; 10] = [
 /// Tells whether a track is Cutover's. Older records do not name the tool.
 pub(crate) fn is_ours(track: &Track) -> bool {
     track.tool == cutover::NAME || track.tool.is_empty() && track.contender.starts_with(cutover::NAME)
+}
+
+/// Splits the name of a contender into the job, in a scenario with several, and the contender: `400 MB: rsync -a`.
+pub(crate) fn job(contender: &str) -> (&str, &str) {
+    contender.split_once(": ").unwrap_or(("", contender))
 }
 
 /// Tells whether contenders did the same in turn, once with bytes counted; in other scenarios runs follow each other.
@@ -279,8 +284,10 @@ struct Best<'a> {
 /// Returns seconds and bytes of a scenario in which Cutover and others ran.
 fn glance(scenario: &ScenarioRecord) -> Option<(&ScenarioRecord, Best<'_>, Best<'_>)> {
     let tracks = &scenario.outcome.tracks;
+    // Of several jobs the first stands for all.
+    let first_job = job(&tracks.first()?.contender).0;
     let best = |quantity: &Quantity| {
-        let rivals = tracks.iter().filter(|track| !is_ours(track));
+        let rivals = tracks.iter().filter(|track| !is_ours(track) && job(&track.contender).0 == first_job);
         let theirs = rivals.filter_map(|track| Some((track.contender.as_str(), quantity.of(track)?.median)));
         Best {
             ours: tracks.iter().find(|track| is_ours(track)).and_then(|track| quantity.of(track)),

@@ -99,6 +99,7 @@ pub(crate) fn tick(value: f64, unit: Unit) -> String {
     }
     let (scaled, name) = match unit {
         Unit::Seconds => (value, "s"),
+        Unit::Times => (value, "times"),
         Unit::Memory => (value / f64::from(1 << 20), "MiB"),
         Unit::Bytes if value >= 1e9 => (value / 1e9, "GB"),
         Unit::Bytes if value >= 1e6 => (value / 1e6, "MB"),

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use crate::page::bars::{Bar, Bars};
 use crate::page::escape::Escaped;
-use crate::page::figures::{Quantity, SECONDS, TrackTable, WIRE, is_ours, is_race};
+use crate::page::figures::{DISK, Quantity, SECONDS, TrackTable, WIRE, is_ours, is_race, job};
 use crate::record::{ScenarioRecord, Track};
 use crate::row::{Row, Summary, Unit};
 use crate::table::{Figure, aim, shown_ratio};
@@ -40,7 +40,7 @@ impl Display for Section<'_> {
 
 impl Section<'_> {
     fn write_figures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bars = if is_race(self.scenario) { self.race_bars() } else { self.row_bars() };
+        let bars = if is_race(self.scenario) { self.race_bars() } else { self.other_bars() };
         out.write_str("<div class=\"pair\">\n")?;
         for bars in bars.iter().filter(|bars| !bars.bars.is_empty()) {
             let title = Escaped(&bars.title);
@@ -55,24 +55,41 @@ impl Section<'_> {
         self.write_lines(out)
     }
 
-    /// Seconds and bytes of every contender, from the least to the greatest.
+    /// Seconds and bytes of every contender, from the least to the greatest; for each job by itself.
     fn race_bars(&self) -> Vec<Bars> {
-        [SECONDS, WIRE].iter().map(|quantity| self.bars_of(quantity)).collect()
+        let mut jobs: Vec<&str> = Vec::new();
+        for track in &self.scenario.outcome.tracks {
+            let (job, _) = job(&track.contender);
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
+        }
+        let bars = jobs.iter().flat_map(|job| [SECONDS, WIRE].map(|quantity| self.bars_of(&quantity, job)));
+        bars.collect()
     }
 
-    fn bars_of(&self, quantity: &Quantity) -> Bars {
+    /// The disk of every contender, where a scenario asks for that; then what rows compare.
+    fn other_bars(&self) -> Vec<Bars> {
         let bar = |track: &Track| {
-            let summary = quantity.of(track)?;
+            let summary = Summary::of(track.disk_bytes.map(|bytes| bytes as f64))?;
             Some(Bar { label: track.contender.clone(), is_ours: is_ours(track), summary })
         };
-        let mut bars: Vec<Bar> = self.scenario.outcome.tracks.iter().filter_map(bar).collect();
-        bars.sort_by(|one, other| one.summary.median.total_cmp(&other.summary.median));
-        Bars {
-            id: format!("{}-{}", self.id, quantity.name.replace(' ', "-")),
-            title: quantity.name.to_owned(),
-            unit: quantity.unit,
-            bars,
-        }
+        let bars = self.scenario.outcome.tracks.iter().filter_map(bar).collect();
+        let (id, title) = (format!("{}-disk", self.id), DISK.to_owned());
+        let disk = Bars { id, title, unit: Unit::Bytes, bars: sorted(bars) };
+        std::iter::once(disk).chain(self.row_bars()).collect()
+    }
+
+    fn bars_of(&self, quantity: &Quantity, of_job: &str) -> Bars {
+        let bar = |track: &Track| {
+            let (job, name) = job(&track.contender);
+            let summary = quantity.of(track).filter(|_| job == of_job)?;
+            Some(Bar { label: name.to_owned(), is_ours: is_ours(track), summary })
+        };
+        let bars = self.scenario.outcome.tracks.iter().filter_map(bar).collect();
+        let title = if of_job.is_empty() { quantity.name.to_owned() } else { format!("{of_job}: {}", quantity.name) };
+        let id = format!("{}-{}", self.id, title.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        Bars { id, title, unit: quantity.unit, bars: sorted(bars) }
     }
 
     /// A chart for each quantity that rows compare: ours, and what it is compared with.
@@ -127,6 +144,11 @@ impl Section<'_> {
         out.write_str("</dl></details>\n")?;
         self.scenario.outcome.tracks.iter().try_for_each(|track| write_failure(out, track))
     }
+}
+
+fn sorted(mut bars: Vec<Bar>) -> Vec<Bar> {
+    bars.sort_by(|one, other| one.summary.median.total_cmp(&other.summary.median));
+    bars
 }
 
 fn write_failure(out: &mut fmt::Formatter<'_>, track: &Track) -> fmt::Result {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::difference;
 use crate::record::Track;
 
 /// The record that is kept beside the documentation.
@@ -68,7 +69,7 @@ fn hostile_names_stay_text() {
             1 => scenario.outcome.skipped = Some(hostile()),
             _ => {}
         }
-        scenario.outcome.facts.insert(change::FACT.to_owned(), 1000 + number as u64);
+        scenario.outcome.facts.insert(difference::FACT.to_owned(), 1000 + number as u64);
         scenario.outcome.tracks.push(Track { skipped: Some(hostile()), ..Track::EMPTY });
         scenario.outcome.tracks.push(Track { failure: Some(hostile()), ..Track::EMPTY });
         for row in &mut scenario.outcome.rows {
@@ -109,7 +110,7 @@ fn bytes_are_plotted_over_what_changed() {
     let mut run = kept();
     assert!(!Page(std::slice::from_ref(&run)).to_string().contains("<h2>Bytes against"));
     for (number, bytes) in [(0, 1_300_000_000), (1, 80_000_000), (2, 0)] {
-        run.scenarios[number].outcome.facts.insert(change::FACT.to_owned(), bytes);
+        run.scenarios[number].outcome.facts.insert(difference::FACT.to_owned(), bytes);
     }
     let page = Page(&[run]).to_string();
     // Nothing has no place on a logarithmic axis.

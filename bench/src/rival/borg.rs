@@ -61,6 +61,7 @@ impl Tool for Borg {
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
+        place.ensure_client()?;
         let release = Releases::make_way(lab, place)?;
         let archive = release.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (release, there) = (word(&release), word(&store(place)));

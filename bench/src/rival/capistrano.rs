@@ -42,15 +42,11 @@ impl Tool for Capistrano {
 
     fn set_up(&self, lab: &Lab, place: &Place) -> Result<()> {
         lab.make_directory(&repository(&place.server))?;
-        lab.on_server(&format!("git init -q --bare {}", word(&origin(place))))?;
-        let stages = place.client.join("config/deploy");
-        fs::create_dir_all(&stages).context(|| format!("Could not create `{}`", stages.display()))?;
-        write(&place.client.join("Capfile"), CAPFILE)?;
-        write(&place.client.join("config/deploy.rb"), &settings(lab, place))?;
-        write(&stages.join("production.rb"), "")
+        lab.on_server(&format!("git init -q --bare {}", word(&origin(place)))).map(drop)
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
+        write_settings(lab, place)?;
         let origin = origin(place);
         let commit = history::commit(lab, tree, &word(&origin))?;
         let push = history::push(lab, &commit, &lab.remote(&origin), &lab.remote_shell(line));
@@ -89,11 +85,20 @@ fn origin(place: &Place) -> PathBuf {
     repository(&place.server).join("origin.git")
 }
 
+/// Writes what stands in the developer's repository, on whichever machine.
+fn write_settings(lab: &Lab, place: &Place) -> Result<()> {
+    let stages = place.client.join("config/deploy");
+    fs::create_dir_all(&stages).context(|| format!("Could not create `{}`", stages.display()))?;
+    write(&place.client.join("Capfile"), CAPFILE)?;
+    write(&place.client.join("config/deploy.rb"), &settings(lab, place))?;
+    write(&stages.join("production.rb"), "")
+}
+
 fn settings(lab: &Lab, place: &Place) -> String {
     let (origin, site) = (origin(place), site(place));
     format!(
         "set :application, 'site'\nset :repo_url, '{}'\nset :branch, '{}'\nset :deploy_to, '{}'\nset :tmp_dir, '{}'\n\
-         set :keep_releases, 2\nset :ssh_options, {{ config: ENV['SSH_CONFIG'] ? [ENV['SSH_CONFIG']] : true }}\n\
+         set :keep_releases, 3\nset :ssh_options, {{ config: ENV['SSH_CONFIG'] ? [ENV['SSH_CONFIG']] : true }}\n\
          server '{}', roles: %w[app]\n",
         origin.display(),
         history::BRANCH,

@@ -44,9 +44,23 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
     ]
 }
 
-/// Tells whether a scenario is a deploy that every tool can make.
+/// Tells whether every tool can take part in a scenario: all in which trees are deployed and nothing else is done.
 fn is_deploy(scenario: Scenario) -> bool {
-    matches!(scenario, Scenario::First | Scenario::Next | Scenario::Unchanged)
+    match scenario {
+        Scenario::First
+        | Scenario::Next
+        | Scenario::Unchanged
+        | Scenario::NextSameMtimes
+        | Scenario::OneFile
+        | Scenario::TwoThousand
+        | Scenario::Rename
+        | Scenario::Insert
+        | Scenario::Modules
+        | Scenario::Cold
+        | Scenario::Incompressible
+        | Scenario::Disk => true,
+        Scenario::Worst | Scenario::Rollback | Scenario::PeakDisk | Scenario::Resume => false,
+    }
 }
 
 /// Returns the first line that a program prints, if it is installed.
@@ -90,11 +104,11 @@ impl Releases {
         Ok(Releases { newest: newest.parse().unwrap_or(0), directory })
     }
 
-    /// Names the one that a deploy makes. All but the newest are removed, as they would be after some deploys; not timed.
+    /// Names the one that a deploy makes, and leaves two of the others, so that there are three then. Not timed.
     fn make_way(lab: &Lab, place: &Place) -> Result<PathBuf> {
         let releases = Releases::read(lab, place)?;
         let directory = word(&releases.directory);
-        lab.on_server(&format!("cd {directory} && ls | sort -n | head -n -1 | xargs -r rm -rf"))?;
+        lab.on_server(&format!("cd {directory} && ls | sort -n | head -n -2 | xargs -r rm -rf"))?;
         Ok(releases.path(releases.newest + 1))
     }
 

@@ -27,6 +27,9 @@ pub(super) enum Ostree {
     Delta,
 }
 
+/// Where there is no commit on the client that a delta could begin with.
+const NO_BASE: [Scenario; 3] = [Scenario::First, Scenario::Cold, Scenario::Incompressible];
+
 /// The words that a line is made of, each ready for a shell.
 struct Words {
     here: String,
@@ -48,9 +51,10 @@ impl Words {
         }
     }
 
+    /// A client that never deployed has no repository yet.
     fn commit(&self, tree: &Tree) -> String {
         format!(
-            "new=$(ostree --repo={} commit --branch=site --canonical-permissions --no-xattrs --tree=dir={})",
+            "ostree --repo={0} init --mode=bare-user-only; new=$(ostree --repo={0} commit --branch=site --canonical-permissions --no-xattrs --tree=dir={1})",
             self.here,
             word(&tree.path)
         )
@@ -97,19 +101,19 @@ impl Tool for Ostree {
     }
 
     fn joins(&self, scenario: Scenario) -> bool {
-        is_deploy(scenario) && (*self == Ostree::Objects || scenario != Scenario::First)
+        is_deploy(scenario) && (*self == Ostree::Objects || !NO_BASE.contains(&scenario))
     }
 
     fn set_up(&self, lab: &Lab, place: &Place) -> Result<()> {
         Releases::create(lab, place)?;
-        let init = |path: &Path| format!("ostree --repo={} init --mode=bare-user-only", word(path));
-        lab.on_server(&init(&repository(&place.server)))?;
-        shell(&init(&repository(&place.client))).output().map(drop)
+        let there = word(&repository(&place.server));
+        lab.on_server(&format!("ostree --repo={there} init --mode=bare-user-only")).map(drop)
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
         let is_first = Releases::read(lab, place)?.newest().is_none();
         let words = Words::new(lab, place, &Releases::make_way(lab, place)?, line);
+        place.ensure_client()?;
         let (commit, ssh) = (words.commit(tree), lab.ssh(line));
         let script = if *self == Ostree::Objects || is_first {
             format!("{commit}; {}", words.send_objects(&ssh))

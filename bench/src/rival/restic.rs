@@ -57,6 +57,7 @@ impl Tool for Restic {
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
+        place.ensure_client()?;
         let release = word(&Releases::make_way(lab, place)?);
         let there = word(&repository(&place.server));
         // Into a directory that stands, since one that restic makes can be read by nobody else.

@@ -4,6 +4,7 @@
 //! filesystem: on one that holds earlier copies, all take longer with each.
 
 use crate::contest::{Job, compete};
+use crate::difference;
 use crate::failure::Result;
 use crate::lab::Lab;
 use crate::record::Outcome;
@@ -12,11 +13,16 @@ use crate::scenario::Scenario;
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let tracks = compete(lab, &Job::first(Scenario::First, &lab.trees().a))?;
-    let mut rows = Rows::new(&tracks, "cutover deploy");
-    rows.seconds("rsync -a", Some(Aim::RatioAtMost(1.0 / 1.2)));
+    let mut rows = Rows::of(lab, &tracks);
+    rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 1.2)));
     rows.durable_seconds("rsync -a", None);
-    rows.wire("rsync -az --zc=zstd", Some(Aim::RatioAtMost(1.0)));
+    rows.seconds("rsync -az --zc=zstd", rows.at_rate(100.0, Aim::RatioAtMost(1.0)));
+    rows.wire(
+        "rsync -az --zc=zstd",
+        Some(rows.at_rate(100.0, Aim::OursAtMost(175e6)).unwrap_or(Aim::RatioAtMost(1.0))),
+    );
     rows.payload("rsync -az --zc=zstd", None);
     rows.costs("rsync -a");
-    Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
+    let facts = [(difference::FACT.to_owned(), lab.trees().a.bytes)].into();
+    Ok(Outcome { rows: rows.finish(), tracks, facts, ..Outcome::default() })
 }

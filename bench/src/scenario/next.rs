@@ -4,6 +4,7 @@
 //! checksum.
 
 use crate::contest::{Job, compete};
+use crate::difference;
 use crate::failure::Result;
 use crate::lab::Lab;
 use crate::record::Outcome;
@@ -16,10 +17,13 @@ const RSYNC: &str = "rsync -rlpzc --link-dest";
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let trees = lab.trees();
     let tracks = compete(lab, &Job::next(Scenario::Next, &trees.a, &trees.b))?;
-    let mut rows = Rows::new(&tracks, "cutover deploy");
-    rows.seconds(RSYNC, Some(Aim::RatioAtMost(1.0 / 4.0)));
+    let mut rows = Rows::of(lab, &tracks);
+    let on_link = rows.on_line(40.0, 100.0, Aim::RatioAtMost(1.0 / 8.0));
+    rows.seconds(RSYNC, on_link.or(rows.on_loopback(Aim::RatioAtMost(1.0 / 4.0))));
     rows.wire(RSYNC, Some(Aim::OursAtMost(290_000.0)));
     rows.payload(RSYNC, None);
     rows.costs(RSYNC);
-    Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
+    let mut outcome = Outcome { rows: rows.finish(), tracks, ..Outcome::default() };
+    difference::note(&mut outcome, &trees.a.path, &trees.b.path)?;
+    Ok(outcome)
 }

@@ -40,6 +40,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             }),
             run: Box::new(|line| three.site.rollback(lab, line)),
             check: Box::new(|_| ensure_current(lab, &three, before)),
+            finish: Box::new(|()| Ok(())),
             place: None,
         },
         Contender {
@@ -49,13 +50,14 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             prepare: Box::new(|()| Ok(())),
             run: Box::new(|line| lab.measure(&lab.ssh(line).arg(&script), line).map(|(_, sample)| sample)),
             check: Box::new(|_| Ok(())),
+            finish: Box::new(|()| Ok(())),
             place: None,
         },
     ];
     let tracks = race(lab, &contenders)?;
     three.site.ensure_current(lab, &lab.trees().b)?;
-    let mut rows = Rows::new(&tracks, "cutover rollback");
-    rows.seconds(SSH, Some(Aim::OursAtMost(SECONDS)));
+    let mut rows = Rows::of(lab, &tracks).about("cutover rollback");
+    rows.seconds(SSH, rows.on_loopback(Aim::OursAtMost(SECONDS)));
     rows.wire(SSH, None);
     Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
 }
