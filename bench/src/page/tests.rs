@@ -135,6 +135,22 @@ fn who_has_no_figures_is_named_with_the_reason() {
 }
 
 #[test]
+fn jobs_of_a_scenario_have_charts_of_their_own() {
+    let mut run = kept();
+    let tracks = &mut run.scenarios[1].outcome.tracks;
+    for (number, track) in tracks.clone().into_iter().enumerate() {
+        let job = ["400 MB", "100 MB"][number % 2];
+        tracks[number].contender = format!("{job}: {}", track.contender);
+        tracks[number].tool = if number == 0 { "cutover".to_owned() } else { "rsync".to_owned() };
+    }
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("<figcaption>400 MB: seconds</figcaption>"), "{page}");
+    assert!(page.contains("<figcaption>100 MB: bytes on the wire</figcaption>"), "{page}");
+    // What another job took is not compared with ours.
+    assert!(page.contains("<b class=\"ours\">3.361 s</b></td>"), "{page}");
+}
+
+#[test]
 fn the_best_of_the_others_is_whichever_it_is() {
     let mut run = kept();
     let slow = &run.scenarios[1].outcome.tracks[1];

@@ -165,3 +165,26 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn titles_are_distinct_and_fit_into_a_table() {
+        let titles: Vec<String> = crate::tool::all().iter().map(|tool| tool.title()).collect();
+        let distinct: BTreeSet<&String> = titles.iter().collect();
+        assert_eq!(titles.len(), distinct.len(), "{titles:?}");
+        for title in &titles {
+            // The first ends a cell of Markdown, the second a job's name.
+            assert!(!title.contains('|') && !title.contains(": "), "{title}");
+        }
+    }
+
+    #[test]
+    fn a_copy_lies_beside_what_it_is_of() {
+        assert_eq!(kept(Path::new("/w/server/next-borg")), Path::new("/w/server/next-borg-kept"));
+    }
+}
