@@ -1,4 +1,4 @@
-//! Measures Cutover against rsync on real trees, over a real `sshd` on one machine.
+//! Measures Cutover against rsync and others on real trees, over a real `sshd` on one machine.
 //!
 //! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
 //! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a

@@ -11,7 +11,7 @@ use crate::shape::Shape;
 use crate::tool;
 use crate::tree::{Tree, Trees};
 
-/// Measures Cutover against rsync on real trees, over a real sshd.
+/// Measures Cutover against rsync and others on real trees, over a real sshd.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Args {

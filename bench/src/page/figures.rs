@@ -43,7 +43,7 @@ pub(crate) const WIRE: Quantity = Quantity {
     figure: |sample| sample.wire.map(|wire| wire.total_bytes() as f64),
 };
 
-const QUANTITIES: [Quantity; 10] = [
+const QUANTITIES: [Quantity; 11] = [
     SECONDS,
     Quantity {
         name: "seconds, with syncfs",
@@ -63,6 +63,12 @@ const QUANTITIES: [Quantity; 10] = [
         unit: Unit::Bytes,
         rounds: Rounds::Observed,
         figure: |sample| sample.wire.map(|wire| wire.received_bytes as f64),
+    },
+    Quantity {
+        name: "waits for the server",
+        unit: Unit::Times,
+        rounds: Rounds::Observed,
+        figure: |sample| sample.wire?.waits.map(|waits| waits as f64),
     },
     Quantity {
         name: "bytes before SSH",

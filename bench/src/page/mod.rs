@@ -146,6 +146,8 @@ fn write_reading(out: &mut fmt::Formatter<'_>) -> fmt::Result {
          sides.</li>\n\
          <li>Processor time is the kernel’s account of each side, <code>ssh</code> and <code>sshd</code> with their \
          cryptography included.</li>\n\
+         <li>Waits for the server are how often the client had to hear from it before it went on, its login included; only a \
+         link with a delay can tell.</li>\n\
          </ul>\n</section>\n",
     )
 }

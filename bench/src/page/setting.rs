@@ -35,11 +35,22 @@ pub(crate) struct Setting<'a> {
 
 impl Display for Setting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RunRecord { started, machine, versions, trees, quick_check_matches, repeats, .. } = self.run;
+        let RunRecord { started, machine, versions, line, login, trees, quick_check_matches, repeats, .. } = self.run;
         writeln!(f, "<section id=\"{}\">\n<h3>Machine and programs</h3>\n<dl class=\"setting\">", Escaped(self.id))?;
         let mut entry = |name: &str, text: &str| writeln!(f, "<dt>{}</dt><dd>{}</dd>", Escaped(name), Escaped(text));
         entry("date", started)?;
         entry("line", &LineName(self.run).to_string())?;
+        if let Some(why) = &line.without_link {
+            entry("no link between network namespaces", why)?;
+        }
+        if let Some(bytes) = line.queue_bytes {
+            entry("queue before the line, each way", &Figure(bytes as f64, Unit::Bytes).to_string())?;
+        }
+        if let Some(wire) = login.wire {
+            let (bytes, seconds) =
+                (Figure(wire.total_bytes() as f64, Unit::Bytes), Figure(login.seconds, Unit::Seconds));
+            entry("a login alone", &format!("{bytes} on the wire, {seconds}"))?;
+        }
         let memory = machine.memory_bytes as f64 / f64::from(1 << 30);
         entry("machine", &format!("{} cores of {}, {memory:.0} GiB", machine.cores, machine.cpu))?;
         entry("system", &format!("{}, Linux {}", machine.system, machine.kernel))?;
