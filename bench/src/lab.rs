@@ -122,14 +122,6 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Ends what would be left on a server of the user's.
-    pub(crate) fn close(self) -> Result<()> {
-        match &self.server {
-            Server::Own { .. } => Ok(()),
-            Server::Theirs(remote) => remote.remove(),
-        }
-    }
-
     /// Returns the line as it is recorded.
     pub(crate) fn line(&self) -> LineRecord {
         let shape = self.settings.shape;

@@ -103,7 +103,6 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
-    lab.close()?;
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
