@@ -86,7 +86,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         format: FORMAT,
         name: settings.name.clone(),
         started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
-        machine: Machine::look(&lab.server("")),
+        machine: Machine::look(&lab),
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),

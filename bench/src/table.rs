@@ -71,7 +71,7 @@ fn shown_line(line: &LineRecord) -> String {
         LineKind::Target => "to a server of the user's; bytes are what the tools say".to_owned(),
         LineKind::Link => format!("packets between two network namespaces, {shape}"),
         LineKind::Relay => {
-            let why = line.without_link.as_deref().unwrap_or_default();
+            let why = line.without_link.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
             format!("a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
         }
     }
@@ -159,7 +159,7 @@ fn shown_median(summary: Option<Summary>, unit: Unit) -> String {
 
 fn shown(summary: Option<Summary>, unit: Unit) -> String {
     let Some(Summary { median, min, max, samples }) = summary else {
-        return String::new();
+        return "–".to_owned();
     };
     let figure = |value| Figure(value, unit);
     if samples == 1 {
