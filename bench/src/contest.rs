@@ -196,7 +196,7 @@ impl Work<'_> {
 /// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
 pub(crate) fn installed(lab: &Lab, scenario: Scenario) -> (Vec<Box<dyn Tool>>, Vec<Track>) {
     let (mut installed, mut skipped) = (Vec::new(), Vec::new());
-    for tool in tool::all() {
+    for tool in tool::all(&lab.settings().variants) {
         if !tool.joins(scenario) || !lab.settings().wants(tool.name()) {
             continue;
         }

@@ -87,9 +87,10 @@ pub(crate) trait Tool {
     }
 }
 
-/// Returns all tools, Cutover first, then in the order of the tables.
-pub(crate) fn all() -> Vec<Box<dyn Tool>> {
-    let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover)];
+/// Returns all tools, Cutover first and with the given options after it, then in the order of the tables.
+pub(crate) fn all(variants: &[String]) -> Vec<Box<dyn Tool>> {
+    let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover::default())];
+    tools.extend(variants.iter().map(|options| Box::new(Cutover::with(options)) as Box<dyn Tool>));
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
     tools
 }
