@@ -90,7 +90,7 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
     }
     write_tracks(out, &scenario.outcome.tracks)?;
     for track in &scenario.outcome.tracks {
-        let sample = track.timed.first().or(track.observed.first());
+        let sample = track.timed.first().or(track.observed.first()).or(track.steps.first());
         if let Some(sample) = sample {
             write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
         }
@@ -118,6 +118,9 @@ fn write_rows(out: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
 
 /// All contenders beside each other. Processor time is that of the client, then that of the server.
 fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
+    if tracks.iter().all(|track| track.skipped.is_none() && track.failure.is_none() && !track.has_figures()) {
+        return Ok(());
+    }
     writeln!(
         out,
         "| contender | seconds | bytes on the wire | bytes before SSH | processor time | peak memory | disk |\n\
