@@ -94,3 +94,18 @@ pub(crate) fn all(variants: &[String]) -> Vec<Box<dyn Tool>> {
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
     tools
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::contest::slug;
+
+    #[test]
+    fn no_two_tools_share_a_directory() {
+        let tools = all(&["--zstd-level 3".to_owned()]);
+        let directories: HashSet<String> = tools.iter().map(|tool| slug(&tool.title())).collect();
+        assert_eq!(directories.len(), tools.len());
+    }
+}
