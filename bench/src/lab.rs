@@ -70,7 +70,7 @@ pub(crate) enum Beside {
     WatchMemory,
     /// The used bytes of the filesystem that holds this path are polled.
     WatchDisk(PathBuf),
-    /// The client is killed once it has sent so much through the relay.
+    /// The client is killed once it has sent so much.
     KillAfter(u64),
 }
 
@@ -119,6 +119,9 @@ impl Lab {
             login: OnceLock::new(),
         };
         lab.clear()?;
+        if let Server::Own { without_link: Some(why), .. } = &lab.server {
+            lab.say(&format!("There is no link, so a relay stands in for it: {why}"));
+        }
         Ok(lab)
     }
 
@@ -144,7 +147,7 @@ impl Lab {
         (!self.is_own_server()).then(|| Outcome::skipped(&format!("on a server of yours {why}")))
     }
 
-    /// Returns the three versions.
+    /// Returns the versions.
     pub(crate) fn trees(&self) -> &Trees {
         &self.settings.trees
     }
@@ -229,7 +232,8 @@ impl Lab {
     /// Returns what a directory on the server takes, once all is written out.
     pub(crate) fn disk_bytes(&self, path: &Path) -> Result<u64> {
         // Blocks are allocated when they are written out, not before.
-        let said = self.on_server(&format!("sync; du -s -B1 {}", quoted(&path.to_string_lossy())))?;
+        let path = quoted(&path.to_string_lossy());
+        let said = self.on_server(&format!("sync -f {path} || sync; du -s -B1 {path}"))?;
         let bytes = said.split_whitespace().next().and_then(|word| word.parse().ok());
         bytes.ok_or_else(|| Failure::new("`du` printed no number"))
     }

@@ -26,6 +26,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Moves both directories out of the way.
+    pub(crate) fn set_aside(&self, lab: &Lab) -> Result<()> {
+        lab.set_aside(&self.server)?;
+        lab::set_aside(&self.client)
+    }
+
     /// Makes the directory on the client, unless it stands.
     pub(crate) fn ensure_client(&self) -> Result<()> {
         fs::create_dir_all(&self.client).context(|| format!("Could not create `{}`", self.client.display()))
