@@ -158,7 +158,7 @@ impl Work<'_> {
             if job.change.base.is_none() {
                 lab.renew_server()?;
             }
-            self.clear()?;
+            place.set_aside(lab)?;
             place.ensure_client()?;
             tool.set_up(lab, place)?;
             if let Some(base) = job.change.base {
@@ -177,15 +177,10 @@ impl Work<'_> {
         let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(lab, place)?);
         stands.set(is_as_before && job.client == Client::Same);
         if !stands.get() {
-            self.clear()?;
+            place.set_aside(lab)?;
             lab.remove_aside()?;
         }
         Ok(())
-    }
-
-    fn clear(&self) -> Result<()> {
-        self.lab.set_aside(&self.place.server)?;
-        crate::lab::set_aside(&self.place.client)
     }
 
     fn source(&self, moment: Moment) -> Result<()> {
@@ -196,7 +191,7 @@ impl Work<'_> {
 /// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
 pub(crate) fn installed(lab: &Lab, scenario: Scenario) -> (Vec<Box<dyn Tool>>, Vec<Track>) {
     let (mut installed, mut skipped) = (Vec::new(), Vec::new());
-    for tool in tool::all() {
+    for tool in tool::all(&lab.settings().variants) {
         if !tool.joins(scenario) || !lab.settings().wants(tool.name()) {
             continue;
         }

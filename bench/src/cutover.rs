@@ -20,9 +20,18 @@ pub(crate) const NAME: &str = "cutover";
 /// What it keeps of the content that it sent, in its state directory.
 pub(crate) const CONTENT_CACHE: &str = "content";
 
-/// Cutover as it is without any option.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cutover;
+/// Cutover, as it is without any option or with some.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cutover {
+    options: Vec<String>,
+}
+
+impl Cutover {
+    /// Takes options of `cutover deploy`, separated by spaces.
+    pub(crate) fn with(options: &str) -> Cutover {
+        Cutover { options: options.split_whitespace().map(str::to_owned).collect() }
+    }
+}
 
 impl Tool for Cutover {
     fn name(&self) -> &'static str {
@@ -30,7 +39,9 @@ impl Tool for Cutover {
     }
 
     fn title(&self) -> String {
-        "cutover deploy".to_owned()
+        let words: Vec<&str> =
+            ["cutover", "deploy"].into_iter().chain(self.options.iter().map(String::as_str)).collect();
+        words.join(" ")
     }
 
     /// Which program is measured is said by the settings, so nothing is asked here.
@@ -43,7 +54,8 @@ impl Tool for Cutover {
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
-        let sample = Site::at(place).deploy(lab, tree, line)?;
+        let site = Site::at(place);
+        let sample = site.run(lab, line, &site.deploy_line(lab, tree, line).args(&self.options))?;
         text_of(&sample, "state")?;
         Ok(sample)
     }

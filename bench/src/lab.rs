@@ -74,7 +74,7 @@ pub(crate) enum Beside {
     WatchMemory,
     /// The used bytes of the filesystem that holds this path are polled.
     WatchDisk(PathBuf),
-    /// The client is killed once it has sent so much through the relay.
+    /// The client is killed once it has sent so much.
     KillAfter(u64),
 }
 
@@ -123,15 +123,10 @@ impl Lab {
             login: OnceLock::new(),
         };
         lab.clear()?;
-        Ok(lab)
-    }
-
-    /// Ends what would be left on a server of the user's.
-    pub(crate) fn close(self) -> Result<()> {
-        match &self.server {
-            Server::Own { .. } => Ok(()),
-            Server::Theirs(remote) => remote.remove(),
+        if let Server::Own { without_link: Some(why), .. } = &lab.server {
+            lab.say(&format!("There is no link, so a relay stands in for it: {why}"));
         }
+        Ok(lab)
     }
 
     /// Returns the line as it is recorded.
@@ -156,7 +151,7 @@ impl Lab {
         (!self.is_own_server()).then(|| Outcome::skipped(&format!("on a server of yours {why}")))
     }
 
-    /// Returns the three versions.
+    /// Returns the versions.
     pub(crate) fn trees(&self) -> &Trees {
         &self.settings.trees
     }
@@ -241,7 +236,8 @@ impl Lab {
     /// Returns what a directory on the server takes, once all is written out.
     pub(crate) fn disk_bytes(&self, path: &Path) -> Result<u64> {
         // Blocks are allocated when they are written out, not before.
-        let said = self.on_server(&format!("sync; du -s -B1 {}", quoted(&path.to_string_lossy())))?;
+        let path = quoted(&path.to_string_lossy());
+        let said = self.on_server(&format!("sync -f {path} || sync; du -s -B1 {path}"))?;
         let bytes = said.split_whitespace().next().and_then(|word| word.parse().ok());
         bytes.ok_or_else(|| Failure::new("`du` printed no number"))
     }
@@ -297,7 +293,7 @@ impl Lab {
         self.empty("server")?;
         if rustix::process::getuid().is_root() {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
-            let copies = copies + COPIES_PER_TOOL * tool::all().len() as u64;
+            let copies = copies + COPIES_PER_TOOL * tool::all(&self.settings.variants).len() as u64;
             let reserved_bytes = self.reserved_bytes.load(Ordering::Relaxed);
             let bytes = copies * usage::du_bytes(&self.trees().a.path)? + reserved_bytes;
             let bytes = bytes.max(LEAST_IMAGE);

@@ -89,7 +89,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         format: FORMAT,
         name: settings.name.clone(),
         started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
-        machine: Machine::look(&lab.server("")),
+        machine: Machine::look(&lab),
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
@@ -106,7 +106,6 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
-    lab.close()?;
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 

@@ -141,6 +141,9 @@ pub(crate) struct Track {
     pub(crate) observed: Vec<Sample>,
     /// Runs with nothing beside them: seconds and processor time.
     pub(crate) timed: Vec<Sample>,
+    /// Runs that differ, each after the one before: no median is made of them.
+    #[serde(default)]
+    pub(crate) steps: Vec<Sample>,
 }
 
 impl Track {
@@ -154,6 +157,7 @@ impl Track {
         disk_bytes: None,
         observed: Vec::new(),
         timed: Vec::new(),
+        steps: Vec::new(),
     };
 
     /// The track of a contender that has not run yet.
@@ -184,11 +188,17 @@ impl Track {
         Summary::of(runs.iter().filter_map(figure).map(|value| value as f64))
     }
 
+    /// Tells whether there is anything of which a figure is shown.
+    pub(crate) fn has_figures(&self) -> bool {
+        !self.observed.is_empty() || !self.timed.is_empty() || self.disk_bytes.is_some()
+    }
+
     /// Drops the figures: a tool that failed once has none.
     pub(crate) fn fail(&mut self, failure: &Failure) {
         self.failure = Some(failure.to_string());
         self.observed.clear();
         self.timed.clear();
+        self.steps.clear();
         self.disk_bytes = None;
     }
 }

@@ -22,16 +22,16 @@ impl Remote {
     /// Makes the directory on the server.
     pub(crate) fn open(target: &str) -> Result<Remote> {
         let (host, path) = parse(target)?;
-        let remote = Remote { host, directory: path.join(DIRECTORY) };
-        let directory = quoted(&remote.directory.to_string_lossy());
-        let made = remote.run(&format!("mkdir -p {} && mkdir {directory}", quoted(&path.to_string_lossy())));
+        let directory = path.join(DIRECTORY);
+        let shown = quoted(&directory.to_string_lossy());
+        let made = run(&host, &format!("mkdir -p {} && mkdir {shown}", quoted(&path.to_string_lossy())));
         made.map_err(|failure| {
             Failure::new(format!(
-                "{failure}\nWhere an earlier bench has left `{directory}`, remove it: `ssh {} rm -rf {directory}`",
-                remote.host
+                "{failure}\nWhere an earlier bench has left `{shown}`, remove it: `ssh {host} rm -rf {shown}`"
             ))
         })?;
-        Ok(remote)
+        // Only from here on is it ours to remove.
+        Ok(Remote { host, directory })
     }
 
     /// Returns the host as it was named.
@@ -46,8 +46,7 @@ impl Remote {
 
     /// Runs a script of `sh` on it and returns what it printed.
     pub(crate) fn run(&self, script: &str) -> Result<String> {
-        let script = format!("exec sh -c {}", quoted(script));
-        Invocation::new("ssh").args(["-o", "BatchMode=yes", "--", &self.host, &script]).text()
+        run(&self.host, script)
     }
 
     /// Empties the directory.
@@ -55,11 +54,18 @@ impl Remote {
         let directory = quoted(&self.directory.to_string_lossy());
         self.run(&format!("rm -rf {directory} && mkdir {directory}")).map(drop)
     }
+}
 
-    /// Removes the directory.
-    pub(crate) fn remove(&self) -> Result<()> {
-        self.run(&format!("rm -rf {}", quoted(&self.directory.to_string_lossy()))).map(drop)
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // Where the line is gone, the next bench says that the directory stands.
+        drop(self.run(&format!("rm -rf {}", quoted(&self.directory.to_string_lossy()))));
     }
+}
+
+fn run(host: &str, script: &str) -> Result<String> {
+    let script = format!("exec sh -c {}", quoted(script));
+    Invocation::new("ssh").args(["-o", "BatchMode=yes", "--", host, &script]).text()
 }
 
 fn parse(target: &str) -> Result<(String, PathBuf)> {

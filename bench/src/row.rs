@@ -191,12 +191,14 @@ impl<'a> Rows<'a> {
 
     /// Compares wall time.
     pub(crate) fn seconds(&mut self, rival: &str, aim: Option<Aim>) {
-        self.timed("seconds", rival, aim, |sample| sample.seconds);
+        self.timed("seconds", rival, aim, |sample| Some(sample.seconds));
     }
 
     /// Compares wall time with what it takes to write everything out afterwards.
     pub(crate) fn durable_seconds(&mut self, rival: &str, aim: Option<Aim>) {
-        self.timed("seconds, with syncfs", rival, aim, |sample| sample.seconds + sample.syncfs_seconds.unwrap_or(0.0));
+        self.timed("seconds, with syncfs", rival, aim, |sample| {
+            sample.syncfs_seconds.map(|syncfs| sample.seconds + syncfs)
+        });
     }
 
     /// Compares TCP payload.
@@ -245,8 +247,8 @@ impl<'a> Rows<'a> {
 
     /// Compares processor time and memory of both sides.
     pub(crate) fn costs(&mut self, rival: &str) {
-        self.timed("processor time, client", rival, None, |sample| sample.client_cpu_seconds);
-        self.timed("processor time, server with sshd", rival, None, |sample| sample.server_cpu_seconds.unwrap_or(0.0));
+        self.timed("processor time, client", rival, None, |sample| Some(sample.client_cpu_seconds));
+        self.timed("processor time, server with sshd", rival, None, |sample| sample.server_cpu_seconds);
         let (client, agent) = (Some(Aim::OursAtMost(CLIENT_MEMORY)), Some(Aim::OursAtMost(AGENT_MEMORY)));
         self.memory("peak memory, client", rival, client, |sample| Some(sample.client_peak_bytes));
         let peaks: fn(&Sample) -> Option<u64> = |sample| sample.server_peaks.map(|peaks| peaks.largest_bytes);
@@ -260,9 +262,9 @@ impl<'a> Rows<'a> {
         self.rows
     }
 
-    /// Compares a figure of every timed run.
-    fn timed(&mut self, what: &str, rival: &str, aim: Option<Aim>, figure: fn(&Sample) -> f64) {
-        self.push(what, Unit::Seconds, rival, aim, |track| track.timed.iter().map(figure).collect());
+    /// Compares a figure of every timed run, where it was measured.
+    fn timed(&mut self, what: &str, rival: &str, aim: Option<Aim>, figure: fn(&Sample) -> Option<f64>) {
+        self.push(what, Unit::Seconds, rival, aim, |track| track.timed.iter().filter_map(figure).collect());
     }
 
     /// Compares a figure of every observed run, where it was observed.

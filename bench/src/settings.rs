@@ -86,6 +86,9 @@ pub(crate) struct RunArgs {
     /// The tools to run, separated by commas; all that are installed when none is named.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     tools: Vec<String>,
+    /// Measure Cutover with these options of `cutover deploy` too, as another contender; may be given several times.
+    #[arg(long = "variant", value_name = "OPTIONS", allow_hyphen_values = true)]
+    variants: Vec<String>,
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -110,7 +113,9 @@ pub(crate) struct Settings {
     pub(crate) scenarios: Vec<Scenario>,
     /// The tools to run; all when there are none.
     pub(crate) tools: Vec<String>,
-    /// The three versions.
+    /// Options of Cutover that are measured too.
+    pub(crate) variants: Vec<String>,
+    /// The versions.
     pub(crate) trees: Trees,
     /// Where everything happens.
     pub(crate) work: PathBuf,
@@ -151,7 +156,7 @@ impl RunArgs {
                 work.display()
             )));
         }
-        let tools = tool::all();
+        let tools = tool::all(&[]);
         if let Some(unknown) = self.tools.iter().find(|name| tools.iter().all(|tool| tool.name() != **name)) {
             let mut names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
             names.dedup();
@@ -173,6 +178,7 @@ impl RunArgs {
         Ok(Settings {
             scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
             tools: self.tools,
+            variants: self.variants,
             trees,
             work,
             target: self.target,

@@ -71,7 +71,7 @@ fn shown_line(line: &LineRecord) -> String {
         LineKind::Target => "to a server of the user's; bytes are what the tools say".to_owned(),
         LineKind::Link => format!("packets between two network namespaces, {shape}"),
         LineKind::Relay => {
-            let why = line.without_link.as_deref().unwrap_or_default();
+            let why = line.without_link.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
             format!("a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
         }
     }
@@ -90,7 +90,7 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
     }
     write_tracks(out, &scenario.outcome.tracks)?;
     for track in &scenario.outcome.tracks {
-        let sample = track.timed.first().or(track.observed.first());
+        let sample = track.timed.first().or(track.observed.first()).or(track.steps.first());
         if let Some(sample) = sample {
             write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
         }
@@ -118,6 +118,9 @@ fn write_rows(out: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
 
 /// All contenders beside each other. Processor time is that of the client, then that of the server.
 fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
+    if tracks.iter().all(|track| track.skipped.is_none() && track.failure.is_none() && !track.has_figures()) {
+        return Ok(());
+    }
     writeln!(
         out,
         "| contender | seconds | bytes on the wire | bytes before SSH | processor time | peak memory | disk |\n\
@@ -159,7 +162,7 @@ fn shown_median(summary: Option<Summary>, unit: Unit) -> String {
 
 fn shown(summary: Option<Summary>, unit: Unit) -> String {
     let Some(Summary { median, min, max, samples }) = summary else {
-        return String::new();
+        return "–".to_owned();
     };
     let figure = |value| Figure(value, unit);
     if samples == 1 {

@@ -27,6 +27,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Moves both directories out of the way.
+    pub(crate) fn set_aside(&self, lab: &Lab) -> Result<()> {
+        lab.set_aside(&self.server)?;
+        lab::set_aside(&self.client)
+    }
+
     /// Makes the directory on the client, unless it stands.
     pub(crate) fn ensure_client(&self) -> Result<()> {
         fs::create_dir_all(&self.client).context(|| format!("Could not create `{}`", self.client.display()))
@@ -88,10 +94,26 @@ pub(crate) trait Tool {
     }
 }
 
-/// Returns all tools, Cutover first, then in the order of the tables.
-pub(crate) fn all() -> Vec<Box<dyn Tool>> {
-    let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover)];
+/// Returns all tools, Cutover first and with the given options after it, then in the order of the tables.
+pub(crate) fn all(variants: &[String]) -> Vec<Box<dyn Tool>> {
+    let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover::default())];
+    tools.extend(variants.iter().map(|options| Box::new(Cutover::with(options)) as Box<dyn Tool>));
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
     tools.extend(rival::all());
     tools
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::contest::slug;
+
+    #[test]
+    fn no_two_tools_share_a_directory() {
+        let tools = all(&["--zstd-level 3".to_owned()]);
+        let directories: HashSet<String> = tools.iter().map(|tool| slug(&tool.title())).collect();
+        assert_eq!(directories.len(), tools.len());
+    }
 }

@@ -68,12 +68,13 @@ pub(crate) struct Plot {
     pub(crate) series: Vec<Series>,
 }
 
-/// Returns the letter of a series: `C` is Cutover's, the others go from `a` on.
+/// Returns the letter of a series: `C` is Cutover's, `C2` its next mode's; the others go from `a` on.
 pub(crate) fn letters<'a>(are_ours: impl IntoIterator<Item = &'a bool>) -> Vec<String> {
-    let mut rivals = 0_u32;
+    let (mut ours, mut rivals) = (0_u32, 0_u32);
     let mut letter = |is_ours: &bool| {
         if *is_ours {
-            return "C".to_owned();
+            ours += 1;
+            return if ours == 1 { "C".to_owned() } else { format!("C{ours}") };
         }
         rivals += 1;
         // With more than 26 the letters are followed by a number.
@@ -256,6 +257,7 @@ mod tests {
         assert!(svg.contains("<li><b>a</b> tar</li>"), "{svg}");
         assert!(svg.contains("<li><b>b</b> &lt;b&gt;rsync</li>"), "{svg}");
         assert!(!svg.contains("<b>rsync"), "{svg}");
+        assert_eq!(letters(&[true, true, false]), ["C", "C2", "a"]);
         let many = letters(&[false; 28]);
         assert_eq!((many[25].as_str(), many[26].as_str()), ("z", "a1"));
     }

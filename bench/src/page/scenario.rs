@@ -135,7 +135,7 @@ impl Section<'_> {
     fn write_lines(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("<details><summary>The lines that were run</summary>\n<dl class=\"lines\">\n")?;
         for track in &self.scenario.outcome.tracks {
-            if let Some(sample) = track.timed.first().or(track.observed.first()) {
+            if let Some(sample) = track.timed.first().or(track.observed.first()).or(track.steps.first()) {
                 let (name, line) = (Escaped(&track.contender), Escaped(&sample.command));
                 let version = Escaped(track.version.as_deref().unwrap_or_default());
                 writeln!(out, "<dt>{name} <small>{version}</small></dt><dd><code>{line}</code></dd>")?;

@@ -106,7 +106,7 @@ impl Tool for Checkout {
     }
 
     fn version(&self) -> Option<String> {
-        Cutover.version()
+        Cutover::default().version()
     }
 
     fn joins(&self, scenario: Scenario) -> bool {
@@ -115,17 +115,17 @@ impl Tool for Checkout {
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
         let is_next = tree.path == self.deployed.path;
-        Cutover.deploy(lab, if is_next { &self.tree } else { tree }, place, line)
+        Cutover::default().deploy(lab, if is_next { &self.tree } else { tree }, place, line)
     }
 
     fn release(&self, lab: &Lab, place: &Place) -> Result<PathBuf> {
-        Cutover.release(lab, place)
+        Cutover::default().release(lab, place)
     }
 
     /// The commit is named in a file that B has not; where that is gone, the release must be B.
     fn check(&self, lab: &Lab, change: Change<'_>, place: &Place, sample: &Sample) -> Result<()> {
         let revision = self.release(lab, place)?.join("REVISION");
         lab.on_server(&format!("rm {}", revision.display()))?;
-        Cutover.check(lab, change, place, sample)
+        Cutover::default().check(lab, change, place, sample)
     }
 }

@@ -57,8 +57,10 @@ fn deploy_all(lab: &Lab, tool: &dyn Tool, track: &mut Track) -> Result<()> {
     for next in lab.trees().all() {
         let sample = tool.deploy(lab, next, &place, Line::Direct)?;
         tool.check(lab, Change { base: None, next, is_nothing: false }, &place, &sample)?;
-        track.timed.push(sample);
+        track.steps.push(sample);
     }
     track.disk_bytes = Some(lab.disk_bytes(&place.server)?);
-    Ok(())
+    // Three releases of all tools would not find room beside each other.
+    place.set_aside(lab)?;
+    lab.remove_aside()
 }
