@@ -152,11 +152,20 @@ impl Display for Cell {
             Some(Summary { median, min, max, samples }) => {
                 write!(f, "<td>{}", Figure(median, self.1))?;
                 if samples > 1 {
-                    write!(f, "<small>{} – {}</small>", Figure(min, self.1), Figure(max, self.1))?;
+                    write!(f, "<small>{}</small>", spread(min, max, self.1))?;
                 }
                 f.write_str("</td>")
             }
         }
+    }
+}
+
+/// Prints the least and the greatest; the unit once, where it is the same.
+fn spread(min: f64, max: f64, unit: Unit) -> String {
+    let [min, max] = [min, max].map(|value| Figure(value, unit).to_string());
+    match (min.split_once(' '), max.split_once(' ')) {
+        (Some((least, one)), Some((_, other))) if one == other => format!("{least} – {max}"),
+        _ => format!("{min} – {max}"),
     }
 }
 
@@ -317,5 +326,17 @@ impl Display for Against<'_> {
             write!(f, "<small>{}, {}</small>", Figure(median, self.1), Escaped(name))?;
         }
         f.write_str("</td>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_printed_once_where_it_is_the_same() {
+        let check = |min, max, unit, expected: &str| assert_eq!(spread(min, max, unit), expected);
+        check(11.391, 12.677, Unit::Seconds, "11.391 – 12.677 s");
+        check(9000.0, 12_000.0, Unit::Bytes, "9000 B – 12.0 KB");
     }
 }

@@ -25,7 +25,7 @@ fn a_kept_run_is_shown_whole() {
             assert!(page.contains(&Escaped(&track.contender).to_string()), "{}", track.contender);
         }
     }
-    assert!(page.contains("12.185 s<small>11.391 s – 12.677 s</small>"));
+    assert!(page.contains("12.185 s<small>11.391 – 12.677 s</small>"));
     assert!(page.contains(&run.versions.cutover_sha256));
 }
 
