@@ -282,7 +282,7 @@ impl Display for Glance<'_> {
         write_table(f, &caption, &headings, |out| {
             for (scenario, seconds, wire) in &rows {
                 write_head(out, &scenario.title, None, false)?;
-                write!(out, "{}{}</tr>\n", Against(seconds, Unit::Seconds), Against(wire, Unit::Bytes))?;
+                writeln!(out, "{}{}</tr>", Against(seconds, Unit::Seconds), Against(wire, Unit::Bytes))?;
             }
             Ok(())
         })
