@@ -132,3 +132,36 @@ fn receive(mut stream: TcpStream, start: Instant) -> (u64, u64) {
     }
     (all, early)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
+    fn bytes_cross_a_link_and_are_counted() {
+        let link = match Link::open(Shape { rtt_ms: 2.0, rate_mbit: Some(1000.0) }) {
+            Ok(link) => link,
+            Err(failure) => return eprintln!("skipped, there is no link here: {failure}"),
+        };
+        let listener = listen(&link).unwrap();
+        let (mut client, mut server) = connect(&link, &listener).unwrap();
+        let question = vec![7; 300_000];
+        let sent = thread::spawn(move || {
+            client.write_all(&question).unwrap();
+            let mut answer = Vec::new();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+            client.read_to_end(&mut answer).unwrap();
+            answer
+        });
+        let mut received = Vec::new();
+        server.read_to_end(&mut received).unwrap();
+        server.write_all(b"answer").unwrap();
+        drop(server);
+        assert_eq!(sent.join().unwrap(), b"answer");
+        assert!(received == [7; 300_000]);
+        let wire = link.settle().unwrap();
+        // What a machine under load sends again counts too, so these are the least.
+        assert!(wire.sent_bytes >= 300_000 && wire.received_bytes >= 6 && wire.connections >= 1, "{wire:?}");
+    }
+}
