@@ -1,12 +1,21 @@
 //! Lets contenders run in turn: A B A B.
 //!
 //! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. The first
-//! round goes through the relay and is watched: it gives bytes and memory and warms the caches. The rounds after it
-//! give seconds and have nothing beside them.
+//! round is watched: it gives bytes, memory and disk and warms the caches. The rounds after it give seconds and have
+//! nothing beside them.
+//!
+//! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use crate::cutover;
 use crate::failure::Result;
 use crate::lab::{Lab, Line};
 use crate::record::{Sample, Track};
+use crate::scenario::Scenario;
+use crate::tool::{self, Change, Place, Tool};
+use crate::tree::Tree;
 
 /// A step of a contender; it may be taken many times.
 pub(crate) type Step<'a, In, Out> = Box<dyn Fn(In) -> Result<Out> + 'a>;
@@ -14,45 +23,237 @@ pub(crate) type Step<'a, In, Out> = Box<dyn Fn(In) -> Result<Out> + 'a>;
 /// Looks at what a run has made.
 pub(crate) type Check<'a> = Box<dyn Fn(&Sample) -> Result<()> + 'a>;
 
-/// One tool in one mode.
+/// One tool in one mode, or something else that is run.
 pub(crate) struct Contender<'a> {
+    /// The word of `--tools`.
+    pub(crate) tool: &'static str,
     /// Its name in the table.
-    pub(crate) name: &'static str,
-    /// Whether its seconds are wanted; otherwise it is only observed.
-    pub(crate) is_timed: bool,
-    /// Brings the destination into the state that each run begins with. Not timed.
+    pub(crate) name: String,
+    /// What the program says of its version.
+    pub(crate) version: Option<String>,
+    /// Brings everything into the state that each run begins with. Not timed.
     pub(crate) prepare: Step<'a, (), ()>,
     /// The run.
     pub(crate) run: Step<'a, Line, Sample>,
     /// Fails when the result is wrong. Not timed.
     pub(crate) check: Check<'a>,
+    /// Makes room when the result was looked at. Not timed.
+    pub(crate) finish: Step<'a, (), ()>,
+    /// The directory on the server of which the size is wanted.
+    pub(crate) place: Option<Place>,
 }
 
-impl Contender<'_> {
-    fn round(&self, lab: &Lab, line: Line) -> Result<Sample> {
+/// What is deployed, and what each run begins with.
+pub(crate) struct Job<'a> {
+    /// In which scenario.
+    pub(crate) scenario: Scenario,
+    /// Stands before the contenders' names, and tells their directories from those of another job of the scenario.
+    pub(crate) label: &'a str,
+    /// What stands on the server, if anything, and what is deployed.
+    pub(crate) change: Change<'a>,
+    /// Makes the sources what they are before the deploy, or what they are for it: trees that change in place.
+    pub(crate) source: Option<&'a dyn Fn(Moment) -> Result<()>>,
+    /// What else is done to the client before each run.
+    pub(crate) client: Client,
+}
+
+/// What the sources are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// What stands before is deployed.
+    Base,
+    /// The run.
+    Next,
+}
+
+/// The client that a run begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// The one that deployed what stands.
+    Same,
+    /// One that never deployed.
+    New,
+}
+
+impl<'a> Job<'a> {
+    /// The first deploy of a tree.
+    pub(crate) fn first(scenario: Scenario, tree: &'a Tree) -> Job<'a> {
+        let change = Change { base: None, next: tree, is_nothing: false };
+        Job { scenario, label: "", change, source: None, client: Client::Same }
+    }
+
+    /// One tree after another.
+    pub(crate) fn next(scenario: Scenario, base: &'a Tree, next: &'a Tree) -> Job<'a> {
+        let change = Change { base: Some(base), next, is_nothing: false };
+        Job { scenario, label: "", change, source: None, client: Client::Same }
+    }
+}
+
+impl<'a> Contender<'a> {
+    /// A tool that does the job.
+    pub(crate) fn of(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>) -> Contender<'a> {
+        Contender::with(lab, tool, job, "", |_| Ok(()))
+    }
+
+    /// The same with something done to its directories before each run, and the words for it.
+    pub(crate) fn with(
+        lab: &'a Lab,
+        tool: &'a dyn Tool,
+        job: &'a Job<'a>,
+        words: &str,
+        then: impl Fn(&Place) -> Result<()> + 'a,
+    ) -> Contender<'a> {
+        let name = format!("{}{}{words}", job.label, tool.title());
+        let place = lab.place(&slug(&format!("{}-{name}", job.scenario.name())));
+        let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
+        let [prepared, ran, checked, finished] = [(); 4].map(|()| Rc::clone(&work));
+        Contender {
+            tool: tool.name(),
+            name,
+            version: tool.version(),
+            prepare: Box::new(move |()| {
+                prepared.prepare()?;
+                then(&prepared.place)
+            }),
+            run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
+            check: Box::new(move |sample| tool.check(lab, job.change, &checked.place, sample)),
+            finish: Box::new(move |()| finished.finish()),
+            place: Some(place),
+        }
+    }
+
+    fn round(&self, lab: &Lab, line: Line) -> Result<(Sample, Option<u64>)> {
         (self.prepare)(())?;
-        lab.say(&format!("  {}, {}", self.name, line.host()));
+        lab.say(&format!("  {}, {line}", self.name));
         // What was prepared is written out before the clock starts; else the run would wait for it.
         rustix::fs::sync();
-        let sample = (self.run)(line)?;
+        let mut sample = (self.run)(line)?;
+        sample.syncfs_seconds = lab.sync_server()?;
         (self.check)(&sample)?;
-        Ok(sample)
+        let disk_bytes = match &self.place {
+            Some(place) if line == Line::Counted => Some(lab.disk_bytes(&place.server)?),
+            _ => None,
+        };
+        (self.finish)(())?;
+        Ok((sample, disk_bytes))
     }
+}
+
+/// A tool at its job.
+struct Work<'a> {
+    lab: &'a Lab,
+    tool: &'a dyn Tool,
+    job: &'a Job<'a>,
+    place: Place,
+    /// Whether what stands before a run stands.
+    stands: Cell<bool>,
+}
+
+impl Work<'_> {
+    /// Brings about what stands before a run.
+    fn prepare(&self) -> Result<()> {
+        let Work { lab, tool, job, place, stands } = self;
+        if !stands.get() {
+            // A first deploy begins on an empty filesystem each time; see `Lab::renew_server`.
+            if job.change.base.is_none() {
+                lab.renew_server()?;
+            }
+            place.set_aside(lab)?;
+            place.ensure_client()?;
+            tool.set_up(lab, place)?;
+            if let Some(base) = job.change.base {
+                self.source(Moment::Base)?;
+                tool.deploy(lab, base, place, Line::Direct)?;
+            }
+        }
+        self.source(Moment::Next)?;
+        if job.client == Client::New { tool.forget(lab, place) } else { Ok(()) }
+    }
+
+    /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
+    /// find room beside each other.
+    fn finish(&self) -> Result<()> {
+        let Work { lab, tool, job, place, stands } = self;
+        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(lab, place)?);
+        stands.set(is_as_before && job.client == Client::Same);
+        if !stands.get() {
+            place.set_aside(lab)?;
+            lab.remove_aside()?;
+        }
+        Ok(())
+    }
+
+    fn source(&self, moment: Moment) -> Result<()> {
+        self.job.source.map_or(Ok(()), |source| source(moment))
+    }
+}
+
+/// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
+pub(crate) fn installed(lab: &Lab, scenario: Scenario) -> (Vec<Box<dyn Tool>>, Vec<Track>) {
+    let (mut installed, mut skipped) = (Vec::new(), Vec::new());
+    for tool in tool::all(&lab.settings().variants) {
+        if !tool.joins(scenario) || !lab.settings().wants(tool.name()) {
+            continue;
+        }
+        if tool.version().is_some() {
+            installed.push(tool);
+        } else {
+            let reason = format!("{} is not installed", tool.name());
+            skipped.push(Track::skipped(tool.name(), tool.title(), reason));
+        }
+    }
+    (installed, skipped)
+}
+
+/// Lets all tools that take part do the job; returns a track for each.
+pub(crate) fn compete(lab: &Lab, job: &Job<'_>) -> Result<Vec<Track>> {
+    let (tools, skipped) = installed(lab, job.scenario);
+    let contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, job)).collect();
+    let mut tracks = race(lab, &contenders)?;
+    tracks.extend(skipped);
+    Ok(tracks)
 }
 
 /// Runs all of them, one observed round and then the timed ones, and returns a track for each, in their order.
-pub(crate) fn race<const N: usize>(lab: &Lab, contenders: &[Contender<'_>; N]) -> Result<[Track; N]> {
-    let mut tracks =
-        contenders.each_ref().map(|contender| Track { contender: contender.name.to_owned(), ..Track::default() });
-    for (contender, track) in contenders.iter().zip(&mut tracks) {
-        track.observed.push(contender.round(lab, Line::Counted)?);
-    }
-    for _ in 0..lab.repeats() {
-        for (contender, track) in contenders.iter().zip(&mut tracks) {
-            if contender.is_timed {
-                track.timed.push(contender.round(lab, Line::Direct)?);
+pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>> {
+    let mut tracks: Vec<Track> = contenders.iter().map(Track::of).collect();
+    for round in 0..=lab.repeats() {
+        for (contender, track) in contenders.iter().zip(&mut tracks).filter(|(_, track)| track.failure.is_none()) {
+            let line = if round == 0 { Line::Counted } else { Line::Timed };
+            match contender.round(lab, line) {
+                Err(failure) if contender.tool == cutover::NAME => return Err(failure),
+                Err(failure) => {
+                    lab.say(&format!("  failed: {failure}"));
+                    track.fail(&failure);
+                }
+                Ok((sample, disk_bytes)) => {
+                    track.disk_bytes = disk_bytes.or(track.disk_bytes);
+                    if round == 0 { track.observed.push(sample) } else { track.timed.push(sample) }
+                }
             }
         }
     }
     Ok(tracks)
+}
+
+/// Makes a name for a directory.
+pub(crate) fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for word in name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
+        if !slug.is_empty() {
+            slug.push('-');
+        }
+        slug.push_str(&word.to_ascii_lowercase());
+    }
+    slug
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_makes_a_directorys_name() {
+        assert_eq!(slug("next-rsync -rlpzc --link-dest=../x"), "next-rsync-rlpzc-link-dest-x");
+    }
 }

@@ -9,8 +9,66 @@ use crate::failure::{Context, Failure, Result};
 use crate::lab::{self, Beside, Lab, Line};
 use crate::process::Invocation;
 use crate::record::{Payload, Sample};
+use crate::scenario::Scenario;
+use crate::tool::{Change, Place, Tool};
 use crate::tree::Tree;
 use crate::verify;
+
+/// The word of `--tools`.
+pub(crate) const NAME: &str = "cutover";
+
+/// What it keeps of the content that it sent, in its state directory.
+pub(crate) const CONTENT_CACHE: &str = "content";
+
+/// Cutover, as it is without any option or with some.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cutover {
+    options: Vec<String>,
+}
+
+impl Cutover {
+    /// Takes options of `cutover deploy`, separated by spaces.
+    pub(crate) fn with(options: &str) -> Cutover {
+        Cutover { options: options.split_whitespace().map(str::to_owned).collect() }
+    }
+}
+
+impl Tool for Cutover {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn title(&self) -> String {
+        let words: Vec<&str> =
+            ["cutover", "deploy"].into_iter().chain(self.options.iter().map(String::as_str)).collect();
+        words.join(" ")
+    }
+
+    /// Which program is measured is said by the settings, so nothing is asked here.
+    fn version(&self) -> Option<String> {
+        Some(NAME.to_owned())
+    }
+
+    fn joins(&self, _scenario: Scenario) -> bool {
+        true
+    }
+
+    fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
+        let site = Site::at(place);
+        let sample = site.run(lab, line, &site.deploy_line(lab, tree, line).args(&self.options))?;
+        text_of(&sample, "state")?;
+        Ok(sample)
+    }
+
+    fn release(&self, _lab: &Lab, place: &Place) -> Result<PathBuf> {
+        Ok(place.server.join("current"))
+    }
+
+    fn check(&self, lab: &Lab, change: Change<'_>, place: &Place, sample: &Sample) -> Result<()> {
+        let state = if change.is_nothing { "unchanged" } else { "live" };
+        Site::at(place).ensure_live(lab, sample, state, change.next)
+    }
+}
 
 /// A deploy path, and the client that deploys to it.
 #[derive(Debug, Clone)]
@@ -25,6 +83,11 @@ impl Site {
         Site { deploy_path: lab.server(name), state: lab.state(name) }
     }
 
+    /// Takes both directories of a place.
+    fn at(place: &Place) -> Site {
+        Site { deploy_path: place.server.clone(), state: place.client.clone() }
+    }
+
     /// Returns the same deploy path as another client sees it.
     pub(crate) fn with_client(&self, lab: &Lab, client: &str) -> Site {
         Site { deploy_path: self.deploy_path.clone(), state: lab.state(client) }
@@ -36,8 +99,8 @@ impl Site {
     }
 
     /// Removes the deploy path and the client's state: a first deploy by a new client.
-    pub(crate) fn clear(&self) -> Result<()> {
-        lab::set_aside(&self.deploy_path)?;
+    pub(crate) fn clear(&self, lab: &Lab) -> Result<()> {
+        lab.set_aside(&self.deploy_path)?;
         self.forget()
     }
 
@@ -85,14 +148,14 @@ impl Site {
     }
 
     /// Fails unless the deploy ended in the state and what is live is the tree.
-    pub(crate) fn ensure_live(&self, sample: &Sample, state: &str, tree: &Tree) -> Result<()> {
+    pub(crate) fn ensure_live(&self, lab: &Lab, sample: &Sample, state: &str, tree: &Tree) -> Result<()> {
         ensure_state(sample, state)?;
-        self.ensure_current(tree)
+        self.ensure_current(lab, tree)
     }
 
     /// Fails unless what is live is the tree.
-    pub(crate) fn ensure_current(&self, tree: &Tree) -> Result<()> {
-        verify::ensure_same(&tree.path, &self.deploy_path.join("current"))
+    pub(crate) fn ensure_current(&self, lab: &Lab, tree: &Tree) -> Result<()> {
+        verify::ensure_same(lab, &tree.path, &self.deploy_path.join("current"))
     }
 
     fn deploy_line(&self, lab: &Lab, tree: &Tree, line: Line) -> Invocation {
@@ -100,14 +163,13 @@ impl Site {
     }
 
     fn verb(&self, lab: &Lab, line: Line, verb: &[&str]) -> Invocation {
-        let target = format!("{}:{}", line.host(), self.deploy_path.display());
-        Invocation::new(&lab.settings().cutover)
-            .args(verb)
-            .args(["--json", "--target", &target])
-            .arg("--ssh-config")
-            .arg(lab.ssh_config())
-            .arg("--state-dir")
-            .arg(&self.state)
+        let program = Invocation::new(&lab.settings().cutover).args(verb);
+        let program = program.args(["--json", "--target", &lab.remote(&self.deploy_path)]);
+        let program = match lab.ssh_config(line) {
+            Some(config) => program.arg("--ssh-config").arg(config),
+            None => program,
+        };
+        program.arg("--state-dir").arg(&self.state)
     }
 
     fn run(&self, lab: &Lab, line: Line, invocation: &Invocation) -> Result<Sample> {

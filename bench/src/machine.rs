@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::Result;
-use crate::process::Invocation;
+use crate::lab::Lab;
+use crate::process::{Invocation, quoted};
 use crate::sshd;
 
 /// The machine. Its name is left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     /// The processor's model.
     pub(crate) cpu: String,
@@ -29,7 +30,7 @@ pub(crate) struct Machine {
 }
 
 /// The programs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Versions {
     /// What `cutover --version` prints.
     pub(crate) cutover: String,
@@ -45,19 +46,21 @@ pub(crate) struct Versions {
 
 impl Machine {
     /// Looks around; what cannot be learnt stays empty.
-    pub(crate) fn look(server: &Path) -> Machine {
+    pub(crate) fn look(lab: &Lab) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let memory = field(&read("/proc/meminfo"), "MemTotal", ':');
         let kilobytes: u64 = memory.trim_end_matches("kB").trim().parse().unwrap_or(0);
         let load: Vec<String> = read("/proc/loadavg").split(' ').take(3).map(str::to_owned).collect();
-        let filesystem = Invocation::new("findmnt").args(["-n", "-o", "FSTYPE,OPTIONS", "-T"]).args([server]);
+        let server = lab.server("");
+        let filesystem =
+            lab.on_server(&format!("findmnt -n -o FSTYPE,OPTIONS -T {}", quoted(&server.to_string_lossy())));
         Machine {
             cpu: field(&read("/proc/cpuinfo"), "model name", ':'),
             cores: std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
             memory_bytes: kilobytes * 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             system: field(&read("/etc/os-release"), "PRETTY_NAME", '=').trim_matches('"').to_owned(),
-            filesystem: filesystem.text().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
+            filesystem: filesystem.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             load: load.join(" "),
         }
     }

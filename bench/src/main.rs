@@ -1,20 +1,31 @@
-//! Measures Cutover against rsync on real trees, over a real `sshd` on one machine.
+//! Measures Cutover against rsync and others on real trees, over a real `sshd` on one machine.
 //!
 //! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
-//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table made of them ([`table`]). What each row
-//! means stands in `docs/benchmarks.md`.
+//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a
+//! page ([`page`]) made of them. `page` makes the page of several runs. What each row means stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
 mod settings;
 
 mod debian;
+mod difference;
+mod made;
 mod tree;
 
 mod image;
 mod lab;
-mod relay;
+mod remote;
 mod sshd;
+
+mod carrier;
+mod link;
+mod namespace;
+mod packet;
+mod probe;
+mod relay;
+mod shape;
+mod wire;
 
 mod process;
 mod procfs;
@@ -23,13 +34,17 @@ mod verify;
 
 mod contest;
 mod cutover;
+mod rival;
 mod rsync;
 mod scenario;
+mod tool;
 
 mod machine;
 mod record;
 mod row;
 mod table;
+
+mod page;
 
 mod failure;
 
@@ -41,19 +56,21 @@ use clap::Parser;
 use crate::failure::{Context, Result};
 use crate::lab::Lab;
 use crate::machine::{Machine, Versions};
+use crate::page::Page;
 use crate::process::Invocation;
-use crate::record::{Outcome, RunRecord, ScenarioRecord};
+use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, RunArgs, Verb};
+use crate::settings::{Args, LinkArgs, PageArgs, RunArgs, Verb};
 use crate::table::Table;
-
-/// The layout of the raw record.
-const FORMAT: u32 = 1;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
-    let Verb::Run(arguments) = Args::parse().command;
-    match run(arguments) {
+    let done = match Args::parse().command {
+        Verb::Run(arguments) => run(*arguments),
+        Verb::Page(arguments) => make_page(&arguments).map(|()| true),
+        Verb::Link(arguments) => link(&arguments).map(|()| true),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -72,10 +89,12 @@ fn run(arguments: RunArgs) -> Result<bool> {
         format: FORMAT,
         name: settings.name.clone(),
         started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
-        machine: Machine::look(&lab.server("")),
+        machine: Machine::look(&lab),
         versions: Versions::ask(&settings.cutover)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
+        line: lab.line(),
+        login: lab.measure_login()?,
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };
@@ -87,12 +106,30 @@ fn run(arguments: RunArgs) -> Result<bool> {
         keep(&lab, &record)?;
     }
     print!("{}", Table(&record));
-    Ok(record.scenarios.iter().all(|scenario| scenario.failure.is_none()))
+    Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
+}
+
+/// Makes the page of kept runs.
+fn make_page(arguments: &PageArgs) -> Result<()> {
+    let runs = arguments.records.iter().map(|path| page::read(path)).collect::<Result<Vec<_>>>()?;
+    page::write(&runs, &arguments.out)
+}
+
+/// Measures a link and prints what it reaches.
+#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+fn link(arguments: &LinkArgs) -> Result<()> {
+    let probe = probe::probe(arguments.shape())?;
+    println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);
+    Ok(())
 }
 
 /// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
 fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
-    let (outcome, failure) = match scenario.run(lab) {
+    let run = match scenario.skipped(lab) {
+        Some(skipped) => Ok(skipped),
+        None => scenario.run(lab),
+    };
+    let (outcome, failure) = match run {
         Ok(outcome) => (outcome, None),
         Err(failure) => {
             lab.say(&format!("  failed: {failure}"));
@@ -105,7 +142,8 @@ fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
 fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {
     let runs = &lab.settings().runs;
     let json = serde_json::to_string_pretty(record).context(|| "Could not write the record as JSON")?;
-    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string())] {
+    let page = Page(std::slice::from_ref(record)).to_string();
+    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string()), ("html", page)] {
         let path = runs.join(format!("{}.{extension}", record.name));
         fs::write(&path, text).context(|| format!("Could not write `{}`", path.display()))?;
     }

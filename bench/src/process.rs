@@ -21,12 +21,25 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use wait4::Wait4;
 
 use crate::failure::{Context, Failure, Result};
+use crate::namespace::Namespace;
 
 /// A program with its arguments, and where it runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
     program: PathBuf,
     arguments: Vec<OsString>,
+}
+
+/// Where a program runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// Its working directory and its home.
+    pub(crate) home: &'a Path,
+    /// Its network, if not the machine's.
+    pub(crate) namespace: Option<&'a Namespace>,
+    /// Whether it has the user's environment and home. Otherwise the environment is empty, so that no ssh-agent and no
+    /// configuration of the user takes part.
+    pub(crate) is_users: bool,
 }
 
 /// A program that has ended, with what it used.
@@ -87,23 +100,26 @@ impl Invocation {
 
     /// Runs it to its end, with a companion thread that may watch or kill it.
     ///
-    /// `home` becomes its home and working directory. The environment is cleared, so that no ssh-agent and no
-    /// configuration of the user takes part; what the program prints goes to files, because a pipe that nobody reads
-    /// could stop it.
+    /// What the program prints goes to files, because a pipe that nobody reads could stop it.
     pub(crate) fn run_beside<T: Send>(
         &self,
-        home: &Path,
+        surroundings: Surroundings<'_>,
         companion: impl FnOnce(&Running<'_>) -> T + Send,
     ) -> Result<(Finished, T)> {
+        let home = surroundings.home;
         let (out_path, err_path) = (home.join("stdout"), home.join("stderr"));
         let out = File::create(&out_path).context(|| format!("Could not create `{}`", out_path.display()))?;
         let err = File::create(&err_path).context(|| format!("Could not create `{}`", err_path.display()))?;
-        let mut command = self.command(home);
+        let mut command = self.command(surroundings);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
 
         let done = AtomicBool::new(false);
         let start = Instant::now();
-        let mut child = command.spawn().context(|| format!("Could not run `{self}`"))?;
+        let spawned = match surroundings.namespace {
+            Some(namespace) => namespace.run(|| command.spawn())?,
+            None => command.spawn(),
+        };
+        let mut child = spawned.context(|| format!("Could not run `{self}`"))?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| Failure::new("A process id is out of range"))?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "Could not open a pidfd")?;
@@ -148,9 +164,14 @@ impl Invocation {
         Ok(String::from_utf8_lossy(&output).trim().to_owned())
     }
 
-    fn command(&self, home: &Path) -> Command {
+    fn command(&self, surroundings: Surroundings<'_>) -> Command {
+        let home = surroundings.home;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).current_dir(home).env_clear();
+        command.args(&self.arguments).current_dir(home);
+        if surroundings.is_users {
+            return command;
+        }
+        command.env_clear();
         command.env("HOME", home).env("LC_ALL", "C");
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
@@ -180,7 +201,8 @@ impl fmt::Display for Invocation {
     }
 }
 
-fn quoted(word: &str) -> String {
+/// Returns a word as a shell reads it.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:@,+%".contains(&byte);
     if !word.is_empty() && word.bytes().all(plain) {
         return word.to_owned();

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::Running;
@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(3);
 const NOT_THE_TOOL: [&str; 7] = ["sshd", "sshd-session", "sshd-auth", "sh", "dash", "bash", "sftp-server"];
 
 /// Peak memory of a tool's processes on the server.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct ServerPeaks {
     /// Of the largest process.
     pub(crate) largest_bytes: u64,
@@ -41,9 +41,17 @@ pub(crate) struct ServerPeaks {
 pub(crate) fn children_cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).context(|| format!("Could not read `{path}`"))?;
-    parse_children_ticks(&stat)
+    parse_ticks(&stat, 13)
         .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
         .ok_or_else(|| Failure::new(format!("Could not make sense of `{path}`")))
+}
+
+/// Returns the seconds of processor time that this process has used.
+pub(crate) fn own_cpu_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").context(|| "Could not read `/proc/self/stat`")?;
+    parse_ticks(&stat, 11)
+        .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
+        .ok_or_else(|| Failure::new("Could not make sense of `/proc/self/stat`"))
 }
 
 /// Returns the children of a process that has only one thread, as `sshd` and shells have.
@@ -104,9 +112,10 @@ fn parse_status(status: &str) -> Option<(String, u64)> {
 }
 
 /// The command's name stands in brackets and may hold anything, so fields are counted from the last bracket.
-fn parse_children_ticks(stat: &str) -> Option<u64> {
+/// User and system time of the process itself come eleven after it, those of its children thirteen.
+fn parse_ticks(stat: &str, after_name: usize) -> Option<u64> {
     let (_, after) = stat.rsplit_once(')')?;
-    let mut fields = after.split_whitespace().skip(13);
+    let mut fields = after.split_whitespace().skip(after_name);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
@@ -119,8 +128,9 @@ mod tests {
     #[test]
     fn fields_of_stat_are_counted_after_the_name() {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 1 2 3 4 11 12 130 40 20 0 1 0";
-        assert_eq!(parse_children_ticks(stat), Some(170));
-        assert_eq!(parse_children_ticks("7 (sshd) S 1"), None);
+        assert_eq!(parse_ticks(stat, 11), Some(23));
+        assert_eq!(parse_ticks(stat, 13), Some(170));
+        assert_eq!(parse_ticks("7 (sshd) S 1", 13), None);
     }
 
     #[test]

@@ -5,17 +5,26 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::contest::Contender;
+use crate::failure::Failure;
+use crate::lab::Line;
 use crate::machine::{Machine, Versions};
+use crate::process::Finished;
 use crate::procfs::ServerPeaks;
-use crate::relay::WireBytes;
-use crate::row::Row;
+use crate::row::{Row, Summary};
+use crate::shape::Shape;
+use crate::tool::Tool;
 use crate::tree::Trees;
+use crate::wire::WireBytes;
+
+/// The layout of the raw record.
+pub(crate) const FORMAT: u32 = 1;
 
 /// One whole run of the bench.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
     /// The layout of this file.
     pub(crate) format: u32,
@@ -31,14 +40,48 @@ pub(crate) struct RunRecord {
     pub(crate) trees: Trees,
     /// Files that have the same path, size and mtime in A and B.
     pub(crate) quick_check_matches: u64,
+    /// Over which line. The first runs, which do not say it, were over the loopback.
+    #[serde(default)]
+    pub(crate) line: LineRecord,
+    /// What logging in costs: `ssh SERVER true`, with what is watched in an observed run.
+    #[serde(default)]
+    pub(crate) login: Sample,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
     /// The scenarios, in the order they were run.
     pub(crate) scenarios: Vec<ScenarioRecord>,
 }
 
+/// The line between client and server.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct LineRecord {
+    /// What carries it.
+    pub(crate) kind: LineKind,
+    /// What it is made like, if like anything.
+    pub(crate) shape: Option<Shape>,
+    /// What may queue before it in each direction.
+    pub(crate) queue_bytes: Option<u64>,
+    /// Why there is no link, where one was asked for.
+    pub(crate) without_link: Option<String>,
+}
+
+/// What carries a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LineKind {
+    /// The loopback; a relay where bytes are counted.
+    #[default]
+    Loopback,
+    /// Packets between two network namespaces, delayed and limited.
+    Link,
+    /// A relay that delays and limits the two ends.
+    Relay,
+    /// Whatever leads to a server of the user's. Nothing is counted on it.
+    Target,
+}
+
 /// What came of a scenario.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScenarioRecord {
     /// Its name.
     pub(crate) name: String,
@@ -51,8 +94,15 @@ pub(crate) struct ScenarioRecord {
     pub(crate) outcome: Outcome,
 }
 
+impl ScenarioRecord {
+    /// Tells whether nothing failed.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.failure.is_none() && self.outcome.tracks.iter().all(|track| track.failure.is_none())
+    }
+}
+
 /// The figures of a scenario.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     /// Why it was not run.
     pub(crate) skipped: Option<String>,
@@ -64,37 +114,118 @@ pub(crate) struct Outcome {
     pub(crate) facts: BTreeMap<String, u64>,
 }
 
+impl Outcome {
+    /// A scenario that was not run.
+    pub(crate) fn skipped(why: &str) -> Outcome {
+        Outcome { skipped: Some(why.to_owned()), ..Outcome::default() }
+    }
+}
+
 /// All runs of one contender.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Track {
+    /// The word of `--tools`.
+    #[serde(default)]
+    pub(crate) tool: String,
     /// Its name in the table.
     pub(crate) contender: String,
-    /// Runs through the relay, with memory watched: bytes and memory, and the warm-up of the timed ones.
+    /// What the program says of its version.
+    pub(crate) version: Option<String>,
+    /// Why it was not run.
+    pub(crate) skipped: Option<String>,
+    /// Why it has no figures.
+    pub(crate) failure: Option<String>,
+    /// What its directory on the server takes after the first run.
+    pub(crate) disk_bytes: Option<u64>,
+    /// Runs of which bytes are counted, with memory watched: bytes and memory, and the warm-up of the timed ones.
     pub(crate) observed: Vec<Sample>,
     /// Runs with nothing beside them: seconds and processor time.
     pub(crate) timed: Vec<Sample>,
+    /// Runs that differ, each after the one before: no median is made of them.
+    #[serde(default)]
+    pub(crate) steps: Vec<Sample>,
+}
+
+impl Track {
+    /// The track of nobody.
+    pub(crate) const EMPTY: Track = Track {
+        tool: String::new(),
+        contender: String::new(),
+        version: None,
+        skipped: None,
+        failure: None,
+        disk_bytes: None,
+        observed: Vec::new(),
+        timed: Vec::new(),
+        steps: Vec::new(),
+    };
+
+    /// The track of a contender that has not run yet.
+    pub(crate) fn of(contender: &Contender<'_>) -> Track {
+        let (tool, contender, version) = (contender.tool.to_owned(), contender.name.clone(), contender.version.clone());
+        Track { tool, contender, version, ..Track::default() }
+    }
+
+    /// The track of a tool that has not run yet.
+    pub(crate) fn of_tool(tool: &dyn Tool) -> Track {
+        Track { tool: tool.name().to_owned(), contender: tool.title(), version: tool.version(), ..Track::default() }
+    }
+
+    /// The track of a contender that is not run.
+    pub(crate) fn skipped(tool: &str, contender: String, reason: String) -> Track {
+        Track { tool: tool.to_owned(), contender, skipped: Some(reason), ..Track::default() }
+    }
+
+    /// Summarizes a figure of the timed runs; where there are none, of the observed.
+    pub(crate) fn seconds(&self, figure: impl Fn(&Sample) -> Option<f64>) -> Option<Summary> {
+        let runs = if self.timed.is_empty() { &self.observed } else { &self.timed };
+        Summary::of(runs.iter().filter_map(figure))
+    }
+
+    /// Summarizes a figure of the observed runs; where there are none, of the timed.
+    pub(crate) fn bytes(&self, figure: impl Fn(&Sample) -> Option<u64>) -> Option<Summary> {
+        let runs = if self.observed.is_empty() { &self.timed } else { &self.observed };
+        Summary::of(runs.iter().filter_map(figure).map(|value| value as f64))
+    }
+
+    /// Tells whether there is anything of which a figure is shown.
+    pub(crate) fn has_figures(&self) -> bool {
+        !self.observed.is_empty() || !self.timed.is_empty() || self.disk_bytes.is_some()
+    }
+
+    /// Drops the figures: a tool that failed once has none.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        self.failure = Some(failure.to_string());
+        self.observed.clear();
+        self.timed.clear();
+        self.steps.clear();
+        self.disk_bytes = None;
+    }
 }
 
 /// One run of one program.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
     /// The line that was run.
     pub(crate) command: String,
+    /// Which way it went.
+    #[serde(default)]
+    pub(crate) line: String,
     /// From the client's start to its end.
     pub(crate) seconds: f64,
-    /// `syncfs` of the destination afterwards, where the tool leaves it to others.
+    /// `syncfs` of the server's filesystem afterwards: what the tool left to others.
     pub(crate) syncfs_seconds: Option<f64>,
     /// How long the server went on after the client ended.
-    pub(crate) server_lingered_seconds: f64,
+    pub(crate) server_lingered_seconds: Option<f64>,
     /// Processor time of the client, with the `ssh` that it may run.
     pub(crate) client_cpu_seconds: f64,
     /// Processor time of everything below the listening `sshd`, with its cryptography.
-    pub(crate) server_cpu_seconds: f64,
+    pub(crate) server_cpu_seconds: Option<f64>,
     /// Peak memory of the client's largest process.
     pub(crate) client_peak_bytes: u64,
     /// Peak memory on the server; only in observed runs.
     pub(crate) server_peaks: Option<ServerPeaks>,
-    /// TCP payload; only in observed runs.
+    /// TCP payload; only where it was counted.
     pub(crate) wire: Option<WireBytes>,
     /// What the tool itself says it sent and received, before SSH.
     pub(crate) payload: Option<Payload>,
@@ -105,7 +236,7 @@ pub(crate) struct Sample {
 }
 
 /// Bytes before SSH, as the tool counts them.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Payload {
     /// From the client to the server.
     pub(crate) sent_bytes: u64,
@@ -121,6 +252,18 @@ impl Payload {
 }
 
 impl Sample {
+    /// What can be seen of a run from the client's side.
+    pub(crate) fn of_client(command: String, line: Line, finished: &Finished) -> Sample {
+        Sample {
+            command,
+            line: line.to_string(),
+            seconds: finished.seconds,
+            client_cpu_seconds: finished.cpu_seconds,
+            client_peak_bytes: finished.peak_bytes,
+            ..Sample::default()
+        }
+    }
+
     /// Returns the TCP payload of both directions, 0 where it was not counted.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire.map_or(0, |wire| wire.total_bytes())

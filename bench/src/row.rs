@@ -1,11 +1,14 @@
 //! One line of the table: a quantity of ours, the same of a rival, their ratio, and what the ratio should be.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::lab::Lab;
 use crate::record::{Sample, Track};
+use crate::shape::Shape;
 
 /// Median and spread of some samples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     /// The middle one, or the mean of the two in the middle.
     pub(crate) median: f64,
@@ -29,7 +32,7 @@ impl Summary {
 }
 
 /// What a figure is counted in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unit {
     /// Wall or processor time.
@@ -38,10 +41,12 @@ pub(crate) enum Unit {
     Bytes,
     /// Memory; shown in MiB, as limits of memory are given.
     Memory,
+    /// How often something happened.
+    Times,
 }
 
 /// What a row should come to.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Aim {
     /// Ours divided by theirs.
@@ -51,7 +56,7 @@ pub(crate) enum Aim {
 }
 
 /// A comparison.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
     /// The quantity.
     pub(crate) what: String,
@@ -88,24 +93,6 @@ impl Row {
         }
     }
 
-    /// Compares a figure of every timed run.
-    pub(crate) fn timed(what: &str, ours: &Track, theirs: &Track, figure: fn(&Sample) -> f64) -> Row {
-        let all = |track: &Track| track.timed.iter().map(figure).collect();
-        Row::new(what, Unit::Seconds, all(ours), &theirs.contender, all(theirs))
-    }
-
-    /// Compares a figure of every observed run, where it was observed.
-    pub(crate) fn observed(
-        what: &str,
-        unit: Unit,
-        ours: &Track,
-        theirs: &Track,
-        figure: fn(&Sample) -> Option<u64>,
-    ) -> Row {
-        let all = |track: &Track| track.observed.iter().filter_map(figure).map(|value| value as f64).collect();
-        Row::new(what, unit, all(ours), &theirs.contender, all(theirs))
-    }
-
     /// Says what it should come to.
     pub(crate) fn aim(mut self, aim: Aim) -> Row {
         self.met = match aim {
@@ -118,22 +105,201 @@ impl Row {
 }
 
 /// The most memory that each side may take, in bytes.
-const CLIENT_MEMORY: f64 = 200.0 * 1024.0 * 1024.0;
-const AGENT_MEMORY: f64 = 100.0 * 1024.0 * 1024.0;
+const CLIENT_MEMORY: f64 = 250.0 * 1024.0 * 1024.0;
+const AGENT_MEMORY: f64 = 150.0 * 1024.0 * 1024.0;
 
-/// Returns the rows on processor time and memory of both sides, which every deploy scenario has.
-pub(crate) fn cost_rows(ours: &Track, theirs: &Track) -> Vec<Row> {
-    let memory = |what, figure| Row::observed(what, Unit::Memory, ours, theirs, figure);
-    vec![
-        Row::timed("processor time, client", ours, theirs, |sample| sample.client_cpu_seconds),
-        Row::timed("processor time, server with sshd", ours, theirs, |sample| sample.server_cpu_seconds),
-        memory("peak memory, client", |sample| Some(sample.client_peak_bytes)).aim(Aim::OursAtMost(CLIENT_MEMORY)),
-        memory("peak memory, server's largest process", |sample| sample.server_peaks.map(|peaks| peaks.largest_bytes)),
-        memory("peak memory, server's processes together", |sample| {
-            sample.server_peaks.map(|peaks| peaks.together_bytes)
-        })
-        .aim(Aim::OursAtMost(AGENT_MEMORY)),
-    ]
+/// What was not run.
+static NOBODY: Track = Track::EMPTY;
+
+/// Collects the rows that compare one track with others.
+pub(crate) struct Rows<'a> {
+    tracks: &'a [Track],
+    ours: &'a Track,
+    prefix: &'a str,
+    words: &'a str,
+    login: Login,
+    shape: Option<Shape>,
+    is_own_server: bool,
+    rows: Vec<Row>,
+}
+
+/// What logging in costs by itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Login {
+    bytes: Option<u64>,
+    waits: Option<u64>,
+}
+
+impl<'a> Rows<'a> {
+    /// Compares Cutover's deploy with the other tracks; where it was not run there are no rows.
+    pub(crate) fn of(lab: &Lab, tracks: &'a [Track]) -> Rows<'a> {
+        let wire = lab.login().and_then(|login| login.wire);
+        Rows {
+            login: Login { bytes: wire.map(|wire| wire.total_bytes()), waits: wire.and_then(|wire| wire.waits) },
+            shape: lab.settings().shape,
+            is_own_server: lab.is_own_server(),
+            ..Rows::new(tracks)
+        }
+    }
+
+    fn new(tracks: &'a [Track]) -> Rows<'a> {
+        let rows = Rows {
+            tracks,
+            ours: &NOBODY,
+            prefix: "",
+            words: "",
+            login: Login::default(),
+            shape: None,
+            is_own_server: true,
+            rows: Vec::new(),
+        };
+        rows.about("cutover deploy")
+    }
+
+    /// Names the track that is compared with the others from now on.
+    pub(crate) fn about(mut self, ours: &str) -> Rows<'a> {
+        self.ours = self.tracks.iter().find(|track| track.contender == ours).unwrap_or(&NOBODY);
+        self
+    }
+
+    /// Says what stands before the rivals' names, and before what the rows are about.
+    pub(crate) fn prefix(mut self, prefix: &'a str) -> Rows<'a> {
+        (self.prefix, self.words) = (prefix, prefix);
+        self
+    }
+
+    /// Says what stands before what the rows are about.
+    pub(crate) fn words(mut self, words: &'a str) -> Rows<'a> {
+        self.words = words;
+        self
+    }
+
+    /// Returns an aim that holds on the loopback alone.
+    pub(crate) fn on_loopback(&self, aim: Aim) -> Option<Aim> {
+        (self.is_own_server && self.shape.is_none()).then_some(aim)
+    }
+
+    /// Returns an aim that holds on a line of that rate.
+    pub(crate) fn at_rate(&self, rate_mbit: f64, aim: Aim) -> Option<Aim> {
+        self.shape.filter(|shape| shape.rate_mbit == Some(rate_mbit)).map(|_| aim)
+    }
+
+    /// Returns an aim that holds on such a line alone.
+    pub(crate) fn on_line(&self, rtt_ms: f64, rate_mbit: f64, aim: Aim) -> Option<Aim> {
+        (self.shape == Some(Shape { rtt_ms, rate_mbit: Some(rate_mbit) })).then_some(aim)
+    }
+
+    /// Compares wall time.
+    pub(crate) fn seconds(&mut self, rival: &str, aim: Option<Aim>) {
+        self.timed("seconds", rival, aim, |sample| Some(sample.seconds));
+    }
+
+    /// Compares wall time with what it takes to write everything out afterwards.
+    pub(crate) fn durable_seconds(&mut self, rival: &str, aim: Option<Aim>) {
+        self.timed("seconds, with syncfs", rival, aim, |sample| {
+            sample.syncfs_seconds.map(|syncfs| sample.seconds + syncfs)
+        });
+    }
+
+    /// Compares TCP payload.
+    pub(crate) fn wire(&mut self, rival: &str, aim: Option<Aim>) {
+        self.observed("bytes on the wire", rival, aim, |sample| sample.wire.map(|wire| wire.total_bytes()));
+    }
+
+    /// Compares what the tools say of themselves.
+    pub(crate) fn payload(&mut self, rival: &str, aim: Option<Aim>) {
+        self.observed("bytes before SSH", rival, aim, |sample| sample.payload.map(|payload| payload.total_bytes()));
+    }
+
+    /// Compares what is carried beyond the SSH session: ours as Cutover counts it, the rival's on the wire without what
+    /// a login by itself costs.
+    pub(crate) fn beyond_ssh(&mut self, rival: &str, aim: Option<Aim>) {
+        let login_bytes = self.login.bytes;
+        self.push("bytes beyond SSH's own", Unit::Bytes, rival, aim, |track| {
+            let figure = |sample: &Sample| match (&sample.report, sample.payload, sample.wire, login_bytes) {
+                (Some(_), Some(payload), _, _) => Some(payload.total_bytes() as f64),
+                (None, _, Some(wire), Some(login)) => Some(wire.total_bytes() as f64 - login as f64),
+                _ => None,
+            };
+            track.observed.iter().filter_map(figure).collect()
+        });
+    }
+
+    /// Compares round trips after the login: ours as Cutover counts them, the rival's as the link sees them.
+    pub(crate) fn round_trips(&mut self, rival: &str, aim: Option<Aim>) {
+        let login_waits = self.login.waits;
+        self.push("round trips", Unit::Times, rival, aim, |track| {
+            let figure = |sample: &Sample| match &sample.report {
+                Some(report) => report.get("round_trips").and_then(Value::as_f64),
+                None => {
+                    let waits = sample.wire.and_then(|wire| wire.waits);
+                    waits.zip(login_waits).map(|(waits, login)| waits as f64 - login as f64)
+                }
+            };
+            track.observed.iter().filter_map(figure).collect()
+        });
+    }
+
+    /// Compares a figure that is worked out of wall time.
+    pub(crate) fn worked_out(&mut self, what: &str, ours: f64, rival: &str, theirs: f64, aim: Aim) {
+        self.rows.push(Row::new(what, Unit::Seconds, vec![ours], rival, vec![theirs]).aim(aim));
+    }
+
+    /// Compares processor time and memory of both sides.
+    pub(crate) fn costs(&mut self, rival: &str) {
+        self.timed("processor time, client", rival, None, |sample| Some(sample.client_cpu_seconds));
+        self.timed("processor time, server with sshd", rival, None, |sample| sample.server_cpu_seconds);
+        let (client, agent) = (Some(Aim::OursAtMost(CLIENT_MEMORY)), Some(Aim::OursAtMost(AGENT_MEMORY)));
+        self.memory("peak memory, client", rival, client, |sample| Some(sample.client_peak_bytes));
+        let peaks: fn(&Sample) -> Option<u64> = |sample| sample.server_peaks.map(|peaks| peaks.largest_bytes);
+        self.memory("peak memory, server's largest process", rival, None, peaks);
+        let peaks: fn(&Sample) -> Option<u64> = |sample| sample.server_peaks.map(|peaks| peaks.together_bytes);
+        self.memory("peak memory, server's processes together", rival, agent, peaks);
+    }
+
+    /// Returns the rows.
+    pub(crate) fn finish(self) -> Vec<Row> {
+        self.rows
+    }
+
+    /// Compares a figure of every timed run, where it was measured.
+    fn timed(&mut self, what: &str, rival: &str, aim: Option<Aim>, figure: fn(&Sample) -> Option<f64>) {
+        self.push(what, Unit::Seconds, rival, aim, |track| track.timed.iter().filter_map(figure).collect());
+    }
+
+    /// Compares a figure of every observed run, where it was observed.
+    pub(crate) fn observed(
+        &mut self,
+        what: &str,
+        rival: &str,
+        aim: Option<Aim>,
+        figure: impl Fn(&Sample) -> Option<u64>,
+    ) {
+        self.push(what, Unit::Bytes, rival, aim, |track| {
+            track.observed.iter().filter_map(&figure).map(|value| value as f64).collect()
+        });
+    }
+
+    fn memory(&mut self, what: &str, rival: &str, aim: Option<Aim>, figure: fn(&Sample) -> Option<u64>) {
+        self.push(what, Unit::Memory, rival, aim, |track| {
+            track.observed.iter().filter_map(figure).map(|value| value as f64).collect()
+        });
+    }
+
+    /// Without figures of ours there is no row, and without the rival's only one that has an aim of ours alone.
+    fn push(&mut self, what: &str, unit: Unit, rival: &str, aim: Option<Aim>, figures: impl Fn(&Track) -> Vec<f64>) {
+        let theirs = self.tracks.iter().find(|track| track.contender.strip_prefix(self.prefix) == Some(rival));
+        let (ours, theirs) = (figures(self.ours), theirs.map(figures).unwrap_or_default());
+        if ours.is_empty() || (theirs.is_empty() && !matches!(aim, Some(Aim::OursAtMost(_)))) {
+            return;
+        }
+        let rival = if theirs.is_empty() { "" } else { rival };
+        let row = Row::new(&format!("{}{what}", self.words), unit, ours, rival, theirs);
+        self.rows.push(match aim {
+            Some(aim) => row.aim(aim),
+            None => row,
+        });
+    }
 }
 
 #[cfg(test)]
@@ -150,6 +316,35 @@ mod tests {
         check(&[9.0, 1.0, 2.0], 2.0);
         check(&[4.0, 1.0, 2.0, 9.0], 3.0);
         assert_eq!(Summary::of([]), None);
+    }
+
+    #[test]
+    fn a_rival_that_was_not_run_gives_no_row() {
+        let sample = |seconds| Sample { seconds, client_peak_bytes: 1, ..Sample::default() };
+        let track = |name: &str| Track {
+            contender: name.to_owned(),
+            timed: vec![sample(1.0)],
+            observed: vec![sample(2.0)],
+            ..Track::default()
+        };
+        let tracks = [track("ours"), track("theirs")];
+        let mut rows = Rows::new(&tracks).about("ours");
+        rows.seconds("theirs", Some(Aim::RatioAtMost(1.0)));
+        rows.seconds("another", Some(Aim::RatioAtMost(1.0)));
+        rows.seconds("another", Some(Aim::OursAtMost(2.0)));
+        let met: Vec<_> = rows.finish().into_iter().map(|row| (row.rival, row.met)).collect();
+        assert_eq!(met, [("theirs".to_owned(), Some(true)), (String::new(), Some(true))]);
+        assert!(Rows::new(&tracks).about("nobody").finish().is_empty());
+    }
+
+    #[test]
+    fn an_aim_holds_on_its_line() {
+        let mut rows = Rows::new(&[]);
+        let aim = Aim::RatioAtMost(1.0);
+        assert_eq!((rows.on_loopback(aim), rows.on_line(40.0, 100.0, aim)), (Some(aim), None));
+        rows.shape = Some(Shape { rtt_ms: 40.0, rate_mbit: Some(100.0) });
+        assert_eq!((rows.on_loopback(aim), rows.on_line(40.0, 100.0, aim)), (None, Some(aim)));
+        assert_eq!((rows.at_rate(100.0, aim), rows.at_rate(10.0, aim)), (Some(aim), None));
     }
 
     #[test]

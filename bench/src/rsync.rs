@@ -1,15 +1,135 @@
 //! Runs rsync, the tool that people deploy with, in the mode that fits the scenario best.
 
-use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use std::time::Instant;
-
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Failure, Result};
 use crate::lab::{Beside, Lab, Line};
-use crate::process::Invocation;
+use crate::process::{Invocation, quoted};
 use crate::record::{Payload, Sample};
+use crate::scenario::Scenario;
+use crate::tool::{Place, Tool};
 use crate::tree::Tree;
+
+/// The word of `--tools`.
+pub(crate) const NAME: &str = "rsync";
+
+/// rsync with some options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rsync {
+    options: &'static [&'static str],
+    keeps: Keeps,
+    scenarios: &'static [Scenario],
+}
+
+/// What becomes of the version before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    /// It is written over, as a live tree would be.
+    Nothing,
+    /// It stays beside the new directory, which shares what did not change.
+    Releases,
+}
+
+impl Rsync {
+    /// The modes, each where it is rsync's best. Where mtimes say nothing, `-c` is needed, and `-t` must be left out:
+    /// mtimes that differ would make it copy instead of link.
+    pub(crate) const MODES: [Rsync; 4] = [
+        Rsync {
+            options: &["-a", "--delete"],
+            keeps: Keeps::Nothing,
+            scenarios: &[
+                Scenario::First,
+                Scenario::Unchanged,
+                Scenario::Disk,
+                Scenario::Insert,
+                Scenario::Incompressible,
+            ],
+        },
+        Rsync { options: &["-az", "--zc=zstd", "--delete"], keeps: Keeps::Nothing, scenarios: &[Scenario::First] },
+        Rsync {
+            options: &["-rlpzc"],
+            keeps: Keeps::Releases,
+            scenarios: &[Scenario::Next, Scenario::Disk, Scenario::Modules, Scenario::Cold],
+        },
+        Rsync {
+            options: &["-az"],
+            keeps: Keeps::Releases,
+            scenarios: &[
+                Scenario::NextSameMtimes,
+                Scenario::OneFile,
+                Scenario::TwoThousand,
+                Scenario::Rename,
+                Scenario::Insert,
+            ],
+        },
+    ];
+
+    /// Returns the options as they are written in tables.
+    fn words(&self) -> String {
+        let words = self.options.iter().filter(|option| **option != "--delete");
+        let words: Vec<&str> = words.copied().chain((self.keeps == Keeps::Releases).then_some("--link-dest")).collect();
+        words.join(" ")
+    }
+
+    /// Returns the newest release's number, 0 when there is none.
+    fn newest(self, lab: &Lab, place: &Place) -> Result<u32> {
+        let script = format!("ls {0} 2>/dev/null | sort -n | tail -n 1", quoted(&place.server.to_string_lossy()));
+        Ok(lab.on_server(&script)?.parse().unwrap_or(0))
+    }
+}
+
+impl Tool for Rsync {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn title(&self) -> String {
+        format!("rsync {}", self.words())
+    }
+
+    fn version(&self) -> Option<String> {
+        let text = Invocation::new(NAME).args(["--version"]).text().ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+
+    fn joins(&self, scenario: Scenario) -> bool {
+        self.scenarios.contains(&scenario)
+    }
+
+    fn set_up(&self, lab: &Lab, place: &Place) -> Result<()> {
+        match self.keeps {
+            Keeps::Nothing => Ok(()),
+            Keeps::Releases => lab.make_directory(&place.server),
+        }
+    }
+
+    fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
+        if self.keeps == Keeps::Nothing {
+            return copy(lab, self.options, tree, &place.server, line);
+        }
+        let newest = self.newest(lab, place)?;
+        let before = format!("--link-dest=../{newest}");
+        let mut options = self.options.to_vec();
+        if newest > 0 {
+            options.push(&before);
+        }
+        copy(lab, &options, tree, &place.server.join((newest + 1).to_string()), line)
+    }
+
+    fn release(&self, lab: &Lab, place: &Place) -> Result<PathBuf> {
+        match self.keeps {
+            Keeps::Nothing => Ok(place.server.clone()),
+            Keeps::Releases => Ok(place.server.join(self.newest(lab, place)?.to_string())),
+        }
+    }
+
+    fn undo(&self, lab: &Lab, place: &Place) -> Result<bool> {
+        if self.keeps == Keeps::Nothing {
+            return Ok(false);
+        }
+        lab.set_aside(&place.server.join(self.newest(lab, place)?.to_string())).map(|()| true)
+    }
+}
 
 /// Copies the content of a tree into a directory on the server, with the given options.
 pub(crate) fn copy(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Result<Sample> {
@@ -32,29 +152,9 @@ pub(crate) fn copy_beside(
     with_payload(sample, &stdout)
 }
 
-/// As [`copy`], and then writes the destination's filesystem out, which a durable deploy has done when it returns.
-pub(crate) fn copy_durably(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Result<Sample> {
-    let mut sample = copy(lab, options, tree, to, line)?;
-    let directory = File::open(to).context(|| format!("Could not open `{}`", to.display()))?;
-    let start = Instant::now();
-    rustix::fs::syncfs(&directory).context(|| format!("Could not sync `{}`", to.display()))?;
-    sample.syncfs_seconds = Some(start.elapsed().as_secs_f64());
-    Ok(sample)
-}
-
-/// Makes the directory above a destination; rsync makes only the last one.
-pub(crate) fn ensure_parent(to: &Path) -> Result<()> {
-    let parent = to.parent().unwrap_or(to);
-    fs::create_dir_all(parent).context(|| format!("Could not create `{}`", parent.display()))
-}
-
 fn invocation(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Invocation {
-    let shell = format!("ssh -F {}", lab.ssh_config().display());
-    Invocation::new("rsync").args(options).args(["--stats", "-e", &shell]).arg(tree.content()).arg(format!(
-        "{}:{}/",
-        line.host(),
-        to.display()
-    ))
+    let rsync = Invocation::new(NAME).args(options).args(["--stats", "-e", &lab.remote_shell(line)]);
+    rsync.arg(tree.content()).arg(lab.remote(&to.join("")))
 }
 
 fn with_payload(mut sample: Sample, stdout: &str) -> Result<Sample> {

@@ -7,9 +7,11 @@ use clap::{Parser, Subcommand};
 use crate::failure::{Context, Failure, Result};
 use crate::process::Invocation;
 use crate::scenario::Scenario;
+use crate::shape::Shape;
+use crate::tool;
 use crate::tree::{Tree, Trees};
 
-/// Measures Cutover against rsync on real trees, over a real sshd.
+/// Measures Cutover against rsync and others on real trees, over a real sshd.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
 pub(crate) struct Args {
@@ -21,7 +23,40 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run scenarios, print a table and keep the raw figures.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
+    /// Make the page of one or several kept runs.
+    Page(PageArgs),
+    /// Measure a link itself: what a plain copy over TCP reaches on it. Prints JSON.
+    Link(LinkArgs),
+}
+
+/// The options of `page`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PageArgs {
+    /// The raw records; runs at several round-trip times get a plot of the time over it.
+    #[arg(value_name = "RUN.json", required = true)]
+    pub(crate) records: Vec<PathBuf>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+/// The options of `link`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct LinkArgs {
+    /// The line's round-trip time, in milliseconds.
+    #[arg(long, value_name = "MS", value_parser = parse_rtt, default_value_t = 0.0)]
+    rtt: f64,
+    /// What the line carries in each direction, in millions of bits a second.
+    #[arg(long, value_name = "MBIT", value_parser = parse_rate)]
+    rate: Option<f64>,
+}
+
+impl LinkArgs {
+    /// Returns what the line is made like.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape { rtt_ms: self.rtt, rate_mbit: self.rate }
+    }
 }
 
 /// The options of `run`.
@@ -31,14 +66,29 @@ pub(crate) struct RunArgs {
     #[arg(value_enum, value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
     /// The first version; by default Debian's sources of Linux 6.1 are fetched.
-    #[arg(long, value_name = "DIR", requires_all = ["tree_b", "tree_c"])]
+    #[arg(long, value_name = "DIR", requires = "tree_b")]
     tree_a: Option<PathBuf>,
     /// The version after it.
-    #[arg(long, value_name = "DIR", requires_all = ["tree_a", "tree_c"])]
+    #[arg(long, value_name = "DIR", requires = "tree_a")]
     tree_b: Option<PathBuf>,
-    /// The version after that.
-    #[arg(long, value_name = "DIR", requires_all = ["tree_a", "tree_b"])]
+    /// The version after that; without it what needs three versions is skipped.
+    #[arg(long, value_name = "DIR", requires = "tree_b")]
     tree_c: Option<PathBuf>,
+    /// A server and a directory of yours to deploy to, instead of an sshd that the bench starts on this machine.
+    #[arg(long, value_name = "USER@HOST:/PATH", conflicts_with_all = ["rtt", "rate"])]
+    target: Option<String>,
+    /// The line's round-trip time, in milliseconds: client and server are put into networks of their own.
+    #[arg(long, value_name = "MS", value_parser = parse_rtt)]
+    rtt: Option<f64>,
+    /// What the line carries in each direction, in millions of bits a second.
+    #[arg(long, value_name = "MBIT", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// The tools to run, separated by commas; all that are installed when none is named.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Measure Cutover with these options of `cutover deploy` too, as another contender; may be given several times.
+    #[arg(long = "variant", value_name = "OPTIONS", allow_hyphen_values = true)]
+    variants: Vec<String>,
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -61,10 +111,18 @@ pub(crate) struct RunArgs {
 pub(crate) struct Settings {
     /// The scenarios, in the order that they are run.
     pub(crate) scenarios: Vec<Scenario>,
-    /// The three versions.
+    /// The tools to run; all when there are none.
+    pub(crate) tools: Vec<String>,
+    /// Options of Cutover that are measured too.
+    pub(crate) variants: Vec<String>,
+    /// The versions.
     pub(crate) trees: Trees,
     /// Where everything happens.
     pub(crate) work: PathBuf,
+    /// A server of the user's.
+    pub(crate) target: Option<String>,
+    /// What the line is made like, if like anything.
+    pub(crate) shape: Option<Shape>,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
     /// The program to measure.
@@ -73,6 +131,13 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     /// Where its files go.
     pub(crate) runs: PathBuf,
+}
+
+impl Settings {
+    /// Tells whether a tool is to be run.
+    pub(crate) fn wants(&self, tool: &str) -> bool {
+        self.tools.is_empty() || self.tools.iter().any(|name| name == tool)
+    }
 }
 
 impl RunArgs {
@@ -91,24 +156,52 @@ impl RunArgs {
                 work.display()
             )));
         }
-        let trees = match (self.tree_a, self.tree_b, self.tree_c) {
-            (Some(a), Some(b), Some(c)) => Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Tree::open(&c)? },
+        let tools = tool::all(&[]);
+        if let Some(unknown) = self.tools.iter().find(|name| tools.iter().all(|tool| tool.name() != **name)) {
+            let mut names: Vec<&str> = tools.iter().map(|tool| tool.name()).collect();
+            names.dedup();
+            return Err(Failure::new(format!("There is no tool `{unknown}`; there are {}", names.join(", "))));
+        }
+        let trees = match (self.tree_a, self.tree_b) {
+            (Some(a), Some(b)) => {
+                let c = self.tree_c.as_deref().map(Tree::open).transpose()?;
+                Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c }
+            }
             _ => Trees::fetch(&work)?,
         };
+        let shape = (self.rtt.is_some() || self.rate.is_some())
+            .then(|| Shape { rtt_ms: self.rtt.unwrap_or(0.0), rate_mbit: self.rate });
         let name = match self.name {
             Some(name) => name,
             None => Invocation::new("date").args(["-u", "+%Y%m%d-%H%M%S"]).text()?,
         };
         Ok(Settings {
             scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
+            tools: self.tools,
+            variants: self.variants,
             trees,
             work,
+            target: self.target,
+            shape,
             repeats: self.repeats,
             cutover,
             name,
             runs,
         })
     }
+}
+
+fn parse_rtt(text: &str) -> std::result::Result<f64, String> {
+    in_range(text, 0.0, 10_000.0)
+}
+
+fn parse_rate(text: &str) -> std::result::Result<f64, String> {
+    in_range(text, 0.01, 100_000.0)
+}
+
+fn in_range(text: &str, least: f64, most: f64) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("not a number from {least} to {most}"))
 }
 
 /// Returns the named directory, or the bench's own in the workspace that this program was built from; makes it.
@@ -129,4 +222,19 @@ fn workspace(executable: &Path) -> Result<&Path> {
             executable.display()
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_within_reason() {
+        assert_eq!(parse_rtt("0.5"), Ok(0.5));
+        assert_eq!(parse_rate("1000"), Ok(1000.0));
+        for wrong in ["-1", "NaN", "inf", "ten", ""] {
+            assert!(parse_rtt(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_rate("0").is_err());
+    }
 }

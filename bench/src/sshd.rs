@@ -6,13 +6,14 @@
 //! ├── authorized_keys         the user key
 //! ├── sshd_config, sshd.log
 //! ├── home/                   the sessions' home, empty
-//! ├── known_hosts             the host key, at both ports
-//! └── ssh_config              two names for one server: `direct`, and `counted` through the relay
+//! ├── known_hosts             the host key, at both addresses
+//! ├── direct                  the client's configuration
+//! └── counted                 the same through the relay or the link, under the same name
 //! ```
 //! Only keywords that every SSH client knows are used, so that no tool takes another path than it would elsewhere.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure, Result};
+use crate::link::{self, Link};
 use crate::process::Invocation;
 use crate::procfs;
 
@@ -32,6 +34,18 @@ const PRIVILEGE_SEPARATION: &str = "/run/sshd";
 /// How long `sshd` may take to listen, and sessions to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The server's name in the client's configuration.
+pub(crate) const HOST: &str = "server";
+
+/// A way to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Straight.
+    Direct,
+    /// Where bytes are counted.
+    Counted,
+}
+
 /// A listening `sshd`.
 #[derive(Debug)]
 pub(crate) struct Sshd {
@@ -42,7 +56,9 @@ pub(crate) struct Sshd {
 
 impl Sshd {
     /// Makes keys and configuration in `directory`, starts `sshd` and waits until it listens.
-    pub(crate) fn start(directory: &Path) -> Result<Sshd> {
+    ///
+    /// On a link it listens both there and on the loopback of its namespace.
+    pub(crate) fn start(directory: &Path, link: Option<&Link>) -> Result<Sshd> {
         recreate(directory)?;
         recreate(&directory.join("home"))?;
         for key in ["host_key", "user_key"] {
@@ -53,34 +69,49 @@ impl Sshd {
         write(&directory.join("authorized_keys"), &user_key)?;
         let port = free_port()?;
         let config = directory.join("sshd_config");
-        write(&config, &server_config(directory, port))?;
-        let child = spawn(&config, &directory.join("sshd.log"))?;
-        let mut sshd = Sshd { child, port, directory: directory.to_path_buf() };
-        sshd.wait_until_listening()?;
+        write(&config, &server_config(directory, port, link.is_some()))?;
+        let log = directory.join("sshd.log");
+        let mut sshd = match link {
+            Some(link) => {
+                let child = link.server().run(|| spawn(&config, &log))??;
+                Sshd { child, port, directory: directory.to_path_buf() }
+            }
+            None => Sshd { child: spawn(&config, &log)?, port, directory: directory.to_path_buf() },
+        };
+        match link {
+            Some(link) => link.server().run(|| sshd.wait_until_listening())??,
+            None => sshd.wait_until_listening()?,
+        }
         Ok(sshd)
     }
 
-    /// Writes the client's side of the configuration: the server itself, and the same behind a relay.
-    pub(crate) fn write_client_config(&self, relay: u16) -> Result<()> {
+    /// Writes the client's side of the configuration: the server itself, and the same where bytes are counted.
+    pub(crate) fn write_client_configs(&self, counted: SocketAddrV4) -> Result<()> {
         let host_key = read(&self.directory.join("host_key.pub"))?;
-        let known: String =
-            [self.port, relay].iter().map(|port| format!("[127.0.0.1]:{port} {}\n", host_key.trim())).collect();
-        write(&self.directory.join("known_hosts"), &known)?;
+        let ways = [(Way::Direct, SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)), (Way::Counted, counted)];
+        let known =
+            |(_, address): (Way, SocketAddrV4)| format!("[{}]:{} {}\n", address.ip(), address.port(), host_key.trim());
+        write(&self.directory.join("known_hosts"), &ways.map(known).concat())?;
         let user = Invocation::new("id").args(["-un"]).text()?;
-        let host = |name: &str, port: u16| {
-            format!(
-                "Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {dir}/user_key\n  \
+        for (way, address) in ways {
+            let config = format!(
+                "Host {HOST}\n  HostName {ip}\n  Port {port}\n  User {user}\n  IdentityFile {dir}/user_key\n  \
                  UserKnownHostsFile {dir}/known_hosts\n  StrictHostKeyChecking yes\n",
+                ip = address.ip(),
+                port = address.port(),
                 dir = self.directory.display(),
-            )
-        };
-        let config = host("direct", self.port) + &host("counted", relay);
-        write(&self.client_config(), &config)
+            );
+            write(&self.client_config(way), &config)?;
+        }
+        Ok(())
     }
 
     /// Returns the path of the client's configuration.
-    pub(crate) fn client_config(&self) -> PathBuf {
-        self.directory.join("ssh_config")
+    pub(crate) fn client_config(&self, way: Way) -> PathBuf {
+        self.directory.join(match way {
+            Way::Direct => "direct",
+            Way::Counted => "counted",
+        })
     }
 
     /// Returns the port that it listens on.
@@ -153,15 +184,16 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
         .context(|| "Could not start sshd")
 }
 
-fn server_config(directory: &Path, port: u16) -> String {
+fn server_config(directory: &Path, port: u16, is_linked: bool) -> String {
+    let link = if is_linked { format!("ListenAddress {}\n", link::SERVER) } else { String::new() };
     let dir = directory.display();
     // A home of its own: bash reads `~/.bashrc` in sessions too, and what people have there can take longer than a
     // login. Authentication rests on the fresh key alone, so `StrictModes` (owner and mode of the directories above) may be
     // off; the checkout may lie in a directory that others can write.
     format!(
-        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
+        "ListenAddress 127.0.0.1\n{link}Port {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
          PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\nSetEnv HOME={dir}/home\n"
+         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\nSetEnv HOME={dir}/home\n"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::record::{RunRecord, ScenarioRecord};
+use crate::record::{LineKind, LineRecord, RunRecord, ScenarioRecord, Track};
 use crate::row::{Aim, Row, Summary, Unit};
 
 /// A whole run, to be printed.
@@ -36,6 +36,11 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
         versions.rsync,
         versions.ssh
     )?;
+    writeln!(out, "- line: {}", shown_line(&run.line))?;
+    if let Some(wire) = run.login.wire {
+        let bytes = Figure(wire.total_bytes() as f64, Unit::Bytes);
+        writeln!(out, "- `ssh SERVER true` by itself: {bytes} on the wire, {:.3} s", run.login.seconds)?;
+    }
     for (label, tree) in ["A", "B", "C"].iter().zip(run.trees.all()) {
         writeln!(
             out,
@@ -56,6 +61,22 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
     run.scenarios.iter().try_for_each(|scenario| write_scenario(out, scenario))
 }
 
+fn shown_line(line: &LineRecord) -> String {
+    let shape = line.shape.unwrap_or_default();
+    let rate = shape.rate_mbit.map_or_else(|| "no limit of rate".to_owned(), |rate| format!("{rate} Mbit/s"));
+    let queue = line.queue_bytes.map(|bytes| format!(", a queue of {}", Figure(bytes as f64, Unit::Bytes)));
+    let shape = format!("{} ms there and back, {rate}{}", shape.rtt_ms, queue.unwrap_or_default());
+    match line.kind {
+        LineKind::Loopback => "the loopback".to_owned(),
+        LineKind::Target => "to a server of the user's; bytes are what the tools say".to_owned(),
+        LineKind::Link => format!("packets between two network namespaces, {shape}"),
+        LineKind::Relay => {
+            let why = line.without_link.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
+            format!("a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
+        }
+    }
+}
+
 fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fmt::Result {
     writeln!(out, "\n## {}: {}\n", scenario.name, scenario.title)?;
     if let Some(failure) = &scenario.failure {
@@ -64,8 +85,23 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
     if let Some(reason) = &scenario.outcome.skipped {
         return writeln!(out, "Skipped: {reason}");
     }
+    if !scenario.outcome.rows.is_empty() {
+        write_rows(out, &scenario.outcome.rows)?;
+    }
+    write_tracks(out, &scenario.outcome.tracks)?;
+    for track in &scenario.outcome.tracks {
+        let sample = track.timed.first().or(track.observed.first()).or(track.steps.first());
+        if let Some(sample) = sample {
+            write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+        }
+    }
+    writeln!(out)
+}
+
+/// Cutover against one other each.
+fn write_rows(out: &mut fmt::Formatter<'_>, rows: &[Row]) -> fmt::Result {
     writeln!(out, "| | Cutover | compared with | | ratio | aim |\n|---|---:|---|---:|---:|---|")?;
-    for row in &scenario.outcome.rows {
+    for row in rows {
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {} |",
@@ -77,18 +113,56 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
             aim(row),
         )?;
     }
-    for track in &scenario.outcome.tracks {
-        let sample = track.timed.first().or(track.observed.first());
-        if let Some(sample) = sample {
-            write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+    writeln!(out)
+}
+
+/// All contenders beside each other. Processor time is that of the client, then that of the server.
+fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
+    if tracks.iter().all(|track| track.skipped.is_none() && track.failure.is_none() && !track.has_figures()) {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "| contender | seconds | bytes on the wire | bytes before SSH | processor time | peak memory | disk |\n\
+         |---|---:|---:|---:|---:|---:|---:|"
+    )?;
+    for track in tracks {
+        let none = track.skipped.as_ref().map(|reason| format!("skipped: {reason}"));
+        let none = none.or(track.failure.as_ref().map(|_| "**failed**".to_owned()));
+        if let Some(none) = none {
+            writeln!(out, "| {} | {none} | | | | | |", track.contender)?;
+            continue;
+        }
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} + {} | {} + {} | {} |",
+            track.contender,
+            shown(track.seconds(|sample| Some(sample.seconds)), Unit::Seconds),
+            shown(track.bytes(|sample| sample.wire.map(|wire| wire.total_bytes())), Unit::Bytes),
+            shown(track.bytes(|sample| sample.payload.map(|payload| payload.total_bytes())), Unit::Bytes),
+            shown_median(track.seconds(|sample| Some(sample.client_cpu_seconds)), Unit::Seconds),
+            shown_median(track.seconds(|sample| sample.server_cpu_seconds), Unit::Seconds),
+            shown(track.bytes(|sample| Some(sample.client_peak_bytes)), Unit::Memory),
+            shown(track.bytes(|sample| sample.server_peaks.map(|peaks| peaks.together_bytes)), Unit::Memory),
+            track.disk_bytes.map_or_else(|| "–".to_owned(), |bytes| Figure(bytes as f64, Unit::Bytes).to_string()),
+        )?;
+    }
+    for track in tracks {
+        if let Some(failure) = &track.failure {
+            writeln!(out, "\n{} failed:\n\n```text\n{failure}\n```", track.contender)?;
         }
     }
-    writeln!(out)
+    Ok(())
+}
+
+/// The middle alone.
+fn shown_median(summary: Option<Summary>, unit: Unit) -> String {
+    summary.map_or_else(|| "–".to_owned(), |summary| Figure(summary.median, unit).to_string())
 }
 
 fn shown(summary: Option<Summary>, unit: Unit) -> String {
     let Some(Summary { median, min, max, samples }) = summary else {
-        return String::new();
+        return "–".to_owned();
     };
     let figure = |value| Figure(value, unit);
     if samples == 1 {
@@ -97,12 +171,12 @@ fn shown(summary: Option<Summary>, unit: Unit) -> String {
     format!("{} ({} – {})", figure(median), figure(min), figure(max))
 }
 
-/// Small ratios, as of bytes when nothing changed, need more digits.
-fn shown_ratio(ratio: f64) -> String {
+/// Prints a ratio. Small ones, as of bytes when nothing changed, need more digits.
+pub(crate) fn shown_ratio(ratio: f64) -> String {
     if ratio < 0.01 { format!("{ratio:.6}") } else { format!("{ratio:.3}") }
 }
 
-fn aim(row: &Row) -> String {
+pub(crate) fn aim(row: &Row) -> String {
     let Some(aim) = row.aim else { return String::new() };
     let text = match aim {
         Aim::RatioAtMost(most) => format!("ratio ≤ {most:.3}"),
@@ -119,12 +193,14 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
-struct Figure(f64, Unit);
+/// A value in its unit, to be printed.
+pub(crate) struct Figure(pub(crate) f64, pub(crate) Unit);
 
 impl Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.0;
         match self.1 {
+            Unit::Times => write!(f, "{value}"),
             Unit::Seconds => write!(f, "{value:.3} s"),
             Unit::Memory => write!(f, "{:.1} MiB", value / f64::from(1 << 20)),
             Unit::Bytes if value.abs() >= 1e9 => write!(f, "{:.3} GB", value / 1e9),

@@ -1,28 +1,28 @@
-//! The trees that are deployed: three versions of one codebase.
+//! The trees that are deployed: versions of one codebase.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::debian;
 use crate::failure::{Context, Failure, Result};
 use crate::usage::{Entry, walk};
 
-/// Three consecutive versions.
-#[derive(Debug, Clone, Serialize)]
+/// Two or three consecutive versions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Trees {
     /// The first that is deployed.
     pub(crate) a: Tree,
     /// The one after it.
     pub(crate) b: Tree,
-    /// The one after that.
-    pub(crate) c: Tree,
+    /// The one after that, if there is one.
+    pub(crate) c: Option<Tree>,
 }
 
 /// One version, and what it holds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tree {
     /// Where it stands. Not recorded: a kept run says nothing of somebody's directories.
     #[serde(skip)]
@@ -43,12 +43,12 @@ impl Trees {
     /// Fetches and unpacks the default trees, unless they stand.
     pub(crate) fn fetch(work: &Path) -> Result<Trees> {
         let [a, b, c] = debian::three_versions(work)?;
-        Ok(Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Tree::open(&c)? })
+        Ok(Trees { a: Tree::open(&a)?, b: Tree::open(&b)?, c: Some(Tree::open(&c)?) })
     }
 
-    /// Returns all three, oldest first.
-    pub(crate) fn all(&self) -> [&Tree; 3] {
-        [&self.a, &self.b, &self.c]
+    /// Returns all, oldest first.
+    pub(crate) fn all(&self) -> Vec<&Tree> {
+        [&self.a, &self.b].into_iter().chain(&self.c).collect()
     }
 }
 

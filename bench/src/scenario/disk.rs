@@ -1,48 +1,66 @@
-//! The disk that three releases take, against one plain copy, and against the least that they could take.
+//! The disk that three releases take, with each tool, against one plain copy, and against the least that they could take.
+//!
+//! A tool that keeps no releases holds the last tree alone: that is the plain copy.
 
 use std::path::Path;
 
+use crate::contest::{installed, slug};
+use crate::cutover;
 use crate::failure::Result;
 use crate::lab::{Lab, Line};
 use crate::record::{Outcome, Track};
 use crate::row::{Aim, Row, Unit};
-use crate::rsync;
-use crate::scenario::three_releases::ThreeReleases;
-use crate::usage::{Parts, du_bytes, floor_bytes};
+use crate::scenario::Scenario;
+use crate::tool::{Change, Tool};
+use crate::usage::floor_bytes;
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
-    let trees = lab.trees();
-    let three = ThreeReleases::create(lab)?;
-    let copy = lab.server("copy");
-    let plain = rsync::copy(lab, &["-a"], &trees.c, &copy, Line::Direct)?;
-    // Blocks are allocated when they are written out, not before.
-    rustix::fs::sync();
-    let (ours, one) = (du_bytes(three.site.deploy_path())?, du_bytes(&copy)?);
-    let sources: Vec<&Path> = trees.all().iter().map(|tree| tree.path.as_path()).collect();
-    let floor = floor_bytes(&sources)?;
-    let parts = Parts::of(three.site.deploy_path())?;
-    let row = |ours: u64, rival, theirs: u64| {
-        Row::new("disk of three releases", Unit::Bytes, vec![ours as f64], rival, vec![theirs as f64])
+    let (tools, skipped) = installed(lab, Scenario::Disk);
+    let mut outcome = Outcome { tracks: Vec::new(), ..Outcome::default() };
+    for tool in &tools {
+        let mut track = Track::of_tool(&**tool);
+        lab.say(&format!("  {}", track.contender));
+        match deploy_all(lab, &**tool, &mut track) {
+            Err(failure) if tool.name() == cutover::NAME => return Err(failure),
+            Err(failure) => track.fail(&failure),
+            Ok(()) => {}
+        }
+        outcome.tracks.push(track);
+    }
+    outcome.tracks.extend(skipped);
+
+    let disk =
+        |name: &str| outcome.tracks.iter().find(|track| track.contender == name).and_then(|track| track.disk_bytes);
+    let Some(ours) = disk("cutover deploy") else { return Ok(outcome) };
+    let row = |rival: &str, theirs: Option<u64>| {
+        let theirs = theirs.iter().map(|bytes| *bytes as f64).collect();
+        Row::new("disk of three releases", Unit::Bytes, vec![ours as f64], rival, theirs)
     };
-    Ok(Outcome {
-        rows: vec![
-            row(ours, "one plain copy (rsync -a of C)", one).aim(Aim::RatioAtMost(1.17)),
-            row(ours, "distinct files and all directories", floor),
-        ],
-        tracks: vec![
-            Track { contender: "cutover deploy".to_owned(), timed: three.deploys, ..Track::default() },
-            Track { contender: "rsync -a".to_owned(), timed: vec![plain], ..Track::default() },
-        ],
-        facts: [
-            ("three_releases_bytes", ours),
-            ("one_copy_bytes", one),
-            ("floor_bytes", floor),
-            ("linked_bytes", parts.linked_bytes),
-            ("single_bytes", parts.single_bytes),
-            ("directory_bytes", parts.directory_bytes),
-        ]
-        .map(|(name, bytes)| (name.to_owned(), bytes))
-        .into(),
-        ..Outcome::default()
-    })
+    let sources: Vec<&Path> = lab.trees().all().iter().map(|tree| tree.path.as_path()).collect();
+    let floor = floor_bytes(&sources)?;
+    let plain = disk("rsync -a");
+    outcome.rows = vec![
+        row("one plain copy (rsync -a of C)", plain).aim(Aim::RatioAtMost(1.17)),
+        row("rsync --link-dest", disk("rsync -rlpzc --link-dest")),
+        row("distinct files and all directories", Some(floor)),
+    ];
+    outcome.rows.retain(|row| row.theirs.is_some());
+    outcome.facts.insert("floor_bytes".to_owned(), floor);
+    Ok(outcome)
+}
+
+/// Deploys every version, each checked, and asks for the disk in the end.
+fn deploy_all(lab: &Lab, tool: &dyn Tool, track: &mut Track) -> Result<()> {
+    let place = lab.place(&slug(&format!("disk {}", track.contender)));
+    place.ensure_client()?;
+    tool.set_up(lab, &place)?;
+    for next in lab.trees().all() {
+        let sample = tool.deploy(lab, next, &place, Line::Direct)?;
+        tool.check(lab, Change { base: None, next, is_nothing: false }, &place, &sample)?;
+        track.steps.push(sample);
+    }
+    track.disk_bytes = Some(lab.disk_bytes(&place.server)?);
+    // Three releases of all tools would not find room beside each other.
+    place.set_aside(lab)?;
+    lab.remove_aside()
 }

@@ -1,52 +1,28 @@
 //! The first deploy of A into an empty target, by a client without state.
 //!
-//! Ours is durable when it returns and rsync's is not, so rsync is measured twice in one: alone, and with `syncfs` of
-//! the destination after it. Each run begins on an empty filesystem: on one that holds earlier copies, both take longer
-//! with each. Bytes are compared with rsync's best compression, seconds with rsync that does not
-//! compress, which is the fastest on a fast line.
+//! Cutover's is durable when it returns and rsync's is not, so the time of a `syncfs` after each run is measured too. Each run begins on an empty
+//! filesystem: on one that holds earlier copies, all take longer with each.
 
-use crate::contest::{Contender, race};
-use crate::cutover::Site;
+use crate::contest::{Job, compete};
+use crate::difference;
 use crate::failure::Result;
 use crate::lab::Lab;
 use crate::record::Outcome;
-use crate::row::{Aim, Row, Unit, cost_rows};
-use crate::{rsync, verify};
+use crate::row::{Aim, Rows};
+use crate::scenario::Scenario;
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
-    let tree = &lab.trees().a;
-    let site = Site::new(lab, "first");
-    let copy = lab.server("copy");
-    let rsync = |name, options: &'static [&'static str], is_timed| Contender {
-        name,
-        is_timed,
-        prepare: Box::new(|()| lab.renew_server()),
-        run: Box::new(|line| rsync::copy_durably(lab, options, tree, &copy, line)),
-        check: Box::new(|_| verify::ensure_same(&tree.path, &copy)),
-    };
-    let cutover = Contender {
-        name: "cutover deploy",
-        is_timed: true,
-        prepare: Box::new(|()| {
-            lab.renew_server()?;
-            site.clear()
-        }),
-        run: Box::new(|line| site.deploy(lab, tree, line)),
-        check: Box::new(|sample| site.ensure_live(sample, "live", tree)),
-    };
-    let contenders =
-        [cutover, rsync("rsync -a", &["-a"], true), rsync("rsync -az --zc=zstd", &["-az", "--zc=zstd"], false)];
-    let [ours, plain, packed] = race(lab, &contenders)?;
-
-    let seconds = ours.timed.iter().map(|sample| sample.seconds).collect();
-    let synced = plain.timed.iter().map(|sample| sample.seconds + sample.syncfs_seconds.unwrap_or(0.0));
-    let bytes = |what, figure| Row::observed(what, Unit::Bytes, &ours, &packed, figure);
-    let mut rows = vec![
-        Row::timed("seconds, durable", &ours, &plain, |sample| sample.seconds).aim(Aim::RatioAtMost(1.0)),
-        Row::new("seconds, durable", Unit::Seconds, seconds, "rsync -a, then syncfs", synced.collect()),
-        bytes("bytes on the wire", |sample| sample.wire.map(|wire| wire.total_bytes())).aim(Aim::RatioAtMost(1.0)),
-        bytes("bytes before SSH", |sample| sample.payload.map(|payload| payload.total_bytes())),
-    ];
-    rows.extend(cost_rows(&ours, &plain));
-    Ok(Outcome { rows, tracks: vec![ours, plain, packed], ..Outcome::default() })
+    let tracks = compete(lab, &Job::first(Scenario::First, &lab.trees().a))?;
+    let mut rows = Rows::of(lab, &tracks);
+    rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 1.2)));
+    rows.durable_seconds("rsync -a", None);
+    rows.seconds("rsync -az --zc=zstd", rows.at_rate(100.0, Aim::RatioAtMost(1.0)));
+    rows.wire(
+        "rsync -az --zc=zstd",
+        Some(rows.at_rate(100.0, Aim::OursAtMost(175e6)).unwrap_or(Aim::RatioAtMost(1.0))),
+    );
+    rows.payload("rsync -az --zc=zstd", None);
+    rows.costs("rsync -a");
+    let facts = [(difference::FACT.to_owned(), lab.trees().a.bytes)].into();
+    Ok(Outcome { rows: rows.finish(), tracks, facts, ..Outcome::default() })
 }

@@ -1,14 +1,20 @@
 //! What is measured. A scenario brings the server into a state, lets contenders run, checks what they made, and says
 //! how their figures compare.
 
+mod cold;
 mod disk;
+mod edits;
 mod first;
+mod incompressible;
+mod insert;
+mod modules;
 mod next;
 mod peak_disk;
 mod resume;
 mod rollback;
 mod three_releases;
 mod unchanged;
+mod worst;
 
 use clap::ValueEnum;
 
@@ -25,6 +31,24 @@ pub(crate) enum Scenario {
     Next,
     /// The same tree again.
     Unchanged,
+    /// B after A, mtimes of what is equal kept.
+    NextSameMtimes,
+    /// One line changed in one file.
+    OneFile,
+    /// One line changed in each of 2,000 files.
+    TwoThousand,
+    /// A large directory renamed.
+    Rename,
+    /// A little put into a large file.
+    Insert,
+    /// A `node_modules` tree, one dependency upgraded.
+    Modules,
+    /// B after A by a client that never deployed.
+    Cold,
+    /// First deploys of random bytes.
+    Incompressible,
+    /// First deploys of trees that are unlike code.
+    Worst,
     /// Disk taken by three releases.
     Disk,
     /// Back to the release before.
@@ -37,10 +61,19 @@ pub(crate) enum Scenario {
 
 impl Scenario {
     /// All of them, in the order that they are run.
-    pub(crate) const ALL: [Scenario; 7] = [
+    pub(crate) const ALL: [Scenario; 16] = [
         Scenario::First,
         Scenario::Next,
+        Scenario::NextSameMtimes,
         Scenario::Unchanged,
+        Scenario::OneFile,
+        Scenario::TwoThousand,
+        Scenario::Rename,
+        Scenario::Insert,
+        Scenario::Modules,
+        Scenario::Cold,
+        Scenario::Incompressible,
+        Scenario::Worst,
         Scenario::Disk,
         Scenario::Rollback,
         Scenario::PeakDisk,
@@ -53,6 +86,15 @@ impl Scenario {
             Scenario::First => "first",
             Scenario::Next => "next",
             Scenario::Unchanged => "unchanged",
+            Scenario::NextSameMtimes => "next-same-mtimes",
+            Scenario::OneFile => "one-file",
+            Scenario::TwoThousand => "two-thousand",
+            Scenario::Rename => "rename",
+            Scenario::Insert => "insert",
+            Scenario::Modules => "modules",
+            Scenario::Cold => "cold",
+            Scenario::Incompressible => "incompressible",
+            Scenario::Worst => "worst",
             Scenario::Disk => "disk",
             Scenario::Rollback => "rollback",
             Scenario::PeakDisk => "peak-disk",
@@ -66,10 +108,31 @@ impl Scenario {
             Scenario::First => "the first deploy, into an empty target",
             Scenario::Next => "the next version, all mtimes new",
             Scenario::Unchanged => "nothing changed",
+            Scenario::NextSameMtimes => "the next version, mtimes of unchanged files equal",
+            Scenario::OneFile => "one line in one file",
+            Scenario::TwoThousand => "one line in each of 2,000 files",
+            Scenario::Rename => "a large directory renamed",
+            Scenario::Insert => "1 KB put into the middle of 256 MB of random bytes",
+            Scenario::Modules => "node_modules, one dependency upgraded",
+            Scenario::Cold => "the next version, by a client that never deployed",
+            Scenario::Incompressible => "the first deploy of what cannot be compressed",
+            Scenario::Worst => "trees that are unlike code, against the typical one",
             Scenario::Disk => "the disk that three releases take",
             Scenario::Rollback => "back to the release before",
             Scenario::PeakDisk => "the most disk that a first deploy takes while it runs",
             Scenario::Resume => "a deploy cut half-way, a client that forgot, and two clients",
+        }
+    }
+
+    /// Tells why it cannot be run here, if it cannot.
+    pub(crate) fn skipped(self, lab: &Lab) -> Option<Outcome> {
+        match self {
+            Scenario::Disk | Scenario::Rollback | Scenario::Resume if lab.trees().c.is_none() => {
+                Some(Outcome::skipped("it needs three versions; name the third with `--tree-c`"))
+            }
+            Scenario::Resume => lab.needs_own_server("nobody counts the bytes after which the client is cut off"),
+            Scenario::PeakDisk => lab.needs_own_server("nobody watches the disk"),
+            _ => None,
         }
     }
 
@@ -79,6 +142,15 @@ impl Scenario {
             Scenario::First => first::run(lab),
             Scenario::Next => next::run(lab),
             Scenario::Unchanged => unchanged::run(lab),
+            Scenario::NextSameMtimes => edits::next(lab),
+            Scenario::OneFile => edits::one_file(lab),
+            Scenario::TwoThousand => edits::two_thousand(lab),
+            Scenario::Rename => edits::rename(lab),
+            Scenario::Insert => insert::run(lab),
+            Scenario::Modules => modules::run(lab),
+            Scenario::Cold => cold::run(lab),
+            Scenario::Incompressible => incompressible::run(lab),
+            Scenario::Worst => worst::run(lab),
             Scenario::Disk => disk::run(lab),
             Scenario::Rollback => rollback::run(lab),
             Scenario::PeakDisk => peak_disk::run(lab),

@@ -27,11 +27,11 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let tree = &lab.trees().a;
     let site = Site::new(lab, "peak-disk");
     let ours = Peak::of(lab, site.deploy_path(), |beside| site.deploy_beside(lab, tree, Line::Direct, beside))?;
-    site.ensure_live(&ours.sample, "live", tree)?;
+    site.ensure_live(lab, &ours.sample, "live", tree)?;
 
     let copy = lab.server("copy");
     let theirs = Peak::of(lab, &copy, |beside| rsync::copy_beside(lab, &["-a"], (tree, &copy), Line::Direct, beside))?;
-    verify::ensure_same(&tree.path, &copy)?;
+    verify::ensure_same(lab, &tree.path, &copy)?;
 
     let row = |what, figure: fn(&Peak) -> f64| {
         Row::new(what, Unit::Bytes, vec![figure(&ours)], "rsync -a", vec![figure(&theirs)])

@@ -13,14 +13,14 @@ const RSYNC: [&str; 3] = ["-az", "--zc=zstd", "--delete"];
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let one = one_client(lab)?;
-    let first = one.observed.first().map_or(0, Sample::wire_bytes);
+    let first = one.steps.first().map_or(0, Sample::wire_bytes);
     let cut = cut_half_way(lab, first / 2)?;
     let (rsync_one, rsync_cut) = (rsync_undisturbed(lab)?, rsync_cut_half_way(lab)?);
     let forgot = forgetful_client(lab)?;
     let two = two_clients(lab)?;
 
-    let bytes = |track: &Track, index: usize| vec![track.observed.get(index).map_or(0, Sample::wire_bytes) as f64];
-    let sum = |track: &Track| vec![track.observed.iter().map(Sample::wire_bytes).sum::<u64>() as f64];
+    let bytes = |track: &Track, index: usize| vec![track.steps.get(index).map_or(0, Sample::wire_bytes) as f64];
+    let sum = |track: &Track| vec![track.steps.iter().map(Sample::wire_bytes).sum::<u64>() as f64];
     let row = |what, ours, rival, theirs| Row::new(what, Unit::Bytes, ours, rival, theirs);
     let repeated = "cut half-way and repeated: bytes of both";
     let rows = vec![
@@ -42,10 +42,10 @@ fn one_client(lab: &Lab) -> Result<Track> {
     for tree in lab.trees().all() {
         lab.say(&format!("  one client deploys {}", tree.name));
         let sample = site.deploy(lab, tree, Line::Counted)?;
-        site.ensure_live(&sample, "live", tree)?;
-        track.observed.push(sample);
+        site.ensure_live(lab, &sample, "live", tree)?;
+        track.steps.push(sample);
     }
-    site.clear()?;
+    site.clear(lab)?;
     Ok(track)
 }
 
@@ -56,13 +56,13 @@ fn cut_half_way(lab: &Lab, sent_bytes: u64) -> Result<Track> {
     let mut track = named("cutover, cut half-way");
     lab.say("  cut half-way, and repeated");
     let cut = site.deploy_beside(lab, tree, Line::Counted, &Beside::KillAfter(sent_bytes))?;
-    track.observed.push(cut);
+    track.steps.push(cut);
     // The agent takes away what it had assembled before it lets go.
     site.wait_until_unlocked()?;
     let repeated = site.deploy(lab, tree, Line::Counted)?;
-    site.ensure_live(&repeated, "live", tree)?;
-    track.observed.push(repeated);
-    site.clear()?;
+    site.ensure_live(lab, &repeated, "live", tree)?;
+    track.steps.push(repeated);
+    site.clear(lab)?;
     Ok(track)
 }
 
@@ -76,27 +76,26 @@ fn forgetful_client(lab: &Lab) -> Result<Track> {
     for (tree, state) in [(a, "unchanged"), (b, "live")] {
         site.forget()?;
         let sample = site.deploy(lab, tree, Line::Counted)?;
-        site.ensure_live(&sample, state, tree)?;
-        track.observed.push(sample);
+        site.ensure_live(lab, &sample, state, tree)?;
+        track.steps.push(sample);
     }
-    site.clear()?;
+    site.clear(lab)?;
     Ok(track)
 }
 
 /// A by the first client, B by a second that is new, C by the first, which has not heard of B.
 fn two_clients(lab: &Lab) -> Result<Track> {
-    let trees = lab.trees();
     let first = Site::new(lab, "two");
     let second = first.with_client(lab, "second");
     let mut track = named("cutover, two clients");
-    for (client, tree) in [(&first, &trees.a), (&second, &trees.b), (&first, &trees.c)] {
+    for (client, tree) in [&first, &second, &first].into_iter().zip(lab.trees().all()) {
         lab.say(&format!("  in turn, {}", tree.name));
         let sample = client.deploy(lab, tree, Line::Counted)?;
-        client.ensure_live(&sample, "live", tree)?;
-        track.observed.push(sample);
+        client.ensure_live(lab, &sample, "live", tree)?;
+        track.steps.push(sample);
     }
-    first.clear()?;
-    second.clear()?;
+    first.clear(lab)?;
+    second.clear(lab)?;
     Ok(track)
 }
 
@@ -105,8 +104,8 @@ fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
     let copy = lab.server("undisturbed");
     let mut track = named("rsync -az --zc=zstd --delete");
     lab.say("  rsync");
-    track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
-    verify::ensure_same(&tree.path, &copy)?;
+    track.steps.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
+    verify::ensure_same(lab, &tree.path, &copy)?;
     crate::lab::set_aside(&copy)?;
     Ok(track)
 }
@@ -115,13 +114,13 @@ fn rsync_undisturbed(lab: &Lab) -> Result<Track> {
 fn rsync_cut_half_way(lab: &Lab) -> Result<Track> {
     let tree = &lab.trees().a;
     let copy = lab.server("cut-copy");
-    let half = rsync_undisturbed(lab)?.observed.first().map_or(0, Sample::wire_bytes) / 2;
+    let half = rsync_undisturbed(lab)?.steps.first().map_or(0, Sample::wire_bytes) / 2;
     let mut track = named("rsync -az --zc=zstd --delete, cut half-way");
     lab.say("  rsync, cut half-way and repeated");
     let cut = rsync::copy_beside(lab, &RSYNC, (tree, &copy), Line::Counted, &Beside::KillAfter(half))?;
-    track.observed.push(cut);
-    track.observed.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
-    verify::ensure_same(&tree.path, &copy)?;
+    track.steps.push(cut);
+    track.steps.push(rsync::copy(lab, &RSYNC, tree, &copy, Line::Counted)?);
+    verify::ensure_same(lab, &tree.path, &copy)?;
     crate::lab::set_aside(&copy)?;
     Ok(track)
 }

@@ -3,19 +3,19 @@
 //! rsync has no such thing. What stands beside it is the least that anybody could do over SSH, a new link renamed over
 //! the old one: nearly all of it is the cost of one SSH login.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-
 use crate::contest::{Contender, race};
-use crate::failure::{Context, Failure, Result};
-use crate::lab::Lab;
-use crate::process::Invocation;
+use crate::cutover;
+use crate::failure::{Failure, Result};
+use crate::lab::{Lab, Line};
 use crate::record::Outcome;
-use crate::row::{Aim, Row, Unit};
+use crate::row::{Aim, Rows};
 use crate::scenario::three_releases::ThreeReleases;
 
 /// "Under half a second".
 const SECONDS: f64 = 0.5;
+
+/// What it is compared with.
+const SSH: &str = "ssh, ln and mv";
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let three = ThreeReleases::create(lab)?;
@@ -23,54 +23,53 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
         return Err(Failure::new("Three deploys made other than three releases"));
     };
     let links = lab.server("links");
-    fs::create_dir_all(&links).context(|| "Could not create a directory for links")?;
-    symlink("releases/2", links.join("current")).context(|| "Could not make a link")?;
+    lab.make_directory(&links)?;
+    lab.on_server(&format!("ln -s releases/2 {}/current", links.display()))?;
     let script = format!("cd {} && ln -s releases/1 current.new && mv -T current.new current", links.display());
 
     let contenders = [
         Contender {
-            name: "cutover rollback",
-            is_timed: true,
+            tool: cutover::NAME,
+            name: "cutover rollback".to_owned(),
+            version: None,
             prepare: Box::new(|()| {
-                if current(&three)? == *live {
+                if current(lab, &three)? == *live {
                     return Ok(());
                 }
-                three.site.switch(lab, live, crate::lab::Line::Direct).map(drop)
+                three.site.switch(lab, live, Line::Direct).map(drop)
             }),
             run: Box::new(|line| three.site.rollback(lab, line)),
-            check: Box::new(|_| ensure_current(&three, before)),
+            check: Box::new(|_| ensure_current(lab, &three, before)),
+            finish: Box::new(|()| Ok(())),
+            place: None,
         },
         Contender {
-            name: "ssh, ln and mv",
-            is_timed: true,
+            tool: "ssh",
+            name: SSH.to_owned(),
+            version: None,
             prepare: Box::new(|()| Ok(())),
-            run: Box::new(|line| {
-                let ssh = Invocation::new("ssh").arg("-F").arg(lab.ssh_config());
-                lab.measure(&ssh.args([line.host(), &script]), line).map(|(_, sample)| sample)
-            }),
+            run: Box::new(|line| lab.measure(&lab.ssh(line).arg(&script), line).map(|(_, sample)| sample)),
             check: Box::new(|_| Ok(())),
+            finish: Box::new(|()| Ok(())),
+            place: None,
         },
     ];
-    let [ours, theirs] = race(lab, &contenders)?;
-    three.site.ensure_current(&lab.trees().b)?;
-    let rows = vec![
-        Row::timed("seconds", &ours, &theirs, |sample| sample.seconds).aim(Aim::OursAtMost(SECONDS)),
-        Row::observed("bytes on the wire", Unit::Bytes, &ours, &theirs, |sample| {
-            sample.wire.map(|wire| wire.total_bytes())
-        }),
-    ];
-    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
+    let tracks = race(lab, &contenders)?;
+    three.site.ensure_current(lab, &lab.trees().b)?;
+    let mut rows = Rows::of(lab, &tracks).about("cutover rollback");
+    rows.seconds(SSH, rows.on_loopback(Aim::OursAtMost(SECONDS)));
+    rows.wire(SSH, None);
+    Ok(Outcome { rows: rows.finish(), tracks, ..Outcome::default() })
 }
 
-fn current(three: &ThreeReleases) -> Result<String> {
+fn current(lab: &Lab, three: &ThreeReleases) -> Result<String> {
     let link = three.site.deploy_path().join("current");
-    let target = fs::read_link(&link).context(|| format!("Could not read `{}`", link.display()))?;
-    let name = target.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(name.unwrap_or_default())
+    let target = lab.on_server(&format!("readlink {}", link.display()))?;
+    Ok(target.rsplit('/').next().unwrap_or_default().to_owned())
 }
 
-fn ensure_current(three: &ThreeReleases, expected: &str) -> Result<()> {
-    let found = current(three)?;
+fn ensure_current(lab: &Lab, three: &ThreeReleases, expected: &str) -> Result<()> {
+    let found = current(lab, three)?;
     if found == expected {
         return Ok(());
     }

@@ -22,7 +22,7 @@ impl ThreeReleases {
         for tree in lab.trees().all() {
             lab.say(&format!("  deploying {}", tree.name));
             let sample = releases.site.deploy(lab, tree, Line::Direct)?;
-            releases.site.ensure_live(&sample, "live", tree)?;
+            releases.site.ensure_live(lab, &sample, "live", tree)?;
             releases.ids.push(text_of(&sample, "release")?.to_owned());
             releases.deploys.push(sample);
         }

@@ -1,47 +1,24 @@
 //! The same tree again: the client knows what it deployed, rsync finds equal mtimes. Neither reads a file.
 
-use crate::contest::{Contender, race};
-use crate::cutover::Site;
+use crate::contest::{Job, compete};
+use crate::difference;
 use crate::failure::Result;
-use crate::lab::{Lab, Line};
+use crate::lab::Lab;
 use crate::record::Outcome;
-use crate::row::{Aim, Row, Unit, cost_rows};
-use crate::{rsync, verify};
-
-/// "Under 2 KB".
-const PAYLOAD_BYTES: f64 = 1999.0;
+use crate::row::{Aim, Rows};
+use crate::scenario::Scenario;
+use crate::tool::Change;
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let tree = &lab.trees().a;
-    let site = Site::new(lab, "unchanged");
-    let copy = lab.server("copy");
-    site.bring_live(lab, tree)?;
-    rsync::copy(lab, &["-a"], tree, &copy, Line::Direct)?;
-    let contenders = [
-        Contender {
-            name: "cutover deploy",
-            is_timed: true,
-            prepare: Box::new(|()| Ok(())),
-            run: Box::new(|line| site.deploy(lab, tree, line)),
-            check: Box::new(|sample| site.ensure_live(sample, "unchanged", tree)),
-        },
-        Contender {
-            name: "rsync -a",
-            is_timed: true,
-            prepare: Box::new(|()| Ok(())),
-            run: Box::new(|line| rsync::copy(lab, &["-a"], tree, &copy, line)),
-            check: Box::new(|_| verify::ensure_same(&tree.path, &copy)),
-        },
-    ];
-    let [ours, theirs] = race(lab, &contenders)?;
-
-    let bytes = |what, figure| Row::observed(what, Unit::Bytes, &ours, &theirs, figure);
-    let mut rows = vec![
-        Row::timed("seconds", &ours, &theirs, |sample| sample.seconds).aim(Aim::RatioAtMost(1.0 / 3.0)),
-        bytes("bytes before SSH", |sample| sample.payload.map(|payload| payload.total_bytes()))
-            .aim(Aim::OursAtMost(PAYLOAD_BYTES)),
-        bytes("bytes on the wire", |sample| sample.wire.map(|wire| wire.total_bytes())),
-    ];
-    rows.extend(cost_rows(&ours, &theirs));
-    Ok(Outcome { rows, tracks: vec![ours, theirs], ..Outcome::default() })
+    let mut job = Job::next(Scenario::Unchanged, tree, tree);
+    job.change = Change { is_nothing: true, ..job.change };
+    let tracks = compete(lab, &job)?;
+    let mut rows = Rows::of(lab, &tracks);
+    rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 3.3)));
+    rows.beyond_ssh("rsync -a", Some(Aim::OursAtMost(500.0)));
+    rows.wire("rsync -a", None);
+    rows.costs("rsync -a");
+    let facts = [(difference::FACT.to_owned(), 0)].into();
+    Ok(Outcome { rows: rows.finish(), tracks, facts, ..Outcome::default() })
 }

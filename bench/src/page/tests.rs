@@ -1,0 +1,162 @@
+//! The page of kept runs, and of hostile ones.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::difference;
+use crate::record::Track;
+
+/// The record that is kept beside the documentation.
+fn kept() -> RunRecord {
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("runs/kernel-6.1.json")).unwrap()
+}
+
+fn attribute_values<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    page.split(&format!(" {name}=\"")).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn a_kept_run_is_shown_whole() {
+    let run = kept();
+    let page = Page(std::slice::from_ref(&run)).to_string();
+    for scenario in &run.scenarios {
+        assert!(page.contains(&format!("id=\"r0-{}\"", scenario.name)), "{}", scenario.name);
+        for track in &scenario.outcome.tracks {
+            assert!(page.contains(&Escaped(&track.contender).to_string()), "{}", track.contender);
+        }
+    }
+    assert!(page.contains("12.185 s<small>11.391 – 12.677 s</small>"));
+    assert!(page.contains(&run.versions.cutover_sha256));
+}
+
+#[test]
+fn ids_are_unique_and_every_reference_leads_somewhere() {
+    let run = kept();
+    let page = Page(&[run, kept()]).to_string();
+    let ids = attribute_values(&page, "id");
+    let distinct: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), distinct.len());
+    let links = attribute_values(&page, "href").into_iter().map(|link| link.trim_start_matches('#'));
+    let labels = attribute_values(&page, "aria-labelledby").into_iter().flat_map(str::split_whitespace);
+    for reference in links.chain(labels) {
+        assert!(distinct.contains(reference), "nothing is called {reference}");
+    }
+}
+
+#[test]
+fn the_page_loads_nothing_and_runs_nothing() {
+    let page = Page(&[kept()]).to_string();
+    for forbidden in ["<script", " src=", "url(", "@import", "<link", "<iframe", "http://", "https://"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn hostile_names_stay_text() {
+    const HOSTILE: &str = r#"</title></style>"'><script>alert(1)</script><img onerror=x>&"#;
+    let mut run = kept();
+    let hostile = || HOSTILE.to_owned();
+    run.name = hostile();
+    run.started = hostile();
+    run.trees.a.name = hostile();
+    run.versions.ssh = hostile();
+    run.machine.cpu = hostile();
+    for (number, scenario) in run.scenarios.iter_mut().enumerate() {
+        scenario.name = hostile();
+        scenario.title = hostile();
+        match number {
+            0 => scenario.failure = Some(hostile()),
+            1 => scenario.outcome.skipped = Some(hostile()),
+            _ => {}
+        }
+        scenario.outcome.facts.insert(difference::FACT.to_owned(), 1000 + number as u64);
+        scenario.outcome.tracks.push(Track { skipped: Some(hostile()), ..Track::EMPTY });
+        scenario.outcome.tracks.push(Track { failure: Some(hostile()), ..Track::EMPTY });
+        for row in &mut scenario.outcome.rows {
+            row.what = hostile();
+            row.rival = hostile();
+        }
+        for track in &mut scenario.outcome.tracks {
+            track.contender = hostile();
+            track.version = Some(hostile());
+            track.observed.iter_mut().chain(&mut track.timed).for_each(|sample| sample.command = hostile());
+        }
+    }
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    for forbidden in ["<script", "<img", "onerror=x>"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert_eq!(page.matches("</title>").count(), page.matches("<title").count());
+    assert_eq!(page.matches("</style>").count(), 1);
+}
+
+#[test]
+fn runs_at_several_round_trip_times_are_plotted_over_them() {
+    let at = |rtt_ms: f64| {
+        let mut run = kept();
+        run.line.shape = Some(crate::shape::Shape { rtt_ms, rate_mbit: Some(100.0) });
+        run
+    };
+    let page = |runs: &[RunRecord]| Page(runs).to_string();
+    assert!(page(&[at(10.0), at(40.0)]).contains("<h2>Time against the round-trip time</h2>"));
+    assert!(page(&[at(40.0), at(10.0)]).contains("<th scope=\"col\">10 ms</th><th scope=\"col\">40 ms</th>"));
+    assert!(!page(&[at(40.0), at(40.0)]).contains("<h2>Time against"));
+    assert!(!page(&[kept(), kept()]).contains("<h2>Time against"));
+}
+
+#[test]
+fn bytes_are_plotted_over_what_changed() {
+    let mut run = kept();
+    assert!(!Page(std::slice::from_ref(&run)).to_string().contains("<h2>Bytes against"));
+    for (number, bytes) in [(0, 1_300_000_000), (1, 80_000_000), (2, 0)] {
+        run.scenarios[number].outcome.facts.insert(difference::FACT.to_owned(), bytes);
+    }
+    let page = Page(&[run]).to_string();
+    // Nothing has no place on a logarithmic axis.
+    assert!(
+        page.contains("<th scope=\"col\">next, 80.00 MB</th><th scope=\"col\">first, 1.300 GB</th></tr>"),
+        "{page}"
+    );
+    assert!(page.contains("next, 80.00 MB changed, 19.50 MB on the wire"));
+}
+
+#[test]
+fn who_has_no_figures_is_named_with_the_reason() {
+    let mut run = kept();
+    let reason = Some("ostree is not installed".to_owned());
+    let tracks = &mut run.scenarios[1].outcome.tracks;
+    tracks.push(Track { contender: "ostree".to_owned(), skipped: reason, ..Track::EMPTY });
+    tracks.push(Track { contender: "borg".to_owned(), failure: Some("no <space>".to_owned()), ..Track::EMPTY });
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("<th scope=\"row\">ostree</th><td class=\"text\" colspan="), "{page}");
+    assert!(page.contains(">skipped: ostree is not installed</td>"), "{page}");
+    assert!(page.contains("<p>borg failed:</p>\n<pre>no &lt;space&gt;</pre>"), "{page}");
+}
+
+#[test]
+fn jobs_of_a_scenario_have_charts_of_their_own() {
+    let mut run = kept();
+    let tracks = &mut run.scenarios[1].outcome.tracks;
+    for (number, track) in tracks.clone().into_iter().enumerate() {
+        let job = ["400 MB", "100 MB"][number % 2];
+        tracks[number].contender = format!("{job}: {}", track.contender);
+        tracks[number].tool = if number == 0 { "cutover".to_owned() } else { "rsync".to_owned() };
+    }
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("<figcaption>400 MB: seconds</figcaption>"), "{page}");
+    assert!(page.contains("<figcaption>100 MB: bytes on the wire</figcaption>"), "{page}");
+    // What another job took is not compared with ours.
+    assert!(page.contains("<b class=\"ours\">3.361 s</b></td>"), "{page}");
+}
+
+#[test]
+fn the_best_of_the_others_is_whichever_it_is() {
+    let mut run = kept();
+    let slow = &run.scenarios[1].outcome.tracks[1];
+    let mut fast = Track { contender: "tar".to_owned(), ..slow.clone() };
+    fast.timed.iter_mut().for_each(|sample| sample.seconds = 0.25);
+    run.scenarios[1].outcome.tracks.push(fast);
+    let page = Page(&[run]).to_string();
+    assert!(page.contains("<small>0.250 s, tar</small></td>"), "{page}");
+}
