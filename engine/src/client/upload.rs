@@ -361,7 +361,7 @@ impl Packer<'_> {
                 continue;
             }
             if press.dense.len() + own.len() > PACKED_BYTES_MAX {
-                if !self.send_as_they_are(std::mem::take(&mut dense), &press.dense, blocks)? {
+                if !self.send_as_they_are(std::mem::take(&mut dense), &press.dense, blocks) {
                     return Ok(false);
                 }
                 press.dense.clear();
@@ -370,18 +370,13 @@ impl Packer<'_> {
             press.content.truncate(begin);
             dense.push(entry);
         }
-        Ok(self.send_as_they_are(dense, &press.dense, blocks)?
+        Ok(self.send_as_they_are(dense, &press.dense, blocks)
             && self.send_packed(plain, &press.content, &mut press.encoder, blocks)?)
     }
 
-    fn send_as_they_are(
-        &self,
-        entries: Vec<u32>,
-        content: &[u8],
-        blocks: &Sender<Result<Packed, Error>>,
-    ) -> Result<bool, Error> {
+    fn send_as_they_are(&self, entries: Vec<u32>, content: &[u8], blocks: &Sender<Result<Packed, Error>>) -> bool {
         if entries.is_empty() {
-            return Ok(true);
+            return true;
         }
         self.leveller.as_it_is(content.len());
         let (files, contents) = (entries.len() as u64, self.contents(&entries));
@@ -403,12 +398,8 @@ impl Packer<'_> {
         let (files, contents) = (entries.len() as u64, self.contents(&entries));
         let head = BlockHead::Files(entries);
         if let Some(block) = self.pack(&head, content, encoder)? {
-            return self.pass_on(
-                Packed { block, kept: Some(Kept { contents, own: None }) },
-                files,
-                content.len(),
-                blocks,
-            );
+            let packed = Packed { block, kept: Some(Kept { contents, own: None }) };
+            return Ok(self.pass_on(packed, files, content.len(), blocks));
         }
         let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
         let (first, bytes) = first_half(&contents);
@@ -431,18 +422,12 @@ impl Packer<'_> {
     }
 
     /// Queues a block. Says whether anybody still listens.
-    fn pass_on(
-        &self,
-        packed: Packed,
-        files: u64,
-        bytes: usize,
-        blocks: &Sender<Result<Packed, Error>>,
-    ) -> Result<bool, Error> {
+    fn pass_on(&self, packed: Packed, files: u64, bytes: usize, blocks: &Sender<Result<Packed, Error>>) -> bool {
         let listens = blocks.send(Ok(packed)).is_ok();
         if listens {
             self.tell(files, bytes as u64);
         }
-        Ok(listens)
+        listens
     }
 
     /// Sends files in terms of old ones, and those whole whose old content is not what it should be. Says whether anybody
@@ -478,7 +463,7 @@ impl Packer<'_> {
                 false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
             };
             let kept = Kept { contents: self.contents(&entries), own: Some(own) };
-            if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks)? {
+            if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
                 return Ok(false);
             }
         }
@@ -573,7 +558,7 @@ impl Packer<'_> {
             } else {
                 self.pack(&head, content, &mut press.encoder)?.ok_or_else(too_long)?
             };
-            if !self.pass_on(Packed { block, kept: None }, 0, (offset - part) as usize, blocks)? {
+            if !self.pass_on(Packed { block, kept: None }, 0, (offset - part) as usize, blocks) {
                 return Ok(false);
             }
         }
