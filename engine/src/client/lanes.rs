@@ -76,8 +76,11 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     blocks: Receiver<Result<T, Error>>,
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
+    // What is sent again because a lane broke is little, and not worth further ones.
+    let lanes = outlet.talk.lanes().filter(|_| outlet.talk.connections() == 1);
     let spread = Spread {
         outlet,
+        may_open: lanes.is_some(),
         sent: &sent,
         stop: Cancel::default(),
         opening: Cancel::default(),
@@ -90,7 +93,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     std::thread::scope(|scope| {
         let (end, ended) = bounded(0);
         let (ready, is_ready) = bounded(0);
-        if let Some(lanes) = outlet.talk.lanes() {
+        if let Some(lanes) = lanes {
             let (spread, blocks) = (&spread, blocks.clone());
             scope.spawn(move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready));
         } else {
@@ -109,6 +112,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
 struct Spread<'a, T, S> {
     outlet: &'a Outlet<'a>,
     sent: &'a S,
+    may_open: bool,
     /// Ends lanes at once.
     stop: Cancel,
     /// Ends what opens lanes.
@@ -130,7 +134,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
     /// listening and end.
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let talk = self.outlet.talk;
-        if self.outlet.lanes.is_some_and(|lanes| lanes > 1) && talk.lanes().is_some() {
+        if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
             talk.send(&ToAgent::WantLanes)?;
             while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
                 talk.check()?;
