@@ -40,6 +40,9 @@ use crate::usage;
 const COPIES_PER_REPEAT: u64 = 2;
 const COPIES_BESIDE: u64 = 8;
 
+/// What is reserved may consist of files of this size.
+const SMALL_FILE: u64 = 8192;
+
 /// Which way to the server, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -290,9 +293,11 @@ impl Lab {
         if rustix::process::getuid().is_root() {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
             let reserved_bytes = self.reserved_bytes.load(Ordering::Relaxed);
-            let bytes = copies * usage::du_bytes(&self.trees().a.path)? + reserved_bytes;
+            let tree = &self.trees().a;
+            let bytes = copies * usage::du_bytes(&tree.path)? + reserved_bytes;
+            let files = copies * (tree.files + tree.directories + tree.symlinks) + reserved_bytes / SMALL_FILE;
             let work = &self.settings.work;
-            *image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
+            *image = Some(Image::mount(work.join("image"), work.join("server"), bytes, files)?);
         }
         Ok(())
     }
