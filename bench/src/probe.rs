@@ -138,7 +138,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::print_stderr, reason = "a test that cannot run here says so")]
     fn bytes_cross_a_link_and_are_counted() {
         let link = match Link::open(Shape { rtt_ms: 2.0, rate_mbit: Some(1000.0) }) {
             Ok(link) => link,
