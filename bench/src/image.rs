@@ -15,6 +15,9 @@ use crate::process::Invocation;
 /// How long it may be in use after a scenario.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// As `mkfs.ext4` has it by itself; trees of small files need more.
+const BYTES_PER_INODE: u64 = 16_384;
+
 /// A mounted image; unmounted and removed when dropped, if not before.
 #[derive(Debug)]
 pub(crate) struct Image {
@@ -23,15 +26,17 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Makes an image of the given size and mounts it.
-    pub(crate) fn mount(file: PathBuf, mount: PathBuf, bytes: u64) -> Result<Image> {
+    /// Makes an image of the given size, for at least so many files, and mounts it.
+    pub(crate) fn mount(file: PathBuf, mount: PathBuf, bytes: u64, files: u64) -> Result<Image> {
         let image = Image { file, mount };
         fs::create_dir_all(&image.mount).context(|| format!("Could not create `{}`", image.mount.display()))?;
         let file = File::create(&image.file).context(|| format!("Could not create `{}`", image.file.display()))?;
         file.set_len(bytes).context(|| format!("Could not grow `{}`", image.file.display()))?;
         // What is made lazily would be made while something is timed.
         let now = "lazy_itable_init=0,lazy_journal_init=0";
-        Invocation::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", now]).arg(&image.file).output()?;
+        let inodes = files.max(bytes / BYTES_PER_INODE).to_string();
+        let mkfs = Invocation::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", now, "-N", &inodes]);
+        mkfs.arg(&image.file).output()?;
         let mounted = Invocation::new("mount").args(["-o", "loop"]);
         mounted.args([&image.file, &image.mount]).output()?;
         let device = Invocation::new("findmnt").args(["-n", "-o", "SOURCE"]).arg(&image.mount).text()?;

@@ -44,6 +44,9 @@ const COPIES_PER_TOOL: u64 = 3;
 /// The least size of the server's filesystem, for small trees.
 const LEAST_IMAGE: u64 = 2 << 30;
 
+/// What is reserved may consist of files of this size.
+const SMALL_FILE: u64 = 8192;
+
 /// Which way to the server, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -295,10 +298,12 @@ impl Lab {
             let copies = COPIES_PER_REPEAT * (u64::from(self.repeats()) + 1) + COPIES_BESIDE;
             let copies = copies + COPIES_PER_TOOL * tool::all(&self.settings.variants).len() as u64;
             let reserved_bytes = self.reserved_bytes.load(Ordering::Relaxed);
-            let bytes = copies * usage::du_bytes(&self.trees().a.path)? + reserved_bytes;
+            let tree = &self.trees().a;
+            let bytes = copies * usage::du_bytes(&tree.path)? + reserved_bytes;
             let bytes = bytes.max(LEAST_IMAGE);
+            let files = copies * (tree.files + tree.directories + tree.symlinks) + reserved_bytes / SMALL_FILE;
             let work = &self.settings.work;
-            *image = Some(Image::mount(work.join("image"), work.join("server"), bytes)?);
+            *image = Some(Image::mount(work.join("image"), work.join("server"), bytes, files)?);
         }
         Ok(())
     }
