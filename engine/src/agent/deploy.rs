@@ -740,6 +740,9 @@ fn redeem(
                 continue;
             }
             staged.insert(file.key);
+        } else if let Some(hash) = promise.hash(entry) {
+            // Another content than was meant: nobody will ask for it.
+            assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
         } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
             staged.insert(file.key);
         }

@@ -180,9 +180,14 @@ impl Talk {
         }
     }
 
-    /// Says that a phase began or ended.
+    /// Says that a phase began or ended: with what is said next, or soon.
     pub(crate) fn phase(&self, phase: Phase, ended: bool) -> Result<(), Error> {
-        self.send(&FromAgent::Phase { phase, ended })
+        let message = message::to_bytes(&FromAgent::Phase { phase, ended });
+        self.out.lock().expect("no sender panics").queue(&message)
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.out.lock().expect("no sender panics").flush_queued()
     }
 
     /// Says how far a phase is; too soon after the last time, not.
@@ -217,14 +222,17 @@ impl Tell for Talk {
     }
 }
 
-/// Runs `work`, and says every few seconds that the agent is alive.
+/// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
 pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
-    const EVERY: Duration = Duration::from_secs(10);
+    const TICKS_A_PING: u32 = 100;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
         scope.spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                if talk.send(&FromAgent::Ping).is_err() {
+            let mut ticks = 0;
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
+                ticks = (ticks + 1) % TICKS_A_PING;
+                let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
+                if said.is_err() {
                     return;
                 }
             }

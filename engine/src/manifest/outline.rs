@@ -437,8 +437,9 @@ mod tests {
         for files in tree.values().flat_map(BTreeMap::values) {
             builder.begin(0o755).unwrap();
             for (name, content) in files {
-                let key = ObjectKey { hash: Hash::of(&[*content]), mode: if content % 5 == 0 { 0o555 } else { 0o444 } };
                 let size = if content % 4 == 0 { LARGE_FILE_BYTES } else { u64::from(content % 3) };
+                let hash = if size == 0 { Hash::of(b"") } else { Hash::of(&[*content]) };
+                let key = ObjectKey { hash, mode: if content % 5 == 0 { 0o555 } else { 0o444 } };
                 match content % 6 {
                     0 => builder.symlink(&[b'a' + name], &[b'a' + content]).unwrap(),
                     _ => builder.file(&[b'a' + name], File { key, size }).unwrap(),

@@ -59,12 +59,14 @@ fn lost(source: io::Error) -> Error {
 pub(crate) struct FrameWriter<W> {
     out: W,
     counter: Counter,
+    /// Frames that wait for the next one.
+    queued: Vec<u8>,
 }
 
 impl<W: Write> FrameWriter<W> {
     /// Writes to `out`.
     pub(crate) fn new(out: W) -> FrameWriter<W> {
-        FrameWriter { out, counter: Counter::default() }
+        FrameWriter { out, counter: Counter::default(), queued: Vec::new() }
     }
 
     /// Returns what counts the bytes written.
@@ -87,16 +89,30 @@ impl<W: Write> FrameWriter<W> {
         self.write_frame(kind as u8, payload)
     }
 
+    /// Keeps a short message until the next frame is written, which it goes before: in one write, and over SSH in one
+    /// packet, it costs little more than its own bytes.
+    pub(crate) fn queue(&mut self, message: &[u8]) -> Result<(), Error> {
+        let header = header(FrameKind::Message as u8, message.len())?;
+        self.queued.extend_from_slice(&header);
+        self.queued.extend_from_slice(message);
+        Ok(())
+    }
+
+    /// Writes what was queued.
+    pub(crate) fn flush_queued(&mut self) -> Result<(), Error> {
+        if self.queued.is_empty() { Ok(()) } else { self.write_all(&[]) }
+    }
+
     fn write_frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
-        let length = payload.len() + 1;
-        if length > FRAME_MAX {
-            return Err(Error::Bug(format!("a frame of {length} bytes")));
-        }
-        let mut header = [0; 5];
-        header[..4].copy_from_slice(&(length as u32).to_le_bytes());
-        header[4] = kind;
-        let mut slices = [IoSlice::new(&header), IoSlice::new(payload)];
+        self.queued.extend_from_slice(&header(kind, payload.len())?);
+        self.write_all(payload)
+    }
+
+    fn write_all(&mut self, payload: &[u8]) -> Result<(), Error> {
+        let queued = std::mem::take(&mut self.queued);
+        let mut slices = [IoSlice::new(&queued), IoSlice::new(payload)];
         let mut left = &mut slices[..];
+        IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
             match self.out.write_vectored(left) {
                 Ok(0) => return Err(lost(ErrorKind::WriteZero.into())),
@@ -105,9 +121,20 @@ impl<W: Write> FrameWriter<W> {
                 Err(error) => return Err(lost(error)),
             }
         }
-        self.counter.add(header.len() + payload.len());
+        self.counter.add(queued.len() + payload.len());
         self.out.flush().map_err(lost)
     }
+}
+
+fn header(kind: u8, payload_len: usize) -> Result<[u8; 5], Error> {
+    let length = payload_len + 1;
+    if length > FRAME_MAX {
+        return Err(Error::Bug(format!("a frame of {length} bytes")));
+    }
+    let mut header = [0; 5];
+    header[..4].copy_from_slice(&(length as u32).to_le_bytes());
+    header[4] = kind;
+    Ok(header)
 }
 
 /// A stream that counts what comes, and notes when.
