@@ -414,8 +414,16 @@ impl Matcher {
 
 fn common_prefix(one: &[u8], other: &[u8]) -> usize {
     // Eight bytes at a time: this is where the time goes.
-    let words = one.chunks_exact(8).zip(other.chunks_exact(8)).take_while(|(one, other)| one == other).count() * 8;
-    words + one[words..].iter().zip(&other[words..]).take_while(|(one, other)| one == other).count()
+    let words = |bytes| <[u8]>::as_chunks::<8>(bytes).0;
+    let mut common = 0;
+    for (one, other) in words(one).iter().zip(words(other)) {
+        let differing = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+        if differing != 0 {
+            return common + differing.trailing_zeros() as usize / 8;
+        }
+        common += 8;
+    }
+    common + one[common..].iter().zip(&other[common..]).take_while(|(one, other)| one == other).count()
 }
 
 fn common_suffix(one: &[u8], other: &[u8]) -> usize {

@@ -239,6 +239,15 @@ impl Database {
         Ok(manifest.filter(|manifest| manifest.root() == *root))
     }
 
+    /// Keeps a manifest, until it turns out that no release has it.
+    pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        self.with(|connection| {
+            let transaction = write(connection)?;
+            put_manifest(&transaction, manifest)?;
+            transaction.commit()
+        })
+    }
+
     /// Keeps a release of a store with its manifest, and forgets the releases that are not in `standing`.
     pub(crate) fn put_release(
         &self,
@@ -250,13 +259,7 @@ impl Database {
         let root = manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
-            let known: i64 =
-                transaction
-                    .query_row("SELECT count(*) FROM manifests WHERE root = ?1", [root.as_bytes()], |row| row.get(0))?;
-            if known == 0 {
-                let bytes = encode(manifest, None).bytes;
-                transaction.execute("INSERT INTO manifests VALUES (?1, ?2)", params![root.as_bytes(), bytes])?;
-            }
+            put_manifest(&transaction, manifest)?;
             transaction.execute(
                 "REPLACE INTO releases VALUES (?1, ?2, ?3)",
                 params![store, release.as_str(), root.as_bytes()],
@@ -273,6 +276,17 @@ impl Database {
             transaction.commit()
         })
     }
+}
+
+fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite::Result<()> {
+    let root = manifest.root();
+    let query = "SELECT count(*) FROM manifests WHERE root = ?1";
+    let known: i64 = transaction.query_row(query, [root.as_bytes()], |row| row.get(0))?;
+    if known == 0 {
+        let bytes = encode(manifest, None).bytes;
+        transaction.execute("INSERT INTO manifests VALUES (?1, ?2)", params![root.as_bytes(), bytes])?;
+    }
+    Ok(())
 }
 
 /// Begins to write. One that read first and then wrote would fail at once, not wait, where another process writes.

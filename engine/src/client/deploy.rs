@@ -10,7 +10,7 @@
 mod large;
 mod olds;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -110,14 +110,18 @@ impl ClientDeploy<'_> {
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
-        let saving = self.save_scan(database.as_ref(), known.as_ref(), &scan);
-        drop(known);
+        let is_kept = known.is_some_and(|known| {
+            scan.hashed_files == 0
+                && known.manifest.root() == scan.found.manifest.root()
+                && known.stats == scan.found.stats
+        });
         let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
             talk: &talk,
             scan: &scan,
-            database: saving,
+            database: database.as_ref(),
+            is_kept: Cell::new(is_kept),
             cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
@@ -133,7 +137,7 @@ impl ClientDeploy<'_> {
             }
         };
         seconds.total = began.elapsed().as_secs_f64();
-        if let Some(database) = saving {
+        if let Some(database) = &database {
             self.told(self.remember(database, &scan.found.manifest, &done));
         }
         let mut report = self.report(&scan, done, &talk, seconds);
@@ -190,25 +194,6 @@ impl ClientDeploy<'_> {
             .ok()
     }
 
-    /// Keeps what was scanned, where it differs from what is kept.
-    fn save_scan<'d>(
-        &self,
-        database: Option<&'d Database>,
-        known: Option<&Known>,
-        scan: &Scan,
-    ) -> Option<&'d Database> {
-        let database = database?;
-        let is_kept = known.is_some_and(|known| {
-            scan.hashed_files == 0
-                && known.manifest.root() == scan.found.manifest.root()
-                && known.stats == scan.found.stats
-        });
-        if !is_kept {
-            self.told(database.put_scan(&self.source, &scan.found));
-        }
-        Some(database)
-    }
-
     fn remember(&self, database: &Database, manifest: &Manifest, done: &DeployDone) -> Result<(), Error> {
         let Holding { store, standing } = &done.holding;
         let Some(release) = done.release.as_ref().filter(|_| !self.dry_run) else { return Ok(()) };
@@ -255,6 +240,8 @@ struct Exchange<'a> {
     talk: &'a Talk,
     scan: &'a Scan,
     database: Option<&'a Database>,
+    /// Whether the database has the scan.
+    is_kept: Cell<bool>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
     /// What git has of the base.
@@ -269,7 +256,9 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let done = match self.converse(seconds) {
+        let conversed = self.converse(seconds);
+        self.keep_scan();
+        let done = match conversed {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
         };
@@ -284,6 +273,17 @@ impl Exchange<'_> {
         }
         seconds.live = self.began.elapsed().as_secs_f64() - seconds.cleanup;
         Ok(done)
+    }
+
+    /// Keeps what was scanned, where it differs from what is kept. To be called where the agent has work to do: the scan
+    /// and the conversation would wait for it.
+    fn keep_scan(&self) {
+        if let Some(database) = self.database.filter(|_| !self.is_kept.replace(true)) {
+            let found = &self.scan.found;
+            let kept =
+                database.put_scan(&self.deploy.source, found).and_then(|()| database.put_manifest(&found.manifest));
+            self.deploy.told(kept);
+        }
     }
 
     /// A write fails when the agent has answered and gone: what it said last is the answer.
@@ -348,6 +348,7 @@ impl Exchange<'_> {
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
     fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let Unasked { base: believed, promised, mut olds, mut gaps } = sent;
+        self.keep_scan();
         let mut message = self.talk.wait()?;
         loop {
             match message {
@@ -389,6 +390,7 @@ impl Exchange<'_> {
         let commit = base.as_ref().and_then(|base| base.commit.clone());
         let mut described = self.describe(base.as_ref())?;
         drop(base);
+        self.keep_scan();
         let mut message = self.talk.wait()?;
         loop {
             match message {
