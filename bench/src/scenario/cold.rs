@@ -52,6 +52,8 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
 ///
 /// git's own files are left out of a deploy; a file `REVISION` is added, which names the commit.
 struct Checkout {
+    /// At A's commit: what is deployed from it has that in its record.
+    first: Tree,
     tree: Tree,
     deployed: Tree,
 }
@@ -77,9 +79,17 @@ impl Checkout {
             }
             fs::rename(&making, &path).context(|| format!("Could not rename `{}`", making.display()))?;
         }
-        let mut tree = trees.b.clone();
-        tree.path = path;
-        Ok(Checkout { tree, deployed: trees.b.clone() })
+        let before = made::path(lab, &format!("checkout-{}", trees.a.name))?;
+        if !before.is_dir() {
+            let making = before.with_extension("making");
+            made::remove(&making)?;
+            let clone = Invocation::new("git").args(["clone", "-q", "--shared", "--no-checkout"]);
+            clone.arg(&path).arg(&making).output()?;
+            Invocation::new("git").arg("-C").arg(&making).args(["checkout", "-q", "HEAD~1"]).output()?;
+            fs::rename(&making, &before).context(|| format!("Could not rename `{}`", making.display()))?;
+        }
+        let at = |tree: &Tree, path| Tree { path, ..tree.clone() };
+        Ok(Checkout { first: at(&trees.a, before), tree: at(&trees.b, path), deployed: trees.b.clone() })
     }
 }
 
@@ -115,7 +125,7 @@ impl Tool for Checkout {
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
         let is_next = tree.path == self.deployed.path;
-        Cutover::default().deploy(lab, if is_next { &self.tree } else { tree }, place, line)
+        Cutover::default().deploy(lab, if is_next { &self.tree } else { &self.first }, place, line)
     }
 
     fn release(&self, lab: &Lab, place: &Place) -> Result<PathBuf> {
