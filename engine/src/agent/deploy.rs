@@ -4,46 +4,38 @@
 //! tree, make those names durable, switch. A crash leaves staging that the next run uses, or objects and records that
 //! nothing names yet; `current` is touched last.
 
+mod fill;
+
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
 use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
-use crate::hash::Hash;
 use crate::manifest::encode::{Decoded, decode_with};
-use crate::manifest::{Manifest, ObjectKey, diff, outline};
+use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::DeployState;
 use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
 
-use super::adopt::{self, adopt};
-use super::assemble::{Assembly, Origin, known_from_base};
-use super::classify::{Classified, Classifier, NeedsOwnCopy};
-use super::inlets::{Inlets, LOOK_EVERY};
+use super::assemble::{Assembly, known_from_base};
+use super::classify::{Classified, Classifier};
 use super::layout::Layout;
 use super::lock::Lock;
-use super::promise::Promise;
 use super::publish::{Publication, publish};
-use super::receive::{FirstError, Lanes, Reception};
 use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
-use super::remode::remode;
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
-use super::store::{ObjectName, Store};
+use super::store::Store;
 use super::switch::now;
-use super::talk::{Incoming, Next, Talk};
+use super::talk::{Incoming, Talk};
 use super::wanted::WantedObjects;
-use super::{prune, room, sign, switch};
+use super::{prune, sign, switch};
 
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;
-
-/// How often content that does not arrive whole is asked for.
-const ROUNDS_MAX: u32 = 4;
 
 /// One deploy.
 pub(crate) struct Deploy<'a> {
@@ -479,154 +471,6 @@ impl Deploy<'_> {
         Ok(done)
     }
 
-    /// Links what is there, receives what is not, and asks again for what did not come whole.
-    fn fill<'a: 'c, 'c>(
-        &self,
-        mut classifier: Classifier<'c>,
-        mut assembly: Assembly<'a>,
-        plan: &Plan<'_>,
-        settled: &'a OnceCell<Manifest>,
-    ) -> Result<Filled<'a>, Error> {
-        let Classified { lacking, own_copies, .. } = plan.classified;
-        let mut commits = plan.tree.commits;
-        let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
-        let layout = classifier.layout;
-        let mut partial = adopt(layout, &assembly, &wanted)?;
-        if room::check(layout, &assembly, own_copies, &wanted).is_err() {
-            // What other runs received and this one has no use for makes room.
-            staging::clear_others(layout, assembly.staging, true)?;
-            room::check(layout, &assembly, own_copies, &wanted)?;
-        }
-        if let Some(base) = plan.base {
-            remode(&assembly, &wanted, base)?;
-        }
-        // Whoever promises hashes sends the content unasked.
-        if plan.tree.promised.is_empty() {
-            self.send_lacks(&wanted, partial.clone(), commits)?;
-        }
-        if !plan.tree.to_sign.is_empty() {
-            self.send_signatures(plan, assembly.store, &wanted)?;
-        }
-        // The client packs what is lacking meanwhile.
-        assembly.make_directories()?;
-        make_own_copies(&assembly, own_copies)?;
-        assembly.link_all_arrived(&wanted)?;
-        let mut promise = Promise::new(plan.tree.promised.clone());
-        let mut inlets = Inlets::closed();
-        let mut arrived = Vec::new();
-        for round in 0..ROUNDS_MAX {
-            let worked = |lanes, time| self.talk.worked(lanes, time);
-            let reception = Reception {
-                assembly: &assembly,
-                wanted: &wanted,
-                promise: &promise,
-                base: plan.base,
-                begun: &partial,
-                worked: &worked,
-            };
-            self.receive(&reception, &mut inlets, round == 0)?;
-            commits += 1;
-            let mut still = Vec::new();
-            if !promise.entries().is_empty() {
-                let whole = self.settle(&plan.tree.manifest, &promise)?;
-                assembly = assembly.with_manifest(settled.get_or_init(|| whole));
-                classifier.manifest = assembly.manifest;
-                (wanted, still) = redeem(&classifier, &assembly, &promise, &wanted)?;
-                promise = Promise::default();
-            }
-            still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
-            arrived.push(wanted);
-            still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
-            if still.is_empty() {
-                return Ok(Filled { assembly, arrived });
-            }
-            wanted = WantedObjects::gather(assembly.manifest, still);
-            // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
-            partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
-            if round + 1 < ROUNDS_MAX {
-                self.send_lacks(&wanted, partial.clone(), commits)?;
-            }
-        }
-        let first = wanted.missing_entries().first().copied().unwrap_or(0);
-        let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
-        Err(Error::NotWhole { objects: wanted.len() as u64, path })
-    }
-
-    /// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
-    /// that it is another or not all of it came, those that the client tells.
-    fn settle(&self, manifest: &Manifest, promise: &Promise) -> Result<Manifest, Error> {
-        let entries = promise.entries();
-        let came: Option<Vec<(u32, Hash)>> = entries.iter().map(|&entry| Some((entry, promise.hash(entry)?))).collect();
-        let is_right = |manifest: &Manifest| manifest.root() == self.begin.root;
-        if let Some(manifest) = came.map(|came| manifest.with_hashes(came)).filter(is_right) {
-            return Ok(manifest);
-        }
-        self.talk.send(&FromAgent::WantHashes)?;
-        match self.talk.next()? {
-            Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
-                let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
-                let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
-                if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
-            }
-            _ => Err(Error::Protocol("something else where hashes were due".into())),
-        }
-    }
-
-    /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, reception: &Reception<'_>, inlets: &mut Inlets, first_round: bool) -> Result<(), Error> {
-        let assembly = reception.assembly;
-        let first_error = FirstError::default();
-        let received = std::thread::scope(|scope| {
-            if first_round {
-                let first_error = &first_error;
-                scope.spawn(move || {
-                    let linked = std::sync::atomic::AtomicU64::new(0);
-                    let done = |files| {
-                        let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
-                        self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
-                    };
-                    if let Err(error) = assembly.link_known(done) {
-                        first_error.put(error);
-                    }
-                });
-            }
-            let mut lanes = Lanes::start(scope, reception, &first_error);
-            loop {
-                first_error.check()?;
-                match self.talk.next_or(inlets.arrivals())? {
-                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
-                    Next::Here(Incoming::Block(payload)) => lanes.give(payload)?,
-                    Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
-                        // Without them the deploy takes longer, and that is all.
-                        self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
-                    }
-                    Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
-                    Next::Here(Incoming::Message(ToAgent::Commit)) => {
-                        return self.receive_rest(inlets, &mut lanes, &first_error);
-                    }
-                    Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
-                }
-            }
-        });
-        // What went wrong in a lane says more than that the conversation broke off because of it.
-        first_error.take()?;
-        received
-    }
-
-    /// Receives what was sent on lanes before the commit and is still on its way there.
-    fn receive_rest(&self, inlets: &mut Inlets, lanes: &mut Lanes, first_error: &FirstError) -> Result<(), Error> {
-        let listening = Instant::now();
-        while inlets.are_due(listening) {
-            first_error.check()?;
-            match inlets.arrivals().recv_timeout(LOOK_EVERY) {
-                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
-                Err(_) => self.talk.check_client()?,
-            }
-        }
-        inlets.expect(Vec::new());
-        Ok(())
-    }
-
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
         let new_bytes = arrived.iter().flat_map(|wanted| wanted.arrived().map(|at| wanted.size(at))).sum();
         Record {
@@ -719,102 +563,4 @@ fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {
     let object = store.open_any(file.key).ok()??;
     let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;
     (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))
-}
-
-/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
-/// not in the store, and the entries whose object in the store cannot be used.
-fn redeem(
-    classifier: &Classifier<'_>,
-    assembly: &Assembly<'_>,
-    promise: &Promise,
-    before: &WantedObjects,
-) -> Result<(WantedObjects, Vec<u32>), Error> {
-    let manifest = assembly.manifest;
-    let mut staged = HashSet::new();
-    let (mut stored, mut others) = (Vec::new(), Vec::new());
-    for &entry in before.all_entries() {
-        let Some(file) = manifest.file(entry) else { continue };
-        if promise.hash(entry) == Some(file.key.hash) {
-            if assembly.store.has(file.key)? {
-                stored.push(entry);
-                continue;
-            }
-            staged.insert(file.key);
-        } else if let Some(hash) = promise.hash(entry) {
-            // Another content than was meant: nobody will ask for it.
-            assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
-        } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
-            staged.insert(file.key);
-        }
-        others.push(entry);
-    }
-    let wanted = WantedObjects::gather(manifest, others);
-    staged.into_iter().filter_map(|key| wanted.find(key)).for_each(|at| wanted.arrive(at));
-    assembly.link_all_arrived(&wanted)?;
-    let choice = classifier.choose(stored, assembly.expected)?;
-    for (entry, placement) in choice.placed {
-        assembly.link_stored(entry, placement)?;
-    }
-    make_own_copies(assembly, &choice.own_copies)?;
-    Ok((wanted, choice.lacking))
-}
-
-/// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
-/// is to be asked for.
-fn link_otherwise(
-    classifier: &Classifier<'_>,
-    assembly: &Assembly<'_>,
-    arrived: &[WantedObjects],
-) -> Result<Vec<u32>, Error> {
-    let mut lacking = Vec::new();
-    loop {
-        let unfit = assembly.take_unfit();
-        if unfit.is_empty() {
-            return Ok(lacking);
-        }
-        let mut open = Vec::new();
-        for entry in unfit {
-            if !assembly.link_if_arrived(entry, arrived)? {
-                open.push(entry);
-            }
-        }
-        let choice = classifier.choose(open, assembly.expected)?;
-        for (entry, placement) in choice.placed {
-            assembly.link_stored(entry, placement)?;
-        }
-        // Each object that proves unfit here is set aside, so this comes to an end.
-        make_own_copies(assembly, &choice.own_copies)?;
-        lacking.extend(choice.lacking);
-    }
-}
-
-fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Result<(), Error> {
-    let mut made: HashMap<ObjectKey, u16> = HashMap::new();
-    for own in own_copies {
-        let copy = match made.get(&own.from.key) {
-            Some(&copy) => copy,
-            None => match assembly.make_further(own.from, assembly.second, Origin::Store) {
-                Ok(copy) => {
-                    made.insert(own.from.key, copy);
-                    copy
-                }
-                Err(error) if is_unfit(&error) => {
-                    assembly.set_aside(own.from, own.entry)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
-    }
-    Ok(())
-}
-
-/// Tells whether a copy failed because of the object that it was to be made of.
-fn is_unfit(error: &Error) -> bool {
-    match error {
-        Error::Damaged { .. } => true,
-        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
-        _ => false,
-    }
 }
