@@ -38,7 +38,7 @@ impl Promise {
 
     /// Notes what an entry's content is. Says whether no other entry's is the same.
     pub(crate) fn keep(&self, entry: u32, key: ObjectKey) -> bool {
-        let mut kept = self.kept.lock().expect("no lane panics");
+        let mut kept = self.kept.lock().expect("no receiver panics");
         let is_first = kept.keys.insert(key);
         if is_first {
             kept.hashes.insert(entry, key.hash);
@@ -48,6 +48,6 @@ impl Promise {
 
     /// Returns the hash of an entry's content, if that has come.
     pub(crate) fn hash(&self, entry: u32) -> Option<Hash> {
-        self.kept.lock().expect("no lane panics").hashes.get(&entry).copied()
+        self.kept.lock().expect("no receiver panics").hashes.get(&entry).copied()
     }
 }

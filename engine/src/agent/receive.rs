@@ -1,10 +1,10 @@
 //! Receives content: blocks → verified files in staging, linked at once to where they belong.
 //!
-//! Each lane is a thread with a bounded queue of its own, so memory is bounded by queues and lanes. An object belongs to
-//! the lane that began to write it. The parts of one large file always go to the same lane. They are hashed as they are
-//! written; what comes before its turn, as it may over several connections, is written where it belongs and read again
-//! when its turn comes. Until then it lies behind a hole, from which a later run sees where the beginning ends. Content
-//! whose hash is not what the manifest says is dropped: it stays wanted.
+//! Each receiver is a thread with a bounded queue of its own, so memory is bounded by queues and receivers. An object
+//! belongs to the receiver that began to write it. The parts of one large file always go to the same one. They are hashed
+//! as they are written; what comes before its turn, as it may over several connections, is written where it belongs and
+//! read again when its turn comes. Until then it lies behind a hole, from which a later run sees where the beginning
+//! ends. Content whose hash is not what the manifest says is dropped: it stays wanted.
 //!
 //! Where the manifest promises a hash, the content is what gives it: it is staged under the hash that it has, and linked
 //! when the manifest's root has proved all of them.
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use crate::delta::{self, Delta};
 use crate::disk::set_mode_and_mtime;
@@ -35,9 +35,9 @@ use super::wanted::WantedObjects;
 
 /// Threads that receive: as many as there are processors, within reason. Each holds the content of a block, 16 MiB, and
 /// two blocks as they travel, 8 MiB each.
-const LANES_MAX: usize = 3;
+const RECEIVERS_MAX: usize = 3;
 
-/// Blocks that wait for one lane, beside the one at work.
+/// Blocks that wait for one receiver, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
 
 /// The mode of a large file until all of it is there.
@@ -56,7 +56,7 @@ pub(crate) struct Reception<'a> {
     pub(crate) promise: &'a Promise,
     /// The release that deltas are described against.
     pub(crate) base: Option<&'a Manifest>,
-    /// Is told after each block how many lanes there are, and for how long they have worked, all together.
+    /// Is told after each block how many receivers there are, and for how long they have worked, all together.
     pub(crate) worked: &'a (dyn Fn(u32, Duration) + Sync),
     /// Entries of which an earlier run has received the beginning, ascending, and how many bytes.
     pub(crate) begun: &'a [(u32, u64)],
@@ -69,25 +69,25 @@ impl Reception<'_> {
     }
 }
 
-/// The queues of the lanes. Dropping it ends them.
-pub(crate) struct Lanes {
+/// The queues of the receivers. Dropping it ends them.
+pub(crate) struct Receivers {
     queues: Vec<Sender<Vec<u8>>>,
     next: usize,
 }
 
-/// The first error of any lane.
+/// The first error of any receiver.
 #[derive(Default)]
 pub(crate) struct FirstError(Mutex<Option<Error>>);
 
 impl FirstError {
     /// Keeps an error, if it is the first.
     pub(crate) fn put(&self, error: Error) {
-        self.0.lock().expect("no lane panics").get_or_insert(error);
+        self.0.lock().expect("no receiver panics").get_or_insert(error);
     }
 
     /// Returns the error, if there was one.
     pub(crate) fn take(&self) -> Result<(), Error> {
-        self.0.lock().expect("no lane panics").take().map_or(Ok(()), Err)
+        self.0.lock().expect("no receiver panics").take().map_or(Ok(()), Err)
     }
 
     /// Fails if there was an error, and leaves it where it is.
@@ -96,17 +96,17 @@ impl FirstError {
     }
 
     fn is_some(&self) -> bool {
-        self.0.lock().expect("no lane panics").is_some()
+        self.0.lock().expect("no receiver panics").is_some()
     }
 }
 
-impl Lanes {
-    /// Starts lanes, in a scope that joins them.
+impl Receivers {
+    /// Starts receivers, in a scope that joins them.
     pub(crate) fn start<'scope, 'env>(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
-    ) -> Lanes {
+    ) -> Receivers {
         let (flush, flusher) = Flush::new();
         scope.spawn(|| {
             if let Err(error) = flusher.run(reception.assembly.staging) {
@@ -114,46 +114,46 @@ impl Lanes {
             }
         });
         let (flush, worked) = (Arc::new(flush), Arc::new(AtomicU64::new(0)));
-        let lanes = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, LANES_MAX);
+        let receivers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
         let start = |number: usize| {
-            let (sender, receiver) = bounded(QUEUE_BLOCKS);
+            let (sender, queue) = bounded(QUEUE_BLOCKS);
             let (flush, worked) = (flush.clone(), worked.clone());
             scope.spawn(move || {
-                let mut lane = Lane { number, reception, flush, large: HashMap::new() };
+                let mut receiver = Receiver { number, reception, flush, large: HashMap::new() };
                 let after_block = |time: Duration| {
                     let micros = time.as_micros() as u64;
                     let micros = worked.fetch_add(micros, Ordering::Relaxed) + micros;
-                    (reception.worked)(lanes as u32, Duration::from_micros(micros));
+                    (reception.worked)(receivers as u32, Duration::from_micros(micros));
                 };
-                if let Err(error) = lane.run(&receiver, first_error, after_block) {
+                if let Err(error) = receiver.run(&queue, first_error, after_block) {
                     first_error.put(error);
-                    // Whoever sends must not wait for a lane that has ended.
-                    receiver.into_iter().for_each(drop);
+                    // Whoever sends must not wait for a receiver that has ended.
+                    queue.into_iter().for_each(drop);
                 }
             });
             sender
         };
-        Lanes { queues: (0..lanes).map(start).collect(), next: 0 }
+        Receivers { queues: (0..receivers).map(start).collect(), next: 0 }
     }
 
-    /// Gives a block to a lane, waiting while its queue is full.
+    /// Gives a block to a receiver, waiting while its queue is full.
     pub(crate) fn give(&mut self, payload: Vec<u8>) -> Result<(), Error> {
-        let lane = match block::part_of(&payload) {
+        let receiver = match block::part_of(&payload) {
             Some(entry) => entry as usize % self.queues.len(),
             None => {
                 self.next = (self.next + 1) % self.queues.len();
-                // Any lane will do for small files: one that has room, if there is one.
+                // Any receiver will do for small files: one that has room, if there is one.
                 (0..self.queues.len())
                     .map(|n| (self.next + n) % self.queues.len())
                     .find(|&n| !self.queues[n].is_full())
                     .unwrap_or(self.next)
             }
         };
-        self.queues[lane].send(payload).map_err(|_| Error::Bug("a lane ended early".into()))
+        self.queues[receiver].send(payload).map_err(|_| Error::Bug("a receiver ended early".into()))
     }
 }
 
-struct Lane<'a> {
+struct Receiver<'a> {
     number: usize,
     reception: &'a Reception<'a>,
     flush: Arc<Flush>,
@@ -171,10 +171,10 @@ struct Large {
     ahead: BTreeMap<u64, u64>,
 }
 
-impl Lane<'_> {
+impl Receiver<'_> {
     fn run(
         &mut self,
-        queue: &Receiver<Vec<u8>>,
+        queue: &crossbeam_channel::Receiver<Vec<u8>>,
         first_error: &FirstError,
         after_block: impl Fn(Duration),
     ) -> Result<(), Error> {
@@ -502,7 +502,7 @@ mod tests {
         }
     }
 
-    /// Receives parts in one lane, and returns what was linked under the first entry.
+    /// Receives parts in one receiver, and returns what was linked under the first entry.
     fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
         let place = tempfile::tempdir().unwrap();
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
@@ -529,10 +529,10 @@ mod tests {
             worked: &|_, _| {},
         };
         let (flush, _flusher) = Flush::new();
-        let mut lane = Lane { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
+        let mut receiver = Receiver { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {
             let ranges = [Range::Sent { len: part.len() as u64 }];
-            lane.part(entry, offset as u64, None, &ranges, part).unwrap();
+            receiver.part(entry, offset as u64, None, &ranges, part).unwrap();
         }
         staging.tree.open_file(b"a").unwrap().map(|mut file| {
             let mut linked = Vec::new();

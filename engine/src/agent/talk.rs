@@ -29,7 +29,7 @@ const READ_AHEAD: usize = 1;
 /// How often progress is sent at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is sent at most how busy lanes are. A block keeps a lane busy for about as long.
+/// How often it is sent at most how busy receivers are. A block keeps one busy for about as long.
 const WORKED_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
@@ -200,13 +200,13 @@ impl Talk {
         }
     }
 
-    /// Says for how long all lanes together have worked; too soon after the last time, not.
-    pub(crate) fn worked(&self, lanes: u32, time: Duration) {
+    /// Says for how long all receivers together have worked; too soon after the last time, not.
+    pub(crate) fn worked(&self, receivers: u32, time: Duration) {
         let Ok(mut told) = self.told_worked.try_lock() else { return };
         if told.elapsed() >= WORKED_EVERY {
             *told = Instant::now();
             // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Worked { micros: time.as_micros() as u64, lanes }));
+            drop(self.send(&FromAgent::Worked { micros: time.as_micros() as u64, receivers }));
         }
     }
 

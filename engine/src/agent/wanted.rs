@@ -14,7 +14,7 @@ struct Wanted {
     size: u64,
     /// Where its entries begin in `entries`.
     first: u32,
-    /// [`MISSING`], or the lane that writes it, plus one, or [`ARRIVED`].
+    /// [`MISSING`], or the receiver that writes it, plus one, or [`ARRIVED`].
     state: AtomicU16,
 }
 
@@ -88,9 +88,9 @@ impl WantedObjects {
         self.objects[at].state.load(Ordering::Acquire) == ARRIVED
     }
 
-    /// Takes an object for a lane that is to write it. Says whether it has not arrived and is no other lane's.
-    pub(crate) fn claim(&self, at: usize, lane: usize) -> bool {
-        let own = lane as u16 + 1;
+    /// Takes an object for a receiver that is to write it. Says whether it has not arrived and is no other's.
+    pub(crate) fn claim(&self, at: usize, receiver: usize) -> bool {
+        let own = receiver as u16 + 1;
         let state = &self.objects[at].state;
         match state.compare_exchange(MISSING, own, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => true,

@@ -544,8 +544,8 @@ impl Listener {
                 self.note(live_now(live.clone()));
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
-            FromAgent::Worked { micros, lanes } => {
-                self.load.note(Instant::now(), lanes, Duration::from_micros(micros));
+            FromAgent::Worked { micros, receivers } => {
+                self.load.note(Instant::now(), receivers, Duration::from_micros(micros));
                 return None;
             }
             FromAgent::Lanes(ticket) => {

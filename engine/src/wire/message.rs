@@ -370,13 +370,13 @@ pub(crate) enum FromAgent {
         /// Files in all.
         files_total: u64,
     },
-    /// For how long all lanes together have worked since they began to receive. The client sees by it whether the agent
+    /// For how long all receivers together have worked since they began. The client sees by it whether the agent
     /// waits for content or content for the agent.
     Worked {
         /// Microseconds.
         micros: u64,
-        /// How many lanes there are.
-        lanes: u32,
+        /// How many receivers there are.
+        receivers: u32,
     },
     /// A phase began or ended.
     Phase {

@@ -10,7 +10,7 @@ use crate::agent::assemble::{Assembly, Origin};
 use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
 use crate::agent::inlets::{Inlets, LOOK_EVERY};
 use crate::agent::promise::Promise;
-use crate::agent::receive::{FirstError, Lanes, Reception};
+use crate::agent::receive::{FirstError, Receivers, Reception};
 use crate::agent::remode::remode;
 use crate::agent::room;
 use crate::agent::staging;
@@ -65,7 +65,7 @@ impl Deploy<'_> {
         let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let worked = |lanes, time| self.talk.worked(lanes, time);
+            let worked = |receivers, time| self.talk.worked(receivers, time);
             let reception = Reception {
                 assembly: &assembly,
                 wanted: &wanted,
@@ -140,36 +140,41 @@ impl Deploy<'_> {
                     }
                 });
             }
-            let mut lanes = Lanes::start(scope, reception, &first_error);
+            let mut receivers = Receivers::start(scope, reception, &first_error);
             loop {
                 first_error.check()?;
                 match self.talk.next_or(inlets.arrivals())? {
-                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
-                    Next::Here(Incoming::Block(payload)) => lanes.give(payload)?,
+                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
+                    Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
                     Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
                         // Without them the deploy takes longer, and that is all.
                         self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
                     }
                     Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
                     Next::Here(Incoming::Message(ToAgent::Commit)) => {
-                        return self.receive_rest(inlets, &mut lanes, &first_error);
+                        return self.receive_rest(inlets, &mut receivers, &first_error);
                     }
                     Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
                 }
             }
         });
-        // What went wrong in a lane says more than that the conversation broke off because of it.
+        // What went wrong in a receiver says more than that the conversation broke off because of it.
         first_error.take()?;
         received
     }
 
     /// Receives what was sent on lanes before the commit and is still on its way there.
-    fn receive_rest(&self, inlets: &mut Inlets, lanes: &mut Lanes, first_error: &FirstError) -> Result<(), Error> {
+    fn receive_rest(
+        &self,
+        inlets: &mut Inlets,
+        receivers: &mut Receivers,
+        first_error: &FirstError,
+    ) -> Result<(), Error> {
         let listening = Instant::now();
         while inlets.are_due(listening) {
             first_error.check()?;
             match inlets.arrivals().recv_timeout(LOOK_EVERY) {
-                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| lanes.give(payload))?,
+                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
                 Err(_) => self.talk.check_client()?,
             }
         }
