@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,8 +55,6 @@ pub(crate) struct Reception<'a> {
     pub(crate) promise: &'a Promise,
     /// The release that deltas are described against.
     pub(crate) base: Option<&'a Manifest>,
-    /// Is told after each block how many receivers there are, and for how long they have worked, all together.
-    pub(crate) worked: &'a (dyn Fn(u32, Duration) + Sync),
     /// Entries of which an earlier run has received the beginning, ascending, and how many bytes.
     pub(crate) begun: &'a [(u32, u64)],
 }
@@ -73,6 +70,7 @@ impl Reception<'_> {
 pub(crate) struct Receivers {
     queues: Vec<Sender<Vec<u8>>>,
     next: usize,
+    stalled: Duration,
 }
 
 /// The first error of any receiver.
@@ -113,19 +111,14 @@ impl Receivers {
                 first_error.put(error);
             }
         });
-        let (flush, worked) = (Arc::new(flush), Arc::new(AtomicU64::new(0)));
+        let flush = Arc::new(flush);
         let receivers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
         let start = |number: usize| {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
-            let (flush, worked) = (flush.clone(), worked.clone());
+            let flush = flush.clone();
             scope.spawn(move || {
                 let mut receiver = Receiver { number, reception, flush, large: HashMap::new() };
-                let after_block = |time: Duration| {
-                    let micros = time.as_micros() as u64;
-                    let micros = worked.fetch_add(micros, Ordering::Relaxed) + micros;
-                    (reception.worked)(receivers as u32, Duration::from_micros(micros));
-                };
-                if let Err(error) = receiver.run(&queue, first_error, after_block) {
+                if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a receiver that has ended.
                     queue.into_iter().for_each(drop);
@@ -133,7 +126,7 @@ impl Receivers {
             });
             sender
         };
-        Receivers { queues: (0..receivers).map(start).collect(), next: 0 }
+        Receivers { queues: (0..receivers).map(start).collect(), next: 0, stalled: Duration::ZERO }
     }
 
     /// Gives a block to a receiver, waiting while its queue is full.
@@ -149,7 +142,15 @@ impl Receivers {
                     .unwrap_or(self.next)
             }
         };
-        self.queues[receiver].send(payload).map_err(|_| Error::Bug("a receiver ended early".into()))
+        let began = Instant::now();
+        let given = self.queues[receiver].send(payload).map_err(|_| Error::Bug("a receiver ended early".into()));
+        self.stalled += began.elapsed();
+        given
+    }
+
+    /// For how long blocks had to wait so far.
+    pub(crate) fn stalled(&self) -> Duration {
+        self.stalled
     }
 }
 
@@ -172,18 +173,12 @@ struct Large {
 }
 
 impl Receiver<'_> {
-    fn run(
-        &mut self,
-        queue: &crossbeam_channel::Receiver<Vec<u8>>,
-        first_error: &FirstError,
-        after_block: impl Fn(Duration),
-    ) -> Result<(), Error> {
+    fn run(&mut self, queue: &crossbeam_channel::Receiver<Vec<u8>>, first_error: &FirstError) -> Result<(), Error> {
         let mut decoder = BlockDecoder::new().map_err(|e| Error::Bug(format!("zstd cannot be set up: {e}")))?;
         for payload in queue {
             if first_error.is_some() {
                 continue;
             }
-            let began = Instant::now();
             let (head, content) =
                 decoder.decode(&payload).map_err(|reason| Error::Protocol(format!("a block that {reason}")))?;
             match head {
@@ -191,7 +186,6 @@ impl Receiver<'_> {
                 BlockHead::Deltas(deltas) => self.deltas(&deltas, content)?,
                 BlockHead::Part { entry, offset, old, ranges } => self.part(entry, offset, old, &ranges, content)?,
             }
-            after_block(began.elapsed());
         }
         Ok(())
     }
@@ -520,14 +514,7 @@ mod tests {
         let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
         let wanted = WantedObjects::gather(&manifest, [0, 1]);
         let promise = Promise::default();
-        let reception = Reception {
-            assembly: &assembly,
-            wanted: &wanted,
-            promise: &promise,
-            base: None,
-            begun: &[],
-            worked: &|_, _| {},
-        };
+        let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None, begun: &[] };
         let (flush, _flusher) = Flush::new();
         let mut receiver = Receiver { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
         for &(entry, offset, part) in parts {

@@ -29,8 +29,8 @@ const READ_AHEAD: usize = 1;
 /// How often progress is sent at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it is sent at most how busy receivers are. A block keeps one busy for about as long.
-const WORKED_EVERY: Duration = Duration::from_millis(250);
+/// How often it is sent at most for how long no blocks were taken. A block keeps a receiver busy for about as long.
+const STALLED_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
@@ -41,7 +41,7 @@ pub(crate) struct Talk {
     heard: Heard,
     silent_max: Duration,
     told: Mutex<Instant>,
-    told_worked: Mutex<Instant>,
+    told_stalled: Mutex<Instant>,
     switching: Mutex<Option<ReleaseId>>,
 }
 
@@ -96,7 +96,7 @@ impl Talk {
             heard,
             silent_max,
             told: Mutex::new(Instant::now()),
-            told_worked: Mutex::new(Instant::now()),
+            told_stalled: Mutex::new(Instant::now()),
             switching: Mutex::default(),
         }
     }
@@ -200,13 +200,13 @@ impl Talk {
         }
     }
 
-    /// Says for how long all receivers together have worked; too soon after the last time, not.
-    pub(crate) fn worked(&self, receivers: u32, time: Duration) {
-        let Ok(mut told) = self.told_worked.try_lock() else { return };
-        if told.elapsed() >= WORKED_EVERY {
+    /// Says for how long no blocks were taken so far; too soon after the last time, not.
+    pub(crate) fn stalled(&self, time: Duration) {
+        let Ok(mut told) = self.told_stalled.try_lock() else { return };
+        if told.elapsed() >= STALLED_EVERY {
             *told = Instant::now();
             // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Worked { micros: time.as_micros() as u64, receivers }));
+            drop(self.send(&FromAgent::Stalled { micros: time.as_micros() as u64 }));
         }
     }
 

@@ -6,14 +6,20 @@
 //! both go on at once, and the level that takes least is chosen; of several, the lowest.
 //!
 //! The estimates begin with what was measured on kernel sources ([`RUNGS`]) and follow what is measured here: how fast
-//! packing is, with whatever else the processors do; how small the content becomes; how fast the wire takes bytes. What
-//! holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
-//! processors with this side. The agent tells how busy its lanes are: while they always are, the wire is taken for
-//! faster than it seems.
+//! packing is, with whatever else the processors do; how small the content becomes; how fast the wire takes bytes.
+//!
+//! A write only tells how fast the wire is while the buffers on the way are full: else they take a block at once. So the
+//! wire is measured from the end of one write that had to wait to the end of a later one, at both of which they were
+//! full. Where no block was there to be written for part of that time, the wire may have been idle, and is at least that
+//! fast.
+//!
+//! What holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
+//! processors with this side. The agent tells for which part of the time it did not take blocks: while that is most of
+//! it, the wire is taken for faster than it seems.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Up to this much content is packed at [`LITTLE_LEVEL`]: nothing could be measured before it is sent.
 const LITTLE_BYTES: u64 = 1 << 20;
@@ -61,11 +67,20 @@ const HELD: f64 = 1.06;
 /// How many rungs one step goes at most: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
 
-/// The first bytes are taken by buffers: pipes, SSH's window, the kernel's.
-const BUFFERED_BYTES: u64 = 4 << 20;
+/// A write that takes as long as this had to wait for room.
+const WAITED: Duration = Duration::from_millis(20);
 
-/// Measurements older than this count for little.
-const MEMORY: Duration = Duration::from_secs(1);
+/// Over how long the wire is measured at least: what goes through the pipes and buffers at once is little beside it.
+const SPAN_MIN: Duration = Duration::from_millis(500);
+
+/// A wire that no write had to wait for in this time is faster than it is taken for.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How much faster it is taken for then.
+const FASTER: f64 = 1.25;
+
+/// The wire was at work all the time where it was written to for this part of it.
+const AT_WORK: f64 = 0.8;
 
 /// How much of an estimate is the newest measurement.
 const NEWEST: f64 = 0.3;
@@ -73,8 +88,9 @@ const NEWEST: f64 = 0.3;
 /// Blocks of less content tell too little.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
-/// From this share of time at work on the agent's lanes are a reason why the wire is slow; at the second, the only one.
-const BUSY: [f64; 2] = [0.85, 0.97];
+/// From the first share of time in which the agent took no blocks, that is a reason why the wire is slow; at the second,
+/// the only one.
+const STALLED: [f64; 2] = [0.3, 0.8];
 
 /// How much faster the wire may be than it seems when only the agent holds it up.
 const HELD_UP: f64 = 10.0;
@@ -99,9 +115,19 @@ struct State {
 /// How fast the wire takes bytes.
 #[derive(Default)]
 struct Wire {
-    total: u64,
-    bytes: f64,
-    seconds: f64,
+    /// Bytes a second.
+    rate: Option<f64>,
+    span: Option<Span>,
+}
+
+/// Since the end of a write.
+struct Span {
+    began: Instant,
+    /// Whether all buffers were full then.
+    is_full: bool,
+    bytes: u64,
+    /// How long writes took, by all connections together.
+    writing: Duration,
 }
 
 impl Leveller {
@@ -143,11 +169,13 @@ impl Leveller {
         *self.state().tally.entry(0).or_default() += content as u64;
     }
 
-    /// Notes that the wire took bytes and how long that took, and which share of the time the agent's lanes worked.
-    pub(super) fn sent(&self, bytes: usize, took: Duration, busy: f64) {
+    /// Notes that one of so many connections took bytes, how long that took until now, and for which share of the time
+    /// the agent took none.
+    pub(super) fn sent(&self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) {
         let mut state = self.state();
-        state.wire.note(bytes, took, busy);
-        state.choose();
+        if state.wire.note(now, bytes, took, connections, stalled) {
+            state.choose();
+        }
     }
 
     /// Returns bytes of content by the level that they were packed at, with those that were sent as they are as 0.
@@ -162,7 +190,7 @@ impl Leveller {
 
 impl State {
     fn choose(&mut self) {
-        let Some(wire) = self.wire.rate() else { return };
+        let Some(wire) = self.wire.rate else { return };
         let costs = RUNGS.map(|rung| {
             let pack = 1.0 / (rung.speed * self.speed * self.packers);
             let send = rung.ratio * self.ratio / wire;
@@ -177,21 +205,37 @@ impl State {
 }
 
 impl Wire {
-    fn note(&mut self, bytes: usize, took: Duration, busy: f64) {
-        self.total += bytes as u64;
-        if self.total <= BUFFERED_BYTES {
-            return;
+    /// Says whether there is a new estimate.
+    fn note(&mut self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) -> bool {
+        let has_waited = took >= WAITED;
+        let begin = |is_full| Span { began: now, is_full, bytes: 0, writing: Duration::ZERO };
+        let Some(span) = &mut self.span else {
+            self.span = Some(begin(has_waited));
+            return false;
+        };
+        span.bytes += bytes as u64;
+        span.writing += took;
+        let passed = (now - span.began).as_secs_f64();
+        let carried = span.bytes as f64 / passed.max(1e-6);
+        if has_waited && !span.is_full {
+            *span = begin(true);
+            return false;
         }
-        let [from, to] = BUSY;
-        let held_up = 1.0 + (HELD_UP - 1.0) * ((busy - from) / (to - from)).clamp(0.0, 1.0);
-        let fade = (-took.as_secs_f64() / MEMORY.as_secs_f64()).exp();
-        self.bytes = self.bytes * fade + bytes as f64 * held_up;
-        self.seconds = self.seconds * fade + took.as_secs_f64();
-    }
-
-    /// Returns bytes a second, once there is something to measure.
-    fn rate(&self) -> Option<f64> {
-        (self.bytes > 0.0).then(|| self.bytes / self.seconds.max(1e-6))
+        if passed < if has_waited { SPAN_MIN } else { IDLE }.as_secs_f64() {
+            return false;
+        }
+        let is_at_work = span.writing.as_secs_f64() >= passed * f64::from(connections) * AT_WORK;
+        *span = begin(has_waited);
+        let [from, to] = STALLED;
+        let held_up = 1.0 + (HELD_UP - 1.0) * ((stalled - from) / (to - from)).clamp(0.0, 1.0);
+        self.rate = Some(match self.rate {
+            None if has_waited => carried * held_up,
+            None => carried * HELD_UP,
+            Some(rate) if has_waited && is_at_work => rate + NEWEST * (carried * held_up - rate),
+            Some(rate) if has_waited => rate.max(carried * held_up),
+            Some(rate) => rate.max(carried) * FASTER,
+        });
+        true
     }
 }
 
@@ -221,7 +265,7 @@ mod tests {
     impl Lab {
         /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
         fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
-            let leveller = Leveller::new(fixed, u64::MAX, PACKERS);
+            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS), Instant::now());
             let mut packer_free = [0.0_f64; PACKERS];
             let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
             let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
@@ -241,14 +285,14 @@ mod tests {
                 let room = stored.get(taken.len().wrapping_sub(AGENT_QUEUE)).copied().unwrap_or(0.0_f64);
                 link_free = link_free.max(begin).max(room) + packed / self.wire;
                 let end = (link_free - self.buffered / self.wire).max(begin);
-                let arrived = link_free;
-                agent_free = agent_free.max(arrived) + BLOCK / self.agent;
+                agent_free = agent_free.max(link_free) + BLOCK / self.agent;
                 stored.push(agent_free);
                 taken.push(begin);
                 writer_free = end;
-                let busy =
-                    (BLOCK / self.agent / (agent_free - stored.iter().rev().nth(1).copied().unwrap_or(0.0))).min(1.0);
-                leveller.sent(packed as usize, Duration::from_secs_f64(end - begin), busy);
+                // It takes no blocks for as long as what has come waits for room.
+                let stalled = if room > begin { ((room - begin) / (end - begin).max(1e-9)).min(1.0) } else { 0.0 };
+                let now = began + Duration::from_secs_f64(end);
+                leveller.sent(now, packed as usize, Duration::from_secs_f64(end - begin), 1, stalled);
                 // The packer goes on when there is room in the queue.
                 packer_free[packer] = ready.max(taken.get(taken.len().wrapping_sub(QUEUE + 1)).copied().unwrap_or(0.0));
             }
@@ -303,7 +347,7 @@ mod tests {
     fn little_content_and_a_level_that_was_named_are_not_measured() {
         let check = |leveller: Leveller, level: i32| {
             leveller.packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
-            leveller.sent(9 << 20, Duration::from_millis(1), 0.0);
+            leveller.sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
             assert_eq!(leveller.level(), level);
         };
         check(Leveller::new(None, LITTLE_BYTES, 2), LITTLE_LEVEL);

@@ -1,4 +1,4 @@
-//! How busy the agent's lanes are, by what it says of them while it receives.
+//! Whether the agent keeps up, by what it says of it while it receives.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,26 +9,26 @@ pub(super) struct Load(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When it was said, and for how long all lanes together had worked then.
+    /// When it was said, and for how long no blocks had been taken then.
     said: Option<(Instant, Duration)>,
-    busy: f64,
+    stalled: f64,
 }
 
 impl Load {
-    /// Notes for how long all lanes together have worked so far.
-    pub(super) fn note(&self, now: Instant, lanes: u32, worked: Duration) {
+    /// Notes for how long no blocks were taken so far.
+    pub(super) fn note(&self, now: Instant, stalled: Duration) {
         let mut state = self.0.lock().expect("no listener panics");
-        if let Some((then, before)) = state.said.replace((now, worked)) {
-            let could = (now - then).as_secs_f64() * f64::from(lanes);
+        if let Some((then, before)) = state.said.replace((now, stalled)) {
+            let passed = (now - then).as_secs_f64();
             // Another round of receiving begins anew.
-            let did = worked.checked_sub(before).unwrap_or_default().as_secs_f64();
-            state.busy = if could > 0.0 { (did / could).min(1.0) } else { 0.0 };
+            let stood = stalled.checked_sub(before).unwrap_or_default().as_secs_f64();
+            state.stalled = if passed > 0.0 { (stood / passed).min(1.0) } else { 0.0 };
         }
     }
 
-    /// Returns the share of the time for which lanes were at work, between the last two times that it was said.
-    pub(super) fn busy(&self) -> f64 {
-        self.0.lock().expect("no listener panics").busy
+    /// Returns the share of the time for which no blocks were taken, between the last two times that it was said.
+    pub(super) fn stalled(&self) -> f64 {
+        self.0.lock().expect("no listener panics").stalled
     }
 }
 
@@ -37,18 +37,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn busy_is_the_share_of_all_lanes_time() {
+    fn stalled_is_a_share_of_the_time() {
         let (load, began) = (Load::default(), Instant::now());
         let after = |millis| began + Duration::from_millis(millis);
-        let check = |now, worked: u64, expected: f64| {
-            load.note(after(now), 2, Duration::from_millis(worked));
-            assert!((load.busy() - expected).abs() < 1e-9, "{}", load.busy());
+        let check = |now, stalled: u64, expected: f64| {
+            load.note(after(now), Duration::from_millis(stalled));
+            assert!((load.stalled() - expected).abs() < 1e-9, "{}", load.stalled());
         };
-        check(100, 150, 0.0);
-        check(200, 300, 0.75);
-        check(300, 300, 0.0);
-        check(300, 400, 0.0);
-        check(400, 900, 1.0);
+        check(100, 50, 0.0);
+        check(200, 125, 0.75);
+        check(300, 125, 0.0);
+        check(300, 150, 0.0);
+        check(400, 300, 1.0);
         check(500, 100, 0.0);
     }
 }

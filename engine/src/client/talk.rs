@@ -376,9 +376,9 @@ impl Talk {
         self.read.bytes()
     }
 
-    /// Returns how busy the agent's lanes are, as a share of the time.
-    pub(crate) fn busy(&self) -> f64 {
-        self.load.busy()
+    /// Returns for which share of the time the agent took no blocks.
+    pub(crate) fn stalled(&self) -> f64 {
+        self.load.stalled()
     }
 
     /// Returns how often this side waited.
@@ -544,8 +544,8 @@ impl Listener {
                 self.note(live_now(live.clone()));
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
-            FromAgent::Worked { micros, receivers } => {
-                self.load.note(Instant::now(), receivers, Duration::from_micros(micros));
+            FromAgent::Stalled { micros } => {
+                self.load.note(Instant::now(), Duration::from_micros(micros));
                 return None;
             }
             FromAgent::Lanes(ticket) => {

@@ -194,7 +194,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
         lanes::send(&outlet, blocks, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-            packer.leveller.sent(bytes, took / talk.connections().max(1) as u32, talk.busy());
+            packer.leveller.sent(Instant::now(), bytes, took, talk.connections().max(1) as u32, talk.stalled());
             keeper.lock().expect("no keeper panics").keep(packed);
         })
     });

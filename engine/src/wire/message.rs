@@ -370,13 +370,11 @@ pub(crate) enum FromAgent {
         /// Files in all.
         files_total: u64,
     },
-    /// For how long all receivers together have worked since they began. The client sees by it whether the agent
-    /// waits for content or content for the agent.
-    Worked {
+    /// For how long it has taken no blocks since it began to receive, as all receivers were at work. The client sees by it
+    /// whether the agent waits for content or content for the agent.
+    Stalled {
         /// Microseconds.
         micros: u64,
-        /// How many receivers there are.
-        receivers: u32,
     },
     /// A phase began or ended.
     Phase {

@@ -65,15 +65,8 @@ impl Deploy<'_> {
         let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let worked = |receivers, time| self.talk.worked(receivers, time);
-            let reception = Reception {
-                assembly: &assembly,
-                wanted: &wanted,
-                promise: &promise,
-                base: plan.base,
-                begun: &partial,
-                worked: &worked,
-            };
+            let reception =
+                Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base, begun: &partial };
             self.receive(&reception, &mut inlets, round == 0)?;
             commits += 1;
             let mut still = Vec::new();
@@ -143,6 +136,7 @@ impl Deploy<'_> {
             let mut receivers = Receivers::start(scope, reception, &first_error);
             loop {
                 first_error.check()?;
+                self.talk.stalled(receivers.stalled());
                 match self.talk.next_or(inlets.arrivals())? {
                     Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
                     Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
