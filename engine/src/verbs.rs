@@ -127,7 +127,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         cancel: context.cancel.clone(),
     };
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    deploy.run(|| context.connect(install))
+    deploy.run(|is_new| context.connect(install, is_new))
 }
 
 /// Lists the releases.
@@ -235,10 +235,12 @@ impl Context {
         path.as_os_str().as_bytes().to_vec()
     }
 
-    fn connect(&self, install: Install) -> Result<Connection, Error> {
+    fn connect(&self, install: Install, is_new: bool) -> Result<Connection, Error> {
         match &self.target.destination {
             Destination::Local(_) => pipe::connect(agent::serve),
-            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, self.observer.as_ref(), &self.cancel),
+            Destination::Ssh(ssh) => {
+                connect(ssh, &self.target.reach, install, is_new, self.observer.as_ref(), &self.cancel)
+            }
         }
     }
 
@@ -249,7 +251,7 @@ impl Context {
             provenance: self.provenance.clone(),
             request,
         };
-        let connection = self.connect(install)?;
+        let connection = self.connect(install, false)?;
         query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
     }
 

@@ -98,15 +98,18 @@ struct Prepared {
 }
 
 impl ClientDeploy<'_> {
-    /// Deploys over the connection that `connect` makes.
+    /// Deploys over the connection that `connect` makes; it is told whether the target is one that this side knows nothing
+    /// of.
     pub(crate) fn run(
         &self,
-        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+        connect: impl FnOnce(bool) -> Result<Connection, Error> + Send,
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
-        let Prepared { scan, talk, mut seconds } = self.prepare(known.as_ref(), connect, began)?;
+        let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
+        let is_new = belief.is_none();
+        let Prepared { scan, talk, mut seconds } = self.prepare(known.as_ref(), || connect(is_new), began)?;
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }

@@ -22,8 +22,7 @@
 //! that copy at once do not disturb each other, and none runs half of it. It is not synced: after a power cut it may
 //! be damaged, and then it is replaced.
 
-use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -31,12 +30,12 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::{Event, Observer, Silent};
-use crate::hash::Hash;
 use crate::path::Shown;
 use crate::wire::connect::Install;
 use crate::wire::connection::Connection;
 use crate::wire::greeting::{NoGreeting, PROTOCOL_VERSION, read_greeting, wait_readable};
 use crate::wire::login::{Ended, Login, Running};
+use crate::wire::packing::{self, Packing};
 use crate::wire::program::{Program, SYSTEM};
 
 /// How long a login may take until the agent greets. Some run a good deal of their owner's configuration first.
@@ -108,12 +107,13 @@ fn from_login_directory(path: &Path) -> PathBuf {
 pub(super) fn start_agent(
     login: &mut dyn Login,
     program: &Program,
+    packing: Packing,
     places: &Places,
     install: Install,
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
-    let mut bootstrap = Bootstrap { login, program, places, observer, cancel, unpack: Unpack::Cat };
+    let mut bootstrap = Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat };
     match install {
         Install::Keep => bootstrap.start_placed(),
         Install::Vanish => bootstrap.start_lent(),
@@ -127,14 +127,15 @@ pub(super) fn start_lane(
     places: &Places,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
-    let observer = &Silent;
-    let mut bootstrap = Bootstrap { login, program, places, observer, cancel, unpack: Unpack::Cat };
+    let (observer, packing) = (&Silent, Packing::on_demand());
+    let mut bootstrap = Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat };
     bootstrap.insist("lane", &places.agent_directory)
 }
 
 struct Bootstrap<'a> {
     login: &'a mut dyn Login,
     program: &'a Program,
+    packing: Packing,
     places: &'a Places,
     observer: &'a dyn Observer,
     cancel: &'a Cancel,
@@ -154,17 +155,6 @@ impl Unpack {
         match self {
             Unpack::Cat => "cat",
             Unpack::Gzip => "gzip -dc",
-        }
-    }
-
-    fn pack(self, content: Vec<u8>) -> io::Result<Vec<u8>> {
-        match self {
-            Unpack::Cat => Ok(content),
-            Unpack::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-                encoder.write_all(&content)?;
-                encoder.finish()
-            }
         }
     }
 }
@@ -261,11 +251,10 @@ impl Bootstrap<'_> {
 
     /// Sends the program, and returns the directory in which it is now.
     fn copy(&mut self, mode: &str, directory: &Path) -> Result<PathBuf, Error> {
-        let content = fs::read(&self.program.path).map_err(|error| Error::io("read", &self.program.path, error))?;
-        if Hash::of(&content) != self.program.hash {
-            return Err(Error::FileChanging(shown(&self.program.path)));
-        }
-        let packed = self.unpack.pack(content).map_err(|error| Error::io("pack", &self.program.path, error))?;
+        let packed = match self.unpack {
+            Unpack::Cat => packing::read(self.program)?,
+            Unpack::Gzip => self.packing.packed(self.program)?,
+        };
         let mut running = self.run(mode, directory)?;
         self.send(&mut running, &packed)?;
         let (printed, ended) = self.read_to_end(running)?;

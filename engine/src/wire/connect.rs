@@ -20,6 +20,7 @@ use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::lane::Lanes;
 use crate::wire::login::Login;
 use crate::wire::openssh::{OpensshLogin, Spoken};
+use crate::wire::packing::Packing;
 use crate::wire::program::Program;
 use crate::wire::ssh::{Setback, SshLogin};
 
@@ -32,19 +33,22 @@ pub(crate) enum Install {
     Vanish,
 }
 
-/// Connects to a server. The agent of the returned connection has greeted, and is this very program.
+/// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
+/// has greeted, and is this very program.
 pub(crate) fn connect(
     destination: &SshDestination,
     reach: &Reach,
     install: Install,
+    is_new: bool,
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
     let connector = Connector { destination, reach, observer, cancel };
     let program = Program::open(&reach.program)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
+    let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
     let (mut login, refused) = connector.log_in()?;
-    let started = bootstrap::start_agent(&mut *login, &program, &places, install, observer, cancel);
+    let started = bootstrap::start_agent(&mut *login, &program, packing, &places, install, observer, cancel);
     let started = started.map(|mut connection| {
         if let (Install::Keep, Some(round_trip)) = (install, login.round_trip()) {
             let (destination, reach) = (destination.clone(), reach.clone());

@@ -16,6 +16,7 @@ pub(crate) mod pipe;
 
 mod bootstrap;
 mod login;
+mod packing;
 mod program;
 
 mod host_settings;
