@@ -5,10 +5,13 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::real_tree::noise;
 use support::site::{Site, number};
+use support::sshd::{Sshd, is_root, run};
 use support::tree::{Tree, assert_same};
 
 const MIB: usize = 1 << 20;
@@ -123,6 +126,17 @@ impl Left {
     }
 }
 
+/// Leaves content in the staging of an earlier boot, under the name of an object. Returns where.
+fn leave(site: &Site, object: &Path, content: Vec<u8>) -> PathBuf {
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    // The name of a run begins with the boot that it was in.
+    let staged = site.target(".cutover/staging/00000000-0123456789abcdef/objects").join(name(object.parent().unwrap()));
+    fs::create_dir_all(&staged).unwrap();
+    let left = staged.join(name(object));
+    fs::write(&left, content).unwrap();
+    left
+}
+
 #[test]
 fn what_an_earlier_boot_left_in_staging_is_hashed_before_it_is_used() {
     for left in [Left::Whole, Left::Altered, Left::Zeros, Left::Beginning, Left::AlteredBeginning] {
@@ -132,18 +146,37 @@ fn what_an_earlier_boot_left_in_staging_is_hashed_before_it_is_used() {
         site.write("file", &content);
         site.deploy(&[]);
         let object = site.object_of("file");
-        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let shard = name(object.parent().unwrap());
-
         fs::remove_dir_all(site.target("")).unwrap();
         site.succeed(&["setup"]);
-        // The name of a run begins with the boot that it was in.
-        let staged = site.target(".cutover/staging/00000000-0123456789abcdef/objects").join(shard);
-        fs::create_dir_all(&staged).unwrap();
-        fs::write(staged.join(name(&object)), left.of(content)).unwrap();
+        leave(&site, &object, left.of(content));
         let report = site.deploy(&[]);
         assert_same(&site.path("source"), &site.current(""));
         let (sent, lacking) = (number(&report["sent_bytes"]) as usize, left.lacking(mib) * MIB);
         assert!((lacking..lacking + 100_000).contains(&sent), "{left:?}: {sent} bytes were sent for {lacking}");
+    }
+}
+
+/// A file that had its mode before all of it was on the disk, and an agent that has no more rights than others.
+#[test]
+fn a_beginning_that_a_power_cut_left_read_only_is_gone_on_with() {
+    if !is_root("a_beginning_that_a_power_cut_left_read_only_is_gone_on_with") {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    for lanes in ["1", "2"] {
+        let site = Site::over(&sshd, &user);
+        let content = noise(1, 3 * MIB);
+        site.write("file", &content);
+        site.deploy(&[]);
+        let object = site.object_of("file");
+        fs::remove_dir_all(site.target("")).unwrap();
+        site.succeed(&["setup"]);
+        let left = leave(&site, &object, Left::Beginning.of(content));
+        fs::set_permissions(left, fs::Permissions::from_mode(0o444)).unwrap();
+        run(Command::new("chown").arg("-R").arg(&user).arg(site.target(".cutover/staging")));
+        let sent = number(&site.deploy(&["--lanes", lanes])["sent_bytes"]) as usize;
+        assert_same(&site.path("source"), &site.current(""));
+        assert!((MIB..MIB + 100_000).contains(&sent), "{lanes} lanes: {sent} bytes were sent for {MIB}");
     }
 }

@@ -1,8 +1,8 @@
 //! Uses what an interrupted run has received.
 //!
 //! Its content was written by a process that died, perhaps in another boot, so every file is hashed again before it
-//! counts. A large file that is shorter than it should be, or has a hole, is kept as a beginning: the rest is asked for,
-//! and the whole is verified as ever.
+//! counts. A large file that is shorter than it should be, or has a hole, is kept as a beginning, whatever its mode: the
+//! rest is asked for, and the whole is verified as ever.
 
 use std::io::Seek;
 
@@ -21,6 +21,9 @@ use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
 pub(crate) const PARTIAL_BYTES_MIN: u64 = 1 << 20;
+
+/// The mode of a large file until all of it is there: whoever goes on with it must be able to write to it.
+pub(crate) const UNFINISHED_MODE: u32 = 0o600;
 
 /// So much before a hole is sent again: a filesystem knows holes by its blocks only, which are no larger.
 const HOLE_EDGE_BYTES: u64 = 1 << 20;
@@ -79,9 +82,17 @@ fn take(
         return Ok(None);
     };
     let whole = beginning(&file, stat.size);
+    let set_mode = |mode: u32| {
+        set_mode_and_mtime(&file, mode, assembly.second)
+            .map_err(|e| Error::io("set the mode of", left.path_of(name), e))
+    };
     if whole < wanted.size(at) {
-        let moved = whole >= PARTIAL_BYTES_MIN && left.hand_over(name, staged)?;
-        return Ok(moved.then_some((wanted.entries(at)[0], whole)));
+        if whole < PARTIAL_BYTES_MIN {
+            return Ok(None);
+        }
+        // A file that was whole before a power cut, and is not now, has its last mode.
+        set_mode(UNFINISHED_MODE)?;
+        return Ok(left.hand_over(name, staged)?.then_some((wanted.entries(at)[0], whole)));
     }
     let mut hasher = blake3::Hasher::new();
     (&file).rewind().map_err(|e| Error::io("read", left.path_of(name), e))?;
@@ -89,8 +100,7 @@ fn take(
     if Hash::from(hasher.finalize()) != name.key.hash {
         return Ok(None);
     }
-    set_mode_and_mtime(&file, u32::from(name.key.mode), assembly.second)
-        .map_err(|e| Error::io("set the mode of", left.path_of(name), e))?;
+    set_mode(u32::from(name.key.mode))?;
     if left.hand_over(name, staged)? {
         wanted.arrive(at);
     }

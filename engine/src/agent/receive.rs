@@ -25,7 +25,7 @@ use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
 use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DeltaOf, Range};
 
-use super::adopt::PARTIAL_BYTES_MIN;
+use super::adopt::{PARTIAL_BYTES_MIN, UNFINISHED_MODE};
 use super::assemble::Assembly;
 use super::flush::Flush;
 use super::promise::Promise;
@@ -38,9 +38,6 @@ const RECEIVERS_MAX: usize = 3;
 
 /// Blocks that wait for one receiver, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
-
-/// The mode of a large file until all of it is there.
-const UNFINISHED_MODE: u32 = 0o600;
 
 /// Bytes of a file that are read at a time.
 const COPY_BYTES: usize = 1 << 20;
@@ -310,6 +307,8 @@ impl Receiver<'_> {
             None => match self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) })? {
                 Some(large) => large,
                 None => {
+                    // Not to be gone on with: named as a beginning, it would be sent the rest of again and again.
+                    self.staged().remove(name)?;
                     self.reception.wanted.give_back(at);
                     return Ok(());
                 }
