@@ -18,6 +18,7 @@ use support::immutable::Immutable;
 use support::mount::Mounted;
 use support::real_tree::noise;
 use support::site::{Site, names, number, text};
+use support::sshd::{Sshd, is_root};
 use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
 use support::wait;
 
@@ -212,6 +213,23 @@ fn a_content_at_two_modes_is_two_objects() {
     };
     assert_eq!(["data", "program", "private"].map(suffix), ["444", "555", "400"]);
     assert_eq!(site.objects().len(), 3);
+}
+
+/// An agent that is not root may not open what it has given such a mode.
+#[test]
+fn a_mode_that_forbids_its_owner_to_read_is_made_of_what_is_there() {
+    if !is_root("a_mode_that_forbids_its_owner_to_read_is_made_of_what_is_there") {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    let site = Site::over(&sshd, &user);
+    site.write("file", noise(1, 100_000));
+    site.deploy_and_compare(&[]);
+    fs::set_permissions(site.source("file"), fs::Permissions::from_mode(0o044)).unwrap();
+    let sent = number(&site.deploy(&[])["sent_bytes"]);
+    assert_same(&site.path("source"), &site.current(""));
+    assert!(sent < 10_000, "{sent} bytes were sent");
 }
 
 #[test]

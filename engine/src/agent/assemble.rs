@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -330,10 +330,7 @@ impl<'a> Assembly<'a> {
         let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
         let file = staged.create(name, mode)?;
         copy_content(from, &file).map_err(failed)?;
-        let mut written = staged.open(name)?.ok_or_else(|| Error::Bug("a copy vanished".into()))?;
-        let mut hasher = blake3::Hasher::new();
-        io::copy(&mut written, &mut hasher).map_err(failed)?;
-        if Hash::from(hasher.finalize()) != name.key.hash {
+        if hash_of(&file).map_err(failed)? != name.key.hash {
             staged.remove(name)?;
             return Ok(false);
         }
@@ -413,6 +410,14 @@ impl<'a> Assembly<'a> {
     pub(crate) fn take_further(&self) -> Vec<ObjectName> {
         std::mem::take(&mut *self.further.lock().expect("no assembler panics"))
     }
+}
+
+/// Hashes what a file that is open holds, whether or not its mode lets it be opened again.
+fn hash_of(mut file: &File) -> io::Result<Hash> {
+    let mut hasher = blake3::Hasher::new();
+    file.rewind()?;
+    io::copy(&mut file, &mut hasher)?;
+    Ok(hasher.finalize().into())
 }
 
 /// Names the reason for which a link was refused, where a copy is the answer.
