@@ -322,15 +322,20 @@ impl<'a> Assembly<'a> {
         Ok(copy)
     }
 
-    /// Makes an object in staging whose content is that of a file. Nothing is made where that does not have its hash; says
-    /// whether it has.
+    /// Makes an object in staging whose content is that of a file. Nothing is made where that does not have its hash, or
+    /// cannot be read, as on a bad sector; says whether it was made.
     pub(crate) fn stage_copy(&self, from: &File, name: ObjectName, second: u32) -> Result<bool, Error> {
         let staged = &self.staging.objects;
         let mode = u32::from(name.key.mode);
         let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
         let file = staged.create(name, mode)?;
-        copy_content(from, &file).map_err(failed)?;
-        if hash_of(&file).map_err(failed)? != name.key.hash {
+        let is_right = match copy_content(from, &file).and_then(|()| hash_of(&file)) {
+            Ok(hash) => hash == name.key.hash,
+            // Of what is read and written, one call does not say which failed.
+            Err(_) if hash_of(from).is_err() => false,
+            Err(error) => return Err(failed(error)),
+        };
+        if !is_right {
             staged.remove(name)?;
             return Ok(false);
         }
@@ -441,4 +446,36 @@ pub(crate) fn known_from_base(manifest: &Manifest, origins: &[u32], base: Option
         }
     }
     expected
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    use crate::agent::layout::Layout;
+    use crate::manifest::Builder;
+    use crate::target::Policy;
+
+    /// A descriptor that is only written to stands for a disk that does not give what it has.
+    #[test]
+    fn a_copy_of_what_cannot_be_read_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let manifest = builder.finish().unwrap();
+        let copies = Patterns::parse([], "none").unwrap();
+        let assembly = Assembly::new(&manifest, &[], &copies, 1_700_000_000, &store, &staging);
+        let path = place.path().join("object");
+        std::fs::write(&path, "content").unwrap();
+        let name = ObjectName { key: ObjectKey { hash: Hash::of(b"content"), mode: 0o444 }, copy: 0 };
+        let unreadable = OpenOptions::new().write(true).open(&path).unwrap();
+        assert!(!assembly.stage_copy(&unreadable, name, assembly.second).unwrap());
+        assert_eq!(staging.objects.stat(name).unwrap(), None);
+        assert!(assembly.stage_copy(&File::open(&path).unwrap(), name, assembly.second).unwrap());
+        assert_eq!(staging.objects.stat(name).unwrap().unwrap().mode, 0o444);
+    }
 }

@@ -323,7 +323,11 @@ impl Receiver<'_> {
             self.reception.wanted.give_back(at);
             return Ok(());
         };
-        if !self.write_ranges(&mut large, offset, old, ranges, content).map_err(failed)? {
+        let old = match old.map(|key| self.reception.assembly.store.open_any(key)) {
+            Some(Ok(Some(file))) => Some(file),
+            _ => None,
+        };
+        if !large.write_ranges(offset, old.as_ref(), ranges, content).map_err(failed)? {
             self.reception.wanted.give_back(at);
             return Ok(());
         }
@@ -359,50 +363,6 @@ impl Receiver<'_> {
         file.set_len(begun).map_err(failed)?;
         Ok(Some(Large { file, hasher, hashed: begun, ahead: BTreeMap::new() }))
     }
-
-    /// Writes the ranges of a part. Says whether they were all to be had.
-    fn write_ranges(
-        &self,
-        large: &mut Large,
-        mut at: u64,
-        old: Option<ObjectKey>,
-        ranges: &[Range],
-        mut content: &[u8],
-    ) -> std::io::Result<bool> {
-        let old = match old.map(|key| self.reception.assembly.store.open_any(key)) {
-            Some(Ok(Some(file))) => Some(file),
-            _ => None,
-        };
-        let mut buffer = vec![0; COPY_BYTES];
-        for range in ranges {
-            match *range {
-                Range::Sent { len } => {
-                    let Some((own, rest)) = content.split_at_checked(len as usize) else {
-                        return Ok(false);
-                    };
-                    content = rest;
-                    large.write(own, at)?;
-                    at += len;
-                }
-                Range::Old { mut offset, len } => {
-                    let Some(old) = &old else { return Ok(false) };
-                    let mut left = len;
-                    while left > 0 {
-                        let step = left.min(buffer.len() as u64) as usize;
-                        let read = old.read_at(&mut buffer[..step], offset)?;
-                        if read == 0 {
-                            return Ok(false);
-                        }
-                        large.write(&buffer[..read], at)?;
-                        at += read as u64;
-                        offset += read as u64;
-                        left -= read as u64;
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
 }
 
 impl Large {
@@ -411,6 +371,43 @@ impl Large {
         let end = offset.checked_add(len).filter(|&end| end <= size)?;
         let before = self.ahead.range(..end).next_back().map_or(self.hashed, |(_, &end)| end.max(self.hashed));
         (before <= offset).then_some(end)
+    }
+
+    /// Writes the ranges of a part. Says whether they were all to be had: an old object that cannot be read, as one on a
+    /// bad sector, is as good as none.
+    fn write_ranges(
+        &mut self,
+        mut at: u64,
+        old: Option<&File>,
+        ranges: &[Range],
+        mut content: &[u8],
+    ) -> std::io::Result<bool> {
+        let mut buffer = vec![0; COPY_BYTES];
+        for range in ranges {
+            match *range {
+                Range::Sent { len } => {
+                    let Some((own, rest)) = content.split_at_checked(len as usize) else {
+                        return Ok(false);
+                    };
+                    content = rest;
+                    self.write(own, at)?;
+                    at += len;
+                }
+                Range::Old { mut offset, len } => {
+                    let Some(old) = old else { return Ok(false) };
+                    let mut left = len;
+                    while left > 0 {
+                        let step = left.min(buffer.len() as u64) as usize;
+                        let Ok(read @ 1..) = old.read_at(&mut buffer[..step], offset) else { return Ok(false) };
+                        self.write(&buffer[..read], at)?;
+                        at += read as u64;
+                        offset += read as u64;
+                        left -= read as u64;
+                    }
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Writes content to its place, and hashes it where that is its turn.
@@ -493,6 +490,21 @@ mod tests {
             let twice = [parts[0], parts[1], parts[1], parts[2], parts[3]];
             assert_eq!(receive(&content, &twice), None, "{order:?}");
         }
+    }
+
+    /// A descriptor that is only written to stands for a disk that does not give what it has.
+    #[test]
+    fn a_range_of_an_object_that_cannot_be_read_is_not_to_be_had() {
+        let place = tempfile::tempdir().unwrap();
+        let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
+        old.write_all_at(b"content", 0).unwrap();
+        let new = tempfile::tempfile().unwrap();
+        let mut large = Large { file: new, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
+        let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
+        assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
+        let old = File::open(place.path().join("old")).unwrap();
+        assert!(large.write_ranges(4, Some(&old), &ranges[1..], b"").unwrap());
+        assert_eq!(large.hashed, 11);
     }
 
     /// Receives parts in one receiver, and returns what was linked under the first entry.
