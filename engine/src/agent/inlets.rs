@@ -42,6 +42,8 @@ pub(crate) enum Arrival {
 pub(crate) struct Inlets {
     ticket: Option<Ticket>,
     arrivals: Receiver<Arrival>,
+    /// Keeps them from ending, whatever becomes of those that bring them: no more lanes is no failure.
+    _sender: Option<Sender<Arrival>>,
     lanes: HashMap<u32, Inlet>,
     /// Blocks that the client says to have sent, by lane.
     sent: Vec<(u32, u64)>,
@@ -57,7 +59,7 @@ struct Inlet {
 impl Inlets {
     /// Begins without any: nobody is let in before [`Inlets::open`].
     pub(crate) fn closed() -> Inlets {
-        Inlets { ticket: None, arrivals: never(), lanes: HashMap::new(), sent: Vec::new() }
+        Inlets { ticket: None, arrivals: never(), _sender: None, lanes: HashMap::new(), sent: Vec::new() }
     }
 
     /// Lets lanes in that show the ticket, which is returned.
@@ -70,6 +72,7 @@ impl Inlets {
         let address = ticket.address().map_err(failed)?;
         let listener = UnixListener::bind_addr(&address).map_err(failed)?;
         let (sender, arrivals) = bounded(0);
+        self._sender = Some(sender.clone());
         // It ends with the process: whoever knocks later is let in by nobody.
         std::thread::spawn(move || admit_all(&listener, ticket, &sender));
         self.arrivals = arrivals;
@@ -185,6 +188,8 @@ fn read(lane: u32, mut socket: UnixStream, mut reader: FrameReader<File>, arriva
 mod tests {
     use std::io::{PipeWriter, Read};
 
+    use crossbeam_channel::RecvTimeoutError;
+
     use super::*;
     use crate::agent::lane::serve_lane;
     use crate::wire::frame::FrameWriter;
@@ -276,6 +281,29 @@ mod tests {
             assert_eq!(said, b"");
         }
         assert!(inlets.arrivals().is_empty());
+    }
+
+    #[test]
+    fn where_no_more_lanes_are_let_in_it_goes_on_with_none() {
+        let mut inlets = Inlets::closed();
+        let ticket = inlets.open().unwrap();
+        let mut lanes = Vec::new();
+        for number in 0..LANES_MAX as u32 {
+            let (mut client, answers, lane) = lane();
+            client.write_all(&ticket.opening(number)).unwrap();
+            assert_eq!(next(&mut inlets), None);
+            lanes.push((client, answers, lane));
+        }
+        let (mut client, _answers, refused) = lane();
+        client.write_all(&ticket.opening(LANES_MAX as u32)).unwrap();
+        assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
+        for (client, _, lane) in lanes {
+            drop(client);
+            assert_eq!(next(&mut inlets), None);
+            lane.join().unwrap().unwrap();
+        }
+        let nothing = inlets.arrivals().recv_timeout(Duration::from_millis(200));
+        assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
     }
 
     #[test]
