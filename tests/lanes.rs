@@ -76,6 +76,23 @@ fn content_over_several_connections_makes_the_same_release() {
     wait::until("the lanes end", || line.lanes().is_empty().then_some(()));
 }
 
+/// The release that the client believes in is gone, so what it sends unasked fits nothing that stands.
+#[test]
+fn lanes_and_a_wrong_belief_go_together() {
+    let Some(line) = Line::start("lanes_and_a_wrong_belief_go_together") else { return };
+    let Line { site, sshd, user, .. } = &line;
+    site.write("file", "first");
+    site.deploy(&[]);
+    let other = Site::over(sshd, user);
+    for edit in 0..5 {
+        other.write("file", format!("edit {edit}"));
+        other.deploy(&["--grace", "0s"]);
+    }
+    site.write("file", "last");
+    site.deploy(&["--lanes", "2"]);
+    assert_same(&site.path("source"), &site.current(""));
+}
+
 #[test]
 fn on_a_near_server_one_connection_is_enough() {
     let Some(line) = Line::start("on_a_near_server_one_connection_is_enough") else { return };

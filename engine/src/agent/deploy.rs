@@ -269,7 +269,9 @@ impl Deploy<'_> {
                     self.talk.send_parts(&bytes)?;
                 }
                 Incoming::Message(ToAgent::Commit) => commits += 1,
-                Incoming::Block(_) => {}
+                // It goes with content for a tree that does not fit.
+                Incoming::Message(ToAgent::WantLanes) => self.talk.send(&FromAgent::Lanes(None))?,
+                Incoming::Message(ToAgent::SentOnLanes(_)) | Incoming::Block(_) => {}
                 _ => return Err(Error::Protocol("something else where a manifest was due".into())),
             }
         }

@@ -201,6 +201,39 @@ mod tests {
         }
     }
 
+    /// A client that says all this at once, and then listens.
+    fn answers(path: &Path, said: &[ToAgent]) -> Vec<FromAgent> {
+        let mut words = Vec::new();
+        let mut writer = FrameWriter::new(&mut words);
+        let hello = ToAgent::Hello(Box::new(hello(path)));
+        for message in [&hello].into_iter().chain(said) {
+            writer.write(FrameKind::Message, &message::to_bytes(message)).unwrap();
+        }
+        let (answers, output) = io::pipe().unwrap();
+        let agent = std::thread::spawn(|| serve(io::Cursor::new(words), output));
+        let mut answers = FrameReader::new(answers);
+        let mut heard = Vec::new();
+        while let Ok(Some((_, payload))) = answers.read() {
+            heard.push(message::from_bytes(&payload).unwrap());
+        }
+        agent.join().unwrap().unwrap();
+        heard
+    }
+
+    #[test]
+    fn lanes_for_a_tree_that_does_not_fit_are_not_to_be_had() {
+        let directory = tempfile::tempdir().unwrap();
+        let other = Some(BaseName { release: "0".parse().unwrap(), root: Hash::of(b"other") });
+        let tree = ToAgent::Tree { base: other, length: 0 };
+        let said = [tree, ToAgent::WantLanes, ToAgent::SentOnLanes(vec![(1, 2)]), ToAgent::Commit];
+        let heard = answers(&directory.path().join("site"), &said);
+        let [FromAgent::Ready { .. }, FromAgent::Lanes(None), FromAgent::Failed { refusal, .. }] = &heard[..] else {
+            panic!("{heard:?}");
+        };
+        // It waits for one that does.
+        assert_eq!(refusal.message, "The connection to the server was lost");
+    }
+
     #[test]
     fn a_client_that_is_silent_for_long_loses_its_lock() {
         let directory = tempfile::tempdir().unwrap();
