@@ -27,12 +27,13 @@ pub(crate) fn check(
     let free = layout.root.free()?;
     let mut copies = further_copies(assembly, own_copies);
     copies.extend(private_copies(assembly));
-    let copied_bytes: u64 = copies.iter().map(|size| size.next_multiple_of(free.block_bytes)).sum();
+    let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
+    let copied_bytes = copies.iter().fold(0, on_disk);
     let missing = wanted.missing().count();
     // What arrives lies in directories of its own first.
     let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
-    let made_bytes = copied_bytes + directories * free.block_bytes;
-    let needed = wanted.missing_disk_bytes(free.block_bytes) + made_bytes + MARGIN_BYTES;
+    let made_bytes = copied_bytes.saturating_add(directories * free.block_bytes + MARGIN_BYTES);
+    let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
     if needed > free.bytes {
         return Err(Error::NoSpace { needed, free: free.bytes });
     }

@@ -11,6 +11,9 @@ const DIRECTORY_CONTEXT: &str = "cutover 2026 manifest directory 1";
 /// The longest target of a symlink on Linux, in bytes (`PATH_MAX`).
 const TARGET_MAX: usize = 4096;
 
+/// The most content, in bytes: no file of Linux is longer, and sums of a few sizes stay within 64 bits.
+const CONTENT_MAX: u64 = i64::MAX as u64;
+
 /// What cannot stand in a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadManifest {
@@ -26,7 +29,7 @@ pub(crate) enum BadManifest {
     /// Permission bits that do not belong there.
     #[error("holds a bad mode")]
     Mode,
-    /// More than this program is made for: 2^32 bytes of names.
+    /// More than this program is made for: 2^32 bytes of names, or 2^63 of content.
     #[error("is too large")]
     TooLarge,
     /// More directories within each other than [`super::LEVELS_MAX`].
@@ -81,7 +84,8 @@ impl Builder {
             return Err(BadManifest::Mode);
         }
         self.manifest.files += 1;
-        self.manifest.bytes = self.manifest.bytes.checked_add(file.size).ok_or(BadManifest::TooLarge)?;
+        let bytes = self.manifest.bytes.checked_add(file.size).filter(|&bytes| bytes <= CONTENT_MAX);
+        self.manifest.bytes = bytes.ok_or(BadManifest::TooLarge)?;
         self.push(name, Node::File(file))
     }
 
@@ -249,6 +253,21 @@ mod tests {
         check(&[b""], BadManifest::Name(BadPath::Empty));
         check(&[b"a", b"a"], BadManifest::Order);
         check(&[b"b", b"a"], BadManifest::Order);
+    }
+
+    #[test]
+    fn more_content_than_any_disk_holds_is_refused() {
+        let check = |sizes: &[u64], expected: Result<(), BadManifest>| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            let file = |(at, &size): (usize, &u64)| builder.file(&[b'a' + at as u8], File { size, ..file(b"x") });
+            assert_eq!(sizes.iter().enumerate().map(file).try_for_each(|added| added.map(drop)), expected, "{sizes:?}");
+        };
+        let half = 1 << 62;
+        check(&[half, half - 1], Ok(()));
+        check(&[half, half], Err(BadManifest::TooLarge));
+        check(&[u64::MAX], Err(BadManifest::TooLarge));
+        check(&[1, u64::MAX], Err(BadManifest::TooLarge));
     }
 
     #[test]
