@@ -474,9 +474,14 @@ impl Decoder<'_> {
             None => self.ops.number()?,
         };
         let hash = match (content % 3, in_base) {
-            (_, Some(entry)) => self.base.file(entry).filter(|file| file.size == size).ok_or(Malformed)?.key.hash,
+            // Nothing comes of an empty file that would prove another hash.
             (HASHED, _) if size == 0 => Hash::of(b""),
             (HASHED, _) => Hash::from_bytes(self.hashes.array()?),
+            (_, Some(entry)) => {
+                let is_same = |old: &File| old.size == size && (size > 0 || old.key.hash == Hash::of(b""));
+                self.base.file(entry).filter(is_same).ok_or(Malformed)?.key.hash
+            }
+            _ if size == 0 => return Err(Malformed.into()),
             _ => {
                 let entry = self.origins.len() as u32;
                 self.promised.push(entry);
@@ -626,6 +631,38 @@ mod tests {
                 prop_assert_eq!(decoded.manifest.root(), build(&new).root());
             }
         }
+    }
+
+    #[test]
+    fn an_empty_file_has_the_hash_of_nothing() {
+        let base = |hash: Hash| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            builder.file(b"empty", File { key: ObjectKey { hash, mode: 0o444 }, size: 0 }).unwrap();
+            builder.finish().unwrap()
+        };
+        // A root that holds one file, whose content is given so.
+        let decode = |base: &Manifest, given: &[u64], size: u64| {
+            let mut ops = Vec::new();
+            [0, 0o755, FILE].into_iter().for_each(|number| put_number(&mut ops, number));
+            put_bytes(&mut ops, b"file");
+            given.iter().chain(&[size, END]).for_each(|&number| put_number(&mut ops, number));
+            let mut bytes = base.root().as_bytes().to_vec();
+            put_number(&mut bytes, ops.len() as u64);
+            put_bytes(&mut bytes, &zstd::bulk::compress(&ops, OPS_LEVEL).unwrap());
+            put_bytes(&mut bytes, &[]);
+            decode_with(&bytes, Some(base)).map(|(decoded, _)| decoded.promised)
+        };
+        let (right, wrong) = (base(Hash::of(b"")), base(Hash::of(b"something")));
+        let mode = 0o444 * 3;
+        assert_eq!(decode(&right, &[mode + PROMISED], 1).unwrap(), [0]);
+        let malformed = |base: &Manifest, given: &[u64]| {
+            assert!(matches!(decode(base, given, 0), Err(BadEncoding::Malformed(_))), "{given:?}");
+        };
+        malformed(&right, &[mode + PROMISED]);
+        malformed(&wrong, &[mode + IN_BASE, 0]);
+        // It is well formed, and has another root than this says.
+        assert!(matches!(decode(&right, &[mode + IN_BASE, 0], 0), Err(BadEncoding::Root)));
     }
 
     #[test]
