@@ -127,18 +127,46 @@ pub(crate) fn sign(old: &[u8], care: Care) -> Vec<u8> {
     out
 }
 
-/// Puts signatures together. One that there is no room for is left out.
-pub(crate) fn to_bytes(signatures: &[Option<Vec<u8>>]) -> Vec<u8> {
-    let mut out = vec![0; signatures.len().div_ceil(8)];
-    for (at, signature) in signatures.iter().enumerate() {
-        if let Some(signature) = signature
-            && out.len() + signature.len() <= SIGNATURES_BYTES_MAX
-        {
-            out[at / 8] |= 1 << (at % 8);
-            out.extend_from_slice(signature);
-        }
+/// Puts signatures together, in order, until there is no room.
+#[derive(Debug)]
+pub(crate) struct SignaturesWriter {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    at: usize,
+}
+
+impl SignaturesWriter {
+    /// Begins, for this many files.
+    pub(crate) fn new(files: usize) -> SignaturesWriter {
+        SignaturesWriter::with_room(files, SIGNATURES_BYTES_MAX)
     }
-    out
+
+    fn with_room(files: usize, bytes_max: usize) -> SignaturesWriter {
+        SignaturesWriter { bytes: vec![0; files.div_ceil(8)], bytes_max, at: 0 }
+    }
+
+    /// Adds that of the next file, if there is one. Says whether there was room: of all that would follow there is none.
+    pub(crate) fn add(&mut self, signature: Option<&[u8]>) -> bool {
+        if let Some(signature) = signature {
+            if self.bytes.len() + signature.len() > self.bytes_max {
+                return false;
+            }
+            self.bytes[self.at / 8] |= 1 << (self.at % 8);
+            self.bytes.extend_from_slice(signature);
+        }
+        self.at += 1;
+        true
+    }
+
+    /// Passes over files that there is none of.
+    pub(crate) fn pass(&mut self, files: usize) {
+        self.at += files;
+    }
+
+    /// Returns them.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// Signatures as they came.
@@ -295,6 +323,12 @@ mod tests {
         bytes
     }
 
+    fn to_bytes(signatures: &[Option<Vec<u8>>]) -> Vec<u8> {
+        let mut writer = SignaturesWriter::new(signatures.len());
+        assert!(signatures.iter().all(|signature| writer.add(signature.as_deref())));
+        writer.finish()
+    }
+
     fn signature(old: &[u8]) -> Signature {
         let bytes = to_bytes(&[Some(sign(old, Care::File))]);
         Signatures::read(bytes, &[old.len()], Care::File).unwrap().get(0).unwrap()
@@ -367,6 +401,19 @@ mod tests {
         assert_eq!(signatures.get(2).unwrap().hashes, signature(&olds[1]).hashes);
         assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2], Care::File).is_err());
         assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens, Care::File).is_err());
+    }
+
+    #[test]
+    fn where_there_is_no_room_for_one_there_is_none_of_all_that_follow() {
+        let olds = [noise("one", 5_000), noise("large", 70_000), noise("other", 5_000)];
+        let signatures = [0, 1, 2].map(|at| sign(&olds[at], Care::File));
+        let mut writer = SignaturesWriter::with_room(3, 1 + signatures[0].len() + signatures[2].len());
+        let added: Vec<bool> =
+            signatures.iter().map(|signature| writer.add(Some(signature))).take_while(|&added| added).collect();
+        assert_eq!(added, [true]);
+        let lens = [0, 1, 2].map(|at| olds[at].len());
+        let read = Signatures::read(writer.finish(), &lens, Care::File).unwrap();
+        assert_eq!([0, 1, 2].map(|at| read.has(at)), [true, false, false]);
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 mod fill;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -259,6 +260,10 @@ impl Deploy<'_> {
                 }
                 Incoming::Message(ToAgent::WantSignatures(runs)) => to_sign = runs,
                 Incoming::Message(ToAgent::WantChunks(entries)) => {
+                    let mut seen = HashSet::new();
+                    if !entries.iter().all(|entry| seen.insert(entry)) {
+                        return Err(Error::Protocol("a file that is asked for twice".into()));
+                    }
                     let lists = entries.iter().map(|&entry| chunks_of(layout?, base?, entry));
                     self.talk.send(&FromAgent::chunks(lists))?;
                 }

@@ -235,6 +235,14 @@ mod tests {
     }
 
     #[test]
+    fn no_file_is_cut_twice_for_one_question() {
+        let directory = tempfile::tempdir().unwrap();
+        let heard = answers(&directory.path().join("site"), &[ToAgent::WantChunks(vec![1, 2, 1])]);
+        let [FromAgent::Ready { .. }, FromAgent::Failed { refusal, .. }] = &heard[..] else { panic!("{heard:?}") };
+        assert!(refusal.message.contains("a file that is asked for twice"), "{}", refusal.message);
+    }
+
+    #[test]
     fn a_client_that_is_silent_for_long_loses_its_lock() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("site");

@@ -1,6 +1,7 @@
 //! Signs what the base has at the paths of files that the client has no old content of, and ranges of large files.
 //!
 //! Objects are read as they are: what is described in terms of one that was altered is put together of the same bytes.
+//! They are signed a batch at a time, in order, until there is no room for more: memory is what is sent, and a batch.
 
 use std::os::unix::fs::FileExt;
 
@@ -8,11 +9,17 @@ use rayon::prelude::*;
 
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::manifest::{Manifest, Node, ObjectKey};
-use crate::signature::{self, Care};
-
+use crate::signature::{self, Care, SignaturesWriter};
+use crate::wire::block::BLOCK_ITEMS_MAX;
 use crate::wire::message::{GAP_BYTES_MAX, GapsOf};
 
 use super::store::Store;
+
+/// Signatures that are made at a time: enough for all processors, and no more than 10 MiB.
+const BATCH: usize = 1 << 10;
+
+/// Ranges of one file that are signed: as many as a part of it may have.
+const RANGES_MAX: usize = BLOCK_ITEMS_MAX;
 
 /// Returns the signatures of the old versions of files of `manifest`, in order. One that is large, or cannot be read, has
 /// none.
@@ -26,20 +33,72 @@ pub(crate) fn old_versions(store: &Store, base: Option<&Manifest>, manifest: &Ma
         // Whoever sends that file whole loses nothing but bytes.
         Some(signature::sign(&store.content(old).ok()??, Care::File))
     };
-    let signatures: Vec<Option<Vec<u8>>> = entries.par_iter().map(sign).collect();
-    signature::to_bytes(&signatures)
+    let mut writer = SignaturesWriter::new(entries.len());
+    add_all(&mut writer, entries, sign);
+    writer.finish()
 }
 
-/// Returns the signatures of ranges of files of the store, in order. One that is too long, or cannot be read, has none.
+/// Returns the signatures of ranges of files of the store, in order. One that is too long, or cannot be read, has none, nor
+/// has what is beyond [`RANGES_MAX`] of a file.
 pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
-    let sign = |gaps: &GapsOf| -> Vec<Option<Vec<u8>>> {
-        let object = store.open_any(ObjectKey { hash: gaps.hash, mode: gaps.mode }).ok().flatten();
+    let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum());
+    for GapsOf { hash, mode, ranges } in gaps {
+        let object = store.open_any(ObjectKey { hash: *hash, mode: *mode }).ok().flatten();
         let sign = |&(offset, len): &(u64, u64)| {
             let mut content = vec![0; usize::try_from(len).ok().filter(|_| len <= GAP_BYTES_MAX)?];
             object.as_ref()?.read_exact_at(&mut content, offset).ok()?;
             Some(signature::sign(&content, Care::Range))
         };
-        gaps.ranges.par_iter().map(sign).collect()
-    };
-    signature::to_bytes(&gaps.iter().flat_map(sign).collect::<Vec<_>>())
+        let (signed, beyond) = ranges.split_at(ranges.len().min(RANGES_MAX));
+        if !add_all(&mut writer, signed, sign) {
+            break;
+        }
+        writer.pass(beyond.len());
+    }
+    writer.finish()
+}
+
+/// Signs and adds in order. Says whether there was room for all.
+fn add_all<T: Sync>(writer: &mut SignaturesWriter, of: &[T], sign: impl Fn(&T) -> Option<Vec<u8>> + Sync) -> bool {
+    of.chunks(BATCH).all(|batch| {
+        let signed: Vec<Option<Vec<u8>>> = batch.par_iter().map(&sign).collect();
+        signed.iter().all(|signature| writer.add(signature.as_deref()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    use crate::agent::layout::Layout;
+    use crate::agent::store::ObjectName;
+    use crate::hash::Hash;
+    use crate::signature::Signatures;
+    use crate::target::Policy;
+
+    #[test]
+    fn ranges_are_signed_in_order_and_no_more_of_a_file_than_it_may_have() {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
+        let content: Vec<u8> = (0..1000_u32).map(|n| (n * 7 + n / 256) as u8).collect();
+        let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
+        let mut object = store.create(ObjectName { key, copy: 0 }, 0o444).unwrap();
+        object.write_all(&content).unwrap();
+        crate::disk::set_mode_and_mtime(&object, 0o444, 1_700_000_000).unwrap();
+        let of = |ranges: Vec<(u64, u64)>| GapsOf { hash: key.hash, mode: key.mode, ranges };
+        let many = (0..RANGES_MAX as u64 + 2).map(|at| (at % 500, 300)).collect();
+        // The second file has one that reaches beyond its end, and one that is too long.
+        let asked = [of(many), of(vec![(800, 300), (0, GAP_BYTES_MAX + 1), (600, 400)])];
+        let lens: Vec<usize> = asked.iter().flat_map(|of| &of.ranges).map(|&(_, len)| len as usize).collect();
+        let signatures = Signatures::read(gaps(&store, &asked), &lens, Care::Range).unwrap();
+        let has: Vec<usize> = (0..lens.len()).filter(|&at| signatures.has(at)).collect();
+        let expected: Vec<usize> = (0..RANGES_MAX).chain([RANGES_MAX + 4]).collect();
+        assert!(has == expected, "{} of {}", has.len(), expected.len());
+        let mut found = Vec::new();
+        signatures.get(RANGES_MAX + 4).unwrap().search(&content[600..], |place| found.push((place.new, place.old)));
+        assert_eq!(found, [(0, 0)]);
+    }
 }
