@@ -26,7 +26,7 @@ use super::talk::CLIENT_SILENT_MAX;
 const LANES_MAX: usize = 64;
 
 /// How often a wait for lanes looks whether it is of any use.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a lane brings.
 pub(crate) enum Arrival {
@@ -47,6 +47,8 @@ pub(crate) struct Inlets {
     lanes: HashMap<u32, Inlet>,
     /// Blocks that the client says to have sent, by lane.
     sent: Vec<(u32, u64)>,
+    /// For how long a lane that owes blocks may be silent.
+    silent_max: Duration,
 }
 
 /// A lane, as far as it has been read.
@@ -59,7 +61,8 @@ struct Inlet {
 impl Inlets {
     /// Begins without any: nobody is let in before [`Inlets::open`].
     pub(crate) fn closed() -> Inlets {
-        Inlets { ticket: None, arrivals: never(), _sender: None, lanes: HashMap::new(), sent: Vec::new() }
+        let (lanes, sent) = (HashMap::new(), Vec::new());
+        Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, silent_max: CLIENT_SILENT_MAX }
     }
 
     /// Lets lanes in that show the ticket, which is returned.
@@ -117,12 +120,36 @@ impl Inlets {
         self.sent = sent;
     }
 
+    /// Hands over the blocks that the client says to have sent and that are still on their way; looks every second
+    /// whether that is of any use. What was said holds until then.
+    pub(crate) fn take_rest(
+        &mut self,
+        mut give: impl FnMut(Vec<u8>) -> Result<(), Error>,
+        look: impl Fn() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut listening = Instant::now();
+        while self.are_due(listening) {
+            match self.arrivals.recv_timeout(LOOK_EVERY) {
+                Ok(arrival) => {
+                    if let Some(payload) = self.note(arrival) {
+                        give(payload)?;
+                        // Until it was taken, what the lanes have brought since had to wait.
+                        listening = Instant::now();
+                    }
+                }
+                Err(_) => look()?,
+            }
+        }
+        self.sent = Vec::new();
+        Ok(())
+    }
+
     /// Tells whether a block is still on its way, as far as this side can know; `listening` is since when it waits. A
     /// lane of which nothing comes for long is given up.
-    pub(crate) fn are_due(&self, listening: Instant) -> bool {
+    fn are_due(&self, listening: Instant) -> bool {
         let is_due = |&(lane, blocks): &(u32, u64)| {
             self.lanes.get(&lane).is_some_and(|inlet| {
-                !inlet.has_ended && inlet.blocks < blocks && inlet.heard.silence(listening) < CLIENT_SILENT_MAX
+                !inlet.has_ended && inlet.blocks < blocks && inlet.heard.silence(listening) < self.silent_max
             })
         };
         self.sent.iter().any(is_due)
@@ -229,6 +256,32 @@ mod tests {
         assert!(!inlets.are_due(Instant::now()));
         drop(writer);
         assert_eq!(next(&mut inlets), None);
+        lane.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_lane_whose_blocks_nobody_had_time_for_is_not_given_up() {
+        let mut inlets = Inlets { silent_max: Duration::from_millis(100), ..Inlets::closed() };
+        let ticket = inlets.open().unwrap();
+        let (mut client, _answers, lane) = lane();
+        client.write_all(&ticket.opening(1)).unwrap();
+        next(&mut inlets);
+        let mut writer = FrameWriter::new(client);
+        [b"one", b"two"].into_iter().for_each(|block| writer.write(FrameKind::Block, block).unwrap());
+        inlets.expect(vec![(1, 2)]);
+        let mut taken = Vec::new();
+        let slowly = |block| {
+            std::thread::sleep(Duration::from_millis(300));
+            taken.push(block);
+            Ok(())
+        };
+        inlets.take_rest(slowly, || Ok(())).unwrap();
+        assert_eq!(taken, [b"one", b"two"]);
+        // Of another nothing comes.
+        inlets.expect(vec![(1, 3)]);
+        inlets.take_rest(|_| panic!("nothing was sent"), || Ok(())).unwrap();
+        drop(writer);
+        next(&mut inlets);
         lane.join().unwrap().unwrap();
     }
 

@@ -3,12 +3,11 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
 use crate::agent::adopt::{self, adopt};
 use crate::agent::assemble::{Assembly, Origin};
 use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
-use crate::agent::inlets::{Inlets, LOOK_EVERY};
+use crate::agent::inlets::Inlets;
 use crate::agent::promise::Promise;
 use crate::agent::receive::{FirstError, Receivers, Reception};
 use crate::agent::remode::remode;
@@ -146,7 +145,9 @@ impl Deploy<'_> {
                     }
                     Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
                     Next::Here(Incoming::Message(ToAgent::Commit)) => {
-                        return self.receive_rest(inlets, &mut receivers, &first_error);
+                        // What was sent on lanes before it may still be on its way there.
+                        let give = |payload| first_error.check().and_then(|()| receivers.give(payload));
+                        return inlets.take_rest(give, || first_error.check().and_then(|()| self.talk.check_client()));
                     }
                     Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
                 }
@@ -155,25 +156,6 @@ impl Deploy<'_> {
         // What went wrong in a receiver says more than that the conversation broke off because of it.
         first_error.take()?;
         received
-    }
-
-    /// Receives what was sent on lanes before the commit and is still on its way there.
-    fn receive_rest(
-        &self,
-        inlets: &mut Inlets,
-        receivers: &mut Receivers,
-        first_error: &FirstError,
-    ) -> Result<(), Error> {
-        let listening = Instant::now();
-        while inlets.are_due(listening) {
-            first_error.check()?;
-            match inlets.arrivals().recv_timeout(LOOK_EVERY) {
-                Ok(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
-                Err(_) => self.talk.check_client()?,
-            }
-        }
-        inlets.expect(Vec::new());
-        Ok(())
     }
 }
 
