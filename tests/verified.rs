@@ -180,3 +180,29 @@ fn a_beginning_that_a_power_cut_left_read_only_is_gone_on_with() {
         assert!((MIB..MIB + 100_000).contains(&sent), "{lanes} lanes: {sent} bytes were sent for {MIB}");
     }
 }
+
+/// What is wanted is there in another mode, or was: it is altered, and where its copy was tried the beginning lay.
+#[test]
+fn a_beginning_that_a_copy_took_the_place_of_is_not_gone_on_with() {
+    let site = Site::new();
+    let content = noise(1, 3 * MIB);
+    site.write("file", &content);
+    site.deploy(&[]);
+    let object = site.object_of("file");
+    let mut altered = content.clone();
+    altered[1000] ^= 1;
+    let modified = fs::metadata(&object).unwrap().modified().unwrap();
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&object, altered).unwrap();
+    fs::File::options().write(true).open(&object).unwrap().set_modified(modified).unwrap();
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+    let wanted = object.to_str().unwrap().replace("-444", "-555");
+    leave(&site, Path::new(&wanted), Left::Beginning.of(content));
+    fs::set_permissions(site.source("file"), fs::Permissions::from_mode(0o755)).unwrap();
+    // With so much to send, the client hears what is there before it begins.
+    site.write("other", noise(2, 2 * MIB));
+    let sent = number(&site.deploy(&[])["sent_bytes"]) as usize;
+    assert_same(&site.path("source"), &site.current(""));
+    let lacking = (2 + 3) * MIB;
+    assert!((lacking..lacking + 100_000).contains(&sent), "{sent} bytes were sent for {lacking}");
+}

@@ -47,6 +47,24 @@ pub(crate) fn adopt(
     Ok(partial)
 }
 
+/// Forgets the beginnings in whose place something else was made since, or tried.
+pub(crate) fn retain_begun(
+    begun: &mut Vec<(u32, u64)>,
+    assembly: &Assembly<'_>,
+    wanted: &WantedObjects,
+) -> Result<(), Error> {
+    let mut kept = Vec::with_capacity(begun.len());
+    for &(entry, whole) in begun.iter() {
+        if let Some(at) = wanted.of_entry(entry).filter(|&at| !wanted.has_arrived(at))
+            && assembly.staging.objects.stat(ObjectName { key: wanted.key(at), copy: 0 })?.is_some()
+        {
+            kept.push((entry, whole));
+        }
+    }
+    *begun = kept;
+    Ok(())
+}
+
 /// Returns the entries of which this run has received a beginning and then no more, with its length in bytes.
 pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<Vec<(u32, u64)>, Error> {
     let staged = &assembly.staging.objects;

@@ -48,6 +48,7 @@ impl Deploy<'_> {
         }
         if let Some(base) = plan.base {
             remode(&assembly, &wanted, base)?;
+            adopt::retain_begun(&mut partial, &assembly, &wanted)?;
         }
         // Whoever promises hashes sends the content unasked.
         if plan.tree.promised.is_empty() {
