@@ -209,7 +209,7 @@ pub(crate) struct Delta<'a> {
 }
 
 /// Decodes a container. Returns the new contents, one after the other: as long as they are said to be, or an error.
-/// What is allocated is bounded by them and the old ones.
+/// What is allocated is bounded: by six times what they take, and once what the old ones do.
 pub(crate) fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, Malformed> {
     let total: usize = deltas.iter().map(|delta| delta.len).sum();
     // No copy is made that is shorter than its numbers.

@@ -23,7 +23,7 @@ use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
-use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DeltaOf, Range};
+use crate::wire::block::{self, BlockDecoder, BlockHead, DELTAS_BYTES_MAX, DeltaOf, Range};
 
 use super::adopt::{PARTIAL_BYTES_MIN, UNFINISHED_MODE};
 use super::assemble::Assembly;
@@ -33,7 +33,8 @@ use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
 /// Threads that receive: as many as there are processors, within reason. Each holds the content of a block, 16 MiB, and
-/// two blocks as they travel, 8 MiB each.
+/// two blocks as they travel, 8 MiB each; of deltas also the old contents, what is gathered of them, literals and the new
+/// contents, 8 MiB each at most, and four streams of numbers, which are no longer.
 const RECEIVERS_MAX: usize = 3;
 
 /// Blocks that wait for one receiver, beside the one at work.
@@ -204,15 +205,19 @@ impl Receiver<'_> {
         let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
         let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);
-        let mut files = Vec::with_capacity(deltas.len());
+        let mut pairs = Vec::with_capacity(deltas.len());
         for delta in deltas {
             let file = self.file(delta.entry)?;
             let old = base.file(delta.base).ok_or_else(|| unlike("in terms of what is no file"))?;
             old_bytes += old.size;
             new_bytes += file.size;
-            if old_bytes.max(new_bytes) > BLOCK_BYTES_MAX as u64 {
-                return Err(unlike("of more than a block"));
+            if old_bytes.max(new_bytes) > DELTAS_BYTES_MAX {
+                return Err(unlike("of more content than a container may have"));
             }
+            pairs.push((file, old));
+        }
+        let mut files = Vec::with_capacity(pairs.len());
+        for (file, old) in pairs {
             match self.reception.assembly.store.content(old)? {
                 Some(old) => files.push((file, old)),
                 None => return Ok(()),
@@ -507,35 +512,71 @@ mod tests {
         assert_eq!(large.hashed, 11);
     }
 
+    #[test]
+    fn deltas_of_more_content_than_a_container_may_have_are_refused() {
+        let of_sizes = |sizes: [u64; 2]| {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            for (name, size) in [b"a", b"b"].into_iter().zip(sizes) {
+                builder
+                    .file(name, ManifestFile { key: ObjectKey { hash: Hash::of(name), mode: 0o444 }, size })
+                    .unwrap();
+            }
+            builder.finish().unwrap()
+        };
+        let check = |new: [u64; 2], old: [u64; 2], is_taken: bool| {
+            let deltas = [0, 1].map(|entry| DeltaOf { entry, base: entry });
+            let receive = |receiver: &mut Receiver<'_>, _: &Staging| receiver.deltas(&deltas, b"");
+            let received = with_receiver(&of_sizes(new), Some(&of_sizes(old)), receive);
+            // Those of which the old content is not there stay wanted.
+            assert_eq!(received.is_ok(), is_taken, "{new:?} {old:?}");
+        };
+        let half = DELTAS_BYTES_MAX / 2;
+        check([half, half], [half, half], true);
+        check([half, half + 1], [1, 1], false);
+        check([1, 1], [half, half + 1], false);
+        check([1, 1], [1, 1 << 62], false);
+    }
+
     /// Receives parts in one receiver, and returns what was linked under the first entry.
     fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
-        let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
-        let staging = Staging::create(&layout).unwrap();
-        let store = Store::new(layout.objects.again().unwrap());
         let key = ObjectKey { hash: Hash::of(content), mode: 0o444 };
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         for name in [b"a", b"b"] {
             builder.file(name, ManifestFile { key, size: content.len() as u64 }).unwrap();
         }
-        let manifest = builder.finish().unwrap();
+        with_receiver(&builder.finish().unwrap(), None, |receiver, staging| {
+            for &(entry, offset, part) in parts {
+                let ranges = [Range::Sent { len: part.len() as u64 }];
+                receiver.part(entry, offset as u64, None, &ranges, part).unwrap();
+            }
+            staging.tree.open_file(b"a").unwrap().map(|mut file| {
+                let mut linked = Vec::new();
+                file.read_to_end(&mut linked).unwrap();
+                linked
+            })
+        })
+    }
+
+    /// Has something done by a receiver that wants the first two entries of a manifest.
+    fn with_receiver<T>(
+        manifest: &Manifest,
+        base: Option<&Manifest>,
+        work: impl FnOnce(&mut Receiver<'_>, &Staging) -> T,
+    ) -> T {
+        let place = tempfile::tempdir().unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let staging = Staging::create(&layout).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
         let expected = vec![Placement::default(); 2];
         let copies = Patterns::parse([], "none").unwrap();
-        let assembly = Assembly::new(&manifest, &expected, &copies, 1_700_000_000, &store, &staging);
-        let wanted = WantedObjects::gather(&manifest, [0, 1]);
+        let assembly = Assembly::new(manifest, &expected, &copies, 1_700_000_000, &store, &staging);
+        let wanted = WantedObjects::gather(manifest, [0, 1]);
         let promise = Promise::default();
-        let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: None, begun: &[] };
+        let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base, begun: &[] };
         let (flush, _flusher) = Flush::new();
         let mut receiver = Receiver { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
-        for &(entry, offset, part) in parts {
-            let ranges = [Range::Sent { len: part.len() as u64 }];
-            receiver.part(entry, offset as u64, None, &ranges, part).unwrap();
-        }
-        staging.tree.open_file(b"a").unwrap().map(|mut file| {
-            let mut linked = Vec::new();
-            file.read_to_end(&mut linked).unwrap();
-            linked
-        })
+        work(&mut receiver, &staging)
     }
 }

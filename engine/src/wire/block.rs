@@ -33,6 +33,10 @@ const BLOCK_BYTES_LOG: u32 = 24;
 /// in several blocks.
 pub(crate) const PACKED_BYTES_MAX: usize = 8 << 20;
 
+/// The most content of the files of a container of deltas, in bytes: that of the old ones, and that of the new. It
+/// bounds what whoever decodes it holds beside the block.
+pub(crate) const DELTAS_BYTES_MAX: u64 = 8 << 20;
+
 /// The level at which zstd's tables are smaller than it would have them.
 const SMALL_TABLES_LEVEL: i32 = 3;
 
