@@ -29,7 +29,7 @@ pub(crate) enum FrameKind {
     Message = 1,
     /// Content of many files: [`crate::wire::block`].
     Block = 2,
-    /// A part of a manifest that a message announced.
+    /// A part of what a message announced: a manifest, an outline, signatures.
     Part = 3,
 }
 
