@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use engine::hash::Hash;
+
 use support::mount::Mounted;
 use support::relay::Relay;
 use support::site::Site;
@@ -94,6 +96,33 @@ fn an_altered_agent_is_replaced() {
         sshd.setup(&user, path.to_str().unwrap()).succeeds();
         assert!(fs::read(&agent).unwrap() == right, "replaced after {} bytes", content.len());
     }
+}
+
+/// One that says to be this very program; any other would be replaced.
+#[test]
+fn an_agent_that_speaks_another_protocol_is_named() {
+    let Some((sshd, user)) = server("an_agent_that_speaks_another_protocol_is_named", "/bin/bash") else {
+        return;
+    };
+    let path = sshd.home(&user).join("shop");
+    sshd.setup(&user, path.to_str().unwrap()).succeeds();
+    let agent = agents(&path.join(".cutover/bin")).remove(0);
+    let right = fs::read(&agent).unwrap();
+    let greet_with = |version: u8, program: &Hash| {
+        let magic = [0xc7, 0xf4, 0xff, 0x9e, 0x80, 0xd6, 0xfe, 0xa1];
+        let greeting = [&magic[..], &[version, 0, 0, 0], program.as_bytes()].concat();
+        let printed: String = greeting.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        fs::remove_file(&agent).unwrap();
+        fs::write(&agent, format!("#!/bin/sh\nprintf '{printed}'\ncat > /dev/null\n")).unwrap();
+        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        run(Command::new("chown").arg(&user).arg(&agent));
+    };
+    greet_with(2, &Hash::of(&right));
+    let refused = sshd.setup(&user, path.to_str().unwrap());
+    refused.fails(1, &["The other side speaks protocol 2, and this side speaks protocol 1", "Use the same version of"]);
+    greet_with(2, &Hash::of(b"another program"));
+    sshd.setup(&user, path.to_str().unwrap()).succeeds();
+    assert!(fs::read(&agent).unwrap() == right);
 }
 
 #[test]
