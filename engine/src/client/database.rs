@@ -176,6 +176,12 @@ impl Database {
         })
     }
 
+    /// Forgets the scan of a source.
+    pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
+        let key = source.as_os_str().as_encoded_bytes();
+        self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
+    }
+
     /// Keeps the chunks of large files.
     pub(crate) fn put_chunks(&self, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
         self.with(|connection| {
