@@ -245,6 +245,11 @@ impl Lab {
         bytes.ok_or_else(|| Failure::new("`du` printed no number"))
     }
 
+    /// Reads the content of a release on the server, or of where a symlink to one leads.
+    pub(crate) fn read_release(&self, path: &Path) -> Result<()> {
+        self.on_server(&reading(&path.join("."))).map(drop)
+    }
+
     /// Names the directories of a tool.
     pub(crate) fn place(&self, name: &str) -> Place {
         Place { server: self.server(name), client: self.state(name) }
@@ -477,6 +482,19 @@ pub(crate) fn set_aside(directory: &Path) -> Result<()> {
         return Ok(());
     }
     fs::rename(directory, next_aside(directory)).context(|| format!("Could not move `{}` aside", directory.display()))
+}
+
+/// Reads all files of a directory here, if it stands.
+pub(crate) fn read_files(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    Invocation::new("sh").args(["-c", &reading(directory)]).output().map(drop)
+}
+
+/// The script that reads all files of a directory.
+fn reading(directory: &Path) -> String {
+    format!("find {} -type f -exec cat {{}} + > /dev/null", quoted(&directory.to_string_lossy()))
 }
 
 /// Removes what [`set_aside`] has moved within a directory.
