@@ -329,7 +329,8 @@ Everywhere:
   -i, --identity <FILE>    A private key to try first
       --transport <SSH>    Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto
                            [default: auto]
-      --state-dir <DIR>    The directory of the manifest database [default: $XDG_CACHE_HOME/cutover]
+      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of what was
+                           sent [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
       --yes                Answer yes to every question
   -q, --quiet              Say nothing but errors, warnings, and what was asked for

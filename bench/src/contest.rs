@@ -1,8 +1,11 @@
-//! Lets contenders run in turn: A B A B.
+//! Lets contenders run in turn: A B C, B C A, C A B.
 //!
-//! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. The first
-//! round is watched: it gives bytes, memory and disk and warms the caches. The rounds after it give seconds and have
-//! nothing beside them.
+//! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. Each round begins
+//! with another, as what runs first finds what the round before has left. The first round is watched: it gives bytes, memory
+//! and disk. The rounds after it give seconds and have nothing beside them.
+//!
+//! What stands before a run is read once, on both sides: some have it deployed just before and others long ago, and it is in
+//! the caches for all or for none.
 //!
 //! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
 
@@ -11,7 +14,7 @@ use std::rc::Rc;
 
 use crate::cutover;
 use crate::failure::Result;
-use crate::lab::{Lab, Line};
+use crate::lab::{self, Lab, Line};
 use crate::record::{Sample, Track};
 use crate::scenario::Scenario;
 use crate::tool::{self, Change, Place, Tool};
@@ -33,6 +36,8 @@ pub(crate) struct Contender<'a> {
     pub(crate) version: Option<String>,
     /// Brings everything into the state that each run begins with. Not timed.
     pub(crate) prepare: Step<'a, (), ()>,
+    /// Reads what the run begins with, so that it is in the caches. Not timed.
+    pub(crate) warm: Step<'a, (), ()>,
     /// The run.
     pub(crate) run: Step<'a, Line, Sample>,
     /// Fails when the result is wrong. Not timed.
@@ -106,7 +111,7 @@ impl<'a> Contender<'a> {
         let name = format!("{}{}{words}", job.label, tool.title());
         let place = lab.place(&slug(&format!("{}-{name}", job.scenario.name())));
         let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
-        let [prepared, ran, checked, finished] = [(); 4].map(|()| Rc::clone(&work));
+        let [prepared, warmed, ran, checked, finished] = [(); 5].map(|()| Rc::clone(&work));
         Contender {
             tool: tool.name(),
             name,
@@ -115,6 +120,7 @@ impl<'a> Contender<'a> {
                 prepared.prepare()?;
                 then(&prepared.place)
             }),
+            warm: Box::new(move |()| warmed.warm()),
             run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
             check: Box::new(move |sample| tool.check(lab, job.change, &checked.place, sample)),
             finish: Box::new(move |()| finished.finish()),
@@ -127,6 +133,7 @@ impl<'a> Contender<'a> {
         lab.say(&format!("  {}, {line}", self.name));
         // What was prepared is written out before the clock starts; else the run would wait for it.
         rustix::fs::sync();
+        (self.warm)(())?;
         let mut sample = (self.run)(line)?;
         sample.syncfs_seconds = lab.sync_server()?;
         (self.check)(&sample)?;
@@ -168,6 +175,15 @@ impl Work<'_> {
         }
         self.source(Moment::Next)?;
         if job.client == Client::New { tool.forget(lab, place) } else { Ok(()) }
+    }
+
+    /// Reads the release that stands, and what the client keeps.
+    fn warm(&self) -> Result<()> {
+        let Work { lab, tool, job, place, .. } = self;
+        if job.change.base.is_some() {
+            lab.read_release(&tool.release(lab, place)?)?;
+        }
+        lab::read_files(&place.client)
     }
 
     /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
@@ -218,7 +234,11 @@ pub(crate) fn compete(lab: &Lab, job: &Job<'_>) -> Result<Vec<Track>> {
 pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>> {
     let mut tracks: Vec<Track> = contenders.iter().map(Track::of).collect();
     for round in 0..=lab.repeats() {
-        for (contender, track) in contenders.iter().zip(&mut tracks).filter(|(_, track)| track.failure.is_none()) {
+        for index in turns(round as usize, contenders.len()) {
+            let (contender, track) = (&contenders[index], &mut tracks[index]);
+            if track.failure.is_some() {
+                continue;
+            }
             let line = if round == 0 { Line::Counted } else { Line::Timed };
             match contender.round(lab, line) {
                 Err(failure) if contender.tool == cutover::NAME => return Err(failure),
@@ -236,6 +256,11 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
     Ok(tracks)
 }
 
+/// Returns the order of a round.
+fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |turn| (round + turn) % count)
+}
+
 /// Makes a name for a directory.
 pub(crate) fn slug(name: &str) -> String {
     let mut slug = String::new();
@@ -251,6 +276,13 @@ pub(crate) fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_round_begins_with_another() {
+        let rounds: Vec<Vec<usize>> = (0..4).map(|round| turns(round, 3).collect()).collect();
+        assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
+        assert_eq!(turns(1, 0).count(), 0);
+    }
 
     #[test]
     fn a_title_makes_a_directorys_name() {

@@ -158,14 +158,23 @@ impl Site {
         verify::ensure_same(lab, &tree.path, &self.deploy_path.join("current"))
     }
 
+    /// Returns the line that asks for the status, with a configuration of SSH.
+    pub(crate) fn status_line(&self, lab: &Lab, ssh_config: &Path) -> Invocation {
+        self.verb_over(lab, Some(ssh_config), &["status"])
+    }
+
     fn deploy_line(&self, lab: &Lab, tree: &Tree, line: Line) -> Invocation {
         self.verb(lab, line, &["deploy"]).arg("--source").arg(&tree.path)
     }
 
     fn verb(&self, lab: &Lab, line: Line, verb: &[&str]) -> Invocation {
+        self.verb_over(lab, lab.ssh_config(line).as_deref(), verb)
+    }
+
+    fn verb_over(&self, lab: &Lab, ssh_config: Option<&Path>, verb: &[&str]) -> Invocation {
         let program = Invocation::new(&lab.settings().cutover).args(verb);
         let program = program.args(["--json", "--target", &lab.remote(&self.deploy_path)]);
-        let program = match lab.ssh_config(line) {
+        let program = match ssh_config {
             Some(config) => program.arg("--ssh-config").arg(config),
             None => program,
         };

@@ -21,12 +21,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::carrier::{Carrier, is_carried};
+use crate::cutover::Site;
 use crate::failure::{Context, Failure, Result};
 use crate::image::Image;
 use crate::link::{self, Link};
 use crate::process::{Invocation, Running, Surroundings, quoted};
 use crate::procfs::{self, ServerPeaks};
-use crate::record::{LineKind, LineRecord, Outcome, Sample};
+use crate::record::{LineKind, LineRecord, Logins, Outcome, Sample};
 use crate::relay::Relay;
 use crate::remote::Remote;
 use crate::settings::Settings;
@@ -79,6 +80,8 @@ pub(crate) enum Beside {
     WatchDisk(PathBuf),
     /// The client is killed once it has sent so much.
     KillAfter(u64),
+    /// The server lets nobody further than the login, so the client fails.
+    Refuse,
 }
 
 /// What was learnt beside a run.
@@ -96,14 +99,20 @@ pub(crate) struct Lab {
     image: Mutex<Option<Image>>,
     /// What the server's filesystem must hold beyond copies of the first tree.
     reserved_bytes: AtomicU64,
-    login: OnceLock<Sample>,
+    logins: OnceLock<Logins>,
 }
 
 /// Whose the server is.
 #[derive(Debug)]
 enum Server {
     /// The bench's.
-    Own { sshd: Sshd, carrier: Carrier, without_link: Option<String> },
+    Own {
+        sshd: Sshd,
+        carrier: Carrier,
+        /// Where the other does not lead to the port that refuses sessions.
+        refusing: Option<Carrier>,
+        without_link: Option<String>,
+    },
     /// The user's.
     Theirs(Remote),
 }
@@ -123,7 +132,7 @@ impl Lab {
             server,
             image: Mutex::new(None),
             reserved_bytes: AtomicU64::new(0),
-            login: OnceLock::new(),
+            logins: OnceLock::new(),
         };
         lab.clear()?;
         if let Server::Own { without_link: Some(why), .. } = &lab.server {
@@ -245,6 +254,11 @@ impl Lab {
         bytes.ok_or_else(|| Failure::new("`du` printed no number"))
     }
 
+    /// Reads the content of a release on the server, or of where a symlink to one leads.
+    pub(crate) fn read_release(&self, path: &Path) -> Result<()> {
+        self.on_server(&reading(&path.join("."))).map(drop)
+    }
+
     /// Names the directories of a tool.
     pub(crate) fn place(&self, name: &str) -> Place {
         Place { server: self.server(name), client: self.state(name) }
@@ -333,15 +347,31 @@ impl Lab {
         self.image.lock().expect("nothing panics while it is held").is_some()
     }
 
-    /// Measures what logging in costs by itself, once.
+    /// Measures a session that does nothing.
     pub(crate) fn measure_login(&self) -> Result<Sample> {
-        let (_, sample) = self.measure(&self.ssh(Line::Counted).arg("true"), Line::Counted)?;
-        Ok(self.login.get_or_init(|| sample).clone())
+        self.measure(&self.ssh(Line::Counted).arg("true"), Line::Counted).map(|(_, sample)| sample)
+    }
+
+    /// Measures what logging in costs each of the two SSH clients, up to where it asks for a session. On a server of the
+    /// user's nothing is counted.
+    pub(crate) fn measure_logins(&self) -> Result<Logins> {
+        let Server::Own { sshd, .. } = &self.server else { return Ok(Logins::default()) };
+        let config = sshd.client_config(Way::Refusing);
+        let refused = |invocation: &Invocation| -> Result<Sample> {
+            let (_, sample) = self.measure_beside(invocation, Line::Counted, &Beside::Refuse)?;
+            Ok(sample)
+        };
+        let ssh = Invocation::new("ssh").arg("-F").arg(&config).args([self.host(), "true"]);
+        let logins = Logins {
+            openssh: refused(&ssh)?,
+            cutover: refused(&Site::new(self, "nowhere").status_line(self, &config))?,
+        };
+        Ok(self.logins.get_or_init(|| logins).clone())
     }
 
     /// Returns what was measured of it, if it was.
-    pub(crate) fn login(&self) -> Option<&Sample> {
-        self.login.get()
+    pub(crate) fn logins(&self) -> Option<&Logins> {
+        self.logins.get()
     }
 
     /// Runs a client to success and measures it, with what belongs to the line beside it.
@@ -361,7 +391,10 @@ impl Lab {
         beside: &Beside,
     ) -> Result<(String, Sample)> {
         match &self.server {
-            Server::Own { sshd, carrier, .. } => self.measure_both((sshd, carrier), invocation, line, beside),
+            Server::Own { sshd, carrier, refusing, .. } => {
+                let refusing = refusing.as_ref().filter(|_| matches!(beside, Beside::Refuse));
+                self.measure_both((sshd, refusing.unwrap_or(carrier)), invocation, line, beside)
+            }
             Server::Theirs(_) => self.measure_client(invocation, line),
         }
     }
@@ -384,8 +417,13 @@ impl Lab {
         let server_lingered_seconds = sshd.wait_until_idle()?;
         let server_cpu = procfs::children_cpu_seconds(sshd.listener())? - server_cpu_before;
         let wire = carrier.settle()?;
-        let is_killed = matches!(beside, Beside::KillAfter(_)) && !finished.status.success();
-        let finished = if is_killed { finished } else { finished.succeeded(invocation)? };
+        let finished = match beside {
+            Beside::Refuse if finished.status.success() => {
+                return Err(Failure::new(format!("`{invocation}` was not refused")));
+            }
+            Beside::Refuse | Beside::KillAfter(_) if !finished.status.success() => finished,
+            _ => finished.succeeded(invocation)?,
+        };
         let observed = observed?;
         let sample = Sample {
             server_lingered_seconds: Some(server_lingered_seconds),
@@ -436,23 +474,28 @@ impl Server {
             Some(Err(failure)) => (None, Some(failure.to_string())),
         };
         let sshd = Sshd::start(&directory, link.as_ref())?;
-        let (carrier, counted) = match link {
-            Some(link) => (Carrier::Link(link), SocketAddrV4::new(link::SERVER, sshd.port())),
+        let (carrier, refusing) = match link {
+            Some(link) => {
+                let at = |port| SocketAddrV4::new(link::SERVER, port);
+                sshd.write_client_configs(at(sshd.port()), at(sshd.refusing_port()))?;
+                (Carrier::Link(link), None)
+            }
             None => {
-                let relay = Relay::start(sshd.port(), settings.shape.unwrap_or_default())?;
-                let counted = SocketAddrV4::new(Ipv4Addr::LOCALHOST, relay.port());
-                (Carrier::Relay(relay), counted)
+                let start = |port| Relay::start(port, settings.shape.unwrap_or_default());
+                let (relay, refusing) = (start(sshd.port())?, start(sshd.refusing_port())?);
+                let at = |relay: &Relay| SocketAddrV4::new(Ipv4Addr::LOCALHOST, relay.port());
+                sshd.write_client_configs(at(&relay), at(&refusing))?;
+                (Carrier::Relay(relay), Some(Carrier::Relay(refusing)))
             }
         };
-        sshd.write_client_configs(counted)?;
-        Ok(Server::Own { sshd, carrier, without_link })
+        Ok(Server::Own { sshd, carrier, refusing, without_link })
     }
 }
 
 fn observe(running: &Running<'_>, beside: &Beside, (sshd, carrier): (&Sshd, &Carrier)) -> Result<Observed> {
     let mut observed = Observed::default();
     match beside {
-        Beside::Nothing => {}
+        Beside::Nothing | Beside::Refuse => {}
         Beside::WatchMemory => observed.peaks = Some(procfs::watch_server(running, sshd.listener())?),
         Beside::WatchDisk(path) => observed.most_used_bytes = Some(usage::watch_used(running, path)?),
         Beside::KillAfter(sent_bytes) => kill_after(running, carrier, *sent_bytes)?,
@@ -477,6 +520,19 @@ pub(crate) fn set_aside(directory: &Path) -> Result<()> {
         return Ok(());
     }
     fs::rename(directory, next_aside(directory)).context(|| format!("Could not move `{}` aside", directory.display()))
+}
+
+/// Reads all files of a directory here, if it stands.
+pub(crate) fn read_files(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    Invocation::new("sh").args(["-c", &reading(directory)]).output().map(drop)
+}
+
+/// The script that reads all files of a directory.
+fn reading(directory: &Path) -> String {
+    format!("find {} -type f -exec cat {{}} + > /dev/null", quoted(&directory.to_string_lossy()))
 }
 
 /// Removes what [`set_aside`] has moved within a directory.

@@ -95,6 +95,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
         trees: settings.trees.clone(),
         line: lab.line(),
         login: lab.measure_login()?,
+        logins: lab.measure_logins()?,
         repeats: settings.repeats,
         scenarios: Vec::new(),
     };

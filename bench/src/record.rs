@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contest::Contender;
+use crate::cutover;
 use crate::failure::Failure;
 use crate::lab::Line;
 use crate::machine::{Machine, Versions};
@@ -46,10 +47,30 @@ pub(crate) struct RunRecord {
     /// What logging in costs: `ssh SERVER true`, with what is watched in an observed run.
     #[serde(default)]
     pub(crate) login: Sample,
+    /// What a login costs each of the two SSH clients that take part, up to where it asks for a session. The first runs did
+    /// not measure it.
+    #[serde(default)]
+    pub(crate) logins: Logins,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
     /// The scenarios, in the order they were run.
     pub(crate) scenarios: Vec<ScenarioRecord>,
+}
+
+/// Logins that end where a session is refused.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Logins {
+    /// Of the system's `ssh`.
+    pub(crate) openssh: Sample,
+    /// Of the one that Cutover has built in.
+    pub(crate) cutover: Sample,
+}
+
+impl Logins {
+    /// Returns what crossed the line in a login of a tool, where it was counted.
+    pub(crate) fn of(&self, tool: &str) -> Option<WireBytes> {
+        if tool == cutover::NAME { self.cutover.wire } else { self.openssh.wire }
+    }
 }
 
 /// The line between client and server.

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::record::{Sample, Track};
+use crate::record::{Logins, Sample, Track};
 use crate::shape::Shape;
+use crate::wire::WireBytes;
 
 /// Median and spread of some samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -117,25 +118,17 @@ pub(crate) struct Rows<'a> {
     ours: &'a Track,
     prefix: &'a str,
     words: &'a str,
-    login: Login,
+    logins: Logins,
     shape: Option<Shape>,
     is_own_server: bool,
     rows: Vec<Row>,
 }
 
-/// What logging in costs by itself.
-#[derive(Debug, Clone, Copy, Default)]
-struct Login {
-    bytes: Option<u64>,
-    waits: Option<u64>,
-}
-
 impl<'a> Rows<'a> {
     /// Compares Cutover's deploy with the other tracks; where it was not run there are no rows.
     pub(crate) fn of(lab: &Lab, tracks: &'a [Track]) -> Rows<'a> {
-        let wire = lab.login().and_then(|login| login.wire);
         Rows {
-            login: Login { bytes: wire.map(|wire| wire.total_bytes()), waits: wire.and_then(|wire| wire.waits) },
+            logins: lab.logins().cloned().unwrap_or_default(),
             shape: lab.settings().shape,
             is_own_server: lab.is_own_server(),
             ..Rows::new(tracks)
@@ -148,7 +141,7 @@ impl<'a> Rows<'a> {
             ours: &NOBODY,
             prefix: "",
             words: "",
-            login: Login::default(),
+            logins: Logins::default(),
             shape: None,
             is_own_server: true,
             rows: Vec::new(),
@@ -211,32 +204,39 @@ impl<'a> Rows<'a> {
         self.observed("bytes before SSH", rival, aim, |sample| sample.payload.map(|payload| payload.total_bytes()));
     }
 
-    /// Compares what is carried beyond the SSH session: ours as Cutover counts it, the rival's on the wire without what
-    /// a login by itself costs.
+    /// Compares what is carried beyond SSH's own, on the wire without what the login of each one's SSH client costs; and
+    /// what the tools say of themselves, in which what starts the other side has no place.
     pub(crate) fn beyond_ssh(&mut self, rival: &str, aim: Option<Aim>) {
-        let login_bytes = self.login.bytes;
-        self.push("bytes beyond SSH's own", Unit::Bytes, rival, aim, |track| {
-            let figure = |sample: &Sample| match (&sample.report, sample.payload, sample.wire, login_bytes) {
-                (Some(_), Some(payload), _, _) => Some(payload.total_bytes() as f64),
-                (None, _, Some(wire), Some(login)) => Some(wire.total_bytes() as f64 - login as f64),
-                _ => None,
-            };
+        self.beyond_login("bytes beyond SSH's own", Unit::Bytes, rival, aim, |wire| Some(wire.total_bytes()));
+        self.payload(rival, None);
+    }
+
+    /// Compares round trips after the login, as the link sees them; and says how many Cutover counts, from its first message on,
+    /// which is what the aim is for.
+    pub(crate) fn round_trips(&mut self, rival: &str, aim: Option<Aim>) {
+        self.beyond_login("round trips", Unit::Times, rival, None, |wire| wire.waits);
+        self.push("round trips, as Cutover counts them", Unit::Times, "", aim, |track| {
+            let figure = |sample: &Sample| sample.report.as_ref()?.get("round_trips").and_then(Value::as_f64);
             track.observed.iter().filter_map(figure).collect()
         });
     }
 
-    /// Compares round trips after the login: ours as Cutover counts them, the rival's as the link sees them.
-    pub(crate) fn round_trips(&mut self, rival: &str, aim: Option<Aim>) {
-        let login_waits = self.login.waits;
-        self.push("round trips", Unit::Times, rival, aim, |track| {
-            let figure = |sample: &Sample| match &sample.report {
-                Some(report) => report.get("round_trips").and_then(Value::as_f64),
-                None => {
-                    let waits = sample.wire.and_then(|wire| wire.waits);
-                    waits.zip(login_waits).map(|(waits, login)| waits as f64 - login as f64)
-                }
+    fn beyond_login(
+        &mut self,
+        what: &str,
+        unit: Unit,
+        rival: &str,
+        aim: Option<Aim>,
+        figure: fn(WireBytes) -> Option<u64>,
+    ) {
+        let logins = self.logins.clone();
+        self.push(what, unit, rival, aim, |track| {
+            let login = logins.of(&track.tool).and_then(figure);
+            let beyond = |sample: &Sample| {
+                let whole = sample.wire.and_then(figure);
+                whole.zip(login).map(|(whole, login)| whole as f64 - login as f64)
             };
-            track.observed.iter().filter_map(figure).collect()
+            track.observed.iter().filter_map(beyond).collect()
         });
     }
 
@@ -335,6 +335,27 @@ mod tests {
         let met: Vec<_> = rows.finish().into_iter().map(|row| (row.rival, row.met)).collect();
         assert_eq!(met, [("theirs".to_owned(), Some(true)), (String::new(), Some(true))]);
         assert!(Rows::new(&tracks).about("nobody").finish().is_empty());
+    }
+
+    #[test]
+    fn what_is_beyond_ssh_is_counted_alike_for_both() {
+        let wire = |sent_bytes, waits| Some(WireBytes { sent_bytes, waits: Some(waits), ..WireBytes::default() });
+        let track = |tool: &str, sent_bytes, waits| {
+            let report = (tool == "cutover").then(|| serde_json::json!({ "round_trips": 1 }));
+            let observed = vec![Sample { wire: wire(sent_bytes, waits), report, ..Sample::default() }];
+            Track { tool: tool.to_owned(), contender: tool.to_owned(), observed, ..Track::default() }
+        };
+        let tracks = [track("cutover", 6500, 9), track("rsync", 9200, 12)];
+        let login = |sent_bytes, waits| Sample { wire: wire(sent_bytes, waits), ..Sample::default() };
+        let mut rows = Rows::new(&tracks).about("cutover");
+        rows.logins = Logins { openssh: login(7200, 6), cutover: login(4000, 7) };
+        rows.beyond_ssh("rsync", None);
+        rows.round_trips("rsync", Some(Aim::OursAtMost(1.0)));
+        let median = |summary: Option<Summary>| summary.map(|summary| summary.median as i64);
+        let rows: Vec<_> =
+            rows.finish().into_iter().map(|row| (median(row.ours), median(row.theirs), row.met)).collect();
+        let expected = [(Some(2500), Some(2000), None), (Some(2), Some(6), None), (Some(1), None, Some(true))];
+        assert_eq!(rows, expected);
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! ├── home/                   the sessions' home, empty
 //! ├── known_hosts             the host key, at both addresses
 //! ├── direct                  the client's configuration
-//! └── counted                 the same through the relay or the link, under the same name
+//! ├── counted                 the same through the relay or the link, under the same name
+//! └── refusing                the same to a second port, where a login succeeds and no session is opened
 //! ```
 //! Only keywords that every SSH client knows are used, so that no tool takes another path than it would elsewhere.
 
@@ -44,6 +45,8 @@ pub(crate) enum Way {
     Direct,
     /// Where bytes are counted.
     Counted,
+    /// The same, to where no session is opened after the login.
+    Refusing,
 }
 
 /// A listening `sshd`.
@@ -51,6 +54,7 @@ pub(crate) enum Way {
 pub(crate) struct Sshd {
     child: Child,
     port: u16,
+    refusing_port: u16,
     directory: PathBuf,
 }
 
@@ -67,16 +71,16 @@ impl Sshd {
         }
         let user_key = read(&directory.join("user_key.pub"))?;
         write(&directory.join("authorized_keys"), &user_key)?;
-        let port = free_port()?;
+        let [port, refusing_port] = free_ports()?;
         let config = directory.join("sshd_config");
-        write(&config, &server_config(directory, port, link.is_some()))?;
+        write(&config, &server_config(directory, [port, refusing_port], link.is_some()))?;
         let log = directory.join("sshd.log");
         let mut sshd = match link {
             Some(link) => {
                 let child = link.server().run(|| spawn(&config, &log))??;
-                Sshd { child, port, directory: directory.to_path_buf() }
+                Sshd { child, port, refusing_port, directory: directory.to_path_buf() }
             }
-            None => Sshd { child: spawn(&config, &log)?, port, directory: directory.to_path_buf() },
+            None => Sshd { child: spawn(&config, &log)?, port, refusing_port, directory: directory.to_path_buf() },
         };
         match link {
             Some(link) => link.server().run(|| sshd.wait_until_listening())??,
@@ -85,10 +89,12 @@ impl Sshd {
         Ok(sshd)
     }
 
-    /// Writes the client's side of the configuration: the server itself, and the same where bytes are counted.
-    pub(crate) fn write_client_configs(&self, counted: SocketAddrV4) -> Result<()> {
+    /// Writes the client's side of the configuration: the server itself, and the same where bytes are counted, with and
+    /// without sessions.
+    pub(crate) fn write_client_configs(&self, counted: SocketAddrV4, refusing: SocketAddrV4) -> Result<()> {
         let host_key = read(&self.directory.join("host_key.pub"))?;
-        let ways = [(Way::Direct, SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port)), (Way::Counted, counted)];
+        let direct = SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.port);
+        let ways = [(Way::Direct, direct), (Way::Counted, counted), (Way::Refusing, refusing)];
         let known =
             |(_, address): (Way, SocketAddrV4)| format!("[{}]:{} {}\n", address.ip(), address.port(), host_key.trim());
         write(&self.directory.join("known_hosts"), &ways.map(known).concat())?;
@@ -111,12 +117,18 @@ impl Sshd {
         self.directory.join(match way {
             Way::Direct => "direct",
             Way::Counted => "counted",
+            Way::Refusing => "refusing",
         })
     }
 
     /// Returns the port that it listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns the port where no session is opened after the login.
+    pub(crate) fn refusing_port(&self) -> u16 {
+        self.refusing_port
     }
 
     /// Returns the process that listens; sessions are its children.
@@ -184,24 +196,28 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
         .context(|| "Could not start sshd")
 }
 
-fn server_config(directory: &Path, port: u16, is_linked: bool) -> String {
+fn server_config(directory: &Path, [port, refusing_port]: [u16; 2], is_linked: bool) -> String {
     let link = if is_linked { format!("ListenAddress {}\n", link::SERVER) } else { String::new() };
     let dir = directory.display();
     // A home of its own: bash reads `~/.bashrc` in sessions too, and what people have there can take longer than a
     // login. Authentication rests on the fresh key alone, so `StrictModes` (owner and mode of the directories above) may be
     // off; the checkout may lie in a directory that others can write.
     format!(
-        "ListenAddress 127.0.0.1\n{link}Port {port}\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
+        "Port {port}\nPort {refusing_port}\nListenAddress 127.0.0.1\n{link}HostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\n\
          PidFile none\nUsePAM no\nStrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\nSetEnv HOME={dir}/home\n"
+         PermitRootLogin prohibit-password\nMaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\nSetEnv HOME={dir}/home\n\
+         Match LocalPort {refusing_port}\n  MaxSessions 0\n"
     )
 }
 
-/// Another process could take the port before `sshd` does; then `sshd` does not start and says so.
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "Could not find a free port")?;
-    let address = listener.local_addr().context(|| "Could not find a free port")?;
-    Ok(address.port())
+/// Another process could take a port before `sshd` does; then `sshd` does not start and says so.
+fn free_ports() -> Result<[u16; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context(|| "Could not find a free port");
+    // Both at once, so that they differ.
+    let listeners = [listen()?, listen()?];
+    let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+    let [one, other] = [&listeners[0], &listeners[1]].map(port);
+    Ok([one.context(|| "Could not find a free port")?, other.context(|| "Could not find a free port")?])
 }
 
 fn recreate(directory: &Path) -> Result<()> {

@@ -41,6 +41,15 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
         let bytes = Figure(wire.total_bytes() as f64, Unit::Bytes);
         writeln!(out, "- `ssh SERVER true` by itself: {bytes} on the wire, {:.3} s", run.login.seconds)?;
     }
+    let logins =
+        [&run.logins.openssh, &run.logins.cutover].map(|login| login.wire.map(|wire| wire.total_bytes() as f64));
+    if let [Some(openssh), Some(cutover)] = logins {
+        let (openssh, cutover) = (Figure(openssh, Unit::Bytes), Figure(cutover, Unit::Bytes));
+        writeln!(
+            out,
+            "- a login that is given no session: {openssh} on the wire with OpenSSH, {cutover} with Cutover's own SSH"
+        )?;
+    }
     for (label, tree) in ["A", "B", "C"].iter().zip(run.trees.all()) {
         writeln!(
             out,

@@ -77,6 +77,9 @@ pub enum Error {
     /// A file changed each time that it was read, or between the scan and its sending.
     #[error("`{0}` changes while it is deployed")]
     FileChanging(String),
+    /// A file holds other content than it had when it was scanned, and looks as it did then.
+    #[error("`{0}` has changed since it was scanned, and its size and times have not")]
+    FileChangedUnseen(String),
     /// The source and the local target lie within each other.
     #[error("The source `{source_path}` and the target `{target}` lie within each other")]
     Overlapping {
@@ -442,6 +445,7 @@ impl Error {
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
             | Error::FileChanging(_)
+            | Error::FileChangedUnseen(_)
             | Error::Overlapping { .. }
             | Error::NotOurs { .. }
             | Error::NotSetUp(_)
@@ -501,6 +505,9 @@ impl Error {
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
+            }
+            Error::FileChangedUnseen(_) => {
+                "Deploy again: all files are read anew then. If it happens again, check the disk and the memory of this machine".into()
             }
             Error::Overlapping { .. } => "Deploy to a path outside the source, or make the target's directory first and leave it out with a line in `.deployignore`".into(),
             Error::NotOurs { .. } => "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into(),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::agent;
 use crate::cancel::Cancel;
 use crate::client::deploy::ClientDeploy;
-use crate::client::{ScanRequest, query, scan};
+use crate::client::{Database, ScanRequest, query, scan};
 use crate::error::Error;
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::{Provenance, ReleaseId};
@@ -109,7 +109,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
     })?;
     let forbidden = context.check_overlap(&source)?;
     let deploy = ClientDeploy {
-        source,
+        source: source.clone(),
         exclude: &request.exclude,
         path: context.deploy_path(),
         destination: context.target.destination.to_string(),
@@ -127,7 +127,11 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         cancel: context.cancel.clone(),
     };
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    deploy.run(|is_new| context.connect(install, is_new))
+    let deployed = deploy.run(|is_new| context.connect(install, is_new));
+    if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
+        context.forget_scan(&source);
+    }
+    deployed
 }
 
 /// Lists the releases.
@@ -253,6 +257,14 @@ impl Context {
         };
         let connection = self.connect(install, false)?;
         query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
+    }
+
+    /// Lets the next scan of a source read all files.
+    fn forget_scan(&self, source: &Path) {
+        let database = Database::open(&self.state_dir, self.observer.clone());
+        if let Err(error) = database.and_then(|database| database.forget_scan(source)) {
+            self.observer.observe(Event::Warning(error.with_cause()));
+        }
     }
 
     /// Refuses a source inside its own local target. Returns the target's device and inode where it exists, so that the

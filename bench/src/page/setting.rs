@@ -51,6 +51,12 @@ impl Display for Setting<'_> {
                 (Figure(wire.total_bytes() as f64, Unit::Bytes), Figure(login.seconds, Unit::Seconds));
             entry("a login alone", &format!("{bytes} on the wire, {seconds}"))?;
         }
+        for (name, login) in [("OpenSSH", &self.run.logins.openssh), ("Cutover", &self.run.logins.cutover)] {
+            if let Some(wire) = login.wire {
+                let bytes = Figure(wire.total_bytes() as f64, Unit::Bytes).to_string();
+                entry(&format!("a login of {name}'s SSH client, without a session"), &bytes)?;
+            }
+        }
         let memory = machine.memory_bytes as f64 / f64::from(1 << 30);
         entry("machine", &format!("{} cores of {}, {memory:.0} GiB", machine.cores, machine.cpu))?;
         entry("system", &format!("{}, Linux {}", machine.system, machine.kernel))?;

@@ -38,6 +38,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
                 }
                 three.site.switch(lab, live, Line::Direct).map(drop)
             }),
+            warm: Box::new(|()| Ok(())),
             run: Box::new(|line| three.site.rollback(lab, line)),
             check: Box::new(|_| ensure_current(lab, &three, before)),
             finish: Box::new(|()| Ok(())),
@@ -48,6 +49,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
             name: SSH.to_owned(),
             version: None,
             prepare: Box::new(|()| Ok(())),
+            warm: Box::new(|()| Ok(())),
             run: Box::new(|line| lab.measure(&lab.ssh(line).arg(&script), line).map(|(_, sample)| sample)),
             check: Box::new(|_| Ok(())),
             finish: Box::new(|()| Ok(())),

@@ -11,9 +11,13 @@
 //! scans      source path → when it began, manifest and stats
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the release that was live there, whether an upload to it was cut off
+//! stores     store id → a number that is higher the later it was deployed to
 //! releases   store id, release → root
 //! manifests  root → manifest
 //! ```
+//!
+//! It is bounded: the scans that began last are kept, what is known of the stores that were deployed to last, and the
+//! manifests that their releases name. SQLite uses again what becomes free in the file.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -34,7 +38,7 @@ use crate::manifest::encode::{decode, decompress, encode};
 use crate::release::ReleaseId;
 
 /// Grows with every change of a table or of what stands in a blob.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -42,14 +46,23 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Stats are mostly unlike each other, so more effort finds little more in them.
 const STATS_LEVEL: i32 = 1;
 
-/// Old manifests and chunk lists are dropped when the file grows beyond this many of them.
-const CHUNK_ROWS_MAX: i64 = 100_000;
+/// Scans that are kept. One of 80,000 files takes 5 MB, and where it is gone the source is read once.
+const SCANS_MAX: i64 = 16;
+
+/// Stores of which something is kept: the manifest of each release that stands there, of 80,000 files 3 MB. Where they are gone
+/// the agent is asked for an outline.
+const STORES_MAX: i64 = 16;
+
+/// Where the lists of chunks take more than this, in bytes, they are dropped before others are kept. Those of 400 GB of files
+/// take as much.
+const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB PRIMARY KEY, began INTEGER NOT NULL, scan BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, live TEXT, is_cut INTEGER NOT NULL)
         WITHOUT ROWID;
+    CREATE TABLE stores (store TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
         PRIMARY KEY (store, release)) WITHOUT ROWID;
     CREATE TABLE manifests (root BLOB PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
@@ -148,26 +161,39 @@ impl Database {
         Ok(row.and_then(|(began, scan)| read_scan(&scan, began)))
     }
 
-    /// Keeps a scan.
+    /// Keeps a scan, and forgets those that began long before.
     pub(crate) fn put_scan(&self, source: &Path, scan: &Known) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = scan_to_bytes(scan);
         self.with(|connection| {
-            connection.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob]).map(drop)
+            let transaction = write(connection)?;
+            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob])?;
+            transaction.execute(
+                "DELETE FROM scans WHERE source NOT IN (SELECT source FROM scans ORDER BY began DESC LIMIT ?1)",
+                [SCANS_MAX],
+            )?;
+            transaction.commit()
         })
+    }
+
+    /// Forgets the scan of a source.
+    pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
+        let key = source.as_os_str().as_encoded_bytes();
+        self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
     }
 
     /// Keeps the chunks of large files.
     pub(crate) fn put_chunks(&self, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
         self.with(|connection| {
             let transaction = write(connection)?;
+            let query = "SELECT coalesce(sum(length(chunks)), 0) FROM chunks";
+            let bytes: i64 = transaction.query_row(query, [], |row| row.get(0))?;
+            if bytes > CHUNK_LISTS_BYTES_MAX {
+                transaction.execute("DELETE FROM chunks", [])?;
+            }
             for (hash, chunks) in chunks {
                 let chunks = chunk::to_bytes(chunks);
                 transaction.execute("REPLACE INTO chunks VALUES (?1, ?2)", params![hash.as_bytes(), chunks])?;
-            }
-            let rows: i64 = transaction.query_row("SELECT count(*) FROM chunks", [], |row| row.get(0))?;
-            if rows > CHUNK_ROWS_MAX {
-                transaction.execute("DELETE FROM chunks", [])?;
             }
             transaction.commit()
         })
@@ -239,16 +265,19 @@ impl Database {
         Ok(manifest.filter(|manifest| manifest.root() == *root))
     }
 
-    /// Keeps a manifest, until it turns out that no release has it.
+    /// Keeps a manifest that no release has yet, the only such.
     pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         self.with(|connection| {
             let transaction = write(connection)?;
             put_manifest(&transaction, manifest)?;
+            let query = "DELETE FROM manifests WHERE root != ?1 AND root NOT IN (SELECT root FROM releases)";
+            transaction.execute(query, [manifest.root().as_bytes()])?;
             transaction.commit()
         })
     }
 
-    /// Keeps a release of a store with its manifest, and forgets the releases that are not in `standing`.
+    /// Keeps a release of a store with its manifest, and forgets the releases that are not in `standing` and the stores that
+    /// were not deployed to for long.
     pub(crate) fn put_release(
         &self,
         store: &str,
@@ -264,6 +293,13 @@ impl Database {
                 "REPLACE INTO releases VALUES (?1, ?2, ?3)",
                 params![store, release.as_str(), root.as_bytes()],
             )?;
+            transaction.execute("REPLACE INTO stores SELECT ?1, coalesce(max(seen), 0) + 1 FROM stores", [store])?;
+            transaction.execute(
+                "DELETE FROM stores WHERE store NOT IN (SELECT store FROM stores ORDER BY seen DESC LIMIT ?1)",
+                [STORES_MAX],
+            )?;
+            transaction.execute("DELETE FROM releases WHERE store NOT IN (SELECT store FROM stores)", [])?;
+            transaction.execute("DELETE FROM targets WHERE store NOT IN (SELECT store FROM stores)", [])?;
             let mut forget = transaction.prepare("SELECT release FROM releases WHERE store = ?1")?;
             let known: Vec<String> = forget.query_map([store], |row| row.get(0))?.collect::<Result<_, _>>()?;
             drop(forget);
@@ -452,6 +488,71 @@ mod tests {
 
         let (database, later) = open();
         assert_eq!((count(&database), later.events()), (5, vec![]));
+    }
+
+    fn rows(database: &Database, table: &str) -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        database.with(|connection| connection.query_row(&query, [], |row| row.get(0))).unwrap()
+    }
+
+    fn pages(database: &Database) -> i64 {
+        database.with(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap()
+    }
+
+    #[test]
+    fn lists_of_chunks_are_dropped_before_there_are_too_many() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path(), Arc::new(Recorder::default())).unwrap();
+        // 7 bytes each.
+        let chunks = |length: i64| {
+            let chunk = chunk::Chunk { id: [7; 6], len: 1 };
+            Chunks { average_log: chunk::KEPT_AVERAGE_LOG, list: vec![chunk; length as usize] }
+        };
+        let mut counts = Vec::new();
+        for number in 0..4_u8 {
+            database.put_chunks(&[(Hash::of(&[number]), chunks(CHUNK_LISTS_BYTES_MAX / 7 / 2 + 1))]).unwrap();
+            counts.push(rows(&database, "chunks"));
+        }
+        assert_eq!(counts, [1, 2, 1, 2]);
+        assert!(database.chunks(&Hash::of(&[3])).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path(), Arc::new(Recorder::default())).unwrap();
+        // Each store is deployed to twice from a source of its own, with a manifest of its own, after a deploy that failed.
+        let deploy = |number: i64| {
+            let (store, release) = (format!("store {number}"), id());
+            let scan = Known { began: number, ..known() };
+            database.put_scan(Path::new(&format!("/source/{number}")), &scan).unwrap();
+            for number in [2 * number, 2 * number + 1] {
+                database.put_manifest(&manifest(2000 + 2 * number as u64)).unwrap();
+                let manifest = manifest(2001 + 2 * number as u64);
+                database.put_manifest(&manifest).unwrap();
+                database.put_release(&store, &release, &manifest, std::slice::from_ref(&release)).unwrap();
+            }
+            let belief = Belief { store, live: Some(release), is_cut: false };
+            database.put_belief(&format!("destination {number}"), &belief).unwrap();
+        };
+        (0..20).for_each(deploy);
+        let before = pages(&database);
+        (20..60).for_each(deploy);
+        let counts = ["scans", "stores", "releases", "targets", "manifests"].map(|table| rows(&database, table));
+        assert_eq!(counts, [SCANS_MAX, STORES_MAX, STORES_MAX, STORES_MAX, STORES_MAX]);
+        // Pages of what went are used again.
+        assert!(pages(&database) <= before + before / 5, "{} pages after {before}", pages(&database));
+        // What is kept is the newest.
+        assert!(database.scan(Path::new("/source/59")).unwrap().is_some());
+        assert!(database.scan(Path::new("/source/30")).unwrap().is_none());
+        assert!(database.belief("destination 59").unwrap().is_some());
+        assert_eq!(database.root("store 30", &id()).unwrap(), None);
+        // A store that is deployed to again is a new one.
+        deploy(44);
+        (60..75).for_each(deploy);
+        assert!(database.belief("destination 44").unwrap().is_some());
+        assert!(database.belief("destination 60").unwrap().is_some());
+        assert_eq!(database.belief("destination 59").unwrap(), None);
     }
 
     #[test]

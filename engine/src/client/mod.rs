@@ -22,4 +22,5 @@ mod upload;
 pub(crate) mod deploy;
 pub(crate) mod query;
 
+pub(crate) use database::Database;
 pub(crate) use scan::{ScanRequest, scan};

@@ -72,6 +72,7 @@ pub(crate) struct Talk {
     live: Arc<Mutex<LiveNow>>,
     load: Load,
     may_switch: AtomicBool,
+    has_committed: AtomicBool,
     sent: Counter,
     read: Counter,
     cancel: Cancel,
@@ -124,6 +125,7 @@ impl Talk {
             live,
             load,
             may_switch: AtomicBool::new(false),
+            has_committed: AtomicBool::new(false),
             sent,
             read,
             cancel,
@@ -140,6 +142,9 @@ impl Talk {
 
     /// Sends a message.
     pub(crate) fn send(&self, message: &ToAgent) -> Result<(), Error> {
+        if matches!(message, ToAgent::Commit) {
+            self.has_committed.store(true, Ordering::Relaxed);
+        }
         self.send_frame(FrameKind::Message, &message::to_bytes(message))
     }
 
@@ -262,6 +267,11 @@ impl Talk {
     /// Notes that from now on the agent may switch without this side hearing of it.
     pub(crate) fn may_switch(&self) {
         self.may_switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether all content was said to be sent. What is asked for after that did not come as it should.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.has_committed.load(Ordering::Relaxed)
     }
 
     /// Finds out what is live after a failure, as far as this side can know: what the agent said, or what it says when

@@ -2,7 +2,8 @@
 //!
 //! Threads read and compress; one writes. The queue between them is short, so memory is a few blocks whatever is sent.
 //! A file is looked at before and after it is read: where it is not what the scan hashed, the deploy stops and names
-//! it, as the manifest that was sent describes another content.
+//! it, as the manifest that was sent describes another content. What the agent asks for again is hashed as well: it may
+//! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -535,7 +536,22 @@ impl Packer<'_> {
             content.truncate(before);
             return Err(Error::FileChanging(Shown(&path).to_string()));
         }
-        self.check(entry, &file, &path)
+        self.check(entry, &file, &path)?;
+        if self.is_suspect() { self.check_hash(entry, Hash::of(&content[before..]), &path) } else { Ok(()) }
+    }
+
+    /// Tells whether content that was sent did not come as it should.
+    fn is_suspect(&self) -> bool {
+        self.uploading.talk.has_committed()
+    }
+
+    /// Fails where the scan says of a file that looks as it did then that it had other content: what was kept of an earlier
+    /// scan is wrong, or a change did not show.
+    fn check_hash(&self, entry: u32, hash: Hash, path: &[u8]) -> Result<(), Error> {
+        match self.uploading.scan.found.manifest.file(entry) {
+            Some(file) if file.key.hash != hash => Err(Error::FileChangedUnseen(Shown(path).to_string())),
+            _ => Ok(()),
+        }
     }
 
     fn open(&self, entry: u32) -> Result<(File, Vec<u8>), Error> {
@@ -572,6 +588,7 @@ impl Packer<'_> {
         let size = self.uploading.scan.found.stats[entry as usize].size;
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
+        let mut hasher = (self.is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
         for ranges in parts(&pieces_after(sending, size)) {
             content.clear();
             let part = offset;
@@ -587,6 +604,9 @@ impl Packer<'_> {
                     }
                 }
             }
+            if let Some(hasher) = &mut hasher {
+                hasher.update(content);
+            }
             let head = BlockHead::Part { entry, offset: part, old, ranges };
             let block = if press.probe.is_dense(content) {
                 self.leveller.as_it_is(content.len());
@@ -600,6 +620,9 @@ impl Packer<'_> {
         }
         self.tell(1, 0);
         self.check(entry, &file, &path)?;
+        if let Some(hasher) = hasher {
+            self.check_hash(entry, hasher.finalize().into(), &path)?;
+        }
         Ok(true)
     }
 }
@@ -753,7 +776,18 @@ pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::cancel::Cancel;
+    use crate::client::database::Database;
+    use crate::client::scan::Known;
+    use crate::event::Silent;
+    use crate::manifest::Builder;
+    use crate::release::Provenance;
+    use crate::target::{Destination, Policy, Reach, Target};
+    use crate::verbs::{Context, DeployRequest, deploy};
 
     #[test]
     fn what_the_server_has_of_a_file_is_not_sent() {
@@ -810,6 +844,58 @@ mod tests {
         let ranges: Vec<Range> = parts.concat();
         assert_eq!(ranges.len(), pieces.len());
         assert_eq!(ranges.last(), Some(&Range::Old { offset: 0, len: 1 << 16 }));
+    }
+
+    /// Makes the kept scan of a source say that its only file had other content.
+    fn mistake_content(state_dir: &Path, source: &Path) {
+        let database = Database::open(state_dir, Arc::new(Silent)).unwrap();
+        let Known { manifest, stats, began } = database.scan(source).unwrap().unwrap();
+        let file = manifest.file(0).unwrap();
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let key = ObjectKey { hash: Hash::of(b"what it never was"), ..file.key };
+        builder.file(b"file", ManifestFile { key, ..file }).unwrap();
+        // Long after: what changed just before a scan is not trusted.
+        let known = Known { manifest: builder.finish().unwrap(), stats, began: began + 3_600_000_000_000 };
+        database.put_scan(source, &known).unwrap();
+    }
+
+    #[test]
+    fn content_that_was_mistaken_is_named_and_read_again_by_the_next_deploy() {
+        // Small; small enough to go with others, and larger than that.
+        for bytes in [1000, LARGE_FILE_BYTES + 1, WHOLE_BYTES_MAX + 1] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = |name: &str| directory.path().canonicalize().unwrap().join(name);
+            std::fs::create_dir(path("source")).unwrap();
+            std::fs::write(path("source/file"), vec![b'x'; bytes as usize]).unwrap();
+            let context = |target: &str| Context {
+                target: Target { destination: Destination::Local(path(target)), reach: Reach::default() },
+                policy: Policy::default(),
+                provenance: Provenance::default(),
+                state_dir: path("state"),
+                observer: Arc::new(Silent),
+                cancel: Cancel::default(),
+            };
+            let request = DeployRequest {
+                source: path("source"),
+                exclude: Vec::new(),
+                release: None,
+                no_switch: false,
+                force: false,
+                dry_run: false,
+                zstd_level: None,
+                lanes: None,
+            };
+            deploy(&context("first"), &request).unwrap();
+            // To a target that has another version, and to one that has nothing.
+            for target in ["first", "second"] {
+                mistake_content(&path("state"), &path("source"));
+                let failure = deploy(&context(target), &request).unwrap_err();
+                assert!(matches!(&failure.error, Error::FileChangedUnseen(path) if path == "file"), "{failure:?}");
+                deploy(&context(target), &request).unwrap();
+                assert_eq!(std::fs::read(path(target).join("current/file")).unwrap(), vec![b'x'; bytes as usize]);
+            }
+        }
     }
 
     #[test]
