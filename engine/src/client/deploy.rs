@@ -355,6 +355,7 @@ impl Exchange<'_> {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Ready { holding, base, commit, .. } => {
                     if base.as_ref() != Some(&believed) {
+                        self.drop_gaps(&gaps)?;
                         let base = self.learn_base(&holding, base, commit, false)?;
                         return self.send_what_lacks(base, seconds);
                     }

@@ -169,6 +169,15 @@ impl Exchange<'_> {
         self.talk.send(&ToAgent::WantGaps(by_file))
     }
 
+    /// Hears the signatures of gaps, where any were asked for, and has no use for them: the agent takes another base.
+    pub(super) fn drop_gaps(&self, gaps: &[Gap]) -> Result<(), DeployFailure> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let FromAgent::GapSignatures { length } = self.talk.next()? else { return Err(unexpected()) };
+        self.talk.parts(length).map(drop)
+    }
+
     /// Hears the signatures of gaps, and describes what the new files have there in terms of them.
     pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
         let bytes = self.talk.parts(length)?;
