@@ -41,8 +41,9 @@ use crate::wire::block::{
 /// as level 1.
 const KEPT_LEVEL: i32 = -3;
 
-/// The most content of a container of deltas, old or new, in bytes: both sides hold both.
-const DELTA_BYTES_MAX: usize = 8 << 20;
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
+/// where nothing is alike, a container holds all of the new content, and its numbers.
+const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
 
 /// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
 /// large files are much alike, for one percent less than each in parts of its own.
@@ -452,8 +453,8 @@ impl Packer<'_> {
         listens
     }
 
-    /// Sends files in terms of old ones, and those whole whose old content is not what it should be. Says whether anybody
-    /// still listens.
+    /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
+    /// that takes more than a block as it travels. Says whether anybody still listens.
     fn deltas(
         &self,
         files: Vec<(u32, OldFile)>,
@@ -478,15 +479,18 @@ impl Packer<'_> {
             let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
             let container = deltas.encoder.finish().map_err(no_zstd)?;
             let head = BlockHead::Deltas(sent);
-            let block = self.pack(&head, &container, &mut press.encoder)?.ok_or_else(too_long)?;
-            let head = BlockHead::Files(Vec::new());
-            let own = match press.probe.is_dense(content) {
-                true => block::block_as_it_is(&head, content),
-                false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
-            };
-            let kept = Kept { contents: self.contents(&entries), own: Some(own) };
-            if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
-                return Ok(false);
+            if let Some(block) = self.pack(&head, &container, &mut press.encoder)? {
+                let head = BlockHead::Files(Vec::new());
+                let own = match press.probe.is_dense(content) {
+                    true => block::block_as_it_is(&head, content),
+                    false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
+                };
+                let kept = Kept { contents: self.contents(&entries), own: Some(own) };
+                if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
+                    return Ok(false);
+                }
+            } else {
+                whole.extend(entries);
             }
         }
         Ok(whole.is_empty() || self.files(whole, press, blocks)?)
