@@ -73,3 +73,19 @@ fn a_large_file_is_described_in_terms_of_another_release_that_is_not_known_here(
     let bytes = sent(&site);
     assert!(bytes < 60_000, "{bytes} bytes");
 }
+
+#[test]
+fn little_goes_unasked_to_a_server_that_does_not_have_the_base() {
+    // Of these a delta is expected to come to very little.
+    const FILES: u64 = 12;
+    let site = Site::new();
+    let write = |seed| {
+        (0..FILES).for_each(|file| site.write(&format!("file-{file}"), noise(seed * FILES + file + 1, (1 << 20) - 1)));
+    };
+    write(0);
+    site.deploy_and_compare(&[]);
+    fs::remove_dir_all(site.target("")).unwrap();
+    write(1);
+    let bytes = sent(&site);
+    assert!(bytes >> 20 < FILES + 3, "{bytes} bytes");
+}

@@ -340,8 +340,11 @@ impl Exchange<'_> {
         if !is_little {
             return Ok(Some(Unasked { base, promised, olds: Some(olds), gaps }));
         }
-        self.send(sendings(fresh, &[], &olds), seconds)?;
-        self.commit()?;
+        self.send(sendings(fresh, &[], &olds), Some(&base), seconds)?;
+        // Otherwise all of it is said again.
+        if !self.talk.takes_another(&base) {
+            self.commit()?;
+        }
         Ok(Some(Unasked { base, promised, olds: None, gaps }))
     }
 
@@ -467,11 +470,17 @@ impl Exchange<'_> {
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
         let entries = lacks.entries(self.scan.found.manifest.len())?;
-        self.send(sendings(entries, &lacks.partial, olds), seconds)?;
+        self.send(sendings(entries, &lacks.partial, olds), None, seconds)?;
         Ok(self.commit()?)
     }
 
-    fn send(&self, sendings: Vec<Sending>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    /// Sends content. Where it goes unasked, `believed` is the base that it is described against.
+    fn send(
+        &self,
+        sendings: Vec<Sending>,
+        believed: Option<&BaseName>,
+        seconds: &mut Seconds,
+    ) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
         }
@@ -487,7 +496,9 @@ impl Exchange<'_> {
             signatures: &self.signatures,
             level: self.deploy.zstd_level,
             observer: self.deploy.observer.as_ref(),
-            lanes: self.deploy.lanes,
+            // An agent that takes another base knows nothing of lanes yet.
+            lanes: if believed.is_some() { Some(1) } else { self.deploy.lanes },
+            believed,
         };
         let whole: Vec<u32> =
             sendings.iter().filter(|sending| sending.old.is_none()).map(|sending| sending.entry).collect();

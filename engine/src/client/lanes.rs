@@ -25,7 +25,7 @@ use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
 use crate::wire::frame::FrameKind;
 use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
-use crate::wire::message::ToAgent;
+use crate::wire::message::{BaseName, ToAgent};
 
 /// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
 const WINDOW_BYTES: u64 = 2 << 20;
@@ -55,6 +55,9 @@ const TICKET_EVERY: Duration = Duration::from_millis(5);
 const MEASURED_ROUND_TRIPS: u32 = 2;
 const MEASURED_MIN: Duration = Duration::from_millis(200);
 
+/// So much is sent before the agent has said that it takes the base that it is described against, in bytes.
+const BELIEVED_BYTES_MAX: u64 = 2 << 20;
+
 /// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
 const WARM_UP_ROUND_TRIPS: u32 = 8;
 
@@ -66,11 +69,13 @@ pub(crate) struct Outlet<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
+    /// The base that all is described against, where the agent need not have said yet that it takes it.
+    pub(crate) believed: Option<&'a BaseName>,
     /// Returns how much is still to be packed, in bytes as they are sent.
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more, and calls `sent` for each, with the time that its connection took.
+/// Sends blocks, in any order, until there are no more or they are of no use, and calls `sent` for each, with the time that its connection took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
@@ -140,6 +145,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                 talk.check()?;
             }
         }
+        let mut bytes = 0;
         for block in blocks {
             if let Some(failure) = talk.failed_early() {
                 return Err(failure);
@@ -150,9 +156,23 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
             if self.wants_ticket.swap(false, Ordering::Relaxed) {
                 talk.send(&ToAgent::WantLanes)?;
             }
-            self.write_block(&block?)?;
+            let block = block?;
+            bytes += block.as_ref().len() as u64;
+            if !self.is_of_use(bytes)? {
+                break;
+            }
+            self.write_block(&block)?;
         }
         Ok(())
+    }
+
+    /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
+    fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
+        let Some(base) = self.outlet.believed else { return Ok(true) };
+        if bytes > BELIEVED_BYTES_MAX {
+            self.outlet.talk.wait_for_base()?;
+        }
+        Ok(!self.outlet.talk.takes_another(base))
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {

@@ -50,6 +50,9 @@ enum Received {
 /// The agent's answer to `WantLanes`, once it is there.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
 
+/// The base that the agent takes, once it has said so; none where it takes none, or answers without one.
+type TakenBase = Arc<OnceLock<Option<BaseName>>>;
+
 /// Writes to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
 
@@ -70,6 +73,7 @@ pub(crate) struct Talk {
     silent_max: Duration,
     /// What the agent said last of what is live.
     live: Arc<Mutex<LiveNow>>,
+    taken_base: TakenBase,
     load: Load,
     may_switch: AtomicBool,
     sent: Counter,
@@ -110,7 +114,15 @@ impl Talk {
         let (sender, received) = unbounded();
         let load = Load::default();
         let ticket = TicketSlot::default();
-        let listener = Listener { observer, live: live.clone(), load: load.clone(), ticket: ticket.clone(), sender };
+        let taken_base = TakenBase::default();
+        let listener = Listener {
+            observer,
+            live: live.clone(),
+            taken_base: taken_base.clone(),
+            load: load.clone(),
+            ticket: ticket.clone(),
+            sender,
+        };
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
@@ -122,6 +134,7 @@ impl Talk {
             heard,
             silent_max,
             live,
+            taken_base,
             load,
             may_switch: AtomicBool::new(false),
             sent,
@@ -194,7 +207,7 @@ impl Talk {
 
     /// As [`Talk::next`], and counts that this side had to wait for it.
     pub(crate) fn wait(&self) -> Result<FromAgent, DeployFailure> {
-        *self.round_trips.lock().expect("nobody panics while counting") += 1;
+        self.count_wait();
         self.next()
     }
 
@@ -216,6 +229,33 @@ impl Talk {
 
     fn keep(&self, received: Received) {
         self.early.lock().expect("no listener panics").push_back(received);
+    }
+
+    /// Tells whether the agent takes another base than this one, or none, as far as it has said.
+    pub(crate) fn takes_another(&self, base: &BaseName) -> bool {
+        self.taken_base.get().is_some_and(|taken| taken.as_ref() != Some(base))
+    }
+
+    /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
+    pub(crate) fn wait_for_base(&self) -> Result<(), DeployFailure> {
+        if self.taken_base.get().is_some() {
+            return Ok(());
+        }
+        self.count_wait();
+        let mut answers = Vec::new();
+        while self.taken_base.get().is_none() {
+            match self.receive()? {
+                Received::Lost(error) => return Err(self.lost(error)),
+                answer => answers.push(answer),
+            }
+        }
+        let mut early = self.early.lock().expect("no listener panics");
+        answers.into_iter().rev().for_each(|answer| early.push_front(answer));
+        Ok(())
+    }
+
+    fn count_wait(&self) {
+        *self.round_trips.lock().expect("nobody panics while counting") += 1;
     }
 
     /// Receives a manifest that was announced.
@@ -497,6 +537,7 @@ fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
 struct Listener {
     observer: Arc<dyn Observer>,
     live: Arc<Mutex<LiveNow>>,
+    taken_base: TakenBase,
     load: Load,
     ticket: TicketSlot,
     sender: Sender<Received>,
@@ -542,6 +583,7 @@ impl Listener {
             }
             FromAgent::Ready { holding, base, live, commit } => {
                 self.note(live_now(live.clone()));
+                self.taken_base.get_or_init(|| base.clone());
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
             FromAgent::Worked { micros, lanes } => {
@@ -554,6 +596,10 @@ impl Listener {
                 return None;
             }
             FromAgent::Ping => return None,
+            end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
+                self.taken_base.get_or_init(|| None);
+                return Some(end);
+            }
             answer => return Some(answer),
         };
         self.observer.observe(event);

@@ -36,6 +36,7 @@ use crate::units::Bytes;
 use crate::wire::block::{
     self, BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range,
 };
+use crate::wire::message::BaseName;
 
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room. Three times as fast
 /// as level 1.
@@ -155,11 +156,13 @@ pub(crate) struct Uploading<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// Over how many connections; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
+    /// The base that all is described against, where the agent need not have said yet that it takes it.
+    pub(crate) believed: Option<&'a BaseName>,
 }
 
-/// Sends files, in order. Returns bytes of content by the zstd level that they were packed at, 0 being none.
+/// Sends files, in order; not all of them where the agent takes another base than was believed. Returns bytes of content by the zstd level that they were packed at, 0 being none.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-    let Uploading { talk, scan, cache, level, observer, lanes, .. } = uploading;
+    let Uploading { talk, scan, cache, level, observer, lanes, believed, .. } = uploading;
     if sendings.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -191,7 +194,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
             });
         }
         drop(sender);
-        let outlet = Outlet { talk, observer, lanes, left: &|| packer.left() };
+        let outlet = Outlet { talk, observer, lanes, believed, left: &|| packer.left() };
         lanes::send(&outlet, blocks, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
