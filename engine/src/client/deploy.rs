@@ -14,8 +14,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+use crossbeam_channel::{Sender, unbounded};
 
 use crate::cancel::Cancel;
 use crate::client::cache::Cache;
@@ -26,6 +27,7 @@ use crate::client::talk::Talk;
 use crate::client::upload::{OldAt, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
+use crate::hash::Hash;
 use crate::manifest::encode::{Given, decode, encode, encode_with};
 use crate::manifest::{Manifest, outline};
 use crate::release::{Provenance, ReleaseId};
@@ -125,6 +127,7 @@ impl ClientDeploy<'_> {
             cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
+            cutter: None,
             zstd_levels: &zstd_levels,
             began,
             sent_commits: 0,
@@ -248,6 +251,8 @@ struct Exchange<'a> {
     blobs: Blobs,
     /// What the agent told of the base.
     signatures: Signatures,
+    /// Takes files that are to be cut, by entry and hash, until the conversation has ended.
+    cutter: Option<Sender<(u32, Hash)>>,
     /// Bytes of content by the level that they were packed at.
     zstd_levels: &'a RefCell<BTreeMap<i32, u64>>,
     began: Instant,
@@ -256,8 +261,21 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let conversed = self.converse(seconds);
+        let (cutter, to_cut) = unbounded();
+        self.cutter = Some(cutter);
+        let (scan, over, upload_seconds) = (self.scan, &self.deploy.cancel.part(), &mut *seconds);
+        let (conversed, chunks);
+        // Moved in, so that whatever ends the conversation ends the cutting.
+        (self, conversed, chunks) = std::thread::scope(move |scope| {
+            let cutting = scope.spawn(move || large::cut_until(over, scan, &to_cut));
+            let conversed = self.converse(upload_seconds);
+            // What was not cut by then costs a question next time, and the deploy does not wait for it.
+            over.cancel();
+            self.cutter = None;
+            (self, conversed, cutting.join().expect("cutting does not panic"))
+        });
         self.keep_scan();
+        self.keep_chunks(&chunks);
         let done = match conversed {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
@@ -329,7 +347,7 @@ impl Exchange<'_> {
         let manifest = &self.scan.found.manifest;
         let introduced = encode(manifest, Some(&base.manifest)).introduced;
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
-        let Some(olds) = self.olds_at_hand(base, &fresh) else { return Ok(None) };
+        let Some(olds) = self.olds_at_hand(base, &fresh)? else { return Ok(None) };
         let gaps = large::gaps(&olds);
         self.want_gaps(&gaps, &olds)?;
         let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
@@ -500,22 +518,12 @@ impl Exchange<'_> {
             lanes: if believed.is_some() { Some(1) } else { self.deploy.lanes },
             believed,
         };
-        let whole: Vec<u32> =
-            sendings.iter().filter(|sending| sending.old.is_none()).map(|sending| sending.entry).collect();
-        let is_over = AtomicBool::new(false);
-        let (uploaded, chunks) = std::thread::scope(|scope| {
-            let cutting = scope.spawn(|| {
-                large::cut_while(self.scan, &whole, || {
-                    is_over.load(Ordering::Relaxed) || self.deploy.cancel.check().is_err()
-                })
-            });
-            let uploaded = upload(uploading, sendings);
-            // What was not cut by then costs a question next time, and the deploy does not wait for it.
-            is_over.store(true, Ordering::Relaxed);
-            (uploaded, cutting.join().expect("cutting does not panic"))
-        });
-        self.keep_chunks(&chunks);
-        for (level, bytes) in uploaded? {
+        for file in self.to_cut(&sendings) {
+            // One that is not cut costs a question next time.
+            self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
+        }
+        let levels = upload(uploading, sendings)?;
+        for (level, bytes) in levels {
             *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
         }
         seconds.upload += began.elapsed().as_secs_f64();

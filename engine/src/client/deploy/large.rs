@@ -6,12 +6,14 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
+use crossbeam_channel::Receiver;
 use rayon::prelude::*;
 
+use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG, Piece};
 use crate::client::content;
 use crate::client::scan::Scan;
-use crate::client::upload::{Old, Recipe};
+use crate::client::upload::{Old, Recipe, Sending};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;
@@ -24,7 +26,7 @@ use super::{Exchange, unexpected};
 /// Less than this is sent and not asked about.
 const GAP_BYTES_MIN: u64 = 4 << 10;
 
-/// Files of this size are cut while they are sent, so that their next version needs no question for their chunks. What
+/// Files of this size are cut while they are sent and the agent works, so that their next version needs no question for their chunks. What
 /// smaller ones have to ask is little.
 const CUT_BYTES_MIN: u64 = 16 << 20;
 
@@ -75,17 +77,14 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
     gaps
 }
 
-/// Cuts large files that are sent whole, until `is_over`. None of those that have changed.
-pub(super) fn cut_while(scan: &Scan, entries: &[u32], is_over: impl Fn() -> bool + Sync) -> Vec<(Hash, Chunks)> {
-    let cut = |&entry: &u32| {
-        let file = scan.found.manifest.file(entry).filter(|file| file.size >= CUT_BYTES_MIN && !is_over())?;
-        Some((file.key.hash, cut(scan, entry, file.key.hash, KEPT_AVERAGE_LOG)?))
-    };
-    entries.iter().filter_map(cut).collect()
+/// Cuts files as they come, until that is over. None of those that have changed.
+pub(super) fn cut_until(over: &Cancel, scan: &Scan, files: &Receiver<(u32, Hash)>) -> Vec<(Hash, Chunks)> {
+    let cut = |(entry, hash)| Some((hash, cut(scan, entry, hash, KEPT_AVERAGE_LOG, over)?));
+    files.iter().filter_map(cut).collect()
 }
 
-fn cut(scan: &Scan, entry: u32, hash: Hash, average_log: u8) -> Option<Chunks> {
-    let (found, chunks) = chunk::cut(open(scan, entry)?, average_log).ok()?;
+fn cut(scan: &Scan, entry: u32, hash: Hash, average_log: u8, cancel: &Cancel) -> Option<Chunks> {
+    let (found, chunks) = chunk::cut(cancel.reader(open(scan, entry)?), average_log).ok()?;
     (found == hash).then_some(chunks)
 }
 
@@ -94,15 +93,25 @@ fn open(scan: &Scan, entry: u32) -> Option<File> {
 }
 
 impl Exchange<'_> {
+    /// Chooses the large files that are to be cut while they are sent: whole ones whose chunks are not known.
+    pub(super) fn to_cut(&self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
+        let is_whole = |sending: &&Sending| sending.skip == 0 && sending.old.is_none();
+        let large = |sending: &Sending| {
+            let file = self.scan.found.manifest.file(sending.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
+            self.kept_chunks(&file.key.hash).is_none().then_some((sending.entry, file.key.hash))
+        };
+        sendings.iter().filter(is_whole).filter_map(large).collect()
+    }
+
     /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
-    pub(super) fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) {
+    pub(super) fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) -> Result<(), Error> {
         let mut asked = asked.iter();
         let with_chunks = |pair: &Pair| {
             let chunks = self.kept_chunks(&pair.old.file.key.hash).or_else(|| asked.next().cloned().flatten());
             Some((*pair, chunks?))
         };
         let large: Vec<(Pair, Chunks)> = pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
-        let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)));
+        let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)))?;
         for (pair, chunks) in large {
             let old = pair.old.file;
             if let Some(own) = own.get(&(pair.file.key.hash, chunks.average_log)) {
@@ -110,11 +119,12 @@ impl Exchange<'_> {
                 olds.insert(pair.entry, Old::Large(Recipe { old: old.key, old_size: old.size, pieces }));
             }
         }
+        Ok(())
     }
 
     /// Returns the chunks of files of the source, of the given average: kept ones, or cut now. None of those that have
     /// changed.
-    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash, u8)>) -> HashMap<(Hash, u8), Chunks> {
+    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash, u8)>) -> Result<HashMap<(Hash, u8), Chunks>, Error> {
         let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
         for (entry, hash, average_log) in files {
             match self.kept_chunks(&hash).filter(|chunks| chunks.average_log == average_log) {
@@ -123,12 +133,15 @@ impl Exchange<'_> {
             }
         }
         let unknown: Vec<((Hash, u8), u32)> = unknown.into_iter().collect();
-        let cut = |((hash, average_log), entry)| Some(((hash, average_log), cut(self.scan, entry, hash, average_log)?));
+        let (scan, cancel) = (self.scan, &self.deploy.cancel);
+        let cut =
+            |((hash, average_log), entry)| Some(((hash, average_log), cut(scan, entry, hash, average_log, cancel)?));
         let found: Vec<((Hash, u8), Chunks)> = unknown.into_par_iter().filter_map(cut).collect();
+        cancel.check()?;
         let to_keep = found.iter().filter(|((_, average_log), _)| *average_log == KEPT_AVERAGE_LOG);
         self.keep_chunks(&to_keep.map(|((hash, _), chunks)| (*hash, chunks.clone())).collect::<Vec<_>>());
         own.extend(found);
-        own
+        Ok(own)
     }
 
     /// Keeps the chunks of large files for their next versions.
