@@ -17,7 +17,7 @@ use crate::client::upload::{Old, Recipe, Sending};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;
-use crate::signature::{Care, Signatures};
+use crate::signature::{Care, Signature, Signatures};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
 
 use super::olds::{Olds, Pair};
@@ -202,7 +202,8 @@ impl Exchange<'_> {
             if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
                 && let Some(file) = open(self.scan, gaps[0].entry)
             {
-                recipe.pieces = close(&recipe.pieces, gaps, &file, |gap| signatures.get(at + gap));
+                let signature = |gap| signatures.get(at + gap);
+                recipe.pieces = close(&recipe.pieces, gaps, &file, signature, &self.deploy.cancel)?;
             }
             at += gaps.len();
         }
@@ -216,35 +217,40 @@ fn close(
     pieces: &[Piece],
     gaps: &[Gap],
     file: &File,
-    signature: impl Fn(usize) -> Option<crate::signature::Signature>,
-) -> Vec<Piece> {
-    let mut closed = Vec::with_capacity(pieces.len());
-    let mut offset = 0;
-    let mut gaps = gaps.iter().enumerate().peekable();
+    signature: impl Fn(usize) -> Option<Signature> + Sync,
+    cancel: &Cancel,
+) -> Result<Vec<Piece>, Error> {
+    let begins = pieces.iter().scan(0, |end, piece| Some(std::mem::replace(end, *end + piece.len())));
+    let begins: Vec<u64> = begins.collect();
+    let close = |(number, gap): (usize, &Gap)| {
+        cancel.check()?;
+        let (begin, len) = (begins[gap.piece], pieces[gap.piece].len() as usize);
+        Ok((gap.piece, signature(number).and_then(|signature| describe(&signature, gap, file, begin, len))))
+    };
+    let closed: Result<Vec<(usize, Option<Vec<Piece>>)>, Error> = gaps.par_iter().enumerate().map(close).collect();
+    let mut closed = closed?.into_iter().peekable();
+    let mut described = Vec::with_capacity(pieces.len());
     for (number, &piece) in pieces.iter().enumerate() {
-        let (Piece::Old { len, .. } | Piece::New { len }) = piece;
-        let mut is_closed = false;
-        if let Some((at, gap)) = gaps.next_if(|(_, gap)| gap.piece == number)
-            && let Some(signature) = signature(at)
-        {
-            let mut content = vec![0; len as usize];
-            if file.read_exact_at(&mut content, offset).is_ok() {
-                let mut done = 0;
-                signature.search(&content, |found| {
-                    push_new(&mut closed, (found.new - done) as u64);
-                    closed.push(Piece::Old { offset: gap.offset + found.old as u64, len: found.len as u64 });
-                    done = found.new + found.len;
-                });
-                push_new(&mut closed, len - done as u64);
-                is_closed = true;
-            }
+        match closed.next_if(|(piece, _)| *piece == number) {
+            Some((_, Some(closed))) => described.extend(closed),
+            _ => described.push(piece),
         }
-        if !is_closed {
-            closed.push(piece);
-        }
-        offset += len;
     }
-    closed
+    Ok(described)
+}
+
+/// Describes what the file has at a place by the signature of a gap.
+fn describe(signature: &Signature, gap: &Gap, file: &File, begin: u64, len: usize) -> Option<Vec<Piece>> {
+    let mut content = vec![0; len];
+    file.read_exact_at(&mut content, begin).ok()?;
+    let (mut pieces, mut done) = (Vec::new(), 0);
+    signature.search(&content, |found| {
+        push_new(&mut pieces, (found.new - done) as u64);
+        pieces.push(Piece::Old { offset: gap.offset + found.old as u64, len: found.len as u64 });
+        done = found.new + found.len;
+    });
+    push_new(&mut pieces, (len - done) as u64);
+    Some(pieces)
 }
 
 fn push_new(pieces: &mut Vec<Piece>, len: u64) {
