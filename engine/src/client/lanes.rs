@@ -137,6 +137,7 @@ struct Spread<'a, T, S> {
 impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
     /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
     /// listening and end.
+    #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let talk = self.outlet.talk;
         if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
@@ -146,24 +147,30 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
             }
         }
         let mut bytes = 0;
-        for block in blocks {
+        loop {
+            // A block may be long in the making, and a failure must not wait for it.
+            let block = blocks.recv_timeout(TICK);
+            talk.check()?;
             if let Some(failure) = talk.failed_early() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
-                break;
+                return Ok(());
             }
             if self.wants_ticket.swap(false, Ordering::Relaxed) {
                 talk.send(&ToAgent::WantLanes)?;
             }
-            let block = block?;
+            let block = match block {
+                Ok(block) => block?,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             bytes += block.as_ref().len() as u64;
             if !self.is_of_use(bytes)? {
-                break;
+                return Ok(());
             }
             self.write_block(&block)?;
         }
-        Ok(())
     }
 
     /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
@@ -415,6 +422,26 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Silent;
+    use crate::wire::pipe;
+
+    #[test]
+    fn an_interruption_does_not_wait_for_a_block() {
+        let (sender, blocks) = bounded::<Result<Vec<u8>, Error>>(1);
+        let (tell, told) = bounded(1);
+        let cancel = Cancel::default();
+        cancel.cancel();
+        std::thread::spawn(move || {
+            let lost = |source| Error::LineLost { source };
+            let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
+            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel);
+            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, believed: None, left: &|| 1 };
+            tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
+        });
+        let sent = told.recv_timeout(Duration::from_secs(20));
+        assert!(matches!(sent, Ok(Err(Error::Interrupted))), "{sent:?}");
+        drop(sender);
+    }
 
     const MILLI: Duration = Duration::from_millis(1);
     const PLENTY: u64 = 400_000_000;

@@ -528,6 +528,7 @@ impl Packer<'_> {
     }
 
     fn read_small(&self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
+        self.uploading.talk.check()?;
         if let Some((generated, own)) = &self.uploading.scan.generated
             && *generated == entry
         {
@@ -580,6 +581,7 @@ impl Packer<'_> {
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
         for ranges in parts(&pieces_after(sending, size)) {
+            self.uploading.talk.check()?;
             content.clear();
             let part = offset;
             for range in &ranges {
@@ -705,7 +707,7 @@ fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     let mut skip = sending.skip;
     let mut rest = Vec::new();
     for &piece in pieces {
-        let (Piece::Old { len, .. } | Piece::New { len }) = piece;
+        let len = piece.len();
         let cut = skip.min(len);
         skip -= cut;
         if cut < len {
@@ -760,7 +762,61 @@ pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::cancel::Cancel;
+    use crate::client::scan::{ScanRequest, scan};
+    use crate::event::Silent;
+    use crate::wire::pipe;
+
+    #[test]
+    fn what_is_packed_ends_with_the_file_or_the_part_where_it_is_cancelled() {
+        let source = tempfile::tempdir().unwrap();
+        for (name, size) in [("large", 5 << 20), ("small", 9)] {
+            File::create(source.path().join(name)).unwrap().set_len(size).unwrap();
+        }
+        let request = ScanRequest {
+            source: source.path(),
+            exclude: &[],
+            known: None,
+            forbidden: None,
+            observer: &Silent,
+            cancel: &Cancel::default(),
+        };
+        let scan = scan(&request).unwrap();
+        let cancel = Cancel::default();
+        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone());
+        let (blobs, signatures) = (Blobs::default(), Signatures::default());
+        let packed = |entry: u32| {
+            let uploading = Uploading {
+                talk: &talk,
+                scan: &scan,
+                cache: None,
+                blobs: &blobs,
+                signatures: &signatures,
+                level: None,
+                observer: &Silent,
+                lanes: None,
+                believed: None,
+            };
+            let packer = Packer {
+                uploading,
+                leveller: Leveller::new(None, 1, 1),
+                jobs: Mutex::new(jobs(&scan.found.manifest, sendings(vec![entry], &[], &HashMap::new())).into_iter()),
+                files: AtomicU64::new(0),
+                files_total: 1,
+                bytes: AtomicU64::new(0),
+                bytes_total: 1,
+                packed_bytes: AtomicU64::new(0),
+            };
+            let (sender, blocks) = crossbeam_channel::unbounded();
+            packer.run(&sender).map(|()| blocks.len())
+        };
+        assert_eq!([0, 1].map(|entry| packed(entry).unwrap()), [1, 1]);
+        cancel.cancel();
+        assert!([0, 1].map(packed).iter().all(|packed| matches!(packed, Err(Error::Interrupted))));
+    }
 
     #[test]
     fn what_the_server_has_of_a_file_is_not_sent() {
