@@ -35,6 +35,8 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long this side waits for the agent to tidy up after a failure.
 const TIDYING: Duration = Duration::from_secs(5);
+/// How long the agent may take to end after its answer.
+const ENDING: Duration = Duration::from_secs(30);
 /// How soon an interruption is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
@@ -286,7 +288,9 @@ impl Talk {
     fn lost(&self, error: Error) -> DeployFailure {
         self.close();
         let carrier = self.carrier.lock().expect("nobody panics while closing").take();
-        let error = match carrier.map(Carrier::finish) {
+        let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
+        // An agent that does not speak does not end either.
+        let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
             Some(Err(reason)) => reason,
             _ => error,
         };
@@ -351,15 +355,27 @@ impl Talk {
     /// again should not meet it.
     pub(crate) fn leave(self) {
         self.close();
-        let deadline = Instant::now() + TIDYING;
-        while self.received.recv_deadline(deadline).is_ok() {}
+        self.await_end(TIDYING);
+    }
+
+    /// Waits until the agent says nothing more. Says whether it came to that in time.
+    fn await_end(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.received.recv_deadline(deadline) {
+                Ok(_) => {}
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
     }
 
     /// Ends the conversation in good order.
     pub(crate) fn finish(self) {
         self.close();
+        // The carrier waits for the end of what the agent says, and that may never come.
+        let ended = self.await_end(ENDING);
         // The answer is there; how the carrier ends changes nothing of it.
-        if let Some(carrier) = self.carrier.lock().expect("nobody panics while closing").take() {
+        if ended && let Some(carrier) = self.carrier.lock().expect("nobody panics while closing").take() {
             drop(carrier.finish());
         }
     }
@@ -632,14 +648,29 @@ mod tests {
         says: io::PipeWriter,
     }
 
+    /// Waits for an agent that never ends.
+    struct Frozen;
+
+    impl Carrier for Frozen {
+        fn finish(self: Box<Self>) -> Result<(), Error> {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
     impl Agent {
         fn begin(silent_max: Duration) -> (Agent, Talk, Cancel) {
+            Agent::begin_over(Box::new(Nothing), silent_max)
+        }
+
+        fn begin_over(carrier: Box<dyn Carrier>, silent_max: Duration) -> (Agent, Talk, Cancel) {
             let (input, says) = io::pipe().unwrap();
             let (hears, output) = io::pipe().unwrap();
             let connection = Connection {
                 input: File::from(OwnedFd::from(input)),
                 output: File::from(OwnedFd::from(output)),
-                carrier: Box::new(Nothing),
+                carrier,
                 lanes: None,
             };
             let cancel = Cancel::default();
@@ -697,6 +728,15 @@ mod tests {
             panic!("the silence was not noticed")
         };
         assert_eq!(source.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
+        let (_agent, talk, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
+        let (tell, told) = bounded(1);
+        std::thread::spawn(move || tell.send(talk.wait().map_err(|failure| failure.error)));
+        let said = told.recv_timeout(LONG).expect("nobody waits any more");
+        assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
     }
 
     /// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
