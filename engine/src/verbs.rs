@@ -127,7 +127,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         cancel: context.cancel.clone(),
     };
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    deploy.run(|| context.connect(install))
+    deploy.run(|cancel| context.connect(install, cancel))
 }
 
 /// Lists the releases.
@@ -235,10 +235,10 @@ impl Context {
         path.as_os_str().as_bytes().to_vec()
     }
 
-    fn connect(&self, install: Install) -> Result<Connection, Error> {
+    fn connect(&self, install: Install, cancel: &Cancel) -> Result<Connection, Error> {
         match &self.target.destination {
             Destination::Local(_) => pipe::connect(agent::serve),
-            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, self.observer.as_ref(), &self.cancel),
+            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, self.observer.as_ref(), cancel),
         }
     }
 
@@ -249,7 +249,7 @@ impl Context {
             provenance: self.provenance.clone(),
             request,
         };
-        let connection = self.connect(install)?;
+        let connection = self.connect(install, &self.cancel)?;
         query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
     }
 

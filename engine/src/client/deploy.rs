@@ -100,10 +100,10 @@ struct Prepared {
 }
 
 impl ClientDeploy<'_> {
-    /// Deploys over the connection that `connect` makes.
+    /// Deploys over the connection that `connect` makes, unless it is cancelled.
     pub(crate) fn run(
         &self,
-        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+        connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
@@ -149,37 +149,49 @@ impl ClientDeploy<'_> {
         Ok(report)
     }
 
+    /// Scans and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
         known: Option<&Known>,
-        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+        connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
     ) -> Result<Prepared, Error> {
-        let request = ScanRequest {
+        let both = self.cancel.part();
+        let scanned = || {
+            self.observer.observe(Event::Began(Phase::Scan));
+            let scan = self.scan(known, &both)?;
+            self.observer.observe(Event::Ended(Phase::Scan));
+            Ok((scan, began.elapsed().as_secs_f64()))
+        };
+        let connected = || {
+            self.observer.observe(Event::Began(Phase::Connect));
+            // The conversation begins at once: it tells the agent that this side is alive while it scans.
+            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone());
+            self.observer.observe(Event::Ended(Phase::Connect));
+            Ok((talk, began.elapsed().as_secs_f64()))
+        };
+        let (scanned, connected) = std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| connected().inspect_err(|_| both.cancel()));
+            let scanned = scanned().inspect_err(|_| both.cancel());
+            (scanned, connecting.join().expect("connecting does not panic"))
+        });
+        match (scanned, connected) {
+            (Ok((scan, scanned)), Ok((talk, connect))) => {
+                Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            }
+            // It was only cancelled because of the other.
+            (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    fn scan(&self, known: Option<&Known>, cancel: &Cancel) -> Result<Scan, Error> {
+        scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,
             known,
             forbidden: self.forbidden,
             observer: self.observer.as_ref(),
-            cancel: &self.cancel,
-        };
-        std::thread::scope(|scope| {
-            let connecting = scope.spawn(move || {
-                self.observer.observe(Event::Began(Phase::Connect));
-                // The conversation begins at once: it tells the agent that this side is alive while it scans.
-                let talk = Talk::new(connect()?, self.observer.clone(), self.cancel.clone());
-                self.observer.observe(Event::Ended(Phase::Connect));
-                Ok((talk, began.elapsed().as_secs_f64()))
-            });
-            self.observer.observe(Event::Began(Phase::Scan));
-            let scan = scan(&request);
-            if scan.is_ok() {
-                self.observer.observe(Event::Ended(Phase::Scan));
-            }
-            let scanned = began.elapsed().as_secs_f64();
-            let connected = connecting.join().expect("connecting does not panic");
-            let (scan, (talk, connect)) = (scan?, connected?);
-            Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            cancel,
         })
     }
 
