@@ -11,14 +11,16 @@ mod large;
 mod olds;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, unbounded};
 
 use crate::cancel::Cancel;
+use crate::chunk::Chunks;
 use crate::client::cache::Cache;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
@@ -28,7 +30,7 @@ use crate::client::upload::{OldAt, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
-use crate::manifest::encode::{Given, decode, encode, encode_with};
+use crate::manifest::encode::{Given, decode, encode, encode_with, introduced};
 use crate::manifest::{Manifest, outline};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
@@ -124,6 +126,7 @@ impl ClientDeploy<'_> {
             scan: &scan,
             database: database.as_ref(),
             is_kept: Cell::new(is_kept),
+            kept_chunks: RefCell::default(),
             cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
@@ -257,6 +260,8 @@ struct Exchange<'a> {
     database: Option<&'a Database>,
     /// Whether the database has the scan.
     is_kept: Cell<bool>,
+    /// What the database has of chunks, as far as it was asked.
+    kept_chunks: RefCell<HashMap<Hash, Option<Rc<Chunks>>>>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
     /// What git has of the base.
@@ -357,7 +362,7 @@ impl Exchange<'_> {
         seconds: &mut Seconds,
     ) -> Result<Option<Unasked>, DeployFailure> {
         let manifest = &self.scan.found.manifest;
-        let introduced = encode(manifest, Some(&base.manifest)).introduced;
+        let introduced = introduced(manifest, Some(&base.manifest));
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
         let Some(olds) = self.olds_at_hand(base, &fresh)? else { return Ok(None) };
         let gaps = large::gaps(&olds);
@@ -458,7 +463,7 @@ impl Exchange<'_> {
         let manifest = &self.scan.found.manifest;
         let (described, encoded) = match base {
             Some(base) => {
-                let introduced = encode(manifest, Some(&base.manifest)).introduced;
+                let introduced = introduced(manifest, Some(&base.manifest));
                 let Introduced { givens, fresh } = self.introduced(base, &introduced);
                 (self.find_olds(base, &fresh)?, encode_with(manifest, Some(&base.manifest), &givens))
             }

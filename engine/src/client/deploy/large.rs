@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
 use crossbeam_channel::Receiver;
 use rayon::prelude::*;
@@ -104,13 +105,19 @@ impl Exchange<'_> {
     }
 
     /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
-    pub(super) fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) -> Result<(), Error> {
+    pub(super) fn add_recipes(
+        &self,
+        pairs: &[Pair],
+        asked: &[Option<Rc<Chunks>>],
+        olds: &mut Olds,
+    ) -> Result<(), Error> {
         let mut asked = asked.iter();
         let with_chunks = |pair: &Pair| {
             let chunks = self.kept_chunks(&pair.old.file.key.hash).or_else(|| asked.next().cloned().flatten());
             Some((*pair, chunks?))
         };
-        let large: Vec<(Pair, Chunks)> = pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
+        let large: Vec<(Pair, Rc<Chunks>)> =
+            pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
         let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)))?;
         for (pair, chunks) in large {
             let old = pair.old.file;
@@ -124,7 +131,10 @@ impl Exchange<'_> {
 
     /// Returns the chunks of files of the source, of the given average: kept ones, or cut now. None of those that have
     /// changed.
-    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash, u8)>) -> Result<HashMap<(Hash, u8), Chunks>, Error> {
+    fn own_chunks(
+        &self,
+        files: impl Iterator<Item = (u32, Hash, u8)>,
+    ) -> Result<HashMap<(Hash, u8), Rc<Chunks>>, Error> {
         let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
         for (entry, hash, average_log) in files {
             match self.kept_chunks(&hash).filter(|chunks| chunks.average_log == average_log) {
@@ -140,7 +150,7 @@ impl Exchange<'_> {
         cancel.check()?;
         let to_keep = found.iter().filter(|((_, average_log), _)| *average_log == KEPT_AVERAGE_LOG);
         self.keep_chunks(&to_keep.map(|((hash, _), chunks)| (*hash, chunks.clone())).collect::<Vec<_>>());
-        own.extend(found);
+        own.extend(found.into_iter().map(|(of, chunks)| (of, Rc::new(chunks))));
         Ok(own)
     }
 
@@ -148,21 +158,25 @@ impl Exchange<'_> {
     pub(super) fn keep_chunks(&self, chunks: &[(Hash, Chunks)]) {
         if let Some(database) = self.database.filter(|_| !chunks.is_empty()) {
             self.deploy.told(database.put_chunks(chunks));
+            let mut read = self.kept_chunks.borrow_mut();
+            chunks.iter().for_each(|(hash, _)| drop(read.remove(hash)));
         }
     }
 
-    pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {
-        self.deploy.told(self.database?.chunks(hash))?
+    /// Returns the chunks of a file as far as they are kept, which is read once.
+    pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Rc<Chunks>> {
+        let read = || self.deploy.told(self.database?.chunks(hash))?.map(Rc::new);
+        self.kept_chunks.borrow_mut().entry(*hash).or_insert_with(read).clone()
     }
 
-    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Chunks>>, DeployFailure> {
+    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Rc<Chunks>>>, DeployFailure> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
         self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
         match self.talk.wait()? {
             FromAgent::Chunks(lists) if lists.len() == entries.len() => {
-                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok()).collect())
+                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok().map(Rc::new)).collect())
             }
             _ => Err(unexpected()),
         }
@@ -227,8 +241,8 @@ fn close(
         let (begin, len) = (begins[gap.piece], pieces[gap.piece].len() as usize);
         Ok((gap.piece, signature(number).and_then(|signature| describe(&signature, gap, file, begin, len))))
     };
-    let closed: Result<Vec<(usize, Option<Vec<Piece>>)>, Error> = gaps.par_iter().enumerate().map(close).collect();
-    let mut closed = closed?.into_iter().peekable();
+    let closed = gaps.par_iter().enumerate().map(close).collect::<Result<Vec<_>, Error>>()?;
+    let mut closed = closed.into_iter().peekable();
     let mut described = Vec::with_capacity(pieces.len());
     for (number, &piece) in pieces.iter().enumerate() {
         match closed.next_if(|(piece, _)| *piece == number) {
