@@ -243,6 +243,18 @@ fn another_mode_is_made_on_the_server() {
     assert_eq!(cost(&site).round_trips, 2);
 }
 
+#[test]
+fn files_of_which_nothing_stayed_go_in_blocks_that_fit() {
+    // As many as a block holds, each as large as a delta is made for.
+    let files = || (0..9).map(|file| format!("file-{file}"));
+    let site = Site::new();
+    files().zip(1..).for_each(|(path, seed)| site.write(&path, noise(seed, (1 << 20) - 1)));
+    site.deploy_and_compare(&[]);
+    files().zip(11..).for_each(|(path, seed)| site.write(&path, noise(seed, (1 << 20) - 1)));
+    let bytes = sent(&site);
+    assert!((9 << 20..10 << 20).contains(&bytes), "{bytes} bytes");
+}
+
 /// Bytes like no others.
 fn write_large(site: &Site, seed: u64, bytes: usize) -> PathBuf {
     site.write("large", noise(seed, bytes));

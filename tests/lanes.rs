@@ -94,6 +94,21 @@ fn lanes_and_a_wrong_belief_go_together() {
 }
 
 #[test]
+fn what_is_sent_to_a_server_that_was_made_anew_goes_over_several_connections() {
+    let Some(line) = Line::start("what_is_sent_to_a_server_that_was_made_anew_goes_over_several_connections") else {
+        return;
+    };
+    let site = &line.site;
+    write_source(site);
+    site.deploy_and_compare(&[]);
+    fs::remove_dir_all(site.target("")).unwrap();
+    site.write("little", "that goes unasked");
+    let report = site.deploy(&["--lanes", "3"]);
+    assert_eq!(number(&report["connections"]), 3);
+    assert_same(&site.path("source"), &site.current(""));
+}
+
+#[test]
 fn on_a_near_server_one_connection_is_enough() {
     let Some(line) = Line::start("on_a_near_server_one_connection_is_enough") else { return };
     write_source(&line.site);

@@ -1,5 +1,6 @@
 //! The wish to stop, set by a signal handler and looked at between steps.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,16 +8,76 @@ use crate::error::Error;
 
 /// Shared between whoever interrupts and the engine. Cloning shares it.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Wish>);
+
+#[derive(Debug, Default)]
+struct Wish {
+    is_set: AtomicBool,
+    /// What it is a part of.
+    above: Option<Cancel>,
+}
 
 impl Cancel {
     /// Asks the engine to stop at the next safe point.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_set.store(true, Ordering::Relaxed);
     }
 
     /// Returns [`Error::Interrupted`] once [`Cancel::cancel`] was called.
     pub fn check(&self) -> Result<(), Error> {
-        if self.0.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.is_set.load(Ordering::Relaxed) || self.0.above.as_ref().is_some_and(Cancel::is_cancelled)
+    }
+
+    /// Returns one for a part of the work, which is cancelled with the whole or alone.
+    pub(crate) fn part(&self) -> Cancel {
+        Cancel(Arc::new(Wish { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
+    }
+
+    /// Returns a reader that fails once this is cancelled.
+    pub(crate) fn reader<R: Read>(&self, reader: R) -> CancelReader<'_, R> {
+        CancelReader { reader, cancel: self }
+    }
+}
+
+/// Reads until it is cancelled.
+pub(crate) struct CancelReader<'a, R> {
+    reader: R,
+    cancel: &'a Cancel,
+}
+
+impl<R: Read> Read for CancelReader<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Not as `ErrorKind::Interrupted`, after which readers read again.
+        self.cancel.check().map_err(io::Error::other)?;
+        self.reader.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_cancelled_with_the_whole_or_alone() {
+        let whole = Cancel::default();
+        let (one, other) = (whole.part(), whole.part());
+        one.cancel();
+        assert_eq!([&whole, &one, &other].map(|cancel| cancel.check().is_err()), [false, true, false]);
+        whole.cancel();
+        assert!(other.check().is_err());
+    }
+
+    #[test]
+    fn what_is_cancelled_is_read_no_further() {
+        let cancel = Cancel::default();
+        let mut reader = cancel.reader(io::repeat(7));
+        reader.read_exact(&mut [0; 9]).unwrap();
+        cancel.cancel();
+        // Whoever reads again after a signal would do so for ever.
+        assert!(io::copy(&mut reader, &mut io::sink()).is_err());
     }
 }

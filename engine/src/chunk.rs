@@ -79,6 +79,14 @@ pub(crate) enum Piece {
     New { len: u64 },
 }
 
+impl Piece {
+    /// Returns its length in bytes.
+    pub(crate) fn len(self) -> u64 {
+        let (Piece::Old { len, .. } | Piece::New { len }) = self;
+        len
+    }
+}
+
 /// Describes the new file as ranges of the old one and of itself. Neighbouring ranges are one.
 pub(crate) fn pieces(old: &[Chunk], new: &[Chunk]) -> Vec<Piece> {
     let mut places = std::collections::HashMap::with_capacity(old.len());

@@ -127,7 +127,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         cancel: context.cancel.clone(),
     };
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    let deployed = deploy.run(|is_new| context.connect(install, is_new));
+    let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
     if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
         context.forget_scan(&source);
     }
@@ -239,12 +239,10 @@ impl Context {
         path.as_os_str().as_bytes().to_vec()
     }
 
-    fn connect(&self, install: Install, is_new: bool) -> Result<Connection, Error> {
+    fn connect(&self, install: Install, is_new: bool, cancel: &Cancel) -> Result<Connection, Error> {
         match &self.target.destination {
             Destination::Local(_) => pipe::connect(agent::serve),
-            Destination::Ssh(ssh) => {
-                connect(ssh, &self.target.reach, install, is_new, self.observer.as_ref(), &self.cancel)
-            }
+            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, is_new, self.observer.as_ref(), cancel),
         }
     }
 
@@ -255,7 +253,7 @@ impl Context {
             provenance: self.provenance.clone(),
             request,
         };
-        let connection = self.connect(install, false)?;
+        let connection = self.connect(install, false, &self.cancel)?;
         query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
     }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;
@@ -70,11 +71,20 @@ pub(crate) fn look(file: &File) -> io::Result<FileStat> {
 }
 
 /// Reads and hashes an open file that was seen as `seen` before it was opened. `path` is for messages.
-pub(crate) fn hash(file: &mut File, seen: FileStat, path: &[u8], buffer: &mut Vec<u8>) -> Result<Content, Error> {
-    let failed = |source: io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source };
+pub(crate) fn hash(
+    file: &mut File,
+    seen: FileStat,
+    path: &[u8],
+    buffer: &mut Vec<u8>,
+    cancel: &Cancel,
+) -> Result<Content, Error> {
+    let failed = |source: io::Error| match cancel.check() {
+        Ok(()) => Error::SourceUnreadable { path: Shown(path).to_string(), source },
+        Err(interrupted) => interrupted,
+    };
     let mut before = seen;
     for _ in 0..ATTEMPTS {
-        let (hash, length) = read(file, before.size, buffer).map_err(failed)?;
+        let (hash, length) = read(file, before.size, buffer, cancel).map_err(failed)?;
         let after = look(file).map_err(failed)?;
         if length == after.size && after == before {
             return Ok(Content { stat: after, hash });
@@ -84,11 +94,11 @@ pub(crate) fn hash(file: &mut File, seen: FileStat, path: &[u8], buffer: &mut Ve
     Err(Error::FileChanging(Shown(path).to_string()))
 }
 
-fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>) -> io::Result<(Hash, u64)> {
+fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>, cancel: &Cancel) -> io::Result<(Hash, u64)> {
     if size >= READ_BYTES_MAX {
         io::Seek::rewind(file)?;
         let mut hasher = blake3::Hasher::new();
-        let length = hasher.update_reader(file)?.count();
+        let length = hasher.update_reader(cancel.reader(file))?.count();
         return Ok((hasher.finalize().into(), length));
     }
     // One byte more than it says, so that a file that has grown is noticed and one that has not costs a single read.
@@ -116,5 +126,24 @@ fn read_at_start(file: &File, buffer: &mut [u8], enough: usize) -> io::Result<us
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_long_file_is_not_hashed_to_its_end_once_that_is_of_no_use() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; READ_BYTES_MAX as usize]).unwrap();
+        let seen = look(&file).unwrap();
+        let cancel = Cancel::default();
+        let mut hashed = || hash(&mut file, seen, b"file", &mut Vec::new(), &cancel);
+        assert_eq!(hashed().unwrap().stat, seen);
+        cancel.cancel();
+        assert!(matches!(hashed(), Err(Error::Interrupted)));
     }
 }

@@ -11,13 +11,16 @@ mod large;
 mod olds;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crossbeam_channel::{Sender, unbounded};
+
 use crate::cancel::Cancel;
+use crate::chunk::Chunks;
 use crate::client::cache::Cache;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
@@ -26,7 +29,8 @@ use crate::client::talk::Talk;
 use crate::client::upload::{OldAt, Sending, Uploading, sendings, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::manifest::encode::{Given, decode, encode, encode_with};
+use crate::hash::Hash;
+use crate::manifest::encode::{Given, decode, encode, encode_with, introduced};
 use crate::manifest::{Manifest, outline};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
@@ -98,18 +102,19 @@ struct Prepared {
 }
 
 impl ClientDeploy<'_> {
-    /// Deploys over the connection that `connect` makes; it is told whether the target is one that this side knows nothing
-    /// of.
+    /// Deploys over the connection that `connect` makes, unless it is cancelled; it is told whether the target is one that
+    /// this side knows nothing of.
     pub(crate) fn run(
         &self,
-        connect: impl FnOnce(bool) -> Result<Connection, Error> + Send,
+        connect: impl FnOnce(bool, &Cancel) -> Result<Connection, Error> + Send,
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
         let is_new = belief.is_none();
-        let Prepared { scan, talk, mut seconds } = self.prepare(known.as_ref(), || connect(is_new), began)?;
+        let Prepared { scan, talk, mut seconds } =
+            self.prepare(known.as_ref(), |cancel| connect(is_new, cancel), began)?;
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
@@ -125,9 +130,11 @@ impl ClientDeploy<'_> {
             scan: &scan,
             database: database.as_ref(),
             is_kept: Cell::new(is_kept),
+            kept_chunks: RefCell::default(),
             cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
+            cutter: None,
             zstd_levels: &zstd_levels,
             began,
             sent_commits: 0,
@@ -149,37 +156,49 @@ impl ClientDeploy<'_> {
         Ok(report)
     }
 
+    /// Scans and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
         known: Option<&Known>,
-        connect: impl FnOnce() -> Result<Connection, Error> + Send,
+        connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
     ) -> Result<Prepared, Error> {
-        let request = ScanRequest {
+        let both = self.cancel.part();
+        let scanned = || {
+            self.observer.observe(Event::Began(Phase::Scan));
+            let scan = self.scan(known, &both)?;
+            self.observer.observe(Event::Ended(Phase::Scan));
+            Ok((scan, began.elapsed().as_secs_f64()))
+        };
+        let connected = || {
+            self.observer.observe(Event::Began(Phase::Connect));
+            // The conversation begins at once: it tells the agent that this side is alive while it scans.
+            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone());
+            self.observer.observe(Event::Ended(Phase::Connect));
+            Ok((talk, began.elapsed().as_secs_f64()))
+        };
+        let (scanned, connected) = std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| connected().inspect_err(|_| both.cancel()));
+            let scanned = scanned().inspect_err(|_| both.cancel());
+            (scanned, connecting.join().expect("connecting does not panic"))
+        });
+        match (scanned, connected) {
+            (Ok((scan, scanned)), Ok((talk, connect))) => {
+                Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            }
+            // It was only cancelled because of the other.
+            (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
+    fn scan(&self, known: Option<&Known>, cancel: &Cancel) -> Result<Scan, Error> {
+        scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,
             known,
             forbidden: self.forbidden,
             observer: self.observer.as_ref(),
-            cancel: &self.cancel,
-        };
-        std::thread::scope(|scope| {
-            let connecting = scope.spawn(move || {
-                self.observer.observe(Event::Began(Phase::Connect));
-                // The conversation begins at once: it tells the agent that this side is alive while it scans.
-                let talk = Talk::new(connect()?, self.observer.clone(), self.cancel.clone());
-                self.observer.observe(Event::Ended(Phase::Connect));
-                Ok((talk, began.elapsed().as_secs_f64()))
-            });
-            self.observer.observe(Event::Began(Phase::Scan));
-            let scan = scan(&request);
-            if scan.is_ok() {
-                self.observer.observe(Event::Ended(Phase::Scan));
-            }
-            let scanned = began.elapsed().as_secs_f64();
-            let connected = connecting.join().expect("connecting does not panic");
-            let (scan, (talk, connect)) = (scan?, connected?);
-            Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            cancel,
         })
     }
 
@@ -245,12 +264,16 @@ struct Exchange<'a> {
     database: Option<&'a Database>,
     /// Whether the database has the scan.
     is_kept: Cell<bool>,
+    /// What the database has of chunks, as far as it was asked.
+    kept_chunks: RefCell<HashMap<Hash, Option<Rc<Chunks>>>>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
     /// What git has of the base.
     blobs: Blobs,
     /// What the agent told of the base.
     signatures: Signatures,
+    /// Takes files that are to be cut, by entry and hash, until the conversation has ended.
+    cutter: Option<Sender<(u32, Hash)>>,
     /// Bytes of content by the level that they were packed at.
     zstd_levels: &'a RefCell<BTreeMap<i32, u64>>,
     began: Instant,
@@ -259,8 +282,21 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let conversed = self.converse(seconds);
+        let (cutter, to_cut) = unbounded();
+        self.cutter = Some(cutter);
+        let (scan, over, upload_seconds) = (self.scan, &self.deploy.cancel.part(), &mut *seconds);
+        let (conversed, chunks);
+        // Moved in, so that whatever ends the conversation ends the cutting.
+        (self, conversed, chunks) = std::thread::scope(move |scope| {
+            let cutting = scope.spawn(move || large::cut_until(over, scan, &to_cut));
+            let conversed = self.converse(upload_seconds);
+            // What was not cut by then costs a question next time, and the deploy does not wait for it.
+            over.cancel();
+            self.cutter = None;
+            (self, conversed, cutting.join().expect("cutting does not panic"))
+        });
         self.keep_scan();
+        self.keep_chunks(&chunks);
         let done = match conversed {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
@@ -330,9 +366,9 @@ impl Exchange<'_> {
         seconds: &mut Seconds,
     ) -> Result<Option<Unasked>, DeployFailure> {
         let manifest = &self.scan.found.manifest;
-        let introduced = encode(manifest, Some(&base.manifest)).introduced;
+        let introduced = introduced(manifest, Some(&base.manifest));
         let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
-        let Some(olds) = self.olds_at_hand(base, &fresh) else { return Ok(None) };
+        let Some(olds) = self.olds_at_hand(base, &fresh)? else { return Ok(None) };
         let gaps = large::gaps(&olds);
         self.want_gaps(&gaps, &olds)?;
         let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
@@ -343,8 +379,11 @@ impl Exchange<'_> {
         if !is_little {
             return Ok(Some(Unasked { base, promised, olds: Some(olds), gaps }));
         }
-        self.send(sendings(fresh, &[], &olds), seconds)?;
-        self.commit()?;
+        self.send(sendings(fresh, &[], &olds), Some(&base), seconds)?;
+        // Otherwise all of it is said again.
+        if !self.talk.takes_another(&base) {
+            self.commit()?;
+        }
         Ok(Some(Unasked { base, promised, olds: None, gaps }))
     }
 
@@ -358,6 +397,7 @@ impl Exchange<'_> {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Ready { holding, base, commit, .. } => {
                     if base.as_ref() != Some(&believed) {
+                        self.drop_gaps(&gaps)?;
                         let base = self.learn_base(&holding, base, commit, false)?;
                         return self.send_what_lacks(base, seconds);
                     }
@@ -427,7 +467,7 @@ impl Exchange<'_> {
         let manifest = &self.scan.found.manifest;
         let (described, encoded) = match base {
             Some(base) => {
-                let introduced = encode(manifest, Some(&base.manifest)).introduced;
+                let introduced = introduced(manifest, Some(&base.manifest));
                 let Introduced { givens, fresh } = self.introduced(base, &introduced);
                 (self.find_olds(base, &fresh)?, encode_with(manifest, Some(&base.manifest), &givens))
             }
@@ -469,11 +509,17 @@ impl Exchange<'_> {
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
         let entries = lacks.entries(self.scan.found.manifest.len())?;
-        self.send(sendings(entries, &lacks.partial, olds), seconds)?;
+        self.send(sendings(entries, &lacks.partial, olds), None, seconds)?;
         Ok(self.commit()?)
     }
 
-    fn send(&self, sendings: Vec<Sending>, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    /// Sends content. Where it goes unasked, `believed` is the base that it is described against.
+    fn send(
+        &self,
+        sendings: Vec<Sending>,
+        believed: Option<&BaseName>,
+        seconds: &mut Seconds,
+    ) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
         }
@@ -489,24 +535,16 @@ impl Exchange<'_> {
             signatures: &self.signatures,
             level: self.deploy.zstd_level,
             observer: self.deploy.observer.as_ref(),
-            lanes: self.deploy.lanes,
+            // An agent that takes another base knows nothing of lanes yet.
+            lanes: if believed.is_some() { Some(1) } else { self.deploy.lanes },
+            believed,
         };
-        let whole: Vec<u32> =
-            sendings.iter().filter(|sending| sending.old.is_none()).map(|sending| sending.entry).collect();
-        let is_over = AtomicBool::new(false);
-        let (uploaded, chunks) = std::thread::scope(|scope| {
-            let cutting = scope.spawn(|| {
-                large::cut_while(self.scan, &whole, || {
-                    is_over.load(Ordering::Relaxed) || self.deploy.cancel.check().is_err()
-                })
-            });
-            let uploaded = upload(uploading, sendings);
-            // What was not cut by then costs a question next time, and the deploy does not wait for it.
-            is_over.store(true, Ordering::Relaxed);
-            (uploaded, cutting.join().expect("cutting does not panic"))
-        });
-        self.keep_chunks(&chunks);
-        for (level, bytes) in uploaded? {
+        for file in self.to_cut(&sendings) {
+            // One that is not cut costs a question next time.
+            self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
+        }
+        let levels = upload(uploading, sendings)?;
+        for (level, bytes) in levels {
             *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
         }
         seconds.upload += began.elapsed().as_secs_f64();

@@ -25,7 +25,7 @@ use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
 use crate::wire::frame::FrameKind;
 use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
-use crate::wire::message::ToAgent;
+use crate::wire::message::{BaseName, ToAgent};
 
 /// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
 const WINDOW_BYTES: u64 = 2 << 20;
@@ -55,6 +55,9 @@ const TICKET_EVERY: Duration = Duration::from_millis(5);
 const MEASURED_ROUND_TRIPS: u32 = 2;
 const MEASURED_MIN: Duration = Duration::from_millis(200);
 
+/// So much is sent before the agent has said that it takes the base that it is described against, in bytes.
+const BELIEVED_BYTES_MAX: u64 = 2 << 20;
+
 /// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
 const WARM_UP_ROUND_TRIPS: u32 = 8;
 
@@ -66,11 +69,13 @@ pub(crate) struct Outlet<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
+    /// The base that all is described against, where the agent need not have said yet that it takes it.
+    pub(crate) believed: Option<&'a BaseName>,
     /// Returns how much is still to be packed, in bytes as they are sent.
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more, and calls `sent` for each, with the time that its connection took.
+/// Sends blocks, in any order, until there are no more or they are of no use, and calls `sent` for each, with the time that its connection took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
@@ -132,6 +137,7 @@ struct Spread<'a, T, S> {
 impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
     /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
     /// listening and end.
+    #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let talk = self.outlet.talk;
         if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
@@ -140,19 +146,40 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                 talk.check()?;
             }
         }
-        for block in blocks {
+        let mut bytes = 0;
+        loop {
+            // A block may be long in the making, and a failure must not wait for it.
+            let block = blocks.recv_timeout(TICK);
+            talk.check()?;
             if let Some(failure) = talk.failed_early() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
-                break;
+                return Ok(());
             }
             if self.wants_ticket.swap(false, Ordering::Relaxed) {
                 talk.send(&ToAgent::WantLanes)?;
             }
-            self.write_block(&block?)?;
+            let block = match block {
+                Ok(block) => block?,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            bytes += block.as_ref().len() as u64;
+            if !self.is_of_use(bytes)? {
+                return Ok(());
+            }
+            self.write_block(&block)?;
         }
-        Ok(())
+    }
+
+    /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
+    fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
+        let Some(base) = self.outlet.believed else { return Ok(true) };
+        if bytes > BELIEVED_BYTES_MAX {
+            self.outlet.talk.wait_for_base()?;
+        }
+        Ok(!self.outlet.talk.takes_another(base))
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
@@ -395,6 +422,26 @@ impl Gauge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Silent;
+    use crate::wire::pipe;
+
+    #[test]
+    fn an_interruption_does_not_wait_for_a_block() {
+        let (sender, blocks) = bounded::<Result<Vec<u8>, Error>>(1);
+        let (tell, told) = bounded(1);
+        let cancel = Cancel::default();
+        cancel.cancel();
+        std::thread::spawn(move || {
+            let lost = |source| Error::LineLost { source };
+            let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
+            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel);
+            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, believed: None, left: &|| 1 };
+            tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
+        });
+        let sent = told.recv_timeout(Duration::from_secs(20));
+        assert!(matches!(sent, Ok(Err(Error::Interrupted))), "{sent:?}");
+        drop(sender);
+    }
 
     const MILLI: Duration = Duration::from_millis(1);
     const PLENTY: u64 = 400_000_000;

@@ -300,7 +300,8 @@ impl Walk<'_> {
         thread_local! {
             static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
         }
-        let content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer))?;
+        let cancel = self.request.cancel;
+        let content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer, cancel))?;
         self.hashed_files.fetch_add(1, Ordering::Relaxed);
         Ok(content)
     }

@@ -35,6 +35,8 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long this side waits for the agent to tidy up after a failure.
 const TIDYING: Duration = Duration::from_secs(5);
+/// How long the agent may take to end after its answer.
+const ENDING: Duration = Duration::from_secs(30);
 /// How soon an interruption is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
@@ -49,6 +51,9 @@ enum Received {
 
 /// The agent's answer to `WantLanes`, once it is there.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
+
+/// The base that the agent takes, once it has said so; none where it takes none, or answers without one.
+type TakenBase = Arc<OnceLock<Option<BaseName>>>;
 
 /// Writes to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
@@ -70,6 +75,7 @@ pub(crate) struct Talk {
     silent_max: Duration,
     /// What the agent said last of what is live.
     live: Arc<Mutex<LiveNow>>,
+    taken_base: TakenBase,
     load: Load,
     may_switch: AtomicBool,
     has_committed: AtomicBool,
@@ -111,7 +117,15 @@ impl Talk {
         let (sender, received) = unbounded();
         let load = Load::default();
         let ticket = TicketSlot::default();
-        let listener = Listener { observer, live: live.clone(), load: load.clone(), ticket: ticket.clone(), sender };
+        let taken_base = TakenBase::default();
+        let listener = Listener {
+            observer,
+            live: live.clone(),
+            taken_base: taken_base.clone(),
+            load: load.clone(),
+            ticket: ticket.clone(),
+            sender,
+        };
         std::thread::spawn(move || listener.listen(reader));
         let alive = keep_alive(out.clone());
         let carrier = Mutex::new(Some(carrier));
@@ -123,6 +137,7 @@ impl Talk {
             heard,
             silent_max,
             live,
+            taken_base,
             load,
             may_switch: AtomicBool::new(false),
             has_committed: AtomicBool::new(false),
@@ -199,7 +214,7 @@ impl Talk {
 
     /// As [`Talk::next`], and counts that this side had to wait for it.
     pub(crate) fn wait(&self) -> Result<FromAgent, DeployFailure> {
-        *self.round_trips.lock().expect("nobody panics while counting") += 1;
+        self.count_wait();
         self.next()
     }
 
@@ -221,6 +236,33 @@ impl Talk {
 
     fn keep(&self, received: Received) {
         self.early.lock().expect("no listener panics").push_back(received);
+    }
+
+    /// Tells whether the agent takes another base than this one, or none, as far as it has said.
+    pub(crate) fn takes_another(&self, base: &BaseName) -> bool {
+        self.taken_base.get().is_some_and(|taken| taken.as_ref() != Some(base))
+    }
+
+    /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
+    pub(crate) fn wait_for_base(&self) -> Result<(), DeployFailure> {
+        if self.taken_base.get().is_some() {
+            return Ok(());
+        }
+        self.count_wait();
+        let mut answers = Vec::new();
+        while self.taken_base.get().is_none() {
+            match self.receive()? {
+                Received::Lost(error) => return Err(self.lost(error)),
+                answer => answers.push(answer),
+            }
+        }
+        let mut early = self.early.lock().expect("no listener panics");
+        answers.into_iter().rev().for_each(|answer| early.push_front(answer));
+        Ok(())
+    }
+
+    fn count_wait(&self) {
+        *self.round_trips.lock().expect("nobody panics while counting") += 1;
     }
 
     /// Receives a manifest that was announced.
@@ -251,7 +293,9 @@ impl Talk {
     fn lost(&self, error: Error) -> DeployFailure {
         self.close();
         let carrier = self.carrier.lock().expect("nobody panics while closing").take();
-        let error = match carrier.map(Carrier::finish) {
+        let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
+        // An agent that does not speak does not end either.
+        let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
             Some(Err(reason)) => reason,
             _ => error,
         };
@@ -321,15 +365,27 @@ impl Talk {
     /// again should not meet it.
     pub(crate) fn leave(self) {
         self.close();
-        let deadline = Instant::now() + TIDYING;
-        while self.received.recv_deadline(deadline).is_ok() {}
+        self.await_end(TIDYING);
+    }
+
+    /// Waits until the agent says nothing more. Says whether it came to that in time.
+    fn await_end(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.received.recv_deadline(deadline) {
+                Ok(_) => {}
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
     }
 
     /// Ends the conversation in good order.
     pub(crate) fn finish(self) {
         self.close();
+        // The carrier waits for the end of what the agent says, and that may never come.
+        let ended = self.await_end(ENDING);
         // The answer is there; how the carrier ends changes nothing of it.
-        if let Some(carrier) = self.carrier.lock().expect("nobody panics while closing").take() {
+        if ended && let Some(carrier) = self.carrier.lock().expect("nobody panics while closing").take() {
             drop(carrier.finish());
         }
     }
@@ -507,6 +563,7 @@ fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
 struct Listener {
     observer: Arc<dyn Observer>,
     live: Arc<Mutex<LiveNow>>,
+    taken_base: TakenBase,
     load: Load,
     ticket: TicketSlot,
     sender: Sender<Received>,
@@ -552,6 +609,7 @@ impl Listener {
             }
             FromAgent::Ready { holding, base, live, commit } => {
                 self.note(live_now(live.clone()));
+                self.taken_base.get_or_init(|| base.clone());
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
             FromAgent::Stalled { micros } => {
@@ -564,6 +622,10 @@ impl Listener {
                 return None;
             }
             FromAgent::Ping => return None,
+            end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
+                self.taken_base.get_or_init(|| None);
+                return Some(end);
+            }
             answer => return Some(answer),
         };
         self.observer.observe(event);
@@ -596,14 +658,29 @@ mod tests {
         says: io::PipeWriter,
     }
 
+    /// Waits for an agent that never ends.
+    struct Frozen;
+
+    impl Carrier for Frozen {
+        fn finish(self: Box<Self>) -> Result<(), Error> {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
     impl Agent {
         fn begin(silent_max: Duration) -> (Agent, Talk, Cancel) {
+            Agent::begin_over(Box::new(Nothing), silent_max)
+        }
+
+        fn begin_over(carrier: Box<dyn Carrier>, silent_max: Duration) -> (Agent, Talk, Cancel) {
             let (input, says) = io::pipe().unwrap();
             let (hears, output) = io::pipe().unwrap();
             let connection = Connection {
                 input: File::from(OwnedFd::from(input)),
                 output: File::from(OwnedFd::from(output)),
-                carrier: Box::new(Nothing),
+                carrier,
                 lanes: None,
             };
             let cancel = Cancel::default();
@@ -661,6 +738,15 @@ mod tests {
             panic!("the silence was not noticed")
         };
         assert_eq!(source.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
+        let (_agent, talk, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
+        let (tell, told) = bounded(1);
+        std::thread::spawn(move || tell.send(talk.wait().map_err(|failure| failure.error)));
+        let said = told.recv_timeout(LONG).expect("nobody waits any more");
+        assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
     }
 
     /// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.

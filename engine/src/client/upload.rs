@@ -37,13 +37,15 @@ use crate::units::Bytes;
 use crate::wire::block::{
     self, BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range,
 };
+use crate::wire::message::BaseName;
 
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room. Three times as fast
 /// as level 1.
 const KEPT_LEVEL: i32 = -3;
 
-/// The most content of a container of deltas, old or new, in bytes: both sides hold both.
-const DELTA_BYTES_MAX: usize = 8 << 20;
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
+/// where nothing is alike, a container holds all of the new content, and its numbers.
+const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
 
 /// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
 /// large files are much alike, for one percent less than each in parts of its own.
@@ -155,11 +157,13 @@ pub(crate) struct Uploading<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// Over how many connections; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
+    /// The base that all is described against, where the agent need not have said yet that it takes it.
+    pub(crate) believed: Option<&'a BaseName>,
 }
 
-/// Sends files, in order. Returns bytes of content by the zstd level that they were packed at, 0 being none.
+/// Sends files, in order; not all of them where the agent takes another base than was believed. Returns bytes of content by the zstd level that they were packed at, 0 being none.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-    let Uploading { talk, scan, cache, level, observer, lanes, .. } = uploading;
+    let Uploading { talk, scan, cache, level, observer, lanes, believed, .. } = uploading;
     if sendings.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -191,7 +195,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
             });
         }
         drop(sender);
-        let outlet = Outlet { talk, observer, lanes, left: &|| packer.left() };
+        let outlet = Outlet { talk, observer, lanes, believed, left: &|| packer.left() };
         lanes::send(&outlet, blocks, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -453,8 +457,8 @@ impl Packer<'_> {
         listens
     }
 
-    /// Sends files in terms of old ones, and those whole whose old content is not what it should be. Says whether anybody
-    /// still listens.
+    /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
+    /// that takes more than a block as it travels. Says whether anybody still listens.
     fn deltas(
         &self,
         files: Vec<(u32, OldFile)>,
@@ -479,15 +483,18 @@ impl Packer<'_> {
             let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
             let container = deltas.encoder.finish().map_err(no_zstd)?;
             let head = BlockHead::Deltas(sent);
-            let block = self.pack(&head, &container, &mut press.encoder)?.ok_or_else(too_long)?;
-            let head = BlockHead::Files(Vec::new());
-            let own = match press.probe.is_dense(content) {
-                true => block::block_as_it_is(&head, content),
-                false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
-            };
-            let kept = Kept { contents: self.contents(&entries), own: Some(own) };
-            if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
-                return Ok(false);
+            if let Some(block) = self.pack(&head, &container, &mut press.encoder)? {
+                let head = BlockHead::Files(Vec::new());
+                let own = match press.probe.is_dense(content) {
+                    true => block::block_as_it_is(&head, content),
+                    false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
+                };
+                let kept = Kept { contents: self.contents(&entries), own: Some(own) };
+                if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
+                    return Ok(false);
+                }
+            } else {
+                whole.extend(entries);
             }
         }
         Ok(whole.is_empty() || self.files(whole, press, blocks)?)
@@ -522,6 +529,7 @@ impl Packer<'_> {
     }
 
     fn read_small(&self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
+        self.uploading.talk.check()?;
         if let Some((generated, own)) = &self.uploading.scan.generated
             && *generated == entry
         {
@@ -590,6 +598,7 @@ impl Packer<'_> {
         let mut offset = sending.skip;
         let mut hasher = (self.is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
         for ranges in parts(&pieces_after(sending, size)) {
+            self.uploading.talk.check()?;
             content.clear();
             let part = offset;
             for range in &ranges {
@@ -721,7 +730,7 @@ fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     let mut skip = sending.skip;
     let mut rest = Vec::new();
     for &piece in pieces {
-        let (Piece::Old { len, .. } | Piece::New { len }) = piece;
+        let len = piece.len();
         let cut = skip.min(len);
         skip -= cut;
         if cut < len {
@@ -782,12 +791,61 @@ mod tests {
     use super::*;
     use crate::cancel::Cancel;
     use crate::client::database::Database;
-    use crate::client::scan::Known;
+    use crate::client::scan::{Known, ScanRequest, scan};
     use crate::event::Silent;
     use crate::manifest::Builder;
     use crate::release::Provenance;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
+    use crate::wire::pipe;
+
+    #[test]
+    fn what_is_packed_ends_with_the_file_or_the_part_where_it_is_cancelled() {
+        let source = tempfile::tempdir().unwrap();
+        for (name, size) in [("large", 5 << 20), ("small", 9)] {
+            File::create(source.path().join(name)).unwrap().set_len(size).unwrap();
+        }
+        let request = ScanRequest {
+            source: source.path(),
+            exclude: &[],
+            known: None,
+            forbidden: None,
+            observer: &Silent,
+            cancel: &Cancel::default(),
+        };
+        let scan = scan(&request).unwrap();
+        let cancel = Cancel::default();
+        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone());
+        let (blobs, signatures) = (Blobs::default(), Signatures::default());
+        let packed = |entry: u32| {
+            let uploading = Uploading {
+                talk: &talk,
+                scan: &scan,
+                cache: None,
+                blobs: &blobs,
+                signatures: &signatures,
+                level: None,
+                observer: &Silent,
+                lanes: None,
+                believed: None,
+            };
+            let packer = Packer {
+                uploading,
+                leveller: Leveller::new(None, 1, 1),
+                jobs: Mutex::new(jobs(&scan.found.manifest, sendings(vec![entry], &[], &HashMap::new())).into_iter()),
+                files: AtomicU64::new(0),
+                files_total: 1,
+                bytes: AtomicU64::new(0),
+                bytes_total: 1,
+                packed_bytes: AtomicU64::new(0),
+            };
+            let (sender, blocks) = crossbeam_channel::unbounded();
+            packer.run(&sender).map(|()| blocks.len())
+        };
+        assert_eq!([0, 1].map(|entry| packed(entry).unwrap()), [1, 1]);
+        cancel.cancel();
+        assert!([0, 1].map(packed).iter().all(|packed| matches!(packed, Err(Error::Interrupted))));
+    }
 
     #[test]
     fn what_the_server_has_of_a_file_is_not_sent() {

@@ -124,12 +124,15 @@ pub(crate) enum Given {
 /// By entry: what is not given as a hash.
 pub(crate) type Givens = HashMap<u32, Given>;
 
-/// A manifest as bytes, with the files that the base does not have at their place.
+/// A manifest as bytes.
 pub(crate) struct Encoded {
     /// The bytes.
     pub(crate) bytes: Vec<u8>,
-    /// The indices of files that the bytes introduce, in order.
-    pub(crate) introduced: Vec<u32>,
+}
+
+/// Returns the indices of files of `manifest` that `base` does not have at their place, in order.
+pub(crate) fn introduced(manifest: &Manifest, base: Option<&Manifest>) -> Vec<u32> {
+    Encoder::run(manifest, base, &Givens::new()).introduced
 }
 
 /// Encodes `manifest` as its difference from `base`, with all hashes.
@@ -139,24 +142,14 @@ pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
 
 /// Encodes `manifest` as its difference from `base`, with only those hashes that are not given otherwise.
 pub(crate) fn encode_with(manifest: &Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded {
-    let known = base.map(|base| base.directories().iter().enumerate().map(|(k, d)| (d.hash, k as u32)).collect());
-    let mut encoder = Encoder {
-        manifest,
-        base,
-        givens,
-        known: known.unwrap_or_default(),
-        ops: Vec::new(),
-        hashes: Vec::new(),
-        introduced: Vec::new(),
-    };
-    encoder.run();
+    let encoder = Encoder::run(manifest, base, givens);
     let compressed = zstd::bulk::compress(&encoder.ops, OPS_LEVEL).expect("compressing into memory does not fail");
     let mut bytes = Vec::with_capacity(compressed.len() + encoder.hashes.len() + 64);
     bytes.extend_from_slice(manifest.root().as_bytes());
     put_number(&mut bytes, encoder.ops.len() as u64);
     put_bytes(&mut bytes, &compressed);
     put_bytes(&mut bytes, &encoder.hashes);
-    Encoded { bytes, introduced: encoder.introduced }
+    Encoded { bytes }
 }
 
 struct Encoder<'a> {
@@ -194,8 +187,23 @@ impl Run {
     }
 }
 
-impl Encoder<'_> {
-    fn run(&mut self) {
+impl<'a> Encoder<'a> {
+    fn run(manifest: &'a Manifest, base: Option<&'a Manifest>, givens: &'a Givens) -> Encoder<'a> {
+        let known = base.map(|base| base.directories().iter().enumerate().map(|(k, d)| (d.hash, k as u32)).collect());
+        let mut encoder = Encoder {
+            manifest,
+            base,
+            givens,
+            known: known.unwrap_or_default(),
+            ops: Vec::new(),
+            hashes: Vec::new(),
+            introduced: Vec::new(),
+        };
+        encoder.describe();
+        encoder
+    }
+
+    fn describe(&mut self) {
         let root = self.source_of(0, self.base.map(|_| 0));
         put_number(&mut self.ops, root.number());
         let mut sources = vec![root];
@@ -587,7 +595,7 @@ mod tests {
             prop_assert_eq!(paths(&decoded.manifest), paths(&manifest));
             let introduced: Vec<u32> =
                 manifest.all_files().map(|(index, _)| index).filter(|&index| decoded.origins[index as usize] == INTRODUCED).collect();
-            prop_assert_eq!(introduced, encoded.introduced);
+            prop_assert_eq!(introduced, super::introduced(&manifest, base.as_ref()));
             for (index, &origin) in decoded.origins.iter().enumerate() {
                 if origin != INTRODUCED && let Some(file) = manifest.file(index as u32) {
                     prop_assert_eq!(base.as_ref().unwrap().file(origin), Some(file));
@@ -604,7 +612,7 @@ mod tests {
                 1 => Some((entry, Given::InBase(in_base(file)?))),
                 _ => Some((entry, Given::Promised)),
             };
-            let introduced = encode(&manifest, Some(&base)).introduced;
+            let introduced = introduced(&manifest, Some(&base));
             let givens: Givens =
                 introduced.iter().filter_map(|&entry| given((entry, manifest.file(entry)?))).collect();
             let encoded = encode_with(&manifest, Some(&base), &givens);
@@ -671,8 +679,8 @@ mod tests {
         let before = build(&Tree::Directory([(0, many.clone()), (1, Tree::File(0))].into()));
         let after = build(&Tree::Directory([(1, Tree::File(0)), (2, many)].into()));
         assert!(encode(&before, Some(&before)).bytes.len() < 50);
-        let moved = encode(&after, Some(&before));
-        assert!(moved.bytes.len() < 70, "{}", moved.bytes.len());
-        assert!(moved.introduced.is_empty());
+        let moved = encode(&after, Some(&before)).bytes;
+        assert!(moved.len() < 70, "{}", moved.len());
+        assert!(introduced(&after, Some(&before)).is_empty());
     }
 }

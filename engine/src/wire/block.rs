@@ -7,7 +7,7 @@
 //! ```text
 //! form        0 files · 1 part of a large file · 2 deltas
 //! 0: count, entries as gaps, signed                                  in the order of their content
-//! 1: entry, offset, old object (present, hash, mode), count, pieces  piece: length·2 + 1 from the old at an offset · length·2 sent
+//! 1: entry, offset, old object (present, hash, mode), count, ranges  range: length·2 + 1 and an offset in the old object · length·2 sent
 //! 2: count, for each: entry as a gap, signed; how much further from it the base's entry is than that of the last one was, signed
 //! length, packing (0 as it is · 1 zstd), then the content to the frame's end
 //! ```

@@ -39,7 +39,7 @@ impl Packing {
         let (program, stop) = (program.clone(), Cancel::default());
         let packing = Packing { ahead: Some(ahead), stop: stop.clone() };
         std::thread::spawn(move || {
-            drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))))
+            drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))));
         });
         packing
     }

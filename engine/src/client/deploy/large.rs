@@ -5,17 +5,20 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
+use crossbeam_channel::Receiver;
 use rayon::prelude::*;
 
+use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG, Piece};
 use crate::client::content;
 use crate::client::scan::Scan;
-use crate::client::upload::{Old, Recipe};
+use crate::client::upload::{Old, Recipe, Sending};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;
-use crate::signature::{Care, Signatures};
+use crate::signature::{Care, Signature, Signatures};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
 
 use super::olds::{Olds, Pair};
@@ -24,7 +27,7 @@ use super::{Exchange, unexpected};
 /// Less than this is sent and not asked about.
 const GAP_BYTES_MIN: u64 = 4 << 10;
 
-/// Files of this size are cut while they are sent, so that their next version needs no question for their chunks. What
+/// Files of this size are cut while they are sent and the agent works, so that their next version needs no question for their chunks. What
 /// smaller ones have to ask is little.
 const CUT_BYTES_MIN: u64 = 16 << 20;
 
@@ -75,17 +78,14 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
     gaps
 }
 
-/// Cuts large files that are sent whole, until `is_over`. None of those that have changed.
-pub(super) fn cut_while(scan: &Scan, entries: &[u32], is_over: impl Fn() -> bool + Sync) -> Vec<(Hash, Chunks)> {
-    let cut = |&entry: &u32| {
-        let file = scan.found.manifest.file(entry).filter(|file| file.size >= CUT_BYTES_MIN && !is_over())?;
-        Some((file.key.hash, cut(scan, entry, file.key.hash, KEPT_AVERAGE_LOG)?))
-    };
-    entries.iter().filter_map(cut).collect()
+/// Cuts files as they come, until that is over. None of those that have changed.
+pub(super) fn cut_until(over: &Cancel, scan: &Scan, files: &Receiver<(u32, Hash)>) -> Vec<(Hash, Chunks)> {
+    let cut = |(entry, hash)| Some((hash, cut(scan, entry, hash, KEPT_AVERAGE_LOG, over)?));
+    files.iter().filter_map(cut).collect()
 }
 
-fn cut(scan: &Scan, entry: u32, hash: Hash, average_log: u8) -> Option<Chunks> {
-    let (found, chunks) = chunk::cut(open(scan, entry)?, average_log).ok()?;
+fn cut(scan: &Scan, entry: u32, hash: Hash, average_log: u8, cancel: &Cancel) -> Option<Chunks> {
+    let (found, chunks) = chunk::cut(cancel.reader(open(scan, entry)?), average_log).ok()?;
     (found == hash).then_some(chunks)
 }
 
@@ -94,15 +94,31 @@ fn open(scan: &Scan, entry: u32) -> Option<File> {
 }
 
 impl Exchange<'_> {
+    /// Chooses the large files that are to be cut while they are sent: whole ones whose chunks are not known.
+    pub(super) fn to_cut(&self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
+        let is_whole = |sending: &&Sending| sending.skip == 0 && sending.old.is_none();
+        let large = |sending: &Sending| {
+            let file = self.scan.found.manifest.file(sending.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
+            self.kept_chunks(&file.key.hash).is_none().then_some((sending.entry, file.key.hash))
+        };
+        sendings.iter().filter(is_whole).filter_map(large).collect()
+    }
+
     /// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
-    pub(super) fn add_recipes(&self, pairs: &[Pair], asked: &[Option<Chunks>], olds: &mut Olds) {
+    pub(super) fn add_recipes(
+        &self,
+        pairs: &[Pair],
+        asked: &[Option<Rc<Chunks>>],
+        olds: &mut Olds,
+    ) -> Result<(), Error> {
         let mut asked = asked.iter();
         let with_chunks = |pair: &Pair| {
             let chunks = self.kept_chunks(&pair.old.file.key.hash).or_else(|| asked.next().cloned().flatten());
             Some((*pair, chunks?))
         };
-        let large: Vec<(Pair, Chunks)> = pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
-        let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)));
+        let large: Vec<(Pair, Rc<Chunks>)> =
+            pairs.iter().filter(|pair| pair.is_large()).filter_map(with_chunks).collect();
+        let own = self.own_chunks(large.iter().map(|(pair, old)| (pair.entry, pair.file.key.hash, old.average_log)))?;
         for (pair, chunks) in large {
             let old = pair.old.file;
             if let Some(own) = own.get(&(pair.file.key.hash, chunks.average_log)) {
@@ -110,11 +126,15 @@ impl Exchange<'_> {
                 olds.insert(pair.entry, Old::Large(Recipe { old: old.key, old_size: old.size, pieces }));
             }
         }
+        Ok(())
     }
 
     /// Returns the chunks of files of the source, of the given average: kept ones, or cut now. None of those that have
     /// changed.
-    fn own_chunks(&self, files: impl Iterator<Item = (u32, Hash, u8)>) -> HashMap<(Hash, u8), Chunks> {
+    fn own_chunks(
+        &self,
+        files: impl Iterator<Item = (u32, Hash, u8)>,
+    ) -> Result<HashMap<(Hash, u8), Rc<Chunks>>, Error> {
         let (mut own, mut unknown) = (HashMap::new(), HashMap::new());
         for (entry, hash, average_log) in files {
             match self.kept_chunks(&hash).filter(|chunks| chunks.average_log == average_log) {
@@ -123,33 +143,40 @@ impl Exchange<'_> {
             }
         }
         let unknown: Vec<((Hash, u8), u32)> = unknown.into_iter().collect();
-        let cut = |((hash, average_log), entry)| Some(((hash, average_log), cut(self.scan, entry, hash, average_log)?));
+        let (scan, cancel) = (self.scan, &self.deploy.cancel);
+        let cut =
+            |((hash, average_log), entry)| Some(((hash, average_log), cut(scan, entry, hash, average_log, cancel)?));
         let found: Vec<((Hash, u8), Chunks)> = unknown.into_par_iter().filter_map(cut).collect();
+        cancel.check()?;
         let to_keep = found.iter().filter(|((_, average_log), _)| *average_log == KEPT_AVERAGE_LOG);
         self.keep_chunks(&to_keep.map(|((hash, _), chunks)| (*hash, chunks.clone())).collect::<Vec<_>>());
-        own.extend(found);
-        own
+        own.extend(found.into_iter().map(|(of, chunks)| (of, Rc::new(chunks))));
+        Ok(own)
     }
 
     /// Keeps the chunks of large files for their next versions.
     pub(super) fn keep_chunks(&self, chunks: &[(Hash, Chunks)]) {
         if let Some(database) = self.database.filter(|_| !chunks.is_empty()) {
             self.deploy.told(database.put_chunks(chunks));
+            let mut read = self.kept_chunks.borrow_mut();
+            chunks.iter().for_each(|(hash, _)| drop(read.remove(hash)));
         }
     }
 
-    pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Chunks> {
-        self.deploy.told(self.database?.chunks(hash))?
+    /// Returns the chunks of a file as far as they are kept, which is read once.
+    pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Rc<Chunks>> {
+        let read = || self.deploy.told(self.database?.chunks(hash))?.map(Rc::new);
+        self.kept_chunks.borrow_mut().entry(*hash).or_insert_with(read).clone()
     }
 
-    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Chunks>>, DeployFailure> {
+    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Rc<Chunks>>>, DeployFailure> {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
         self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
         match self.talk.wait()? {
             FromAgent::Chunks(lists) if lists.len() == entries.len() => {
-                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok()).collect())
+                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok().map(Rc::new)).collect())
             }
             _ => Err(unexpected()),
         }
@@ -169,6 +196,15 @@ impl Exchange<'_> {
         self.talk.send(&ToAgent::WantGaps(by_file))
     }
 
+    /// Hears the signatures of gaps, where any were asked for, and has no use for them: the agent takes another base.
+    pub(super) fn drop_gaps(&self, gaps: &[Gap]) -> Result<(), DeployFailure> {
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        let FromAgent::GapSignatures { length } = self.talk.next()? else { return Err(unexpected()) };
+        self.talk.parts(length).map(drop)
+    }
+
     /// Hears the signatures of gaps, and describes what the new files have there in terms of them.
     pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
         let bytes = self.talk.parts(length)?;
@@ -180,7 +216,8 @@ impl Exchange<'_> {
             if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
                 && let Some(file) = open(self.scan, gaps[0].entry)
             {
-                recipe.pieces = close(&recipe.pieces, gaps, &file, |gap| signatures.get(at + gap));
+                let signature = |gap| signatures.get(at + gap);
+                recipe.pieces = close(&recipe.pieces, gaps, &file, signature, &self.deploy.cancel)?;
             }
             at += gaps.len();
         }
@@ -194,35 +231,40 @@ fn close(
     pieces: &[Piece],
     gaps: &[Gap],
     file: &File,
-    signature: impl Fn(usize) -> Option<crate::signature::Signature>,
-) -> Vec<Piece> {
-    let mut closed = Vec::with_capacity(pieces.len());
-    let mut offset = 0;
-    let mut gaps = gaps.iter().enumerate().peekable();
+    signature: impl Fn(usize) -> Option<Signature> + Sync,
+    cancel: &Cancel,
+) -> Result<Vec<Piece>, Error> {
+    let begins = pieces.iter().scan(0, |end, piece| Some(std::mem::replace(end, *end + piece.len())));
+    let begins: Vec<u64> = begins.collect();
+    let close = |(number, gap): (usize, &Gap)| {
+        cancel.check()?;
+        let (begin, len) = (begins[gap.piece], pieces[gap.piece].len() as usize);
+        Ok((gap.piece, signature(number).and_then(|signature| describe(&signature, gap, file, begin, len))))
+    };
+    let closed = gaps.par_iter().enumerate().map(close).collect::<Result<Vec<_>, Error>>()?;
+    let mut closed = closed.into_iter().peekable();
+    let mut described = Vec::with_capacity(pieces.len());
     for (number, &piece) in pieces.iter().enumerate() {
-        let (Piece::Old { len, .. } | Piece::New { len }) = piece;
-        let mut is_closed = false;
-        if let Some((at, gap)) = gaps.next_if(|(_, gap)| gap.piece == number)
-            && let Some(signature) = signature(at)
-        {
-            let mut content = vec![0; len as usize];
-            if file.read_exact_at(&mut content, offset).is_ok() {
-                let mut done = 0;
-                signature.search(&content, |found| {
-                    push_new(&mut closed, (found.new - done) as u64);
-                    closed.push(Piece::Old { offset: gap.offset + found.old as u64, len: found.len as u64 });
-                    done = found.new + found.len;
-                });
-                push_new(&mut closed, len - done as u64);
-                is_closed = true;
-            }
+        match closed.next_if(|(piece, _)| *piece == number) {
+            Some((_, Some(closed))) => described.extend(closed),
+            _ => described.push(piece),
         }
-        if !is_closed {
-            closed.push(piece);
-        }
-        offset += len;
     }
-    closed
+    Ok(described)
+}
+
+/// Describes what the file has at a place by the signature of a gap.
+fn describe(signature: &Signature, gap: &Gap, file: &File, begin: u64, len: usize) -> Option<Vec<Piece>> {
+    let mut content = vec![0; len];
+    file.read_exact_at(&mut content, begin).ok()?;
+    let (mut pieces, mut done) = (Vec::new(), 0);
+    signature.search(&content, |found| {
+        push_new(&mut pieces, (found.new - done) as u64);
+        pieces.push(Piece::Old { offset: gap.offset + found.old as u64, len: found.len as u64 });
+        done = found.new + found.len;
+    });
+    push_new(&mut pieces, (len - done) as u64);
+    Some(pieces)
 }
 
 fn push_new(pieces: &mut Vec<Piece>, len: u64) {

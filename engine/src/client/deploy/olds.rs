@@ -6,6 +6,7 @@ use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::cache::Cache;
 use crate::client::git::Blobs;
 use crate::client::upload::{Old, OldAt, OldFile};
+use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::{Given, Givens};
 use crate::manifest::{File, Node, ObjectKey};
@@ -131,19 +132,19 @@ impl Exchange<'_> {
 
     /// Finds what changed files can be described in terms of without a question to the agent; nothing where one is worth
     /// it.
-    pub(super) fn olds_at_hand(&self, base: &Base, introduced: &[u32]) -> Option<Olds> {
+    pub(super) fn olds_at_hand(&self, base: &Base, introduced: &[u32]) -> Result<Option<Olds>, Error> {
         let pairs = self.pairs(base, introduced);
         let mut large = pairs.iter().filter(|pair| pair.is_large());
         if large.any(|pair| self.kept_chunks(&pair.old.file.key.hash).is_none()) {
-            return None;
+            return Ok(None);
         }
         let mut olds = self.cached_olds(&pairs);
         let is_lost = |pair: &&Pair| pair.is_signable() && !olds.contains_key(&pair.entry);
         if pairs.iter().filter(is_lost).map(|pair| pair.file.size).sum::<u64>() > UNASKED_BYTES_MAX {
-            return None;
+            return Ok(None);
         }
-        self.add_recipes(&pairs, &[], &mut olds);
-        Some(olds)
+        self.add_recipes(&pairs, &[], &mut olds)?;
+        Ok(Some(olds))
     }
 
     /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
@@ -161,7 +162,7 @@ impl Exchange<'_> {
             lost.retain(|pair| !olds.contains_key(&pair.entry));
             to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
         }
-        self.add_recipes(&pairs, &asked, &mut olds);
+        self.add_recipes(&pairs, &asked, &mut olds)?;
         let gaps = large::gaps(&olds);
         Ok(Described { olds, to_sign, gaps })
     }

@@ -1,0 +1,91 @@
+//! What the client believes of the server need not be so: the server may be made anew, and others deploy and clean up.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+
+use support::real_tree::noise;
+use support::site::{Site, number};
+use support::tree::assert_same;
+
+/// Files of this size are cut when they are sent, so that their next version is described without a question.
+const CUT_BYTES: usize = 20 << 20;
+
+/// Inserts bytes into the large file.
+fn insert(site: &Site, seed: u64) {
+    let large = site.source("large");
+    let mut content = fs::read(&large).unwrap();
+    content.splice(9_000_000..9_000_000, noise(seed, 10_000));
+    fs::write(large, content).unwrap();
+}
+
+/// A site with a large file, deployed twice by one client.
+fn site_of_a_large_file() -> Site {
+    let site = Site::new();
+    site.write("large", noise(1, CUT_BYTES));
+    site.deploy_and_compare(&[]);
+    insert(&site, 2);
+    let release = site.deploy_and_compare(&[]);
+    assert_eq!(site.live(), Some(release));
+    site
+}
+
+/// Deploys what has changed since, and returns how many bytes were sent.
+#[track_caller]
+fn sent(site: &Site) -> u64 {
+    let report = site.deploy(&[]);
+    assert_eq!(report["state"], "live");
+    assert_same(&site.path("source"), &site.current(""));
+    number(&report["sent_bytes"])
+}
+
+#[test]
+fn a_large_file_goes_whole_to_a_target_that_was_made_anew() {
+    let site = site_of_a_large_file();
+    fs::remove_dir_all(site.target("")).unwrap();
+    insert(&site, 3);
+    let bytes = sent(&site);
+    assert!(bytes > CUT_BYTES as u64, "{bytes} bytes");
+}
+
+#[test]
+fn a_large_file_is_described_in_terms_of_another_release_that_is_known_here() {
+    let site = site_of_a_large_file();
+    // The live release cannot serve as the base any more; the one before does.
+    let records = site.target(".cutover/releases").join(site.live().unwrap());
+    fs::write(records.join("manifest"), "no manifest").unwrap();
+    insert(&site, 3);
+    let bytes = sent(&site);
+    assert!(bytes < 60_000, "{bytes} bytes");
+}
+
+#[test]
+fn a_large_file_is_described_in_terms_of_another_release_that_is_not_known_here() {
+    let site = site_of_a_large_file();
+    let others = site.path("other-state").to_str().unwrap().to_owned();
+    for seed in 3..7 {
+        insert(&site, seed);
+        site.deploy(&["--state-dir", &others, "--grace", "0s"]);
+    }
+    insert(&site, 7);
+    let bytes = sent(&site);
+    assert!(bytes < 60_000, "{bytes} bytes");
+}
+
+#[test]
+fn little_goes_unasked_to_a_server_that_does_not_have_the_base() {
+    // Of these a delta is expected to come to very little.
+    const FILES: u64 = 12;
+    let site = Site::new();
+    let write = |seed| {
+        (0..FILES).for_each(|file| site.write(&format!("file-{file}"), noise(seed * FILES + file + 1, (1 << 20) - 1)));
+    };
+    write(0);
+    site.deploy_and_compare(&[]);
+    fs::remove_dir_all(site.target("")).unwrap();
+    write(1);
+    let bytes = sent(&site);
+    assert!(bytes >> 20 < FILES + 3, "{bytes} bytes");
+}
