@@ -455,6 +455,11 @@ fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(&file, Mode::from_raw_mode(mode))
 }
 
+/// Takes the usual umask, whatever the login gave this process: a stricter one would make it change the mode of each file.
+pub(crate) fn take_usual_umask() {
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+}
+
 /// Lets this process have as many files open as it may ask for: directories are held open, and some servers begin with
 /// no more than 1,024.
 pub(crate) fn raise_open_files() {

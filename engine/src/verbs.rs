@@ -10,6 +10,7 @@ use crate::agent;
 use crate::cancel::Cancel;
 use crate::client::deploy::ClientDeploy;
 use crate::client::{Database, ScanRequest, query, scan};
+use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::manifest::{Manifest, diff as manifest_diff};
@@ -216,6 +217,7 @@ pub fn serve_agent(
     mut output: impl Write + Send + 'static,
     program: &Path,
 ) -> Result<(), Error> {
+    disk::take_usual_umask();
     greeting::write_greeting(&mut output, program)?;
     agent::serve(input, output)
 }

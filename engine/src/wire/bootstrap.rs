@@ -1,6 +1,9 @@
 //! Gets the agent running on a server that need have nothing but a POSIX `sh`.
 //!
-//! One constant script does everything that is done there. Whatever the login shell is, it gets
+//! Where an agent is thought to be at its place, the first command is `exec <place> agent`, which every login shell
+//! understands where the place needs no quotes. What comes of it otherwise is found out by the script.
+//!
+//! One constant script does everything else that is done there. Whatever the login shell is, it gets
 //! `exec sh -c '<script>' cutover <mode> <arguments>`: the script holds no single quote, no newline, no `!` and no
 //! doubled backslash, which fish and csh would read their own way, and the arguments are in an alphabet that no shell
 //! reads anything into. The script decodes them, so paths may hold any byte.
@@ -46,8 +49,7 @@ const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
 /// Notes on what is not obvious in it:
-/// - What is placed is for its owner alone; the agent runs with the usual umask, as it gives files their modes when it
-///   makes them.
+/// - What is placed is for its owner alone; the agent takes the usual umask itself.
 /// - `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop.
 /// - An empty file that may be executed is run by the shell and does nothing; on a filesystem mounted noexec it is
 ///   refused with 126. That is known before the program is sent.
@@ -65,18 +67,18 @@ const SCRIPT: &str = concat!(
     "judge() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
     "trap \"rm -rf \\\"\\$t\\\"\" 0; trap \"exit 1\" 1 2 15; ",
     "case $m in ",
-    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; umask 022; exec \"$a/$n\" agent; fi; f=; ",
+    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; exec \"$a/$n\" agent; fi; f=; ",
     "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
     "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
-    "(lane) say start; trap - 0; umask 022; exec \"$a/$n\" agent --lane;; ",
+    "(lane) say start; trap - 0; exec \"$a/$n\" agent --lane;; ",
     "(place) case $a in (\"$d/.cutover/bin\") (umask 022; mkdir -p \"$d\");; esac && mkdir -p \"$a\" && put; r=$?; ",
     "if [ $r -eq 0 ]; then say placed; ",
     "find \"$a\" -type f -name \"*cutover-*\" -mtime +7 -exec rm -f {} + 2> /dev/null; else judge $r; fi;; ",
     "(lend) r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
     "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") || continue; a=$t; put; r=$?; [ $r -eq 2 ] || break; rm -rf \"$t\"; done; ",
     "if [ $r -eq 0 ]; then say lent \"$a\"; t=; else judge $r; fi;; ",
-    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && umask 022 && exec /proc/self/fd/3 agent;; ",
+    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && exec /proc/self/fd/3 agent;; ",
     "esac",
 );
 
@@ -129,7 +131,10 @@ pub(super) fn start_lane(
 ) -> Result<Connection, Error> {
     let (observer, packing) = (&Silent, Packing::on_demand());
     let mut bootstrap = Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat };
-    bootstrap.insist("lane", &places.agent_directory)
+    match bootstrap.start_unasked(" --lane")? {
+        Some(connection) => Ok(connection),
+        None => bootstrap.insist("lane", &places.agent_directory),
+    }
 }
 
 struct Bootstrap<'a> {
@@ -171,6 +176,9 @@ enum Start {
 impl Bootstrap<'_> {
     fn start_placed(&mut self) -> Result<Connection, Error> {
         let places = self.places;
+        if let Some(connection) = self.start_unasked("")? {
+            return Ok(connection);
+        }
         match self.start("start", &places.agent_directory)? {
             Start::Greeted(connection) => return Ok(connection),
             Start::Missing => {}
@@ -185,12 +193,44 @@ impl Bootstrap<'_> {
 
     fn start_lent(&mut self) -> Result<Connection, Error> {
         let places = self.places;
+        if let Some(connection) = self.start_unasked("")? {
+            return Ok(connection);
+        }
         match self.start("look", &places.agent_directory)? {
             Start::Greeted(connection) => return Ok(connection),
             Start::Missing | Start::Damaged(_) => {}
         }
         let directory = self.copy("lend", Path::new("/tmp"))?;
         self.insist("vanish", &directory)
+    }
+
+    /// Starts the agent that is thought to be at its place, by a short command. Nothing where that may not be tried, or
+    /// came to nothing.
+    fn start_unasked(&mut self, option: &str) -> Result<Option<Connection>, Error> {
+        // Another try costs the system's `ssh` another login.
+        if !self.packing.is_on_demand() || self.login.round_trip().is_none() {
+            return Ok(None);
+        }
+        let place = self.places.agent_directory.join(self.program.name());
+        let Some(place) = place.to_str().filter(|place| place.bytes().all(needs_no_quotes)) else { return Ok(None) };
+        self.cancel.check()?;
+        let mut running = self.login.run(&format!("exec {place} agent{option}"))?;
+        match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
+            Ok(greeting) if greeting.program == self.program.hash && greeting.version == PROTOCOL_VERSION => {
+                Ok(Some(running.into_connection()))
+            }
+            Err(NoGreeting::Failed(error)) => Err(error),
+            Err(NoGreeting::TimedOut(noise)) => Err(self.too_late(&noise)),
+            Ok(_) | Err(NoGreeting::Missing(_)) => {
+                let ended = running.end()?;
+                self.login.failure(&ended).map_or(Ok(None), Err)
+            }
+        }
+    }
+
+    fn too_late(&self, noise: &[u8]) -> Error {
+        let output = format!("nothing came in time {}", Shown(noise.trim_ascii()));
+        Error::NoGreeting { host: self.login.host().to_owned(), output }
     }
 
     /// Starts an agent that was just copied.
@@ -215,12 +255,7 @@ impl Bootstrap<'_> {
             }
             Ok(_) => return Ok(Start::Greeted(running.into_connection())),
             Err(NoGreeting::Failed(error)) => return Err(error),
-            Err(NoGreeting::TimedOut(noise)) => {
-                return Err(Error::NoGreeting {
-                    host: self.login.host().to_owned(),
-                    output: format!("nothing came in time {}", Shown(noise.trim_ascii())),
-                });
-            }
+            Err(NoGreeting::TimedOut(noise)) => return Err(self.too_late(&noise)),
             Err(NoGreeting::Missing(noise)) => noise,
         };
         let ended = running.end()?;
@@ -329,11 +364,16 @@ fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path, 
     )
 }
 
+/// Tells whether no shell reads anything into a byte.
+fn needs_no_quotes(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)
+}
+
 /// Writes all but letters, digits and what paths usually hold as `\0` and three octal digits, which `printf %b` reads.
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+        if needs_no_quotes(byte) {
             text.push(char::from(byte));
         } else {
             text.push_str(&format!("\\0{byte:03o}"));

@@ -44,6 +44,11 @@ impl Packing {
         packing
     }
 
+    /// Tells whether nothing is made ahead: the server is thought to have the program.
+    pub(super) fn is_on_demand(&self) -> bool {
+        self.ahead.is_none()
+    }
+
     /// Returns the packed program.
     pub(super) fn packed(&mut self, program: &Program) -> Result<Vec<u8>, Error> {
         match self.ahead.take().and_then(|ahead| ahead.recv().ok()) {
