@@ -154,6 +154,7 @@ mod tests {
             exclude = ["node_modules/"]
             keep_releases = 0x5
             grace = "10m"
+            spare = false
             shared_dirs = ["storage/"]
             shared_files = [".env"]
             auto_shared = false
@@ -178,7 +179,7 @@ mod tests {
             Err(concat!(
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
                 "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
-                "`grace`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths` and `zstd_level`"
+                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));

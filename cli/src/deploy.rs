@@ -2,7 +2,7 @@
 
 use engine::DeployRequest;
 use engine::release::ReleaseId;
-use engine::report::{DeployReport, DeployState};
+use engine::report::{DeployReport, DeployState, Reused};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
@@ -46,6 +46,7 @@ impl Report for DeployReport {
             .line("changes", changes(self.files_new, self.files_changed, self.files_removed))
             .line("sent", Bytes(self.sent_bytes))
             .line_if("stored", stored(self))
+            .line_if("reused", reuse(self))
             .line_if("copied", copies(self))
             .line_if("removed", removals(self))
             .line("time", Seconds(self.seconds.total));
@@ -92,6 +93,11 @@ fn stored(report: &DeployReport) -> Option<String> {
     })
 }
 
+fn reuse(report: &DeployReport) -> Option<String> {
+    let Some(Reused { release, kept, .. }) = &report.reused else { return report.not_reused.clone() };
+    Some(format!("{release}, with {} of its files", Count(*kept)))
+}
+
 fn copies(report: &DeployReport) -> Option<String> {
     let copied: u64 = report.copied.values().sum();
     let reasons = report.copied.iter().map(|(why, count)| format!("{why}: {}", Count(*count)));
@@ -126,7 +132,9 @@ mod tests {
             sent_bytes: 4_972_000,
             received_bytes: 1200,
             objects_new: 1840,
-            objects_linked: 78_000,
+            objects_linked: 1840,
+            reused: Some(Reused { release: "20260301120000".parse().unwrap(), kept: 76_782, removed: 1843, moved: 0 }),
+            not_reused: None,
             copied: [("copy_paths".to_owned(), 2)].into(),
             round_trips: 2,
             zstd_levels: [(6, 1_000_000)].into(),
@@ -144,7 +152,8 @@ Release 20260325140000 is live, after 20260325120000
   files    78,622, 1.3 GB
   changes  12 new, 1,828 changed, 3 removed
   sent     5.0 MB
-  stored   1,840 new objects, 78,000 files linked
+  stored   1,840 new objects, 1,840 files linked
+  reused   20260301120000, with 76,782 of its files
   copied   2 files (copy_paths: 2)
   removed  20260301120000
   time     3.21 s

@@ -51,6 +51,7 @@ pub(crate) struct Keys {
     pub(crate) exclude: Found<Vec<String>>,
     pub(crate) keep_releases: Found<u32>,
     pub(crate) grace: Found<Duration>,
+    pub(crate) spare: Found<bool>,
     pub(crate) shared_dirs: Found<Vec<Located<RelativePath>>>,
     pub(crate) shared_files: Found<Vec<Located<RelativePath>>>,
     pub(crate) auto_shared: Found<bool>,
@@ -59,7 +60,7 @@ pub(crate) struct Keys {
 }
 
 /// The names of the keys, for hints.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "deploy_path",
     "current_path",
     "host",
@@ -73,6 +74,7 @@ const NAMES: [&str; 18] = [
     "exclude",
     "keep_releases",
     "grace",
+    "spare",
     "shared_dirs",
     "shared_files",
     "auto_shared",
@@ -105,6 +107,7 @@ impl Keys {
             "exclude" => entry.put(&mut self.exclude, Entry::strings),
             "keep_releases" => entry.put(&mut self.keep_releases, |entry| entry.number("a whole number of at least 1")),
             "grace" => entry.put(&mut self.grace, Entry::duration),
+            "spare" => entry.put(&mut self.spare, Entry::boolean),
             "shared_dirs" => entry.put(&mut self.shared_dirs, Entry::shared_paths),
             "shared_files" => entry.put(&mut self.shared_files, Entry::shared_paths),
             "auto_shared" => entry.put(&mut self.auto_shared, Entry::boolean),
@@ -131,6 +134,7 @@ impl Keys {
             exclude: self.exclude.or(defaults.exclude),
             keep_releases: self.keep_releases.or(defaults.keep_releases),
             grace: self.grace.or(defaults.grace),
+            spare: self.spare.or(defaults.spare),
             shared_dirs: self.shared_dirs.or(defaults.shared_dirs),
             shared_files: self.shared_files.or(defaults.shared_files),
             auto_shared: self.auto_shared.or(defaults.auto_shared),

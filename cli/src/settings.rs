@@ -272,6 +272,7 @@ fn policy(keys: Keys) -> Policy {
         current_path: keys.current_path.map(|path| PathBuf::from(path.value)),
         keep_releases: keys.keep_releases.map_or(default.keep_releases, |keep| keep.value),
         grace: keys.grace.map_or(default.grace, |grace| grace.value),
+        spare: keys.spare.map_or(default.spare, |spare| spare.value),
         shared_dirs: paths(keys.shared_dirs),
         shared_files: paths(keys.shared_files),
         auto_shared: keys.auto_shared.map_or(default.auto_shared, |auto| auto.value),
@@ -419,6 +420,7 @@ mod tests {
         let text = "
             keep_releases = 5
             grace = '10m'
+            spare = false
             exclude = ['a', 'b']
             shared_dirs = ['storage']
             [shop]
@@ -436,6 +438,7 @@ mod tests {
                 current_path: Some("/var/www/shop".into()),
                 keep_releases: 5,
                 grace: Duration::from_secs(600),
+                spare: false,
                 shared_dirs: vec![path("storage")],
                 shared_files: vec![path(".env")],
                 ..Policy::default()

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, StatVfs, Timespec, Timestamps};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfs, Timespec, Timestamps};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -57,6 +57,8 @@ pub(crate) struct Stat {
     pub(crate) mode: u32,
     /// The owner.
     pub(crate) uid: u32,
+    /// The owner's group.
+    pub(crate) gid: u32,
     /// Bytes of content.
     pub(crate) size: u64,
     /// The mtime in seconds.
@@ -79,6 +81,7 @@ impl From<fs::Stat> for Stat {
             kind: FileType::from_raw_mode(stat.st_mode).into(),
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
+            gid: stat.st_gid,
             size: stat.st_size as u64,
             mtime: stat.st_mtime,
             mtime_nanos: stat.st_mtime_nsec as u32,
@@ -172,6 +175,24 @@ impl Dir {
         }
     }
 
+    /// Opens a directory in it, not through a symlink and not where something is mounted.
+    pub(crate) fn open_own_dir(&self, name: &[u8]) -> Result<Dir, Error> {
+        let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        match fs::openat2(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), resolve) {
+            Ok(fd) => Ok(Dir { fd, path: self.path_of(name) }),
+            Err(Errno::XDEV) => Err(Error::MountedInside(self.path_of(name).display().to_string())),
+            // Before Linux 5.6, or kept from it by a filter: what is mounted of the same filesystem is not seen.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                let dir = self.open_dir(name)?;
+                let is_own = dir.own_stat()?.device == self.own_stat()?.device;
+                if is_own { Ok(dir) } else { Err(Error::MountedInside(self.path_of(name).display().to_string())) }
+            }
+            // It says more of what is wrong.
+            Err(Errno::LOOP | Errno::NOTDIR) => self.open_dir(name),
+            Err(errno) => Err(self.error("open the directory", name, errno)),
+        }
+    }
+
     /// Makes a directory with exactly this mode, whatever the umask, and opens it.
     pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
         // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
@@ -201,6 +222,30 @@ impl Dir {
     /// Sets its own mode.
     pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Error> {
         set_mode(&self.fd, mode).map_err(|e| Error::io("set the mode of", &self.path, e))
+    }
+
+    /// Sets its own mtime, where it is another.
+    pub(crate) fn set_mtime(&self, second: u32) -> Result<(), Error> {
+        let stat = self.own_stat()?;
+        if (stat.mtime, stat.mtime_nanos) == (i64::from(second), 0) {
+            return Ok(());
+        }
+        fs::futimens(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
+    }
+
+    /// Sets the mtime of a name, and of nothing that it leads to.
+    pub(crate) fn set_mtime_of(&self, name: &[u8], second: u32) -> Result<(), Error> {
+        fs::utimensat(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| self.error("set the mtime of", name, e))
+    }
+
+    /// Tells whether it has extended attributes, as access control lists are.
+    pub(crate) fn has_attributes(&self) -> Result<bool, Error> {
+        match fs::flistxattr_query(&self.fd) {
+            Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(errno) => Err(Error::io("look at the attributes of", &self.path, errno)),
+        }
     }
 
     /// Says what a name is; nothing where there is none.
@@ -362,7 +407,7 @@ impl Dir {
         }
     }
 
-    /// Removes a name and all below it: never through a symlink, never into another filesystem.
+    /// Removes a name and all below it: never through a symlink, never where something is mounted.
     pub(crate) fn remove_tree(&self, name: &[u8]) -> Result<(), Error> {
         match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -376,18 +421,15 @@ impl Dir {
     }
 
     fn remove_directory(&self, name: &[u8]) -> Result<(), Error> {
-        let dir = match self.open_dir(name) {
+        let dir = match self.open_own_dir(name) {
             // A directory that its owner may not read, as an application may leave one.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 self.unlock_dir(name)?;
-                self.open_dir(name)?
+                self.open_own_dir(name)?
             }
             other => other?,
         };
         let stat = dir.own_stat()?;
-        if stat.device != self.own_stat()?.device {
-            return Err(Error::io("remove what is mounted at", self.path_of(name), Errno::BUSY));
-        }
         if stat.mode & 0o700 != 0o700 {
             dir.set_mode(0o700)?;
         }
@@ -406,7 +448,8 @@ impl Dir {
         }
     }
 
-    fn unlock_dir(&self, name: &[u8]) -> Result<(), Error> {
+    /// Lets its owner into a directory that may not be opened.
+    pub(crate) fn unlock_dir(&self, name: &[u8]) -> Result<(), Error> {
         fs::chmodat(&self.fd, os(name), Mode::from_raw_mode(0o700), AtFlags::empty())
             .map_err(|e| self.error("remove", name, e))
     }
@@ -471,8 +514,12 @@ pub(crate) fn raise_open_files() {
 /// Gives an open file its final mode and mtime.
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     set_mode(file, mode)?;
+    fs::futimens(file, &times(second))
+}
+
+fn times(second: u32) -> Timestamps {
     let at = Timespec { tv_sec: i64::from(second), tv_nsec: 0 };
-    fs::futimens(file, &Timestamps { last_access: at, last_modification: at })
+    Timestamps { last_access: at, last_modification: at }
 }
 
 /// Makes the content of `to` that of `from`: shared blocks where the filesystem can, a copy in the kernel or through

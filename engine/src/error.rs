@@ -143,6 +143,17 @@ pub enum Error {
     /// A directory that Cutover owns was replaced by a symlink, or a path in `shared/` leads through one.
     #[error("`{0}` is a symlink or lies behind one, and could lead elsewhere")]
     SymlinkInside(String),
+    /// Something is mounted in a tree of ours.
+    #[error("Something is mounted at `{0}`, and is left as it is")]
+    MountedInside(String),
+    /// A release that was given up cannot be turned into a new one.
+    #[error("Release {id} is not reused: {reason}")]
+    NotReused {
+        /// Which.
+        id: ReleaseId,
+        /// Why.
+        reason: String,
+    },
     /// Something other than a directory stands where one is needed.
     #[error("`{0}` is not a directory")]
     NotDirectory(String),
@@ -454,6 +465,8 @@ impl Error {
             | Error::CurrentElsewhere { .. }
             | Error::OtherOwner { .. }
             | Error::SymlinkInside(_)
+            | Error::MountedInside(_)
+            | Error::NotReused { .. }
             | Error::NotDirectory(_)
             | Error::SharedMissing(_)
             | Error::SharedConflict(_)
@@ -528,6 +541,7 @@ impl Error {
             Error::SymlinkInside(path) => {
                 format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
             }
+            Error::MountedInside(path) => format!("Unmount it (`umount {path}`) and run the command again"),
             Error::NotDirectory(path) => format!("Move `{path}` away and run the command again"),
             Error::SharedMissing(path) => format!("Put the file at `{path}` on the server and deploy again"),
             Error::SharedConflict(path) => format!(

@@ -75,6 +75,10 @@ pub struct DeployReport {
     pub objects_new: u64,
     /// Files that were linked.
     pub objects_linked: u64,
+    /// The release that it was made of, if it was.
+    pub reused: Option<Reused>,
+    /// Why a release that was to be reused was not.
+    pub not_reused: Option<String>,
     /// Files that are copies and not links, by reason.
     pub copied: BTreeMap<String, u64>,
     /// Times that the client waited for an answer of the agent before it could go on.
@@ -89,6 +93,19 @@ pub struct DeployReport {
     pub warnings: Vec<String>,
     /// Seconds by phase.
     pub seconds: Seconds,
+}
+
+/// A release that was turned into a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reused {
+    /// Which it was.
+    pub release: ReleaseId,
+    /// Files and symlinks of it that were kept.
+    pub kept: u64,
+    /// Names in it that were removed.
+    pub removed: u64,
+    /// Directories of it that were moved.
+    pub moved: u64,
 }
 
 /// The result of `setup`.

@@ -97,6 +97,8 @@ pub struct Policy {
     pub keep_releases: u32,
     /// How long a release stays after it was last live.
     pub grace: Duration,
+    /// Whether the newest release that was given up waits for the next deploy, which turns it into the new one.
+    pub spare: bool,
     /// Directories in `shared/` that are linked into each release.
     pub shared_dirs: Vec<RelativePath>,
     /// Files in `shared/` that are linked into each release.
@@ -113,6 +115,7 @@ impl Default for Policy {
             current_path: None,
             keep_releases: 3,
             grace: Duration::from_secs(60),
+            spare: true,
             shared_dirs: Vec::new(),
             shared_files: Vec::new(),
             auto_shared: true,

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Seek};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use rustix::io::Errno;
@@ -77,6 +77,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) staging: &'a Staging,
     /// Where each file came to be: second and copy, packed.
     placed: Vec<AtomicU64>,
+    /// Symlinks and empty files that are there already.
+    made: Vec<AtomicBool>,
     linked: AtomicU64,
     copied: Mutex<BTreeMap<String, u64>>,
     /// The objects that this run made beside those that arrived.
@@ -99,6 +101,7 @@ impl<'a> Assembly<'a> {
         staging: &'a Staging,
     ) -> Assembly<'a> {
         let placed = (0..manifest.len()).map(|_| AtomicU64::new(0)).collect();
+        let made = (0..manifest.len()).map(|_| AtomicBool::new(false)).collect();
         Assembly {
             manifest,
             expected,
@@ -107,6 +110,7 @@ impl<'a> Assembly<'a> {
             store,
             staging,
             placed,
+            made,
             linked: AtomicU64::new(0),
             copied: Mutex::default(),
             further: Mutex::default(),
@@ -126,15 +130,8 @@ impl<'a> Assembly<'a> {
         self.make_below(0, &self.staging.tree)
     }
 
-    fn make_below(&self, number: u32, dir: &Dir) -> Result<(), Error> {
-        let below: Vec<(u32, &[u8])> = self
-            .manifest
-            .children(number)
-            .filter_map(|named| match named.node {
-                Node::Directory(child) => Some((child, named.name)),
-                _ => None,
-            })
-            .collect();
+    pub(super) fn make_below(&self, number: u32, dir: &Dir) -> Result<(), Error> {
+        let below: Vec<(u32, &[u8])> = self.directories_in(number).collect();
         below.into_par_iter().try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
     }
 
@@ -153,10 +150,12 @@ impl<'a> Assembly<'a> {
         let mut dir = None;
         let mut files = 0;
         for named in self.manifest.children(number) {
+            let is_made = || self.made[named.index as usize].load(Ordering::Relaxed);
             let is_known = match named.node {
                 Node::Directory(_) => false,
-                Node::Symlink(_) => true,
-                Node::File(file) => file.size == 0 || self.expected[named.index as usize].second != 0,
+                Node::Symlink(_) => !is_made(),
+                Node::File(file) if file.size == 0 => !is_made(),
+                Node::File(_) => self.expected[named.index as usize].second != 0 && !self.is_placed(named.index),
             };
             if is_known {
                 let dir = match &dir {
@@ -177,7 +176,10 @@ impl<'a> Assembly<'a> {
     fn make_entry(&self, dir: &Dir, directory: &[u8], named: Named<'_>) -> Result<(), Error> {
         match named.node {
             Node::Directory(_) => Ok(()),
-            Node::Symlink(target) => dir.symlink(self.manifest.text(target), named.name),
+            Node::Symlink(target) => {
+                dir.symlink(self.manifest.text(target), named.name)?;
+                dir.set_mtime_of(named.name, self.second)
+            }
             Node::File(file) if file.size == 0 => {
                 let mode = u32::from(file.key.mode);
                 let empty = dir.create_file(named.name)?;
@@ -366,25 +368,52 @@ impl<'a> Assembly<'a> {
         self.placed[entry as usize].load(Ordering::Relaxed) != 0
     }
 
+    /// Notes that an entry is there already: a file at this placement, or a symlink or an empty file.
+    pub(super) fn note_kept(&self, entry: u32, placement: Option<Placement>) {
+        match placement {
+            Some(Placement { second, copy }) => self.note_placement(entry, second, copy),
+            None => self.made[entry as usize].store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// Forgets what was there already.
+    pub(super) fn forget_kept(&self) {
+        self.placed.iter().for_each(|placed| placed.store(0, Ordering::Relaxed));
+        self.made.iter().for_each(|made| made.store(false, Ordering::Relaxed));
+    }
+
     fn note_placed(&self, entry: u32, object: Object) {
-        let packed = u64::from(object.second) << 16 | u64::from(object.name.copy);
+        self.note_placement(entry, object.second, object.name.copy);
+    }
+
+    fn note_placement(&self, entry: u32, second: u32, copy: u16) {
+        let packed = u64::from(second) << 16 | u64::from(copy);
         self.placed[entry as usize].store(packed, Ordering::Relaxed);
     }
 
-    /// Gives every directory its own mode, children first: a directory may forbid its owner to look into it.
-    /// Those that a link into `shared/` has replaced are not there any more.
-    pub(crate) fn set_directory_modes(&self, replaced: &[RelativePath]) -> Result<(), Error> {
-        let directories = self.manifest.directories();
-        for number in (0..directories.len() as u32).rev() {
-            let path = self.manifest.directory_path(number);
-            let is_replaced = |link: &RelativePath| {
-                path.strip_prefix(link.as_bytes()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-            };
-            if !replaced.iter().any(is_replaced) {
-                self.open_tree(&path)?.set_mode(u32::from(directories[number as usize].mode))?;
+    /// Gives every directory its own mode and the release's mtime, children first: a directory may forbid its owner to
+    /// look into it. Those that a link into `shared/` has replaced are not there any more.
+    pub(crate) fn finish_directories(&self, replaced: &[RelativePath]) -> Result<(), Error> {
+        self.finish_below(0, &self.staging.tree, &|path| replaced.iter().any(|link| link.as_bytes() == path))
+    }
+
+    fn finish_below(&self, number: u32, dir: &Dir, is_replaced: &(impl Fn(&[u8]) -> bool + Sync)) -> Result<(), Error> {
+        let below: Vec<(u32, &[u8])> = self.directories_in(number).collect();
+        below.into_par_iter().try_for_each(|(child, name)| {
+            if is_replaced(&self.manifest.directory_path(child)) {
+                return Ok(());
             }
-        }
-        Ok(())
+            self.finish_below(child, &dir.open_dir(name)?, is_replaced)
+        })?;
+        dir.set_mode(u32::from(self.manifest.directories()[number as usize].mode))?;
+        dir.set_mtime(self.second)
+    }
+
+    fn directories_in(&self, number: u32) -> impl Iterator<Item = (u32, &[u8])> {
+        self.manifest.children(number).filter_map(|named| match named.node {
+            Node::Directory(child) => Some((child, named.name)),
+            _ => None,
+        })
     }
 
     /// Returns where each file came to be.

@@ -18,13 +18,15 @@ use crate::manifest::encode::{Decoded, decode_with};
 use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
-use crate::report::DeployState;
+use crate::report::{DeployState, Reused};
+use crate::target::Policy;
 use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
 
 use super::assemble::{Assembly, known_from_base};
 use super::classify::{Classified, Classifier};
 use super::layout::Layout;
 use super::lock::Lock;
+use super::prune::{self, Tell as _};
 use super::publish::{Publication, publish};
 use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
 use super::shared::{self, SharedPlan};
@@ -32,8 +34,9 @@ use super::staging::{self, Staging};
 use super::store::Store;
 use super::switch::now;
 use super::talk::{Incoming, Talk};
+use super::trash::Spare;
 use super::wanted::WantedObjects;
-use super::{prune, sign, switch};
+use super::{sign, switch};
 
 /// The longest manifest that is taken, in bytes: twice what a million long names need.
 const TREE_BYTES_MAX: u64 = 1 << 30;
@@ -86,6 +89,8 @@ struct Plan<'a> {
     base: Option<&'a Manifest>,
     decided: &'a Decided,
     classified: &'a Classified,
+    /// A release that may be turned into it.
+    spare: Option<&'a Spare>,
 }
 
 /// A release that is complete in staging.
@@ -93,6 +98,8 @@ struct Filled<'a> {
     assembly: Assembly<'a>,
     /// The objects that arrived, and those that did not, by round.
     arrived: Vec<WantedObjects>,
+    /// What became of a release that was to be reused: why it could not be, where that is so.
+    reused: Option<Result<Reused, Error>>,
 }
 
 /// Seconds by phase, as they pass.
@@ -406,27 +413,71 @@ impl Deploy<'_> {
         tree: &Tree,
         decided: &Decided,
     ) -> Result<DeployDone, Error> {
+        let mut given_up = Vec::new();
+        let mut spare = self.find_spare(layout, releases, tree, decided, &mut given_up)?;
+        let made = match self.try_to_make(layout, releases, base.as_ref(), tree, decided, spare.as_ref()) {
+            // Before anything is asked for: what waits goes first.
+            Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if spare.take().is_some() => {
+                let policy = Policy { spare: false, ..self.hello.policy.clone() };
+                prune::cleanup(layout, releases, &policy, false, false, self.talk)?;
+                self.try_to_make(layout, releases, base.as_ref(), tree, decided, None)
+            }
+            made => made,
+        };
+        let mut done = made?;
+        done.removed = given_up;
+        self.tidy(layout, releases, &mut done)?;
+        Ok(done)
+    }
+
+    /// Finds a release to be turned into the new one: what waits for that, else what is given up once the new one is live.
+    fn find_spare(
+        &self,
+        layout: &mut Layout,
+        releases: &mut Releases,
+        tree: &Tree,
+        decided: &Decided,
+        given_up: &mut Vec<ReleaseId>,
+    ) -> Result<Option<Spare>, Error> {
+        let found = Spare::find(layout)?;
+        if found.is_some() || self.begin.no_switch {
+            return Ok(found);
+        }
+        let mut next = self.record(decided, &tree.manifest, &[]);
+        next.went_live.push(now());
+        next.previous.clone_from(&decided.live);
+        match prune::take_due(layout, releases, &self.hello.policy, next)? {
+            Some(id) => {
+                self.talk.removed(&id);
+                given_up.push(id);
+                Spare::find(layout)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn try_to_make(
+        &self,
+        layout: &mut Layout,
+        releases: &mut Releases,
+        base: Option<&Base>,
+        tree: &Tree,
+        decided: &Decided,
+        spare: Option<&Spare>,
+    ) -> Result<DeployDone, Error> {
         let store = Store::new(layout.objects.again()?);
-        let classified = self.classify(layout, releases, &store, base.as_ref(), tree, decided.second)?;
-        let base = base.map(|base| base.kept.manifest);
+        let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
         let staging = Staging::create(layout)?;
-        let plan = Plan { tree, base: base.as_ref(), decided, classified: &classified };
+        let base = base.map(|base| &base.kept.manifest);
+        let plan = Plan { tree, base, decided, classified: &classified, spare };
         let made = self.make_in(layout, releases, &plan, &store, &staging);
         // What they hold open is closed before other things are opened.
         drop(store);
-        let mut done = match made {
-            Ok(done) => {
-                drop(staging);
-                done
-            }
-            Err(error) => {
-                // The next run clears what cannot be removed now; the error is what matters.
-                drop(staging.abandon(layout));
-                return Err(error);
-            }
-        };
-        self.tidy(layout, releases, &mut done)?;
-        Ok(done)
+        if made.is_err() {
+            // The next run clears what cannot be removed now; the error is what matters.
+            drop(staging.abandon(layout));
+        }
+        made
     }
 
     fn make_in(
@@ -446,11 +497,11 @@ impl Deploy<'_> {
         let classifier =
             Classifier { layout, releases: &*releases, store, manifest: &tree.manifest, second: decided.second };
         let mut clock = Clock::default();
-        let Filled { assembly, arrived } = clock.time(self.talk, Phase::Assemble, || {
+        let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
             let filled = self.fill(classifier, assembly, plan, &settled)?;
             shared::link(&staging.tree, &decided.shared)?;
-            filled.assembly.set_directory_modes(&decided.shared.links)?;
+            filled.assembly.finish_directories(&decided.shared.links)?;
             Ok(filled)
         })?;
         let record = self.record(decided, assembly.manifest, &arrived);
@@ -474,6 +525,11 @@ impl Deploy<'_> {
         done.objects_new = objects_new;
         done.objects_linked = assembly.linked();
         done.copied = assembly.copied();
+        match reused {
+            Some(Ok(reused)) => done.reused = Some(reused),
+            Some(Err(error)) => done.not_reused = Some(error.with_cause()),
+            None => {}
+        }
         done.seconds = clock.0;
         Ok(done)
     }
@@ -518,7 +574,7 @@ impl Deploy<'_> {
         }
         match prune::cleanup(layout, releases, &self.hello.policy, false, false, self.talk) {
             Ok(report) => {
-                done.removed = report.removed;
+                done.removed.extend(report.removed);
                 done.warnings.extend(report.warnings);
             }
             Err(error) => done.warnings.push(error.with_cause()),

@@ -24,6 +24,7 @@ mod wanted;
 
 mod assemble;
 mod publish;
+mod reuse;
 mod shared;
 mod switch;
 

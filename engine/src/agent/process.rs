@@ -29,6 +29,35 @@ pub(crate) fn living_in(trees: &[PathBuf]) -> Vec<Option<String>> {
     found
 }
 
+/// Tells whether something is mounted at a directory or below it, as far as this process sees.
+pub(crate) fn is_mounted_below(tree: &Path) -> bool {
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    mounts.split(|&byte| byte == b'\n').any(|line| {
+        let place = line.split(|&byte| byte == b' ').nth(4).unwrap_or_default();
+        Path::new(std::ffi::OsStr::from_bytes(&unescaped(place))).starts_with(tree)
+    })
+}
+
+/// Reads a path in which spaces, tabs, newlines and backslashes are written as a backslash and three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let code = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
 fn name_of(process: &Path) -> String {
     let name = std::fs::read(process.join("comm")).unwrap_or_default();
     crate::path::Shown(name.trim_ascii_end()).to_string()
@@ -48,4 +77,24 @@ fn paths_of(process: &Path) -> Vec<PathBuf> {
         paths.extend(mapped);
     }
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_mounts_are_read() {
+        for (text, expected) in
+            [("/a", "/a"), ("/a\\040b\\134", "/a b\\"), ("/a\\04", "/a\\04"), ("/\\777x", "/\\777x")]
+        {
+            assert_eq!(unescaped(text.as_bytes()), expected.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_mounted_is_found() {
+        assert!(is_mounted_below(Path::new("/proc")));
+        assert!(!is_mounted_below(Path::new("/proc/self/nothing")));
+    }
 }

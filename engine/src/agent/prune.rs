@@ -19,7 +19,7 @@ use super::process::living_in;
 use super::records::{Kept, Releases, read_manifest};
 use super::staging;
 use super::store::{ObjectName, Store};
-use super::trash::{self, Owed};
+use super::trash::{self, Owed, Spare};
 
 /// What retention says of the releases that it would remove.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub(crate) trait Tell {
 }
 
 /// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
-/// release names and all leftovers.
+/// release names and all leftovers. Without it the newest of what goes may stay in trash, as the policy has it, until the
+/// next deploy reuses it.
 pub(crate) fn cleanup(
     layout: &mut Layout,
     releases: &mut Releases,
@@ -93,8 +94,9 @@ pub(crate) fn cleanup(
         releases.records.retain(|record| record.id != id);
         report.removed.push(id);
     }
+    let spare = if policy.spare && !sweep { Spare::find(layout)? } else { None };
     if !dry_run {
-        let failed = trash::delete_trees(layout);
+        let failed = trash::delete_trees(layout, spare.as_ref());
         report.warnings.extend(failed.first().map(Error::with_cause));
     }
     if sweep {
@@ -104,7 +106,7 @@ pub(crate) fn cleanup(
         }
     }
     // What is owed stays owed, and releases are gone already: that is told in any case.
-    if let Err(error) = pay(layout, releases, sweep, dry_run, &mut report) {
+    if let Err(error) = pay(layout, releases, spare.as_ref(), sweep, dry_run, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
@@ -114,13 +116,14 @@ pub(crate) fn cleanup(
 fn pay(
     layout: &mut Layout,
     releases: &Releases,
+    spare: Option<&Spare>,
     sweep: bool,
     dry_run: bool,
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
-    let owed = Owed::find(layout)?;
+    let owed = Owed::find(layout, spare)?;
     let is_due = sweep || !owed.is_empty();
-    if is_due && collect(layout, releases, sweep, &owed, dry_run, report)? && !dry_run {
+    if is_due && collect(layout, releases, spare, sweep, &owed, dry_run, report)? && !dry_run {
         owed.settle(layout)?;
     }
     Ok(())
@@ -133,6 +136,28 @@ fn keep_second(layout: &mut Layout, releases: &Releases, due: &[ReleaseId]) -> R
         Some(record) => layout.keep_second(record.second),
         None => Ok(()),
     }
+}
+
+/// Takes the release that retention would give up if another one went live now, to be reused for that one: the newest of
+/// those, where it is not the one that a rollback goes to as long as nothing else is live.
+pub(crate) fn take_due(
+    layout: &mut Layout,
+    releases: &mut Releases,
+    policy: &Policy,
+    next: Record,
+) -> Result<Option<ReleaseId>, Error> {
+    let live = layout.current.live()?;
+    let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
+    let id = next.id.clone();
+    let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
+    let mut due = retention(&after, Some(&id), policy, super::switch::now()).due;
+    due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
+    let due = spare_the_inhabited(layout, due, &mut CleanupReport::default())?;
+    let Some(id) = due.into_iter().next_back() else { return Ok(None) };
+    keep_second(layout, releases, std::slice::from_ref(&id))?;
+    trash::take_release(layout, &id)?;
+    releases.records.retain(|record| record.id != id);
+    Ok(Some(id))
 }
 
 fn spare_the_inhabited(
@@ -160,6 +185,7 @@ fn spare_the_inhabited(
 fn collect(
     layout: &mut Layout,
     releases: &Releases,
+    spare: Option<&Spare>,
     sweep: bool,
     owed: &Owed,
     dry_run: bool,
@@ -188,6 +214,12 @@ fn collect(
                 return Ok(false);
             }
         }
+    }
+    // Its files hold the disk anyway, and a later release may want them.
+    if let Some(kept) = spare.map_or(Ok(None), |spare| spare.kept(layout))? {
+        sizes(&kept).for_each(|(name, _)| {
+            candidates.remove(&name);
+        });
     }
     if !candidates.is_empty() && !dry_run {
         layout.grow_epoch()?;

@@ -112,6 +112,11 @@ pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Res
     Ok(kept)
 }
 
+/// Reads the record of a release that does not stand; nothing where it cannot be read.
+pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
+    Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
 /// Reads the manifest of a release that does not stand; nothing where it cannot be read.
 pub(crate) fn read_owed_manifest(dir: &Dir) -> Result<Option<Kept>, Error> {
     Ok(dir.read(MANIFEST)?.and_then(|bytes| manifest_from_bytes(&bytes).ok()))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! .cutover/trash/
-//! ├── <id>-<token>            a release's tree
+//! ├── <id>-<token>            a release's tree; the newest may wait for the next deploy, as its spare
 //! └── <id>-<token>-record     its record and manifest
 //! ```
 //!
@@ -11,14 +11,17 @@
 //! comes here too, as it may have published objects that nobody names.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::disk::Dir;
 use crate::error::Error;
 use crate::release::ReleaseId;
 
 use super::layout::{Layout, random_name};
+use super::process::{is_mounted_below, living_in};
 use super::prune::sizes;
-use super::records::{MANIFEST, read_owed_manifest};
+use super::records::{Kept, MANIFEST, read_owed_manifest, read_owed_record};
 use super::store::ObjectName;
 
 const RECORD_SUFFIX: &str = "-record";
@@ -44,11 +47,58 @@ pub(crate) fn take_record(layout: &Layout, from: &Dir, name: &[u8]) -> Result<()
     from.rename(name, &layout.trash, format!("{}{RECORD_SUFFIX}", random_name()?).as_bytes())
 }
 
-/// Deletes the trees. Returns what could not be: the rest need not stay because of it.
-pub(crate) fn delete_trees(layout: &Layout) -> Vec<Error> {
+/// A release that waits here for the next deploy, which turns it into a new one.
+pub(crate) struct Spare {
+    /// Which it was.
+    pub(crate) id: ReleaseId,
+    /// The name of its tree.
+    pub(crate) tree: Vec<u8>,
+    /// The name of its record.
+    record: Vec<u8>,
+}
+
+impl Spare {
+    /// Finds the newest release of which tree and record are here.
+    pub(crate) fn find(layout: &Layout) -> Result<Option<Spare>, Error> {
+        let names = layout.trash.names()?;
+        let mut newest: Option<(u64, Spare)> = None;
+        for tree in names.iter().filter(|name| !is_record(name)) {
+            let record = [tree, RECORD_SUFFIX.as_bytes()].concat();
+            if !names.contains(&record) {
+                continue;
+            }
+            let Some(found) = read_owed_record(&layout.trash.open_dir(&record)?)? else { continue };
+            if newest.as_ref().is_none_or(|(sequence, _)| found.sequence > *sequence) {
+                newest = Some((found.sequence, Spare { id: found.id, tree: tree.clone(), record }));
+            }
+        }
+        Ok(newest.map(|(_, spare)| spare))
+    }
+
+    /// Reads what it was; nothing where that cannot be read.
+    pub(crate) fn kept(&self, layout: &Layout) -> Result<Option<Kept>, Error> {
+        read_owed_manifest(&layout.trash.open_dir(&self.record)?)
+    }
+
+    /// Returns why it cannot be reused, where something outside holds on to it.
+    pub(crate) fn obstacle(&self, layout: &Layout) -> Result<Option<String>, Error> {
+        let trash = layout.trash.path();
+        let real = std::fs::canonicalize(trash).map_err(|e| Error::io("resolve", trash, e))?;
+        let tree = real.join(OsStr::from_bytes(&self.tree));
+        if is_mounted_below(&tree) {
+            return Ok(Some("something is mounted in it".into()));
+        }
+        let inhabitant = living_in(std::slice::from_ref(&tree)).pop().flatten();
+        Ok(inhabitant.map(|process| format!("{process} lives in it")))
+    }
+}
+
+/// Deletes the trees but that of a spare. Returns what could not be: the rest need not stay because of it.
+pub(crate) fn delete_trees(layout: &Layout, spare: Option<&Spare>) -> Vec<Error> {
     match layout.trash.names() {
         Ok(names) => {
-            let trees = names.iter().filter(|name| !is_record(name));
+            let goes = |name: &&Vec<u8>| !is_record(name) && spare.is_none_or(|spare| spare.tree != **name);
+            let trees = names.iter().filter(goes);
             trees.filter_map(|name| layout.trash.remove_tree(name).err()).collect()
         }
         Err(error) => vec![error],
@@ -63,9 +113,10 @@ fn is_record(name: &[u8]) -> bool {
 pub(crate) struct Owed(Vec<Vec<u8>>);
 
 impl Owed {
-    /// Finds them.
-    pub(crate) fn find(layout: &Layout) -> Result<Owed, Error> {
-        Ok(Owed(layout.trash.names()?.into_iter().filter(|name| is_record(name)).collect()))
+    /// Finds them. A spare owes nothing yet.
+    pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<Owed, Error> {
+        let is_owed = |name: &Vec<u8>| is_record(name) && spare.is_none_or(|spare| spare.record != *name);
+        Ok(Owed(layout.trash.names()?.into_iter().filter(is_owed).collect()))
     }
 
     /// Tells whether there are none.

@@ -245,6 +245,8 @@ impl ClientDeploy<'_> {
             received_bytes: talk.received_bytes(),
             objects_new: done.objects_new,
             objects_linked: done.objects_linked,
+            reused: done.reused,
+            not_reused: done.not_reused,
             copied: done.copied.into_iter().collect(),
             round_trips: talk.round_trips(),
             zstd_levels: BTreeMap::new(),

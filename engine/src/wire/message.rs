@@ -24,7 +24,7 @@ use crate::error::{Error, Refusal};
 use crate::event::Phase;
 use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
-use crate::report::{CleanupReport, DeployState, ReleasesReport, SetupReport, StatusReport, SwitchReport};
+use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
 use crate::wire::frame::MESSAGE_MAX;
 use crate::wire::lane::Ticket;
@@ -243,6 +243,10 @@ pub(crate) struct DeployDone {
     pub(crate) objects_new: u64,
     /// Files linked.
     pub(crate) objects_linked: u64,
+    /// The release that it was made of.
+    pub(crate) reused: Option<Reused>,
+    /// Why a release that was to be reused was not.
+    pub(crate) not_reused: Option<String>,
     /// Files copied, by reason.
     pub(crate) copied: Vec<(String, u64)>,
     /// Releases removed.
@@ -267,6 +271,8 @@ impl DeployDone {
             files_removed: 0,
             objects_new: 0,
             objects_linked: 0,
+            reused: None,
+            not_reused: None,
             copied: Vec::new(),
             removed: Vec::new(),
             warnings: Vec::new(),

@@ -8,9 +8,11 @@ use crate::agent::adopt::{self, adopt};
 use crate::agent::assemble::{Assembly, Origin};
 use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
 use crate::agent::inlets::Inlets;
+use crate::agent::layout::Layout;
 use crate::agent::promise::Promise;
 use crate::agent::receive::{FirstError, Receivers, Reception};
 use crate::agent::remode::remode;
+use crate::agent::reuse::{give_up, reuse};
 use crate::agent::room;
 use crate::agent::staging;
 use crate::agent::store::ObjectName;
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
+use crate::report::Reused;
 use crate::wire::message::{FromAgent, ToAgent};
 
 use super::{Deploy, Filled, Plan};
@@ -58,7 +61,7 @@ impl Deploy<'_> {
             self.send_signatures(plan, assembly.store, &wanted)?;
         }
         // The client packs what is lacking meanwhile.
-        assembly.make_directories()?;
+        let reused = self.make_tree(layout, &assembly, plan)?;
         make_own_copies(&assembly, own_copies)?;
         assembly.link_all_arrived(&wanted)?;
         let mut promise = Promise::new(plan.tree.promised.clone());
@@ -81,7 +84,7 @@ impl Deploy<'_> {
             arrived.push(wanted);
             still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
             if still.is_empty() {
-                return Ok(Filled { assembly, arrived });
+                return Ok(Filled { assembly, arrived, reused });
             }
             wanted = WantedObjects::gather(assembly.manifest, still);
             // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
@@ -93,6 +96,24 @@ impl Deploy<'_> {
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
         let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
         Err(Error::NotWhole { objects: wanted.len() as u64, path })
+    }
+
+    /// Makes all directories: of a release that may be reused, with what is in them, or anew. Says what came of the reuse,
+    /// where there was such a release.
+    fn make_tree(
+        &self,
+        layout: &Layout,
+        assembly: &Assembly<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<Option<Result<Reused, Error>>, Error> {
+        let Some(spare) = plan.spare else { return assembly.make_directories().map(|()| None) };
+        let obstacle = spare.obstacle(layout)?.map(|reason| Error::NotReused { id: spare.id.clone(), reason });
+        let reused = obstacle.map_or_else(|| reuse(layout, assembly, plan.base, spare), Err);
+        if reused.is_err() {
+            give_up(assembly)?;
+            assembly.make_directories()?;
+        }
+        Ok(Some(reused))
     }
 
     /// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says

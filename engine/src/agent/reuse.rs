@@ -1,0 +1,309 @@
+//! Turns a retired release into a new one: keeps what is as it should be, removes what is not, and leaves to the assembly
+//! what is missing then. So a release costs what changed, and not a link for each file.
+//!
+//! Nothing is believed of the retired tree, in which an application may have written. It is out of everybody's reach
+//! first: below `.cutover/`, with no process in it. Then all of it is looked at, a directory at a time, in parallel:
+//!
+//! - A file is kept where it is the very inode of the object that it should be, and the store finds nothing wrong with that
+//!   object: content, mode, owner and mtime are then those of the object.
+//! - A symlink is kept where its target is right, an empty file where mode and links are; both get the new mtime.
+//! - A directory is kept where it is one of this user's, without extended attributes and with nothing mounted on it.
+//! - Everything else goes, private copies too, which may have been edited.
+//!
+//! The root of the tree is made anew, and what was in the retired one is moved into it. A directory that stands elsewhere
+//! in the new manifest with the same content is moved by one rename before the look, which finds what became of it.
+//! Where something cannot be kept and cannot be removed, all of it is set aside and the release is assembled in full.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use crate::disk::{Dir, Kind, Stat};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::{Manifest, Named, Node};
+use crate::path::push_name;
+use crate::report::Reused;
+
+use super::assemble::Assembly;
+use super::layout::Layout;
+use super::store::Look;
+use super::trash::Spare;
+
+/// What a directory must grant its owner while things are linked into it.
+const OWNER: u32 = 0o700;
+
+/// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
+/// that cannot be done, with whatever there is in the tree: see [`give_up`]. `base` tells whether directories are new.
+pub(crate) fn reuse(
+    layout: &Layout,
+    assembly: &Assembly<'_>,
+    base: Option<&Manifest>,
+    spare: &Spare,
+) -> Result<Reused, Error> {
+    let tree = &assembly.staging.tree;
+    let from = layout.trash.open_own_dir(&spare.tree)?;
+    for name in from.names()? {
+        let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
+        if stat.mode & OWNER != OWNER {
+            // It takes leave to write to a directory to give it another one above.
+            from.unlock_dir(&name)?;
+        }
+        from.rename_new(&name, tree, &name)?;
+    }
+    let moved = match base.filter(|base| has_more_directories(assembly.manifest, base)) {
+        Some(_) => {
+            let old = spare.kept(layout)?;
+            old.map_or(0, |old| Moves::find(&old.manifest, assembly.manifest).carry_out(tree))
+        }
+        None => 0,
+    };
+    let audit = Audit { assembly, own: tree.own_stat()?, kept: AtomicU64::new(0), removed: AtomicU64::new(0) };
+    audit.bring(0, tree, b"")?;
+    // What stood in its root: the rest is moved.
+    layout.trash.remove_tree(&spare.tree)?;
+    Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
+}
+
+/// Tells whether a manifest has a directory that another has not at its place.
+fn has_more_directories(manifest: &Manifest, base: &Manifest) -> bool {
+    let mut open = vec![(0, 0)];
+    while let Some((number, other)) = open.pop() {
+        if manifest.directories()[number as usize].hash == base.directories()[other as usize].hash {
+            continue;
+        }
+        for (child, name) in directories(manifest, number) {
+            match base.child(other, name).map(|named| named.node) {
+                Some(Node::Directory(other)) => open.push((child, other)),
+                _ => return true,
+            }
+        }
+    }
+    false
+}
+
+/// Sets aside what a reuse that failed has left in the tree, to be removed with the rest of staging.
+pub(crate) fn give_up(assembly: &Assembly<'_>) -> Result<(), Error> {
+    let aside = assembly.staging.dir.create_dir(b"unfit", OWNER)?;
+    for name in assembly.staging.tree.names()? {
+        assembly.staging.tree.rename(&name, &aside, &name)?;
+    }
+    assembly.forget_kept();
+    Ok(())
+}
+
+struct Audit<'a> {
+    assembly: &'a Assembly<'a>,
+    /// The root of the tree, which this run has made: what owner and filesystem should be.
+    own: Stat,
+    kept: AtomicU64,
+    removed: AtomicU64,
+}
+
+impl Audit<'_> {
+    /// Brings a directory to what it should be, as far as that is there.
+    fn bring(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<(), Error> {
+        let manifest = self.assembly.manifest;
+        let mut wanted = manifest.children(number).peekable();
+        let mut below = Vec::new();
+        for name in dir.names()? {
+            while let Some(named) = wanted.next_if(|named| named.name < name.as_slice()) {
+                below.extend(self.missing(named, false));
+            }
+            match wanted.next_if(|named| named.name == name.as_slice()) {
+                None => self.remove(dir, &name)?,
+                Some(named) => {
+                    let is_kept = self.keeps(dir, path, named)?;
+                    if !is_kept {
+                        self.remove(dir, &name)?;
+                    }
+                    below.extend(self.missing(named, is_kept));
+                }
+            }
+        }
+        below.extend(wanted.flat_map(|named| self.missing(named, false)));
+        below.into_par_iter().try_for_each(|(child, name, is_there)| {
+            if is_there {
+                let held = self.open(dir, name)?;
+                if self.is_plain(&held)? {
+                    let mut whole = path.to_vec();
+                    push_name(&mut whole, name);
+                    return self.bring(child, &held, &whole);
+                }
+                self.remove(dir, name)?;
+            }
+            self.assembly.make_below(child, &dir.create_dir(name, OWNER)?)
+        })
+    }
+
+    fn missing<'m>(&self, named: Named<'m>, is_there: bool) -> Option<(u32, &'m [u8], bool)> {
+        match named.node {
+            Node::Directory(child) => Some((child, named.name, is_there)),
+            _ => None,
+        }
+    }
+
+    fn remove(&self, dir: &Dir, name: &[u8]) -> Result<(), Error> {
+        self.removed.fetch_add(1, Ordering::Relaxed);
+        dir.remove_tree(name)
+    }
+
+    /// Opens a directory that is kept.
+    fn open(&self, dir: &Dir, name: &[u8]) -> Result<Dir, Error> {
+        match dir.open_own_dir(name) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                dir.unlock_dir(name)?;
+                dir.open_own_dir(name)
+            }
+            other => other,
+        }
+    }
+
+    /// Tells whether what stands there is what should. Of a directory, that it is one: what is in it is another question.
+    fn keeps(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<bool, Error> {
+        let Some(stat) = dir.stat(named.name)? else { return Ok(false) };
+        let assembly = self.assembly;
+        let is_ours = (stat.uid, stat.gid, stat.device) == (self.own.uid, self.own.gid, self.own.device);
+        let is_kept = match named.node {
+            Node::Directory(_) => return Ok(stat.kind == Kind::Directory),
+            Node::Symlink(target) => {
+                let target = assembly.manifest.text(target);
+                let is_kept = is_ours
+                    && stat.kind == Kind::Symlink
+                    && stat.links == 1
+                    && dir.read_link(named.name)?.is_some_and(|found| found == target);
+                if is_kept {
+                    dir.set_mtime_of(named.name, assembly.second)?;
+                    assembly.note_kept(named.index, None);
+                }
+                is_kept
+            }
+            Node::File(file) if file.size == 0 => {
+                let is_kept = is_ours
+                    && (stat.kind, stat.size, stat.links) == (Kind::File, 0, 1)
+                    && stat.mode == u32::from(file.key.mode);
+                if is_kept {
+                    dir.set_mtime_of(named.name, assembly.second)?;
+                    assembly.note_kept(named.index, None);
+                }
+                is_kept
+            }
+            Node::File(file) => {
+                let placement = assembly.expected[named.index as usize];
+                let is_copy = || {
+                    let mut whole = path.to_vec();
+                    push_name(&mut whole, named.name);
+                    assembly.copies.mean_file(&whole)
+                };
+                if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
+                    return Ok(false);
+                }
+                let is_kept = match assembly.store.look(file.key, file.size, placement)? {
+                    Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+                    Look::Missing | Look::Altered => false,
+                };
+                if is_kept {
+                    assembly.note_kept(named.index, Some(placement));
+                }
+                is_kept
+            }
+        };
+        self.kept.fetch_add(u64::from(is_kept), Ordering::Relaxed);
+        Ok(is_kept)
+    }
+
+    /// Tells whether a directory is as one that was just made, but for its mode, which it gets in the end. Until then its
+    /// owner may do everything with it.
+    fn is_plain(&self, dir: &Dir) -> Result<bool, Error> {
+        let stat = dir.own_stat()?;
+        if stat.mode & OWNER != OWNER {
+            dir.set_mode(OWNER)?;
+        }
+        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && !dir.has_attributes()?)
+    }
+}
+
+/// Directories that stand elsewhere in a new manifest: from where, to where.
+struct Moves(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Moves {
+    /// Finds the directories of `new` that `old` has not at their place, and has elsewhere where `new` has none.
+    fn find(old: &Manifest, new: &Manifest) -> Moves {
+        let mut gone = HashMap::new();
+        let mut fresh = Vec::new();
+        compare(old, Some(0), new, Some(0), &mut gone, &mut fresh);
+        let mut moves = Vec::new();
+        while let Some(number) = fresh.pop() {
+            match gone.remove(&new.directories()[number as usize].hash) {
+                Some(from) => moves.push((old.directory_path(from), new.directory_path(number))),
+                None => fresh.extend(directories(new, number).map(|(child, _)| child)),
+            }
+        }
+        Moves(moves)
+    }
+
+    /// Moves them, as far as that can be done: what cannot is made anew. Counts what was moved.
+    fn carry_out(&self, tree: &Dir) -> u64 {
+        let is_moved = |(from, to): &&(Vec<u8>, Vec<u8>)| move_directory(tree, from, to).unwrap_or(false);
+        self.0.iter().filter(is_moved).count() as u64
+    }
+}
+
+fn directories(manifest: &Manifest, number: u32) -> impl Iterator<Item = (u32, &[u8])> {
+    manifest.children(number).filter_map(|named| match named.node {
+        Node::Directory(child) => Some((child, named.name)),
+        _ => None,
+    })
+}
+
+/// Gathers the directories that only `old` has, by their hash, with all that are in them, and the uppermost of those that
+/// only `new` has.
+fn compare(
+    old: &Manifest,
+    in_old: Option<u32>,
+    new: &Manifest,
+    in_new: Option<u32>,
+    gone: &mut HashMap<Hash, u32>,
+    fresh: &mut Vec<u32>,
+) {
+    let child = |manifest: &Manifest, above: Option<u32>, name: &[u8]| match manifest.child(above?, name)?.node {
+        Node::Directory(child) => Some(child),
+        _ => None,
+    };
+    for (own, name) in in_old.into_iter().flat_map(|number| directories(old, number)) {
+        let other = child(new, in_new, name);
+        if other.is_none() {
+            gone.insert(old.directories()[own as usize].hash, own);
+        }
+        compare(old, Some(own), new, other, gone, fresh);
+    }
+    if in_old.is_some() {
+        for (own, name) in in_new.into_iter().flat_map(|number| directories(new, number)) {
+            if child(old, in_old, name).is_none() {
+                fresh.push(own);
+            }
+        }
+    }
+}
+
+/// Moves a directory within a tree, making those above its new place. Says whether its new place was free.
+fn move_directory(tree: &Dir, from: &[u8], to: &[u8]) -> Result<bool, Error> {
+    let (from_above, from_name) = holder(tree, from, false)?;
+    let (to_above, to_name) = holder(tree, to, true)?;
+    from_above.rename_new(from_name, &to_above, to_name)
+}
+
+/// Opens the directory that a path stands in.
+fn holder<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
+    let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
+    let last = names.pop().unwrap_or_default();
+    let mut dir = tree.again()?;
+    for name in names {
+        dir = match dir.stat(name)? {
+            None if makes => dir.create_dir(name, OWNER)?,
+            _ => dir.open_own_dir(name)?,
+        };
+    }
+    Ok((dir, last))
+}
