@@ -5,10 +5,8 @@
 
 mod support;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -216,4 +214,181 @@ fn what_an_application_left_is_not_in_the_release_that_is_made_of_it() {
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(reused.get() >= u64::from(cases), "{} releases were made of another", reused.get());
+}
+
+/// A site that keeps two releases, with three deployed: the first waits to be reused.
+fn with_spare() -> (Site, PathBuf) {
+    let mut site = Site::in_memory();
+    site.configure("keep_releases = 2\ngrace = '0s'\n");
+    for name in ["one", "two", "three"] {
+        for at in 0..8 {
+            site.write(&format!("lib/{at}/code"), format!("{at}"));
+            site.write(&format!("lib/{at}/version"), format!("{name} {at}"));
+        }
+        site.write("empty", "");
+        site.write("name", name);
+        let report = site.deploy(&[]);
+        assert_eq!((&report["reused"], &report["not_reused"]), (&Value::Null, &Value::Null));
+    }
+    let spare = spare(&site.target("")).unwrap();
+    site.write("name", "four");
+    site.write("lib/3/version", "four 3");
+    (site, spare)
+}
+
+/// Deploys; says what was reused, or why not.
+fn deployed(site: &Site) -> Result<Value, String> {
+    let report = site.deploy(&[]);
+    assert_eq!(report["state"], "live");
+    assert_same(&site.source(""), &site.current(""));
+    if report["reused"].is_null() { Err(text(&report["not_reused"])) } else { Ok(report["reused"].clone()) }
+}
+
+#[test]
+fn a_release_that_was_given_up_is_turned_into_the_next() {
+    let (site, _) = with_spare();
+    let report = site.deploy(&[]);
+    assert_same(&site.source(""), &site.current(""));
+    let reused = &report["reused"];
+    // What is in the third is what was in the first, but for the versions of 8 directories and the name.
+    assert_eq!((number(&reused["kept"]), number(&reused["removed"])), (8, 8));
+    assert_eq!(number(&report["objects_linked"]), 9);
+    assert!(spare(&site.target("")).is_some());
+    site.succeed(&["cleanup"]);
+    assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
+    assert_eq!(names(&site.target(".cutover/staging")), [""; 0]);
+}
+
+#[test]
+fn without_a_spare_nothing_waits_and_what_is_due_is_reused() {
+    let mut site = Site::new();
+    site.configure("spare = false\ngrace = '0s'\n");
+    let mut ids = Vec::new();
+    for name in ["one", "two", "three", "four", "five"] {
+        site.write("lib/code", "code");
+        site.write("lib/name", name);
+        let report = site.deploy(&[]);
+        assert_same(&site.source(""), &site.current(""));
+        let due = ids.len().checked_sub(3).map(|at: usize| text(&ids[at]));
+        assert_eq!(report["reused"]["release"].as_str().map(str::to_owned), due);
+        assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
+        ids.push(report["release"].clone());
+    }
+    assert_eq!(site.standing().len(), 3);
+}
+
+#[test]
+fn a_directory_that_moved_is_moved_in_the_release_that_is_reused() {
+    let (site, _) = with_spare();
+    for name in ["four", "five"] {
+        site.write("name", name);
+        deployed(&site).unwrap();
+    }
+    fs::create_dir(site.source("moved")).unwrap();
+    fs::rename(site.source("lib"), site.source("moved/deeper")).unwrap();
+    let report = site.deploy(&[]);
+    assert_same(&site.source(""), &site.current(""));
+    assert_eq!(number(&report["reused"]["moved"]), 1);
+    // The name, and where a version differs between then and now.
+    assert!(number(&report["objects_linked"]) <= 2, "{report}");
+}
+
+#[test]
+fn a_release_that_a_process_lives_in_is_not_reused() {
+    let (site, spare) = with_spare();
+    let mut living =
+        Command::new("sleep").arg("60").current_dir(spare.join("lib")).stdin(Stdio::null()).spawn().unwrap();
+    let reason = deployed(&site).unwrap_err();
+    living.kill().unwrap();
+    living.wait().unwrap();
+    assert!(reason.contains(&format!("sleep ({}) lives in it", living.id())), "{reason}");
+}
+
+#[test]
+fn what_is_mounted_in_a_release_that_was_given_up_is_not_touched() {
+    if !is_root("what_is_mounted_in_a_release_that_was_given_up_is_not_touched") {
+        return;
+    }
+    let (site, spare) = with_spare();
+    let outside = site.path("outside");
+    fs::create_dir_all(outside.join("below")).unwrap();
+    fs::write(outside.join("below/file"), "not ours").unwrap();
+    let Some(mounted) = Mounted::bind(&outside, &spare.join("lib/7")) else { return };
+    let reason = deployed(&site).unwrap_err();
+    assert!(reason.contains("something is mounted in it"), "{reason}");
+    let told = site.cutover(&["cleanup"]).succeeded();
+    assert!(told["warnings"].to_string().contains("Something is mounted at"), "{told}");
+    assert_eq!(fs::read(outside.join("below/file")).unwrap(), b"not ours");
+    drop(mounted);
+    site.succeed(&["cleanup"]);
+    assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
+    assert_eq!(fs::read(outside.join("below/file")).unwrap(), b"not ours");
+}
+
+#[test]
+fn a_damaged_record_of_what_was_given_up_makes_no_wrong_release() {
+    for (name, content) in [("manifest", "garbage"), ("record", "garbage"), ("manifest", "")] {
+        let (site, spare) = with_spare();
+        let record = PathBuf::from(format!("{}-record", spare.display()));
+        fs::write(record.join(name), content).unwrap();
+        fs::rename(site.source("lib"), site.source("moved")).unwrap();
+        site.deploy(&[]);
+        assert_same(&site.source(""), &site.current(""));
+    }
+}
+
+#[test]
+fn what_is_left_of_a_release_that_was_given_up_does_for_a_reuse() {
+    let (site, spare) = with_spare();
+    for at in 0..4 {
+        fs::remove_dir_all(spare.join(format!("lib/{at}"))).unwrap();
+    }
+    fs::write(spare.join("lib/cache"), "what the application left").unwrap();
+    assert_eq!(number(&deployed(&site).unwrap()["kept"]), 4);
+}
+
+/// The system calls that change a tree.
+const STEPS: [&str; 9] =
+    ["mkdirat", "renameat", "renameat2", "unlinkat", "linkat", "symlinkat", "utimensat", "openat2", "fchmod"];
+
+#[test]
+fn whenever_a_reuse_is_killed_the_releases_are_whole_and_the_next_run_is_right() {
+    let (site, _) = with_spare();
+    let (before, live) = (site.standing(), site.live());
+    let pristine = site.path("pristine");
+    run(Command::new("cp").arg("-a").arg(site.target("")).arg(&pristine));
+    let mut killed = 0;
+    for step in STEPS {
+        for at in 1.. {
+            run(Command::new("rm").arg("-rf").arg(site.target("")));
+            run(Command::new("cp").arg("-a").arg(&pristine).arg(site.target("")));
+            site.forget();
+            let command = site.command(&["deploy", "--json"]);
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-o", "/dev/null"]);
+            strace.args(["-e", &format!("trace={step}"), "-e", &format!("inject={step}:signal=KILL:when={at}")]);
+            strace.arg(command.get_program()).args(command.get_args());
+            strace.env("HOME", site.path("home")).current_dir(site.path(""));
+            let output = strace.output().unwrap();
+            let is_live = site.live();
+            for id in &before {
+                assert!(site.release(id).join("name").exists() || !site.standing().contains(id), "{step} {at}");
+            }
+            if is_live == live {
+                assert_eq!(fs::read_to_string(site.current("name")).unwrap(), "three", "{step} {at}");
+                assert_eq!(fs::read_to_string(site.current("lib/3/version")).unwrap(), "three 3", "{step} {at}");
+            } else {
+                assert_same(&site.source(""), &site.current(""));
+            }
+            site.deploy(&[]);
+            assert_same(&site.source(""), &site.current(""));
+            site.succeed(&["cleanup"]);
+            assert_eq!(names(&site.target(".cutover/trash")), [""; 0], "{step} {at}");
+            if output.status.success() {
+                break;
+            }
+            killed += 1;
+        }
+    }
+    assert!(killed > 60, "{killed} kills");
 }

@@ -79,6 +79,11 @@ impl Mounted {
         Mounted::attach(path, &["--bind", path.to_str().unwrap()])
     }
 
+    /// Mounts a directory on another one.
+    pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mounted> {
+        Mounted::attach(onto, &["--bind", from.to_str().unwrap()])
+    }
+
     fn mount(path: &Path, words: &[&str]) -> Option<Mounted> {
         fs::create_dir(path).unwrap();
         Mounted::attach(path, words)

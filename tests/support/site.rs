@@ -43,7 +43,15 @@ pub(crate) struct Ran {
 impl Site {
     /// Makes one with a local target.
     pub(crate) fn new() -> Site {
-        let directory = tempfile::tempdir().unwrap();
+        Site::at(tempfile::tempdir().unwrap())
+    }
+
+    /// Makes one with a local target, on a filesystem in memory where there is one: for what deploys very often.
+    pub(crate) fn in_memory() -> Site {
+        Site::at(tempfile::tempdir_in(super::edits::memory()).unwrap())
+    }
+
+    fn at(directory: TempDir) -> Site {
         let target = directory.path().join("target");
         let destination = target.to_str().unwrap().to_owned();
         Site::make(directory, destination, target, Vec::new())

@@ -10,8 +10,8 @@
 //! - A directory is kept where it is one of this user's, without extended attributes and with nothing mounted on it.
 //! - Everything else goes, private copies too, which may have been edited.
 //!
-//! The root of the tree is made anew, and what was in the retired one is moved into it. A directory that stands elsewhere
-//! in the new manifest with the same content is moved by one rename before the look, which finds what became of it.
+//! The root of the tree is made anew, and the directories of the retired one are moved into it. A directory that has moved
+//! between the base and the new manifest is moved by one rename before the look, which finds what is not the same in it.
 //! Where something cannot be kept and cannot be removed, all of it is set aside and the release is assembled in full.
 
 use std::collections::HashMap;
@@ -35,7 +35,8 @@ use super::trash::Spare;
 const OWNER: u32 = 0o700;
 
 /// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
-/// that cannot be done, with whatever there is in the tree: see [`give_up`]. `base` tells whether directories are new.
+/// that cannot be done, with whatever there is in the tree: see [`give_up`]. `base` is what
+/// the client described the new one by: what moved since then is moved in the spare as well.
 pub(crate) fn reuse(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -52,35 +53,12 @@ pub(crate) fn reuse(
         }
         from.rename_new(&name, tree, &name)?;
     }
-    let moved = match base.filter(|base| has_more_directories(assembly.manifest, base)) {
-        Some(_) => {
-            let old = spare.kept(layout)?;
-            old.map_or(0, |old| Moves::find(&old.manifest, assembly.manifest).carry_out(tree))
-        }
-        None => 0,
-    };
+    let moved = base.map_or(0, |base| Moves::find(base, assembly.manifest).carry_out(tree));
     let audit = Audit { assembly, own: tree.own_stat()?, kept: AtomicU64::new(0), removed: AtomicU64::new(0) };
     audit.bring(0, tree, b"")?;
     // What stood in its root: the rest is moved.
     layout.trash.remove_tree(&spare.tree)?;
     Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
-}
-
-/// Tells whether a manifest has a directory that another has not at its place.
-fn has_more_directories(manifest: &Manifest, base: &Manifest) -> bool {
-    let mut open = vec![(0, 0)];
-    while let Some((number, other)) = open.pop() {
-        if manifest.directories()[number as usize].hash == base.directories()[other as usize].hash {
-            continue;
-        }
-        for (child, name) in directories(manifest, number) {
-            match base.child(other, name).map(|named| named.node) {
-                Some(Node::Directory(other)) => open.push((child, other)),
-                _ => return true,
-            }
-        }
-    }
-    false
 }
 
 /// Sets aside what a reuse that failed has left in the tree, to be removed with the rest of staging.

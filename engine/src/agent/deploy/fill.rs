@@ -44,7 +44,11 @@ impl Deploy<'_> {
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
         let mut partial = adopt(layout, &assembly, &wanted)?;
-        if room::check(layout, &assembly, own_copies, &wanted).is_err() {
+        let room = room::check(layout, &assembly, own_copies, &wanted);
+        if plan.spare.is_some() {
+            // What waits to be reused goes first.
+            room?;
+        } else if room.is_err() {
             // What other runs received and this one has no use for makes room.
             staging::clear_others(layout, assembly.staging, true)?;
             room::check(layout, &assembly, own_copies, &wanted)?;
