@@ -446,7 +446,8 @@ impl Deploy<'_> {
         let mut next = self.record(decided, &tree.manifest, &[]);
         next.went_live.push(now());
         next.previous.clone_from(&decided.live);
-        match prune::take_due(layout, releases, &self.hello.policy, next)? {
+        // What keeps it from being taken is told when it is to be removed.
+        match prune::take_due(layout, releases, &self.hello.policy, next).unwrap_or(None) {
             Some(id) => {
                 self.talk.removed(&id);
                 given_up.push(id);

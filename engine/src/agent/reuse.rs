@@ -27,7 +27,7 @@ use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
-use super::layout::Layout;
+use super::layout::{Layout, random_name};
 use super::store::Look;
 use super::trash::Spare;
 
@@ -61,11 +61,17 @@ pub(crate) fn reuse(
     Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
 }
 
-/// Sets aside what a reuse that failed has left in the tree, to be removed with the rest of staging.
-pub(crate) fn give_up(assembly: &Assembly<'_>) -> Result<(), Error> {
-    let aside = assembly.staging.dir.create_dir(b"unfit", OWNER)?;
-    for name in assembly.staging.tree.names()? {
-        assembly.staging.tree.rename(&name, &aside, &name)?;
+/// Moves what a reuse that failed has left in the tree back into trash, to be deleted there with the rest of the release,
+/// which is no spare any more.
+pub(crate) fn give_up(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -> Result<(), Error> {
+    let (tree, name) = (&assembly.staging.tree, format!("{}-{}", spare.id, random_name()?));
+    let aside = match layout.trash.rename(&spare.tree, &layout.trash, name.as_bytes()) {
+        Ok(()) => layout.trash.open_dir(name.as_bytes())?,
+        Err(_) => layout.trash.create_dir(name.as_bytes(), OWNER)?,
+    };
+    for name in tree.names()? {
+        // What was made in place of something that stayed there is not worth moving.
+        tree.rename(&name, &aside, &name).or_else(|_| tree.remove_tree(&name))?;
     }
     assembly.forget_kept();
     Ok(())

@@ -111,10 +111,13 @@ impl Deploy<'_> {
         plan: &Plan<'_>,
     ) -> Result<Option<Result<Reused, Error>>, Error> {
         let Some(spare) = plan.spare else { return assembly.make_directories().map(|()| None) };
-        let obstacle = spare.obstacle(layout)?.map(|reason| Error::NotReused { id: spare.id.clone(), reason });
-        let reused = obstacle.map_or_else(|| reuse(layout, assembly, plan.base, spare), Err);
+        if let Some(reason) = spare.obstacle(layout)? {
+            assembly.make_directories()?;
+            return Ok(Some(Err(Error::NotReused { id: spare.id.clone(), reason })));
+        }
+        let reused = reuse(layout, assembly, plan.base, spare);
         if reused.is_err() {
-            give_up(assembly)?;
+            give_up(layout, assembly, spare)?;
             assembly.make_directories()?;
         }
         Ok(Some(reused))
