@@ -135,7 +135,7 @@ impl Deploy<'_> {
         self.send_ready(&holding(&layout, &releases), base.as_ref(), live.as_ref().into())?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
-        self.make(&mut layout, &mut releases, base, &tree, &decided)
+        self.make(&mut layout, &mut releases, base.as_ref(), &tree, &decided)
     }
 
     fn dry_run(&self) -> Result<DeployDone, Error> {
@@ -209,11 +209,8 @@ impl Deploy<'_> {
         releases: &Releases,
         live: Option<&ReleaseId>,
     ) -> Result<Option<Base>, Error> {
-        let named = self
-            .begin
-            .base
-            .iter()
-            .filter_map(|base| releases.find(&base.release).filter(|record| record.root == base.root));
+        let named = self.begin.base();
+        let named = named.iter().filter_map(|base| releases.find(&base.release).filter(|own| own.root == base.root));
         let live = live.and_then(|live| releases.find(live));
         for record in named.chain(live).chain(releases.records.iter().rev()) {
             match read_manifest(layout, &record.id, &record.root) {
@@ -409,18 +406,18 @@ impl Deploy<'_> {
         &self,
         layout: &mut Layout,
         releases: &mut Releases,
-        base: Option<Base>,
+        base: Option<&Base>,
         tree: &Tree,
         decided: &Decided,
     ) -> Result<DeployDone, Error> {
         let mut given_up = Vec::new();
         let mut spare = self.find_spare(layout, releases, tree, decided, &mut given_up)?;
-        let made = match self.try_to_make(layout, releases, base.as_ref(), tree, decided, spare.as_ref()) {
+        let made = match self.try_to_make(layout, releases, base, tree, decided, spare.as_ref()) {
             // Before anything is asked for: what waits goes first.
             Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if spare.take().is_some() => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 prune::cleanup(layout, releases, &policy, false, false, self.talk)?;
-                self.try_to_make(layout, releases, base.as_ref(), tree, decided, None)
+                self.try_to_make(layout, releases, base, tree, decided, None)
             }
             made => made,
         };

@@ -106,7 +106,7 @@ impl Audit<'_> {
                 }
             }
         }
-        below.extend(wanted.flat_map(|named| self.missing(named, false)));
+        below.extend(wanted.filter_map(|named| self.missing(named, false)));
         below.into_par_iter().try_for_each(|(child, name, is_there)| {
             if is_there {
                 let held = self.open(dir, name)?;

@@ -187,6 +187,7 @@ mod tests {
         let begin = DeployBegin {
             root: Hash::of(b"root"),
             base: None,
+            base_root: None,
             release: "1".parse().unwrap(),
             is_named: false,
             no_switch: false,

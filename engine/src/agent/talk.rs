@@ -26,8 +26,9 @@ pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 /// Frames read ahead: what waits here is bounded by this many blocks.
 const READ_AHEAD: usize = 1;
 
-/// How often progress is sent at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+/// How often progress is sent at most, and after what time what is to be said soon. A packet takes some 50 bytes beside
+/// what is in it, and what is over sooner needs no progress.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// How often it is sent at most for how long no blocks were taken. A block keeps a receiver busy for about as long.
 const STALLED_EVERY: Duration = Duration::from_millis(250);
@@ -182,6 +183,10 @@ impl Talk {
 
     /// Says that a phase began or ended: with what is said next, or soon.
     pub(crate) fn phase(&self, phase: Phase, ended: bool) -> Result<(), Error> {
+        if !ended {
+            // Progress is for what takes a while.
+            *self.told.lock().expect("no sender panics") = Instant::now();
+        }
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
         self.out.lock().expect("no sender panics").queue(&message)
     }
@@ -224,7 +229,7 @@ impl Tell for Talk {
 
 /// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
 pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
-    const TICKS_A_PING: u32 = 100;
+    const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
         scope.spawn(move || {

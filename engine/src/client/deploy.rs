@@ -593,9 +593,11 @@ impl Exchange<'_> {
     fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
         let deploy = self.deploy;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let root = self.scan.found.manifest.root();
         let begin = DeployBegin {
-            root: self.scan.found.manifest.root(),
-            base: base.map(|base| base.name.clone()),
+            root,
+            base: base.map(|base| base.name.release.clone()),
+            base_root: base.map(|base| base.name.root).filter(|base_root| *base_root != root),
             release: deploy.release.clone().unwrap_or_else(|| ReleaseId::at(now)),
             is_named: deploy.release.is_some(),
             no_switch: deploy.no_switch,

@@ -113,8 +113,10 @@ impl Request {
 pub(crate) struct DeployBegin {
     /// Its root.
     pub(crate) root: Hash,
-    /// The base that the client would describe it against.
-    pub(crate) base: Option<BaseName>,
+    /// The release that the client would describe it against.
+    pub(crate) base: Option<ReleaseId>,
+    /// The root of that one, where it is another.
+    pub(crate) base_root: Option<Hash>,
     /// Its name, or the time in UTC where the server may choose a later one.
     pub(crate) release: ReleaseId,
     /// Whether the name must be just that.
@@ -125,6 +127,14 @@ pub(crate) struct DeployBegin {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+}
+
+impl DeployBegin {
+    /// Returns the base that the client would describe it against.
+    pub(crate) fn base(&self) -> Option<BaseName> {
+        let release = self.base.clone()?;
+        Some(BaseName { release, root: self.base_root.unwrap_or(self.root) })
+    }
 }
 
 /// From the client.
