@@ -365,6 +365,7 @@ impl Lab {
         let logins = Logins {
             openssh: refused(&ssh)?,
             cutover: refused(&Site::new(self, "nowhere").status_line(self, &config))?,
+            session: self.measure_login()?,
         };
         Ok(self.logins.get_or_init(|| logins).clone())
     }

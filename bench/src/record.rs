@@ -64,12 +64,24 @@ pub(crate) struct Logins {
     pub(crate) openssh: Sample,
     /// Of the one that Cutover has built in.
     pub(crate) cutover: Sample,
+    /// A login of the system's `ssh` with a session that does nothing.
+    #[serde(default)]
+    pub(crate) session: Sample,
 }
 
 impl Logins {
-    /// Returns what crossed the line in a login of a tool, where it was counted.
+    /// Returns what is SSH's own when a tool runs, where it was counted: its login, and a session that does nothing.
     pub(crate) fn of(&self, tool: &str) -> Option<WireBytes> {
-        if tool == cutover::NAME { self.cutover.wire } else { self.openssh.wire }
+        let login = if tool == cutover::NAME { self.cutover.wire } else { self.openssh.wire };
+        let (login, whole, refused) = (login?, self.session.wire?, self.openssh.wire?);
+        let session = |figure: fn(WireBytes) -> u64| figure(login) + figure(whole).saturating_sub(figure(refused));
+        let waits = |wire: WireBytes| wire.waits.unwrap_or(0);
+        Some(WireBytes {
+            sent_bytes: session(|wire| wire.sent_bytes),
+            received_bytes: session(|wire| wire.received_bytes),
+            waits: login.waits.map(|_| session(waits)),
+            ..login
+        })
     }
 }
 

@@ -204,7 +204,7 @@ impl<'a> Rows<'a> {
         self.observed("bytes before SSH", rival, aim, |sample| sample.payload.map(|payload| payload.total_bytes()));
     }
 
-    /// Compares what is carried beyond SSH's own, on the wire without what the login of each one's SSH client costs; and
+    /// Compares what is carried beyond SSH's own, on the wire without what a session that does nothing costs with each one's SSH client; and
     /// what the tools say of themselves, in which what starts the other side has no place.
     pub(crate) fn beyond_ssh(&mut self, rival: &str, aim: Option<Aim>) {
         self.beyond_login("bytes beyond SSH's own", Unit::Bytes, rival, aim, |wire| Some(wire.total_bytes()));
@@ -348,7 +348,7 @@ mod tests {
         let tracks = [track("cutover", 6500, 9), track("rsync", 9200, 12)];
         let login = |sent_bytes, waits| Sample { wire: wire(sent_bytes, waits), ..Sample::default() };
         let mut rows = Rows::new(&tracks).about("cutover");
-        rows.logins = Logins { openssh: login(7200, 6), cutover: login(4000, 7) };
+        rows.logins = Logins { openssh: login(6900, 4), cutover: login(3700, 5), session: login(7200, 6) };
         rows.beyond_ssh("rsync", None);
         rows.round_trips("rsync", Some(Aim::OursAtMost(1.0)));
         let median = |summary: Option<Summary>| summary.map(|summary| summary.median as i64);
