@@ -131,7 +131,7 @@ impl<'a> Assembly<'a> {
     }
 
     pub(super) fn make_below(&self, number: u32, dir: &Dir) -> Result<(), Error> {
-        let below: Vec<(u32, &[u8])> = self.directories_in(number).collect();
+        let below: Vec<(u32, &[u8])> = self.manifest.directories_in(number).collect();
         below.into_par_iter().try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
     }
 
@@ -398,7 +398,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn finish_below(&self, number: u32, dir: &Dir, is_replaced: &(impl Fn(&[u8]) -> bool + Sync)) -> Result<(), Error> {
-        let below: Vec<(u32, &[u8])> = self.directories_in(number).collect();
+        let below: Vec<(u32, &[u8])> = self.manifest.directories_in(number).collect();
         below.into_par_iter().try_for_each(|(child, name)| {
             if is_replaced(&self.manifest.directory_path(child)) {
                 return Ok(());
@@ -407,13 +407,6 @@ impl<'a> Assembly<'a> {
         })?;
         dir.set_mode(u32::from(self.manifest.directories()[number as usize].mode))?;
         dir.set_mtime(self.second)
-    }
-
-    fn directories_in(&self, number: u32) -> impl Iterator<Item = (u32, &[u8])> {
-        self.manifest.children(number).filter_map(|named| match named.node {
-            Node::Directory(child) => Some((child, named.name)),
-            _ => None,
-        })
     }
 
     /// Returns where each file came to be.

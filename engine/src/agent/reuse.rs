@@ -93,7 +93,7 @@ impl Audit<'_> {
         let mut below = Vec::new();
         for name in dir.names()? {
             while let Some(named) = wanted.next_if(|named| named.name < name.as_slice()) {
-                below.extend(self.missing(named, false));
+                below.extend(Self::below(named, false));
             }
             match wanted.next_if(|named| named.name == name.as_slice()) {
                 None => self.remove(dir, &name)?,
@@ -102,11 +102,11 @@ impl Audit<'_> {
                     if !is_kept {
                         self.remove(dir, &name)?;
                     }
-                    below.extend(self.missing(named, is_kept));
+                    below.extend(Self::below(named, is_kept));
                 }
             }
         }
-        below.extend(wanted.filter_map(|named| self.missing(named, false)));
+        below.extend(wanted.filter_map(|named| Self::below(named, false)));
         below.into_par_iter().try_for_each(|(child, name, is_there)| {
             if is_there {
                 let held = self.open(dir, name)?;
@@ -121,7 +121,8 @@ impl Audit<'_> {
         })
     }
 
-    fn missing<'m>(&self, named: Named<'m>, is_there: bool) -> Option<(u32, &'m [u8], bool)> {
+    /// Returns a directory that is to be looked into, or made where it is not there.
+    fn below<'m>(named: Named<'m>, is_there: bool) -> Option<(u32, &'m [u8], bool)> {
         match named.node {
             Node::Directory(child) => Some((child, named.name, is_there)),
             _ => None,
@@ -221,7 +222,7 @@ impl Moves {
         while let Some(number) = fresh.pop() {
             match gone.remove(&new.directories()[number as usize].hash) {
                 Some(from) => moves.push((old.directory_path(from), new.directory_path(number))),
-                None => fresh.extend(directories(new, number).map(|(child, _)| child)),
+                None => fresh.extend(new.directories_in(number).map(|(child, _)| child)),
             }
         }
         Moves(moves)
@@ -232,13 +233,6 @@ impl Moves {
         let is_moved = |(from, to): &&(Vec<u8>, Vec<u8>)| move_directory(tree, from, to).unwrap_or(false);
         self.0.iter().filter(is_moved).count() as u64
     }
-}
-
-fn directories(manifest: &Manifest, number: u32) -> impl Iterator<Item = (u32, &[u8])> {
-    manifest.children(number).filter_map(|named| match named.node {
-        Node::Directory(child) => Some((child, named.name)),
-        _ => None,
-    })
 }
 
 /// Gathers the directories that only `old` has, by their hash, with all that are in them, and the uppermost of those that
@@ -255,7 +249,7 @@ fn compare(
         Node::Directory(child) => Some(child),
         _ => None,
     };
-    for (own, name) in in_old.into_iter().flat_map(|number| directories(old, number)) {
+    for (own, name) in in_old.into_iter().flat_map(|number| old.directories_in(number)) {
         let other = child(new, in_new, name);
         if other.is_none() {
             gone.insert(old.directories()[own as usize].hash, own);
@@ -263,7 +257,7 @@ fn compare(
         compare(old, Some(own), new, other, gone, fresh);
     }
     if in_old.is_some() {
-        for (own, name) in in_new.into_iter().flat_map(|number| directories(new, number)) {
+        for (own, name) in in_new.into_iter().flat_map(|number| new.directories_in(number)) {
             if child(old, in_old, name).is_none() {
                 fresh.push(own);
             }

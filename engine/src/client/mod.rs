@@ -1,7 +1,7 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`, `git`), what is sent (`upload`,
-//! with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`database`, `cache`, `git`), what is sent (`sending`,
+//! `upload`, with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
@@ -16,6 +16,7 @@ mod lanes;
 mod level;
 mod load;
 mod probe;
+mod sending;
 mod talk;
 mod upload;
 

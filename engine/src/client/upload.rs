@@ -5,7 +5,9 @@
 //! it, as the manifest that was sent describes another content. What the agent asks for again is hashed as well: it may
 //! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
 
-use std::collections::{BTreeMap, HashMap};
+mod jobs;
+
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,20 +18,20 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::chunk::{LARGE_FILE_BYTES, Piece};
-use crate::client::cache::{Cache, CacheReader, CacheWriter, Spot};
+use crate::chunk::Piece;
+use crate::client::cache::{Cache, CacheReader, CacheWriter};
 use crate::client::content;
-use crate::client::git::{Blob, BlobReader, Blobs};
+use crate::client::git::{BlobReader, Blobs};
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::Leveller;
 use crate::client::probe::Probe;
 use crate::client::scan::Scan;
+use crate::client::sending::{OldAt, OldFile, Sending};
 use crate::client::talk::Talk;
 use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
-use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 use crate::path::Shown;
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
@@ -39,17 +41,11 @@ use crate::wire::block::{
 };
 use crate::wire::message::BaseName;
 
+use jobs::{Job, jobs};
+
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room. Three times as fast
 /// as level 1.
 const KEPT_LEVEL: i32 = -3;
-
-/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
-/// where nothing is alike, a container holds all of the new content, and its numbers.
-const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
-
-/// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
-/// large files are much alike, for one percent less than each in parts of its own.
-const WHOLE_BYTES_MAX: u64 = 4 << 20;
 
 /// Threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of what does not compress, twice what it becomes,
 /// 8 MiB at most, and up to 20 MiB of zstd's tables.
@@ -57,66 +53,6 @@ const PACKERS_MAX: usize = 4;
 
 /// Packed blocks that wait for the wire.
 const QUEUE_BLOCKS: usize = 2;
-
-/// One file to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sending {
-    /// The entry of the new manifest.
-    pub(crate) entry: u32,
-    /// Bytes at its beginning that the server has.
-    pub(crate) skip: u64,
-    /// The old version that the server has.
-    pub(crate) old: Option<Old>,
-}
-
-/// What a file is described in terms of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Old {
-    /// A large file, in pieces.
-    Large(Recipe),
-    /// A small one, by a delta.
-    Small(OldFile),
-}
-
-/// A small file of the base whose content is at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OldFile {
-    /// The entry of the base's manifest.
-    pub(crate) index: u32,
-    /// What it is.
-    pub(crate) file: ManifestFile,
-    /// Where its content is to be had.
-    pub(crate) at: OldAt,
-}
-
-/// What is at hand of the old content of a small file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldAt {
-    /// All of it, in the content cache.
-    Cached(Spot),
-    /// All of it, in git.
-    Git(Blob),
-    /// A signature, by its place among all of them.
-    Signed(usize),
-}
-
-/// A large file in terms of an old one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Recipe {
-    /// The old file.
-    pub(crate) old: ObjectKey,
-    /// Its size in bytes.
-    pub(crate) old_size: u64,
-    /// What the new one consists of.
-    pub(crate) pieces: Vec<Piece>,
-}
-
-/// What one packing thread does at a time.
-enum Job {
-    Files(Vec<u32>),
-    Deltas(Vec<(u32, OldFile)>),
-    Large(Sending),
-}
 
 /// What a packing thread has made.
 struct Packed {
@@ -254,66 +190,6 @@ impl<'a> Keeper<'a> {
             self.told(writer.finish());
         }
     }
-}
-
-/// Gathers neighbouring small files into blocks; large files go alone.
-fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    let mut files = Vec::new();
-    let mut bytes = 0;
-    let mut deltas = Vec::new();
-    let mut delta_bytes = 0;
-    for sending in depth_first(manifest, sendings) {
-        let size = manifest.file(sending.entry).map_or(0, |file| file.size);
-        if size > WHOLE_BYTES_MAX || (size >= LARGE_FILE_BYTES && (sending.skip > 0 || sending.old.is_some())) {
-            jobs.push(Job::Large(sending));
-            continue;
-        }
-        if let Some(Old::Small(old)) = sending.old {
-            let larger = size.max(old.file.size) as usize;
-            if delta_bytes + larger > DELTA_BYTES_MAX || deltas.len() == BLOCK_ITEMS_MAX {
-                jobs.push(Job::Deltas(std::mem::take(&mut deltas)));
-                delta_bytes = 0;
-            }
-            deltas.push((sending.entry, old));
-            delta_bytes += larger;
-            continue;
-        }
-        if bytes + size as usize > BLOCK_BYTES_MAX || files.len() == BLOCK_ITEMS_MAX {
-            jobs.push(Job::Files(std::mem::take(&mut files)));
-            bytes = 0;
-        }
-        files.push(sending.entry);
-        bytes += size as usize;
-    }
-    if !files.is_empty() {
-        jobs.push(Job::Files(files));
-    }
-    if !deltas.is_empty() {
-        jobs.push(Job::Deltas(deltas));
-    }
-    jobs
-}
-
-/// Sorts by directory, each before those in it and neighbours side by side: what is near in the tree is alike, and
-/// should be in one block. An index of the manifest is breadth first.
-fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> {
-    let mut ranks = vec![0; manifest.directories().len()];
-    let mut rank = 0_u32;
-    let mut open = vec![0];
-    while let Some(directory) = open.pop() {
-        ranks[directory as usize] = rank;
-        rank += 1;
-        let below = manifest.children(directory).filter_map(|named| match named.node {
-            Node::Directory(number) => Some(number),
-            _ => None,
-        });
-        let first = open.len();
-        open.extend(below);
-        open[first..].reverse();
-    }
-    sendings.sort_by_cached_key(|sending| (ranks[manifest.holder(sending.entry) as usize], sending.entry));
-    sendings
 }
 
 struct Packer<'a> {
@@ -673,23 +549,6 @@ impl<'a> DeltaPacker<'a> {
     }
 }
 
-impl Recipe {
-    /// Returns how many bytes of the new file are not in the old one.
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        let sent = |piece: &Piece| if let Piece::New { len } = piece { *len } else { 0 };
-        self.pieces.iter().map(sent).sum()
-    }
-}
-
-impl Sending {
-    fn recipe(&self) -> Option<&Recipe> {
-        match &self.old {
-            Some(Old::Large(recipe)) => Some(recipe),
-            _ => None,
-        }
-    }
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
 fn no_zstd(error: io::Error) -> Error {
     Error::Bug(format!("zstd failed: {error}"))
@@ -775,29 +634,26 @@ fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
     parts
 }
 
-/// Turns entries that the agent lacks into what is to be sent.
-pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap<u32, Old>) -> Vec<Sending> {
-    let skip: HashMap<u32, u64> = partial.iter().copied().collect();
-    let sending =
-        |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), old: olds.get(&entry).cloned() };
-    entries.into_iter().map(sending).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
     use crate::cancel::Cancel;
+    use crate::chunk::LARGE_FILE_BYTES;
     use crate::client::database::Database;
     use crate::client::scan::{Known, ScanRequest, scan};
+    use crate::client::sending::{Old, Recipe, sendings};
     use crate::event::Silent;
-    use crate::manifest::Builder;
+    use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
     use crate::wire::pipe;
+
+    use jobs::WHOLE_BYTES_MAX;
 
     #[test]
     fn what_is_packed_ends_with_the_file_or_the_part_where_it_is_cancelled() {

@@ -175,6 +175,14 @@ impl Manifest {
         (first..first + count).map(|index| Named { index, name: self.name(index), node: self.node(index) })
     }
 
+    /// Returns the directories in a directory, with their numbers, sorted by name.
+    pub(crate) fn directories_in(&self, directory: u32) -> impl Iterator<Item = (u32, &[u8])> {
+        self.children(directory).filter_map(|named| match named.node {
+            Node::Directory(number) => Some((number, named.name)),
+            _ => None,
+        })
+    }
+
     /// Finds an entry of a directory by name.
     pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<Named<'_>> {
         let Directory { first, count, .. } = self.directories[directory as usize];

@@ -14,7 +14,7 @@ use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG, Piece};
 use crate::client::content;
 use crate::client::scan::Scan;
-use crate::client::upload::{Old, Recipe, Sending};
+use crate::client::sending::{Old, Recipe, Sending};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;

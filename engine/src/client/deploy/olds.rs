@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::cache::Cache;
 use crate::client::git::Blobs;
-use crate::client::upload::{Old, OldAt, OldFile};
+use crate::client::sending::{Old, OldAt, OldFile};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::{Given, Givens};

@@ -1,0 +1,77 @@
+//! What goes together: files are gathered into the jobs of packing threads.
+
+use crate::chunk::LARGE_FILE_BYTES;
+use crate::client::sending::{Old, OldFile, Sending};
+use crate::manifest::Manifest;
+use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, PACKED_BYTES_MAX};
+
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
+/// where nothing is alike, a container holds all of the new content, and its numbers.
+pub(super) const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
+
+/// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
+/// large files are much alike, for one percent less than each in parts of its own.
+pub(super) const WHOLE_BYTES_MAX: u64 = 4 << 20;
+
+/// What one packing thread does at a time.
+pub(super) enum Job {
+    Files(Vec<u32>),
+    Deltas(Vec<(u32, OldFile)>),
+    Large(Sending),
+}
+
+/// Gathers neighbouring small files into blocks; large files go alone.
+pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    let mut files = Vec::new();
+    let mut bytes = 0;
+    let mut deltas = Vec::new();
+    let mut delta_bytes = 0;
+    for sending in depth_first(manifest, sendings) {
+        let size = manifest.file(sending.entry).map_or(0, |file| file.size);
+        if size > WHOLE_BYTES_MAX || (size >= LARGE_FILE_BYTES && (sending.skip > 0 || sending.old.is_some())) {
+            jobs.push(Job::Large(sending));
+            continue;
+        }
+        if let Some(Old::Small(old)) = sending.old {
+            let larger = size.max(old.file.size) as usize;
+            if delta_bytes + larger > DELTA_BYTES_MAX || deltas.len() == BLOCK_ITEMS_MAX {
+                jobs.push(Job::Deltas(std::mem::take(&mut deltas)));
+                delta_bytes = 0;
+            }
+            deltas.push((sending.entry, old));
+            delta_bytes += larger;
+            continue;
+        }
+        if bytes + size as usize > BLOCK_BYTES_MAX || files.len() == BLOCK_ITEMS_MAX {
+            jobs.push(Job::Files(std::mem::take(&mut files)));
+            bytes = 0;
+        }
+        files.push(sending.entry);
+        bytes += size as usize;
+    }
+    if !files.is_empty() {
+        jobs.push(Job::Files(files));
+    }
+    if !deltas.is_empty() {
+        jobs.push(Job::Deltas(deltas));
+    }
+    jobs
+}
+
+/// Sorts by directory, each before those in it and neighbours side by side: what is near in the tree is alike, and
+/// should be in one block. An index of the manifest is breadth first.
+fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> {
+    let mut ranks = vec![0; manifest.directories().len()];
+    let mut rank = 0_u32;
+    let mut open = vec![0];
+    while let Some(directory) = open.pop() {
+        ranks[directory as usize] = rank;
+        rank += 1;
+        let first = open.len();
+        open.extend(manifest.directories_in(directory).map(|(number, _)| number));
+        open[first..].reverse();
+    }
+    sendings.sort_by_cached_key(|sending| (ranks[manifest.holder(sending.entry) as usize], sending.entry));
+    sendings
+}
