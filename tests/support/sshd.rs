@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
@@ -69,7 +70,9 @@ impl Sshd {
     /// Makes a user of the server with a login shell and a home of its own.
     pub(crate) fn add_user(&mut self, shell: &str) -> String {
         static USERS: AtomicU32 = AtomicU32::new(0);
-        let name = format!("cutover-{}-{}", std::process::id(), USERS.fetch_add(1, Ordering::Relaxed));
+        // Process ids come again, and a test that was killed leaves its users behind: the clock tells them apart.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let name = format!("cutover-{now:x}-{}", USERS.fetch_add(1, Ordering::Relaxed));
         let home = self.directory.path().join("server").join(&name);
         // `*` is a password that nothing matches; a locked account could not log in with a key either.
         run(Command::new("useradd")
@@ -161,10 +164,29 @@ impl Drop for Sshd {
         self.process.kill().ok();
         self.process.wait().ok();
         for user in &self.users {
-            // A session that is still ending keeps the user from being removed without force.
-            Command::new("userdel").args(["-f", "-r", user]).stderr(Stdio::null()).status().ok();
+            remove_user(user);
         }
     }
+}
+
+/// Removes a user and its home.
+fn remove_user(user: &str) {
+    let mut said = String::new();
+    // The databases of users may be locked by another test.
+    for _ in 0..10 {
+        // A session that is still ending keeps the user from being removed without force.
+        match Command::new("userdel").args(["-f", "-r", user]).output() {
+            Ok(output) if output.status.success() => return,
+            Ok(output) => said = String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => said = error.to_string(),
+        }
+        // Exit status 12, "can't remove home directory", comes after the user is gone.
+        if !fs::read_to_string("/etc/passwd").unwrap_or_default().contains(&format!("{user}:")) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    eprintln!("the user {user} is left behind: {said}");
 }
 
 /// What a command did.
