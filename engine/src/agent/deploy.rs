@@ -20,7 +20,9 @@ use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::{DeployState, Reused};
 use crate::target::Policy;
-use crate::wire::message::{BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, ToAgent};
+use crate::wire::message::{
+    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, Taken, ToAgent,
+};
 
 use super::assemble::{Assembly, known_from_base};
 use super::classify::{Classified, Classifier};
@@ -132,10 +134,14 @@ impl Deploy<'_> {
             return Ok(done);
         }
         let base = self.choose_base(&layout, &releases, live.as_ref())?;
-        self.send_ready(&holding(&layout, &releases), base.as_ref(), live.as_ref().into())?;
+        let held = holding(&layout, &releases);
+        self.send_ready(held.clone(), base.as_ref(), live.as_ref().into())?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
-        self.make(&mut layout, &mut releases, base.as_ref(), &tree, &decided)
+        let mut done = self.make(&mut layout, &mut releases, base.as_ref(), &tree, &decided)?;
+        let holds = holding(&layout, &releases);
+        done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
+        Ok(done)
     }
 
     fn dry_run(&self) -> Result<DeployDone, Error> {
@@ -148,9 +154,9 @@ impl Deploy<'_> {
             return Ok(done);
         }
         let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
-        let holding = layout.as_ref().map_or_else(Holding::nothing, |layout| holding(layout, &releases));
+        let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
-        self.send_ready(&holding, base.as_ref(), Live::Unchanged)?;
+        self.send_ready(holding, base.as_ref(), Live::Unchanged)?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
@@ -161,14 +167,14 @@ impl Deploy<'_> {
                 tree.manifest.all_files().filter(|(_, f)| f.size > 0).map(|(e, _)| e),
             );
             self.send_lacks(&lacking, Vec::new(), tree.commits)?;
-            return Ok(self.done(&Decided::nothing_stood(&tree.manifest), holding));
+            return Ok(self.done(&Decided::nothing_stood(&tree.manifest)));
         };
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(&layout, &releases, &store, base.as_ref(), &tree, decided.second)?;
         let wanted = WantedObjects::gather(&tree.manifest, classified.lacking);
         self.send_lacks(&wanted, Vec::new(), tree.commits)?;
-        Ok(self.done(&decided, holding))
+        Ok(self.done(&decided))
     }
 
     /// Answers at once where what is live is what was to be deployed, in content and in what is linked into it.
@@ -196,7 +202,8 @@ impl Deploy<'_> {
                 return Ok(None);
             }
         }
-        let mut done = DeployDone::of(DeployState::Unchanged, holding(layout, releases));
+        let mut done = DeployDone::of(DeployState::Unchanged);
+        done.holding = self.unless_believed(holding(layout, releases));
         done.release = Some(record.id.clone());
         done.previous = Some(record.id.clone());
         Ok(Some(done))
@@ -224,10 +231,18 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(&self, holding: &Holding, base: Option<&Base>, live: Live) -> Result<(), Error> {
+    fn send_ready(&self, holding: Holding, base: Option<&Base>, live: Live) -> Result<(), Error> {
         let commit = base.and_then(|base| base.commit.clone());
-        let base = base.map(|base| base.name.clone());
-        self.talk.send(&FromAgent::Ready { holding: holding.clone(), base, live, commit })
+        let base = match base.map(|base| &base.name) {
+            None => Taken::Nothing,
+            Some(name) if self.begin.base().as_ref() == Some(name) => Taken::Named,
+            Some(name) => Taken::Another(name.clone()),
+        };
+        self.talk.send(&FromAgent::Ready { holding: self.unless_believed(holding), base, live, commit })
+    }
+
+    fn unless_believed(&self, holding: Holding) -> Option<Holding> {
+        (holding.mark() != self.begin.believed).then_some(holding)
     }
 
     /// Answers questions about the base until a tree comes that is described against it. What comes before, against
@@ -239,10 +254,15 @@ impl Deploy<'_> {
         let mut to_sign = Vec::new();
         loop {
             match self.talk.next()? {
-                Incoming::Message(ToAgent::Tree { base: named, length }) => {
+                Incoming::Message(ToAgent::Tree { against, length }) => {
                     let bytes = self.receive_parts(length)?;
                     let to_sign = std::mem::take(&mut to_sign);
-                    if named.as_ref() != base.map(|base| &base.name) {
+                    let fits = match against {
+                        Against::Nothing => base.is_none(),
+                        Against::Named => base.is_some_and(|base| self.begin.base().as_ref() == Some(&base.name)),
+                        Against::Taken => base.is_some(),
+                    };
+                    if !fits {
                         continue;
                     }
                     match (self.read_tree(&bytes, base, commits, &to_sign), base) {
@@ -507,7 +527,7 @@ impl Deploy<'_> {
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
         let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
-        let mut done = self.done(decided, holding(layout, releases));
+        let mut done = self.done(decided);
         if !self.begin.no_switch {
             let switched = clock.time(self.talk, Phase::Switch, || {
                 self.talk.begin_switch(&decided.id)?;
@@ -552,9 +572,9 @@ impl Deploy<'_> {
         }
     }
 
-    fn done(&self, decided: &Decided, holding: Holding) -> DeployDone {
+    fn done(&self, decided: &Decided) -> DeployDone {
         let state = if self.begin.no_switch { DeployState::Ready } else { DeployState::Live };
-        let mut done = DeployDone::of(state, holding);
+        let mut done = DeployDone::of(state);
         done.previous.clone_from(&decided.live);
         done.files_new = decided.counts.new;
         done.files_changed = decided.counts.changed;
@@ -583,7 +603,6 @@ impl Deploy<'_> {
                 layout.releases.path_of(name).display()
             ));
         }
-        done.holding = holding(layout, releases);
         done.seconds.push((Phase::Cleanup, began.elapsed().as_secs_f64()));
         self.talk.phase(Phase::Cleanup, true)
     }
@@ -615,7 +634,9 @@ fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
 }
 
 fn holding(layout: &Layout, releases: &Releases) -> Holding {
-    Holding { store: layout.store.id.clone(), standing: releases.ids() }
+    let mut standing = releases.ids();
+    standing.sort_unstable();
+    Holding { store: layout.store.id.clone(), standing }
 }
 
 fn chunks_of(layout: &Layout, base: &Base, entry: u32) -> Option<Vec<u8>> {

@@ -181,13 +181,14 @@ mod tests {
     use crate::release::Provenance;
     use crate::target::Policy;
     use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
-    use crate::wire::message::{self, DeployBegin};
+    use crate::wire::message::{self, Against, DeployBegin, Holding};
 
     fn hello(path: &Path) -> Hello {
         let begin = DeployBegin {
             root: Hash::of(b"root"),
             base: None,
             base_root: None,
+            believed: Holding::default().mark(),
             release: "1".parse().unwrap(),
             is_named: false,
             no_switch: false,
@@ -224,8 +225,7 @@ mod tests {
     #[test]
     fn lanes_for_a_tree_that_does_not_fit_are_not_to_be_had() {
         let directory = tempfile::tempdir().unwrap();
-        let other = Some(BaseName { release: "0".parse().unwrap(), root: Hash::of(b"other") });
-        let tree = ToAgent::Tree { base: other, length: 0 };
+        let tree = ToAgent::Tree { against: Against::Named, length: 0 };
         let said = [tree, ToAgent::WantLanes, ToAgent::SentOnLanes(vec![(1, 2)]), ToAgent::Commit];
         let heard = answers(&directory.path().join("site"), &said);
         let [FromAgent::Ready { .. }, FromAgent::Lanes(None), FromAgent::Failed { refusal, .. }] = &heard[..] else {

@@ -10,7 +10,7 @@
 //! ```text
 //! scans      source path → when it began, manifest and stats
 //! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, the release that was live there, whether an upload to it was cut off
+//! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
 //! stores     store id → a number that is higher the later it was deployed to
 //! releases   store id, release → root
 //! manifests  root → manifest
@@ -36,9 +36,10 @@ use crate::hash::Hash;
 use crate::manifest::Manifest;
 use crate::manifest::encode::{decode, decompress, encode};
 use crate::release::ReleaseId;
+use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -60,8 +61,8 @@ const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB PRIMARY KEY, began INTEGER NOT NULL, scan BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, live TEXT, is_cut INTEGER NOT NULL)
-        WITHOUT ROWID;
+    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
+        is_cut INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE stores (store TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
         PRIMARY KEY (store, release)) WITHOUT ROWID;
@@ -71,9 +72,9 @@ const SCHEMA: &str = "
 /// What is believed of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Belief {
-    /// The store.
-    pub(crate) store: String,
-    /// The release that was live when it was last seen.
+    /// What the server held when it was last seen.
+    pub(crate) holding: Holding,
+    /// The release that was live then.
     pub(crate) live: Option<ReleaseId>,
     /// Whether an upload was begun since then, and not ended.
     pub(crate) is_cut: bool,
@@ -211,11 +212,13 @@ impl Database {
     /// Returns what is believed of a target.
     pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
-            let live: Option<String> = row.get(1)?;
-            Ok(Belief { store: row.get(0)?, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(2)? })
+            let standing: Vec<u8> = row.get(1)?;
+            let live: Option<String> = row.get(2)?;
+            let holding = Holding { store: row.get(0)?, standing: from_bytes(&standing).unwrap_or_default() };
+            Ok(Belief { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
         };
         self.with(|connection| {
-            let query = "SELECT store, live, is_cut FROM targets WHERE destination = ?1";
+            let query = "SELECT store, standing, live, is_cut FROM targets WHERE destination = ?1";
             connection.query_row(query, [destination], read).optional()
         })
     }
@@ -224,8 +227,9 @@ impl Database {
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
         let live = belief.live.as_ref().map(ReleaseId::as_str);
         self.with(|connection| {
-            let values = params![destination, belief.store, live, belief.is_cut];
-            connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4)", values).map(drop)
+            let Holding { store, standing } = &belief.holding;
+            let values = params![destination, store, to_bytes(standing), live, belief.is_cut];
+            connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4, ?5)", values).map(drop)
         })
     }
 
@@ -276,15 +280,10 @@ impl Database {
         })
     }
 
-    /// Keeps a release of a store with its manifest, and forgets the releases that are not in `standing` and the stores that
+    /// Keeps a release of a store with its manifest, and forgets the releases that do not stand and the stores that
     /// were not deployed to for long.
-    pub(crate) fn put_release(
-        &self,
-        store: &str,
-        release: &ReleaseId,
-        manifest: &Manifest,
-        standing: &[ReleaseId],
-    ) -> Result<(), Error> {
+    pub(crate) fn put_release(&self, holding: &Holding, release: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
+        let Holding { store, standing } = holding;
         let root = manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
@@ -432,13 +431,17 @@ mod tests {
         "1".parse().unwrap()
     }
 
+    fn holding(store: &str) -> Holding {
+        Holding { store: store.into(), standing: vec![id()] }
+    }
+
     fn fill(database: &Database) {
         let list = vec![chunk::Chunk { id: [7; 6], len: 1 }; 5000];
         let chunks = Chunks { average_log: chunk::KEPT_AVERAGE_LOG, list };
         database.put_scan(Path::new("/source"), &known()).unwrap();
         database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
-        database.put_release(STORE, &id(), &manifest(4000), &[id()]).unwrap();
-        let belief = Belief { store: STORE.into(), live: Some(id()), is_cut: false };
+        database.put_release(&holding(STORE), &id(), &manifest(4000)).unwrap();
+        let belief = Belief { holding: holding(STORE), live: Some(id()), is_cut: false };
         database.put_belief("destination", &belief).unwrap();
     }
 
@@ -530,9 +533,9 @@ mod tests {
                 database.put_manifest(&manifest(2000 + 2 * number as u64)).unwrap();
                 let manifest = manifest(2001 + 2 * number as u64);
                 database.put_manifest(&manifest).unwrap();
-                database.put_release(&store, &release, &manifest, std::slice::from_ref(&release)).unwrap();
+                database.put_release(&holding(&store), &release, &manifest).unwrap();
             }
-            let belief = Belief { store, live: Some(release), is_cut: false };
+            let belief = Belief { holding: holding(&store), live: Some(release), is_cut: false };
             database.put_belief(&format!("destination {number}"), &belief).unwrap();
         };
         (0..20).for_each(deploy);

@@ -39,7 +39,7 @@ use crate::signature::{Care, Signatures};
 use crate::target::Policy;
 use crate::wire::connection::Connection;
 use crate::wire::message::{
-    BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, ToAgent,
+    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, Taken, ToAgent,
 };
 
 use large::Gap;
@@ -113,6 +113,7 @@ impl ClientDeploy<'_> {
         let database = self.open_database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
+        let holding = belief.as_ref().map_or_else(Holding::default, |belief| belief.holding.clone());
         let is_new = belief.is_none();
         let Prepared { scan, talk, mut seconds } =
             self.prepare(known.as_ref(), |cancel| connect(is_new, cancel), began)?;
@@ -130,6 +131,8 @@ impl ClientDeploy<'_> {
             talk: &talk,
             scan: &scan,
             database: database.as_ref(),
+            belief,
+            holding,
             is_kept: Cell::new(is_kept),
             kept_chunks: RefCell::default(),
             cache: OnceCell::new(),
@@ -140,7 +143,7 @@ impl ClientDeploy<'_> {
             began,
             sent_commits: 0,
         };
-        let done = match exchange.run(&mut seconds) {
+        let (done, holding) = match exchange.run(&mut seconds) {
             Ok(done) => done,
             Err(failure) => {
                 talk.leave();
@@ -149,7 +152,7 @@ impl ClientDeploy<'_> {
         };
         seconds.total = began.elapsed().as_secs_f64();
         if let Some(database) = &database {
-            self.told(self.remember(database, &scan.found.manifest, &done));
+            self.told(self.remember(database, &scan.found.manifest, &done, holding));
         }
         let mut report = self.report(&scan, done, &talk, seconds);
         report.zstd_levels = zstd_levels.into_inner();
@@ -217,15 +220,20 @@ impl ClientDeploy<'_> {
             .ok()
     }
 
-    fn remember(&self, database: &Database, manifest: &Manifest, done: &DeployDone) -> Result<(), Error> {
-        let Holding { store, standing } = &done.holding;
+    fn remember(
+        &self,
+        database: &Database,
+        manifest: &Manifest,
+        done: &DeployDone,
+        holding: Holding,
+    ) -> Result<(), Error> {
         let Some(release) = done.release.as_ref().filter(|_| !self.dry_run) else { return Ok(()) };
-        database.put_release(store, release, manifest, standing)?;
+        database.put_release(&holding, release, manifest)?;
         let live = match done.state {
             DeployState::Ready => done.previous.clone(),
             DeployState::Live | DeployState::Unchanged => Some(release.clone()),
         };
-        database.put_belief(&self.destination, &Belief { store: store.clone(), live, is_cut: false })
+        database.put_belief(&self.destination, &Belief { holding, live, is_cut: false })
     }
 
     fn report(&self, scan: &Scan, done: DeployDone, talk: &Talk, seconds: Seconds) -> DeployReport {
@@ -265,6 +273,10 @@ struct Exchange<'a> {
     talk: &'a Talk,
     scan: &'a Scan,
     database: Option<&'a Database>,
+    /// What is believed of the target.
+    belief: Option<Belief>,
+    /// What the server holds, or held: as it is believed, until the agent says otherwise.
+    holding: Holding,
     /// Whether the database has the scan.
     is_kept: Cell<bool>,
     /// What the database has of chunks, as far as it was asked.
@@ -284,7 +296,8 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn run(mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    /// Returns what it came to, and what the server holds then.
+    fn run(mut self, seconds: &mut Seconds) -> Result<(DeployDone, Holding), DeployFailure> {
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
         let (scan, over, upload_seconds) = (self.scan, &self.deploy.cancel.part(), &mut *seconds);
@@ -300,7 +313,7 @@ impl Exchange<'_> {
         });
         self.keep_scan();
         self.keep_chunks(&chunks);
-        let done = match conversed {
+        let mut done = match conversed {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
         };
@@ -314,7 +327,8 @@ impl Exchange<'_> {
             }
         }
         seconds.live = self.began.elapsed().as_secs_f64() - seconds.cleanup;
-        Ok(done)
+        let holding = done.holding.take().unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
+        Ok((done, holding))
     }
 
     /// Keeps what was scanned, where it differs from what is kept. To be called where the agent has work to do: the scan
@@ -329,12 +343,17 @@ impl Exchange<'_> {
     }
 
     /// A write fails when the agent has answered and gone: what it said last is the answer.
-    fn last_words(&self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+    fn last_words(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
         let mut said = self.talk.wait();
         loop {
             match said {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
-                Ok(_) => said = self.talk.next(),
+                Ok(message) => {
+                    if let FromAgent::Ready { holding: Some(holding), .. } = message {
+                        self.holding = holding;
+                    }
+                    said = self.talk.next();
+                }
                 Err(said) if !matches!(said.error, Error::LineLost { .. }) => return Err(self.talk.settle(said)),
                 Err(lost) => return Err(self.talk.settle(DeployFailure { error: failure.error, live: lost.live })),
             }
@@ -377,31 +396,39 @@ impl Exchange<'_> {
         let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
         let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
         givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
-        self.send_tree(Some(base), &encode_with(manifest, Some(&base.manifest), &givens).bytes)?;
-        let base = base.name.clone();
+        let tree = encode_with(manifest, Some(&base.manifest), &givens).bytes;
         if !is_little {
-            return Ok(Some(Unasked { base, promised, olds: Some(olds), gaps }));
+            self.send_tree(Against::Named, &tree)?;
+            return Ok(Some(Unasked { promised, olds: Some(olds), gaps }));
         }
-        self.send(sendings(fresh, &[], &olds), Some(&base), seconds)?;
-        // Otherwise all of it is said again.
-        if !self.talk.takes_another(&base) {
-            self.commit()?;
-        }
-        Ok(Some(Unasked { base, promised, olds: None, gaps }))
+        let talk = self.talk;
+        talk.together(|| {
+            self.send_tree(Against::Named, &tree)?;
+            self.send(sendings(fresh, &[], &olds), true, seconds)?;
+            // Otherwise all of it is said again.
+            if talk.takes_another() { Ok(()) } else { Ok(self.commit()?) }
+        })?;
+        Ok(Some(Unasked { promised, olds: None, gaps }))
     }
 
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
     fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let Unasked { base: believed, promised, mut olds, mut gaps } = sent;
+        let Unasked { promised, mut olds, mut gaps } = sent;
         self.keep_scan();
         let mut message = self.talk.wait()?;
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 FromAgent::Ready { holding, base, commit, .. } => {
-                    if base.as_ref() != Some(&believed) {
+                    self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
+                    let other = match base {
+                        Taken::Named => None,
+                        Taken::Nothing => Some(None),
+                        Taken::Another(name) => Some(Some(name)),
+                    };
+                    if let Some(base) = other {
                         self.drop_gaps(&gaps)?;
-                        let base = self.learn_base(&holding, base, commit, false)?;
+                        let base = self.learn_base(base, commit, false)?;
                         return self.send_what_lacks(base, seconds);
                     }
                 }
@@ -481,7 +508,8 @@ impl Exchange<'_> {
             self.talk.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
         }
         self.want_gaps(&described.gaps, &described.olds)?;
-        self.send_tree(base, &encoded.bytes)?;
+        let against = if base.is_some() { Against::Taken } else { Against::Nothing };
+        self.send_tree(against, &encoded.bytes)?;
         Ok(described)
     }
 
@@ -512,17 +540,12 @@ impl Exchange<'_> {
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
         let entries = lacks.entries(self.scan.found.manifest.len())?;
-        self.send(sendings(entries, &lacks.partial, olds), None, seconds)?;
+        self.send(sendings(entries, &lacks.partial, olds), false, seconds)?;
         Ok(self.commit()?)
     }
 
-    /// Sends content. Where it goes unasked, `believed` is the base that it is described against.
-    fn send(
-        &self,
-        sendings: Vec<Sending>,
-        believed: Option<&BaseName>,
-        seconds: &mut Seconds,
-    ) -> Result<(), DeployFailure> {
+    /// Sends content. Where it goes unasked, it is described against the base that was named.
+    fn send(&self, sendings: Vec<Sending>, is_unasked: bool, seconds: &mut Seconds) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
         }
@@ -539,8 +562,8 @@ impl Exchange<'_> {
             level: self.deploy.zstd_level,
             observer: self.deploy.observer.as_ref(),
             // An agent that takes another base knows nothing of lanes yet.
-            lanes: if believed.is_some() { Some(1) } else { self.deploy.lanes },
-            believed,
+            lanes: if is_unasked { Some(1) } else { self.deploy.lanes },
+            is_unasked,
         };
         for file in self.to_cut(&sendings) {
             // One that is not cut costs a question next time.
@@ -567,14 +590,15 @@ impl Exchange<'_> {
     /// content where such a one stands, else the live one.
     fn believed_base(&self) -> Option<(Base, bool)> {
         let database = self.database?;
-        let belief = self.deploy.told(database.belief(&self.deploy.destination))??;
+        let belief = self.belief.as_ref()?;
+        let store = &belief.holding.store;
         let own = self.scan.found.manifest.root();
-        let alike = self.deploy.told(database.release_of(&belief.store, &own)).flatten();
+        let alike = self.deploy.told(database.release_of(store, &own)).flatten();
         let name = match alike {
             Some(release) => BaseName { release, root: own },
             None => {
-                let release = belief.live?;
-                let root = self.deploy.told(database.root(&belief.store, &release))??;
+                let release = belief.live.clone()?;
+                let root = self.deploy.told(database.root(store, &release))??;
                 BaseName { release, root }
             }
         };
@@ -599,6 +623,7 @@ impl Exchange<'_> {
             root,
             base: base.map(|base| base.name.release.clone()),
             base_root: base.map(|base| base.name.root).filter(|base_root| *base_root != root),
+            believed: self.holding.mark(),
             release: deploy.release.clone().unwrap_or_else(|| ReleaseId::at(now)),
             is_named: deploy.release.is_some(),
             no_switch: deploy.no_switch,
@@ -614,12 +639,17 @@ impl Exchange<'_> {
     fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
         match self.talk.wait()? {
             FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
-            FromAgent::Ready { holding, base, commit, .. } => match (believed, base) {
-                (Some(believed), Some(base)) if believed.name == base => {
-                    Ok(Heard::Ready(Some(Base { commit, ..believed })))
-                }
-                (believed, base) => Ok(Heard::Ready(self.learn_base(&holding, base, commit, believed.is_none())?)),
-            },
+            FromAgent::Ready { holding, base, commit, .. } => {
+                self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
+                let is_asked = believed.is_none();
+                let name = match (base, believed) {
+                    (Taken::Named, Some(believed)) => return Ok(Heard::Ready(Some(Base { commit, ..believed }))),
+                    (Taken::Named, None) => return Err(unexpected()),
+                    (Taken::Nothing, _) => None,
+                    (Taken::Another(name), _) => Some(name),
+                };
+                Ok(Heard::Ready(self.learn_base(name, commit, is_asked)?))
+            }
             _ => Err(unexpected()),
         }
     }
@@ -632,7 +662,6 @@ impl Exchange<'_> {
     /// asked for or is now.
     fn learn_base(
         &self,
-        holding: &Holding,
         base: Option<BaseName>,
         commit: Option<String>,
         is_asked: bool,
@@ -660,27 +689,19 @@ impl Exchange<'_> {
             }
         };
         if let Some(database) = self.database.filter(|_| !base.is_outlined) {
-            self.deploy.told(database.put_release(
-                &holding.store,
-                &base.name.release,
-                &base.manifest,
-                &holding.standing,
-            ));
+            self.deploy.told(database.put_release(&self.holding, &base.name.release, &base.manifest));
         }
         Ok(Some(base))
     }
 
-    fn send_tree(&self, base: Option<&Base>, bytes: &[u8]) -> Result<(), Error> {
-        let base = base.map(|base| base.name.clone());
-        self.talk.send(&ToAgent::Tree { base, length: bytes.len() as u64 })?;
+    fn send_tree(&self, against: Against, bytes: &[u8]) -> Result<(), Error> {
+        self.talk.send(&ToAgent::Tree { against, length: bytes.len() as u64 })?;
         self.talk.send_parts(bytes)
     }
 }
 
 /// What was sent before anything was heard.
 struct Unasked {
-    /// What it is described against.
-    base: BaseName,
     /// The entries whose hashes were not sent, ascending.
     promised: Vec<u32>,
     /// Where content is still to be sent, what it can be described in terms of.

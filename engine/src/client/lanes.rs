@@ -25,7 +25,7 @@ use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
 use crate::wire::frame::FrameKind;
 use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
-use crate::wire::message::{BaseName, ToAgent};
+use crate::wire::message::ToAgent;
 
 /// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
 const WINDOW_BYTES: u64 = 2 << 20;
@@ -69,8 +69,8 @@ pub(crate) struct Outlet<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// The base that all is described against, where the agent need not have said yet that it takes it.
-    pub(crate) believed: Option<&'a BaseName>,
+    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    pub(crate) is_unasked: bool,
     /// Returns how much is still to be packed, in bytes as they are sent.
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
@@ -175,11 +175,13 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
 
     /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
     fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
-        let Some(base) = self.outlet.believed else { return Ok(true) };
+        if !self.outlet.is_unasked {
+            return Ok(true);
+        }
         if bytes > BELIEVED_BYTES_MAX {
             self.outlet.talk.wait_for_base()?;
         }
-        Ok(!self.outlet.talk.takes_another(base))
+        Ok(!self.outlet.talk.takes_another())
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
@@ -435,7 +437,7 @@ mod tests {
             let lost = |source| Error::LineLost { source };
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
             let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel);
-            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, believed: None, left: &|| 1 };
+            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
             tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });
         let sent = told.recv_timeout(Duration::from_secs(20));

@@ -25,7 +25,7 @@ use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{Lanes, Ticket};
-use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, Taken, ToAgent};
 
 /// An agent that is alive says something every ten seconds.
 const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
@@ -52,8 +52,8 @@ enum Received {
 /// The agent's answer to `WantLanes`, once it is there.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
 
-/// The base that the agent takes, once it has said so; none where it takes none, or answers without one.
-type TakenBase = Arc<OnceLock<Option<BaseName>>>;
+/// The base that the agent takes, once it has said so; none where it answers without one.
+type TakenBase = Arc<OnceLock<Taken>>;
 
 /// Writes to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
@@ -174,6 +174,18 @@ impl Talk {
         written
     }
 
+    /// Holds back what `say` sends as long as it is short, so that it goes in as few packets as it fits into.
+    pub(crate) fn together<T>(&self, say: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
+        self.hold(true)?;
+        let said = say()?;
+        self.hold(false)?;
+        Ok(said)
+    }
+
+    fn hold(&self, hold: bool) -> Result<(), Error> {
+        self.out.lock().expect("no sender panics").as_mut().map_or(Ok(()), |out| out.hold(hold))
+    }
+
     /// Sends bytes that a message announced.
     pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
         bytes.chunks(1 << 20).try_for_each(|part| self.send_frame(FrameKind::Part, part))
@@ -238,9 +250,9 @@ impl Talk {
         self.early.lock().expect("no listener panics").push_back(received);
     }
 
-    /// Tells whether the agent takes another base than this one, or none, as far as it has said.
-    pub(crate) fn takes_another(&self, base: &BaseName) -> bool {
-        self.taken_base.get().is_some_and(|taken| taken.as_ref() != Some(base))
+    /// Tells whether the agent takes another base than the one that this side named, or none, as far as it has said.
+    pub(crate) fn takes_another(&self) -> bool {
+        self.taken_base.get().is_some_and(|taken| *taken != Taken::Named)
     }
 
     /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
@@ -623,7 +635,7 @@ impl Listener {
             }
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
-                self.taken_base.get_or_init(|| None);
+                self.taken_base.get_or_init(|| Taken::Nothing);
                 return Some(end);
             }
             answer => return Some(answer),
@@ -700,7 +712,7 @@ mod tests {
     }
 
     fn ready(live: Live) -> FromAgent {
-        FromAgent::Ready { holding: crate::wire::message::Holding::nothing(), base: None, live, commit: None }
+        FromAgent::Ready { holding: None, base: Taken::Nothing, live, commit: None }
     }
 
     #[test]
@@ -776,9 +788,9 @@ mod tests {
 
     #[test]
     fn an_interruption_that_the_answer_outran_says_what_it_says() {
-        use crate::wire::message::{DeployDone, Holding};
+        use crate::wire::message::DeployDone;
         let check = |state, release: Option<&str>, previous: Option<&str>, expected: LiveNow| {
-            let mut done = DeployDone::of(state, Holding::nothing());
+            let mut done = DeployDone::of(state);
             done.release = release.map(id);
             done.previous = previous.map(id);
             let answer = FromAgent::Done(Reply::Deploy(Box::new(done)));

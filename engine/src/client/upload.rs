@@ -39,7 +39,6 @@ use crate::units::Bytes;
 use crate::wire::block::{
     self, BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range,
 };
-use crate::wire::message::BaseName;
 
 use jobs::{Job, jobs};
 
@@ -93,13 +92,13 @@ pub(crate) struct Uploading<'a> {
     pub(crate) observer: &'a dyn Observer,
     /// Over how many connections; where none is said, as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// The base that all is described against, where the agent need not have said yet that it takes it.
-    pub(crate) believed: Option<&'a BaseName>,
+    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    pub(crate) is_unasked: bool,
 }
 
 /// Sends files, in order; not all of them where the agent takes another base than was believed. Returns bytes of content by the zstd level that they were packed at, 0 being none.
 pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-    let Uploading { talk, scan, cache, level, observer, lanes, believed, .. } = uploading;
+    let Uploading { talk, scan, cache, level, observer, lanes, is_unasked, .. } = uploading;
     if sendings.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -131,7 +130,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
             });
         }
         drop(sender);
-        let outlet = Outlet { talk, observer, lanes, believed, left: &|| packer.left() };
+        let outlet = Outlet { talk, observer, lanes, is_unasked, left: &|| packer.left() };
         lanes::send(&outlet, blocks, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -683,7 +682,7 @@ mod tests {
                 level: None,
                 observer: &Silent,
                 lanes: None,
-                believed: None,
+                is_unasked: false,
             };
             let packer = Packer {
                 uploading,

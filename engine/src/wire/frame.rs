@@ -22,6 +22,9 @@ pub(crate) const FRAME_MAX: usize = 10 << 20;
 /// The longest message, in bytes: lists of chunks grow with the files that they are of.
 pub(crate) const MESSAGE_MAX: usize = 1 << 30;
 
+/// The most that is held back, in bytes.
+const HELD_BYTES_MAX: usize = 4 << 10;
+
 /// What a frame carries. The numbers are part of the protocol and are never given again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
@@ -61,12 +64,14 @@ pub(crate) struct FrameWriter<W> {
     counter: Counter,
     /// Frames that wait for the next one.
     queued: Vec<u8>,
+    /// Whether all frames wait, as far as they are short.
+    is_holding: bool,
 }
 
 impl<W: Write> FrameWriter<W> {
     /// Writes to `out`.
     pub(crate) fn new(out: W) -> FrameWriter<W> {
-        FrameWriter { out, counter: Counter::default(), queued: Vec::new() }
+        FrameWriter { out, counter: Counter::default(), queued: Vec::new(), is_holding: false }
     }
 
     /// Returns what counts the bytes written.
@@ -98,6 +103,12 @@ impl<W: Write> FrameWriter<W> {
         Ok(())
     }
 
+    /// From now on, or no longer, keeps short frames until there is more to write.
+    pub(crate) fn hold(&mut self, hold: bool) -> Result<(), Error> {
+        self.is_holding = hold;
+        if hold { Ok(()) } else { self.flush_queued() }
+    }
+
     /// Writes what was queued.
     pub(crate) fn flush_queued(&mut self) -> Result<(), Error> {
         if self.queued.is_empty() { Ok(()) } else { self.write_all(&[]) }
@@ -105,6 +116,10 @@ impl<W: Write> FrameWriter<W> {
 
     fn write_frame(&mut self, kind: u8, payload: &[u8]) -> Result<(), Error> {
         self.queued.extend_from_slice(&header(kind, payload.len())?);
+        if self.is_holding && self.queued.len() + payload.len() <= HELD_BYTES_MAX {
+            self.queued.extend_from_slice(payload);
+            return Ok(());
+        }
         self.write_all(payload)
     }
 
@@ -250,6 +265,39 @@ mod tests {
         assert_eq!(reader.read().unwrap(), Some((FrameKind::Message, Vec::new())));
         assert_eq!(reader.read().unwrap(), None);
         assert_eq!(reader.counter().bytes(), 17);
+    }
+
+    /// A stream that counts the writes that it gets.
+    struct Writes(Vec<usize>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.len());
+            Ok(bytes.len())
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            let written = slices.iter().map(|slice| slice.len()).sum();
+            self.0.push(written);
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_held_goes_in_one_write_and_what_is_long_does_not_wait() {
+        let mut writer = FrameWriter::new(Writes(Vec::new()));
+        writer.hold(true).unwrap();
+        for length in [10, 20, HELD_BYTES_MAX, 30] {
+            writer.write(FrameKind::Part, &vec![7; length]).unwrap();
+        }
+        writer.hold(false).unwrap();
+        writer.write(FrameKind::Part, &[7; 40]).unwrap();
+        assert_eq!(writer.out.0, [HELD_BYTES_MAX + 45, 35, 45]);
+        assert_eq!(writer.counter().bytes(), HELD_BYTES_MAX as u64 + 125);
     }
 
     #[test]

@@ -55,6 +55,28 @@ pub(crate) struct BaseName {
     pub(crate) root: Hash,
 }
 
+/// What a manifest is described against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Against {
+    /// Nothing: all of it follows.
+    Nothing,
+    /// The base that the client named when it began.
+    Named,
+    /// The base that the agent said it takes.
+    Taken,
+}
+
+/// The base that the agent takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Taken {
+    /// None.
+    Nothing,
+    /// The one that the client named.
+    Named,
+    /// Another.
+    Another(BaseName),
+}
+
 /// What the client opens with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
@@ -117,6 +139,8 @@ pub(crate) struct DeployBegin {
     pub(crate) base: Option<ReleaseId>,
     /// The root of that one, where it is another.
     pub(crate) base_root: Option<Hash>,
+    /// The mark of what the client believes the server to hold.
+    pub(crate) believed: HoldingMark,
     /// Its name, or the time in UTC where the server may choose a later one.
     pub(crate) release: ReleaseId,
     /// Whether the name must be just that.
@@ -145,7 +169,7 @@ pub(crate) enum ToAgent {
     /// The manifest follows in parts of this many bytes together, as its difference from the base.
     Tree {
         /// The base.
-        base: Option<BaseName>,
+        against: Against,
         /// Bytes that follow.
         length: u64,
     },
@@ -173,8 +197,8 @@ pub(crate) enum ToAgent {
     Ping,
 }
 
-/// What the agent holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What the server holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Holding {
     /// The store.
     pub(crate) store: String,
@@ -182,10 +206,24 @@ pub(crate) struct Holding {
     pub(crate) standing: Vec<ReleaseId>,
 }
 
+/// Tells one [`Holding`] from another in few bytes: what the other side has right need not be said.
+pub(crate) type HoldingMark = [u8; 8];
+
 impl Holding {
-    /// What stands where nothing was deployed yet.
-    pub(crate) fn nothing() -> Holding {
-        Holding { store: String::new(), standing: Vec::new() }
+    /// Returns the first bytes of its hash.
+    pub(crate) fn mark(&self) -> HoldingMark {
+        let mut mark = HoldingMark::default();
+        mark.copy_from_slice(&Hash::of(&to_bytes(self)).as_bytes()[..size_of::<HoldingMark>()]);
+        mark
+    }
+
+    /// Returns what is held after a deploy that made one release, if any, and removed others.
+    pub(crate) fn after(mut self, made: Option<&ReleaseId>, removed: &[ReleaseId]) -> Holding {
+        self.standing.extend(made.cloned());
+        self.standing.retain(|release| !removed.contains(release));
+        self.standing.sort_unstable();
+        self.standing.dedup();
+        self
     }
 }
 
@@ -263,15 +301,15 @@ pub(crate) struct DeployDone {
     pub(crate) removed: Vec<ReleaseId>,
     /// What the user should know.
     pub(crate) warnings: Vec<String>,
-    /// What the server holds now.
-    pub(crate) holding: Holding,
+    /// What the server holds now, where that does not follow from what it held and the releases made and removed.
+    pub(crate) holding: Option<Holding>,
     /// Seconds, by phase.
     pub(crate) seconds: Vec<(Phase, f64)>,
 }
 
 impl DeployDone {
     /// Begins with a state and nothing done.
-    pub(crate) fn of(state: DeployState, holding: Holding) -> DeployDone {
+    pub(crate) fn of(state: DeployState) -> DeployDone {
         DeployDone {
             release: None,
             previous: None,
@@ -286,7 +324,7 @@ impl DeployDone {
             copied: Vec::new(),
             removed: Vec::new(),
             warnings: Vec::new(),
-            holding,
+            holding: None,
             seconds: Vec::new(),
         }
     }
@@ -337,10 +375,10 @@ impl From<Option<&ReleaseId>> for Live {
 pub(crate) enum FromAgent {
     /// The deploy may go on.
     Ready {
-        /// What the server holds.
-        holding: Holding,
+        /// What the server holds, where the client believes something else.
+        holding: Option<Holding>,
         /// The base that the agent takes.
-        base: Option<BaseName>,
+        base: Taken,
         /// What is live, and stays so while the lock is held.
         live: Live,
         /// The commit that the base was made of, where it was a git checkout.
