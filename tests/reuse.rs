@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -158,8 +158,7 @@ fn told(tree: &Path, seconds: &[String]) -> Vec<String> {
     lines
 }
 
-fn second(target: &Path, report: &DeployReport) -> String {
-    let id = report.release.as_ref().unwrap().as_str();
+fn second(target: &Path, id: &str) -> String {
     let record = fs::read(target.join(".cutover/releases").join(id).join("record")).unwrap();
     serde_json::from_slice::<Value>(&record).unwrap()["second"].to_string()
 }
@@ -187,7 +186,7 @@ fn check(steps: &[(Vec<Edit>, Vec<Vandalism>)]) -> u64 {
         assert_eq!(reports[0].not_reused, None);
         reused += u64::from(reports[0].reused.is_some());
         for ((target, report), seconds) in [&reusing, &full].into_iter().zip(&reports).zip(&mut seconds) {
-            seconds.push(second(target, report));
+            seconds.push(second(target, report.release.as_ref().unwrap().as_str()));
         }
         let shown = [(&reusing, &seconds[0]), (&full, &seconds[1])]
             .map(|(target, seconds)| told(&target.join("current/"), seconds));
@@ -257,6 +256,33 @@ fn a_release_that_was_given_up_is_turned_into_the_next() {
     site.succeed(&["cleanup"]);
     assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
     assert_eq!(names(&site.target(".cutover/staging")), [""; 0]);
+}
+
+#[test]
+fn what_did_not_change_keeps_its_mtime_however_the_release_is_made() {
+    let (site, first) = with_spare();
+    let mtime = |path: &str| site.current(path).symlink_metadata().unwrap().mtime();
+    let unchanged = ["empty", "lib/3/code", "link"];
+    let changed = ["", "lib", "lib/3", "lib/3/version"];
+    symlink("empty", site.source("link")).unwrap();
+    fs::remove_dir_all(first).unwrap();
+    assert_eq!(number(&site.deploy(&[])["objects_linked"]), 17);
+    for (at, is_reused) in [(5, true), (6, true), (7, false)] {
+        let before = unchanged.map(mtime);
+        let directory = format!("lib/{at}");
+        let other = mtime(&directory);
+        site.write("lib/3/version", format!("version {at}"));
+        if !is_reused {
+            spare(&site.target("")).iter().for_each(|spare| fs::remove_dir_all(spare).unwrap());
+        }
+        let report = site.deploy(&[]);
+        assert_eq!(!report["reused"].is_null(), is_reused);
+        let second: i64 = second(&site.target(""), report["release"].as_str().unwrap()).parse().unwrap();
+        assert_eq!(changed.map(mtime), [second; 4]);
+        assert_eq!(unchanged.map(mtime), before);
+        assert_eq!(mtime(&directory), other);
+        assert!(before.iter().all(|&before| before < second) && other < second);
+    }
 }
 
 #[test]

@@ -75,6 +75,13 @@ pub(crate) struct Stat {
     pub(crate) disk_bytes: u64,
 }
 
+impl Stat {
+    /// Tells whether its mtime is just this second.
+    pub(crate) fn has_mtime(&self, second: u32) -> bool {
+        (self.mtime, self.mtime_nanos) == (i64::from(second), 0)
+    }
+}
+
 impl From<fs::Stat> for Stat {
     fn from(stat: fs::Stat) -> Stat {
         Stat {
@@ -227,7 +234,7 @@ impl Dir {
     /// Sets its own mtime, where it is another.
     pub(crate) fn set_mtime(&self, second: u32) -> Result<(), Error> {
         let stat = self.own_stat()?;
-        if (stat.mtime, stat.mtime_nanos) == (i64::from(second), 0) {
+        if stat.has_mtime(second) {
             return Ok(());
         }
         fs::futimens(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))

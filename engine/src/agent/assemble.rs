@@ -79,6 +79,8 @@ pub(crate) struct Assembly<'a> {
     placed: Vec<AtomicU64>,
     /// Symlinks and empty files that are there already.
     made: Vec<AtomicBool>,
+    /// Directories, by number, that were made, or in which something was: they get mode and mtime in the end.
+    touched: Vec<AtomicBool>,
     linked: AtomicU64,
     copied: Mutex<BTreeMap<String, u64>>,
     /// The objects that this run made beside those that arrived.
@@ -111,6 +113,7 @@ impl<'a> Assembly<'a> {
             staging,
             placed,
             made,
+            touched: manifest.directories().iter().map(|_| AtomicBool::new(false)).collect(),
             linked: AtomicU64::new(0),
             copied: Mutex::default(),
             further: Mutex::default(),
@@ -131,8 +134,59 @@ impl<'a> Assembly<'a> {
     }
 
     pub(super) fn make_below(&self, number: u32, dir: &Dir) -> Result<(), Error> {
+        self.touch(number);
         let below: Vec<(u32, &[u8])> = self.manifest.directories_in(number).collect();
         below.into_par_iter().try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
+    }
+
+    /// Notes that something in a directory was changed, or the directory itself.
+    pub(super) fn touch(&self, number: u32) {
+        self.touched[number as usize].store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that something at a path was changed, which the manifest may not have.
+    pub(crate) fn touch_above(&self, path: &RelativePath) {
+        let mut above = 0;
+        let mut names = path.names().peekable();
+        while let Some(name) = names.next().filter(|_| names.peek().is_some()) {
+            match self.manifest.child(above, name).map(|named| named.node) {
+                Some(Node::Directory(number)) => above = number,
+                _ => break,
+            }
+        }
+        self.touch(above);
+    }
+
+    /// Tells whether anything in a directory was changed, or the directory itself.
+    pub(crate) fn is_touched(&self, number: u32) -> bool {
+        self.touched[number as usize].load(Ordering::Relaxed)
+    }
+
+    /// Returns, for each directory, whether it or one below it was touched.
+    pub(crate) fn touched_below(&self) -> Vec<bool> {
+        let directories = self.manifest.directories();
+        let mut below: Vec<bool> = (0..directories.len() as u32).map(|number| self.is_touched(number)).collect();
+        // Directories have greater numbers than those that name them.
+        for number in (1..directories.len()).rev() {
+            if below[number] {
+                below[directories[number].parent as usize] = true;
+            }
+        }
+        below
+    }
+
+    /// Returns the mtime of a symlink, an empty file or a directory other than the root: the second of the release in which
+    /// it, or anything in it, last changed.
+    pub(super) fn second_of(&self, entry: u32) -> u32 {
+        match self.expected[entry as usize].second {
+            0 => self.second,
+            second => second,
+        }
+    }
+
+    /// Returns the mtime of a directory. The root changes with every release.
+    pub(super) fn second_of_directory(&self, number: u32) -> u32 {
+        self.manifest.directory_entry(number).map_or(self.second, |entry| self.second_of(entry))
     }
 
     /// Makes symlinks and empty files, and links every file whose content the store has. `done` is told after each
@@ -158,6 +212,7 @@ impl<'a> Assembly<'a> {
                 Node::File(_) => self.expected[named.index as usize].second != 0 && !self.is_placed(named.index),
             };
             if is_known {
+                self.touch(number);
                 let dir = match &dir {
                     Some(dir) => dir,
                     None => dir.insert(self.open_tree(&path)?),
@@ -178,12 +233,12 @@ impl<'a> Assembly<'a> {
             Node::Directory(_) => Ok(()),
             Node::Symlink(target) => {
                 dir.symlink(self.manifest.text(target), named.name)?;
-                dir.set_mtime_of(named.name, self.second)
+                dir.set_mtime_of(named.name, self.second_of(named.index))
             }
             Node::File(file) if file.size == 0 => {
                 let mode = u32::from(file.key.mode);
                 let empty = dir.create_file(named.name)?;
-                set_mode_and_mtime(&empty, mode, self.second)
+                set_mode_and_mtime(&empty, mode, self.second_of(named.index))
                     .map_err(|e| Error::io("set the mode of", dir.path_of(named.name), e))
             }
             Node::File(file) => {
@@ -264,6 +319,7 @@ impl<'a> Assembly<'a> {
     }
 
     fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
+        self.touch(self.manifest.holder(entry));
         let path = self.manifest.path(entry);
         self.place(entry, object, &Spot { dir: &self.staging.tree, path: &path, whole: &path })
     }
@@ -380,6 +436,7 @@ impl<'a> Assembly<'a> {
     pub(super) fn forget_kept(&self) {
         self.placed.iter().for_each(|placed| placed.store(0, Ordering::Relaxed));
         self.made.iter().for_each(|made| made.store(false, Ordering::Relaxed));
+        self.touched.iter().for_each(|touched| touched.store(false, Ordering::Relaxed));
     }
 
     fn note_placed(&self, entry: u32, object: Object) {
@@ -391,31 +448,44 @@ impl<'a> Assembly<'a> {
         self.placed[entry as usize].store(packed, Ordering::Relaxed);
     }
 
-    /// Gives every directory its own mode and the release's mtime, children first: a directory may forbid its owner to
+    /// Gives every directory that was touched its own mode and mtime, children first: a directory may forbid its owner to
     /// look into it. Those that a link into `shared/` has replaced are not there any more.
     pub(crate) fn finish_directories(&self, replaced: &[RelativePath]) -> Result<(), Error> {
-        self.finish_below(0, &self.staging.tree, &|path| replaced.iter().any(|link| link.as_bytes() == path))
+        let is_replaced = |path: &[u8]| replaced.iter().any(|link| link.as_bytes() == path);
+        self.finish_below(0, &self.staging.tree, &self.touched_below(), &is_replaced)
     }
 
-    fn finish_below(&self, number: u32, dir: &Dir, is_replaced: &(impl Fn(&[u8]) -> bool + Sync)) -> Result<(), Error> {
-        let below: Vec<(u32, &[u8])> = self.manifest.directories_in(number).collect();
-        below.into_par_iter().try_for_each(|(child, name)| {
+    fn finish_below(
+        &self,
+        number: u32,
+        dir: &Dir,
+        touched_below: &[bool],
+        is_replaced: &(impl Fn(&[u8]) -> bool + Sync),
+    ) -> Result<(), Error> {
+        let below = self.manifest.directories_in(number).filter(|&(child, _)| touched_below[child as usize]);
+        below.collect::<Vec<_>>().into_par_iter().try_for_each(|(child, name)| {
             if is_replaced(&self.manifest.directory_path(child)) {
                 return Ok(());
             }
-            self.finish_below(child, &dir.open_dir(name)?, is_replaced)
+            self.finish_below(child, &dir.open_dir(name)?, touched_below, is_replaced)
         })?;
+        if !self.is_touched(number) {
+            return Ok(());
+        }
         dir.set_mode(u32::from(self.manifest.directories()[number as usize].mode))?;
-        dir.set_mtime(self.second)
+        dir.set_mtime(self.second_of_directory(number))
     }
 
-    /// Returns where each file came to be.
+    /// Returns where each file came to be, and the mtime of what is not linked.
     pub(crate) fn placements(&self) -> Placements {
-        let unpack = |packed: &AtomicU64| {
-            let packed = packed.load(Ordering::Relaxed);
-            Placement { second: (packed >> 16) as u32, copy: packed as u16 }
+        let of = |(entry, packed): (u32, &AtomicU64)| match self.manifest.node(entry) {
+            Node::File(file) if file.size > 0 => {
+                let packed = packed.load(Ordering::Relaxed);
+                Placement { second: (packed >> 16) as u32, copy: packed as u16 }
+            }
+            _ => Placement { second: self.second_of(entry), copy: 0 },
         };
-        self.placed.iter().map(unpack).collect()
+        (0..).zip(&self.placed).map(of).collect()
     }
 
     /// Counts the files that were linked.
@@ -459,7 +529,7 @@ fn refusal(errno: Errno) -> Option<&'static str> {
     }
 }
 
-/// Returns the placements that are known from the base: those of entries that were copied from it.
+/// Returns the placements that are known from the base: those of entries that were copied from it, which are what they were.
 pub(crate) fn known_from_base(manifest: &Manifest, origins: &[u32], base: Option<&[Placement]>) -> Placements {
     let mut expected = vec![Placement::default(); manifest.len() as usize];
     if let Some(base) = base {

@@ -116,7 +116,8 @@ fn make_durable(
     objects: &[ObjectName],
     record: &Record,
 ) -> Result<(), Error> {
-    let directories = assembly.manifest.directories().len();
+    let touched_below = assembly.touched_below();
+    let directories = touched_below.iter().filter(|&&is_touched| is_touched).count();
     // Copies, and directories that only a link into `shared/` needs, stand in no list.
     let is_plain = assembly.copied().is_empty() && record.shared.is_empty();
     if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
@@ -130,22 +131,17 @@ fn make_durable(
         file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?;
     }
     // A directory that its owner may not list cannot be synced alone.
-    if sync_tree(&staging.tree, assembly.manifest, 0).is_err() {
+    if sync_tree(&staging.tree, assembly.manifest, 0, &touched_below).is_err() {
         return staging.dir.sync_filesystem();
     }
     staging.dir.sync()
 }
 
-fn sync_tree(dir: &Dir, manifest: &Manifest, number: u32) -> Result<(), Error> {
-    for named in manifest.children(number) {
-        if let crate::manifest::Node::Directory(child) = named.node {
-            // A directory that a link into `shared/` has replaced has nothing to sync.
-            if let Some(stat) = dir.stat(named.name)?
-                && stat.kind == crate::disk::Kind::Directory
-            {
-                sync_tree(&dir.open_dir(named.name)?, manifest, child)?;
-            }
-        }
+/// Syncs the directories that were touched, and those above them. The others are as the release had them that they come
+/// from, and durable since then.
+fn sync_tree(dir: &Dir, manifest: &Manifest, number: u32, touched_below: &[bool]) -> Result<(), Error> {
+    for (child, name) in manifest.directories_in(number).filter(|&(child, _)| touched_below[child as usize]) {
+        sync_tree(&dir.open_dir(name)?, manifest, child, touched_below)?;
     }
     dir.sync()
 }

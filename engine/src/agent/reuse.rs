@@ -6,8 +6,9 @@
 //!
 //! - A file is kept where it is the very inode of the object that it should be, and the store finds nothing wrong with that
 //!   object: content, mode, owner and mtime are then those of the object.
-//! - A symlink is kept where its target is right, an empty file where mode and links are; both get the new mtime.
+//! - A symlink is kept where its target is right, an empty file where mode and links are.
 //! - A directory is kept where it is one of this user's, without extended attributes and with nothing mounted on it.
+//! - Mode and mtime of what is kept are put right where they differ, of a directory in the end.
 //! - Everything else goes, private copies too, which may have been edited.
 //!
 //! The root of the tree is made anew, and the directories of the retired one are moved into it. A directory that has moved
@@ -45,6 +46,8 @@ pub(crate) fn reuse(
 ) -> Result<Reused, Error> {
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_own_dir(&spare.tree)?;
+    // It is new, and has the mode of what is being made.
+    assembly.touch(0);
     for name in from.names()? {
         let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
         if stat.mode & OWNER != OWNER {
@@ -88,6 +91,7 @@ struct Audit<'a> {
 impl Audit<'_> {
     /// Brings a directory to what it should be, as far as that is there.
     fn bring(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<(), Error> {
+        let assembly = self.assembly;
         let manifest = self.assembly.manifest;
         let mut wanted = manifest.children(number).peekable();
         let mut below = Vec::new();
@@ -96,11 +100,11 @@ impl Audit<'_> {
                 below.extend(Self::below(named, false));
             }
             match wanted.next_if(|named| named.name == name.as_slice()) {
-                None => self.remove(dir, &name)?,
+                None => self.remove(number, dir, &name)?,
                 Some(named) => {
                     let is_kept = self.keeps(dir, path, named)?;
                     if !is_kept {
-                        self.remove(dir, &name)?;
+                        self.remove(number, dir, &name)?;
                     }
                     below.extend(Self::below(named, is_kept));
                 }
@@ -110,14 +114,15 @@ impl Audit<'_> {
         below.into_par_iter().try_for_each(|(child, name, is_there)| {
             if is_there {
                 let held = self.open(dir, name)?;
-                if self.is_plain(&held)? {
+                if self.is_plain(child, &held)? {
                     let mut whole = path.to_vec();
                     push_name(&mut whole, name);
                     return self.bring(child, &held, &whole);
                 }
-                self.remove(dir, name)?;
+                self.remove(number, dir, name)?;
             }
-            self.assembly.make_below(child, &dir.create_dir(name, OWNER)?)
+            assembly.touch(number);
+            assembly.make_below(child, &dir.create_dir(name, OWNER)?)
         })
     }
 
@@ -129,7 +134,9 @@ impl Audit<'_> {
         }
     }
 
-    fn remove(&self, dir: &Dir, name: &[u8]) -> Result<(), Error> {
+    /// Removes a name from a directory, which has this number.
+    fn remove(&self, number: u32, dir: &Dir, name: &[u8]) -> Result<(), Error> {
+        self.assembly.touch(number);
         self.removed.fetch_add(1, Ordering::Relaxed);
         dir.remove_tree(name)
     }
@@ -143,6 +150,12 @@ impl Audit<'_> {
             }
             other => other,
         }
+    }
+
+    /// Gives a symlink or an empty file its mtime, where it has another.
+    fn give_mtime(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
+        let second = self.assembly.second_of(named.index);
+        if stat.has_mtime(second) { Ok(()) } else { dir.set_mtime_of(named.name, second) }
     }
 
     /// Tells whether what stands there is what should. Of a directory, that it is one: what is in it is another question.
@@ -159,7 +172,7 @@ impl Audit<'_> {
                     && stat.links == 1
                     && dir.read_link(named.name)?.is_some_and(|found| found == target);
                 if is_kept {
-                    dir.set_mtime_of(named.name, assembly.second)?;
+                    self.give_mtime(dir, named, &stat)?;
                     assembly.note_kept(named.index, None);
                 }
                 is_kept
@@ -169,7 +182,7 @@ impl Audit<'_> {
                     && (stat.kind, stat.size, stat.links) == (Kind::File, 0, 1)
                     && stat.mode == u32::from(file.key.mode);
                 if is_kept {
-                    dir.set_mtime_of(named.name, assembly.second)?;
+                    self.give_mtime(dir, named, &stat)?;
                     assembly.note_kept(named.index, None);
                 }
                 is_kept
@@ -198,10 +211,15 @@ impl Audit<'_> {
         Ok(is_kept)
     }
 
-    /// Tells whether a directory is as one that was just made, but for its mode, which it gets in the end. Until then its
-    /// owner may do everything with it.
-    fn is_plain(&self, dir: &Dir) -> Result<bool, Error> {
+    /// Tells whether a directory is as one that was just made, but for mode and mtime, which it gets in the end where they
+    /// are others. Until then its owner may do everything with it.
+    fn is_plain(&self, number: u32, dir: &Dir) -> Result<bool, Error> {
         let stat = dir.own_stat()?;
+        let mode = u32::from(self.assembly.manifest.directories()[number as usize].mode);
+        if stat.mode != mode || stat.mode & OWNER != OWNER || !stat.has_mtime(self.assembly.second_of_directory(number))
+        {
+            self.assembly.touch(number);
+        }
         if stat.mode & OWNER != OWNER {
             dir.set_mode(OWNER)?;
         }

@@ -214,6 +214,11 @@ impl Manifest {
         (self.directories.partition_point(|directory| directory.first <= index) - 1) as u32
     }
 
+    /// Returns the entry that names a directory; none for the root.
+    pub(crate) fn directory_entry(&self, number: u32) -> Option<u32> {
+        (number != 0).then(|| self.directories[number as usize].entry)
+    }
+
     /// Returns the path of a directory; that of the root is empty.
     pub(crate) fn directory_path(&self, number: u32) -> Vec<u8> {
         if number == 0 {

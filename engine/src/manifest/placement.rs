@@ -3,6 +3,9 @@
 //! A hardlink shares its inode's mtime, and web servers make ETags of mtime and size. So the mtime belongs to the
 //! stored object and not to the source: it is the second of the release that brought the content. It stands beside the
 //! manifest and outside of its root, so that it can be given to further servers.
+//!
+//! What is not linked (symlinks, empty files, directories) has the second of the release in which it last changed, a
+//! directory with anything in it: so it is what it was in the release before, and need not be touched where that is reused.
 
 use crate::bytes::{ByteReader, Malformed, put_number};
 
@@ -15,7 +18,7 @@ pub(crate) struct Placement {
     pub(crate) copy: u16,
 }
 
-/// One placement for each entry of a manifest; meaningless where the entry is not a file with content.
+/// One placement for each entry of a manifest; of what is not linked, only its second means anything.
 pub(crate) type Placements = Vec<Placement>;
 
 /// Appends `placements` as runs of equal ones.
