@@ -4,33 +4,35 @@
 //! warnings) goes to the observer at once; answers wait until they are asked for. An agent of which not a byte comes for
 //! long is taken for dead; while this side has nothing to say it says that it is alive.
 
+mod listener;
+mod output;
+
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::Errno;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::cancel::Cancel;
 use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
-use crate::event::{Event, Observer};
+use crate::event::Observer;
 use crate::report::{DeployFailure, DeployState, LiveNow};
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
-use crate::wire::lane::{Lanes, Ticket};
+use crate::wire::lane::Lanes;
 use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, Taken, ToAgent};
+
+pub(crate) use listener::TicketSlot;
+use listener::{Listener, Received, TakenBase};
+use output::{Output, keep_alive};
 
 /// An agent that is alive says something every ten seconds.
 const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
-/// How often this side says that it is alive.
-const PING_EVERY: Duration = Duration::from_secs(15);
 /// How long the agent may take to say what is live after this side has left it.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long this side waits for the agent to tidy up after a failure.
@@ -42,18 +44,6 @@ const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
 /// The longest manifest that is taken, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 1 << 30;
-
-enum Received {
-    Message(Box<FromAgent>),
-    Part(Vec<u8>),
-    Lost(Error),
-}
-
-/// The agent's answer to `WantLanes`, once it is there.
-pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
-
-/// The base that the agent takes, once it has said so; none where it answers without one.
-type TakenBase = Arc<OnceLock<Taken>>;
 
 /// Writes to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
@@ -465,66 +455,6 @@ impl Talk {
     }
 }
 
-/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up,
-/// as it does when the agent is silent meanwhile for as long as none is that lives.
-pub(crate) struct Output {
-    file: File,
-    /// Each of them ends a write.
-    cancels: [Cancel; 2],
-    /// Bytes taken.
-    flow: Arc<AtomicU64>,
-    heard: Heard,
-    silent_max: Duration,
-}
-
-impl Output {
-    fn new(file: File, cancels: [Cancel; 2], heard: Heard, silent_max: Duration) -> Output {
-        // Where it cannot be set, a write waits as long as the line does.
-        fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
-        Output { file, cancels, flow: Arc::default(), heard, silent_max }
-    }
-
-    fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
-        let began = Instant::now();
-        loop {
-            match write(&self.file) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(began)?,
-                Ok(bytes) => {
-                    self.flow.fetch_add(bytes as u64, Ordering::Relaxed);
-                    return Ok(bytes);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn wait(&self, began: Instant) -> io::Result<()> {
-        self.cancels.iter().try_for_each(Cancel::check).map_err(|_| ErrorKind::TimedOut)?;
-        if self.heard.silence(began) > self.silent_max {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        let timeout = Timespec::try_from(CANCEL_EVERY).map_err(|_| ErrorKind::InvalidInput)?;
-        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.persist(|mut file| file.write(bytes))
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.persist(|mut file| file.write_vectored(slices))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// An error of the agent, as an error of this side.
 fn failure(refusal: Refusal, live: Live) -> DeployFailure {
     DeployFailure { error: Error::Agent(refusal), live: live_now(live) }
@@ -556,278 +486,5 @@ fn live_after(reply: &Reply) -> LiveNow {
     }
 }
 
-fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
-    let (alive, ended) = bounded::<()>(0);
-    std::thread::spawn(move || {
-        let ping = message::to_bytes(&ToAgent::Ping);
-        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PING_EVERY) {
-            // A sender at work says by it that this side is alive.
-            let Ok(mut out) = out.try_lock() else { continue };
-            match out.as_mut().map(|out| out.write(FrameKind::Message, &ping)) {
-                Some(Ok(())) => {}
-                _ => return,
-            }
-        }
-    });
-    alive
-}
-
-struct Listener {
-    observer: Arc<dyn Observer>,
-    live: Arc<Mutex<LiveNow>>,
-    taken_base: TakenBase,
-    load: Load,
-    ticket: TicketSlot,
-    sender: Sender<Received>,
-}
-
-impl Listener {
-    fn listen(self, mut reader: FrameReader<File>) {
-        loop {
-            let received = match reader.read() {
-                Ok(None) => return,
-                Ok(Some((FrameKind::Part, payload))) => Received::Part(payload),
-                Ok(Some((FrameKind::Message, payload))) => match message::from_bytes(&payload) {
-                    Ok(message) => match self.tell(message) {
-                        Some(message) => Received::Message(Box::new(message)),
-                        None => continue,
-                    },
-                    Err(error) => Received::Lost(error),
-                },
-                Ok(Some((FrameKind::Block, _))) => Received::Lost(Error::Protocol("content from the agent".into())),
-                Err(error) => Received::Lost(error),
-            };
-            let is_last = matches!(received, Received::Lost(_));
-            if self.sender.send(received).is_err() || is_last {
-                return;
-            }
-        }
-    }
-
-    /// Passes on what only tells; returns what is an answer.
-    fn tell(&self, message: FromAgent) -> Option<FromAgent> {
-        let event = match message {
-            FromAgent::Progress { phase, files, files_total } => {
-                Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
-            }
-            FromAgent::Phase { phase, ended: false } => Event::Began(phase),
-            FromAgent::Phase { phase, ended: true } => Event::Ended(phase),
-            FromAgent::LockTakenOver(holder) => Event::LockTakenOver { holder },
-            FromAgent::Warning(warning) => Event::Warning(warning),
-            FromAgent::Removed(release) => Event::ReleaseRemoved { release },
-            FromAgent::Live(release) => {
-                self.note(LiveNow::Switched(release.clone()));
-                Event::Live { release }
-            }
-            FromAgent::Ready { holding, base, live, commit } => {
-                self.note(live_now(live.clone()));
-                self.taken_base.get_or_init(|| base.clone());
-                return Some(FromAgent::Ready { holding, base, live, commit });
-            }
-            FromAgent::Stalled { micros } => {
-                self.load.note(Instant::now(), Duration::from_micros(micros));
-                return None;
-            }
-            FromAgent::Lanes(ticket) => {
-                // There is one for the whole conversation.
-                self.ticket.get_or_init(|| ticket);
-                return None;
-            }
-            FromAgent::Ping => return None,
-            end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
-                self.taken_base.get_or_init(|| Taken::Nothing);
-                return Some(end);
-            }
-            answer => return Some(answer),
-        };
-        self.observer.observe(event);
-        None
-    }
-
-    fn note(&self, live: LiveNow) {
-        *self.live.lock().expect("no listener panics") = live;
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::os::fd::OwnedFd;
-
-    use super::*;
-    use crate::event::Silent;
-
-    struct Nothing;
-
-    impl Carrier for Nothing {
-        fn finish(self: Box<Self>) -> Result<(), Error> {
-            Ok(())
-        }
-    }
-
-    /// The agent's ends of a conversation: what it hears, and what it says.
-    struct Agent {
-        _hears: io::PipeReader,
-        says: io::PipeWriter,
-    }
-
-    /// Waits for an agent that never ends.
-    struct Frozen;
-
-    impl Carrier for Frozen {
-        fn finish(self: Box<Self>) -> Result<(), Error> {
-            loop {
-                std::thread::park();
-            }
-        }
-    }
-
-    impl Agent {
-        fn begin(silent_max: Duration) -> (Agent, Talk, Cancel) {
-            Agent::begin_over(Box::new(Nothing), silent_max)
-        }
-
-        fn begin_over(carrier: Box<dyn Carrier>, silent_max: Duration) -> (Agent, Talk, Cancel) {
-            let (input, says) = io::pipe().unwrap();
-            let (hears, output) = io::pipe().unwrap();
-            let connection = Connection {
-                input: File::from(OwnedFd::from(input)),
-                output: File::from(OwnedFd::from(output)),
-                carrier,
-                lanes: None,
-            };
-            let cancel = Cancel::default();
-            let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);
-            (Agent { _hears: hears, says }, talk, cancel)
-        }
-
-        fn say(&mut self, message: &FromAgent) {
-            FrameWriter::new(&mut self.says).write(FrameKind::Message, &message::to_bytes(message)).unwrap();
-        }
-    }
-
-    const LONG: Duration = Duration::from_secs(20);
-
-    fn id(text: &str) -> crate::release::ReleaseId {
-        text.parse().unwrap()
-    }
-
-    fn ready(live: Live) -> FromAgent {
-        FromAgent::Ready { holding: None, base: Taken::Nothing, live, commit: None }
-    }
-
-    #[test]
-    fn an_agent_that_neither_reads_nor_speaks_is_taken_for_dead() {
-        let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
-        // More than a pipe holds.
-        let Err(Error::LineLost { source }) = talk.send_frame(FrameKind::Block, &vec![7; 8 << 20]) else {
-            panic!("the silence was not noticed");
-        };
-        assert_eq!(source.kind(), ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn a_part_may_come_slower_than_silence_is_suffered() {
-        let silent_max = Duration::from_secs(1);
-        let (mut agent, talk, _) = Agent::begin(silent_max);
-        let mut bytes = Vec::new();
-        FrameWriter::new(&mut bytes).write(FrameKind::Part, &[7; 50]).unwrap();
-        let began = Instant::now();
-        let trickle = std::thread::spawn(move || {
-            for byte in bytes {
-                std::thread::sleep(Duration::from_millis(30));
-                agent.says.write_all(&[byte]).unwrap();
-            }
-        });
-        assert_eq!(talk.parts(50).unwrap(), [7; 50]);
-        assert!(began.elapsed() > silent_max, "the part came too fast to show anything");
-        trickle.join().unwrap();
-    }
-
-    #[test]
-    fn an_agent_of_which_nothing_comes_is_taken_for_dead() {
-        let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
-        let Err(DeployFailure { error: Error::LineLost { source }, .. }) = talk.wait() else {
-            panic!("the silence was not noticed")
-        };
-        assert_eq!(source.kind(), ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
-        let (_agent, talk, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
-        let (tell, told) = bounded(1);
-        std::thread::spawn(move || tell.send(talk.wait().map_err(|failure| failure.error)));
-        let said = told.recv_timeout(LONG).expect("nobody waits any more");
-        assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
-    }
-
-    /// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
-    fn interrupted_after(messages: &[FromAgent], may_switch: bool) -> LiveNow {
-        let (mut agent, talk, cancel) = Agent::begin(LONG);
-        if may_switch {
-            talk.may_switch();
-        }
-        messages.iter().for_each(|message| agent.say(message));
-        let heard = || *talk.live.lock().unwrap() != LiveNow::Unchanged || !talk.received.is_empty();
-        let began = Instant::now();
-        while !messages.is_empty() && !heard() {
-            assert!(began.elapsed() < LONG, "what the agent said was not heard");
-            std::thread::yield_now();
-        }
-        cancel.cancel();
-        let failure = talk.settle(talk.wait().unwrap_err());
-        assert!(matches!(failure.error, Error::Interrupted));
-        failure.live
-    }
-
-    #[test]
-    fn an_interruption_after_the_switch_says_what_is_live() {
-        let live = interrupted_after(&[FromAgent::Live(id("2")), FromAgent::Ping], true);
-        assert_eq!(live, LiveNow::Switched(id("2")));
-    }
-
-    #[test]
-    fn an_interruption_that_the_answer_outran_says_what_it_says() {
-        use crate::wire::message::DeployDone;
-        let check = |state, release: Option<&str>, previous: Option<&str>, expected: LiveNow| {
-            let mut done = DeployDone::of(state);
-            done.release = release.map(id);
-            done.previous = previous.map(id);
-            let answer = FromAgent::Done(Reply::Deploy(Box::new(done)));
-            assert_eq!(interrupted_after(&[answer], true), expected);
-        };
-        check(DeployState::Live, Some("2"), Some("1"), LiveNow::Switched(id("2")));
-        check(DeployState::Unchanged, Some("1"), Some("1"), LiveNow::Release(id("1")));
-        check(DeployState::Ready, Some("2"), Some("1"), LiveNow::Release(id("1")));
-        check(DeployState::Ready, Some("2"), None, LiveNow::Nothing);
-    }
-
-    #[test]
-    fn before_a_commit_what_the_holder_of_the_lock_said_is_live() {
-        assert_eq!(interrupted_after(&[ready(Live::Release(id("1")))], false), LiveNow::Release(id("1")));
-        assert_eq!(interrupted_after(&[ready(Live::Nothing)], false), LiveNow::Nothing);
-        assert_eq!(interrupted_after(&[], false), LiveNow::Unchanged);
-    }
-
-    #[test]
-    fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
-        let check = |message: FromAgent, may_switch, expected: LiveNow| {
-            let (mut agent, talk, _) = Agent::begin(LONG);
-            if may_switch {
-                talk.may_switch();
-            }
-            agent.say(&message);
-            drop(agent);
-            let failure = loop {
-                if let Err(failure) = talk.wait() {
-                    break talk.settle(failure);
-                }
-            };
-            assert!(matches!(failure.error, Error::LineLost { .. }));
-            assert_eq!(failure.live, expected);
-        };
-        check(ready(Live::Release(id("1"))), false, LiveNow::Unchanged);
-        check(ready(Live::Release(id("1"))), true, LiveNow::Unknown);
-        check(FromAgent::Live(id("2")), true, LiveNow::Switched(id("2")));
-    }
-}
+mod tests;

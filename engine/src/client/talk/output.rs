@@ -1,0 +1,99 @@
+//! The stream to the agent, and what is said on it to be alive.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
+
+use crate::cancel::Cancel;
+use crate::wire::frame::{FrameKind, FrameWriter};
+use crate::wire::heard::Heard;
+use crate::wire::message::{self, ToAgent};
+
+use super::CANCEL_EVERY;
+
+/// How often this side says that it is alive.
+const PING_EVERY: Duration = Duration::from_secs(15);
+
+/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up,
+/// as it does when the agent is silent meanwhile for as long as none is that lives.
+pub(crate) struct Output {
+    file: File,
+    /// Each of them ends a write.
+    cancels: [Cancel; 2],
+    /// Bytes taken.
+    pub(super) flow: Arc<AtomicU64>,
+    heard: Heard,
+    silent_max: Duration,
+}
+
+impl Output {
+    pub(super) fn new(file: File, cancels: [Cancel; 2], heard: Heard, silent_max: Duration) -> Output {
+        // Where it cannot be set, a write waits as long as the line does.
+        fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
+        Output { file, cancels, flow: Arc::default(), heard, silent_max }
+    }
+
+    fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
+        let began = Instant::now();
+        loop {
+            match write(&self.file) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait(began)?,
+                Ok(bytes) => {
+                    self.flow.fetch_add(bytes as u64, Ordering::Relaxed);
+                    return Ok(bytes);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn wait(&self, began: Instant) -> io::Result<()> {
+        self.cancels.iter().try_for_each(Cancel::check).map_err(|_| ErrorKind::TimedOut)?;
+        if self.heard.silence(began) > self.silent_max {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let timeout = Timespec::try_from(CANCEL_EVERY).map_err(|_| ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.persist(|mut file| file.write(bytes))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.persist(|mut file| file.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Says now and then that this side is alive, until what it returns is dropped.
+pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
+    let (alive, ended) = bounded::<()>(0);
+    std::thread::spawn(move || {
+        let ping = message::to_bytes(&ToAgent::Ping);
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PING_EVERY) {
+            // A sender at work says by it that this side is alive.
+            let Ok(mut out) = out.try_lock() else { continue };
+            match out.as_mut().map(|out| out.write(FrameKind::Message, &ping)) {
+                Some(Ok(())) => {}
+                _ => return,
+            }
+        }
+    });
+    alive
+}
