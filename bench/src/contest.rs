@@ -171,6 +171,7 @@ impl Work<'_> {
             if let Some(base) = job.change.base {
                 self.source(Moment::Base)?;
                 tool.deploy(lab, base, place, Line::Direct)?;
+                tool.settle(lab, base, place)?;
             }
         }
         self.source(Moment::Next)?;

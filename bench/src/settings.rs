@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::cutover::Cutover;
 use crate::failure::{Context, Failure, Result};
 use crate::process::Invocation;
 use crate::scenario::Scenario;
@@ -89,6 +90,9 @@ pub(crate) struct RunArgs {
     /// Measure Cutover with these options of `cutover deploy` too, as another contender; may be given several times.
     #[arg(long = "variant", value_name = "OPTIONS", allow_hyphen_values = true)]
     variants: Vec<String>,
+    /// Measure also, as another contender, the second deploy ever to a server, which has given up no release yet.
+    #[arg(long)]
+    fresh: bool,
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -113,8 +117,8 @@ pub(crate) struct Settings {
     pub(crate) scenarios: Vec<Scenario>,
     /// The tools to run; all when there are none.
     pub(crate) tools: Vec<String>,
-    /// Options of Cutover that are measured too.
-    pub(crate) variants: Vec<String>,
+    /// What of Cutover is measured too.
+    pub(crate) variants: Vec<Cutover>,
     /// The versions.
     pub(crate) trees: Trees,
     /// Where everything happens.
@@ -171,6 +175,8 @@ impl RunArgs {
         };
         let shape = (self.rtt.is_some() || self.rate.is_some())
             .then(|| Shape { rtt_ms: self.rtt.unwrap_or(0.0), rate_mbit: self.rate });
+        let fresh = self.fresh.then_some(Cutover::FRESH);
+        let variants = fresh.into_iter().chain(self.variants.iter().map(|options| Cutover::with(options)));
         let name = match self.name {
             Some(name) => name,
             None => Invocation::new("date").args(["-u", "+%Y%m%d-%H%M%S"]).text()?,
@@ -178,7 +184,7 @@ impl RunArgs {
         Ok(Settings {
             scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
             tools: self.tools,
-            variants: self.variants,
+            variants: variants.collect(),
             trees,
             work,
             target: self.target,

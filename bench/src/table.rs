@@ -102,6 +102,9 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
         let sample = track.timed.first().or(track.observed.first()).or(track.steps.first());
         if let Some(sample) = sample {
             write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+            if let Some(made_of) = track.made_of() {
+                write!(out, "; {made_of}")?;
+            }
         }
     }
     writeln!(out)

@@ -51,6 +51,11 @@ impl Section<'_> {
         if is_race(self.scenario) {
             write!(out, "{}", TrackTable(self.scenario))?;
         }
+        for track in &self.scenario.outcome.tracks {
+            if let Some(made_of) = track.made_of() {
+                writeln!(out, "<p class=\"note\">{}: {}.</p>", Escaped(&track.contender), Escaped(&made_of))?;
+            }
+        }
         self.write_rows(out)?;
         self.write_lines(out)
     }
