@@ -104,7 +104,7 @@ impl Site {
     }
 
     /// Takes both directories of a place.
-    fn at(place: &Place) -> Site {
+    pub(crate) fn at(place: &Place) -> Site {
         Site { deploy_path: place.server.clone(), state: place.client.clone() }
     }
 
@@ -175,6 +175,11 @@ impl Site {
         let sample = self.run(lab, Line::Direct, &invocation)?;
         ensure_state(&sample, "live")?;
         Ok(sample)
+    }
+
+    /// Runs another verb.
+    pub(crate) fn ask(&self, lab: &Lab, line: Line, words: &[&str]) -> Result<Sample> {
+        self.run(lab, line, &self.verb(lab, line, words))
     }
 
     /// Goes back to the release before.
@@ -253,7 +258,8 @@ pub(crate) fn ensure_reused(sample: &Sample, expected: bool) -> Result<()> {
     Err(Failure::new(format!("`{}` {what}: reused {reused}, not reused {not_reused}", sample.command)))
 }
 
-fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
+/// Fails unless a deploy ended in that state.
+pub(crate) fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
     let state = text_of(sample, "state")?;
     if state == expected {
         return Ok(());

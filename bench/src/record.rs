@@ -177,6 +177,18 @@ pub(crate) struct Track {
     /// Runs that differ, each after the one before: no median is made of them.
     #[serde(default)]
     pub(crate) steps: Vec<Sample>,
+    /// Where it stands among tracks of the same work at other sizes, if there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+}
+
+/// A place on the axis of a scenario in which something grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// What was done: tracks of the same are one line of a plot.
+    pub(crate) step: String,
+    /// How much there was of what grows: files, or per cent.
+    pub(crate) at: u64,
 }
 
 impl Track {
@@ -191,6 +203,7 @@ impl Track {
         observed: Vec::new(),
         timed: Vec::new(),
         steps: Vec::new(),
+        mark: None,
     };
 
     /// The track of a contender that has not run yet.

@@ -12,6 +12,10 @@ use crate::shape::Shape;
 use crate::tool;
 use crate::tree::{Tree, Trees};
 
+/// Timed runs where none are named.
+const REPEATS: u32 = 5;
+const GROWTH_REPEATS: u32 = 2;
+
 /// Measures Cutover against rsync and others on real trees, over a real sshd.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version)]
@@ -96,9 +100,12 @@ pub(crate) struct RunArgs {
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Timed runs of each contender, after one that is not timed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    repeats: u32,
+    /// Timed runs of each contender, after one that is not timed. [default: 5; 2 in `growth` and `share`]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: Option<u32>,
+    /// The most files of a tree in `growth` and `share`. A million take an hour, 20 GB of disk and 3 million inodes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    files_max: u64,
     /// The program to measure. [default: `cutover` beside this program]
     #[arg(long, value_name = "PATH")]
     cutover: Option<PathBuf>,
@@ -129,6 +136,10 @@ pub(crate) struct Settings {
     pub(crate) shape: Option<Shape>,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
+    /// The same where trees are large and many.
+    pub(crate) growth_repeats: u32,
+    /// The most files of a tree that grows.
+    pub(crate) files_max: u64,
     /// The program to measure.
     pub(crate) cutover: PathBuf,
     /// The run's name.
@@ -189,7 +200,9 @@ impl RunArgs {
             work,
             target: self.target,
             shape,
-            repeats: self.repeats,
+            repeats: self.repeats.unwrap_or(REPEATS),
+            growth_repeats: self.repeats.unwrap_or(GROWTH_REPEATS),
+            files_max: self.files_max,
             cutover,
             name,
             runs,

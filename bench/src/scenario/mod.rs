@@ -3,9 +3,11 @@
 
 mod assembly;
 mod cold;
+mod course;
 mod disk;
 mod edits;
 mod first;
+mod growth;
 mod incompressible;
 mod insert;
 mod modules;
@@ -13,6 +15,7 @@ mod next;
 mod peak_disk;
 mod resume;
 mod rollback;
+mod share;
 mod three_releases;
 mod unchanged;
 mod worst;
@@ -61,11 +64,15 @@ pub(crate) enum Scenario {
     PeakDisk,
     /// A deploy cut half-way and repeated; lost state; two clients.
     Resume,
+    /// The same work on trees of a thousand files to a million.
+    Growth,
+    /// None to all files of a tree changed.
+    Share,
 }
 
 impl Scenario {
     /// All of them, in the order that they are run.
-    pub(crate) const ALL: [Scenario; 17] = [
+    pub(crate) const ALL: [Scenario; 19] = [
         Scenario::First,
         Scenario::Next,
         Scenario::NextSameMtimes,
@@ -83,6 +90,8 @@ impl Scenario {
         Scenario::Rollback,
         Scenario::PeakDisk,
         Scenario::Resume,
+        Scenario::Growth,
+        Scenario::Share,
     ];
 
     /// Returns the name on the command line and in the records.
@@ -105,6 +114,8 @@ impl Scenario {
             Scenario::Rollback => "rollback",
             Scenario::PeakDisk => "peak-disk",
             Scenario::Resume => "resume",
+            Scenario::Growth => "growth",
+            Scenario::Share => "share",
         }
     }
 
@@ -128,6 +139,8 @@ impl Scenario {
             Scenario::Rollback => "back to the release before",
             Scenario::PeakDisk => "the most disk that a first deploy takes while it runs",
             Scenario::Resume => "a deploy cut half-way, a client that forgot, and two clients",
+            Scenario::Growth => "what grows with the number of files",
+            Scenario::Share => "what grows with the share of the files that changed",
         }
     }
 
@@ -150,7 +163,9 @@ impl Scenario {
             | Scenario::Disk
             | Scenario::Rollback
             | Scenario::PeakDisk
-            | Scenario::Resume => false,
+            | Scenario::Resume
+            | Scenario::Growth
+            | Scenario::Share => false,
         }
     }
 
@@ -190,6 +205,8 @@ impl Scenario {
             Scenario::Rollback => rollback::run(lab),
             Scenario::PeakDisk => peak_disk::run(lab),
             Scenario::Resume => resume::run(lab),
+            Scenario::Growth => growth::run(lab),
+            Scenario::Share => share::run(lab),
         }
     }
 }
