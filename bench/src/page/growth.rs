@@ -73,22 +73,32 @@ impl Across {
 
 fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord, id: &str) -> fmt::Result {
     writeln!(out, "<h3><code>{}</code> {}</h3>", Escaped(&scenario.name), Escaped(&scenario.title))?;
+    let tracks: Vec<&Track> = scenario.outcome.tracks.iter().filter(|track| track.mark.is_some()).collect();
     let mut steps: Vec<&str> = Vec::new();
-    for mark in scenario.outcome.tracks.iter().filter_map(|track| track.mark.as_ref()) {
+    for mark in tracks.iter().filter_map(|track| track.mark.as_ref()) {
         if !steps.contains(&mark.step.as_str()) {
             steps.push(&mark.step);
         }
     }
-    out.write_str("<div class=\"pair\">\n")?;
-    for (number, step) in steps.iter().enumerate() {
+    // What only Cutover has is one plot, where there are others at all.
+    let (raced, own): (Vec<&str>, Vec<&str>) = steps.into_iter().partition(|step| {
+        let is_others = |track: &&&Track| !is_ours(track);
+        let mut others = tracks.iter().filter(is_others).peekable();
+        others.peek().is_none() || others.any(|track| track.mark.as_ref().is_some_and(|mark| mark.step == *step))
+    });
+    out.write_str("<div class=\"triple\">\n")?;
+    for (number, step) in raced.iter().enumerate() {
         for (at, (name, quantities)) in PLOTS.iter().enumerate() {
-            let of_step = Lines::of(scenario, step, quantities);
-            if of_step.points.len() > 1 && !of_step.series.is_empty() {
-                let title = if steps.len() > 1 { format!("{step}: {name}") } else { (*name).to_owned() };
-                of_step.write(out, scenario, &title, &format!("{id}-{number}-{at}"))?;
-            }
+            let title = if raced.len() > 1 { format!("{step}: {name}") } else { (*name).to_owned() };
+            Lines::of(&tracks, step, quantities).write(out, scenario, &title, &format!("{id}-{number}-{at}"))?;
         }
     }
+    let mut of_own = Lines { points: Vec::new(), series: Vec::new(), unit: Unit::Seconds };
+    for lines in own.iter().map(|step| Lines::of(&tracks, step, &[("", SECONDS)])) {
+        of_own.points = lines.points;
+        of_own.series.extend(lines.series);
+    }
+    of_own.write(out, scenario, "what only Cutover has: seconds", &format!("{id}-own"))?;
     out.write_str("</div>\n")
 }
 
@@ -101,10 +111,9 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(scenario: &ScenarioRecord, step: &str, quantities: &[(&str, Quantity)]) -> Lines {
+    fn of(tracks: &[&Track], step: &str, quantities: &[(&str, Quantity)]) -> Lines {
         let marked = |track: &Track| track.mark.as_ref().filter(|mark| mark.step == step).map(|mark| mark.at);
-        let tracks: Vec<(u64, &Track)> =
-            scenario.outcome.tracks.iter().filter_map(|track| Some((marked(track)?, track))).collect();
+        let tracks: Vec<(u64, &Track)> = tracks.iter().filter_map(|track| Some((marked(track)?, *track))).collect();
         let mut points: Vec<u64> = tracks.iter().map(|(at, _)| *at).collect();
         points.sort_unstable();
         points.dedup();
@@ -133,7 +142,11 @@ impl Lines {
         Lines { points, series, unit: quantities.first().map_or(Unit::Times, |(_, quantity)| quantity.unit) }
     }
 
+    /// Writes the plot and its table; nothing where no line has two points.
     fn write(self, out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord, title: &str, id: &str) -> fmt::Result {
+        if self.points.len() < 2 || self.series.is_empty() {
+            return Ok(());
+        }
         let across = Across::of(scenario, &self.points);
         let unit = self.unit;
         let figures = self.series.iter().flat_map(|(_, _, figures)| figures.iter().flatten());

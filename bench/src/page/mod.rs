@@ -82,7 +82,10 @@ impl Display for Page<'_> {
         )?;
         write_header(f, self.0)?;
         if let [run] = self.0 {
-            write!(f, "<section id=\"glance\">\n<h2>At a glance</h2>\n{}</section>\n", Glance(run))?;
+            let glance = Glance(run).to_string();
+            if !glance.is_empty() {
+                write!(f, "<section id=\"glance\">\n<h2>At a glance</h2>\n{glance}</section>\n")?;
+            }
         }
         write!(f, "{}{}{}", Latencies(self.0), Changes(self.0), Growths(self.0))?;
         for (number, run) in self.0.iter().enumerate() {

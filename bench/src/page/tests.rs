@@ -184,7 +184,15 @@ fn grown(name: &str, marks: &[(&str, u64)]) -> RunRecord {
 fn what_grows_is_plotted_over_the_number_of_files() {
     let page = |run: RunRecord| Page(&[run]).to_string();
     let marks = [("first", 1000), ("one-file", 1000), ("first", 100_000), ("one-file", 100_000), ("status", 1000)];
-    let grown = page(grown("growth", &marks));
+    let mut run = grown("growth", &marks);
+    let mut verbs: Vec<Track> = run.scenarios[0].outcome.tracks[..2].to_vec();
+    verbs.iter_mut().zip([1000, 100_000]).for_each(|(track, at)| {
+        track.tool = "cutover".to_owned();
+        track.contender = format!("{at} files, diff: cutover diff");
+        track.mark = Some(Mark { step: "diff".to_owned(), at });
+    });
+    run.scenarios[0].outcome.tracks.extend(verbs);
+    let grown = page(run);
     assert!(!page(kept()).contains("id=\"growth\""));
     for title in ["first: seconds", "first: bytes on the wire", "first: peak memory", "one-file: seconds"] {
         assert!(grown.contains(&format!("<figcaption>{title}</figcaption>")), "{title}");
@@ -194,6 +202,8 @@ fn what_grows_is_plotted_over_the_number_of_files() {
     assert!(grown.contains("<title>cutover deploy: 100,000 files, 1000.000 s</title>"), "{grown}");
     assert!(grown.contains("<li class=\"ours\"><b>C2</b> cutover deploy, server</li>"), "{grown}");
     assert!(grown.contains("<th scope=\"col\">1,000 files</th><th scope=\"col\">100,000 files</th>"), "{grown}");
+    assert!(grown.contains("<figcaption>what only Cutover has: seconds</figcaption>"), "{grown}");
+    assert!(!grown.contains("<figcaption>diff: "), "{grown}");
     // Bars of so many jobs would hide what is to be seen, and no size stands for all.
     assert!(!grown.contains("<figcaption>1000 files, first: seconds</figcaption>"));
     let glance = grown.split("<h2>At a glance</h2>").nth(1).and_then(|rest| rest.split("</section>").next()).unwrap();

@@ -13,7 +13,7 @@ use crate::table::grouped;
 const SIZES: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// What the server's filesystem must hold for each file: the content of one copy, names and directories of several.
-const SERVER_BYTES_PER_FILE: u64 = 12 << 10;
+const SERVER_BYTES_PER_FILE: u64 = 16 << 10;
 
 /// What each step is compared with.
 const STEPS: [(&str, &str, &str); 5] = [
