@@ -112,6 +112,9 @@ fn bytes_are_plotted_over_what_changed() {
     for (number, bytes) in [(0, 1_300_000_000), (1, 80_000_000), (2, 0)] {
         run.scenarios[number].outcome.facts.insert(difference::FACT.to_owned(), bytes);
     }
+    let mut beside = run.scenarios[1].outcome.tracks[0].clone();
+    beside.contender = format!("nothing changed: {}", beside.contender);
+    run.scenarios[1].outcome.tracks.push(beside);
     let page = Page(&[run]).to_string();
     // Nothing has no place on a logarithmic axis.
     assert!(
@@ -119,6 +122,8 @@ fn bytes_are_plotted_over_what_changed() {
         "{page}"
     );
     assert!(page.contains("next, 80.00 MB changed, 19.50 MB on the wire"));
+    // What is run beside, of which another size is true, has none either.
+    assert!(!page.contains("nothing changed: cutover deploy: next, 80.00 MB"), "{page}");
 }
 
 #[test]
