@@ -171,6 +171,7 @@ impl Work<'_> {
             if let Some(base) = job.change.base {
                 self.source(Moment::Base)?;
                 tool.deploy(lab, base, place, Line::Direct)?;
+                tool.settle(lab, base, place)?;
             }
         }
         self.source(Moment::Next)?;
@@ -257,7 +258,7 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
 }
 
 /// Returns the order of a round.
-fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (round + turn) % count)
 }
 

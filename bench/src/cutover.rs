@@ -1,6 +1,6 @@
 //! Runs Cutover as a user would, and reads what `--json` prints.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -20,16 +20,27 @@ pub(crate) const NAME: &str = "cutover";
 /// What it keeps of the content that it sent, in its state directory.
 pub(crate) const CONTENT_CACHE: &str = "content";
 
+/// What a server in daily use comes to, sooner: a release goes as soon as there is another one to go back to.
+const SETTLING: &str = "keep_releases = 1\ngrace = \"0s\"\n";
+
+/// After so many deploys a release waits for the next one: the third gives up the first.
+const SETTLED_AFTER: u32 = 3;
+
 /// Cutover, as it is without any option or with some.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cutover {
     options: Vec<String>,
+    /// Whether the server was deployed to just once, so that no release was given up yet.
+    is_fresh: bool,
 }
 
 impl Cutover {
+    /// The second deploy ever.
+    pub(crate) const FRESH: Cutover = Cutover { options: Vec::new(), is_fresh: true };
+
     /// Takes options of `cutover deploy`, separated by spaces.
     pub(crate) fn with(options: &str) -> Cutover {
-        Cutover { options: options.split_whitespace().map(str::to_owned).collect() }
+        Cutover { options: options.split_whitespace().map(str::to_owned).collect(), is_fresh: false }
     }
 }
 
@@ -41,7 +52,7 @@ impl Tool for Cutover {
     fn title(&self) -> String {
         let words: Vec<&str> =
             ["cutover", "deploy"].into_iter().chain(self.options.iter().map(String::as_str)).collect();
-        words.join(" ")
+        words.join(" ") + if self.is_fresh { ", second ever" } else { "" }
     }
 
     /// Which program is measured is said by the settings, so nothing is asked here.
@@ -49,8 +60,8 @@ impl Tool for Cutover {
         Some(NAME.to_owned())
     }
 
-    fn joins(&self, _scenario: Scenario) -> bool {
-        true
+    fn joins(&self, scenario: Scenario) -> bool {
+        !self.is_fresh || scenario.is_update()
     }
 
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample> {
@@ -60,11 +71,20 @@ impl Tool for Cutover {
         Ok(sample)
     }
 
+    /// A release that was given up waits for the next deploy, on any server that was deployed to some times. Here it holds
+    /// what is live.
+    fn settle(&self, lab: &Lab, base: &Tree, place: &Place) -> Result<()> {
+        if self.is_fresh { Ok(()) } else { Site::at(place).settle(lab, base) }
+    }
+
     fn release(&self, _lab: &Lab, place: &Place) -> Result<PathBuf> {
         Ok(place.server.join("current"))
     }
 
     fn check(&self, lab: &Lab, change: Change<'_>, place: &Place, sample: &Sample) -> Result<()> {
+        if change.base.is_some() && !change.is_nothing {
+            ensure_reused(sample, !self.is_fresh)?;
+        }
         let state = if change.is_nothing { "unchanged" } else { "live" };
         Site::at(place).ensure_live(lab, sample, state, change.next)
     }
@@ -84,7 +104,7 @@ impl Site {
     }
 
     /// Takes both directories of a place.
-    fn at(place: &Place) -> Site {
+    pub(crate) fn at(place: &Place) -> Site {
         Site { deploy_path: place.server.clone(), state: place.client.clone() }
     }
 
@@ -135,6 +155,31 @@ impl Site {
     pub(crate) fn bring_live(&self, lab: &Lab, tree: &Tree) -> Result<()> {
         let sample = self.deploy(lab, tree, Line::Direct)?;
         ensure_state(&sample, "live")
+    }
+
+    /// Deploys what is live once more, unmeasured, until a release that was given up waits for the next deploy.
+    pub(crate) fn settle(&self, lab: &Lab, tree: &Tree) -> Result<()> {
+        for _ in 0..SETTLED_AFTER {
+            if leaves_spare(&self.deploy_hasty(lab, tree)?) {
+                return Ok(());
+            }
+        }
+        Err(Failure::new(format!("No release waits for the next deploy in `{}`", self.deploy_path.display())))
+    }
+
+    /// Makes a release of a tree, unmeasured, also where nothing changed. Of the others only the one stays that was live before.
+    pub(crate) fn deploy_hasty(&self, lab: &Lab, tree: &Tree) -> Result<Sample> {
+        let config = lab.settings().work.join("settling.toml");
+        fs::write(&config, SETTLING).context(|| format!("Could not write `{}`", config.display()))?;
+        let invocation = self.deploy_line(lab, tree, Line::Direct).arg("--force").arg("--config").arg(&config);
+        let sample = self.run(lab, Line::Direct, &invocation)?;
+        ensure_state(&sample, "live")?;
+        Ok(sample)
+    }
+
+    /// Runs another verb.
+    pub(crate) fn ask(&self, lab: &Lab, line: Line, words: &[&str]) -> Result<Sample> {
+        self.run(lab, line, &self.verb(lab, line, words))
     }
 
     /// Goes back to the release before.
@@ -195,7 +240,26 @@ pub(crate) fn text_of<'a>(sample: &'a Sample, field: &str) -> Result<&'a str> {
         .ok_or_else(|| Failure::new(format!("The report of `{}` has no text `{field}`", sample.command)))
 }
 
-fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
+/// Tells whether a release waits for the next deploy: one was removed that was not turned into the new one.
+fn leaves_spare(sample: &Sample) -> bool {
+    let Some(report) = &sample.report else { return false };
+    let removed = report.get("removed").and_then(Value::as_array);
+    removed.is_some_and(|removed| removed.iter().any(|id| report.pointer("/reused/release") != Some(id)))
+}
+
+/// Fails unless a release that had been given up was turned into the new one, or, where there was none, unless it was not.
+pub(crate) fn ensure_reused(sample: &Sample, expected: bool) -> Result<()> {
+    let field = |name| sample.report.as_ref().and_then(|report| report.get(name)).unwrap_or(&Value::Null);
+    if field("reused").is_null() != expected {
+        return Ok(());
+    }
+    let what = if expected { "made its release of none" } else { "made its release of another" };
+    let (reused, not_reused) = (field("reused"), field("not_reused"));
+    Err(Failure::new(format!("`{}` {what}: reused {reused}, not reused {not_reused}", sample.command)))
+}
+
+/// Fails unless a deploy ended in that state.
+pub(crate) fn ensure_state(sample: &Sample, expected: &str) -> Result<()> {
     let state = text_of(sample, "state")?;
     if state == expected {
         return Ok(());
@@ -212,4 +276,32 @@ fn with_report(mut sample: Sample, stdout: &str) -> Result<Sample> {
         .map(|(sent_bytes, received_bytes)| Payload { sent_bytes, received_bytes });
     sample.report = Some(report);
     Ok(sample)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample(report: Value) -> Sample {
+        Sample { report: Some(report), ..Sample::default() }
+    }
+
+    #[test]
+    fn what_was_removed_and_not_reused_waits() {
+        let waits = |report| leaves_spare(&sample(report));
+        assert!(waits(json!({ "removed": ["1"], "reused": null })));
+        assert!(waits(json!({ "removed": ["1", "2"], "reused": { "release": "1" } })));
+        assert!(!waits(json!({ "removed": ["1"], "reused": { "release": "1" } })));
+        assert!(!waits(json!({ "removed": [], "reused": null })));
+    }
+
+    #[test]
+    fn a_sample_without_what_should_have_stood_has_no_figures() {
+        let (made_of_one, made_of_none) =
+            (sample(json!({ "reused": { "release": "1" } })), sample(json!({ "reused": null })));
+        assert!(ensure_reused(&made_of_one, true).is_ok() && ensure_reused(&made_of_none, false).is_ok());
+        assert!(ensure_reused(&made_of_one, false).is_err() && ensure_reused(&made_of_none, true).is_err());
+    }
 }

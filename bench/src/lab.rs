@@ -8,6 +8,7 @@
 //! ├── server/    what is deployed to: a filesystem of its own where this is root, fresh for each scenario at least
 //! ├── image      that filesystem
 //! ├── made/      trees that scenarios make; kept
+//! ├── settling.toml   a config with which releases are given up sooner
 //! └── state/     the clients' state directories; emptied after each scenario
 //! ```
 

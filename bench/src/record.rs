@@ -177,6 +177,18 @@ pub(crate) struct Track {
     /// Runs that differ, each after the one before: no median is made of them.
     #[serde(default)]
     pub(crate) steps: Vec<Sample>,
+    /// Where it stands among tracks of the same work at other sizes, if there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+}
+
+/// A place on the axis of a scenario in which something grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    /// What was done: tracks of the same are one line of a plot.
+    pub(crate) step: String,
+    /// How much there was of what grows: files, or per cent.
+    pub(crate) at: u64,
 }
 
 impl Track {
@@ -191,6 +203,7 @@ impl Track {
         observed: Vec::new(),
         timed: Vec::new(),
         steps: Vec::new(),
+        mark: None,
     };
 
     /// The track of a contender that has not run yet.
@@ -219,6 +232,33 @@ impl Track {
     pub(crate) fn bytes(&self, figure: impl Fn(&Sample) -> Option<u64>) -> Option<Summary> {
         let runs = if self.observed.is_empty() { &self.timed } else { &self.observed };
         Summary::of(runs.iter().filter_map(figure).map(|value| value as f64))
+    }
+
+    /// Says what releases were made of, where the reports of Cutover tell it and another one stood before.
+    pub(crate) fn made_of(&self) -> Option<String> {
+        let samples = self.observed.iter().chain(&self.timed).chain(&self.steps);
+        let reports = samples.filter_map(|sample| sample.report.as_ref()).filter(|report| {
+            report["state"] == "live" && report["previous"].is_string() && report.get("reused").is_some()
+        });
+        let (made_of_one, made_of_none): (Vec<&Value>, Vec<&Value>) =
+            reports.partition(|report| report["reused"].is_object());
+        let number = |report: &Value, name: &str| report["reused"][name].as_u64().unwrap_or(0);
+        match (made_of_one.first(), made_of_none.len()) {
+            (None, 0) => None,
+            (None, _) => Some("releases were made anew: none that had been given up was reused".to_owned()),
+            (Some(first), 0) => Some(format!(
+                "each release was made of one that had been given up: {} of its files and symlinks kept, {} names removed, \
+                 {} directories moved",
+                number(first, "kept"),
+                number(first, "removed"),
+                number(first, "moved"),
+            )),
+            (Some(_), anew) => Some(format!(
+                "{} of {} releases were made of one that had been given up",
+                made_of_one.len(),
+                made_of_one.len() + anew
+            )),
+        }
     }
 
     /// Tells whether there is anything of which a figure is shown.
@@ -300,5 +340,36 @@ impl Sample {
     /// Returns the TCP payload of both directions, 0 where it was not counted.
     pub(crate) fn wire_bytes(&self) -> u64 {
         self.wire.map_or(0, |wire| wire.total_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_releases_were_made_of_is_told() {
+        let of_one = json!({ "state": "live", "previous": "1", "reused": { "kept": 7, "removed": 2, "moved": 1 } });
+        let of_none = json!({ "state": "live", "previous": "1", "reused": null });
+        let first = json!({ "state": "live", "previous": null, "reused": null });
+        let older = json!({ "state": "live", "previous": "1" });
+        let said = |reports: &[&Value]| {
+            let sample = |report: &&Value| Sample { report: Some((*report).clone()), ..Sample::default() };
+            Track { timed: reports.iter().map(sample).collect(), ..Track::default() }.made_of()
+        };
+        let one = "each release was made of one that had been given up: 7 of its files and symlinks kept, 2 names removed, \
+                   1 directories moved";
+        assert_eq!(said(&[&of_one, &of_one]).as_deref(), Some(one));
+        assert_eq!(
+            said(&[&of_none]).as_deref(),
+            Some("releases were made anew: none that had been given up was reused")
+        );
+        assert_eq!(
+            said(&[&of_none, &of_one]).as_deref(),
+            Some("1 of 2 releases were made of one that had been given up")
+        );
+        assert_eq!(said(&[&first, &older]), None);
     }
 }

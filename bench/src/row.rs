@@ -257,6 +257,15 @@ impl<'a> Rows<'a> {
         self.memory("peak memory, server's processes together", rival, agent, peaks);
     }
 
+    /// Compares peak memory of both sides; `limits` are those of Cutover's client and server.
+    pub(crate) fn memory_of_both(&mut self, rival: &str, limits: Option<(f64, f64)>) {
+        let (client, server) = limits.unzip();
+        let most = |limit: Option<f64>| limit.map(Aim::OursAtMost);
+        self.memory("peak memory, client", rival, most(client), |sample| Some(sample.client_peak_bytes));
+        let peaks: fn(&Sample) -> Option<u64> = |sample| sample.server_peaks.map(|peaks| peaks.together_bytes);
+        self.memory("peak memory, server's processes together", rival, most(server), peaks);
+    }
+
     /// Returns the rows.
     pub(crate) fn finish(self) -> Vec<Row> {
         self.rows

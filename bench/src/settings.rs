@@ -4,12 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
+use crate::cutover::Cutover;
 use crate::failure::{Context, Failure, Result};
 use crate::process::Invocation;
 use crate::scenario::Scenario;
 use crate::shape::Shape;
 use crate::tool;
 use crate::tree::{Tree, Trees};
+
+/// Timed runs where none are named.
+const REPEATS: u32 = 5;
+const GROWTH_REPEATS: u32 = 2;
 
 /// Measures Cutover against rsync and others on real trees, over a real sshd.
 #[derive(Debug, Parser)]
@@ -89,12 +94,18 @@ pub(crate) struct RunArgs {
     /// Measure Cutover with these options of `cutover deploy` too, as another contender; may be given several times.
     #[arg(long = "variant", value_name = "OPTIONS", allow_hyphen_values = true)]
     variants: Vec<String>,
+    /// Measure also, as another contender, the second deploy ever to a server, which has given up no release yet.
+    #[arg(long)]
+    fresh: bool,
     /// Where trees are unpacked and everything is deployed to; the filesystem that is measured. [default: bench/work]
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
-    /// Timed runs of each contender, after one that is not timed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    repeats: u32,
+    /// Timed runs of each contender, after one that is not timed. [default: 5; 2 in `growth` and `share`]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: Option<u32>,
+    /// The most files of a tree in `growth` and `share`. A million take an hour, 20 GB of disk and 3 million inodes.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    files_max: u64,
     /// The program to measure. [default: `cutover` beside this program]
     #[arg(long, value_name = "PATH")]
     cutover: Option<PathBuf>,
@@ -113,8 +124,8 @@ pub(crate) struct Settings {
     pub(crate) scenarios: Vec<Scenario>,
     /// The tools to run; all when there are none.
     pub(crate) tools: Vec<String>,
-    /// Options of Cutover that are measured too.
-    pub(crate) variants: Vec<String>,
+    /// What of Cutover is measured too.
+    pub(crate) variants: Vec<Cutover>,
     /// The versions.
     pub(crate) trees: Trees,
     /// Where everything happens.
@@ -125,6 +136,10 @@ pub(crate) struct Settings {
     pub(crate) shape: Option<Shape>,
     /// Timed runs of each contender.
     pub(crate) repeats: u32,
+    /// The same where trees are large and many.
+    pub(crate) growth_repeats: u32,
+    /// The most files of a tree that grows.
+    pub(crate) files_max: u64,
     /// The program to measure.
     pub(crate) cutover: PathBuf,
     /// The run's name.
@@ -171,6 +186,8 @@ impl RunArgs {
         };
         let shape = (self.rtt.is_some() || self.rate.is_some())
             .then(|| Shape { rtt_ms: self.rtt.unwrap_or(0.0), rate_mbit: self.rate });
+        let fresh = self.fresh.then_some(Cutover::FRESH);
+        let variants = fresh.into_iter().chain(self.variants.iter().map(|options| Cutover::with(options)));
         let name = match self.name {
             Some(name) => name,
             None => Invocation::new("date").args(["-u", "+%Y%m%d-%H%M%S"]).text()?,
@@ -178,12 +195,14 @@ impl RunArgs {
         Ok(Settings {
             scenarios: if self.scenarios.is_empty() { Scenario::ALL.to_vec() } else { self.scenarios },
             tools: self.tools,
-            variants: self.variants,
+            variants: variants.collect(),
             trees,
             work,
             target: self.target,
             shape,
-            repeats: self.repeats,
+            repeats: self.repeats.unwrap_or(REPEATS),
+            growth_repeats: self.repeats.unwrap_or(GROWTH_REPEATS),
+            files_max: self.files_max,
             cutover,
             name,
             runs,

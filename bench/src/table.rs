@@ -102,6 +102,9 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, scenario: &ScenarioRecord) -> fm
         let sample = track.timed.first().or(track.observed.first()).or(track.steps.first());
         if let Some(sample) = sample {
             write!(out, "\n- {}: `{}`", track.contender, sample.command)?;
+            if let Some(made_of) = track.made_of() {
+                write!(out, "; {made_of}")?;
+            }
         }
     }
     writeln!(out)
@@ -202,6 +205,19 @@ fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 
+/// Prints a number with commas: `1,000,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// A value in its unit, to be printed.
 pub(crate) struct Figure(pub(crate) f64, pub(crate) Unit);
 
@@ -238,5 +254,10 @@ mod tests {
     fn a_missed_aim_stands_out() {
         let row = Row::new("bytes", Unit::Bytes, vec![3000.0], "rsync", vec![]).aim(Aim::OursAtMost(2000.0));
         assert_eq!(aim(&row), "≤ 2000 B: **missed**");
+    }
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!([0, 999, 1000, 50_000, 1_000_000].map(grouped), ["0", "999", "1,000", "50,000", "1,000,000"]);
     }
 }

@@ -74,6 +74,12 @@ pub(crate) trait Tool {
     /// Not only timed, but also used to bring about what stands before: it begins from whatever it left itself.
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample>;
 
+    /// Gives the server the past of one in daily use, once the base stands: further releases of it, as far as the next
+    /// deploy profits from them. Not timed.
+    fn settle(&self, _lab: &Lab, _base: &Tree, _place: &Place) -> Result<()> {
+        Ok(())
+    }
+
     /// Returns the directory on the server that holds what was deployed last.
     fn release(&self, lab: &Lab, place: &Place) -> Result<PathBuf>;
 
@@ -94,10 +100,10 @@ pub(crate) trait Tool {
     }
 }
 
-/// Returns all tools, Cutover first and with the given options after it, then in the order of the tables.
-pub(crate) fn all(variants: &[String]) -> Vec<Box<dyn Tool>> {
+/// Returns all tools, Cutover first and its given variants after it, then in the order of the tables.
+pub(crate) fn all(variants: &[Cutover]) -> Vec<Box<dyn Tool>> {
     let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover::default())];
-    tools.extend(variants.iter().map(|options| Box::new(Cutover::with(options)) as Box<dyn Tool>));
+    tools.extend(variants.iter().map(|variant| Box::new(variant.clone()) as Box<dyn Tool>));
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
     tools.extend(rival::all());
     tools
@@ -112,7 +118,7 @@ mod tests {
 
     #[test]
     fn no_two_tools_share_a_directory() {
-        let tools = all(&["--zstd-level 3".to_owned()]);
+        let tools = all(&[Cutover::FRESH, Cutover::with("--zstd-level 3")]);
         let directories: HashSet<String> = tools.iter().map(|tool| slug(&tool.title())).collect();
         assert_eq!(directories.len(), tools.len());
     }

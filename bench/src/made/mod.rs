@@ -3,14 +3,17 @@
 //! ```text
 //! made/
 //! ├── edited/        a copy of A, which is changed in place and back
+//! ├── grown-N/       N small files; made anew each time, and removed
 //! └── NAME/          files of random bytes, of zeros, …
 //! ```
 
 mod edit;
+mod grown;
 mod modules;
 mod random;
 
 pub(crate) use edit::{Edited, rename_directory};
+pub(crate) use grown::Grown;
 pub(crate) use modules::modules;
 pub(crate) use random::{Content, File, ensure_files};
 

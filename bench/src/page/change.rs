@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use crate::difference;
 use crate::page::escape::Escaped;
-use crate::page::figures::{CrossTable, contenders};
+use crate::page::figures::{CrossTable, contenders, job};
 use crate::page::plot::{Axis, Plot, Point, Series};
 use crate::page::scale::{Scale, tick};
 use crate::page::setting::LineName;
@@ -57,7 +57,9 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord, id: &str, is_named: 
         writeln!(out, "<h3>Run {}: {}</h3>", Escaped(&run.name), Escaped(&LineName(run).to_string()))?;
     }
     let scenarios = scenarios(run);
-    let tracks: Vec<&Track> = scenarios.iter().flat_map(|(_, scenario)| &scenario.outcome.tracks).collect();
+    let tracks = scenarios.iter().flat_map(|(_, scenario)| &scenario.outcome.tracks);
+    // How much changed is said of the scenario's own job.
+    let tracks: Vec<&Track> = tracks.filter(|track| job(&track.contender).0.is_empty()).collect();
     let series: Vec<Series> = contenders(&tracks)
         .into_iter()
         .map(|(label, is_ours)| Series { points: points(&scenarios, &label), label, is_ours })

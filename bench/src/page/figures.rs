@@ -43,6 +43,22 @@ pub(crate) const WIRE: Quantity = Quantity {
     figure: |sample| sample.wire.map(|wire| wire.total_bytes() as f64),
 };
 
+/// The client's largest process.
+pub(crate) const CLIENT_MEMORY: Quantity = Quantity {
+    name: "peak memory, client",
+    unit: Unit::Memory,
+    rounds: Rounds::Observed,
+    figure: |sample| Some(sample.client_peak_bytes as f64),
+};
+
+/// The server's processes together.
+pub(crate) const SERVER_MEMORY: Quantity = Quantity {
+    name: "peak memory, server",
+    unit: Unit::Memory,
+    rounds: Rounds::Observed,
+    figure: |sample| sample.server_peaks.map(|peaks| peaks.together_bytes as f64),
+};
+
 const QUANTITIES: [Quantity; 11] = [
     SECONDS,
     Quantity {
@@ -88,18 +104,8 @@ const QUANTITIES: [Quantity; 11] = [
         rounds: Rounds::Timed,
         figure: |sample| sample.server_cpu_seconds,
     },
-    Quantity {
-        name: "peak memory, client",
-        unit: Unit::Memory,
-        rounds: Rounds::Observed,
-        figure: |sample| Some(sample.client_peak_bytes as f64),
-    },
-    Quantity {
-        name: "peak memory, server",
-        unit: Unit::Memory,
-        rounds: Rounds::Observed,
-        figure: |sample| sample.server_peaks.map(|peaks| peaks.together_bytes as f64),
-    },
+    CLIENT_MEMORY,
+    SERVER_MEMORY,
 ];
 
 /// Tells whether a track is Cutover's. Older records do not name the tool.
@@ -117,6 +123,11 @@ pub(crate) fn is_race(scenario: &ScenarioRecord) -> bool {
     let tracks = &scenario.outcome.tracks;
     let is_counted = |track: &Track| track.observed.iter().any(|sample| sample.wire.is_some());
     tracks.iter().any(is_counted) && tracks.iter().all(|track| track.observed.len() <= 1)
+}
+
+/// Tells whether the same was done at several sizes.
+pub(crate) fn grows(scenario: &ScenarioRecord) -> bool {
+    scenario.outcome.tracks.iter().any(|track| track.mark.is_some())
 }
 
 impl Quantity {
@@ -310,7 +321,8 @@ fn glance(scenario: &ScenarioRecord) -> Option<(&ScenarioRecord, Best<'_>, Best<
         }
     };
     let (seconds, wire) = (best(&SECONDS), best(&WIRE));
-    let is_raced = is_race(scenario) && (seconds.ours.is_some() || wire.ours.is_some());
+    // Where something grows, no size stands for all.
+    let is_raced = is_race(scenario) && !grows(scenario) && (seconds.ours.is_some() || wire.ours.is_some());
     is_raced.then_some((scenario, seconds, wire))
 }
 

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! glance      for each scenario: ours, and the best rival, whichever it is
-//! plots       bytes against the size of the change; time against the round-trip time, where runs differ in it
+//! plots       bytes against the size of the change; time against the round-trip time, where runs differ in it; time,
+//!             bytes and memory against what grows
 //! scenarios   bars, and the table with every figure; comparisons and their aims; the lines that were run
 //! setting     machine, link, programs, trees
 //! ```
@@ -15,6 +16,7 @@ mod bars;
 mod change;
 mod escape;
 mod figures;
+mod growth;
 mod latency;
 mod palette;
 mod plot;
@@ -30,6 +32,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::page::change::Changes;
 use crate::page::escape::Escaped;
 use crate::page::figures::Glance;
+use crate::page::growth::Growths;
 use crate::page::latency::Latencies;
 use crate::page::scenario::Section;
 use crate::page::setting::{LineName, Setting};
@@ -79,9 +82,12 @@ impl Display for Page<'_> {
         )?;
         write_header(f, self.0)?;
         if let [run] = self.0 {
-            write!(f, "<section id=\"glance\">\n<h2>At a glance</h2>\n{}</section>\n", Glance(run))?;
+            let glance = Glance(run).to_string();
+            if !glance.is_empty() {
+                write!(f, "<section id=\"glance\">\n<h2>At a glance</h2>\n{glance}</section>\n")?;
+            }
         }
-        write!(f, "{}{}", Latencies(self.0), Changes(self.0))?;
+        write!(f, "{}{}{}", Latencies(self.0), Changes(self.0), Growths(self.0))?;
         for (number, run) in self.0.iter().enumerate() {
             write_run(f, run, number, self.0.len() > 1)?;
         }

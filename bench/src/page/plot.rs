@@ -14,8 +14,8 @@ const LEFT: f64 = 15.0;
 const RIGHT: f64 = 89.0;
 const LETTERS: f64 = 95.0;
 
-/// In pixels: the top and the bottom of the axis upwards, what stands below it, and the least distance of two letters.
-const TOP: f64 = 22.0;
+/// In pixels: the top and the bottom of the axis upwards, of which the top leaves room for its own value below the axis's name, what stands below it, and the least distance of two letters.
+const TOP: f64 = 34.0;
 const BOTTOM: f64 = 300.0;
 const FOOT: f64 = 44.0;
 const LETTER_PITCH: f64 = 14.0;
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn points_stand_where_their_values_are() {
         let svg = plot(vec![series("cutover", true, &[(0.0, 0.0), (100.0, 10.0)])]);
-        assert!(svg.contains("<line class=\"run\" x1=\"15%\" y1=\"300\" x2=\"89%\" y2=\"22\"/>"), "{svg}");
+        assert!(svg.contains("<line class=\"run\" x1=\"15%\" y1=\"300\" x2=\"89%\" y2=\"34\"/>"), "{svg}");
         assert!(svg.contains("<circle cx=\"15%\" cy=\"300\" r=\"5\"><title>cutover: 0 0</title></circle>"), "{svg}");
     }
 

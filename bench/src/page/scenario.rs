@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use crate::page::bars::{Bar, Bars};
 use crate::page::escape::Escaped;
-use crate::page::figures::{DISK, Quantity, SECONDS, TrackTable, WIRE, is_ours, is_race, job};
+use crate::page::figures::{DISK, Quantity, SECONDS, TrackTable, WIRE, grows, is_ours, is_race, job};
 use crate::record::{ScenarioRecord, Track};
 use crate::row::{Row, Summary, Unit};
 use crate::table::{Figure, aim, shown_ratio};
@@ -40,6 +40,14 @@ impl Display for Section<'_> {
 
 impl Section<'_> {
     fn write_figures(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if grows(self.scenario) {
+            // What is to be seen is in plots over all sizes.
+            out.write_str("<p>Plotted <a href=\"#growth\">above</a>.</p>\n")?;
+            write!(out, "<details><summary>Every figure</summary>\n{}</details>\n", TrackTable(self.scenario))?;
+            self.write_made_of(out)?;
+            self.write_rows(out)?;
+            return self.write_lines(out);
+        }
         let bars = if is_race(self.scenario) { self.race_bars() } else { self.other_bars() };
         out.write_str("<div class=\"pair\">\n")?;
         for bars in bars.iter().filter(|bars| !bars.bars.is_empty()) {
@@ -51,8 +59,18 @@ impl Section<'_> {
         if is_race(self.scenario) {
             write!(out, "{}", TrackTable(self.scenario))?;
         }
+        self.write_made_of(out)?;
         self.write_rows(out)?;
         self.write_lines(out)
+    }
+
+    fn write_made_of(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for track in &self.scenario.outcome.tracks {
+            if let Some(made_of) = track.made_of() {
+                writeln!(out, "<p class=\"note\">{}: {}.</p>", Escaped(&track.contender), Escaped(&made_of))?;
+            }
+        }
+        Ok(())
     }
 
     /// Seconds and bytes of every contender, from the least to the greatest; for each job by itself.

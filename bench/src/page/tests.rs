@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::difference;
-use crate::record::Track;
+use crate::record::{Mark, Track};
 
 /// The record that is kept beside the documentation.
 fn kept() -> RunRecord {
@@ -112,6 +112,9 @@ fn bytes_are_plotted_over_what_changed() {
     for (number, bytes) in [(0, 1_300_000_000), (1, 80_000_000), (2, 0)] {
         run.scenarios[number].outcome.facts.insert(difference::FACT.to_owned(), bytes);
     }
+    let mut beside = run.scenarios[1].outcome.tracks[0].clone();
+    beside.contender = format!("nothing changed: {}", beside.contender);
+    run.scenarios[1].outcome.tracks.push(beside);
     let page = Page(&[run]).to_string();
     // Nothing has no place on a logarithmic axis.
     assert!(
@@ -119,6 +122,8 @@ fn bytes_are_plotted_over_what_changed() {
         "{page}"
     );
     assert!(page.contains("next, 80.00 MB changed, 19.50 MB on the wire"));
+    // What is run beside, of which another size is true, has none either.
+    assert!(!page.contains("nothing changed: cutover deploy: next, 80.00 MB"), "{page}");
 }
 
 #[test]
@@ -159,4 +164,65 @@ fn the_best_of_the_others_is_whichever_it_is() {
     run.scenarios[1].outcome.tracks.push(fast);
     let page = Page(&[run]).to_string();
     assert!(page.contains("<small>0.250 s, tar</small></td>"), "{page}");
+}
+
+/// A run in which the first scenario's work was done at several sizes.
+fn grown(name: &str, marks: &[(&str, u64)]) -> RunRecord {
+    let mut run = kept();
+    let scenario = &mut run.scenarios[0];
+    let [ours, theirs] = [0, 1].map(|at| scenario.outcome.tracks[at].clone());
+    scenario.name = name.to_owned();
+    scenario.outcome.tracks.clear();
+    for &(step, at) in marks {
+        for (track, tool) in [(&ours, "cutover"), (&theirs, "rsync")] {
+            let contender = format!("{at} files, {step}: {}", track.contender);
+            let mark = Some(Mark { step: step.to_owned(), at });
+            let mut track = Track { tool: tool.to_owned(), contender, mark, ..track.clone() };
+            track.timed.iter_mut().for_each(|sample| sample.seconds = at as f64 / 100.0);
+            scenario.outcome.tracks.push(track);
+        }
+    }
+    run
+}
+
+#[test]
+fn what_grows_is_plotted_over_the_number_of_files() {
+    let page = |run: RunRecord| Page(&[run]).to_string();
+    let marks = [("first", 1000), ("one-file", 1000), ("first", 100_000), ("one-file", 100_000), ("status", 1000)];
+    let mut run = grown("growth", &marks);
+    let mut verbs: Vec<Track> = run.scenarios[0].outcome.tracks[..2].to_vec();
+    verbs.iter_mut().zip([1000, 100_000]).for_each(|(track, at)| {
+        track.tool = "cutover".to_owned();
+        track.contender = format!("{at} files, diff: cutover diff");
+        track.mark = Some(Mark { step: "diff".to_owned(), at });
+    });
+    run.scenarios[0].outcome.tracks.extend(verbs);
+    let grown = page(run);
+    assert!(!page(kept()).contains("id=\"growth\""));
+    for title in ["first: seconds", "first: bytes on the wire", "first: peak memory", "one-file: seconds"] {
+        assert!(grown.contains(&format!("<figcaption>{title}</figcaption>")), "{title}");
+    }
+    // One point is no line.
+    assert!(!grown.contains("<figcaption>status: seconds"));
+    assert!(grown.contains("<title>cutover deploy: 100,000 files, 1000.000 s</title>"), "{grown}");
+    assert!(grown.contains("<li class=\"ours\"><b>C2</b> cutover deploy, server</li>"), "{grown}");
+    assert!(grown.contains("<th scope=\"col\">1,000 files</th><th scope=\"col\">100,000 files</th>"), "{grown}");
+    assert!(grown.contains("<figcaption>what only Cutover has: seconds</figcaption>"), "{grown}");
+    assert!(!grown.contains("<figcaption>diff: "), "{grown}");
+    // Bars of so many jobs would hide what is to be seen, and no size stands for all.
+    assert!(!grown.contains("<figcaption>1000 files, first: seconds</figcaption>"));
+    let glance = grown.split("<h2>At a glance</h2>").nth(1).and_then(|rest| rest.split("</section>").next()).unwrap();
+    assert!(
+        glance.contains("<th scope=\"row\">the next version") && !glance.contains("<th scope=\"row\">the first deploy")
+    );
+}
+
+#[test]
+fn what_changed_is_a_share_from_zero() {
+    let page = Page(&[grown("share", &[("changed", 0), ("changed", 10), ("changed", 100)])]).to_string();
+    assert!(page.contains("<figcaption>seconds</figcaption>"), "{page}");
+    assert!(page.contains("across: per cent of the files that changed, from zero"), "{page}");
+    // Nothing has a place on this axis, at its beginning.
+    assert!(page.contains("<circle cx=\"15%\""), "{page}");
+    assert!(page.contains("<title>cutover deploy: 10 %, 0.100 s</title>"), "{page}");
 }

@@ -59,7 +59,13 @@ fn is_deploy(scenario: Scenario) -> bool {
         | Scenario::Cold
         | Scenario::Incompressible
         | Scenario::Disk => true,
-        Scenario::Worst | Scenario::Rollback | Scenario::PeakDisk | Scenario::Resume => false,
+        Scenario::Assembly
+        | Scenario::Worst
+        | Scenario::Rollback
+        | Scenario::PeakDisk
+        | Scenario::Resume
+        | Scenario::Growth
+        | Scenario::Share => false,
     }
 }
 

@@ -128,6 +128,10 @@ impl Tool for Checkout {
         Cutover::default().deploy(lab, if is_next { &self.tree } else { &self.first }, place, line)
     }
 
+    fn settle(&self, lab: &Lab, _base: &Tree, place: &Place) -> Result<()> {
+        Cutover::default().settle(lab, &self.first, place)
+    }
+
     fn release(&self, lab: &Lab, place: &Place) -> Result<PathBuf> {
         Cutover::default().release(lab, place)
     }

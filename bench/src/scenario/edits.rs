@@ -4,7 +4,8 @@
 //! rsync's counterpart is a new directory beside the old one with hardlinks to what did not change, found by size and
 //! mtime.
 
-use crate::contest::{Job, Moment, compete};
+use crate::contest::{Contender, Job, Moment, installed, race};
+use crate::cutover::{self, Cutover};
 use crate::difference;
 use crate::failure::{Context, Result};
 use crate::lab::Lab;
@@ -12,10 +13,14 @@ use crate::made::{Edited, rename_directory};
 use crate::record::Outcome;
 use crate::row::{Aim, Rows};
 use crate::scenario::Scenario;
+use crate::tool::Change;
 use crate::tree::Tree;
 
 /// The rival.
 const RSYNC: &str = "rsync -az --link-dest";
+
+/// What a change of one file is compared with, in the same run.
+const NOTHING: &str = "nothing changed: ";
 
 /// As many files as the kernel's directory `Documentation` holds.
 const RENAMED_FILES: u64 = 8800;
@@ -25,7 +30,7 @@ pub(super) fn next(lab: &Lab) -> Result<Outcome> {
     let (edited, trees) = (Edited::of(lab)?, lab.trees());
     let source = |moment| edited.bring_to(if moment == Moment::Base { &trees.a.path } else { &trees.b.path });
     run(lab, Scenario::NextSameMtimes, &edited, &source, |rows| {
-        rows.seconds(RSYNC, rows.on_loopback(Aim::RatioAtMost(1.0 / 4.0)));
+        rows.seconds(RSYNC, rows.on_loopback(Aim::RatioAtMost(1.0 / 8.0)));
         rows.wire(RSYNC, Some(Aim::OursAtMost(290_000.0)));
         rows.beyond_ssh(RSYNC, None);
     })
@@ -68,6 +73,7 @@ fn lines(lab: &Lab, scenario: Scenario, count: usize, aim: Aim) -> Result<Outcom
     let mut outcome = run(lab, scenario, &edited, &source, |rows| {
         rows.beyond_ssh(RSYNC, Some(aim));
         rows.seconds(RSYNC, None);
+        rows.seconds(&format!("{NOTHING}cutover deploy"), rows.on_loopback(Aim::RatioAtMost(1.3)));
         rows.wire(RSYNC, None);
     })?;
     outcome.facts.insert("changed_files".to_owned(), files.len() as u64);
@@ -83,7 +89,18 @@ fn run(
 ) -> Result<Outcome> {
     let tree = &edited.tree;
     let job = Job { source: Some(source), ..Job::next(scenario, tree, tree) };
-    let tracks = compete(lab, &job)?;
+    let (tools, skipped) = installed(lab, scenario);
+    // Of a tree that nobody edits.
+    let original = &lab.trees().a;
+    let change = Change { base: Some(original), next: original, is_nothing: true };
+    let nothing = Job { label: NOTHING, change, ..Job::next(scenario, original, original) };
+    let ours = Cutover::default();
+    let mut contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, &job)).collect();
+    if scenario == Scenario::OneFile && lab.settings().wants(cutover::NAME) {
+        contenders.push(Contender::of(lab, &ours, &nothing));
+    }
+    let mut tracks = race(lab, &contenders)?;
+    tracks.extend(skipped);
     let mut rows = Rows::of(lab, &tracks);
     compare(&mut rows);
     rows.costs(RSYNC);

@@ -18,8 +18,8 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let trees = lab.trees();
     let tracks = compete(lab, &Job::next(Scenario::Next, &trees.a, &trees.b))?;
     let mut rows = Rows::of(lab, &tracks);
-    let on_link = rows.on_line(40.0, 100.0, Aim::RatioAtMost(1.0 / 8.0));
-    rows.seconds(RSYNC, on_link.or(rows.on_loopback(Aim::RatioAtMost(1.0 / 4.0))));
+    let on_link = rows.on_line(40.0, 100.0, Aim::RatioAtMost(1.0 / 12.0));
+    rows.seconds(RSYNC, on_link.or(rows.on_loopback(Aim::RatioAtMost(1.0 / 6.0))));
     rows.wire(RSYNC, Some(Aim::OursAtMost(290_000.0)));
     rows.payload(RSYNC, None);
     rows.costs(RSYNC);

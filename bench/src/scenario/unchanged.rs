@@ -15,7 +15,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     job.change = Change { is_nothing: true, ..job.change };
     let tracks = compete(lab, &job)?;
     let mut rows = Rows::of(lab, &tracks);
-    rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 3.3)));
+    rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 5.0)));
     rows.beyond_ssh("rsync -a", Some(Aim::OursAtMost(500.0)));
     rows.wire("rsync -a", None);
     rows.costs("rsync -a");
