@@ -287,7 +287,8 @@ impl Context {
         let forbidden = self.check_overlap(&std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned()))?;
         let observer = self.observer.as_ref();
         let request = ScanRequest { source, exclude, known: None, forbidden, observer, cancel: &self.cancel };
-        scan(&request).map(|scan| scan.found.manifest)
+        let found = scan(&request)?.found;
+        Ok(Arc::try_unwrap(found).map_or_else(|found| found.manifest.clone(), |found| found.manifest))
     }
 }
 

@@ -24,7 +24,8 @@ use crate::chunk::Chunks;
 use crate::client::cache::Cache;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
-use crate::client::scan::{Known, Scan, ScanRequest, scan};
+use crate::client::known::Known;
+use crate::client::scan::{Scan, ScanRequest, scan};
 use crate::client::sending::{OldAt, Sending, sendings};
 use crate::client::talk::Talk;
 use crate::client::upload::{Uploading, upload};
@@ -111,7 +112,8 @@ impl ClientDeploy<'_> {
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
-        let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
+        let known =
+            database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten().map(Arc::new);
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
         let is_new = belief.is_none();
         let Prepared { scan, talk, mut seconds } =
@@ -119,11 +121,7 @@ impl ClientDeploy<'_> {
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
-        let is_kept = known.is_some_and(|known| {
-            scan.hashed_files == 0
-                && known.manifest.root() == scan.found.manifest.root()
-                && known.stats == scan.found.stats
-        });
+        let is_kept = known.is_some_and(|known| Arc::ptr_eq(&known, &scan.found));
         let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
@@ -160,7 +158,7 @@ impl ClientDeploy<'_> {
     /// Scans and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
-        known: Option<&Known>,
+        known: Option<&Arc<Known>>,
         connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
     ) -> Result<Prepared, Error> {
@@ -192,7 +190,7 @@ impl ClientDeploy<'_> {
         }
     }
 
-    fn scan(&self, known: Option<&Known>, cancel: &Cancel) -> Result<Scan, Error> {
+    fn scan(&self, known: Option<&Arc<Known>>, cancel: &Cancel) -> Result<Scan, Error> {
         scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,

@@ -644,7 +644,8 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::chunk::LARGE_FILE_BYTES;
     use crate::client::database::Database;
-    use crate::client::scan::{Known, ScanRequest, scan};
+    use crate::client::known::Known;
+    use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::{Old, Recipe, sendings};
     use crate::event::Silent;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
@@ -763,14 +764,15 @@ mod tests {
     /// Makes the kept scan of a source say that its only file had other content.
     fn mistake_content(state_dir: &Path, source: &Path) {
         let database = Database::open(state_dir, Arc::new(Silent)).unwrap();
-        let Known { manifest, stats, began } = database.scan(source).unwrap().unwrap();
-        let file = manifest.file(0).unwrap();
+        let known = database.scan(source).unwrap().unwrap();
+        let file = known.manifest.file(0).unwrap();
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let key = ObjectKey { hash: Hash::of(b"what it never was"), ..file.key };
         builder.file(b"file", ManifestFile { key, ..file }).unwrap();
         // Long after: what changed just before a scan is not trusted.
-        let known = Known { manifest: builder.finish().unwrap(), stats, began: began + 3_600_000_000_000 };
+        let (manifest, began) = (builder.finish().unwrap(), known.began + 3_600_000_000_000);
+        let known = Known { manifest, began, ..known };
         database.put_scan(source, &known).unwrap();
     }
 
