@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::chunk::{self, Chunks};
@@ -35,11 +36,14 @@ use crate::manifest::Manifest;
 use crate::manifest::encode::{decode, encode};
 use crate::release::ReleaseId;
 
-/// Grows with every change of a table or of what stands in a blob.
+/// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
 const FORMAT: i64 = 4;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// What is read at once: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
+const PAGE_BYTES: i64 = 16 << 10;
 
 /// Scans that are kept. One of 80,000 files takes 5 MB, and where it is gone the source is read once.
 const SCANS_MAX: i64 = 16;
@@ -149,11 +153,14 @@ impl Database {
     /// Returns the last scan of a source. One that cannot be understood is none.
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Known>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        let row: Option<(i64, Vec<u8>)> = self.with(|connection| {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            connection.query_row("SELECT began, scan FROM scans WHERE source = ?1", [key], read).optional()
-        })?;
-        Ok(row.and_then(|(began, scan)| Known::from_bytes(&scan, began)))
+        // It is read where SQLite has it: a copy would cost as much again.
+        let read = |row: &rusqlite::Row<'_>| match row.get_ref(1)? {
+            ValueRef::Blob(scan) => Ok(Known::from_bytes(scan, row.get(0)?)),
+            other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
+        };
+        let query = "SELECT began, scan FROM scans WHERE source = ?1";
+        let known = self.with(|connection| connection.query_row(query, [key], read).optional())?;
+        Ok(known.flatten())
     }
 
     /// Keeps a scan, and forgets those that began long before.
@@ -329,6 +336,8 @@ fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    // Without effect on one that has tables.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let transaction = write(&connection)?;
@@ -432,8 +441,8 @@ mod tests {
         let length = fs::metadata(&path).unwrap().len();
         let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         // The first page, which tells the tables, stays as it is.
-        file.seek(SeekFrom::Start(4096)).unwrap();
-        let mut noise = vec![0; length as usize - 4096];
+        file.seek(SeekFrom::Start(PAGE_BYTES as u64)).unwrap();
+        let mut noise = vec![0; length as usize - PAGE_BYTES as usize];
         blake3::Hasher::new().update(b"noise").finalize_xof().fill(&mut noise);
         file.write_all(&noise).unwrap();
         drop(file);

@@ -74,6 +74,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+    /// Scan as if nothing were known of the source.
+    pub(crate) paranoid: bool,
     /// The zstd level of content; where none is said, the one that the line has time for.
     pub(crate) zstd_level: Option<i32>,
     /// Over how many connections content goes; where none is said, as many as the link has use for.
@@ -112,8 +114,8 @@ impl ClientDeploy<'_> {
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
-        let known =
-            database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten().map(Arc::new);
+        let trusted = database.as_ref().filter(|_| !self.paranoid);
+        let known = trusted.and_then(|database| self.told(database.scan(&self.source))).flatten().map(Arc::new);
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
         let is_new = belief.is_none();
         let Prepared { scan, talk, mut seconds } =

@@ -91,3 +91,370 @@ const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFl
 fn unreadable(path: &[u8], errno: Errno) -> Error {
     Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, FileTimes};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::client::known::file_of;
+    use crate::event::Silent;
+    use crate::hash::Hash;
+    use crate::manifest::{Builder, Manifest, Node};
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    /// A source, with room beside it.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        /// A source of a few directories, an ignore file that leaves itself out, and links.
+        fn new() -> Place {
+            // On disk it may be an overlay, of which every directory is listed.
+            let memory = Path::new("/dev/shm");
+            let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+            let place = Place(directory.unwrap());
+            for path in
+                ["a/one", "a/two", "a/deep/three", "a/deep/left.log", "b/one", "b/left.log", "empty/deeper/file"]
+            {
+                place.write(path, path);
+            }
+            place.write("b/.deployignore", "*.log\n.deployignore\n");
+            symlink("one", place.path("a/link")).unwrap();
+            symlink("a", place.path("link")).unwrap();
+            place
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join("source").join(path)
+        }
+
+        fn beside(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn write(&self, path: &str, content: &str) {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn remove(&self, path: &str) {
+            fs::remove_file(self.path(path)).unwrap();
+        }
+
+        fn scan_with(&self, exclude: &[String], known: Option<&Arc<Known>>) -> Result<Scan, Error> {
+            let cancel = Cancel::default();
+            let source = self.path("");
+            scan(&ScanRequest { source: &source, exclude, known, forbidden: None, observer: &Silent, cancel: &cancel })
+        }
+
+        fn scan(&self, known: Option<&Arc<Known>>) -> Scan {
+            self.scan_with(&[], known).unwrap()
+        }
+
+        /// Waits until a change here gets another time than those before.
+        fn tick(&self) {
+            let now = || {
+                fs::write(self.beside("clock"), "").unwrap();
+                let metadata = fs::metadata(self.beside("clock")).unwrap();
+                (metadata.ctime(), metadata.ctime_nsec())
+            };
+            let before = now();
+            while now() == before {}
+        }
+
+        /// Scans, and returns that scan as if it had been made long after the last change.
+        fn known(&self) -> Arc<Known> {
+            self.tick();
+            let known = later(&self.scan(None).found, HOUR);
+            self.tick();
+            known
+        }
+
+        /// Does something to a path, and gives it back its mtime.
+        fn keeping_mtime(&self, path: &str, change: impl FnOnce()) {
+            let mtime = fs::metadata(self.path(path)).unwrap().modified().unwrap();
+            change();
+            set_mtime(&self.path(path), mtime);
+        }
+    }
+
+    fn set_mtime(path: &Path, mtime: SystemTime) {
+        File::open(path).unwrap().set_times(FileTimes::new().set_modified(mtime)).unwrap();
+    }
+
+    const HOUR: i64 = 3_600_000_000_000;
+
+    fn later(known: &Known, nanos: i64) -> Arc<Known> {
+        Arc::new(Known { began: known.began + nanos, ..known.clone() })
+    }
+
+    fn paths(manifest: &Manifest) -> Vec<String> {
+        let mut paths: Vec<String> =
+            (0..manifest.len()).map(|index| String::from_utf8(manifest.path(index)).unwrap()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Asserts that a scan found what one finds that knows nothing.
+    #[track_caller]
+    fn assert_right(what: &str, found: &Scan, expected: &Scan) {
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest), "{what}");
+        assert_eq!(found.found.manifest.root(), expected.found.manifest.root(), "{what}");
+        assert_eq!(found.found.stats, expected.found.stats, "{what}");
+        assert_eq!(found.found.root, expected.found.root, "{what}");
+        assert_eq!(found.found.exclude, expected.found.exclude, "{what}");
+        assert_eq!(found.found.ignore_files, expected.found.ignore_files, "{what}");
+        assert_eq!((&found.generated, &found.commit), (&expected.generated, &expected.commit), "{what}");
+        assert_eq!(found.dropped_bits, expected.dropped_bits, "{what}");
+    }
+
+    #[test]
+    fn what_was_changed_is_found_whatever_was_known() {
+        type Change = fn(&Place);
+        let changes: &[(&str, Change)] = &[
+            ("a new name in an old directory", |place| place.write("a/deep/new", "")),
+            ("a name that is gone", |place| place.remove("a/two")),
+            ("a rename, and the directory's mtime put back", |place| {
+                place.keeping_mtime("a", || place.rename("a/two", "a/other"));
+            }),
+            ("a file replaced by one of the same size and mtime", |place| {
+                fs::write(place.beside("other"), "A/TWO").unwrap();
+                set_mtime(&place.beside("other"), fs::metadata(place.path("a/two")).unwrap().modified().unwrap());
+                place.keeping_mtime("a", || fs::rename(place.beside("other"), place.path("a/two")).unwrap());
+            }),
+            ("content of the same size and mtime", |place| {
+                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"))
+            }),
+            ("more content", |place| place.write("a/deep/three", "more than it was")),
+            ("a file's mode", |place| {
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap()
+            }),
+            ("a dropped bit", |place| {
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap()
+            }),
+            ("a directory's mode", |place| {
+                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap()
+            }),
+            ("the source's mode", |place| {
+                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap()
+            }),
+            ("a directory that is a symlink now", |place| {
+                place.keeping_mtime("", || {
+                    place.rename("a/deep", "moved");
+                    symlink("../moved", place.path("a/deep")).unwrap();
+                });
+            }),
+            ("a symlink that is a directory now", |place| {
+                place.remove("link");
+                place.rename("a", "link");
+            }),
+            ("a symlink that leads elsewhere", |place| {
+                place.keeping_mtime("a", || {
+                    place.remove("a/link");
+                    symlink("two", place.path("a/link")).unwrap();
+                });
+            }),
+            ("two directories exchanged", |place| {
+                place.keeping_mtime("", || {
+                    place.rename("a", "c");
+                    place.rename("b", "a");
+                    place.rename("c", "b");
+                });
+            }),
+            ("a file that is a directory now", |place| {
+                place.remove("b/one");
+                place.write("b/one/one", "");
+            }),
+            ("a directory that is a file now", |place| {
+                fs::remove_dir_all(place.path("empty")).unwrap();
+                place.write("empty", "");
+            }),
+            ("a name that is left out", |place| place.write("b/new.log", "")),
+            ("an ignore file that is less strict", |place| place.write("b/.deployignore", ".deployignore\n")),
+            ("an ignore file with the size and mtime of before", |place| {
+                place.keeping_mtime("b/.deployignore", || place.write("b/.deployignore", "*.bog\n.deployignore\n"));
+            }),
+            ("an ignore file that is gone", |place| place.keeping_mtime("b", || place.remove("b/.deployignore"))),
+            ("an ignore file at the top", |place| place.write(".deployignore", "three\n")),
+            ("an ignore file between", |place| place.write("a/.deployignore", "*.log\n")),
+            ("what was left out comes in by its name", |place| place.rename("b/left.log", "b/left.txt")),
+            ("a commit", |place| place.write(".git/HEAD", COMMIT)),
+            ("a file in the place of the commit", |place| {
+                place.write(".git/HEAD", COMMIT);
+                place.write("REVISION", "mine");
+            }),
+        ];
+        for (what, change) in changes {
+            let place = Place::new();
+            let known = place.known();
+            change(&place);
+            let found = place.scan(Some(&known));
+            assert_right(what, &found, &place.scan(None));
+            assert!(!Arc::ptr_eq(&found.found, &known), "nothing was found of: {what}");
+            // What is found next is what was found now.
+            let again = place.scan(Some(&later(&found.found, HOUR)));
+            assert_right(what, &again, &found);
+        }
+    }
+
+    #[test]
+    fn where_nothing_has_changed_the_last_scan_is_the_result() {
+        let place = Place::new();
+        let check = |what: &str| {
+            let known = place.known();
+            let found = place.scan(Some(&known));
+            assert!(Arc::ptr_eq(&found.found, &known), "{what}");
+            assert_right(what, &found, &place.scan(None));
+            // It is kept as bytes.
+            let kept = Arc::new(Known::from_bytes(&known.to_bytes(), known.began).unwrap());
+            let found = place.scan(Some(&kept));
+            assert!(Arc::ptr_eq(&found.found, &kept), "{what}");
+        };
+        check("no checkout");
+        place.write(".git/HEAD", COMMIT);
+        check("a checkout");
+        place.write("REVISION", "mine");
+        check("a checkout with a file in the place of the commit");
+    }
+
+    #[test]
+    fn another_commit_is_another_release_and_nothing_else_is_new() {
+        let place = Place::new();
+        place.write(".git/HEAD", COMMIT);
+        let known = place.known();
+        for head in [&COMMIT.replace('0', "f"), "no commit"] {
+            place.write(".git/HEAD", head);
+            assert_right("", &place.scan(Some(&known)), &place.scan(None));
+        }
+        place.remove(".git/HEAD");
+        place.write("REVISION", &format!("{COMMIT}\n"));
+        assert_right("", &place.scan(Some(&known)), &place.scan(None));
+    }
+
+    #[test]
+    fn other_excludes_bring_in_what_was_left_out_before() {
+        let place = Place::new();
+        place.tick();
+        let check = |before: &[String], after: &[String]| {
+            let known = later(&place.scan_with(before, None).unwrap().found, HOUR);
+            let found = place.scan_with(after, Some(&known)).unwrap();
+            assert_right("", &found, &place.scan_with(after, None).unwrap());
+        };
+        let patterns =
+            [vec![], vec!["one".to_owned()], vec!["deep/".to_owned(), "one".to_owned()], vec!["!*.log".to_owned()]];
+        for before in &patterns {
+            for after in &patterns {
+                check(before, after);
+            }
+        }
+    }
+
+    /// What is known, without one name and with other content and targets: so one sees what is believed.
+    fn lies_of(known: &Known, without: &[u8]) -> Arc<Known> {
+        let manifest = &known.manifest;
+        let (mut builder, mut stats) = (Builder::new(), Vec::new());
+        for (number, directory) in manifest.directories().iter().enumerate() {
+            builder.begin(directory.mode).unwrap();
+            for named in manifest.children(number as u32).filter(|named| named.name != without) {
+                let stat = known.stats[named.index as usize];
+                stats.push(stat);
+                match named.node {
+                    Node::File(_) => builder.file(named.name, file_of(&stat, Hash::of(b"lies"))).unwrap(),
+                    Node::Symlink(_) => builder.symlink(named.name, b"lies").unwrap(),
+                    Node::Directory(_) => builder.directory(named.name).unwrap(),
+                };
+            }
+        }
+        Arc::new(Known { manifest: builder.finish().unwrap(), stats, ..known.clone() })
+    }
+
+    #[test]
+    fn what_is_as_known_is_not_listed_read_or_resolved_again() {
+        let place = Place::new();
+        let lies = lies_of(&place.known(), b"two");
+        let found = place.scan(Some(&lies));
+        assert!(Arc::ptr_eq(&found.found, &lies));
+        // Only the directory that has changed is listed.
+        place.write("a/new", "");
+        let found = place.scan(Some(&lies));
+        let expected = place.scan(None);
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest));
+        let hash = |scan: &Scan, path: &str| {
+            let named = scan.found.manifest.find(path.as_bytes().split(|&byte| byte == b'/')).unwrap();
+            scan.found.manifest.file(named.index).unwrap().key.hash
+        };
+        let is_read =
+            ["a/one", "a/two", "a/new", "a/deep/three", "b/one"].map(|path| hash(&found, path) != Hash::of(b"lies"));
+        assert_eq!(is_read, [false, true, true, false, false]);
+        // Soon after a change nothing is believed.
+        let soon = Arc::new(Known { began: lies.began - HOUR, ..Known::clone(&lies) });
+        assert_right("", &place.scan(Some(&soon)), &expected);
+        // Other patterns: everything is listed, and read only where it was not known.
+        let patterns = ["nothing".to_owned()];
+        let found = place.scan_with(&patterns, Some(&lies)).unwrap();
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest));
+        assert_eq!(hash(&found, "b/one"), Hash::of(b"lies"));
+    }
+
+    #[test]
+    fn what_changes_within_a_tick_of_the_clock_is_found() {
+        let place = Place::new();
+        let mut known = place.scan(None).found;
+        for round in 0..200 {
+            place.write("a/one", &format!("{round:03}"));
+            known = place.scan(Some(&known)).found;
+            // The same size, and mostly the same times as what that scan saw.
+            place.write("a/one", &format!("{:03}", round + 500));
+            let names = ["a/two", "a/other"];
+            place.rename(names[round % 2], names[(round + 1) % 2]);
+            let found = place.scan(Some(&known));
+            assert_right("", &found, &place.scan(None));
+            known = found.found;
+        }
+    }
+
+    #[test]
+    fn what_changes_during_a_scan_is_found_by_the_next() {
+        let place = Place::new();
+        // A filesystem's tick is below a tenth of a second; with the two seconds that are allowed for, nothing here were believed.
+        let window = |known: &Known| later(known, 1_900_000_000);
+        let mut known = window(&place.scan(None).found);
+        let mut scans = 0;
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 0..150 {
+                    let directory = ["a", "a/deep", "b", "empty/deeper"][round % 4];
+                    match round % 3 {
+                        0 => place.write(&format!("{directory}/{round}"), "x"),
+                        1 => place.write(&format!("{directory}/new/{round}"), "x"),
+                        _ => place.write(&format!("{directory}/one"), &format!("{round:03}")),
+                    }
+                    if round % 10 == 9 {
+                        place.rename("empty/deeper", "a/moved");
+                        place.rename("a/moved", "empty/deeper");
+                    }
+                    (0..3).for_each(|_| place.tick());
+                }
+            });
+            while !writer.is_finished() {
+                match place.scan_with(&[], Some(&known)) {
+                    Ok(scan) => known = window(&scan.found),
+                    Err(Error::FileChanging(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                scans += 1;
+            }
+        });
+        assert!(scans > 10, "{scans} scans");
+        assert_right("", &place.scan(Some(&known)), &place.scan(None));
+    }
+}

@@ -650,6 +650,7 @@ mod tests {
     use crate::event::Silent;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
+    use crate::report::DeployState;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
     use crate::wire::pipe;
@@ -777,7 +778,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_was_mistaken_is_named_and_read_again_by_the_next_deploy() {
+    fn content_that_was_mistaken_is_named_and_read_again_by_the_next_deploy_or_a_paranoid_one() {
         // Small; small enough to go with others, and larger than that.
         for bytes in [1000, LARGE_FILE_BYTES + 1, WHOLE_BYTES_MAX + 1] {
             let directory = tempfile::tempdir().unwrap();
@@ -799,6 +800,7 @@ mod tests {
                 no_switch: false,
                 force: false,
                 dry_run: false,
+                paranoid: false,
                 zstd_level: None,
                 lanes: None,
             };
@@ -811,6 +813,10 @@ mod tests {
                 deploy(&context(target), &request).unwrap();
                 assert_eq!(std::fs::read(path(target).join("current/file")).unwrap(), vec![b'x'; bytes as usize]);
             }
+            mistake_content(&path("state"), &path("source"));
+            let paranoid = DeployRequest { paranoid: true, ..request.clone() };
+            assert_eq!(deploy(&context("first"), &paranoid).unwrap().state, DeployState::Unchanged);
+            assert_eq!(deploy(&context("first"), &request).unwrap().state, DeployState::Unchanged);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The names of one directory, as it was listed: one buffer for all of them.
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 
@@ -28,8 +29,18 @@ pub(super) struct Listed {
 impl Listing {
     /// Lists a directory that was not read from before.
     pub(super) fn read(directory: impl AsFd) -> Result<Listing, Errno> {
-        let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
-        let mut entries = RawDir::new(directory, &mut buffer);
+        thread_local! {
+            // Not on the stack: directories lie within each other.
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            buffer.reserve(BUFFER_BYTES);
+            Listing::read_with(directory, buffer.spare_capacity_mut())
+        })
+    }
+
+    fn read_with(directory: impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> Result<Listing, Errno> {
+        let mut entries = RawDir::new(directory, buffer);
         let mut listing = Listing::default();
         while let Some(entry) = entries.next() {
             let entry = entry?;

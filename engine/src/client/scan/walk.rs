@@ -7,6 +7,7 @@
 //!
 //! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -242,6 +243,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    // Not part of the frame that each level has.
+    #[inline(never)]
     fn own_rules(&self, fd: &OwnedFd, place: &Place<'_>, rules: &Rules) -> Result<OwnRules, Error> {
         match content::open(fd, OsStr::from_bytes(IGNORE_FILE)) {
             Ok(file) => rules.enter(&place.path(), file).map(Some),
@@ -250,6 +253,8 @@ impl<'a> Walk<'a> {
         }
     }
 
+    // Not part of the frame that each level has.
+    #[inline(never)]
     fn look_at_all(&self, names: &Names<'_>) -> Result<Vec<Looked>, Error> {
         let look = |named: &Named| self.look(names, named);
         let looked: Result<Vec<Looked>, Error> = match names.names.len() {
@@ -347,47 +352,41 @@ impl<'a> Walk<'a> {
 
     fn node(&self, names: &Names<'_>, named: &Named, looked: &Looked) -> Result<Option<FoundNode>, Error> {
         let name = names.bytes(named.name);
-        let os_name = OsStr::from_bytes(name);
-        let absent = |errno| gone(|| names.place.path_of(name), errno);
         match looked {
             Looked::Directory => {
-                match fs::openat(names.fd, os_name, OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-                    Ok(fd) => {
-                        let known = names.known.zip(named.known).and_then(|(directory, index)| directory.below(index));
-                        let found = self.directory(&fd, &names.place.below(name), known, names.scope);
-                        found.map(|branch| Some(FoundNode::Directory(branch)))
-                    }
-                    Err(errno) => absent(errno),
-                }
+                let Some(fd) = open_directory(names, name)? else { return Ok(None) };
+                let known = names.known.zip(named.known).and_then(|(directory, index)| directory.below(index));
+                let branch = self.directory(&fd, &names.place.below(name), known, names.scope)?;
+                Ok(Some(FoundNode::Directory(branch)))
             }
-            Looked::Other(stat) if stat.kind() == FileType::Symlink => {
-                match fs::readlinkat(names.fd, os_name, Vec::new()) {
-                    Ok(target) => Ok(Some(FoundNode::Symlink(*stat, target.into_bytes()))),
-                    Err(errno) => absent(errno),
-                }
-            }
-            Looked::Other(stat) => match content::open(names.fd, os_name) {
-                Ok(file) => {
-                    let content = self.hash(file, *stat, || names.place.path_of(name))?;
-                    Ok(Some(FoundNode::File(content.stat, content.hash)))
-                }
-                Err(errno) => absent(errno),
-            },
+            Looked::Other(stat) => self.read(names, name, *stat),
             Looked::Absent | Looked::Same(_) => Ok(None),
         }
     }
 
-    fn hash(
-        &self,
-        mut file: std::fs::File,
-        seen: FileStat,
-        path: impl Fn() -> Vec<u8>,
-    ) -> Result<content::Content, Error> {
+    // Not part of the frame that each level has: hashing takes kilobytes.
+    #[inline(never)]
+    fn read(&self, names: &Names<'_>, name: &[u8], stat: FileStat) -> Result<Option<FoundNode>, Error> {
         thread_local! {
-            static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        let cancel = self.request.cancel;
-        BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer, cancel))
+        let os_name = OsStr::from_bytes(name);
+        let path = || names.place.path_of(name);
+        if stat.kind() == FileType::Symlink {
+            return match fs::readlinkat(names.fd, os_name, Vec::new()) {
+                Ok(target) => Ok(Some(FoundNode::Symlink(stat, target.into_bytes()))),
+                Err(errno) => gone(path, errno),
+            };
+        }
+        match content::open(names.fd, os_name) {
+            Ok(mut file) => {
+                let cancel = self.request.cancel;
+                let hash = |buffer: &mut Vec<u8>| content::hash(&mut file, stat, path, buffer, cancel);
+                let content = BUFFER.with_borrow_mut(hash)?;
+                Ok(Some(FoundNode::File(content.stat, content.hash)))
+            }
+            Err(errno) => gone(path, errno),
+        }
     }
 
     fn tell(&self, now: bool) {
@@ -412,6 +411,15 @@ impl<'a> KnownDirectory<'a> {
             Node::Directory(number) => Some(KnownDirectory { number, stat: &self.known.stats[index as usize], ..self }),
             _ => None,
         }
+    }
+}
+
+// Not part of the frame that each level has.
+#[inline(never)]
+fn open_directory(names: &Names<'_>, name: &[u8]) -> Result<Option<OwnedFd>, Error> {
+    match fs::openat(names.fd, OsStr::from_bytes(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(errno) => gone(|| names.place.path_of(name), errno),
     }
 }
 
