@@ -31,6 +31,10 @@ use crate::path::Shown;
 use found::{Generated, Shape, known_of};
 use walk::Walk;
 
+/// The stack of a thread that walks. Each of [`crate::manifest::LEVELS_MAX`] directories within each other takes 5 KiB of it,
+/// and while a thread waits for another one, it may begin with a second path of as many.
+const STACK_BYTES: usize = 8 << 20;
+
 /// What is asked of a scan.
 pub(crate) struct ScanRequest<'a> {
     /// The directory.
@@ -67,7 +71,13 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
     let walk = Walk::new(request);
-    let root = walk.root(&source, &Rules::new(request.exclude)?)?;
+    let rules = Rules::new(request.exclude)?;
+    let walked = || walk.root(&source, &rules);
+    let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
+        Ok(pool) => pool.install(walked),
+        // Where no more threads may be had, those that are there will do for most trees.
+        Err(_) => walked(),
+    }?;
     let commit = commit_of(request.source);
     let generated = commit.as_deref().map(Generated::revision);
     let shape = Shape { root, generated: generated.as_ref(), exclude: Rules::hash_of(request.exclude), began };
