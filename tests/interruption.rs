@@ -395,8 +395,10 @@ fn a_database_damaged_beyond_its_first_page_is_told_once_and_begun_anew() {
     site.deploy(&[]);
     let database = site.path("state").join("manifests.db");
     let mut bytes = fs::read(&database).unwrap();
-    let damaged = noise(1, bytes.len() - 4096);
-    bytes[4096..].copy_from_slice(&damaged);
+    // SQLite says at this place how long a page is.
+    let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    let damaged = noise(1, bytes.len() - page);
+    bytes[page..].copy_from_slice(&damaged);
     fs::write(&database, bytes).unwrap();
     site.write("file-0", "edited");
     let ran = site.cutover(&["deploy"]);

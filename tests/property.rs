@@ -62,6 +62,7 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
         no_switch: false,
         force: false,
         dry_run: false,
+        paranoid: false,
         zstd_level: None,
     };
     let mut client = 0;

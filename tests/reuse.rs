@@ -130,6 +130,7 @@ fn deploy(place: &Path, target: &str) -> DeployReport {
         no_switch: false,
         force: true,
         dry_run: false,
+        paranoid: false,
         zstd_level: None,
     };
     engine::deploy(&context, &request).unwrap()

@@ -174,6 +174,9 @@ pub(crate) struct DeployArgs {
     /// Change nothing; say what a deploy would do
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// List every directory and hash every file, whatever the last scan knew
+    #[arg(long)]
+    pub(crate) paranoid: bool,
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,

@@ -30,6 +30,7 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
         no_switch: args.no_switch,
         force: args.force,
         dry_run: args.dry_run,
+        paranoid: args.paranoid,
         zstd_level: args.zstd_level.or(settings.zstd_level),
         lanes: args.lanes,
     };

@@ -56,6 +56,8 @@ pub struct DeployRequest {
     pub force: bool,
     /// Change nothing; report what a deploy would do.
     pub dry_run: bool,
+    /// List every directory and hash every file, whatever the last scan knew.
+    pub paranoid: bool,
     /// The zstd level of content, from 1 to 19; where none is said, the one that the line has time for.
     pub zstd_level: Option<i32>,
     /// Over how many connections content goes, at most 5; where none is said, as many as the link has use for.
@@ -121,6 +123,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
         no_switch: request.no_switch,
         force: request.force,
         dry_run: request.dry_run,
+        paranoid: request.paranoid,
         zstd_level: request.zstd_level,
         lanes: request.lanes,
         state_dir: context.state_dir.clone(),
@@ -287,7 +290,8 @@ impl Context {
         let forbidden = self.check_overlap(&std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned()))?;
         let observer = self.observer.as_ref();
         let request = ScanRequest { source, exclude, known: None, forbidden, observer, cancel: &self.cancel };
-        scan(&request).map(|scan| scan.found.manifest)
+        let found = scan(&request)?.found;
+        Ok(Arc::try_unwrap(found).map_or_else(|found| found.manifest.clone(), |found| found.manifest))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
@@ -21,8 +21,8 @@ const READ_BYTES_MAX: u64 = 1 << 20;
 /// How often a file that changes is read before it is refused.
 const ATTEMPTS: usize = 4;
 
-/// What tells whether a file is the one that was hashed: a change of content always changes the ctime, which no
-/// program can set.
+/// What tells whether a file is the one that was hashed, a symlink the one that was read, a directory the one that was
+/// listed: a change of content or names always changes the ctime, which no program can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FileStat {
     /// The inode.
@@ -33,8 +33,15 @@ pub(crate) struct FileStat {
     pub(crate) ctime: i64,
     /// Bytes of content.
     pub(crate) size: u64,
-    /// The permission bits, all of them.
+    /// The kind and the permission bits, all of them.
     pub(crate) mode: u32,
+}
+
+impl FileStat {
+    /// Returns the kind.
+    pub(crate) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
 }
 
 impl From<fs::Stat> for FileStat {
@@ -45,7 +52,7 @@ impl From<fs::Stat> for FileStat {
             mtime: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
             ctime: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
             size: stat.st_size as u64,
-            mode: stat.st_mode & 0o7777,
+            mode: stat.st_mode,
         }
     }
 }
@@ -74,12 +81,12 @@ pub(crate) fn look(file: &File) -> io::Result<FileStat> {
 pub(crate) fn hash(
     file: &mut File,
     seen: FileStat,
-    path: &[u8],
+    path: impl Fn() -> Vec<u8>,
     buffer: &mut Vec<u8>,
     cancel: &Cancel,
 ) -> Result<Content, Error> {
     let failed = |source: io::Error| match cancel.check() {
-        Ok(()) => Error::SourceUnreadable { path: Shown(path).to_string(), source },
+        Ok(()) => Error::SourceUnreadable { path: Shown(&path()).to_string(), source },
         Err(interrupted) => interrupted,
     };
     let mut before = seen;
@@ -91,7 +98,7 @@ pub(crate) fn hash(
         }
         before = after;
     }
-    Err(Error::FileChanging(Shown(path).to_string()))
+    Err(Error::FileChanging(Shown(&path()).to_string()))
 }
 
 fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>, cancel: &Cancel) -> io::Result<(Hash, u64)> {
@@ -141,7 +148,7 @@ mod tests {
         file.write_all(&vec![7; READ_BYTES_MAX as usize]).unwrap();
         let seen = look(&file).unwrap();
         let cancel = Cancel::default();
-        let mut hashed = || hash(&mut file, seen, b"file", &mut Vec::new(), &cancel);
+        let mut hashed = || hash(&mut file, seen, || b"file".to_vec(), &mut Vec::new(), &cancel);
         assert_eq!(hashed().unwrap().stat, seen);
         cancel.cancel();
         assert!(matches!(hashed(), Err(Error::Interrupted)));

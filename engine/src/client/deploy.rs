@@ -24,7 +24,8 @@ use crate::chunk::Chunks;
 use crate::client::cache::Cache;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
-use crate::client::scan::{Known, Scan, ScanRequest, scan};
+use crate::client::known::Known;
+use crate::client::scan::{Scan, ScanRequest, scan};
 use crate::client::sending::{OldAt, Sending, sendings};
 use crate::client::talk::Talk;
 use crate::client::upload::{Uploading, upload};
@@ -73,6 +74,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) force: bool,
     /// Change nothing.
     pub(crate) dry_run: bool,
+    /// Scan as if nothing were known of the source.
+    pub(crate) paranoid: bool,
     /// The zstd level of content; where none is said, the one that the line has time for.
     pub(crate) zstd_level: Option<i32>,
     /// Over how many connections content goes; where none is said, as many as the link has use for.
@@ -111,7 +114,8 @@ impl ClientDeploy<'_> {
     ) -> Result<DeployReport, DeployFailure> {
         let began = Instant::now();
         let database = self.open_database();
-        let known = database.as_ref().and_then(|database| self.told(database.scan(&self.source))).flatten();
+        let trusted = database.as_ref().filter(|_| !self.paranoid);
+        let known = trusted.and_then(|database| self.told(database.scan(&self.source))).flatten().map(Arc::new);
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
         let holding = belief.as_ref().map_or_else(Holding::default, |belief| belief.holding.clone());
         let is_new = belief.is_none();
@@ -120,11 +124,7 @@ impl ClientDeploy<'_> {
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
-        let is_kept = known.is_some_and(|known| {
-            scan.hashed_files == 0
-                && known.manifest.root() == scan.found.manifest.root()
-                && known.stats == scan.found.stats
-        });
+        let is_kept = known.is_some_and(|known| Arc::ptr_eq(&known, &scan.found));
         let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
@@ -163,7 +163,7 @@ impl ClientDeploy<'_> {
     /// Scans and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
-        known: Option<&Known>,
+        known: Option<&Arc<Known>>,
         connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
     ) -> Result<Prepared, Error> {
@@ -195,7 +195,7 @@ impl ClientDeploy<'_> {
         }
     }
 
-    fn scan(&self, known: Option<&Known>, cancel: &Cancel) -> Result<Scan, Error> {
+    fn scan(&self, known: Option<&Arc<Known>>, cancel: &Cancel) -> Result<Scan, Error> {
         scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 
+use crate::bytes::put_bytes;
 use crate::error::Error;
+use crate::hash::Hash;
 use crate::path::Shown;
 use crate::pattern::Patterns;
 
@@ -36,24 +38,39 @@ impl Rules {
         Ok(Rules { exclude: Arc::new(patterns), nearest: None })
     }
 
-    /// Adds the patterns of a directory's own `.deployignore`.
-    pub(crate) fn enter(&self, directory: &[u8], mut file: File) -> Result<Rules, Error> {
+    /// Returns a hash of `exclude` patterns: equal where the rules begin equal.
+    pub(crate) fn hash_of(exclude: &[String]) -> Hash {
+        let mut bytes = Vec::new();
+        for pattern in exclude {
+            put_bytes(&mut bytes, pattern.as_bytes());
+        }
+        Hash::of(&bytes)
+    }
+
+    /// Tells whether a path need not be known: nothing but `.git` is left out.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.exclude.is_empty() && self.nearest.is_none()
+    }
+
+    /// Adds the patterns of a directory's own `.deployignore`. Returns the hash of that file too.
+    pub(crate) fn enter(&self, directory: &[u8], mut file: File) -> Result<(Rules, Hash), Error> {
         let mut path = directory.to_vec();
         crate::path::push_name(&mut path, IGNORE_FILE);
         let place = format!("`{}`", Shown(&path));
         let mut text = Vec::new();
         file.read_to_end(&mut text)
             .map_err(|source| Error::SourceUnreadable { path: Shown(&path).to_string(), source })?;
+        let hash = Hash::of(&text);
         let text = String::from_utf8_lossy(&text);
         let patterns = Patterns::parse(text.trim_start_matches('\u{feff}').lines(), &place)?;
         let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
         let level = Level { patterns, prefix, above: self.nearest.clone() };
-        Ok(Rules { exclude: self.exclude.clone(), nearest: Some(Arc::new(level)) })
+        Ok((Rules { exclude: self.exclude.clone(), nearest: Some(Arc::new(level)) }, hash))
     }
 
     /// Tells whether a path of the source is left out.
     pub(crate) fn leave_out(&self, path: &[u8], name: &[u8], is_directory: bool) -> bool {
-        if name == b".git" {
+        if is_always_left_out(name) {
             return true;
         }
         if !self.exclude.is_empty()
@@ -70,4 +87,9 @@ impl Rules {
         }
         false
     }
+}
+
+/// Tells whether no rule can bring a name in.
+pub(crate) fn is_always_left_out(name: &[u8]) -> bool {
+    name == b".git"
 }

@@ -1,50 +1,39 @@
 //! Walks the source and makes its manifest.
 //!
-//! Directories are walked in parallel, each relative to its own descriptor. A file whose inode, size, mtime, ctime and
-//! mode are as in the last scan is not read again, unless that scan was too close to its last change: a file that is
-//! written twice within one tick of the filesystem's clock looks the same both times (git calls such entries racy).
+//! Directories are walked in parallel, each relative to its own descriptor ([`walk`]). Every entry is looked at. What is as
+//! the last scan knew it costs no more than that look: a file is not read again, a symlink not resolved, a directory not
+//! listed, and where nothing has changed, what is known is the result ([`found`]).
 //!
 //! What cannot be deployed is refused by name: sockets, fifos, devices, what cannot be read, what will not hold still.
 //! A name that vanishes while the walk is on its way was removed, and is not there.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+mod found;
+mod listing;
+mod walk;
+
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::prelude::*;
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::client::commit::commit_of;
-use crate::client::content::{self, FileStat};
-use crate::client::rules::{IGNORE_FILE, Rules};
+use crate::client::known::Known;
+use crate::client::rules::Rules;
 use crate::error::Error;
-use crate::event::{Event, Observer, Phase};
-use crate::hash::Hash;
-use crate::manifest::{
-    Builder, DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File as ManifestFile, LEVELS_MAX, Manifest,
-    Node, ObjectKey,
-};
-use crate::path::{Shown, push_name};
+use crate::event::Observer;
+use crate::path::Shown;
 
-/// The name of the entry that carries the commit of a git checkout.
-const REVISION: &[u8] = b"REVISION";
+use found::{Generated, Shape, known_of};
+use walk::Walk;
 
-/// An entry changed less than this before a scan is not trusted by the next. Two seconds cover the coarsest clocks in
-/// use (FAT, some network filesystems) and a server's clock that is a little off.
-const RACY_NANOS: i64 = 2_000_000_000;
-
-/// Paths longer than this cannot be opened by a program that knows them whole (`PATH_MAX`, less room for a prefix).
-const PATH_BYTES_MAX: usize = 3840;
-
-/// How often progress is told at most.
-const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+/// The stack of a thread that walks. Each of [`crate::manifest::LEVELS_MAX`] directories within each other takes 5 KiB of it,
+/// and while a thread waits for another one, it may begin with a second path of as many.
+const STACK_BYTES: usize = 8 << 20;
 
 /// What is asked of a scan.
 pub(crate) struct ScanRequest<'a> {
@@ -52,8 +41,8 @@ pub(crate) struct ScanRequest<'a> {
     pub(crate) source: &'a Path,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
-    /// The last scan of the same directory.
-    pub(crate) known: Option<&'a Known>,
+    /// The last scan of the same directory; without one, everything is listed and read.
+    pub(crate) known: Option<&'a Arc<Known>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
@@ -62,30 +51,17 @@ pub(crate) struct ScanRequest<'a> {
     pub(crate) cancel: &'a Cancel,
 }
 
-/// What a scan remembers for the next one.
-#[derive(Debug)]
-pub(crate) struct Known {
-    /// The manifest.
-    pub(crate) manifest: Manifest,
-    /// The stat of each entry that is a file of the source.
-    pub(crate) stats: Vec<FileStat>,
-    /// When that scan began, in nanoseconds since 1970.
-    pub(crate) began: i64,
-}
-
 /// What a scan found.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The manifest, and the stat of each file.
-    pub(crate) found: Known,
+    /// The manifest, and the stat of each entry. That of the last scan itself where all is as that knew it.
+    pub(crate) found: Arc<Known>,
     /// The source, held.
     pub(crate) source: OwnedFd,
     /// The entry whose content is not in the source, with its content.
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
     pub(crate) commit: Option<String>,
-    /// Files that were read and hashed.
-    pub(crate) hashed_files: u64,
     /// Paths whose setuid, setgid or sticky bits were dropped, shown with escapes.
     pub(crate) dropped_bits: Vec<String>,
 }
@@ -94,31 +70,21 @@ pub(crate) struct Scan {
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
-    let walk = Walk {
-        request,
-        files: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
-        hashed_files: AtomicU64::new(0),
-        told: Mutex::new(Instant::now()),
-        dropped_bits: Mutex::default(),
-    };
+    let walk = Walk::new(request);
     let rules = Rules::new(request.exclude)?;
-    let mode = fs::fstat(&source).map_err(|e| unreadable(b".", e))?.st_mode;
-    let known = request.known.map(|_| 0);
-    let root = walk.directory(source.as_fd(), &[], mode, known, &rules)?;
+    let walked = || walk.root(&source, &rules);
+    let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
+        Ok(pool) => pool.install(walked),
+        // Where no more threads may be had, those that are there will do for most trees.
+        Err(_) => walked(),
+    }?;
     let commit = commit_of(request.source);
-    let (manifest, stats, generated) = flatten(root, commit.as_deref())?;
-    walk.tell(true);
-    let mut dropped_bits = walk.dropped_bits.into_inner().expect("no walker panics");
-    dropped_bits.sort_unstable();
-    Ok(Scan {
-        found: Known { manifest, stats, began },
-        source,
-        generated,
-        commit,
-        hashed_files: walk.hashed_files.into_inner(),
-        dropped_bits,
-    })
+    let generated = commit.as_deref().map(Generated::revision);
+    let shape = Shape { root, generated: generated.as_ref(), exclude: Rules::hash_of(request.exclude), began };
+    let found = known_of(shape, request.known)?;
+    let generated = generated.and_then(|revision| Some((found.generated(revision.name)?.0, revision.content)));
+    let dropped_bits = walk.finish();
+    Ok(Scan { found, source, generated, commit, dropped_bits })
 }
 
 fn open_source(path: &Path) -> Result<OwnedFd, Error> {
@@ -136,261 +102,369 @@ fn unreadable(path: &[u8], errno: Errno) -> Error {
     Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() }
 }
 
-/// A directory of the source as it was found.
-struct Found {
-    mode: u16,
-    entries: Vec<FoundEntry>,
-}
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, FileTimes};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
+    use std::time::SystemTime;
 
-struct FoundEntry {
-    name: Vec<u8>,
-    node: FoundNode,
-}
+    use super::*;
+    use crate::client::known::file_of;
+    use crate::event::Silent;
+    use crate::hash::Hash;
+    use crate::manifest::{Builder, Manifest, Node};
 
-enum FoundNode {
-    File(ManifestFile, FileStat),
-    Symlink(Vec<u8>),
-    Directory(Found),
-}
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-struct Walk<'a> {
-    request: &'a ScanRequest<'a>,
-    files: AtomicU64,
-    bytes: AtomicU64,
-    hashed_files: AtomicU64,
-    told: Mutex<Instant>,
-    dropped_bits: Mutex<Vec<String>>,
-}
+    /// A source, with room beside it.
+    struct Place(tempfile::TempDir);
 
-/// One name of a directory, looked at.
-struct Looked {
-    name: Vec<u8>,
-    path: Vec<u8>,
-    stat: fs::Stat,
-}
-
-impl Walk<'_> {
-    fn directory(
-        &self,
-        fd: impl AsFd + Sync,
-        path: &[u8],
-        mode: u32,
-        known: Option<u32>,
-        rules: &Rules,
-    ) -> Result<Found, Error> {
-        self.request.cancel.check()?;
-        let names = list(&fd).map_err(|errno| unreadable(path, errno))?;
-        let own_rules = match names.iter().any(|name| name == IGNORE_FILE) {
-            true => {
-                let file = content::open(&fd, OsStr::from_bytes(IGNORE_FILE))
-                    .map_err(|errno| unreadable(IGNORE_FILE, errno))?;
-                Some(rules.enter(path, file)?)
+    impl Place {
+        /// A source of a few directories, an ignore file that leaves itself out, and links.
+        fn new() -> Place {
+            // On disk it may be an overlay, of which every directory is listed.
+            let memory = Path::new("/dev/shm");
+            let directory = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+            let place = Place(directory.unwrap());
+            for path in
+                ["a/one", "a/two", "a/deep/three", "a/deep/left.log", "b/one", "b/left.log", "empty/deeper/file"]
+            {
+                place.write(path, path);
             }
-            false => None,
-        };
-        let rules = own_rules.as_ref().unwrap_or(rules);
-        let mut looked = Vec::with_capacity(names.len());
-        for name in names {
-            looked.extend(self.look(&fd, path, name, rules)?);
+            place.write("b/.deployignore", "*.log\n.deployignore\n");
+            symlink("one", place.path("a/link")).unwrap();
+            symlink("a", place.path("link")).unwrap();
+            place
         }
-        // Directories go to other threads; so do files, once there is work enough in them to be worth it.
-        let entries: Result<Vec<_>, Error> = match looked.len() {
-            0..=1 => looked.into_iter().map(|looked| self.entry(&fd, looked, known, rules)).collect(),
-            _ => looked.into_par_iter().with_min_len(4).map(|looked| self.entry(&fd, looked, known, rules)).collect(),
-        };
-        self.tell(false);
-        let mode = (mode & DIRECTORY_MODE_MASK | DIRECTORY_MODE_ALWAYS) as u16;
-        Ok(Found { mode, entries: entries?.into_iter().flatten().collect() })
-    }
 
-    fn look(&self, fd: impl AsFd, above: &[u8], name: Vec<u8>, rules: &Rules) -> Result<Option<Looked>, Error> {
-        let mut path = above.to_vec();
-        push_name(&mut path, &name);
-        let stat = match fs::statat(&fd, OsStr::from_bytes(&name), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(unreadable(&path, errno)),
-        };
-        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        if rules.leave_out(&path, &name, is_directory) {
-            return Ok(None);
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join("source").join(path)
         }
-        if path.len() > PATH_BYTES_MAX {
-            return Err(unreadable(&path, Errno::NAMETOOLONG));
-        }
-        if is_directory && path.iter().filter(|&&byte| byte == b'/').count() >= usize::from(LEVELS_MAX) {
-            return Err(Error::TooDeep { path: Shown(&path).to_string(), most: LEVELS_MAX });
-        }
-        if is_directory && self.request.forbidden == Some((stat.st_dev, stat.st_ino)) {
-            let target = self.request.source.join(OsStr::from_bytes(&path));
-            return Err(Error::Overlapping { source_path: self.request.source.to_owned(), target });
-        }
-        Ok(Some(Looked { name, path, stat }))
-    }
 
-    fn entry(
-        &self,
-        fd: impl AsFd,
-        looked: Looked,
-        known: Option<u32>,
-        rules: &Rules,
-    ) -> Result<Option<FoundEntry>, Error> {
-        let os_name = OsStr::from_bytes(&looked.name);
-        let found = match FileType::from_raw_mode(looked.stat.st_mode) {
-            FileType::RegularFile => self.file(&fd, &looked, known),
-            FileType::Directory => self.subdirectory(&fd, &looked, known, rules),
-            FileType::Symlink => fs::readlinkat(&fd, os_name, Vec::new())
-                .map(|target| Some(FoundNode::Symlink(target.into_bytes())))
-                .or_else(|errno| gone(&looked.path, errno)),
-            other => Err(Error::SpecialFile { path: Shown(&looked.path).to_string(), kind: kind_name(other) }),
-        };
-        Ok(found?.map(|node| FoundEntry { name: looked.name, node }))
-    }
+        fn beside(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
 
-    fn subdirectory(
-        &self,
-        fd: impl AsFd,
-        looked: &Looked,
-        known: Option<u32>,
-        rules: &Rules,
-    ) -> Result<Option<FoundNode>, Error> {
-        let known = known.and_then(|known| match self.request.known?.manifest.child(known, &looked.name)?.node {
-            Node::Directory(number) => Some(number),
-            _ => None,
-        });
-        match fs::openat(&fd, OsStr::from_bytes(&looked.name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
-            Ok(child) => self
-                .directory(child, &looked.path, looked.stat.st_mode, known, rules)
-                .map(|found| Some(FoundNode::Directory(found))),
-            Err(errno) => gone(&looked.path, errno),
+        fn write(&self, path: &str, content: &str) {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn remove(&self, path: &str) {
+            fs::remove_file(self.path(path)).unwrap();
+        }
+
+        fn scan_with(&self, exclude: &[String], known: Option<&Arc<Known>>) -> Result<Scan, Error> {
+            let cancel = Cancel::default();
+            let source = self.path("");
+            scan(&ScanRequest { source: &source, exclude, known, forbidden: None, observer: &Silent, cancel: &cancel })
+        }
+
+        fn scan(&self, known: Option<&Arc<Known>>) -> Scan {
+            self.scan_with(&[], known).unwrap()
+        }
+
+        /// Waits until a change here gets another time than those before.
+        fn tick(&self) {
+            let now = || {
+                fs::write(self.beside("clock"), "").unwrap();
+                let metadata = fs::metadata(self.beside("clock")).unwrap();
+                (metadata.ctime(), metadata.ctime_nsec())
+            };
+            let before = now();
+            while now() == before {}
+        }
+
+        /// Scans, and returns that scan as if it had been made long after the last change.
+        fn known(&self) -> Arc<Known> {
+            self.tick();
+            let known = later(&self.scan(None).found, HOUR);
+            self.tick();
+            known
+        }
+
+        /// Does something to a path, and gives it back its mtime.
+        fn keeping_mtime(&self, path: &str, change: impl FnOnce()) {
+            let mtime = fs::metadata(self.path(path)).unwrap().modified().unwrap();
+            change();
+            set_mtime(&self.path(path), mtime);
         }
     }
 
-    fn file(&self, fd: impl AsFd, looked: &Looked, known: Option<u32>) -> Result<Option<FoundNode>, Error> {
-        let mut stat = FileStat::from(looked.stat);
-        let hash = match known.and_then(|known| self.known_hash(known, &looked.name, &stat)) {
-            Some(hash) => hash,
-            None => match content::open(&fd, OsStr::from_bytes(&looked.name)) {
-                Ok(file) => {
-                    let content = self.hash(file, stat, &looked.path)?;
-                    stat = content.stat;
-                    content.hash
+    fn set_mtime(path: &Path, mtime: SystemTime) {
+        File::open(path).unwrap().set_times(FileTimes::new().set_modified(mtime)).unwrap();
+    }
+
+    const HOUR: i64 = 3_600_000_000_000;
+
+    fn later(known: &Known, nanos: i64) -> Arc<Known> {
+        Arc::new(Known { began: known.began + nanos, ..known.clone() })
+    }
+
+    fn paths(manifest: &Manifest) -> Vec<String> {
+        let mut paths: Vec<String> =
+            (0..manifest.len()).map(|index| String::from_utf8(manifest.path(index)).unwrap()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Asserts that a scan found what one finds that knows nothing.
+    #[track_caller]
+    fn assert_right(what: &str, found: &Scan, expected: &Scan) {
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest), "{what}");
+        assert_eq!(found.found.manifest.root(), expected.found.manifest.root(), "{what}");
+        assert_eq!(found.found.stats, expected.found.stats, "{what}");
+        assert_eq!(found.found.root, expected.found.root, "{what}");
+        assert_eq!(found.found.exclude, expected.found.exclude, "{what}");
+        assert_eq!(found.found.ignore_files, expected.found.ignore_files, "{what}");
+        assert_eq!((&found.generated, &found.commit), (&expected.generated, &expected.commit), "{what}");
+        assert_eq!(found.dropped_bits, expected.dropped_bits, "{what}");
+    }
+
+    #[test]
+    fn what_was_changed_is_found_whatever_was_known() {
+        type Change = fn(&Place);
+        let changes: &[(&str, Change)] = &[
+            ("a new name in an old directory", |place| place.write("a/deep/new", "")),
+            ("a name that is gone", |place| place.remove("a/two")),
+            ("a rename, and the directory's mtime put back", |place| {
+                place.keeping_mtime("a", || place.rename("a/two", "a/other"));
+            }),
+            ("a file replaced by one of the same size and mtime", |place| {
+                fs::write(place.beside("other"), "A/TWO").unwrap();
+                set_mtime(&place.beside("other"), fs::metadata(place.path("a/two")).unwrap().modified().unwrap());
+                place.keeping_mtime("a", || fs::rename(place.beside("other"), place.path("a/two")).unwrap());
+            }),
+            ("content of the same size and mtime", |place| {
+                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"))
+            }),
+            ("more content", |place| place.write("a/deep/three", "more than it was")),
+            ("a file's mode", |place| {
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap()
+            }),
+            ("a dropped bit", |place| {
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap()
+            }),
+            ("a directory's mode", |place| {
+                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap()
+            }),
+            ("the source's mode", |place| {
+                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap()
+            }),
+            ("a directory that is a symlink now", |place| {
+                place.keeping_mtime("", || {
+                    place.rename("a/deep", "moved");
+                    symlink("../moved", place.path("a/deep")).unwrap();
+                });
+            }),
+            ("a symlink that is a directory now", |place| {
+                place.remove("link");
+                place.rename("a", "link");
+            }),
+            ("a symlink that leads elsewhere", |place| {
+                place.keeping_mtime("a", || {
+                    place.remove("a/link");
+                    symlink("two", place.path("a/link")).unwrap();
+                });
+            }),
+            ("two directories exchanged", |place| {
+                place.keeping_mtime("", || {
+                    place.rename("a", "c");
+                    place.rename("b", "a");
+                    place.rename("c", "b");
+                });
+            }),
+            ("a file that is a directory now", |place| {
+                place.remove("b/one");
+                place.write("b/one/one", "");
+            }),
+            ("a directory that is a file now", |place| {
+                fs::remove_dir_all(place.path("empty")).unwrap();
+                place.write("empty", "");
+            }),
+            ("a name that is left out", |place| place.write("b/new.log", "")),
+            ("an ignore file that is less strict", |place| place.write("b/.deployignore", ".deployignore\n")),
+            ("an ignore file with the size and mtime of before", |place| {
+                place.keeping_mtime("b/.deployignore", || place.write("b/.deployignore", "*.bog\n.deployignore\n"));
+            }),
+            ("an ignore file that is gone", |place| place.keeping_mtime("b", || place.remove("b/.deployignore"))),
+            ("an ignore file at the top", |place| place.write(".deployignore", "three\n")),
+            ("an ignore file between", |place| place.write("a/.deployignore", "*.log\n")),
+            ("what was left out comes in by its name", |place| place.rename("b/left.log", "b/left.txt")),
+            ("a commit", |place| place.write(".git/HEAD", COMMIT)),
+            ("a file in the place of the commit", |place| {
+                place.write(".git/HEAD", COMMIT);
+                place.write("REVISION", "mine");
+            }),
+        ];
+        for (what, change) in changes {
+            let place = Place::new();
+            let known = place.known();
+            change(&place);
+            let found = place.scan(Some(&known));
+            assert_right(what, &found, &place.scan(None));
+            assert!(!Arc::ptr_eq(&found.found, &known), "nothing was found of: {what}");
+            // What is found next is what was found now.
+            let again = place.scan(Some(&later(&found.found, HOUR)));
+            assert_right(what, &again, &found);
+        }
+    }
+
+    #[test]
+    fn where_nothing_has_changed_the_last_scan_is_the_result() {
+        let place = Place::new();
+        let check = |what: &str| {
+            let known = place.known();
+            let found = place.scan(Some(&known));
+            assert!(Arc::ptr_eq(&found.found, &known), "{what}");
+            assert_right(what, &found, &place.scan(None));
+            // It is kept as bytes.
+            let kept = Arc::new(Known::from_bytes(&known.to_bytes(), known.began).unwrap());
+            let found = place.scan(Some(&kept));
+            assert!(Arc::ptr_eq(&found.found, &kept), "{what}");
+        };
+        check("no checkout");
+        place.write(".git/HEAD", COMMIT);
+        check("a checkout");
+        place.write("REVISION", "mine");
+        check("a checkout with a file in the place of the commit");
+    }
+
+    #[test]
+    fn another_commit_is_another_release_and_nothing_else_is_new() {
+        let place = Place::new();
+        place.write(".git/HEAD", COMMIT);
+        let known = place.known();
+        for head in [&COMMIT.replace('0', "f"), "no commit"] {
+            place.write(".git/HEAD", head);
+            assert_right("", &place.scan(Some(&known)), &place.scan(None));
+        }
+        place.remove(".git/HEAD");
+        place.write("REVISION", &format!("{COMMIT}\n"));
+        assert_right("", &place.scan(Some(&known)), &place.scan(None));
+    }
+
+    #[test]
+    fn other_excludes_bring_in_what_was_left_out_before() {
+        let place = Place::new();
+        place.tick();
+        let check = |before: &[String], after: &[String]| {
+            let known = later(&place.scan_with(before, None).unwrap().found, HOUR);
+            let found = place.scan_with(after, Some(&known)).unwrap();
+            assert_right("", &found, &place.scan_with(after, None).unwrap());
+        };
+        let patterns =
+            [vec![], vec!["one".to_owned()], vec!["deep/".to_owned(), "one".to_owned()], vec!["!*.log".to_owned()]];
+        for before in &patterns {
+            for after in &patterns {
+                check(before, after);
+            }
+        }
+    }
+
+    /// What is known, without one name and with other content and targets: so one sees what is believed.
+    fn lies_of(known: &Known, without: &[u8]) -> Arc<Known> {
+        let manifest = &known.manifest;
+        let (mut builder, mut stats) = (Builder::new(), Vec::new());
+        for (number, directory) in manifest.directories().iter().enumerate() {
+            builder.begin(directory.mode).unwrap();
+            for named in manifest.children(number as u32).filter(|named| named.name != without) {
+                let stat = known.stats[named.index as usize];
+                stats.push(stat);
+                match named.node {
+                    Node::File(_) => builder.file(named.name, file_of(&stat, Hash::of(b"lies"))).unwrap(),
+                    Node::Symlink(_) => builder.symlink(named.name, b"lies").unwrap(),
+                    Node::Directory(_) => builder.directory(named.name).unwrap(),
+                };
+            }
+        }
+        Arc::new(Known { manifest: builder.finish().unwrap(), stats, ..known.clone() })
+    }
+
+    #[test]
+    fn what_is_as_known_is_not_listed_read_or_resolved_again() {
+        let place = Place::new();
+        let lies = lies_of(&place.known(), b"two");
+        let found = place.scan(Some(&lies));
+        assert!(Arc::ptr_eq(&found.found, &lies));
+        // Only the directory that has changed is listed.
+        place.write("a/new", "");
+        let found = place.scan(Some(&lies));
+        let expected = place.scan(None);
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest));
+        let hash = |scan: &Scan, path: &str| {
+            let named = scan.found.manifest.find(path.as_bytes().split(|&byte| byte == b'/')).unwrap();
+            scan.found.manifest.file(named.index).unwrap().key.hash
+        };
+        let is_read =
+            ["a/one", "a/two", "a/new", "a/deep/three", "b/one"].map(|path| hash(&found, path) != Hash::of(b"lies"));
+        assert_eq!(is_read, [false, true, true, false, false]);
+        // Soon after a change nothing is believed.
+        let soon = Arc::new(Known { began: lies.began - HOUR, ..Known::clone(&lies) });
+        assert_right("", &place.scan(Some(&soon)), &expected);
+        // Other patterns: everything is listed, and read only where it was not known.
+        let patterns = ["nothing".to_owned()];
+        let found = place.scan_with(&patterns, Some(&lies)).unwrap();
+        assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest));
+        assert_eq!(hash(&found, "b/one"), Hash::of(b"lies"));
+    }
+
+    #[test]
+    fn what_changes_within_a_tick_of_the_clock_is_found() {
+        let place = Place::new();
+        let mut known = place.scan(None).found;
+        for round in 0..200 {
+            place.write("a/one", &format!("{round:03}"));
+            known = place.scan(Some(&known)).found;
+            // The same size, and mostly the same times as what that scan saw.
+            place.write("a/one", &format!("{:03}", round + 500));
+            let names = ["a/two", "a/other"];
+            place.rename(names[round % 2], names[(round + 1) % 2]);
+            let found = place.scan(Some(&known));
+            assert_right("", &found, &place.scan(None));
+            known = found.found;
+        }
+    }
+
+    #[test]
+    fn what_changes_during_a_scan_is_found_by_the_next() {
+        let place = Place::new();
+        // A filesystem's tick is below a tenth of a second; with the two seconds that are allowed for, nothing here were believed.
+        let window = |known: &Known| later(known, 1_900_000_000);
+        let mut known = window(&place.scan(None).found);
+        let mut scans = 0;
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 0..150 {
+                    let directory = ["a", "a/deep", "b", "empty/deeper"][round % 4];
+                    match round % 3 {
+                        0 => place.write(&format!("{directory}/{round}"), "x"),
+                        1 => place.write(&format!("{directory}/new/{round}"), "x"),
+                        _ => place.write(&format!("{directory}/one"), &format!("{round:03}")),
+                    }
+                    if round % 10 == 9 {
+                        place.rename("empty/deeper", "a/moved");
+                        place.rename("a/moved", "empty/deeper");
+                    }
+                    (0..3).for_each(|_| place.tick());
                 }
-                Err(errno) => return gone(&looked.path, errno),
-            },
-        };
-        if stat.mode & 0o7000 != 0 {
-            self.dropped_bits.lock().expect("no walker panics").push(Shown(&looked.path).to_string());
-        }
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(stat.size, Ordering::Relaxed);
-        let key = ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 };
-        Ok(Some(FoundNode::File(ManifestFile { key, size: stat.size }, stat)))
-    }
-
-    fn known_hash(&self, directory: u32, name: &[u8], stat: &FileStat) -> Option<Hash> {
-        let known = self.request.known?;
-        let named = known.manifest.child(directory, name)?;
-        let Node::File(file) = named.node else { return None };
-        let is_racy = stat.mtime.max(stat.ctime) >= known.began - RACY_NANOS;
-        (known.stats[named.index as usize] == *stat && !is_racy).then_some(file.key.hash)
-    }
-
-    fn hash(&self, mut file: File, seen: FileStat, path: &[u8]) -> Result<content::Content, Error> {
-        thread_local! {
-            static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
-        }
-        let cancel = self.request.cancel;
-        let content = BUFFER.with_borrow_mut(|buffer| content::hash(&mut file, seen, path, buffer, cancel))?;
-        self.hashed_files.fetch_add(1, Ordering::Relaxed);
-        Ok(content)
-    }
-
-    fn tell(&self, now: bool) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if now || told.elapsed() >= PROGRESS_EVERY {
-            *told = Instant::now();
-            self.request.observer.observe(Event::Progress {
-                phase: Phase::Scan,
-                files: self.files.load(Ordering::Relaxed),
-                files_total: 0,
-                bytes: self.bytes.load(Ordering::Relaxed),
-                bytes_total: 0,
             });
-        }
-    }
-}
-
-/// What vanished, or became something else, between two looks is not there; the rest is an error.
-fn gone<T>(path: &[u8], errno: Errno) -> Result<Option<T>, Error> {
-    match errno {
-        Errno::NOENT => Ok(None),
-        Errno::LOOP | Errno::NOTDIR | Errno::INVAL => Err(Error::FileChanging(Shown(path).to_string())),
-        errno => Err(unreadable(path, errno)),
-    }
-}
-
-fn kind_name(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Socket => "socket",
-        FileType::Fifo => "fifo",
-        _ => "device",
-    }
-}
-
-fn list(fd: impl AsFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut names = Vec::new();
-    for entry in fs::Dir::read_from(fd)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(name.to_vec());
-        }
-    }
-    names.sort_unstable();
-    Ok(names)
-}
-
-type Flattened = (Manifest, Vec<FileStat>, Option<(u32, Vec<u8>)>);
-
-/// Lays the found tree out breadth first, and adds the entry with the commit.
-fn flatten(mut root: Found, commit: Option<&str>) -> Result<Flattened, Error> {
-    let revision = commit.map(|commit| format!("{commit}\n").into_bytes());
-    let generated = revision.and_then(|content| add_revision(&mut root, content));
-    let bad = |reason| Error::Bug(format!("a scanned tree {reason}"));
-    let mut builder = Builder::new();
-    let mut stats = Vec::new();
-    let mut queue = std::collections::VecDeque::from([root]);
-    while let Some(directory) = queue.pop_front() {
-        builder.begin(directory.mode).map_err(bad)?;
-        for FoundEntry { name, node } in directory.entries {
-            let mut entry_stat = FileStat::default();
-            match node {
-                FoundNode::File(file, stat) => {
-                    entry_stat = stat;
-                    builder.file(&name, file)
+            while !writer.is_finished() {
+                match place.scan_with(&[], Some(&known)) {
+                    Ok(scan) => known = window(&scan.found),
+                    Err(Error::FileChanging(_)) => {}
+                    Err(error) => panic!("{error}"),
                 }
-                FoundNode::Symlink(target) => builder.symlink(&name, &target),
-                FoundNode::Directory(found) => {
-                    queue.push_back(found);
-                    builder.directory(&name)
-                }
+                scans += 1;
             }
-            .map_err(bad)?;
-            stats.push(entry_stat);
-        }
+        });
+        assert!(scans > 10, "{scans} scans");
+        assert_right("", &place.scan(Some(&known)), &place.scan(None));
     }
-    let manifest = builder.finish().map_err(bad)?;
-    let generated = generated.and_then(|content| Some((manifest.child(0, REVISION)?.index, content)));
-    Ok((manifest, stats, generated))
-}
-
-/// A `REVISION` of the source's own is kept as it is.
-fn add_revision(root: &mut Found, content: Vec<u8>) -> Option<Vec<u8>> {
-    let at = root.entries.binary_search_by(|entry| entry.name.as_slice().cmp(REVISION)).err()?;
-    let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
-    let file = ManifestFile { key, size: content.len() as u64 };
-    let node = FoundNode::File(file, FileStat::default());
-    root.entries.insert(at, FoundEntry { name: REVISION.to_vec(), node });
-    Some(content)
 }

@@ -643,11 +643,13 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::chunk::LARGE_FILE_BYTES;
     use crate::client::database::Database;
-    use crate::client::scan::{Known, ScanRequest, scan};
+    use crate::client::known::Known;
+    use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::{Old, Recipe, sendings};
     use crate::event::Silent;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
+    use crate::report::DeployState;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
     use crate::wire::pipe;
@@ -762,19 +764,20 @@ mod tests {
     /// Makes the kept scan of a source say that its only file had other content.
     fn mistake_content(state_dir: &Path, source: &Path) {
         let database = Database::open(state_dir, Arc::new(Silent)).unwrap();
-        let Known { manifest, stats, began } = database.scan(source).unwrap().unwrap();
-        let file = manifest.file(0).unwrap();
+        let known = database.scan(source).unwrap().unwrap();
+        let file = known.manifest.file(0).unwrap();
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let key = ObjectKey { hash: Hash::of(b"what it never was"), ..file.key };
         builder.file(b"file", ManifestFile { key, ..file }).unwrap();
         // Long after: what changed just before a scan is not trusted.
-        let known = Known { manifest: builder.finish().unwrap(), stats, began: began + 3_600_000_000_000 };
+        let (manifest, began) = (builder.finish().unwrap(), known.began + 3_600_000_000_000);
+        let known = Known { manifest, began, ..known };
         database.put_scan(source, &known).unwrap();
     }
 
     #[test]
-    fn content_that_was_mistaken_is_named_and_read_again_by_the_next_deploy() {
+    fn content_that_was_mistaken_is_named_and_read_again_by_the_next_deploy_or_a_paranoid_one() {
         // Small; small enough to go with others, and larger than that.
         for bytes in [1000, LARGE_FILE_BYTES + 1, WHOLE_BYTES_MAX + 1] {
             let directory = tempfile::tempdir().unwrap();
@@ -796,6 +799,7 @@ mod tests {
                 no_switch: false,
                 force: false,
                 dry_run: false,
+                paranoid: false,
                 zstd_level: None,
                 lanes: None,
             };
@@ -808,6 +812,10 @@ mod tests {
                 deploy(&context(target), &request).unwrap();
                 assert_eq!(std::fs::read(path(target).join("current/file")).unwrap(), vec![b'x'; bytes as usize]);
             }
+            mistake_content(&path("state"), &path("source"));
+            let paranoid = DeployRequest { paranoid: true, ..request.clone() };
+            assert_eq!(deploy(&context("first"), &paranoid).unwrap().state, DeployState::Unchanged);
+            assert_eq!(deploy(&context("first"), &request).unwrap().state, DeployState::Unchanged);
         }
     }
 

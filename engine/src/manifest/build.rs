@@ -11,6 +11,9 @@ const DIRECTORY_CONTEXT: &str = "cutover 2026 manifest directory 1";
 /// The longest target of a symlink on Linux, in bytes (`PATH_MAX`).
 const TARGET_MAX: usize = 4096;
 
+/// Stands for the hash of a directory until that is computed.
+const NOT_HASHED: Hash = Hash::from_bytes([0; 32]);
+
 /// The most content, in bytes: no file of Linux is longer, and sums of a few sizes stay within 64 bits.
 const CONTENT_MAX: u64 = i64::MAX as u64;
 
@@ -65,15 +68,27 @@ impl Builder {
         Builder { manifest: Manifest::default(), named: vec![NamedDirectory { parent: 0, entry: 0, level: 0 }] }
     }
 
+    /// Starts with nothing, and with room for as many entries and bytes of names.
+    pub(crate) fn with_room(entries: usize, text_bytes: usize) -> Builder {
+        let mut builder = Builder::new();
+        builder.manifest.entries.reserve_exact(entries);
+        builder.manifest.text.reserve_exact(text_bytes);
+        builder
+    }
+
     /// Begins the next directory; entries given from now on are its own.
     pub(crate) fn begin(&mut self, mode: u16) -> Result<(), BadManifest> {
+        self.begin_with(mode, NOT_HASHED)
+    }
+
+    /// Begins the next directory, of which the hash was computed before, from the same entries.
+    pub(crate) fn begin_with(&mut self, mode: u16, hash: Hash) -> Result<(), BadManifest> {
         if u32::from(mode) & !super::DIRECTORY_MODE_MASK != 0 {
             return Err(BadManifest::Mode);
         }
         let number = self.manifest.directories.len();
         let &NamedDirectory { parent, entry, .. } = self.named.get(number).ok_or(BadManifest::Shape)?;
         let first = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
-        let hash = Hash::from_bytes([0; 32]);
         self.manifest.directories.push(Directory { mode, parent, entry, first, count: 0, hash });
         Ok(())
     }
@@ -162,7 +177,9 @@ impl Manifest {
         let mut encoded = Vec::new();
         // Children have greater numbers than their parents, so going backwards finds every child done.
         for number in (0..self.directories.len()).rev() {
-            self.directories[number].hash = directory_hash(self, number as u32, &mut encoded);
+            if self.directories[number].hash == NOT_HASHED {
+                self.directories[number].hash = directory_hash(self, number as u32, &mut encoded);
+            }
         }
     }
 
@@ -173,6 +190,9 @@ impl Manifest {
             if let Node::File(file) = &mut manifest.entries[entry as usize].node {
                 file.key.hash = hash;
             }
+        }
+        for directory in &mut manifest.directories {
+            directory.hash = NOT_HASHED;
         }
         manifest.hash_directories();
         manifest

@@ -138,6 +138,11 @@ impl Manifest {
         self.entries.len() as u32
     }
 
+    /// Counts the bytes of all names and targets.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// Returns what an entry is.
     pub(crate) fn node(&self, index: u32) -> Node {
         self.entries[index as usize].node
@@ -205,6 +210,11 @@ impl Manifest {
             found = Some(named);
         }
         found
+    }
+
+    /// Returns the entry that names a directory; meaningless for the root.
+    pub(crate) fn entry_of(&self, directory: u32) -> u32 {
+        self.directories[directory as usize].entry
     }
 
     /// Returns the directory that holds an entry.

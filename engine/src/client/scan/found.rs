@@ -1,0 +1,240 @@
+//! What a walk found, and what becomes of it: the last scan itself, or a new one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::client::content::FileStat;
+use crate::client::known::{Known, directory_mode, file_of};
+use crate::client::scan::listing::{Listed, Listing};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::build::BadManifest;
+use crate::manifest::{Builder, File, Node, ObjectKey};
+
+/// A directory of the source.
+#[derive(Debug)]
+pub(super) enum Branch {
+    /// As the last scan knew the directory of this number, with everything in it.
+    Same(u32),
+    /// Not so.
+    New(Box<Found>),
+}
+
+/// A directory as it was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Its stat before it was listed.
+    pub(super) stat: FileStat,
+    /// The hash of its own ignore file.
+    pub(super) ignore_file: Option<Hash>,
+    /// What [`Name::Listed`] refers to.
+    pub(super) listing: Listing,
+    /// What is in it, sorted by name.
+    pub(super) entries: Vec<FoundEntry>,
+}
+
+/// An entry.
+#[derive(Debug)]
+pub(super) struct FoundEntry {
+    /// Its name.
+    pub(super) name: Name,
+    /// What it is.
+    pub(super) node: FoundNode,
+}
+
+/// Where a name is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Name {
+    /// The last scan's, of this entry.
+    Known(u32),
+    /// The listing's.
+    Listed(Listed),
+}
+
+/// What an entry is.
+#[derive(Debug)]
+pub(super) enum FoundNode {
+    /// The file or symlink that the last scan knew as this entry.
+    Same(u32),
+    /// A file.
+    File(FileStat, Hash),
+    /// A symlink.
+    Symlink(FileStat, Vec<u8>),
+    /// A directory.
+    Directory(Branch),
+}
+
+/// An entry in the root whose content is not in the source.
+#[derive(Debug)]
+pub(super) struct Generated {
+    /// Its name.
+    pub(super) name: &'static [u8],
+    /// Its content.
+    pub(super) content: Vec<u8>,
+    file: File,
+}
+
+impl Generated {
+    /// The entry that carries the commit of a git checkout.
+    pub(super) fn revision(commit: &str) -> Generated {
+        let content = format!("{commit}\n").into_bytes();
+        let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
+        Generated { name: REVISION, file: File { key, size: content.len() as u64 }, content }
+    }
+}
+
+const REVISION: &[u8] = b"REVISION";
+
+/// What was found.
+pub(super) struct Shape<'a> {
+    /// The source.
+    pub(super) root: Branch,
+    /// What is added, unless the source has an entry of that name, which is kept as it is.
+    pub(super) generated: Option<&'a Generated>,
+    /// As in [`Known`].
+    pub(super) exclude: Hash,
+    /// As in [`Known`].
+    pub(super) began: i64,
+}
+
+/// Returns what is known now. Where everything is as the last scan knew it, that is it.
+pub(super) fn known_of(shape: Shape<'_>, last: Option<&Arc<Known>>) -> Result<Arc<Known>, Error> {
+    if let (Branch::Same(root), Some(last)) = (&shape.root, last) {
+        let is_revised = shape.generated.is_some_and(|generated| last.manifest.child(*root, generated.name).is_some());
+        let before = last.generated(REVISION).map(|(_, file)| file);
+        if before == shape.generated.map(|generated| generated.file) || (before.is_none() && is_revised) {
+            return Ok(last.clone());
+        }
+    }
+    let known = lay_out(shape, last.map(Arc::as_ref));
+    known.map(Arc::new).map_err(|reason| Error::Bug(format!("a scanned tree {reason}")))
+}
+
+/// Lays the tree out breadth first.
+fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest> {
+    let root = match (&shape.root, last) {
+        (Branch::New(found), _) => found.stat,
+        (Branch::Same(_), Some(last)) => last.root,
+        (Branch::Same(_), None) => return Err(BadManifest::Shape),
+    };
+    let mut layout = Layout {
+        builder: Builder::new(),
+        stats: Vec::new(),
+        ignore_files: Vec::new(),
+        generated: shape.generated,
+        queue: VecDeque::from([shape.root]),
+        number: 0,
+    };
+    while let Some(branch) = layout.queue.pop_front() {
+        match (branch, last) {
+            (Branch::New(found), _) => layout.add(*found, last)?,
+            (Branch::Same(directory), Some(last)) => layout.copy(directory, last)?,
+            (Branch::Same(_), None) => return Err(BadManifest::Shape),
+        }
+        layout.number += 1;
+    }
+    let Layout { builder, stats, ignore_files, .. } = layout;
+    let (exclude, began) = (shape.exclude, shape.began);
+    Ok(Known { manifest: builder.finish()?, stats, root, exclude, ignore_files, began })
+}
+
+struct Layout<'a> {
+    builder: Builder,
+    stats: Vec<FileStat>,
+    ignore_files: Vec<(u32, Hash)>,
+    /// Until it has its place, or another has it.
+    generated: Option<&'a Generated>,
+    queue: VecDeque<Branch>,
+    /// The number of the directory that is next.
+    number: u32,
+}
+
+impl Layout<'_> {
+    fn add(&mut self, found: Found, last: Option<&Known>) -> Result<(), BadManifest> {
+        self.builder.begin(directory_mode(&found.stat))?;
+        self.ignore_files.extend(found.ignore_file.map(|hash| (self.number, hash)));
+        for FoundEntry { name, node } in found.entries {
+            let name = match (name, last) {
+                (Name::Listed(listed), _) => found.listing.name(listed),
+                (Name::Known(index), Some(last)) => last.manifest.name(index),
+                (Name::Known(_), None) => return Err(BadManifest::Shape),
+            };
+            self.generate_before(name)?;
+            match (node, last) {
+                (FoundNode::File(stat, hash), _) => {
+                    self.builder.file(name, file_of(&stat, hash))?;
+                    self.stats.push(stat);
+                }
+                (FoundNode::Symlink(stat, target), _) => {
+                    self.builder.symlink(name, &target)?;
+                    self.stats.push(stat);
+                }
+                (FoundNode::Same(index), Some(last)) => self.copy_entry(index, last)?,
+                (FoundNode::Directory(branch), _) => self.directory(name, branch, last)?,
+                (FoundNode::Same(_), None) => return Err(BadManifest::Shape),
+            }
+        }
+        self.generate()
+    }
+
+    fn directory(&mut self, name: &[u8], branch: Branch, last: Option<&Known>) -> Result<(), BadManifest> {
+        let stat = match (&branch, last) {
+            (Branch::New(found), _) => found.stat,
+            (Branch::Same(directory), Some(last)) => last.stats[last.manifest.entry_of(*directory) as usize],
+            (Branch::Same(_), None) => return Err(BadManifest::Shape),
+        };
+        self.builder.directory(name)?;
+        self.stats.push(stat);
+        self.queue.push_back(branch);
+        Ok(())
+    }
+
+    fn copy(&mut self, directory: u32, last: &Known) -> Result<(), BadManifest> {
+        let known = last.manifest.directories()[directory as usize];
+        match directory {
+            // What is generated may be another.
+            0 => self.builder.begin(known.mode)?,
+            _ => self.builder.begin_with(known.mode, known.hash)?,
+        }
+        self.ignore_files.extend(last.ignore_file(directory).map(|hash| (self.number, hash)));
+        for named in last.manifest.children(directory).filter(|named| !last.is_generated(named.index)) {
+            self.generate_before(named.name)?;
+            self.copy_entry(named.index, last)?;
+        }
+        self.generate()
+    }
+
+    fn copy_entry(&mut self, index: u32, last: &Known) -> Result<(), BadManifest> {
+        let name = last.manifest.name(index);
+        match last.manifest.node(index) {
+            Node::File(file) => self.builder.file(name, file)?,
+            Node::Symlink(target) => self.builder.symlink(name, last.manifest.text(target))?,
+            Node::Directory(directory) => {
+                self.queue.push_back(Branch::Same(directory));
+                self.builder.directory(name)?
+            }
+        };
+        self.stats.push(last.stats[index as usize]);
+        Ok(())
+    }
+
+    /// Adds what is generated where its place in the root is before `name`.
+    fn generate_before(&mut self, name: &[u8]) -> Result<(), BadManifest> {
+        match self.generated {
+            Some(generated) if generated.name < name => self.generate(),
+            Some(generated) if generated.name == name => {
+                self.generated = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn generate(&mut self) -> Result<(), BadManifest> {
+        if let Some(generated) = self.generated.take() {
+            self.builder.file(generated.name, generated.file)?;
+            self.stats.push(FileStat::default());
+        }
+        Ok(())
+    }
+}

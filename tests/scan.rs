@@ -1,0 +1,112 @@
+//! What the last scan knew is believed only as far as it is so.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
+
+mod support;
+
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use support::site::{Ran, Site, names};
+use support::wait::until;
+
+/// What is this old when a scan begins is believed by the next.
+const RACY: Duration = Duration::from_millis(2100);
+
+/// A site of a few directories, deployed so long after its last change that the next scan may believe this one's.
+fn site_of_old() -> Site {
+    // On disk it may be an overlay, of which every directory is listed.
+    let site = Site::in_memory();
+    for path in ["a/one", "a/two", "a/deep/three", "b/four", "b/left.log", "c/five"] {
+        site.write(path, path);
+    }
+    site.write("b/.deployignore", "*.log\n");
+    symlink("one", site.source("a/link")).unwrap();
+    let now = SystemTime::now();
+    until("the source is old", || now.elapsed().is_ok_and(|age| age > RACY).then_some(()));
+    site.deploy(&[]);
+    site
+}
+
+/// Deploys under `strace`. Returns how many directories of the source were listed, and how many files of it opened; nothing
+/// where no process may be traced.
+fn traced(site: &Site, flags: &[&str]) -> Option<(usize, usize)> {
+    let words = [&["deploy"], flags].concat();
+    let command = site.command(&words);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "--seccomp-bpf", "-y", "-qq", "-e", "signal=none", "-e", "trace=getdents64,openat", "-o"]);
+    strace.arg(site.path("trace")).arg(command.get_program()).args(command.get_args());
+    strace.env("HOME", site.path("home")).current_dir(site.path(""));
+    let ran = Ran::of(&strace.output().unwrap());
+    if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
+        eprintln!("skipped, no process may be traced: {}", ran.stderr);
+        return None;
+    }
+    ran.succeeded();
+    let source = format!("<{}", site.path("source").canonicalize().unwrap().display());
+    let trace = fs::read_to_string(site.path("trace")).unwrap();
+    let of_source = |call: &str| trace.lines().filter(|line| line.contains(call) && line.contains(&source)).count();
+    // What is left at the end of a listing is asked for once more.
+    let files = trace.lines().filter(|line| line.contains(&source) && line.contains("O_NOCTTY")).count();
+    Some((of_source("getdents64(") / 2, files))
+}
+
+#[test]
+fn what_is_as_it_was_is_neither_listed_nor_opened_but_by_a_paranoid_deploy() {
+    let site = site_of_old();
+    let Some(unchanged) = traced(&site, &[]) else { return };
+    // The ignore file is read each time.
+    assert_eq!(unchanged, (0, 1));
+    assert_eq!(traced(&site, &["--paranoid", "--dry-run"]).unwrap(), (5, 7));
+    site.write("c/new", "new");
+    // That file is opened to be hashed, and to be sent.
+    assert_eq!(traced(&site, &[]).unwrap(), (1, 3));
+    assert_eq!(names(&site.current("c")), ["five", "new"]);
+}
+
+#[test]
+fn what_was_changed_with_an_old_mtime_is_deployed() {
+    let site = site_of_old();
+    let keeping_mtime = |path: &str, change: &dyn Fn()| {
+        let mtime = fs::metadata(site.source(path)).unwrap().modified().unwrap();
+        change();
+        let times = FileTimes::new().set_modified(mtime);
+        File::open(site.source(path)).unwrap().set_times(times).unwrap();
+    };
+    let rename = |from: &str, to: &str| fs::rename(site.source(from), site.source(to)).unwrap();
+
+    keeping_mtime("a", &|| rename("a/two", "a/other"));
+    site.deploy(&[]);
+    assert_eq!(names(&site.current("a")), ["deep", "link", "one", "other"]);
+
+    keeping_mtime("c/five", &|| site.write("c/five", "C/FIVE"));
+    site.deploy(&[]);
+    assert_eq!(fs::read_to_string(site.current("c/five")).unwrap(), "C/FIVE");
+
+    keeping_mtime("b/.deployignore", &|| site.write("b/.deployignore", "*.bog\n"));
+    site.deploy(&[]);
+    assert_eq!(names(&site.current("b")), [".deployignore", "four", "left.log"]);
+
+    keeping_mtime("", &|| {
+        fs::rename(site.source("a/deep"), site.path("deep")).unwrap();
+        symlink("../../deep", site.source("a/deep")).unwrap();
+    });
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn other_excludes_bring_in_what_was_left_out() {
+    let mut site = site_of_old();
+    let check = |site: &Site, expected: &[&str]| {
+        site.deploy(&[]);
+        assert_eq!(names(&site.current("a")), expected);
+    };
+    site.configure("exclude = [\"two\", \"deep/\"]");
+    check(&site, &["link", "one"]);
+    site.configure("exclude = [\"two\"]");
+    check(&site, &["deep", "link", "one"]);
+    site.configure("");
+    check(&site, &["deep", "link", "one", "two"]);
+}
