@@ -242,20 +242,20 @@ mod tests {
                 place.keeping_mtime("a", || fs::rename(place.beside("other"), place.path("a/two")).unwrap());
             }),
             ("content of the same size and mtime", |place| {
-                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"))
+                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"));
             }),
             ("more content", |place| place.write("a/deep/three", "more than it was")),
             ("a file's mode", |place| {
-                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap()
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap();
             }),
             ("a dropped bit", |place| {
-                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap()
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap();
             }),
             ("a directory's mode", |place| {
-                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap()
+                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap();
             }),
             ("the source's mode", |place| {
-                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap()
+                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap();
             }),
             ("a directory that is a symlink now", |place| {
                 place.keeping_mtime("", || {
