@@ -105,9 +105,11 @@ fn unreadable(path: &[u8], errno: Errno) -> Error {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File, FileTimes};
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
     use std::time::SystemTime;
+
+    use rustix::time::{ClockId, clock_gettime};
 
     use super::*;
     use crate::client::known::file_of;
@@ -170,22 +172,11 @@ mod tests {
             self.scan_with(&[], known).unwrap()
         }
 
-        /// Waits until a change here gets another time than those before.
-        fn tick(&self) {
-            let now = || {
-                fs::write(self.beside("clock"), "").unwrap();
-                let metadata = fs::metadata(self.beside("clock")).unwrap();
-                (metadata.ctime(), metadata.ctime_nsec())
-            };
-            let before = now();
-            while now() == before {}
-        }
-
         /// Scans, and returns that scan as if it had been made long after the last change.
         fn known(&self) -> Arc<Known> {
-            self.tick();
+            tick();
             let known = later(&self.scan(None).found, HOUR);
-            self.tick();
+            tick();
             known
         }
 
@@ -199,6 +190,15 @@ mod tests {
 
     fn set_mtime(path: &Path, mtime: SystemTime) {
         File::open(path).unwrap().set_times(FileTimes::new().set_modified(mtime)).unwrap();
+    }
+
+    /// Waits until a change gets another time than those before: filesystems take the time of the last tick of the clock.
+    fn tick() {
+        let now = || clock_gettime(ClockId::RealtimeCoarse);
+        let before = now();
+        while now() == before {
+            std::thread::yield_now();
+        }
     }
 
     const HOUR: i64 = 3_600_000_000_000;
@@ -242,20 +242,20 @@ mod tests {
                 place.keeping_mtime("a", || fs::rename(place.beside("other"), place.path("a/two")).unwrap());
             }),
             ("content of the same size and mtime", |place| {
-                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"))
+                place.keeping_mtime("a/two", || place.write("a/two", "A/TWO"));
             }),
             ("more content", |place| place.write("a/deep/three", "more than it was")),
             ("a file's mode", |place| {
-                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap()
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o755)).unwrap();
             }),
             ("a dropped bit", |place| {
-                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap()
+                fs::set_permissions(place.path("b/one"), fs::Permissions::from_mode(0o4755)).unwrap();
             }),
             ("a directory's mode", |place| {
-                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap()
+                fs::set_permissions(place.path("b"), fs::Permissions::from_mode(0o700)).unwrap();
             }),
             ("the source's mode", |place| {
-                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap()
+                fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o700)).unwrap();
             }),
             ("a directory that is a symlink now", |place| {
                 place.keeping_mtime("", || {
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn other_excludes_bring_in_what_was_left_out_before() {
         let place = Place::new();
-        place.tick();
+        tick();
         let check = |before: &[String], after: &[String]| {
             let known = later(&place.scan_with(before, None).unwrap().found, HOUR);
             let found = place.scan_with(after, Some(&known)).unwrap();
@@ -435,13 +435,13 @@ mod tests {
     #[test]
     fn what_changes_during_a_scan_is_found_by_the_next() {
         let place = Place::new();
-        // A filesystem's tick is below a tenth of a second; with the two seconds that are allowed for, nothing here were believed.
-        let window = |known: &Known| later(known, 1_900_000_000);
+        // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here were believed.
+        let window = |known: &Known| later(known, 1_980_000_000);
         let mut known = window(&place.scan(None).found);
         let mut scans = 0;
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                for round in 0..150 {
+                for round in 0..100 {
                     let directory = ["a", "a/deep", "b", "empty/deeper"][round % 4];
                     match round % 3 {
                         0 => place.write(&format!("{directory}/{round}"), "x"),
@@ -452,7 +452,7 @@ mod tests {
                         place.rename("empty/deeper", "a/moved");
                         place.rename("a/moved", "empty/deeper");
                     }
-                    (0..3).for_each(|_| place.tick());
+                    (0..3).for_each(|_| tick());
                 }
             });
             while !writer.is_finished() {

@@ -2,7 +2,7 @@
 //!
 //! What the last scan knew, and which has the same inode, size, mtime, ctime and mode, is not read again, unless that scan was
 //! too close to its last change. For a directory that means: it is not listed. Its names are known, and no name can come or go
-//! without a change of its mtime. That holds where the filesystem keeps to it ([`keeps_mtimes`]), and where the patterns in force
+//! without a change of its mtime. That holds where the filesystem keeps to it ([`KEEPS_MTIMES`]), and where the patterns in force
 //! are those of the last scan: what they left out is not known.
 //!
 //! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
@@ -262,7 +262,15 @@ impl<'a> Walk<'a> {
             _ => names.names.par_iter().with_min_len(NAMES_AT_ONCE).map(look).collect(),
         };
         let looked = looked?;
-        self.count(names, &looked);
+        let stats = names.names.iter().zip(&looked).filter_map(|(named, looked)| {
+            let stat = match (looked, names.known) {
+                (Looked::Same(index), Some(directory)) => &directory.known.stats[*index as usize],
+                (Looked::Other(stat), _) => stat,
+                _ => return None,
+            };
+            Some((names.bytes(named.name), stat))
+        });
+        self.count(names.place, stats);
         Ok(looked)
     }
 
@@ -307,21 +315,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn count(&self, names: &Names<'_>, looked: &[Looked]) {
+    fn count<'n>(&self, place: &Place<'_>, stats: impl Iterator<Item = (&'n [u8], &'n FileStat)>) {
         let (mut files, mut bytes) = (0, 0);
-        for (named, looked) in names.names.iter().zip(looked) {
-            let stat = match (looked, names.known) {
-                (Looked::Same(index), Some(directory)) => &directory.known.stats[*index as usize],
-                (Looked::Other(stat), _) => stat,
-                _ => continue,
-            };
-            if stat.kind() == FileType::RegularFile {
-                files += 1;
-                bytes += stat.size;
-                if stat.mode & 0o7000 != 0 {
-                    let path = names.place.path_of(names.bytes(named.name));
-                    self.dropped_bits.lock().expect("no walker panics").push(Shown(&path).to_string());
-                }
+        for (name, stat) in stats.filter(|(_, stat)| stat.kind() == FileType::RegularFile) {
+            files += 1;
+            bytes += stat.size;
+            if stat.mode & 0o7000 != 0 {
+                let path = Shown(&place.path_of(name)).to_string();
+                self.dropped_bits.lock().expect("no walker panics").push(path);
             }
         }
         self.files.fetch_add(files, Ordering::Relaxed);
@@ -354,14 +355,56 @@ impl<'a> Walk<'a> {
         let name = names.bytes(named.name);
         match looked {
             Looked::Directory => {
-                let Some(fd) = open_directory(names, name)? else { return Ok(None) };
                 let known = names.known.zip(named.known).and_then(|(directory, index)| directory.below(index));
+                if let Some(leaf) = known
+                    && self.is_unchanged_leaf(names, name, leaf)?
+                {
+                    return Ok(Some(FoundNode::Directory(Branch::Same(leaf.number))));
+                }
+                let Some(fd) = open_directory(names, name)? else { return Ok(None) };
                 let branch = self.directory(&fd, &names.place.below(name), known, names.scope)?;
                 Ok(Some(FoundNode::Directory(branch)))
             }
             Looked::Other(stat) => self.read(names, name, *stat),
             Looked::Absent | Looked::Same(_) => Ok(None),
         }
+    }
+
+    /// Tells whether a directory that holds no other is as it was known, by looks through the one that it is in. It is not opened
+    /// for that: most directories are such. Where it becomes a symlink meanwhile, what is seen through that counts only where it
+    /// is the same files.
+    #[inline(never)]
+    fn is_unchanged_leaf(&self, names: &Names<'_>, name: &[u8], leaf: KnownDirectory<'_>) -> Result<bool, Error> {
+        let KnownDirectory { known, number, .. } = leaf;
+        let children = known.manifest.children(number);
+        let may_be = names.scope.is_ruled_as_before
+            && names.scope.keeps_mtimes
+            && children.len() <= NAMES_AT_ONCE
+            && known.ignore_file(number).is_none()
+            && !children.clone().any(|child| matches!(child.node, Node::Directory(_)));
+        let look = |path: &[u8]| fs::statat(names.fd, OsStr::from_bytes(path), AtFlags::SYMLINK_NOFOLLOW);
+        // Whatever goes wrong shows again where the directory is opened, and is told there.
+        let Some(stat) = Some(name).filter(|_| may_be).and_then(|name| look(name).ok()) else { return Ok(false) };
+        // The target's directory, and what is mounted, are looked at more closely.
+        let is_other = stat.st_dev != names.scope.device || self.request.forbidden == Some((stat.st_dev, stat.st_ino));
+        if is_other || !known.is_unchanged(leaf.stat, &FileStat::from(stat)) {
+            return Ok(false);
+        }
+        self.request.cancel.check()?;
+        let mut path = [name, b"/"].concat();
+        let prefix = path.len();
+        for child in children.clone() {
+            path.truncate(prefix);
+            path.extend_from_slice(child.name);
+            let is_same = |stat| known.is_unchanged(&known.stats[child.index as usize], &FileStat::from(stat));
+            if !look(&path).is_ok_and(is_same) {
+                return Ok(false);
+            }
+        }
+        let place = names.place.below(name);
+        self.count(&place, children.map(|child| (child.name, &known.stats[child.index as usize])));
+        self.tell(false);
+        Ok(true)
     }
 
     // Not part of the frame that each level has: hashing takes kilobytes.
