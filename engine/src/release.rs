@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::Hash;
 use crate::path::RelativePath;
@@ -11,9 +12,17 @@ use crate::path::RelativePath;
 /// The name of a release: a directory in `releases/`. Begins with a digit, so that it is never taken for a stage.
 ///
 /// By default the time of the deploy in UTC, `YYYYMMDDHHMMSS`. Names say nothing of the order: the record does.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+///
+/// Text for whoever reads it; in messages, one that is a plain number takes the bytes of a number.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReleaseId(String);
+
+/// A release's name in a message.
+#[derive(Serialize, Deserialize)]
+enum Packed {
+    Number(u64),
+    Text(String),
+}
 
 /// The text cannot name a release.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,11 +69,29 @@ impl FromStr for ReleaseId {
     }
 }
 
-impl TryFrom<String> for ReleaseId {
-    type Error = NotAReleaseId;
+impl Serialize for ReleaseId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return serializer.serialize_str(&self.0);
+        }
+        match self.0.parse::<u64>() {
+            Ok(number) if number.to_string() == self.0 => Packed::Number(number),
+            _ => Packed::Text(self.0.clone()),
+        }
+        .serialize(serializer)
+    }
+}
 
-    fn try_from(text: String) -> Result<ReleaseId, NotAReleaseId> {
-        text.parse()
+impl<'de> Deserialize<'de> for ReleaseId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ReleaseId, D::Error> {
+        let text = match deserializer.is_human_readable() {
+            true => String::deserialize(deserializer)?,
+            false => match Packed::deserialize(deserializer)? {
+                Packed::Number(number) => number.to_string(),
+                Packed::Text(text) => text,
+            },
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 
@@ -151,6 +178,20 @@ mod tests {
         assert_eq!(id.a_second_later().unwrap().as_str(), "20270101000000");
         assert_eq!("1.2.3".parse::<ReleaseId>().unwrap().a_second_later(), None);
         assert_eq!(ReleaseId::at(1_774_440_000).as_str(), "20260325120000");
+    }
+
+    #[test]
+    fn a_name_reads_back_from_a_message_and_a_time_is_short_there() {
+        for (name, bytes) in
+            [("20261231235959", 8), ("0", 2), ("007", 5), ("1.2.3-rc_1", 12), ("18446744073709551616", 22)]
+        {
+            let id: ReleaseId = name.parse().unwrap();
+            let message = crate::wire::message::to_bytes(&id);
+            assert_eq!(message.len(), bytes, "{name}");
+            assert_eq!(crate::wire::message::from_bytes::<ReleaseId>(&message).unwrap(), id);
+            assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{name}\""));
+        }
+        assert!(crate::wire::message::from_bytes::<ReleaseId>(b"\x01\x02..").is_err());
     }
 
     #[test]

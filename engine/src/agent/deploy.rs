@@ -106,14 +106,14 @@ struct Filled<'a> {
 
 /// Seconds by phase, as they pass.
 #[derive(Default)]
-struct Clock(Vec<(Phase, f64)>);
+struct Clock(Vec<(Phase, f32)>);
 
 impl Clock {
     fn time<T>(&mut self, talk: &Talk, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         talk.phase(phase, false)?;
         let began = Instant::now();
         let result = work()?;
-        self.0.push((phase, began.elapsed().as_secs_f64()));
+        self.0.push((phase, began.elapsed().as_secs_f32()));
         talk.phase(phase, true)?;
         Ok(result)
     }
@@ -604,7 +604,7 @@ impl Deploy<'_> {
                 layout.releases.path_of(name).display()
             ));
         }
-        done.seconds.push((Phase::Cleanup, began.elapsed().as_secs_f64()));
+        done.seconds.push((Phase::Cleanup, began.elapsed().as_secs_f32()));
         self.talk.phase(Phase::Cleanup, true)
     }
 }

@@ -318,6 +318,8 @@ impl Exchange<'_> {
             other => other.map_err(|failure| self.talk.settle(failure))?,
         };
         for &(phase, spent) in &done.seconds {
+            // Microseconds: an `f32` has no more to tell.
+            let spent = (f64::from(spent) * 1e6).round() / 1e6;
             match phase {
                 Phase::Assemble => seconds.assemble = spent,
                 Phase::Sync => seconds.sync = spent,

@@ -304,7 +304,7 @@ pub(crate) struct DeployDone {
     /// What the server holds now, where that does not follow from what it held and the releases made and removed.
     pub(crate) holding: Option<Holding>,
     /// Seconds, by phase.
-    pub(crate) seconds: Vec<(Phase, f64)>,
+    pub(crate) seconds: Vec<(Phase, f32)>,
 }
 
 impl DeployDone {
