@@ -283,6 +283,20 @@ impl Dir {
         Ok(names)
     }
 
+    /// Returns the names in it, each with the inode that the directory has for it.
+    pub(crate) fn names_and_inodes(&self) -> Result<Vec<(Vec<u8>, u64)>, Error> {
+        let failed = |errno: Errno| Error::io("list the directory", &self.path, errno);
+        let mut names = Vec::new();
+        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push((name.to_vec(), entry.ino()));
+            }
+        }
+        Ok(names)
+    }
+
     /// Reads a file of ours; nothing where there is none.
     pub(crate) fn read(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open_file(name)? else {

@@ -9,6 +9,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
 use crate::error::Error;
 use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
@@ -20,6 +22,9 @@ use super::records::{Kept, Releases, read_manifest};
 use super::staging;
 use super::store::{ObjectName, Store};
 use super::trash::{self, Owed, Spare};
+
+/// How many manifests are read at once.
+const MANIFESTS_AT_ONCE: usize = 2;
 
 /// What retention says of the releases that it would remove.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -200,18 +205,19 @@ fn collect(
         Some(objects) => objects,
         None => store.all()?,
     };
-    for record in &releases.records {
-        match read_manifest(layout, &record.id, &record.root) {
-            Ok(kept) => sizes(&kept).for_each(|(name, _)| {
-                candidates.remove(&name);
-            }),
-            Err(error) => {
-                report.warnings.push(format!(
-                    "No object was removed, as release {} may need it: {}",
-                    record.id,
-                    error.with_cause()
-                ));
-                return Ok(false);
+    // A few at a time: each takes memory.
+    for records in releases.records.chunks(MANIFESTS_AT_ONCE) {
+        let read = |record: &Record| (record.id.clone(), read_manifest(layout, &record.id, &record.root));
+        for (id, kept) in records.par_iter().map(read).collect::<Vec<_>>() {
+            match kept {
+                Ok(kept) => sizes(&kept).for_each(|(name, _)| {
+                    candidates.remove(&name);
+                }),
+                Err(error) => {
+                    let cause = error.with_cause();
+                    report.warnings.push(format!("No object was removed, as release {id} may need it: {cause}"));
+                    return Ok(false);
+                }
             }
         }
     }

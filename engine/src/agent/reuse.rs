@@ -29,7 +29,7 @@ use crate::report::Reused;
 
 use super::assemble::Assembly;
 use super::layout::{Layout, random_name};
-use super::store::Look;
+use super::store::{Inodes, Look, ObjectName, is_sound};
 use super::trash::Spare;
 
 /// What a directory must grant its owner while things are linked into it.
@@ -57,7 +57,13 @@ pub(crate) fn reuse(
         from.rename_new(&name, tree, &name)?;
     }
     let moved = base.map_or(0, |base| Moves::find(base, assembly.manifest).carry_out(tree));
-    let audit = Audit { assembly, own: tree.own_stat()?, kept: AtomicU64::new(0), removed: AtomicU64::new(0) };
+    let audit = Audit {
+        assembly,
+        own: tree.own_stat()?,
+        objects: assembly.store.inodes()?,
+        kept: AtomicU64::new(0),
+        removed: AtomicU64::new(0),
+    };
     audit.bring(0, tree, b"")?;
     // What stood in its root: the rest is moved.
     layout.trash.remove_tree(&spare.tree)?;
@@ -84,6 +90,7 @@ struct Audit<'a> {
     assembly: &'a Assembly<'a>,
     /// The root of the tree, which this run has made: what owner and filesystem should be.
     own: Stat,
+    objects: Inodes,
     kept: AtomicU64,
     removed: AtomicU64,
 }
@@ -197,9 +204,13 @@ impl Audit<'_> {
                 if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
                     return Ok(false);
                 }
-                let is_kept = match assembly.store.look(file.key, file.size, placement)? {
-                    Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
-                    Look::Missing | Look::Altered => false,
+                let name = ObjectName { key: file.key, copy: placement.copy };
+                let is_kept = match self.objects.has(name, &stat) {
+                    true => is_sound(&stat, file.key, file.size, placement),
+                    false => match assembly.store.look(file.key, file.size, placement)? {
+                        Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+                        Look::Missing | Look::Altered => false,
+                    },
                 };
                 if is_kept {
                     assembly.note_kept(named.index, Some(placement));

@@ -15,6 +15,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::disk::{Dir, Kind, Stat};
@@ -53,12 +54,15 @@ impl ObjectName {
         let text = std::str::from_utf8(flat).ok()?;
         let (hash, rest) = text.split_once('-')?;
         let (mode, copy) = match rest.split_once('.') {
-            Some((mode, copy)) => (mode, copy.parse().ok().filter(|&copy| copy > 0)?),
+            Some((mode, copy)) if copy.starts_with(|digit: char| ('1'..='9').contains(&digit)) => {
+                (mode, copy.parse().ok()?)
+            }
+            Some(_) => return None,
             None => (rest, 0),
         };
-        let mode = u16::from_str_radix(mode, 8).ok().filter(|mode| mode & !0o555 == 0)?;
-        let name = ObjectName { key: ObjectKey { hash: hash.parse::<Hash>().ok()?, mode }, copy };
-        (name.flat() == text).then_some(name)
+        let is_octal = mode.len() == 3 && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        let mode = u16::from_str_radix(mode, 8).ok().filter(|mode| is_octal && mode & !0o555 == 0)?;
+        Some(ObjectName { key: ObjectKey { hash: hash.parse::<Hash>().ok()?, mode }, copy })
     }
 
     /// Returns the number of the shard that it is in.
@@ -82,6 +86,29 @@ pub(crate) enum Look {
     Missing,
     /// Its size, mtime or mode is not what it should be: something wrote to it, or it was replaced since.
     Altered,
+}
+
+/// The inodes of all objects.
+pub(crate) struct Inodes {
+    /// The device that the store is on.
+    device: u64,
+    /// By shard, sorted.
+    shards: Vec<Vec<(ObjectName, u64)>>,
+}
+
+impl Inodes {
+    /// Tells whether what was looked at is an object. Where it says no, it may be one all the same: some filesystems list
+    /// other inodes than they show.
+    pub(crate) fn has(&self, name: ObjectName, stat: &Stat) -> bool {
+        let shard = &self.shards[name.shard()];
+        let found = shard.binary_search_by_key(&name, |&(name, _)| name).map(|at| shard[at].1);
+        stat.device == self.device && found == Ok(stat.inode)
+    }
+}
+
+/// Tells whether an object is as it should be, by what a look at it says.
+pub(crate) fn is_sound(stat: &Stat, key: ObjectKey, size: u64, placement: Placement) -> bool {
+    stat.kind == Kind::File && stat.size == size && stat.mode == u32::from(key.mode) && stat.has_mtime(placement.second)
 }
 
 impl Store {
@@ -151,15 +178,28 @@ impl Store {
     pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
         Ok(match self.stat(ObjectName { key, copy: placement.copy })? {
             None => Look::Missing,
-            Some(stat) => {
-                let is_sound = stat.kind == Kind::File
-                    && stat.size == size
-                    && stat.mode == u32::from(key.mode)
-                    && stat.mtime == i64::from(placement.second)
-                    && stat.mtime_nanos == 0;
-                if is_sound { Look::Sound(stat) } else { Look::Altered }
-            }
+            Some(stat) if is_sound(&stat, key, size, placement) => Look::Sound(stat),
+            Some(_) => Look::Altered,
         })
+    }
+
+    /// Returns the inodes of all objects, as the store's directories have them: a look at each object would take longer
+    /// than to list them all.
+    pub(crate) fn inodes(&self) -> Result<Inodes, Error> {
+        let device = self.dir.own_stat()?.device;
+        let shards = (0..SHARDS).into_par_iter().map(|number| {
+            let Some(shard) = self.shard(number)? else { return Ok(Vec::new()) };
+            let mut flat = format!("{number:02x}").into_bytes();
+            let mut objects = Vec::new();
+            for (name, inode) in shard.names_and_inodes()? {
+                flat.truncate(2);
+                flat.extend_from_slice(&name);
+                objects.extend(ObjectName::parse(&flat).map(|name| (name, inode)));
+            }
+            objects.sort_unstable();
+            Ok(objects)
+        });
+        Ok(Inodes { device, shards: shards.collect::<Result<_, Error>>()? })
     }
 
     /// Links an object to a path below a directory.
