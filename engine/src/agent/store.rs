@@ -92,7 +92,7 @@ pub(crate) enum Look {
 pub(crate) struct Inodes {
     /// The device that the store is on.
     device: u64,
-    /// By shard, sorted.
+    /// By shard, sorted by [`sort_key`].
     shards: Vec<Vec<(ObjectName, u64)>>,
 }
 
@@ -101,9 +101,16 @@ impl Inodes {
     /// other inodes than they show.
     pub(crate) fn has(&self, name: ObjectName, stat: &Stat) -> bool {
         let shard = &self.shards[name.shard()];
-        let found = shard.binary_search_by_key(&name, |&(name, _)| name).map(|at| shard[at].1);
-        stat.device == self.device && found == Ok(stat.inode)
+        let key = sort_key(name);
+        let first = shard.partition_point(|&(other, _)| sort_key(other) < key);
+        let mut alike = shard[first..].iter().take_while(|&&(other, _)| sort_key(other) == key);
+        stat.device == self.device && alike.any(|&(other, inode)| other == name && inode == stat.inode)
     }
+}
+
+/// Bytes of a hash behind the first, which is the shard's. Numbers are compared faster than names.
+fn sort_key(name: ObjectName) -> u64 {
+    name.key.hash.as_bytes()[1..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Tells whether an object is as it should be, by what a look at it says.
@@ -196,7 +203,7 @@ impl Store {
                 flat.extend_from_slice(&name);
                 objects.extend(ObjectName::parse(&flat).map(|name| (name, inode)));
             }
-            objects.sort_unstable();
+            objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
             Ok(objects)
         });
         Ok(Inodes { device, shards: shards.collect::<Result<_, Error>>()? })

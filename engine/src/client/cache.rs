@@ -20,6 +20,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -151,8 +152,10 @@ impl Cache {
 /// Reads content; a block that holds more than one of the contents in question is unpacked once.
 pub(crate) struct CacheReader<'a> {
     cache: &'a Cache,
-    /// The block that was unpacked last.
-    at: Option<(usize, u32)>,
+    /// The block that was unpacked last, and where in it what was unpacked begins.
+    at: Option<((usize, u32), usize)>,
+    /// The block whose packed form is there.
+    loaded: Option<(usize, u32)>,
     packed: Vec<u8>,
     decoder: BlockDecoder,
 }
@@ -160,34 +163,47 @@ pub(crate) struct CacheReader<'a> {
 impl<'a> CacheReader<'a> {
     /// Makes a reader.
     pub(crate) fn new(cache: &'a Cache) -> io::Result<CacheReader<'a>> {
-        Ok(CacheReader { cache, at: None, packed: Vec::new(), decoder: BlockDecoder::new()? })
+        Ok(CacheReader { cache, at: None, loaded: None, packed: Vec::new(), decoder: BlockDecoder::new()? })
     }
 
     /// Reads content where it is said to lie; nothing where that is not what is there.
     pub(crate) fn read(&mut self, spot: Spot, hash: &Hash) -> Option<&[u8]> {
         let place = (spot.pack, spot.file.block);
-        if self.at != Some(place) {
-            self.at = None;
-            self.load(spot)?;
-            self.at = Some(place);
-        }
         let begin = spot.file.offset as usize;
-        let content = self.decoder.content().get(begin..begin.checked_add(spot.file.len as usize)?)?;
+        let range = begin..begin.checked_add(spot.file.len as usize)?;
+        let is_there = |&(at, first): &((usize, u32), usize)| {
+            at == place && first <= range.start && range.end <= first + self.decoder.content().len()
+        };
+        let first = match self.at.filter(is_there) {
+            Some((_, first)) => first,
+            None => {
+                self.at = None;
+                let first = self.load(spot, range.clone())?;
+                self.at = Some((place, first));
+                first
+            }
+        };
+        let content = self.decoder.content().get(range.start - first..range.end - first)?;
         Hash::of(content).fits(hash).then_some(content)
     }
 
-    fn load(&mut self, spot: Spot) -> Option<()> {
+    /// Unpacks what holds a range of a block. Returns where in the block that begins.
+    fn load(&mut self, spot: Spot, range: Range<usize>) -> Option<usize> {
         let pack = &self.cache.packs[spot.pack];
         let block = pack.index.blocks.get(spot.file.block as usize)?;
         if block.len as usize > BLOCK_BYTES_MAX {
             return None;
         }
-        // Closed again: there may be more packs than files that a process may have open.
-        let file = self.cache.dir.open_file(&file_name(&pack.name, PACK)).ok()??;
-        self.packed.resize(block.len as usize, 0);
-        file.read_exact_at(&mut self.packed, block.offset).ok()?;
+        let place = (spot.pack, spot.file.block);
+        if self.loaded.take() != Some(place) {
+            // Closed again: there may be more packs than files that a process may have open.
+            let file = self.cache.dir.open_file(&file_name(&pack.name, PACK)).ok()??;
+            self.packed.resize(block.len as usize, 0);
+            file.read_exact_at(&mut self.packed, block.offset).ok()?;
+        }
+        self.loaded = Some(place);
         let body = Body { packing: block.packing, unpacked_len: block.unpacked_len as usize, bytes: &self.packed };
-        self.decoder.unpack(body).ok().map(drop)
+        self.decoder.unpack_range(body, range).ok()
     }
 }
 
