@@ -24,6 +24,7 @@ use support::mount::{Kind, Mounted};
 use support::real_tree::noise;
 use support::site::{Ran, Site, text};
 use support::sshd::{is_root, run};
+use support::strace;
 use support::tree::Tree;
 use support::wait;
 
@@ -362,30 +363,7 @@ fn whole_calls(trace: &str) -> Vec<String> {
 fn trace(site: &Site, words: &[&str]) -> Option<Vec<String>> {
     let calls = "openat,mkdirat,linkat,symlinkat,unlinkat,renameat,renameat2,write,pwrite64,ftruncate,fchmod,utimensat,\
                  copy_file_range,fsync,fdatasync,syncfs";
-    let output = site.path("trace");
-    let command = site.command(words);
-    let mut strace = Command::new("strace");
-    strace.args([
-        "-f",
-        "--seccomp-bpf",
-        "-y",
-        "-qq",
-        "-s",
-        "4096",
-        "-e",
-        "signal=none",
-        "-e",
-        &format!("trace={calls}"),
-    ]);
-    strace.arg("-o").arg(&output).arg(command.get_program()).args(command.get_args());
-    strace.env("HOME", site.path("home")).current_dir(site.path(""));
-    let ran = Ran::of(&strace.output().unwrap());
-    if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
-        eprintln!("skipped, no process may be traced: {}", ran.stderr);
-        return None;
-    }
-    ran.succeeded();
-    Some(whole_calls(&fs::read_to_string(output).unwrap()))
+    strace::trace(site, words, calls).map(|trace| whole_calls(&trace))
 }
 
 /// Checks that all is durable when a switch begins, and the switch when the verb returns. Returns how many changes there

@@ -1,15 +1,15 @@
 //! What the last scan knew is believed only as far as it is so.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod support;
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::symlink;
-use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use support::site::{Ran, Site, names};
+use support::site::{Site, names};
+use support::strace;
 use support::wait::until;
 
 /// What is this old when a scan begins is believed by the next.
@@ -34,19 +34,8 @@ fn site_of_old() -> Site {
 /// where no process may be traced.
 fn traced(site: &Site, flags: &[&str]) -> Option<(usize, usize)> {
     let words = [&["deploy"], flags].concat();
-    let command = site.command(&words);
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "--seccomp-bpf", "-y", "-qq", "-e", "signal=none", "-e", "trace=getdents64,openat", "-o"]);
-    strace.arg(site.path("trace")).arg(command.get_program()).args(command.get_args());
-    strace.env("HOME", site.path("home")).current_dir(site.path(""));
-    let ran = Ran::of(&strace.output().unwrap());
-    if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
-        eprintln!("skipped, no process may be traced: {}", ran.stderr);
-        return None;
-    }
-    ran.succeeded();
+    let trace = strace::trace(site, &words, "getdents64,openat")?;
     let source = format!("<{}", site.path("source").canonicalize().unwrap().display());
-    let trace = fs::read_to_string(site.path("trace")).unwrap();
     let of_source = |call: &str| trace.lines().filter(|line| line.contains(call) && line.contains(&source)).count();
     // What is left at the end of a listing is asked for once more.
     let files = trace.lines().filter(|line| line.contains(&source) && line.contains("O_NOCTTY")).count();

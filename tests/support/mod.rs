@@ -10,5 +10,6 @@ pub(crate) mod real_tree;
 pub(crate) mod relay;
 pub(crate) mod site;
 pub(crate) mod sshd;
+pub(crate) mod strace;
 pub(crate) mod tree;
 pub(crate) mod wait;
