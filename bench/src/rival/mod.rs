@@ -46,27 +46,9 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
 
 /// Tells whether every tool can take part in a scenario: all in which trees are deployed and nothing else is done.
 fn is_deploy(scenario: Scenario) -> bool {
-    match scenario {
-        Scenario::First
-        | Scenario::Next
-        | Scenario::Unchanged
-        | Scenario::NextSameMtimes
-        | Scenario::OneFile
-        | Scenario::TwoThousand
-        | Scenario::Rename
-        | Scenario::Insert
-        | Scenario::Modules
-        | Scenario::Cold
-        | Scenario::Incompressible
-        | Scenario::Disk => true,
-        Scenario::Assembly
-        | Scenario::Worst
-        | Scenario::Rollback
-        | Scenario::PeakDisk
-        | Scenario::Resume
-        | Scenario::Growth
-        | Scenario::Share => false,
-    }
+    let is_whole =
+        matches!(scenario, Scenario::First | Scenario::Unchanged | Scenario::Incompressible | Scenario::Disk);
+    is_whole || scenario.is_update()
 }
 
 /// Returns the first line that a program prints, if it is installed.

@@ -7,6 +7,7 @@
 //! which is asked for signatures (`olds`, `large`). Where the database does not know the base, the agent is asked for an
 //! outline of it.
 
+mod base;
 mod large;
 mod olds;
 
@@ -32,17 +33,18 @@ use crate::client::upload::{Uploading, upload};
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
-use crate::manifest::encode::{Given, decode, encode, encode_with, introduced};
-use crate::manifest::{Manifest, outline};
+use crate::manifest::Manifest;
+use crate::manifest::encode::{Given, encode, encode_with, introduced};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::signature::{Care, Signatures};
 use crate::target::Policy;
 use crate::wire::connection::Connection;
 use crate::wire::message::{
-    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, Taken, ToAgent,
+    Against, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, Taken, ToAgent,
 };
 
+use base::{Base, Heard, whole_base};
 use large::Gap;
 use olds::{Described, Introduced, OldEntry, Olds};
 
@@ -86,16 +88,6 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) observer: Arc<dyn Observer>,
     /// Interrupts.
     pub(crate) cancel: Cancel,
-}
-
-/// A release of the server, as far as the client knows it.
-struct Base {
-    name: BaseName,
-    manifest: Manifest,
-    /// The commit that it was made of.
-    commit: Option<String>,
-    /// Whether it was put together from an outline.
-    is_outlined: bool,
 }
 
 /// What was found before anything was sent.
@@ -588,35 +580,6 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Returns the release that the agent is believed to have, and whether an upload to it was cut off: one of the same
-    /// content where such a one stands, else the live one.
-    fn believed_base(&self) -> Option<(Base, bool)> {
-        let database = self.database?;
-        let belief = self.belief.as_ref()?;
-        let store = &belief.holding.store;
-        let own = self.scan.found.manifest.root();
-        let alike = self.deploy.told(database.release_of(store, &own)).flatten();
-        let name = match alike {
-            Some(release) => BaseName { release, root: own },
-            None => {
-                let release = belief.live.clone()?;
-                let root = self.deploy.told(database.root(store, &release))??;
-                BaseName { release, root }
-            }
-        };
-        Some((self.base_from(name)?, belief.is_cut))
-    }
-
-    /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
-    fn base_from(&self, name: BaseName) -> Option<Base> {
-        let manifest = if name.root == self.scan.found.manifest.root() {
-            self.scan.found.manifest.clone()
-        } else {
-            self.deploy.told(self.database?.manifest(&name.root))??
-        };
-        Some(Base { name, manifest, commit: None, is_outlined: false })
-    }
-
     fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
         let deploy = self.deploy;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -638,64 +601,6 @@ impl Exchange<'_> {
         self.talk.send(&ToAgent::Hello(Box::new(hello)))
     }
 
-    fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
-        match self.talk.wait()? {
-            FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
-            FromAgent::Ready { holding, base, commit, .. } => {
-                self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
-                let is_asked = believed.is_none();
-                let name = match (base, believed) {
-                    (Taken::Named, Some(believed)) => return Ok(Heard::Ready(Some(Base { commit, ..believed }))),
-                    (Taken::Named, None) => return Err(unexpected()),
-                    (Taken::Nothing, _) => None,
-                    (Taken::Another(name), _) => Some(name),
-                };
-                Ok(Heard::Ready(self.learn_base(name, commit, is_asked)?))
-            }
-            _ => Err(unexpected()),
-        }
-    }
-
-    fn want_outline(&self) -> Result<(), Error> {
-        self.talk.send(&ToAgent::WantOutline(outline::describe_own(&self.scan.found.manifest)))
-    }
-
-    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
-    /// asked for or is now.
-    fn learn_base(
-        &self,
-        base: Option<BaseName>,
-        commit: Option<String>,
-        is_asked: bool,
-    ) -> Result<Option<Base>, DeployFailure> {
-        let Some(name) = base else { return Ok(None) };
-        let known = self.base_from(name.clone()).map(|base| Base { commit: commit.clone(), ..base });
-        if known.is_some() && !is_asked {
-            return Ok(known);
-        }
-        let answer = if is_asked {
-            self.talk.next()?
-        } else {
-            self.want_outline()?;
-            self.talk.wait()?
-        };
-        let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
-        let outlined = outline::decode(&self.talk.parts(length)?, &self.scan.found.manifest);
-        let base = match (known, outlined) {
-            (Some(known), _) => return Ok(Some(known)),
-            (None, Ok(manifest)) => Base { is_outlined: manifest.root() != name.root, name, manifest, commit },
-            (None, Err(_)) => {
-                self.talk.send(&ToAgent::WantBase)?;
-                let (name, bytes) = self.talk.manifest()?;
-                whole_base(name, &bytes, commit)?
-            }
-        };
-        if let Some(database) = self.database.filter(|_| !base.is_outlined) {
-            self.deploy.told(database.put_release(&self.holding, &base.name.release, &base.manifest));
-        }
-        Ok(Some(base))
-    }
-
     fn send_tree(&self, against: Against, bytes: &[u8]) -> Result<(), Error> {
         self.talk.send(&ToAgent::Tree { against, length: bytes.len() as u64 })?;
         self.talk.send_parts(bytes)
@@ -710,20 +615,6 @@ struct Unasked {
     olds: Option<Olds>,
     /// What the agent was asked to sign of large files.
     gaps: Vec<Gap>,
-}
-
-enum Heard {
-    Ready(Option<Base>),
-    Done(Box<DeployDone>),
-}
-
-/// Reads the whole manifest of a base.
-fn whole_base(name: BaseName, bytes: &[u8], commit: Option<String>) -> Result<Base, Error> {
-    let (decoded, _) = decode(bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
-    if decoded.manifest.root() != name.root {
-        return Err(Error::Protocol("a manifest with another root than was announced".into()));
-    }
-    Ok(Base { name, manifest: decoded.manifest, commit, is_outlined: false })
 }
 
 fn unexpected() -> DeployFailure {

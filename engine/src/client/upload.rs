@@ -6,6 +6,8 @@
 //! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
 
 mod jobs;
+mod keep;
+mod parts;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,8 +20,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::chunk::Piece;
-use crate::client::cache::{Cache, CacheReader, CacheWriter};
+use crate::client::cache::{Cache, CacheReader};
 use crate::client::content;
 use crate::client::git::{BlobReader, Blobs};
 use crate::client::lanes::{self, Outlet};
@@ -36,11 +37,11 @@ use crate::path::Shown;
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
 use crate::units::Bytes;
-use crate::wire::block::{
-    self, BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range,
-};
+use crate::wire::block::{self, BLOCK_BYTES_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
 
 use jobs::{Job, jobs};
+use keep::{Keeper, Kept};
+use parts::{parts, pieces_after};
 
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room. Three times as fast
 /// as level 1.
@@ -64,13 +65,6 @@ impl AsRef<[u8]> for Packed {
     fn as_ref(&self) -> &[u8] {
         &self.block.payload
     }
-}
-
-/// Contents to be kept in the content cache.
-struct Kept {
-    contents: Vec<(Hash, u32)>,
-    /// The block that holds them, where it is not the one that is sent.
-    own: Option<Block>,
 }
 
 /// What an upload works with.
@@ -155,40 +149,6 @@ fn told(levels: &BTreeMap<i32, u64>) -> String {
     };
     let parts: Vec<String> = levels.iter().rev().map(part).collect();
     format!("Packed {}", parts.join(", "))
-}
-
-/// Keeps what is sent. Without it the next deploy sends more: no reason for this one to fail.
-struct Keeper<'a> {
-    writer: Option<CacheWriter<'a>>,
-    observer: &'a dyn Observer,
-}
-
-impl<'a> Keeper<'a> {
-    fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> Keeper<'a> {
-        let mut keeper = Keeper { writer: None, observer };
-        keeper.writer = cache.and_then(|cache| keeper.told(cache.begin()));
-        keeper
-    }
-
-    fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
-        result.map_err(|error| self.observer.observe(Event::Warning(error.with_cause()))).ok()
-    }
-
-    fn keep(&mut self, packed: &Packed) {
-        let Some(kept) = &packed.kept else { return };
-        let body = kept.own.as_ref().unwrap_or(&packed.block).body();
-        if let Some(mut writer) = self.writer.take()
-            && self.told(writer.add(body, &kept.contents)).is_some()
-        {
-            self.writer = Some(writer);
-        }
-    }
-
-    fn finish(mut self) {
-        if let Some(writer) = self.writer.take() {
-            self.told(writer.finish());
-        }
-    }
 }
 
 struct Packer<'a> {
@@ -581,58 +541,6 @@ fn read_range(file: &mut File, offset: u64, len: u64, content: &mut Vec<u8>) -> 
     if read == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Returns the pieces of a file beyond what the server has of its beginning.
-fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
-    let whole = [Piece::New { len: size }];
-    let pieces = sending.recipe().map_or(&whole[..], |recipe| &recipe.pieces);
-    let mut skip = sending.skip;
-    let mut rest = Vec::new();
-    for &piece in pieces {
-        let len = piece.len();
-        let cut = skip.min(len);
-        skip -= cut;
-        if cut < len {
-            rest.push(match piece {
-                Piece::Old { offset, len } => Piece::Old { offset: offset + cut, len: len - cut },
-                Piece::New { len } => Piece::New { len: len - cut },
-            });
-        }
-    }
-    rest
-}
-
-/// Divides pieces into parts, each with no more ranges and no more sent content than fit a block.
-fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
-    let mut parts = Vec::new();
-    let (mut part, mut room) = (Vec::new(), PACKED_BYTES_MAX as u64);
-    for &piece in pieces {
-        let mut piece = Some(piece);
-        while let Some(rest) = piece {
-            let is_full = part.len() == BLOCK_ITEMS_MAX || (room == 0 && matches!(rest, Piece::New { .. }));
-            if is_full {
-                parts.push(std::mem::take(&mut part));
-                room = PACKED_BYTES_MAX as u64;
-            }
-            piece = match rest {
-                Piece::Old { offset, len } => {
-                    part.push(Range::Old { offset, len });
-                    None
-                }
-                Piece::New { len } => {
-                    let step = len.min(room);
-                    part.push(Range::Sent { len: step });
-                    room -= step;
-                    (step < len).then(|| Piece::New { len: len - step })
-                }
-            };
-        }
-    }
-    if !part.is_empty() {
-        parts.push(part);
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -645,13 +553,14 @@ mod tests {
     use crate::client::database::Database;
     use crate::client::known::Known;
     use crate::client::scan::{ScanRequest, scan};
-    use crate::client::sending::{Old, Recipe, sendings};
+    use crate::client::sending::sendings;
     use crate::event::Silent;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
     use crate::report::DeployState;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
+    use crate::wire::block::BLOCK_ITEMS_MAX;
     use crate::wire::pipe;
 
     use jobs::WHOLE_BYTES_MAX;
@@ -705,24 +614,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_has_of_a_file_is_not_sent() {
-        let recipe = Recipe {
-            old: ObjectKey { hash: crate::hash::Hash::of(b""), mode: 0o444 },
-            old_size: 15,
-            pieces: vec![Piece::Old { offset: 5, len: 10 }, Piece::New { len: 10 }],
-        };
-        let check = |skip, recipe: Option<&Recipe>, expected: &[Piece]| {
-            let sending = Sending { entry: 0, skip, old: recipe.cloned().map(Old::Large) };
-            assert_eq!(pieces_after(&sending, 20), expected);
-        };
-        check(0, None, &[Piece::New { len: 20 }]);
-        check(7, None, &[Piece::New { len: 13 }]);
-        check(7, Some(&recipe), &[Piece::Old { offset: 12, len: 3 }, Piece::New { len: 10 }]);
-        check(12, Some(&recipe), &[Piece::New { len: 8 }]);
-        check(20, Some(&recipe), &[]);
-    }
-
-    #[test]
     fn halves_are_about_the_same_and_never_empty() {
         let check = |lens: &[u32], expected| {
             let contents: Vec<(Hash, u32)> = lens.iter().map(|&len| (Hash::of(b""), len)).collect();
@@ -737,28 +628,6 @@ mod tests {
     #[test]
     fn the_levels_are_told_from_the_highest() {
         assert_eq!(told(&[(0, 7), (3, 2_000_000)].into()), "Packed 2.0 MB at zstd level 3, 7 B as it is");
-    }
-
-    #[test]
-    fn parts_hold_no_more_than_a_block() {
-        let block = PACKED_BYTES_MAX as u64;
-        let pieces = [Piece::New { len: block + 1 }, Piece::Old { offset: 0, len: 9 * block }, Piece::New { len: 1 }];
-        let expected = [
-            vec![Range::Sent { len: block }],
-            vec![Range::Sent { len: 1 }, Range::Old { offset: 0, len: 9 * block }, Range::Sent { len: 1 }],
-        ];
-        assert_eq!(parts(&pieces), expected);
-    }
-
-    #[test]
-    fn parts_hold_no_more_ranges_than_a_block() {
-        // A file of 30 GB whose chunks all moved.
-        let pieces: Vec<Piece> = (0..480_000).rev().map(|at| Piece::Old { offset: at << 17, len: 1 << 16 }).collect();
-        let parts = parts(&pieces);
-        assert!(parts.iter().all(|part| part.len() <= BLOCK_ITEMS_MAX));
-        let ranges: Vec<Range> = parts.concat();
-        assert_eq!(ranges.len(), pieces.len());
-        assert_eq!(ranges.last(), Some(&Range::Old { offset: 0, len: 1 << 16 }));
     }
 
     /// Makes the kept scan of a source say that its only file had other content.

@@ -1,0 +1,129 @@
+//! The release that a new one is described against, as far as this side knows it.
+
+use crate::error::Error;
+use crate::manifest::encode::decode;
+use crate::manifest::{Manifest, outline};
+use crate::report::DeployFailure;
+use crate::wire::message::{BaseName, DeployDone, FromAgent, Reply, Taken, ToAgent};
+
+use super::{Exchange, unexpected};
+
+/// A release of the server, as far as the client knows it.
+pub(super) struct Base {
+    /// Its name.
+    pub(super) name: BaseName,
+    /// Its manifest.
+    pub(super) manifest: Manifest,
+    /// The commit that it was made of.
+    pub(super) commit: Option<String>,
+    /// Whether it was put together from an outline.
+    pub(super) is_outlined: bool,
+}
+
+/// What the agent begins with.
+pub(super) enum Heard {
+    /// It goes on from this base.
+    Ready(Option<Base>),
+    /// All is done.
+    Done(Box<DeployDone>),
+}
+
+impl Exchange<'_> {
+    /// Returns the release that the agent is believed to have, and whether an upload to it was cut off: one of the same
+    /// content where such a one stands, else the live one.
+    pub(super) fn believed_base(&self) -> Option<(Base, bool)> {
+        let database = self.database?;
+        let belief = self.belief.as_ref()?;
+        let store = &belief.holding.store;
+        let own = self.scan.found.manifest.root();
+        let alike = self.deploy.told(database.release_of(store, &own)).flatten();
+        let name = match alike {
+            Some(release) => BaseName { release, root: own },
+            None => {
+                let release = belief.live.clone()?;
+                let root = self.deploy.told(database.root(store, &release))??;
+                BaseName { release, root }
+            }
+        };
+        Some((self.base_from(name)?, belief.is_cut))
+    }
+
+    /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
+    fn base_from(&self, name: BaseName) -> Option<Base> {
+        let manifest = if name.root == self.scan.found.manifest.root() {
+            self.scan.found.manifest.clone()
+        } else {
+            self.deploy.told(self.database?.manifest(&name.root))??
+        };
+        Some(Base { name, manifest, commit: None, is_outlined: false })
+    }
+
+    /// Waits until the agent has said which base it takes, or that nothing is to be done.
+    pub(super) fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
+        match self.talk.wait()? {
+            FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
+            FromAgent::Ready { holding, base, commit, .. } => {
+                self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
+                let is_asked = believed.is_none();
+                let name = match (base, believed) {
+                    (Taken::Named, Some(believed)) => return Ok(Heard::Ready(Some(Base { commit, ..believed }))),
+                    (Taken::Named, None) => return Err(unexpected()),
+                    (Taken::Nothing, _) => None,
+                    (Taken::Another(name), _) => Some(name),
+                };
+                Ok(Heard::Ready(self.learn_base(name, commit, is_asked)?))
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Asks for an outline of the base that the agent takes.
+    pub(super) fn want_outline(&self) -> Result<(), Error> {
+        self.talk.send(&ToAgent::WantOutline(outline::describe_own(&self.scan.found.manifest)))
+    }
+
+    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
+    /// asked for or is now.
+    pub(super) fn learn_base(
+        &self,
+        base: Option<BaseName>,
+        commit: Option<String>,
+        is_asked: bool,
+    ) -> Result<Option<Base>, DeployFailure> {
+        let Some(name) = base else { return Ok(None) };
+        let known = self.base_from(name.clone()).map(|base| Base { commit: commit.clone(), ..base });
+        if known.is_some() && !is_asked {
+            return Ok(known);
+        }
+        let answer = if is_asked {
+            self.talk.next()?
+        } else {
+            self.want_outline()?;
+            self.talk.wait()?
+        };
+        let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
+        let outlined = outline::decode(&self.talk.parts(length)?, &self.scan.found.manifest);
+        let base = match (known, outlined) {
+            (Some(known), _) => return Ok(Some(known)),
+            (None, Ok(manifest)) => Base { is_outlined: manifest.root() != name.root, name, manifest, commit },
+            (None, Err(_)) => {
+                self.talk.send(&ToAgent::WantBase)?;
+                let (name, bytes) = self.talk.manifest()?;
+                whole_base(name, &bytes, commit)?
+            }
+        };
+        if let Some(database) = self.database.filter(|_| !base.is_outlined) {
+            self.deploy.told(database.put_release(&self.holding, &base.name.release, &base.manifest));
+        }
+        Ok(Some(base))
+    }
+}
+
+/// Reads the whole manifest of a base.
+pub(super) fn whole_base(name: BaseName, bytes: &[u8], commit: Option<String>) -> Result<Base, Error> {
+    let (decoded, _) = decode(bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+    if decoded.manifest.root() != name.root {
+        return Err(Error::Protocol("a manifest with another root than was announced".into()));
+    }
+    Ok(Base { name, manifest: decoded.manifest, commit, is_outlined: false })
+}
