@@ -1,3 +1,5 @@
+//! A conversation with an agent that falls silent, is interrupted or is lost.
+
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
