@@ -109,8 +109,8 @@ fn an_agent_that_speaks_another_protocol_is_named() {
     let agent = agents(&path.join(".cutover/bin")).remove(0);
     let right = fs::read(&agent).unwrap();
     let greet_with = |version: u8, program: &Hash| {
-        let magic = [0xc7, 0xf4, 0xff, 0x9e, 0x80, 0xd6, 0xfe, 0xa1];
-        let greeting = [&magic[..], &[version, 0, 0, 0], program.as_bytes()].concat();
+        let magic = [0xc7, 0xf4, 0xff, 0x9e];
+        let greeting = [&magic[..], &[version, 0], &program.as_bytes()[..16]].concat();
         let printed: String = greeting.iter().map(|byte| format!("\\{byte:03o}")).collect();
         fs::remove_file(&agent).unwrap();
         fs::write(&agent, format!("#!/bin/sh\nprintf '{printed}'\ncat > /dev/null\n")).unwrap();

@@ -399,9 +399,9 @@ pub enum Error {
     #[error("The other side speaks protocol {found}, and this side speaks protocol {known}")]
     ProtocolVersion {
         /// The number found.
-        found: u32,
+        found: u16,
         /// The number known.
-        known: u32,
+        known: u16,
     },
     /// The agent refused or failed.
     #[error("{}", .0.message)]

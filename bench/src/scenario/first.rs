@@ -17,10 +17,7 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     rows.seconds("rsync -a", rows.on_loopback(Aim::RatioAtMost(1.0 / 1.2)));
     rows.durable_seconds("rsync -a", None);
     rows.seconds("rsync -az --zc=zstd", rows.at_rate(100.0, Aim::RatioAtMost(1.0)));
-    rows.wire(
-        "rsync -az --zc=zstd",
-        Some(rows.at_rate(100.0, Aim::OursAtMost(175e6)).unwrap_or(Aim::RatioAtMost(1.0))),
-    );
+    rows.wire("rsync -az --zc=zstd", rows.at_rate(100.0, Aim::OursAtMost(175e6)));
     rows.payload("rsync -az --zc=zstd", None);
     rows.costs("rsync -a");
     let facts = [(difference::FACT.to_owned(), lab.trees().a.bytes)].into();

@@ -37,6 +37,8 @@ const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How long this side waits for the agent to tidy up after a failure.
 const TIDYING: Duration = Duration::from_secs(5);
+/// How soon an agent that has answered ends by itself.
+const ANSWERED: Duration = Duration::from_secs(2);
 /// How long the agent may take to end after its answer.
 const ENDING: Duration = Duration::from_secs(30);
 /// How soon an interruption is noticed.
@@ -383,9 +385,11 @@ impl Talk {
 
     /// Ends the conversation in good order.
     pub(crate) fn finish(self) {
+        // The agent ends once it has answered. To tell it that no more comes would only be a packet more.
+        let mut ended = self.await_end(ANSWERED);
         self.close();
         // The carrier waits for the end of what the agent says, and that may never come.
-        let ended = self.await_end(ENDING);
+        ended |= self.await_end(ENDING);
         // The answer is there; how the carrier ends changes nothing of it.
         if ended && let Some(carrier) = self.carrier.lock().expect("nobody panics while closing").take() {
             drop(carrier.finish());

@@ -216,7 +216,7 @@ impl Bootstrap<'_> {
         self.cancel.check()?;
         let mut running = self.login.run(&format!("exec {place} agent{option}"))?;
         match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
-            Ok(greeting) if greeting.program == self.program.hash && greeting.version == PROTOCOL_VERSION => {
+            Ok(greeting) if greeting.program == self.program.mark() && greeting.version == PROTOCOL_VERSION => {
                 Ok(Some(running.into_connection()))
             }
             Err(NoGreeting::Failed(error)) => Err(error),
@@ -246,7 +246,7 @@ impl Bootstrap<'_> {
     fn start(&mut self, mode: &str, directory: &Path) -> Result<Start, Error> {
         let mut running = self.run(mode, directory)?;
         let noise = match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
-            Ok(greeting) if greeting.program != self.program.hash => {
+            Ok(greeting) if greeting.program != self.program.mark() => {
                 running.end()?;
                 return Ok(Start::Damaged("another program answered".into()));
             }

@@ -1,9 +1,9 @@
 //! How an agent greets: the first bytes that it writes, before it reads any.
 //!
 //! ```text
-//! 8 bytes    magic, none of them ASCII, so that no shell prints them by accident
-//! u32 LE     version of the protocol
-//! 32 bytes   blake3 of the agent's own executable
+//! 4 bytes    magic, none of them ASCII, so that no shell prints them by accident
+//! u16 LE     version of the protocol
+//! 16 bytes   the first of blake3 of the agent's own executable
 //! ```
 //!
 //! A login shell may print before the agent starts (`.bashrc`, a message of the day). That noise is skipped up to a
@@ -19,15 +19,14 @@ use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::hash::Hash;
-use crate::wire::program::Program;
+use crate::wire::program::{MARK_BYTES, Program, ProgramMark};
 
 /// The version of the protocol. A version that cannot speak to its predecessor gets the next number.
-pub(crate) const PROTOCOL_VERSION: u32 = 1;
+pub(crate) const PROTOCOL_VERSION: u16 = 1;
 
 /// No byte is ASCII, and the whole is not UTF-8.
-const MAGIC: [u8; 8] = [0xc7, 0xf4, 0xff, 0x9e, 0x80, 0xd6, 0xfe, 0xa1];
-const GREETING_BYTES: usize = MAGIC.len() + 4 + 32;
+const MAGIC: [u8; 4] = [0xc7, 0xf4, 0xff, 0x9e];
+const GREETING_BYTES: usize = MAGIC.len() + 2 + MARK_BYTES;
 /// More noise than any login prints. It bounds what a program that never stops printing can make us keep.
 const NOISE_MAX: usize = 64 << 10;
 /// How often a wait looks whether the user interrupted it.
@@ -37,9 +36,9 @@ pub(super) const SLICE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Greeting {
     /// The version of the protocol that it speaks.
-    pub(crate) version: u32,
-    /// The hash of its executable.
-    pub(crate) program: Hash,
+    pub(crate) version: u16,
+    /// What its executable is known by.
+    pub(crate) program: ProgramMark,
     /// What the login shell printed before.
     pub(crate) noise: Vec<u8>,
 }
@@ -61,7 +60,7 @@ pub(crate) fn write_greeting(mut output: impl Write, program: &Path) -> Result<(
     let mut greeting = Vec::with_capacity(GREETING_BYTES);
     greeting.extend_from_slice(&MAGIC);
     greeting.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
-    greeting.extend_from_slice(program.hash.as_bytes());
+    greeting.extend_from_slice(&program.mark());
     output.write_all(&greeting).and_then(|()| output.flush()).map_err(|source| Error::LineLost { source })
 }
 
@@ -102,15 +101,15 @@ enum Found {
 fn find(seen: &[u8]) -> Found {
     if let Some(start) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) {
         let body = &seen[start + MAGIC.len()..];
-        let Some((version, rest)) = body.split_first_chunk::<4>() else {
+        let Some((version, rest)) = body.split_first_chunk::<2>() else {
             return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
-        let Ok(hash) = <[u8; 32]>::try_from(rest) else {
+        let Ok(program) = ProgramMark::try_from(rest) else {
             return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
         return Found::Whole(Greeting {
-            version: u32::from_le_bytes(*version),
-            program: Hash::from_bytes(hash),
+            version: u16::from_le_bytes(*version),
+            program,
             noise: seen[..start].to_vec(),
         });
     }
@@ -146,6 +145,7 @@ mod tests {
     use std::io::PipeReader;
 
     use super::*;
+    use crate::hash::Hash;
 
     fn program() -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -172,12 +172,12 @@ mod tests {
 
     #[test]
     fn noise_before_the_greeting_is_skipped_and_kept() {
-        for noise in [&b""[..], b"Welcome!\n", &MAGIC[..7], &[0xc7; 9], &[b'x'; NOISE_MAX - 1]] {
+        for noise in [&b""[..], b"Welcome!\n", &MAGIC[..3], &[0xc7; 5], &[b'x'; NOISE_MAX - 1]] {
             let mut input = greeted(noise, b"frames");
             let greeting = read_greeting(&input, soon(), &Cancel::default()).unwrap();
             assert_eq!(greeting.noise, noise);
             assert_eq!(greeting.version, PROTOCOL_VERSION);
-            assert_eq!(greeting.program, Hash::of(b"the program"));
+            assert_eq!(greeting.program, Hash::of(b"the program").as_bytes()[..MARK_BYTES]);
             let mut rest = Vec::new();
             input.read_to_end(&mut rest).unwrap();
             assert_eq!(rest, b"frames", "nothing beyond the greeting is read");
