@@ -135,7 +135,7 @@ impl Deploy<'_> {
         }
         let base = self.choose_base(&layout, &releases, live.as_ref())?;
         let held = holding(&layout, &releases);
-        self.send_ready(held.clone(), base.as_ref(), live.as_ref().into())?;
+        self.send_ready(held.clone(), base.as_ref(), live.as_ref().into(), layout.stores_nothing()?)?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
         let mut done = self.make(&mut layout, &mut releases, base.as_ref(), &tree, &decided)?;
@@ -156,7 +156,7 @@ impl Deploy<'_> {
         let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
         let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
-        self.send_ready(holding, base.as_ref(), Live::Unchanged)?;
+        self.send_ready(holding, base.as_ref(), Live::Unchanged, false)?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
@@ -231,9 +231,16 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(&self, holding: Holding, base: Option<&Base>, live: Live) -> Result<(), Error> {
+    fn send_ready(
+        &self,
+        holding: Holding,
+        base: Option<&Base>,
+        live: Live,
+        stores_nothing: bool,
+    ) -> Result<(), Error> {
         let commit = base.and_then(|base| base.commit.clone());
         let base = match base.map(|base| &base.name) {
+            None if stores_nothing => Taken::Empty,
             None => Taken::Nothing,
             Some(name) if self.begin.base().as_ref() == Some(name) => Taken::Named,
             Some(name) => Taken::Another(name.clone()),

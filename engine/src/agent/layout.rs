@@ -227,6 +227,11 @@ impl Layout {
     pub(crate) fn release_names(&self) -> Result<Vec<Vec<u8>>, Error> {
         self.releases.names()
     }
+
+    /// Tells that there is no content, neither of releases nor of a deploy that was cut off.
+    pub(crate) fn stores_nothing(&self) -> Result<bool, Error> {
+        Ok(self.objects.names()?.is_empty() && self.staging.names()?.is_empty())
+    }
 }
 
 impl CurrentPlace {

@@ -12,7 +12,7 @@ mod large;
 mod olds;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -369,7 +369,8 @@ impl Exchange<'_> {
         }
         match self.ready(believed.map(|(base, _)| base))? {
             Heard::Done(done) => Ok(*done),
-            Heard::Ready(base) => self.send_what_lacks(base, seconds),
+            Heard::Ready(base) => self.send_what_lacks(base, false, seconds),
+            Heard::Empty => self.send_what_lacks(None, true, seconds),
         }
     }
 
@@ -417,13 +418,13 @@ impl Exchange<'_> {
                     self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
                     let other = match base {
                         Taken::Named => None,
-                        Taken::Nothing => Some(None),
+                        Taken::Nothing | Taken::Empty => Some(None),
                         Taken::Another(name) => Some(Some(name)),
                     };
                     if let Some(base) = other {
                         self.drop_gaps(&gaps)?;
                         let base = self.learn_base(base, commit, false)?;
-                        return self.send_what_lacks(base, seconds);
+                        return self.send_what_lacks(base, false, seconds);
                     }
                 }
                 // What was said before it had read all that was sent is no news.
@@ -451,17 +452,28 @@ impl Exchange<'_> {
         }
     }
 
-    /// Sends the tree, waits for what is lacking, sends that.
-    fn send_what_lacks(&mut self, base: Option<Base>, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    /// Sends the tree, waits for what is lacking, sends that. Where `is_all` lacking there is nothing to wait for.
+    fn send_what_lacks(
+        &mut self,
+        base: Option<Base>,
+        is_all: bool,
+        seconds: &mut Seconds,
+    ) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
         let mut described = self.describe(base.as_ref())?;
         drop(base);
         self.keep_scan();
+        if is_all {
+            self.send(sendings(distinct(&self.scan.found.manifest), &[], &Olds::default()), false, seconds)?;
+            self.commit()?;
+        }
         let mut message = self.talk.wait()?;
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
+                // What was said before it had read all that was sent is no news.
+                FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
                     let bytes = self.talk.parts(length)?;
@@ -615,6 +627,12 @@ struct Unasked {
     olds: Option<Olds>,
     /// What the agent was asked to sign of large files.
     gaps: Vec<Gap>,
+}
+
+/// Returns the entries of all content, each once.
+fn distinct(manifest: &Manifest) -> Vec<u32> {
+    let mut seen = HashSet::new();
+    manifest.all_files().filter(|(_, file)| file.size > 0 && seen.insert(file.key)).map(|(entry, _)| entry).collect()
 }
 
 fn unexpected() -> DeployFailure {

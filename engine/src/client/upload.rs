@@ -51,8 +51,9 @@ const KEPT_LEVEL: i32 = -3;
 /// 8 MiB at most, and up to 20 MiB of zstd's tables.
 const PACKERS_MAX: usize = 4;
 
-/// Packed blocks that wait for the wire.
-const QUEUE_BLOCKS: usize = 2;
+/// Packed blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
+/// takes longer than others.
+const QUEUE_BLOCKS: usize = 4;
 
 /// What a packing thread has made.
 struct Packed {

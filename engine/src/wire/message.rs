@@ -71,6 +71,8 @@ pub(crate) enum Against {
 pub(crate) enum Taken {
     /// None.
     Nothing,
+    /// None, and nothing is stored either: all content is lacking.
+    Empty,
     /// The one that the client named.
     Named,
     /// Another.

@@ -24,6 +24,8 @@ pub(super) struct Base {
 pub(super) enum Heard {
     /// It goes on from this base.
     Ready(Option<Base>),
+    /// It has nothing at all.
+    Empty,
     /// All is done.
     Done(Box<DeployDone>),
 }
@@ -68,6 +70,7 @@ impl Exchange<'_> {
                 let name = match (base, believed) {
                     (Taken::Named, Some(believed)) => return Ok(Heard::Ready(Some(Base { commit, ..believed }))),
                     (Taken::Named, None) => return Err(unexpected()),
+                    (Taken::Empty, _) => return Ok(Heard::Empty),
                     (Taken::Nothing, _) => None,
                     (Taken::Another(name), _) => Some(name),
                 };
