@@ -225,9 +225,10 @@ fn sigterm_ends_a_deploy_with_143_and_nothing_is_switched() {
 #[test]
 fn files_that_change_between_scan_and_sending_are_refused_by_name() {
     let Some(line) = Line::start("files_that_change_between_scan_and_sending_are_refused_by_name") else { return };
-    write_noise(&line.site, 60, MIB);
+    // More than what is read ahead while the line is stuck.
+    write_noise(&line.site, 150, MIB);
     let deploy = line.start_deploy(10, 1);
-    for file in 0..60 {
+    for file in 0..150 {
         line.site.write(&format!("dir-{}/file-{file}", file % 7), "changed");
     }
     line.relay.release();

@@ -191,7 +191,7 @@ fn a_lane_that_nobody_waits_for_is_refused() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut greeting = [0; 44];
+    let mut greeting = [0; 22];
     lane.stdout.as_mut().unwrap().read_exact(&mut greeting).unwrap();
     lane.stdin.as_mut().unwrap().write_all(&[7; 36]).unwrap();
     let output = lane.wait_with_output().unwrap();
