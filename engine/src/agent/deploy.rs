@@ -231,13 +231,7 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(
-        &self,
-        holding: Holding,
-        base: Option<&Base>,
-        live: Live,
-        stores_nothing: bool,
-    ) -> Result<(), Error> {
+    fn send_ready(&self, holding: Holding, base: Option<&Base>, live: Live, stores_nothing: bool) -> Result<(), Error> {
         let commit = base.and_then(|base| base.commit.clone());
         let base = match base.map(|base| &base.name) {
             None if stores_nothing => Taken::Empty,

@@ -473,7 +473,10 @@ impl Exchange<'_> {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(*done),
                 // What was said before it had read all that was sent is no news.
-                FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
+                FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {
+                    message = self.talk.next()?;
+                    continue;
+                }
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
                     let bytes = self.talk.parts(length)?;
