@@ -88,7 +88,7 @@ fn an_edit_costs_what_was_edited_deploy_after_deploy() {
 fn a_first_deploy_waits_only_to_hear_that_nothing_is_there() {
     let site = Site::new();
     for number in 0..50 {
-        site.write(&format!("dir-{}/file-{number}", number % 5), &format!("text {}", number / 2));
+        site.write(&format!("dir-{}/file-{number}", number % 5), format!("text {}", number / 2));
     }
     assert_eq!(cost(&site).round_trips, 2, "one until it is ready, one for all content");
 }
