@@ -5,6 +5,7 @@
 //! it, as the manifest that was sent describes another content. What the agent asks for again is hashed as well: it may
 //! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
 
+mod deltas;
 mod jobs;
 mod keep;
 mod parts;
@@ -20,16 +21,15 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::client::cache::{Cache, CacheReader};
+use crate::client::cache::Cache;
 use crate::client::content;
-use crate::client::git::{BlobReader, Blobs};
+use crate::client::git::Blobs;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::Leveller;
 use crate::client::probe::Probe;
 use crate::client::scan::Scan;
-use crate::client::sending::{OldAt, OldFile, Sending};
+use crate::client::sending::{OldFile, Sending};
 use crate::client::talk::Talk;
-use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::hash::Hash;
@@ -39,6 +39,7 @@ use crate::signature::Signatures;
 use crate::units::Bytes;
 use crate::wire::block::{self, BLOCK_BYTES_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
 
+use deltas::DeltaPacker;
 use jobs::{Job, jobs};
 use keep::{Keeper, Kept};
 use parts::{parts, pieces_after};
@@ -469,43 +470,6 @@ impl Packer<'_> {
             self.check_hash(entry, hasher.finalize().into(), &path)?;
         }
         Ok(true)
-    }
-}
-
-/// What a thread needs for deltas.
-struct DeltaPacker<'a> {
-    cached: Option<CacheReader<'a>>,
-    blobs: BlobReader<'a>,
-    signatures: &'a Signatures,
-    encoder: DeltaEncoder,
-    /// Packs the new contents for the content cache.
-    kept: BlockEncoder,
-}
-
-impl<'a> DeltaPacker<'a> {
-    fn new(uploading: Uploading<'a>) -> Result<DeltaPacker<'a>, Error> {
-        let Uploading { cache, blobs, signatures, .. } = uploading;
-        Ok(DeltaPacker {
-            cached: cache.map(CacheReader::new).transpose().map_err(no_zstd)?,
-            blobs: BlobReader::new(blobs),
-            signatures,
-            encoder: DeltaEncoder::new(),
-            kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
-        })
-    }
-
-    /// Adds a file to the container, unless its old content is not what it should be.
-    fn add(&mut self, old: &OldFile, new: &[u8]) -> bool {
-        let hash = &old.file.key.hash;
-        let content = match old.at {
-            OldAt::Cached(spot) => self.cached.as_mut().and_then(|cached| cached.read(spot, hash)),
-            OldAt::Git(blob) => self.blobs.read(blob, hash),
-            OldAt::Signed(at) => {
-                let signature = self.signatures.get(at);
-                return signature.map(|signature| self.encoder.add_signed(&signature, new)).is_some();
-            }
-        };
-        content.map(|content| self.encoder.add(content, new)).is_some()
     }
 }
 
