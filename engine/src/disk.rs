@@ -302,7 +302,8 @@ impl Dir {
         let Some(file) = self.open_file(name)? else {
             return Ok(None);
         };
-        let mut content = Vec::new();
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        let mut content = Vec::with_capacity(size.min(OWN_FILE_BYTES_MAX) as usize + 1);
         file.take(OWN_FILE_BYTES_MAX + 1)
             .read_to_end(&mut content)
             .map_err(|e| Error::io("read", self.path_of(name), e))?;

@@ -38,7 +38,7 @@ pub(crate) fn adopt(
     let mut partial = Vec::new();
     assembly.staging.take_from_others(layout, |left| {
         let taken: Result<Vec<_>, Error> =
-            left.all()?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
+            left.all(|_| true)?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
         partial.extend(taken?.into_iter().flatten());
         Ok(())
     })?;

@@ -15,6 +15,7 @@ use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
 use crate::manifest::encode::{Decoded, decode_with};
+use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
@@ -28,9 +29,9 @@ use super::assemble::{Assembly, known_from_base};
 use super::classify::{Classified, Classifier};
 use super::layout::Layout;
 use super::lock::Lock;
-use super::prune::{self, Tell as _};
+use super::prune::{self, How, Tell as _};
 use super::publish::{Publication, publish};
-use super::records::{self, Kept, Releases, manifest_to_bytes, read_manifest};
+use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::Store;
@@ -93,6 +94,14 @@ struct Plan<'a> {
     classified: &'a Classified,
     /// A release that may be turned into it.
     spare: Option<&'a Spare>,
+}
+
+/// A release that is made.
+struct Made {
+    done: DeployDone,
+    /// Its manifest, where hashes of the one that came were promised.
+    settled: Option<Manifest>,
+    placements: Placements,
 }
 
 /// A release that is complete in staging.
@@ -437,14 +446,17 @@ impl Deploy<'_> {
             // Before anything is asked for: what waits goes first.
             Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if spare.take().is_some() => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
-                prune::cleanup(layout, releases, &policy, false, false, self.talk)?;
+                prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
                 self.try_to_make(layout, releases, base, tree, decided, None)
             }
             made => made,
         };
-        let mut done = made?;
+        let Made { mut done, settled, placements } = made?;
         done.removed = given_up;
-        self.tidy(layout, releases, &mut done)?;
+        let manifest = settled.as_ref().unwrap_or(&tree.manifest);
+        let new = (&decided.id, Placed { manifest, placements: &placements });
+        let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
+        self.tidy(layout, releases, &read, &mut done)?;
         Ok(done)
     }
 
@@ -483,20 +495,21 @@ impl Deploy<'_> {
         tree: &Tree,
         decided: &Decided,
         spare: Option<&Spare>,
-    ) -> Result<DeployDone, Error> {
+    ) -> Result<Made, Error> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
         let staging = Staging::create(layout)?;
         let base = base.map(|base| &base.kept.manifest);
         let plan = Plan { tree, base, decided, classified: &classified, spare };
-        let made = self.make_in(layout, releases, &plan, &store, &staging);
+        let settled = OnceCell::new();
+        let made = self.make_in(layout, releases, &plan, &store, &staging, &settled);
         // What they hold open is closed before other things are opened.
         drop(store);
         if made.is_err() {
             // The next run clears what cannot be removed now; the error is what matters.
             drop(staging.abandon(layout));
         }
-        made
+        made.map(|(done, placements)| Made { done, settled: settled.into_inner(), placements })
     }
 
     fn make_in(
@@ -506,11 +519,11 @@ impl Deploy<'_> {
         plan: &Plan<'_>,
         store: &Store,
         staging: &Staging,
-    ) -> Result<DeployDone, Error> {
+        settled: &OnceCell<Manifest>,
+    ) -> Result<(DeployDone, Placements), Error> {
         let &Plan { tree, decided, .. } = plan;
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
-        let settled = OnceCell::new();
         let assembly =
             Assembly::new(&tree.manifest, &plan.classified.expected, &copies, decided.second, store, staging);
         let classifier =
@@ -518,7 +531,7 @@ impl Deploy<'_> {
         let mut clock = Clock::default();
         let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
-            let filled = self.fill(classifier, assembly, plan, &settled)?;
+            let filled = self.fill(classifier, assembly, plan, settled)?;
             shared::link(&staging.tree, &decided.shared)?;
             decided.shared.links.iter().for_each(|path| filled.assembly.touch_above(path));
             filled.assembly.finish_directories(&decided.shared.links)?;
@@ -527,7 +540,7 @@ impl Deploy<'_> {
         let record = self.record(decided, assembly.manifest, &arrived);
         let publication =
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
-        let objects_new = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
+        let (objects_new, placements) = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
         let mut done = self.done(decided);
         if !self.begin.no_switch {
@@ -551,7 +564,7 @@ impl Deploy<'_> {
             None => {}
         }
         done.seconds = clock.0;
-        Ok(done)
+        Ok((done, placements))
     }
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
@@ -586,13 +599,20 @@ impl Deploy<'_> {
     }
 
     /// Retention and leftovers, once the release is live: what fails here is only a warning.
-    fn tidy(&self, layout: &mut Layout, releases: &mut Releases, done: &mut DeployDone) -> Result<(), Error> {
+    fn tidy(
+        &self,
+        layout: &mut Layout,
+        releases: &mut Releases,
+        read: &[(&ReleaseId, Placed<'_>)],
+        done: &mut DeployDone,
+    ) -> Result<(), Error> {
         let began = Instant::now();
         self.talk.phase(Phase::Cleanup, false)?;
         if let Err(error) = staging::clear(layout, false) {
             done.warnings.push(error.with_cause());
         }
-        match prune::cleanup(layout, releases, &self.hello.policy, false, false, self.talk) {
+        let how = How { read, ..How::default() };
+        match prune::cleanup(layout, releases, &self.hello.policy, &how, self.talk) {
             Ok(report) => {
                 done.removed.extend(report.removed);
                 done.warnings.extend(report.warnings);

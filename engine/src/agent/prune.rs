@@ -18,7 +18,7 @@ use crate::target::Policy;
 
 use super::layout::Layout;
 use super::process::living_in;
-use super::records::{Kept, Releases, read_manifest};
+use super::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
 use super::trash::{self, Owed, Spare};
@@ -67,6 +67,17 @@ pub(crate) trait Tell {
     fn removed(&self, release: &ReleaseId);
 }
 
+/// How a cleanup is made.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct How<'a> {
+    /// Look through all objects, and not only those that are owed.
+    pub(crate) sweep: bool,
+    /// Change nothing.
+    pub(crate) dry_run: bool,
+    /// What was read of releases already.
+    pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
+}
+
 /// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
 /// release names and all leftovers. Without it the newest of what goes may stay in trash, as the policy has it, until the
 /// next deploy reuses it.
@@ -74,10 +85,10 @@ pub(crate) fn cleanup(
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
-    sweep: bool,
-    dry_run: bool,
+    how: &How<'_>,
     tell: &dyn Tell,
 ) -> Result<CleanupReport, Error> {
+    let &How { sweep, dry_run, .. } = how;
     let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, super::switch::now());
@@ -111,7 +122,7 @@ pub(crate) fn cleanup(
         }
     }
     // What is owed stays owed, and releases are gone already: that is told in any case.
-    if let Err(error) = pay(layout, releases, spare.as_ref(), sweep, dry_run, &mut report) {
+    if let Err(error) = pay(layout, releases, spare.as_ref(), how, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
@@ -122,13 +133,12 @@ fn pay(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    sweep: bool,
-    dry_run: bool,
+    how: &How<'_>,
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
     let owed = Owed::find(layout, spare)?;
-    let is_due = sweep || !owed.is_empty();
-    if is_due && collect(layout, releases, spare, sweep, &owed, dry_run, report)? && !dry_run {
+    let is_due = how.sweep || !owed.is_empty();
+    if is_due && collect(layout, releases, spare, &owed, how, report)? && !how.dry_run {
         owed.settle(layout)?;
     }
     Ok(())
@@ -191,27 +201,39 @@ fn collect(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    sweep: bool,
     owed: &Owed,
-    dry_run: bool,
+    how: &How<'_>,
     report: &mut CleanupReport,
 ) -> Result<bool, Error> {
     if let Some((id, reason)) = releases.damaged.first() {
         report.warnings.push(format!("No object was removed, as release {id} may need it: {reason}"));
         return Ok(false);
     }
+    let &How { sweep, dry_run, read } = how;
     let store = Store::new(layout.objects.again()?);
-    let mut candidates = match if sweep { None } else { owed.objects(layout)? } {
+    let was_read = |record: &Record| read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed);
+    let named = Prints::of(releases.records.iter().filter_map(was_read));
+    let of_owed = if sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
+    let mut candidates = match of_owed {
         Some(objects) => objects,
-        None => store.all()?,
+        None => store.all(|name| !named.have(name))?,
     };
-    // A few at a time: each takes memory.
-    for records in releases.records.chunks(MANIFESTS_AT_ONCE) {
-        let read = |record: &Record| (record.id.clone(), read_manifest(layout, &record.id, &record.root));
-        for (id, kept) in records.par_iter().map(read).collect::<Vec<_>>() {
-            match kept {
-                Ok(kept) => sizes(&kept).for_each(|(name, _)| {
-                    candidates.remove(&name);
+    let unknown: Vec<&Record> = releases.records.iter().filter(|record| was_read(record).is_none()).collect();
+    // A few at a time, as each takes memory; and no more of them than it takes.
+    for records in unknown.chunks(MANIFESTS_AT_ONCE) {
+        if candidates.is_empty() {
+            break;
+        }
+        let named = |record: &&Record| {
+            let mut named = Vec::new();
+            let take = |name, _| named.extend(Some(name).filter(|name| candidates.contains(name)));
+            let is_read = read_objects(layout, &record.id, &record.root, take);
+            (record.id.clone(), is_read.map(|()| named))
+        };
+        for (id, named) in records.par_iter().map(named).collect::<Vec<_>>() {
+            match named {
+                Ok(named) => named.iter().for_each(|name| {
+                    candidates.remove(name);
                 }),
                 Err(error) => {
                     let cause = error.with_cause();
@@ -222,10 +244,10 @@ fn collect(
         }
     }
     // Its files hold the disk anyway, and a later release may want them.
-    if let Some(kept) = spare.map_or(Ok(None), |spare| spare.kept(layout))? {
-        sizes(&kept).for_each(|(name, _)| {
+    if let Some(spare) = spare.filter(|_| !candidates.is_empty()) {
+        spare.objects(layout, |name| {
             candidates.remove(&name);
-        });
+        })?;
     }
     if !candidates.is_empty() && !dry_run {
         layout.grow_epoch()?;
@@ -254,12 +276,26 @@ fn collect(
     Ok(is_all)
 }
 
-/// Returns the objects that a release names, with their sizes in bytes.
-pub(crate) fn sizes(kept: &Kept) -> impl Iterator<Item = (ObjectName, u64)> + '_ {
-    let with_size = |(index, file): (u32, crate::manifest::File)| {
-        (ObjectName { key: file.key, copy: kept.placements[index as usize].copy }, file.size)
-    };
-    kept.manifest.all_files().filter(|(_, file)| file.size > 0).map(with_size)
+/// Eight bytes of each of many objects' names, sorted. That an object has those of another is not to be expected, and keeps
+/// it until the next sweep, no more.
+struct Prints(Vec<u64>);
+
+impl Prints {
+    fn of<'a>(all: impl Iterator<Item = Placed<'a>>) -> Prints {
+        let mut prints: Vec<u64> = all.flat_map(Placed::objects).map(|(name, _)| Prints::print(&name)).collect();
+        prints.sort_unstable();
+        prints.dedup();
+        Prints(prints)
+    }
+
+    fn have(&self, name: &ObjectName) -> bool {
+        self.0.binary_search(&Prints::print(name)).is_ok()
+    }
+
+    fn print(name: &ObjectName) -> u64 {
+        let hash = name.key.hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        hash ^ u64::from(name.key.mode) << 16 ^ u64::from(name.copy)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::manifest::placement::Placement;
+use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
@@ -37,8 +37,8 @@ pub(crate) struct Publication<'a> {
     pub(crate) record: &'a Record,
 }
 
-/// Publishes. Returns how many objects are new.
-pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
+/// Publishes. Returns how many objects are new, and where each file came to be.
+pub(crate) fn publish(publication: &Publication<'_>) -> Result<(u64, Placements), Error> {
     let Publication { layout, store, staging, assembly, arrived, record } = publication;
     let placements = assembly.placements();
     check_complete(assembly.manifest, &placements)?;
@@ -69,7 +69,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<u64, Error> {
     }
     layout.records.sync()?;
     layout.releases.sync()?;
-    Ok(objects.len() as u64)
+    Ok((objects.len() as u64, placements))
 }
 
 /// Publishes the objects of one shard: the shard as a whole, where the store has none and nothing else is in it.

@@ -9,8 +9,7 @@ use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, StatusReport};
 
 use super::layout::Layout;
 use super::lock::Lock;
-use super::prune::sizes;
-use super::records::{Releases, read_manifest};
+use super::records::{Releases, read_objects};
 use super::staging::staged_bytes;
 use super::store::{ObjectName, Store};
 
@@ -77,15 +76,14 @@ fn own_bytes(layout: &Layout, releases: &Releases) -> (HashMap<ReleaseId, u64>, 
     let mut users: HashMap<ObjectName, Users> = HashMap::new();
     let mut unreadable = Vec::new();
     for (at, record) in releases.records.iter().enumerate() {
-        let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
-            unreadable.push(record.id.clone());
-            continue;
-        };
-        for (name, size) in sizes(&kept) {
+        let take = |name, size| {
             let named = users.entry(name).or_insert(Users::One(at, size));
             if !matches!(named, Users::One(first, _) if *first == at) {
                 *named = Users::Several;
             }
+        };
+        if read_objects(layout, &record.id, &record.root, take).is_err() {
+            unreadable.push(record.id.clone());
         }
     }
     let mut own: HashMap<ReleaseId, u64> = HashMap::new();

@@ -1,22 +1,27 @@
 //! What is recorded of each release: `.cutover/releases/<id>/record` and `manifest`.
 //!
 //! A record is JSON, for people to read. A manifest is as [`crate::manifest::encode`] has it, from no base, followed by
-//! the placements of its entries. Both stand outside the web root.
+//! the placements of its entries, behind the blake3 of both: what only wants to know which objects are named can believe
+//! them then, and need not prove the root. Both stand outside the web root.
 //!
 //! `current` is the truth of what is live. A record follows it: before a switch it says where a rollback would go,
 //! after the switch when it was. What a crash kept from being written is mended at the next start, from the link and
 //! its own mtime.
 
-use crate::bytes::{ByteReader, put_bytes};
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use crate::bytes::{ByteReader, Malformed, put_bytes};
 use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::Manifest;
-use crate::manifest::encode::{decode, decompress, encode};
+use crate::manifest::encode::{BadEncoding, Decoded, Parts, decode, decompress, encode};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
+use crate::manifest::{File, Manifest};
 use crate::release::{Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
+use super::store::ObjectName;
 use super::trash;
 
 const RECORD: &[u8] = b"record";
@@ -30,6 +35,32 @@ pub(crate) struct Kept {
     pub(crate) manifest: Manifest,
     /// A placement for each entry.
     pub(crate) placements: Placements,
+}
+
+impl Kept {
+    /// Returns a look at it.
+    pub(crate) fn placed(&self) -> Placed<'_> {
+        Placed { manifest: &self.manifest, placements: &self.placements }
+    }
+}
+
+/// A look at a manifest with where the server keeps its files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed<'a> {
+    /// The manifest.
+    pub(crate) manifest: &'a Manifest,
+    /// A placement for each entry.
+    pub(crate) placements: &'a [Placement],
+}
+
+impl<'a> Placed<'a> {
+    /// Returns the objects that it names, with their sizes in bytes.
+    pub(crate) fn objects(self) -> impl Iterator<Item = (ObjectName, u64)> + 'a {
+        let with_size = move |(index, file): (u32, File)| {
+            (ObjectName { key: file.key, copy: self.placements[index as usize].copy }, file.size)
+        };
+        self.manifest.all_files().filter(|(_, file)| file.size > 0).map(with_size)
+    }
 }
 
 /// All releases that stand, in their order.
@@ -112,23 +143,87 @@ pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Res
     Ok(kept)
 }
 
+/// Fails where a release's manifest is not there, or is another one's. What is in it is not looked at: its tree was proved
+/// when it was made, and a rollback takes as long with a million files as with ten.
+pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<(), Error> {
+    let damaged = |reason: &str| Error::ReleaseDamaged { id: id.clone(), reason: reason.into() };
+    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
+    let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing"))?;
+    let mut front = [0; 64];
+    match file.read_exact_at(&mut front, 0) {
+        Ok(()) if front.ends_with(root.as_bytes()) => Ok(()),
+        Ok(()) => Err(damaged("its manifest is another one")),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged("its manifest ends too early")),
+        Err(error) => Err(Error::io("read", dir.path_of(MANIFEST), error)),
+    }
+}
+
+/// Gives every object that a release names, with its size in bytes: in a fifth of the time and memory that its manifest
+/// takes.
+pub(crate) fn read_objects(
+    layout: &Layout,
+    id: &ReleaseId,
+    root: &Hash,
+    take: impl FnMut(ObjectName, u64),
+) -> Result<(), Error> {
+    let damaged = |reason: String| Error::ReleaseDamaged { id: id.clone(), reason };
+    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
+    let bytes = dir.read(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing".into()))?;
+    match objects_from_bytes(&bytes, Some(root), take) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(damaged("its manifest is another one".into())),
+        Err(reason) => Err(damaged(format!("its manifest {reason}"))),
+    }
+}
+
 /// Reads the record of a release that does not stand; nothing where it cannot be read.
 pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Reads the manifest of a release that does not stand; nothing where it cannot be read.
-pub(crate) fn read_owed_manifest(dir: &Dir) -> Result<Option<Kept>, Error> {
-    Ok(dir.read(MANIFEST)?.and_then(|bytes| manifest_from_bytes(&bytes).ok()))
+/// Gives every object that a release names which does not stand. Tells whether its manifest could be read: otherwise it may
+/// name others, or these may be wrong.
+pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+    let Some(bytes) = dir.read(MANIFEST)? else { return Ok(false) };
+    Ok(objects_from_bytes(&bytes, None, |name, _| take(name)).is_ok())
 }
 
-fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, crate::manifest::encode::BadEncoding> {
-    let (decoded, rest) = decode(bytes, None)?;
-    let mut reader = ByteReader::new(rest);
+/// Returns what follows the hash in front, where that is the one of it.
+fn unaltered(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
+    let (hash, rest) = bytes.split_first_chunk().ok_or(BadEncoding::Altered)?;
+    if Hash::of(rest) == Hash::from_bytes(*hash) { Ok(rest) } else { Err(BadEncoding::Altered) }
+}
+
+fn placements_from_bytes(bytes: &[u8], entries: Option<usize>) -> Result<Placements, BadEncoding> {
+    let mut reader = ByteReader::new(bytes);
     let length = reader.number()?;
     let raw = decompress(reader.bytes()?, length)?;
-    let placements = read_placements(&mut ByteReader::new(&raw), decoded.manifest.len() as usize)?;
-    Ok(Kept { manifest: decoded.manifest, placements })
+    Ok(read_placements(&mut ByteReader::new(&raw), entries)?)
+}
+
+fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, BadEncoding> {
+    let (Decoded { manifest, .. }, rest) = decode(unaltered(bytes)?, None)?;
+    let placements = placements_from_bytes(rest, Some(manifest.len() as usize))?;
+    Ok(Kept { manifest, placements })
+}
+
+/// Says whether the manifest is the one of the root that is given.
+fn objects_from_bytes(
+    bytes: &[u8],
+    root: Option<&Hash>,
+    mut take: impl FnMut(ObjectName, u64),
+) -> Result<bool, BadEncoding> {
+    let parts = Parts::read(unaltered(bytes)?)?;
+    if root.is_some_and(|root| parts.root != *root) {
+        return Ok(false);
+    }
+    let placements = placements_from_bytes(parts.rest, None)?;
+    let mut is_placed = true;
+    parts.files(|entry, file| match placements.get(entry as usize) {
+        Some(placement) if file.size > 0 => take(ObjectName { key: file.key, copy: placement.copy }, file.size),
+        placement => is_placed &= placement.is_some(),
+    })?;
+    if is_placed { Ok(true) } else { Err(Malformed.into()) }
 }
 
 /// Returns the manifest part of what [`read_manifest`] reads, for sending.
@@ -137,11 +232,14 @@ pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
 }
 
 fn kept_to_bytes(manifest: &Manifest, placements: &[Placement]) -> Vec<u8> {
-    let mut bytes = manifest_to_bytes(manifest);
+    let mut bytes = vec![0; 32];
+    bytes.extend_from_slice(&manifest_to_bytes(manifest));
     let mut raw = Vec::new();
     put_placements(&mut raw, placements);
     crate::bytes::put_number(&mut bytes, raw.len() as u64);
     put_bytes(&mut bytes, &zstd::bulk::compress(&raw, 3).expect("compressing into memory does not fail"));
+    let hash = Hash::of(&bytes[32..]);
+    bytes[..32].copy_from_slice(hash.as_bytes());
     bytes
 }
 

@@ -274,6 +274,10 @@ fn compare(
     gone: &mut HashMap<Hash, u32>,
     fresh: &mut Vec<u32>,
 ) {
+    let hash = |manifest: &Manifest, number: u32| manifest.directories()[number as usize].hash;
+    if in_old.zip(in_new).is_some_and(|(own, other)| hash(old, own) == hash(new, other)) {
+        return;
+    }
     let child = |manifest: &Manifest, above: Option<u32>, name: &[u8]| match manifest.child(above?, name)?.node {
         Node::Directory(child) => Some(child),
         _ => None,
@@ -281,7 +285,7 @@ fn compare(
     for (own, name) in in_old.into_iter().flat_map(|number| old.directories_in(number)) {
         let other = child(new, in_new, name);
         if other.is_none() {
-            gone.insert(old.directories()[own as usize].hash, own);
+            gone.insert(hash(old, own), own);
         }
         compare(old, Some(own), new, other, gone, fresh);
     }

@@ -14,7 +14,7 @@ use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToA
 use super::deploy::Deploy;
 use super::layout::Layout;
 use super::lock::{self, Lock};
-use super::records::{self, Releases, manifest_to_bytes, read_manifest};
+use super::records::{self, Releases, check_manifest, manifest_to_bytes, read_manifest};
 use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
@@ -85,7 +85,8 @@ impl Service<'_> {
                 if !dry_run {
                     records::mend(&mut layout, &mut releases)?;
                 }
-                prune::cleanup(&mut layout, &mut releases, policy, true, *dry_run, self.talk).map(Reply::Cleanup)
+                let how = prune::How { sweep: true, dry_run: *dry_run, ..prune::How::default() };
+                prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
             }
             Request::Manifests(wanted) => self.manifests(path, wanted),
         }
@@ -125,7 +126,7 @@ impl Service<'_> {
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
-        read_manifest(&layout, &id, &record.root)?;
+        check_manifest(&layout, &id, &record.root)?;
         self.talk.begin_switch(&id)?;
         let verb = self.hello.request.verb();
         let Switched { previous, warnings } =

@@ -92,8 +92,15 @@ pub(crate) enum Look {
 pub(crate) struct Inodes {
     /// The device that the store is on.
     device: u64,
-    /// By shard, sorted by [`sort_key`].
-    shards: Vec<Vec<(ObjectName, u64)>>,
+    shards: Vec<Shard>,
+}
+
+/// The objects of one shard with their inodes, sorted by [`sort_key`].
+#[derive(Default)]
+struct Shard {
+    /// Their keys, by themselves: what is searched stays in a processor's cache.
+    keys: Vec<u64>,
+    objects: Vec<(ObjectName, u64)>,
 }
 
 impl Inodes {
@@ -102,8 +109,8 @@ impl Inodes {
     pub(crate) fn has(&self, name: ObjectName, stat: &Stat) -> bool {
         let shard = &self.shards[name.shard()];
         let key = sort_key(name);
-        let first = shard.partition_point(|&(other, _)| sort_key(other) < key);
-        let mut alike = shard[first..].iter().take_while(|&&(other, _)| sort_key(other) == key);
+        let first = first_not_below(&shard.keys, key);
+        let mut alike = shard.objects[first..].iter().take_while(|&&(other, _)| sort_key(other) == key);
         stat.device == self.device && alike.any(|&(other, inode)| other == name && inode == stat.inode)
     }
 }
@@ -111,6 +118,19 @@ impl Inodes {
 /// Bytes of a hash behind the first, which is the shard's. Numbers are compared faster than names.
 fn sort_key(name: ObjectName) -> u64 {
     name.key.hash.as_bytes()[1..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// Returns where a key is or would be among sorted ones. They are hashes and lie evenly: it is near where that leads to, and
+/// the way there is through neighbours in memory.
+fn first_not_below(keys: &[u64], key: u64) -> usize {
+    let mut at = ((key as u128 * keys.len() as u128) >> 64) as usize;
+    while at > 0 && keys[at - 1] >= key {
+        at -= 1;
+    }
+    while at < keys.len() && keys[at] < key {
+        at += 1;
+    }
+    at
 }
 
 /// Tells whether an object is as it should be, by what a look at it says.
@@ -195,7 +215,7 @@ impl Store {
     pub(crate) fn inodes(&self) -> Result<Inodes, Error> {
         let device = self.dir.own_stat()?.device;
         let shards = (0..SHARDS).into_par_iter().map(|number| {
-            let Some(shard) = self.shard(number)? else { return Ok(Vec::new()) };
+            let Some(shard) = self.shard(number)? else { return Ok(Shard::default()) };
             let mut flat = format!("{number:02x}").into_bytes();
             let mut objects = Vec::new();
             for (name, inode) in shard.names_and_inodes()? {
@@ -204,7 +224,7 @@ impl Store {
                 objects.extend(ObjectName::parse(&flat).map(|name| (name, inode)));
             }
             objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
-            Ok(objects)
+            Ok(Shard { keys: objects.iter().map(|&(name, _)| sort_key(name)).collect(), objects })
         });
         Ok(Inodes { device, shards: shards.collect::<Result<_, Error>>()? })
     }
@@ -353,11 +373,11 @@ impl Store {
         (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
     }
 
-    /// Returns all objects.
-    pub(crate) fn all(&self) -> Result<HashSet<ObjectName>, Error> {
+    /// Returns all objects that are due.
+    pub(crate) fn all(&self, is_due: impl Fn(&ObjectName) -> bool) -> Result<HashSet<ObjectName>, Error> {
         let mut all = HashSet::new();
         self.for_each(|name| {
-            all.insert(name);
+            all.extend(Some(name).filter(&is_due));
             Ok(())
         })?;
         Ok(all)
@@ -367,6 +387,15 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_found_wherever_the_keys_lie() {
+        for keys in [&[][..], &[7], &[0, 0, 1, 2, 3], &[u64::MAX - 2, u64::MAX, u64::MAX], &[0, 1 << 62, 1 << 63]] {
+            for key in keys.iter().flat_map(|key| [key.saturating_sub(1), *key, key.saturating_add(1)]).chain([0, 9]) {
+                assert_eq!(first_not_below(keys, key), keys.partition_point(|&other| other < key), "{key} in {keys:?}");
+            }
+        }
+    }
 
     #[test]
     fn names_of_objects_read_back_and_others_are_not_taken_for_them() {

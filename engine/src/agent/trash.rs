@@ -20,8 +20,7 @@ use crate::release::ReleaseId;
 
 use super::layout::{Layout, random_name};
 use super::process::{is_mounted_below, living_in};
-use super::prune::sizes;
-use super::records::{Kept, MANIFEST, read_owed_manifest, read_owed_record};
+use super::records::{MANIFEST, read_owed_objects, read_owed_record};
 use super::store::ObjectName;
 
 const RECORD_SUFFIX: &str = "-record";
@@ -75,9 +74,9 @@ impl Spare {
         Ok(newest.map(|(_, spare)| spare))
     }
 
-    /// Reads what it was; nothing where that cannot be read.
-    pub(crate) fn kept(&self, layout: &Layout) -> Result<Option<Kept>, Error> {
-        read_owed_manifest(&layout.trash.open_dir(&self.record)?)
+    /// Gives every object that it named. Tells whether its manifest could be read.
+    pub(crate) fn objects(&self, layout: &Layout, take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+        read_owed_objects(&layout.trash.open_dir(&self.record)?, take)
     }
 
     /// Returns why it cannot be reused, where something outside holds on to it.
@@ -124,13 +123,18 @@ impl Owed {
         self.0.is_empty()
     }
 
-    /// Returns the objects that they name; nothing where a manifest cannot be read, and it may be any object.
-    pub(crate) fn objects(&self, layout: &Layout) -> Result<Option<HashSet<ObjectName>>, Error> {
+    /// Returns those of the objects that they name which `is_due`; nothing where a manifest cannot be read, and it may be
+    /// any object.
+    pub(crate) fn objects(
+        &self,
+        layout: &Layout,
+        is_due: impl Fn(&ObjectName) -> bool,
+    ) -> Result<Option<HashSet<ObjectName>>, Error> {
         let mut objects = HashSet::new();
         for name in &self.0 {
-            match read_owed_manifest(&layout.trash.open_dir(name)?)? {
-                Some(kept) => objects.extend(sizes(&kept).map(|(object, _)| object)),
-                None => return Ok(None),
+            let record = layout.trash.open_dir(name)?;
+            if !read_owed_objects(&record, |object| objects.extend(Some(object).filter(&is_due)))? {
+                return Ok(None);
             }
         }
         Ok(Some(objects))

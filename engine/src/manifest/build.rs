@@ -190,9 +190,12 @@ impl Manifest {
             if let Node::File(file) = &mut manifest.entries[entry as usize].node {
                 file.key.hash = hash;
             }
-        }
-        for directory in &mut manifest.directories {
-            directory.hash = NOT_HASHED;
+            let mut number = manifest.holder(entry);
+            // Those above one that is to be hashed are already.
+            while manifest.directories[number as usize].hash != NOT_HASHED {
+                manifest.directories[number as usize].hash = NOT_HASHED;
+                number = manifest.directories[number as usize].parent;
+            }
         }
         manifest.hash_directories();
         manifest

@@ -37,7 +37,7 @@ use std::io::Read;
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
 use crate::manifest::build::{BadManifest, Builder};
-use crate::manifest::{File, Manifest, Named, Node, ObjectKey};
+use crate::manifest::{Directory, File, Manifest, Named, Node, ObjectKey};
 
 /// Marks an entry that the base does not have.
 pub(crate) const INTRODUCED: u32 = u32::MAX;
@@ -64,6 +64,9 @@ pub(crate) enum BadEncoding {
     /// It is well formed, and not the manifest that it says it is.
     #[error("does not hash to its root")]
     Root,
+    /// The hash in front of it is another one.
+    #[error("is not what was written")]
+    Altered,
     /// It refers to a base that was not given.
     #[error("refers to a base that is not there")]
     Base,
@@ -357,22 +360,22 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(De
 /// Decodes what [`encode_with`] made, against the same base. Returns the manifest, in which hashes may be promised, and the
 /// bytes that follow it.
 pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
-    let mut reader = ByteReader::new(bytes);
-    let root = Hash::from_bytes(reader.array()?);
-    let ops_len = reader.number_within(OPS_MAX)?;
-    let ops = decompress(reader.bytes()?, ops_len)?;
-    let hashes = reader.bytes()?;
+    let Parts { root, ops, hashes, rest } = Parts::read(bytes)?;
     let empty = Manifest::default();
+    let base = base.unwrap_or(&empty);
+    // A guess that is near enough for most: growing from nothing moves everything a dozen times.
+    let entries = base.len() as usize + hashes.len() / size_of::<Hash>();
     let mut decoder = Decoder {
         ops: ByteReader::new(&ops),
         hashes: ByteReader::new(hashes),
-        base: base.unwrap_or(&empty),
-        builder: Builder::new(),
-        origins: Vec::new(),
+        base,
+        builder: Builder::with_room(entries, base.text_bytes() + ops.len()),
+        origins: Vec::with_capacity(entries),
         promised: Vec::new(),
         sources: Vec::new(),
     };
-    decoder.sources.push(Source::read(&mut decoder.ops, base)?);
+    let given = decoder.given_base();
+    decoder.sources.push(Source::read(&mut decoder.ops, given)?);
     decoder.run()?;
     if !decoder.ops.rest().is_empty() || !decoder.hashes.rest().is_empty() {
         return Err(Malformed.into());
@@ -382,7 +385,63 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
     if promised.is_empty() && manifest.root() != root {
         return Err(BadEncoding::Root);
     }
-    Ok((Decoded { manifest, origins, promised, root }, reader.rest()))
+    Ok((Decoded { manifest, origins, promised, root }, rest))
+}
+
+/// A manifest's bytes, of which nothing was looked at yet.
+pub(crate) struct Parts<'a> {
+    /// What the whole must hash to.
+    pub(crate) root: Hash,
+    ops: Vec<u8>,
+    hashes: &'a [u8],
+    /// The bytes that follow.
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes apart what [`encode`] made.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Parts<'a>, BadEncoding> {
+        let mut reader = ByteReader::new(bytes);
+        let root = Hash::from_bytes(reader.array()?);
+        let ops_len = reader.number_within(OPS_MAX)?;
+        let ops = decompress(reader.bytes()?, ops_len)?;
+        let hashes = reader.bytes()?;
+        Ok(Parts { root, ops, hashes, rest: reader.rest() })
+    }
+
+    /// Gives every file with its entry's index, in order, of a manifest that was encoded without a base. Nothing is made of
+    /// it, and the root not proved: for bytes of which something else says that they are what was written.
+    pub(crate) fn files(&self, mut take: impl FnMut(u32, File)) -> Result<(), BadEncoding> {
+        let (mut ops, mut hashes) = (ByteReader::new(&self.ops), ByteReader::new(self.hashes));
+        let mut entry = 0;
+        // One is begun, or named: each is a script with no base.
+        let mut directories = u64::from(ops.number()? == 0);
+        while directories > 0 {
+            directories -= 1;
+            ops.number()?;
+            loop {
+                let op = ops.number()?;
+                if op == END {
+                    break;
+                }
+                ops.bytes()?;
+                match op {
+                    FILE => {
+                        let content = ops.number_within(0o777 * 3)?;
+                        let size = ops.number()?;
+                        let hash = if size == 0 { Hash::of(b"") } else { Hash::from_bytes(hashes.array()?) };
+                        take(entry, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size });
+                    }
+                    SYMLINK => drop(ops.bytes()?),
+                    DIRECTORY => directories += u64::from(ops.number()? == 0),
+                    _ => return Err(BadEncoding::Base),
+                }
+                entry += 1;
+            }
+        }
+        let is_all = ops.rest().is_empty() && hashes.rest().is_empty();
+        if is_all { Ok(()) } else { Err(Malformed.into()) }
+    }
 }
 
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
@@ -402,13 +461,19 @@ struct Decoder<'a> {
     sources: Vec<Source>,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    /// Returns the base, where one was given.
+    fn given_base(&self) -> Option<&'a Manifest> {
+        Some(self.base).filter(|base| !base.directories().is_empty())
+    }
+
     fn run(&mut self) -> Result<(), BadEncoding> {
         let mut number = 0;
         while number < self.sources.len() {
             match self.sources[number] {
                 Source::Same(base) => {
-                    self.builder.begin(self.base.directories()[base as usize].mode)?;
+                    let Directory { mode, hash, .. } = self.base.directories()[base as usize];
+                    self.builder.begin_with(mode, hash)?;
                     for old in self.base.children(base) {
                         self.copy(old)?;
                     }
@@ -465,7 +530,7 @@ impl Decoder<'_> {
                 self.note(INTRODUCED)
             }
             DIRECTORY => {
-                let base = Some(self.base).filter(|base| !base.directories().is_empty());
+                let base = self.given_base();
                 let source = Source::read(&mut self.ops, base)?;
                 self.directory(name, source)
             }
@@ -596,6 +661,11 @@ mod tests {
             let introduced: Vec<u32> =
                 manifest.all_files().map(|(index, _)| index).filter(|&index| decoded.origins[index as usize] == INTRODUCED).collect();
             prop_assert_eq!(introduced, super::introduced(&manifest, base.as_ref()));
+            if base.is_none() {
+                let mut files = Vec::new();
+                Parts::read(&encoded.bytes).unwrap().files(|entry, file| files.push((entry, file))).unwrap();
+                prop_assert_eq!(files, manifest.all_files().collect::<Vec<_>>());
+            }
             for (index, &origin) in decoded.origins.iter().enumerate() {
                 if origin != INTRODUCED && let Some(file) = manifest.file(index as u32) {
                     prop_assert_eq!(base.as_ref().unwrap().file(origin), Some(file));
@@ -632,6 +702,7 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(base in root(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), new in root(), flip in any::<(u16, u8)>()) {
             let base = build(&base);
             drop(decode(&bytes, Some(&base)));
+            drop(Parts::read(&bytes).map(|parts| parts.files(|_, _| ())));
             bytes = encode(&build(&new), Some(&base)).bytes;
             let at = usize::from(flip.0) % bytes.len();
             bytes[at] ^= flip.1;

@@ -8,6 +8,7 @@
 //! directory with anything in it: so it is what it was in the release before, and need not be touched where that is reused.
 
 use crate::bytes::{ByteReader, Malformed, put_number};
+use crate::manifest::encode::ENTRIES_MAX;
 
 /// Which copy of an object, and its mtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -30,11 +31,12 @@ pub(crate) fn put_placements(out: &mut Vec<u8>, placements: &[Placement]) {
     }
 }
 
-/// Reads `count` placements.
-pub(crate) fn read_placements(reader: &mut ByteReader<'_>, count: usize) -> Result<Placements, Malformed> {
-    let mut placements = Placements::with_capacity(count);
-    while placements.len() < count {
-        let run = reader.number_within((count - placements.len()) as u64)? as usize;
+/// Reads all placements; where their `count` is known, as many.
+pub(crate) fn read_placements(reader: &mut ByteReader<'_>, count: Option<usize>) -> Result<Placements, Malformed> {
+    let mut placements = Placements::with_capacity(count.unwrap_or_default());
+    let most = count.unwrap_or(ENTRIES_MAX);
+    while !reader.rest().is_empty() {
+        let run = reader.number_within((most - placements.len()) as u64)? as usize;
         let second = reader.index()?;
         let copy = u16::try_from(reader.number()?).map_err(|_| Malformed)?;
         if run == 0 {
@@ -42,7 +44,7 @@ pub(crate) fn read_placements(reader: &mut ByteReader<'_>, count: usize) -> Resu
         }
         placements.resize(placements.len() + run, Placement { second, copy });
     }
-    Ok(placements)
+    if count.is_none_or(|count| count == placements.len()) { Ok(placements) } else { Err(Malformed) }
 }
 
 #[cfg(test)]
@@ -55,7 +57,10 @@ mod tests {
             [(7, 0), (7, 0), (9, 1), (7, 0)].map(|(second, copy)| Placement { second, copy }).to_vec();
         let mut out = Vec::new();
         put_placements(&mut out, &placements);
-        assert_eq!(read_placements(&mut ByteReader::new(&out), 4), Ok(placements));
-        assert_eq!(read_placements(&mut ByteReader::new(&out), 5), Err(Malformed));
+        assert_eq!(read_placements(&mut ByteReader::new(&out), Some(4)), Ok(placements));
+        assert_eq!(read_placements(&mut ByteReader::new(&out), None).map(|read| read.len()), Ok(4));
+        for wrong in [3, 5] {
+            assert_eq!(read_placements(&mut ByteReader::new(&out), Some(wrong)), Err(Malformed));
+        }
     }
 }
