@@ -116,7 +116,7 @@ impl ClientDeploy<'_> {
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
-        let is_kept = known.is_some_and(|known| Arc::ptr_eq(&known, &scan.found));
+        let is_kept = known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &scan.found));
         let zstd_levels = RefCell::default();
         let exchange = Exchange {
             deploy: self,
@@ -125,6 +125,7 @@ impl ClientDeploy<'_> {
             database: database.as_ref(),
             belief,
             holding,
+            before: Cell::new(known),
             is_kept: Cell::new(is_kept),
             kept_chunks: RefCell::default(),
             cache: OnceCell::new(),
@@ -269,6 +270,8 @@ struct Exchange<'a> {
     belief: Option<Belief>,
     /// What the server holds, or held: as it is believed, until the agent says otherwise.
     holding: Holding,
+    /// The last scan: what was deployed last, most of the time.
+    before: Cell<Option<Arc<Known>>>,
     /// Whether the database has the scan.
     is_kept: Cell<bool>,
     /// What the database has of chunks, as far as it was asked.
@@ -356,6 +359,8 @@ impl Exchange<'_> {
 
     fn converse(&mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
         let believed = self.believed_base();
+        // It takes memory.
+        self.before.take();
         self.hello(believed.as_ref().map(|(base, _)| base))?;
         if let Some((base, is_cut)) = &believed
             && !self.deploy.dry_run

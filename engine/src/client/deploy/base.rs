@@ -1,5 +1,9 @@
 //! The release that a new one is described against, as far as this side knows it.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::client::known::Known;
 use crate::error::Error;
 use crate::manifest::encode::decode;
 use crate::manifest::{Manifest, outline};
@@ -13,11 +17,30 @@ pub(super) struct Base {
     /// Its name.
     pub(super) name: BaseName,
     /// Its manifest.
-    pub(super) manifest: Manifest,
+    pub(super) manifest: Held,
     /// The commit that it was made of.
     pub(super) commit: Option<String>,
     /// Whether it was put together from an outline.
     pub(super) is_outlined: bool,
+}
+
+/// A manifest, by itself or as part of a scan.
+pub(super) enum Held {
+    /// By itself.
+    Alone(Manifest),
+    /// With the stats of its entries.
+    Scanned(Arc<Known>),
+}
+
+impl Deref for Held {
+    type Target = Manifest;
+
+    fn deref(&self) -> &Manifest {
+        match self {
+            Held::Alone(manifest) => manifest,
+            Held::Scanned(known) => &known.manifest,
+        }
+    }
 }
 
 /// What the agent begins with.
@@ -50,12 +73,13 @@ impl Exchange<'_> {
         Some((self.base_from(name)?, belief.is_cut))
     }
 
-    /// Finds the manifest of a base on this side: the scan's own, or one that was kept.
+    /// Finds the manifest of a base on this side: the scan's own, the last scan's, or one that was kept.
     fn base_from(&self, name: BaseName) -> Option<Base> {
-        let manifest = if name.root == self.scan.found.manifest.root() {
-            self.scan.found.manifest.clone()
-        } else {
-            self.deploy.told(self.database?.manifest(&name.root))??
+        let is_it = |known: &Arc<Known>| known.manifest.root() == name.root;
+        let scanned = Some(self.scan.found.clone()).filter(is_it).or_else(|| self.before.take().filter(is_it));
+        let manifest = match scanned {
+            Some(known) => Held::Scanned(known),
+            None => Held::Alone(self.deploy.told(self.database?.manifest(&name.root))??),
         };
         Some(Base { name, manifest, commit: None, is_outlined: false })
     }
@@ -108,7 +132,10 @@ impl Exchange<'_> {
         let outlined = outline::decode(&self.talk.parts(length)?, &self.scan.found.manifest);
         let base = match (known, outlined) {
             (Some(known), _) => return Ok(Some(known)),
-            (None, Ok(manifest)) => Base { is_outlined: manifest.root() != name.root, name, manifest, commit },
+            (None, Ok(manifest)) => {
+                let is_outlined = manifest.root() != name.root;
+                Base { name, manifest: Held::Alone(manifest), commit, is_outlined }
+            }
             (None, Err(_)) => {
                 self.talk.send(&ToAgent::WantBase)?;
                 let (name, bytes) = self.talk.manifest()?;
@@ -128,5 +155,5 @@ pub(super) fn whole_base(name: BaseName, bytes: &[u8], commit: Option<String>) -
     if decoded.manifest.root() != name.root {
         return Err(Error::Protocol("a manifest with another root than was announced".into()));
     }
-    Ok(Base { name, manifest: decoded.manifest, commit, is_outlined: false })
+    Ok(Base { name, manifest: Held::Alone(decoded.manifest), commit, is_outlined: false })
 }
