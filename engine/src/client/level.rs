@@ -12,7 +12,8 @@
 //! A write only tells how fast the wire is while the buffers on the way are full: else they take a block at once. So the
 //! wire is measured from the end of one write that had to wait to the end of a later one, at both of which they were
 //! full. Where no block was there to be written for part of that time, the wire may have been idle, and is at least that
-//! fast.
+//! fast. How fast it took the agent, where that was copied just before, is known from the first block on. Otherwise, until
+//! something is known, no block is packed while another one waits.
 //!
 //! What holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
 //! processors with this side. The agent tells for which part of the time it did not take blocks: while that is most of
@@ -132,23 +133,32 @@ struct Span {
 }
 
 impl Leveller {
-    /// Begins an upload of so much content, packed by so many threads; with a level, at that one.
-    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize) -> Leveller {
+    /// Begins an upload of so much content, packed by so many threads; with a level, at that one. The wire may be known to
+    /// take so many bytes a second.
+    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, wire: Option<f64>) -> Leveller {
         let fixed = fixed.or_else(|| (content_bytes <= LITTLE_BYTES).then_some(LITTLE_LEVEL));
-        let state = State {
+        let mut state = State {
             packers: packers as f64,
             rung: FIRST_RUNG,
             speed: 1.0,
             ratio: 1.0,
-            wire: Wire::default(),
+            wire: Wire { rate: wire, span: None },
             tally: BTreeMap::new(),
         };
+        if let Some((_, best)) = state.costs() {
+            state.rung = best;
+        }
         Leveller { fixed, state: Mutex::new(state) }
     }
 
     /// Returns the level for the next block.
     pub(super) fn level(&self) -> i32 {
         self.fixed.unwrap_or_else(|| RUNGS[self.state().rung].level)
+    }
+
+    /// Tells whether there is a reason for the level that the next block gets.
+    pub(super) fn is_settled(&self) -> bool {
+        self.fixed.is_some() || self.state().wire.rate.is_some()
     }
 
     /// Notes that content was packed at a level: its bytes, those that it became, and how long that took.
@@ -190,8 +200,9 @@ impl Leveller {
 }
 
 impl State {
-    fn choose(&mut self) {
-        let Some(wire) = self.wire.rate else { return };
+    /// Returns what each rung is estimated to cost, and the best; nothing while nothing is known of the wire.
+    fn costs(&self) -> Option<([f64; RUNGS.len()], usize)> {
+        let wire = self.wire.rate?;
         let costs = RUNGS.map(|rung| {
             let pack = 1.0 / (rung.speed * self.speed * self.packers);
             let send = rung.ratio * self.ratio / wire;
@@ -199,6 +210,12 @@ impl State {
         });
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let best = costs.iter().position(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
+        Some((costs, best))
+    }
+
+    fn choose(&mut self) {
+        let Some((costs, best)) = self.costs() else { return };
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         if costs[self.rung] > least * HELD {
             self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
         }
@@ -272,7 +289,7 @@ mod tests {
     impl Lab {
         /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
         fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
-            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS), Instant::now());
+            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS, None), Instant::now());
             let mut packer_free = [0.0_f64; PACKERS];
             let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
             let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
@@ -334,6 +351,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_the_line_counts_from_the_first_block_on() {
+        let level = |wire| Leveller::new(None, u64::MAX, PACKERS, wire).level();
+        let levels = [None, Some(1e9), Some(100.0 * MBIT), Some(5.0 * MBIT)].map(level);
+        assert_eq!(levels[..2], [3, 1]);
+        assert!((5..=7).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
+    }
+
+    #[test]
     fn slow_processors_choose_lower_levels() {
         for speed in [0.1, 0.3, 3.0] {
             for mbit in [10.0, 100.0, 1_000.0] {
@@ -357,14 +382,14 @@ mod tests {
             leveller.sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
             assert_eq!(leveller.level(), level);
         };
-        check(Leveller::new(None, LITTLE_BYTES, 2), LITTLE_LEVEL);
-        check(Leveller::new(Some(4), u64::MAX, 2), 4);
-        check(Leveller::new(Some(4), 1, 2), 4);
+        check(Leveller::new(None, LITTLE_BYTES, 2, None), LITTLE_LEVEL);
+        check(Leveller::new(Some(4), u64::MAX, 2, None), 4);
+        check(Leveller::new(Some(4), 1, 2, None), 4);
     }
 
     #[test]
     fn content_is_told_by_the_level_that_it_was_packed_at() {
-        let leveller = Leveller::new(Some(6), 100, 2);
+        let leveller = Leveller::new(Some(6), 100, 2, None);
         leveller.packed(6, 50, 20, Duration::ZERO);
         leveller.packed(6, 30, 20, Duration::ZERO);
         leveller.as_it_is(20);

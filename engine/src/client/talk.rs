@@ -83,6 +83,8 @@ pub(crate) struct Talk {
     kept_lanes: Mutex<Vec<KeptLane>>,
     /// Bytes that the line took.
     flow: Arc<AtomicU64>,
+    /// How many it took a second before the conversation, where that was measured.
+    copied_at: Option<f64>,
     /// Dropped with the conversation, which ends the thread that says that this side is alive.
     _alive: Sender<()>,
     /// Waits so far.
@@ -97,7 +99,7 @@ impl Talk {
 
     /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
     fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
-        let Connection { input, output, carrier, lanes } = connection;
+        let Connection { input, output, carrier, lanes, copied_at } = connection;
         let reader = FrameReader::new(input);
         let heard = reader.heard();
         let output = Output::new(output, [cancel.clone(), Cancel::default()], heard.clone(), silent_max);
@@ -142,6 +144,7 @@ impl Talk {
             next_lane: AtomicU32::new(1),
             kept_lanes: Mutex::default(),
             flow,
+            copied_at,
             _alive: alive,
             round_trips: Mutex::new(0),
         }
@@ -451,6 +454,11 @@ impl Talk {
     /// Returns for which share of the time the agent took no blocks.
     pub(crate) fn stalled(&self) -> f64 {
         self.load.stalled()
+    }
+
+    /// Returns how many bytes a second the line took before the conversation, where that was measured.
+    pub(crate) fn copied_at(&self) -> Option<f64> {
+        self.copied_at
     }
 
     /// Returns how often this side waited.

@@ -17,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -55,6 +55,9 @@ const PACKERS_MAX: usize = 4;
 /// Packed blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
 /// takes longer than others.
 const QUEUE_BLOCKS: usize = 4;
+
+/// How often it is looked whether the wire is known.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What a packing thread has made.
 struct Packed {
@@ -104,7 +107,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     let packers = std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX);
     let packer = Packer {
         uploading,
-        leveller: Leveller::new(level, bytes_total, packers),
+        leveller: Leveller::new(level, bytes_total, packers, talk.copied_at()),
         jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
         files: AtomicU64::new(0),
         files_total,
@@ -188,6 +191,7 @@ impl Packer<'_> {
         let mut press = Press::new().map_err(no_zstd)?;
         let mut deltas = None;
         loop {
+            self.wait_for_the_wire(blocks)?;
             let Some(job) = self.jobs.lock().expect("no packer panics").next() else { return Ok(()) };
             let goes_on = match job {
                 Job::Files(entries) => self.files(entries, &mut press, blocks)?,
@@ -204,6 +208,15 @@ impl Packer<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
+    fn wait_for_the_wire(&self, blocks: &Sender<Result<Packed, Error>>) -> Result<(), Error> {
+        while !blocks.is_empty() && !self.leveller.is_settled() {
+            self.uploading.talk.check()?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
     }
 
     /// Sends whole files, those that do not compress in blocks of their own. Says whether anybody still listens.
@@ -562,7 +575,7 @@ mod tests {
             };
             let packer = Packer {
                 uploading,
-                leveller: Leveller::new(None, 1, 1),
+                leveller: Leveller::new(None, 1, 1, None),
                 jobs: Mutex::new(jobs(&scan.found.manifest, sendings(vec![entry], &[], &HashMap::new())).into_iter()),
                 files: AtomicU64::new(0),
                 files_total: 1,

@@ -45,6 +45,8 @@ use crate::wire::program::{Program, SYSTEM};
 const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of an answer is read; what a login prints comes before it.
 const ANSWER_MAX: usize = 64 << 10;
+/// A copy that takes less says little of the line: unpacking and beginning take as long.
+const TELLING: Duration = Duration::from_millis(300);
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
@@ -115,7 +117,8 @@ pub(super) fn start_agent(
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
-    let mut bootstrap = Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat };
+    let mut bootstrap =
+        Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat, copied_at: None };
     match install {
         Install::Keep => bootstrap.start_placed(),
         Install::Vanish => bootstrap.start_lent(),
@@ -130,7 +133,8 @@ pub(super) fn start_lane(
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
     let (observer, packing) = (&Silent, Packing::on_demand());
-    let mut bootstrap = Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat };
+    let mut bootstrap =
+        Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat, copied_at: None };
     match bootstrap.start_unasked(" --lane")? {
         Some(connection) => Ok(connection),
         None => bootstrap.insist("lane", &places.agent_directory),
@@ -146,6 +150,8 @@ struct Bootstrap<'a> {
     cancel: &'a Cancel,
     /// How the server unpacks the program, as far as it said.
     unpack: Unpack,
+    /// How many bytes a second the line took while the agent was copied.
+    copied_at: Option<f64>,
 }
 
 /// What reads the program on the server.
@@ -236,7 +242,7 @@ impl Bootstrap<'_> {
     /// Starts an agent that was just copied.
     fn insist(&mut self, mode: &str, directory: &Path) -> Result<Connection, Error> {
         match self.start(mode, directory)? {
-            Start::Greeted(connection) => Ok(connection),
+            Start::Greeted(connection) => Ok(Connection { copied_at: self.copied_at, ..connection }),
             // It is there, and the shell says that it may not be executed.
             Start::Missing => Err(Error::Noexec { directory: shown(directory) }),
             Start::Damaged(output) => Err(Error::NoGreeting { host: self.login.host().to_owned(), output }),
@@ -291,8 +297,11 @@ impl Bootstrap<'_> {
             Unpack::Gzip => self.packing.packed(self.program)?,
         };
         let mut running = self.run(mode, directory)?;
+        let began = Instant::now();
         self.send(&mut running, &packed)?;
         let (printed, ended) = self.read_to_end(running)?;
+        let took = began.elapsed().saturating_sub(self.login.round_trip().unwrap_or_default());
+        self.copied_at = (took >= TELLING).then(|| packed.len() as f64 / took.as_secs_f64());
         let lent = self.judge_copy(&printed, &ended, directory)?;
         self.observer.observe(Event::AgentCopied { bytes: packed.len() as u64 });
         Ok(lent.unwrap_or_else(|| directory.to_owned()))

@@ -24,4 +24,6 @@ pub(crate) struct Connection {
     pub(crate) carrier: Box<dyn Carrier>,
     /// What opens lanes beside it, where that is of use.
     pub(crate) lanes: Option<Arc<dyn Lanes>>,
+    /// How many bytes a second the line took while the agent was copied, where it was and took long enough to tell.
+    pub(crate) copied_at: Option<f64>,
 }

@@ -55,6 +55,7 @@ impl Running {
             output: self.output,
             carrier: Box::new(ProcessCarrier(self.process)),
             lanes: None,
+            copied_at: None,
         }
     }
 

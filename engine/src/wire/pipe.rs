@@ -33,7 +33,7 @@ pub(crate) fn connect(
     let (input, agent_output) = pipe().map_err(failed)?;
     let (agent_input, output) = pipe().map_err(failed)?;
     let thread = std::thread::spawn(move || serve(agent_input, agent_output));
-    Ok(Connection { input, output, carrier: Box::new(Thread(thread)), lanes: None })
+    Ok(Connection { input, output, carrier: Box::new(Thread(thread)), lanes: None, copied_at: None })
 }
 
 /// Makes a pipe with room for a block, where the system allows it: fewer switches between the two sides.

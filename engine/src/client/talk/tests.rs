@@ -46,6 +46,7 @@ impl Agent {
             output: File::from(OwnedFd::from(output)),
             carrier,
             lanes: None,
+            copied_at: None,
         };
         let cancel = Cancel::default();
         let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);
