@@ -424,6 +424,36 @@ fn a_release_whose_record_or_manifest_is_damaged_is_told_and_does_not_stop_a_dep
 }
 
 #[test]
+fn a_release_with_another_manifest_or_none_cannot_be_gone_back_to() {
+    let site = live_site();
+    let first = site.live().unwrap();
+    site.write("another", "file");
+    site.deploy_and_compare(&[]);
+    let second = site.live().unwrap();
+    let manifest = |id: &str| site.target(&format!(".cutover/releases/{id}/manifest"));
+    let own = fs::read(manifest(&first)).unwrap();
+    for (damage, reason) in [
+        (Some(fs::read(manifest(&second)).unwrap()), "its manifest is another one"),
+        (Some(own[..40].to_vec()), "its manifest ends too early"),
+        (None, "its manifest is missing"),
+    ] {
+        match damage {
+            Some(bytes) => fs::write(manifest(&first), bytes).unwrap(),
+            None => fs::remove_file(manifest(&first)).unwrap(),
+        }
+        for verb in [&["switch", first.as_str()][..], &["rollback"]] {
+            let ran = site.cutover(verb);
+            assert_ne!(ran.code, Some(0), "{reason}");
+            assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+            assert_eq!(site.live(), Some(second.clone()), "{reason}");
+        }
+    }
+    fs::write(manifest(&first), own).unwrap();
+    site.succeed(&["rollback"]);
+    assert_eq!(site.live(), Some(first));
+}
+
+#[test]
 fn a_release_without_its_tree_is_damaged_and_cannot_be_gone_back_to() {
     let site = live_site();
     let first = site.live().unwrap();

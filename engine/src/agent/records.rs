@@ -297,3 +297,54 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
     releases.damaged = remaining;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::manifest::{Builder, ObjectKey};
+
+    fn kept() -> Kept {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let file = |content: &[u8]| {
+            let key = ObjectKey { hash: Hash::of(content), mode: 0o444 };
+            File { key, size: content.len() as u64 }
+        };
+        builder.directory(b"directory").unwrap();
+        builder.file(b"empty", file(b"")).unwrap();
+        builder.file(b"file", file(b"content")).unwrap();
+        builder.symlink(b"link", b"file").unwrap();
+        builder.begin(0o755).unwrap();
+        builder.file(b"file", file(b"other")).unwrap();
+        let placements = [(7, 0), (7, 0), (8, 3), (7, 0), (9, 0)].map(|(second, copy)| Placement { second, copy });
+        Kept { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
+    }
+
+    #[test]
+    fn what_a_release_names_is_the_same_however_it_is_read() {
+        let kept = kept();
+        let bytes = kept_to_bytes(&kept.manifest, &kept.placements);
+        let mut named = Vec::new();
+        let take = |name, size| named.push((name, size));
+        assert!(objects_from_bytes(&bytes, Some(&kept.manifest.root()), take).unwrap());
+        assert_eq!(named, kept.placed().objects().collect::<Vec<_>>());
+        assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);
+        assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, kept.placements);
+        assert!(!objects_from_bytes(&bytes, Some(&Hash::of(b"another")), |_, _| ()).unwrap());
+    }
+
+    #[test]
+    fn what_is_not_what_was_written_is_not_read() {
+        let kept = kept();
+        let bytes = kept_to_bytes(&kept.manifest, &kept.placements);
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            for bytes in [&damaged, &bytes[..at]] {
+                assert!(objects_from_bytes(bytes, None, |_, _| ()).is_err(), "{at}");
+                assert!(manifest_from_bytes(bytes).is_err(), "{at}");
+            }
+        }
+    }
+}

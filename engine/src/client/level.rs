@@ -13,7 +13,7 @@
 //! wire is measured from the end of one write that had to wait to the end of a later one, at both of which they were
 //! full. Where no block was there to be written for part of that time, the wire may have been idle, and is at least that
 //! fast. How fast it took the agent, where that was copied just before, is known from the first block on. Otherwise, until
-//! something is known, no block is packed while another one waits.
+//! something is known, no whole files are packed while a block waits.
 //!
 //! What holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
 //! processors with this side. The agent tells for which part of the time it did not take blocks: while that is most of

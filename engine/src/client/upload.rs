@@ -191,8 +191,11 @@ impl Packer<'_> {
         let mut press = Press::new().map_err(no_zstd)?;
         let mut deltas = None;
         loop {
-            self.wait_for_the_wire(blocks)?;
             let Some(job) = self.jobs.lock().expect("no packer panics").next() else { return Ok(()) };
+            // Deltas are little, whatever the level.
+            if !matches!(job, Job::Deltas(_)) {
+                self.wait_for_the_wire(blocks)?;
+            }
             let goes_on = match job {
                 Job::Files(entries) => self.files(entries, &mut press, blocks)?,
                 Job::Deltas(files) => {

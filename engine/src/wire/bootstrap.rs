@@ -45,8 +45,8 @@ use crate::wire::program::{Program, SYSTEM};
 const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of an answer is read; what a login prints comes before it.
 const ANSWER_MAX: usize = 64 << 10;
-/// A copy that takes less says little of the line: unpacking and beginning take as long.
-const TELLING: Duration = Duration::from_millis(300);
+/// A copy that takes less says little of the line: where both ends are busy, beginning and unpacking may take half as long.
+const TELLING: Duration = Duration::from_secs(1);
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
