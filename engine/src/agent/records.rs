@@ -131,29 +131,36 @@ fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Result<Record, String>
     })
 }
 
+/// What may be said of a manifest.
+const ANOTHER: &str = "is another one";
+const MISSING: &str = "is missing";
+
+/// Says of a release what its manifest is or does.
+fn damaged(id: &ReleaseId, what: impl std::fmt::Display) -> Error {
+    Error::ReleaseDamaged { id: id.clone(), reason: format!("its manifest {what}") }
+}
+
+fn manifest_bytes(layout: &Layout, id: &ReleaseId) -> Result<Vec<u8>, Error> {
+    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
+    dir.read(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))
+}
+
 /// Reads a release's manifest and verifies it against the root in its record.
 pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<Kept, Error> {
-    let damaged = |reason: String| Error::ReleaseDamaged { id: id.clone(), reason };
-    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
-    let bytes = dir.read(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing".into()))?;
-    let kept = manifest_from_bytes(&bytes).map_err(|reason| damaged(format!("its manifest {reason}")))?;
-    if kept.manifest.root() != *root {
-        return Err(damaged("its manifest is another one".into()));
-    }
-    Ok(kept)
+    let kept = manifest_from_bytes(&manifest_bytes(layout, id)?).map_err(|reason| damaged(id, reason))?;
+    if kept.manifest.root() == *root { Ok(kept) } else { Err(damaged(id, ANOTHER)) }
 }
 
 /// Fails where a release's manifest is not there, or is another one's. What is in it is not looked at: its tree was proved
 /// when it was made, and a rollback takes as long with a million files as with ten.
 pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<(), Error> {
-    let damaged = |reason: &str| Error::ReleaseDamaged { id: id.clone(), reason: reason.into() };
     let dir = layout.records.open_dir(id.as_str().as_bytes())?;
-    let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing"))?;
+    let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))?;
     let mut front = [0; 64];
     match file.read_exact_at(&mut front, 0) {
         Ok(()) if front.ends_with(root.as_bytes()) => Ok(()),
-        Ok(()) => Err(damaged("its manifest is another one")),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged("its manifest ends too early")),
+        Ok(()) => Err(damaged(id, ANOTHER)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged(id, "ends too early")),
         Err(error) => Err(Error::io("read", dir.path_of(MANIFEST), error)),
     }
 }
@@ -166,13 +173,10 @@ pub(crate) fn read_objects(
     root: &Hash,
     take: impl FnMut(ObjectName, u64),
 ) -> Result<(), Error> {
-    let damaged = |reason: String| Error::ReleaseDamaged { id: id.clone(), reason };
-    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
-    let bytes = dir.read(MANIFEST)?.ok_or_else(|| damaged("its manifest is missing".into()))?;
-    match objects_from_bytes(&bytes, Some(root), take) {
+    match objects_from_bytes(&manifest_bytes(layout, id)?, Some(root), take) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(damaged("its manifest is another one".into())),
-        Err(reason) => Err(damaged(format!("its manifest {reason}"))),
+        Ok(false) => Err(damaged(id, ANOTHER)),
+        Err(reason) => Err(damaged(id, reason)),
     }
 }
 
