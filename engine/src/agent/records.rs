@@ -165,8 +165,7 @@ pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Re
     }
 }
 
-/// Gives every object that a release names, with its size in bytes: in a fifth of the time and memory that its manifest
-/// takes.
+/// Gives every object that a release names, with its size in bytes, and makes no manifest of them.
 pub(crate) fn read_objects(
     layout: &Layout,
     id: &ReleaseId,
