@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
-use crate::manifest::encode::{Decoded, decode_with};
+use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;

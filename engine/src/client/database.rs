@@ -33,7 +33,8 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::hash::Hash;
 use crate::manifest::Manifest;
-use crate::manifest::encode::{decode, encode};
+use crate::manifest::decode::decode;
+use crate::manifest::encode::encode;
 use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 

@@ -7,7 +7,7 @@ use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::manifest::Manifest;
-use crate::manifest::encode::decode;
+use crate::manifest::decode::decode;
 use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};

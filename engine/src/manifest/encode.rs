@@ -32,12 +32,11 @@
 //! was sent, the result is the manifest that the root names, or an error.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
-use crate::manifest::build::{BadManifest, Builder};
-use crate::manifest::{Directory, File, Manifest, Named, Node, ObjectKey};
+use crate::manifest::build::BadManifest;
+use crate::manifest::{File, Manifest, Named, Node};
 
 /// Marks an entry that the base does not have.
 pub(crate) const INTRODUCED: u32 = u32::MAX;
@@ -45,7 +44,7 @@ pub(crate) const INTRODUCED: u32 = u32::MAX;
 /// More entries than any tree that this version is made for; bounds what a peer can make this side allocate.
 pub(crate) const ENTRIES_MAX: usize = 32 << 20;
 /// Bounds the ops before they are decompressed, in bytes.
-const OPS_MAX: u64 = 2 << 30;
+pub(super) const OPS_MAX: u64 = 2 << 30;
 /// Ops are small next to hashes; level 3 is within a few percent of the best and costs no time that can be measured.
 const OPS_LEVEL: i32 = 3;
 
@@ -74,7 +73,7 @@ pub(crate) enum BadEncoding {
 
 /// Where a directory of the new manifest comes from.
 #[derive(Debug, Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     Script(Option<u32>),
     Same(u32),
 }
@@ -88,7 +87,7 @@ impl Source {
         }
     }
 
-    fn read(reader: &mut ByteReader<'_>, base: Option<&Manifest>) -> Result<Source, BadEncoding> {
+    pub(super) fn read(reader: &mut ByteReader<'_>, base: Option<&Manifest>) -> Result<Source, BadEncoding> {
         let number = reader.number()?;
         if number == 0 {
             return Ok(Source::Script(None));
@@ -102,18 +101,18 @@ impl Source {
     }
 }
 
-const END: u64 = 0;
-const COPY: u64 = 1;
-const DROP: u64 = 2;
-const FILE: u64 = 3;
-const SYMLINK: u64 = 4;
-const DIRECTORY: u64 = 5;
-const CHANGE: u64 = 6;
-const ENTER: u64 = 7;
+pub(super) const END: u64 = 0;
+pub(super) const COPY: u64 = 1;
+pub(super) const DROP: u64 = 2;
+pub(super) const FILE: u64 = 3;
+pub(super) const SYMLINK: u64 = 4;
+pub(super) const DIRECTORY: u64 = 5;
+pub(super) const CHANGE: u64 = 6;
+pub(super) const ENTER: u64 = 7;
 
-const HASHED: u64 = 0;
+pub(super) const HASHED: u64 = 0;
 const PROMISED: u64 = 1;
-const IN_BASE: u64 = 2;
+pub(super) const IN_BASE: u64 = 2;
 
 /// How the other side gets to know the hash of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,264 +330,10 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn directory_of(named: Named<'_>) -> Option<u32> {
+pub(super) fn directory_of(named: Named<'_>) -> Option<u32> {
     match named.node {
         Node::Directory(number) => Some(number),
         _ => None,
-    }
-}
-
-/// A decoded manifest, with what it owes to its base.
-#[derive(Debug)]
-pub(crate) struct Decoded {
-    /// The manifest.
-    pub(crate) manifest: Manifest,
-    /// For each entry, the base's entry that it was copied from, or [`INTRODUCED`].
-    pub(crate) origins: Vec<u32>,
-    /// The entries that have a placeholder for a hash, ascending.
-    pub(crate) promised: Vec<u32>,
-    /// The root that the manifest has once they have their hashes.
-    pub(crate) root: Hash,
-}
-
-/// Decodes what [`encode`] made, against the same base. Returns the manifest, whole, and the bytes that follow it.
-pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
-    let (decoded, rest) = decode_with(bytes, base)?;
-    if decoded.promised.is_empty() { Ok((decoded, rest)) } else { Err(BadEncoding::Root) }
-}
-
-/// Decodes what [`encode_with`] made, against the same base. Returns the manifest, in which hashes may be promised, and the
-/// bytes that follow it.
-pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
-    let Parts { root, ops, hashes, rest } = Parts::read(bytes)?;
-    let empty = Manifest::default();
-    let base = base.unwrap_or(&empty);
-    // A guess that is near enough for most: growing from nothing moves everything a dozen times.
-    let entries = base.len() as usize + hashes.len() / size_of::<Hash>();
-    let mut decoder = Decoder {
-        ops: ByteReader::new(&ops),
-        hashes: ByteReader::new(hashes),
-        base,
-        builder: Builder::with_room(entries, base.text_bytes() + ops.len()),
-        origins: Vec::with_capacity(entries),
-        promised: Vec::new(),
-        sources: Vec::new(),
-    };
-    let given = decoder.given_base();
-    decoder.sources.push(Source::read(&mut decoder.ops, given)?);
-    decoder.run()?;
-    if !decoder.ops.rest().is_empty() || !decoder.hashes.rest().is_empty() {
-        return Err(Malformed.into());
-    }
-    let manifest = decoder.builder.finish()?;
-    let Decoder { origins, promised, .. } = decoder;
-    if promised.is_empty() && manifest.root() != root {
-        return Err(BadEncoding::Root);
-    }
-    Ok((Decoded { manifest, origins, promised, root }, rest))
-}
-
-/// A manifest's bytes, of which nothing was looked at yet.
-pub(crate) struct Parts<'a> {
-    /// What the whole must hash to.
-    pub(crate) root: Hash,
-    ops: Vec<u8>,
-    hashes: &'a [u8],
-    /// The bytes that follow.
-    pub(crate) rest: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    /// Takes apart what [`encode`] made.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Parts<'a>, BadEncoding> {
-        let mut reader = ByteReader::new(bytes);
-        let root = Hash::from_bytes(reader.array()?);
-        let ops_len = reader.number_within(OPS_MAX)?;
-        let ops = decompress(reader.bytes()?, ops_len)?;
-        let hashes = reader.bytes()?;
-        Ok(Parts { root, ops, hashes, rest: reader.rest() })
-    }
-
-    /// Gives every file with its entry's index, in order, of a manifest that was encoded without a base. Nothing is made of
-    /// it, and the root not proved: for bytes of which something else says that they are what was written.
-    pub(crate) fn files(&self, mut take: impl FnMut(u32, File)) -> Result<(), BadEncoding> {
-        let (mut ops, mut hashes) = (ByteReader::new(&self.ops), ByteReader::new(self.hashes));
-        let mut entry = 0;
-        // One is begun, or named: each is a script with no base.
-        let mut directories = u64::from(ops.number()? == 0);
-        while directories > 0 {
-            directories -= 1;
-            ops.number()?;
-            loop {
-                let op = ops.number()?;
-                if op == END {
-                    break;
-                }
-                ops.bytes()?;
-                match op {
-                    FILE => {
-                        let content = ops.number_within(0o777 * 3)?;
-                        let size = ops.number()?;
-                        let hash = if size == 0 { Hash::of(b"") } else { Hash::from_bytes(hashes.array()?) };
-                        take(entry, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size });
-                    }
-                    SYMLINK => drop(ops.bytes()?),
-                    DIRECTORY => directories += u64::from(ops.number()? == 0),
-                    _ => return Err(BadEncoding::Base),
-                }
-                entry += 1;
-            }
-        }
-        let is_all = ops.rest().is_empty() && hashes.rest().is_empty();
-        if is_all { Ok(()) } else { Err(Malformed.into()) }
-    }
-}
-
-/// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
-pub(crate) fn decompress(compressed: &[u8], len: u64) -> Result<Vec<u8>, BadEncoding> {
-    let mut out = Vec::new();
-    zstd::stream::read::Decoder::with_buffer(compressed)?.take(len + 1).read_to_end(&mut out)?;
-    if out.len() as u64 == len { Ok(out) } else { Err(Malformed.into()) }
-}
-
-struct Decoder<'a> {
-    ops: ByteReader<'a>,
-    hashes: ByteReader<'a>,
-    base: &'a Manifest,
-    builder: Builder,
-    origins: Vec<u32>,
-    promised: Vec<u32>,
-    sources: Vec<Source>,
-}
-
-impl<'a> Decoder<'a> {
-    /// Returns the base, where one was given.
-    fn given_base(&self) -> Option<&'a Manifest> {
-        Some(self.base).filter(|base| !base.directories().is_empty())
-    }
-
-    fn run(&mut self) -> Result<(), BadEncoding> {
-        let mut number = 0;
-        while number < self.sources.len() {
-            match self.sources[number] {
-                Source::Same(base) => {
-                    let Directory { mode, hash, .. } = self.base.directories()[base as usize];
-                    self.builder.begin_with(mode, hash)?;
-                    for old in self.base.children(base) {
-                        self.copy(old)?;
-                    }
-                }
-                Source::Script(base) => self.script(base)?,
-            }
-            number += 1;
-        }
-        Ok(())
-    }
-
-    fn script(&mut self, directory: Option<u32>) -> Result<(), BadEncoding> {
-        let mode = self.ops.number_within(0o777)? as u16;
-        self.builder.begin(mode)?;
-        let base = self.base;
-        let mut before = directory.map(|directory| base.children(directory)).into_iter().flatten();
-        loop {
-            let op = self.ops.number()?;
-            let (kind, count) = (op & 7, op >> 3);
-            match kind {
-                END => return Ok(()),
-                COPY => {
-                    for _ in 0..count {
-                        self.copy(before.next().ok_or(Malformed)?)?;
-                    }
-                }
-                DROP => {
-                    for _ in 0..count {
-                        before.next().ok_or(Malformed)?;
-                    }
-                }
-                CHANGE => {
-                    let old = before.next().ok_or(Malformed)?;
-                    let Node::File(File { size, .. }) = old.node else { return Err(Malformed.into()) };
-                    self.file(old.name, Some(size))?;
-                }
-                ENTER => {
-                    let old = before.next().ok_or(Malformed)?;
-                    let beside = directory_of(old).ok_or(Malformed)?;
-                    self.directory(old.name, Source::Script(Some(beside)))?;
-                }
-                _ => self.insert(kind)?,
-            }
-        }
-    }
-
-    fn insert(&mut self, kind: u64) -> Result<(), BadEncoding> {
-        let name = self.ops.bytes()?;
-        match kind {
-            FILE => self.file(name, None),
-            SYMLINK => {
-                let target = self.ops.bytes()?;
-                self.builder.symlink(name, target)?;
-                self.note(INTRODUCED)
-            }
-            DIRECTORY => {
-                let base = self.given_base();
-                let source = Source::read(&mut self.ops, base)?;
-                self.directory(name, source)
-            }
-            _ => Err(Malformed.into()),
-        }
-    }
-
-    /// Reads a file, which the base may have had in another size.
-    fn file(&mut self, name: &[u8], old_size: Option<u64>) -> Result<(), BadEncoding> {
-        let content = self.ops.number_within(0o777 * 3 + 2)?;
-        let in_base = if content % 3 == IN_BASE { Some(self.ops.index()?) } else { None };
-        let size = match old_size {
-            Some(old) => old.checked_add_signed(self.ops.signed()?).ok_or(Malformed)?,
-            None => self.ops.number()?,
-        };
-        let hash = match (content % 3, in_base) {
-            // Nothing comes of an empty file that would prove another hash.
-            (HASHED, _) if size == 0 => Hash::of(b""),
-            (HASHED, _) => Hash::from_bytes(self.hashes.array()?),
-            (_, Some(entry)) => {
-                let is_same = |old: &File| old.size == size && (size > 0 || old.key.hash == Hash::of(b""));
-                self.base.file(entry).filter(is_same).ok_or(Malformed)?.key.hash
-            }
-            _ if size == 0 => return Err(Malformed.into()),
-            _ => {
-                let entry = self.origins.len() as u32;
-                self.promised.push(entry);
-                Hash::placeholder(entry)
-            }
-        };
-        self.builder.file(name, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })?;
-        self.note(INTRODUCED)
-    }
-
-    fn directory(&mut self, name: &[u8], source: Source) -> Result<(), BadEncoding> {
-        self.builder.directory(name)?;
-        self.sources.push(source);
-        self.note(INTRODUCED)
-    }
-
-    fn copy(&mut self, old: Named<'_>) -> Result<(), BadEncoding> {
-        match old.node {
-            Node::File(file) => self.builder.file(old.name, file)?,
-            Node::Symlink(target) => self.builder.symlink(old.name, self.base.text(target))?,
-            Node::Directory(number) => {
-                self.sources.push(Source::Same(number));
-                self.builder.directory(old.name)?
-            }
-        };
-        self.note(old.index)
-    }
-
-    fn note(&mut self, origin: u32) -> Result<(), BadEncoding> {
-        if self.builder.len() > ENTRIES_MAX {
-            return Err(BadManifest::TooLarge.into());
-        }
-        self.origins.push(origin);
-        Ok(())
     }
 }
 
@@ -599,6 +344,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::manifest::decode::{Parts, decode, decode_with};
+    use crate::manifest::{Builder, ObjectKey};
 
     #[derive(Debug, Clone, PartialEq)]
     enum Tree {

@@ -10,6 +10,7 @@
 //! What the server adds (mtimes, which copy of an object) is not part of a manifest: see [`placement`].
 
 pub(crate) mod build;
+pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod encode;
 pub(crate) mod outline;

@@ -36,7 +36,8 @@ use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
-use crate::manifest::encode::{BadEncoding, ENTRIES_MAX, decompress};
+use crate::manifest::decode::decompress;
+use crate::manifest::encode::{BadEncoding, ENTRIES_MAX};
 use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
 
 /// Names are most of what is compressed: a few percent less than level 3 for a few milliseconds.
@@ -476,7 +477,7 @@ mod tests {
                 }
             }
             let encoded = difference::encode(&own, Some(&outlined));
-            let (decoded, _) = difference::decode(&encoded.bytes, Some(&base)).unwrap();
+            let (decoded, _) = crate::manifest::decode::decode(&encoded.bytes, Some(&base)).unwrap();
             prop_assert_eq!(decoded.manifest.root(), own.root());
         }
 
@@ -536,6 +537,6 @@ mod tests {
         alike[31] ^= 1;
         let (base, own) = (holding(hash), holding(Hash::from_bytes(alike)));
         let encoded = difference::encode(&own, Some(&outlined(&base, &own)));
-        assert!(matches!(difference::decode(&encoded.bytes, Some(&base)), Err(BadEncoding::Root)));
+        assert!(matches!(crate::manifest::decode::decode(&encoded.bytes, Some(&base)), Err(BadEncoding::Root)));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::client::known::Known;
 use crate::error::Error;
-use crate::manifest::encode::decode;
+use crate::manifest::decode::decode;
 use crate::manifest::{Manifest, outline};
 use crate::report::DeployFailure;
 use crate::wire::message::{BaseName, DeployDone, FromAgent, Reply, Taken, ToAgent};
