@@ -2,7 +2,8 @@
 //!
 //! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
 //! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a
-//! page ([`page`]) made of them. `page` makes the page of several runs. What each row means stands in `docs/benchmarks.md`.
+//! page ([`page`]) made of them. `page` makes the page of several runs, and `digest` ([`digest`]) the tables of a
+//! document. What each row means stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
@@ -39,6 +40,7 @@ mod rsync;
 mod scenario;
 mod tool;
 
+mod digest;
 mod machine;
 mod record;
 mod row;
@@ -49,6 +51,7 @@ mod page;
 mod failure;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -60,7 +63,7 @@ use crate::page::Page;
 use crate::process::Invocation;
 use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, LinkArgs, PageArgs, RunArgs, Verb};
+use crate::settings::{Args, DigestArgs, LinkArgs, PageArgs, RunArgs, Verb};
 use crate::table::Table;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Verb::Run(arguments) => run(*arguments),
         Verb::Page(arguments) => make_page(&arguments).map(|()| true),
+        Verb::Digest(arguments) => write_digest(&arguments).map(|()| true),
         Verb::Link(arguments) => link(&arguments).map(|()| true),
     };
     match done {
@@ -112,8 +116,16 @@ fn run(arguments: RunArgs) -> Result<bool> {
 
 /// Makes the page of kept runs.
 fn make_page(arguments: &PageArgs) -> Result<()> {
-    let runs = arguments.records.iter().map(|path| page::read(path)).collect::<Result<Vec<_>>>()?;
-    page::write(&runs, &arguments.out)
+    page::write(&read(&arguments.records)?, &arguments.out)
+}
+
+/// Writes the figures of kept runs into a document.
+fn write_digest(arguments: &DigestArgs) -> Result<()> {
+    digest::write(&arguments.into, &arguments.records, &read(&arguments.records)?, arguments.brief)
+}
+
+fn read(records: &[PathBuf]) -> Result<Vec<RunRecord>> {
+    records.iter().map(|path| RunRecord::read(path)).collect()
 }
 
 /// Measures a link and prints what it reaches.

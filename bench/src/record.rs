@@ -4,13 +4,15 @@
 //! as `$WORK`, `$A`, `$B`, `$C`, so that a kept run says nothing of the machine's directories.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::contest::Contender;
 use crate::cutover;
-use crate::failure::Failure;
+use crate::failure::{Context, Failure, Result};
 use crate::lab::Line;
 use crate::machine::{Machine, Versions};
 use crate::process::Finished;
@@ -55,6 +57,24 @@ pub(crate) struct RunRecord {
     pub(crate) repeats: u32,
     /// The scenarios, in the order they were run.
     pub(crate) scenarios: Vec<ScenarioRecord>,
+}
+
+impl RunRecord {
+    /// Reads a kept run.
+    pub(crate) fn read(path: &Path) -> Result<RunRecord> {
+        let text = fs::read_to_string(path).context(|| format!("Could not read `{}`", path.display()))?;
+        let run: RunRecord = serde_json::from_str(&text).context(|| {
+            format!("`{}` is not the record of a run; name a `NAME.json` as `bench run` keeps it", path.display())
+        })?;
+        if run.format != FORMAT {
+            return Err(Failure::new(format!(
+                "`{}` has format {}, and this bench reads format {FORMAT}; use the bench of its time",
+                path.display(),
+                run.format
+            )));
+        }
+        Ok(run)
+    }
 }
 
 /// Logins that end where a session is refused.

@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Run(Box<RunArgs>),
     /// Make the page of one or several kept runs.
     Page(PageArgs),
+    /// Write the figures of kept runs into a document.
+    Digest(DigestArgs),
     /// Measure a link itself: what a plain copy over TCP reaches on it. Prints JSON.
     Link(LinkArgs),
 }
@@ -44,6 +46,20 @@ pub(crate) struct PageArgs {
     /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+/// The options of `digest`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DigestArgs {
+    /// The raw records, in the order in which they are to be told.
+    #[arg(value_name = "RUN.json", required = true)]
+    pub(crate) records: Vec<PathBuf>,
+    /// The Markdown file; what stands between its two marks is replaced.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) into: PathBuf,
+    /// One table of what matters most, without aims.
+    #[arg(long)]
+    pub(crate) brief: bool,
 }
 
 /// The options of `link`.

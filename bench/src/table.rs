@@ -36,7 +36,7 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
         versions.rsync,
         versions.ssh
     )?;
-    writeln!(out, "- line: {}", shown_line(&run.line))?;
+    writeln!(out, "- line: {}", ShownLine(&run.line))?;
     if let Some(wire) = run.login.wire {
         let bytes = Figure(wire.total_bytes() as f64, Unit::Bytes);
         writeln!(out, "- `ssh SERVER true` by itself: {bytes} on the wire, {:.3} s", run.login.seconds)?;
@@ -70,18 +70,24 @@ fn write_run(out: &mut fmt::Formatter<'_>, run: &RunRecord) -> fmt::Result {
     run.scenarios.iter().try_for_each(|scenario| write_scenario(out, scenario))
 }
 
-fn shown_line(line: &LineRecord) -> String {
-    let shape = line.shape.unwrap_or_default();
-    let rate = shape.rate_mbit.map_or_else(|| "no limit of rate".to_owned(), |rate| format!("{rate} Mbit/s"));
-    let queue = line.queue_bytes.map(|bytes| format!(", a queue of {}", Figure(bytes as f64, Unit::Bytes)));
-    let shape = format!("{} ms there and back, {rate}{}", shape.rtt_ms, queue.unwrap_or_default());
-    match line.kind {
-        LineKind::Loopback => "the loopback".to_owned(),
-        LineKind::Target => "to a server of the user's; bytes are what the tools say".to_owned(),
-        LineKind::Link => format!("packets between two network namespaces, {shape}"),
-        LineKind::Relay => {
-            let why = line.without_link.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
-            format!("a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
+/// A line, to be printed.
+pub(crate) struct ShownLine<'a>(pub(crate) &'a LineRecord);
+
+impl Display for ShownLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.0;
+        let shape = line.shape.unwrap_or_default();
+        let rate = shape.rate_mbit.map_or_else(|| "no limit of rate".to_owned(), |rate| format!("{rate} Mbit/s"));
+        let queue = line.queue_bytes.map(|bytes| format!(", a queue of {}", Figure(bytes as f64, Unit::Bytes)));
+        let shape = format!("{} ms there and back, {rate}{}", shape.rtt_ms, queue.unwrap_or_default());
+        match line.kind {
+            LineKind::Loopback => write!(f, "the loopback"),
+            LineKind::Target => write!(f, "to a server of the user's; bytes are what the tools say"),
+            LineKind::Link => write!(f, "packets between two network namespaces, {shape}"),
+            LineKind::Relay => {
+                let why = line.without_link.as_deref().and_then(|why| why.lines().next()).unwrap_or_default();
+                write!(f, "a relay of the two ends, so without TCP's own behaviour, {shape}; no link, as: {why}")
+            }
         }
     }
 }
@@ -172,7 +178,8 @@ fn shown_median(summary: Option<Summary>, unit: Unit) -> String {
     summary.map_or_else(|| "–".to_owned(), |summary| Figure(summary.median, unit).to_string())
 }
 
-fn shown(summary: Option<Summary>, unit: Unit) -> String {
+/// Prints a median, and the spread where there is one.
+pub(crate) fn shown(summary: Option<Summary>, unit: Unit) -> String {
     let Some(Summary { median, min, max, samples }) = summary else {
         return "–".to_owned();
     };
@@ -188,6 +195,7 @@ pub(crate) fn shown_ratio(ratio: f64) -> String {
     if ratio < 0.01 { format!("{ratio:.6}") } else { format!("{ratio:.3}") }
 }
 
+/// Prints what a row should come to, and whether it does.
 pub(crate) fn aim(row: &Row) -> String {
     let Some(aim) = row.aim else { return String::new() };
     let text = match aim {
@@ -201,7 +209,8 @@ pub(crate) fn aim(row: &Row) -> String {
     }
 }
 
-fn short(hash: &str) -> &str {
+/// Prints enough of a hash to tell builds apart.
+pub(crate) fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
 }
 

@@ -28,7 +28,7 @@ use std::fmt::{self, Display};
 use std::fs;
 use std::path::Path;
 
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Result};
 use crate::page::change::Changes;
 use crate::page::escape::Escaped;
 use crate::page::figures::Glance;
@@ -36,7 +36,7 @@ use crate::page::growth::Growths;
 use crate::page::latency::Latencies;
 use crate::page::scenario::Section;
 use crate::page::setting::{LineName, Setting};
-use crate::record::{FORMAT, RunRecord};
+use crate::record::RunRecord;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -45,22 +45,6 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// A page of runs, to be printed.
 pub(crate) struct Page<'a>(pub(crate) &'a [RunRecord]);
-
-/// Reads a kept run.
-pub(crate) fn read(path: &Path) -> Result<RunRecord> {
-    let text = fs::read_to_string(path).context(|| format!("Could not read `{}`", path.display()))?;
-    let run: RunRecord = serde_json::from_str(&text).context(|| {
-        format!("`{}` is not the record of a run; name a `NAME.json` as `bench run` keeps it", path.display())
-    })?;
-    if run.format != FORMAT {
-        return Err(Failure::new(format!(
-            "`{}` has format {}, and this bench reads format {FORMAT}; use the bench of its time",
-            path.display(),
-            run.format
-        )));
-    }
-    Ok(run)
-}
 
 /// Writes the page of runs.
 pub(crate) fn write(runs: &[RunRecord], to: &Path) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::record::{Mark, Track};
 
 /// A real record, of an early build.
 fn kept() -> RunRecord {
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page/example.json")).unwrap()
+    RunRecord::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page/example.json")).unwrap()
 }
 
 fn attribute_values<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
