@@ -102,8 +102,11 @@ fn brief(runs: &[RunRecord]) -> String {
 
 fn is_brief(scenario: &ScenarioRecord, row: &Row) -> bool {
     let has_aim_in_bytes = || scenario.outcome.rows.iter().any(|row| row.unit == Unit::Bytes && row.aim.is_some());
+    if row.rival.starts_with(FIXED_LEVEL) {
+        return false;
+    }
     match row.unit {
-        Unit::Seconds => !row.rival.starts_with(FIXED_LEVEL),
+        Unit::Seconds => true,
         Unit::Bytes => row.aim.is_some() || !has_aim_in_bytes(),
         // Nothing takes more than a first deploy.
         Unit::Memory => scenario.name == "first",
