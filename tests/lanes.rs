@@ -184,19 +184,21 @@ fn a_server_of_one_session_a_connection_has_lanes_too() {
 
 #[test]
 fn a_lane_that_nobody_waits_for_is_refused() {
-    let mut lane = Command::new(env!("CARGO_BIN_EXE_cutover"))
-        .args(["agent", "--lane"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut greeting = [0; 22];
-    lane.stdout.as_mut().unwrap().read_exact(&mut greeting).unwrap();
-    lane.stdin.as_mut().unwrap().write_all(&[7; 36]).unwrap();
-    let output = lane.wait_with_output().unwrap();
-    assert!(!output.status.success());
-    assert_eq!(output.stdout, b"");
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("Could not reach `the agent of the first connection`"), "{words}");
+    for program in [env!("CARGO_BIN_EXE_cutover"), env!("CARGO_BIN_EXE_cutover-agent")] {
+        let mut lane = Command::new(program)
+            .args(["agent", "--lane"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut greeting = [0; 22];
+        lane.stdout.as_mut().unwrap().read_exact(&mut greeting).unwrap();
+        lane.stdin.as_mut().unwrap().write_all(&[7; 36]).unwrap();
+        let output = lane.wait_with_output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(output.stdout, b"");
+        let words = String::from_utf8(output.stderr).unwrap();
+        assert!(words.starts_with("Error: Could not reach `the agent of the first connection`\n"), "{words}");
+    }
 }

@@ -14,7 +14,7 @@ use engine::hash::Hash;
 
 use support::mount::Mounted;
 use support::relay::Relay;
-use support::site::Site;
+use support::site::{Ran, Site};
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
 
 /// Starts a server with one user, unless the tests do not run as root.
@@ -50,13 +50,39 @@ fn the_agent_is_copied_once() {
         panic!("one agent in {}", tree(&path));
     };
     let made = fs::metadata(agent).unwrap();
-    assert_eq!(fs::read(agent).unwrap(), fs::read(env!("CARGO_BIN_EXE_cutover")).unwrap());
+    assert_eq!(fs::read(agent).unwrap(), fs::read(env!("CARGO_BIN_EXE_cutover-agent")).unwrap());
     assert_eq!(made.permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(path.join(".cutover")).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
     sshd.setup(&user, path.to_str().unwrap()).succeeds();
     let stands = fs::metadata(&agents(&bin)[0]).unwrap();
     assert_eq!(made.modified().unwrap(), stands.modified().unwrap());
+}
+
+#[test]
+fn a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent() {
+    let test = "a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let site = Site::over(&sshd, &user);
+    let (program, beside) = (site.path("cutover"), site.path("cutover-agent"));
+    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    let right = fs::read(env!("CARGO_BIN_EXE_cutover-agent")).unwrap();
+    let build = engine::BUILD.as_bytes();
+    let at = right.windows(build.len()).position(|window| window == build).unwrap();
+    let mut wrong = right.clone();
+    wrong[at + build.len() - 2] ^= 1;
+    for (agent, is_copied) in [(None, false), (Some(&wrong), false), (Some(&right), true)] {
+        if let Some(agent) = agent {
+            fs::write(&beside, agent).unwrap();
+        }
+        let bin = site.target(".cutover/bin");
+        agents(&bin).iter().for_each(|agent| fs::remove_file(agent).unwrap());
+        let ran = Ran::of(&site.command_of(&program, &["setup", "-v"]).output().unwrap());
+        assert_eq!(ran.stderr.contains("of another build"), agent == Some(&wrong), "{}", ran.stderr);
+        ran.succeeded();
+        let copied = fs::read(&agents(&bin)[0]).unwrap();
+        assert!(copied == if is_copied { right.clone() } else { fs::read(&program).unwrap() });
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod verbs;
 mod wire;
 
 pub use verbs::{
-    CleanupRequest, Context, DeployRequest, DiffSide, SwitchTo, cleanup, deploy, diff, releases, serve_agent,
-    serve_lane, setup, status, switch,
+    CleanupRequest, Context, DeployRequest, DiffSide, SwitchTo, cleanup, deploy, diff, releases, serve_agent, setup,
+    status, switch,
 };
+pub use wire::BUILD;

@@ -75,7 +75,7 @@ pub struct Reach {
     pub auth_sock: Option<PathBuf>,
     /// A directory on the server for the agent, instead of `.cutover/bin`.
     pub agent_path: Option<PathBuf>,
-    /// The running program, which is what is copied to the server as the agent.
+    /// The running program's file, which is copied to the server as the agent where there is no smaller one beside it.
     pub program: PathBuf,
 }
 

@@ -1,6 +1,8 @@
 //! The public verbs: what a program can do with the engine.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -213,22 +215,22 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
     Ok(report)
 }
 
-/// Serves as the agent over the given streams until the client is done. `program` is the running binary, whose hash
-/// the greeting carries.
-pub fn serve_agent(
-    input: impl Read + Send + 'static,
-    mut output: impl Write + Send + 'static,
-    program: &Path,
-) -> Result<(), Error> {
-    disk::take_usual_umask();
+/// Serves as the agent on stdin and stdout until the client is done; as a lane, hands stdin over to an agent that serves
+/// already, and stays until it is done with that. `program` is the running program's file, whose hash the greeting carries.
+pub fn serve_agent(is_lane: bool, program: &Path) -> Result<(), Error> {
+    let (input, mut output) = (unbuffered(&io::stdin(), "stdin")?, unbuffered(&io::stdout(), "stdout")?);
     greeting::write_greeting(&mut output, program)?;
+    if is_lane {
+        return agent::serve_lane(input, output);
+    }
+    disk::take_usual_umask();
     agent::serve(input, output)
 }
 
-/// Serves as a lane of an agent that serves already: hands `input` over to it, and stays until it is done with that.
-pub fn serve_lane(input: std::fs::File, mut output: impl Write, program: &Path) -> Result<(), Error> {
-    greeting::write_greeting(&mut output, program)?;
-    agent::serve_lane(input, output)
+/// Returns the stream without the buffer of the standard library, which would hold frames back.
+fn unbuffered(stream: &impl AsFd, name: &'static str) -> Result<File, Error> {
+    let copy = stream.as_fd().try_clone_to_owned();
+    Ok(File::from(copy.map_err(|error| Error::io("use", name, error))?))
 }
 
 fn mismatch() -> Error {

@@ -57,7 +57,7 @@ const END_MARK: &[u8] = b":end";
 ///   refused with 126. That is known before the program is sent.
 /// - `true >` rather than `: >`: a failed redirection of a special builtin ends the shell.
 /// - The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`.
-/// - The program is sent packed where the server has `gzip`, which nearly all have: that is 6 MB and not 14.
+/// - The program is sent packed where the server has `gzip`, which nearly all have: that is less than half of it.
 /// - A program that was opened is run through `/proc` after its last name is gone.
 const SCRIPT: &str = concat!(
     "umask 077; m=$1; n=$2; l=$3; z=$6; t=; ",

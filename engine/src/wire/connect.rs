@@ -34,7 +34,7 @@ pub(crate) enum Install {
 }
 
 /// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
-/// has greeted, and is this very program.
+/// has greeted, and is the very program that was to be copied.
 pub(crate) fn connect(
     destination: &SshDestination,
     reach: &Reach,
@@ -44,7 +44,7 @@ pub(crate) fn connect(
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
     let connector = Connector { destination, reach, observer, cancel };
-    let program = Program::open(&reach.program)?;
+    let program = Program::to_copy(&reach.program, observer)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
     let (mut login, refused) = connector.log_in()?;

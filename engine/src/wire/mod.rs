@@ -33,3 +33,4 @@ mod tcp;
 
 pub(crate) use connect::{Install, connect};
 pub(crate) use connection::Connection;
+pub use program::BUILD;

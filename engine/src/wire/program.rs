@@ -1,10 +1,19 @@
-//! The running program as what is copied to servers: its bytes are the agent.
+//! The program that is copied to servers: the agent by itself, where it lies beside the running program and was built
+//! with it, else the running program, which is an agent too, and three times as large.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
+use crate::event::{Event, Observer};
 use crate::hash::Hash;
+use crate::path::Shown;
+
+/// The name of the file of the agent by itself.
+const AGENT: &str = "cutover-agent";
+
+/// What stands somewhere in the file of each program of this build. Programs of the same sources speak one protocol.
+pub const BUILD: &str = concat!("cutover-agent ", env!("CARGO_PKG_VERSION"), " (build ", env!("CUTOVER_BUILD"), ")");
 
 /// The system that this program was built for, as `uname -s -m` names it.
 pub(super) const SYSTEM: &str = if cfg!(target_arch = "x86_64") {
@@ -33,7 +42,20 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Reads and hashes the program.
+    /// Finds what is to be copied, by the running program's file. A program of another build beside it is left alone, and
+    /// that is told.
+    pub(super) fn to_copy(own: &Path, observer: &dyn Observer) -> Result<Program, Error> {
+        let Ok(path) = fs::canonicalize(own).map(|own| own.with_file_name(AGENT)) else { return Program::open(own) };
+        let Ok(content) = fs::read(&path) else { return Program::open(own) };
+        if memchr::memmem::find(&content, BUILD.as_bytes()).is_none() {
+            let shown = Shown(path.as_os_str().as_encoded_bytes());
+            observer.observe(Event::Detail(format!("`{shown}` is of another build: this program itself is the agent")));
+            return Program::open(own);
+        }
+        Ok(Program { path, hash: Hash::of(&content), bytes: content.len() as u64 })
+    }
+
+    /// Reads and hashes a program.
     pub(super) fn open(path: &Path) -> Result<Program, Error> {
         let failed = |source| Error::io("read", path, source);
         let file = File::open(path).map_err(failed)?;
