@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
@@ -114,6 +114,7 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
         bytes: AtomicU64::new(0),
         bytes_total,
         packed_bytes: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
     };
     observer.observe(Event::Began(Phase::Upload));
     let keeper = Mutex::new(Keeper::begin(cache, observer));
@@ -130,12 +131,14 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
         }
         drop(sender);
         let outlet = Outlet { talk, observer, lanes, is_unasked, left: &|| packer.left() };
-        lanes::send(&outlet, blocks, |packed: &Packed, took| {
+        let sent = lanes::send(&outlet, blocks, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             packer.leveller.sent(Instant::now(), bytes, took, talk.connections().max(1) as u32, talk.stalled());
             keeper.lock().expect("no keeper panics").keep(packed);
-        })
+        });
+        packer.is_over.store(true, Ordering::Relaxed);
+        sent
     });
     // Whether or not all of it was sent, it is what the source holds.
     keeper.into_inner().expect("no keeper panics").finish();
@@ -165,6 +168,8 @@ struct Packer<'a> {
     bytes_total: u64,
     /// Of what was sent.
     packed_bytes: AtomicU64,
+    /// Nobody takes blocks any more.
+    is_over: AtomicBool,
     leveller: Leveller,
 }
 
@@ -215,7 +220,8 @@ impl Packer<'_> {
 
     /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
     fn wait_for_the_wire(&self, blocks: &Sender<Result<Packed, Error>>) -> Result<(), Error> {
-        while !blocks.is_empty() && !self.leveller.is_settled() {
+        // A queue that nobody takes from still counts what was left in it.
+        while !blocks.is_empty() && !self.leveller.is_settled() && !self.is_over.load(Ordering::Relaxed) {
             self.uploading.talk.check()?;
             std::thread::sleep(LOOK_EVERY);
         }
@@ -585,6 +591,7 @@ mod tests {
                 bytes: AtomicU64::new(0),
                 bytes_total: 1,
                 packed_bytes: AtomicU64::new(0),
+                is_over: AtomicBool::new(false),
             };
             let (sender, blocks) = crossbeam_channel::unbounded();
             packer.run(&sender).map(|()| blocks.len())
