@@ -4,7 +4,7 @@
 //! should come faster. So for each level two times are estimated, for a byte of content: how long all threads together
 //! need to pack it, and how long the wire needs to take it when packed. As both go on at once, it takes about as long as
 //! the larger of the two, and longer where they are nearly equal: then, as blocks vary, each waits for the other now and
-//! again ([`together`]). The level that takes least is chosen; of several, the lowest.
+//! again ([`together`]). The level that takes least is chosen; of several that take about as long, the one that sends least.
 //!
 //! The estimates begin with what was measured on kernel sources ([`RUNGS`]) and follow what is measured here: how fast
 //! packing is, with whatever else the processors do; how small the content becomes; how fast the wire takes bytes.
@@ -59,12 +59,15 @@ const RUNGS: [Rung; 8] = [
     rung(16, 4, 116.4),
 ];
 
-/// A lower level is taken for one that is estimated to be faster by no more than this.
+/// A higher level is taken for one that is estimated to be faster by no more than this.
 const INDIFFERENT: f64 = 1.02;
 
-/// The level is kept unless another is estimated to be faster by more than this: estimates vary by as much from block to
-/// block.
+/// The level is kept unless another is estimated to be faster by more than this, as estimates vary by as much from block to
+/// block, or to take no longer and send less by more than [`LESS`].
 const HELD: f64 = 1.06;
+
+/// To send so little less is no reason to pack at a higher level.
+const LESS: f64 = 0.97;
 
 /// How many rungs one step goes at most: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
@@ -209,14 +212,15 @@ impl State {
             together(pack, send)
         });
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        let best = costs.iter().position(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
+        let best = costs.iter().rposition(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
         Some((costs, best))
     }
 
     fn choose(&mut self) {
         let Some((costs, best)) = self.costs() else { return };
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        if costs[self.rung] > least * HELD {
+        let sends_less = RUNGS[best].ratio < RUNGS[self.rung].ratio * LESS;
+        if costs[self.rung] > least * HELD || sends_less {
             self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
         }
     }
@@ -347,7 +351,7 @@ mod tests {
         };
         let reached = [5.0, 10.0, 100.0, 1_000.0, 10_000.0].map(highest);
         assert!(reached.is_sorted_by(|a, b| a >= b), "{reached:?}");
-        assert!(reached[0] >= 9 && (5..=7).contains(&reached[2]) && reached[4] == 1, "{reached:?}");
+        assert!(reached[0] >= 9 && (6..=9).contains(&reached[2]) && reached[4] == 1, "{reached:?}");
     }
 
     #[test]
@@ -355,7 +359,7 @@ mod tests {
         let level = |wire| Leveller::new(None, u64::MAX, PACKERS, wire).level();
         let levels = [None, Some(1e9), Some(100.0 * MBIT), Some(5.0 * MBIT)].map(level);
         assert_eq!(levels[..2], [3, 1]);
-        assert!((5..=7).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
+        assert!((6..=9).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
     }
 
     #[test]
