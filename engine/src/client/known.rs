@@ -131,7 +131,7 @@ impl Known {
         let directories = reader.number_within(limit).ok()? as usize;
         let mut before = FileStat::default();
         let root = read_stat(&mut reader, &mut before)?;
-        let mut builder = Builder::with_room(count, text_bytes);
+        let mut builder = Builder::with_room(text_bytes);
         let mut stats = Vec::with_capacity(count);
         for _ in 0..directories {
             let mode = reader.number_within(u64::from(u16::MAX)).ok()? as u16;

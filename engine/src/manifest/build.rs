@@ -1,5 +1,7 @@
 //! Builds a manifest, directory by directory, breadth first.
 
+use std::sync::Arc;
+
 use crate::bytes::put_number;
 use crate::hash::Hash;
 use crate::manifest::{Directory, Entry, File, Manifest, Node, ObjectKey, Text};
@@ -68,11 +70,10 @@ impl Builder {
         Builder { manifest: Manifest::default(), named: vec![NamedDirectory { parent: 0, entry: 0, level: 0 }] }
     }
 
-    /// Starts with nothing, and with room for as many entries and bytes of names.
-    pub(crate) fn with_room(entries: usize, text_bytes: usize) -> Builder {
+    /// Starts with nothing, and with room for as many bytes of names.
+    pub(crate) fn with_room(text_bytes: usize) -> Builder {
         let mut builder = Builder::new();
-        builder.manifest.entries.reserve_exact(entries);
-        builder.manifest.text.reserve_exact(text_bytes);
+        Arc::make_mut(&mut builder.manifest.text).reserve_exact(text_bytes);
         builder
     }
 
@@ -143,7 +144,7 @@ impl Builder {
             return Err(BadManifest::Shape);
         }
         self.manifest.hash_directories();
-        self.manifest.text.shrink_to_fit();
+        Arc::make_mut(&mut self.manifest.text).shrink_to_fit();
         self.manifest.entries.shrink_to_fit();
         Ok(self.manifest)
     }
@@ -157,16 +158,17 @@ impl Builder {
                 return Err(BadManifest::Order);
             }
         }
-        let name = self.text(name)?;
+        let len = u8::try_from(name.len()).map_err(|_| BadPath::TooLong)?;
+        let Text { start, .. } = self.text(name)?;
         let index = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
-        self.manifest.entries.push(Entry { name, node });
+        self.manifest.entries.push(Entry::new(start, len, node));
         self.manifest.directories.last_mut().ok_or(BadManifest::Shape)?.count += 1;
         Ok(index)
     }
 
     fn text(&mut self, bytes: &[u8]) -> Result<Text, BadManifest> {
         let start = u32::try_from(self.manifest.text.len()).map_err(|_| BadManifest::TooLarge)?;
-        self.manifest.text.extend_from_slice(bytes);
+        Arc::make_mut(&mut self.manifest.text).extend_from_slice(bytes);
         let len = u16::try_from(bytes.len()).map_err(|_| BadManifest::TooLarge)?;
         Ok(Text { start, len })
     }
@@ -187,9 +189,7 @@ impl Manifest {
     pub(crate) fn with_hashes(&self, hashes: impl IntoIterator<Item = (u32, Hash)>) -> Manifest {
         let mut manifest = self.clone();
         for (entry, hash) in hashes {
-            if let Node::File(file) = &mut manifest.entries[entry as usize].node {
-                file.key.hash = hash;
-            }
+            manifest.entries.get_mut(entry as usize).hash = hash;
             let mut number = manifest.holder(entry);
             // Those above one that is to be hashed are already.
             while manifest.directories[number as usize].hash != NOT_HASHED {

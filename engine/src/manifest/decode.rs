@@ -43,7 +43,7 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
         ops: ByteReader::new(&ops),
         hashes: ByteReader::new(hashes),
         base,
-        builder: Builder::with_room(entries, base.text_bytes() + ops.len()),
+        builder: Builder::with_room(base.text_bytes() + ops.len()),
         origins: Vec::with_capacity(entries),
         promised: Vec::new(),
         sources: Vec::new(),
