@@ -13,7 +13,8 @@
 //! wire is measured from the end of one write that had to wait to the end of a later one, at both of which they were
 //! full. Where no block was there to be written for part of that time, the wire may have been idle, and is at least that
 //! fast. How fast it took the agent, where that was copied just before, is known from the first block on. Otherwise, until
-//! something is known, no whole files are packed while a block waits.
+//! something is known, a line with a long round trip is taken for a slow one, and no whole files are packed while a block
+//! waits.
 //!
 //! What holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
 //! processors with this side. The agent tells for which part of the time it did not take blocks: while that is most of
@@ -32,6 +33,12 @@ const LITTLE_LEVEL: i32 = 9;
 /// The rung to begin on: level 3. A faster line is not kept waiting for long, on a slower one the first blocks vanish
 /// in buffers.
 const FIRST_RUNG: usize = 1;
+
+/// The rung to begin on where a round trip takes [`FAR`] or longer: level 7.
+const FAR_RUNG: usize = 4;
+
+/// Nothing in the same building is so far away; lines that lead out of it are seldom as fast as those within.
+const FAR: Duration = Duration::from_millis(5);
 
 /// A level to choose, and what it does to kernel sources.
 struct Rung {
@@ -60,14 +67,14 @@ const RUNGS: [Rung; 8] = [
 ];
 
 /// A higher level is taken for one that is estimated to be faster by no more than this.
-const INDIFFERENT: f64 = 1.02;
+const INDIFFERENT: f64 = 1.04;
 
 /// The level is kept unless another is estimated to be faster by more than this, as estimates vary by as much from block to
 /// block, or to take no longer and send less by more than [`LESS`].
 const HELD: f64 = 1.06;
 
 /// To send so little less is no reason to pack at a higher level.
-const LESS: f64 = 0.97;
+const LESS: f64 = 0.985;
 
 /// How many rungs one step goes at most: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
@@ -99,6 +106,15 @@ const STALLED: [f64; 2] = [0.3, 0.8];
 
 /// How much faster the wire may be than it seems when only the agent holds it up.
 const HELD_UP: f64 = 10.0;
+
+/// What is known of the line before anything is sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Line {
+    /// Bytes a second.
+    pub(super) rate: Option<f64>,
+    /// The shortest that was seen.
+    pub(super) round_trip: Option<Duration>,
+}
 
 /// Chooses levels, for all threads that pack.
 pub(super) struct Leveller {
@@ -136,16 +152,16 @@ struct Span {
 }
 
 impl Leveller {
-    /// Begins an upload of so much content, packed by so many threads; with a level, at that one. The wire may be known to
-    /// take so many bytes a second.
-    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, wire: Option<f64>) -> Leveller {
+    /// Begins an upload of so much content, packed by so many threads; with a level, at that one.
+    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, line: Line) -> Leveller {
+        let Line { rate, round_trip } = line;
         let fixed = fixed.or_else(|| (content_bytes <= LITTLE_BYTES).then_some(LITTLE_LEVEL));
         let mut state = State {
             packers: packers as f64,
-            rung: FIRST_RUNG,
+            rung: if round_trip.is_some_and(|time| time >= FAR) { FAR_RUNG } else { FIRST_RUNG },
             speed: 1.0,
             ratio: 1.0,
-            wire: Wire { rate: wire, span: None },
+            wire: Wire { rate, span: None },
             tally: BTreeMap::new(),
         };
         if let Some((_, best)) = state.costs() {
@@ -293,7 +309,7 @@ mod tests {
     impl Lab {
         /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
         fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
-            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS, None), Instant::now());
+            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS, Line::default()), Instant::now());
             let mut packer_free = [0.0_f64; PACKERS];
             let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
             let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
@@ -356,10 +372,19 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_line_counts_from_the_first_block_on() {
-        let level = |wire| Leveller::new(None, u64::MAX, PACKERS, wire).level();
+        let level = |rate| Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip: None }).level();
         let levels = [None, Some(1e9), Some(100.0 * MBIT), Some(5.0 * MBIT)].map(level);
         assert_eq!(levels[..2], [3, 1]);
         assert!((6..=9).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
+    }
+
+    #[test]
+    fn a_long_round_trip_counts_until_more_is_known() {
+        let level = |rate, round_trip| {
+            let round_trip = Some(Duration::from_millis(round_trip));
+            Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip }).level()
+        };
+        assert_eq!([level(None, 0), level(None, 40), level(Some(1e9), 40)], [3, 7, 1]);
     }
 
     #[test]
@@ -386,14 +411,14 @@ mod tests {
             leveller.sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
             assert_eq!(leveller.level(), level);
         };
-        check(Leveller::new(None, LITTLE_BYTES, 2, None), LITTLE_LEVEL);
-        check(Leveller::new(Some(4), u64::MAX, 2, None), 4);
-        check(Leveller::new(Some(4), 1, 2, None), 4);
+        check(Leveller::new(None, LITTLE_BYTES, 2, Line::default()), LITTLE_LEVEL);
+        check(Leveller::new(Some(4), u64::MAX, 2, Line::default()), 4);
+        check(Leveller::new(Some(4), 1, 2, Line::default()), 4);
     }
 
     #[test]
     fn content_is_told_by_the_level_that_it_was_packed_at() {
-        let leveller = Leveller::new(Some(6), 100, 2, None);
+        let leveller = Leveller::new(Some(6), 100, 2, Line::default());
         leveller.packed(6, 50, 20, Duration::ZERO);
         leveller.packed(6, 30, 20, Duration::ZERO);
         leveller.as_it_is(20);

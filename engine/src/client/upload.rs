@@ -25,7 +25,7 @@ use crate::client::cache::Cache;
 use crate::client::content;
 use crate::client::git::Blobs;
 use crate::client::lanes::{self, Outlet};
-use crate::client::level::Leveller;
+use crate::client::level::{Leveller, Line};
 use crate::client::probe::Probe;
 use crate::client::scan::Scan;
 use crate::client::sending::{OldFile, Sending};
@@ -105,9 +105,10 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     let bytes_total = sendings.iter().map(size).sum();
     let files_total = sendings.len() as u64;
     let packers = std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX);
+    let line = Line { rate: talk.copied_at(), round_trip: talk.lanes().map(|lanes| lanes.round_trip()) };
     let packer = Packer {
         uploading,
-        leveller: Leveller::new(level, bytes_total, packers, talk.copied_at()),
+        leveller: Leveller::new(level, bytes_total, packers, line),
         jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
         files: AtomicU64::new(0),
         files_total,
@@ -584,7 +585,7 @@ mod tests {
             };
             let packer = Packer {
                 uploading,
-                leveller: Leveller::new(None, 1, 1, None),
+                leveller: Leveller::new(None, 1, 1, Line::default()),
                 jobs: Mutex::new(jobs(&scan.found.manifest, sendings(vec![entry], &[], &HashMap::new())).into_iter()),
                 files: AtomicU64::new(0),
                 files_total: 1,

@@ -503,7 +503,8 @@ mod tests {
 
     #[test]
     fn an_encoder_packs_at_the_level_that_it_was_given_last() {
-        let text: Vec<u8> = (0..200_000_u32).flat_map(|n| (n * n % 8191).to_string().into_bytes()).collect();
+        let text: Vec<u8> =
+            (0..200_000_u32).flat_map(|n| (n.wrapping_mul(n) % 8191).to_string().into_bytes()).collect();
         let head = BlockHead::Files(Vec::new());
         let packed = |encoder: &mut BlockEncoder| encoder.encode(&head, &text).unwrap().unwrap().payload;
         let mut encoder = BlockEncoder::new(1).unwrap();
