@@ -9,7 +9,8 @@
 //! replaced it. So a copy counts only where its inode is as some release says, the newest first. An object that no
 //! standing release names was left by a run that died after it published: it is hashed before use.
 //!
-//! Manifests of other releases are read one at a time, and only what concerns the files in question is kept.
+//! Manifests of other releases are read one at a time, entry by entry, and only what concerns the files in question is
+//! kept.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,12 +21,13 @@ use rayon::prelude::*;
 use crate::disk::{Kind, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
+use crate::manifest::decode::{Passing, PassingKind};
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
 use super::layout::Layout;
-use super::records::{Kept, Releases, read_manifest};
+use super::records::{Kept, Releases, read_entries};
 use super::store::{Look, ObjectName, Store};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.
@@ -118,10 +120,15 @@ impl Classifier<'_> {
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
         // The seconds at which a path had other content of the same size.
         let mut taken: Vec<(u32, u32)> = Vec::new();
-        self.for_each_standing(|kept| {
-            note_copies(kept, &mut copies);
-            self.note_taken(kept, &files, &mut taken);
-        });
+        for record in self.releases.records.iter().rev() {
+            let mut beside = Beside::new(self.manifest, &files);
+            // Of one that cannot be read nothing is known.
+            let note = |passing: Passing<'_>, placement: Placement| {
+                note_copy(&passing, placement, &mut copies);
+                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
+            };
+            drop(read_entries(self.layout, &record.id, &record.root, note));
+        }
         taken.sort_unstable();
         taken.dedup();
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
@@ -139,32 +146,6 @@ impl Classifier<'_> {
             }
         }
         Ok(choice)
-    }
-
-    /// Reads the manifests of the releases that stand, the newest first, one at a time. Those that cannot be read are
-    /// passed over.
-    fn for_each_standing(&self, mut found: impl FnMut(&Kept)) {
-        for record in self.releases.records.iter().rev() {
-            if let Ok(kept) = read_manifest(self.layout, &record.id, &record.root) {
-                found(&kept);
-            }
-        }
-    }
-
-    /// Notes where a standing release had other content of equal size at the path of one of the files, and its second.
-    fn note_taken(&self, kept: &Kept, files: &[(u32, ManifestFile)], taken: &mut Vec<(u32, u32)>) {
-        let beside = directories_beside(self.manifest, &kept.manifest);
-        for &(entry, file) in files {
-            let directory = beside[self.manifest.holder(entry) as usize];
-            let there = directory.and_then(|number| kept.manifest.child(number, self.manifest.name(entry)));
-            if let Some(there) = there
-                && let Node::File(other) = there.node
-                && other.size == file.size
-                && other.key.hash != file.key.hash
-            {
-                taken.push((entry, kept.placements[there.index as usize].second));
-            }
-        }
     }
 
     /// Keeps of the copies that releases name those that are as one of them says; where none names any, those that
@@ -198,14 +179,55 @@ impl Classifier<'_> {
     }
 }
 
-/// Notes which copies of the objects a release uses.
-fn note_copies(kept: &Kept, copies: &mut HashMap<ObjectKey, Copies>) {
-    for (entry, file) in kept.manifest.all_files() {
-        if let Some(known) = copies.get_mut(&file.key) {
-            let placement = kept.placements[entry as usize];
-            if placement.second != 0 && !known.placements.contains(&placement) {
-                known.placements.push(placement);
+/// Notes which copy of an object a release uses.
+fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
+    if let PassingKind::File(file) = passing.kind
+        && placement.second != 0
+        && let Some(known) = copies.get_mut(&file.key)
+        && !known.placements.contains(&placement)
+    {
+        known.placements.push(placement);
+    }
+}
+
+/// Finds what stands beside the entries of another manifest, which pass one after the other.
+struct Beside<'a> {
+    manifest: &'a Manifest,
+    /// The files in question, by entry.
+    files: &'a [(u32, ManifestFile)],
+    /// By directory: whether one of the files is in it.
+    holds: Vec<bool>,
+    /// By directory of the other manifest: the own one at the same path.
+    directories: Vec<Option<u32>>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(manifest: &'a Manifest, files: &'a [(u32, ManifestFile)]) -> Beside<'a> {
+        let mut holds = vec![false; manifest.directories().len()];
+        files.iter().for_each(|&(entry, _)| holds[manifest.holder(entry) as usize] = true);
+        Beside { manifest, files, holds, directories: vec![Some(0)] }
+    }
+
+    /// Returns the file in question at the same path, where that has other content of equal size.
+    fn other_than(&mut self, passing: &Passing<'_>) -> Option<u32> {
+        let directory = self.directories[passing.directory as usize];
+        let find = |directory| self.manifest.child(directory, passing.name);
+        match passing.kind {
+            PassingKind::Directory => {
+                let beside = directory.and_then(find).and_then(|named| match named.node {
+                    Node::Directory(number) => Some(number),
+                    _ => None,
+                });
+                self.directories.push(beside);
+                None
             }
+            PassingKind::File(file) => {
+                let entry = find(directory.filter(|&number| self.holds[number as usize])?)?.index;
+                let at = self.files.binary_search_by_key(&entry, |&(entry, _)| entry).ok()?;
+                let own = self.files[at].1;
+                (own.size == file.size && own.key.hash != file.key.hash).then_some(entry)
+            }
+            PassingKind::Symlink => None,
         }
     }
 }

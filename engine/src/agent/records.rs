@@ -8,14 +8,14 @@
 //! after the switch when it was. What a crash kept from being written is mended at the next start, from the link and
 //! its own mtime.
 
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 
-use crate::bytes::{ByteReader, Malformed, put_bytes};
+use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
 use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::decode::{Decoded, Parts, decode, decompress};
+use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, decode, decompress};
 use crate::manifest::encode::{BadEncoding, encode};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
@@ -166,17 +166,41 @@ pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Re
     }
 }
 
+/// Gives every entry of a release with its placement, in order, and makes no manifest of them.
+pub(crate) fn read_entries(
+    layout: &Layout,
+    id: &ReleaseId,
+    root: &Hash,
+    take: impl FnMut(Passing<'_>, Placement),
+) -> Result<(), Error> {
+    match entries_from_bytes(&manifest_bytes(layout, id)?, Some(root), take) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(damaged(id, ANOTHER)),
+        Err(reason) => Err(damaged(id, reason)),
+    }
+}
+
 /// Gives every object that a release names, with its size in bytes, and makes no manifest of them.
 pub(crate) fn read_objects(
     layout: &Layout,
     id: &ReleaseId,
     root: &Hash,
-    take: impl FnMut(ObjectName, u64),
+    mut take: impl FnMut(ObjectName, u64),
 ) -> Result<(), Error> {
-    match objects_from_bytes(&manifest_bytes(layout, id)?, Some(root), take) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(damaged(id, ANOTHER)),
-        Err(reason) => Err(damaged(id, reason)),
+    read_entries(layout, id, root, |passing, placement| {
+        if let Some((name, size)) = object_of(&passing, placement) {
+            take(name, size);
+        }
+    })
+}
+
+/// Returns the object that an entry is a link to, with its size in bytes.
+fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
+    match passing.kind {
+        PassingKind::File(file) if file.size > 0 => {
+            Some((ObjectName { key: file.key, copy: placement.copy }, file.size))
+        }
+        _ => None,
     }
 }
 
@@ -189,7 +213,9 @@ pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
 /// name others, or these may be wrong.
 pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
     let Some(bytes) = dir.read(MANIFEST)? else { return Ok(false) };
-    Ok(objects_from_bytes(&bytes, None, |name, _| take(name)).is_ok())
+    let take =
+        |passing: Passing<'_>, placement| object_of(&passing, placement).into_iter().for_each(|(name, _)| take(name));
+    Ok(entries_from_bytes(&bytes, None, take).is_ok())
 }
 
 /// Returns what follows the hash in front, where that is the one of it.
@@ -212,10 +238,10 @@ fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, BadEncoding> {
 }
 
 /// Says whether the manifest is the one of the root that is given.
-fn objects_from_bytes(
+fn entries_from_bytes(
     bytes: &[u8],
     root: Option<&Hash>,
-    mut take: impl FnMut(ObjectName, u64),
+    mut take: impl FnMut(Passing<'_>, Placement),
 ) -> Result<bool, BadEncoding> {
     let parts = Parts::read(unaltered(bytes)?)?;
     if root.is_some_and(|root| parts.root != *root) {
@@ -223,39 +249,64 @@ fn objects_from_bytes(
     }
     let placements = placements_from_bytes(parts.rest, None)?;
     let mut is_placed = true;
-    parts.files(|entry, file| match placements.get(entry as usize) {
-        Some(placement) if file.size > 0 => take(ObjectName { key: file.key, copy: placement.copy }, file.size),
-        placement => is_placed &= placement.is_some(),
+    parts.entries(|passing| match placements.get(passing.index as usize) {
+        Some(&placement) => take(passing, placement),
+        None => is_placed = false,
     })?;
     if is_placed { Ok(true) } else { Err(Malformed.into()) }
 }
 
 /// Returns the manifest part of what [`read_manifest`] reads, for sending.
 pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
-    encode(manifest, None).bytes
+    encode(manifest, None).to_bytes()
 }
 
-fn kept_to_bytes(manifest: &Manifest, placements: &[Placement]) -> Vec<u8> {
-    let mut bytes = vec![0; 32];
-    bytes.extend_from_slice(&manifest_to_bytes(manifest));
-    let mut raw = Vec::new();
+/// What is written, hashed on the way.
+struct Hashing<W> {
+    out: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write_all(bytes)?;
+        self.hasher.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
+fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
+    let mut out = BufWriter::new(Hashing { out, hasher: blake3::Hasher::new() });
+    encode(manifest, None).write_to(&mut out)?;
+    let (mut raw, mut packed) = (Vec::new(), Vec::new());
     put_placements(&mut raw, placements);
-    crate::bytes::put_number(&mut bytes, raw.len() as u64);
-    put_bytes(&mut bytes, &zstd::bulk::compress(&raw, 3).expect("compressing into memory does not fail"));
-    let hash = Hash::of(&bytes[32..]);
-    bytes[..32].copy_from_slice(hash.as_bytes());
-    bytes
+    put_number(&mut packed, raw.len() as u64);
+    put_bytes(&mut packed, &zstd::bulk::compress(&raw, 3)?);
+    out.write_all(&packed)?;
+    let Hashing { hasher, .. } = out.into_inner()?;
+    Ok(hasher.finalize().into())
 }
 
 /// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
-    use std::io::Write;
-    for (name, content) in [(RECORD, to_json(record).into_bytes()), (MANIFEST, kept_to_bytes(manifest, placements))] {
-        let mut file = dir.create_file(name)?;
-        file.write_all(&content).map_err(|e| Error::io("write", dir.path_of(name), e))?;
-        file.sync_all().map_err(|e| Error::io("sync", dir.path_of(name), e))?;
-    }
+    stage_file(dir, RECORD, |file| file.write_all(to_json(record).as_bytes()))?;
+    stage_file(dir, MANIFEST, |file| {
+        file.write_all(&[0; size_of::<Hash>()])?;
+        let hash = write_kept(&*file, manifest, placements)?;
+        file.write_all_at(hash.as_bytes(), 0)
+    })?;
     dir.sync()
+}
+
+fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> Result<(), Error> {
+    let mut file = dir.create_file(name)?;
+    write(&mut file).map_err(|e| Error::io("write", dir.path_of(name), e))?;
+    file.sync_all().map_err(|e| Error::io("sync", dir.path_of(name), e))
 }
 
 /// Replaces a record, durably.
@@ -325,28 +376,34 @@ mod tests {
         Kept { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
     }
 
+    fn kept_to_bytes(kept: &Kept) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let hash = write_kept(&mut bytes, &kept.manifest, &kept.placements).unwrap();
+        [hash.as_bytes(), bytes.as_slice()].concat()
+    }
+
     #[test]
     fn what_a_release_names_is_the_same_however_it_is_read() {
         let kept = kept();
-        let bytes = kept_to_bytes(&kept.manifest, &kept.placements);
+        let bytes = kept_to_bytes(&kept);
         let mut named = Vec::new();
-        let take = |name, size| named.push((name, size));
-        assert!(objects_from_bytes(&bytes, Some(&kept.manifest.root()), take).unwrap());
+        let take = |passing: Passing<'_>, placement| named.extend(object_of(&passing, placement));
+        assert!(entries_from_bytes(&bytes, Some(&kept.manifest.root()), take).unwrap());
         assert_eq!(named, kept.placed().objects().collect::<Vec<_>>());
         assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);
         assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, kept.placements);
-        assert!(!objects_from_bytes(&bytes, Some(&Hash::of(b"another")), |_, _| ()).unwrap());
+        assert!(!entries_from_bytes(&bytes, Some(&Hash::of(b"another")), |_, _| ()).unwrap());
     }
 
     #[test]
     fn what_is_not_what_was_written_is_not_read() {
         let kept = kept();
-        let bytes = kept_to_bytes(&kept.manifest, &kept.placements);
+        let bytes = kept_to_bytes(&kept);
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             for bytes in [&damaged, &bytes[..at]] {
-                assert!(objects_from_bytes(bytes, None, |_, _| ()).is_err(), "{at}");
+                assert!(entries_from_bytes(bytes, None, |_, _| ()).is_err(), "{at}");
                 assert!(manifest_from_bytes(bytes).is_err(), "{at}");
             }
         }

@@ -321,7 +321,7 @@ fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite:
     let query = "SELECT count(*) FROM manifests WHERE root = ?1";
     let known: i64 = transaction.query_row(query, [root.as_bytes()], |row| row.get(0))?;
     if known == 0 {
-        let bytes = encode(manifest, None).bytes;
+        let bytes = encode(manifest, None).to_bytes();
         transaction.execute("INSERT INTO manifests VALUES (?1, ?2)", params![root.as_bytes(), bytes])?;
     }
     Ok(())

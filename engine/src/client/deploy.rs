@@ -396,7 +396,7 @@ impl Exchange<'_> {
         let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
         let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
         givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
-        let tree = encode_with(manifest, Some(&base.manifest), &givens).bytes;
+        let tree = encode_with(manifest, Some(&base.manifest), &givens).to_bytes();
         if !is_little {
             self.send_tree(Against::Named, &tree)?;
             return Ok(Some(Unasked { promised, olds: Some(olds), gaps }));
@@ -523,7 +523,7 @@ impl Exchange<'_> {
         }
         self.want_gaps(&described.gaps, &described.olds)?;
         let against = if base.is_some() { Against::Taken } else { Against::Nothing };
-        self.send_tree(against, &encoded.bytes)?;
+        self.send_tree(against, &encoded.to_bytes())?;
         Ok(described)
     }
 

@@ -83,39 +83,69 @@ impl<'a> Parts<'a> {
         Ok(Parts { root, ops, hashes, rest: reader.rest() })
     }
 
-    /// Gives every file with its entry's index, in order, of a manifest that was encoded without a base. Nothing is made of
-    /// it, and the root not proved: for bytes of which something else says that they are what was written.
-    pub(crate) fn files(&self, mut take: impl FnMut(u32, File)) -> Result<(), BadEncoding> {
+    /// Gives every entry, in order, of a manifest that was encoded without a base. Nothing is made of it, and the root not
+    /// proved: for bytes of which something else says that they are what was written.
+    pub(crate) fn entries(&self, mut take: impl FnMut(Passing<'_>)) -> Result<(), BadEncoding> {
         let (mut ops, mut hashes) = (ByteReader::new(&self.ops), ByteReader::new(self.hashes));
-        let mut entry = 0;
+        let mut index = 0;
         // One is begun, or named: each is a script with no base.
-        let mut directories = u64::from(ops.number()? == 0);
-        while directories > 0 {
-            directories -= 1;
+        let mut directories = u32::from(ops.number()? == 0);
+        let mut directory = 0;
+        while directory < directories {
             ops.number()?;
             loop {
                 let op = ops.number()?;
                 if op == END {
                     break;
                 }
-                ops.bytes()?;
-                match op {
+                let name = ops.bytes()?;
+                let kind = match op {
                     FILE => {
                         let content = ops.number_within(0o777 * 3)?;
                         let size = ops.number()?;
                         let hash = if size == 0 { Hash::of(b"") } else { Hash::from_bytes(hashes.array()?) };
-                        take(entry, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size });
+                        PassingKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
                     }
-                    SYMLINK => drop(ops.bytes()?),
-                    DIRECTORY => directories += u64::from(ops.number()? == 0),
+                    SYMLINK => {
+                        ops.bytes()?;
+                        PassingKind::Symlink
+                    }
+                    DIRECTORY if ops.number()? == 0 => {
+                        directories = directories.checked_add(1).ok_or(Malformed)?;
+                        PassingKind::Directory
+                    }
                     _ => return Err(BadEncoding::Base),
-                }
-                entry += 1;
+                };
+                take(Passing { directory, index, name, kind });
+                index += 1;
             }
+            directory += 1;
         }
         let is_all = ops.rest().is_empty() && hashes.rest().is_empty();
         if is_all { Ok(()) } else { Err(Malformed.into()) }
     }
+}
+
+/// An entry of a manifest of which nothing is made.
+pub(crate) struct Passing<'a> {
+    /// The directory that it is in.
+    pub(crate) directory: u32,
+    /// Its index.
+    pub(crate) index: u32,
+    /// Its name.
+    pub(crate) name: &'a [u8],
+    /// What it is.
+    pub(crate) kind: PassingKind,
+}
+
+/// What an entry is that is not kept.
+pub(crate) enum PassingKind {
+    /// A regular file.
+    File(File),
+    /// A directory: the next number.
+    Directory,
+    /// A symlink.
+    Symlink,
 }
 
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.

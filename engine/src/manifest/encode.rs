@@ -32,6 +32,7 @@
 //! was sent, the result is the manifest that the root names, or an error.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
@@ -47,6 +48,11 @@ pub(crate) const ENTRIES_MAX: usize = 32 << 20;
 pub(super) const OPS_MAX: u64 = 2 << 30;
 /// Ops are small next to hashes; level 3 is within a few percent of the best and costs no time that can be measured.
 const OPS_LEVEL: i32 = 3;
+/// Ops that wait to be compressed, in bytes. A million files have twenty times as many; up to so many are compressed in one
+/// step, which makes fewer bytes of a few.
+const OPS_WAITING: usize = 1 << 20;
+
+const IN_MEMORY: &str = "writing into memory does not fail";
 
 /// Why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
@@ -126,10 +132,35 @@ pub(crate) enum Given {
 /// By entry: what is not given as a hash.
 pub(crate) type Givens = HashMap<u32, Given>;
 
-/// A manifest as bytes.
-pub(crate) struct Encoded {
-    /// The bytes.
-    pub(crate) bytes: Vec<u8>,
+/// A manifest that is ready to be written: its hashes, which are most of it, are not copied before.
+pub(crate) struct Encoded<'a> {
+    manifest: &'a Manifest,
+    ops_len: u64,
+    compressed: Vec<u8>,
+    /// The entries whose hashes are told, ascending.
+    hashed: Vec<u32>,
+}
+
+impl Encoded<'_> {
+    /// Writes the bytes.
+    pub(crate) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut front = self.manifest.root().as_bytes().to_vec();
+        put_number(&mut front, self.ops_len);
+        put_number(&mut front, self.compressed.len() as u64);
+        out.write_all(&front)?;
+        out.write_all(&self.compressed)?;
+        front.clear();
+        put_number(&mut front, (self.hashed.len() * size_of::<Hash>()) as u64);
+        out.write_all(&front)?;
+        self.hashed.iter().try_for_each(|&entry| out.write_all(self.manifest.hash(entry).as_bytes()))
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.compressed.len() + self.hashed.len() * size_of::<Hash>() + 64);
+        self.write_to(&mut bytes).expect(IN_MEMORY);
+        bytes
+    }
 }
 
 /// Returns the indices of files of `manifest` that `base` does not have at their place, in order.
@@ -138,20 +169,53 @@ pub(crate) fn introduced(manifest: &Manifest, base: Option<&Manifest>) -> Vec<u3
 }
 
 /// Encodes `manifest` as its difference from `base`, with all hashes.
-pub(crate) fn encode(manifest: &Manifest, base: Option<&Manifest>) -> Encoded {
+pub(crate) fn encode<'a>(manifest: &'a Manifest, base: Option<&Manifest>) -> Encoded<'a> {
     encode_with(manifest, base, &Givens::new())
 }
 
 /// Encodes `manifest` as its difference from `base`, with only those hashes that are not given otherwise.
-pub(crate) fn encode_with(manifest: &Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded {
-    let encoder = Encoder::run(manifest, base, givens);
-    let compressed = zstd::bulk::compress(&encoder.ops, OPS_LEVEL).expect("compressing into memory does not fail");
-    let mut bytes = Vec::with_capacity(compressed.len() + encoder.hashes.len() + 64);
-    bytes.extend_from_slice(manifest.root().as_bytes());
-    put_number(&mut bytes, encoder.ops.len() as u64);
-    put_bytes(&mut bytes, &compressed);
-    put_bytes(&mut bytes, &encoder.hashes);
-    Encoded { bytes }
+pub(crate) fn encode_with<'a>(manifest: &'a Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded<'a> {
+    let Encoder { ops, hashed, .. } = Encoder::run(manifest, base, givens);
+    let (ops_len, compressed) = ops.finish().expect(IN_MEMORY);
+    Encoded { manifest, ops_len, compressed, hashed }
+}
+
+/// Ops, compressed as they come.
+#[derive(Default)]
+struct Ops {
+    waiting: Vec<u8>,
+    compressor: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
+    /// How many the compressor was given, in bytes.
+    given: u64,
+}
+
+impl Ops {
+    /// Compresses what waits, where that is much.
+    fn relieve(&mut self) -> io::Result<()> {
+        if self.waiting.len() >= OPS_WAITING { self.give().map(drop) } else { Ok(()) }
+    }
+
+    fn give(&mut self) -> io::Result<&mut zstd::stream::write::Encoder<'static, Vec<u8>>> {
+        let compressor = match self.compressor.take() {
+            Some(compressor) => compressor,
+            None => zstd::stream::write::Encoder::new(Vec::new(), OPS_LEVEL)?,
+        };
+        let compressor = self.compressor.insert(compressor);
+        compressor.write_all(&self.waiting)?;
+        self.given += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(compressor)
+    }
+
+    /// Returns how long they are, and what they are compressed.
+    fn finish(mut self) -> io::Result<(u64, Vec<u8>)> {
+        if self.compressor.is_none() {
+            return Ok((self.waiting.len() as u64, zstd::bulk::compress(&self.waiting, OPS_LEVEL)?));
+        }
+        self.give()?;
+        let compressed = self.compressor.take().map_or_else(|| Ok(Vec::new()), zstd::stream::write::Encoder::finish)?;
+        Ok((self.given, compressed))
+    }
 }
 
 struct Encoder<'a> {
@@ -160,8 +224,9 @@ struct Encoder<'a> {
     givens: &'a Givens,
     /// The base's directories by content: a moved one is found whatever its place.
     known: HashMap<Hash, u32>,
-    ops: Vec<u8>,
-    hashes: Vec<u8>,
+    ops: Ops,
+    /// The entries whose hashes are told.
+    hashed: Vec<u32>,
     introduced: Vec<u32>,
 }
 
@@ -197,8 +262,8 @@ impl<'a> Encoder<'a> {
             base,
             givens,
             known: known.unwrap_or_default(),
-            ops: Vec::new(),
-            hashes: Vec::new(),
+            ops: Ops::default(),
+            hashed: Vec::new(),
             introduced: Vec::new(),
         };
         encoder.describe();
@@ -207,7 +272,7 @@ impl<'a> Encoder<'a> {
 
     fn describe(&mut self) {
         let root = self.source_of(0, self.base.map(|_| 0));
-        put_number(&mut self.ops, root.number());
+        put_number(&mut self.ops.waiting, root.number());
         let mut sources = vec![root];
         let mut number = 0;
         while number < sources.len() {
@@ -218,6 +283,7 @@ impl<'a> Encoder<'a> {
                 }
                 Source::Script(base) => self.script(number as u32, base, &mut sources),
             }
+            self.ops.relieve().expect(IN_MEMORY);
             number += 1;
         }
     }
@@ -230,19 +296,19 @@ impl<'a> Encoder<'a> {
     }
 
     fn script(&mut self, number: u32, base: Option<u32>, sources: &mut Vec<Source>) {
-        put_number(&mut self.ops, u64::from(self.manifest.directories()[number as usize].mode));
+        put_number(&mut self.ops.waiting, u64::from(self.manifest.directories()[number as usize].mode));
         let mut before =
             base.and_then(|base| self.base.map(|manifest| manifest.children(base))).into_iter().flatten().peekable();
         let mut run = Run::default();
         for named in self.manifest.children(number) {
             while before.next_if(|old| old.name < named.name).is_some() {
-                run.add(DROP, &mut self.ops);
+                run.add(DROP, &mut self.ops.waiting);
             }
             let old = before.next_if(|old| old.name == named.name);
             self.entry(named, old, &mut run, sources);
         }
-        run.flush(&mut self.ops);
-        put_number(&mut self.ops, END);
+        run.flush(&mut self.ops.waiting);
+        put_number(&mut self.ops.waiting, END);
     }
 
     fn entry(&mut self, named: Named<'_>, old: Option<Named<'_>>, run: &mut Run, sources: &mut Vec<Source>) {
@@ -251,24 +317,24 @@ impl<'a> Encoder<'a> {
             sources.push(self.source_of(number, beside));
         }
         if old.is_some_and(|old| self.is_same(named.node, old.node)) {
-            return run.add(COPY, &mut self.ops);
+            return run.add(COPY, &mut self.ops.waiting);
         }
         match (named.node, old.map(|old| old.node)) {
             (Node::File(file), Some(Node::File(old))) => {
-                run.flush(&mut self.ops);
-                put_number(&mut self.ops, CHANGE);
+                run.flush(&mut self.ops.waiting);
+                put_number(&mut self.ops.waiting, CHANGE);
                 self.content(named.index, file);
-                put_signed(&mut self.ops, file.size.wrapping_sub(old.size) as i64);
+                put_signed(&mut self.ops.waiting, file.size.wrapping_sub(old.size) as i64);
             }
             (Node::Directory(_), Some(Node::Directory(_))) if matches!(sources.last(), Some(Source::Script(_))) => {
-                run.flush(&mut self.ops);
-                put_number(&mut self.ops, ENTER);
+                run.flush(&mut self.ops.waiting);
+                put_number(&mut self.ops.waiting, ENTER);
             }
             (node, old) => {
                 if old.is_some() {
-                    run.add(DROP, &mut self.ops);
+                    run.add(DROP, &mut self.ops.waiting);
                 }
-                run.flush(&mut self.ops);
+                run.flush(&mut self.ops.waiting);
                 self.insert(named, node, sources);
             }
         }
@@ -277,25 +343,25 @@ impl<'a> Encoder<'a> {
     fn insert(&mut self, named: Named<'_>, node: Node, sources: &mut [Source]) {
         match node {
             Node::File(file) => {
-                put_number(&mut self.ops, FILE);
-                put_bytes(&mut self.ops, named.name);
+                put_number(&mut self.ops.waiting, FILE);
+                put_bytes(&mut self.ops.waiting, named.name);
                 self.content(named.index, file);
-                put_number(&mut self.ops, file.size);
+                put_number(&mut self.ops.waiting, file.size);
             }
             Node::Symlink(target) => {
-                put_number(&mut self.ops, SYMLINK);
-                put_bytes(&mut self.ops, named.name);
-                put_bytes(&mut self.ops, self.manifest.text(target));
+                put_number(&mut self.ops.waiting, SYMLINK);
+                put_bytes(&mut self.ops.waiting, named.name);
+                put_bytes(&mut self.ops.waiting, self.manifest.text(target));
             }
             Node::Directory(_) => {
-                put_number(&mut self.ops, DIRECTORY);
-                put_bytes(&mut self.ops, named.name);
+                put_number(&mut self.ops.waiting, DIRECTORY);
+                put_bytes(&mut self.ops.waiting, named.name);
                 // A directory that was something else before has nothing beside it to be compared with.
                 let last = sources.last_mut().expect("the directory's source was pushed");
                 if let Source::Script(beside) = last {
                     *beside = None;
                 }
-                put_number(&mut self.ops, last.number());
+                put_number(&mut self.ops.waiting, last.number());
             }
         }
     }
@@ -304,15 +370,15 @@ impl<'a> Encoder<'a> {
         self.introduced.push(index);
         let mode = u64::from(file.key.mode) * 3;
         match self.givens.get(&index) {
-            _ if file.size == 0 => put_number(&mut self.ops, mode + HASHED),
+            _ if file.size == 0 => put_number(&mut self.ops.waiting, mode + HASHED),
             None => {
-                put_number(&mut self.ops, mode + HASHED);
-                self.hashes.extend_from_slice(file.key.hash.as_bytes());
+                put_number(&mut self.ops.waiting, mode + HASHED);
+                self.hashed.push(index);
             }
-            Some(Given::Promised) => put_number(&mut self.ops, mode + PROMISED),
+            Some(Given::Promised) => put_number(&mut self.ops.waiting, mode + PROMISED),
             Some(Given::InBase(entry)) => {
-                put_number(&mut self.ops, mode + IN_BASE);
-                put_number(&mut self.ops, u64::from(*entry));
+                put_number(&mut self.ops.waiting, mode + IN_BASE);
+                put_number(&mut self.ops.waiting, u64::from(*entry));
             }
         }
     }
@@ -344,7 +410,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::manifest::decode::{Parts, decode, decode_with};
+    use crate::manifest::decode::{Parts, Passing, PassingKind, decode, decode_with};
     use crate::manifest::{Builder, ObjectKey};
 
     #[derive(Debug, Clone, PartialEq)]
@@ -400,8 +466,8 @@ mod tests {
         fn any_manifest_reads_back_against_any_base(base in prop::option::of(root()), new in root()) {
             let base = base.as_ref().map(build);
             let manifest = build(&new);
-            let encoded = encode(&manifest, base.as_ref());
-            let (decoded, rest) = decode(&encoded.bytes, base.as_ref()).unwrap();
+            let bytes = encode(&manifest, base.as_ref()).to_bytes();
+            let (decoded, rest) = decode(&bytes, base.as_ref()).unwrap();
             prop_assert!(rest.is_empty());
             prop_assert_eq!(decoded.manifest.root(), manifest.root());
             prop_assert_eq!(paths(&decoded.manifest), paths(&manifest));
@@ -409,8 +475,23 @@ mod tests {
                 manifest.all_files().map(|(index, _)| index).filter(|&index| decoded.origins[index as usize] == INTRODUCED).collect();
             prop_assert_eq!(introduced, super::introduced(&manifest, base.as_ref()));
             if base.is_none() {
-                let mut files = Vec::new();
-                Parts::read(&encoded.bytes).unwrap().files(|entry, file| files.push((entry, file))).unwrap();
+                let (mut files, mut paths) = (Vec::new(), vec![Vec::new()]);
+                let take = |passing: Passing<'_>| {
+                    if let PassingKind::File(file) = passing.kind {
+                        files.push((passing.index, file));
+                    }
+                    let path = match paths.get(passing.directory as usize) {
+                        Some(above) => [above, passing.name].join(&b'/'),
+                        None => Vec::new(),
+                    };
+                    if matches!(passing.kind, PassingKind::Directory) {
+                        paths.push(path);
+                    }
+                };
+                Parts::read(&bytes).unwrap().entries(take).unwrap();
+                let own = (0..manifest.directories().len() as u32).map(|number| manifest.directory_path(number));
+                let passed = paths.iter().map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec());
+                prop_assert!(passed.eq(own));
                 prop_assert_eq!(files, manifest.all_files().collect::<Vec<_>>());
             }
             for (index, &origin) in decoded.origins.iter().enumerate() {
@@ -432,8 +513,8 @@ mod tests {
             let introduced = introduced(&manifest, Some(&base));
             let givens: Givens =
                 introduced.iter().filter_map(|&entry| given((entry, manifest.file(entry)?))).collect();
-            let encoded = encode_with(&manifest, Some(&base), &givens);
-            let (decoded, rest) = decode_with(&encoded.bytes, Some(&base)).unwrap();
+            let bytes = encode_with(&manifest, Some(&base), &givens).to_bytes();
+            let (decoded, rest) = decode_with(&bytes, Some(&base)).unwrap();
             prop_assert!(rest.is_empty());
             let mut promised: Vec<u32> =
                 givens.iter().filter(|(_, given)| **given == Given::Promised).map(|(entry, _)| *entry).collect();
@@ -449,8 +530,8 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(base in root(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), new in root(), flip in any::<(u16, u8)>()) {
             let base = build(&base);
             drop(decode(&bytes, Some(&base)));
-            drop(Parts::read(&bytes).map(|parts| parts.files(|_, _| ())));
-            bytes = encode(&build(&new), Some(&base)).bytes;
+            drop(Parts::read(&bytes).map(|parts| parts.entries(|_| ())));
+            bytes = encode(&build(&new), Some(&base)).to_bytes();
             let at = usize::from(flip.0) % bytes.len();
             bytes[at] ^= flip.1;
             if let Ok((decoded, _)) = decode(&bytes, Some(&base)) {
@@ -496,9 +577,31 @@ mod tests {
         let many = Tree::Directory((0..8).map(|n| (n, Tree::File(n))).collect());
         let before = build(&Tree::Directory([(0, many.clone()), (1, Tree::File(0))].into()));
         let after = build(&Tree::Directory([(1, Tree::File(0)), (2, many)].into()));
-        assert!(encode(&before, Some(&before)).bytes.len() < 50);
-        let moved = encode(&after, Some(&before)).bytes;
+        assert!(encode(&before, Some(&before)).to_bytes().len() < 50);
+        let moved = encode(&after, Some(&before)).to_bytes();
         assert!(moved.len() < 70, "{}", moved.len());
         assert!(introduced(&after, Some(&before)).is_empty());
+    }
+
+    #[test]
+    fn what_is_compressed_in_steps_reads_back() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for number in 0..100 {
+            builder.directory(format!("{number:03}").as_bytes()).unwrap();
+        }
+        for number in 0..100_u32 {
+            builder.begin(0o755).unwrap();
+            for file in 0..400_u32 {
+                let key = ObjectKey { hash: Hash::of(&(number * 400 + file).to_le_bytes()), mode: 0o444 };
+                builder.file(format!("{file:050}").as_bytes(), File { key, size: 4 }).unwrap();
+            }
+        }
+        let manifest = builder.finish().unwrap();
+        let encoded = encode(&manifest, None);
+        assert!(encoded.ops_len > 2 * OPS_WAITING as u64);
+        let bytes = encoded.to_bytes();
+        let (decoded, rest) = decode(&bytes, None).unwrap();
+        assert_eq!((decoded.manifest.root(), rest), (manifest.root(), b"".as_slice()));
     }
 }

@@ -204,6 +204,11 @@ impl Manifest {
         }
     }
 
+    /// Returns the hash of a file's content.
+    fn hash(&self, index: u32) -> &Hash {
+        &self.entries[index as usize].hash
+    }
+
     /// Returns every file with its index, in order.
     pub(crate) fn all_files(&self) -> impl Iterator<Item = (u32, File)> {
         self.entries.iter().enumerate().filter_map(|(index, entry)| match entry.node() {

@@ -477,7 +477,7 @@ mod tests {
                 }
             }
             let encoded = difference::encode(&own, Some(&outlined));
-            let (decoded, _) = crate::manifest::decode::decode(&encoded.bytes, Some(&base)).unwrap();
+            let (decoded, _) = crate::manifest::decode::decode(&encoded.to_bytes(), Some(&base)).unwrap();
             prop_assert_eq!(decoded.manifest.root(), own.root());
         }
 
@@ -537,6 +537,6 @@ mod tests {
         alike[31] ^= 1;
         let (base, own) = (holding(hash), holding(Hash::from_bytes(alike)));
         let encoded = difference::encode(&own, Some(&outlined(&base, &own)));
-        assert!(matches!(crate::manifest::decode::decode(&encoded.bytes, Some(&base)), Err(BadEncoding::Root)));
+        assert!(matches!(crate::manifest::decode::decode(&encoded.to_bytes(), Some(&base)), Err(BadEncoding::Root)));
     }
 }
