@@ -8,14 +8,15 @@
 //! after the switch when it was. What a crash kept from being written is mended at the next start, from the link and
 //! its own mtime.
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File as DiskFile;
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
 use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, decode, decompress};
+use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, decode, decompress};
 use crate::manifest::encode::{BadEncoding, encode};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
@@ -173,7 +174,9 @@ pub(crate) fn read_entries(
     root: &Hash,
     take: impl FnMut(Passing<'_>, Placement),
 ) -> Result<(), Error> {
-    match entries_from_bytes(&manifest_bytes(layout, id)?, Some(root), take) {
+    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
+    let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))?;
+    match entries_of(&file, Some(root), take) {
         Ok(true) => Ok(()),
         Ok(false) => Err(damaged(id, ANOTHER)),
         Err(reason) => Err(damaged(id, reason)),
@@ -212,10 +215,10 @@ pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
 /// Gives every object that a release names which does not stand. Tells whether its manifest could be read: otherwise it may
 /// name others, or these may be wrong.
 pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
-    let Some(bytes) = dir.read(MANIFEST)? else { return Ok(false) };
+    let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
     let take =
         |passing: Passing<'_>, placement| object_of(&passing, placement).into_iter().for_each(|(name, _)| take(name));
-    Ok(entries_from_bytes(&bytes, None, take).is_ok())
+    Ok(entries_of(&file, None, take).is_ok())
 }
 
 /// Returns what follows the hash in front, where that is the one of it.
@@ -238,16 +241,26 @@ fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, BadEncoding> {
 }
 
 /// Says whether the manifest is the one of the root that is given.
-fn entries_from_bytes(
-    bytes: &[u8],
+fn entries_of(
+    file: &DiskFile,
     root: Option<&Hash>,
     mut take: impl FnMut(Passing<'_>, Placement),
 ) -> Result<bool, BadEncoding> {
-    let parts = Parts::read(unaltered(bytes)?)?;
+    let mut front = [0; size_of::<Hash>()];
+    file.read_exact_at(&mut front, 0).map_err(|_| BadEncoding::Altered)?;
+    let kept = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(kept.clone()).map_err(BadEncoding::Unreadable)?;
+    if *hasher.finalize().as_bytes() != front {
+        return Err(BadEncoding::Altered);
+    }
+    let (parts, mut rest) = Parts::read_from(kept)?;
     if root.is_some_and(|root| parts.root != *root) {
         return Ok(false);
     }
-    let placements = placements_from_bytes(parts.rest, None)?;
+    let mut placements = Vec::new();
+    rest.read_to_end(&mut placements).map_err(BadEncoding::Unreadable)?;
+    let placements = placements_from_bytes(&placements, None)?;
     let mut is_placed = true;
     parts.entries(|passing| match placements.get(passing.index as usize) {
         Some(&placement) => take(passing, placement),
@@ -303,7 +316,7 @@ pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements:
     dir.sync()
 }
 
-fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> Result<(), Error> {
+fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut DiskFile) -> io::Result<()>) -> Result<(), Error> {
     let mut file = dir.create_file(name)?;
     write(&mut file).map_err(|e| Error::io("write", dir.path_of(name), e))?;
     file.sync_all().map_err(|e| Error::io("sync", dir.path_of(name), e))
@@ -382,17 +395,23 @@ mod tests {
         [hash.as_bytes(), bytes.as_slice()].concat()
     }
 
+    fn on_disk(bytes: &[u8]) -> DiskFile {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
     #[test]
     fn what_a_release_names_is_the_same_however_it_is_read() {
         let kept = kept();
         let bytes = kept_to_bytes(&kept);
         let mut named = Vec::new();
         let take = |passing: Passing<'_>, placement| named.extend(object_of(&passing, placement));
-        assert!(entries_from_bytes(&bytes, Some(&kept.manifest.root()), take).unwrap());
+        assert!(entries_of(&on_disk(&bytes), Some(&kept.manifest.root()), take).unwrap());
         assert_eq!(named, kept.placed().objects().collect::<Vec<_>>());
         assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);
         assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, kept.placements);
-        assert!(!entries_from_bytes(&bytes, Some(&Hash::of(b"another")), |_, _| ()).unwrap());
+        assert!(!entries_of(&on_disk(&bytes), Some(&Hash::of(b"another")), |_, _| ()).unwrap());
     }
 
     #[test]
@@ -403,7 +422,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             for bytes in [&damaged, &bytes[..at]] {
-                assert!(entries_from_bytes(bytes, None, |_, _| ()).is_err(), "{at}");
+                assert!(entries_of(&on_disk(bytes), None, |_, _| ()).is_err(), "{at}");
                 assert!(manifest_from_bytes(bytes).is_err(), "{at}");
             }
         }

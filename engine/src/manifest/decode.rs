@@ -1,6 +1,8 @@
 //! A manifest from the bytes that [`super::encode`] describes.
 
-use std::io::Read;
+use std::fs::File as DiskFile;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed};
 use crate::hash::Hash;
@@ -34,7 +36,7 @@ pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(De
 /// Decodes what [`encode_with`](super::encode::encode_with) made, against the same base. Returns the manifest, in which
 /// hashes may be promised, and the bytes that follow it.
 pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
-    let Parts { root, ops, hashes, rest } = Parts::read(bytes)?;
+    let (Parts { root, ops, hashes }, rest) = Parts::read(bytes)?;
     let empty = Manifest::default();
     let base = base.unwrap_or(&empty);
     // A guess that is near enough for most: growing from nothing moves everything a dozen times.
@@ -63,30 +65,100 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
 }
 
 /// A manifest's bytes, of which nothing was looked at yet.
-pub(crate) struct Parts<'a> {
+pub(crate) struct Parts<H> {
     /// What the whole must hash to.
     pub(crate) root: Hash,
     ops: Vec<u8>,
-    hashes: &'a [u8],
-    /// The bytes that follow.
-    pub(crate) rest: &'a [u8],
+    hashes: H,
 }
 
-impl<'a> Parts<'a> {
-    /// Takes apart what [`encode`](super::encode::encode) made.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Parts<'a>, BadEncoding> {
+impl<'a> Parts<&'a [u8]> {
+    /// Takes apart what [`encode`](super::encode::encode) made. Returns the bytes that follow it too.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<(Parts<&'a [u8]>, &'a [u8]), BadEncoding> {
         let mut reader = ByteReader::new(bytes);
         let root = Hash::from_bytes(reader.array()?);
         let ops_len = reader.number_within(OPS_MAX)?;
         let ops = decompress(reader.bytes()?, ops_len)?;
         let hashes = reader.bytes()?;
-        Ok(Parts { root, ops, hashes, rest: reader.rest() })
+        Ok((Parts { root, ops, hashes }, reader.rest()))
+    }
+}
+
+impl<'f> Parts<BufReader<Section<'f>>> {
+    /// Takes apart what stands in a section of a file. The hashes, which are most of it, are not read yet. Returns the section
+    /// that follows too.
+    pub(crate) fn read_from(mut section: Section<'f>) -> Result<(Self, Section<'f>), BadEncoding> {
+        let mut root = [0; size_of::<Hash>()];
+        section.read_exact(&mut root).map_err(cut_off)?;
+        let ops_len = section.number()?;
+        if ops_len > OPS_MAX {
+            return Err(Malformed.into());
+        }
+        let ops = decompress(BufReader::new(section.part()?), ops_len)?;
+        let hashes = BufReader::new(section.part()?);
+        Ok((Parts { root: Hash::from_bytes(root), ops, hashes }, section))
+    }
+}
+
+fn cut_off(error: io::Error) -> BadEncoding {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Malformed.into() } else { BadEncoding::Unreadable(error) }
+}
+
+/// A section of a file, read from its beginning.
+#[derive(Debug, Clone)]
+pub(crate) struct Section<'f> {
+    file: &'f DiskFile,
+    at: u64,
+    end: u64,
+}
+
+impl<'f> Section<'f> {
+    /// Returns what follows a place in a file, in bytes.
+    pub(crate) fn from(file: &'f DiskFile, at: u64) -> io::Result<Section<'f>> {
+        Ok(Section { file, at, end: file.metadata()?.len().max(at) })
     }
 
+    /// Reads a number.
+    fn number(&mut self) -> Result<u64, BadEncoding> {
+        let mut ahead = Vec::new();
+        // No number is longer.
+        self.clone().take(10).read_to_end(&mut ahead).map_err(BadEncoding::Unreadable)?;
+        let mut reader = ByteReader::new(&ahead);
+        let number = reader.number()?;
+        self.at += (ahead.len() - reader.rest().len()) as u64;
+        Ok(number)
+    }
+
+    /// Reads a length, and passes over as many bytes, which it returns.
+    pub(crate) fn part(&mut self) -> Result<Section<'f>, BadEncoding> {
+        let len = self.number()?;
+        let part = Section { file: self.file, at: self.at, end: self.at.checked_add(len).ok_or(Malformed)? };
+        if part.end > self.end {
+            return Err(Malformed.into());
+        }
+        self.at = part.end;
+        Ok(part)
+    }
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(into.len());
+        let read = self.file.read_at(&mut into[..left], self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl<H: Read> Parts<H> {
     /// Gives every entry, in order, of a manifest that was encoded without a base. Nothing is made of it, and the root not
     /// proved: for bytes of which something else says that they are what was written.
-    pub(crate) fn entries(&self, mut take: impl FnMut(Passing<'_>)) -> Result<(), BadEncoding> {
-        let (mut ops, mut hashes) = (ByteReader::new(&self.ops), ByteReader::new(self.hashes));
+    pub(crate) fn entries(mut self, mut take: impl FnMut(Passing<'_>)) -> Result<(), BadEncoding> {
+        let mut ops = ByteReader::new(&self.ops);
+        let mut next_hash = || {
+            let mut hash = [0; size_of::<Hash>()];
+            self.hashes.read_exact(&mut hash).map_err(cut_off).map(|()| Hash::from_bytes(hash))
+        };
         let mut index = 0;
         // One is begun, or named: each is a script with no base.
         let mut directories = u32::from(ops.number()? == 0);
@@ -103,7 +175,7 @@ impl<'a> Parts<'a> {
                     FILE => {
                         let content = ops.number_within(0o777 * 3)?;
                         let size = ops.number()?;
-                        let hash = if size == 0 { Hash::of(b"") } else { Hash::from_bytes(hashes.array()?) };
+                        let hash = if size == 0 { Hash::of(b"") } else { next_hash()? };
                         PassingKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
                     }
                     SYMLINK => {
@@ -121,7 +193,7 @@ impl<'a> Parts<'a> {
             }
             directory += 1;
         }
-        let is_all = ops.rest().is_empty() && hashes.rest().is_empty();
+        let is_all = ops.rest().is_empty() && self.hashes.read(&mut [0]).map_err(BadEncoding::Unreadable)? == 0;
         if is_all { Ok(()) } else { Err(Malformed.into()) }
     }
 }
@@ -149,7 +221,7 @@ pub(crate) enum PassingKind {
 }
 
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
-pub(crate) fn decompress(compressed: &[u8], len: u64) -> Result<Vec<u8>, BadEncoding> {
+pub(crate) fn decompress(compressed: impl BufRead, len: u64) -> Result<Vec<u8>, BadEncoding> {
     let mut out = Vec::new();
     zstd::stream::read::Decoder::with_buffer(compressed)?.take(len + 1).read_to_end(&mut out)?;
     if out.len() as u64 == len { Ok(out) } else { Err(Malformed.into()) }

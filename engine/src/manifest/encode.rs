@@ -66,6 +66,9 @@ pub(crate) enum BadEncoding {
     /// What it describes cannot be a manifest.
     #[error("{0}")]
     Manifest(#[from] BadManifest),
+    /// What it stands in cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
     /// It is well formed, and not the manifest that it says it is.
     #[error("does not hash to its root")]
     Root,
@@ -488,7 +491,7 @@ mod tests {
                         paths.push(path);
                     }
                 };
-                Parts::read(&bytes).unwrap().entries(take).unwrap();
+                Parts::read(&bytes).unwrap().0.entries(take).unwrap();
                 let own = (0..manifest.directories().len() as u32).map(|number| manifest.directory_path(number));
                 let passed = paths.iter().map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec());
                 prop_assert!(passed.eq(own));
@@ -530,7 +533,7 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(base in root(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), new in root(), flip in any::<(u16, u8)>()) {
             let base = build(&base);
             drop(decode(&bytes, Some(&base)));
-            drop(Parts::read(&bytes).map(|parts| parts.entries(|_| ())));
+            drop(Parts::read(&bytes).map(|(parts, _)| parts.entries(|_| ())));
             bytes = encode(&build(&new), Some(&base)).to_bytes();
             let at = usize::from(flip.0) % bytes.len();
             bytes[at] ^= flip.1;
