@@ -27,6 +27,7 @@ use support::edits::{Edit, edit, memory, pick, remove, swap};
 use support::mount::Mounted;
 use support::site::{Site, names, number, text};
 use support::sshd::{is_root, run};
+use support::strace;
 use support::tree::{Tree, assert_same};
 
 /// What an application leaves in a release.
@@ -372,6 +373,100 @@ fn what_is_left_of_a_release_that_was_given_up_does_for_a_reuse() {
     }
     fs::write(spare.join("lib/cache"), "what the application left").unwrap();
     assert_eq!(number(&deployed(&site).unwrap()["kept"]), 4);
+}
+
+/// A site with a spare of which nothing need be listed. In memory a release is complete within the tick of the clock in which
+/// it was changed, so that each of the three trees was reused once as it was.
+fn with_familiar_spare() -> (Site, PathBuf) {
+    let (site, _) = with_spare();
+    for name in 4..10 {
+        site.write("name", format!("{name}"));
+        deployed(&site).unwrap();
+    }
+    site.write("name", "ten");
+    let spare = spare(&site.target("")).unwrap();
+    (site, spare)
+}
+
+/// Deploys under `strace`. Returns how many directories of the spare were listed, but for the uppermost, and how many of the
+/// store; nothing where no process may be traced.
+fn listed(site: &Site) -> Option<(usize, usize)> {
+    let trace = strace::trace(site, &["deploy"], "getdents64")?;
+    // What is left at the end of a listing is asked for once more.
+    let of = |place: &str| trace.lines().filter(|line| line.contains(place)).count() / 2;
+    assert_same(&site.source(""), &site.current(""));
+    Some((of("/tree/lib/"), of(".cutover/objects/")))
+}
+
+#[test]
+fn what_was_seen_is_not_listed_again() {
+    let (site, spare) = with_familiar_spare();
+    let seen = PathBuf::from(format!("{}-record", spare.display())).join("seen");
+    assert!(seen.exists());
+    let Some(count) = listed(&site) else { return };
+    assert_eq!(count, (0, 0));
+    for id in site.standing() {
+        fs::remove_file(site.target(&format!(".cutover/releases/{id}/seen"))).unwrap();
+    }
+    site.write("name", "eleven");
+    let (directories, shards) = listed(&site).unwrap();
+    assert_eq!(directories, 0);
+    assert!(shards > 1, "{shards} directories of objects");
+}
+
+#[test]
+fn what_was_done_to_a_familiar_spare_is_found() {
+    type Vandalise = fn(&Site, &Path);
+    let vandals: &[(&str, Vandalise)] = &[
+        ("a new file", |_, spare| fs::write(spare.join("lib/1/new"), "not ours").unwrap()),
+        ("a new directory", |_, spare| fs::create_dir(spare.join("lib/new")).unwrap()),
+        ("a file that is gone", |_, spare| fs::remove_file(spare.join("lib/2/code")).unwrap()),
+        ("a file that was replaced by one of the same size and mtime", |_, spare| {
+            let path = spare.join("lib/3/code");
+            let modified = fs::metadata(&path).unwrap().modified().unwrap();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "x").unwrap();
+            fs::File::open(&path).unwrap().set_modified(modified).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        }),
+        ("files that changed places", |_, spare| {
+            fs::rename(spare.join("lib/1/code"), spare.join("held")).unwrap();
+            fs::rename(spare.join("lib/2/code"), spare.join("lib/1/code")).unwrap();
+            fs::rename(spare.join("held"), spare.join("lib/2/code")).unwrap();
+        }),
+        ("a directory that leads out", |site, spare| {
+            fs::rename(spare.join("lib/4"), site.path("outside")).unwrap();
+            symlink(site.path("outside"), spare.join("lib/4")).unwrap();
+        }),
+        ("a directory's mode", |_, spare| {
+            fs::set_permissions(spare.join("lib/5"), fs::Permissions::from_mode(0o777)).unwrap();
+        }),
+        ("content changed in place", |_, spare| {
+            let path = spare.join("lib/6/code");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            fs::write(&path, "changed").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+        }),
+        ("an object that is gone", |site, spare| {
+            let inode = fs::metadata(spare.join("lib/7/code")).unwrap().ino();
+            let shards = names(&site.target(".cutover/objects"));
+            let mut objects = shards.iter().flat_map(|shard| {
+                let shard = site.target(&format!(".cutover/objects/{shard}"));
+                names(&shard).into_iter().map(move |name| shard.join(name))
+            });
+            let object = objects.find(|object| fs::metadata(object).unwrap().ino() == inode).unwrap();
+            fs::remove_file(object).unwrap();
+        }),
+    ];
+    for (what, vandalise) in vandals {
+        let (site, spare) = with_familiar_spare();
+        vandalise(&site, &spare);
+        let report = site.deploy(&[]);
+        assert!(!report["reused"].is_null(), "{what}: {report}");
+        assert_same(&site.source(""), &site.current(""));
+        let mode = fs::metadata(site.current("lib/5")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "{what}");
+    }
 }
 
 /// The system calls that change a tree.

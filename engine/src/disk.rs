@@ -24,6 +24,11 @@ use crate::error::Error;
 /// larger one is damage.
 const OWN_FILE_BYTES_MAX: u64 = 5 << 28;
 
+/// Filesystems that change a directory's mtime and ctime whenever a name comes or goes, as `statfs` names them: ext2 to ext4,
+/// XFS, Btrfs, tmpfs, F2FS, ZFS, bcachefs. An overlay shows the times of its uppermost layer alone, one over a network may
+/// show old ones, and one in user space what it likes.
+const KEEPS_TIMES: [u32; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
+
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -65,6 +70,8 @@ pub(crate) struct Stat {
     pub(crate) mtime: i64,
     /// The nanoseconds of the mtime.
     pub(crate) mtime_nanos: u32,
+    /// The ctime in nanoseconds.
+    pub(crate) ctime: i64,
     /// How many links.
     pub(crate) links: u64,
     /// The inode.
@@ -92,6 +99,7 @@ impl From<fs::Stat> for Stat {
             size: stat.st_size as u64,
             mtime: stat.st_mtime,
             mtime_nanos: stat.st_mtime_nsec as u32,
+            ctime: stat.st_ctime.saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64),
             links: stat.st_nlink,
             inode: stat.st_ino,
             device: stat.st_dev,
@@ -492,6 +500,11 @@ impl Dir {
         fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
     }
 
+    /// See [`keeps_times`].
+    pub(crate) fn keeps_times(&self) -> Result<bool, Error> {
+        keeps_times(&self.fd).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+
     /// Tells whether somebody holds the exclusive lock of an open file, without keeping others from it.
     pub(crate) fn is_locked(&self, name: &[u8], file: &File) -> Result<bool, Error> {
         match fs::flock(file, fs::FlockOperation::NonBlockingLockShared) {
@@ -510,6 +523,12 @@ impl Dir {
             Err(errno) => Err(self.error("lock", name, errno)),
         }
     }
+}
+
+/// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever
+/// finds them as they were need not list it again.
+pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
+    Ok(KEEPS_TIMES.contains(&(fs::fstatfs(dir)?.f_type as u32)))
 }
 
 /// Sets a mode where it is another: to look costs a tenth of a change, which goes through the filesystem's journal.

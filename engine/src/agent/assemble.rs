@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::disk::{Dir, copy_content, set_mode_and_mtime};
+use crate::disk::{Dir, Stat, copy_content, set_mode_and_mtime};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
@@ -28,6 +28,7 @@ use crate::manifest::{Manifest, Named, Node, ObjectKey};
 use crate::path::{RelativePath, push_name};
 use crate::pattern::Patterns;
 
+use super::seen::{Looks, Moment, Sight};
 use super::staging::Staging;
 use super::store::{Look, ObjectName, Store};
 use super::wanted::WantedObjects;
@@ -50,6 +51,8 @@ struct Object {
     name: ObjectName,
     second: u32,
     origin: Origin,
+    /// 0 where nobody looked.
+    inode: u64,
 }
 
 /// A place in the tree.
@@ -77,6 +80,10 @@ pub(crate) struct Assembly<'a> {
     pub(crate) staging: &'a Staging,
     /// Where each file came to be: second and copy, packed.
     placed: Vec<AtomicU64>,
+    /// The inode of the object that each file is a link to, where somebody looked; else 0.
+    inodes: Vec<AtomicU64>,
+    /// Directories, by number, as they were looked at last.
+    sights: Vec<Mutex<Sight>>,
     /// Symlinks and empty files that are there already.
     made: Vec<AtomicBool>,
     /// Directories, by number, that were made, or in which something was: they get mode and mtime in the end.
@@ -102,7 +109,7 @@ impl<'a> Assembly<'a> {
         store: &'a Store,
         staging: &'a Staging,
     ) -> Assembly<'a> {
-        let placed = (0..manifest.len()).map(|_| AtomicU64::new(0)).collect();
+        let zeros = || (0..manifest.len()).map(|_| AtomicU64::new(0)).collect();
         let made = (0..manifest.len()).map(|_| AtomicBool::new(false)).collect();
         Assembly {
             manifest,
@@ -111,7 +118,9 @@ impl<'a> Assembly<'a> {
             second,
             store,
             staging,
-            placed,
+            placed: zeros(),
+            inodes: zeros(),
+            sights: manifest.directories().iter().map(|_| Mutex::default()).collect(),
             made,
             touched: manifest.directories().iter().map(|_| AtomicBool::new(false)).collect(),
             linked: AtomicU64::new(0),
@@ -244,11 +253,12 @@ impl<'a> Assembly<'a> {
             Node::File(file) => {
                 let placement = self.expected[named.index as usize];
                 match self.store.look(file.key, file.size, placement)? {
-                    Look::Sound(_) => {
+                    Look::Sound(stat) => {
                         let name = ObjectName { key: file.key, copy: placement.copy };
                         let mut path = directory.to_vec();
                         push_name(&mut path, named.name);
-                        let object = Object { name, second: placement.second, origin: Origin::Store };
+                        let object =
+                            Object { name, second: placement.second, origin: Origin::Store, inode: stat.inode };
                         self.place(named.index, object, &Spot { dir, path: named.name, whole: &path })
                     }
                     // Whatever is wrong with it, another copy may do, or it was replaced since.
@@ -281,7 +291,7 @@ impl<'a> Assembly<'a> {
     /// Links an object that has arrived to every path that wants it.
     pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize) -> Result<(), Error> {
         let name = ObjectName { key: wanted.key(at), copy: 0 };
-        let object = Object { name, second: self.second, origin: Origin::Staged };
+        let object = Object { name, second: self.second, origin: Origin::Staged, inode: 0 };
         let open = wanted.entries(at).iter().filter(|&&entry| !self.is_placed(entry));
         open.into_iter().try_for_each(|&entry| self.place_by_path(entry, object))
     }
@@ -302,7 +312,7 @@ impl<'a> Assembly<'a> {
             return Ok(false);
         }
         let name = ObjectName { key, copy: 0 };
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged })?;
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })?;
         Ok(true)
     }
 
@@ -310,12 +320,12 @@ impl<'a> Assembly<'a> {
     pub(crate) fn link_stored(&self, entry: u32, placement: Placement) -> Result<(), Error> {
         let Some(key) = self.manifest.file(entry).map(|file| file.key) else { return Ok(()) };
         let name = ObjectName { key, copy: placement.copy };
-        self.place_by_path(entry, Object { name, second: placement.second, origin: Origin::Store })
+        self.place_by_path(entry, Object { name, second: placement.second, origin: Origin::Store, inode: 0 })
     }
 
     /// Links an entry to a further copy that was made for it.
     pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged })
+        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })
     }
 
     fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
@@ -351,7 +361,8 @@ impl<'a> Assembly<'a> {
 
     /// Links to a further copy of an object that has no links left to give.
     fn link_further(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
-        let further = |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, ..object };
+        let further =
+            |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, inode: 0, ..object };
         let mut roomy = self.roomy.lock().expect("no assembler panics");
         if let Some(&copy) = roomy.get(&(object.name.key, object.second))
             && self.link(entry, further(copy), to).is_ok()
@@ -424,12 +435,20 @@ impl<'a> Assembly<'a> {
         self.placed[entry as usize].load(Ordering::Relaxed) != 0
     }
 
-    /// Notes that an entry is there already: a file at this placement, or a symlink or an empty file.
-    pub(super) fn note_kept(&self, entry: u32, placement: Option<Placement>) {
-        match placement {
-            Some(Placement { second, copy }) => self.note_placement(entry, second, copy),
-            None => self.made[entry as usize].store(true, Ordering::Relaxed),
-        }
+    /// Notes that a file is there already, as the object that is expected, which has this inode.
+    pub(super) fn note_kept(&self, entry: u32, inode: u64) {
+        let Placement { second, copy } = self.expected[entry as usize];
+        self.note_placement(entry, second, copy, inode);
+    }
+
+    /// Notes that a symlink or an empty file is there already.
+    pub(super) fn note_made(&self, entry: u32) {
+        self.made[entry as usize].store(true, Ordering::Relaxed);
+    }
+
+    /// Notes what a look at a directory said.
+    pub(super) fn note_directory(&self, number: u32, stat: &Stat) {
+        *self.sights[number as usize].lock().expect("no assembler panics") = Sight::of(stat);
     }
 
     /// Forgets what was there already.
@@ -440,12 +459,13 @@ impl<'a> Assembly<'a> {
     }
 
     fn note_placed(&self, entry: u32, object: Object) {
-        self.note_placement(entry, object.second, object.name.copy);
+        self.note_placement(entry, object.second, object.name.copy, object.inode);
     }
 
-    fn note_placement(&self, entry: u32, second: u32, copy: u16) {
+    fn note_placement(&self, entry: u32, second: u32, copy: u16, inode: u64) {
         let packed = u64::from(second) << 16 | u64::from(copy);
         self.placed[entry as usize].store(packed, Ordering::Relaxed);
+        self.inodes[entry as usize].store(inode, Ordering::Relaxed);
     }
 
     /// Gives every directory that was touched its own mode and mtime, children first: a directory may forbid its owner to
@@ -473,7 +493,16 @@ impl<'a> Assembly<'a> {
             return Ok(());
         }
         dir.set_mode(u32::from(self.manifest.directories()[number as usize].mode))?;
-        dir.set_mtime(self.second_of_directory(number))
+        dir.set_mtime(self.second_of_directory(number))?;
+        self.note_directory(number, &dir.own_stat()?);
+        Ok(())
+    }
+
+    /// Returns what was seen of the release, which nobody else can reach yet and which is not changed any more.
+    pub(crate) fn into_looks(self, moment: Moment) -> Looks {
+        let sight = |sight: Mutex<Sight>| sight.into_inner().expect("no assembler panics");
+        let directories = self.sights.into_iter().map(sight).collect();
+        Looks { directories, inodes: self.inodes.into_iter().map(AtomicU64::into_inner).collect(), moment }
     }
 
     /// Returns where each file came to be, and the mtime of what is not linked.

@@ -30,8 +30,9 @@ use super::classify::{Classified, Classifier};
 use super::layout::Layout;
 use super::lock::Lock;
 use super::prune::{self, How, Tell as _};
-use super::publish::{Publication, publish};
+use super::publish::{Publication, Published, publish};
 use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
+use super::seen::{self, Looks};
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::Store;
@@ -89,11 +90,17 @@ struct Decided {
 struct Plan<'a> {
     tree: &'a Tree,
     /// What it is described against.
-    base: Option<&'a Manifest>,
+    base: Option<&'a Base>,
     decided: &'a Decided,
     classified: &'a Classified,
     /// A release that may be turned into it.
     spare: Option<&'a Spare>,
+}
+
+impl<'a> Plan<'a> {
+    fn base_manifest(&self) -> Option<&'a Manifest> {
+        self.base.map(|base| &base.kept.manifest)
+    }
 }
 
 /// A release that is made.
@@ -102,6 +109,7 @@ struct Made {
     /// Its manifest, where hashes of the one that came were promised.
     settled: Option<Manifest>,
     placements: Placements,
+    looks: Looks,
 }
 
 /// A release that is complete in staging.
@@ -334,7 +342,7 @@ impl Deploy<'_> {
         let lacking = wanted.missing_entries();
         let is_lacking = |entry: &&u32| lacking.binary_search(entry).is_ok();
         let entries: Vec<u32> = plan.tree.to_sign.iter().filter(is_lacking).copied().collect();
-        let bytes = sign::old_versions(store, plan.base, &plan.tree.manifest, &entries);
+        let bytes = sign::old_versions(store, plan.base_manifest(), &plan.tree.manifest, &entries);
         self.talk.send(&FromAgent::Signatures { length: bytes.len() as u64 })?;
         self.talk.send_parts(&bytes)
     }
@@ -451,12 +459,15 @@ impl Deploy<'_> {
             }
             made => made,
         };
-        let Made { mut done, settled, placements } = made?;
+        let Made { mut done, settled, placements, looks } = made?;
         done.removed = given_up;
         let manifest = settled.as_ref().unwrap_or(&tree.manifest);
         let new = (&decided.id, Placed { manifest, placements: &placements });
         let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
         self.tidy(layout, releases, &read, &mut done)?;
+        if let Err(error) = keep_seen(layout, &decided.id, manifest, &looks) {
+            done.warnings.push(error.with_cause());
+        }
         Ok(done)
     }
 
@@ -499,7 +510,6 @@ impl Deploy<'_> {
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
         let staging = Staging::create(layout)?;
-        let base = base.map(|base| &base.kept.manifest);
         let plan = Plan { tree, base, decided, classified: &classified, spare };
         let settled = OnceCell::new();
         let made = self.make_in(layout, releases, &plan, &store, &staging, &settled);
@@ -509,7 +519,7 @@ impl Deploy<'_> {
             // The next run clears what cannot be removed now; the error is what matters.
             drop(staging.abandon(layout));
         }
-        made.map(|(done, placements)| Made { done, settled: settled.into_inner(), placements })
+        made.map(|(done, placements, looks)| Made { done, settled: settled.into_inner(), placements, looks })
     }
 
     fn make_in(
@@ -520,7 +530,7 @@ impl Deploy<'_> {
         store: &Store,
         staging: &Staging,
         settled: &OnceCell<Manifest>,
-    ) -> Result<(DeployDone, Placements), Error> {
+    ) -> Result<(DeployDone, Placements, Looks), Error> {
         let &Plan { tree, decided, .. } = plan;
         let policy = &self.hello.policy;
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
@@ -540,7 +550,8 @@ impl Deploy<'_> {
         let record = self.record(decided, assembly.manifest, &arrived);
         let publication =
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
-        let (objects_new, placements) = clock.time(self.talk, Phase::Sync, || publish(&publication))?;
+        let Published { objects_new, placements, moment } =
+            clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
         let mut done = self.done(decided);
         if !self.begin.no_switch {
@@ -564,7 +575,7 @@ impl Deploy<'_> {
             None => {}
         }
         done.seconds = clock.0;
-        Ok((done, placements))
+        Ok((done, placements, assembly.into_looks(moment)))
     }
 
     fn record(&self, decided: &Decided, manifest: &Manifest, arrived: &[WantedObjects]) -> Record {
@@ -653,6 +664,12 @@ fn unfit_warning(files: u64) -> String {
 fn hidden_warning((path, files): &(crate::path::RelativePath, u64)) -> String {
     let noun = if *files == 1 { "file" } else { "files" };
     format!("The shared directory `{path}` hides {files} {noun} of the release")
+}
+
+/// Keeps what was seen of a release for whoever makes another one of it.
+fn keep_seen(layout: &Layout, id: &ReleaseId, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
+    let record = layout.records.open_dir(id.as_str().as_bytes())?;
+    seen::keep(&record, &Store::new(layout.objects.again()?), manifest, looks)
 }
 
 fn holding(layout: &Layout, releases: &Releases) -> Holding {

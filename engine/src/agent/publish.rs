@@ -13,6 +13,7 @@ use crate::release::Record;
 use super::assemble::Assembly;
 use super::layout::Layout;
 use super::records;
+use super::seen::Moment;
 use super::staging::Staging;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
@@ -37,8 +38,18 @@ pub(crate) struct Publication<'a> {
     pub(crate) record: &'a Record,
 }
 
-/// Publishes. Returns how many objects are new, and where each file came to be.
-pub(crate) fn publish(publication: &Publication<'_>) -> Result<(u64, Placements), Error> {
+/// What came of it.
+pub(crate) struct Published {
+    /// How many objects are new.
+    pub(crate) objects_new: u64,
+    /// Where each file came to be.
+    pub(crate) placements: Placements,
+    /// When the tree was about to be published, complete and still out of everybody's reach.
+    pub(crate) moment: Moment,
+}
+
+/// Publishes.
+pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error> {
     let Publication { layout, store, staging, assembly, arrived, record } = publication;
     let placements = assembly.placements();
     check_complete(assembly.manifest, &placements)?;
@@ -58,6 +69,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<(u64, Placements)
     if !staging.dir.rename_new(b"record", &layout.records, id)? {
         return Err(exists());
     }
+    let moment = Moment::now();
     if !staging.dir.rename_new(b"tree", &layout.releases, id)? {
         layout.records.rename(id, &staging.dir, b"record")?;
         return Err(exists());
@@ -69,7 +81,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<(u64, Placements)
     }
     layout.records.sync()?;
     layout.releases.sync()?;
-    Ok((objects.len() as u64, placements))
+    Ok(Published { objects_new: objects.len() as u64, placements, moment })
 }
 
 /// Publishes the objects of one shard: the shard as a whole, where the store has none and nothing else is in it.

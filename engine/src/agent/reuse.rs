@@ -2,7 +2,8 @@
 //! what is missing then. So a release costs what changed, and not a link for each file.
 //!
 //! Nothing is believed of the retired tree, in which an application may have written. It is out of everybody's reach
-//! first: below `.cutover/`, with no process in it. Then all of it is looked at, a directory at a time, in parallel:
+//! first: below `.cutover/`, with no process in it. Then all of it is looked at, a directory at a time, in parallel. What is in
+//! a directory need not be listed where inode and ctime are those of when it had the names that it is to have (`seen`).
 //!
 //! - A file is kept where it is the very inode of the object that it should be, and the store finds nothing wrong with that
 //!   object: content, mode, owner and mtime are then those of the object.
@@ -23,33 +24,43 @@ use rayon::prelude::*;
 use crate::disk::{Dir, Kind, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::{Manifest, Named, Node};
+use crate::manifest::{File, Manifest, Named, Node};
 use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
 use super::layout::{Layout, random_name};
+use super::seen::{KnownObjects, Seen, Sight};
 use super::store::{Inodes, Look, ObjectName, is_sound};
 use super::trash::Spare;
 
 /// What a directory must grant its owner while things are linked into it.
 const OWNER: u32 = 0o700;
 
+/// What a spare release is brought to, and what is known before it is looked at.
+pub(crate) struct Reuse<'a> {
+    /// The release that is made.
+    pub(crate) assembly: &'a Assembly<'a>,
+    /// What the client described it by: what moved since then is moved in the spare as well.
+    pub(crate) base: Option<&'a Manifest>,
+    /// What was seen of the spare when it was made.
+    pub(crate) seen: Option<Seen>,
+    /// The objects whose inodes are known.
+    pub(crate) objects: Option<KnownObjects<'a>>,
+}
+
 /// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
-/// that cannot be done, with whatever there is in the tree: see [`give_up`]. `base` is what
-/// the client described the new one by: what moved since then is moved in the spare as well.
-pub(crate) fn reuse(
-    layout: &Layout,
-    assembly: &Assembly<'_>,
-    base: Option<&Manifest>,
-    spare: &Spare,
-) -> Result<Reused, Error> {
+/// that cannot be done, with whatever there is in the tree: see [`give_up`].
+pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
+    let Reuse { assembly, base, seen, objects: known } = reuse;
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_own_dir(&spare.tree)?;
     // It is new, and has the mode of what is being made.
     assembly.touch(0);
+    let mut stood = HashMap::new();
     for name in from.names()? {
         let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
+        stood.insert(stat.inode, Sight::of(&stat));
         if stat.mode & OWNER != OWNER {
             // It takes leave to write to a directory to give it another one above.
             from.unlock_dir(&name)?;
@@ -60,11 +71,14 @@ pub(crate) fn reuse(
     let audit = Audit {
         assembly,
         own: tree.own_stat()?,
+        seen: seen.filter(|_| tree.keeps_times().unwrap_or(false)),
+        stood,
+        known,
         objects: assembly.store.inodes()?,
         kept: AtomicU64::new(0),
         removed: AtomicU64::new(0),
     };
-    audit.bring(0, tree, b"")?;
+    audit.bring(0, tree, b"", false)?;
     // What stood in its root: the rest is moved.
     layout.trash.remove_tree(&spare.tree)?;
     Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
@@ -90,55 +104,95 @@ struct Audit<'a> {
     assembly: &'a Assembly<'a>,
     /// The root of the tree, which this run has made: what owner and filesystem should be.
     own: Stat,
-    objects: Inodes,
+    seen: Option<Seen>,
+    /// By inode, what was moved from the spare's root: a rename changes the ctime.
+    stood: HashMap<u64, Sight>,
+    known: Option<KnownObjects<'a>>,
+    objects: Inodes<'a>,
     kept: AtomicU64,
     removed: AtomicU64,
 }
 
-impl Audit<'_> {
-    /// Brings a directory to what it should be, as far as that is there.
-    fn bring(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<(), Error> {
-        let assembly = self.assembly;
+/// A directory that is to be in another one.
+struct Below<'m> {
+    number: u32,
+    name: &'m [u8],
+    /// What stands there, where that is a directory.
+    stat: Option<Stat>,
+}
+
+impl<'a> Audit<'a> {
+    /// Brings a directory to what it should be, as far as that is there. Where it has the names that it should have, they are
+    /// not listed.
+    fn bring(&self, number: u32, dir: &Dir, path: &[u8], has_names: bool) -> Result<(), Error> {
+        let below = if has_names { self.look_at_all(number, dir, path) } else { self.compare(number, dir, path) }?;
+        below.into_par_iter().try_for_each(|Below { number: child, name, stat }| {
+            if let Some(stat) = stat {
+                let held = self.open(dir, name)?;
+                let has_names = self.has_names(child, &stat);
+                if self.is_plain(child, &held, &stat, has_names)? {
+                    let mut whole = path.to_vec();
+                    push_name(&mut whole, name);
+                    return self.bring(child, &held, &whole, has_names);
+                }
+                self.remove(number, dir, name)?;
+            }
+            self.assembly.touch(number);
+            self.assembly.make_below(child, &dir.create_dir(name, OWNER)?)
+        })
+    }
+
+    /// Looks at all that should be in a directory. Returns the directories in it.
+    fn look_at_all(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
+        let mut below = Vec::new();
+        for named in self.assembly.manifest.children(number) {
+            let kept = self.look(dir, path, named)?;
+            if kept.is_none() {
+                self.remove(number, dir, named.name)?;
+            }
+            below.extend(Self::below(named, kept));
+        }
+        Ok(below)
+    }
+
+    /// Lists a directory, looks at what should be in it and removes the rest. Returns the directories that should be in it.
+    fn compare(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
         let manifest = self.assembly.manifest;
         let mut wanted = manifest.children(number).peekable();
         let mut below = Vec::new();
         for name in dir.names()? {
             while let Some(named) = wanted.next_if(|named| named.name < name.as_slice()) {
-                below.extend(Self::below(named, false));
+                below.extend(Self::below(named, None));
             }
-            match wanted.next_if(|named| named.name == name.as_slice()) {
-                None => self.remove(number, dir, &name)?,
+            let kept = match wanted.next_if(|named| named.name == name.as_slice()) {
+                None => None,
                 Some(named) => {
-                    let is_kept = self.keeps(dir, path, named)?;
-                    if !is_kept {
-                        self.remove(number, dir, &name)?;
-                    }
-                    below.extend(Self::below(named, is_kept));
+                    let kept = self.look(dir, path, named)?;
+                    below.extend(Self::below(named, kept));
+                    kept
                 }
+            };
+            if kept.is_none() {
+                self.remove(number, dir, &name)?;
             }
         }
-        below.extend(wanted.filter_map(|named| Self::below(named, false)));
-        below.into_par_iter().try_for_each(|(child, name, is_there)| {
-            if is_there {
-                let held = self.open(dir, name)?;
-                if self.is_plain(child, &held)? {
-                    let mut whole = path.to_vec();
-                    push_name(&mut whole, name);
-                    return self.bring(child, &held, &whole);
-                }
-                self.remove(number, dir, name)?;
-            }
-            assembly.touch(number);
-            assembly.make_below(child, &dir.create_dir(name, OWNER)?)
-        })
+        below.extend(wanted.filter_map(|named| Self::below(named, None)));
+        Ok(below)
     }
 
     /// Returns a directory that is to be looked into, or made where it is not there.
-    fn below<'m>(named: Named<'m>, is_there: bool) -> Option<(u32, &'m [u8], bool)> {
+    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Below<'a>> {
         match named.node {
-            Node::Directory(child) => Some((child, named.name, is_there)),
+            Node::Directory(number) => Some(Below { number, name: named.name, stat }),
             _ => None,
         }
+    }
+
+    /// Tells whether a directory has the names that it should have.
+    fn has_names(&self, number: u32, stat: &Stat) -> bool {
+        let stood = self.stood.get(&stat.inode).copied().unwrap_or(Sight::of(stat));
+        let hash = &self.assembly.manifest.directories()[number as usize].hash;
+        stat.device == self.own.device && self.seen.as_ref().is_some_and(|seen| seen.has_names_of(hash, stood))
     }
 
     /// Removes a name from a directory, which has this number.
@@ -159,82 +213,88 @@ impl Audit<'_> {
         }
     }
 
-    /// Gives a symlink or an empty file its mtime, where it has another.
-    fn give_mtime(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
-        let second = self.assembly.second_of(named.index);
-        if stat.has_mtime(second) { Ok(()) } else { dir.set_mtime_of(named.name, second) }
-    }
-
-    /// Tells whether what stands there is what should. Of a directory, that it is one: what is in it is another question.
-    fn keeps(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<bool, Error> {
-        let Some(stat) = dir.stat(named.name)? else { return Ok(false) };
-        let assembly = self.assembly;
-        let is_ours = (stat.uid, stat.gid, stat.device) == (self.own.uid, self.own.gid, self.own.device);
+    /// Looks at what stands there; nothing where that is not what should. Of a directory, that it is one: what is in it is
+    /// another question.
+    fn look(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
+        let Some(stat) = dir.stat(named.name)? else { return Ok(None) };
         let is_kept = match named.node {
-            Node::Directory(_) => return Ok(stat.kind == Kind::Directory),
+            Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
             Node::Symlink(target) => {
-                let target = assembly.manifest.text(target);
-                let is_kept = is_ours
-                    && stat.kind == Kind::Symlink
-                    && stat.links == 1
-                    && dir.read_link(named.name)?.is_some_and(|found| found == target);
-                if is_kept {
-                    self.give_mtime(dir, named, &stat)?;
-                    assembly.note_kept(named.index, None);
-                }
-                is_kept
+                let target = self.assembly.manifest.text(target);
+                let leads_there = || Ok(dir.read_link(named.name)?.is_some_and(|found| found == target));
+                self.is_alone(&stat, Kind::Symlink) && leads_there()?
             }
             Node::File(file) if file.size == 0 => {
-                let is_kept = is_ours
-                    && (stat.kind, stat.size, stat.links) == (Kind::File, 0, 1)
-                    && stat.mode == u32::from(file.key.mode);
-                if is_kept {
-                    self.give_mtime(dir, named, &stat)?;
-                    assembly.note_kept(named.index, None);
-                }
-                is_kept
+                self.is_alone(&stat, Kind::File) && stat.size == 0 && stat.mode == u32::from(file.key.mode)
             }
-            Node::File(file) => {
-                let placement = assembly.expected[named.index as usize];
-                let is_copy = || {
-                    let mut whole = path.to_vec();
-                    push_name(&mut whole, named.name);
-                    assembly.copies.mean_file(&whole)
-                };
-                if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
-                    return Ok(false);
-                }
-                let name = ObjectName { key: file.key, copy: placement.copy };
-                let is_kept = match self.objects.has(name, &stat) {
-                    true => is_sound(&stat, file.key, file.size, placement),
-                    false => match assembly.store.look(file.key, file.size, placement)? {
-                        Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
-                        Look::Missing | Look::Altered => false,
-                    },
-                };
-                if is_kept {
-                    assembly.note_kept(named.index, Some(placement));
-                }
-                is_kept
-            }
+            Node::File(file) => self.is_object(path, named, file, &stat)?,
         };
-        self.kept.fetch_add(u64::from(is_kept), Ordering::Relaxed);
-        Ok(is_kept)
+        if is_kept {
+            self.keep(dir, named, &stat)?;
+            self.kept.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Some(stat).filter(|_| is_kept))
+    }
+
+    /// Tells whether something is of this kind, this user's, and has no other name.
+    fn is_alone(&self, stat: &Stat, kind: Kind) -> bool {
+        let own = (self.own.uid, self.own.gid, self.own.device);
+        (stat.uid, stat.gid, stat.device) == own && stat.kind == kind && stat.links == 1
+    }
+
+    /// Tells whether a file is the object that it should be, and that object as it should be.
+    fn is_object(&self, path: &[u8], named: Named<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
+        let assembly = self.assembly;
+        let placement = assembly.expected[named.index as usize];
+        let is_copy = || {
+            let mut whole = path.to_vec();
+            push_name(&mut whole, named.name);
+            assembly.copies.mean_file(&whole)
+        };
+        if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
+            return Ok(false);
+        }
+        let name = ObjectName { key: file.key, copy: placement.copy };
+        let known = self.known.as_ref().and_then(|known| known.inode(named.index, file.key, placement));
+        if self.objects.have(name, known, stat)? {
+            return Ok(is_sound(stat, file.key, file.size, placement));
+        }
+        Ok(match assembly.store.look(file.key, file.size, placement)? {
+            Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+            Look::Missing | Look::Altered => false,
+        })
+    }
+
+    /// Notes that something stays; gives a symlink or an empty file its mtime, where it has another.
+    fn keep(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
+        let assembly = self.assembly;
+        match named.node {
+            Node::File(file) if file.size > 0 => assembly.note_kept(named.index, stat.inode),
+            _ => {
+                let second = assembly.second_of(named.index);
+                if !stat.has_mtime(second) {
+                    dir.set_mtime_of(named.name, second)?;
+                }
+                assembly.note_made(named.index);
+            }
+        }
+        Ok(())
     }
 
     /// Tells whether a directory is as one that was just made, but for mode and mtime, which it gets in the end where they
-    /// are others. Until then its owner may do everything with it.
-    fn is_plain(&self, number: u32, dir: &Dir) -> Result<bool, Error> {
-        let stat = dir.own_stat()?;
-        let mode = u32::from(self.assembly.manifest.directories()[number as usize].mode);
-        if stat.mode != mode || stat.mode & OWNER != OWNER || !stat.has_mtime(self.assembly.second_of_directory(number))
-        {
-            self.assembly.touch(number);
+    /// are others. Until then its owner may do everything with it. `stat` is from before it was opened.
+    fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_as_seen: bool) -> Result<bool, Error> {
+        let assembly = self.assembly;
+        let mode = u32::from(assembly.manifest.directories()[number as usize].mode);
+        if stat.mode != mode || stat.mode & OWNER != OWNER || !stat.has_mtime(assembly.second_of_directory(number)) {
+            assembly.touch(number);
         }
         if stat.mode & OWNER != OWNER {
             dir.set_mode(OWNER)?;
         }
-        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && !dir.has_attributes()?)
+        assembly.note_directory(number, stat);
+        // Attributes do not change without the ctime either.
+        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && (is_as_seen || !dir.has_attributes()?))
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
 }
 
 /// Returns the identity of this boot, as hexadecimal digits and dashes.
-fn boot_id() -> String {
+pub(super) fn boot_id() -> String {
     std::fs::read("/proc/sys/kernel/random/boot_id")
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())

@@ -15,7 +15,6 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::disk::{Dir, Kind, Stat};
@@ -23,6 +22,8 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, ObjectKey};
+
+use super::seen::Sight;
 
 /// Directories of `objects/`: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;
@@ -88,11 +89,12 @@ pub(crate) enum Look {
     Altered,
 }
 
-/// The inodes of all objects.
-pub(crate) struct Inodes {
+/// The inodes of all objects, shard by shard as they are asked for.
+pub(crate) struct Inodes<'a> {
+    store: &'a Store,
     /// The device that the store is on.
     device: u64,
-    shards: Vec<Shard>,
+    shards: Vec<OnceLock<Shard>>,
 }
 
 /// The objects of one shard with their inodes, sorted by [`sort_key`].
@@ -122,16 +124,30 @@ impl Listed {
     }
 }
 
-impl Inodes {
+impl Inodes<'_> {
     /// Tells whether what was looked at is an object. Where it says no, it may be one all the same: some filesystems list
-    /// other inodes than they show.
-    pub(crate) fn has(&self, name: ObjectName, stat: &Stat) -> bool {
-        let shard = &self.shards[name.shard()];
+    /// other inodes than they show. `known` is the object's inode, where that is known without listing the shard.
+    pub(crate) fn have(&self, name: ObjectName, known: Option<u64>, stat: &Stat) -> Result<bool, Error> {
+        if stat.device != self.device {
+            return Ok(false);
+        }
+        if let Some(inode) = known {
+            return Ok(inode == stat.inode);
+        }
+        let shard = self.shard(name.shard())?;
         let key = sort_key(name);
         let first = first_not_below(&shard.keys, key);
         let alike = shard.keys[first..].iter().take_while(|&&other| other == key).count();
         let mut alike = shard.listed[first..first + alike].iter();
-        stat.device == self.device && alike.any(|listed| listed.is(name) && listed.inode == stat.inode)
+        Ok(alike.any(|listed| listed.is(name) && listed.inode == stat.inode))
+    }
+
+    fn shard(&self, number: usize) -> Result<&Shard, Error> {
+        match self.shards[number].get() {
+            Some(shard) => Ok(shard),
+            // Where several threads come here at once, each lists it.
+            None => self.store.list(number).map(|shard| self.shards[number].get_or_init(|| shard)),
+        }
     }
 }
 
@@ -236,22 +252,32 @@ impl Store {
 
     /// Returns the inodes of all objects, as the store's directories have them: a look at each object would take longer
     /// than to list them all.
-    pub(crate) fn inodes(&self) -> Result<Inodes, Error> {
+    pub(crate) fn inodes(&self) -> Result<Inodes<'_>, Error> {
         let device = self.dir.own_stat()?.device;
-        let shards = (0..SHARDS).into_par_iter().map(|number| {
-            let Some(shard) = self.shard(number)? else { return Ok(Shard::default()) };
-            let mut flat = format!("{number:02x}").into_bytes();
-            let mut objects = Vec::new();
-            for (name, inode) in shard.names_and_inodes()? {
-                flat.truncate(2);
-                flat.extend_from_slice(&name);
-                objects.extend(ObjectName::parse(&flat).map(|name| (name, inode)));
-            }
-            objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
-            let keys = objects.iter().map(|&(name, _)| sort_key(name)).collect();
-            Ok(Shard { keys, listed: objects.iter().map(|&(name, inode)| Listed::new(name, inode)).collect() })
-        });
-        Ok(Inodes { device, shards: shards.collect::<Result<_, Error>>()? })
+        Ok(Inodes { store: self, device, shards: (0..SHARDS).map(|_| OnceLock::new()).collect() })
+    }
+
+    fn list(&self, number: usize) -> Result<Shard, Error> {
+        let Some(shard) = self.shard(number)? else { return Ok(Shard::default()) };
+        let mut flat = format!("{number:02x}").into_bytes();
+        let mut objects = Vec::new();
+        for (name, inode) in shard.names_and_inodes()? {
+            flat.truncate(2);
+            flat.extend_from_slice(&name);
+            objects.extend(ObjectName::parse(&flat).map(|name| (name, inode)));
+        }
+        objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
+        let keys = objects.iter().map(|&(name, _)| sort_key(name)).collect();
+        Ok(Shard { keys, listed: objects.iter().map(|&(name, inode)| Listed::new(name, inode)).collect() })
+    }
+
+    /// Looks at every shard: nothing of one that was never made.
+    pub(crate) fn sights(&self) -> Result<Vec<Sight>, Error> {
+        let sight = |number: usize| {
+            let stat = self.dir.stat(format!("{number:02x}").as_bytes())?;
+            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Sight::default, |stat| Sight::of(&stat)))
+        };
+        (0..SHARDS).map(sight).collect()
     }
 
     /// Links an object to a path below a directory.

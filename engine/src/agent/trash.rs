@@ -21,6 +21,7 @@ use crate::release::ReleaseId;
 use super::layout::{Layout, random_name};
 use super::process::{is_mounted_below, living_in};
 use super::records::{MANIFEST, read_owed_objects, read_owed_record};
+use super::seen::Seen;
 use super::store::ObjectName;
 
 const RECORD_SUFFIX: &str = "-record";
@@ -77,6 +78,11 @@ impl Spare {
     /// Gives every object that it named. Tells whether its manifest could be read.
     pub(crate) fn objects(&self, layout: &Layout, take: impl FnMut(ObjectName)) -> Result<bool, Error> {
         read_owed_objects(&layout.trash.open_dir(&self.record)?, take)
+    }
+
+    /// Returns what was seen of it when it was made, where that is known.
+    pub(crate) fn seen(&self, layout: &Layout) -> Result<Option<Seen>, Error> {
+        Seen::read(&layout.trash.open_dir(&self.record)?)
     }
 
     /// Returns why it cannot be reused, where something outside holds on to it.

@@ -12,11 +12,13 @@ use crate::agent::layout::Layout;
 use crate::agent::promise::Promise;
 use crate::agent::receive::{FirstError, Receivers, Reception};
 use crate::agent::remode::remode;
-use crate::agent::reuse::{give_up, reuse};
+use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::room;
+use crate::agent::seen::{KnownObjects, Seen};
 use crate::agent::staging;
-use crate::agent::store::ObjectName;
+use crate::agent::store::{ObjectName, Store};
 use crate::agent::talk::{Incoming, Next};
+use crate::agent::trash::Spare;
 use crate::agent::wanted::WantedObjects;
 use crate::error::Error;
 use crate::event::Phase;
@@ -25,7 +27,7 @@ use crate::manifest::{Manifest, ObjectKey};
 use crate::report::Reused;
 use crate::wire::message::{FromAgent, ToAgent};
 
-use super::{Deploy, Filled, Plan};
+use super::{Base, Deploy, Filled, Plan};
 
 /// How often content that does not arrive whole is asked for.
 const ROUNDS_MAX: u32 = 4;
@@ -53,7 +55,7 @@ impl Deploy<'_> {
             staging::clear_others(layout, assembly.staging, true)?;
             room::check(layout, &assembly, own_copies, &wanted)?;
         }
-        if let Some(base) = plan.base {
+        if let Some(base) = plan.base_manifest() {
             remode(&assembly, &wanted, base)?;
             adopt::retain_begun(&mut partial, &assembly, &wanted)?;
         }
@@ -72,8 +74,13 @@ impl Deploy<'_> {
         let mut inlets = Inlets::closed();
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let reception =
-                Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base: plan.base, begun: &partial };
+            let reception = Reception {
+                assembly: &assembly,
+                wanted: &wanted,
+                promise: &promise,
+                base: plan.base_manifest(),
+                begun: &partial,
+            };
             self.receive(&reception, &mut inlets, round == 0)?;
             commits += 1;
             let mut still = Vec::new();
@@ -115,12 +122,19 @@ impl Deploy<'_> {
             assembly.make_directories()?;
             return Ok(Some(Err(Error::NotReused { id: spare.id.clone(), reason })));
         }
-        let reused = reuse(layout, assembly, plan.base, spare);
+        let reused = self.reuse(layout, assembly, plan, spare);
         if reused.is_err() {
             give_up(layout, assembly, spare)?;
             assembly.make_directories()?;
         }
         Ok(Some(reused))
+    }
+
+    fn reuse(&self, layout: &Layout, assembly: &Assembly<'_>, plan: &Plan<'_>, spare: &Spare) -> Result<Reused, Error> {
+        let objects =
+            plan.base.map(|base| known_objects(layout, assembly.store, base, &plan.tree.origins)).transpose()?;
+        let (base, seen) = (plan.base_manifest(), spare.seen(layout)?);
+        reuse(layout, spare, Reuse { assembly, base, seen, objects: objects.flatten() })
     }
 
     /// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
@@ -186,6 +200,20 @@ impl Deploy<'_> {
         first_error.take()?;
         received
     }
+}
+
+/// Returns what the store is known to hold of what the base names, where that is known.
+fn known_objects<'a>(
+    layout: &Layout,
+    store: &Store,
+    base: &'a Base,
+    origins: &'a [u32],
+) -> Result<Option<KnownObjects<'a>>, Error> {
+    if !layout.objects.keeps_times()? {
+        return Ok(None);
+    }
+    let seen = Seen::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?;
+    seen.map(|seen| KnownObjects::new(seen, store, base.kept.placed(), origins)).transpose()
 }
 
 /// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and

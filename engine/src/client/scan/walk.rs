@@ -2,7 +2,7 @@
 //!
 //! What the last scan knew, and which has the same inode, size, mtime, ctime and mode, is not read again, unless that scan was
 //! too close to its last change. For a directory that means: it is not listed. Its names are known, and no name can come or go
-//! without a change of its mtime. That holds where the filesystem keeps to it ([`KEEPS_MTIMES`]), and where the patterns in force
+//! without a change of its mtime. That holds where the filesystem keeps to it ([`disk::keeps_times`]), and where the patterns in force
 //! are those of the last scan: what they left out is not known.
 //!
 //! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
@@ -25,6 +25,7 @@ use crate::client::rules::{IGNORE_FILE, Rules, is_always_left_out};
 use crate::client::scan::found::{Branch, Found, FoundEntry, FoundNode, Name};
 use crate::client::scan::listing::Listing;
 use crate::client::scan::{OPEN_DIRECTORY, ScanRequest, unreadable};
+use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Phase};
 use crate::hash::Hash;
@@ -39,11 +40,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 /// A directory of more names than this is looked at by several threads: half a millisecond of work each.
 const NAMES_AT_ONCE: usize = 256;
-
-/// Filesystems that change a directory's mtime whenever a name comes or goes, as `statfs` names them: ext2 to ext4, XFS,
-/// Btrfs, tmpfs, F2FS, ZFS, bcachefs. An overlay shows the mtime of its uppermost layer alone, one over a network may show an
-/// old one, and one in user space what it likes.
-const KEEPS_MTIMES: [u32; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
 
 /// See the module's description.
 pub(super) struct Walk<'a> {
@@ -96,8 +92,8 @@ struct Scope<'a> {
     /// Whether they are those of the last scan.
     is_ruled_as_before: bool,
     device: u64,
-    /// Whether the device's filesystem is one of [`KEEPS_MTIMES`].
-    keeps_mtimes: bool,
+    /// See [`disk::keeps_times`].
+    keeps_times: bool,
 }
 
 /// A directory that the last scan knew: its number, and its stat then.
@@ -173,7 +169,7 @@ impl<'a> Walk<'a> {
         let known = self.known.map(|known| KnownDirectory { known, number: 0, stat: &known.root });
         let is_ruled_as_before = self.is_excluded_as_before;
         // No device yet: the first directory asks.
-        let scope = Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_mtimes: false };
+        let scope = Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
         self.directory(source, &Place::ROOT, known, scope)
     }
 
@@ -207,7 +203,7 @@ impl<'a> Walk<'a> {
             own = self.own_rules(fd, place, scope.rules)?;
             is_as_before = own.as_ref().map(|(_, hash)| *hash) == ignored_before;
         }
-        let listing = match is_as_before && scope.keeps_mtimes {
+        let listing = match is_as_before && scope.keeps_times {
             true => None,
             false => Some(Listing::read(fd).map_err(failed)?),
         };
@@ -378,7 +374,7 @@ impl<'a> Walk<'a> {
         let KnownDirectory { known, number, .. } = leaf;
         let children = known.manifest.children(number);
         let may_be = names.scope.is_ruled_as_before
-            && names.scope.keeps_mtimes
+            && names.scope.keeps_times
             && children.len() <= NAMES_AT_ONCE
             && known.ignore_file(number).is_none()
             && !children.clone().any(|child| matches!(child.node, Node::Directory(_)));
@@ -527,8 +523,7 @@ fn scope_on<'a>(device: u64, fd: &OwnedFd, scope: Scope<'a>) -> Result<Scope<'a>
     if device == scope.device {
         return Ok(scope);
     }
-    let kind = fs::fstatfs(fd)?.f_type as u32;
-    Ok(Scope { device, keeps_mtimes: KEEPS_MTIMES.contains(&kind), ..scope })
+    Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, ..scope })
 }
 
 /// What vanished, or became something else, between two looks is not there; the rest is an error.

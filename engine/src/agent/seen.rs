@@ -1,0 +1,280 @@
+//! What a run saw of a release and of the store, kept for the run that makes another release of it.
+//!
+//! ```text
+//! .cutover/releases/<id>/seen
+//!
+//! hash         32 bytes: blake3 of all that follows
+//! boot         32 bytes: hash of the boot's identity
+//! shards       256 times: inode and ctime of a directory of objects
+//! directories  count; of each, by number, inode and ctime, and the first 8 bytes of its hash in the manifest
+//! objects      count; of each entry the inode of the object that it is a link to; 0 where it is none, or nobody looked
+//! ```
+//!
+//! Numbers are varints, inodes and ctimes differences from the one before.
+//!
+//! No name comes, goes or changes in a directory without its ctime, which no program can set. So a directory with the inode
+//! and ctime of then has the names of then, each for the same inode. A change within the tick of the clock in which it was
+//! seen would look the same: what changed in that tick is kept as if it had no ctime, and is never as it was seen.
+//!
+//! It is a hint: where it is missing, cut off, altered or of another boot, everything is listed, as is each directory that
+//! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
+use crate::disk::{Dir, Stat};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::encode::INTRODUCED;
+use crate::manifest::placement::Placement;
+use crate::manifest::{Manifest, ObjectKey};
+
+use super::records::Placed;
+use super::staging::boot_id;
+use super::store::{SHARDS, Store};
+
+const SEEN: &[u8] = b"seen";
+
+/// A directory, as it was seen. One that cannot be known again has no ctime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sight {
+    inode: u64,
+    /// In nanoseconds.
+    ctime: i64,
+}
+
+impl Sight {
+    /// Takes what a look says.
+    pub(crate) fn of(stat: &Stat) -> Sight {
+        Sight { inode: stat.inode, ctime: stat.ctime }
+    }
+
+    /// Makes of it one that cannot be known again, unless it was as it is before this moment.
+    fn if_before(self, moment: Moment) -> Sight {
+        if self.ctime < moment.0 { self } else { Sight::default() }
+    }
+
+    fn is_known(self) -> bool {
+        self.ctime != 0
+    }
+}
+
+/// A moment by the clock that filesystems take the time of a change from: what is changed after it has no earlier ctime.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(i64);
+
+impl Moment {
+    /// Returns this one.
+    pub(crate) fn now() -> Moment {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Moment(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
+    }
+}
+
+/// What a run saw of the release that it made.
+#[derive(Debug)]
+pub(crate) struct Looks {
+    /// Its directories, by number.
+    pub(crate) directories: Vec<Sight>,
+    /// The inode of each entry's object; 0 where it is none, or nobody looked.
+    pub(crate) inodes: Vec<u64>,
+    /// When nobody but this run could reach the release yet, and nothing of it was changed any more.
+    pub(crate) moment: Moment,
+}
+
+/// What was seen of a release and of the store.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    shards: Vec<Sight>,
+    /// By inode: ctime, and the beginning of the hash in the manifest.
+    directories: HashMap<u64, (i64, u64)>,
+    inodes: Vec<u64>,
+}
+
+impl Seen {
+    /// Reads what is kept beside a record; nothing where that is not to be believed.
+    pub(crate) fn read(record: &Dir) -> Result<Option<Seen>, Error> {
+        Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot()).ok()))
+    }
+
+    /// Tells whether a directory had, when it was seen, the names that a manifest has for the one with this hash, and has
+    /// them still.
+    pub(crate) fn has_names_of(&self, hash: &Hash, sight: Sight) -> bool {
+        sight.is_known() && self.directories.get(&sight.inode) == Some(&(sight.ctime, print(hash)))
+    }
+
+    fn from_bytes(bytes: &[u8], boot: Hash) -> Result<Seen, Malformed> {
+        let (hash, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
+        let mut reader = ByteReader::new(rest);
+        if Hash::of(rest) != Hash::from_bytes(*hash) || Hash::from_bytes(reader.array()?) != boot {
+            return Err(Malformed);
+        }
+        let limit = rest.len() as u64;
+        let mut last = Sight::default();
+        let shards = (0..SHARDS).map(|_| read_sight(&mut reader, &mut last)).collect::<Result<_, _>>()?;
+        let mut directories = HashMap::new();
+        for _ in 0..reader.number_within(limit)? {
+            let Sight { inode, ctime } = read_sight(&mut reader, &mut last)?;
+            directories.insert(inode, (ctime, u64::from_le_bytes(reader.array()?)));
+        }
+        let count = reader.number_within(limit)? as usize;
+        let (mut inodes, mut inode) = (Vec::with_capacity(count), 0_u64);
+        for _ in 0..count {
+            inode = inode.wrapping_add(reader.signed()? as u64);
+            inodes.push(inode);
+        }
+        Ok(Seen { shards, directories, inodes })
+    }
+}
+
+/// Keeps what a run saw beside the record of the release that it made.
+pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
+    let bytes = to_bytes(&shards(store)?, manifest, looks, boot());
+    record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
+}
+
+fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) -> Vec<u8> {
+    let mut bytes = vec![0; size_of::<Hash>()];
+    bytes.extend_from_slice(boot.as_bytes());
+    let mut last = Sight::default();
+    shards.iter().for_each(|&sight| put_sight(&mut bytes, &mut last, sight));
+    put_number(&mut bytes, looks.directories.len() as u64);
+    for (sight, directory) in looks.directories.iter().zip(manifest.directories()) {
+        put_sight(&mut bytes, &mut last, sight.if_before(looks.moment));
+        bytes.extend_from_slice(&print(&directory.hash).to_le_bytes());
+    }
+    put_number(&mut bytes, looks.inodes.len() as u64);
+    let mut before = 0;
+    for &inode in &looks.inodes {
+        put_signed(&mut bytes, inode.wrapping_sub(before) as i64);
+        before = inode;
+    }
+    let hash = Hash::of(&bytes[size_of::<Hash>()..]);
+    bytes[..size_of::<Hash>()].copy_from_slice(hash.as_bytes());
+    bytes
+}
+
+/// Looks at the directories of objects, once the tick in which one of them was changed last is over. That is a few
+/// milliseconds, and to list them all is more.
+fn shards(store: &Store) -> Result<Vec<Sight>, Error> {
+    let (mut moment, mut sights) = (Moment::now(), store.sights()?);
+    if sights.iter().any(|sight| sight.ctime >= moment.0) {
+        std::thread::sleep(TICK_MAX);
+        (moment, sights) = (Moment::now(), store.sights()?);
+    }
+    Ok(sights.into_iter().map(|sight| sight.if_before(moment)).collect())
+}
+
+/// The longest tick of Linux: 100 in a second.
+const TICK_MAX: std::time::Duration = std::time::Duration::from_millis(10);
+
+fn put_sight(bytes: &mut Vec<u8>, last: &mut Sight, sight: Sight) {
+    put_signed(bytes, sight.inode.wrapping_sub(last.inode) as i64);
+    put_signed(bytes, sight.ctime.wrapping_sub(last.ctime));
+    *last = sight;
+}
+
+fn read_sight(reader: &mut ByteReader<'_>, last: &mut Sight) -> Result<Sight, Malformed> {
+    let inode = last.inode.wrapping_add(reader.signed()? as u64);
+    let ctime = last.ctime.wrapping_add(reader.signed()?);
+    *last = Sight { inode, ctime };
+    Ok(*last)
+}
+
+fn print(hash: &Hash) -> u64 {
+    hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+fn boot() -> Hash {
+    Hash::of(boot_id().as_bytes())
+}
+
+/// What is known of the store's objects without listing it, as far as the base names them.
+pub(crate) struct KnownObjects<'a> {
+    base: Placed<'a>,
+    origins: &'a [u32],
+    inodes: Vec<u64>,
+    /// Those directories of objects that are as they were.
+    is_as_seen: Vec<bool>,
+}
+
+impl<'a> KnownObjects<'a> {
+    /// Takes what was seen when the base was made. `origins` says which of its entries those of the new manifest come from.
+    pub(crate) fn new(
+        seen: Seen,
+        store: &Store,
+        base: Placed<'a>,
+        origins: &'a [u32],
+    ) -> Result<KnownObjects<'a>, Error> {
+        let is_same = |(then, now): (&Sight, &Sight)| then.is_known() && then == now;
+        let is_as_seen = seen.shards.iter().zip(&store.sights()?).map(is_same).collect();
+        Ok(KnownObjects { base, origins, inodes: seen.inodes, is_as_seen })
+    }
+
+    /// Returns the inode of the object that an entry of the new manifest is to be a link to, where that is known.
+    pub(crate) fn inode(&self, entry: u32, key: ObjectKey, placement: Placement) -> Option<u64> {
+        let origin = self.origins[entry as usize];
+        let is_as_in_base = || {
+            self.base.placements[origin as usize] == placement
+                && self.base.manifest.file(origin).is_some_and(|file| file.key == key)
+        };
+        let shard = usize::from(key.hash.as_bytes()[0]);
+        if origin == INTRODUCED || !self.is_as_seen[shard] || !is_as_in_base() {
+            return None;
+        }
+        self.inodes.get(origin as usize).copied().filter(|&inode| inode != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::manifest::Builder;
+
+    fn manifest() -> Manifest {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        builder.directory(b"directory").unwrap();
+        builder.begin(0o755).unwrap();
+        builder.symlink(b"link", b"to").unwrap();
+        builder.finish().unwrap()
+    }
+
+    fn kept() -> Vec<u8> {
+        let directories = vec![Sight { inode: 7, ctime: 99 }, Sight { inode: u64::MAX, ctime: 100 }];
+        let looks = Looks { directories, inodes: vec![0, 5], moment: Moment(100) };
+        let shards: Vec<Sight> = (0..SHARDS as u64).map(|inode| Sight { inode, ctime: i64::MAX }).collect();
+        to_bytes(&shards, &manifest(), &looks, Hash::of(b"boot"))
+    }
+
+    #[test]
+    fn what_was_seen_reads_back_but_for_what_changed_in_the_same_tick() {
+        let seen = Seen::from_bytes(&kept(), Hash::of(b"boot")).unwrap();
+        let manifest = manifest();
+        let [root, directory] = [0, 1].map(|number: usize| manifest.directories()[number].hash);
+        assert_eq!(seen.inodes, [0, 5]);
+        assert_eq!(seen.shards[9], Sight { inode: 9, ctime: i64::MAX });
+        assert!(seen.has_names_of(&root, Sight { inode: 7, ctime: 99 }));
+        for (hash, inode, ctime) in [(&root, 7, 98), (&root, 8, 99), (&directory, 7, 99), (&directory, u64::MAX, 100)] {
+            assert!(!seen.has_names_of(hash, Sight { inode, ctime }), "{inode} {ctime}");
+        }
+        assert!(!seen.has_names_of(&directory, Sight::default()));
+    }
+
+    #[test]
+    fn what_was_altered_or_cut_off_or_is_of_another_boot_is_not_believed() {
+        let bytes = kept();
+        let boot = Hash::of(b"boot");
+        assert!(Seen::from_bytes(&bytes, Hash::of(b"another boot")).is_err());
+        for at in 0..bytes.len() {
+            let mut altered = bytes.clone();
+            altered[at] ^= 1;
+            assert!(Seen::from_bytes(&altered, boot).is_err(), "{at}");
+            assert!(Seen::from_bytes(&bytes[..at], boot).is_err(), "{at}");
+        }
+    }
+}
