@@ -8,16 +8,16 @@
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
 //! ```text
-//! scans      source path → when it began, and what is known of it (`known.rs`)
+//! scans      source path, root → when it began, and what is known of it (`known.rs`)
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
 //! stores     store id → a number that is higher the later it was deployed to
 //! releases   store id, release → root
-//! manifests  root → manifest
+//! manifests  root → manifest, where no scan has it
 //! ```
 //!
-//! It is bounded: the scans that began last are kept, what is known of the stores that were deployed to last, and the
-//! manifests that their releases name. SQLite uses again what becomes free in the file.
+//! It is bounded: of the sources that were scanned last the last scan is kept, and those before that releases name, as their
+//! manifests; what is known of the stores that were deployed to last; and the manifests that their releases name. SQLite uses again what becomes free in the file.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::chunk::{self, Chunks};
 use crate::client::known::Known;
@@ -39,7 +39,7 @@ use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 4;
+const FORMAT: i64 = 5;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -47,8 +47,8 @@ const BUSY: Duration = Duration::from_secs(10);
 /// What is read at once: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
 const PAGE_BYTES: i64 = 16 << 10;
 
-/// Scans that are kept. One of 80,000 files takes 5 MB, and where it is gone the source is read once.
-const SCANS_MAX: i64 = 16;
+/// Sources of which scans are kept. A scan of 80,000 files takes 5 MB, and where it is gone the source is read once.
+const SOURCES_MAX: i64 = 16;
 
 /// Stores of which something is kept: the manifest of each release that stands there, of 80,000 files 3 MB. Where they are gone
 /// the agent is asked for an outline.
@@ -59,7 +59,8 @@ const STORES_MAX: i64 = 16;
 const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 
 const SCHEMA: &str = "
-    CREATE TABLE scans (source BLOB PRIMARY KEY, began INTEGER NOT NULL, scan BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, began INTEGER NOT NULL, scan BLOB NOT NULL,
+        PRIMARY KEY (source, root)) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
         is_cut INTEGER NOT NULL) WITHOUT ROWID;
@@ -155,32 +156,33 @@ impl Database {
     /// Returns the last scan of a source. One that cannot be understood is none.
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Known>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        // It is read where SQLite has it: a copy would cost as much again.
-        let read = |row: &rusqlite::Row<'_>| match row.get_ref(1)? {
-            ValueRef::Blob(scan) => Ok(Known::from_bytes(scan, row.get(0)?)),
-            other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
-        };
-        let query = "SELECT began, scan FROM scans WHERE source = ?1";
-        let known = self.with(|connection| connection.query_row(query, [key], read).optional())?;
+        let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
+            (SELECT root FROM scans WHERE source = ?1 ORDER BY began DESC LIMIT 1)";
+        let known = self.with(|connection| connection.query_row(query, [key], read_scan).optional())?;
         Ok(known.flatten())
     }
 
-    /// Keeps a scan, and forgets those that began long before.
+    /// Keeps a scan, and forgets those of the same source that no release names, and of sources that were not scanned for
+    /// long.
     pub(crate) fn put_scan(&self, source: &Path, scan: &Known) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = scan.to_bytes();
+        let root = scan.manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
-            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3)", params![key, scan.began, blob])?;
+            let values = params![key, root.as_bytes(), scan.began, blob];
+            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3, ?4)", values)?;
+            forget_scans(&transaction)?;
             transaction.execute(
-                "DELETE FROM scans WHERE source NOT IN (SELECT source FROM scans ORDER BY began DESC LIMIT ?1)",
-                [SCANS_MAX],
+                "DELETE FROM scans WHERE source NOT IN
+                    (SELECT source FROM scans GROUP BY source ORDER BY max(began) DESC LIMIT ?1)",
+                [SOURCES_MAX],
             )?;
             transaction.commit()
         })
     }
 
-    /// Forgets the scan of a source.
+    /// Forgets the scans of a source.
     pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
@@ -267,20 +269,15 @@ impl Database {
             let query = "SELECT manifest FROM manifests WHERE root = ?1";
             connection.query_row(query, [root.as_bytes()], |row| row.get(0)).optional()
         })?;
-        let Some(bytes) = row else { return Ok(None) };
-        let manifest = decode(&bytes, None).ok().map(|(decoded, _)| decoded.manifest);
+        let manifest = match row {
+            Some(bytes) => decode(&bytes, None).ok().map(|(decoded, _)| decoded.manifest),
+            None => self.with(|connection| {
+                let query = "SELECT began, scan FROM scans WHERE root = ?1 LIMIT 1";
+                let known = connection.query_row(query, [root.as_bytes()], read_scan).optional()?;
+                Ok(known.flatten().map(|known| known.manifest))
+            })?,
+        };
         Ok(manifest.filter(|manifest| manifest.root() == *root))
-    }
-
-    /// Keeps a manifest that no release has yet, the only such.
-    pub(crate) fn put_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
-        self.with(|connection| {
-            let transaction = write(connection)?;
-            put_manifest(&transaction, manifest)?;
-            let query = "DELETE FROM manifests WHERE root != ?1 AND root NOT IN (SELECT root FROM releases)";
-            transaction.execute(query, [manifest.root().as_bytes()])?;
-            transaction.commit()
-        })
     }
 
     /// Keeps a release of a store with its manifest, and forgets the releases that do not stand and the stores that
@@ -311,14 +308,31 @@ impl Database {
                 transaction.execute("DELETE FROM releases WHERE store = ?1 AND release = ?2", params![store, gone])?;
             }
             transaction.execute("DELETE FROM manifests WHERE root NOT IN (SELECT root FROM releases)", [])?;
+            forget_scans(&transaction)?;
             transaction.commit()
         })
     }
 }
 
+fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
+    match row.get_ref(1)? {
+        // It is read where SQLite has it: a copy would cost as much again.
+        ValueRef::Blob(scan) => Ok(Known::from_bytes(scan, row.get(0)?)),
+        other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
+    }
+}
+
+/// Forgets the scans that are not the last of their source and that no release names.
+fn forget_scans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let query = "DELETE FROM scans WHERE root NOT IN (SELECT root FROM releases)
+        AND began < (SELECT max(began) FROM scans AS later WHERE later.source = scans.source)";
+    transaction.execute(query, []).map(drop)
+}
+
 fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite::Result<()> {
     let root = manifest.root();
-    let query = "SELECT count(*) FROM manifests WHERE root = ?1";
+    let query =
+        "SELECT (SELECT count(*) FROM manifests WHERE root = ?1) + (SELECT count(*) FROM scans WHERE root = ?1)";
     let known: i64 = transaction.query_row(query, [root.as_bytes()], |row| row.get(0))?;
     if known == 0 {
         let bytes = encode(manifest, None).to_bytes();
@@ -391,7 +405,10 @@ mod tests {
     }
 
     fn known() -> Known {
-        let manifest = manifest(5000);
+        known_of(manifest(5000))
+    }
+
+    fn known_of(manifest: Manifest) -> Known {
         let stats = vec![FileStat::default(); manifest.len() as usize];
         let (root, exclude) = (FileStat::default(), Hash::of(b""));
         Known { manifest, stats, root, exclude, ignore_files: Vec::new(), began: 1 }
@@ -494,17 +511,25 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let directory = tempfile::tempdir().unwrap();
         let database = Database::open(directory.path(), Arc::new(Recorder::default())).unwrap();
-        // Each store is deployed to twice from a source of its own, with a manifest of its own, after a deploy that failed.
+        // Each store is deployed to twice from a source of its own, after a deploy that failed.
         let deploy = |number: i64| {
             let (store, release) = (format!("store {number}"), id());
-            let scan = Known { began: number, ..known() };
-            database.put_scan(Path::new(&format!("/source/{number}")), &scan).unwrap();
-            for number in [2 * number, 2 * number + 1] {
-                database.put_manifest(&manifest(2000 + 2 * number as u64)).unwrap();
-                let manifest = manifest(2001 + 2 * number as u64);
-                database.put_manifest(&manifest).unwrap();
+            let source = format!("/source/{number}");
+            let scan = |files| {
+                let scan =
+                    Known { began: 4 * number + files, ..known_of(manifest(2000 + 4 * number as u64 + files as u64)) };
+                database.put_scan(Path::new(&source), &scan).unwrap();
+            };
+            for again in [0, 2] {
+                scan(again);
+                scan(again + 1);
+                let manifest = manifest(2001 + 4 * number as u64 + again as u64);
                 database.put_release(&holding(&store), &release, &manifest).unwrap();
+                assert!(database.manifest(&manifest.root()).unwrap().is_some());
             }
+            // What was not scanned here.
+            let other = manifest(9000 + number as u64);
+            database.put_release(&holding(&format!("other {number}")), &release, &other).unwrap();
             let belief = Belief { holding: holding(&store), live: Some(release), is_cut: false };
             database.put_belief(&format!("destination {number}"), &belief).unwrap();
         };
@@ -512,7 +537,8 @@ mod tests {
         let before = pages(&database);
         (20..60).for_each(deploy);
         let counts = ["scans", "stores", "releases", "targets", "manifests"].map(|table| rows(&database, table));
-        assert_eq!(counts, [SCANS_MAX, STORES_MAX, STORES_MAX, STORES_MAX, STORES_MAX]);
+        let half = STORES_MAX / 2;
+        assert_eq!(counts, [SOURCES_MAX, STORES_MAX, STORES_MAX, half, half]);
         // Pages of what went are used again.
         assert!(pages(&database) <= before + before / 5, "{} pages after {before}", pages(&database));
         // What is kept is the newest.
@@ -522,7 +548,7 @@ mod tests {
         assert_eq!(database.root("store 30", &id()).unwrap(), None);
         // A store that is deployed to again is a new one.
         deploy(44);
-        (60..75).for_each(deploy);
+        (60..67).for_each(deploy);
         assert!(database.belief("destination 44").unwrap().is_some());
         assert!(database.belief("destination 60").unwrap().is_some());
         assert_eq!(database.belief("destination 59").unwrap(), None);

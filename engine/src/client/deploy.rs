@@ -332,10 +332,7 @@ impl Exchange<'_> {
     /// and the conversation would wait for it.
     fn keep_scan(&self) {
         if let Some(database) = self.database.filter(|_| !self.is_kept.replace(true)) {
-            let found = &self.scan.found;
-            let kept =
-                database.put_scan(&self.deploy.source, found).and_then(|()| database.put_manifest(&found.manifest));
-            self.deploy.told(kept);
+            self.deploy.told(database.put_scan(&self.deploy.source, &self.scan.found));
         }
     }
 
