@@ -218,36 +218,26 @@ fn collect(
         Some(objects) => objects,
         None => store.all(|name| !named.have(name))?,
     };
-    let unknown: Vec<&Record> = releases.records.iter().filter(|record| was_read(record).is_none()).collect();
+    let unknown = releases.records.iter().filter(|record| was_read(record).is_none());
+    // The spare's files hold the disk anyway, and a later release may want them.
+    let others: Vec<Other<'_>> = unknown.map(Other::Release).chain(spare.map(Other::Spare)).collect();
     // A few at a time, as each takes memory; and no more of them than it takes.
-    for records in unknown.chunks(MANIFESTS_AT_ONCE) {
+    for others in others.chunks(MANIFESTS_AT_ONCE) {
         if candidates.is_empty() {
             break;
         }
-        let named = |record: &&Record| {
-            let mut named = Vec::new();
-            let take = |name, _| named.extend(Some(name).filter(|name| candidates.contains(name)));
-            let is_read = read_objects(layout, &record.id, &record.root, take);
-            (record.id.clone(), is_read.map(|()| named))
-        };
-        for (id, named) in records.par_iter().map(named).collect::<Vec<_>>() {
+        for named in others.par_iter().map(|other| other.named(layout, &candidates)).collect::<Vec<_>>() {
             match named {
                 Ok(named) => named.iter().for_each(|name| {
                     candidates.remove(name);
                 }),
-                Err(error) => {
+                Err((id, error)) => {
                     let cause = error.with_cause();
                     report.warnings.push(format!("No object was removed, as release {id} may need it: {cause}"));
                     return Ok(false);
                 }
             }
         }
-    }
-    // Its files hold the disk anyway, and a later release may want them.
-    if let Some(spare) = spare.filter(|_| !candidates.is_empty()) {
-        spare.objects(layout, |name| {
-            candidates.remove(&name);
-        })?;
     }
     if !candidates.is_empty() && !dry_run {
         layout.grow_epoch()?;
@@ -276,6 +266,30 @@ fn collect(
     Ok(is_all)
 }
 
+/// What may name an object that another release named.
+enum Other<'a> {
+    /// A release that stands.
+    Release(&'a Record),
+    /// One that waits to be reused.
+    Spare(&'a Spare),
+}
+
+impl Other<'_> {
+    /// Returns those of the candidates that it names. Of a spare that cannot be read, those that could be.
+    fn named(&self, layout: &Layout, candidates: &HashSet<ObjectName>) -> Result<Vec<ObjectName>, (ReleaseId, Error)> {
+        let mut named = Vec::new();
+        let mut take = |name| named.extend(Some(name).filter(|name| candidates.contains(name)));
+        match self {
+            Other::Release(record) => read_objects(layout, &record.id, &record.root, |name, _| take(name))
+                .map_err(|error| (record.id.clone(), error))?,
+            Other::Spare(spare) => {
+                spare.objects(layout, take).map_err(|error| (spare.id.clone(), error))?;
+            }
+        }
+        Ok(named)
+    }
+}
+
 /// Eight bytes of each of many objects' names, sorted. That an object has those of another is not to be expected, and keeps
 /// it until the next sweep, no more.
 struct Prints(Vec<u64>);
@@ -283,7 +297,7 @@ struct Prints(Vec<u64>);
 impl Prints {
     fn of<'a>(all: impl Iterator<Item = Placed<'a>>) -> Prints {
         let mut prints: Vec<u64> = all.flat_map(Placed::objects).map(|(name, _)| Prints::print(&name)).collect();
-        prints.sort_unstable();
+        prints.par_sort_unstable();
         prints.dedup();
         Prints(prints)
     }
