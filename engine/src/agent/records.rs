@@ -17,7 +17,7 @@ use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, decode, decompress};
-use crate::manifest::encode::{BadEncoding, encode};
+use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
 use crate::release::{Record, ReleaseId};
@@ -274,6 +274,9 @@ pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
     encode(manifest, None).to_bytes()
 }
 
+/// What is written at once, in bytes: many hashes, which are hashed by the dozen.
+const WRITTEN_BYTES: usize = 128 << 10;
+
 /// What is written, hashed on the way.
 struct Hashing<W> {
     out: W,
@@ -294,8 +297,8 @@ impl<W: Write> Write for Hashing<W> {
 
 /// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
 fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
-    let mut out = BufWriter::new(Hashing { out, hasher: blake3::Hasher::new() });
-    encode(manifest, None).write_to(&mut out)?;
+    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, Hashing { out, hasher: blake3::Hasher::new() });
+    encode_to_keep(manifest).write_to(&mut out)?;
     let (mut raw, mut packed) = (Vec::new(), Vec::new());
     put_placements(&mut raw, placements);
     put_number(&mut packed, raw.len() as u64);

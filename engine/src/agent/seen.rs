@@ -21,6 +21,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -37,6 +38,10 @@ use super::staging::boot_id;
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
+
+/// The longest tick of Linux: a hundredth of a second. Most have four in that.
+const TICK_MAX: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A directory, as it was seen. One that cannot be known again has no ctime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -160,16 +165,16 @@ fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) ->
 /// Looks at the directories of objects, once the tick in which one of them was changed last is over. That is a few
 /// milliseconds, and to list them all is more.
 fn shards(store: &Store) -> Result<Vec<Sight>, Error> {
-    let (mut moment, mut sights) = (Moment::now(), store.sights()?);
-    if sights.iter().any(|sight| sight.ctime >= moment.0) {
-        std::thread::sleep(TICK_MAX);
-        (moment, sights) = (Moment::now(), store.sights()?);
+    let mut waited = Duration::ZERO;
+    loop {
+        let (moment, sights) = (Moment::now(), store.sights()?);
+        if waited >= TICK_MAX || sights.iter().all(|sight| sight.ctime < moment.0) {
+            return Ok(sights.into_iter().map(|sight| sight.if_before(moment)).collect());
+        }
+        std::thread::sleep(LOOK_EVERY);
+        waited += LOOK_EVERY;
     }
-    Ok(sights.into_iter().map(|sight| sight.if_before(moment)).collect())
 }
-
-/// The longest tick of Linux: 100 in a second.
-const TICK_MAX: std::time::Duration = std::time::Duration::from_millis(10);
 
 fn put_sight(bytes: &mut Vec<u8>, last: &mut Sight, sight: Sight) {
     put_signed(bytes, sight.inode.wrapping_sub(last.inode) as i64);

@@ -34,7 +34,7 @@ use crate::event::{Event, Observer};
 use crate::hash::Hash;
 use crate::manifest::Manifest;
 use crate::manifest::decode::decode;
-use crate::manifest::encode::encode;
+use crate::manifest::encode::encode_to_keep;
 use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
@@ -335,7 +335,7 @@ fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite:
         "SELECT (SELECT count(*) FROM manifests WHERE root = ?1) + (SELECT count(*) FROM scans WHERE root = ?1)";
     let known: i64 = transaction.query_row(query, [root.as_bytes()], |row| row.get(0))?;
     if known == 0 {
-        let bytes = encode(manifest, None).to_bytes();
+        let bytes = encode_to_keep(manifest).to_bytes();
         transaction.execute("INSERT INTO manifests VALUES (?1, ?2)", params![root.as_bytes(), bytes])?;
     }
     Ok(())

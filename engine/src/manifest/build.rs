@@ -1,6 +1,9 @@
 //! Builds a manifest, directory by directory, breadth first.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::bytes::put_number;
 use crate::hash::Hash;
@@ -174,15 +177,38 @@ impl Builder {
     }
 }
 
+/// From so many directories of a level on they are hashed by several threads: a microsecond each.
+const HASHED_AT_ONCE: usize = 64;
+
 impl Manifest {
+    /// Hashes the directories that are not, a level at a time, the lowest first.
     fn hash_directories(&mut self) {
-        let mut encoded = Vec::new();
-        // Children have greater numbers than their parents, so going backwards finds every child done.
-        for number in (0..self.directories.len()).rev() {
-            if self.directories[number].hash == NOT_HASHED {
-                self.directories[number].hash = directory_hash(self, number as u32, &mut encoded);
-            }
+        for level in self.levels().into_iter().rev() {
+            let open: Vec<usize> = level.filter(|&number| self.directories[number].hash == NOT_HASHED).collect();
+            let hash = |encoded: &mut Vec<u8>, &number: &usize| directory_hash(self, number as u32, encoded);
+            // For a few it takes longer to wake other threads.
+            let hashes: Vec<Hash> = if open.len() < HASHED_AT_ONCE {
+                let mut encoded = Vec::new();
+                open.iter().map(|number| hash(&mut encoded, number)).collect()
+            } else {
+                open.par_iter().map_init(Vec::new, hash).collect()
+            };
+            open.into_iter().zip(hashes).for_each(|(number, hash)| self.directories[number].hash = hash);
         }
+    }
+
+    /// Returns the numbers of the directories of each level: those of one lie side by side.
+    fn levels(&self) -> Vec<Range<usize>> {
+        let (mut levels, mut begin) = (Vec::new(), 0);
+        while begin < self.directories.len() {
+            // The next level begins with the first directory that one of this level names.
+            let is_named_here = |directory: &Directory| directory.parent as usize >= begin;
+            let below = self.directories[begin + 1..].iter().position(is_named_here);
+            let end = below.map_or(self.directories.len(), |below| begin + 1 + below);
+            levels.push(begin..end);
+            begin = end;
+        }
+        levels
     }
 
     /// Returns the manifest with other hashes for some of its files.
@@ -237,6 +263,30 @@ mod tests {
 
     fn file(content: &[u8]) -> File {
         File { key: ObjectKey { hash: Hash::of(content), mode: 0o444 }, size: content.len() as u64 }
+    }
+
+    #[test]
+    fn directories_are_hashed_after_those_in_them_however_many_there_are() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let names: Vec<String> = (0..2 * HASHED_AT_ONCE).map(|number| format!("{number:04}")).collect();
+        names.iter().for_each(|name| drop(builder.directory(name.as_bytes()).unwrap()));
+        for (at, name) in names.iter().enumerate() {
+            builder.begin(0o755).unwrap();
+            builder.file(name.as_bytes(), file(b"1")).unwrap();
+            if at % 2 == 0 {
+                builder.directory(b"deeper").unwrap();
+            }
+        }
+        for name in names.iter().step_by(2) {
+            builder.begin(0o755).unwrap();
+            builder.file(name.as_bytes(), file(b"2")).unwrap();
+        }
+        let manifest = builder.finish().unwrap();
+        assert_eq!(manifest.levels(), [0..1, 1..1 + names.len(), 1 + names.len()..1 + names.len() + names.len() / 2]);
+        for (number, directory) in manifest.directories().iter().enumerate() {
+            assert_eq!(directory.hash, directory_hash(&manifest, number as u32, &mut Vec::new()), "{number}");
+        }
     }
 
     #[test]
