@@ -208,9 +208,9 @@ pub(crate) struct Delta<'a> {
     pub(crate) len: usize,
 }
 
-/// Decodes a container. Returns the new contents, one after the other: as long as they are said to be, or an error.
-/// What is allocated is bounded: by six times what they take, and once what the old ones do.
-pub(crate) fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, Malformed> {
+/// Decodes a container into memory that is used again, whatever is there: the new contents, one after the other, as long as
+/// they are said to be, or an error. What is allocated is bounded: by six times what they take, and once what the old ones do.
+pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'_>]) -> Result<(), Malformed> {
     let total: usize = deltas.iter().map(|delta| delta.len).sum();
     // No copy is made that is shorter than its numbers.
     let numbers = total + 10 * deltas.len();
@@ -243,7 +243,8 @@ pub(crate) fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, 
     }
     let mut literals = ByteReader::new(&literals);
     let mut to_join = numbers();
-    let mut out = Vec::with_capacity(total);
+    out.clear();
+    out.reserve(total);
     for delta in deltas {
         to_join.read(delta, |step| {
             out.extend_from_slice(match step {
@@ -253,7 +254,7 @@ pub(crate) fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, 
             Ok(())
         })?;
     }
-    if literals.rest().is_empty() { Ok(out) } else { Err(Malformed) }
+    if literals.rest().is_empty() { Ok(()) } else { Err(Malformed) }
 }
 
 fn unpack(reader: &mut ByteReader<'_>, limit: usize, prefix: &[u8]) -> Result<Vec<u8>, Malformed> {
@@ -440,6 +441,11 @@ mod tests {
         let mut encoder = DeltaEncoder::new();
         pairs.iter().for_each(|(old, new)| encoder.add(old, new));
         encoder.finish().unwrap()
+    }
+
+    fn decode(container: &[u8], deltas: &[Delta<'_>]) -> Result<Vec<u8>, Malformed> {
+        let mut out = b"what was there".to_vec();
+        decode_into(&mut out, container, deltas).map(|()| out)
     }
 
     fn deltas(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<Delta<'_>> {

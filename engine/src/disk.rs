@@ -552,6 +552,11 @@ pub(crate) fn raise_open_files() {
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
 }
 
+/// Says what an open file is.
+pub(crate) fn look(file: &File) -> Result<Stat, Errno> {
+    fs::fstat(file).map(Stat::from)
+}
+
 /// Gives an open file its final mode and mtime.
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     set_mode(file, mode)?;

@@ -102,13 +102,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let record = live.as_ref().and_then(|live| releases.find(live));
     let rollback = releases.rollback_from(live.as_ref());
     let own_bytes = own_bytes(layout, &releases).0;
-    let store = Store::new(layout.objects.again()?);
-    let (mut store_objects, mut store_bytes) = (0, 0);
-    store.for_each(|name| {
-        store_objects += 1;
-        store_bytes += store.stat(name)?.map_or(0, |stat| stat.disk_bytes);
-        Ok(())
-    })?;
+    let (store_objects, store_bytes) = Store::new(layout.objects.again()?).use_of_disk()?;
     let free = layout.root.free()?;
     Ok(StatusReport {
         deploy_path: layout.root.path().display().to_string(),

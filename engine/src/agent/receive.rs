@@ -115,7 +115,7 @@ impl Receivers {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
             scope.spawn(move || {
-                let mut receiver = Receiver { number, reception, flush, large: HashMap::new() };
+                let mut receiver = Receiver { number, reception, flush, large: HashMap::new(), room: Room::default() };
                 if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a receiver that has ended.
@@ -158,6 +158,15 @@ struct Receiver<'a> {
     flush: Arc<Flush>,
     /// By object, which has one writer and one file whatever entries name it.
     large: HashMap<usize, Large>,
+    /// Memory that is used for each container of deltas: made anew for each, it would cost more than what is done in it.
+    room: Room,
+}
+
+/// Memory for the contents of a container of deltas.
+#[derive(Default)]
+struct Room {
+    old: Vec<u8>,
+    new: Vec<u8>,
 }
 
 /// A large file on its way.
@@ -200,8 +209,15 @@ impl Receiver<'_> {
         if content.is_empty() { Ok(()) } else { Err(short()) }
     }
 
+    fn deltas(&mut self, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+        let mut room = std::mem::take(&mut self.room);
+        let received = self.deltas_in(&mut room, deltas, container);
+        self.room = room;
+        received
+    }
+
     /// Where an old file is not as it should be, all files of the block stay wanted.
-    fn deltas(&self, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+    fn deltas_in(&self, room: &mut Room, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
         let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
         let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);
@@ -216,17 +232,30 @@ impl Receiver<'_> {
             }
             pairs.push((file, old));
         }
-        let mut files = Vec::with_capacity(pairs.len());
-        for (file, old) in pairs {
-            match self.reception.assembly.store.content(old)? {
-                Some(old) => files.push((file, old)),
-                None => return Ok(()),
-            }
+        let Room { old: olds, new: contents } = room;
+        if olds.len() <= old_bytes as usize {
+            olds.resize(old_bytes as usize + 1, 0);
         }
-        let olds: Vec<Delta<'_>> = files.iter().map(|(file, old)| Delta { old, len: file.size as usize }).collect();
-        let Ok(contents) = delta::decode(container, &olds) else { return Ok(()) };
+        let mut at = 0;
+        for (_, old) in &pairs {
+            let end = at + old.size as usize;
+            if !self.reception.assembly.store.read_into(*old, &mut olds[at..=end])? {
+                return Ok(());
+            }
+            at = end;
+        }
+        let mut rest = olds.as_slice();
+        let delta = |(file, old): &(ManifestFile, ManifestFile)| {
+            let (own, others) = rest.split_at(old.size as usize);
+            rest = others;
+            Delta { old: own, len: file.size as usize }
+        };
+        let described: Vec<Delta<'_>> = pairs.iter().map(delta).collect();
+        if delta::decode_into(contents, container, &described).is_err() {
+            return Ok(());
+        }
         let mut rest = contents.as_slice();
-        for (delta, (file, _)) in deltas.iter().zip(&files) {
+        for (delta, (file, _)) in deltas.iter().zip(&pairs) {
             let (own, others) = rest.split_at(file.size as usize);
             rest = others;
             self.small(delta.entry, file.key, own)?;
@@ -576,7 +605,13 @@ mod tests {
         let promise = Promise::default();
         let reception = Reception { assembly: &assembly, wanted: &wanted, promise: &promise, base, begun: &[] };
         let (flush, _flusher) = Flush::new();
-        let mut receiver = Receiver { number: 0, reception: &reception, flush: Arc::new(flush), large: HashMap::new() };
+        let mut receiver = Receiver {
+            number: 0,
+            reception: &reception,
+            flush: Arc::new(flush),
+            large: HashMap::new(),
+            room: Room::default(),
+        };
         work(&mut receiver, &staging)
     }
 }

@@ -11,13 +11,14 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::disk::{Dir, Kind, Stat};
+use crate::disk::{self, Dir, Kind, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::placement::Placement;
@@ -303,6 +304,12 @@ impl Store {
     pub(crate) fn open_any(&self, key: ObjectKey) -> Result<Option<File>, Error> {
         let looks_right =
             |stat: &Stat| stat.kind == Kind::File && stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
+        // Mostly it is that one: it is looked at once it is open.
+        if let Ok(Some(file)) = self.open(ObjectName { key, copy: 0 })
+            && disk::look(&file).is_ok_and(|stat| looks_right(&stat))
+        {
+            return Ok(Some(file));
+        }
         for (copy, _) in self.copies(key)?.into_iter().filter(|(_, stat)| looks_right(stat)) {
             if let Ok(Some(file)) = self.open(ObjectName { key, copy }) {
                 return Ok(Some(file));
@@ -314,10 +321,29 @@ impl Store {
     /// Reads an object whole; nothing where there is none of its size. Whether its content is right shows in what is made
     /// of it.
     pub(crate) fn content(&self, file: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
-        let Some(object) = self.open_any(file.key)? else { return Ok(None) };
-        let mut content = Vec::with_capacity(file.size as usize);
-        let read = object.take(file.size + 1).read_to_end(&mut content);
-        Ok((read.is_ok() && content.len() as u64 == file.size).then_some(content))
+        let mut room = vec![0; file.size as usize + 1];
+        let is_there = self.read_into(file, &mut room)?;
+        room.pop();
+        Ok(is_there.then_some(room))
+    }
+
+    /// Does the same into memory that has room for one byte more than it should be long.
+    pub(crate) fn read_into(&self, file: ManifestFile, room: &mut [u8]) -> Result<bool, Error> {
+        let Some(object) = self.open_any(file.key)? else { return Ok(false) };
+        let mut len = 0;
+        while len < room.len() {
+            match object.read_at(&mut room[len..], len as u64) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return Ok(false),
+            }
+            // A file gives less than was asked for only at its end.
+            if len as u64 == file.size {
+                break;
+            }
+        }
+        Ok(len as u64 == file.size)
     }
 
     /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is
@@ -422,6 +448,20 @@ impl Store {
     /// Calls `found` for each object in the store.
     pub(crate) fn for_each(&self, mut found: impl FnMut(ObjectName) -> Result<(), Error>) -> Result<(), Error> {
         (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
+    }
+
+    /// Counts the objects, and sums the disk that they take, in bytes.
+    pub(crate) fn use_of_disk(&self) -> Result<(u64, u64), Error> {
+        let of_shard = |number| {
+            let mut disk_bytes = 0;
+            let names = self.in_shard(number)?;
+            for &name in &names {
+                disk_bytes += self.stat(name)?.map_or(0, |stat| stat.disk_bytes);
+            }
+            Ok((names.len() as u64, disk_bytes))
+        };
+        let sum = |one: (u64, u64), other: (u64, u64)| Ok((one.0 + other.0, one.1 + other.1));
+        (0..SHARDS).into_par_iter().map(of_shard).try_reduce(|| (0, 0), sum)
     }
 
     /// Returns all objects that are due.
