@@ -261,6 +261,19 @@ fn a_release_that_was_given_up_is_turned_into_the_next() {
 }
 
 #[test]
+fn what_waits_to_be_reused_and_what_it_takes_is_told() {
+    let (site, spare) = with_spare();
+    let told = site.succeed(&["status"])["spare"].clone();
+    let id = spare.file_name().unwrap().to_str().unwrap().split('-').next().unwrap();
+    assert_eq!(told["release"], id);
+    // The content that no other release has: eight versions and the name. Nine directories are in its root.
+    let block = rustix::fs::statvfs(&spare).unwrap().f_frsize;
+    assert_eq!(number(&told["disk_bytes"]), 8 * "one 0".len() as u64 + "one".len() as u64 + 9 * block);
+    site.succeed(&["cleanup"]);
+    assert_eq!(site.succeed(&["status"])["spare"], Value::Null);
+}
+
+#[test]
 fn what_did_not_change_keeps_its_mtime_however_the_release_is_made() {
     let (site, first) = with_spare();
     let mtime = |path: &str| site.current(path).symlink_metadata().unwrap().mtime();

@@ -32,6 +32,9 @@ impl Report for StatusReport {
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
         let staging =
             (self.staging_bytes > 0).then(|| format!("{} received and not used yet", Bytes(self.staging_bytes)));
+        let spare = self.spare.as_ref().map(|spare| {
+            format!("{} waits to be made the next release, about {}", spare.release, Bytes(spare.disk_bytes))
+        });
         let inodes = self.free_inodes.map_or(String::new(), |inodes| format!(", {} inodes", Count(inodes)));
         let mut block = Block::default();
         block
@@ -44,6 +47,7 @@ impl Report for StatusReport {
             .line("releases", Count(self.releases))
             .line("store", store)
             .line_if("staging", staging)
+            .line_if("spare", spare)
             .line("free", format!("{}{inodes}", Bytes(self.free_bytes)))
             .line_if(
                 "lock",
@@ -65,7 +69,7 @@ fn since(live: &ReleaseReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use engine::report::{LockHolder, ReleaseState};
+    use engine::report::{LockHolder, ReleaseState, SpareReport};
 
     use super::*;
     use crate::releases::tests::release;
@@ -82,6 +86,7 @@ mod tests {
             store_objects: 0,
             store_bytes: 0,
             staging_bytes: 0,
+            spare: None,
             free_bytes: 12_345_678_901,
             free_inodes: None,
             store: "0a1b".into(),
@@ -105,6 +110,7 @@ mod tests {
             store_objects: 80_000,
             store_bytes: 1_500_000_000,
             staging_bytes: 2000,
+            spare: Some(SpareReport { release: "20260324110000".parse().unwrap(), disk_bytes: 21_000_000 }),
             free_inodes: Some(1_000_000),
             foreign: vec!["old".into()],
             ..report()
@@ -120,6 +126,7 @@ Release 20260325140000 is live
   releases  3
   store     80,000 objects, 1.5 GB
   staging   2.0 kB received and not used yet
+  spare     20260324110000 waits to be made the next release, about 21.0 MB
   free      12.3 GB, 1,000,000 inodes
   lock      me@laptop since 2026-03-25 14:00:00Z: deploy (process 4711)
   foreign   `releases/old` was not made by Cutover

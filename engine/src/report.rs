@@ -205,6 +205,8 @@ pub struct StatusReport {
     pub store_bytes: u64,
     /// Bytes received by interrupted deploys, waiting to be used.
     pub staging_bytes: u64,
+    /// The release that was given up and waits for the next deploy.
+    pub spare: Option<SpareReport>,
     /// Bytes free to this user on that filesystem.
     pub free_bytes: u64,
     /// Inodes free on that filesystem; none where it does not count them.
@@ -213,6 +215,15 @@ pub struct StatusReport {
     pub store: String,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+}
+
+/// A release that waits for the next deploy to make another one of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpareReport {
+    /// Which it was.
+    pub release: ReleaseId,
+    /// About the disk that it takes, in bytes: its directories, a block each, and the content that no other release has.
+    pub disk_bytes: u64,
 }
 
 /// The result of `switch` and of `rollback`.

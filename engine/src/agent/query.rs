@@ -3,21 +3,23 @@
 use std::collections::HashMap;
 
 use crate::error::Error;
+use crate::manifest::decode::PassingKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
-use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, StatusReport};
+use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
 
 use super::layout::Layout;
 use super::lock::Lock;
-use super::records::{Releases, read_objects};
+use super::records::{Releases, object_of, read_objects};
 use super::staging::staged_bytes;
 use super::store::{ObjectName, Store};
+use super::trash::Spare;
 
 /// Lists the releases.
 pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
     let releases = Releases::read(layout)?;
     let live = layout.current.live()?;
-    let (own_bytes, unreadable) = own_bytes(layout, &releases);
+    let Own { bytes: own_bytes, unreadable, .. } = own(layout, &releases, None)?;
     let report = |record: &Record| {
         let own_bytes = own_bytes.get(&record.id).copied().unwrap_or(0);
         let mut report = describe(record, live.as_ref(), own_bytes);
@@ -66,33 +68,57 @@ fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> Releas
     }
 }
 
-/// Sums, for each release, the sizes of objects that no other one names; and finds those whose manifest cannot be read.
-fn own_bytes(layout: &Layout, releases: &Releases) -> (HashMap<ReleaseId, u64>, Vec<ReleaseId>) {
-    /// Who names an object: one release, or several.
-    enum Users {
-        One(usize, u64),
-        Several,
+/// What only one release has.
+#[derive(Default)]
+struct Own {
+    /// By release: the sizes of the objects that no other one names, in bytes.
+    bytes: HashMap<ReleaseId, u64>,
+    /// Those whose manifest cannot be read.
+    unreadable: Vec<ReleaseId>,
+    /// The same of a spare.
+    spare_bytes: u64,
+    /// The directories of a spare.
+    spare_directories: u64,
+}
+
+/// Who names an object: one release, or several.
+enum Users {
+    One(usize, u64),
+    Several,
+}
+
+/// Notes that a release names an object.
+fn note(users: &mut HashMap<ObjectName, Users>, at: usize, name: ObjectName, size: u64) {
+    let named = users.entry(name).or_insert(Users::One(at, size));
+    if !matches!(named, Users::One(first, _) if *first == at) {
+        *named = Users::Several;
     }
-    let mut users: HashMap<ObjectName, Users> = HashMap::new();
-    let mut unreadable = Vec::new();
+}
+
+fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Own, Error> {
+    let (mut users, mut own) = (HashMap::new(), Own::default());
     for (at, record) in releases.records.iter().enumerate() {
-        let take = |name, size| {
-            let named = users.entry(name).or_insert(Users::One(at, size));
-            if !matches!(named, Users::One(first, _) if *first == at) {
-                *named = Users::Several;
-            }
-        };
-        if read_objects(layout, &record.id, &record.root, take).is_err() {
-            unreadable.push(record.id.clone());
+        if read_objects(layout, &record.id, &record.root, |name, size| note(&mut users, at, name, size)).is_err() {
+            own.unreadable.push(record.id.clone());
         }
     }
-    let mut own: HashMap<ReleaseId, u64> = HashMap::new();
+    if let Some(spare) = spare {
+        spare.entries(layout, |passing, placement| {
+            own.spare_directories += u64::from(matches!(passing.kind, PassingKind::Directory));
+            if let Some((name, size)) = object_of(&passing, placement) {
+                note(&mut users, releases.records.len(), name, size);
+            }
+        })?;
+    }
     for users in users.into_values() {
         if let Users::One(at, size) = users {
-            *own.entry(releases.records[at].id.clone()).or_insert(0) += size;
+            match releases.records.get(at) {
+                Some(record) => *own.bytes.entry(record.id.clone()).or_insert(0) += size,
+                None => own.spare_bytes += size,
+            }
         }
     }
-    (own, unreadable)
+    Ok(own)
 }
 
 /// Says how the deploy path stands.
@@ -101,13 +127,14 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let live = layout.current.live()?;
     let record = live.as_ref().and_then(|live| releases.find(live));
     let rollback = releases.rollback_from(live.as_ref());
-    let own_bytes = own_bytes(layout, &releases).0;
+    let spare = Spare::find(layout)?;
+    let own = own(layout, &releases, spare.as_ref())?;
     let (store_objects, store_bytes) = Store::new(layout.objects.again()?).use_of_disk()?;
     let free = layout.root.free()?;
     Ok(StatusReport {
         deploy_path: layout.root.path().display().to_string(),
         current_path: layout.current.path().display().to_string(),
-        live: record.map(|record| describe(record, live.as_ref(), own_bytes.get(&record.id).copied().unwrap_or(0))),
+        live: record.map(|record| describe(record, live.as_ref(), own.bytes.get(&record.id).copied().unwrap_or(0))),
         broken: live.filter(|_| record.is_none()),
         rollback: rollback.map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
@@ -115,6 +142,10 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         store_objects,
         store_bytes,
         staging_bytes: staged_bytes(layout)?,
+        spare: spare.map(|spare| SpareReport {
+            release: spare.id,
+            disk_bytes: own.spare_bytes + own.spare_directories * free.block_bytes,
+        }),
         free_bytes: free.bytes,
         free_inodes: free.inodes,
         store: layout.store.id.clone(),

@@ -198,7 +198,7 @@ pub(crate) fn read_objects(
 }
 
 /// Returns the object that an entry is a link to, with its size in bytes.
-fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
+pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
     match passing.kind {
         PassingKind::File(file) if file.size > 0 => {
             Some((ObjectName { key: file.key, copy: placement.copy }, file.size))
@@ -212,13 +212,20 @@ pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Gives every object that a release names which does not stand. Tells whether its manifest could be read: otherwise it may
-/// name others, or these may be wrong.
-pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+/// Gives every entry of a release that does not stand, with its placement. Tells whether its manifest could be read: otherwise
+/// it may have others, or these may be wrong.
+pub(crate) fn read_owed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
     let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
-    let take =
-        |passing: Passing<'_>, placement| object_of(&passing, placement).into_iter().for_each(|(name, _)| take(name));
     Ok(entries_of(&file, None, take).is_ok())
+}
+
+/// Gives every object that such a release names.
+pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+    read_owed_entries(dir, |passing, placement| {
+        if let Some((name, _)) = object_of(&passing, placement) {
+            take(name);
+        }
+    })
 }
 
 /// Returns what follows the hash in front, where that is the one of it.

@@ -16,11 +16,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::disk::Dir;
 use crate::error::Error;
+use crate::manifest::decode::Passing;
+use crate::manifest::placement::Placement;
 use crate::release::ReleaseId;
 
 use super::layout::{Layout, random_name};
 use super::process::{is_mounted_below, living_in};
-use super::records::{MANIFEST, read_owed_objects, read_owed_record};
+use super::records::{MANIFEST, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
 use super::store::ObjectName;
 
@@ -73,6 +75,11 @@ impl Spare {
             }
         }
         Ok(newest.map(|(_, spare)| spare))
+    }
+
+    /// Gives every entry that it had, with its placement. Tells whether its manifest could be read.
+    pub(crate) fn entries(&self, layout: &Layout, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
+        read_owed_entries(&layout.trash.open_dir(&self.record)?, take)
     }
 
     /// Gives every object that it named. Tells whether its manifest could be read.
