@@ -33,8 +33,11 @@ fn site_of_old() -> Site {
 /// Deploys under `strace`. Returns how many directories of the source were listed, and how many files of it opened; nothing
 /// where no process may be traced.
 fn traced(site: &Site, flags: &[&str]) -> Option<(usize, usize)> {
-    let words = [&["deploy"], flags].concat();
-    let trace = strace::trace(site, &words, "getdents64,openat")?;
+    traced_verb(site, &[&["deploy"], flags].concat())
+}
+
+fn traced_verb(site: &Site, words: &[&str]) -> Option<(usize, usize)> {
+    let trace = strace::trace(site, words, "getdents64,openat")?;
     let source = format!("<{}", site.path("source").canonicalize().unwrap().display());
     let of_source = |call: &str| trace.lines().filter(|line| line.contains(call) && line.contains(&source)).count();
     // What is left at the end of a listing is asked for once more.
@@ -52,6 +55,22 @@ fn what_is_as_it_was_is_neither_listed_nor_opened_but_by_a_paranoid_deploy() {
     site.write("c/new", "new");
     // That file is opened to be hashed, and to be sent.
     assert_eq!(traced(&site, &[]).unwrap(), (1, 3));
+    assert_eq!(names(&site.current("c")), ["five", "new"]);
+}
+
+#[test]
+fn a_diff_reads_what_a_deploy_would_and_the_deploy_after_it_does_not_read_that_again() {
+    let mut site = site_of_old();
+    site.configure("source = 'source'\n");
+    site.write("c/new", "new");
+    let until_old = SystemTime::now();
+    until("the file is old", || until_old.elapsed().is_ok_and(|age| age > RACY).then_some(()));
+    let Some(first) = traced_verb(&site, &["diff"]) else { return };
+    // The ignore file, and the new one.
+    assert_eq!(first, (1, 2));
+    assert_eq!(traced_verb(&site, &["diff"]).unwrap(), (0, 1));
+    // It is opened to be sent.
+    assert_eq!(traced(&site, &[]).unwrap(), (0, 2));
     assert_eq!(names(&site.current("c")), ["five", "new"]);
 }
 
@@ -96,6 +115,6 @@ fn other_excludes_bring_in_what_was_left_out() {
     check(&site, &["link", "one"]);
     site.configure("exclude = [\"two\"]");
     check(&site, &["deep", "link", "one"]);
-    site.configure("");
+    site.configure("source = 'source'\n");
     check(&site, &["deep", "link", "one", "two"]);
 }

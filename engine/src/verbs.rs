@@ -267,9 +267,7 @@ impl Context {
     /// Lets the next scan of a source read all files.
     fn forget_scan(&self, source: &Path) {
         let database = Database::open(&self.state_dir, self.observer.clone());
-        if let Err(error) = database.and_then(|database| database.forget_scan(source)) {
-            self.observer.observe(Event::Warning(error.with_cause()));
-        }
+        self.told(database.and_then(|database| database.forget_scan(source)));
     }
 
     /// Refuses a source inside its own local target. Returns the target's device and inode where it exists, so that the
@@ -288,12 +286,25 @@ impl Context {
         Ok(own.map(|metadata| (metadata.dev(), metadata.ino())))
     }
 
+    /// Scans a source as a deploy would, and keeps what was found for the next scan.
     fn scan_for_diff(&self, source: &Path, exclude: &[String]) -> Result<Manifest, Error> {
-        let forbidden = self.check_overlap(&std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned()))?;
+        let source = &std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
+        let forbidden = self.check_overlap(source)?;
+        let database = self.told(Database::open(&self.state_dir, self.observer.clone()));
+        let known = database.as_ref().and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
         let observer = self.observer.as_ref();
-        let request = ScanRequest { source, exclude, known: None, forbidden, observer, cancel: &self.cancel };
+        let request = ScanRequest { source, exclude, known: known.as_ref(), forbidden, observer, cancel: &self.cancel };
         let found = scan(&request)?.found;
+        if let Some(database) = database.filter(|_| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &found))) {
+            self.told(database.put_scan(source, &found));
+        }
+        drop(known);
         Ok(Arc::try_unwrap(found).map_or_else(|found| found.manifest.clone(), |found| found.manifest))
+    }
+
+    /// Without the database a scan takes longer, and that is all.
+    fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
+        result.map_err(|error| self.observer.observe(Event::Warning(error.with_cause()))).ok()
     }
 }
 
