@@ -8,7 +8,7 @@
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
 //! ```text
-//! scans      source path, root → when it began, and what is known of it (`known.rs`)
+//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`known.rs`)
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
 //! stores     store id → a number that is higher the later it was deployed to
@@ -59,8 +59,8 @@ const STORES_MAX: i64 = 16;
 const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 
 const SCHEMA: &str = "
-    CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, began INTEGER NOT NULL, scan BLOB NOT NULL,
-        PRIMARY KEY (source, root)) WITHOUT ROWID;
+    CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
+        scan BLOB NOT NULL, PRIMARY KEY (source, root)) WITHOUT ROWID;
     CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
         is_cut INTEGER NOT NULL) WITHOUT ROWID;
@@ -157,7 +157,7 @@ impl Database {
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Known>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
-            (SELECT root FROM scans WHERE source = ?1 ORDER BY began DESC LIMIT 1)";
+            (SELECT root FROM scans WHERE source = ?1 ORDER BY kept DESC LIMIT 1)";
         let known = self.with(|connection| connection.query_row(query, [key], read_scan).optional())?;
         Ok(known.flatten())
     }
@@ -170,12 +170,15 @@ impl Database {
         let root = scan.manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
-            let values = params![key, root.as_bytes(), scan.began, blob];
-            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3, ?4)", values)?;
+            // Not by the clock, which may be set back.
+            let query = "SELECT coalesce(max(kept), 0) + 1 FROM scans";
+            let kept: i64 = transaction.query_row(query, [], |row| row.get(0))?;
+            let values = params![key, root.as_bytes(), kept, scan.began, blob];
+            transaction.execute("REPLACE INTO scans VALUES (?1, ?2, ?3, ?4, ?5)", values)?;
             forget_scans(&transaction)?;
             transaction.execute(
                 "DELETE FROM scans WHERE source NOT IN
-                    (SELECT source FROM scans GROUP BY source ORDER BY max(began) DESC LIMIT ?1)",
+                    (SELECT source FROM scans GROUP BY source ORDER BY max(kept) DESC LIMIT ?1)",
                 [SOURCES_MAX],
             )?;
             transaction.commit()
@@ -325,7 +328,7 @@ fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
 /// Forgets the scans that are not the last of their source and that no release names.
 fn forget_scans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     let query = "DELETE FROM scans WHERE root NOT IN (SELECT root FROM releases)
-        AND began < (SELECT max(began) FROM scans AS later WHERE later.source = scans.source)";
+        AND kept < (SELECT max(kept) FROM scans AS later WHERE later.source = scans.source)";
     transaction.execute(query, []).map(drop)
 }
 
@@ -516,14 +519,14 @@ mod tests {
             let (store, release) = (format!("store {number}"), id());
             let source = format!("/source/{number}");
             let scan = |files| {
-                let scan =
-                    Known { began: 4 * number + files, ..known_of(manifest(2000 + 4 * number as u64 + files as u64)) };
+                // The clock goes back.
+                let scan = Known { began: -number, ..known_of(manifest(2000 + 4 * number as u64 + files)) };
                 database.put_scan(Path::new(&source), &scan).unwrap();
             };
             for again in [0, 2] {
                 scan(again);
                 scan(again + 1);
-                let manifest = manifest(2001 + 4 * number as u64 + again as u64);
+                let manifest = manifest(2001 + 4 * number as u64 + again);
                 database.put_release(&holding(&store), &release, &manifest).unwrap();
                 assert!(database.manifest(&manifest.root()).unwrap().is_some());
             }

@@ -93,6 +93,7 @@ pub(crate) struct ClientDeploy<'a> {
 /// What was found before anything was sent.
 struct Prepared {
     scan: Scan,
+    foreseen: Foreseen,
     talk: Talk,
     seconds: Seconds,
 }
@@ -111,24 +112,27 @@ impl ClientDeploy<'_> {
         let belief = database.as_ref().and_then(|database| self.told(database.belief(&self.destination))).flatten();
         let holding = belief.as_ref().map_or_else(Holding::default, |belief| belief.holding.clone());
         let is_new = belief.is_none();
-        let Prepared { scan, talk, mut seconds } =
-            self.prepare(known.as_ref(), |cancel| connect(is_new, cancel), began)?;
+        let memory = Memory {
+            database: database.as_ref(),
+            belief,
+            before: Cell::new(known.clone()),
+            kept_chunks: RefCell::default(),
+            cache: OnceCell::new(),
+        };
+        let foresee = |scan: &Scan| Outlook { deploy: self, scan, memory: &memory }.foresee();
+        let Prepared { scan, foreseen, talk, mut seconds } =
+            self.prepare(known.as_ref(), foresee, |cancel| connect(is_new, cancel), began)?;
         for path in &scan.dropped_bits {
             self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
         }
         let is_kept = known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &scan.found));
         let zstd_levels = RefCell::default();
+        drop(known);
         let exchange = Exchange {
-            deploy: self,
+            outlook: Outlook { deploy: self, scan: &scan, memory: &memory },
             talk: &talk,
-            scan: &scan,
-            database: database.as_ref(),
-            belief,
             holding,
-            before: Cell::new(known),
             is_kept: Cell::new(is_kept),
-            kept_chunks: RefCell::default(),
-            cache: OnceCell::new(),
             blobs: Blobs::default(),
             signatures: Signatures::default(),
             cutter: None,
@@ -136,7 +140,7 @@ impl ClientDeploy<'_> {
             began,
             sent_commits: 0,
         };
-        let (done, holding) = match exchange.run(&mut seconds) {
+        let (done, holding) = match exchange.run(foreseen, &mut seconds) {
             Ok(done) => done,
             Err(failure) => {
                 talk.leave();
@@ -153,10 +157,11 @@ impl ClientDeploy<'_> {
         Ok(report)
     }
 
-    /// Scans and connects at once. Where one of them fails, nobody waits for the other.
+    /// Scans, finds out what there is to say, and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
         known: Option<&Arc<Known>>,
+        foresee: impl FnOnce(&Scan) -> Result<Foreseen, Error>,
         connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
     ) -> Result<Prepared, Error> {
@@ -165,7 +170,9 @@ impl ClientDeploy<'_> {
             self.observer.observe(Event::Began(Phase::Scan));
             let scan = self.scan(known, &both)?;
             self.observer.observe(Event::Ended(Phase::Scan));
-            Ok((scan, began.elapsed().as_secs_f64()))
+            let scanned = began.elapsed().as_secs_f64();
+            let foreseen = foresee(&scan)?;
+            Ok((scan, foreseen, scanned))
         };
         let connected = || {
             self.observer.observe(Event::Began(Phase::Connect));
@@ -180,8 +187,8 @@ impl ClientDeploy<'_> {
             (scanned, connecting.join().expect("connecting does not panic"))
         });
         match (scanned, connected) {
-            (Ok((scan, scanned)), Ok((talk, connect))) => {
-                Ok(Prepared { scan, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            (Ok((scan, foreseen, scanned)), Ok((talk, connect))) => {
+                Ok(Prepared { scan, foreseen, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
             }
             // It was only cancelled because of the other.
             (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
@@ -260,24 +267,35 @@ impl ClientDeploy<'_> {
     }
 }
 
-/// What is said and heard.
-struct Exchange<'a> {
-    deploy: &'a ClientDeploy<'a>,
-    talk: &'a Talk,
-    scan: &'a Scan,
+/// What this side remembers of earlier deploys.
+struct Memory<'a> {
     database: Option<&'a Database>,
     /// What is believed of the target.
     belief: Option<Belief>,
-    /// What the server holds, or held: as it is believed, until the agent says otherwise.
-    holding: Holding,
     /// The last scan: what was deployed last, most of the time.
     before: Cell<Option<Arc<Known>>>,
-    /// Whether the database has the scan.
-    is_kept: Cell<bool>,
     /// What the database has of chunks, as far as it was asked.
     kept_chunks: RefCell<HashMap<Hash, Option<Rc<Chunks>>>>,
     /// Opened when it is first needed; none where it cannot be used.
     cache: OnceCell<Option<Cache>>,
+}
+
+/// What can be said without having heard anything.
+#[derive(Clone, Copy)]
+struct Outlook<'a> {
+    deploy: &'a ClientDeploy<'a>,
+    scan: &'a Scan,
+    memory: &'a Memory<'a>,
+}
+
+/// What is said and heard.
+struct Exchange<'a> {
+    outlook: Outlook<'a>,
+    talk: &'a Talk,
+    /// What the server holds, or held: as it is believed, until the agent says otherwise.
+    holding: Holding,
+    /// Whether the database has the scan.
+    is_kept: Cell<bool>,
     /// What git has of the base.
     blobs: Blobs,
     /// What the agent told of the base.
@@ -292,22 +310,22 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Returns what it came to, and what the server holds then.
-    fn run(mut self, seconds: &mut Seconds) -> Result<(DeployDone, Holding), DeployFailure> {
+    fn run(mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<(DeployDone, Holding), DeployFailure> {
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
-        let (scan, over, upload_seconds) = (self.scan, &self.deploy.cancel.part(), &mut *seconds);
+        let (scan, over, upload_seconds) = (self.outlook.scan, &self.outlook.deploy.cancel.part(), &mut *seconds);
         let (conversed, chunks);
         // Moved in, so that whatever ends the conversation ends the cutting.
         (self, conversed, chunks) = std::thread::scope(move |scope| {
             let cutting = scope.spawn(move || large::cut_until(over, scan, &to_cut));
-            let conversed = self.converse(upload_seconds);
+            let conversed = self.converse(foreseen, upload_seconds);
             // What was not cut by then costs a question next time, and the deploy does not wait for it.
             over.cancel();
             self.cutter = None;
             (self, conversed, cutting.join().expect("cutting does not panic"))
         });
         self.keep_scan();
-        self.keep_chunks(&chunks);
+        self.outlook.keep_chunks(&chunks);
         let mut done = match conversed {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
@@ -331,8 +349,8 @@ impl Exchange<'_> {
     /// Keeps what was scanned, where it differs from what is kept. To be called where the agent has work to do: the scan
     /// and the conversation would wait for it.
     fn keep_scan(&self) {
-        if let Some(database) = self.database.filter(|_| !self.is_kept.replace(true)) {
-            self.deploy.told(database.put_scan(&self.deploy.source, &self.scan.found));
+        if let Some(database) = self.outlook.memory.database.filter(|_| !self.is_kept.replace(true)) {
+            self.outlook.deploy.told(database.put_scan(&self.outlook.deploy.source, &self.outlook.scan.found));
         }
     }
 
@@ -354,58 +372,40 @@ impl Exchange<'_> {
         }
     }
 
-    fn converse(&mut self, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
-        let believed = self.believed_base();
-        // It takes memory.
-        self.before.take();
-        self.hello(believed.as_ref().map(|(base, _)| base))?;
-        if let Some((base, is_cut)) = &believed
-            && !self.deploy.dry_run
-            && let Some(sent) = self.send_unasked(base, *is_cut, seconds)?
-        {
-            drop(believed);
-            return self.hear_out(sent, seconds);
+    fn converse(&mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+        let Foreseen { base, unsaid } = foreseen;
+        self.hello(base.as_ref())?;
+        if let Some(unsaid) = unsaid {
+            drop(base);
+            let unasked = self.send_unasked(unsaid, seconds)?;
+            return self.hear_out(unasked, seconds);
         }
-        if believed.is_none() {
+        if base.is_none() {
             self.want_outline()?;
         }
-        match self.ready(believed.map(|(base, _)| base))? {
+        match self.ready(base)? {
             Heard::Done(done) => Ok(*done),
             Heard::Ready(base) => self.send_what_lacks(base, false, seconds),
             Heard::Empty => self.send_what_lacks(None, true, seconds),
         }
     }
 
-    /// Sends the tree, and all its content where that is little and no upload was cut off before, which the agent would
-    /// have some of. Nothing is sent where the agent must be asked first.
-    fn send_unasked(
-        &mut self,
-        base: &Base,
-        is_cut: bool,
-        seconds: &mut Seconds,
-    ) -> Result<Option<Unasked>, DeployFailure> {
-        let manifest = &self.scan.found.manifest;
-        let introduced = introduced(manifest, Some(&base.manifest));
-        let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
-        let Some(olds) = self.olds_at_hand(base, &fresh)? else { return Ok(None) };
-        let gaps = large::gaps(&olds);
+    /// Sends the tree, and all its content where that is little.
+    fn send_unasked(&mut self, unsaid: Unsaid, seconds: &mut Seconds) -> Result<Unasked, DeployFailure> {
+        let Unsaid { tree, promised, content, olds, gaps } = unsaid;
         self.want_gaps(&gaps, &olds)?;
-        let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
-        let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
-        givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
-        let tree = encode_with(manifest, Some(&base.manifest), &givens).to_bytes();
-        if !is_little {
+        let Some(content) = content else {
             self.send_tree(Against::Named, &tree)?;
-            return Ok(Some(Unasked { promised, olds: Some(olds), gaps }));
-        }
+            return Ok(Unasked { promised, olds: Some(olds), gaps });
+        };
         let talk = self.talk;
         talk.together(|| {
             self.send_tree(Against::Named, &tree)?;
-            self.send(sendings(fresh, &[], &olds), true, seconds)?;
+            self.send(sendings(content, &[], &olds), true, seconds)?;
             // Otherwise all of it is said again.
             if talk.takes_another() { Ok(()) } else { Ok(self.commit()?) }
         })?;
-        Ok(Some(Unasked { promised, olds: None, gaps }))
+        Ok(Unasked { promised, olds: None, gaps })
     }
 
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
@@ -442,7 +442,7 @@ impl Exchange<'_> {
                     self.close_gaps(&std::mem::take(&mut gaps), length, olds.as_mut().unwrap_or(&mut none))?;
                 }
                 FromAgent::WantHashes => {
-                    let manifest = &self.scan.found.manifest;
+                    let manifest = &self.outlook.scan.found.manifest;
                     let hash = |&entry: &u32| manifest.file(entry).map(|file| file.key.hash);
                     self.talk.send(&ToAgent::Hashes(promised.iter().filter_map(hash).collect()))?;
                     message = self.talk.wait()?;
@@ -467,7 +467,7 @@ impl Exchange<'_> {
         drop(base);
         self.keep_scan();
         if is_all {
-            self.send(sendings(distinct(&self.scan.found.manifest), &[], &Olds::default()), false, seconds)?;
+            self.send(sendings(distinct(&self.outlook.scan.found.manifest), &[], &Olds::default()), false, seconds)?;
             self.commit()?;
         }
         let mut message = self.talk.wait()?;
@@ -490,7 +490,7 @@ impl Exchange<'_> {
                     message = self.talk.next()?;
                     continue;
                 }
-                FromAgent::Lacks(_) if self.deploy.dry_run => {}
+                FromAgent::Lacks(_) if self.outlook.deploy.dry_run => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
                     let Described { mut olds, to_sign, .. } = std::mem::take(&mut described);
@@ -505,11 +505,11 @@ impl Exchange<'_> {
 
     /// Sends the tree, with the questions that belong to it.
     fn describe(&mut self, base: Option<&Base>) -> Result<Described, DeployFailure> {
-        let manifest = &self.scan.found.manifest;
+        let manifest = &self.outlook.scan.found.manifest;
         let (described, encoded) = match base {
             Some(base) => {
                 let introduced = introduced(manifest, Some(&base.manifest));
-                let Introduced { givens, fresh } = self.introduced(base, &introduced);
+                let Introduced { givens, fresh } = self.outlook.introduced(base, &introduced);
                 (self.find_olds(base, &fresh)?, encode_with(manifest, Some(&base.manifest), &givens))
             }
             None => (Described::default(), encode(manifest, None)),
@@ -536,7 +536,7 @@ impl Exchange<'_> {
         }
         let FromAgent::Signatures { length } = self.talk.next()? else { return Err(unexpected()) };
         let bytes = self.talk.parts(length)?;
-        let lacking = lacks.entries(self.scan.found.manifest.len())?;
+        let lacking = lacks.entries(self.outlook.scan.found.manifest.len())?;
         to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
         let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
         self.signatures = Signatures::read(bytes, &lens, Care::File)
@@ -550,7 +550,7 @@ impl Exchange<'_> {
     }
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
-        let entries = lacks.entries(self.scan.found.manifest.len())?;
+        let entries = lacks.entries(self.outlook.scan.found.manifest.len())?;
         self.send(sendings(entries, &lacks.partial, olds), false, seconds)?;
         Ok(self.commit()?)
     }
@@ -560,23 +560,23 @@ impl Exchange<'_> {
         if sendings.is_empty() {
             return Ok(());
         }
-        if let Some(database) = self.database {
-            self.deploy.told(database.begin_upload(&self.deploy.destination));
+        if let Some(database) = self.outlook.memory.database {
+            self.outlook.deploy.told(database.begin_upload(&self.outlook.deploy.destination));
         }
         let began = Instant::now();
         let uploading = Uploading {
             talk: self.talk,
-            scan: self.scan,
-            cache: self.cache(),
+            scan: self.outlook.scan,
+            cache: self.outlook.cache(),
             blobs: &self.blobs,
             signatures: &self.signatures,
-            level: self.deploy.zstd_level,
-            observer: self.deploy.observer.as_ref(),
+            level: self.outlook.deploy.zstd_level,
+            observer: self.outlook.deploy.observer.as_ref(),
             // An agent that takes another base knows nothing of lanes yet.
-            lanes: if is_unasked { Some(1) } else { self.deploy.lanes },
+            lanes: if is_unasked { Some(1) } else { self.outlook.deploy.lanes },
             is_unasked,
         };
-        for file in self.to_cut(&sendings) {
+        for file in self.outlook.to_cut(&sendings) {
             // One that is not cut costs a question next time.
             self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
         }
@@ -589,7 +589,7 @@ impl Exchange<'_> {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
-        if !self.deploy.dry_run && !self.deploy.no_switch {
+        if !self.outlook.deploy.dry_run && !self.outlook.deploy.no_switch {
             self.talk.may_switch();
         }
         self.talk.send(&ToAgent::Commit)?;
@@ -598,9 +598,9 @@ impl Exchange<'_> {
     }
 
     fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
-        let deploy = self.deploy;
+        let deploy = self.outlook.deploy;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let root = self.scan.found.manifest.root();
+        let root = self.outlook.scan.found.manifest.root();
         let begin = DeployBegin {
             root,
             base: base.map(|base| base.name.release.clone()),
@@ -612,7 +612,7 @@ impl Exchange<'_> {
             force: deploy.force,
             dry_run: deploy.dry_run,
         };
-        let provenance = Provenance { commit: self.scan.commit.clone(), ..deploy.provenance.clone() };
+        let provenance = Provenance { commit: self.outlook.scan.commit.clone(), ..deploy.provenance.clone() };
         let request = Request::Deploy(begin);
         let hello = Hello { path: deploy.path.clone(), policy: deploy.policy.clone(), provenance, request };
         self.talk.send(&ToAgent::Hello(Box::new(hello)))
@@ -622,6 +622,56 @@ impl Exchange<'_> {
         self.talk.send(&ToAgent::Tree { against, length: bytes.len() as u64 })?;
         self.talk.send_parts(bytes)
     }
+}
+
+impl Outlook<'_> {
+    /// Finds the base that is believed in, and what is to be sent unasked: the tree, and all its content where that is little
+    /// and no upload was cut off before, which the agent would have some of.
+    fn foresee(&self) -> Result<Foreseen, Error> {
+        let believed = self.believed_base();
+        // It takes memory.
+        self.memory.before.take();
+        let Some((base, is_cut)) = believed else { return Ok(Foreseen::default()) };
+        let unsaid = if self.deploy.dry_run { None } else { self.unsaid(&base, is_cut)? };
+        Ok(Foreseen { base: Some(base), unsaid })
+    }
+
+    /// Nothing where the agent must be asked first.
+    fn unsaid(&self, base: &Base, is_cut: bool) -> Result<Option<Unsaid>, Error> {
+        let manifest = &self.scan.found.manifest;
+        let introduced = introduced(manifest, Some(&base.manifest));
+        let Introduced { mut givens, fresh } = self.introduced(base, &introduced);
+        let Some(olds) = self.olds_at_hand(base, &fresh)? else { return Ok(None) };
+        let gaps = large::gaps(&olds);
+        let is_little = !is_cut && gaps.is_empty() && self.is_little(&fresh, &olds);
+        let promised = if is_little { self.to_promise(&introduced, &fresh) } else { Vec::new() };
+        givens.extend(promised.iter().map(|&entry| (entry, Given::Promised)));
+        let tree = encode_with(manifest, Some(&base.manifest), &givens).to_bytes();
+        Ok(Some(Unsaid { tree, promised, content: is_little.then_some(fresh), olds, gaps }))
+    }
+}
+
+/// What is known before anything is heard.
+#[derive(Default)]
+struct Foreseen {
+    /// The release that the agent is believed to have.
+    base: Option<Base>,
+    /// What is to be sent unasked.
+    unsaid: Option<Unsaid>,
+}
+
+/// What is to be sent before anything is heard.
+struct Unsaid {
+    /// The manifest, as its difference from the base.
+    tree: Vec<u8>,
+    /// The entries whose hashes are not in it, ascending.
+    promised: Vec<u32>,
+    /// The entries whose content goes at once, where it does.
+    content: Option<Vec<u32>>,
+    /// What files can be described in terms of.
+    olds: Olds,
+    /// What the agent is to be asked to sign of large files.
+    gaps: Vec<Gap>,
 }
 
 /// What was sent before anything was heard.

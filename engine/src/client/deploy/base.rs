@@ -10,7 +10,7 @@ use crate::manifest::{Manifest, outline};
 use crate::report::DeployFailure;
 use crate::wire::message::{BaseName, DeployDone, FromAgent, Reply, Taken, ToAgent};
 
-use super::{Exchange, unexpected};
+use super::{Exchange, Outlook, unexpected};
 
 /// A release of the server, as far as the client knows it.
 pub(super) struct Base {
@@ -53,12 +53,12 @@ pub(super) enum Heard {
     Done(Box<DeployDone>),
 }
 
-impl Exchange<'_> {
+impl Outlook<'_> {
     /// Returns the release that the agent is believed to have, and whether an upload to it was cut off: one of the same
     /// content where such a one stands, else the live one.
     pub(super) fn believed_base(&self) -> Option<(Base, bool)> {
-        let database = self.database?;
-        let belief = self.belief.as_ref()?;
+        let database = self.memory.database?;
+        let belief = self.memory.belief.as_ref()?;
         let store = &belief.holding.store;
         let own = self.scan.found.manifest.root();
         let alike = self.deploy.told(database.release_of(store, &own)).flatten();
@@ -76,14 +76,16 @@ impl Exchange<'_> {
     /// Finds the manifest of a base on this side: the scan's own, the last scan's, or one that was kept.
     fn base_from(&self, name: BaseName) -> Option<Base> {
         let is_it = |known: &Arc<Known>| known.manifest.root() == name.root;
-        let scanned = Some(self.scan.found.clone()).filter(is_it).or_else(|| self.before.take().filter(is_it));
+        let scanned = Some(self.scan.found.clone()).filter(is_it).or_else(|| self.memory.before.take().filter(is_it));
         let manifest = match scanned {
             Some(known) => Held::Scanned(known),
-            None => Held::Alone(self.deploy.told(self.database?.manifest(&name.root))??),
+            None => Held::Alone(self.deploy.told(self.memory.database?.manifest(&name.root))??),
         };
         Some(Base { name, manifest, commit: None, is_outlined: false })
     }
+}
 
+impl Exchange<'_> {
     /// Waits until the agent has said which base it takes, or that nothing is to be done.
     pub(super) fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
         match self.talk.wait()? {
@@ -106,7 +108,7 @@ impl Exchange<'_> {
 
     /// Asks for an outline of the base that the agent takes.
     pub(super) fn want_outline(&self) -> Result<(), Error> {
-        self.talk.send(&ToAgent::WantOutline(outline::describe_own(&self.scan.found.manifest)))
+        self.talk.send(&ToAgent::WantOutline(outline::describe_own(&self.outlook.scan.found.manifest)))
     }
 
     /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
@@ -118,7 +120,7 @@ impl Exchange<'_> {
         is_asked: bool,
     ) -> Result<Option<Base>, DeployFailure> {
         let Some(name) = base else { return Ok(None) };
-        let known = self.base_from(name.clone()).map(|base| Base { commit: commit.clone(), ..base });
+        let known = self.outlook.base_from(name.clone()).map(|base| Base { commit: commit.clone(), ..base });
         if known.is_some() && !is_asked {
             return Ok(known);
         }
@@ -129,7 +131,7 @@ impl Exchange<'_> {
             self.talk.wait()?
         };
         let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
-        let outlined = outline::decode(&self.talk.parts(length)?, &self.scan.found.manifest);
+        let outlined = outline::decode(&self.talk.parts(length)?, &self.outlook.scan.found.manifest);
         let base = match (known, outlined) {
             (Some(known), _) => return Ok(Some(known)),
             (None, Ok(manifest)) => {
@@ -142,8 +144,8 @@ impl Exchange<'_> {
                 whole_base(name, &bytes, commit)?
             }
         };
-        if let Some(database) = self.database.filter(|_| !base.is_outlined) {
-            self.deploy.told(database.put_release(&self.holding, &base.name.release, &base.manifest));
+        if let Some(database) = self.outlook.memory.database.filter(|_| !base.is_outlined) {
+            self.outlook.deploy.told(database.put_release(&self.holding, &base.name.release, &base.manifest));
         }
         Ok(Some(base))
     }

@@ -22,7 +22,7 @@ use crate::signature::{Care, Signature, Signatures};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
 
 use super::olds::{Olds, Pair};
-use super::{Exchange, unexpected};
+use super::{Exchange, Outlook, unexpected};
 
 /// Less than this is sent and not asked about.
 const GAP_BYTES_MIN: u64 = 4 << 10;
@@ -93,9 +93,9 @@ fn open(scan: &Scan, entry: u32) -> Option<File> {
     content::open(&scan.source, OsStr::from_bytes(&scan.found.manifest.path(entry))).ok()
 }
 
-impl Exchange<'_> {
+impl Outlook<'_> {
     /// Chooses the large files that are to be cut while they are sent: whole ones whose chunks are not known.
-    pub(super) fn to_cut(&self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
+    pub(super) fn to_cut(self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
         let is_whole = |sending: &&Sending| sending.skip == 0 && sending.old.is_none();
         let large = |sending: &Sending| {
             let file = self.scan.found.manifest.file(sending.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
@@ -156,19 +156,21 @@ impl Exchange<'_> {
 
     /// Keeps the chunks of large files for their next versions.
     pub(super) fn keep_chunks(&self, chunks: &[(Hash, Chunks)]) {
-        if let Some(database) = self.database.filter(|_| !chunks.is_empty()) {
+        if let Some(database) = self.memory.database.filter(|_| !chunks.is_empty()) {
             self.deploy.told(database.put_chunks(chunks));
-            let mut read = self.kept_chunks.borrow_mut();
+            let mut read = self.memory.kept_chunks.borrow_mut();
             chunks.iter().for_each(|(hash, _)| drop(read.remove(hash)));
         }
     }
 
     /// Returns the chunks of a file as far as they are kept, which is read once.
     pub(super) fn kept_chunks(&self, hash: &Hash) -> Option<Rc<Chunks>> {
-        let read = || self.deploy.told(self.database?.chunks(hash))?.map(Rc::new);
-        self.kept_chunks.borrow_mut().entry(*hash).or_insert_with(read).clone()
+        let read = || self.deploy.told(self.memory.database?.chunks(hash))?.map(Rc::new);
+        self.memory.kept_chunks.borrow_mut().entry(*hash).or_insert_with(read).clone()
     }
+}
 
+impl Exchange<'_> {
     pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Rc<Chunks>>>, DeployFailure> {
         if entries.is_empty() {
             return Ok(Vec::new());
@@ -214,10 +216,10 @@ impl Exchange<'_> {
         let mut at = 0;
         for gaps in gaps.chunk_by(|one, next| one.entry == next.entry) {
             if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
-                && let Some(file) = open(self.scan, gaps[0].entry)
+                && let Some(file) = open(self.outlook.scan, gaps[0].entry)
             {
                 let signature = |gap| signatures.get(at + gap);
-                recipe.pieces = close(&recipe.pieces, gaps, &file, signature, &self.deploy.cancel)?;
+                recipe.pieces = close(&recipe.pieces, gaps, &file, signature, &self.outlook.deploy.cancel)?;
             }
             at += gaps.len();
         }

@@ -13,7 +13,7 @@ use crate::manifest::{File, Node, ObjectKey};
 use crate::report::DeployFailure;
 
 use super::large::{self, Gap};
-use super::{Base, Exchange, UNASKED_BYTES_MAX};
+use super::{Base, Exchange, Outlook, UNASKED_BYTES_MAX};
 
 /// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
 const DELTA_SHARE: u64 = 128;
@@ -79,7 +79,7 @@ pub(super) struct Described {
     pub(super) gaps: Vec<Gap>,
 }
 
-impl Exchange<'_> {
+impl Outlook<'_> {
     /// Finds which files of the new manifest the base has at another path or in another mode, and which content it does not
     /// have.
     pub(super) fn introduced(&self, base: &Base, introduced: &[u32]) -> Introduced {
@@ -104,7 +104,7 @@ impl Exchange<'_> {
 
     /// Chooses the files whose hashes need not be sent, as their content is: small ones, each of which is the only one of
     /// its content.
-    pub(super) fn to_promise(&self, introduced: &[u32], fresh: &[u32]) -> Vec<u32> {
+    pub(super) fn to_promise(self, introduced: &[u32], fresh: &[u32]) -> Vec<u32> {
         let manifest = &self.scan.found.manifest;
         let mut counts: HashMap<ObjectKey, u32> = HashMap::new();
         introduced
@@ -147,42 +147,6 @@ impl Exchange<'_> {
         Ok(Some(olds))
     }
 
-    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
-    pub(super) fn find_olds(&mut self, base: &Base, introduced: &[u32]) -> Result<Described, DeployFailure> {
-        let pairs = self.pairs(base, introduced);
-        let is_unknown = |pair: &&Pair| pair.is_large() && self.kept_chunks(&pair.old.file.key.hash).is_none();
-        let unknown: Vec<u32> = pairs.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
-        let asked = self.ask_chunks(&unknown)?;
-        let mut olds = self.cached_olds(&pairs);
-        let mut to_sign = Vec::new();
-        if !self.deploy.dry_run {
-            let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
-            self.add_blobs(base, &lost, &mut olds);
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
-            to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
-        }
-        self.add_recipes(&pairs, &asked, &mut olds)?;
-        let gaps = large::gaps(&olds);
-        Ok(Described { olds, to_sign, gaps })
-    }
-
-    /// Adds small files whose old content git has.
-    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
-        let Some(commit) = base.commit.as_ref().filter(|_| self.scan.commit.is_some() && !pairs.is_empty()) else {
-            return;
-        };
-        let files: Vec<(Vec<u8>, u64)> =
-            pairs.iter().map(|pair| (self.scan.found.manifest.path(pair.entry), pair.old.file.size)).collect();
-        let (blobs, found) = Blobs::find(&self.deploy.source, commit, &files);
-        for (pair, blob) in pairs.iter().zip(found) {
-            if let Some(blob) = blob {
-                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
-            }
-        }
-        self.blobs = blobs;
-    }
-
     /// Finds the base's files at the paths of changed ones, both with content.
     fn pairs(&self, base: &Base, introduced: &[u32]) -> Vec<Pair> {
         let manifest = &self.scan.found.manifest;
@@ -215,6 +179,45 @@ impl Exchange<'_> {
 
     /// Opens the content cache. Where that fails more is sent, and it is told once.
     pub(super) fn cache(&self) -> Option<&Cache> {
-        self.cache.get_or_init(|| self.deploy.told(Cache::open(&self.deploy.state_dir))).as_ref()
+        self.memory.cache.get_or_init(|| self.deploy.told(Cache::open(&self.deploy.state_dir))).as_ref()
+    }
+}
+
+impl Exchange<'_> {
+    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
+    pub(super) fn find_olds(&mut self, base: &Base, introduced: &[u32]) -> Result<Described, DeployFailure> {
+        let pairs = self.outlook.pairs(base, introduced);
+        let is_unknown = |pair: &&Pair| pair.is_large() && self.outlook.kept_chunks(&pair.old.file.key.hash).is_none();
+        let unknown: Vec<u32> = pairs.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
+        let asked = self.ask_chunks(&unknown)?;
+        let mut olds = self.outlook.cached_olds(&pairs);
+        let mut to_sign = Vec::new();
+        if !self.outlook.deploy.dry_run {
+            let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            self.add_blobs(base, &lost, &mut olds);
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
+        }
+        self.outlook.add_recipes(&pairs, &asked, &mut olds)?;
+        let gaps = large::gaps(&olds);
+        Ok(Described { olds, to_sign, gaps })
+    }
+
+    /// Adds small files whose old content git has.
+    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
+        let Some(commit) = base.commit.as_ref().filter(|_| self.outlook.scan.commit.is_some() && !pairs.is_empty())
+        else {
+            return;
+        };
+        let files: Vec<(Vec<u8>, u64)> =
+            pairs.iter().map(|pair| (self.outlook.scan.found.manifest.path(pair.entry), pair.old.file.size)).collect();
+        let (blobs, found) = Blobs::find(&self.outlook.deploy.source, commit, &files);
+        for (pair, blob) in pairs.iter().zip(found) {
+            if let Some(blob) = blob {
+                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
+            }
+        }
+        self.blobs = blobs;
     }
 }
