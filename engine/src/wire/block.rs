@@ -42,9 +42,8 @@ pub(crate) const DELTAS_BYTES_MAX: u64 = 8 << 20;
 /// and what is found in the next version needs a few files of each block.
 const SHORT_FRAMES_LEVEL: i32 = 3;
 
-/// A short frame ends with the file with which it reaches so many bytes: kernel sources take 2 percent more at level 1 than
-/// in one frame, 6 at level 3.
-const SHORT_FRAME_BYTES: usize = 512 << 10;
+/// A short frame ends with the file with which it reaches so many bytes (docs/decisions/0013-zstd-level.md).
+const SHORT_FRAME_BYTES: usize = 256 << 10;
 
 /// The level at which zstd's tables are smaller than it would have them.
 const SMALL_TABLES_LEVEL: i32 = 3;
@@ -503,14 +502,14 @@ mod tests {
 
     #[test]
     fn a_block_of_files_at_a_low_level_is_packed_in_frames_that_end_with_files() {
-        let files = [300_000, 300_000, 0, 1, 700_000, 100, 524_287, 1, 524_288, 9];
+        let files = [200_000, 200_000, 0, 1, 700_000, 100, 262_143, 1, 262_144, 9];
         let total: u32 = files.iter().sum();
         let content: Vec<u8> = (0..total).flat_map(|at| (at / 7).to_le_bytes()).take(total as usize).collect();
         for level in [-3, 1, 3] {
             let frames = frames_of(level, &content, &files);
             assert!(frames.concat() == content);
             let lens: Vec<usize> = frames.iter().map(Vec::len).collect();
-            assert_eq!(lens, [600_000, 700_001, 524_387, 524_289, 9], "{level}");
+            assert_eq!(lens, [400_000, 700_001, 262_243, 262_145, 9], "{level}");
         }
         assert_eq!(frames_of(SHORT_FRAMES_LEVEL + 1, &content, &files).len(), 1);
         // Of what is no files, one.
