@@ -404,8 +404,8 @@ impl Packer<'_> {
         let (file, path) = self.open(entry)?;
         let before = content.len();
         let stat = self.uploading.scan.found.stats[entry as usize];
-        let read = (&file).take(stat.size).read_to_end(content).map_err(|source| unreadable(&path, source))?;
-        if read as u64 != stat.size {
+        read_whole(&file, stat.size as usize, content).map_err(|source| unreadable(&path, source))?;
+        if (content.len() - before) as u64 != stat.size {
             content.truncate(before);
             return Err(Error::FileChanging(Shown(&path).to_string()));
         }
@@ -526,6 +526,20 @@ fn first_half(lens: &[u32]) -> (usize, usize) {
 
 fn unreadable(path: &[u8], source: io::Error) -> Error {
     Error::SourceUnreadable { path: Shown(path).to_string(), source }
+}
+
+/// Appends a file of so many bytes, mostly in one read; what has grown since may be more.
+fn read_whole(file: &File, size: usize, content: &mut Vec<u8>) -> io::Result<()> {
+    let end = content.len() + size;
+    content.reserve(size);
+    while content.len() < end {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(content)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 fn read_range(file: &mut File, offset: u64, len: u64, content: &mut Vec<u8>) -> io::Result<()> {
