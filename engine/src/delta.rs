@@ -62,6 +62,8 @@ pub(crate) struct DeltaEncoder {
     streams: Streams,
     near: Near,
     matcher: Matcher,
+    /// Of the file that was added last.
+    copies: Vec<Copy>,
 }
 
 #[derive(Default)]
@@ -76,16 +78,26 @@ struct Streams {
 impl DeltaEncoder {
     /// Makes an encoder.
     pub(crate) fn new() -> DeltaEncoder {
-        DeltaEncoder { streams: Streams::default(), near: Near::default(), matcher: Matcher::default() }
+        DeltaEncoder {
+            streams: Streams::default(),
+            near: Near::default(),
+            matcher: Matcher::default(),
+            copies: Vec::new(),
+        }
     }
 
-    /// Adds a file.
-    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) {
-        let DeltaEncoder { streams, near, matcher } = self;
+    /// Adds a file. Returns the copies that were found, in its order.
+    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Copy] {
+        let DeltaEncoder { streams, near, matcher, copies } = self;
         near.begin();
+        copies.clear();
         let mut adding = Adding::begin(streams, new, Some((near, old)));
-        matcher.run(old, new, |copy| adding.copy(copy));
+        matcher.run(old, new, |copy| {
+            adding.copy(copy);
+            copies.push(copy);
+        });
         adding.finish();
+        copies
     }
 
     /// Adds a file of whose old content there is only a signature.
@@ -439,7 +451,9 @@ mod tests {
 
     fn encode(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
         let mut encoder = DeltaEncoder::new();
-        pairs.iter().for_each(|(old, new)| encoder.add(old, new));
+        for (old, new) in pairs {
+            encoder.add(old, new);
+        }
         encoder.finish().unwrap()
     }
 

@@ -2,34 +2,41 @@
 //!
 //! ```text
 //! <state directory>/content/
-//! ├── <time>-<process>.pack     content, in blocks as they were sent
-//! └── <time>-<process>.index    where each file's content lies in it; made when the pack is complete
-//!
-//! index    magic · count, for each block: where it begins, its length, its length unpacked, packing (0 · 1 zstd)
-//!          · count, for each file: the first 8 bytes of its hash, block, where it begins in it, its length
-//!          · blake3 of all that; numbers of fixed width, little endian
+//! ├── <time>-<process>.pack     content and patches, in blocks: frames as they were sent, each of them a block
+//! └── <time>-<process>.index    where each file's content lies in it; made when the pack is complete (cache/index.rs)
 //! ```
 //!
+//! What was sent whole is kept as it was sent. What was sent in terms of old content that was read here is kept as a patch
+//! (`patch.rs`): how it is made of what is here whole, as it would take much longer to pack all of it once more. A patch is
+//! always one of whole content. Where that went with its pack, the patch is as good as none, and is not found.
+//!
 //! It is a cache: whatever is missing, cut off or altered in it costs bytes on the wire and nothing else. An index is
-//! checked against its hash and what is read against the content's. A pack's file is open while a block of it is read.
+//! checked against its hash and what is read against the content's. Of the packs' files no more are open than are read.
 //!
 //! It is bounded in bytes: the oldest packs go. One deploy may fill half of it, with what of its content is there already,
 //! so that what is large leaves the newest of the others. It is bounded in packs: neighbours in age become one, those that
 //! are smallest together, as what small deploys sent is as likely to be asked for as the rest. Another process that has
 //! opened the cache then finds a pack gone, and sends what it would have found there.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
+mod index;
+mod pack;
+mod reader;
+mod unpacker;
+
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::bytes::{ByteReader, Malformed};
 use crate::disk::{self, Dir};
 use crate::error::Error;
-use crate::hash::{Hash, MARK_BYTES};
-use crate::wire::block::{BLOCK_BYTES_MAX, BlockDecoder, Body};
+use crate::hash::Hash;
+use crate::wire::block::Body;
+
+use index::{FilePlace, Index};
+use pack::PackWriter;
+
+pub(crate) use index::Whole;
+pub(crate) use pack::{KeptFile, PatchOf};
+pub(crate) use reader::CacheReader;
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy)]
@@ -50,13 +57,9 @@ const BOUNDS: Bounds = Bounds { cache_bytes: 1 << 30, deploy_bytes: 1 << 29, pac
 /// A pack that is older than this and has no index was left by a process that died.
 const BEGUN_SECONDS_MAX: i64 = 24 * 60 * 60;
 
-/// Files of one mark that are looked at.
-const ALIKE_MAX: usize = 16;
-
 const DIRECTORY: &str = "content";
 const PACK: &str = "pack";
 const INDEX: &str = "index";
-const MAGIC: [u8; 8] = *b"cutcont1";
 
 /// What was sent by earlier deploys.
 #[derive(Debug)]
@@ -80,32 +83,18 @@ struct Found {
     bytes: u64,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Index {
-    blocks: Vec<BlockPlace>,
-    /// Sorted by key.
-    files: Vec<FilePlace>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct BlockPlace {
-    offset: u64,
-    len: u32,
-    unpacked_len: u32,
-    packing: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct FilePlace {
-    key: [u8; 8],
-    block: u32,
-    offset: u32,
-    len: u32,
-}
-
 /// Where content is said to lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) enum Spot {
+    /// As it is.
+    Whole(Place),
+    /// In a patch, the one of that number in its pack, of what is whole.
+    Patch { pack: usize, number: u32, whole: Place },
+}
+
+/// Where whole content is said to lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
     pack: usize,
     file: FilePlace,
 }
@@ -128,16 +117,22 @@ impl Cache {
         Ok(Cache { dir, bounds, packs })
     }
 
-    /// Finds content by its hash, or by the mark of it, of this size.
+    /// Finds content by its hash, or by the mark of it, of this size: whole, or a patch of what is there whole.
     pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<Spot> {
-        let key = key_of(hash);
-        let told = if hash.is_mark() { MARK_BYTES } else { key.len() };
-        self.packs.iter().enumerate().find_map(|(pack, Pack { index, .. })| {
-            // What of a key is not told is zeros: no key that begins so is less.
-            let at = index.files.partition_point(|file| file.key < key);
-            let alike = index.files[at..].iter().take_while(|file| file.key[..told] == key[..told]);
-            let file = *alike.take(ALIKE_MAX).find(|file| u64::from(file.len) == size)?;
-            Some(Spot { pack, file })
+        let size = u32::try_from(size).ok()?;
+        self.find_whole(hash, size).map(Spot::Whole).or_else(|| self.find_patch(hash, size))
+    }
+
+    fn find_whole(&self, hash: &Hash, size: u32) -> Option<Place> {
+        let place = |(pack, found): (usize, &Pack)| Some(Place { pack, file: found.index.whole(hash, size)? });
+        self.packs.iter().enumerate().find_map(place)
+    }
+
+    fn find_patch(&self, hash: &Hash, size: u32) -> Option<Spot> {
+        let of = |whole: &Whole| self.find_whole(&whole.hash, whole.size);
+        self.packs.iter().enumerate().find_map(|(pack, found)| {
+            let (number, whole) = found.index.patch(hash, size, of)?;
+            Some(Spot::Patch { pack, number, whole })
         })
     }
 
@@ -146,64 +141,6 @@ impl Cache {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let pack = PackWriter::begin(&self.dir, since.as_nanos())?;
         Ok(CacheWriter { cache: self, pack, deploy_bytes: 0 })
-    }
-}
-
-/// Reads content; a block that holds more than one of the contents in question is unpacked once.
-pub(crate) struct CacheReader<'a> {
-    cache: &'a Cache,
-    /// The block that was unpacked last, and where in it what was unpacked begins.
-    at: Option<((usize, u32), usize)>,
-    /// The block whose packed form is there.
-    loaded: Option<(usize, u32)>,
-    packed: Vec<u8>,
-    decoder: BlockDecoder,
-}
-
-impl<'a> CacheReader<'a> {
-    /// Makes a reader.
-    pub(crate) fn new(cache: &'a Cache) -> io::Result<CacheReader<'a>> {
-        Ok(CacheReader { cache, at: None, loaded: None, packed: Vec::new(), decoder: BlockDecoder::new()? })
-    }
-
-    /// Reads content where it is said to lie; nothing where that is not what is there.
-    pub(crate) fn read(&mut self, spot: Spot, hash: &Hash) -> Option<&[u8]> {
-        let place = (spot.pack, spot.file.block);
-        let begin = spot.file.offset as usize;
-        let range = begin..begin.checked_add(spot.file.len as usize)?;
-        let is_there = |&(at, first): &((usize, u32), usize)| {
-            at == place && first <= range.start && range.end <= first + self.decoder.content().len()
-        };
-        let first = match self.at.filter(is_there) {
-            Some((_, first)) => first,
-            None => {
-                self.at = None;
-                let first = self.load(spot, range.clone())?;
-                self.at = Some((place, first));
-                first
-            }
-        };
-        let content = self.decoder.content().get(range.start - first..range.end - first)?;
-        Hash::of(content).fits(hash).then_some(content)
-    }
-
-    /// Unpacks what holds a range of a block. Returns where in the block that begins.
-    fn load(&mut self, spot: Spot, range: Range<usize>) -> Option<usize> {
-        let pack = &self.cache.packs[spot.pack];
-        let block = pack.index.blocks.get(spot.file.block as usize)?;
-        if block.len as usize > BLOCK_BYTES_MAX {
-            return None;
-        }
-        let place = (spot.pack, spot.file.block);
-        if self.loaded.take() != Some(place) {
-            // Closed again: there may be more packs than files that a process may have open.
-            let file = self.cache.dir.open_file(&file_name(&pack.name, PACK)).ok()??;
-            self.packed.resize(block.len as usize, 0);
-            file.read_exact_at(&mut self.packed, block.offset).ok()?;
-        }
-        self.loaded = Some(place);
-        let body = Body { packing: block.packing, unpacked_len: block.unpacked_len as usize, bytes: &self.packed };
-        self.decoder.unpack_range(body, range).ok()
     }
 }
 
@@ -216,154 +153,29 @@ pub(crate) struct CacheWriter<'a> {
 }
 
 impl CacheWriter<'_> {
-    /// Adds a block that holds these contents, one after the other, unless all of them are there or this deploy has taken
-    /// its part of the cache.
-    pub(crate) fn add(&mut self, body: Body<'_>, contents: &[(Hash, u32)]) -> Result<(), Error> {
+    /// Adds a body that holds these files, one after the other, unless all of them are there or this deploy has taken its
+    /// part of the cache.
+    pub(crate) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
         let bytes = self.deploy_bytes + body.bytes.len() as u64;
         if bytes > self.cache.bounds.deploy_bytes {
             return Ok(());
         }
         self.deploy_bytes = bytes;
-        if contents.iter().all(|(hash, len)| self.cache.find(hash, u64::from(*len)).is_some()) {
+        if files.iter().all(|file| self.cache.find(&file.hash, file.size.into()).is_some()) {
             return Ok(());
         }
-        self.pack.add(body, contents)
+        self.pack.add(body, files)
     }
 
     /// Makes the pack known, and keeps the cache within its bounds.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        if self.pack.index.blocks.is_empty() {
+        if self.pack.is_empty() {
             // Dropping it removes it.
             return Ok(());
         }
         self.pack.finish()?;
         trim(&self.cache.dir, self.cache.bounds).map(drop)
     }
-}
-
-/// A pack being written; one that is not finished leaves nothing behind.
-struct PackWriter<'a> {
-    dir: &'a Dir,
-    name: String,
-    file: BufWriter<File>,
-    written: u64,
-    index: Index,
-    is_finished: bool,
-}
-
-impl<'a> PackWriter<'a> {
-    /// Begins a pack of that age, in nanoseconds since 1970.
-    fn begin(dir: &'a Dir, nanos: u128) -> Result<PackWriter<'a>, Error> {
-        let name = format!("{nanos:020}-{}", std::process::id());
-        let file = BufWriter::new(dir.create_file(&file_name(&name, PACK))?);
-        Ok(PackWriter { dir, name, file, written: 0, index: Index::default(), is_finished: false })
-    }
-
-    fn add(&mut self, body: Body<'_>, contents: &[(Hash, u32)]) -> Result<(), Error> {
-        let block = self.index.blocks.len() as u32;
-        let (offset, len) = (self.written, body.bytes.len() as u32);
-        let place = BlockPlace { offset, len, unpacked_len: body.unpacked_len as u32, packing: body.packing };
-        self.index.blocks.push(place);
-        let mut offset = 0;
-        for (hash, len) in contents {
-            self.index.files.push(FilePlace { key: key_of(hash), block, offset, len: *len });
-            offset += len;
-        }
-        self.file.write_all(body.bytes).map_err(|e| self.failed(e))?;
-        self.written += body.bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Adds all that another pack holds.
-    fn add_pack(&mut self, index: Index, mut file: File) -> Result<(), Error> {
-        let (first, begin) = (self.index.blocks.len() as u32, self.written);
-        let moved = |block: BlockPlace| BlockPlace { offset: block.offset + begin, ..block };
-        self.index.blocks.extend(index.blocks.into_iter().map(moved));
-        let moved = |file: FilePlace| FilePlace { block: file.block + first, ..file };
-        self.index.files.extend(index.files.into_iter().map(moved));
-        self.written += io::copy(&mut file, &mut self.file).map_err(|e| self.failed(e))?;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), Error> {
-        self.file.flush().map_err(|e| self.failed(e))?;
-        self.index.files.sort_unstable();
-        let begun = file_name(&self.name, "new");
-        let mut file = self.dir.create_file(&begun)?;
-        file.write_all(&self.index.to_bytes()).map_err(|e| self.failed(e))?;
-        self.dir.rename(&begun, self.dir, &file_name(&self.name, INDEX))?;
-        self.is_finished = true;
-        Ok(())
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        Error::io("write", self.dir.path_of(&file_name(&self.name, PACK)), error)
-    }
-}
-
-impl Drop for PackWriter<'_> {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            for extension in [PACK, "new"] {
-                self.dir.remove_file(&file_name(&self.name, extension)).ok();
-            }
-        }
-    }
-}
-
-impl Index {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        out.extend_from_slice(&(self.blocks.len() as u32).to_le_bytes());
-        for block in &self.blocks {
-            out.extend_from_slice(&block.offset.to_le_bytes());
-            out.extend_from_slice(&block.len.to_le_bytes());
-            out.extend_from_slice(&block.unpacked_len.to_le_bytes());
-            out.push(block.packing);
-        }
-        out.extend_from_slice(&(self.files.len() as u32).to_le_bytes());
-        for file in &self.files {
-            out.extend_from_slice(&file.key);
-            for number in [file.block, file.offset, file.len] {
-                out.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        let hash = Hash::of(&out);
-        out.extend_from_slice(hash.as_bytes());
-        out
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Result<Index, Malformed> {
-        let (bytes, hash) = bytes.split_last_chunk::<32>().ok_or(Malformed)?;
-        if Hash::of(bytes) != Hash::from_bytes(*hash) {
-            return Err(Malformed);
-        }
-        let mut reader = ByteReader::new(bytes);
-        if reader.array()? != MAGIC {
-            return Err(Malformed);
-        }
-        let mut index = Index::default();
-        for _ in 0..u32::from_le_bytes(reader.array()?) {
-            index.blocks.push(BlockPlace {
-                offset: u64::from_le_bytes(reader.array()?),
-                len: u32::from_le_bytes(reader.array()?),
-                unpacked_len: u32::from_le_bytes(reader.array()?),
-                packing: reader.byte()?,
-            });
-        }
-        for _ in 0..u32::from_le_bytes(reader.array()?) {
-            let key = reader.array()?;
-            let mut number = || reader.array().map(u32::from_le_bytes);
-            index.files.push(FilePlace { key, block: number()?, offset: number()?, len: number()? });
-        }
-        Ok(index)
-    }
-}
-
-fn key_of(hash: &Hash) -> [u8; 8] {
-    let mut key = [0; 8];
-    key.copy_from_slice(&hash.as_bytes()[..8]);
-    key
 }
 
 fn file_name(pack: &str, extension: &str) -> Vec<u8> {
@@ -457,14 +269,35 @@ fn remove_begun(dir: &Dir, packs: &[Found]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::client::patch::Patch;
+    use crate::delta::DeltaEncoder;
 
     const SMALL: Bounds = Bounds { cache_bytes: 4000, deploy_bytes: 2000, packs: 8, merged: 3 };
 
     /// A content of its own for each number, of 100 bytes.
     fn content(number: u32) -> Vec<u8> {
         number.to_le_bytes().repeat(25)
+    }
+
+    fn kept_file(content: &[u8]) -> KeptFile {
+        KeptFile { hash: Hash::of(content), size: content.len() as u32, patch: None }
+    }
+
+    /// Names the files of these lengths that content is of.
+    pub(super) fn files_of(mut content: &[u8], lens: &[u32]) -> Vec<KeptFile> {
+        let mut file = |&len: &u32| {
+            let (file, rest) = content.split_at(len as usize);
+            content = rest;
+            kept_file(file)
+        };
+        lens.iter().map(&mut file).collect()
+    }
+
+    pub(super) fn pack_path(cache: &Cache, state: &Path, pack: usize) -> PathBuf {
+        state.join(DIRECTORY).join(format!("{}.{PACK}", cache.packs[pack].name))
     }
 
     /// Keeps these contents as a deploy does, a block for each.
@@ -474,7 +307,7 @@ mod tests {
         for number in numbers {
             let content = content(number);
             let body = Body { packing: 0, unpacked_len: content.len(), bytes: &content };
-            writer.add(body, &[(Hash::of(&content), content.len() as u32)]).unwrap();
+            writer.add(body, &[kept_file(&content)]).unwrap();
         }
         writer.finish().unwrap();
     }
@@ -486,7 +319,8 @@ mod tests {
         let is_kept = |number: &u32| {
             let content = content(*number);
             let hash = Hash::of(&content);
-            cache.find(&hash, content.len() as u64).is_some_and(|spot| reader.read(spot, &hash) == Some(&content[..]))
+            let spot = cache.find(&hash, content.len() as u64);
+            spot.and_then(|spot| reader.read(spot, &hash)).is_some_and(|cached| cached.content == content)
         };
         numbers.filter(is_kept).collect()
     }
@@ -552,5 +386,116 @@ mod tests {
         let spot = cache.find(&hash, 100).unwrap();
         fs::remove_dir_all(state.path().join(DIRECTORY)).unwrap();
         assert_eq!(CacheReader::new(&cache).unwrap().read(spot, &hash), None);
+    }
+
+    /// Content of 1000 bytes, of which the first and the last are these.
+    fn edited(first: u8, last: u8) -> Vec<u8> {
+        let mut content: Vec<u8> = (0..1000_u32).map(|at| (at * at % 251) as u8).collect();
+        (content[0], content[999]) = (first, last);
+        content
+    }
+
+    /// Keeps content as a patch of other content that is read from the cache.
+    fn keep_patch(state: &Path, bounds: Bounds, old: &[u8], new: &[u8]) {
+        let cache = Cache::open_bounded(state, bounds).unwrap();
+        let mut reader = CacheReader::new(&cache).unwrap();
+        let hash = Hash::of(old);
+        let cached = reader.read(cache.find(&hash, old.len() as u64).unwrap(), &hash).unwrap();
+        let patch = Patch::of_copies(DeltaEncoder::new().add(old, new), new.len());
+        let patch = if let Some(old) = cached.patch { patch.through(old) } else { patch };
+        let mut bytes = Vec::new();
+        patch.put(new, &mut bytes);
+        let of = PatchOf { len: bytes.len() as u32, whole: cached.whole };
+        let mut writer = cache.begin().unwrap();
+        let body = Body { packing: 0, unpacked_len: bytes.len(), bytes: &bytes };
+        writer.add(body, &[KeptFile { patch: Some(of), ..kept_file(new) }]).unwrap();
+        writer.finish().unwrap();
+    }
+
+    /// Keeps content whole.
+    fn keep_whole(state: &Path, bounds: Bounds, content: &[u8]) {
+        let cache = Cache::open_bounded(state, bounds).unwrap();
+        let mut writer = cache.begin().unwrap();
+        writer.add(Body { packing: 0, unpacked_len: content.len(), bytes: content }, &[kept_file(content)]).unwrap();
+        writer.finish().unwrap();
+    }
+
+    /// Reads content, told by its hash and by its mark. Says of what it is made.
+    fn read(state: &Path, bounds: Bounds, content: &[u8]) -> Option<(Hash, bool)> {
+        let cache = Cache::open_bounded(state, bounds).unwrap();
+        let mut reader = CacheReader::new(&cache).unwrap();
+        let hash = Hash::of(content);
+        let mut read = |told: Hash| {
+            let cached = reader.read(cache.find(&told, content.len() as u64)?, &told)?;
+            assert!(cached.content == content);
+            Some((cached.whole.hash, cached.patch.is_some()))
+        };
+        let found = read(hash);
+        assert_eq!(read(Hash::of_mark(hash.mark())), found);
+        found
+    }
+
+    #[test]
+    fn a_patch_of_what_a_patch_made_is_one_of_whole_content() {
+        let state = tempfile::tempdir().unwrap();
+        let contents = [edited(0, 0), edited(1, 0), edited(1, 1), edited(2, 1)];
+        keep_whole(state.path(), BOUNDS, &contents[0]);
+        for (old, new) in contents.iter().zip(&contents[1..]) {
+            keep_patch(state.path(), BOUNDS, old, new);
+        }
+        let whole = Hash::of(&contents[0]);
+        for (number, content) in contents.iter().enumerate() {
+            assert_eq!(read(state.path(), BOUNDS, content), Some((whole, number > 0)));
+        }
+    }
+
+    #[test]
+    fn a_patch_whose_whole_content_went_is_not_found_until_that_is_there_again() {
+        let state = tempfile::tempdir().unwrap();
+        let (old, new) = (edited(0, 0), edited(1, 0));
+        keep_whole(state.path(), SMALL, &old);
+        keep_patch(state.path(), SMALL, &old, &new);
+        assert!(read(state.path(), SMALL, &new).is_some());
+        // The older pack goes, and the smaller one stays.
+        (0..4).for_each(|deploy| keep(state.path(), SMALL, deploy * 9..deploy * 9 + 9));
+        assert_eq!([&old, &new].map(|content| read(state.path(), SMALL, content)), [None, None]);
+        keep_whole(state.path(), SMALL, &old);
+        assert_eq!(read(state.path(), SMALL, &new), Some((Hash::of(&old), true)));
+    }
+
+    #[test]
+    fn patches_are_read_after_their_packs_became_one() {
+        let state = tempfile::tempdir().unwrap();
+        let whole = edited(0, 0);
+        keep_whole(state.path(), BOUNDS, &whole);
+        let few = Bounds { packs: 3, merged: 2, ..BOUNDS };
+        for number in 1..20 {
+            keep_patch(state.path(), few, &whole, &edited(number, number));
+            assert!(packs(state.path()) <= few.packs);
+        }
+        for number in 1..20 {
+            let content = edited(number, number);
+            assert_eq!(read(state.path(), few, &content), Some((Hash::of(&whole), true)), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_patch_that_makes_other_content_gives_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let (old, new) = (edited(0, 0), edited(1, 0));
+        keep_whole(state.path(), BOUNDS, &old);
+        keep_patch(state.path(), BOUNDS, &old, &new);
+        let cache = Cache::open(state.path()).unwrap();
+        // The newest is the patch.
+        for (pack, at) in [(0, 0), (0, 4), (1, 500)] {
+            let path = pack_path(&cache, state.path(), pack);
+            let kept = fs::read(&path).unwrap();
+            let mut altered = kept.clone();
+            altered[at] ^= 1;
+            fs::write(&path, altered).unwrap();
+            assert_eq!(read(state.path(), BOUNDS, &new), None, "{pack} {at}");
+            fs::write(&path, kept).unwrap();
+            assert!(read(state.path(), BOUNDS, &new).is_some());
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`known`, `database`, `cache`, `git`), what is sent (`sending`,
+//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
 //! `upload`, with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
@@ -12,6 +12,7 @@ mod scan;
 mod cache;
 mod database;
 mod git;
+mod patch;
 
 mod lanes;
 mod level;

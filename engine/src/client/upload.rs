@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
-use crate::client::cache::Cache;
+use crate::client::cache::{Cache, KeptFile};
 use crate::client::content;
 use crate::client::git::Blobs;
 use crate::client::lanes::{self, Outlet};
@@ -63,7 +63,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 struct Packed {
     block: Block,
     /// What of it is worth keeping.
-    kept: Option<Kept>,
+    kept: Vec<Kept>,
 }
 
 impl AsRef<[u8]> for Packed {
@@ -266,9 +266,9 @@ impl Packer<'_> {
             return true;
         }
         self.leveller.as_it_is(content.len());
-        let (files, contents) = (entries.len() as u64, self.contents(&entries));
+        let (count, files) = (entries.len() as u64, self.kept_files(&entries));
         let block = block::block_as_it_is(&BlockHead::Files(entries), content);
-        self.pass_on(Packed { block, kept: Some(Kept { contents, own: None }) }, files, content.len(), blocks)
+        self.pass_on(Packed { block, kept: vec![Kept { files, own: None }] }, count, content.len(), blocks)
     }
 
     /// Sends files in a block, or in several where they take more than one as it travels.
@@ -282,26 +282,34 @@ impl Packer<'_> {
         if entries.is_empty() {
             return Ok(true);
         }
-        let (files, contents) = (entries.len() as u64, self.contents(&entries));
+        let (count, files) = (entries.len() as u64, self.kept_files(&entries));
+        let lens: Vec<u32> = files.iter().map(KeptFile::len).collect();
         let head = BlockHead::Files(entries);
-        if let Some(block) = self.pack(&head, content, encoder)? {
-            let packed = Packed { block, kept: Some(Kept { contents, own: None }) };
-            return Ok(self.pass_on(packed, files, content.len(), blocks));
+        if let Some(block) = self.pack(&head, content, &lens, encoder)? {
+            let packed = Packed { block, kept: vec![Kept { files, own: None }] };
+            return Ok(self.pass_on(packed, count, content.len(), blocks));
         }
         let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
-        let (first, bytes) = first_half(&contents);
+        let (first, bytes) = first_half(&lens);
         let rest = entries.split_off(first);
         let (content, rest_content) = content.split_at(bytes);
         Ok(self.send_packed(entries, content, encoder, blocks)?
             && self.send_packed(rest, rest_content, encoder, blocks)?)
     }
 
-    /// Packs content at the level of the moment; none where it takes more than a block as it travels.
-    fn pack(&self, head: &BlockHead, content: &[u8], encoder: &mut BlockEncoder) -> Result<Option<Block>, Error> {
+    /// Packs content, that of files of these lengths or of no files, at the level of the moment; none where it takes more
+    /// than a block as it travels.
+    fn pack(
+        &self,
+        head: &BlockHead,
+        content: &[u8],
+        files: &[u32],
+        encoder: &mut BlockEncoder,
+    ) -> Result<Option<Block>, Error> {
         let level = self.leveller.level();
         encoder.set_level(level).map_err(no_zstd)?;
         let began = Instant::now();
-        let block = encoder.encode(head, content).map_err(no_zstd)?;
+        let block = encoder.encode(head, content, files).map_err(no_zstd)?;
         if let Some(block) = &block {
             self.leveller.packed(level, content.len(), block.body().bytes.len(), began.elapsed());
         }
@@ -327,15 +335,16 @@ impl Packer<'_> {
         blocks: &Sender<Result<Packed, Error>>,
     ) -> Result<bool, Error> {
         let content = &mut press.content;
-        content.clear();
-        let (mut sent, mut whole) = (Vec::new(), Vec::new());
+        let (mut bytes, mut sent, mut whole) = (0, Vec::new(), Vec::new());
+        deltas.begin();
         for (entry, old) in files {
-            let begin = content.len();
+            content.clear();
             self.read_small(entry, content)?;
-            if deltas.add(&old, &content[begin..]) {
+            let file = self.kept_file(entry);
+            if file.is_some_and(|file| deltas.add(&old, content, file)) {
                 sent.push(DeltaOf { entry, base: old.index });
+                bytes += content.len();
             } else {
-                content.truncate(begin);
                 whole.push(entry);
             }
         }
@@ -343,14 +352,9 @@ impl Packer<'_> {
             let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
             let container = deltas.encoder.finish().map_err(no_zstd)?;
             let head = BlockHead::Deltas(sent);
-            if let Some(block) = self.pack(&head, &container, &mut press.encoder)? {
-                let head = BlockHead::Files(Vec::new());
-                let own = match press.probe.is_dense(content) {
-                    true => block::block_as_it_is(&head, content),
-                    false => deltas.kept.encode(&head, content).map_err(no_zstd)?.ok_or_else(too_long)?,
-                };
-                let kept = Kept { contents: self.contents(&entries), own: Some(own) };
-                if !self.pass_on(Packed { block, kept: Some(kept) }, entries.len() as u64, content.len(), blocks) {
+            if let Some(block) = self.pack(&head, &container, &[], &mut press.encoder)? {
+                let kept = deltas.kept(&mut press.probe)?;
+                if !self.pass_on(Packed { block, kept }, entries.len() as u64, bytes, blocks) {
                     return Ok(false);
                 }
             } else {
@@ -360,12 +364,13 @@ impl Packer<'_> {
         Ok(whole.is_empty() || self.files(whole, press, blocks)?)
     }
 
-    fn contents(&self, entries: &[u32]) -> Vec<(Hash, u32)> {
-        let content = |&entry: &u32| {
-            let file = self.uploading.scan.found.manifest.file(entry)?;
-            Some((file.key.hash, file.size as u32))
-        };
-        entries.iter().filter_map(content).collect()
+    fn kept_files(&self, entries: &[u32]) -> Vec<KeptFile> {
+        entries.iter().filter_map(|&entry| self.kept_file(entry)).collect()
+    }
+
+    fn kept_file(&self, entry: u32) -> Option<KeptFile> {
+        let file = self.uploading.scan.found.manifest.file(entry)?;
+        Some(KeptFile { hash: file.key.hash, size: file.size as u32, patch: None })
     }
 
     /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
@@ -399,8 +404,8 @@ impl Packer<'_> {
         let (file, path) = self.open(entry)?;
         let before = content.len();
         let stat = self.uploading.scan.found.stats[entry as usize];
-        let read = (&file).take(stat.size).read_to_end(content).map_err(|source| unreadable(&path, source))?;
-        if read as u64 != stat.size {
+        read_whole(&file, stat.size as usize, content).map_err(|source| unreadable(&path, source))?;
+        if (content.len() - before) as u64 != stat.size {
             content.truncate(before);
             return Err(Error::FileChanging(Shown(&path).to_string()));
         }
@@ -481,9 +486,9 @@ impl Packer<'_> {
                 self.leveller.as_it_is(content.len());
                 block::block_as_it_is(&head, content)
             } else {
-                self.pack(&head, content, &mut press.encoder)?.ok_or_else(too_long)?
+                self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
             };
-            if !self.pass_on(Packed { block, kept: None }, 0, (offset - part) as usize, blocks) {
+            if !self.pass_on(Packed { block, kept: Vec::new() }, 0, (offset - part) as usize, blocks) {
                 return Ok(false);
             }
         }
@@ -505,22 +510,36 @@ fn too_long() -> Error {
     Error::Bug("a block that is too long".into())
 }
 
-/// Divides contents into two parts of about the same length. Returns how many are in the first, and their bytes; what
-/// is more than one leaves none of the two empty.
-fn first_half(contents: &[(Hash, u32)]) -> (usize, usize) {
-    let total: usize = contents.iter().map(|(_, len)| *len as usize).sum();
+/// Divides contents of these lengths into two parts of about the same length. Returns how many are in the first, and their
+/// bytes; what is more than one leaves none of the two empty.
+fn first_half(lens: &[u32]) -> (usize, usize) {
+    let total: usize = lens.iter().map(|&len| len as usize).sum();
     let mut bytes = 0;
-    for (at, (_, len)) in contents.iter().enumerate() {
-        if at > 0 && (bytes + *len as usize > total / 2 || at + 1 == contents.len()) {
+    for (at, &len) in lens.iter().enumerate() {
+        if at > 0 && (bytes + len as usize > total / 2 || at + 1 == lens.len()) {
             return (at, bytes);
         }
-        bytes += *len as usize;
+        bytes += len as usize;
     }
-    (contents.len(), bytes)
+    (lens.len(), bytes)
 }
 
 fn unreadable(path: &[u8], source: io::Error) -> Error {
     Error::SourceUnreadable { path: Shown(path).to_string(), source }
+}
+
+/// Appends a file of so many bytes, mostly in one read; what has grown since may be more.
+fn read_whole(file: &File, size: usize, content: &mut Vec<u8>) -> io::Result<()> {
+    let end = content.len() + size;
+    content.reserve(size);
+    while content.len() < end {
+        match rustix::io::read(file, rustix::buffer::spare_capacity(content)) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 fn read_range(file: &mut File, offset: u64, len: u64, content: &mut Vec<u8>) -> io::Result<()> {
@@ -604,10 +623,7 @@ mod tests {
 
     #[test]
     fn halves_are_about_the_same_and_never_empty() {
-        let check = |lens: &[u32], expected| {
-            let contents: Vec<(Hash, u32)> = lens.iter().map(|&len| (Hash::of(b""), len)).collect();
-            assert_eq!(first_half(&contents), expected, "{lens:?}");
-        };
+        let check = |lens: &[u32], expected| assert_eq!(first_half(lens), expected, "{lens:?}");
         check(&[5, 5, 5, 5], (2, 10));
         check(&[9, 1, 1], (1, 9));
         check(&[1, 1, 9], (2, 2));

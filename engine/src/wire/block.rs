@@ -1,8 +1,8 @@
 //! Blocks: content on the wire.
 //!
 //! Small files travel many to a block, in one zstd frame, so that like files share what they have in common; at low levels
-//! in several short ones, of which the content cache need not unpack all for one file. A large
-//! file travels in parts that follow each other; ranges that the server has in an old file are named and not sent. Small
+//! in several short ones, each of which ends with a file, so that the content cache need not unpack all for one of them. A
+//! large file travels in parts that follow each other; ranges that the server has in an old file are named and not sent. Small
 //! files of which the base has an earlier version travel as one container of deltas (`delta.rs`).
 //!
 //! ```text
@@ -17,7 +17,7 @@
 
 use std::io;
 
-use zstd::zstd_safe::CParameter;
+use zstd::zstd_safe::{CParameter, find_frame_compressed_size, get_frame_content_size};
 
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
 use crate::hash::Hash;
@@ -39,11 +39,11 @@ pub(crate) const PACKED_BYTES_MAX: usize = 8 << 20;
 pub(crate) const DELTAS_BYTES_MAX: u64 = 8 << 20;
 
 /// Up to this level a block of files is packed in short frames. Such a level is for lines that are faster than the processor,
-/// and what is found in the next version needs a few files of each block: half of what was unpacked for them is not.
+/// and what is found in the next version needs a few files of each block.
 const SHORT_FRAMES_LEVEL: i32 = 3;
 
-/// The content of a short frame, in bytes: kernel sources take 2 percent more at level 1 than in one frame, 6 at level 3.
-const SHORT_FRAME_BYTES: usize = 512 << 10;
+/// A short frame ends with the file with which it reaches so many bytes (docs/decisions/0013-zstd-level.md).
+const SHORT_FRAME_BYTES: usize = 256 << 10;
 
 /// The level at which zstd's tables are smaller than it would have them.
 const SMALL_TABLES_LEVEL: i32 = 3;
@@ -128,9 +128,26 @@ pub(crate) struct Body<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-impl Body<'_> {
-    fn as_it_is(content: &[u8]) -> Body<'_> {
+impl<'a> Body<'a> {
+    fn as_it_is(content: &'a [u8]) -> Body<'a> {
         Body { packing: 0, unpacked_len: content.len(), bytes: content }
+    }
+
+    /// Divides it into what can be unpacked on its own: its frames.
+    pub(crate) fn frames(self) -> Result<Vec<Body<'a>>, Malformed> {
+        if self.packing == 0 {
+            return Ok(vec![self]);
+        }
+        let (mut frames, mut packed) = (Vec::new(), self.bytes);
+        while !packed.is_empty() {
+            let packed_len = find_frame_compressed_size(packed).map_err(|_| Malformed)?;
+            let len = get_frame_content_size(packed).map_err(|_| Malformed)?.ok_or(Malformed)?;
+            let (frame, rest) = packed.split_at_checked(packed_len).ok_or(Malformed)?;
+            let unpacked_len = usize::try_from(len).map_err(|_| Malformed)?;
+            frames.push(Body { packing: self.packing, unpacked_len, bytes: frame });
+            packed = rest;
+        }
+        Ok(frames)
     }
 }
 
@@ -169,16 +186,17 @@ impl BlockEncoder {
         Ok(())
     }
 
-    /// Makes a block; none where it would be longer than one may be. What is not longer unpacked always fits.
-    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8]) -> io::Result<Option<Block>> {
-        Ok(self.pack(content)?.map(|body| make_block(head, body)))
+    /// Makes a block of content, that of files of these lengths, or of no files; none where it would be longer than one may
+    /// be. What is not longer unpacked always fits.
+    pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8], files: &[u32]) -> io::Result<Option<Block>> {
+        Ok(self.pack(content, files)?.map(|body| make_block(head, body)))
     }
 
     /// Packs content; none where it would be longer than it may be.
-    pub(crate) fn pack<'c>(&'c mut self, content: &'c [u8]) -> io::Result<Option<Body<'c>>> {
+    fn pack<'c>(&'c mut self, content: &'c [u8], files: &[u32]) -> io::Result<Option<Body<'c>>> {
         self.compressed.clear();
-        let frame_bytes = if self.level <= SHORT_FRAMES_LEVEL { SHORT_FRAME_BYTES } else { BLOCK_BYTES_MAX };
-        for part in content.chunks(frame_bytes) {
+        let files = if self.level <= SHORT_FRAMES_LEVEL { files } else { &[] };
+        for part in short_frames(content, files) {
             self.frame.clear();
             self.frame.reserve(zstd::zstd_safe::compress_bound(part.len()).min(PACKED_BYTES_MAX));
             match self.compressor.compress_to_buffer(part, &mut self.frame) {
@@ -196,6 +214,21 @@ impl BlockEncoder {
         }
         Ok(Some(Body::as_it_is(content)).filter(|_| content.len() <= PACKED_BYTES_MAX))
     }
+}
+
+/// Divides content into that of frames, each of which ends with a file.
+fn short_frames<'c>(mut content: &'c [u8], files: &[u32]) -> Vec<&'c [u8]> {
+    let (mut frames, mut len) = (Vec::new(), 0);
+    for &file in files {
+        len += file as usize;
+        if len >= SHORT_FRAME_BYTES && len < content.len() {
+            let (frame, rest) = content.split_at(len);
+            frames.push(frame);
+            (content, len) = (rest, 0);
+        }
+    }
+    frames.push(content);
+    frames
 }
 
 fn set_tables(compressor: &mut zstd::bulk::Compressor<'static>, level: i32) -> io::Result<()> {
@@ -302,61 +335,6 @@ impl BlockDecoder {
         };
         if content.len() == length { Ok((head, content)) } else { Err(Malformed) }
     }
-
-    /// Unpacks content alone, in memory that it keeps.
-    pub(crate) fn unpack(&mut self, body: Body<'_>) -> Result<&[u8], Malformed> {
-        if body.unpacked_len > BLOCK_BYTES_MAX {
-            return Err(Malformed);
-        }
-        self.content.clear();
-        match body.packing {
-            0 => self.content.extend_from_slice(body.bytes),
-            1 => {
-                self.content.reserve_exact(body.unpacked_len);
-                self.decompressor.decompress_to_buffer(body.bytes, &mut self.content).map_err(|_| Malformed)?;
-            }
-            _ => return Err(Malformed),
-        }
-        if self.content.len() == body.unpacked_len { Ok(&self.content) } else { Err(Malformed) }
-    }
-
-    /// Unpacks the frames that hold a range of the content. Returns where in it what was unpacked begins.
-    pub(crate) fn unpack_range(&mut self, body: Body<'_>, range: std::ops::Range<usize>) -> Result<usize, Malformed> {
-        if body.packing != 1 {
-            return self.unpack(body).map(|_| 0);
-        }
-        self.content.clear();
-        let (mut packed, mut at, mut begin) = (body.bytes, 0_usize, 0);
-        while !packed.is_empty() && at < range.end {
-            let packed_len = zstd::zstd_safe::find_frame_compressed_size(packed).map_err(|_| Malformed)?;
-            let len = zstd::zstd_safe::get_frame_content_size(packed).map_err(|_| Malformed)?.ok_or(Malformed)?;
-            let end = usize::try_from(len).ok().and_then(|len| at.checked_add(len)).ok_or(Malformed)?;
-            if end > body.unpacked_len || end > BLOCK_BYTES_MAX {
-                return Err(Malformed);
-            }
-            let (frame, rest) = packed.split_at_checked(packed_len).ok_or(Malformed)?;
-            if end <= range.start {
-                begin = end;
-            } else {
-                self.unpack_frame(frame, end - at)?;
-            }
-            (packed, at) = (rest, end);
-        }
-        Ok(begin)
-    }
-
-    /// Adds a frame's content to what is unpacked.
-    fn unpack_frame(&mut self, frame: &[u8], len: usize) -> Result<(), Malformed> {
-        let before = self.content.len();
-        self.content.resize(before + len, 0);
-        let unpacked = self.decompressor.decompress_to_buffer(frame, &mut self.content[before..]);
-        if unpacked.is_ok_and(|unpacked| unpacked == len) { Ok(()) } else { Err(Malformed) }
-    }
-
-    /// Returns what was unpacked last.
-    pub(crate) fn content(&self) -> &[u8] {
-        &self.content
-    }
 }
 
 /// Says of which large file a block is a part, without decoding it; nothing where it is not.
@@ -451,9 +429,8 @@ mod tests {
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
             for content in [&b"text text text text text text text text"[..], b"x", b""] {
-                let block = encoder.encode(&head, content).unwrap().unwrap();
+                let block = encoder.encode(&head, content, &[]).unwrap().unwrap();
                 assert_eq!(decoder.decode(&block.payload), Ok((head.clone(), content)));
-                assert_eq!(decoder.unpack(block.body()), Ok(content));
             }
         }
     }
@@ -469,13 +446,13 @@ mod tests {
         let heads = [BlockHead::Part { entry: u32::MAX, offset: far, old, ranges }, BlockHead::Files(entries)];
         let mut decoder = BlockDecoder::new().unwrap();
         for head in heads {
-            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content).unwrap().unwrap().payload;
+            let payload = BlockEncoder::new(3).unwrap().encode(&head, &content, &[]).unwrap().unwrap().payload;
             assert!(payload.len() < FRAME_MAX, "{}", payload.len());
             assert!(decoder.decode(&payload) == Ok((head, content.as_slice())));
         }
         let ranges = vec![Range::Sent { len: 0 }; BLOCK_ITEMS_MAX + 1];
         let more = BlockHead::Part { entry: 0, offset: 0, old, ranges };
-        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"").unwrap().unwrap().payload;
+        let payload = BlockEncoder::new(3).unwrap().encode(&more, b"", &[]).unwrap().unwrap().payload;
         assert_eq!(decoder.decode(&payload), Err(Malformed));
     }
 
@@ -490,12 +467,12 @@ mod tests {
         let head = BlockHead::Files(Vec::new());
         for level in [1, 3, 7, 10] {
             let mut encoder = BlockEncoder::new(level).unwrap();
-            assert!(encoder.encode(&head, &noise(PACKED_BYTES_MAX + 1)).unwrap().is_none(), "{level}");
+            assert!(encoder.encode(&head, &noise(PACKED_BYTES_MAX + 1), &[]).unwrap().is_none(), "{level}");
             let mut half = noise(PACKED_BYTES_MAX);
             half.resize(BLOCK_BYTES_MAX, 0);
-            assert!(encoder.encode(&head, &half).unwrap().is_none(), "{level}");
+            assert!(encoder.encode(&head, &half, &[]).unwrap().is_none(), "{level}");
             half[PACKED_BYTES_MAX - 4096..].fill(0);
-            let block = encoder.encode(&head, &half).unwrap().unwrap();
+            let block = encoder.encode(&head, &half, &[]).unwrap().unwrap();
             assert!(block.payload.len() < PACKED_BYTES_MAX, "{level}");
             assert!(BlockDecoder::new().unwrap().decode(&block.payload) == Ok((head.clone(), half.as_slice())));
         }
@@ -506,7 +483,7 @@ mod tests {
         let text: Vec<u8> =
             (0..200_000_u32).flat_map(|n| (n.wrapping_mul(n) % 8191).to_string().into_bytes()).collect();
         let head = BlockHead::Files(Vec::new());
-        let packed = |encoder: &mut BlockEncoder| encoder.encode(&head, &text).unwrap().unwrap().payload;
+        let packed = |encoder: &mut BlockEncoder| encoder.encode(&head, &text, &[]).unwrap().unwrap().payload;
         let mut encoder = BlockEncoder::new(1).unwrap();
         for level in [9, 3, 19, 1, 12] {
             encoder.set_level(level).unwrap();
@@ -514,30 +491,44 @@ mod tests {
         }
     }
 
+    /// Returns the frames of content of such files, as they are packed and unpacked.
+    fn frames_of(level: i32, content: &[u8], files: &[u32]) -> Vec<Vec<u8>> {
+        let mut encoder = BlockEncoder::new(level).unwrap();
+        let block = encoder.encode(&BlockHead::Files(Vec::new()), content, files).unwrap().unwrap();
+        assert!(BlockDecoder::new().unwrap().decode(&block.payload).unwrap().1 == content);
+        let unpacked = |frame: &Body<'_>| zstd::bulk::decompress(frame.bytes, frame.unpacked_len).unwrap();
+        block.body().frames().unwrap().iter().map(unpacked).collect()
+    }
+
     #[test]
-    fn of_a_block_at_a_low_level_only_those_frames_are_unpacked_that_hold_a_range() {
-        let content: Vec<u8> = (0..2_000_000_u32).flat_map(|at| (at / 7).to_le_bytes()).take(2_000_000).collect();
-        for (level, frame_bytes) in [(1, SHORT_FRAME_BYTES), (SHORT_FRAMES_LEVEL + 1, content.len())] {
-            let mut encoder = BlockEncoder::new(level).unwrap();
-            let body = encoder.pack(&content).unwrap().unwrap();
-            let mut decoder = BlockDecoder::new().unwrap();
-            for range in [0..1, 524_287..524_289, 1_700_000..2_000_000, 600_000..600_000, 0..2_000_000] {
-                let begin = decoder.unpack_range(body, range.clone()).unwrap();
-                let end = begin + decoder.content().len();
-                assert_eq!(begin, range.start / frame_bytes * frame_bytes);
-                assert!(end >= range.end && end <= range.end.next_multiple_of(frame_bytes), "{range:?}");
-                assert_eq!(decoder.content(), &content[begin..end]);
-            }
-            assert_eq!(decoder.unpack(body), Ok(&content[..]));
-            let shorter = Body { unpacked_len: content.len() - 1, ..body };
-            assert!(decoder.unpack_range(shorter, 1_999_990..2_000_000).is_err());
-            let cut_off = Body { bytes: &body.bytes[..body.bytes.len() - 1], ..body };
-            assert!(decoder.unpack_range(cut_off, 1_999_990..2_000_000).is_err());
+    fn a_block_of_files_at_a_low_level_is_packed_in_frames_that_end_with_files() {
+        let files = [200_000, 200_000, 0, 1, 700_000, 100, 262_143, 1, 262_144, 9];
+        let total: u32 = files.iter().sum();
+        let content: Vec<u8> = (0..total).flat_map(|at| (at / 7).to_le_bytes()).take(total as usize).collect();
+        for level in [-3, 1, 3] {
+            let frames = frames_of(level, &content, &files);
+            assert!(frames.concat() == content);
+            let lens: Vec<usize> = frames.iter().map(Vec::len).collect();
+            assert_eq!(lens, [400_000, 700_001, 262_243, 262_145, 9], "{level}");
         }
-        let as_it_is = Body::as_it_is(&content);
-        let mut decoder = BlockDecoder::new().unwrap();
-        assert_eq!(decoder.unpack_range(as_it_is, 5..9), Ok(0));
-        assert_eq!(decoder.content(), content);
+        assert_eq!(frames_of(SHORT_FRAMES_LEVEL + 1, &content, &files).len(), 1);
+        // Of what is no files, one.
+        assert_eq!(frames_of(1, &content, &[]).len(), 1);
+        assert_eq!(frames_of(1, &content[..SHORT_FRAME_BYTES], &[SHORT_FRAME_BYTES as u32]).len(), 1);
+    }
+
+    #[test]
+    fn what_holds_no_frames_is_malformed() {
+        let content = vec![7; 1000];
+        let mut encoder = BlockEncoder::new(3).unwrap();
+        let body = encoder.pack(&content, &[]).unwrap().unwrap();
+        assert_eq!(body.frames().map(|frames| frames.len()), Ok(1));
+        assert_eq!(Body::as_it_is(&content).frames().map(|frames| frames.len()), Ok(1));
+        let cut_off = Body { bytes: &body.bytes[..body.bytes.len() - 1], ..body };
+        let longer = [body.bytes, &[1]].concat();
+        for body in [cut_off, Body { bytes: &longer, ..body }, Body { bytes: &content, ..body }] {
+            assert_eq!(body.frames().map(|frames| frames.len()), Err(Malformed));
+        }
     }
 
     proptest! {

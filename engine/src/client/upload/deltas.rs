@@ -1,13 +1,16 @@
 //! Describes files in terms of their old versions, wherever those come from.
 
-use crate::client::cache::CacheReader;
+use crate::client::cache::{CacheReader, KeptFile};
 use crate::client::git::BlobReader;
+use crate::client::patch::Patch;
+use crate::client::probe::Probe;
 use crate::client::sending::{OldAt, OldFile};
 use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::signature::Signatures;
 use crate::wire::block::BlockEncoder;
 
+use super::keep::{Keeping, Kept};
 use super::{KEPT_LEVEL, Uploading, no_zstd};
 
 /// What a thread needs for deltas.
@@ -16,8 +19,11 @@ pub(super) struct DeltaPacker<'a> {
     blobs: BlobReader<'a>,
     signatures: &'a Signatures,
     pub(super) encoder: DeltaEncoder,
-    /// Packs the new contents for the content cache.
-    pub(super) kept: BlockEncoder,
+    /// Packs for the content cache.
+    kept: BlockEncoder,
+    /// What is to be kept of the files of the container.
+    patches: Keeping,
+    wholes: Keeping,
 }
 
 impl<'a> DeltaPacker<'a> {
@@ -29,20 +35,45 @@ impl<'a> DeltaPacker<'a> {
             signatures,
             encoder: DeltaEncoder::new(),
             kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
+            patches: Keeping::default(),
+            wholes: Keeping::default(),
         })
     }
 
-    /// Adds a file to the container, unless its old content is not what it should be.
-    pub(super) fn add(&mut self, old: &OldFile, new: &[u8]) -> bool {
-        let hash = &old.file.key.hash;
-        let content = match old.at {
-            OldAt::Cached(spot) => self.cached.as_mut().and_then(|cached| cached.read(spot, hash)),
-            OldAt::Git(blob) => self.blobs.read(blob, hash),
+    /// Adds a file to the container, unless its old content is not what it should be. Where that was read from the content
+    /// cache, it is kept as a patch of what is there.
+    pub(super) fn add(&mut self, old: &OldFile, new: &[u8], file: KeptFile) -> bool {
+        let (mut patch, hash) = (None, &old.file.key.hash);
+        let is_added = match old.at {
+            OldAt::Cached(spot) => {
+                let cached = self.cached.as_mut().and_then(|reader| reader.read(spot, hash));
+                patch = cached.map(|cached| {
+                    let patch = Patch::of_copies(self.encoder.add(cached.content, new), new.len());
+                    (if let Some(old) = cached.patch { patch.through(old) } else { patch }, cached.whole)
+                });
+                patch.is_some()
+            }
+            OldAt::Git(blob) => self.blobs.read(blob, hash).map(|content| self.encoder.add(content, new)).is_some(),
             OldAt::Signed(at) => {
                 let signature = self.signatures.get(at);
-                return signature.map(|signature| self.encoder.add_signed(&signature, new)).is_some();
+                signature.map(|signature| self.encoder.add_signed(&signature, new)).is_some()
             }
         };
-        content.map(|content| self.encoder.add(content, new)).is_some()
+        if is_added && !patch.is_some_and(|(patch, whole)| self.patches.add_patch(&patch, whole, new, file)) {
+            self.wholes.add(new, file);
+        }
+        is_added
+    }
+
+    /// Begins with a container, of which nothing is to be kept yet.
+    pub(super) fn begin(&mut self) {
+        self.patches.clear();
+        self.wholes.clear();
+    }
+
+    /// Returns what is to be kept of the container.
+    pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<Kept>, Error> {
+        let keepings = [&mut self.patches, &mut self.wholes];
+        keepings.into_iter().filter_map(|keeping| keeping.pack(&mut self.kept, probe).transpose()).collect()
     }
 }

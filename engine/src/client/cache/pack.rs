@@ -1,0 +1,127 @@
+//! A pack being written: blocks of content one after the other, and the index of them at the end.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+
+use crate::disk::Dir;
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::wire::block::Body;
+
+use super::index::{BlockPlace, FilePlace, Index, PatchPlace, Whole, key_of};
+use super::{INDEX, PACK, file_name};
+
+/// Content of a file that is kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptFile {
+    /// Its hash.
+    pub(crate) hash: Hash,
+    /// How long it is, in bytes.
+    pub(crate) size: u32,
+    /// The patch that is kept of it, where it is not kept whole.
+    pub(crate) patch: Option<PatchOf>,
+}
+
+/// A patch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PatchOf {
+    /// How long it is, in bytes.
+    pub(crate) len: u32,
+    /// What it makes the content of.
+    pub(crate) whole: Whole,
+}
+
+impl KeptFile {
+    /// Returns how long what is kept is, in bytes.
+    pub(crate) fn len(&self) -> u32 {
+        self.patch.map_or(self.size, |patch| patch.len)
+    }
+}
+
+/// A pack being written; one that is not finished leaves nothing behind.
+pub(super) struct PackWriter<'a> {
+    dir: &'a Dir,
+    pub(super) name: String,
+    file: BufWriter<File>,
+    pub(super) written: u64,
+    index: Index,
+    is_finished: bool,
+}
+
+impl<'a> PackWriter<'a> {
+    /// Begins a pack of that age, in nanoseconds since 1970.
+    pub(super) fn begin(dir: &'a Dir, nanos: u128) -> Result<PackWriter<'a>, Error> {
+        let name = format!("{nanos:020}-{}", std::process::id());
+        let file = BufWriter::new(dir.create_file(&file_name(&name, PACK))?);
+        Ok(PackWriter { dir, name, file, written: 0, index: Index::default(), is_finished: false })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.index.blocks.is_empty()
+    }
+
+    /// Adds a body that holds these files, one after the other: a block for each of its frames.
+    pub(super) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
+        let frames = body.frames().map_err(|_| Error::Bug("what is kept is no frames".into()))?;
+        let mut files = files.iter();
+        for frame in frames {
+            self.add_frame(frame, &mut files)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a block, of as many files as it holds.
+    fn add_frame<'f>(&mut self, frame: Body<'_>, files: &mut impl Iterator<Item = &'f KeptFile>) -> Result<(), Error> {
+        let block = self.index.blocks.len() as u32;
+        let (len, unpacked_len) = (frame.bytes.len() as u32, frame.unpacked_len as u32);
+        self.index.blocks.push(BlockPlace { offset: self.written, len, unpacked_len, packing: frame.packing });
+        let mut offset = 0;
+        while offset < unpacked_len
+            && let Some(file) = files.next()
+        {
+            let place = FilePlace { key: key_of(&file.hash), block, offset, len: file.len() };
+            match file.patch {
+                None => self.index.wholes.push(place),
+                Some(PatchOf { whole, .. }) => {
+                    self.index.patches.push(PatchPlace { file: place, size: file.size, of: whole });
+                }
+            }
+            offset += file.len();
+        }
+        self.file.write_all(frame.bytes).map_err(|e| self.failed(e))?;
+        self.written += frame.bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Adds all that another pack holds.
+    pub(super) fn add_pack(&mut self, index: Index, mut file: File) -> Result<(), Error> {
+        self.index.extend(index, self.written);
+        self.written += io::copy(&mut file, &mut self.file).map_err(|e| self.failed(e))?;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        self.file.flush().map_err(|e| self.failed(e))?;
+        self.index.sort();
+        let begun = file_name(&self.name, "new");
+        let mut file = self.dir.create_file(&begun)?;
+        file.write_all(&self.index.to_bytes()).map_err(|e| self.failed(e))?;
+        self.dir.rename(&begun, self.dir, &file_name(&self.name, INDEX))?;
+        self.is_finished = true;
+        Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::io("write", self.dir.path_of(&file_name(&self.name, PACK)), error)
+    }
+}
+
+impl Drop for PackWriter<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            for extension in [PACK, "new"] {
+                self.dir.remove_file(&file_name(&self.name, extension)).ok();
+            }
+        }
+    }
+}
