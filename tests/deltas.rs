@@ -85,6 +85,21 @@ fn an_edit_costs_what_was_edited_deploy_after_deploy() {
 }
 
 #[test]
+fn what_was_edited_takes_as_little_of_the_content_cache() {
+    let site = site();
+    let bytes = |site: &Site| -> u64 { cached(site, "pack").iter().map(|pack| pack.metadata().unwrap().len()).sum() };
+    let mut before = bytes(&site);
+    for number in 0..4 {
+        edit(&site, number);
+        sent(&site);
+        let kept = bytes(&site) - before;
+        // Beside the line and its place, those of all edits before: what is kept is in terms of the first version.
+        assert!(kept < EDIT_BYTES_MAX * (number as u64 + 2), "{kept} bytes for edit {number}");
+        before += kept;
+    }
+}
+
+#[test]
 fn a_first_deploy_waits_only_to_hear_that_nothing_is_there() {
     let site = Site::new();
     for number in 0..50 {
