@@ -482,6 +482,34 @@ fn what_was_done_to_a_familiar_spare_is_found() {
     }
 }
 
+#[test]
+fn a_link_into_shared_that_is_wanted_no_more_is_not_in_a_release_made_of_one_that_had_it() {
+    // On disk, where a release is not complete within the tick of the clock in which the link was made.
+    let mut site = Site::new();
+    site.configure("");
+    site.succeed(&["setup"]);
+    for path in ["lib/3/env", "lib/none/env"] {
+        let path = site.target("shared").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "secret").unwrap();
+    }
+    site.configure("keep_releases = 2\ngrace = '0s'\nshared_files = ['lib/3/env', 'lib/none/env']\n");
+    for at in 0..8 {
+        site.write(&format!("lib/{at}/code"), format!("{at}"));
+    }
+    for name in 0..9 {
+        site.write("name", format!("{name}"));
+        site.deploy(&[]);
+        assert!(site.current("lib/3/env").is_symlink() && site.current("lib/none/env").is_symlink(), "{name}");
+    }
+    site.configure("keep_releases = 2\ngrace = '0s'\n");
+    fs::remove_dir_all(site.target("shared/lib")).unwrap();
+    for name in 9..13 {
+        site.write("name", format!("{name}"));
+        deployed(&site).unwrap();
+    }
+}
+
 /// The system calls that change a tree.
 const STEPS: [&str; 9] =
     ["mkdirat", "renameat", "renameat2", "unlinkat", "linkat", "symlinkat", "utimensat", "openat2", "fchmod"];

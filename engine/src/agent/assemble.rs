@@ -84,6 +84,8 @@ pub(crate) struct Assembly<'a> {
     inodes: Vec<AtomicU64>,
     /// Directories, by number, as they were looked at last.
     sights: Vec<Mutex<Sight>>,
+    /// Directories that have other names than the manifest says: links into `shared/`.
+    with_links: Mutex<Vec<u32>>,
     /// Symlinks and empty files that are there already.
     made: Vec<AtomicBool>,
     /// Directories, by number, that were made, or in which something was: they get mode and mtime in the end.
@@ -121,6 +123,7 @@ impl<'a> Assembly<'a> {
             placed: zeros(),
             inodes: zeros(),
             sights: manifest.directories().iter().map(|_| Mutex::default()).collect(),
+            with_links: Mutex::default(),
             made,
             touched: manifest.directories().iter().map(|_| AtomicBool::new(false)).collect(),
             linked: AtomicU64::new(0),
@@ -153,8 +156,8 @@ impl<'a> Assembly<'a> {
         self.touched[number as usize].store(true, Ordering::Relaxed);
     }
 
-    /// Notes that something at a path was changed, which the manifest may not have.
-    pub(crate) fn touch_above(&self, path: &RelativePath) {
+    /// Notes that a link into `shared/` stands at a path, which the manifest may not have.
+    pub(crate) fn note_link(&self, path: &RelativePath) {
         let mut above = 0;
         let mut names = path.names().peekable();
         while let Some(name) = names.next().filter(|_| names.peek().is_some()) {
@@ -164,6 +167,7 @@ impl<'a> Assembly<'a> {
             }
         }
         self.touch(above);
+        self.with_links.lock().expect("no assembler panics").push(above);
     }
 
     /// Tells whether anything in a directory was changed, or the directory itself.
@@ -501,7 +505,10 @@ impl<'a> Assembly<'a> {
     /// Returns what was seen of the release, which nobody else can reach yet and which is not changed any more.
     pub(crate) fn into_looks(self, moment: Moment) -> Looks {
         let sight = |sight: Mutex<Sight>| sight.into_inner().expect("no assembler panics");
-        let directories = self.sights.into_iter().map(sight).collect();
+        let mut directories: Vec<Sight> = self.sights.into_iter().map(sight).collect();
+        for number in self.with_links.into_inner().expect("no assembler panics") {
+            directories[number as usize] = Sight::default();
+        }
         Looks { directories, inodes: self.inodes.into_iter().map(AtomicU64::into_inner).collect(), moment }
     }
 

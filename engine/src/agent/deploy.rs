@@ -543,7 +543,7 @@ impl Deploy<'_> {
             staging::clear_others(layout, staging, false)?;
             let filled = self.fill(classifier, assembly, plan, settled)?;
             shared::link(&staging.tree, &decided.shared)?;
-            decided.shared.links.iter().for_each(|path| filled.assembly.touch_above(path));
+            decided.shared.links.iter().for_each(|path| filled.assembly.note_link(path));
             filled.assembly.finish_directories(&decided.shared.links)?;
             Ok(filled)
         })?;

@@ -14,7 +14,8 @@
 //!
 //! No name comes, goes or changes in a directory without its ctime, which no program can set. So a directory with the inode
 //! and ctime of then has the names of then, each for the same inode. A change within the tick of the clock in which it was
-//! seen would look the same: what changed in that tick is kept as if it had no ctime, and is never as it was seen.
+//! seen would look the same: what changed in that tick is kept as if it had no ctime, and is never as it was seen. Nor is a
+//! directory with a link into `shared/`: the manifest does not have that name.
 //!
 //! It is a hint: where it is missing, cut off, altered or of another boot, everything is listed, as is each directory that
 //! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
