@@ -304,12 +304,16 @@ impl NotDurable {
     }
 
     fn changed(&mut self, path: PathBuf) {
-        self.changes += 1;
-        self.paths.insert(path);
+        if !is_hint(&path) {
+            self.changes += 1;
+            self.paths.insert(path);
+        }
     }
 
     fn named(&mut self, path: PathBuf) {
-        self.changed(parent(&path));
+        if !is_hint(&path) {
+            self.changed(parent(&path));
+        }
         self.changed(path);
     }
 
@@ -330,6 +334,11 @@ impl NotDurable {
         let is_needed = |path: &PathBuf| path.starts_with(deploy_path) && !private.iter().any(|p| path.starts_with(p));
         self.paths.iter().filter(|path| is_needed(path)).collect()
     }
+}
+
+/// What a run saw of a release is a hint for a later one of the same boot.
+fn is_hint(path: &Path) -> bool {
+    path.ends_with("seen")
 }
 
 fn parent(path: &Path) -> PathBuf {
