@@ -89,7 +89,8 @@ impl Classifier<'_> {
         mut expected: Vec<Placement>,
     ) -> Result<Classified, Error> {
         let mut lacking = Vec::new();
-        let mut questions = base.map(|base| moved_files(self.manifest, origins, &base.manifest)).unwrap_or_default();
+        let moved = base.map(|base| moved_files(self.manifest, origins, &base.manifest)).unwrap_or_default();
+        let mut questions = self.disputed(moved, &expected);
         let is_new = |&(entry, file): &(u32, ManifestFile)| file.size > 0 && origins[entry as usize] == INTRODUCED;
         for (entry, file) in self.manifest.all_files().filter(is_new) {
             let list = if self.store.has(file.key)? { &mut questions } else { &mut lacking };
@@ -106,6 +107,40 @@ impl Classifier<'_> {
         Ok(Classified { expected, lacking, own_copies: choice.own_copies })
     }
 
+    /// Returns those of the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
+    /// seen when it is linked.
+    fn disputed(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Vec<u32> {
+        if !entries.is_empty() {
+            entries.sort_unstable();
+            let taken = self.taken(&self.files(&entries), |_, _| ());
+            let is_free = |entry: u32, second| second != 0 && taken.binary_search(&(entry, second)).is_err();
+            entries.retain(|&entry| !is_free(entry, planned[entry as usize].second));
+        }
+        entries
+    }
+
+    fn files(&self, entries: &[u32]) -> Vec<(u32, ManifestFile)> {
+        entries.iter().filter_map(|&entry| Some((entry, self.manifest.file(entry)?))).collect()
+    }
+
+    /// Reads what the releases say of their entries, the newest first, and gives it to `note`. Returns the seconds at which
+    /// the path of a file in question had other content of the same size, by entry.
+    fn taken(&self, files: &[(u32, ManifestFile)], mut note: impl FnMut(&Passing<'_>, Placement)) -> Vec<(u32, u32)> {
+        let mut taken = Vec::new();
+        for record in self.releases.records.iter().rev() {
+            let mut beside = Beside::new(self.manifest, files);
+            let note = |passing: Passing<'_>, placement: Placement| {
+                note(&passing, placement);
+                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
+            };
+            // Of one that cannot be read nothing is known.
+            drop(read_entries(self.layout, &record.id, &record.root, note));
+        }
+        taken.sort_unstable();
+        taken.dedup();
+        taken
+    }
+
     /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such, else a
     /// further one that is to be made of one that is sound.
     pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<Choice, Error> {
@@ -114,23 +149,10 @@ impl Classifier<'_> {
             return Ok(choice);
         }
         entries.sort_unstable();
-        let files: Vec<(u32, ManifestFile)> =
-            entries.into_iter().filter_map(|entry| Some((entry, self.manifest.file(entry)?))).collect();
+        let files = self.files(&entries);
         let mut copies: HashMap<ObjectKey, Copies> =
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
-        // The seconds at which a path had other content of the same size.
-        let mut taken: Vec<(u32, u32)> = Vec::new();
-        for record in self.releases.records.iter().rev() {
-            let mut beside = Beside::new(self.manifest, &files);
-            // Of one that cannot be read nothing is known.
-            let note = |passing: Passing<'_>, placement: Placement| {
-                note_copy(&passing, placement, &mut copies);
-                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
-            };
-            drop(read_entries(self.layout, &record.id, &record.root, note));
-        }
-        taken.sort_unstable();
-        taken.dedup();
+        let taken = self.taken(&files, |passing, placement| note_copy(passing, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
             let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
