@@ -1,20 +1,15 @@
 //! Sends content: reads files of the source, packs them into blocks, writes the blocks.
 //!
 //! Threads read and compress; one writes. The queue between them is short, so memory is a few blocks whatever is sent.
-//! A file is looked at before and after it is read: where it is not what the scan hashed, the deploy stops and names
-//! it, as the manifest that was sent describes another content. What the agent asks for again is hashed as well: it may
-//! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
 
 mod deltas;
 mod jobs;
 mod keep;
 mod parts;
+mod source;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::ffi::OsStrExt;
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,7 +17,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::client::cache::{Cache, KeptFile};
-use crate::client::content;
 use crate::client::git::Blobs;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::{Leveller, Line};
@@ -32,8 +26,6 @@ use crate::client::sending::{OldFile, Sending};
 use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::hash::Hash;
-use crate::path::Shown;
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
 use crate::units::Bytes;
@@ -43,6 +35,7 @@ use deltas::DeltaPacker;
 use jobs::{Job, jobs};
 use keep::{Keeper, Kept};
 use parts::{parts, pieces_after};
+use source::Source;
 
 /// The zstd level of what is kept and was not sent so: it is read once or twice and takes little room. Three times as fast
 /// as level 1.
@@ -241,7 +234,7 @@ impl Packer<'_> {
         let (mut plain, mut dense) = (Vec::new(), Vec::new());
         for entry in entries {
             let begin = press.content.len();
-            self.read_small(entry, &mut press.content)?;
+            self.source().read(entry, &mut press.content)?;
             let own = &press.content[begin..];
             if !press.probe.is_dense(own) {
                 plain.push(entry);
@@ -339,7 +332,7 @@ impl Packer<'_> {
         deltas.begin();
         for (entry, old) in files {
             content.clear();
-            self.read_small(entry, content)?;
+            self.source().read(entry, content)?;
             let file = self.kept_file(entry);
             if file.is_some_and(|file| deltas.add(&old, content, file)) {
                 sent.push(DeltaOf { entry, base: old.index });
@@ -373,6 +366,11 @@ impl Packer<'_> {
         Some(KeptFile { hash: file.key.hash, size: file.size as u32, patch: None })
     }
 
+    fn source(&self) -> Source<'_> {
+        let Uploading { talk, scan, .. } = self.uploading;
+        Source { talk, scan }
+    }
+
     /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
     fn left(&self) -> u64 {
         let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
@@ -393,62 +391,6 @@ impl Packer<'_> {
         });
     }
 
-    fn read_small(&self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
-        self.uploading.talk.check()?;
-        if let Some((generated, own)) = &self.uploading.scan.generated
-            && *generated == entry
-        {
-            content.extend_from_slice(own);
-            return Ok(());
-        }
-        let (file, path) = self.open(entry)?;
-        let before = content.len();
-        let stat = self.uploading.scan.found.stats[entry as usize];
-        read_whole(&file, stat.size as usize, content).map_err(|source| unreadable(&path, source))?;
-        if (content.len() - before) as u64 != stat.size {
-            content.truncate(before);
-            return Err(Error::FileChanging(Shown(&path).to_string()));
-        }
-        self.check(entry, &file, &path)?;
-        if self.is_suspect() { self.check_hash(entry, Hash::of(&content[before..]), &path) } else { Ok(()) }
-    }
-
-    /// Tells whether content that was sent did not come as it should.
-    fn is_suspect(&self) -> bool {
-        self.uploading.talk.has_committed()
-    }
-
-    /// Fails where the scan says of a file that looks as it did then that it had other content: what was kept of an earlier
-    /// scan is wrong, or a change did not show.
-    fn check_hash(&self, entry: u32, hash: Hash, path: &[u8]) -> Result<(), Error> {
-        match self.uploading.scan.found.manifest.file(entry) {
-            Some(file) if file.key.hash != hash => Err(Error::FileChangedUnseen(Shown(path).to_string())),
-            _ => Ok(()),
-        }
-    }
-
-    fn open(&self, entry: u32) -> Result<(File, Vec<u8>), Error> {
-        let path = self.uploading.scan.found.manifest.path(entry);
-        let file =
-            content::open(&self.uploading.scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
-                rustix::io::Errno::NOENT | rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
-                    Error::FileChanging(Shown(&path).to_string())
-                }
-                errno => unreadable(&path, errno.into()),
-            })?;
-        self.check(entry, &file, &path)?;
-        Ok((file, path))
-    }
-
-    fn check(&self, entry: u32, file: &File, path: &[u8]) -> Result<(), Error> {
-        let stat = content::look(file).map_err(|source| unreadable(path, source))?;
-        if stat == self.uploading.scan.found.stats[entry as usize] {
-            Ok(())
-        } else {
-            Err(Error::FileChanging(Shown(path).to_string()))
-        }
-    }
-
     fn large(
         &self,
         sending: &Sending,
@@ -457,11 +399,11 @@ impl Packer<'_> {
     ) -> Result<bool, Error> {
         let content = &mut press.content;
         let entry = sending.entry;
-        let (mut file, path) = self.open(entry)?;
-        let size = self.uploading.scan.found.stats[entry as usize].size;
+        let mut file = self.source().open(entry)?;
+        let size = file.size();
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
-        let mut hasher = (self.is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
+        let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
         for ranges in parts(&pieces_after(sending, size)) {
             self.uploading.talk.check()?;
             content.clear();
@@ -470,10 +412,7 @@ impl Packer<'_> {
                 match *range {
                     Range::Old { len, .. } => offset += len,
                     Range::Sent { len } => {
-                        read_range(&mut file, offset, len, content).map_err(|source| match source.kind() {
-                            io::ErrorKind::UnexpectedEof => Error::FileChanging(Shown(&path).to_string()),
-                            _ => unreadable(&path, source),
-                        })?;
+                        file.read_range(offset, len, content)?;
                         offset += len;
                     }
                 }
@@ -493,10 +432,8 @@ impl Packer<'_> {
             }
         }
         self.tell(1, 0);
-        self.check(entry, &file, &path)?;
-        if let Some(hasher) = hasher {
-            self.check_hash(entry, hasher.finalize().into(), &path)?;
-        }
+        file.check()?;
+        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finalize().into()))?;
         Ok(true)
     }
 }
@@ -524,33 +461,10 @@ fn first_half(lens: &[u32]) -> (usize, usize) {
     (lens.len(), bytes)
 }
 
-fn unreadable(path: &[u8], source: io::Error) -> Error {
-    Error::SourceUnreadable { path: Shown(path).to_string(), source }
-}
-
-/// Appends a file of so many bytes, mostly in one read; what has grown since may be more.
-fn read_whole(file: &File, size: usize, content: &mut Vec<u8>) -> io::Result<()> {
-    let end = content.len() + size;
-    content.reserve(size);
-    while content.len() < end {
-        match rustix::io::read(file, rustix::buffer::spare_capacity(content)) {
-            Ok(0) => break,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
-}
-
-fn read_range(file: &mut File, offset: u64, len: u64, content: &mut Vec<u8>) -> io::Result<()> {
-    file.seek(SeekFrom::Start(offset))?;
-    let read = file.take(len).read_to_end(content)? as u64;
-    if read == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::fs::File;
     use std::path::Path;
     use std::sync::Arc;
 
@@ -562,6 +476,7 @@ mod tests {
     use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::sendings;
     use crate::event::Silent;
+    use crate::hash::Hash;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
     use crate::report::DeployState;
