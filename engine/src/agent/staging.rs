@@ -112,10 +112,7 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
     let mut sum = 0;
     for run in layout.staging.names()? {
         let Some(received) = received(layout, &run)? else { continue };
-        received.for_each(|name| {
-            sum += received.stat(name)?.map_or(0, |stat| stat.disk_bytes);
-            Ok(())
-        })?;
+        sum += received.use_of_disk()?.1;
     }
     Ok(sum)
 }

@@ -212,12 +212,7 @@ impl ClientDeploy<'_> {
     }
 
     fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
-        result
-            .map_err(|error| {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                self.observer.observe(Event::Warning(format!("{error}{cause}")));
-            })
-            .ok()
+        result.map_err(|error| self.observer.observe(Event::Warning(error.with_cause()))).ok()
     }
 
     fn remember(
