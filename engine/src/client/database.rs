@@ -39,7 +39,7 @@ use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 5;
+const FORMAT: i64 = 6;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -58,16 +58,17 @@ const STORES_MAX: i64 = 16;
 /// take as much.
 const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 
+/// Tables with large blobs have row ids: in one without, SQLite reads a row to its end, blob and all, to look at its key.
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
-        scan BLOB NOT NULL, PRIMARY KEY (source, root)) WITHOUT ROWID;
-    CREATE TABLE chunks (hash BLOB PRIMARY KEY, chunks BLOB NOT NULL) WITHOUT ROWID;
+        scan BLOB NOT NULL, PRIMARY KEY (source, root));
+    CREATE TABLE chunks (hash BLOB PRIMARY KEY NOT NULL, chunks BLOB NOT NULL);
     CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
         is_cut INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE stores (store TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
         PRIMARY KEY (store, release)) WITHOUT ROWID;
-    CREATE TABLE manifests (root BLOB PRIMARY KEY, manifest BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE manifests (root BLOB PRIMARY KEY NOT NULL, manifest BLOB NOT NULL);
 ";
 
 /// What is believed of a target.
