@@ -435,6 +435,19 @@ fn a_diff_tells_each_path_that_a_deploy_would_change() {
     let counts = ["files_new", "files_changed", "files_removed"].map(|field| number(&report[field]));
     assert_eq!(counts, [1, 3, 1]);
     assert_eq!(paths(&site.succeed(&["diff", &second])), []);
+
+    // Who made none of them is told the same. Who made them asks for no manifest but whether it is there.
+    let elsewhere = site.path("elsewhere");
+    let by_another = || site.cutover(&["diff", &first, &second, "--state-dir", elsewhere.to_str().unwrap()]);
+    assert_eq!(by_another().succeeded(), report);
+    for release in [&first, &second] {
+        let manifest = site.target(&format!(".cutover/releases/{release}/manifest"));
+        let front = fs::read(&manifest).unwrap()[..64].to_vec();
+        fs::write(&manifest, front).unwrap();
+    }
+    assert_eq!(site.succeed(&["diff", &first, &second]), report);
+    assert_eq!(paths(&site.succeed(&["diff"])), []);
+    by_another().failed(4, &[&first, "damaged"]);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use crate::agent;
 use crate::cancel::Cancel;
 use crate::client::deploy::ClientDeploy;
-use crate::client::{Database, ScanRequest, query, scan};
+use crate::client::query::{self, Named};
+use crate::client::{Database, ScanRequest, scan};
 use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -101,7 +102,7 @@ pub enum DiffSide {
 /// Makes the directories of the deploy path.
 pub fn setup(context: &Context) -> Result<SetupReport, Error> {
     match context.ask(Request::Setup, Install::Keep).map_err(|failure| failure.error)? {
-        (Reply::Setup(report), _) => Ok(report),
+        Reply::Setup(report) => Ok(report),
         _ => Err(mismatch()),
     }
 }
@@ -143,7 +144,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 /// Lists the releases.
 pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
     match context.ask(Request::Releases, Install::Vanish).map_err(|failure| failure.error)? {
-        (Reply::Releases(report), _) => Ok(report),
+        Reply::Releases(report) => Ok(report),
         _ => Err(mismatch()),
     }
 }
@@ -151,7 +152,7 @@ pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
 /// Tells what is live and how the server stands.
 pub fn status(context: &Context) -> Result<StatusReport, Error> {
     match context.ask(Request::Status, Install::Vanish).map_err(|failure| failure.error)? {
-        (Reply::Status(report), _) => Ok(*report),
+        Reply::Status(report) => Ok(*report),
         _ => Err(mismatch()),
     }
 }
@@ -163,7 +164,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
         SwitchTo::Back(id) => Request::Rollback(id.clone()),
     };
     match context.ask(request, Install::Keep)? {
-        (Reply::Switch(report), _) => Ok(report),
+        Reply::Switch(report) => Ok(report),
         _ => Err(mismatch().into()),
     }
 }
@@ -172,7 +173,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
 pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     match context.ask(Request::Cleanup { dry_run: request.dry_run }, install).map_err(|failure| failure.error)? {
-        (Reply::Cleanup(report), _) => Ok(report),
+        Reply::Cleanup(report) => Ok(report),
         _ => Err(mismatch()),
     }
 }
@@ -190,11 +191,13 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
         .collect();
     let mut received = Vec::new();
     if !wanted.is_empty() {
-        received = context.ask(Request::Manifests(wanted), Install::Vanish).map_err(|failure| failure.error)?.1;
+        received = context.manifests(wanted)?;
     }
     let mut received = received.into_iter();
     let mut side = |side: &DiffSide| match side {
-        DiffSide::Source { source, exclude } => Ok(("source".to_owned(), context.scan_for_diff(source, exclude)?)),
+        DiffSide::Source { source, exclude } => {
+            Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude)?)))
+        }
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
     let ((before, old), (after, new)) = (side(before)?, side(after)?);
@@ -253,7 +256,16 @@ impl Context {
         }
     }
 
-    fn ask(&self, request: Request, install: Install) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
+    fn ask(&self, request: Request, install: Install) -> Result<Reply, DeployFailure> {
+        self.ask_with(request, install, &[]).map(|(reply, _)| reply)
+    }
+
+    fn ask_with(
+        &self,
+        request: Request,
+        install: Install,
+        known: &[Arc<Manifest>],
+    ) -> Result<(Reply, Vec<Named>), DeployFailure> {
         let hello = Hello {
             path: self.deploy_path(),
             policy: self.policy.clone(),
@@ -261,7 +273,35 @@ impl Context {
             request,
         };
         let connection = self.connect(install, false, &self.cancel)?;
-        query::ask(connection, hello, self.observer.clone(), self.cancel.clone())
+        query::ask(connection, hello, known, self.observer.clone(), self.cancel.clone())
+    }
+
+    /// Returns the manifests of releases, none being the live one. What the database has of them is not sent.
+    fn manifests(&self, wanted: Vec<Option<ReleaseId>>) -> Result<Vec<Named>, Error> {
+        let manifests = self.remembered(&wanted);
+        let known = manifests.iter().map(|manifest| manifest.root()).collect();
+        let request = Request::Manifests { wanted, known };
+        match self.ask_with(request, Install::Vanish, &manifests).map_err(|failure| failure.error)? {
+            (Reply::Manifests, received) => Ok(received),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// Returns those of the manifests of releases that the database has, as far as it knows which release is live.
+    fn remembered(&self, wanted: &[Option<ReleaseId>]) -> Vec<Arc<Manifest>> {
+        let Some(database) = self.database() else { return Vec::new() };
+        let destination = self.target.destination.to_string();
+        let Some(belief) = self.told(database.belief(&destination)).flatten() else { return Vec::new() };
+        let remember = |wanted: &Option<ReleaseId>| {
+            let release = wanted.as_ref().or(belief.live.as_ref())?;
+            let root = self.told(database.root(&belief.holding.store, release)).flatten()?;
+            self.told(database.manifest(&root)).flatten().map(Arc::new)
+        };
+        wanted.iter().filter_map(remember).collect()
+    }
+
+    fn database(&self) -> Option<Database> {
+        self.told(Database::open(&self.state_dir, self.observer.clone()))
     }
 
     /// Lets the next scan of a source read all files.
@@ -290,7 +330,7 @@ impl Context {
     fn scan_for_diff(&self, source: &Path, exclude: &[String]) -> Result<Manifest, Error> {
         let source = &std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
         let forbidden = self.check_overlap(source)?;
-        let database = self.told(Database::open(&self.state_dir, self.observer.clone()));
+        let database = self.database();
         let known = database.as_ref().and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
         let observer = self.observer.as_ref();
         let request = ScanRequest { source, exclude, known: known.as_ref(), forbidden, observer, cancel: &self.cancel };

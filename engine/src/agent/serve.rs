@@ -7,14 +7,16 @@ use std::path::Path;
 
 use crate::disk;
 use crate::error::Error;
-use crate::release::ReleaseId;
+use crate::hash::Hash;
+use crate::manifest::encode::encode;
+use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
 use super::layout::Layout;
 use super::lock::{self, Lock};
-use super::records::{self, Releases, check_manifest, manifest_to_bytes, read_manifest};
+use super::records::{self, Releases, check_manifest, read_manifest};
 use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
@@ -88,7 +90,7 @@ impl Service<'_> {
                 let how = prune::How { sweep: true, dry_run: *dry_run, ..prune::How::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
             }
-            Request::Manifests(wanted) => self.manifests(path, wanted),
+            Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }
 
@@ -135,16 +137,25 @@ impl Service<'_> {
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
     }
 
-    fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>]) -> Result<Reply, Error> {
+    fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;
+        let read = |record: &Record| read_manifest(&layout, &record.id, &record.root);
+        let mut before: Option<&Record> = None;
         for id in wanted {
             let id = match id {
                 Some(id) => id.clone(),
                 None => layout.current.live()?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
             };
             let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
-            let bytes = manifest_to_bytes(&read_manifest(&layout, &id, &record.root)?.manifest);
+            let bytes = if known.contains(&record.root) {
+                check_manifest(&layout, &id, &record.root)?;
+                Vec::new()
+            } else {
+                let base = before.map(read).transpose()?;
+                encode(&read(record)?.manifest, base.as_ref().map(|base| &base.manifest)).to_bytes()
+            };
+            before = Some(record);
             let name = BaseName { release: id, root: record.root };
             self.talk.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
             self.talk.send_parts(&bytes)?;

@@ -12,33 +12,42 @@ use crate::report::DeployFailure;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
-/// Asks, and returns the answer with the manifests that came before it.
+/// The manifest of a release, by its name.
+pub(crate) type Named = (String, Arc<Manifest>);
+
+/// Asks, and returns the answer with the manifests that came before it. Those that are known need not come.
 pub(crate) fn ask(
     connection: Connection,
     hello: Hello,
+    known: &[Arc<Manifest>],
     observer: Arc<dyn Observer>,
     cancel: Cancel,
-) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
+) -> Result<(Reply, Vec<Named>), DeployFailure> {
     let talk = Talk::new(connection, observer, cancel);
     if matches!(hello.request, Request::Switch(_) | Request::Rollback(_)) {
         talk.may_switch();
     }
-    let heard = hear(&talk, hello).map_err(|failure| talk.settle(failure))?;
+    let heard = hear(&talk, hello, known).map_err(|failure| talk.settle(failure))?;
     talk.finish();
     Ok(heard)
 }
 
-fn hear(talk: &Talk, hello: Hello) -> Result<(Reply, Vec<(String, Manifest)>), DeployFailure> {
+fn hear(talk: &Talk, hello: Hello, known: &[Arc<Manifest>]) -> Result<(Reply, Vec<Named>), DeployFailure> {
     talk.send(&ToAgent::Hello(Box::new(hello)))?;
-    let mut manifests = Vec::new();
+    let mut manifests: Vec<Named> = Vec::new();
     loop {
         match talk.wait()? {
             FromAgent::Done(reply) => return Ok((reply, manifests)),
+            FromAgent::Manifest { name, length: 0 } => {
+                let manifest = known.iter().find(|known| known.root() == name.root);
+                let manifest = manifest.ok_or_else(|| Error::Protocol("no manifest, where none is known".into()))?;
+                manifests.push((name.release.to_string(), manifest.clone()));
+            }
             FromAgent::Manifest { name, length } => {
                 let bytes = talk.parts(length)?;
-                let (decoded, _) =
-                    decode(&bytes, None).map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
-                manifests.push((name.release.to_string(), decoded.manifest));
+                let (decoded, _) = decode(&bytes, manifests.last().map(|(_, before)| before.as_ref()))
+                    .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
+                manifests.push((name.release.to_string(), Arc::new(decoded.manifest)));
             }
             _ => return Err(Error::Protocol("an answer to a question that was not asked".into()).into()),
         }

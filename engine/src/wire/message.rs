@@ -112,8 +112,13 @@ pub(crate) enum Request {
         /// Change nothing.
         dry_run: bool,
     },
-    /// Send the manifests of releases; none names the live one.
-    Manifests(Vec<Option<ReleaseId>>),
+    /// Send the manifests of releases.
+    Manifests {
+        /// Of these, in order; none names the live one.
+        wanted: Vec<Option<ReleaseId>>,
+        /// The roots of those that the client has.
+        known: Vec<Hash>,
+    },
 }
 
 impl Request {
@@ -127,7 +132,7 @@ impl Request {
             Request::Switch(_) => "switch",
             Request::Rollback(_) => "rollback",
             Request::Cleanup { .. } => "cleanup",
-            Request::Manifests(_) => "diff",
+            Request::Manifests { .. } => "diff",
         }
     }
 }
@@ -386,8 +391,9 @@ pub(crate) enum FromAgent {
         /// The commit that the base was made of, where it was a git checkout.
         commit: Option<String>,
     },
-    /// A manifest follows in parts of this many bytes together. Unasked, where the tree that came does not fit the base,
-    /// of which the client has an outline only: it is to be sent again.
+    /// A manifest follows in parts of this many bytes together: as its difference from the one before, where another went
+    /// before it, and nothing of one that the client has. Unasked, where the tree that came does not fit the base, of which
+    /// the client has an outline only: it is to be sent again.
     Manifest {
         /// The release that it is of.
         name: BaseName,
