@@ -436,18 +436,28 @@ fn a_diff_tells_each_path_that_a_deploy_would_change() {
     assert_eq!(counts, [1, 3, 1]);
     assert_eq!(paths(&site.succeed(&["diff", &second])), []);
 
-    // Who made none of them is told the same. Who made them asks for no manifest but whether it is there.
+    // Who made none of them is told the same.
     let elsewhere = site.path("elsewhere");
-    let by_another = || site.cutover(&["diff", &first, &second, "--state-dir", elsewhere.to_str().unwrap()]);
-    assert_eq!(by_another().succeeded(), report);
+    let by_another = |words: &[&str]| site.cutover(&[words, &["--state-dir", elsewhere.to_str().unwrap()]].concat());
+    assert_eq!(by_another(&["diff", &first, &second]).succeeded(), report);
+
+    // Of what another client made since, only that comes.
+    site.write("another's", "new");
+    let third = text(&by_another(&["deploy"]).succeeded()["release"]);
+    site.write("mine", "new");
+    let new = |path: &str| [(path.to_owned(), "new".to_owned())];
+    assert_eq!(paths(&site.succeed(&["diff", &second, &third])), new("another's"));
+    let to_source = site.succeed(&["diff"]);
+    assert_eq!((text(&to_source["before"]), paths(&to_source)), (third, new("mine").to_vec()));
+
+    // Who made them asks for no manifest but whether it is there.
     for release in [&first, &second] {
         let manifest = site.target(&format!(".cutover/releases/{release}/manifest"));
         let front = fs::read(&manifest).unwrap()[..64].to_vec();
         fs::write(&manifest, front).unwrap();
     }
     assert_eq!(site.succeed(&["diff", &first, &second]), report);
-    assert_eq!(paths(&site.succeed(&["diff"])), []);
-    by_another().failed(4, &[&first, "damaged"]);
+    by_another(&["diff", &first, &second]).failed(4, &[&first, "damaged"]);
 }
 
 #[test]
