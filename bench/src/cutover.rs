@@ -148,7 +148,7 @@ impl Site {
         if stdout.trim().is_empty() && matches!(beside, Beside::KillAfter(_)) {
             return Ok(sample);
         }
-        with_report(sample, &stdout)
+        with_report(sample, &lab.without_names(&stdout))
     }
 
     /// Deploys a tree, unmeasured, to bring the server into the state that a run begins with. It must go live.
@@ -228,7 +228,7 @@ impl Site {
 
     fn run(&self, lab: &Lab, line: Line, invocation: &Invocation) -> Result<Sample> {
         let (stdout, sample) = lab.measure(invocation, line)?;
-        with_report(sample, &stdout)
+        with_report(sample, &lab.without_names(&stdout))
     }
 }
 

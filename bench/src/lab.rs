@@ -433,7 +433,7 @@ impl Lab {
             server_peaks: observed.peaks,
             wire: is_carried(line, self.settings.shape).then_some(wire),
             most_used_bytes: observed.most_used_bytes,
-            ..Sample::of_client(self.shown(invocation), line, &finished)
+            ..Sample::of_client(self.without_names(&invocation.to_string()), line, &finished)
         };
         Ok((finished.stdout, sample))
     }
@@ -444,12 +444,13 @@ impl Lab {
         let surroundings = Surroundings { home: &home, namespace: None, is_users: true };
         let (finished, ()) = invocation.run_beside(surroundings, |_| ())?;
         let finished = finished.succeeded(invocation)?;
-        let sample = Sample::of_client(self.shown(invocation), line, &finished);
+        let sample = Sample::of_client(self.without_names(&invocation.to_string()), line, &finished);
         Ok((finished.stdout, sample))
     }
 
-    /// Prints a line as it is recorded: runnable, and without the names of this machine's directories or of a host.
-    fn shown(&self, invocation: &Invocation) -> String {
+    /// Returns a line or a report as it is recorded: without the names of this machine's directories or of a host. A line is
+    /// still runnable.
+    pub(crate) fn without_names(&self, text: &str) -> String {
         let mut names: Vec<(String, &str)> = Vec::new();
         for (tree, name) in self.trees().all().iter().zip(["$A", "$B", "$C"]) {
             names.push((tree.path.to_string_lossy().into_owned(), name));
@@ -461,8 +462,7 @@ impl Lab {
             names.push((remote.host().to_owned(), "$HOST"));
         }
         names.push((self.settings.cutover.to_string_lossy().into_owned(), "cutover"));
-        let line = invocation.to_string();
-        names.iter().fold(line, |line, (text, name)| line.replace(text, name))
+        names.iter().fold(text.to_owned(), |text, (own, name)| text.replace(own, name))
     }
 }
 
