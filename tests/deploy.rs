@@ -450,6 +450,11 @@ fn a_diff_tells_each_path_that_a_deploy_would_change() {
     let to_source = site.succeed(&["diff"]);
     assert_eq!((text(&to_source["before"]), paths(&to_source)), (third, new("mine").to_vec()));
 
+    // That there is no database is told once.
+    let without = site.cutover(&["diff", "--state-dir", "/dev/null/none"]);
+    assert_eq!(without.stderr.matches("/dev/null/none").count(), 1, "{}", without.stderr);
+    assert_eq!(without.succeeded()["paths"], to_source["paths"]);
+
     // Who made them asks for no manifest but whether it is there.
     for release in [&first, &second] {
         let manifest = site.target(&format!(".cutover/releases/{release}/manifest"));

@@ -189,14 +189,12 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
             DiffSide::Source { .. } => None,
         })
         .collect();
-    let mut received = Vec::new();
-    if !wanted.is_empty() {
-        received = context.manifests(wanted)?;
-    }
+    let database = context.told(Database::open(&context.state_dir, context.observer.clone()));
+    let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
     let mut received = received.into_iter();
     let mut side = |side: &DiffSide| match side {
         DiffSide::Source { source, exclude } => {
-            Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude)?)))
+            Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude, database.as_ref())?)))
         }
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
@@ -277,8 +275,8 @@ impl Context {
     }
 
     /// Returns the manifests of releases, none being the live one. What the database has of them is not sent.
-    fn manifests(&self, wanted: Vec<Option<ReleaseId>>) -> Result<Vec<Named>, Error> {
-        let manifests = self.remembered(&wanted);
+    fn manifests(&self, wanted: Vec<Option<ReleaseId>>, database: Option<&Database>) -> Result<Vec<Named>, Error> {
+        let manifests = database.map(|database| self.remembered(&wanted, database)).unwrap_or_default();
         let known = manifests.iter().map(|manifest| manifest.root()).collect();
         let request = Request::Manifests { wanted, known };
         match self.ask_with(request, Install::Vanish, &manifests).map_err(|failure| failure.error)? {
@@ -288,8 +286,7 @@ impl Context {
     }
 
     /// Returns those of the manifests of releases that the database has, as far as it knows which release is live.
-    fn remembered(&self, wanted: &[Option<ReleaseId>]) -> Vec<Arc<Manifest>> {
-        let Some(database) = self.database() else { return Vec::new() };
+    fn remembered(&self, wanted: &[Option<ReleaseId>], database: &Database) -> Vec<Arc<Manifest>> {
         let destination = self.target.destination.to_string();
         let Some(belief) = self.told(database.belief(&destination)).flatten() else { return Vec::new() };
         let remember = |wanted: &Option<ReleaseId>| {
@@ -298,10 +295,6 @@ impl Context {
             self.told(database.manifest(&root)).flatten().map(Arc::new)
         };
         wanted.iter().filter_map(remember).collect()
-    }
-
-    fn database(&self) -> Option<Database> {
-        self.told(Database::open(&self.state_dir, self.observer.clone()))
     }
 
     /// Lets the next scan of a source read all files.
@@ -327,11 +320,10 @@ impl Context {
     }
 
     /// Scans a source as a deploy would, and keeps what was found for the next scan.
-    fn scan_for_diff(&self, source: &Path, exclude: &[String]) -> Result<Manifest, Error> {
+    fn scan_for_diff(&self, source: &Path, exclude: &[String], database: Option<&Database>) -> Result<Manifest, Error> {
         let source = &std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
         let forbidden = self.check_overlap(source)?;
-        let database = self.database();
-        let known = database.as_ref().and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
+        let known = database.and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
         let observer = self.observer.as_ref();
         let request = ScanRequest { source, exclude, known: known.as_ref(), forbidden, observer, cancel: &self.cancel };
         let found = scan(&request)?.found;
