@@ -1,7 +1,8 @@
 //! Every change to a disk goes through here: making, linking, renaming, removing, syncing.
 //!
 //! All of it is relative to held directory descriptors and follows no symlink, so a directory that is replaced by a
-//! symlink while Cutover works leads nowhere. Errors name the path. That every change passes through one file is what
+//! symlink while Cutover works leads nowhere. A path of several names is opened without a symlink and without a mount on
+//! the way. Modes are set through a descriptor. Errors name the path. That every change passes through one file is what
 //! allows each of them to be made to fail in tests.
 //!
 //! What a crash can lose: a name that was made, linked or renamed is durable once its directory was synced; content
@@ -10,11 +11,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfs, Timespec, Timestamps};
+use rustix::fs::{
+    self, AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatVfs, StatxFlags, Timespec, Timestamps,
+};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -28,6 +31,16 @@ const OWN_FILE_BYTES_MAX: u64 = 5 << 28;
 /// XFS, Btrfs, tmpfs, F2FS, ZFS, bcachefs. An overlay shows the times of its uppermost layer alone, one over a network may
 /// show old ones, and one in user space what it likes.
 const KEEPS_TIMES: [u32; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
+
+/// What a directory grants its owner while things in it are changed.
+const OWNER_ALL: u32 = 0o700;
+
+/// What lets others exchange the names in a directory.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// So deep a removal holds each directory open. What lies deeper is moved up first: a tree of any depth takes a bounded
+/// stack and a bounded number of descriptors.
+const REMOVAL_DEPTH: usize = 64;
 
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,17 +208,82 @@ impl Dir {
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         match fs::openat2(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), resolve) {
             Ok(fd) => Ok(Dir { fd, path: self.path_of(name) }),
-            Err(Errno::XDEV) => Err(Error::MountedInside(self.path_of(name).display().to_string())),
-            // Before Linux 5.6, or kept from it by a filter: what is mounted of the same filesystem is not seen.
+            Err(Errno::XDEV) => Err(self.mounted_inside(name)),
+            // Linux before 5.6, or a filter of system calls.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let dir = self.open_dir(name)?;
-                let is_own = dir.own_stat()?.device == self.own_stat()?.device;
-                if is_own { Ok(dir) } else { Err(Error::MountedInside(self.path_of(name).display().to_string())) }
+                match (self.mount()?, dir.mount()?) {
+                    (Some(own), Some(other)) if own == other => Ok(dir),
+                    (Some(_), Some(_)) => Err(self.mounted_inside(name)),
+                    _ => Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
+                }
             }
             // It says more of what is wrong.
             Err(Errno::LOOP | Errno::NOTDIR) => self.open_dir(name),
             Err(errno) => Err(self.error("open the directory", name, errno)),
         }
+    }
+
+    fn mounted_inside(&self, name: &[u8]) -> Error {
+        Error::MountedInside(self.path_of(name).display().to_string())
+    }
+
+    /// Opens a directory by a path of one or more names below it, with no symlink and no mount on the way.
+    pub(crate) fn open_below(&self, path: &[u8]) -> Result<Dir, Error> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        if let Ok(fd) = fs::openat2(&self.fd, os(path), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), resolve) {
+            return Ok(Dir { fd, path: self.path_of(path) });
+        }
+        // One name at a time: this works on every kernel, and the error names the directory that is wrong.
+        path.split(|&byte| byte == b'/').try_fold(self.again()?, |dir, name| match name {
+            b"" | b"." | b".." => Err(Error::Bug(format!("`{}` is no path below a directory", os(path).display()))),
+            name => dir.open_own_dir(name),
+        })
+    }
+
+    /// Opens a directory whose names are about to be changed: its owner may do everything in it then, and nobody else may
+    /// exchange names. Of a directory of another user, whose mode cannot be set, only the former is not so.
+    pub(crate) fn open_to_change(&self, name: &[u8]) -> Result<Dir, Error> {
+        let dir = match self.open_own_dir(name) {
+            // A directory that its owner may not read, as an application may leave one.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.let_owner_in(name)?;
+                self.open_own_dir(name)?
+            }
+            other => other?,
+        };
+        let mode = dir.own_stat()?.mode;
+        if changes_to_work_in(mode) {
+            match fs::fchmod(&dir.fd, Mode::from_raw_mode((mode | OWNER_ALL) & !OTHERS_WRITE)) {
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(errno) => return Err(self.error("set the mode of", name, errno)),
+            }
+        }
+        Ok(dir)
+    }
+
+    /// Lets its owner into a directory that may not be opened. The directory is held by a descriptor that follows no link,
+    /// and its mode is set through that. Without `/proc` it is set by name, where nobody else can exchange the name.
+    fn let_owner_in(&self, name: &[u8]) -> Result<(), Error> {
+        let failed = |errno: Errno| self.error("set the mode of", name, errno);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        let mode = Mode::from_raw_mode(OWNER_ALL);
+        match fs::chmodat(fs::CWD, fd_path(&held), mode, AtFlags::empty()) {
+            Err(Errno::NOENT) => {
+                let own = self.own_stat()?;
+                if own.mode & OTHERS_WRITE != 0 || own.uid != rustix::process::geteuid().as_raw() {
+                    return Err(Error::MountsUnknown(self.path_of(name).display().to_string()));
+                }
+                fs::chmodat(&self.fd, os(name), mode, AtFlags::empty()).map_err(failed)
+            }
+            other => other.map_err(failed),
+        }
+    }
+
+    /// Returns what tells its mount from others; nothing where the system does not say.
+    pub(crate) fn mount(&self) -> Result<Option<u64>, Error> {
+        mount(&self.fd).map_err(|e| Error::io("look at the mount of", &self.path, e))
     }
 
     /// Makes a directory with exactly this mode, whatever the umask, and opens it.
@@ -248,10 +326,17 @@ impl Dir {
         fs::futimens(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
     }
 
-    /// Sets the mtime of a name, and of nothing that it leads to.
+    /// Sets the mtime of a name, and of nothing that it leads to: of what it is at one moment, held by a descriptor that
+    /// follows no link. A kernel that takes none for this (before 5.8) sets it by name.
     pub(crate) fn set_mtime_of(&self, name: &[u8], second: u32) -> Result<(), Error> {
-        fs::utimensat(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|e| self.error("set the mtime of", name, e))
+        let failed = |errno: Errno| self.error("set the mtime of", name, errno);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        match fs::utimensat(&held, "", &times(second), AtFlags::EMPTY_PATH) {
+            Err(Errno::INVAL) => fs::utimensat(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW),
+            other => other,
+        }
+        .map_err(failed)
     }
 
     /// Tells whether it has extended attributes, as access control lists are.
@@ -439,35 +524,54 @@ impl Dir {
 
     /// Removes a name and all below it: never through a symlink, never where something is mounted.
     pub(crate) fn remove_tree(&self, name: &[u8]) -> Result<(), Error> {
-        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(Errno::ISDIR) => self.remove_directory(name),
-            // What POSIX asks for where the name is a directory; also said of a file that nobody may change.
-            Err(Errno::PERM) if self.stat(name)?.is_some_and(|stat| stat.kind == Kind::Directory) => {
-                self.remove_directory(name)
+        if !self.is_directory_after_unlink(name)? {
+            return Ok(());
+        }
+        let top = self.open_to_change(name)?;
+        let mut moved_up = 0;
+        loop {
+            let before = moved_up;
+            top.empty(&top, 0, &mut moved_up)?;
+            if moved_up == before {
+                break;
             }
+        }
+        drop(top);
+        fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", name, e))
+    }
+
+    /// Removes a name, unless it is a directory. Says whether it is one.
+    fn is_directory_after_unlink(&self, name: &[u8]) -> Result<bool, Error> {
+        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(false),
+            Err(Errno::ISDIR) => Ok(true),
+            // What POSIX asks for where the name is a directory; also said of a file that nobody may change.
+            Err(Errno::PERM) if self.stat(name)?.is_some_and(|stat| stat.kind == Kind::Directory) => Ok(true),
             Err(errno) => Err(self.error("remove", name, errno)),
         }
     }
 
-    fn remove_directory(&self, name: &[u8]) -> Result<(), Error> {
-        let dir = match self.open_own_dir(name) {
-            // A directory that its owner may not read, as an application may leave one.
-            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-                self.unlock_dir(name)?;
-                self.open_own_dir(name)?
+    /// Removes all that is in it. Directories that lie too deep below `top` are moved there, and counted.
+    fn empty(&self, top: &Dir, depth: usize, moved_up: &mut u64) -> Result<(), Error> {
+        for name in self.names()? {
+            if !self.is_directory_after_unlink(&name)? {
+                continue;
             }
-            other => other?,
-        };
-        let stat = dir.own_stat()?;
-        if stat.mode & 0o700 != 0o700 {
-            dir.set_mode(0o700)?;
+            // Moving a directory to another parent needs write permission on the directory itself.
+            let child = self.open_to_change(&name)?;
+            if depth < REMOVAL_DEPTH {
+                child.empty(top, depth + 1, moved_up)?;
+                drop(child);
+                fs::unlinkat(&self.fd, os(&name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", &name, e))?;
+            } else {
+                drop(child);
+                while !self.rename_new(&name, top, format!("deep-{moved_up}").as_bytes())? {
+                    *moved_up += 1;
+                }
+                *moved_up += 1;
+            }
         }
-        for child in dir.names()? {
-            dir.remove_tree(&child)?;
-        }
-        drop(dir);
-        fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", name, e))
+        Ok(())
     }
 
     /// Removes a directory, where there is one and nothing is in it.
@@ -476,12 +580,6 @@ impl Dir {
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             Err(errno) => Err(self.error("remove", name, errno)),
         }
-    }
-
-    /// Lets its owner into a directory that may not be opened.
-    pub(crate) fn unlock_dir(&self, name: &[u8]) -> Result<(), Error> {
-        fs::chmodat(&self.fd, os(name), Mode::from_raw_mode(0o700), AtFlags::empty())
-            .map_err(|e| self.error("remove", name, e))
     }
 
     /// Makes its names durable.
@@ -523,6 +621,32 @@ impl Dir {
             Err(errno) => Err(self.error("lock", name, errno)),
         }
     }
+}
+
+/// Tells whether [`Dir::open_to_change`] gives a directory of this mode another one.
+pub(crate) fn changes_to_work_in(mode: u32) -> bool {
+    mode & OWNER_ALL != OWNER_ALL || mode & OTHERS_WRITE != 0
+}
+
+/// Returns the path by which the kernel leads to an open file, whatever its name is now.
+fn fd_path(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Asks for the number of a mount that is never given twice, which Linux has since 6.8 and `rustix` does not name.
+const MNT_ID_UNIQUE: u32 = 0x4000;
+
+/// Returns what tells the mount of an open file from others; nothing where neither `statx` (Linux 5.8) nor `/proc` says it.
+pub(crate) fn mount(file: impl AsFd) -> Result<Option<u64>, Errno> {
+    let wanted = StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
+    if let Ok(statx) = fs::statx(&file, "", AtFlags::EMPTY_PATH, wanted)
+        && statx.stx_mask & wanted.bits() != 0
+    {
+        return Ok(Some(statx.stx_mnt_id));
+    }
+    let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
+    let Ok(info) = std::fs::read_to_string(path) else { return Ok(None) };
+    Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
 }
 
 /// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever
@@ -609,5 +733,82 @@ pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_tree_of_any_depth_is_removed() {
+        const DEPTH: usize = 3_000;
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open(place.path()).unwrap();
+        let mut dir = root.create_dir(b"deep", 0o755).unwrap();
+        for level in 0..DEPTH {
+            // Names that a removal gives to what it moves up.
+            let name = format!("deep-{}", level % 7);
+            dir.create_file(b"file").unwrap();
+            dir = dir.create_dir(name.as_bytes(), if level % 3 == 0 { 0o500 } else { 0o755 }).unwrap_or_else(|_| {
+                dir.set_mode(0o755).unwrap();
+                dir.create_dir(name.as_bytes(), 0o755).unwrap()
+            });
+        }
+        drop(dir);
+        root.remove_tree(b"deep").unwrap();
+        assert_eq!(root.names().unwrap(), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn a_directory_that_is_changed_is_its_owners_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open(place.path()).unwrap();
+        for (mode, expected) in [(0o777, 0o755), (0o775, 0o755), (0o755, 0o755), (0o1777, 0o1755), (0o000, 0o700)] {
+            std::fs::create_dir(place.path().join("directory")).unwrap();
+            std::fs::set_permissions(place.path().join("directory"), PermissionsExt::from_mode(mode)).unwrap();
+            root.open_to_change(b"directory").unwrap();
+            // Root may open a directory of any mode; its owner's rights are added all the same.
+            assert_eq!(mode_of(&place.path().join("directory")) & !0o1000, expected & !0o1000, "{mode:o}");
+            root.remove_tree(b"directory").unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_is_opened_or_changed_through_a_symlink() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(place.path().join("outside/below")).unwrap();
+        std::fs::set_permissions(place.path().join("outside"), PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::create_dir(place.path().join("inside")).unwrap();
+        let inside = Dir::open(&place.path().join("inside")).unwrap();
+        symlink("../outside", place.path().join("inside/link")).unwrap();
+        inside.create_dir(b"real", 0o755).unwrap().create_dir(b"below", 0o755).unwrap();
+        assert!(inside.open_below(b"real/below").is_ok());
+        for path in [&b"link"[..], b"link/below", b"real/../link/below", b"../outside"] {
+            assert!(inside.open_below(path).is_err(), "{path:?}");
+        }
+        assert!(inside.open_to_change(b"link").is_err());
+        assert!(inside.let_owner_in(b"link").is_err());
+        inside.set_mtime_of(b"link", 7).unwrap();
+        assert!(inside.stat(b"link").unwrap().unwrap().has_mtime(7));
+        let outside = Dir::open(&place.path().join("outside")).unwrap();
+        assert!(!outside.own_stat().unwrap().has_mtime(7));
+        inside.remove_tree(b"link").unwrap();
+        assert_eq!((mode_of(&place.path().join("outside")), outside.names().unwrap()), (0o777, vec![b"below".to_vec()]));
+    }
+
+    #[test]
+    fn a_mount_is_told_from_the_one_above_it() {
+        let root = Dir::open(Path::new("/")).unwrap();
+        let proc = Dir::open(Path::new("/proc")).unwrap();
+        assert_eq!(root.mount().unwrap(), Dir::open(Path::new("/")).unwrap().mount().unwrap());
+        assert_ne!(root.mount().unwrap(), proc.mount().unwrap());
+        assert!(matches!(root.open_own_dir(b"proc"), Err(Error::MountedInside(_))));
     }
 }

@@ -146,6 +146,9 @@ pub enum Error {
     /// Something is mounted in a tree of ours.
     #[error("Something is mounted at `{0}`, and is left as it is")]
     MountedInside(String),
+    /// It cannot be told whether something is mounted on a directory, so nothing in it is changed.
+    #[error("Cannot tell whether something is mounted at `{0}`: this kernel has no `openat2`, and `/proc` does not say")]
+    MountsUnknown(String),
     /// A release that was given up cannot be turned into a new one.
     #[error("Release {id} is not reused: {reason}")]
     NotReused {
@@ -466,6 +469,7 @@ impl Error {
             | Error::OtherOwner { .. }
             | Error::SymlinkInside(_)
             | Error::MountedInside(_)
+            | Error::MountsUnknown(_)
             | Error::NotReused { .. }
             | Error::NotDirectory(_)
             | Error::SharedMissing(_)
@@ -542,6 +546,7 @@ impl Error {
                 format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
             }
             Error::MountedInside(path) => format!("Unmount it (`umount {path}`) and run the command again"),
+            Error::MountsUnknown(_) => "Mount `/proc` on the server, where the agent runs, and run the command again".into(),
             Error::NotDirectory(path) => format!("Move `{path}` away and run the command again"),
             Error::SharedMissing(path) => format!("Put the file at `{path}` on the server and deploy again"),
             Error::SharedConflict(path) => format!(

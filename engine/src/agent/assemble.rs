@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Seek};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
@@ -25,7 +25,7 @@ use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{Manifest, Named, Node, ObjectKey};
-use crate::path::{RelativePath, push_name};
+use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
 use super::seen::{Looks, Moment, Sight};
@@ -55,14 +55,17 @@ struct Object {
     inode: u64,
 }
 
-/// A place in the tree.
+/// A name in a directory of the tree.
 struct Spot<'a> {
     dir: &'a Dir,
-    /// Relative to `dir`.
-    path: &'a [u8],
-    /// Relative to the release.
-    whole: &'a [u8],
+    name: &'a [u8],
 }
+
+/// Directories of the tree that are held open at once: content arrives directory by directory, in a few threads.
+const HELD_DIRECTORIES: usize = 16;
+
+/// A directory of the tree with its number, held for the next file in it.
+type HeldDirectory = Mutex<Option<(u32, Arc<Dir>)>>;
 
 /// A release being assembled.
 pub(crate) struct Assembly<'a> {
@@ -96,6 +99,7 @@ pub(crate) struct Assembly<'a> {
     further: Mutex<Vec<ObjectName>>,
     /// The copy of an object that has links left, where an earlier one has none.
     roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
+    held: [HeldDirectory; HELD_DIRECTORIES],
     unfit: Mutex<Vec<u32>>,
     /// How often an object was found unfit.
     unfit_total: AtomicU64,
@@ -130,6 +134,7 @@ impl<'a> Assembly<'a> {
             copied: Mutex::default(),
             further: Mutex::default(),
             roomy: Mutex::default(),
+            held: Default::default(),
             unfit: Mutex::default(),
             unfit_total: AtomicU64::new(0),
         }
@@ -213,7 +218,6 @@ impl<'a> Assembly<'a> {
     }
 
     fn link_directory(&self, number: u32) -> Result<u64, Error> {
-        let path = self.manifest.directory_path(number);
         let mut dir = None;
         let mut files = 0;
         for named in self.manifest.children(number) {
@@ -228,20 +232,32 @@ impl<'a> Assembly<'a> {
                 self.touch(number);
                 let dir = match &dir {
                     Some(dir) => dir,
-                    None => dir.insert(self.open_tree(&path)?),
+                    None => dir.insert(self.open_directory(number)?),
                 };
-                self.make_entry(dir, &path, named)?;
+                self.make_entry(dir, named)?;
                 files += 1;
             }
         }
         Ok(files)
     }
 
-    fn open_tree(&self, path: &[u8]) -> Result<Dir, Error> {
-        if path.is_empty() { self.staging.tree.again() } else { self.staging.tree.open_dir(path) }
+    fn open_directory(&self, number: u32) -> Result<Dir, Error> {
+        let path = self.manifest.directory_path(number);
+        if path.is_empty() { self.staging.tree.again() } else { self.staging.tree.open_below(&path) }
     }
 
-    fn make_entry(&self, dir: &Dir, directory: &[u8], named: Named<'_>) -> Result<(), Error> {
+    /// Opens a directory of the tree, or takes the one that is held.
+    fn hold_directory(&self, number: u32) -> Result<Arc<Dir>, Error> {
+        let mut held = self.held[number as usize % HELD_DIRECTORIES].lock().expect("no assembler panics");
+        if let Some((_, dir)) = held.as_ref().filter(|(known, _)| *known == number) {
+            return Ok(dir.clone());
+        }
+        let dir = Arc::new(self.open_directory(number)?);
+        *held = Some((number, dir.clone()));
+        Ok(dir)
+    }
+
+    fn make_entry(&self, dir: &Dir, named: Named<'_>) -> Result<(), Error> {
         match named.node {
             Node::Directory(_) => Ok(()),
             Node::Symlink(target) => {
@@ -259,11 +275,9 @@ impl<'a> Assembly<'a> {
                 match self.store.look(file.key, file.size, placement)? {
                     Look::Sound(stat) => {
                         let name = ObjectName { key: file.key, copy: placement.copy };
-                        let mut path = directory.to_vec();
-                        push_name(&mut path, named.name);
                         let object =
                             Object { name, second: placement.second, origin: Origin::Store, inode: stat.inode };
-                        self.place(named.index, object, &Spot { dir, path: named.name, whole: &path })
+                        self.place(named.index, object, &Spot { dir, name: named.name })
                     }
                     // Whatever is wrong with it, another copy may do, or it was replaced since.
                     Look::Missing | Look::Altered => {
@@ -333,14 +347,15 @@ impl<'a> Assembly<'a> {
     }
 
     fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
-        self.touch(self.manifest.holder(entry));
-        let path = self.manifest.path(entry);
-        self.place(entry, object, &Spot { dir: &self.staging.tree, path: &path, whole: &path })
+        let holder = self.manifest.holder(entry);
+        self.touch(holder);
+        let dir = self.hold_directory(holder)?;
+        self.place(entry, object, &Spot { dir: &dir, name: self.manifest.name(entry) })
     }
 
     /// Puts one file into the tree.
     fn place(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
-        if !self.copies.is_empty() && self.copies.mean_file(to.whole) {
+        if !self.copies.is_empty() && self.copies.mean_file(&self.manifest.path(entry)) {
             return self.copy(entry, object, to, "copy_paths");
         }
         match self.link(entry, object, to) {
@@ -348,15 +363,15 @@ impl<'a> Assembly<'a> {
             Err(Errno::MLINK) => self.link_further(entry, object, to),
             Err(errno) => match refusal(errno) {
                 Some(reason) => self.copy(entry, object, to, reason),
-                None => Err(Error::io("link", to.dir.path_of(to.path), errno)),
+                None => Err(Error::io("link", to.dir.path_of(to.name), errno)),
             },
         }
     }
 
     fn link(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
         match object.origin {
-            Origin::Store => self.store.link(object.name, to.dir, to.path),
-            Origin::Staged => self.staging.objects.link(object.name, to.dir, to.path),
+            Origin::Store => self.store.link(object.name, to.dir, to.name),
+            Origin::Staged => self.staging.objects.link(object.name, to.dir, to.name),
         }?;
         self.note_placed(entry, object);
         self.linked.fetch_add(1, Ordering::Relaxed);
@@ -375,7 +390,7 @@ impl<'a> Assembly<'a> {
         }
         let copy = self.make_further(object.name, object.second, object.origin)?;
         roomy.insert((object.name.key, object.second), copy);
-        self.link(entry, further(copy), to).map_err(|e| Error::io("link", to.dir.path_of(to.path), e))
+        self.link(entry, further(copy), to).map_err(|e| Error::io("link", to.dir.path_of(to.name), e))
     }
 
     /// Makes a further copy of an object in staging, with an mtime of its own, verified on the way. Returns its number.
@@ -425,8 +440,8 @@ impl<'a> Assembly<'a> {
     }
 
     fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
-        let file = to.dir.create_file(to.path)?;
-        let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.path), e);
+        let file = to.dir.create_file(to.name)?;
+        let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
         copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
         set_mode_and_mtime(&file, mode, object.second).map_err(|e| failed("set the mode of", e.into()))?;

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::disk::{Dir, Kind, Stat};
+use crate::disk::{Dir, Kind, Stat, changes_to_work_in};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File, Manifest, Named, Node};
@@ -54,17 +54,15 @@ pub(crate) struct Reuse<'a> {
 pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
     let Reuse { assembly, base, seen, objects: known } = reuse;
     let tree = &assembly.staging.tree;
-    let from = layout.trash.open_own_dir(&spare.tree)?;
+    let from = layout.trash.open_to_change(&spare.tree)?;
     // It is new, and has the mode of what is being made.
     assembly.touch(0);
     let mut stood = HashMap::new();
     for name in from.names()? {
         let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
         stood.insert(stat.inode, Sight::of(&stat));
-        if stat.mode & OWNER != OWNER {
-            // It takes leave to write to a directory to give it another one above.
-            from.unlock_dir(&name)?;
-        }
+        // Moving a directory to another parent needs write permission on the directory itself.
+        drop(from.open_to_change(&name)?);
         from.rename_new(&name, tree, &name)?;
     }
     let moved = base.map_or(0, |base| Moves::find(base, assembly.manifest).carry_out(tree));
@@ -128,7 +126,7 @@ impl<'a> Audit<'a> {
         let below = if has_names { self.look_at_all(number, dir, path) } else { self.compare(number, dir, path) }?;
         below.into_par_iter().try_for_each(|Below { number: child, name, stat }| {
             if let Some(stat) = stat {
-                let held = self.open(dir, name)?;
+                let held = dir.open_to_change(name)?;
                 let has_names = self.has_names(child, &stat);
                 if self.is_plain(child, &held, &stat, has_names)? {
                     let mut whole = path.to_vec();
@@ -200,17 +198,6 @@ impl<'a> Audit<'a> {
         self.assembly.touch(number);
         self.removed.fetch_add(1, Ordering::Relaxed);
         dir.remove_tree(name)
-    }
-
-    /// Opens a directory that is kept.
-    fn open(&self, dir: &Dir, name: &[u8]) -> Result<Dir, Error> {
-        match dir.open_own_dir(name) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                dir.unlock_dir(name)?;
-                dir.open_own_dir(name)
-            }
-            other => other,
-        }
     }
 
     /// Looks at what stands there; nothing where that is not what should. Of a directory, that it is one: what is in it is
@@ -286,11 +273,8 @@ impl<'a> Audit<'a> {
     fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_as_seen: bool) -> Result<bool, Error> {
         let assembly = self.assembly;
         let mode = u32::from(assembly.manifest.directories()[number as usize].mode);
-        if stat.mode != mode || stat.mode & OWNER != OWNER || !stat.has_mtime(assembly.second_of_directory(number)) {
+        if stat.mode != mode || changes_to_work_in(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
             assembly.touch(number);
-        }
-        if stat.mode & OWNER != OWNER {
-            dir.set_mode(OWNER)?;
         }
         assembly.note_directory(number, stat);
         // Attributes do not change without the ctime either.
@@ -373,7 +357,7 @@ fn holder<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8])
     for name in names {
         dir = match dir.stat(name)? {
             None if makes => dir.create_dir(name, OWNER)?,
-            _ => dir.open_own_dir(name)?,
+            _ => dir.open_to_change(name)?,
         };
     }
     Ok((dir, last))
