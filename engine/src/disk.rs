@@ -450,10 +450,7 @@ impl Dir {
 
     /// Gives a name its first content, durably. Says whether nothing stood there.
     pub(crate) fn put_new(&self, name: &[u8], content: &[u8], temporary: &[u8]) -> Result<bool, Error> {
-        let mut file = self.create_file(temporary)?;
-        let failed = |e: io::Error| Error::io("write", self.path_of(name), e);
-        file.write_all(content).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
+        self.write_new(temporary, content, name)?;
         let is_first = self.rename_new(temporary, self, name)?;
         self.remove_file(temporary)?;
         self.sync()?;
@@ -464,12 +461,20 @@ impl Dir {
     pub(crate) fn replace(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
         let temporary = [b".", name, b".new"].concat();
         self.remove_file(&temporary)?;
-        let mut file = self.create_file(&temporary)?;
-        let failed = |e: io::Error| Error::io("write", self.path_of(name), e);
-        file.write_all(content).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
+        self.write_new(&temporary, content, name)?;
         self.rename(&temporary, self, name)?;
         self.sync()
+    }
+
+    /// Writes a new file, durably, under a temporary name. Where that fails, nothing is left of it.
+    fn write_new(&self, temporary: &[u8], content: &[u8], name: &[u8]) -> Result<(), Error> {
+        let mut file = self.create_file(temporary)?;
+        let written = file.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e));
+        let written = written.and_then(|()| file.sync_all().map_err(|e| Error::io("sync", self.path_of(name), e)));
+        if written.is_err() {
+            self.remove_file(temporary).ok();
+        }
+        written
     }
 
     /// Renames a name to one in another directory, replacing what stands there.
@@ -676,6 +681,13 @@ pub(crate) fn raise_open_files() {
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).ok();
 }
 
+/// Makes the next read of an open file come from the disk. After a failed sync the cache holds content that the disk does
+/// not have, marked clean ("fsyncgate": Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+/// What is not on the disk yet stays in the cache, so the caller syncs before.
+pub(crate) fn forget_cached(file: &File) -> Result<(), Errno> {
+    fs::fadvise(file, 0, None, fs::Advice::DontNeed)
+}
+
 /// Says what an open file is.
 pub(crate) fn look(file: &File) -> Result<Stat, Errno> {
     fs::fstat(file).map(Stat::from)
@@ -800,7 +812,10 @@ mod tests {
         let outside = Dir::open(&place.path().join("outside")).unwrap();
         assert!(!outside.own_stat().unwrap().has_mtime(7));
         inside.remove_tree(b"link").unwrap();
-        assert_eq!((mode_of(&place.path().join("outside")), outside.names().unwrap()), (0o777, vec![b"below".to_vec()]));
+        assert_eq!(
+            (mode_of(&place.path().join("outside")), outside.names().unwrap()),
+            (0o777, vec![b"below".to_vec()])
+        );
     }
 
     #[test]

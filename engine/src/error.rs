@@ -147,7 +147,9 @@ pub enum Error {
     #[error("Something is mounted at `{0}`, and is left as it is")]
     MountedInside(String),
     /// It cannot be told whether something is mounted on a directory, so nothing in it is changed.
-    #[error("Cannot tell whether something is mounted at `{0}`: this kernel has no `openat2`, and `/proc` does not say")]
+    #[error(
+        "Cannot tell whether something is mounted at `{0}`: this kernel has no `openat2`, and `/proc` does not say"
+    )]
     MountsUnknown(String),
     /// A release that was given up cannot be turned into a new one.
     #[error("Release {id} is not reused: {reason}")]

@@ -1,18 +1,36 @@
 //! A verb under `strace`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::site::{Ran, Site};
+
+/// Runs a verb in which system calls fail, as `strace` has it in `-e inject=…`: those on one path, where one is given.
+/// Nothing where no process may be traced.
+pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<Ran> {
+    let calls = injection.split_once(':').unwrap().0;
+    let mut options = vec!["-o".to_owned(), "/dev/null".to_owned()];
+    options.extend(["-e".to_owned(), format!("trace={calls}"), "-e".to_owned(), format!("inject={injection}")]);
+    options.extend(path.into_iter().flat_map(|path| ["-P".to_owned(), path.to_str().unwrap().to_owned()]));
+    run(site, words, &options)
+}
 
 /// Runs a verb, which must succeed, and returns what `strace` wrote of these calls, of all its threads and with the paths of
 /// descriptors. Nothing where no process may be traced.
 pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> {
     let output = site.path("trace");
+    let options =
+        ["--seccomp-bpf", "-y", "-s", "4096", "-e", &format!("trace={calls}"), "-o", output.to_str().unwrap()];
+    let ran = run(site, words, &options.map(str::to_owned))?;
+    ran.succeeded();
+    Some(fs::read_to_string(output).unwrap())
+}
+
+fn run(site: &Site, words: &[&str], options: &[String]) -> Option<Ran> {
     let command = site.command(words);
     let mut strace = Command::new("strace");
-    strace.args(["-f", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e", "signal=none"]);
-    strace.args(["-e", &format!("trace={calls}"), "-o"]).arg(&output);
+    strace.args(["-f", "-qq", "-e", "signal=none"]).args(options);
     strace.arg(command.get_program()).args(command.get_args());
     strace.env("HOME", site.path("home")).current_dir(site.path(""));
     let ran = Ran::of(&strace.output().unwrap());
@@ -20,6 +38,5 @@ pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> 
         eprintln!("skipped, no process may be traced: {}", ran.stderr);
         return None;
     }
-    ran.succeeded();
-    Some(fs::read_to_string(output).unwrap())
+    Some(ran)
 }

@@ -1,7 +1,8 @@
 //! Uses what an interrupted run has received.
 //!
-//! Its content was written by a process that died, perhaps in another boot, so every file is hashed again before it
-//! counts. A large file that is shorter than it should be, or has a hole, is kept as a beginning, whatever its mode: the
+//! Its content was written by a process that died, perhaps in another boot, or whose sync failed. So the filesystem is
+//! synced, and every file is hashed again, from the disk, before it counts: what a failed sync left in the cache need not
+//! be on the disk. Where the sync fails here, everything is sent again. A large file that is shorter than it should be, or has a hole, is kept as a beginning, whatever its mode: the
 //! rest is asked for, and the whole is verified as ever.
 
 use std::io::Seek;
@@ -10,12 +11,13 @@ use rayon::prelude::*;
 use rustix::fs::SeekFrom;
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::disk::set_mode_and_mtime;
+use crate::disk::{forget_cached, set_mode_and_mtime};
 use crate::error::Error;
 use crate::hash::Hash;
 
 use super::assemble::Assembly;
 use super::layout::Layout;
+use super::staging;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
@@ -36,6 +38,13 @@ pub(crate) fn adopt(
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
     let mut partial = Vec::new();
+    if assembly.staging.stands_alone(layout)? {
+        return Ok(partial);
+    }
+    if assembly.staging.dir.sync_filesystem().is_err() {
+        staging::clear_others(layout, assembly.staging, true)?;
+        return Ok(partial);
+    }
     assembly.staging.take_from_others(layout, |left| {
         let taken: Result<Vec<_>, Error> =
             left.all(|_| true)?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
@@ -99,6 +108,7 @@ fn take(
     let Some(file) = open_readable(left, name)? else {
         return Ok(None);
     };
+    forget_cached(&file).map_err(|e| Error::io("read", left.path_of(name), e))?;
     let whole = beginning(&file, stat.size);
     let set_mode = |mode: u32| {
         set_mode_and_mtime(&file, mode, assembly.second)

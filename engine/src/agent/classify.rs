@@ -7,7 +7,8 @@
 //!
 //! Releases may disagree about an object's second: one that was damaged and replaced carries that of the release which
 //! replaced it. So a copy counts only where its inode is as some release says, the newest first. An object that no
-//! standing release names was left by a run that died after it published: it is hashed before use.
+//! standing release names was left by a run that died or failed after it published: the filesystem is synced, and the
+//! object hashed from the disk, before use.
 //!
 //! Manifests of other releases are read one at a time, entry by entry, and only what concerns the files in question is
 //! kept.
@@ -18,7 +19,7 @@ use std::io;
 
 use rayon::prelude::*;
 
-use crate::disk::{Kind, Stat};
+use crate::disk::{Kind, Stat, forget_cached};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::decode::{Passing, PassingKind};
@@ -196,7 +197,8 @@ impl Classifier<'_> {
             && stat.size == size
             && stat.mode == u32::from(name.key.mode)
             && stat.mtime_nanos == 0;
-        let object = self.store.open(name).ok().flatten().filter(|_| looks_sound)?;
+        let object = self.store.open(name).ok().flatten().filter(|_| looks_sound && self.store.is_synced())?;
+        forget_cached(&object).ok()?;
         has_hash(&object, name.key.hash).then_some(Placement { second, copy: name.copy })
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Everything is durable under its staged name before it gets its own: one `syncfs`, or, where little is new, an
 //! `fsync` of each new file and directory, which does not wait for what other programs have written. After the renames
-//! the directories that they changed are synced.
+//! the directories that they changed are synced. Where that fails, the release is taken back: its names need not be on the
+//! disk, and nothing may go live by them.
+
+use std::io::ErrorKind;
 
 use crate::disk::Dir;
 use crate::error::Error;
@@ -74,14 +77,24 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error>
         layout.records.rename(id, &staging.dir, b"record")?;
         return Err(exists());
     }
+    if let Err(error) = sync_names(layout, store, shards) {
+        // A filesystem that failed may refuse this too; the first error is the one that matters.
+        let taken_back = layout.releases.rename(id, &staging.dir, b"tree");
+        taken_back.and_then(|()| layout.records.rename(id, &staging.dir, b"record")).ok();
+        return Err(error);
+    }
+    Ok(Published { objects_new: objects.len() as u64, placements, moment })
+}
+
+/// Makes the names durable that were published.
+fn sync_names(layout: &Layout, store: &Store, shards: Vec<usize>) -> Result<(), Error> {
     if shards.len() > SYNC_SINGLY_MAX {
         layout.private.sync_filesystem()?;
     } else {
         store.sync(shards)?;
     }
     layout.records.sync()?;
-    layout.releases.sync()?;
-    Ok(Published { objects_new: objects.len() as u64, placements, moment })
+    layout.releases.sync()
 }
 
 /// Publishes the objects of one shard: the shard as a whole, where the store has none and nothing else is in it.
@@ -136,24 +149,41 @@ fn make_durable(
         return staging.dir.sync_filesystem();
     }
     for &name in objects {
-        // A mode that forbids its owner to read leaves only the long way.
-        let Ok(Some(file)) = staging.objects.open(name) else {
-            return staging.dir.sync_filesystem();
-        };
-        file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?;
+        match staging.objects.open(name) {
+            Ok(Some(file)) => file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
+            // A mode that forbids its owner to read leaves only the long way.
+            Err(error) if !is_refused(&error) => return Err(error),
+            _ => return staging.dir.sync_filesystem(),
+        }
     }
-    // A directory that its owner may not list cannot be synced alone.
-    if sync_tree(&staging.tree, assembly.manifest, 0, &touched_below).is_err() {
-        return staging.dir.sync_filesystem();
+    if sync_tree(&staging.tree, assembly.manifest, 0, &touched_below)? {
+        staging.dir.sync()
+    } else {
+        staging.dir.sync_filesystem()
     }
-    staging.dir.sync()
+}
+
+/// Tells whether a name could not be opened for a reason that says nothing of the disk: its mode, or what others who may
+/// write there have put in its place.
+fn is_refused(error: &Error) -> bool {
+    match error {
+        Error::Io { source, .. } => matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound),
+        Error::SymlinkInside(_) | Error::NotDirectory(_) => true,
+        _ => false,
+    }
 }
 
 /// Syncs the directories that were touched, and those above them. The others are as the release had them that they come
-/// from, and durable since then.
-fn sync_tree(dir: &Dir, manifest: &Manifest, number: u32, touched_below: &[bool]) -> Result<(), Error> {
+/// from, and durable since then. Says whether that could be done: a directory that its owner may not list cannot be synced
+/// alone.
+fn sync_tree(dir: &Dir, manifest: &Manifest, number: u32, touched_below: &[bool]) -> Result<bool, Error> {
     for (child, name) in manifest.directories_in(number).filter(|&(child, _)| touched_below[child as usize]) {
-        sync_tree(&dir.open_dir(name)?, manifest, child, touched_below)?;
+        match dir.open_dir(name) {
+            Ok(below) if sync_tree(&below, manifest, child, touched_below)? => {}
+            Err(error) if !is_refused(&error) => return Err(error),
+            _ => return Ok(false),
+        }
     }
-    dir.sync()
+    dir.sync()?;
+    Ok(true)
 }

@@ -129,6 +129,11 @@ impl Service<'_> {
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         check_manifest(&layout, &id, &record.root)?;
+        if !record.was_live() {
+            // The run that made it may have died before its names were durable.
+            layout.records.sync()?;
+            layout.releases.sync()?;
+        }
         self.talk.begin_switch(&id)?;
         let verb = self.hello.request.verb();
         let Switched { previous, warnings } =

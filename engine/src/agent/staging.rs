@@ -14,12 +14,14 @@
 use crate::disk::Dir;
 use crate::error::Error;
 
-use super::layout::{Layout, random_name};
+use super::layout::{Layout, is_random, random_name};
 use super::store::Store;
 use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;
 const OBJECTS: &[u8] = b"objects";
+const BOOT_DIGITS: usize = 8;
+const TOKEN_DIGITS: usize = 16;
 
 /// The staging of this run.
 pub(crate) struct Staging {
@@ -37,12 +39,17 @@ pub(crate) struct Staging {
 impl Staging {
     /// Makes a directory of this run's own.
     pub(crate) fn create(layout: &Layout) -> Result<Staging, Error> {
-        let name = format!("{}-{}", &boot_id()[..8], &random_name()?[..16]).into_bytes();
+        let name = format!("{}-{}", &boot_id()[..BOOT_DIGITS], &random_name()?[..TOKEN_DIGITS]).into_bytes();
         let dir = layout.staging.create_dir(&name, PRIVATE_MODE)?;
         let tree = dir.create_dir(b"tree", PRIVATE_MODE)?;
         let record = dir.create_dir(b"record", PRIVATE_MODE)?;
         let objects = Store::new(dir.create_dir(OBJECTS, PRIVATE_MODE)?);
         Ok(Staging { name, dir, tree, record, objects })
+    }
+
+    /// Tells whether no other run has left anything.
+    pub(crate) fn stands_alone(&self, layout: &Layout) -> Result<bool, Error> {
+        Ok(runs(layout)?.iter().all(|name| *name == self.name))
     }
 
     /// Has something taken out of what other runs have received, and removes what is empty then. To be called under the
@@ -52,7 +59,7 @@ impl Staging {
         layout: &Layout,
         mut take: impl FnMut(&Store) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for name in layout.staging.names()?.into_iter().filter(|name| *name != self.name) {
+        for name in runs(layout)?.into_iter().filter(|name| *name != self.name) {
             if let Some(received) = received(layout, &name)? {
                 take(&received)?;
                 received.remove_empty(&layout.staging.open_dir(&name)?, OBJECTS)?;
@@ -77,7 +84,7 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
     let freed = staged_bytes(layout)?;
     if !dry_run {
         // One run that cannot be removed keeps no other.
-        let removed: Vec<_> = layout.staging.names()?.iter().map(|name| remove_run(layout, name)).collect();
+        let removed: Vec<_> = runs(layout)?.iter().map(|name| remove_run(layout, name)).collect();
         removed.into_iter().collect::<Result<(), Error>>()?;
     }
     Ok(freed)
@@ -85,7 +92,7 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
 
 /// Removes what other runs have assembled, which holds on to what they received; with `all`, also that.
 pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
-    for name in layout.staging.names()?.into_iter().filter(|name| *name != own.name) {
+    for name in runs(layout)?.into_iter().filter(|name| *name != own.name) {
         if all {
             remove_run(layout, &name)?;
         } else {
@@ -93,6 +100,15 @@ pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<
         }
     }
     Ok(())
+}
+
+/// Returns the directories of all runs. Other names are not ours: they stay, and are never looked into.
+fn runs(layout: &Layout) -> Result<Vec<Vec<u8>>, Error> {
+    let is_run = |name: &Vec<u8>| match name.split(|&byte| byte == b'-').collect::<Vec<_>>()[..] {
+        [boot, token] => is_random(boot, BOOT_DIGITS) && is_random(token, TOKEN_DIGITS),
+        _ => false,
+    };
+    Ok(layout.staging.names()?.into_iter().filter(is_run).collect())
 }
 
 /// A run that was killed while it published leaves its record, as it may have published objects.
@@ -110,7 +126,7 @@ fn received(layout: &Layout, run: &[u8]) -> Result<Option<Store>, Error> {
 /// Sums the disk that received content takes.
 pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
     let mut sum = 0;
-    for run in layout.staging.names()? {
+    for run in runs(layout)? {
         let Some(received) = received(layout, &run)? else { continue };
         sum += received.use_of_disk()?.1;
     }

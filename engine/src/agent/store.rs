@@ -77,6 +77,7 @@ impl ObjectName {
 pub(crate) struct Store {
     dir: Dir,
     shards: [OnceLock<Dir>; SHARDS],
+    synced: OnceLock<bool>,
 }
 
 /// What a look at an object says.
@@ -182,7 +183,7 @@ pub(crate) fn is_sound(stat: &Stat, key: ObjectKey, size: u64, placement: Placem
 impl Store {
     /// Holds the store in `objects/`.
     pub(crate) fn new(dir: Dir) -> Store {
-        Store { dir, shards: [const { OnceLock::new() }; SHARDS] }
+        Store { dir, shards: [const { OnceLock::new() }; SHARDS], synced: OnceLock::new() }
     }
 
     /// Returns a shard; nothing where it was never made.
@@ -392,6 +393,12 @@ impl Store {
                 other => other,
             },
         }
+    }
+
+    /// Syncs its filesystem, once. Says whether that was done without an error: only then is content that some other run
+    /// wrote on the disk, or not in the cache either once that was dropped.
+    pub(crate) fn is_synced(&self) -> bool {
+        *self.synced.get_or_init(|| self.dir.sync_filesystem().is_ok())
     }
 
     /// Makes the names in the given shards durable.

@@ -12,10 +12,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::release::{Provenance, Record, ReleaseId};
 
-use super::layout::{Layout, random_name, to_json};
+use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
 use super::records::{self, Releases};
 
 const TEMPORARY: &str = ".cutover-";
@@ -120,9 +121,7 @@ fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
 fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let current = &layout.current;
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
-    for leftover in current.dir.names()?.into_iter().filter(|name| name.starts_with(&prefix)) {
-        current.dir.remove_file(&leftover)?;
-    }
+    remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
     current.dir.symlink(&current.target(id), &temporary)?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
@@ -138,6 +137,19 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
             target: "something that was put there at the same moment".into(),
         }),
     }
+}
+
+/// Removes the links that a run left which was killed before it renamed them. The directory may be anybody's, as
+/// `current_path` says: what goes is a symlink of this user's with a name of exactly our form.
+fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
+    let is_ours = |name: &[u8]| name.strip_prefix(prefix).is_some_and(|token| is_random(token, RANDOM_NAME_DIGITS));
+    let user = rustix::process::geteuid().as_raw();
+    for name in dir.names()?.into_iter().filter(|name| is_ours(name)) {
+        if dir.stat(&name)?.is_some_and(|stat| stat.kind == Kind::Symlink && stat.uid == user) {
+            dir.remove_file(&name)?;
+        }
+    }
+    Ok(())
 }
 
 fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {

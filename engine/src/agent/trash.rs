@@ -20,13 +20,42 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::ReleaseId;
 
-use super::layout::{Layout, random_name};
+use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name};
 use super::process::{is_mounted_below, living_in};
 use super::records::{MANIFEST, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
 use super::store::ObjectName;
 
 const RECORD_SUFFIX: &str = "-record";
+
+/// What stands in trash, by name. Other names are not ours, and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tree,
+    Record,
+}
+
+impl Kind {
+    /// Reads `<id>-<token>`, `<id>-<token>-record` or `<token>-record`.
+    fn of(name: &[u8]) -> Option<Kind> {
+        let (rest, kind) = match name.strip_suffix(RECORD_SUFFIX.as_bytes()) {
+            Some(rest) => (rest, Kind::Record),
+            None => (name, Kind::Tree),
+        };
+        let (id, token) = rest.split_at_checked(rest.len().checked_sub(RANDOM_NAME_DIGITS)?)?;
+        let is_id = match id.split_last() {
+            None => kind == Kind::Record,
+            Some((b'-', id)) => std::str::from_utf8(id).is_ok_and(|id| id.parse::<ReleaseId>().is_ok()),
+            Some(_) => false,
+        };
+        (is_id && is_random(token, RANDOM_NAME_DIGITS)).then_some(kind)
+    }
+}
+
+/// Returns the names of one kind in trash.
+fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(layout.trash.names()?.into_iter().filter(|name| Kind::of(name) == Some(kind)).collect())
+}
 
 /// Moves a release here, durably: after a power cut it stands whole, or not at all.
 pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
@@ -62,16 +91,15 @@ pub(crate) struct Spare {
 impl Spare {
     /// Finds the newest release of which tree and record are here.
     pub(crate) fn find(layout: &Layout) -> Result<Option<Spare>, Error> {
-        let names = layout.trash.names()?;
         let mut newest: Option<(u64, Spare)> = None;
-        for tree in names.iter().filter(|name| !is_record(name)) {
-            let record = [tree, RECORD_SUFFIX.as_bytes()].concat();
-            if !names.contains(&record) {
+        for tree in names_of(layout, Kind::Tree)? {
+            let record = [&tree, RECORD_SUFFIX.as_bytes()].concat();
+            if layout.trash.stat(&record)?.is_none() {
                 continue;
             }
             let Some(found) = read_owed_record(&layout.trash.open_dir(&record)?)? else { continue };
             if newest.as_ref().is_none_or(|(sequence, _)| found.sequence > *sequence) {
-                newest = Some((found.sequence, Spare { id: found.id, tree: tree.clone(), record }));
+                newest = Some((found.sequence, Spare { id: found.id, tree, record }));
             }
         }
         Ok(newest.map(|(_, spare)| spare))
@@ -107,18 +135,13 @@ impl Spare {
 
 /// Deletes the trees but that of a spare. Returns what could not be: the rest need not stay because of it.
 pub(crate) fn delete_trees(layout: &Layout, spare: Option<&Spare>) -> Vec<Error> {
-    match layout.trash.names() {
+    match names_of(layout, Kind::Tree) {
         Ok(names) => {
-            let goes = |name: &&Vec<u8>| !is_record(name) && spare.is_none_or(|spare| spare.tree != **name);
-            let trees = names.iter().filter(goes);
+            let trees = names.iter().filter(|name| spare.is_none_or(|spare| spare.tree != **name));
             trees.filter_map(|name| layout.trash.remove_tree(name).err()).collect()
         }
         Err(error) => vec![error],
     }
-}
-
-fn is_record(name: &[u8]) -> bool {
-    name.ends_with(RECORD_SUFFIX.as_bytes())
 }
 
 /// Records whose objects were not looked through yet.
@@ -127,8 +150,9 @@ pub(crate) struct Owed(Vec<Vec<u8>>);
 impl Owed {
     /// Finds them. A spare owes nothing yet.
     pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<Owed, Error> {
-        let is_owed = |name: &Vec<u8>| is_record(name) && spare.is_none_or(|spare| spare.record != *name);
-        Ok(Owed(layout.trash.names()?.into_iter().filter(is_owed).collect()))
+        let mut owed = names_of(layout, Kind::Record)?;
+        owed.retain(|name| spare.is_none_or(|spare| spare.record != *name));
+        Ok(Owed(owed))
     }
 
     /// Tells whether there are none.
@@ -156,5 +180,27 @@ impl Owed {
     /// Deletes them: nothing is owed any more.
     pub(crate) fn settle(self, layout: &Layout) -> Result<(), Error> {
         self.0.iter().try_for_each(|name| layout.trash.remove_tree(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_the_exact_form_are_removed() {
+        let token = "0123456789abcdef0123456789abcdef";
+        let check = |name: String, expected: Option<Kind>| assert_eq!(Kind::of(name.as_bytes()), expected, "{name}");
+        check(format!("20260101000000-{token}"), Some(Kind::Tree));
+        check(format!("v1.2-rc-{token}"), Some(Kind::Tree));
+        check(format!("20260101000000-{token}-record"), Some(Kind::Record));
+        check(format!("{token}-record"), Some(Kind::Record));
+        for name in [token, "backup.sql", "cutover-record", "-record", "", "20260101000000", &token[1..]] {
+            check(name.to_owned(), None);
+        }
+        check(format!("-{token}"), None);
+        check(format!("20260101000000{token}"), None);
+        check(format!("20260101000000-{token}.old"), None);
+        check(format!("20260101000000-{}", token.to_uppercase()), None);
     }
 }
