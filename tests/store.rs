@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use support::immutable::Immutable;
 use support::mount::Mounted;
 use support::real_tree::noise;
 use support::site::{Site, names, number, text};
-use support::sshd::{Sshd, is_root};
+use support::sshd::{Sshd, is_root, run};
 use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
 use support::wait;
 
@@ -257,6 +257,11 @@ enum Damage {
 }
 
 impl Damage {
+    /// Tells whether the content is still there.
+    fn spares_content(self) -> bool {
+        matches!(self, Damage::Touched | Damage::MadeWritable)
+    }
+
     fn do_to(self, object: &Path) {
         let set_mtime = |file: &fs::File| {
             file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
@@ -313,7 +318,11 @@ fn what_was_damaged_is_right_in_the_next_release() {
             let ran = site.cutover(&["deploy", "--force"]);
             assert_eq!(ran.code, Some(0), "{damage:?} {next:?}: {}", ran.stderr);
             // Where it is linked again its damage is seen, and told.
-            let is_told = ran.stderr.contains("had been changed or removed, and was made good");
+            let is_told = ran.stderr.contains(match damage.spares_content() {
+                true => "had been changed by hand, and was put right",
+                false => "had been changed or removed, and was made good",
+            });
+            assert!(!damage.spares_content() || number(&ran.json["sent_bytes"]) < 1000, "{damage:?} {next:?}");
             assert!(is_told || matches!(next, Next::Moved), "{damage:?} {next:?}: {}", ran.stderr);
             println!("{damage:?} {next:?} {is_told}");
             assert_same(&site.path("source"), &site.current(""));
@@ -335,7 +344,8 @@ fn what_was_damaged_is_replaced_once_whatever_is_deployed_after() {
         let first = site.deploy_and_compare(&[]);
         site.deploy_and_compare(&["--force"]);
         damage.do_to(&site.object_of("file"));
-        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), 1);
+        let replacements = u64::from(!damage.spares_content());
+        assert_eq!(number(&site.deploy(&["--force"])["objects_new"]), replacements);
         let replaced = stat(&site.object_of("file"));
         let deploy_another = |path: &str| {
             site.write(path, "content.");
@@ -398,7 +408,7 @@ fn where_a_further_copy_is_damaged_the_object_is_used() {
         further(&site).iter().for_each(|object| damage.do_to(object));
         // At their places the objects would deceive, so copies are made of them, and nothing is sent.
         let report = site.deploy(&["--force"]);
-        assert_eq!(number(&report["objects_new"]), 2, "{damage:?}");
+        assert_eq!(number(&report["objects_new"]), if damage.spares_content() { 0 } else { 2 }, "{damage:?}");
         assert!(number(&report["sent_bytes"]) < 2048, "{damage:?} {}", report["sent_bytes"]);
         assert_same(&site.path("source"), &site.current(""));
         assert_no_path_deceives(&releases(&site));
@@ -588,7 +598,7 @@ impl Killed {
     fn leave(self, site: &Site, id: &str) {
         let tree = site.release(id);
         let record = site.target(&format!(".cutover/releases/{id}"));
-        let trash = |suffix: &str| site.target(&format!(".cutover/trash/{id}-0{suffix}"));
+        let trash = |suffix: &str| site.target(&format!(".cutover/trash/{id}-{}{suffix}", "0".repeat(32)));
         if let Killed::BetweenTreeAndRecord | Killed::BeforeTheTreeIsDeleted = self {
             fs::rename(tree, trash("")).unwrap();
         } else {
@@ -648,4 +658,85 @@ fn what_only_a_removed_release_named_goes_also_when_the_agent_was_killed() {
             assert_eq!(names(&site.target(&format!(".cutover/{empty}"))), [""; 0], "{empty}");
         }
     }
+}
+
+#[test]
+fn modes_and_times_that_were_changed_by_hand_are_put_right_and_nothing_is_sent() {
+    let mut site = Site::new();
+    site.configure("keep_releases = 2\ngrace = '0s'\n");
+    for at in 0..200_u64 {
+        site.write(&format!("app/{at}"), noise(at, 20_000));
+    }
+    // The last of them has a release to reuse.
+    for version in ["one", "two", "three", "four"] {
+        site.write("version", version);
+        site.deploy(&[]);
+        let by_hand = ["chmod -R u+w \"$1\"", "find \"$1\" -type f -exec touch {} +"];
+        for script in by_hand {
+            let live = format!("{}/", site.current("").display());
+            run(Command::new("sh").args(["-c", script, "sh", &live]));
+            site.write("version", format!("{version} {script}"));
+            let report = site.deploy(&[]);
+            assert!(number(&report["sent_bytes"]) < 2048, "{}", report["sent_bytes"]);
+            assert_eq!(number(&report["objects_new"]), 1);
+            assert!(report["warnings"].to_string().contains("200 stored files"), "{}", report["warnings"]);
+            assert_same(&site.path("source"), &site.current(""));
+            assert!(site.objects().iter().all(|object| stat(object).mode & 0o222 == 0));
+        }
+    }
+    assert_eq!(site.deploy(&["--force"])["warnings"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn what_another_user_owns_is_no_object() {
+    if !is_root("what_another_user_owns_is_no_object") {
+        return;
+    }
+    const OTHER: u32 = 33;
+    let mut site = Site::new();
+    site.configure("keep_releases = 2\ngrace = '0s'\n");
+    site.write("app", "code: good");
+    site.deploy(&[]);
+    for version in 0..6 {
+        let object = site.object_of("app");
+        let before = stat(&object);
+        chown(&object, Some(OTHER), None).unwrap();
+        fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&object, "code: evil").unwrap();
+        let file = fs::File::open(&object).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(before.mtime.0 as u64)).unwrap();
+        fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
+        match version % 3 {
+            0 => site.write("version", format!("{version}")),
+            1 => site.write(&format!("copy{version}"), "code: good"),
+            _ => {
+                site.write("version", format!("{version}"));
+                site.forget();
+            }
+        }
+        site.deploy_and_compare(&[]);
+        assert_eq!(fs::metadata(site.current("app")).unwrap().uid(), 0);
+    }
+}
+
+/// A copy is made of what an object holds, and that may have been written to with size, mode and mtime put back.
+#[test]
+fn a_private_copy_has_the_content_of_the_manifest() {
+    let mut site = Site::new();
+    site.configure("copy_paths = ['config.php']\n");
+    site.write("config.php", "content");
+    site.write("version", "one");
+    site.deploy(&[]);
+    let objects = site.objects();
+    let object = objects.iter().find(|object| fs::read(object).unwrap() == b"content").unwrap();
+    let before = stat(object);
+    fs::set_permissions(object, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(object, "CONTENT").unwrap();
+    let file = fs::File::open(object).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(before.mtime.0 as u64)).unwrap();
+    fs::set_permissions(object, fs::Permissions::from_mode(0o444)).unwrap();
+    site.write("version", "two");
+    let report = site.deploy(&[]);
+    assert_eq!(fs::read_to_string(site.current("config.php")).unwrap(), "content");
+    assert!(report["warnings"].to_string().contains("was made good"), "{}", report["warnings"]);
 }

@@ -660,8 +660,16 @@ pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
     Ok(KEEPS_TIMES.contains(&(fs::fstatfs(dir)?.f_type as u32)))
 }
 
+/// Gives an open file another group, where it has another.
+pub(crate) fn set_group(file: &File, group: u32) -> Result<(), Errno> {
+    if fs::fstat(file)?.st_gid == group {
+        return Ok(());
+    }
+    fs::fchown(file, None, Some(fs::Gid::from_raw(group)))
+}
+
 /// Sets a mode where it is another: to look costs a tenth of a change, which goes through the filesystem's journal.
-fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
+pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     if fs::fstat(&file)?.st_mode & 0o7777 == mode {
         return Ok(());
     }

@@ -272,19 +272,18 @@ impl<'a> Assembly<'a> {
             }
             Node::File(file) => {
                 let placement = self.expected[named.index as usize];
-                match self.store.look(file.key, file.size, placement)? {
-                    Look::Sound(stat) => {
-                        let name = ObjectName { key: file.key, copy: placement.copy };
-                        let object =
-                            Object { name, second: placement.second, origin: Origin::Store, inode: stat.inode };
-                        self.place(named.index, object, &Spot { dir, name: named.name })
-                    }
+                let inode = match self.store.look(file.key, file.size, placement)? {
+                    Look::Sound(stat) => stat.inode,
+                    Look::Touched if self.store.put_right(file.key, placement)? => 0,
                     // Whatever is wrong with it, another copy may do, or it was replaced since.
-                    Look::Missing | Look::Altered => {
+                    Look::Touched | Look::Missing | Look::Altered => {
                         self.note_unfit(named.index);
-                        Ok(())
+                        return Ok(());
                     }
-                }
+                };
+                let name = ObjectName { key: file.key, copy: placement.copy };
+                let object = Object { name, second: placement.second, origin: Origin::Store, inode };
+                self.place(named.index, object, &Spot { dir, name: named.name })
             }
         }
     }
@@ -439,10 +438,22 @@ impl<'a> Assembly<'a> {
         file.ok_or_else(|| Error::Damaged { path: name.flat(), reason: "the object vanished while it was used".into() })
     }
 
+    /// Makes a copy of an object's content, which is hashed like content that arrives. An object in the store that does not
+    /// have its content is noted as unfit.
     fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
         let file = to.dir.create_file(to.name)?;
         let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
         copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
+        if hash_of(&file).map_err(|e| failed("read", e))? != object.name.key.hash {
+            to.dir.remove_file(to.name)?;
+            return match object.origin {
+                Origin::Store => self.set_aside(object.name, entry),
+                Origin::Staged => Err(Error::Damaged {
+                    path: self.staging.objects.path_of(object.name).display().to_string(),
+                    reason: "it does not have its hash any more".into(),
+                }),
+            };
+        }
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
         set_mode_and_mtime(&file, mode, object.second).map_err(|e| failed("set the mode of", e.into()))?;
         self.note_placed(entry, object);

@@ -14,14 +14,11 @@
 //! kept.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
 
 use rayon::prelude::*;
 
-use crate::disk::{Kind, Stat, forget_cached};
+use crate::disk::{Stat, forget_cached};
 use crate::error::Error;
-use crate::hash::Hash;
 use crate::manifest::decode::{Passing, PassingKind};
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
@@ -29,7 +26,7 @@ use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
 use super::layout::Layout;
 use super::records::{Kept, Releases, read_entries};
-use super::store::{Look, ObjectName, Store};
+use super::store::{Look, ObjectName, Store, has_hash};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.
 pub(crate) struct NeedsOwnCopy {
@@ -73,6 +70,8 @@ pub(crate) struct Classifier<'a> {
     pub(crate) manifest: &'a Manifest,
     /// Its second.
     pub(crate) second: u32,
+    /// Whether nothing may be changed.
+    pub(crate) is_dry_run: bool,
 }
 
 /// The copies of one object.
@@ -182,9 +181,13 @@ impl Classifier<'_> {
         }
         let mut sound = Vec::with_capacity(copies.placements.len());
         for &placement in &copies.placements {
-            if let Look::Sound(_) = self.store.look(key, copies.size, placement)? {
-                sound.push(placement);
-            }
+            let is_sound = match self.store.look(key, copies.size, placement)? {
+                Look::Sound(_) => true,
+                // A dry run changes nothing, and most that was touched has its content still.
+                Look::Touched => self.is_dry_run || self.store.put_right(key, placement)?,
+                Look::Missing | Look::Altered => false,
+            };
+            sound.extend(Some(placement).filter(|_| is_sound));
         }
         copies.placements = sound;
         Ok(())
@@ -193,11 +196,7 @@ impl Classifier<'_> {
     /// Verifies an object that nobody names. Nothing where it cannot be used.
     fn orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<Placement> {
         let second = u32::try_from(stat.mtime).ok().filter(|&own| own > 0 && own < self.second)?;
-        let looks_sound = stat.kind == Kind::File
-            && stat.size == size
-            && stat.mode == u32::from(name.key.mode)
-            && stat.mtime_nanos == 0;
-        let object = self.store.open(name).ok().flatten().filter(|_| looks_sound && self.store.is_synced())?;
+        let object = self.store.open_orphan(name, size, stat).filter(|_| self.store.is_synced())?;
         forget_cached(&object).ok()?;
         has_hash(&object, name.key.hash).then_some(Placement { second, copy: name.copy })
     }
@@ -294,9 +293,4 @@ fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32
         }));
     }
     moved
-}
-
-fn has_hash(object: &File, hash: Hash) -> bool {
-    let mut hasher = blake3::Hasher::new();
-    io::copy(&mut &*object, &mut hasher).is_ok() && Hash::from(hasher.finalize()) == hash
 }

@@ -431,7 +431,8 @@ impl Deploy<'_> {
         second: u32,
     ) -> Result<Classified, Error> {
         let expected = known_from_base(&tree.manifest, &tree.origins, base.map(|base| base.kept.placements.as_slice()));
-        let classifier = Classifier { layout, releases, store, manifest: &tree.manifest, second };
+        let is_dry_run = self.begin.dry_run;
+        let classifier = Classifier { layout, releases, store, manifest: &tree.manifest, second, is_dry_run };
         classifier.classify(&tree.origins, base.map(|base| &base.kept), expected)
     }
 
@@ -536,8 +537,8 @@ impl Deploy<'_> {
         let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
         let assembly =
             Assembly::new(&tree.manifest, &plan.classified.expected, &copies, decided.second, store, staging);
-        let classifier =
-            Classifier { layout, releases: &*releases, store, manifest: &tree.manifest, second: decided.second };
+        let (releases_then, manifest, second) = (&*releases, &tree.manifest, decided.second);
+        let classifier = Classifier { layout, releases: releases_then, store, manifest, second, is_dry_run: false };
         let mut clock = Clock::default();
         let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
             staging::clear_others(layout, staging, false)?;
@@ -564,6 +565,9 @@ impl Deploy<'_> {
         }
         if assembly.found_unfit() > 0 {
             done.warnings.push(unfit_warning(assembly.found_unfit()));
+        }
+        if store.count_put_right() > 0 {
+            done.warnings.push(put_right_warning(store.count_put_right()));
         }
         done.release = Some(decided.id.clone());
         done.objects_new = objects_new;
@@ -658,6 +662,13 @@ fn unfit_warning(files: u64) -> String {
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     format!(
         "The stored content of {files} had been changed or removed, and was made good in this release; earlier releases still hold the change: deploy their source again rather than roll back"
+    )
+}
+
+fn put_right_warning(objects: u64) -> String {
+    let objects = if objects == 1 { "1 stored file".to_owned() } else { format!("{objects} stored files") };
+    format!(
+        "The mode, time or group of {objects} had been changed by hand, and was put right: releases share their files. Name in `copy_paths` what the application is to change"
     )
 }
 

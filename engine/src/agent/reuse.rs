@@ -31,7 +31,7 @@ use crate::report::Reused;
 use super::assemble::Assembly;
 use super::layout::{Layout, random_name};
 use super::seen::{KnownObjects, Seen, Sight};
-use super::store::{Inodes, Look, ObjectName, is_sound};
+use super::store::{Inodes, Look, ObjectName};
 use super::trash::Spare;
 
 /// What a directory must grant its owner while things are linked into it.
@@ -243,11 +243,14 @@ impl<'a> Audit<'a> {
         }
         let name = ObjectName { key: file.key, copy: placement.copy };
         let known = self.known.as_ref().and_then(|known| known.inode(named.index, file.key, placement));
-        if self.objects.have(name, known, stat)? {
-            return Ok(is_sound(stat, file.key, file.size, placement));
-        }
-        Ok(match assembly.store.look(file.key, file.size, placement)? {
+        let is_object = self.objects.have(name, known, stat)?;
+        let look = match is_object {
+            true => assembly.store.judge(stat, file.key, file.size, placement)?,
+            false => assembly.store.look(file.key, file.size, placement)?,
+        };
+        Ok(match look {
             Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+            Look::Touched => is_object && assembly.store.put_right(file.key, placement)?,
             Look::Missing | Look::Altered => false,
         })
     }

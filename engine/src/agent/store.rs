@@ -11,9 +11,11 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 use rustix::io::Errno;
@@ -28,6 +30,9 @@ use super::seen::Sight;
 
 /// Directories of `objects/`: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;
+
+/// The bit by which a directory passes its group on.
+const SETGID: u32 = 0o2000;
 
 /// They are for the agent alone.
 const SHARD_MODE: u32 = 0o700;
@@ -78,6 +83,11 @@ pub(crate) struct Store {
     dir: Dir,
     shards: [OnceLock<Dir>; SHARDS],
     synced: OnceLock<bool>,
+    /// Only what this user owns is an object.
+    owner: u32,
+    /// The group that objects get, where their directory passes its own on.
+    group: OnceLock<Option<u32>>,
+    put_right: AtomicU64,
 }
 
 /// What a look at an object says.
@@ -85,9 +95,11 @@ pub(crate) struct Store {
 pub(crate) enum Look {
     /// It is as the record says.
     Sound(Stat),
+    /// Its mode, mtime or group is another, its owner and size are not: its content decides, see [`Store::put_right`].
+    Touched,
     /// It is not there.
     Missing,
-    /// Its size, mtime or mode is not what it should be: something wrote to it, or it was replaced since.
+    /// Its size or owner is another: something wrote to it, or may write to it whatever its mode, or it was replaced.
     Altered,
 }
 
@@ -175,15 +187,17 @@ fn first_not_below(keys: &[u64], key: u64) -> usize {
     at
 }
 
-/// Tells whether an object is as it should be, by what a look at it says.
-pub(crate) fn is_sound(stat: &Stat, key: ObjectKey, size: u64, placement: Placement) -> bool {
-    stat.kind == Kind::File && stat.size == size && stat.mode == u32::from(key.mode) && stat.has_mtime(placement.second)
-}
-
 impl Store {
     /// Holds the store in `objects/`.
     pub(crate) fn new(dir: Dir) -> Store {
-        Store { dir, shards: [const { OnceLock::new() }; SHARDS], synced: OnceLock::new() }
+        Store {
+            dir,
+            shards: [const { OnceLock::new() }; SHARDS],
+            synced: OnceLock::new(),
+            owner: rustix::process::geteuid().as_raw(),
+            group: OnceLock::new(),
+            put_right: AtomicU64::new(0),
+        }
     }
 
     /// Returns a shard; nothing where it was never made.
@@ -193,7 +207,7 @@ impl Store {
         }
         match self.dir.open_dir(format!("{number:02x}").as_bytes()) {
             Ok(dir) => Ok(Some(self.shards[number].get_or_init(|| dir))),
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -245,11 +259,64 @@ impl Store {
 
     /// Looks at an object that is about to be linked again.
     pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
-        Ok(match self.stat(ObjectName { key, copy: placement.copy })? {
-            None => Look::Missing,
-            Some(stat) if is_sound(&stat, key, size, placement) => Look::Sound(stat),
-            Some(_) => Look::Altered,
-        })
+        match self.stat(ObjectName { key, copy: placement.copy })? {
+            None => Ok(Look::Missing),
+            Some(stat) => self.judge(&stat, key, size, placement),
+        }
+    }
+
+    /// Says what a look at an object means.
+    pub(crate) fn judge(&self, stat: &Stat, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+        if !self.is_own(stat) || stat.size != size {
+            return Ok(Look::Altered);
+        }
+        let is_as_made = stat.mode == u32::from(key.mode)
+            && stat.has_mtime(placement.second)
+            && self.group()?.is_none_or(|group| stat.gid == group);
+        Ok(if is_as_made { Look::Sound(*stat) } else { Look::Touched })
+    }
+
+    /// Tells whether something is a file of this user's. Another owner may write to it whatever its mode.
+    fn is_own(&self, stat: &Stat) -> bool {
+        stat.kind == Kind::File && stat.uid == self.owner
+    }
+
+    fn group(&self) -> Result<Option<u32>, Error> {
+        if let Some(group) = self.group.get() {
+            return Ok(*group);
+        }
+        let stat = self.dir.own_stat()?;
+        Ok(*self.group.get_or_init(|| (stat.mode & SETGID != 0).then_some(stat.gid)))
+    }
+
+    /// Gives an object that was touched the mode, mtime and group that it should have, if it has its content still. Says
+    /// whether that was so. Nobody may write to it any more when its content is read.
+    pub(crate) fn put_right(&self, key: ObjectKey, placement: Placement) -> Result<bool, Error> {
+        let name = ObjectName { key, copy: placement.copy };
+        let file = match self.open(name) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(false),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if !disk::look(&file).is_ok_and(|stat| self.is_own(&stat)) {
+            return Ok(false);
+        }
+        let mode = u32::from(key.mode);
+        let grouped = self.group()?.map_or(Ok(()), |group| disk::set_group(&file, group));
+        // What cannot be changed is replaced.
+        if grouped.and_then(|()| disk::set_mode(&file, mode)).is_err() || !has_hash(&file, key.hash) {
+            return Ok(false);
+        }
+        disk::set_mode_and_mtime(&file, mode, placement.second)
+            .map_err(|e| Error::io("set the mtime of", self.path_of(name), e))?;
+        self.put_right.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Counts the objects that were put right.
+    pub(crate) fn count_put_right(&self) -> u64 {
+        self.put_right.load(Ordering::Relaxed)
     }
 
     /// Returns the inodes of all objects, as the store's directories have them: a look at each object would take longer
@@ -303,20 +370,25 @@ impl Store {
     /// Opens a copy of an object for reading: the first that looks like one. Whether its content is right is for the
     /// caller to find out.
     pub(crate) fn open_any(&self, key: ObjectKey) -> Result<Option<File>, Error> {
-        let looks_right =
-            |stat: &Stat| stat.kind == Kind::File && stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
+        let is_as_made = |stat: &Stat| stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
         // Mostly it is that one: it is looked at once it is open.
         if let Ok(Some(file)) = self.open(ObjectName { key, copy: 0 })
-            && disk::look(&file).is_ok_and(|stat| looks_right(&stat))
+            && disk::look(&file).is_ok_and(|stat| self.is_own(&stat) && is_as_made(&stat))
         {
             return Ok(Some(file));
         }
-        for (copy, _) in self.copies(key)?.into_iter().filter(|(_, stat)| looks_right(stat)) {
-            if let Ok(Some(file)) = self.open(ObjectName { key, copy }) {
-                return Ok(Some(file));
-            }
-        }
-        Ok(None)
+        let mut copies = self.copies(key)?;
+        copies.retain(|(_, stat)| self.is_own(stat));
+        // One that was touched may have its content all the same.
+        copies.sort_by_key(|(_, stat)| !is_as_made(stat));
+        Ok(copies.into_iter().find_map(|(copy, _)| self.open(ObjectName { key, copy }).ok().flatten()))
+    }
+
+    /// Opens an object that no release names, where it looks like one. Its content is for the caller to find out.
+    pub(crate) fn open_orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<File> {
+        let second = u32::try_from(stat.mtime).ok()?;
+        let look = self.judge(stat, name.key, size, Placement { second, copy: name.copy });
+        matches!(look, Ok(Look::Sound(_))).then(|| self.open(name).ok().flatten())?
     }
 
     /// Reads an object whole; nothing where there is none of its size. Whether its content is right shows in what is made
@@ -336,7 +408,7 @@ impl Store {
             match object.read_at(&mut room[len..], len as u64) {
                 Ok(0) => break,
                 Ok(read) => len += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Ok(false),
             }
             // A file gives less than was asked for only at its end.
@@ -352,7 +424,7 @@ impl Store {
     pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<File, Error> {
         let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
         match shard.create_file_with(&flat.as_bytes()[2..], mode) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
                 shard.remove_file(&flat.as_bytes()[2..])?;
                 shard.create_file_with(&flat.as_bytes()[2..], mode)
             }
@@ -389,7 +461,7 @@ impl Store {
             Some(_) => Ok(false),
             None => match self.dir.rename_new(name.as_bytes(), &to.dir, name.as_bytes()) {
                 // Some filesystems move files and refuse directories.
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::CrossesDevices => Ok(false),
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::CrossesDevices => Ok(false),
                 other => other,
             },
         }
@@ -416,7 +488,7 @@ impl Store {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else { return Ok(()) };
         match shard.rename(&flat.as_bytes()[2..], to, new_name) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
     }
@@ -480,6 +552,12 @@ impl Store {
         })?;
         Ok(all)
     }
+}
+
+/// Tells whether an open file has the content that a hash names.
+pub(crate) fn has_hash(file: &File, hash: Hash) -> bool {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut &*file, &mut hasher).is_ok() && Hash::from(hasher.finalize()) == hash
 }
 
 #[cfg(test)]
