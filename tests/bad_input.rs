@@ -19,7 +19,7 @@ use serde_json::json;
 
 use support::mount::Mounted;
 use support::real_tree::noise;
-use support::site::{Ran, Site};
+use support::site::{Ran, Site, names};
 use support::sshd::{is_root, run};
 use support::tree::{Entry, Tree, assert_same};
 
@@ -367,8 +367,92 @@ fn a_symlink_in_shared_that_leads_elsewhere_is_refused() {
     let elsewhere = site.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, site.target("shared/uploads")).unwrap();
-    site.refused(&["deploy"], 1, &["shared/uploads`", "by a real directory"]);
+    site.refused(&["deploy"], 1, &["shared/uploads/pictures` does not exist", "Make it on the server, `mkdir -p"]);
     assert_eq!(Tree::read(&elsewhere).entries.len(), 0);
+    fs::create_dir(elsewhere.join("pictures")).unwrap();
+    site.write("uploads/pictures/of-the-release", "hidden");
+    site.deploy(&[]);
+    assert_eq!(fs::read_link(site.current("uploads/pictures")).unwrap(), Path::new("../../../shared/uploads/pictures"));
+    // Nothing is written there, and what is there is seen.
+    assert_eq!(Tree::read(&elsewhere).entries.len(), 1);
+    fs::write(elsewhere.join("pictures/of-the-release"), "").unwrap();
+    site.write("version", "two");
+    site.refused(&["deploy"], 1, &["`uploads/pictures/of-the-release` is both"]);
+}
+
+#[test]
+fn a_shared_directory_that_is_a_symlink_to_a_disk_elsewhere_is_linked() {
+    let mut site = live_site();
+    site.configure("shared_dirs = ['storage']\nshared_files = ['config/env']\n");
+    for name in ["disk", "secrets"] {
+        fs::create_dir(site.path(name)).unwrap();
+    }
+    fs::write(site.path("secrets/env"), "secret").unwrap();
+    symlink(site.path("disk"), site.target("shared/storage")).unwrap();
+    symlink(site.path("secrets"), site.target("shared/config")).unwrap();
+    // What the filesystem has in its root is nobody's.
+    fs::create_dir(site.target("shared/lost+found")).unwrap();
+    site.write("storage/.keep", "");
+    site.deploy(&[]);
+    fs::write(site.current("storage/upload"), "upload").unwrap();
+    assert_eq!(names(&site.path("disk")), ["upload"]);
+    assert_eq!(fs::read_to_string(site.current("config/env")).unwrap(), "secret");
+    assert!(!site.current("lost+found").is_symlink());
+    fs::remove_dir_all(site.path("disk")).unwrap();
+    site.write("version", "two");
+    site.refused(&["deploy"], 1, &["shared/storage` is a symlink to `", "See whether its disk is mounted"]);
+}
+
+#[test]
+fn a_deploy_path_that_is_a_symlink_to_nothing_is_named() {
+    let mut site = live_site();
+    let (real, link) = (site.path("real"), site.path("link"));
+    symlink(&real, &link).unwrap();
+    for target in [link.clone(), link.join("below")] {
+        site.move_to(&target);
+        for verb in ["deploy", "status"] {
+            site.cutover(&[verb]).failed(1, &["link` is a symlink to `", "which does not exist", "Hint: "]);
+        }
+        assert!(!real.exists());
+    }
+    fs::create_dir(&real).unwrap();
+    site.deploy(&[]);
+}
+
+#[test]
+fn a_part_of_the_deploy_path_that_is_mounted_is_refused_before_the_upload() {
+    for part in ["releases", ".cutover", ".cutover/objects", ".cutover/staging", ".cutover/releases", ".cutover/trash"]
+    {
+        let site = live_site();
+        site.write("large", noise(1, 4 << 20));
+        let Some(mounted) = Mounted::tmpfs_on(&site.target(part)) else { return };
+        let ran = site.cutover(&["deploy"]);
+        ran.failed(1, &[&format!("{part}` is another filesystem or mount"), "Hint: Unmount it, or mount the whole"]);
+        drop(mounted);
+        // Of the same filesystem it is a mount all the same.
+        let Some(mounted) = Mounted::onto_itself(&site.target(part)) else { return };
+        site.cutover(&["deploy"]).failed(1, &[&format!("{part}` is another filesystem or mount")]);
+        drop(mounted);
+        site.deploy_and_compare(&[]);
+    }
+}
+
+#[test]
+fn a_deploy_path_that_lost_its_empty_directories_serves_every_verb() {
+    for verb in ["status", "releases", "rollback", "cleanup"] {
+        let site = live_site();
+        for version in ["two", "three"] {
+            site.write("version", version);
+            site.deploy(&[]);
+        }
+        let before = site.live();
+        run(Command::new("find").arg(site.target("")).args(["-depth", "-type", "d", "-empty", "-delete"]));
+        assert!(!site.target("shared").exists() && !site.target(".cutover/trash").exists());
+        site.succeed(&[verb]);
+        assert_eq!(site.live() == before, verb != "rollback", "{verb}");
+        site.write("version", "four");
+        site.deploy_and_compare(&[]);
+    }
 }
 
 #[test]
@@ -407,8 +491,39 @@ fn a_store_of_a_newer_format_is_refused_with_both_numbers() {
     let store = fs::read_to_string(&file).unwrap();
     fs::write(&file, store.replace("\"format\":1", "\"format\":99")).unwrap();
     check(&site, &["99", "1", "Use the version of Cutover that made the store"]);
-    fs::write(&file, "{").unwrap();
-    site.cutover(&["deploy"]).failed(4, &[".cutover/store"]);
+    let other_fields = r#"{"format":2,"identity":"abc","generation":7}"#;
+    fs::write(&file, other_fields).unwrap();
+    check(&site, &["2", "1", "Use the version of Cutover that made the store"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), other_fields);
+}
+
+#[test]
+fn a_store_file_that_is_lost_or_damaged_is_written_anew_as_the_hint_says() {
+    for content in [Some(""), Some("{"), Some("nonsense"), Some(r#"{"format":1}"#), None] {
+        for way in ["setup", "deploy"] {
+            let site = live_site();
+            site.write("version", "two");
+            site.deploy(&[]);
+            let (live, file) = (site.live().unwrap(), site.target(".cutover/store"));
+            let before = fs::read_to_string(&file).unwrap();
+            match content {
+                Some(content) => fs::write(&file, content).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            let status = site.cutover(&["status"]);
+            status.failed(4, &[".cutover/store` is damaged", "Hint: Run `cutover setup"]);
+            let ran = site.cutover(if way == "deploy" { &["deploy", "--force"] } else { &["setup"] });
+            assert_eq!(ran.code, Some(0), "{content:?} {way}: {}", ran.stderr);
+            assert!(ran.stderr.contains("was written anew"), "{content:?} {way}: {}", ran.stderr);
+            // Another identity: what clients knew of it they believe no more.
+            let id = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["id"].clone();
+            assert_ne!(id(&fs::read_to_string(&file).unwrap()), id(&before));
+            assert!(site.standing().contains(&live));
+            site.succeed(&["rollback"]);
+            site.write("version", "three");
+            site.deploy_and_compare(&[]);
+        }
+    }
 }
 
 #[test]

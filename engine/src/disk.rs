@@ -32,6 +32,9 @@ const OWN_FILE_BYTES_MAX: u64 = 5 << 28;
 /// show old ones, and one in user space what it likes.
 const KEEPS_TIMES: [u32; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
 
+/// The bit by which a directory passes its group on to what is made in it.
+pub(crate) const SETGID: u32 = 0o2000;
+
 /// What a directory grants its owner while things in it are changed.
 const OWNER_ALL: u32 = 0o700;
 
@@ -99,6 +102,11 @@ impl Stat {
     /// Tells whether its mtime is just this second.
     pub(crate) fn has_mtime(&self, second: u32) -> bool {
         (self.mtime, self.mtime_nanos) == (i64::from(second), 0)
+    }
+
+    /// Tells whether a directory passes this group on to what is made in it.
+    pub(crate) fn passes_on(&self, group: u32) -> bool {
+        self.gid == group && self.mode & SETGID != 0
     }
 }
 
@@ -174,6 +182,13 @@ impl Dir {
     /// Holds the same directory once more.
     pub(crate) fn again(&self) -> Result<Dir, Error> {
         let fd = self.fd.try_clone().map_err(|e| Error::io("hold", &self.path, e))?;
+        Ok(Dir { fd, path: self.path.clone() })
+    }
+
+    /// Opens the same directory once more, with locks of its own.
+    pub(crate) fn reopen(&self) -> Result<Dir, Error> {
+        let fd =
+            fs::openat(&self.fd, ".", OPEN_DIRECTORY, Mode::empty()).map_err(|e| Error::io("open", &self.path, e))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
 
@@ -286,15 +301,40 @@ impl Dir {
         mount(&self.fd).map_err(|e| Error::io("look at the mount of", &self.path, e))
     }
 
-    /// Makes a directory with exactly this mode, whatever the umask, and opens it.
+    /// Makes a directory with exactly this mode, whatever the umask, and opens it. Below a directory that passes its group
+    /// on it has that group and passes it on too.
     pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
         // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
         // umask.
         fs::mkdirat(&self.fd, os(name), Mode::from_raw_mode(mode))
             .map_err(|e| self.error("create the directory", name, e))?;
         let dir = self.open_dir(name)?;
-        dir.set_mode(mode)?;
+        let made = dir.own_stat()?.mode;
+        if made & !SETGID != mode {
+            dir.set_mode(mode | made & SETGID)?;
+        }
         Ok(dir)
+    }
+
+    /// Gives it a group that it passes on, where this user may do that.
+    pub(crate) fn set_group_to_pass_on(&self, group: u32) {
+        let changed = fs::fchown(&self.fd, None, Some(fs::Gid::from_raw(group)));
+        if let (Ok(()), Ok(stat)) = (changed, self.own_stat()) {
+            fs::fchmod(&self.fd, Mode::from_raw_mode(stat.mode | SETGID)).ok();
+        }
+    }
+
+    /// Opens a directory by a path below it, through symlinks, to look at what is there.
+    pub(crate) fn open_through(&self, path: &[u8]) -> Result<Dir, Error> {
+        match fs::openat(&self.fd, os(path), OPEN_DIRECTORY, Mode::empty()) {
+            Ok(fd) => Ok(Dir { fd, path: self.path_of(path) }),
+            Err(Errno::NOENT) => {
+                refuse_dangling(&self.path_of(path))?;
+                Err(Error::MissingBehindLink(self.path_of(path).display().to_string()))
+            }
+            Err(Errno::NOTDIR) => Err(Error::NotDirectory(self.path_of(path).display().to_string())),
+            Err(errno) => Err(self.error("open the directory", path, errno)),
+        }
     }
 
     /// Opens a directory, making it with exactly this mode where it does not exist. Says whether it was made.
@@ -446,6 +486,13 @@ impl Dir {
             Err(Errno::NOENT | Errno::ACCESS) => Ok(None),
             Err(errno) => Err(self.error("open", name, errno)),
         }
+    }
+
+    /// Makes a file with the content of another one, durably.
+    pub(crate) fn copy_file(&self, from: &File, name: &[u8]) -> Result<(), Error> {
+        let file = self.create_file(name)?;
+        copy_content(from, &file).map_err(|e| Error::io("copy", self.path_of(name), e))?;
+        file.sync_all().map_err(|e| Error::io("sync", self.path_of(name), e))
     }
 
     /// Gives a name its first content, durably. Says whether nothing stood there.
@@ -607,24 +654,24 @@ impl Dir {
     pub(crate) fn keeps_times(&self) -> Result<bool, Error> {
         keeps_times(&self.fd).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
     }
+}
 
-    /// Tells whether somebody holds the exclusive lock of an open file, without keeping others from it.
-    pub(crate) fn is_locked(&self, name: &[u8], file: &File) -> Result<bool, Error> {
-        match fs::flock(file, fs::FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
-            Err(Errno::WOULDBLOCK) => Ok(true),
-            Err(errno) => Err(self.error("lock", name, errno)),
-        }
-    }
+/// Tells whether somebody holds the exclusive lock of an open file or directory, without keeping others from it.
+pub(crate) fn is_locked(file: impl AsFd) -> Result<bool, Errno> {
+    try_flock(file, fs::FlockOperation::NonBlockingLockShared).map(|is_taken| !is_taken)
+}
 
-    /// Takes an exclusive lock on an open file, if nobody holds it. Says whether it was taken. The kernel lets go of it
-    /// when the process ends, however it ends.
-    pub(crate) fn try_lock(&self, name: &[u8], file: &File) -> Result<bool, Error> {
-        match fs::flock(file, fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(Errno::WOULDBLOCK) => Ok(false),
-            Err(errno) => Err(self.error("lock", name, errno)),
-        }
+/// Takes an exclusive lock on an open file or directory, if nobody holds it. Says whether it was taken. The kernel lets go of
+/// it when the process ends, however it ends.
+pub(crate) fn try_lock(file: impl AsFd) -> Result<bool, Errno> {
+    try_flock(file, fs::FlockOperation::NonBlockingLockExclusive)
+}
+
+fn try_flock(file: impl AsFd, operation: fs::FlockOperation) -> Result<bool, Errno> {
+    match fs::flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -723,10 +770,23 @@ pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<()> {
     io::copy(&mut from, &mut to).map(drop)
 }
 
+/// Refuses a path that does not exist because it, or a directory above it, is a symlink to nothing.
+pub(crate) fn refuse_dangling(path: &Path) -> Result<(), Error> {
+    for above in path.ancestors() {
+        if let Ok(target) = std::fs::read_link(above)
+            && !above.exists()
+        {
+            let shown = |path: &Path| crate::path::Shown(path.as_os_str().as_bytes()).to_string();
+            return Err(Error::DanglingLink { path: shown(above), target: shown(&target) });
+        }
+    }
+    Ok(())
+}
+
 /// Makes the directories of a path that the user gave, durably, with mode 0755 less nothing: the umask is not asked.
 pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     match Dir::open(path) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => refuse_dangling(path)?,
         other => return other,
     }
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {

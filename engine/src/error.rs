@@ -146,6 +146,38 @@ pub enum Error {
     /// Something is mounted in a tree of ours.
     #[error("Something is mounted at `{0}`, and is left as it is")]
     MountedInside(String),
+    /// Somebody removed the lock of a run that held it.
+    #[error("The lock `{0}` was removed or replaced while this run held it: another one may be at work")]
+    LockLost(String),
+    /// A part of the deploy path is where files cannot be linked or renamed to from the others.
+    #[error(
+        "`{path}` is another filesystem or mount than `{deploy_path}`: releases are linked and renamed between the two"
+    )]
+    OtherFilesystem {
+        /// The part.
+        path: String,
+        /// The directory that it is in.
+        deploy_path: String,
+    },
+    /// A path leads through a symlink to nothing.
+    #[error("`{path}` is a symlink to `{target}`, which does not exist")]
+    DanglingLink {
+        /// The link.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+    /// A declared shared directory lies behind a symlink, and is not there.
+    #[error("The shared directory `{0}` does not exist. It lies behind a symlink, where Cutover makes nothing")]
+    MissingBehindLink(String),
+    /// The store file is lost or damaged.
+    #[error("`{path}` is damaged: {reason}")]
+    StoreDamaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// It cannot be told whether something is mounted on a directory, so nothing in it is changed.
     #[error(
         "Cannot tell whether something is mounted at `{0}`: this kernel has no `openat2`, and `/proc` does not say"
@@ -219,7 +251,7 @@ pub enum Error {
     #[error("The store is of format {found}, and this version of Cutover knows format {known}")]
     StoreFormat {
         /// The number found.
-        found: u32,
+        found: u64,
         /// The number known.
         known: u32,
     },
@@ -452,6 +484,12 @@ impl Error {
         Error::Io { action, path, source: source.into() }
     }
 
+    /// Tells whether a disk or a quota is full.
+    pub(crate) fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// Returns the kind, which decides the exit code.
     pub fn kind(&self) -> Kind {
         match self {
@@ -472,6 +510,9 @@ impl Error {
             | Error::SymlinkInside(_)
             | Error::MountedInside(_)
             | Error::MountsUnknown(_)
+            | Error::OtherFilesystem { .. }
+            | Error::DanglingLink { .. }
+            | Error::MissingBehindLink(_)
             | Error::NotReused { .. }
             | Error::NotDirectory(_)
             | Error::SharedMissing(_)
@@ -505,8 +546,11 @@ impl Error {
             | Error::LineLost { .. }
             | Error::Protocol(_) => Kind::Line,
             Error::Io { source, .. } => io_kind(source),
-            Error::ReleaseDamaged { .. } | Error::Damaged { .. } | Error::NotWhole { .. } => Kind::Damage,
-            Error::Locked { .. } => Kind::Locked,
+            Error::ReleaseDamaged { .. }
+            | Error::Damaged { .. }
+            | Error::StoreDamaged { .. }
+            | Error::NotWhole { .. } => Kind::Damage,
+            Error::Locked { .. } | Error::LockLost(_) => Kind::Locked,
             Error::Agent(refusal) => refusal.kind,
             Error::Interrupted => Kind::Interrupted,
             Error::Bug(_) => Kind::Bug,
@@ -548,6 +592,17 @@ impl Error {
                 format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
             }
             Error::MountedInside(path) => format!("Unmount it (`umount {path}`) and run the command again"),
+            Error::LockLost(_) => "See `cutover status`, and run the command again when nothing else is at work".into(),
+            Error::OtherFilesystem { .. } => {
+                "Unmount it, or mount the whole deploy path there; only `shared/` may be a mount of its own".into()
+            }
+            Error::DanglingLink { target, .. } => {
+                format!("See whether its disk is mounted. If the directory is to be made: `mkdir -p {target}`, on the server")
+            }
+            Error::MissingBehindLink(path) => format!("Make it on the server, `mkdir -p {path}`, and run the command again"),
+            Error::StoreDamaged { .. } => {
+                "Run `cutover setup`, or deploy: both write it anew, and no release is lost".into()
+            }
             Error::MountsUnknown(_) => "Mount `/proc` on the server, where the agent runs, and run the command again".into(),
             Error::NotDirectory(path) => format!("Move `{path}` away and run the command again"),
             Error::SharedMissing(path) => format!("Put the file at `{path}` on the server and deploy again"),

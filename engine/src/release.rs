@@ -155,7 +155,11 @@ pub struct Record {
     pub copy_paths: Vec<String>,
     /// When it went live, each time; empty for a release that is only ready. Unix time in seconds.
     pub went_live: Vec<u64>,
-    /// When it was last replaced as the live release. Unix time in seconds.
+    /// Which switch made it live last, counted in this deploy path from 1; 0 for a release that is only ready. Clocks may be
+    /// set, so the order in which releases were live is this one.
+    #[serde(default)]
+    pub live_turn: u64,
+    /// When it was last replaced as the live release; none while it is live. Unix time in seconds.
     pub retired: Option<u64>,
     /// What was live before it first went live: where a rollback goes.
     pub previous: Option<ReleaseId>,
@@ -165,6 +169,13 @@ impl Record {
     /// Tells whether the release was ever live; only such releases count for retention.
     pub fn was_live(&self) -> bool {
         !self.went_live.is_empty()
+    }
+
+    /// Notes that it went live, by which switch.
+    pub(crate) fn go_live(&mut self, at: u64, turn: u64) {
+        self.went_live.push(at);
+        self.live_turn = turn;
+        self.retired = None;
     }
 }
 

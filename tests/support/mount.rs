@@ -74,6 +74,11 @@ impl Mounted {
         Mounted::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
     }
 
+    /// Mounts one in memory on a directory that stands.
+    pub(crate) fn tmpfs_on(path: &Path) -> Option<Mounted> {
+        Mounted::attach(path, &["-t", "tmpfs", "tmpfs"])
+    }
+
     /// Mounts a directory onto itself, so that no link can be made across its edge.
     pub(crate) fn onto_itself(path: &Path) -> Option<Mounted> {
         Mounted::attach(path, &["--bind", path.to_str().unwrap()])

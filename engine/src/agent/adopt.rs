@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
         let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();

@@ -81,6 +81,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) store: &'a Store,
     /// This run's staging.
     pub(crate) staging: &'a Staging,
+    /// The setgid bit, where the tree has it.
+    setgid: u32,
     /// Where each file came to be: second and copy, packed.
     placed: Vec<AtomicU64>,
     /// The inode of the object that each file is a link to, where somebody looked; else 0.
@@ -124,6 +126,7 @@ impl<'a> Assembly<'a> {
             second,
             store,
             staging,
+            setgid: staging.setgid,
             placed: zeros(),
             inodes: zeros(),
             sights: manifest.directories().iter().map(|_| Mutex::default()).collect(),
@@ -205,6 +208,11 @@ impl<'a> Assembly<'a> {
     /// Returns the mtime of a directory. The root changes with every release.
     pub(super) fn second_of_directory(&self, number: u32) -> u32 {
         self.manifest.directory_entry(number).map_or(self.second, |entry| self.second_of(entry))
+    }
+
+    /// Returns the mode of a directory: the manifest's, with the bit by which the deploy path passes its group on.
+    pub(super) fn mode_of_directory(&self, number: u32) -> u32 {
+        u32::from(self.manifest.directories()[number as usize].mode) | self.setgid
     }
 
     /// Makes symlinks and empty files, and links every file whose content the store has. `done` is told after each
@@ -522,7 +530,7 @@ impl<'a> Assembly<'a> {
         if !self.is_touched(number) {
             return Ok(());
         }
-        dir.set_mode(u32::from(self.manifest.directories()[number as usize].mode))?;
+        dir.set_mode(self.mode_of_directory(number))?;
         dir.set_mtime(self.second_of_directory(number))?;
         self.note_directory(number, &dir.own_stat()?);
         Ok(())
@@ -616,7 +624,7 @@ mod tests {
     #[test]
     fn a_copy_of_what_cannot_be_read_is_not_made() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
         let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();

@@ -38,7 +38,7 @@ use super::staging::{self, Staging};
 use super::store::Store;
 use super::switch::now;
 use super::talk::{Incoming, Talk};
-use super::trash::Spare;
+use super::trash::{self, Spare};
 use super::wanted::WantedObjects;
 use super::{sign, switch};
 
@@ -86,8 +86,19 @@ struct Decided {
     live: Option<ReleaseId>,
 }
 
+/// What is to be made.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    lock: &'a Lock,
+    tree: &'a Tree,
+    /// What it is described against.
+    base: Option<&'a Base>,
+    decided: &'a Decided,
+}
+
 /// What is to be made, and of what.
 struct Plan<'a> {
+    lock: &'a Lock,
     tree: &'a Tree,
     /// What it is described against.
     base: Option<&'a Base>,
@@ -142,8 +153,8 @@ impl Deploy<'_> {
         if self.begin.dry_run {
             return self.dry_run();
         }
-        let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy)?;
-        let _lock = lock(&mut layout)?;
+        let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, |text| self.talk.warn(text))?;
+        let lock = lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -155,7 +166,8 @@ impl Deploy<'_> {
         self.send_ready(held.clone(), base.as_ref(), live.as_ref().into(), layout.stores_nothing()?)?;
         let tree = self.receive_tree(Some(&layout), base.as_ref())?;
         let decided = self.decide(&layout, &releases, live, base.as_ref(), &tree.manifest)?;
-        let mut done = self.make(&mut layout, &mut releases, base.as_ref(), &tree, &decided)?;
+        let task = Task { lock: &lock, tree: &tree, base: base.as_ref(), decided: &decided };
+        let mut done = self.make(&mut layout, &mut releases, task)?;
         let holds = holding(&layout, &releases);
         done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
         Ok(done)
@@ -389,6 +401,7 @@ impl Deploy<'_> {
         let shared = shared::plan(&layout.shared, &self.hello.policy, manifest)?;
         let last = releases.records.last();
         let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+        let given = given.chain(trash::greatest_second(layout)?);
         let second = given.max().unwrap_or(0).saturating_add(1).max(now() as u32);
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
@@ -441,22 +454,16 @@ impl Deploy<'_> {
         self.talk.send(&FromAgent::Lacks(Lacks { after_commits, runs, partial }))
     }
 
-    fn make(
-        &self,
-        layout: &mut Layout,
-        releases: &mut Releases,
-        base: Option<&Base>,
-        tree: &Tree,
-        decided: &Decided,
-    ) -> Result<DeployDone, Error> {
+    fn make(&self, layout: &mut Layout, releases: &mut Releases, task: Task<'_>) -> Result<DeployDone, Error> {
+        let Task { tree, base, decided, .. } = task;
         let mut given_up = Vec::new();
         let mut spare = self.find_spare(layout, releases, tree, decided, &mut given_up)?;
-        let made = match self.try_to_make(layout, releases, base, tree, decided, spare.as_ref()) {
+        let made = match self.try_to_make(layout, releases, task, spare.as_ref()) {
             // Before anything is asked for: what waits goes first.
             Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if spare.take().is_some() => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
-                self.try_to_make(layout, releases, base, tree, decided, None)
+                self.try_to_make(layout, releases, task, None)
             }
             made => made,
         };
@@ -486,7 +493,7 @@ impl Deploy<'_> {
             return Ok(found);
         }
         let mut next = self.record(decided, &tree.manifest, &[]);
-        next.went_live.push(now());
+        next.go_live(now(), releases.next_turn());
         next.previous.clone_from(&decided.live);
         // What keeps it from being taken is told when it is to be removed.
         match prune::take_due(layout, releases, &self.hello.policy, next).unwrap_or(None) {
@@ -503,15 +510,14 @@ impl Deploy<'_> {
         &self,
         layout: &mut Layout,
         releases: &mut Releases,
-        base: Option<&Base>,
-        tree: &Tree,
-        decided: &Decided,
+        task: Task<'_>,
         spare: Option<&Spare>,
     ) -> Result<Made, Error> {
+        let Task { lock, tree, base, decided } = task;
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
         let staging = Staging::create(layout)?;
-        let plan = Plan { tree, base, decided, classified: &classified, spare };
+        let plan = Plan { lock, tree, base, decided, classified: &classified, spare };
         let settled = OnceCell::new();
         let made = self.make_in(layout, releases, &plan, &store, &staging, &settled);
         // What they hold open is closed before other things are opened.
@@ -558,7 +564,7 @@ impl Deploy<'_> {
         if !self.begin.no_switch {
             let switched = clock.time(self.talk, Phase::Switch, || {
                 self.talk.begin_switch(&decided.id)?;
-                switch::switch(layout, releases, &decided.id, "deploy", &self.hello.provenance)
+                switch::switch(layout, plan.lock, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
             done.warnings.extend(switched.warnings);
             self.talk.send(&FromAgent::Live(decided.id.clone()))?;
@@ -597,6 +603,7 @@ impl Deploy<'_> {
             shared: decided.shared.links.clone(),
             copy_paths: self.hello.policy.copy_paths.clone(),
             went_live: Vec::new(),
+            live_turn: 0,
             retired: None,
             previous: None,
         }

@@ -12,12 +12,17 @@
 //!     ├── trash/                  what is being deleted
 //!     ├── bin/                    the agent
 //!     ├── store                   format, identity, epoch
+//!     ├── reserve                 space for the next store file on a full disk
 //!     ├── lock                    see `lock`
 //!     └── log                     a line of JSON for each change of what is live
 //! ```
 //!
 //! Everything inside is opened relative to a held directory and never through a symlink: the path that leads to the
-//! deploy path is the user's affair, what is in it is not. `.cutover/store` tells that a deploy path is ours.
+//! deploy path is the user's affair, what is in it is not. `.cutover/store` tells that a deploy path is ours. A directory
+//! that is missing is made by whichever verb comes first: backups into git or object storage keep no empty ones.
+//!
+//! All of it but `shared/` is one filesystem and one mount: files are linked and renamed between its parts. Where the
+//! deploy path has the setgid bit, everything in it gets its group, as with `cp`, `tar` and `git`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -25,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{self, Dir, Kind};
+use crate::disk::{self, Dir, Kind, SETGID};
 use crate::error::Error;
 use crate::release::ReleaseId;
 use crate::report::SetupReport;
@@ -35,7 +40,16 @@ use crate::target::Policy;
 pub(crate) const STORE_FORMAT: u32 = 1;
 
 const PRIVATE: &[u8] = b".cutover";
+const RELEASES: &[u8] = b"releases";
+const SHARED: &[u8] = b"shared";
 const STORE: &[u8] = b"store";
+const RESERVE: &[u8] = b"reserve";
+/// Several blocks on any filesystem: the new store file, and what the filesystem itself needs to make it.
+const RESERVE_BYTES: usize = 64 << 10;
+/// The directories in `.cutover/`.
+const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
+/// As many digits has the name of a directory in `objects/`.
+const SHARD_DIGITS: usize = 2;
 /// Anyone may read releases and shared files; what is in them has modes of its own.
 const PUBLIC_MODE: u32 = 0o755;
 const PRIVATE_MODE: u32 = 0o700;
@@ -100,25 +114,46 @@ impl Layout {
     pub(crate) fn open(path: &Path, policy: &Policy) -> Result<Option<Layout>, Error> {
         let root = match Dir::open(path) {
             Ok(root) => root,
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return disk::refuse_dangling(path).map(|()| None);
+            }
             Err(error) => return Err(error),
         };
         check_owner(&root)?;
-        let Some(store) = read_store(&root)? else {
-            check_empty(&root)?;
-            return Ok(None);
-        };
-        Layout::hold(root, store, policy).map(Some)
+        match read_store(&root)? {
+            Some(store) => Layout::hold(root, store, policy).map(Some),
+            None if holds_releases(&root)? => Err(store_damaged(&root, "it is missing")),
+            None => check_empty(&root).map(|()| None),
+        }
     }
 
-    /// Opens a deploy path, making whatever is missing.
-    pub(crate) fn set_up(path: &Path, policy: &Policy) -> Result<(Layout, SetupReport), Error> {
+    /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
+    /// identity, and `warn` is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
+    pub(crate) fn set_up(
+        path: &Path,
+        policy: &Policy,
+        warn: impl FnOnce(String) -> Result<(), Error>,
+    ) -> Result<(Layout, SetupReport), Error> {
         let root = disk::create_path(path)?;
         check_owner(&root)?;
-        if read_store(&root)?.is_none() {
-            check_empty(&root)?;
-            check_current(&current_place(&root, policy.current_path.as_deref())?)?;
-        }
+        let known = match read_store(&root) {
+            Err(Error::StoreDamaged { .. }) => {
+                let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
+                private.rename(STORE, &private, aside.as_bytes())?;
+                warn(renewed(&root, "damaged"))?;
+                None
+            }
+            Ok(None) if holds_releases(&root)? => {
+                warn(renewed(&root, "missing"))?;
+                None
+            }
+            Ok(None) => {
+                check_empty(&root)?;
+                check_current(&current_place(&root, policy.current_path.as_deref())?)?;
+                None
+            }
+            known => known?,
+        };
         let mut created = Vec::new();
         let mut ensure = |above: &Dir, shown: &str, name: &[u8], mode: u32| -> Result<Dir, Error> {
             let (dir, is_new) = above.ensure_dir(name, mode)?;
@@ -129,54 +164,73 @@ impl Layout {
             Ok(dir)
         };
         let private = ensure(&root, ".cutover", PRIVATE, PRIVATE_MODE)?;
-        private.set_mode(PRIVATE_MODE)?;
-        for name in ["objects", "releases", "staging", "trash", "bin"] {
+        private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
+        for name in PRIVATE_PARTS {
             ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
         }
-        ensure(&root, "releases", b"releases", PUBLIC_MODE)?;
-        let mut shared = ensure(&root, "shared", b"shared", PUBLIC_MODE)?;
+        ensure(&root, "releases", RELEASES, PUBLIC_MODE)?;
+        let shared = ensure(&root, "shared", SHARED, PUBLIC_MODE)?;
         for wanted in &policy.shared_dirs {
             let mut shown = PathBuf::from("shared");
-            let mut above = shared;
+            let mut above = shared.again()?;
             for name in wanted.names() {
                 shown.push(OsStr::from_bytes(name));
+                if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
+                    // It leads to data elsewhere, where nothing is made.
+                    root.open_through(shown.as_os_str().as_bytes())?;
+                    break;
+                }
                 above = ensure(&above, &shown.display().to_string(), name, PUBLIC_MODE)?;
             }
-            shared = root.open_dir(b"shared")?;
         }
-        let store = match read_store(&root)? {
+        let store = match known {
             Some(store) => store,
-            None => {
-                let current_path = policy.current_path.clone();
-                let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, second: 0, current_path };
-                let temporary = format!(".store-{}", store.id);
-                // Two first deploys may come here at once: there is one identity, that of whoever was first.
-                match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
-                    true => store,
-                    false => read_store(&root)?.unwrap_or(store),
-                }
-            }
+            None => new_store(&root, &private, policy)?,
         };
         let report = SetupReport { deploy_path: root.path().display().to_string(), store: store.id.clone(), created };
-        Ok((Layout::hold(root, store, policy)?, report))
+        let layout = Layout::hold(root, store, policy)?;
+        layout.pass_group_on()?;
+        layout.take_reserve()?;
+        Ok((layout, report))
     }
 
     fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
-        check_format(&store)?;
-        let private = root.open_dir(PRIVATE)?;
+        let private = open_part(&root, PRIVATE, PRIVATE_MODE)?;
         let current = current_place(&root, choose_current(&root, &store, policy)?.as_deref())?;
         Ok(Layout {
-            releases: root.open_dir(b"releases")?,
-            shared: root.open_dir(b"shared")?,
-            objects: private.open_dir(b"objects")?,
-            records: private.open_dir(b"releases")?,
-            staging: private.open_dir(b"staging")?,
-            trash: private.open_dir(b"trash")?,
+            releases: open_part(&root, RELEASES, PUBLIC_MODE)?,
+            // It may be a mount of its own: it is only linked to.
+            shared: root.ensure_dir(SHARED, PUBLIC_MODE)?.0,
+            objects: open_part(&private, b"objects", PRIVATE_MODE)?,
+            records: open_part(&private, b"releases", PRIVATE_MODE)?,
+            staging: open_part(&private, b"staging", PRIVATE_MODE)?,
+            trash: open_part(&private, b"trash", PRIVATE_MODE)?,
             current,
             private,
             root,
             store,
         })
+    }
+
+    /// Gives the group of a deploy path that passes its own on to the directories in it, also where they were made before it
+    /// did. What cannot be changed stays as it is: files are made all the same.
+    fn pass_group_on(&self) -> Result<(), Error> {
+        let root = self.root.own_stat()?;
+        if root.mode & SETGID == 0 {
+            return Ok(());
+        }
+        let lacks_it = |dir: &Dir| Ok::<_, Error>(!dir.own_stat()?.passes_on(root.gid));
+        if lacks_it(&self.objects)? {
+            for name in self.objects.names()?.iter().filter(|name| name.len() == SHARD_DIGITS) {
+                self.objects.open_dir(name)?.set_group_to_pass_on(root.gid);
+            }
+        }
+        for dir in [&self.private, &self.releases, &self.objects, &self.records, &self.staging, &self.trash] {
+            if lacks_it(dir)? {
+                dir.set_group_to_pass_on(root.gid);
+            }
+        }
+        Ok(())
     }
 
     /// Reads the store file again, as another run may have changed it before this one got the lock, and writes down
@@ -213,14 +267,27 @@ impl Layout {
     }
 
     fn read_own_store(&self) -> Result<StoreFile, Error> {
-        let gone = || Error::NotSetUp(self.root.path().display().to_string());
-        let store = read_store(&self.root)?.ok_or_else(gone)?;
-        check_format(&store)?;
-        Ok(store)
+        read_store(&self.root)?.ok_or_else(|| store_damaged(&self.root, "it is missing"))
     }
 
+    /// Writes the store file. A cleanup writes it before it removes objects, so on a full disk the reserve makes room for it.
     fn write_store(&self) -> Result<(), Error> {
-        self.private.replace(STORE, to_json(&self.store).as_bytes())
+        let write = || self.private.replace(STORE, to_json(&self.store).as_bytes());
+        match write() {
+            Err(error) if error.is_full() && self.private.remove_file(RESERVE)? => write(),
+            written => written,
+        }
+    }
+
+    /// Takes space that a cleanup may need when there is none left, where it is not taken yet and there is some.
+    fn take_reserve(&self) -> Result<(), Error> {
+        if self.private.stat(RESERVE)?.is_some() {
+            return Ok(());
+        }
+        match self.private.put_new(RESERVE, &[b'.'; RESERVE_BYTES], format!(".reserve-{}", random_name()?).as_bytes()) {
+            Err(error) if error.is_full() => Ok(()),
+            taken => taken.map(drop),
+        }
     }
 
     /// Returns the directories in `releases/`, by name.
@@ -341,26 +408,98 @@ fn check_empty(root: &Dir) -> Result<(), Error> {
     Ok(())
 }
 
+/// Opens a part of the deploy path, making it where it is missing. It must be where files can be linked and renamed to from
+/// the others.
+fn open_part(above: &Dir, name: &[u8], mode: u32) -> Result<Dir, Error> {
+    let elsewhere = |path: String| Error::OtherFilesystem { path, deploy_path: above.path().display().to_string() };
+    let dir = match above.open_own_dir(name) {
+        Err(Error::MountedInside(path)) => return Err(elsewhere(path)),
+        // Where mounts cannot be told apart, filesystems can.
+        Err(Error::MountsUnknown(_)) => above.open_dir(name)?,
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            above.ensure_dir(name, mode)?.0
+        }
+        other => other?,
+    };
+    if dir.own_stat()?.device == above.own_stat()?.device {
+        Ok(dir)
+    } else {
+        Err(elsewhere(dir.path().display().to_string()))
+    }
+}
+
+/// Tells whether releases or their content stand in a deploy path, whatever became of its store file.
+fn holds_releases(root: &Dir) -> Result<bool, Error> {
+    if root.stat(PRIVATE)?.is_none() {
+        return Ok(false);
+    }
+    let private = root.open_dir(PRIVATE)?;
+    for name in ["objects", "releases"] {
+        if private.stat(name.as_bytes())?.is_some() && !private.open_dir(name.as_bytes())?.names()?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn new_store(root: &Dir, private: &Dir, policy: &Policy) -> Result<StoreFile, Error> {
+    let (id, current_path) = (random_name()?, policy.current_path.clone());
+    // The seconds of releases that are gone are not known any more where there was a store file before: none was given
+    // that is later than now, unless releases came faster than one a second.
+    let second = if holds_releases(root)? { super::switch::now() as u32 } else { 0 };
+    let store = StoreFile { format: STORE_FORMAT, id, epoch: 0, second, current_path };
+    let temporary = format!(".store-{}", store.id);
+    // Two first deploys may come here at once: there is one identity, that of whoever was first.
+    match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
+        true => Ok(store),
+        false => Ok(read_store(root)?.unwrap_or(store)),
+    }
+}
+
 fn read_store(root: &Dir) -> Result<Option<StoreFile>, Error> {
     if root.stat(PRIVATE)?.is_none() {
         return Ok(None);
     }
-    let private = root.open_dir(PRIVATE)?;
-    let Some(bytes) = private.read(STORE)? else {
+    let Some(bytes) = open_part(root, PRIVATE, PRIVATE_MODE)?.read(STORE)? else {
         return Ok(None);
     };
-    let damaged = |error: serde_json::Error| Error::Damaged {
-        path: private.path_of(STORE).display().to_string(),
-        reason: error.to_string(),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    store_from_bytes(&bytes).map(Some).map_err(|bad| match bad {
+        BadStore::Format(found) => Error::StoreFormat { found, known: STORE_FORMAT },
+        BadStore::Damaged(reason) => store_damaged(root, &reason),
+    })
 }
 
-fn check_format(store: &StoreFile) -> Result<(), Error> {
-    match store.format {
-        STORE_FORMAT => Ok(()),
-        found => Err(Error::StoreFormat { found, known: STORE_FORMAT }),
+/// Why a store file is not read.
+#[derive(Debug, PartialEq, Eq)]
+enum BadStore {
+    Format(u64),
+    Damaged(String),
+}
+
+/// Reads a store file. The format comes first: one of another format may have other fields.
+fn store_from_bytes(bytes: &[u8]) -> Result<StoreFile, BadStore> {
+    #[derive(Deserialize)]
+    struct Front {
+        format: u64,
     }
+    let damaged = |error: serde_json::Error| BadStore::Damaged(error.to_string());
+    match serde_json::from_slice(bytes).map_err(damaged)? {
+        Front { format } if format != u64::from(STORE_FORMAT) => Err(BadStore::Format(format)),
+        Front { .. } => serde_json::from_slice(bytes).map_err(damaged),
+    }
+}
+
+fn store_damaged(root: &Dir, reason: &str) -> Error {
+    let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE)).display().to_string();
+    Error::StoreDamaged { path, reason: reason.to_owned() }
+}
+
+fn renewed(root: &Dir, what: &str) -> String {
+    let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
+    format!(
+        "`{}` was {what}, and was written anew: the next deploy of each client sends more than it had to",
+        path.display()
+    )
 }
 
 /// Returns a value of ours as a line of JSON.
@@ -399,7 +538,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("deep/target");
         let plain = Policy::default();
-        let (mut one, _) = Layout::set_up(&path, &plain).unwrap();
+        let (mut one, _) = Layout::set_up(&path, &plain, |_| Ok(())).unwrap();
         let moved = Policy { current_path: Some(place.path().join("www")), ..Policy::default() };
         let mut other = open(&path, &moved);
         one.grow_epoch().unwrap();

@@ -5,6 +5,9 @@
 //! so that no client believes in it afterwards. The records go last: whenever a run is killed, the next one finds in
 //! trash what is still to be looked through. What cannot be deleted is a warning, never a failure: the deploy is live,
 //! and the next one tries again.
+//!
+//! Nothing is written before something was deleted: on a full disk a cleanup must make room. So the second of a release
+//! that went is read from its record in trash, until that goes too.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -95,9 +98,6 @@ pub(crate) fn cleanup(
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let due = spare_the_inhabited(layout, retention.due, &mut report)?;
 
-    if !dry_run {
-        keep_second(layout, releases, &due)?;
-    }
     for id in due {
         if !dry_run {
             // One that cannot be taken keeps no other from going.
@@ -139,18 +139,15 @@ fn pay(
     let owed = Owed::find(layout, spare)?;
     let is_due = how.sweep || !owed.is_empty();
     if is_due && collect(layout, releases, spare, &owed, how, report)? && !how.dry_run {
+        // The last traces of releases go: no other content may get a second that they had.
+        let standing = releases.records.iter().map(|record| record.second).max();
+        let known = standing.max(Some(layout.store.second));
+        if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
+            layout.keep_second(second)?;
+        }
         owed.settle(layout)?;
     }
     Ok(())
-}
-
-/// Where the release with the greatest second goes, the second stays known: no other content may get it.
-fn keep_second(layout: &mut Layout, releases: &Releases, due: &[ReleaseId]) -> Result<(), Error> {
-    let greatest = releases.records.iter().max_by_key(|record| record.second);
-    match greatest.filter(|record| due.contains(&record.id)) {
-        Some(record) => layout.keep_second(record.second),
-        None => Ok(()),
-    }
 }
 
 /// Takes the release that retention would give up if another one went live now, to be reused for that one: the newest of
@@ -169,7 +166,6 @@ pub(crate) fn take_due(
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
     let due = spare_the_inhabited(layout, due, &mut CleanupReport::default())?;
     let Some(id) = due.into_iter().next_back() else { return Ok(None) };
-    keep_second(layout, releases, std::slice::from_ref(&id))?;
     trash::take_release(layout, &id)?;
     releases.records.retain(|record| record.id != id);
     Ok(Some(id))
@@ -335,6 +331,7 @@ mod tests {
             shared: Vec::new(),
             copy_paths: Vec::new(),
             went_live: if ready.contains(&n) { vec![] } else { vec![n * 100] },
+            live_turn: if ready.contains(&n) { 0 } else { n },
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
             previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
         };

@@ -595,7 +595,7 @@ mod tests {
         work: impl FnOnce(&mut Receiver<'_>, &Staging) -> T,
     ) -> T {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default()).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
         let staging = Staging::create(&layout).unwrap();
         let store = Store::new(layout.objects.again().unwrap());
         let expected = vec![Placement::default(); 2];

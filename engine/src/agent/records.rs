@@ -24,9 +24,10 @@ use crate::release::{Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
 use super::store::ObjectName;
-use super::trash;
+use super::{switch, trash};
 
-const RECORD: &[u8] = b"record";
+/// The name of a record in its directory.
+pub(crate) const RECORD: &[u8] = b"record";
 /// The name of a manifest, beside its record.
 pub(crate) const MANIFEST: &[u8] = b"manifest";
 
@@ -105,14 +106,20 @@ impl Releases {
     }
 
     /// Returns the release that a rollback goes to: what was live before what is, and if that is gone, the newest
-    /// earlier release that was ever live; where nothing is live, or what should be is gone, what was live last.
+    /// earlier release that was ever live; where nothing is live, or what should be is gone, what was live last. No clock
+    /// decides any of that.
     pub(crate) fn rollback_from(&self, live: Option<&ReleaseId>) -> Option<&Record> {
         let Some(live) = live.and_then(|live| self.find(live)) else {
-            return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.went_live.last());
+            return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.live_turn);
         };
         let previous = live.previous.as_ref().and_then(|id| self.find(id)).filter(|record| record.was_live());
         let is_earlier = |record: &&Record| record.sequence < live.sequence && record.was_live();
         previous.or_else(|| self.records.iter().rev().find(is_earlier))
+    }
+
+    /// Returns the number of the next switch.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.records.iter().map(|record| record.live_turn).max().unwrap_or(0) + 1
     }
 
     /// Returns the names.
@@ -339,24 +346,29 @@ pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
 }
 
 /// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
-/// publication or removal left into trash. To be called under the lock.
+/// publication or removal left into trash. A time that is in the future, as of a clock that was wrong, becomes now: no
+/// grace is longer because of it. To be called under the lock.
 pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
-    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
+    let now = switch::now();
+    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64).min(now);
+    let turn = releases.next_turn();
     for record in &mut releases.records {
         let is_live = live.as_ref() == Some(&record.id);
-        let last = record.went_live.last().copied();
-        let retired = record.retired.filter(|&retired| last.is_some_and(|last| retired >= last));
-        if is_live && (last.is_none() || retired.is_some()) {
-            record.went_live.push(switched);
-            record.retired = None;
-        } else if !is_live && last.is_some() && retired.is_none() {
+        let before = record.clone();
+        if is_live && (!record.was_live() || record.retired.is_some()) {
+            record.go_live(switched, turn);
+        } else if !is_live && record.was_live() && record.retired.is_none() {
             record.retired = Some(switched);
-        } else {
-            continue;
         }
-        replace(layout, record)?;
+        record.created = record.created.min(now);
+        record.retired = record.retired.map(|retired| retired.min(now));
+        if *record != before {
+            // A full disk must not keep a rollback or a cleanup from making room: what is not written is found again.
+            unless_full(replace(layout, record))?;
+        }
     }
+    trash::resume_removals(layout, &mut releases.foreign)?;
     // A record without a tree is a publication or a removal that stopped between two renames; never the live one.
     let mut remaining = Vec::new();
     for (id, reason) in std::mem::take(&mut releases.damaged) {
@@ -374,6 +386,14 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
     }
     releases.damaged = remaining;
     Ok(())
+}
+
+/// Drops an error that says that there is no space.
+pub(crate) fn unless_full(written: Result<(), Error>) -> Result<(), Error> {
+    match written {
+        Err(error) if error.is_full() => Ok(()),
+        other => other,
+    }
 }
 
 #[cfg(test)]

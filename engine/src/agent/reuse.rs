@@ -275,7 +275,7 @@ impl<'a> Audit<'a> {
     /// are others. Until then its owner may do everything with it. `stat` is from before it was opened.
     fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_as_seen: bool) -> Result<bool, Error> {
         let assembly = self.assembly;
-        let mode = u32::from(assembly.manifest.directories()[number as usize].mode);
+        let mode = assembly.mode_of_directory(number);
         if stat.mode != mode || changes_to_work_in(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
             assembly.touch(number);
         }

@@ -68,7 +68,7 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy)?;
+                let (mut layout, report) = Layout::set_up(path, policy, |text| self.talk.warn(text))?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
@@ -122,7 +122,7 @@ impl Service<'_> {
         target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
-        let _lock = self.lock(&mut layout)?;
+        let lock = self.lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -137,7 +137,7 @@ impl Service<'_> {
         self.talk.begin_switch(&id)?;
         let verb = self.hello.request.verb();
         let Switched { previous, warnings } =
-            switch::switch(&layout, &mut releases, &id, verb, &self.hello.provenance)?;
+            switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
     }

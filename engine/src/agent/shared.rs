@@ -7,6 +7,9 @@
 //! A declared directory is linked as a whole even where the release has a directory of that name, as an application
 //! that writes there must write to what outlives the release. What the release has below it is hidden, and told.
 //!
+//! A declared path may be, or lie behind, a symlink in `shared/` to a directory elsewhere, such as a mounted disk: it is
+//! linked like any, and nothing is written there. `lost+found` in `shared/` belongs to a filesystem that is mounted there.
+//!
 //! Links are relative, so that a deploy path can be moved or mounted elsewhere.
 
 use crate::disk::{Dir, Kind};
@@ -14,6 +17,9 @@ use crate::error::Error;
 use crate::manifest::{Manifest, Node};
 use crate::path::{RelativePath, Shown, push_name};
 use crate::target::Policy;
+
+/// What a filesystem has in its root.
+const LOST_AND_FOUND: &[u8] = b"lost+found";
 
 /// Directories that a link needs and the release does not have.
 const PARENT_MODE: u32 = 0o755;
@@ -97,14 +103,34 @@ fn check_parents(manifest: &Manifest, path: &RelativePath) -> Result<(), Error> 
 
 /// Opens a declared directory; nothing where a dry run finds that it was not made yet.
 fn open_below(shared: &Dir, path: &RelativePath) -> Result<Option<Dir>, Error> {
-    let mut dir = shared.again()?;
-    for name in path.names() {
-        if dir.stat(name)?.is_none() {
-            return Ok(None);
-        }
-        dir = dir.open_dir(name)?;
+    match first_symlink(shared, path)? {
+        Found::Missing => Ok(None),
+        Found::Inside => shared.open_below(path.as_bytes()).map(Some),
+        Found::Symlink => shared.open_through(path.as_bytes()).map(Some),
     }
-    Ok(Some(dir))
+}
+
+/// Whether a path is to be had in `shared/`.
+enum Found {
+    Missing,
+    /// Without a symlink on the way.
+    Inside,
+    /// By a symlink that somebody has put there.
+    Symlink,
+}
+
+fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<Found, Error> {
+    let mut dir = shared.again()?;
+    let mut names = path.names().peekable();
+    while let Some(name) = names.next() {
+        match dir.stat(name)?.map(|stat| stat.kind) {
+            None => return Ok(Found::Missing),
+            Some(Kind::Symlink) => return Ok(Found::Symlink),
+            Some(_) if names.peek().is_some() => dir = dir.open_dir(name)?,
+            Some(_) => {}
+        }
+    }
+    Ok(Found::Inside)
 }
 
 fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> {
@@ -114,10 +140,11 @@ fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> 
     };
     let mut dir = shared.again()?;
     for name in above {
-        if dir.stat(name)?.is_none() {
-            return Ok(None);
-        }
-        dir = dir.open_dir(name)?;
+        dir = match dir.stat(name)?.map(|stat| stat.kind) {
+            None => return Ok(None),
+            Some(Kind::Symlink) => dir.open_through(name)?,
+            Some(_) => dir.open_dir(name)?,
+        };
     }
     Ok(dir.stat(last)?.map(|stat| stat.kind))
 }
@@ -155,6 +182,9 @@ fn add_undeclared(
 ) -> Result<(), Error> {
     for name in dir.names()? {
         let length = path.len();
+        if length == 0 && name == LOST_AND_FOUND {
+            continue;
+        }
         push_name(path, &name);
         let own = RelativePath::parse(path).map_err(|reason| Error::Bug(format!("a name in `shared/`: {reason}")))?;
         let node = directory.and_then(|number| manifest.child(number, &name)).map(|named| named.node);
@@ -162,6 +192,8 @@ fn add_undeclared(
         let kind = dir.stat(&name)?.map(|stat| stat.kind);
         match (kind, node) {
             _ if declared.contains(&own) => {}
+            // What is declared behind it is linked by itself.
+            (Some(Kind::Symlink), _) if leads_to_declared => {}
             (Some(Kind::Directory), Some(Node::Directory(number))) => {
                 add_undeclared(&dir.open_dir(&name)?, manifest, Some(number), path, declared, links)?;
             }

@@ -11,7 +11,7 @@
 //! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
 //! before it uses it.
 
-use crate::disk::Dir;
+use crate::disk::{Dir, SETGID};
 use crate::error::Error;
 
 use super::layout::{Layout, is_random, random_name};
@@ -30,6 +30,8 @@ pub(crate) struct Staging {
     pub(crate) dir: Dir,
     /// The release being assembled.
     pub(crate) tree: Dir,
+    /// The setgid bit, where the tree has it: the deploy path passes its group on.
+    pub(crate) setgid: u32,
     /// Where record and manifest are written.
     pub(crate) record: Dir,
     /// Received content.
@@ -44,7 +46,8 @@ impl Staging {
         let tree = dir.create_dir(b"tree", PRIVATE_MODE)?;
         let record = dir.create_dir(b"record", PRIVATE_MODE)?;
         let objects = Store::new(dir.create_dir(OBJECTS, PRIVATE_MODE)?);
-        Ok(Staging { name, dir, tree, record, objects })
+        let setgid = tree.own_stat()?.mode & SETGID;
+        Ok(Staging { name, dir, tree, setgid, record, objects })
     }
 
     /// Tells whether no other run has left anything.

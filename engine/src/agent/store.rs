@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir, Kind, Stat};
+use crate::disk::{self, Dir, Kind, SETGID, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::placement::Placement;
@@ -30,9 +30,6 @@ use super::seen::Sight;
 
 /// Directories of `objects/`: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;
-
-/// The bit by which a directory passes its group on.
-const SETGID: u32 = 0o2000;
 
 /// They are for the agent alone.
 const SHARD_MODE: u32 = 0o700;

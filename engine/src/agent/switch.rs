@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::release::{Provenance, Record, ReleaseId};
 
 use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
+use super::lock::Lock;
 use super::records::{self, Releases};
 
 const TEMPORARY: &str = ".cutover-";
@@ -50,6 +51,7 @@ pub(crate) fn now() -> u64 {
 /// Makes a release live. Where it is live already, nothing is changed.
 pub(crate) fn switch(
     layout: &Layout,
+    lock: &Lock,
     releases: &mut Releases,
     id: &ReleaseId,
     verb: &str,
@@ -59,13 +61,14 @@ pub(crate) fn switch(
     if live.as_ref() == Some(id) {
         return Ok(Switched { previous: live, warnings: Vec::new() });
     }
+    lock.check(&layout.private)?;
     check_tree(layout, id)?;
     let before = live.as_ref().and_then(|live| releases.find(live)).map(|record| record.sequence);
     let record = find_mut(releases, id)?;
     // Going forward, a rollback leads back here; going back, it leads where it led from there before.
     if before.is_some_and(|before| before < record.sequence) {
         record.previous.clone_from(&live);
-        records::replace(layout, record)?;
+        records::unless_full(records::replace(layout, record))?;
     }
     point(layout, id)?;
     let at = now();
@@ -99,9 +102,9 @@ fn note(
     live: Option<&ReleaseId>,
     at: u64,
 ) -> Result<(), Error> {
+    let turn = releases.next_turn();
     let record = find_mut(releases, id)?;
-    record.went_live.push(at);
-    record.retired = None;
+    record.go_live(at, turn);
     records::replace(layout, record)?;
     if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);

@@ -6,12 +6,15 @@
 //! └── <id>-<token>-record     its record and manifest
 //! ```
 //!
+//! On an overlay a release of a lower layer cannot be moved: its record comes here, and its tree is deleted where it is.
+//!
 //! A tree is deleted as soon as may be. A record stays until the objects that its manifest names were looked through: a
 //! run that is killed between leaves in it what the next cleanup has to look at. A publication that stopped half-way
 //! comes here too, as it may have published objects that nobody names.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::disk::Dir;
@@ -22,11 +25,14 @@ use crate::release::ReleaseId;
 
 use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name};
 use super::process::{is_mounted_below, living_in};
-use super::records::{MANIFEST, read_owed_entries, read_owed_objects, read_owed_record};
+use super::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
 use super::store::ObjectName;
 
 const RECORD_SUFFIX: &str = "-record";
+const RECORD_MODE: u32 = 0o700;
+/// In a record: its tree is deleted in `releases/`.
+const IN_PLACE: &[u8] = b"in-place";
 
 /// What stands in trash, by name. Other names are not ours, and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +65,86 @@ fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
 
 /// Moves a release here, durably: after a power cut it stands whole, or not at all.
 pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
-    // The tree first: a record without a tree is known to be the rest of a removal.
-    let tree = format!("{id}-{}", random_name()?);
-    layout.releases.rename(id.as_str().as_bytes(), &layout.trash, tree.as_bytes())?;
+    let (name, tree) = (id.as_str().as_bytes(), format!("{id}-{}", random_name()?));
     let record = format!("{tree}{RECORD_SUFFIX}");
-    layout.records.rename(id.as_str().as_bytes(), &layout.trash, record.as_bytes())?;
-    layout.trash.sync()?;
-    layout.releases.sync()?;
-    layout.records.sync()
+    // The tree first: a record without a tree is known to be the rest of a removal.
+    let moved = match layout.releases.rename(name, &layout.trash, tree.as_bytes()) {
+        // Moving a directory to another parent needs write permission on the directory itself.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            drop(layout.releases.open_to_change(name)?);
+            layout.releases.rename(name, &layout.trash, tree.as_bytes())
+        }
+        moved => moved,
+    };
+    match moved {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
+            let own = layout.records.open_dir(name)?;
+            if own.stat(IN_PLACE)?.is_none() {
+                drop(own.create_file(IN_PLACE)?);
+            }
+            move_record(layout, &layout.records, name, &record)?;
+            layout.records.sync()?;
+            // From here on `resume_removals` goes on with it.
+            layout.releases.remove_tree(name)?;
+            layout.trash.open_dir(record.as_bytes())?.remove_file(IN_PLACE).map(drop)
+        }
+        moved => {
+            moved?;
+            move_record(layout, &layout.records, name, &record)?;
+            layout.trash.sync()?;
+            layout.releases.sync()?;
+            layout.records.sync()
+        }
+    }
+}
+
+/// Moves a record here. An overlay renames no directory that is in one of its lower layers: there the record is copied,
+/// durably, and then removed.
+fn move_record(layout: &Layout, from: &Dir, name: &[u8], record: &str) -> Result<(), Error> {
+    match from.rename(name, &layout.trash, record.as_bytes()) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
+            let (own, copy) = (from.open_dir(name)?, layout.trash.create_dir(record.as_bytes(), RECORD_MODE)?);
+            for file in [IN_PLACE, RECORD, MANIFEST] {
+                if let Some(content) = own.open_file(file)? {
+                    copy.copy_file(&content, file)?;
+                }
+            }
+            copy.sync()?;
+            layout.trash.sync()?;
+            from.remove_tree(name)
+        }
+        moved => moved,
+    }
+}
+
+/// Goes on with removals that were made in place and were cut off: of a tree that is no release any more, whose record is
+/// here.
+pub(crate) fn resume_removals(layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    for record in names_of(layout, Kind::Record)? {
+        let dir = layout.trash.open_dir(&record)?;
+        if dir.stat(IN_PLACE)?.is_none() {
+            continue;
+        }
+        let token_at = record.len().saturating_sub(RECORD_SUFFIX.len() + RANDOM_NAME_DIGITS + 1);
+        if let Some(at) = foreign.iter().position(|name| *name == record[..token_at]) {
+            layout.releases.remove_tree(&foreign.remove(at))?;
+        }
+        dir.remove_file(IN_PLACE)?;
+    }
+    Ok(())
+}
+
+/// Returns the greatest second of the releases whose records are here.
+pub(crate) fn greatest_second(layout: &Layout) -> Result<Option<u32>, Error> {
+    let mut greatest = None;
+    for name in names_of(layout, Kind::Record)? {
+        let record = read_owed_record(&layout.trash.open_dir(&name)?)?;
+        greatest = greatest.max(record.map(|record| record.second));
+    }
+    Ok(greatest)
 }
 
 /// Moves the record of a release without a tree here; without a manifest it names nothing, and is removed.
@@ -75,7 +153,7 @@ pub(crate) fn take_record(layout: &Layout, from: &Dir, name: &[u8]) -> Result<()
     if !holds_manifest {
         return from.remove_tree(name);
     }
-    from.rename(name, &layout.trash, format!("{}{RECORD_SUFFIX}", random_name()?).as_bytes())
+    move_record(layout, from, name, &format!("{}{RECORD_SUFFIX}", random_name()?))
 }
 
 /// A release that waits here for the next deploy, which turns it into a new one.
@@ -192,7 +270,7 @@ mod tests {
         let token = "0123456789abcdef0123456789abcdef";
         let check = |name: String, expected: Option<Kind>| assert_eq!(Kind::of(name.as_bytes()), expected, "{name}");
         check(format!("20260101000000-{token}"), Some(Kind::Tree));
-        check(format!("v1.2-rc-{token}"), Some(Kind::Tree));
+        check(format!("1.2-rc-{token}"), Some(Kind::Tree));
         check(format!("20260101000000-{token}-record"), Some(Kind::Record));
         check(format!("{token}-record"), Some(Kind::Record));
         for name in [token, "backup.sql", "cutover-record", "-record", "", "20260101000000", &token[1..]] {
