@@ -175,6 +175,28 @@ fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
 }
 
 #[test]
+fn who_removes_the_lock_file_lets_no_other_deploy_in() {
+    let Some(line) = Line::start("who_removes_the_lock_file_lets_no_other_deploy_in") else { return };
+    line.site.write("version", "one");
+    line.site.write("large", noise(1, 8 << 20));
+    let deploy = line.start_deploy(4, 1);
+    for removed in [true, false] {
+        if removed {
+            fs::remove_file(line.site.target(".cutover/lock")).unwrap();
+        } else {
+            fs::write(line.site.target(".cutover/lock"), "").unwrap();
+        }
+        let other = line.other_client();
+        other.write("version", "two");
+        other.cutover(&["deploy"]).failed(5, &["Another deploy is at work", "Hint: Wait until it is done"]);
+        assert!(other.succeed(&["status"])["lock"].is_object());
+    }
+    line.relay.release();
+    Ran::wait(deploy).succeeded();
+    assert_eq!(fs::read_to_string(line.site.current("version")).unwrap(), "one");
+}
+
+#[test]
 fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
     let Some(line) = Line::start("the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so") else { return };
     write_noise(&line.site, 30, MIB);

@@ -470,6 +470,16 @@ impl Dir {
         Ok(fd.into())
     }
 
+    /// Makes a file that only takes space.
+    pub(crate) fn create_reserve(&self, name: &[u8], bytes: u64) -> Result<(), Error> {
+        let mut file = self.create_file(name)?;
+        match fs::fallocate(&file, fs::FallocateFlags::empty(), 0, bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => io::copy(&mut io::repeat(b'.').take(bytes), &mut file).map(drop),
+            taken => taken.map_err(io::Error::from),
+        }
+        .map_err(|e| Error::io("write", self.path_of(name), e))
+    }
+
     /// Opens a file for writing at its end, making it where it does not exist.
     pub(crate) fn append_file(&self, name: &[u8]) -> Result<File, Error> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -648,6 +658,14 @@ impl Dir {
     /// Says how much is free.
     pub(crate) fn free(&self) -> Result<Free, Error> {
         fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+
+    /// Tries whether its filesystem keeps whole seconds alone, with its own mtime.
+    pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
+        let at = Timespec { tv_sec: 1, tv_nsec: 500_000_000 };
+        fs::futimens(&self.fd, &Timestamps { last_access: at, last_modification: at })
+            .map_err(|e| Error::io("set the mtime of", &self.path, e))?;
+        Ok(self.own_stat()?.mtime_nanos == 0)
     }
 
     /// See [`keeps_times`].

@@ -84,6 +84,24 @@ impl Mounted {
         Mounted::attach(path, &["--bind", path.to_str().unwrap()])
     }
 
+    /// Mounts an overlay over a directory, with its other layer beside the mount point.
+    pub(crate) fn overlay(path: &Path, lower: &Path) -> Option<Mounted> {
+        // An overlay cannot be the upper layer of another one, and `/tmp` may be one.
+        let layers = path.with_extension("layers");
+        fs::create_dir(&layers).unwrap();
+        let memory = Mounted::tmpfs_on(&layers)?;
+        for name in ["upper", "work"] {
+            fs::create_dir(layers.join(name)).unwrap();
+        }
+        // It goes when the overlay does.
+        std::mem::forget(memory);
+        let [lower, upper, work] = [lower.to_owned(), layers.join("upper"), layers.join("work")];
+        let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
+        let mounted = Mounted::mount(path, &["-t", "overlay", "-o", &options, "overlay"]);
+        Command::new("umount").arg("-l").arg(&layers).status().unwrap();
+        mounted
+    }
+
     /// Mounts a directory on another one.
     pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mounted> {
         Mounted::attach(onto, &["--bind", from.to_str().unwrap()])

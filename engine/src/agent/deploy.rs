@@ -9,7 +9,7 @@ mod fill;
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::chunk;
 use crate::error::Error;
@@ -81,6 +81,8 @@ struct Decided {
     id: ReleaseId,
     sequence: u64,
     second: u32,
+    /// Whether the filesystem keeps whole seconds alone.
+    is_whole: bool,
     counts: diff::Counts,
     shared: SharedPlan,
     live: Option<ReleaseId>,
@@ -402,7 +404,10 @@ impl Deploy<'_> {
         let last = releases.records.last();
         let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
         let given = given.chain(trash::greatest_second(layout)?);
-        let second = given.max().unwrap_or(0).saturating_add(1).max(now() as u32);
+        // Where an edit in place gets a whole second as mtime, it must not get this one: that is over when the release is.
+        let is_whole = !self.begin.dry_run && layout.keeps_whole_seconds()?;
+        let earliest = (now() as u32).saturating_sub(u32::from(is_whole));
+        let second = given.max().unwrap_or(0).saturating_add(1).max(earliest);
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
             Some(record) if base.is_some_and(|base| base.name.release == record.id) => {
@@ -414,7 +419,8 @@ impl Deploy<'_> {
             },
         };
         let id = self.choose_id(layout, releases)?;
-        Ok(Decided { id, sequence: last.map_or(0, |record| record.sequence) + 1, second, counts, shared, live })
+        let sequence = last.map_or(0, |record| record.sequence) + 1;
+        Ok(Decided { id, sequence, second, is_whole, counts, shared, live })
     }
 
     /// A name that was asked for is taken as it is or refused; a time is moved on until it is later than every other.
@@ -557,6 +563,9 @@ impl Deploy<'_> {
         let record = self.record(decided, assembly.manifest, &arrived);
         let publication =
             Publication { layout, store, staging, assembly: &assembly, arrived: &arrived, record: &record };
+        if decided.is_whole {
+            wait_for_the_end_of(decided.second);
+        }
         let Published { objects_new, placements, moment } =
             clock.time(self.talk, Phase::Sync, || publish(&publication))?;
         releases.records.push(record);
@@ -658,10 +667,22 @@ impl Decided {
             id: ReleaseId::at(0),
             sequence: 1,
             second: 0,
+            is_whole: false,
             counts: diff::count(None, manifest),
             shared: SharedPlan::default(),
             live: None,
         }
+    }
+}
+
+/// Waits until a second is over, which takes so long only where releases come one a second: not where the clock was ahead
+/// when an earlier one was made.
+fn wait_for_the_end_of(second: u32) {
+    const WAIT_MAX: u64 = 3;
+    const A_WHILE: Duration = Duration::from_millis(20);
+    let second = u64::from(second);
+    while now() <= second && second - now() <= WAIT_MAX {
+        std::thread::sleep(A_WHILE);
     }
 }
 

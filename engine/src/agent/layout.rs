@@ -12,7 +12,7 @@
 //!     ├── trash/                  what is being deleted
 //!     ├── bin/                    the agent
 //!     ├── store                   format, identity, epoch
-//!     ├── reserve                 space for the next store file on a full disk
+//!     ├── reserve                 space for a rollback or a cleanup on a full disk
 //!     ├── lock                    see `lock`
 //!     └── log                     a line of JSON for each change of what is live
 //! ```
@@ -44,8 +44,8 @@ const RELEASES: &[u8] = b"releases";
 const SHARED: &[u8] = b"shared";
 const STORE: &[u8] = b"store";
 const RESERVE: &[u8] = b"reserve";
-/// Several blocks on any filesystem: the new store file, and what the filesystem itself needs to make it.
-const RESERVE_BYTES: usize = 64 << 10;
+/// A link or a new store file takes a block. XFS makes neither before some fifty blocks are free.
+const RESERVE_BYTES: u64 = 1 << 20;
 /// The directories in `.cutover/`.
 const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
 /// As many digits has the name of a directory in `objects/`.
@@ -270,29 +270,39 @@ impl Layout {
         read_store(&self.root)?.ok_or_else(|| store_damaged(&self.root, "it is missing"))
     }
 
-    /// Writes the store file. A cleanup writes it before it removes objects, so on a full disk the reserve makes room for it.
+    /// Writes the store file. A cleanup writes it before it removes objects.
     fn write_store(&self) -> Result<(), Error> {
-        let write = || self.private.replace(STORE, to_json(&self.store).as_bytes());
+        self.with_reserve(|| self.private.replace(STORE, to_json(&self.store).as_bytes()))
+    }
+
+    /// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it.
+    pub(crate) fn with_reserve<T>(&self, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         match write() {
             Err(error) if error.is_full() && self.private.remove_file(RESERVE)? => write(),
             written => written,
         }
     }
 
-    /// Takes space that a cleanup may need when there is none left, where it is not taken yet and there is some.
+    /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
     fn take_reserve(&self) -> Result<(), Error> {
         if self.private.stat(RESERVE)?.is_some() {
             return Ok(());
         }
-        match self.private.put_new(RESERVE, &[b'.'; RESERVE_BYTES], format!(".reserve-{}", random_name()?).as_bytes()) {
-            Err(error) if error.is_full() => Ok(()),
-            taken => taken.map(drop),
+        let taken = self.private.create_reserve(RESERVE, RESERVE_BYTES);
+        if taken.is_err() {
+            self.private.remove_file(RESERVE)?;
         }
+        super::records::unless_full(taken)
     }
 
     /// Returns the directories in `releases/`, by name.
     pub(crate) fn release_names(&self) -> Result<Vec<Vec<u8>>, Error> {
         self.releases.names()
+    }
+
+    /// Tells whether its filesystem keeps whole seconds alone, as ext4 does with inodes of 128 bytes.
+    pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
+        self.staging.keeps_whole_seconds()
     }
 
     /// Tells that there is no content, neither of releases nor of a deploy that was cut off.

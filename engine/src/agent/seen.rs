@@ -4,7 +4,7 @@
 //! .cutover/releases/<id>/seen
 //!
 //! hash         32 bytes: blake3 of all that follows
-//! boot         32 bytes: hash of the boot's identity
+//! boot         32 bytes: hash of the boot's identity and of the mount's
 //! shards       256 times: inode and ctime of a directory of objects
 //! directories  count; of each, by number, inode and ctime, and the first 8 bytes of its hash in the manifest
 //! objects      count; of each entry the inode of the object that it is a link to; 0 where it is none, or nobody looked
@@ -15,7 +15,8 @@
 //! No name comes, goes or changes in a directory without its ctime, which no program can set. So a directory with the inode
 //! and ctime of then has the names of then, each for the same inode. A change within the tick of the clock in which it was
 //! seen would look the same: what changed in that tick is kept as if it had no ctime, and is never as it was seen. Nor is a
-//! directory with a link into `shared/`: the manifest does not have that name.
+//! directory with a link into `shared/`: the manifest does not have that name. A ctime without a fraction of a second may be
+//! that of a filesystem which keeps none, and its tick is the whole second.
 //!
 //! It is a hint: where it is missing, cut off, altered or of another boot, everything is listed, as is each directory that
 //! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
@@ -60,7 +61,13 @@ impl Sight {
 
     /// Makes of it one that cannot be known again, unless it was as it is before this moment.
     fn if_before(self, moment: Moment) -> Sight {
-        if self.ctime < moment.0 { self } else { Sight::default() }
+        if self.latest() < moment.0 { self } else { Sight::default() }
+    }
+
+    /// Returns the latest moment that its ctime may stand for, in nanoseconds.
+    fn latest(self) -> i64 {
+        const SECOND: i64 = 1_000_000_000;
+        if self.ctime % SECOND == 0 { self.ctime.saturating_add(SECOND - 1) } else { self.ctime }
     }
 
     fn is_known(self) -> bool {
@@ -103,7 +110,8 @@ pub(crate) struct Seen {
 impl Seen {
     /// Reads what is kept beside a record; nothing where that is not to be believed.
     pub(crate) fn read(record: &Dir) -> Result<Option<Seen>, Error> {
-        Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot()).ok()))
+        let boot = boot(record)?;
+        Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot).ok()))
     }
 
     /// Tells whether a directory had, when it was seen, the names that a manifest has for the one with this hash, and has
@@ -138,7 +146,7 @@ impl Seen {
 
 /// Keeps what a run saw beside the record of the release that it made.
 pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
-    let bytes = to_bytes(&shards(store)?, manifest, looks, boot());
+    let bytes = to_bytes(&shards(store)?, manifest, looks, boot(record)?);
     record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
 }
 
@@ -169,7 +177,7 @@ fn shards(store: &Store) -> Result<Vec<Sight>, Error> {
     let mut waited = Duration::ZERO;
     loop {
         let (moment, sights) = (Moment::now(), store.sights()?);
-        if waited >= TICK_MAX || sights.iter().all(|sight| sight.ctime < moment.0) {
+        if waited >= TICK_MAX || sights.iter().all(|sight| sight.latest() < moment.0) {
             return Ok(sights.into_iter().map(|sight| sight.if_before(moment)).collect());
         }
         std::thread::sleep(LOOK_EVERY);
@@ -194,8 +202,9 @@ fn print(hash: &Hash) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-fn boot() -> Hash {
-    Hash::of(boot_id().as_bytes())
+/// Names the boot and the mount: under another one, a disk may have been changed by another system.
+fn boot(record: &Dir) -> Result<Hash, Error> {
+    Ok(Hash::of(format!("{} {:?}", boot_id(), record.mount()?).as_bytes()))
 }
 
 /// What is known of the store's objects without listing it, as far as the base names them.
@@ -269,6 +278,18 @@ mod tests {
             assert!(!seen.has_names_of(hash, Sight { inode, ctime }), "{inode} {ctime}");
         }
         assert!(!seen.has_names_of(&directory, Sight::default()));
+    }
+
+    #[test]
+    fn a_change_in_a_second_without_fractions_may_have_come_until_its_end() {
+        const SECOND: i64 = 1_000_000_000;
+        let check = |ctime: i64, moment: i64, is_known: bool| {
+            assert_eq!(Sight { inode: 7, ctime }.if_before(Moment(moment)).is_known(), is_known, "{ctime} {moment}");
+        };
+        check(5 * SECOND, 5 * SECOND + 1, false);
+        check(5 * SECOND, 6 * SECOND - 1, false);
+        check(5 * SECOND, 6 * SECOND, true);
+        check(5 * SECOND + 1, 5 * SECOND + 2, true);
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
     remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
-    current.dir.symlink(&current.target(id), &temporary)?;
+    layout.with_reserve(|| current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
         current.dir.remove_file(&temporary)?;

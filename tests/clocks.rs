@@ -1,0 +1,95 @@
+//! Clocks that are coarse or were wrong: no change is missed, no release stays for a year, no rollback goes astray.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use support::mount::Mounted;
+use support::site::{Site, text};
+use support::sshd::is_root;
+
+const A_YEAR: u64 = 365 * 24 * 3600;
+
+/// Changes what the record of a release says, as a clock that was wrong would have had it.
+fn change_record(site: &Site, id: &str, change: impl FnOnce(&mut Value)) {
+    let path = site.target(&format!(".cutover/releases/{id}/record"));
+    let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut record);
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn a_clock_that_was_a_year_ahead_keeps_no_release_for_a_year() {
+    let mut site = Site::new();
+    site.configure("keep_releases = 2\ngrace = '0s'\nspare = false\n");
+    for version in ["one", "two"] {
+        site.write("version", version);
+        site.deploy(&[]);
+    }
+    let ahead = now() + A_YEAR;
+    for id in site.standing() {
+        change_record(&site, &id, |record| {
+            record["created"] = json!(ahead);
+            record["went_live"] = json!([ahead]);
+            if !record["retired"].is_null() {
+                record["retired"] = json!(ahead + 1);
+            }
+        });
+    }
+    for version in ["three", "four"] {
+        site.write("version", version);
+        site.deploy(&[]);
+        assert_eq!(site.standing().len(), 2, "{version}");
+    }
+}
+
+#[test]
+fn no_clock_decides_where_a_rollback_goes() {
+    let site = Site::new();
+    let ids: Vec<String> = ["one", "two", "three"]
+        .iter()
+        .map(|version| {
+            site.write("version", version);
+            text(&site.deploy(&[])["release"])
+        })
+        .collect();
+    // The first went live when the clock was a year ahead.
+    change_record(&site, &ids[0], |record| record["went_live"] = json!([now() + A_YEAR]));
+    site.succeed(&["rollback"]);
+    assert_eq!(site.live().as_ref(), Some(&ids[1]));
+    // Where the link is gone, a rollback goes to what was live last.
+    fs::remove_file(site.target("current")).unwrap();
+    site.succeed(&["rollback"]);
+    assert_eq!(site.live().as_ref(), Some(&ids[1]));
+}
+
+/// An edit in place in the second of the deploy, with size and mode as they were, on a filesystem of whole seconds.
+#[test]
+fn an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_seconds() {
+    if !is_root("an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_seconds") {
+        return;
+    }
+    let mut site = Site::new();
+    let Some(_mounted) = Mounted::ext4(&site.path("mounted"), "32M", &["-I", "128"]) else { return };
+    site.move_to(&site.path("mounted/site"));
+    site.write("app", "code: good");
+    for version in 0..6 {
+        site.write("version", format!("{version}"));
+        let report = site.deploy(&[]);
+        assert_eq!(fs::read_to_string(site.current("app")).unwrap(), "code: good", "{report}");
+        let path = site.current("app");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&path, "code: evil").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+}
