@@ -178,8 +178,8 @@ fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
 fn who_removes_the_lock_file_lets_no_other_deploy_in() {
     let Some(line) = Line::start("who_removes_the_lock_file_lets_no_other_deploy_in") else { return };
     line.site.write("version", "one");
-    line.site.write("large", noise(1, 8 << 20));
-    let deploy = line.start_deploy(4, 1);
+    write_noise(&line.site, 30, MIB);
+    let deploy = line.start_deploy(10, 1);
     for removed in [true, false] {
         if removed {
             fs::remove_file(line.site.target(".cutover/lock")).unwrap();
@@ -192,7 +192,7 @@ fn who_removes_the_lock_file_lets_no_other_deploy_in() {
         assert!(other.succeed(&["status"])["lock"].is_object());
     }
     line.relay.release();
-    Ran::wait(deploy).succeeded();
+    ended(deploy).succeeded();
     assert_eq!(fs::read_to_string(line.site.current("version")).unwrap(), "one");
 }
 
