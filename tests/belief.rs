@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use support::real_tree::noise;
 use support::site::{Site, number};
@@ -88,4 +89,30 @@ fn little_goes_unasked_to_a_server_that_does_not_have_the_base() {
     write(1);
     let bytes = sent(&site);
     assert!(bytes >> 20 < FILES + 3, "{bytes} bytes");
+}
+
+/// The same server may have two names, and a deploy path two spellings. The store's identity is one.
+#[test]
+fn a_store_that_is_known_under_another_name_costs_no_more_for_it() {
+    let mut site = Site::new();
+    for file in 0..4_000 {
+        site.write(&format!("{}/{file}", file % 40), format!("file {file}"));
+    }
+    site.deploy(&[]);
+    let (real, alias) = (site.target(""), site.path("alias"));
+    symlink(&real, &alias).unwrap();
+    site.move_to(&alias);
+    let unchanged = site.deploy(&[]);
+    assert_eq!(unchanged["state"], "unchanged");
+    assert!(number(&unchanged["sent_bytes"]) + number(&unchanged["received_bytes"]) < 1_000, "{unchanged}");
+    site.write("7/7", "edited");
+    for name in ["other", "third"] {
+        symlink(&real, site.path(name)).unwrap();
+        site.move_to(&site.path(name));
+        site.write("7/7", name);
+        let report = site.deploy(&[]);
+        assert_eq!(report["state"], "live");
+        assert!(number(&report["sent_bytes"]) + number(&report["received_bytes"]) < 3_000, "{report}");
+        assert_same(&site.path("source"), &site.current(""));
+    }
 }

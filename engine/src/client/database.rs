@@ -258,6 +258,12 @@ impl Database {
         Ok(row.and_then(|release| release.parse().ok()))
     }
 
+    /// Tells whether a root is known to be that of a release, in any store.
+    pub(crate) fn has_release(&self, root: &Hash) -> Result<bool, Error> {
+        let query = "SELECT EXISTS (SELECT 1 FROM releases WHERE root = ?1)";
+        self.with(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
+    }
+
     /// Returns the root of a release, where it is known.
     pub(crate) fn root(&self, store: &str, release: &ReleaseId) -> Result<Option<Hash>, Error> {
         let row: Option<[u8; 32]> = self.with(|connection| {

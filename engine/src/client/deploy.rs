@@ -375,10 +375,12 @@ impl Exchange<'_> {
             let unasked = self.send_unasked(unsaid, seconds)?;
             return self.hear_out(unasked, seconds);
         }
-        if base.is_none() {
+        // A store that is known under the name of another host needs none: then the wait for its answer is worth it.
+        let is_asked = base.is_none() && !self.outlook.knows_a_release();
+        if is_asked {
             self.want_outline()?;
         }
-        match self.ready(base)? {
+        match self.ready(base, is_asked)? {
             Heard::Done(done) => Ok(*done),
             Heard::Ready(base) => self.send_what_lacks(base, false, seconds),
             Heard::Empty => self.send_what_lacks(None, true, seconds),

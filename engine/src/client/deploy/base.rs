@@ -73,6 +73,15 @@ impl Outlook<'_> {
         Some((self.base_from(name)?, belief.is_cut))
     }
 
+    /// Tells whether this tree, or what it was at the last scan, was deployed to some store.
+    pub(super) fn knows_a_release(&self) -> bool {
+        let Some(database) = self.memory.database else { return false };
+        let before = self.memory.before.take();
+        let roots = [Some(self.scan.found.manifest.root()), before.as_ref().map(|known| known.manifest.root())];
+        self.memory.before.set(before);
+        roots.into_iter().flatten().any(|root| self.deploy.told(database.has_release(&root)).unwrap_or(false))
+    }
+
     /// Finds the manifest of a base on this side: the scan's own, the last scan's, or one that was kept.
     fn base_from(&self, name: BaseName) -> Option<Base> {
         let is_it = |known: &Arc<Known>| known.manifest.root() == name.root;
@@ -86,13 +95,13 @@ impl Outlook<'_> {
 }
 
 impl Exchange<'_> {
-    /// Waits until the agent has said which base it takes, or that nothing is to be done.
-    pub(super) fn ready(&mut self, believed: Option<Base>) -> Result<Heard, DeployFailure> {
+    /// Waits until the agent has said which base it takes, or that nothing is to be done. `is_asked` says that it was asked
+    /// for an outline already.
+    pub(super) fn ready(&mut self, believed: Option<Base>, is_asked: bool) -> Result<Heard, DeployFailure> {
         match self.talk.wait()? {
             FromAgent::Done(Reply::Deploy(done)) => Ok(Heard::Done(done)),
             FromAgent::Ready { holding, base, commit, .. } => {
                 self.holding = holding.unwrap_or_else(|| std::mem::take(&mut self.holding));
-                let is_asked = believed.is_none();
                 let name = match (base, believed) {
                     (Taken::Named, Some(believed)) => return Ok(Heard::Ready(Some(Base { commit, ..believed }))),
                     (Taken::Named, None) => return Err(unexpected()),
