@@ -612,3 +612,46 @@ fn a_switch_whose_record_or_log_cannot_be_written_is_told_and_mended() {
     let warnings = site.deploy(&[])["warnings"].to_string();
     assert!(warnings.contains("but the switch could not be logged"), "{warnings}");
 }
+
+/// A damaged release keeps every object until somebody does what the warning says.
+#[test]
+fn who_does_what_is_said_of_a_damaged_release_has_a_store_in_order() {
+    for name in ["record", "manifest"] {
+        let mut site = live_site();
+        site.configure("keep_releases = 2\ngrace = '0s'\nspare = false\n");
+        let id = site.live().unwrap();
+        site.deploy(&[]);
+        fs::write(site.target(&format!(".cutover/releases/{id}/{name}")), "damage").unwrap();
+        // What is warned of is said once, and stands in the object.
+        site.write("file", "edited again");
+        let ran = site.cutover(&["cleanup"]);
+        let said = ran.stderr.matches("may need it").count();
+        let warnings = ran.json["warnings"].to_string();
+        assert_eq!((ran.code, said, warnings.matches("may need it").count()), (Some(0), 1, 1), "{}", ran.stderr);
+        let way_out = format!("delete `releases/{id}` on the server");
+        assert!(warnings.contains(&way_out), "{warnings}");
+        fs::remove_dir_all(site.release(&id)).unwrap();
+        let report = site.deploy(&[]);
+        assert_eq!(report["warnings"], json!([]), "{name}");
+        assert_eq!(site.succeed(&["cleanup"])["warnings"], json!([]), "{name}");
+        assert_eq!(site.objects().len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn what_a_deploy_warns_of_is_said_once_and_stands_in_the_object() {
+    let site = live_site();
+    site.deploy(&[]);
+    for id in site.standing() {
+        let manifest = site.target(&format!(".cutover/releases/{id}/manifest"));
+        fs::write(&manifest, "damage").unwrap();
+    }
+    site.write("file", "edited again");
+    let ran = site.cutover(&["deploy"]);
+    let said: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("Warning: ")).collect();
+    let kept: Vec<&str> = ran.json["warnings"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    assert!(said.len() >= 2, "{said:?}");
+    assert_eq!(said, kept);
+    let once: std::collections::BTreeSet<&str> = said.iter().copied().collect();
+    assert_eq!(once.len(), said.len(), "{said:?}");
+}

@@ -35,10 +35,6 @@ impl Report for CleanupReport {
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }
-
-    fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
 }
 
 #[cfg(test)]

@@ -59,10 +59,6 @@ impl Report for DeployReport {
         let id = self.release.as_ref().filter(|_| is_ready)?;
         Some(format!("`cutover switch {id}` makes it live"))
     }
-
-    fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
 }
 
 fn headline(report: &DeployReport) -> String {

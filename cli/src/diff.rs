@@ -76,6 +76,7 @@ mod tests {
                 path("d", Change::Mode),
                 path("e", Change::Removed),
             ],
+            warnings: Vec::new(),
         };
         let expected = "\
 + a

@@ -74,11 +74,6 @@ impl Progress {
         self.shared.with(|state| state.tally.say(Talk::Brief, text));
     }
 
-    /// Returns the warnings so far.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        self.shared.with(|state| state.tally.warnings.clone())
-    }
-
     /// Draws what is left and clears the bars.
     pub(crate) fn finish(&self) {
         self.shared.with(|state| state.done = true);

@@ -119,6 +119,7 @@ pub(crate) mod tests {
         let report = ReleasesReport {
             releases: vec![release("20260325140000", ReleaseState::Live), release("20260326", ReleaseState::Ready)],
             foreign: vec!["old".into()],
+            warnings: Vec::new(),
         };
         let expected = "\
 RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN  WHO
@@ -131,7 +132,7 @@ RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN
 
     #[test]
     fn no_releases_are_no_table() {
-        let report = ReleasesReport { releases: Vec::new(), foreign: Vec::new() };
+        let report = ReleasesReport { releases: Vec::new(), foreign: Vec::new(), warnings: Vec::new() };
         assert_eq!(report.text(Palette::plain()), "There are no releases\n");
     }
 }

@@ -20,11 +20,6 @@ pub(crate) trait Report: Serialize {
     fn next(&self) -> Option<String> {
         None
     }
-
-    /// Returns what the user should know.
-    fn warnings(&self) -> &[String] {
-        &[]
-    }
 }
 
 /// Returns the object that `--json` prints, on one line.

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use engine::Context;
 use engine::cancel::Cancel;
 use engine::error::Error;
-use engine::event::Event;
-use engine::event::Observer as _;
 
 use crate::args::Everywhere;
 use crate::color::Palette;
@@ -52,19 +50,8 @@ impl Session<'_> {
             Ok(()) => work(&settings.context(progress.clone(), cancel)).map_err(E::into),
             Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),
         };
-        if let Ok(report) = &result {
-            self.warn_of_the_rest(report, &progress);
-        }
         progress.finish();
         self.print(&result?)
-    }
-
-    /// Says those warnings of the report that were not said while the engine worked.
-    fn warn_of_the_rest(&self, report: &impl Report, progress: &Progress) {
-        let said = progress.warnings();
-        for warning in report.warnings().iter().filter(|warning| !said.contains(warning)) {
-            progress.observe(Event::Warning(warning.clone()));
-        }
     }
 
     fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {

@@ -37,6 +37,7 @@ mod tests {
             deploy_path: "/srv/shop".into(),
             store: "0a1b".into(),
             created: vec!["releases".into(), "shared".into()],
+            warnings: Vec::new(),
         };
         let text = "/srv/shop is set up; created:\n  releases\n  shared\n";
         assert_eq!(report.text(Palette::plain()), text);

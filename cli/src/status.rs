@@ -91,6 +91,7 @@ mod tests {
             free_inodes: None,
             store: "0a1b".into(),
             foreign: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -36,10 +36,6 @@ impl Report for SwitchReport {
         };
         format!("{}\n", palette.strong(text))
     }
-
-    fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
 }
 
 #[cfg(test)]

@@ -54,13 +54,11 @@ pub(crate) struct Tally {
     pub(crate) running: Vec<Running>,
     /// The lines that were not said yet.
     pub(crate) lines: VecDeque<Line>,
-    /// All warnings, so that none is repeated with the report.
-    pub(crate) warnings: Vec<String>,
 }
 
 impl Tally {
     pub(crate) fn new(talk: Talk) -> Tally {
-        Tally { talk, running: Vec::new(), lines: VecDeque::new(), warnings: Vec::new() }
+        Tally { talk, running: Vec::new(), lines: VecDeque::new() }
     }
 
     /// Takes one event.
@@ -78,12 +76,9 @@ impl Tally {
             Event::AgentCopied { bytes } => {
                 self.say(Talk::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
             }
-            Event::LockTakenOver { holder } => {
-                self.warn(format!("Took over the lock of a deploy that died: {holder}"));
-            }
             Event::Live { release } => self.say(Talk::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Talk::Verbose, format!("Removed release {release}")),
-            Event::Warning(text) => self.warn(text),
+            Event::Warning(text) => self.warn(&text),
             Event::Detail(text) => self.say(Talk::Verbose, text),
             _ => {}
         }
@@ -96,9 +91,8 @@ impl Tally {
         }
     }
 
-    fn warn(&mut self, text: String) {
-        self.lines.push_back(Line::Warning(printable(&text)));
-        self.warnings.push(text);
+    fn warn(&mut self, text: &str) {
+        self.lines.push_back(Line::Warning(printable(text)));
     }
 
     fn running(&mut self, phase: Phase, now: Instant) -> &mut Running {

@@ -1,6 +1,6 @@
 //! What the engine tells while it works. It never prints: whoever calls it observes events and draws what it likes.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::release::ReleaseId;
 
@@ -49,11 +49,6 @@ pub enum Event {
         /// Bytes that were sent for it; it may have been packed.
         bytes: u64,
     },
-    /// The lock of a deploy that died was taken over.
-    LockTakenOver {
-        /// Who held it, where, since.
-        holder: String,
-    },
     /// The release is live: `current` points at it, durably.
     Live {
         /// The release.
@@ -98,5 +93,36 @@ impl Recorder {
 impl Observer for Recorder {
     fn observe(&self, event: Event) {
         self.0.lock().expect("no observer panics").push(event);
+    }
+}
+
+/// Forwards events, each warning once, and keeps the warnings for the report.
+pub(crate) struct Warnings {
+    observer: Arc<dyn Observer>,
+    said: Mutex<Vec<String>>,
+}
+
+impl Warnings {
+    /// Forwards to an observer.
+    pub(crate) fn new(observer: Arc<dyn Observer>) -> Warnings {
+        Warnings { observer, said: Mutex::default() }
+    }
+
+    /// Returns the warnings so far.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().expect("no observer panics").clone()
+    }
+}
+
+impl Observer for Warnings {
+    fn observe(&self, event: Event) {
+        if let Event::Warning(text) = &event {
+            let mut said = self.said.lock().expect("no observer panics");
+            if said.contains(text) {
+                return;
+            }
+            said.push(text.clone());
+        }
+        self.observer.observe(event);
     }
 }

@@ -117,6 +117,8 @@ pub struct SetupReport {
     pub store: String,
     /// The directories that were made, relative to the deploy path; empty when everything stood.
     pub created: Vec<String>,
+    /// What the user should know, each once.
+    pub warnings: Vec<String>,
 }
 
 /// The state of a release.
@@ -165,6 +167,8 @@ pub struct ReleasesReport {
     pub releases: Vec<ReleaseReport>,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+    /// What the user should know, each once.
+    pub warnings: Vec<String>,
 }
 
 /// Who holds the lock.
@@ -215,6 +219,8 @@ pub struct StatusReport {
     pub store: String,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+    /// What the user should know, each once.
+    pub warnings: Vec<String>,
 }
 
 /// A release that waits for the next deploy to make another one of it.
@@ -309,7 +315,27 @@ pub struct DiffReport {
     pub files_removed: u64,
     /// The paths, sorted.
     pub paths: Vec<ChangedPath>,
+    /// What the user should know, each once.
+    pub warnings: Vec<String>,
 }
+
+/// A report that has the warnings of its verb.
+pub(crate) trait Warned {
+    /// Returns them.
+    fn warnings(&mut self) -> &mut Vec<String>;
+}
+
+macro_rules! warned {
+    ($($report:ty),*) => {
+        $(impl Warned for $report {
+            fn warnings(&mut self) -> &mut Vec<String> {
+                &mut self.warnings
+            }
+        })*
+    };
+}
+
+warned!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
 
 /// What is live after a deploy that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,13 +15,13 @@ use crate::client::query::{self, Named};
 use crate::client::{Database, ScanRequest, scan};
 use crate::disk;
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, Warnings};
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{
     Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport,
-    StatusReport, SwitchReport,
+    StatusReport, SwitchReport, Warned,
 };
 use crate::target::{Destination, Policy, Target};
 use crate::wire::message::{Hello, Reply, Request};
@@ -101,119 +101,137 @@ pub enum DiffSide {
 
 /// Makes the directories of the deploy path.
 pub fn setup(context: &Context) -> Result<SetupReport, Error> {
-    match context.ask(Request::Setup, Install::Keep).map_err(|failure| failure.error)? {
+    context.warned(|context| match context.ask(Request::Setup, Install::Keep).map_err(|failure| failure.error)? {
         Reply::Setup(report) => Ok(report),
         _ => Err(mismatch()),
-    }
+    })
 }
 
 /// Deploys.
 pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
-    let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
-        _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
-    })?;
-    let forbidden = context.check_overlap(&source)?;
-    let deploy = ClientDeploy {
-        source: source.clone(),
-        exclude: &request.exclude,
-        path: context.deploy_path(),
-        destination: context.target.destination.to_string(),
-        forbidden,
-        policy: context.policy.clone(),
-        provenance: context.provenance.clone(),
-        release: request.release.clone(),
-        no_switch: request.no_switch,
-        force: request.force,
-        dry_run: request.dry_run,
-        paranoid: request.paranoid,
-        zstd_level: request.zstd_level,
-        lanes: request.lanes,
-        state_dir: context.state_dir.clone(),
-        observer: context.observer.clone(),
-        cancel: context.cancel.clone(),
-    };
-    let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
-    if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
-        context.forget_scan(&source);
-    }
-    deployed
+    context.warned(|context| {
+        let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
+            _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
+        })?;
+        let forbidden = context.check_overlap(&source)?;
+        let deploy = ClientDeploy {
+            source: source.clone(),
+            exclude: &request.exclude,
+            path: context.deploy_path(),
+            destination: context.target.destination.to_string(),
+            forbidden,
+            policy: context.policy.clone(),
+            provenance: context.provenance.clone(),
+            release: request.release.clone(),
+            no_switch: request.no_switch,
+            force: request.force,
+            dry_run: request.dry_run,
+            paranoid: request.paranoid,
+            zstd_level: request.zstd_level,
+            lanes: request.lanes,
+            state_dir: context.state_dir.clone(),
+            observer: context.observer.clone(),
+            cancel: context.cancel.clone(),
+        };
+        let install = if request.dry_run { Install::Vanish } else { Install::Keep };
+        let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
+        if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
+            context.forget_scan(&source);
+        }
+        deployed
+    })
 }
 
 /// Lists the releases.
 pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
-    match context.ask(Request::Releases, Install::Vanish).map_err(|failure| failure.error)? {
-        Reply::Releases(report) => Ok(report),
-        _ => Err(mismatch()),
-    }
+    context.warned(|context| {
+        match context.ask(Request::Releases, Install::Vanish).map_err(|failure| failure.error)? {
+            Reply::Releases(report) => Ok(report),
+            _ => Err(mismatch()),
+        }
+    })
 }
 
 /// Tells what is live and how the server stands.
 pub fn status(context: &Context) -> Result<StatusReport, Error> {
-    match context.ask(Request::Status, Install::Vanish).map_err(|failure| failure.error)? {
+    context.warned(|context| match context.ask(Request::Status, Install::Vanish).map_err(|failure| failure.error)? {
         Reply::Status(report) => Ok(*report),
         _ => Err(mismatch()),
-    }
+    })
 }
 
 /// Points `current` at another release.
 pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFailure> {
-    let request = match to {
-        SwitchTo::Release(id) => Request::Switch(id.clone()),
-        SwitchTo::Back(id) => Request::Rollback(id.clone()),
-    };
-    match context.ask(request, Install::Keep)? {
-        Reply::Switch(report) => Ok(report),
-        _ => Err(mismatch().into()),
-    }
+    context.warned(|context| {
+        let request = match to {
+            SwitchTo::Release(id) => Request::Switch(id.clone()),
+            SwitchTo::Back(id) => Request::Rollback(id.clone()),
+        };
+        match context.ask(request, Install::Keep)? {
+            Reply::Switch(report) => Ok(report),
+            _ => Err(mismatch().into()),
+        }
+    })
 }
 
 /// Removes releases by retention, then objects that no release names.
 pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
-    let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    match context.ask(Request::Cleanup { dry_run: request.dry_run }, install).map_err(|failure| failure.error)? {
-        Reply::Cleanup(report) => Ok(report),
-        _ => Err(mismatch()),
-    }
+    context.warned(|context| {
+        let install = if request.dry_run { Install::Vanish } else { Install::Keep };
+        match context.ask(Request::Cleanup { dry_run: request.dry_run }, install).map_err(|failure| failure.error)? {
+            Reply::Cleanup(report) => Ok(report),
+            _ => Err(mismatch()),
+        }
+    })
 }
 
 /// Compares two sides, from manifests alone: no content is sent.
 pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
-    let sides = [before, after];
-    let wanted: Vec<Option<ReleaseId>> = sides
-        .iter()
-        .filter_map(|side| match side {
-            DiffSide::Release(id) => Some(Some(id.clone())),
-            DiffSide::Live => Some(None),
-            DiffSide::Source { .. } => None,
-        })
-        .collect();
-    let database = context.told(Database::open(&context.state_dir, context.observer.clone()));
-    let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
-    let mut received = received.into_iter();
-    let mut side = |side: &DiffSide| match side {
-        DiffSide::Source { source, exclude } => {
-            Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude, database.as_ref())?)))
-        }
-        DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
-    };
-    let ((before, old), (after, new)) = (side(before)?, side(after)?);
-    let mut report = DiffReport { before, after, files_new: 0, files_changed: 0, files_removed: 0, paths: Vec::new() };
-    manifest_diff::compare(Some(&old), &new, |difference| {
-        match difference.change {
-            Change::New => report.files_new += 1,
-            Change::Removed => report.files_removed += 1,
-            Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
-        }
-        report.paths.push(ChangedPath {
-            path: Shown(&difference.path).to_string(),
-            change: difference.change,
-            bytes_before: difference.bytes_before,
-            bytes_after: difference.bytes_after,
+    context.warned(|context| {
+        let sides = [before, after];
+        let wanted: Vec<Option<ReleaseId>> = sides
+            .iter()
+            .filter_map(|side| match side {
+                DiffSide::Release(id) => Some(Some(id.clone())),
+                DiffSide::Live => Some(None),
+                DiffSide::Source { .. } => None,
+            })
+            .collect();
+        let database = context.told(Database::open(&context.state_dir, context.observer.clone()));
+        let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
+        let mut received = received.into_iter();
+        let mut side = |side: &DiffSide| match side {
+            DiffSide::Source { source, exclude } => {
+                Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude, database.as_ref())?)))
+            }
+            DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
+        };
+        let ((before, old), (after, new)) = (side(before)?, side(after)?);
+        let mut report = DiffReport {
+            before,
+            after,
+            files_new: 0,
+            files_changed: 0,
+            files_removed: 0,
+            paths: Vec::new(),
+            warnings: Vec::new(),
+        };
+        manifest_diff::compare(Some(&old), &new, |difference| {
+            match difference.change {
+                Change::New => report.files_new += 1,
+                Change::Removed => report.files_removed += 1,
+                Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
+            }
+            report.paths.push(ChangedPath {
+                path: Shown(&difference.path).to_string(),
+                change: difference.change,
+                bytes_before: difference.bytes_before,
+                bytes_after: difference.bytes_after,
+            });
         });
-    });
-    Ok(report)
+        Ok(report)
+    })
 }
 
 /// Serves as the agent on stdin and stdout until the client is done; as a lane, hands stdin over to an agent that serves
@@ -239,6 +257,17 @@ fn mismatch() -> Error {
 }
 
 impl Context {
+    /// Runs a verb in which each warning is said once, and puts all of them into its report.
+    fn warned<T: Warned, E>(&self, verb: impl FnOnce(&Context) -> Result<T, E>) -> Result<T, E> {
+        let warnings = Arc::new(Warnings::new(self.observer.clone()));
+        let mut report = verb(&Context { observer: warnings.clone(), ..self.clone() })?;
+        for warning in std::mem::take(report.warnings()) {
+            warnings.observe(Event::Warning(warning));
+        }
+        *report.warnings() = warnings.said();
+        Ok(report)
+    }
+
     fn deploy_path(&self) -> Vec<u8> {
         let path = match &self.target.destination {
             Destination::Local(path) => path,

@@ -187,7 +187,8 @@ impl Layout {
             Some(store) => store,
             None => new_store(&root, &private, policy)?,
         };
-        let report = SetupReport { deploy_path: root.path().display().to_string(), store: store.id.clone(), created };
+        let (deploy_path, id) = (root.path().display().to_string(), store.id.clone());
+        let report = SetupReport { deploy_path, store: id, created, warnings: Vec::new() };
         let layout = Layout::hold(root, store, policy)?;
         layout.pass_group_on()?;
         layout.take_reserve()?;

@@ -202,7 +202,7 @@ fn collect(
     report: &mut CleanupReport,
 ) -> Result<bool, Error> {
     if let Some((id, reason)) = releases.damaged.first() {
-        report.warnings.push(format!("No object was removed, as release {id} may need it: {reason}"));
+        report.warnings.push(kept_for(id, reason));
         return Ok(false);
     }
     let &How { sweep, dry_run, read } = how;
@@ -228,8 +228,11 @@ fn collect(
                     candidates.remove(name);
                 }),
                 Err((id, error)) => {
-                    let cause = error.with_cause();
-                    report.warnings.push(format!("No object was removed, as release {id} may need it: {cause}"));
+                    let reason = match &error {
+                        Error::ReleaseDamaged { reason, .. } => reason.clone(),
+                        other => other.with_cause(),
+                    };
+                    report.warnings.push(kept_for(&id, &reason));
                     return Ok(false);
                 }
             }
@@ -260,6 +263,13 @@ fn collect(
         }
     }
     Ok(is_all)
+}
+
+/// Says why no object goes, and what to do about it.
+fn kept_for(id: &ReleaseId, reason: &str) -> String {
+    format!(
+        "No object was removed, as release {id} may need it: {reason}. If nothing serves from it, delete `releases/{id}` on the server: the next deploy or cleanup does the rest"
+    )
 }
 
 /// What may name an object that another release named.

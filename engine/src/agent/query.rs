@@ -41,7 +41,7 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         who: String::new(),
         manifest: String::new(),
     }));
-    Ok(ReleasesReport { releases: reports, foreign: foreign(&releases) })
+    Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings: Vec::new() })
 }
 
 fn foreign(releases: &Releases) -> Vec<String> {
@@ -150,5 +150,6 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         free_inodes: free.inodes,
         store: layout.store.id.clone(),
         foreign: foreign(&releases),
+        warnings: Vec::new(),
     })
 }

@@ -71,7 +71,9 @@ impl Listener {
             }
             FromAgent::Phase { phase, ended: false } => Event::Began(phase),
             FromAgent::Phase { phase, ended: true } => Event::Ended(phase),
-            FromAgent::LockTakenOver(holder) => Event::LockTakenOver { holder },
+            FromAgent::LockTakenOver(holder) => {
+                Event::Warning(format!("Took over the lock of a deploy that died: {holder}"))
+            }
             FromAgent::Warning(warning) => Event::Warning(warning),
             FromAgent::Removed(release) => Event::ReleaseRemoved { release },
             FromAgent::Live(release) => {
