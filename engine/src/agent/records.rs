@@ -20,11 +20,12 @@ use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, dec
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
-use crate::release::{Record, ReleaseId};
+use crate::release::{BootSpan, Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
 use super::store::ObjectName;
 use super::trash;
+use super::uptime::Uptime;
 
 const RECORD: &[u8] = b"record";
 /// The name of a manifest, beside its record.
@@ -350,8 +351,10 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
         if is_live && (last.is_none() || retired.is_some()) {
             record.went_live.push(switched);
             record.retired = None;
+            record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
         } else if !is_live && last.is_some() && retired.is_none() {
             record.retired = Some(switched);
+            record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         } else {
             continue;
         }

@@ -13,10 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::release::{Provenance, Record, ReleaseId};
+use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
 use super::layout::{Layout, random_name, to_json};
 use super::records::{self, Releases};
+use super::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
 
@@ -101,9 +102,11 @@ fn note(
     let record = find_mut(releases, id)?;
     record.went_live.push(at);
     record.retired = None;
+    record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
     records::replace(layout, record)?;
     if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);
+        record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         records::replace(layout, record)?;
     }
     Ok(())
