@@ -163,6 +163,19 @@ pub struct Record {
     pub retired: Option<u64>,
     /// What was live before it first went live: where a rollback goes.
     pub previous: Option<ReleaseId>,
+    /// From its making until it was last replaced, by the clock of a boot. None where that clock could not be read.
+    pub span: Option<BootSpan>,
+}
+
+/// A span of time by the clock of one boot, which nobody sets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootSpan {
+    /// The identity of the boot.
+    pub boot: String,
+    /// When it began, in milliseconds since the boot.
+    pub from: u64,
+    /// When it ended, if it has.
+    pub until: Option<u64>,
 }
 
 impl Record {

@@ -77,7 +77,7 @@ pub struct DeployReport {
     pub objects_linked: u64,
     /// The release that it was made of, if it was.
     pub reused: Option<Reused>,
-    /// Why a release that was to be reused was not.
+    /// Why no release was reused, where one could have been.
     pub not_reused: Option<String>,
     /// Files that are copies and not links, by reason.
     pub copied: BTreeMap<String, u64>,
@@ -267,7 +267,7 @@ pub struct CleanupReport {
 pub struct KeptRelease {
     /// The release.
     pub id: ReleaseId,
-    /// `grace`, or the process that lives in it.
+    /// `grace`, the process that lives in it, or where else it is mounted.
     pub reason: String,
 }
 

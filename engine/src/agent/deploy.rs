@@ -18,7 +18,7 @@ use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;
-use crate::release::{Record, ReleaseId};
+use crate::release::{BootSpan, Record, ReleaseId};
 use crate::report::{DeployState, Reused};
 use crate::target::Policy;
 use crate::wire::message::{
@@ -29,7 +29,7 @@ use super::assemble::{Assembly, known_from_base};
 use super::classify::{Classified, Classifier};
 use super::layout::Layout;
 use super::lock::Lock;
-use super::prune::{self, How, Tell as _};
+use super::prune::{self, Due, How, Tell as _};
 use super::publish::{Publication, Published, publish};
 use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
 use super::seen::{self, Looks};
@@ -39,6 +39,7 @@ use super::store::Store;
 use super::switch::now;
 use super::talk::{Incoming, Talk};
 use super::trash::{self, Spare};
+use super::uptime::Uptime;
 use super::wanted::WantedObjects;
 use super::{sign, switch};
 
@@ -106,8 +107,33 @@ struct Plan<'a> {
     base: Option<&'a Base>,
     decided: &'a Decided,
     classified: &'a Classified,
-    /// A release that may be turned into it.
-    spare: Option<&'a Spare>,
+    choice: &'a Choice,
+}
+
+/// Whether a release is turned into the new one.
+#[derive(Default)]
+struct Choice {
+    /// It is this one.
+    spare: Option<Spare>,
+    /// There is one in trash, this or another, which goes where space is short.
+    waits: bool,
+    /// Why the first that was looked at is not.
+    refused: Option<Error>,
+}
+
+impl Choice {
+    /// Takes a release, where it may be reused. Says whether it did.
+    fn takes(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
+        let Some(spare) = spare else { return Ok(false) };
+        match spare.obstacle(layout, grace)? {
+            Some(reason) => {
+                let error = Error::NotReused { id: spare.id, reason };
+                self.refused.get_or_insert(error);
+            }
+            None => (self.spare, self.refused) = (Some(spare), None),
+        }
+        Ok(self.spare.is_some())
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -463,18 +489,20 @@ impl Deploy<'_> {
     fn make(&self, layout: &mut Layout, releases: &mut Releases, task: Task<'_>) -> Result<DeployDone, Error> {
         let Task { tree, base, decided, .. } = task;
         let mut given_up = Vec::new();
-        let mut spare = self.find_spare(layout, releases, tree, decided, &mut given_up)?;
-        let made = match self.try_to_make(layout, releases, task, spare.as_ref()) {
+        let mut choice = self.choose_spare(layout, releases, tree, decided, &mut given_up)?;
+        let made = match self.try_to_make(layout, releases, task, &choice) {
             // Before anything is asked for: what waits goes first.
-            Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if spare.take().is_some() => {
+            Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if choice.waits => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
-                self.try_to_make(layout, releases, task, None)
+                choice = Choice::default();
+                self.try_to_make(layout, releases, task, &choice)
             }
             made => made,
         };
         let Made { mut done, settled, placements, looks } = made?;
         done.removed = given_up;
+        done.not_reused = done.not_reused.or(choice.refused.map(|error| error.with_cause()));
         let manifest = settled.as_ref().unwrap_or(&tree.manifest);
         let new = (&decided.id, Placed { manifest, placements: &placements });
         let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
@@ -485,31 +513,37 @@ impl Deploy<'_> {
         Ok(done)
     }
 
-    /// Finds a release to be turned into the new one: what waits for that, else what is given up once the new one is live.
-    fn find_spare(
+    /// Chooses a release to be turned into the new one: what waits for that, else what is given up once the new one is live.
+    fn choose_spare(
         &self,
         layout: &mut Layout,
         releases: &mut Releases,
         tree: &Tree,
         decided: &Decided,
         given_up: &mut Vec<ReleaseId>,
-    ) -> Result<Option<Spare>, Error> {
-        let found = Spare::find(layout)?;
-        if found.is_some() || self.begin.no_switch {
-            return Ok(found);
+    ) -> Result<Choice, Error> {
+        let waiting = Spare::find(layout)?;
+        let mut choice = Choice { waits: waiting.is_some(), ..Choice::default() };
+        if choice.takes(layout, waiting, self.hello.policy.grace)? || self.begin.no_switch {
+            return Ok(choice);
         }
         let mut next = self.record(decided, &tree.manifest, &[]);
         next.go_live(now(), releases.next_turn());
         next.previous.clone_from(&decided.live);
         // What keeps it from being taken is told when it is to be removed.
-        match prune::take_due(layout, releases, &self.hello.policy, next).unwrap_or(None) {
-            Some(id) => {
+        match prune::take_due(layout, releases, &self.hello.policy, next).unwrap_or(Due::Nothing) {
+            Due::Taken(id) => {
                 self.talk.removed(&id);
+                let taken = Spare::find(layout)?.filter(|spare| spare.id == id);
                 given_up.push(id);
-                Spare::find(layout)
+                // A process may have entered it before it was taken.
+                choice.takes(layout, taken, self.hello.policy.grace)?;
+                choice.waits = true;
             }
-            None => Ok(None),
+            Due::Refused(error) => choice.refused = choice.refused.or(Some(error)),
+            Due::Nothing => {}
         }
+        Ok(choice)
     }
 
     fn try_to_make(
@@ -517,13 +551,13 @@ impl Deploy<'_> {
         layout: &mut Layout,
         releases: &mut Releases,
         task: Task<'_>,
-        spare: Option<&Spare>,
+        choice: &Choice,
     ) -> Result<Made, Error> {
         let Task { lock, tree, base, decided } = task;
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
         let staging = Staging::create(layout)?;
-        let plan = Plan { lock, tree, base, decided, classified: &classified, spare };
+        let plan = Plan { lock, tree, base, decided, classified: &classified, choice };
         let settled = OnceCell::new();
         let made = self.make_in(layout, releases, &plan, &store, &staging, &settled);
         // What they hold open is closed before other things are opened.
@@ -615,6 +649,7 @@ impl Deploy<'_> {
             live_turn: 0,
             retired: None,
             previous: None,
+            span: BootSpan::begin(Uptime::now()),
         }
     }
 

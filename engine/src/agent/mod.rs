@@ -2,8 +2,8 @@
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
-//! `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
+//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
+//! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
 mod layout;
 mod lock;
@@ -29,9 +29,11 @@ mod reuse;
 mod shared;
 mod switch;
 
+mod mounts;
 mod process;
 mod prune;
 mod trash;
+mod uptime;
 
 mod deploy;
 mod lane;

@@ -1,100 +1,377 @@
-//! Finds processes that live in a release: by working directory, root, program, open file or mapping.
+//! Finds the processes that live in a release, or may live in one.
 //!
-//! Only what this user may see is seen. That is enough for what it is for: not to pull a tree from under a worker that
-//! finishes what it began. A process that cannot be looked at, or that ends meanwhile, is passed over.
+//! A process lives in a release where its working directory, its root, its program, a file that it has open or mapped, or
+//! a mount that it sees lies in that release. Each thread may have a working directory of its own. Directories are
+//! compared by device and inode, walking up, because their paths mean nothing in another mount namespace.
+//!
+//! The kernel shows this only of processes that this user may trace: not of another user's, nor of one that has changed
+//! its user. Such a process is hidden. It can have entered a release by `current` while that led there, or within the
+//! grace afterwards, which is for what was resolved just before. So a hidden process that started then, or a descendant of
+//! one that did, may live in the release.
+//!
+//! What this cannot tell: a hidden process that is older than the release and has changed its working directory since; one
+//! that was made later, by a process that is gone; one that entered an old release by its name. To count those would be to
+//! count every process of the machine: see decision 0017.
 
+mod shown;
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Returns, for each of `trees`, a process that lives in it, as `name (pid)`.
+use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
+use rustix::io::Errno;
+
+use crate::path::Shown;
+use crate::release::BootSpan;
+
+use self::shown::{Hidden, Process, Text, entries, name_of, text, user_of};
+use super::mounts::{Mount, Mounts, Place, is_local, is_mounted_below};
+use super::uptime::Uptime;
+
+/// How often `/proc` is listed for processes that began during the look. Each time there are fewer.
+const ROUNDS_MAX: usize = 16;
+
+/// Of what the kernel's own threads are the children, since Linux 2.6. Only the first PID namespace has it.
+const KERNEL_PARENT: u32 = 2;
+
+/// The links of a directory of threads, where there is one thread: each thread is one more.
+const LINKS_OF_ONE_TASK: u64 = 3;
+
+/// Returns, for each of `trees`, why it must stay: a process that is known to live in it, or a mount that shows it.
 pub(crate) fn living_in(trees: &[PathBuf]) -> Vec<Option<String>> {
-    let mut found = vec![None; trees.len()];
-    let Ok(processes) = std::fs::read_dir("/proc") else {
-        return found;
+    if trees.is_empty() { Vec::new() } else { Look::at(trees, Ties::All).found }
+}
+
+/// A tree that is to become another release, and when it was live; none where that is not known.
+pub(crate) struct Candidate<'a> {
+    pub(crate) path: PathBuf,
+    pub(crate) span: Option<&'a BootSpan>,
+}
+
+/// Returns, for each of these trees, why it must not become another release: a process lives in it, or may, or something is
+/// mounted in it.
+pub(crate) fn holding_on(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
+    if candidates.is_empty() {
+        return Vec::new();
+    }
+    let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
+    let mut look = Look::at(&paths, ties);
+    let found = std::mem::take(&mut look.found);
+    let reason = |(Candidate { path, span }, found): (&Candidate<'_>, Option<String>)| {
+        let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
+        mounted().or(found).or_else(|| look.blindness(path)).or_else(|| look.suspect(*span, grace))
     };
-    let own = std::process::id().to_string();
-    for process in processes.flatten() {
-        let pid = process.file_name();
-        if !pid.as_bytes().iter().all(u8::is_ascii_digit) || pid.as_bytes() == own.as_bytes() {
-            continue;
+    candidates.iter().zip(found).map(reason).collect()
+}
+
+/// By what a process is tied to a release.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ties {
+    /// By directories, and by files that it has open.
+    Open,
+    /// Also by its program and by what it has mapped. It may need more of that release; a reuse alters no file.
+    All,
+}
+
+/// A tree that processes are looked for in.
+struct Tree {
+    path: PathBuf,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+    place: Option<Place>,
+}
+
+/// The mounts that some processes see.
+struct Namespace {
+    /// Its identity, and the root of the processes, which decides on which mounts they see.
+    key: (OsString, PathBuf),
+    mounts: Mounts,
+    /// Whether the paths that `/proc` shows of these processes can be found among these mounts.
+    has_paths: bool,
+    /// The trees that a mount shows, or has one in.
+    shown: Vec<usize>,
+}
+
+/// A look at all processes.
+struct Look {
+    trees: Vec<Tree>,
+    ties: Ties,
+    /// Why each tree must stay.
+    found: Vec<Option<String>>,
+    /// The first is this process's own.
+    namespaces: Vec<Namespace>,
+    /// By namespace and path, in which tree a directory was found.
+    climbed: HashMap<(usize, PathBuf), Option<usize>>,
+    /// Processes that cannot be looked at, with what is known of them.
+    hidden: Vec<(u32, Option<Process>)>,
+}
+
+impl Look {
+    fn at(paths: &[PathBuf], ties: Ties) -> Look {
+        let mounts = Mounts::of(Path::new("/proc/self"));
+        let tree = |path: &PathBuf| Tree {
+            identity: stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino)),
+            place: mounts.place(path),
+            path: path.clone(),
+        };
+        let trees: Vec<Tree> = paths.iter().map(tree).collect();
+        let shown_at = |tree: &Tree| {
+            mounts.showing(tree.place.as_ref()?).map(|mount| Shown(mount.point.as_os_str().as_bytes()).to_string())
+        };
+        let found =
+            trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
+        let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
+        let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
+        let mut look = Look { trees, ties, found, namespaces: vec![own], climbed: HashMap::new(), hidden: Vec::new() };
+        look.visit_all();
+        look
+    }
+
+    fn visit_all(&mut self) {
+        let mut visited = HashSet::from([std::process::id()]);
+        for _ in 0..ROUNDS_MAX {
+            let Ok(entries) = fs::read_dir("/proc") else { return };
+            let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+            let new: Vec<u32> = pids.filter(|&pid| visited.insert(pid)).collect();
+            if new.is_empty() {
+                return;
+            }
+            new.into_iter().for_each(|pid| self.visit(pid));
         }
-        for path in paths_of(&process.path()) {
-            for (tree, found) in trees.iter().zip(&mut found) {
-                if found.is_none() && path.starts_with(tree) {
-                    *found = Some(format!("{} ({})", name_of(&process.path()), pid.display()));
+    }
+
+    fn visit(&mut self, pid: u32) {
+        if self.inspect(pid).is_ok() {
+            return;
+        }
+        match Process::read(pid) {
+            Ok(Some(process)) if process.is_kernel || (process.is_zombie && process.threads <= 1) => {}
+            Ok(Some(process)) => self.hidden.push((pid, Some(process))),
+            Ok(None) => {}
+            Err(Hidden) => self.hidden.push((pid, None)),
+        }
+    }
+
+    /// Looks at everything by which a process can live somewhere.
+    fn inspect(&mut self, pid: u32) -> Result<(), Hidden> {
+        let mut holder = PathBuf::from(format!("/proc/{pid}"));
+        let mut namespace = self.inspect_thread(pid, &holder)?;
+        let tasks = holder.join("task");
+        if stat(&tasks).is_ok_and(|stat| stat.st_nlink != LINKS_OF_ONE_TASK) {
+            for thread in entries(&tasks)?.into_iter().filter(|thread| !thread.ends_with(pid.to_string())) {
+                let of_thread = self.inspect_thread(pid, &thread)?;
+                if namespace.is_none() && of_thread.is_some() {
+                    // The first thread has ended, and the others hold what the process has.
+                    (namespace, holder) = (of_thread, thread);
                 }
             }
         }
+        let Some(namespace) = namespace else { return Ok(()) };
+        for fd in entries(&holder.join("fd"))? {
+            self.inspect_link(namespace, &fd, false, pid)?;
+        }
+        if self.ties == Ties::All {
+            self.inspect_memory(namespace, &holder, pid)?;
+        }
+        Ok(())
     }
-    found
-}
 
-/// Tells whether something is mounted at a directory or below it, as far as this process sees.
-pub(crate) fn is_mounted_below(tree: &Path) -> bool {
-    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    mounts.split(|&byte| byte == b'\n').any(|line| {
-        let place = line.split(|&byte| byte == b' ').nth(4).unwrap_or_default();
-        Path::new(std::ffi::OsStr::from_bytes(&unescaped(place))).starts_with(tree)
-    })
-}
-
-/// Reads a path in which spaces, tabs, newlines and backslashes are written as a backslash and three octal digits.
-fn unescaped(text: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        let code = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
-        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
+    /// Looks at the program and at what is mapped.
+    fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), Hidden> {
+        if let Text::Path(path) = text(&dir.join("exe"))? {
+            self.note(self.tree_of(namespace, &path), pid);
+        }
+        let maps = fs::read(dir.join("maps")).unwrap_or_default();
+        let mut last: &[u8] = &[];
+        for line in maps.split(|&byte| byte == b'\n') {
+            let path = line.iter().position(|&byte| byte == b'/').map_or(&line[..0], |at| &line[at..]);
+            if path != std::mem::replace(&mut last, path) {
+                self.note(self.tree_of(namespace, Path::new(OsStr::from_bytes(path))), pid);
             }
         }
+        Ok(())
     }
-    bytes
-}
 
-fn name_of(process: &Path) -> String {
-    let name = std::fs::read(process.join("comm")).unwrap_or_default();
-    crate::path::Shown(name.trim_ascii_end()).to_string()
-}
-
-fn paths_of(process: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> =
-        ["cwd", "root", "exe"].iter().filter_map(|link| std::fs::read_link(process.join(link)).ok()).collect();
-    if let Ok(descriptors) = std::fs::read_dir(process.join("fd")) {
-        paths.extend(descriptors.flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok()));
+    /// Looks at the working directory and the root of a thread, and at the mounts that it sees. Returns its namespace; nothing
+    /// where it has ended.
+    fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, Hidden> {
+        let root = match text(&dir.join("root"))? {
+            Text::Path(root) => root,
+            Text::TooLong => PathBuf::new(),
+            Text::Gone => return Ok(None),
+        };
+        let namespace = self.namespace(dir, root)?;
+        for at in 0..self.namespaces[namespace].shown.len() {
+            self.note(Some(self.namespaces[namespace].shown[at]), pid);
+        }
+        self.inspect_link(namespace, &dir.join("root"), true, pid)?;
+        self.inspect_link(namespace, &dir.join("cwd"), true, pid)?;
+        Ok(Some(namespace))
     }
-    if let Ok(maps) = std::fs::read(process.join("maps")) {
-        let mapped = maps.split(|&byte| byte == b'\n').filter_map(|line| {
-            let at = line.iter().position(|&byte| byte == b'/')?;
-            Some(PathBuf::from(std::ffi::OsStr::from_bytes(&line[at..])))
-        });
-        paths.extend(mapped);
+
+    /// Finds the namespace of a thread.
+    fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, Hidden> {
+        let own = &self.namespaces[0].key.0;
+        let identity = match text(&dir.join("ns/mnt"))? {
+            Text::Path(identity) if identity.as_os_str() != own => identity.into_os_string(),
+            _ => return Ok(0),
+        };
+        let key = (identity, root);
+        if let Some(at) = self.namespaces.iter().position(|namespace| namespace.key == key) {
+            return Ok(at);
+        }
+        let mounts = Mounts::of(dir);
+        let involves = |mounts: &Mounts, tree: &Tree| {
+            tree.place.as_ref().is_some_and(|place| mounts.showing(place).or(mounts.below(place)).is_some())
+        };
+        // What is mounted here too is no matter of these processes alone.
+        let is_shown = |tree: &Tree| involves(&mounts, tree) && !involves(&self.namespaces[0].mounts, tree);
+        let shown = (0..self.trees.len()).filter(|&at| is_shown(&self.trees[at])).collect();
+        // They are given from the process's root, paths from that of its namespace.
+        let has_paths = key.1 == Path::new("/");
+        self.namespaces.push(Namespace { key, mounts, has_paths, shown });
+        Ok(self.namespaces.len() - 1)
     }
-    paths
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Looks at what a link in `/proc` leads to.
+    fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), Hidden> {
+        let path = match text(link)? {
+            Text::Path(path) if !path.has_root() => return Ok(()),
+            Text::Path(path) => Some(path),
+            Text::TooLong => None,
+            Text::Gone => return Ok(()),
+        };
+        if let Some(path) = &path {
+            let tree = self.tree_of(namespace, path);
+            if tree.is_some() || !self.may_hold(namespace, path) {
+                self.note(tree, pid);
+                return Ok(());
+            }
+        }
+        let key = path.map(|path| (namespace, path));
+        let known = key.as_ref().and_then(|key| self.climbed.get(key).copied());
+        let tree = match known {
+            Some(tree) => tree,
+            None if is_dir || fs::metadata(link).is_ok_and(|metadata| metadata.is_dir()) => self.climb(link)?,
+            None => None,
+        };
+        self.climbed.extend(key.map(|key| (key, tree)));
+        self.note(tree, pid);
+        Ok(())
+    }
 
-    #[test]
-    fn paths_of_mounts_are_read() {
-        for (text, expected) in
-            [("/a", "/a"), ("/a\\040b\\134", "/a b\\"), ("/a\\04", "/a\\04"), ("/\\777x", "/\\777x")]
-        {
-            assert_eq!(unescaped(text.as_bytes()), expected.as_bytes(), "{text}");
+    /// Finds the tree that a path lies in, by the path alone.
+    fn tree_of(&self, namespace: usize, path: &Path) -> Option<usize> {
+        let Namespace { mounts, has_paths, .. } = &self.namespaces[namespace];
+        let own = || self.trees.iter().position(|tree| path.starts_with(&tree.path));
+        let place = || {
+            let place = Some(mounts.place(path)?).filter(|place| self.is_beside_tree(place))?;
+            self.trees.iter().position(|tree| tree.place.as_ref().is_some_and(|tree| place.is_in(tree)))
+        };
+        if !path.has_root() {
+            return None;
+        }
+        Some(()).filter(|()| namespace == 0).and_then(|()| own()).or_else(|| has_paths.then(place).flatten())
+    }
+
+    /// Tells whether a directory at a path may lie in a tree, though its path does not say so. What is on another filesystem
+    /// is not touched: the server of a remote one may not answer.
+    fn may_hold(&self, namespace: usize, path: &Path) -> bool {
+        let Namespace { mounts, has_paths, .. } = &self.namespaces[namespace];
+        if namespace == 0 && path == Path::new("/") {
+            return false;
+        }
+        !has_paths || mounts.place(path).is_none_or(|place| self.is_beside_tree(&place))
+    }
+
+    fn is_beside_tree(&self, place: &Place) -> bool {
+        self.trees.iter().any(|tree| tree.place.as_ref().is_none_or(|tree| place.is_beside(tree)))
+    }
+
+    /// Finds the tree that a directory lies in, by walking up from it.
+    fn climb(&self, link: &Path) -> Result<Option<usize>, Hidden> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut dir: OwnedFd = match open(link, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => return Ok(None),
+            Err(_) => return Err(Hidden),
+        };
+        let mut below = None;
+        loop {
+            let stat = fstat(&dir).map_err(|_| Hidden)?;
+            let identity = Some((stat.st_dev, stat.st_ino));
+            if let Some(tree) = self.trees.iter().position(|tree| tree.identity == identity) {
+                return Ok(Some(tree));
+            }
+            // What is above the uppermost directory is that directory.
+            if identity == below {
+                return Ok(None);
+            }
+            below = identity;
+            dir = openat(&dir, "..", flags, Mode::empty()).map_err(|_| Hidden)?;
         }
     }
 
-    #[test]
-    fn what_is_mounted_is_found() {
-        assert!(is_mounted_below(Path::new("/proc")));
-        assert!(!is_mounted_below(Path::new("/proc/self/nothing")));
+    fn note(&mut self, tree: Option<usize>, pid: u32) {
+        if let Some(tree) = tree {
+            self.found[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
+        }
+    }
+
+    /// Says why there may be processes that `/proc` does not show at all.
+    fn blindness(&self, tree: &Path) -> Option<String> {
+        let mounts = &self.namespaces[0].mounts;
+        if mounts.is_empty() {
+            return Some("processes that live in it cannot be seen without `/proc`".into());
+        }
+        if !is_local(tree) {
+            return Some("a process of another machine may live in it, as its filesystem may be in use there".into());
+        }
+        // Where the kernel's own threads are shown, all processes are.
+        if matches!(Process::read(KERNEL_PARENT), Ok(Some(process)) if process.is_kernel) {
+            return None;
+        }
+        let hides = || mounts.holder(Path::new("/proc")).is_some_and(Mount::hides_processes);
+        if !matches!(Process::read(1), Ok(Some(_))) || hides() {
+            return Some("a process that `/proc` hides may live in it".into());
+        }
+        // Nobody outside a container lives in its own root; a volume may be that of other containers too.
+        let is_volume = mounts.holder(tree).is_none_or(|holder| holder.point != Path::new("/"));
+        is_volume.then(|| "a process outside this container may live in it".into())
+    }
+
+    /// Finds a hidden process that may live in a tree, as it or one that it descends from started while the release was live.
+    fn suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
+        let now = Uptime::now();
+        let started_in = |started: &Range<u64>| match (span, &now) {
+            (Some(span), Some(now)) => span.holds(started, grace, now),
+            _ => true,
+        };
+        let may_live = |pid: u32, process: &Option<Process>| {
+            // Of one that shows nothing the start is not known either.
+            let Some(process) = process else { return true };
+            let mut started = process.started.clone();
+            let mut parent = process.parent;
+            let mut above = HashSet::from([pid]);
+            while !started_in(&started) {
+                match Process::read(parent).ok().flatten().filter(|_| above.insert(parent)) {
+                    Some(process) => (started, parent) = (process.started, process.parent),
+                    None => return false,
+                }
+            }
+            true
+        };
+        let (pid, process) = self.hidden.iter().find(|(pid, process)| may_live(*pid, process))?;
+        let name = process.as_ref().map_or("a process", |process| &process.name);
+        let user = user_of(*pid).map_or(String::new(), |user| format!(" of {user}"));
+        Some(format!(
+            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started at that time"
+        ))
     }
 }

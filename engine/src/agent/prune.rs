@@ -20,7 +20,7 @@ use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
 use super::layout::Layout;
-use super::process::living_in;
+use super::process::{Candidate, Ties, holding_on, living_in};
 use super::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
@@ -96,7 +96,7 @@ pub(crate) fn cleanup(
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, super::switch::now());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
-    let due = spare_the_inhabited(layout, retention.due, &mut report)?;
+    let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
         if !dry_run {
@@ -112,7 +112,7 @@ pub(crate) fn cleanup(
     }
     let spare = if policy.spare && !sweep { Spare::find(layout)? } else { None };
     if !dry_run {
-        let failed = trash::delete_trees(layout, spare.as_ref());
+        let failed = trash::delete_trees(layout, spare.as_ref(), &stay);
         report.warnings.extend(failed.first().map(Error::with_cause));
     }
     if sweep {
@@ -150,43 +150,91 @@ fn pay(
     Ok(())
 }
 
-/// Takes the release that retention would give up if another one went live now, to be reused for that one: the newest of
-/// those, where it is not the one that a rollback goes to as long as nothing else is live.
+/// A release that goes once another one is live, and may be turned into that one before.
+pub(crate) enum Due {
+    /// There is none.
+    Nothing,
+    /// It was taken, and is in trash.
+    Taken(ReleaseId),
+    /// There are such releases, and none may be reused.
+    Refused(Error),
+}
+
+/// Takes the newest release that retention gives up once `next` is live, unless a rollback would go to it, or a process may
+/// live in it.
 pub(crate) fn take_due(
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
     next: Record,
-) -> Result<Option<ReleaseId>, Error> {
+) -> Result<Due, Error> {
     let live = layout.current.live()?;
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
     let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
     let mut due = retention(&after, Some(&id), policy, super::switch::now()).due;
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
-    let due = spare_the_inhabited(layout, due, &mut CleanupReport::default())?;
-    let Some(id) = due.into_iter().next_back() else { return Ok(None) };
-    trash::take_release(layout, &id)?;
-    releases.records.retain(|record| record.id != id);
-    Ok(Some(id))
+    let root = releases_path(layout)?;
+    let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
+    let candidates: Vec<Candidate<'_>> =
+        due.iter().map(|id| Candidate { path: root.join(id.as_str()), span: span(id) }).collect();
+    let reasons = holding_on(&candidates, Ties::All, policy.grace);
+    let mut refused = Due::Nothing;
+    for (id, reason) in due.into_iter().zip(reasons).rev() {
+        match reason {
+            Some(reason) if matches!(refused, Due::Nothing) => refused = Due::Refused(Error::NotReused { id, reason }),
+            Some(_) => {}
+            None => {
+                trash::take_release(layout, &id)?;
+                releases.records.retain(|record| record.id != id);
+                return Ok(Due::Taken(id));
+            }
+        }
+    }
+    Ok(refused)
 }
 
+/// Returns the path of `releases/`, without symlinks.
+fn releases_path(layout: &Layout) -> Result<PathBuf, Error> {
+    std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))
+}
+
+/// What may go, as no process is known to live in it.
+struct Uninhabited {
+    /// These releases.
+    due: Vec<ReleaseId>,
+    /// Of the trees in trash, all but these.
+    stay: HashSet<Vec<u8>>,
+}
+
+/// Keeps the releases that processes are known to live in, and such trees in trash: a process may have entered one after it
+/// came there. With `spares` the newest tree stays there anyway, while nothing newer comes.
 fn spare_the_inhabited(
     layout: &Layout,
     due: Vec<ReleaseId>,
+    spares: bool,
     report: &mut CleanupReport,
-) -> Result<Vec<ReleaseId>, Error> {
-    if due.is_empty() {
-        return Ok(due);
+) -> Result<Uninhabited, Error> {
+    let spare = if spares && due.is_empty() { Spare::find(layout)? } else { None };
+    let in_trash = trash::trees(layout, spare.as_ref())?;
+    let root = releases_path(layout)?;
+    let mut paths: Vec<PathBuf> = due.iter().map(|id| root.join(id.as_str())).collect();
+    for tree in &in_trash {
+        paths.push(trash::tree_path(layout, tree)?);
     }
-    let root =
-        std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))?;
-    let trees: Vec<PathBuf> = due.iter().map(|id| root.join(id.as_str())).collect();
-    let mut free = Vec::new();
-    for (id, inhabitant) in due.into_iter().zip(living_in(&trees)) {
-        match inhabitant {
-            Some(process) => report.kept.push(KeptRelease { id, reason: format!("{process} lives in it") }),
-            None => free.push(id),
+    let reasons = living_in(&paths);
+    let (of_due, of_trash) = reasons.split_at(due.len());
+    let mut free = Uninhabited { due: Vec::new(), stay: HashSet::new() };
+    for (id, reason) in due.into_iter().zip(of_due) {
+        match reason.clone() {
+            Some(reason) => report.kept.push(KeptRelease { id, reason }),
+            None => free.due.push(id),
+        }
+    }
+    for (tree, reason) in in_trash.into_iter().zip(of_trash) {
+        if let Some(reason) = reason.clone() {
+            report.kept.extend(trash::release_of(&tree).map(|id| KeptRelease { id, reason }));
+            free.stay.insert(tree);
         }
     }
     Ok(free)
@@ -344,6 +392,7 @@ mod tests {
             live_turn: if ready.contains(&n) { 0 } else { n },
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
             previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
+            span: None,
         };
         Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
     }

@@ -20,10 +20,11 @@ use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, dec
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
-use crate::release::{Record, ReleaseId};
+use crate::release::{BootSpan, Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
 use super::store::ObjectName;
+use super::uptime::Uptime;
 use super::{switch, trash};
 
 /// The name of a record in its directory.
@@ -358,8 +359,10 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
         let before = record.clone();
         if is_live && (!record.was_live() || record.retired.is_some()) {
             record.go_live(switched, turn);
+            record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
         } else if !is_live && record.was_live() && record.retired.is_none() {
             record.retired = Some(switched);
+            record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         }
         record.created = record.created.min(now);
         record.retired = record.retired.map(|retired| retired.min(now));

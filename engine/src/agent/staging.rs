@@ -16,7 +16,7 @@ use crate::error::Error;
 
 use super::layout::{Layout, is_random, random_name};
 use super::store::Store;
-use super::trash;
+use super::{trash, uptime};
 
 const PRIVATE_MODE: u32 = 0o700;
 const OBJECTS: &[u8] = b"objects";
@@ -138,9 +138,5 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
 
 /// Returns the identity of this boot, as hexadecimal digits and dashes.
 pub(super) fn boot_id() -> String {
-    std::fs::read("/proc/sys/kernel/random/boot_id")
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .filter(|id| id.len() >= 8)
-        .unwrap_or_else(|| "00000000".to_owned())
+    uptime::boot().unwrap_or_else(|| "00000000".to_owned())
 }

@@ -14,11 +14,12 @@ use serde::Serialize;
 
 use crate::disk::{Dir, Kind};
 use crate::error::Error;
-use crate::release::{Provenance, Record, ReleaseId};
+use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
 use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
 use super::lock::Lock;
 use super::records::{self, Releases};
+use super::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
 
@@ -105,9 +106,11 @@ fn note(
     let turn = releases.next_turn();
     let record = find_mut(releases, id)?;
     record.go_live(at, turn);
+    record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
     records::replace(layout, record)?;
     if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);
+        record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         records::replace(layout, record)?;
     }
     Ok(())

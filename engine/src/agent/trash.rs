@@ -16,15 +16,17 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::disk::Dir;
 use crate::error::Error;
 use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
-use crate::release::ReleaseId;
+use crate::release::{BootSpan, ReleaseId};
 
 use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name};
-use super::process::{is_mounted_below, living_in};
+use super::process::{Candidate, Ties, holding_on};
 use super::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
 use super::store::ObjectName;
@@ -162,6 +164,8 @@ pub(crate) struct Spare {
     pub(crate) id: ReleaseId,
     /// The name of its tree.
     pub(crate) tree: Vec<u8>,
+    /// When it was live.
+    span: Option<BootSpan>,
     /// The name of its record.
     record: Vec<u8>,
 }
@@ -177,7 +181,7 @@ impl Spare {
             }
             let Some(found) = read_owed_record(&layout.trash.open_dir(&record)?)? else { continue };
             if newest.as_ref().is_none_or(|(sequence, _)| found.sequence > *sequence) {
-                newest = Some((found.sequence, Spare { id: found.id, tree, record }));
+                newest = Some((found.sequence, Spare { id: found.id, tree, span: found.span, record }));
             }
         }
         Ok(newest.map(|(_, spare)| spare))
@@ -198,24 +202,38 @@ impl Spare {
         Seen::read(&layout.trash.open_dir(&self.record)?)
     }
 
-    /// Returns why it cannot be reused, where something outside holds on to it.
-    pub(crate) fn obstacle(&self, layout: &Layout) -> Result<Option<String>, Error> {
-        let trash = layout.trash.path();
-        let real = std::fs::canonicalize(trash).map_err(|e| Error::io("resolve", trash, e))?;
-        let tree = real.join(OsStr::from_bytes(&self.tree));
-        if is_mounted_below(&tree) {
-            return Ok(Some("something is mounted in it".into()));
-        }
-        let inhabitant = living_in(std::slice::from_ref(&tree)).pop().flatten();
-        Ok(inhabitant.map(|process| format!("{process} lives in it")))
+    /// Returns why it cannot be reused, where something outside holds on to it, or may.
+    pub(crate) fn obstacle(&self, layout: &Layout, grace: Duration) -> Result<Option<String>, Error> {
+        let candidate = Candidate { path: tree_path(layout, &self.tree)?, span: self.span.as_ref() };
+        Ok(holding_on(&[candidate], Ties::Open, grace).pop().flatten())
     }
 }
 
-/// Deletes the trees but that of a spare. Returns what could not be: the rest need not stay because of it.
-pub(crate) fn delete_trees(layout: &Layout, spare: Option<&Spare>) -> Vec<Error> {
-    match names_of(layout, Kind::Tree) {
+/// Returns the path of a tree here, without symlinks.
+pub(crate) fn tree_path(layout: &Layout, tree: &[u8]) -> Result<PathBuf, Error> {
+    let trash = layout.trash.path();
+    let real = std::fs::canonicalize(trash).map_err(|e| Error::io("resolve", trash, e))?;
+    Ok(real.join(OsStr::from_bytes(tree)))
+}
+
+/// Returns the names of the trees here, but that of a spare.
+pub(crate) fn trees(layout: &Layout, spare: Option<&Spare>) -> Result<Vec<Vec<u8>>, Error> {
+    let mut names = names_of(layout, Kind::Tree)?;
+    names.retain(|name| spare.is_none_or(|spare| spare.tree != *name));
+    Ok(names)
+}
+
+/// Returns the release that a tree here was, where its name says so.
+pub(crate) fn release_of(tree: &[u8]) -> Option<ReleaseId> {
+    std::str::from_utf8(tree).ok()?.rsplit_once('-')?.0.parse().ok()
+}
+
+/// Deletes the trees but that of a spare and those that are to stay. Returns what could not be: the rest need not stay
+/// because of it.
+pub(crate) fn delete_trees(layout: &Layout, spare: Option<&Spare>, stay: &HashSet<Vec<u8>>) -> Vec<Error> {
+    match trees(layout, spare) {
         Ok(names) => {
-            let trees = names.iter().filter(|name| spare.is_none_or(|spare| spare.tree != **name));
+            let trees = names.iter().filter(|name| !stay.contains(*name));
             trees.filter_map(|name| layout.trash.remove_tree(name).err()).collect()
         }
         Err(error) => vec![error],

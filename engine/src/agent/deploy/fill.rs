@@ -47,7 +47,7 @@ impl Deploy<'_> {
         let layout = classifier.layout;
         let mut partial = adopt(layout, &assembly, &wanted)?;
         let room = room::check(layout, &assembly, own_copies, &wanted);
-        if plan.spare.is_some() {
+        if plan.choice.waits {
             // What waits to be reused goes first.
             room?;
         } else if room.is_err() {
@@ -117,11 +117,7 @@ impl Deploy<'_> {
         assembly: &Assembly<'_>,
         plan: &Plan<'_>,
     ) -> Result<Option<Result<Reused, Error>>, Error> {
-        let Some(spare) = plan.spare else { return assembly.make_directories().map(|()| None) };
-        if let Some(reason) = spare.obstacle(layout)? {
-            assembly.make_directories()?;
-            return Ok(Some(Err(Error::NotReused { id: spare.id.clone(), reason })));
-        }
+        let Some(spare) = &plan.choice.spare else { return assembly.make_directories().map(|()| None) };
         let reused = self.reuse(layout, assembly, plan, spare);
         if reused.is_err() {
             give_up(layout, assembly, spare)?;

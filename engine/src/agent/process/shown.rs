@@ -1,0 +1,138 @@
+//! What `/proc` shows of one process.
+//!
+//! All users may read its name, its parent and its start. What its links lead to is shown to those who may trace it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::io::Errno;
+
+use crate::path::Shown;
+
+/// A line of at most 52 numbers and a name.
+const STAT_BYTES_MAX: usize = 2048;
+
+/// Set in the flags of a thread of the kernel itself.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
+/// The kernel does not show what was asked for.
+#[derive(Debug)]
+pub(super) struct Hidden;
+
+/// What `/proc/<pid>/stat` says of a process, which all users may read.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) parent: u32,
+    pub(super) is_zombie: bool,
+    pub(super) is_kernel: bool,
+    pub(super) threads: u64,
+    /// The milliseconds of this boot in which it started.
+    pub(super) started: Range<u64>,
+}
+
+impl Process {
+    /// Reads that of a process; nothing where there is none, or none that is shown.
+    pub(super) fn read(pid: u32) -> Result<Option<Process>, Hidden> {
+        let read = || {
+            let stat = open(format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            let mut bytes = [0; STAT_BYTES_MAX];
+            let length = rustix::io::read(&stat, &mut bytes)?;
+            Ok(Process::from_stat(&bytes[..length]))
+        };
+        match read() {
+            Ok(Some(process)) => Ok(Some(process)),
+            Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+            Ok(None) | Err(_) => Err(Hidden),
+        }
+    }
+
+    /// Reads `1 (name) S 0 …`. A name may hold anything.
+    fn from_stat(bytes: &[u8]) -> Option<Process> {
+        let (open, close) =
+            (bytes.iter().position(|&byte| byte == b'(')?, bytes.iter().rposition(|&byte| byte == b')')?);
+        let fields: Vec<&str> = std::str::from_utf8(bytes.get(close + 2..)?).ok()?.split_ascii_whitespace().collect();
+        // The first field here is the third of the whole, the state.
+        let number = |at: usize| fields.get(at - 3)?.parse::<u64>().ok();
+        let tick = 1000 / rustix::param::clock_ticks_per_second().clamp(1, 1000);
+        let start = number(22)? * tick;
+        Some(Process {
+            name: Shown(bytes.get(open + 1..close)?).to_string(),
+            parent: number(4)? as u32,
+            is_zombie: matches!(*fields.first()?, "Z" | "X"),
+            is_kernel: number(9)? & KERNEL_THREAD != 0,
+            threads: number(20)?,
+            started: start..start + tick,
+        })
+    }
+}
+
+/// What a link in `/proc` reads as.
+pub(super) enum Text {
+    Path(PathBuf),
+    /// It is longer than the kernel says.
+    TooLong,
+    /// The process has ended.
+    Gone,
+}
+
+pub(super) fn text(link: &Path) -> Result<Text, Hidden> {
+    match rustix::fs::readlinkat(CWD, link, Vec::new()) {
+        Ok(text) => Ok(Text::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(Text::Gone),
+        Err(Errno::NAMETOOLONG) => Ok(Text::TooLong),
+        Err(_) => Err(Hidden),
+    }
+}
+
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Hidden> {
+    match fs::read_dir(dir) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if is_gone(&error) => Ok(Vec::new()),
+        Err(_) => Err(Hidden),
+    }
+}
+
+pub(super) fn name_of(pid: u32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Shown(name.trim_ascii_end()).to_string()
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
+/// Returns the user of a process: the name where this machine knows one, else the number.
+pub(super) fn user_of(pid: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.to_owned();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        fields.next().filter(|_| fields.nth(1) == Some(uid.as_str()))
+    });
+    Some(name.map_or_else(|| format!("user {uid}"), |name| Shown(name.as_bytes()).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_read_whatever_its_name() {
+        let stat = b"7 (a) b (c) S 5 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 1234 99 0";
+        let process = Process::from_stat(stat).unwrap();
+        assert_eq!((process.name.as_str(), process.parent, process.threads), ("a) b (c", 5, 3));
+        assert_eq!((process.is_zombie, process.is_kernel, process.started), (false, false, 12_340..12_350));
+        let kernel = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 24 0 0";
+        assert!(Process::from_stat(kernel).unwrap().is_kernel);
+        for cut in 0..stat.len() - 15 {
+            assert!(Process::from_stat(&stat[..cut]).is_none(), "{cut}");
+        }
+    }
+}
