@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::mount::Mounted;
+use support::mount::{Mounted, unmount_below};
 use support::site::{Ran, Site, names};
 use support::sshd::{is_root, run};
 use support::strace;
@@ -163,7 +163,9 @@ fn what_is_mounted_in_a_release_is_whole_also_without_openat2() {
         site.write("version", "0");
         let Some(ran) = strace::inject(&site, &["deploy"], injection, None) else { return };
         ran.succeeded();
-        let Some(_mounted) = Mounted::bind(&data, &site.current("uploads").canonicalize().unwrap()) else { return };
+        let Some(mounted) = Mounted::bind(&data, &site.current("uploads").canonicalize().unwrap()) else { return };
+        // It moves with the release.
+        std::mem::forget(mounted);
         for version in 1..6 {
             site.write("version", format!("{version}"));
             strace::inject(&site, &["deploy"], injection, None).unwrap().succeeded();
@@ -171,6 +173,7 @@ fn what_is_mounted_in_a_release_is_whole_also_without_openat2() {
             Tree::read(&data).assert_equals(&before);
         }
         strace::inject(&site, &["cleanup"], injection, None).unwrap();
+        unmount_below(&site.path(""));
         Tree::read(&data).assert_equals(&before);
     }
 }

@@ -121,6 +121,15 @@ impl Mounted {
     }
 }
 
+/// Unmounts all that is mounted below a directory, wherever it was moved to there.
+pub(crate) fn unmount_below(path: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    for place in places.filter(|place| Path::new(place).starts_with(path)) {
+        Command::new("umount").args(["-l", place]).status().unwrap();
+    }
+}
+
 /// Says that the test is skipped.
 fn skip<T>(reason: &str) -> Option<T> {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
