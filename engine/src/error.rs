@@ -88,15 +88,11 @@ pub enum Error {
         /// The deploy path.
         target: PathBuf,
     },
-    /// A line of `.deployignore` or an `exclude` is not a pattern.
-    #[error("`{pattern}` in {place} is not a pattern: {reason}")]
-    BadPattern {
-        /// The pattern.
-        pattern: String,
+    /// A list of patterns holds a NUL byte.
+    #[error("{place} holds a NUL byte, and no pattern does")]
+    NulInPatterns {
         /// The file, or `exclude`.
         place: String,
-        /// What is wrong with it.
-        reason: String,
     },
 
     // The target.
@@ -488,7 +484,7 @@ impl Error {
             | Error::AgentNotCopied { .. }
             | Error::ProtocolVersion { .. }
             | Error::Database { .. } => Kind::Refused,
-            Error::BadPattern { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
+            Error::NulInPatterns { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
                 Kind::Usage
             }
             Error::OpensshFailed { output, .. } if was_refused(output) => Kind::Refused,
@@ -515,6 +511,9 @@ impl Error {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
             Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::NulInPatterns { .. } => {
+                "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
+            }
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")

@@ -61,8 +61,7 @@ impl Rules {
         file.read_to_end(&mut text)
             .map_err(|source| Error::SourceUnreadable { path: Shown(&path).to_string(), source })?;
         let hash = Hash::of(&text);
-        let text = String::from_utf8_lossy(&text);
-        let patterns = Patterns::parse(text.trim_start_matches('\u{feff}').lines(), &place)?;
+        let patterns = Patterns::parse_file(&text, &place)?;
         let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
         let level = Level { patterns, prefix, above: self.nearest.clone() };
         Ok((Rules { exclude: self.exclude.clone(), nearest: Some(Arc::new(level)) }, hash))
