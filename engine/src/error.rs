@@ -88,6 +88,14 @@ pub enum Error {
         /// The deploy path.
         target: PathBuf,
     },
+    /// Something that is no file stands in the place of an ignore file.
+    #[error("`{path}` holds no patterns: {reason}")]
+    NoPatterns {
+        /// The path, shown with escapes.
+        path: String,
+        /// What it is.
+        reason: String,
+    },
     /// A list of patterns holds a NUL byte.
     #[error("{place} holds a NUL byte, and no pattern does")]
     NulInPatterns {
@@ -451,6 +459,7 @@ impl Error {
             | Error::SourceUnreadable { .. }
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
+            | Error::NoPatterns { .. }
             | Error::FileChanging(_)
             | Error::FileChangedUnseen(_)
             | Error::Overlapping { .. }
@@ -511,6 +520,9 @@ impl Error {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
             Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::NoPatterns { .. } => {
+                "Put a file with the patterns there, or a symlink to a file in the source".into()
+            }
             Error::NulInPatterns { .. } => {
                 "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
             }

@@ -51,6 +51,8 @@ pub struct DeployRequest {
     pub source: PathBuf,
     /// Patterns of gitignore that leave paths out, before those of `.deployignore`.
     pub exclude: Vec<String>,
+    /// The config in use, absolute: where it is in the source, it is left out unless a pattern brings it in.
+    pub config: Option<PathBuf>,
     /// A name for the release, instead of the time.
     pub release: Option<ReleaseId>,
     /// Leave the release ready and do not switch.
@@ -96,6 +98,8 @@ pub enum DiffSide {
         source: PathBuf,
         /// As in [`DeployRequest::exclude`].
         exclude: Vec<String>,
+        /// As in [`DeployRequest::config`].
+        config: Option<PathBuf>,
     },
 }
 
@@ -117,6 +121,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
     let deploy = ClientDeploy {
         source: source.clone(),
         exclude: &request.exclude,
+        config: request.config.as_deref(),
         path: context.deploy_path(),
         destination: context.target.destination.to_string(),
         forbidden,
@@ -193,8 +198,9 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
     let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
     let mut received = received.into_iter();
     let mut side = |side: &DiffSide| match side {
-        DiffSide::Source { source, exclude } => {
-            Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude, database.as_ref())?)))
+        DiffSide::Source { source, exclude, config } => {
+            let scanned = context.scan_for_diff(source, exclude, config.as_deref(), database.as_ref())?;
+            Ok(("source".to_owned(), Arc::new(scanned)))
         }
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
@@ -320,12 +326,19 @@ impl Context {
     }
 
     /// Scans a source as a deploy would, and keeps what was found for the next scan.
-    fn scan_for_diff(&self, source: &Path, exclude: &[String], database: Option<&Database>) -> Result<Manifest, Error> {
+    fn scan_for_diff(
+        &self,
+        source: &Path,
+        exclude: &[String],
+        config: Option<&Path>,
+        database: Option<&Database>,
+    ) -> Result<Manifest, Error> {
         let source = &std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
         let forbidden = self.check_overlap(source)?;
         let known = database.and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
         let observer = self.observer.as_ref();
-        let request = ScanRequest { source, exclude, known: known.as_ref(), forbidden, observer, cancel: &self.cancel };
+        let cancel = &self.cancel;
+        let request = ScanRequest { source, exclude, config, known: known.as_ref(), forbidden, observer, cancel };
         let found = scan(&request)?.found;
         if let Some(database) = database.filter(|_| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &found))) {
             self.told(database.put_scan(source, &found));

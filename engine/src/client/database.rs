@@ -39,7 +39,7 @@ use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 6;
+const FORMAT: i64 = 7;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ mod olds;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,6 +58,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) source: PathBuf,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
+    /// The config in use.
+    pub(crate) config: Option<&'a Path>,
     /// The deploy path as the agent is to open it.
     pub(crate) path: Vec<u8>,
     /// The target as the manifest database knows it.
@@ -199,6 +201,7 @@ impl ClientDeploy<'_> {
         scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,
+            config: self.config,
             known,
             forbidden: self.forbidden,
             observer: self.observer.as_ref(),
@@ -239,7 +242,7 @@ impl ClientDeploy<'_> {
             state: done.state,
             dry_run: self.dry_run,
             manifest: manifest.root().to_string(),
-            commit: scan.commit.clone(),
+            commit: scan.commit.known().map(str::to_owned),
             files: manifest.files(),
             bytes: manifest.bytes(),
             files_new: done.files_new,
@@ -607,7 +610,8 @@ impl Exchange<'_> {
             force: deploy.force,
             dry_run: deploy.dry_run,
         };
-        let provenance = Provenance { commit: self.outlook.scan.commit.clone(), ..deploy.provenance.clone() };
+        let commit = self.outlook.scan.commit.known().map(str::to_owned);
+        let provenance = Provenance { commit, ..deploy.provenance.clone() };
         let request = Request::Deploy(begin);
         let hello = Hello { path: deploy.path.clone(), policy: deploy.policy.clone(), provenance, request };
         self.talk.send(&ToAgent::Hello(Box::new(hello)))

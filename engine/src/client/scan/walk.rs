@@ -20,8 +20,9 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::client::content::{self, FileStat};
+use crate::client::ignore_file;
 use crate::client::known::Known;
-use crate::client::rules::{IGNORE_FILE, Rules, is_always_left_out};
+use crate::client::rules::{IGNORE_FILE, Rules};
 use crate::client::scan::found::{Branch, Found, FoundEntry, FoundNode, Name};
 use crate::client::scan::listing::Listing;
 use crate::client::scan::{OPEN_DIRECTORY, ScanRequest, unreadable};
@@ -44,6 +45,7 @@ const NAMES_AT_ONCE: usize = 256;
 /// See the module's description.
 pub(super) struct Walk<'a> {
     request: &'a ScanRequest<'a>,
+    rules: &'a Rules,
     known: Option<&'a Known>,
     is_excluded_as_before: bool,
     files: AtomicU64,
@@ -151,12 +153,13 @@ impl Names<'_> {
 
 impl<'a> Walk<'a> {
     /// Starts with nothing.
-    pub(super) fn new(request: &'a ScanRequest<'a>) -> Walk<'a> {
+    pub(super) fn new(request: &'a ScanRequest<'a>, rules: &'a Rules) -> Walk<'a> {
         let known = request.known.map(AsRef::as_ref);
         Walk {
             request,
+            rules,
             known,
-            is_excluded_as_before: known.is_some_and(|known| known.exclude == Rules::hash_of(request.exclude)),
+            is_excluded_as_before: known.is_some_and(|known| known.exclude == rules.hash()),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             told: Mutex::new(Instant::now()),
@@ -165,11 +168,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks the source.
-    pub(super) fn root(&self, source: &OwnedFd, rules: &Rules) -> Result<Branch, Error> {
+    pub(super) fn root(&self, source: &OwnedFd) -> Result<Branch, Error> {
         let known = self.known.map(|known| KnownDirectory { known, number: 0, stat: &known.root });
         let is_ruled_as_before = self.is_excluded_as_before;
         // No device yet: the first directory asks.
-        let scope = Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
+        let scope = Scope { rules: self.rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
         self.directory(source, &Place::ROOT, known, scope)
     }
 
@@ -242,11 +245,8 @@ impl<'a> Walk<'a> {
     // Not part of the frame that each level has.
     #[inline(never)]
     fn own_rules(&self, fd: &OwnedFd, place: &Place<'_>, rules: &Rules) -> Result<OwnRules, Error> {
-        match content::open(fd, OsStr::from_bytes(IGNORE_FILE)) {
-            Ok(file) => rules.enter(&place.path(), file).map(Some),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(unreadable(&place.path_of(IGNORE_FILE), errno)),
-        }
+        let text = ignore_file::read(self.request.source, fd, &place.path_of(IGNORE_FILE))?;
+        text.map(|text| Ok((rules.enter(&place.path(), &text)?, Hash::of(&text)))).transpose()
     }
 
     // Not part of the frame that each level has.
@@ -494,11 +494,7 @@ fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Na
 /// Tells whether a listed name is not to be deployed.
 fn is_left_out(names: &Names<'_>, name: &[u8], is_directory: bool) -> Result<bool, Error> {
     let Names { place, scope, .. } = names;
-    let is_left_out = match scope.rules.is_plain() {
-        true => is_always_left_out(name),
-        false => scope.rules.leave_out(&place.path_of(name), name, is_directory),
-    };
-    if is_left_out {
+    if scope.rules.leave_out(name, is_directory, || place.path_of(name)) {
         return Ok(true);
     }
     let below = place.below(name);
