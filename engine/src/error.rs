@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::path::Shown;
+use crate::pattern::pattern_of;
 use crate::release::ReleaseId;
 use crate::units::Bytes;
 
@@ -519,7 +520,9 @@ impl Error {
             Error::SourceUnreadable { .. } => {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
-            Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::SpecialFile { path, .. } => {
+                format!("Leave it out with a line `{}` in `.deployignore`", pattern_of(path))
+            }
             Error::NoPatterns { .. } => {
                 "Put a file with the patterns there, or a symlink to a file in the source".into()
             }
@@ -528,7 +531,8 @@ impl Error {
             }
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
-                format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
+                let pattern = pattern_of(path);
+                format!("Deploy again when nothing writes to it, or leave it out with a line `{pattern}` in `.deployignore`")
             }
             Error::FileChangedUnseen(_) => {
                 "Deploy again: all files are read anew then. If it happens again, check the disk and the memory of this machine".into()

@@ -1,7 +1,7 @@
 //! Patterns of paths, in the grammar of `.gitignore`.
 //!
 //! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They work
-//! on bytes, and mean what they mean to git: [`tests`] asks git.
+//! on bytes, and mean what they mean to git, which the tests ask.
 //!
 //! A line is a glob with, in this order, a `!` before it that exempts what it matches, and a slash behind it that has it
 //! match directories only. A glob with a slash, also one at its beginning, is compared with the path from the directory of
@@ -20,10 +20,8 @@ use glob::Glob;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patterns {
     rules: Vec<Rule>,
-    /// The rules for one name, by that name, the last one first.
+    /// The rules for one name or one path, by its last name, the last one first.
     names: HashMap<Vec<u8>, Vec<usize>>,
-    /// The rules for one path, by that path, the last one first.
-    paths: HashMap<Vec<u8>, Vec<usize>>,
     /// The rules for names of one extension, as `*.log`, by `.log`, the last one first.
     extensions: HashMap<Vec<u8>, Vec<usize>>,
     /// The other rules, the last one first.
@@ -62,11 +60,10 @@ impl Patterns {
         }
         for (number, rule) in patterns.rules.iter().enumerate().rev() {
             // Most rules are for one name or one extension. There may be hundreds, and a path is looked up once for all.
-            let (rules, key) = match (rule.glob.literal(), rule.glob.extension(), rule.is_of_paths) {
-                (Some(name), _, false) => (&mut patterns.names, name),
-                (Some(path), _, true) => (&mut patterns.paths, path),
-                (None, Some(extension), false) => (&mut patterns.extensions, extension),
-                (None, ..) => {
+            let (rules, key) = match (rule.glob.literal(), rule.glob.extension()) {
+                (Some(path), _) => (&mut patterns.names, last_name(path)),
+                (None, Some(extension)) if !rule.is_of_paths => (&mut patterns.extensions, extension),
+                _ => {
                     patterns.others.push(number);
                     continue;
                 }
@@ -84,21 +81,20 @@ impl Patterns {
     /// Says whether a path, relative to the directory of the patterns, is meant (`true`), exempted by a pattern that
     /// begins with `!` (`false`), or not spoken of. Directories above it are not looked at.
     pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        let name = memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..]);
-        let is_for = |number: &&usize| is_directory || !self.rules[**number].is_of_directories;
+        let name = last_name(path);
+        let fits = |number: &&usize| {
+            let rule = &self.rules[**number];
+            (is_directory || !rule.is_of_directories) && rule.glob.matches(if rule.is_of_paths { path } else { name })
+        };
         let last_of = |rules: &HashMap<Vec<u8>, Vec<usize>>, key: &[u8]| {
             let rules = if rules.is_empty() { None } else { rules.get(key) };
-            rules.and_then(|rules| rules.iter().find(is_for)).copied()
+            rules.and_then(|rules| rules.iter().find(fits)).copied()
         };
-        let extension = memchr::memrchr(b'.', name).map_or(&b""[..], |dot| &name[dot..]);
-        let (of_name, of_path) = (last_of(&self.names, name), last_of(&self.paths, path));
-        let of_one = of_name.max(of_path).max(last_of(&self.extensions, extension));
-        let matches = |number: &&usize| {
-            let rule = &self.rules[**number];
-            rule.glob.matches(if rule.is_of_paths { path } else { name })
-        };
-        let later = self.others.iter().take_while(|&&number| of_one.is_none_or(|found| number > found));
-        let last = later.filter(is_for).find(matches).copied().or(of_one)?;
+        let extension = memchr::memrchr(b'.', name).map(|dot| &name[dot..]);
+        let of_extension = extension.and_then(|extension| last_of(&self.extensions, extension));
+        let found = last_of(&self.names, name).max(of_extension);
+        let later = self.others.iter().take_while(|&&number| found.is_none_or(|found| number > found));
+        let last = later.into_iter().find(fits).copied().or(found)?;
         Some(!self.rules[last].exempts)
     }
 
@@ -107,6 +103,25 @@ impl Patterns {
         let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
         above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
     }
+}
+
+/// Returns a pattern that matches one path alone.
+pub(crate) fn pattern_of(path: &str) -> String {
+    let mut pattern = "/".to_owned();
+    for letter in path.chars() {
+        if matches!(letter, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    if pattern.ends_with(' ') {
+        pattern.insert(pattern.len() - 1, '\\');
+    }
+    pattern
+}
+
+fn last_name(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
 }
 
 impl Rule {

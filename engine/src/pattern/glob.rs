@@ -112,10 +112,10 @@ impl Glob {
                 step += 1;
                 at += taken;
             } else if let Some((behind, tried)) = bytes
-                && path.get(tried).is_some_and(|&byte| byte != b'/')
+                && let Some(next) = self.next_try(behind, path, tried)
             {
-                bytes = Some((behind, tried + 1));
-                (step, at) = (behind, tried + 1);
+                bytes = Some((behind, next));
+                (step, at) = (behind, next);
             } else if let Some((behind, tried)) = directories
                 && let Some(slash) = memchr::memchr(b'/', &path[tried..])
             {
@@ -125,6 +125,24 @@ impl Glob {
             } else {
                 return false;
             }
+        }
+    }
+}
+
+impl Glob {
+    /// Returns where in a path the step behind a `*` is tried after `tried`, which the `*` reaches without a slash.
+    fn next_try(&self, behind: usize, path: &[u8], tried: usize) -> Option<usize> {
+        if *path.get(tried)? == b'/' {
+            return None;
+        }
+        let next = tried + 1;
+        match self.0.get(behind) {
+            // What is not the first byte of the text need not be tried.
+            Some(Step::Text(text)) => {
+                let found = next + memchr::memchr2(text[0], b'/', &path[next..])?;
+                (path[found] == text[0]).then_some(found)
+            }
+            _ => Some(next),
         }
     }
 }

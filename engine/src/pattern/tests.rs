@@ -43,6 +43,19 @@ fn patterns_follow_gitignore() {
 }
 
 #[test]
+fn a_path_has_a_pattern_that_matches_it_alone() {
+    for path in ["a", "a b/c ", "*.log", "a[b]?", "back\\slash", "!a", "#a", "a/**", "  "] {
+        let pattern = pattern_of(path);
+        let patterns = Patterns::parse([&pattern[..]], "a test").unwrap();
+        let meant =
+            ["a", "a b/c ", "x.log", "*.log", "ab", "a[b]?", "back\\slash", "!a", "#a", "a/b", "a/**", "  ", "b/a"]
+                .into_iter()
+                .filter(|path| patterns.speak_of(path.as_bytes(), false) == Some(true));
+        assert_eq!(meant.collect::<Vec<_>>(), [path], "{pattern}");
+    }
+}
+
+#[test]
 fn a_file_is_read_by_lines() {
     let check = |text: &[u8], name: &[u8], expected: bool| {
         let patterns = Patterns::parse_file(text, "a test").unwrap();
@@ -235,8 +248,8 @@ fn ask_git(cases: &[Case]) -> Vec<bool> {
     let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let git = |words: &[&str]| {
         let mut command = Command::new("git");
-        command.current_dir(place.path()).args(words).env_clear().env("PATH", "/usr/bin:/bin");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", "/nonexistent");
+        command.current_dir(place.path()).args(words);
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         command
     };
     assert!(git(&["init", "-q"]).status().unwrap().success());
