@@ -58,16 +58,12 @@ impl Commit {
 }
 
 /// The files of a repository are in a form that is not known here.
-#[derive(Debug, PartialEq, Eq)]
-struct NotKnown;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotKnown;
 
 /// Reads the commit that `HEAD` names; nothing where that is a branch without a commit.
 fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
-    let git = git_directory(&source.join(".git"))?;
-    let common = match read(&git.join("commondir"))? {
-        Some(path) => git.join(path.trim_end()),
-        None => git.clone(),
-    };
+    let (git, common) = directories(source)?;
     if common.join("reftable").exists() {
         return Err(NotKnown);
     }
@@ -93,6 +89,16 @@ fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
 /// Tells whether a text is the name of a commit.
 pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns the directory of a checkout's repository, and the one that its worktrees share.
+pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), NotKnown> {
+    let git = git_directory(&checkout.join(".git"))?;
+    let common = match read(&git.join("commondir"))? {
+        Some(path) => git.join(path.trim_end()),
+        None => git.clone(),
+    };
+    Ok((git, common))
 }
 
 /// `.git` is a directory, or, in a worktree or submodule, a file that names one.

@@ -55,7 +55,7 @@ fn command(source: &Path) -> Command {
 /// Returns the commit that `HEAD` names; nothing where that is a branch without a commit. Where git does not tell it, says why.
 pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
     let words = ["rev-parse", "--show-prefix", "--verify", "--quiet", "HEAD^{commit}"];
-    let output = command(source).args(words).output().map_err(not_run)?;
+    let output = command(source).args(words).output().map_err(|error| not_run(&error))?;
     let text = String::from_utf8_lossy(&output.stdout);
     // The path of the source in the checkout, which is empty: not in the checkout of a directory above.
     match (output.status.code(), text.strip_prefix('\n').map(str::trim_end)) {
@@ -65,19 +65,51 @@ pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
     }
 }
 
-fn not_run(error: io::Error) -> String {
+/// What git tracks in a checkout, by paths in it.
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    /// Files and symlinks.
+    pub(crate) files: Vec<Vec<u8>>,
+    /// The directories of submodules.
+    pub(crate) submodules: Vec<Vec<u8>>,
+}
+
+/// Asks what git tracks in the checkout that begins at `directory`. Where git does not tell it, says why.
+pub(crate) fn tracked(directory: &Path) -> Result<Tracked, String> {
+    let output = command(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
+    if !output.status.success() {
+        return Err(complaint(&output.stderr));
+    }
+    let mut tracked = Tracked::default();
+    // Of each: mode, hash, stage, a tab and the path.
+    for line in output.stdout.split(|&byte| byte == 0) {
+        let Some(tab) = line.iter().position(|&byte| byte == b'\t') else { continue };
+        let paths = if line.starts_with(b"160000 ") { &mut tracked.submodules } else { &mut tracked.files };
+        paths.push(line[tab + 1..].to_vec());
+    }
+    Ok(tracked)
+}
+
+fn not_run(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no `git` to ask".to_owned(),
         _ => format!("`git` cannot be run: {error}"),
     }
 }
 
-/// Returns the first line of what git says of a failure.
+/// Returns what git says of a failure, without the advice below it.
 fn complaint(stderr: &[u8]) -> String {
-    let line = stderr.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    match line.strip_prefix(b"fatal: ").unwrap_or(line) {
-        b"" => "`git` does not know it".to_owned(),
-        reason => format!("`git` says: {}", Shown(reason)),
+    let text = String::from_utf8_lossy(stderr);
+    let mut lines = text.lines();
+    let mut reason = lines.next().unwrap_or_default().to_owned();
+    // What it lists.
+    for line in lines.take_while(|line| line.starts_with('\t')) {
+        reason += &format!(" {}", line.trim());
+    }
+    let reason = reason.strip_prefix("fatal: ").unwrap_or(&reason);
+    match reason {
+        "" => "`git` does not know it".to_owned(),
+        reason => format!("`git` says: {}", Shown(reason.as_bytes())),
     }
 }
 
@@ -258,6 +290,21 @@ mod tests {
         ] {
             assert_eq!(object_of(line.as_bytes()), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_complaint_of_git_is_told_without_its_advice() {
+        let check = |stderr: &str, expected: &str| assert_eq!(complaint(stderr.as_bytes()), expected);
+        check("", "`git` does not know it");
+        check("fatal: not a git repository: '/x'\n", "`git` says: not a git repository: '/x'");
+        check(
+            "fatal: unknown repository extension found:\n\trefstorage\n",
+            "`git` says: unknown repository extension found: refstorage",
+        );
+        check(
+            "fatal: detected dubious ownership in '/x'\nTo add\n\n\tgit config",
+            "`git` says: detected dubious ownership in '/x'",
+        );
     }
 
     #[test]

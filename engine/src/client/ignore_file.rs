@@ -4,6 +4,7 @@
 //! another one would not be there for whoever deploys the same source elsewhere. What is no file holds no patterns, and a
 //! deploy without them could make public what they leave out, so it is refused.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -14,17 +15,17 @@ use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
 use crate::client::content;
-use crate::client::rules::IGNORE_FILE;
 use crate::error::Error;
 use crate::path::Shown;
 
 /// The most that an ignore file holds, in bytes: as much as git reads.
 const BYTES_MAX: u64 = 100 << 20;
 
-/// Reads the `.deployignore` of a directory of the source, of which `path` is the path. Nothing where there is none.
-pub(crate) fn read(source: &Path, directory: impl AsFd, path: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+/// Reads a `.deployignore` of the source, of which `path` is the path there, and `name` the one from `directory`. Nothing where
+/// there is none.
+pub(crate) fn read(source: &Path, directory: impl AsFd, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let failed = |errno: Errno| Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() };
-    let file = match content::open(directory, std::ffi::OsStr::from_bytes(IGNORE_FILE)) {
+    let file = match content::open(directory, OsStr::from_bytes(name)) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
         // Of a symlink.
@@ -57,7 +58,7 @@ pub(crate) fn read_file(file: &File) -> std::io::Result<Vec<u8>> {
 /// Opens what a symlink leads to, in the source.
 fn open_target(source: &Path, path: &[u8]) -> Result<File, Error> {
     let unreadable = |error: std::io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source: error };
-    let link = source.join(std::ffi::OsStr::from_bytes(path));
+    let link = source.join(OsStr::from_bytes(path));
     let told = std::fs::read_link(&link).map_err(unreadable)?;
     let told = Shown(told.as_os_str().as_bytes()).to_string();
     let target = match link.canonicalize() {
@@ -84,6 +85,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::client::rules::IGNORE_FILE;
 
     /// Reads `source/a/.deployignore`, which `make` makes. Returns what it holds, or why it holds nothing.
     fn check(make: impl FnOnce(&Path), expected: Result<Option<&str>, &str>) {
@@ -93,7 +95,7 @@ mod tests {
         fs::write(source.join(".gitignore"), "in").unwrap();
         fs::write(place.path().join("outside"), "out").unwrap();
         make(&source.join("a/.deployignore"));
-        let read = read(&source, File::open(source.join("a")).unwrap(), b"a/.deployignore");
+        let read = read(&source, File::open(source.join("a")).unwrap(), IGNORE_FILE, b"a/.deployignore");
         let read = read.map(|text| text.map(|text| String::from_utf8(text).unwrap()));
         let read = read.map_err(|error| match error {
             Error::NoPatterns { path, reason } if path == "a/.deployignore" => reason,

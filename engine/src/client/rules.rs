@@ -17,6 +17,9 @@ use crate::pattern::Patterns;
 /// The name of the file with patterns, in any directory of the source.
 pub(crate) const IGNORE_FILE: &[u8] = b".deployignore";
 
+/// The name of git's file with patterns, in any directory of a checkout.
+pub(crate) const GITIGNORE: &[u8] = b".gitignore";
+
 /// The usual name of the config.
 const CONFIG_FILE: &[u8] = b"cutover.toml";
 

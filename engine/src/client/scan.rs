@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::event::Observer;
 use crate::path::Shown;
 
+pub(crate) use found::REVISION;
 use found::{Generated, Shape, known_of};
 use walk::Walk;
 
@@ -64,8 +65,8 @@ pub(crate) struct Scan {
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
     pub(crate) commit: Commit,
-    /// Paths whose setuid, setgid or sticky bits were dropped, shown with escapes.
-    pub(crate) dropped_bits: Vec<String>,
+    /// The rules that it began with.
+    pub(crate) rules: Rules,
 }
 
 /// Scans a source.
@@ -82,11 +83,11 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     }?;
     let commit = Commit::of(request.source);
     let generated = commit.known().map(Generated::revision);
-    let shape = Shape { root, generated: generated.as_ref(), exclude: rules.hash(), began };
+    let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), began };
     let found = known_of(shape, request.known)?;
     let generated = generated.and_then(|revision| Some((found.generated(revision.name)?.0, revision.content)));
-    let dropped_bits = walk.finish();
-    Ok(Scan { found, source, generated, commit, dropped_bits })
+    walk.finish();
+    Ok(Scan { found, source, generated, commit, rules })
 }
 
 fn open_source(path: &Path) -> Result<OwnedFd, Error> {
@@ -225,10 +226,11 @@ mod tests {
         assert_eq!(found.found.manifest.root(), expected.found.manifest.root(), "{what}");
         assert_eq!(found.found.stats, expected.found.stats, "{what}");
         assert_eq!(found.found.root, expected.found.root, "{what}");
-        assert_eq!(found.found.exclude, expected.found.exclude, "{what}");
+        assert_eq!(found.found.rules, expected.found.rules, "{what}");
+        assert_eq!(found.found.gitignores, expected.found.gitignores, "{what}");
+        assert_eq!(found.found.capable, expected.found.capable, "{what}");
         assert_eq!(found.found.ignore_files, expected.found.ignore_files, "{what}");
         assert_eq!((&found.generated, &found.commit), (&expected.generated, &expected.commit), "{what}");
-        assert_eq!(found.dropped_bits, expected.dropped_bits, "{what}");
     }
 
     #[test]
