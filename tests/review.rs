@@ -151,12 +151,17 @@ fn no_program_of_a_checkout_is_run() {
 
 #[test]
 fn where_git_cannot_be_asked_what_it_tracks_that_is_told() {
+    let expected =
+        "1 file is deployed that git ignores, unless it tracks them, which it does not tell: `tracked.log`. ";
+    let site = checkout();
+    // It would wait for ever.
+    fs::remove_file(site.source(".git/index")).unwrap();
+    support::sshd::run(std::process::Command::new("mkfifo").arg(site.source(".git/index")));
+    check(&site, &[], &[expected]);
     let site = checkout();
     fs::create_dir(site.path("bin")).unwrap();
     fs::write(site.path("bin/git"), "#!/bin/sh\nexit 1\n").unwrap();
     fs::set_permissions(site.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
-    let expected =
-        "1 file is deployed that git ignores, unless it tracks them, which it does not tell: `tracked.log`. ";
     check(&site, &[], &[expected]);
 }
 

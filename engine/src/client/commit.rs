@@ -39,6 +39,7 @@ impl Commit {
         }
         let found = match read_head(source) {
             Ok(found) => Ok(found),
+            Err(NotKnown) if would_wait(source) => Err("a file of its repository is something else".to_owned()),
             Err(NotKnown) => git::head(source),
         };
         match found {
@@ -84,6 +85,14 @@ fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
     }
     let commit = value.trim_end();
     if is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
+}
+
+/// Tells whether git would wait for ever where it is asked: for whoever writes to a fifo that stands in the place of a file.
+pub(crate) fn would_wait(checkout: &Path) -> bool {
+    let Ok((git, common)) = directories(checkout) else { return false };
+    let names = ["HEAD", "config", "config.worktree", "index", "packed-refs", "info/exclude", "reftable/tables.list"];
+    let mut files = names.iter().flat_map(|name| [git.join(name), common.join(name)]);
+    files.any(|file| fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()))
 }
 
 /// Tells whether a text is the name of a commit.
@@ -194,5 +203,9 @@ mod tests {
         assert!(
             matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("not a git repository"))
         );
+        let head = source.path().join(".git/HEAD");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &head, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("something else")));
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType};
 
 use crate::bytes::put_bytes;
-use crate::client::commit::directories;
+use crate::client::commit::{directories, would_wait};
 use crate::client::content::{self, FileStat};
 use crate::client::git;
 use crate::client::ignore_file::read_file;
@@ -110,7 +110,8 @@ impl Checkout {
         if files.is_empty() {
             return true;
         }
-        let Ok(tracked) = git::tracked(&self.directory) else { return false };
+        let tracked = if would_wait(&self.directory) { None } else { git::tracked(&self.directory).ok() };
+        let Some(tracked) = tracked else { return false };
         let is_of_submodule = |path: &[u8]| {
             tracked
                 .submodules
