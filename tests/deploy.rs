@@ -312,19 +312,29 @@ fn what_is_ignored_is_left_out() {
         .filter(|(_, entry)| matches!(entry, Entry::File(..)))
         .map(|(path, _)| String::from_utf8(path.clone()).unwrap())
         .collect();
-    assert_eq!(files, [".deployignore", "deep/cache/c", "keep.txt", "logs/important.log"]);
+    assert_eq!(files, ["deep/cache/c", "keep.txt", "logs/important.log"]);
 }
 
 #[test]
-fn the_config_is_deployed_like_any_file_unless_it_is_left_out() {
+fn what_is_for_cutover_alone_is_left_out_unless_a_pattern_brings_it_in() {
     let site = Site::new();
     site.write("index.html", "page");
     site.write("cutover.toml", "");
     site.write(".deployignore", "");
-    site.deploy_and_compare(&[]);
-    site.write(".deployignore", "/cutover.toml\n/.deployignore\n");
+    site.write("deploy/web.toml", "");
+    let config = site.source("deploy/web.toml");
+    let flags = ["--config", config.to_str().unwrap()];
     site.deploy(&[]);
-    assert_eq!(names(&site.current("")), ["index.html"]);
+    assert_eq!(names(&site.current("")), ["deploy", "index.html"]);
+    assert_eq!(names(&site.current("deploy")), ["web.toml"]);
+    site.deploy(&flags);
+    assert_eq!(names(&site.current("deploy")), [""; 0]);
+    site.write(".deployignore", "!/cutover.toml\n!web.toml\n");
+    site.deploy(&flags);
+    assert_eq!(names(&site.current("")), ["cutover.toml", "deploy", "index.html"]);
+    assert_eq!(names(&site.current("deploy")), ["web.toml"]);
+    site.write(".deployignore", "!/cutover.toml\n!.deployignore\n");
+    site.deploy_and_compare(&[]);
 }
 
 #[test]

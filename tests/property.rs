@@ -58,6 +58,7 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
         lanes: None,
         source: source.clone(),
         exclude: Vec::new(),
+        config: None,
         release: None,
         no_switch: false,
         force: false,

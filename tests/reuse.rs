@@ -129,6 +129,7 @@ fn deploy(place: &Path, target: &str) -> DeployReport {
         lanes: None,
         source: place.join("source"),
         exclude: Vec::new(),
+        config: None,
         release: None,
         no_switch: false,
         force: true,

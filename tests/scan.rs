@@ -51,7 +51,7 @@ fn what_is_as_it_was_is_neither_listed_nor_opened_but_by_a_paranoid_deploy() {
     let Some(unchanged) = traced(&site, &[]) else { return };
     // The ignore file is read each time.
     assert_eq!(unchanged, (0, 1));
-    assert_eq!(traced(&site, &["--paranoid", "--dry-run"]).unwrap(), (5, 7));
+    assert_eq!(traced(&site, &["--paranoid", "--dry-run"]).unwrap(), (5, 6));
     site.write("c/new", "new");
     // That file is opened to be hashed, and to be sent.
     assert_eq!(traced(&site, &[]).unwrap(), (1, 3));
@@ -95,7 +95,8 @@ fn what_was_changed_with_an_old_mtime_is_deployed() {
 
     keeping_mtime("b/.deployignore", &|| site.write("b/.deployignore", "*.bog\n"));
     site.deploy(&[]);
-    assert_eq!(names(&site.current("b")), [".deployignore", "four", "left.log"]);
+    assert_eq!(names(&site.current("b")), ["four", "left.log"]);
+    fs::remove_file(site.source("b/.deployignore")).unwrap();
 
     keeping_mtime("", &|| {
         fs::rename(site.source("a/deep"), site.path("deep")).unwrap();

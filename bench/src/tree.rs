@@ -56,7 +56,7 @@ impl Tree {
     /// Counts what stands there.
     pub(crate) fn open(path: &Path) -> Result<Tree> {
         let path = path.canonicalize().context(|| format!("There is no tree `{}`", path.display()))?;
-        for special in [".git", ".deployignore"] {
+        for special in [".git", ".deployignore", "cutover.toml"] {
             // These make Cutover leave out what rsync would send: not the same work.
             if path.join(special).exists() {
                 return Err(Failure::new(format!(

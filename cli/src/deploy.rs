@@ -26,6 +26,7 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
     let request = DeployRequest {
         source: given.unwrap_or_else(|| settings.source.clone()),
         exclude: settings.exclude.clone(),
+        config: settings.config.clone(),
         release: args.release.clone(),
         no_switch: args.no_switch,
         force: args.force,

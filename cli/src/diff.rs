@@ -25,7 +25,11 @@ fn side(side: Side, settings: &Settings) -> DiffSide {
     match side {
         Side::Release(id) => DiffSide::Release(id),
         Side::Live => DiffSide::Live,
-        Side::Source => DiffSide::Source { source: settings.source.clone(), exclude: settings.exclude.clone() },
+        Side::Source => DiffSide::Source {
+            source: settings.source.clone(),
+            exclude: settings.exclude.clone(),
+            config: settings.config.clone(),
+        },
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) source: PathBuf,
     /// Patterns that leave paths out.
     pub(crate) exclude: Vec<String>,
+    /// The config, where there is one, absolute.
+    pub(crate) config: Option<PathBuf>,
     /// The zstd level of content, where one is named.
     pub(crate) zstd_level: Option<i32>,
     /// The directory of the manifest database.
@@ -87,6 +89,7 @@ impl Settings {
             source: from_config(keys.source.as_ref(), directory, environment)?
                 .unwrap_or_else(|| absolute_from(directory, Path::new("."))),
             exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
+            config: config.map(|config| config.file.clone()),
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: state_dir(everywhere, environment)?,
             provenance: provenance(environment),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::path::Shown;
+use crate::pattern::pattern_of;
 use crate::release::ReleaseId;
 use crate::units::Bytes;
 
@@ -88,15 +89,19 @@ pub enum Error {
         /// The deploy path.
         target: PathBuf,
     },
-    /// A line of `.deployignore` or an `exclude` is not a pattern.
-    #[error("`{pattern}` in {place} is not a pattern: {reason}")]
-    BadPattern {
-        /// The pattern.
-        pattern: String,
+    /// Something that is no file stands in the place of an ignore file.
+    #[error("`{path}` holds no patterns: {reason}")]
+    NoPatterns {
+        /// The path, shown with escapes.
+        path: String,
+        /// What it is.
+        reason: String,
+    },
+    /// A list of patterns holds a NUL byte.
+    #[error("{place} holds a NUL byte, and no pattern does")]
+    NulInPatterns {
         /// The file, or `exclude`.
         place: String,
-        /// What is wrong with it.
-        reason: String,
     },
 
     // The target.
@@ -498,6 +503,7 @@ impl Error {
             | Error::SourceUnreadable { .. }
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
+            | Error::NoPatterns { .. }
             | Error::FileChanging(_)
             | Error::FileChangedUnseen(_)
             | Error::Overlapping { .. }
@@ -535,7 +541,7 @@ impl Error {
             | Error::AgentNotCopied { .. }
             | Error::ProtocolVersion { .. }
             | Error::Database { .. } => Kind::Refused,
-            Error::BadPattern { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
+            Error::NulInPatterns { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
                 Kind::Usage
             }
             Error::OpensshFailed { output, .. } if was_refused(output) => Kind::Refused,
@@ -564,10 +570,19 @@ impl Error {
             Error::SourceUnreadable { .. } => {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
-            Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::SpecialFile { path, .. } => {
+                format!("Leave it out with a line `{}` in `.deployignore`", pattern_of(path))
+            }
+            Error::NoPatterns { .. } => {
+                "Put a file with the patterns there, or a symlink to a file in the source".into()
+            }
+            Error::NulInPatterns { .. } => {
+                "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
+            }
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
-                format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
+                let pattern = pattern_of(path);
+                format!("Deploy again when nothing writes to it, or leave it out with a line `{pattern}` in `.deployignore`")
             }
             Error::FileChangedUnseen(_) => {
                 "Deploy again: all files are read anew then. If it happens again, check the disk and the memory of this machine".into()

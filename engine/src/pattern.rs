@@ -1,87 +1,154 @@
-//! Patterns of paths, in the grammar of gitignore.
+//! Patterns of paths, in the grammar of `.gitignore`.
 //!
-//! Both sides use them: the client for `.deployignore` and `exclude`, the server for `copy_paths`.
+//! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They work
+//! on bytes, and mean what they mean to git, which the tests ask.
+//!
+//! A line is a glob with, in this order, a `!` before it that exempts what it matches, and a slash behind it that has it
+//! match directories only. A glob with a slash, also one at its beginning, is compared with the path from the directory of
+//! the patterns, one without with the last name alone. A pattern that no path can match, as `a[`, is passed over.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+mod glob;
+#[cfg(test)]
+mod tests;
 
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::collections::HashMap;
 
 use crate::error::Error;
+use glob::Glob;
 
 /// A list of patterns, relative to one directory. A later one wins over an earlier one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patterns {
+    rules: Vec<Rule>,
+    /// The rules for one name or one path, by its last name, the last one first.
+    names: HashMap<Vec<u8>, Vec<usize>>,
+    /// The rules for names of one extension, as `*.log`, by `.log`, the last one first.
+    extensions: HashMap<Vec<u8>, Vec<usize>>,
+    /// The other rules, the last one first.
+    others: Vec<usize>,
+}
+
 #[derive(Debug, Clone)]
-pub(crate) struct Patterns(Gitignore);
+struct Rule {
+    glob: Glob,
+    /// Whether it is compared with a path, and not with a name.
+    is_of_paths: bool,
+    is_of_directories: bool,
+    exempts: bool,
+}
 
 impl Patterns {
-    /// Compiles lines; `place` is where they come from, for messages.
+    /// Reads a list, each of which is a line. `place` is where they come from, for messages.
     pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>, place: &str) -> Result<Patterns, Error> {
-        let mut builder = GitignoreBuilder::new("");
-        let bad = |pattern: &str, reason: ignore::Error| Error::BadPattern {
-            pattern: pattern.to_owned(),
-            place: place.to_owned(),
-            reason: reason.to_string(),
-        };
+        Patterns::of_lines(lines.into_iter().map(str::as_bytes), place)
+    }
+
+    /// Reads an ignore file.
+    pub(crate) fn parse_file(text: &[u8], place: &str) -> Result<Patterns, Error> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        Patterns::of_lines(lines, place)
+    }
+
+    fn of_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>, place: &str) -> Result<Patterns, Error> {
+        let mut patterns = Patterns::default();
         for line in lines {
-            builder.add_line(None, line).map_err(|reason| bad(line, reason))?;
+            if line.contains(&0) {
+                return Err(Error::NulInPatterns { place: place.to_owned() });
+            }
+            patterns.rules.extend(Rule::parse(line));
         }
-        builder.build().map(Patterns).map_err(|reason| bad("", reason))
+        for (number, rule) in patterns.rules.iter().enumerate().rev() {
+            // Most rules are for one name or one extension. There may be hundreds, and a path is looked up once for all.
+            let (rules, key) = match (rule.glob.literal(), rule.glob.extension()) {
+                (Some(path), _) => (&mut patterns.names, last_name(path)),
+                (None, Some(extension)) if !rule.is_of_paths => (&mut patterns.extensions, extension),
+                _ => {
+                    patterns.others.push(number);
+                    continue;
+                }
+            };
+            rules.entry(key.to_vec()).or_default().push(number);
+        }
+        Ok(patterns)
     }
 
     /// Tells whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rules.is_empty()
     }
 
     /// Says whether a path, relative to the directory of the patterns, is meant (`true`), exempted by a pattern that
     /// begins with `!` (`false`), or not spoken of. Directories above it are not looked at.
     pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        match self.0.matched(Path::new(OsStr::from_bytes(path)), is_directory) {
-            Match::None => None,
-            Match::Ignore(_) => Some(true),
-            Match::Whitelist(_) => Some(false),
-        }
+        let name = last_name(path);
+        let fits = |number: &&usize| {
+            let rule = &self.rules[**number];
+            (is_directory || !rule.is_of_directories) && rule.glob.matches(if rule.is_of_paths { path } else { name })
+        };
+        let last_of = |rules: &HashMap<Vec<u8>, Vec<usize>>, key: &[u8]| {
+            let rules = if rules.is_empty() { None } else { rules.get(key) };
+            rules.and_then(|rules| rules.iter().find(fits)).copied()
+        };
+        let extension = memchr::memrchr(b'.', name).map(|dot| &name[dot..]);
+        let of_extension = extension.and_then(|extension| last_of(&self.extensions, extension));
+        let found = last_of(&self.names, name).max(of_extension);
+        let later = self.others.iter().take_while(|&&number| found.is_none_or(|found| number > found));
+        let last = later.into_iter().find(fits).copied().or(found)?;
+        Some(!self.rules[last].exempts)
     }
 
     /// Tells whether a file is meant by itself or through a directory above it.
     pub(crate) fn mean_file(&self, path: &[u8]) -> bool {
-        let above = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| &path[..at]);
-        let mut meant = false;
-        for (part, is_directory) in above.map(|part| (part, true)).chain([(path, false)]) {
-            match self.speak_of(part, is_directory) {
-                Some(true) if is_directory => return true,
-                Some(says) => meant = says,
-                None => {}
-            }
-        }
-        meant
+        let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
+        above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_follow_gitignore() {
-        let check = |patterns: &[&str], path: &str, expected: bool| {
-            let patterns = Patterns::parse(patterns.iter().copied(), "a test").unwrap();
-            assert_eq!(patterns.mean_file(path.as_bytes()), expected, "{path}");
-        };
-        check(&["*.db"], "data/app.db", true);
-        check(&["/app.db"], "data/app.db", false);
-        check(&["cache/"], "var/cache/a/b", true);
-        check(&["cache/"], "cache", false);
-        check(&["*.db", "!app.db"], "app.db", false);
-        check(&["var/**/x"], "var/a/b/x", true);
-        check(&["# a comment", ""], "a", false);
+/// Returns a pattern that matches one path alone.
+pub(crate) fn pattern_of(path: &str) -> String {
+    let mut pattern = "/".to_owned();
+    for letter in path.chars() {
+        if matches!(letter, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
     }
-
-    #[test]
-    fn what_is_no_pattern_is_named() {
-        let error = Patterns::parse(["[z-a]"], "`.deployignore`").unwrap_err();
-        assert!(matches!(error, Error::BadPattern { pattern, .. } if pattern == "[z-a]"));
+    if pattern.ends_with(' ') {
+        pattern.insert(pattern.len() - 1, '\\');
     }
+    pattern
+}
+
+fn last_name(path: &[u8]) -> &[u8] {
+    memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
+}
+
+impl Rule {
+    /// Reads a line. Nothing where it is empty, a comment, or a pattern that no path can match.
+    fn parse(line: &[u8]) -> Option<Rule> {
+        if line.is_empty() || line[0] == b'#' {
+            return None;
+        }
+        let line = without_spaces_at_end(line);
+        let (exempts, line) = line.strip_prefix(b"!").map_or((false, line), |rest| (true, rest));
+        let (is_of_directories, line) = line.strip_suffix(b"/").map_or((false, line), |rest| (true, rest));
+        let is_of_paths = line.contains(&b'/');
+        let glob = Glob::parse(line.strip_prefix(b"/").unwrap_or(line))?;
+        Some(Rule { glob, is_of_paths, is_of_directories, exempts })
+    }
+}
+
+/// Cuts spaces off the end, up to one that a backslash stands before.
+fn without_spaces_at_end(line: &[u8]) -> &[u8] {
+    let mut kept = 0;
+    let mut at = 0;
+    while at < line.len() {
+        let is_escape = line[at] == b'\\';
+        if line[at] != b' ' {
+            kept = (at + 1 + usize::from(is_escape)).min(line.len());
+        }
+        at += 1 + usize::from(is_escape);
+    }
+    &line[..kept]
 }

@@ -51,6 +51,8 @@ pub struct DeployRequest {
     pub source: PathBuf,
     /// Patterns of gitignore that leave paths out, before those of `.deployignore`.
     pub exclude: Vec<String>,
+    /// The config in use, absolute: where it is in the source, it is left out unless a pattern brings it in.
+    pub config: Option<PathBuf>,
     /// A name for the release, instead of the time.
     pub release: Option<ReleaseId>,
     /// Leave the release ready and do not switch.
@@ -96,6 +98,8 @@ pub enum DiffSide {
         source: PathBuf,
         /// As in [`DeployRequest::exclude`].
         exclude: Vec<String>,
+        /// As in [`DeployRequest::config`].
+        config: Option<PathBuf>,
     },
 }
 
@@ -109,38 +113,41 @@ pub fn setup(context: &Context) -> Result<SetupReport, Error> {
 
 /// Deploys.
 pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
-    context.warned(|context| {
-        let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
-            _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
-        })?;
-        let forbidden = context.check_overlap(&source)?;
-        let deploy = ClientDeploy {
-            source: source.clone(),
-            exclude: &request.exclude,
-            path: context.deploy_path(),
-            destination: context.target.destination.to_string(),
-            forbidden,
-            policy: context.policy.clone(),
-            provenance: context.provenance.clone(),
-            release: request.release.clone(),
-            no_switch: request.no_switch,
-            force: request.force,
-            dry_run: request.dry_run,
-            paranoid: request.paranoid,
-            zstd_level: request.zstd_level,
-            lanes: request.lanes,
-            state_dir: context.state_dir.clone(),
-            observer: context.observer.clone(),
-            cancel: context.cancel.clone(),
-        };
-        let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-        let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
-        if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
-            context.forget_scan(&source);
-        }
-        deployed
-    })
+    context.warned(|context| deploy_in(context, request))
+}
+
+fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
+    let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
+        _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
+    })?;
+    let forbidden = context.check_overlap(&source)?;
+    let deploy = ClientDeploy {
+        source: source.clone(),
+        exclude: &request.exclude,
+        config: request.config.as_deref(),
+        path: context.deploy_path(),
+        destination: context.target.destination.to_string(),
+        forbidden,
+        policy: context.policy.clone(),
+        provenance: context.provenance.clone(),
+        release: request.release.clone(),
+        no_switch: request.no_switch,
+        force: request.force,
+        dry_run: request.dry_run,
+        paranoid: request.paranoid,
+        zstd_level: request.zstd_level,
+        lanes: request.lanes,
+        state_dir: context.state_dir.clone(),
+        observer: context.observer.clone(),
+        cancel: context.cancel.clone(),
+    };
+    let install = if request.dry_run { Install::Vanish } else { Install::Keep };
+    let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
+    if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
+        context.forget_scan(&source);
+    }
+    deployed
 }
 
 /// Lists the releases.
@@ -188,50 +195,53 @@ pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupRepo
 
 /// Compares two sides, from manifests alone: no content is sent.
 pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
-    context.warned(|context| {
-        let sides = [before, after];
-        let wanted: Vec<Option<ReleaseId>> = sides
-            .iter()
-            .filter_map(|side| match side {
-                DiffSide::Release(id) => Some(Some(id.clone())),
-                DiffSide::Live => Some(None),
-                DiffSide::Source { .. } => None,
-            })
-            .collect();
-        let database = context.told(Database::open(&context.state_dir, context.observer.clone()));
-        let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
-        let mut received = received.into_iter();
-        let mut side = |side: &DiffSide| match side {
-            DiffSide::Source { source, exclude } => {
-                Ok(("source".to_owned(), Arc::new(context.scan_for_diff(source, exclude, database.as_ref())?)))
-            }
-            DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
-        };
-        let ((before, old), (after, new)) = (side(before)?, side(after)?);
-        let mut report = DiffReport {
-            before,
-            after,
-            files_new: 0,
-            files_changed: 0,
-            files_removed: 0,
-            paths: Vec::new(),
-            warnings: Vec::new(),
-        };
-        manifest_diff::compare(Some(&old), &new, |difference| {
-            match difference.change {
-                Change::New => report.files_new += 1,
-                Change::Removed => report.files_removed += 1,
-                Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
-            }
-            report.paths.push(ChangedPath {
-                path: Shown(&difference.path).to_string(),
-                change: difference.change,
-                bytes_before: difference.bytes_before,
-                bytes_after: difference.bytes_after,
-            });
+    context.warned(|context| diff_in(context, before, after))
+}
+
+fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
+    let sides = [before, after];
+    let wanted: Vec<Option<ReleaseId>> = sides
+        .iter()
+        .filter_map(|side| match side {
+            DiffSide::Release(id) => Some(Some(id.clone())),
+            DiffSide::Live => Some(None),
+            DiffSide::Source { .. } => None,
+        })
+        .collect();
+    let database = context.told(Database::open(&context.state_dir, context.observer.clone()));
+    let received = if wanted.is_empty() { Vec::new() } else { context.manifests(wanted, database.as_ref())? };
+    let mut received = received.into_iter();
+    let mut side = |side: &DiffSide| match side {
+        DiffSide::Source { source, exclude, config } => {
+            let scanned = context.scan_for_diff(source, exclude, config.as_deref(), database.as_ref())?;
+            Ok(("source".to_owned(), Arc::new(scanned)))
+        }
+        DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
+    };
+    let ((before, old), (after, new)) = (side(before)?, side(after)?);
+    let mut report = DiffReport {
+        before,
+        after,
+        files_new: 0,
+        files_changed: 0,
+        files_removed: 0,
+        paths: Vec::new(),
+        warnings: Vec::new(),
+    };
+    manifest_diff::compare(Some(&old), &new, |difference| {
+        match difference.change {
+            Change::New => report.files_new += 1,
+            Change::Removed => report.files_removed += 1,
+            Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
+        }
+        report.paths.push(ChangedPath {
+            path: Shown(&difference.path).to_string(),
+            change: difference.change,
+            bytes_before: difference.bytes_before,
+            bytes_after: difference.bytes_after,
         });
-        Ok(report)
-    })
+    });
+    Ok(report)
 }
 
 /// Serves as the agent on stdin and stdout until the client is done; as a lane, hands stdin over to an agent that serves
@@ -349,12 +359,19 @@ impl Context {
     }
 
     /// Scans a source as a deploy would, and keeps what was found for the next scan.
-    fn scan_for_diff(&self, source: &Path, exclude: &[String], database: Option<&Database>) -> Result<Manifest, Error> {
+    fn scan_for_diff(
+        &self,
+        source: &Path,
+        exclude: &[String],
+        config: Option<&Path>,
+        database: Option<&Database>,
+    ) -> Result<Manifest, Error> {
         let source = &std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
         let forbidden = self.check_overlap(source)?;
         let known = database.and_then(|database| self.told(database.scan(source))).flatten().map(Arc::new);
         let observer = self.observer.as_ref();
-        let request = ScanRequest { source, exclude, known: known.as_ref(), forbidden, observer, cancel: &self.cancel };
+        let cancel = &self.cancel;
+        let request = ScanRequest { source, exclude, config, known: known.as_ref(), forbidden, observer, cancel };
         let found = scan(&request)?.found;
         if let Some(database) = database.filter(|_| known.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &found))) {
             self.told(database.put_scan(source, &found));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
 
 pub(crate) mod edits;
+pub(crate) mod git;
 pub(crate) mod immutable;
 pub(crate) mod mount;
 pub(crate) mod real_tree;

@@ -1,11 +1,15 @@
 //! Finds the commit of a source that is a git checkout, by reading git's files.
 //!
-//! No `git` is needed, and none is run: a checkout that belongs to another user, or a configuration that starts
-//! programs, cannot get in the way. Only a `.git` of the source itself counts, not one above it. A repository in a form
-//! that is not known here (reftable) has no commit as far as a release is concerned.
+//! Mostly no `git` is needed: a checkout that belongs to another user cannot get in the way. Only a `.git` of the source
+//! itself counts, not one above it. Where the files are in a form that is not known here, as with a reftable, git is asked,
+//! in a way that starts no program of the checkout ([`git::head`]). Where that fails too, the reason is told: a
+//! release without its commit should surprise nobody.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use crate::client::git;
 
 /// The most that one of git's small files holds, in bytes.
 const SMALL_FILE_MAX: u64 = 64 << 20;
@@ -13,47 +17,124 @@ const SMALL_FILE_MAX: u64 = 64 << 20;
 /// How many symbolic references are followed.
 const SYMBOLIC_DEPTH: usize = 5;
 
-/// Returns the commit that `HEAD` of the source stands at.
-pub(crate) fn commit_of(source: &Path) -> Option<String> {
-    let git = git_directory(&source.join(".git"))?;
-    let common = match read(&git.join("commondir")) {
-        Some(path) => git.join(path.trim_end()),
-        None => git.clone(),
-    };
-    let mut value = read(&git.join("HEAD"))?;
+/// The commit that `HEAD` of a source names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// The source is no checkout, or has no commit yet.
+    None,
+    /// This one.
+    Known(String),
+    /// It is a checkout, and its commit cannot be told.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Commit {
+    /// Finds the commit of a source.
+    pub(crate) fn of(source: &Path) -> Commit {
+        if fs::symlink_metadata(source.join(".git")).is_err() {
+            return Commit::None;
+        }
+        let found = match read_head(source) {
+            Ok(found) => Ok(found),
+            Err(NotKnown) if would_wait(source) => Err("a file of its repository is something else".to_owned()),
+            Err(NotKnown) => git::head(source),
+        };
+        match found {
+            Ok(Some(commit)) => Commit::Known(commit),
+            Ok(None) => Commit::None,
+            Err(reason) => Commit::Unknown { reason },
+        }
+    }
+
+    /// Returns the commit where it is known.
+    pub(crate) fn known(&self) -> Option<&str> {
+        match self {
+            Commit::Known(commit) => Some(commit),
+            Commit::None | Commit::Unknown { .. } => None,
+        }
+    }
+}
+
+/// The files of a repository are in a form that is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotKnown;
+
+/// Reads the commit that `HEAD` names; nothing where that is a branch without a commit.
+fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
+    let (git, common) = directories(source)?;
+    if common.join("reftable").exists() {
+        return Err(NotKnown);
+    }
+    let mut value = read(&git.join("HEAD"))?.ok_or(NotKnown)?;
     for _ in 0..SYMBOLIC_DEPTH {
         let Some(name) = value.trim_end().strip_prefix("ref: ") else {
             break;
         };
-        if name.split('/').any(|part| part.is_empty() || part == "..") {
-            return None;
+        if !name.starts_with("refs/") || name.split('/').any(|part| part.is_empty() || part == "..") {
+            return Err(NotKnown);
         }
-        value = read(&git.join(name)).or_else(|| read(&common.join(name))).or_else(|| packed(&common, name))?;
+        let loose = [git.join(name), common.join(name)];
+        let found = read(&loose[0]).transpose().or_else(|| read(&loose[1]).transpose());
+        value = match found.or_else(|| packed(&common, name).transpose()) {
+            Some(value) => value?,
+            None => return Ok(None),
+        };
     }
     let commit = value.trim_end();
-    let is_hash = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hash.then(|| commit.to_owned())
+    if is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
+}
+
+/// Tells whether git would wait for ever where it is asked: for whoever writes to a fifo that stands in the place of a file.
+pub(crate) fn would_wait(checkout: &Path) -> bool {
+    let Ok((git, common)) = directories(checkout) else { return false };
+    let names = ["HEAD", "config", "config.worktree", "index", "packed-refs", "info/exclude", "reftable/tables.list"];
+    let mut files = names.iter().flat_map(|name| [git.join(name), common.join(name)]);
+    files.any(|file| fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()))
+}
+
+/// Tells whether a text is the name of a commit.
+pub(crate) fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Returns the directory of a checkout's repository, and the one that its worktrees share.
+pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), NotKnown> {
+    let git = git_directory(&checkout.join(".git"))?;
+    let common = match read(&git.join("commondir"))? {
+        Some(path) => git.join(path.trim_end()),
+        None => git.clone(),
+    };
+    Ok((git, common))
 }
 
 /// `.git` is a directory, or, in a worktree or submodule, a file that names one.
-fn git_directory(path: &Path) -> Option<PathBuf> {
+fn git_directory(path: &Path) -> Result<PathBuf, NotKnown> {
     if path.is_dir() {
-        return Some(path.to_owned());
+        return Ok(path.to_owned());
     }
-    let link = read(path)?;
-    Some(path.parent()?.join(link.strip_prefix("gitdir: ")?.trim_end()))
+    let link = read(path)?.ok_or(NotKnown)?;
+    let link = link.strip_prefix("gitdir: ").ok_or(NotKnown)?;
+    Ok(path.parent().ok_or(NotKnown)?.join(link.trim_end()))
 }
 
-fn packed(common: &Path, name: &str) -> Option<String> {
-    let packed = read(&common.join("packed-refs"))?;
-    packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned))
+fn packed(common: &Path, name: &str) -> Result<Option<String>, NotKnown> {
+    let Some(packed) = read(&common.join("packed-refs"))? else { return Ok(None) };
+    Ok(packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned)))
 }
 
-fn read(path: &Path) -> Option<String> {
-    if fs::metadata(path).ok()?.len() > SMALL_FILE_MAX {
-        return None;
+/// Reads a small file. Nothing where there is none, or a directory: a branch `a/b` stands in one, where `a` would stand.
+fn read(path: &Path) -> Result<Option<String>, NotKnown> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Ok(None),
+        Ok(metadata) if metadata.is_file() && metadata.len() <= SMALL_FILE_MAX => {
+            fs::read_to_string(path).map(Some).map_err(|_| NotKnown)
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        _ => Err(NotKnown),
     }
-    fs::read_to_string(path).ok()
 }
 
 #[cfg(test)]
@@ -62,37 +143,69 @@ mod tests {
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn check(files: &[(&str, &str)], expected: Option<&str>) {
+    fn check(files: &[(&str, &str)], expected: Result<Option<&str>, NotKnown>) {
         let source = tempfile::tempdir().unwrap();
         for (path, content) in files {
             let path = source.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        assert_eq!(commit_of(source.path()).as_deref(), expected, "{files:?}");
+        let found = read_head(source.path());
+        assert_eq!(found.as_ref().map(Option::as_deref), expected.as_ref().copied(), "{files:?}");
     }
 
     #[test]
     fn the_commit_is_found_in_each_form_of_a_checkout() {
         let line = format!("{COMMIT}\n");
         let packed = format!("# pack-refs with: peeled\n{COMMIT} refs/heads/main\n^{COMMIT}\n");
-        check(&[(".git/HEAD", &line)], Some(COMMIT));
-        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/refs/heads/main", &line)], Some(COMMIT));
-        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/packed-refs", &packed)], Some(COMMIT));
+        let sha256 = "ab".repeat(32);
+        check(&[(".git/HEAD", &line)], Ok(Some(COMMIT)));
+        check(&[(".git/HEAD", &sha256)], Ok(Some(&sha256)));
+        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/refs/heads/main", &line)], Ok(Some(COMMIT)));
+        check(&[(".git/HEAD", "ref: refs/heads/main\n"), (".git/packed-refs", &packed)], Ok(Some(COMMIT)));
+        let symbolic = (".git/refs/heads/main", "ref: refs/heads/other\n");
+        check(&[(".git/HEAD", "ref: refs/heads/main\n"), symbolic, (".git/refs/heads/other", &line)], Ok(Some(COMMIT)));
         let worktree = [
             (".git", "gitdir: repo/worktrees/w\n"),
             ("repo/worktrees/w/HEAD", "ref: refs/heads/main\n"),
             ("repo/worktrees/w/commondir", "../..\n"),
             ("repo/refs/heads/main", &line),
         ];
-        check(&worktree, Some(COMMIT));
+        check(&worktree, Ok(Some(COMMIT)));
+        check(&[(".git", "gitdir: modules/a\n"), ("modules/a/HEAD", &line)], Ok(Some(COMMIT)));
     }
 
     #[test]
-    fn what_is_not_a_checkout_has_no_commit() {
-        check(&[], None);
-        check(&[(".git/HEAD", "ref: refs/heads/unborn\n")], None);
-        check(&[(".git/HEAD", "ref: ../../etc/passwd\n")], None);
-        check(&[(".git/HEAD", "not a hash\n")], None);
+    fn a_branch_without_a_commit_is_none() {
+        check(&[(".git/HEAD", "ref: refs/heads/unborn\n")], Ok(None));
+        check(&[(".git/HEAD", "ref: refs/heads/unborn\n"), (".git/refs/heads/unborn/other", COMMIT)], Ok(None));
+        check(&[(".git/HEAD", "ref: refs/heads/a/b\n"), (".git/refs/heads/a", COMMIT)], Ok(None));
+    }
+
+    #[test]
+    fn other_forms_are_not_known() {
+        check(&[(".git/other", "")], Err(NotKnown));
+        check(&[(".git", "gitdir: nowhere\n")], Err(NotKnown));
+        check(&[(".git", "nothing")], Err(NotKnown));
+        check(&[(".git/HEAD", "ref: ../../etc/passwd\n")], Err(NotKnown));
+        check(&[(".git/HEAD", "ref: refs/../../etc/passwd\n")], Err(NotKnown));
+        check(&[(".git/HEAD", "not a hash\n")], Err(NotKnown));
+        check(&[(".git/HEAD", "ref: refs/heads/.invalid\n"), (".git/reftable/tables.list", "")], Err(NotKnown));
+        let circle = "ref: refs/heads/main\n";
+        check(&[(".git/HEAD", circle), (".git/refs/heads/main", circle)], Err(NotKnown));
+    }
+
+    #[test]
+    fn what_is_no_checkout_has_no_commit_and_what_git_does_not_know_has_a_reason() {
+        let source = tempfile::tempdir().unwrap();
+        assert_eq!(Commit::of(source.path()), Commit::None);
+        fs::create_dir(source.path().join(".git")).unwrap();
+        assert!(
+            matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("not a git repository"))
+        );
+        let head = source.path().join(".git/HEAD");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &head, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("something else")));
     }
 }

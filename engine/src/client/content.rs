@@ -77,6 +77,13 @@ pub(crate) fn look(file: &File) -> io::Result<FileStat> {
     Ok(fs::fstat(file)?.into())
 }
 
+/// Tells whether a file has capabilities, which programs get that run it. A change of them changes the ctime.
+pub(crate) fn has_capabilities(file: &File) -> bool {
+    // With less room than there are bytes it would fail.
+    let mut room = [0_u8; 256];
+    fs::fgetxattr(file, "security.capability", &mut room[..]).is_ok_and(|bytes| bytes > 0)
+}
+
 /// Reads and hashes an open file that was seen as `seen` before it was opened. `path` is for messages.
 pub(crate) fn hash(
     file: &mut File,

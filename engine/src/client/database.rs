@@ -9,6 +9,7 @@
 //!
 //! ```text
 //! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`known.rs`)
+//! ignored    source path → the files of its last scan that git ignores (`review.rs`)
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
 //! stores     store id → a number that is higher the later it was deployed to
@@ -29,6 +30,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use crate::chunk::{self, Chunks};
 use crate::client::known::Known;
+use crate::client::review::IgnoredFiles;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::hash::Hash;
@@ -39,7 +41,7 @@ use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 6;
+const FORMAT: i64 = 7;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -62,6 +64,7 @@ const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
         scan BLOB NOT NULL, PRIMARY KEY (source, root));
+    CREATE TABLE ignored (source BLOB PRIMARY KEY NOT NULL, files BLOB NOT NULL);
     CREATE TABLE chunks (hash BLOB PRIMARY KEY NOT NULL, chunks BLOB NOT NULL);
     CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
         is_cut INTEGER NOT NULL) WITHOUT ROWID;
@@ -182,6 +185,7 @@ impl Database {
                     (SELECT source FROM scans GROUP BY source ORDER BY max(kept) DESC LIMIT ?1)",
                 [SOURCES_MAX],
             )?;
+            transaction.execute("DELETE FROM ignored WHERE source NOT IN (SELECT source FROM scans)", [])?;
             transaction.commit()
         })
     }
@@ -190,6 +194,23 @@ impl Database {
     pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
+    }
+
+    /// Returns the files of a source that git ignores, as they were kept.
+    pub(crate) fn ignored(&self, source: &Path) -> Result<Option<IgnoredFiles>, Error> {
+        let key = source.as_os_str().as_encoded_bytes();
+        let row: Option<Vec<u8>> = self.with(|connection| {
+            let query = "SELECT files FROM ignored WHERE source = ?1";
+            connection.query_row(query, [key], |row| row.get(0)).optional()
+        })?;
+        Ok(row.and_then(|files| from_bytes(&files).ok()))
+    }
+
+    /// Keeps the files of a source that git ignores.
+    pub(crate) fn put_ignored(&self, source: &Path, files: &IgnoredFiles) -> Result<(), Error> {
+        let key = source.as_os_str().as_encoded_bytes();
+        let values = params![key, to_bytes(files)];
+        self.with(|connection| connection.execute("REPLACE INTO ignored VALUES (?1, ?2)", values).map(drop))
     }
 
     /// Keeps the chunks of large files.
@@ -420,8 +441,9 @@ mod tests {
 
     fn known_of(manifest: Manifest) -> Known {
         let stats = vec![FileStat::default(); manifest.len() as usize];
-        let (root, exclude) = (FileStat::default(), Hash::of(b""));
-        Known { manifest, stats, root, exclude, ignore_files: Vec::new(), began: 1 }
+        let (root, rules) = (FileStat::default(), Hash::of(b""));
+        let (ignore_files, gitignores, capable) = (Vec::new(), Vec::new(), Vec::new());
+        Known { manifest, stats, root, rules, ignore_files, gitignores, capable, began: 1 }
     }
 
     fn id() -> ReleaseId {

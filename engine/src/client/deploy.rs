@@ -13,7 +13,7 @@ mod olds;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,10 +23,12 @@ use crossbeam_channel::{Sender, unbounded};
 use crate::cancel::Cancel;
 use crate::chunk::Chunks;
 use crate::client::cache::Cache;
+use crate::client::commit::Commit;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
 use crate::client::known::Known;
-use crate::client::scan::{Scan, ScanRequest, scan};
+use crate::client::review::{IgnoredFiles, Review};
+use crate::client::scan::{REVISION, Scan, ScanRequest, scan};
 use crate::client::sending::{OldAt, Sending, sendings};
 use crate::client::talk::Talk;
 use crate::client::upload::{Uploading, upload};
@@ -58,6 +60,8 @@ pub(crate) struct ClientDeploy<'a> {
     pub(crate) source: PathBuf,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
+    /// The config in use.
+    pub(crate) config: Option<&'a Path>,
     /// The deploy path as the agent is to open it.
     pub(crate) path: Vec<u8>,
     /// The target as the manifest database knows it.
@@ -93,6 +97,9 @@ pub(crate) struct ClientDeploy<'a> {
 /// What was found before anything was sent.
 struct Prepared {
     scan: Scan,
+    warnings: Vec<String>,
+    /// The files that git ignores, where they are not those that are kept.
+    ignored: Option<IgnoredFiles>,
     foreseen: Foreseen,
     talk: Talk,
     seconds: Seconds,
@@ -120,10 +127,14 @@ impl ClientDeploy<'_> {
             cache: OnceCell::new(),
         };
         let foresee = |scan: &Scan| Outlook { deploy: self, scan, memory: &memory }.foresee();
-        let Prepared { scan, foreseen, talk, mut seconds } =
-            self.prepare(known.as_ref(), foresee, |cancel| connect(is_new, cancel), began)?;
-        for path in &scan.dropped_bits {
-            self.observer.observe(Event::Warning(format!("The setuid, setgid or sticky bit of `{path}` is dropped")));
+        let kept = trusted.and_then(|database| self.told(database.ignored(&self.source))).flatten();
+        let Prepared { scan, mut warnings, ignored, foreseen, talk, mut seconds } =
+            self.prepare(known.as_ref(), kept.as_ref(), foresee, |cancel| connect(is_new, cancel), began)?;
+        if let Some((database, ignored)) = database.as_ref().zip(ignored) {
+            self.told(database.put_ignored(&self.source, &ignored));
+        }
+        for warning in &warnings {
+            self.observer.observe(Event::Warning(warning.clone()));
         }
         let is_kept = known.as_ref().is_some_and(|known| Arc::ptr_eq(known, &scan.found));
         let zstd_levels = RefCell::default();
@@ -152,6 +163,8 @@ impl ClientDeploy<'_> {
             self.told(self.remember(database, &scan.found.manifest, &done, holding));
         }
         let mut report = self.report(&scan, done, &talk, seconds);
+        warnings.append(&mut report.warnings);
+        report.warnings = warnings;
         report.zstd_levels = zstd_levels.into_inner();
         talk.finish();
         Ok(report)
@@ -161,6 +174,7 @@ impl ClientDeploy<'_> {
     fn prepare(
         &self,
         known: Option<&Arc<Known>>,
+        kept: Option<&IgnoredFiles>,
         foresee: impl FnOnce(&Scan) -> Result<Foreseen, Error>,
         connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
         began: Instant,
@@ -171,8 +185,17 @@ impl ClientDeploy<'_> {
             let scan = self.scan(known, &both)?;
             self.observer.observe(Event::Ended(Phase::Scan));
             let scanned = began.elapsed().as_secs_f64();
-            let foreseen = foresee(&scan)?;
-            Ok((scan, foreseen, scanned))
+            let (foreseen, (warnings, ignored)) = std::thread::scope(|scope| {
+                let reviewing = std::thread::Builder::new().spawn_scoped(scope, || self.review(&scan, kept));
+                let foreseen = foresee(&scan);
+                // Where no more threads may be had, this one does it.
+                let review = |_| self.review(&scan, kept);
+                (
+                    foreseen,
+                    reviewing.map_or_else(review, |reviewing| reviewing.join().expect("a review does not panic")),
+                )
+            });
+            Ok((scan, warnings, ignored, foreseen?, scanned))
         };
         let connected = || {
             self.observer.observe(Event::Began(Phase::Connect));
@@ -187,8 +210,9 @@ impl ClientDeploy<'_> {
             (scanned, connecting.join().expect("connecting does not panic"))
         });
         match (scanned, connected) {
-            (Ok((scan, foreseen, scanned)), Ok((talk, connect))) => {
-                Ok(Prepared { scan, foreseen, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
+            (Ok((scan, warnings, ignored, foreseen, scanned)), Ok((talk, connect))) => {
+                let seconds = Seconds { connect, scan: scanned, ..Seconds::default() };
+                Ok(Prepared { scan, warnings, ignored, foreseen, talk, seconds })
             }
             // It was only cancelled because of the other.
             (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
@@ -199,11 +223,26 @@ impl ClientDeploy<'_> {
         scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,
+            config: self.config,
             known,
             forbidden: self.forbidden,
             observer: self.observer.as_ref(),
             cancel,
         })
+    }
+
+    /// Returns what a user may not expect of the release, before it goes live.
+    fn review(&self, scan: &Scan, kept: Option<&IgnoredFiles>) -> (Vec<String>, Option<IgnoredFiles>) {
+        let Scan { found, source, rules, .. } = scan;
+        let (mut warnings, ignored) = Review { source: &self.source, held: source, rules, found }.warnings(kept);
+        let has_own = found.manifest.child(0, REVISION).is_some();
+        if let Commit::Unknown { reason } = &scan.commit
+            && !has_own
+        {
+            warnings
+                .push(format!("The release has no `REVISION`, as the commit of the source cannot be told: {reason}"));
+        }
+        (warnings, ignored)
     }
 
     /// Without a database a deploy is slower and sends more, and is right all the same.
@@ -239,7 +278,7 @@ impl ClientDeploy<'_> {
             state: done.state,
             dry_run: self.dry_run,
             manifest: manifest.root().to_string(),
-            commit: scan.commit.clone(),
+            commit: scan.commit.known().map(str::to_owned),
             files: manifest.files(),
             bytes: manifest.bytes(),
             files_new: done.files_new,
@@ -609,7 +648,8 @@ impl Exchange<'_> {
             force: deploy.force,
             dry_run: deploy.dry_run,
         };
-        let provenance = Provenance { commit: self.outlook.scan.commit.clone(), ..deploy.provenance.clone() };
+        let commit = self.outlook.scan.commit.known().map(str::to_owned);
+        let provenance = Provenance { commit, ..deploy.provenance.clone() };
         let request = Request::Deploy(begin);
         let hello = Hello { path: deploy.path.clone(), policy: deploy.policy.clone(), provenance, request };
         self.talk.send(&ToAgent::Hello(Box::new(hello)))

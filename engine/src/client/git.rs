@@ -1,16 +1,20 @@
-//! Old content from the objects of git, where the source is a checkout that has the commit of the base.
+//! Questions to git, where the source is a checkout: old content from its objects, its commit, what it tracks.
 //!
-//! `git cat-file --batch` reads them, in the source. It runs no hook and no filter, fetches nothing that a partial clone
-//! left out, asks nobody anything, and takes no replacement for an object. Where there is no git, where it does not trust
+//! Each is asked in the source. It runs no hook, no filter and no monitor of files, fetches nothing that a partial clone
+//! left out, asks nobody anything, and takes no replacement for an object. A checkout may come from a stranger.
+//!
+//! `git cat-file --batch` reads the content that a commit has. Where there is no git, where it does not trust
 //! the checkout, or where the commit is not there (in a shallow clone), there are no blobs. What a blob holds counts
 //! only where its hash is that of the base's file: a filter may have made other content of it when it was checked out.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::chunk::LARGE_FILE_BYTES;
+use crate::client::commit::is_commit;
 use crate::hash::Hash;
+use crate::path::Shown;
 
 /// What would have git look elsewhere than into the source.
 const ELSEWHERE: [&str; 8] = [
@@ -26,6 +30,88 @@ const ELSEWHERE: [&str; 8] = [
 
 /// A line of git: a hash of 64 digits, a kind, a length.
 const LINE_BYTES_MAX: u64 = 8 << 10;
+
+/// Makes a command of git that starts no program of the checkout.
+fn command(source: &Path) -> Command {
+    let mut command = Command::new("git");
+    for variable in ELSEWHERE {
+        command.env_remove(variable);
+    }
+    command
+        .args(["--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
+        .current_dir(source)
+        // Only a `.git` of the source itself, as for the commit of a release.
+        .env("GIT_CEILING_DIRECTORIES", source.parent().unwrap_or(source))
+        .env("GIT_NO_LAZY_FETCH", "1")
+        // Where git does not know that variable: no way to fetch is allowed.
+        .env("GIT_ALLOW_PROTOCOL", "none")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Returns the commit that `HEAD` names; nothing where that is a branch without a commit. Where git does not tell it, says why.
+pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
+    let words = ["rev-parse", "--show-prefix", "--verify", "--quiet", "HEAD^{commit}"];
+    let output = command(source).args(words).output().map_err(|error| not_run(&error))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    // The path of the source in the checkout, which is empty: not in the checkout of a directory above.
+    match (output.status.code(), text.strip_prefix('\n').map(str::trim_end)) {
+        (Some(0), Some(commit)) if is_commit(commit) => Ok(Some(commit.to_owned())),
+        (Some(1), Some("")) if output.stderr.is_empty() => Ok(None),
+        _ => Err(complaint(&output.stderr)),
+    }
+}
+
+/// What git tracks in a checkout, by paths in it.
+#[derive(Debug, Default)]
+pub(crate) struct Tracked {
+    /// Files and symlinks.
+    pub(crate) files: Vec<Vec<u8>>,
+    /// The directories of submodules.
+    pub(crate) submodules: Vec<Vec<u8>>,
+}
+
+/// Asks what git tracks in the checkout that begins at `directory`. Where git does not tell it, says why.
+pub(crate) fn tracked(directory: &Path) -> Result<Tracked, String> {
+    let output = command(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
+    if !output.status.success() {
+        return Err(complaint(&output.stderr));
+    }
+    let mut tracked = Tracked::default();
+    // Of each: mode, hash, stage, a tab and the path.
+    for line in output.stdout.split(|&byte| byte == 0) {
+        let Some(tab) = line.iter().position(|&byte| byte == b'\t') else { continue };
+        let paths = if line.starts_with(b"160000 ") { &mut tracked.submodules } else { &mut tracked.files };
+        paths.push(line[tab + 1..].to_vec());
+    }
+    Ok(tracked)
+}
+
+fn not_run(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no `git` to ask".to_owned(),
+        _ => format!("`git` cannot be run: {error}"),
+    }
+}
+
+/// Returns what git says of a failure, without the advice below it.
+fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let mut lines = text.lines();
+    let mut reason = lines.next().unwrap_or_default().to_owned();
+    // What it lists.
+    for line in lines.take_while(|line| line.starts_with('\t')) {
+        reason += &format!(" {}", line.trim());
+    }
+    let reason = reason.strip_prefix("fatal: ").unwrap_or(&reason);
+    match reason {
+        "" => "`git` does not know it".to_owned(),
+        reason => format!("`git` says: {}", Shown(reason.as_bytes())),
+    }
+}
 
 /// Blobs that a commit has, as the checkout says.
 #[derive(Debug, Default)]
@@ -58,7 +144,7 @@ impl Blobs {
 /// Asks for the name and size of each. Nothing where git cannot be asked, or does not have the commit.
 fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
     // It comes from the server, and is to be no other words to git.
-    if !(matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+    if !is_commit(commit) {
         return None;
     }
     let Git { mut process, mut questions, mut answers } = Git::start(source, "--batch-check")?;
@@ -107,8 +193,7 @@ fn object_of(line: &[u8]) -> Option<Object> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.split(' ');
     let (id, kind, size) = (words.next()?, words.next()?, words.next()?);
-    let is_hash = matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_all = is_hash && words.next().is_none();
+    let is_all = is_commit(id) && words.next().is_none();
     Some(Object { id: id.to_owned(), kind: kind.to_owned(), size: size.parse().ok()? }).filter(|_| is_all)
 }
 
@@ -127,24 +212,8 @@ struct Git {
 
 impl Git {
     fn start(source: &Path, mode: &str) -> Option<Git> {
-        let mut command = Command::new("git");
-        for variable in ELSEWHERE {
-            command.env_remove(variable);
-        }
-        command
-            .args(["--no-replace-objects", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-            .args(["cat-file", mode])
-            .current_dir(source)
-            // Only a `.git` of the source itself, as for the commit of a release.
-            .env("GIT_CEILING_DIRECTORIES", source.parent().unwrap_or(source))
-            .env("GIT_NO_LAZY_FETCH", "1")
-            // Where git does not know that variable: no way to fetch is allowed.
-            .env("GIT_ALLOW_PROTOCOL", "none")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_OPTIONAL_LOCKS", "0")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+        let mut command = command(source);
+        command.args(["cat-file", mode]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = command.spawn().ok()?;
         let (questions, answers) = (process.stdin.take()?, BufReader::new(process.stdout.take()?));
         Some(Git { process, questions, answers })
@@ -221,6 +290,21 @@ mod tests {
         ] {
             assert_eq!(object_of(line.as_bytes()), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_complaint_of_git_is_told_without_its_advice() {
+        let check = |stderr: &str, expected: &str| assert_eq!(complaint(stderr.as_bytes()), expected);
+        check("", "`git` does not know it");
+        check("fatal: not a git repository: '/x'\n", "`git` says: not a git repository: '/x'");
+        check(
+            "fatal: unknown repository extension found:\n\trefstorage\n",
+            "`git` says: unknown repository extension found: refstorage",
+        );
+        check(
+            "fatal: detected dubious ownership in '/x'\nTo add\n\n\tgit config",
+            "`git` says: detected dubious ownership in '/x'",
+        );
     }
 
     #[test]

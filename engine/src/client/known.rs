@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! hash          32 bytes: blake3 of all that follows
-//! exclude       32 bytes: hash of the `exclude` patterns
+//! rules         32 bytes: hash of what was left out beside what ignore files say
 //! counts        entries, bytes of names and targets, directories
 //! root          stat of the source
 //! directories   by number: mode, hash, count of entries; of each entry kind and name, then
@@ -11,6 +11,8 @@
 //!   directory   stat
 //!   generated   mode, size, hash
 //! ignore files  count; of each the number of its directory, less the one before, and its hash
+//! gitignores    count; of each the number of its directory, less the one before
+//! capable       count; of each the index of its entry, less the one before
 //! ```
 //!
 //! Numbers are varints, each stat is the difference from the one before. The hash in front stands for everything that is
@@ -38,10 +40,14 @@ pub(crate) struct Known {
     pub(crate) stats: Vec<FileStat>,
     /// The stat of the source itself.
     pub(crate) root: FileStat,
-    /// The hash of the `exclude` patterns.
-    pub(crate) exclude: Hash,
+    /// The hash of the rules that it began with.
+    pub(crate) rules: Hash,
     /// The directories with an ignore file of their own, ascending, and what is the hash of each.
     pub(crate) ignore_files: Vec<(u32, Hash)>,
+    /// The directories with a `.gitignore`, deployed or not, ascending.
+    pub(crate) gitignores: Vec<u32>,
+    /// The entries of files with capabilities, ascending.
+    pub(crate) capable: Vec<u32>,
     /// When that scan began, in nanoseconds since 1970.
     pub(crate) began: i64,
 }
@@ -70,12 +76,22 @@ impl Known {
         Some(self.ignore_files[at].1)
     }
 
+    /// Tells whether a directory had a `.gitignore`.
+    pub(crate) fn has_gitignore(&self, directory: u32) -> bool {
+        self.gitignores.binary_search(&directory).is_ok()
+    }
+
+    /// Tells whether the file of an entry had capabilities.
+    pub(crate) fn is_capable(&self, index: u32) -> bool {
+        self.capable.binary_search(&index).is_ok()
+    }
+
     /// Returns its form in the database; `began` is not part of it.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let manifest = &self.manifest;
         let mut bytes = Vec::with_capacity(64 + self.stats.len() * 56 + manifest.text_bytes());
         bytes.extend_from_slice(&[0; 32]);
-        bytes.extend_from_slice(self.exclude.as_bytes());
+        bytes.extend_from_slice(self.rules.as_bytes());
         put_number(&mut bytes, self.stats.len() as u64);
         put_number(&mut bytes, manifest.text_bytes() as u64);
         put_number(&mut bytes, manifest.directories().len() as u64);
@@ -112,6 +128,8 @@ impl Known {
             bytes.extend_from_slice(hash.as_bytes());
             last = *directory;
         }
+        put_ascending(&mut bytes, &self.gitignores);
+        put_ascending(&mut bytes, &self.capable);
         let hash = Hash::of(&bytes[32..]);
         bytes[..32].copy_from_slice(hash.as_bytes());
         bytes
@@ -124,7 +142,7 @@ impl Known {
             return None;
         }
         let mut reader = ByteReader::new(rest);
-        let exclude = Hash::from_bytes(reader.array().ok()?);
+        let rules = Hash::from_bytes(reader.array().ok()?);
         let limit = rest.len() as u64;
         let count = reader.number_within(limit).ok()? as usize;
         let text_bytes = reader.number_within(limit).ok()? as usize;
@@ -146,11 +164,13 @@ impl Known {
             last = last.checked_add(reader.index().ok()?)?;
             ignore_files.push((last, Hash::from_bytes(reader.array().ok()?)));
         }
+        let gitignores = read_ascending(&mut reader)?;
+        let capable = read_ascending(&mut reader)?;
         if !reader.rest().is_empty() {
             return None;
         }
         let manifest = builder.finish().ok()?;
-        Some(Known { manifest, stats, root, exclude, ignore_files, began })
+        Some(Known { manifest, stats, root, rules, ignore_files, gitignores, capable, began })
     }
 }
 
@@ -194,9 +214,32 @@ pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
     File { key: ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 }, size: stat.size }
 }
 
-/// Returns the mode that a release has of a directory with this stat.
+/// Returns the mode that a release has of a directory with this stat. Without its sticky bit, whoever may write to a directory
+/// could replace the files of others in it, so then group and others may not.
 pub(crate) fn directory_mode(stat: &FileStat) -> u16 {
-    (stat.mode & DIRECTORY_MODE_MASK | DIRECTORY_MODE_ALWAYS) as u16
+    let shared = if stat.mode & STICKY == 0 { 0 } else { SHARED_WRITE };
+    (stat.mode & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
+}
+
+/// The bit of a directory in which only owners rename and remove.
+pub(crate) const STICKY: u32 = 0o1000;
+/// The bits by which group and others write.
+pub(crate) const SHARED_WRITE: u32 = 0o022;
+
+fn put_ascending(bytes: &mut Vec<u8>, numbers: &[u32]) {
+    put_number(bytes, numbers.len() as u64);
+    let before = [0].iter().chain(numbers);
+    before.zip(numbers).for_each(|(before, number)| put_number(bytes, u64::from(number - before)));
+}
+
+fn read_ascending(reader: &mut ByteReader<'_>) -> Option<Vec<u32>> {
+    let count = reader.number_within(reader.rest().len() as u64).ok()?;
+    let mut last = 0_u32;
+    let mut next = || {
+        last = last.checked_add(reader.index().ok()?)?;
+        Some(last)
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 fn put_stat(bytes: &mut Vec<u8>, before: &mut FileStat, stat: FileStat) {
@@ -249,8 +292,10 @@ mod tests {
             manifest: builder.finish().unwrap(),
             stats: vec![FileStat::default(), directory, file, symlink],
             root,
-            exclude: Hash::of(b"exclude"),
+            rules: Hash::of(b"rules"),
             ignore_files: vec![(0, Hash::of(b"ignored")), (1, Hash::of(b"too"))],
+            gitignores: vec![1],
+            capable: vec![0, 2],
             began: 7,
         }
     }
@@ -264,6 +309,20 @@ mod tests {
         assert_eq!(read.generated(b"REVISION").unwrap().0, 0);
         assert_eq!(read.generated(b"file"), None);
         assert_eq!([0, 1, 2].map(|directory| read.ignore_file(directory).is_some()), [true, true, false]);
+    }
+
+    #[test]
+    fn a_directory_that_loses_its_sticky_bit_is_closed_to_other_writers() {
+        let check = |mode: u32, expected| {
+            let stat = FileStat { mode: 0o040_000 | mode, ..FileStat::default() };
+            assert_eq!(directory_mode(&stat), expected, "{mode:o}");
+        };
+        check(0o1777, 0o755);
+        check(0o3775, 0o755);
+        check(0o1755, 0o755);
+        check(0o0777, 0o777);
+        check(0o2775, 0o775);
+        check(0o1555, 0o755);
     }
 
     #[test]

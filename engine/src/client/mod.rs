@@ -1,11 +1,13 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules`, `commit`, `content`, `scan`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
+//! What is there (`rules` with `ignore_file`, `commit`, `content`, `scan`, `review`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
 //! `upload`, with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
+mod ignore_file;
 mod known;
+mod review;
 mod rules;
 mod scan;
 

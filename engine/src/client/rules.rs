@@ -1,13 +1,14 @@
-//! What of the source is left out: `.git`, `exclude` and `.deployignore`.
+//! What of the source is left out: `.git`, the files that are for Cutover alone, `exclude` and `.deployignore`.
 //!
 //! Patterns of `exclude` are asked first, then the `.deployignore` of the directory, then those above it. The first
-//! that speaks of a path decides. A directory that is left out is not entered, as in git.
+//! that speaks of a path decides. A directory that is left out is not entered, as in git. Where no pattern speaks of it, a
+//! file called `.deployignore` or `cutover.toml` is left out, and so is the config in use: they name servers, and no
+//! application reads them. A pattern that begins with `!` brings them in. `.git` is left out always.
 
-use std::fs::File;
-use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::bytes::put_bytes;
+use crate::bytes::{put_bytes, put_number};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;
@@ -16,80 +17,172 @@ use crate::pattern::Patterns;
 /// The name of the file with patterns, in any directory of the source.
 pub(crate) const IGNORE_FILE: &[u8] = b".deployignore";
 
+/// The name of git's file with patterns, in any directory of a checkout.
+pub(crate) const GITIGNORE: &[u8] = b".gitignore";
+
+/// The usual name of the config.
+const CONFIG_FILE: &[u8] = b"cutover.toml";
+
 /// The patterns in force in one directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     exclude: Arc<Patterns>,
-    nearest: Option<Arc<Level>>,
+    /// The paths in the source of the config in use.
+    config: Arc<[Vec<u8>]>,
+    hash: Hash,
+    levels: Levels,
 }
+
+/// The patterns that stand in one directory and in those above it. The nearest that speak of a path decide.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Levels(Option<Arc<Level>>);
 
 #[derive(Debug)]
 struct Level {
     patterns: Patterns,
     /// The length of the path of the directory that they stand in, with the slash after it.
     prefix: usize,
-    above: Option<Arc<Level>>,
+    above: Levels,
+}
+
+impl Levels {
+    /// Adds the patterns that stand in a directory below.
+    pub(crate) fn with(&self, directory: &[u8], patterns: Patterns) -> Levels {
+        let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
+        Levels(Some(Arc::new(Level { patterns, prefix, above: self.clone() })))
+    }
+
+    /// Says of a path what [`Patterns::speak_of`] does.
+    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+        let mut level = self.0.as_deref();
+        while let Some(Level { patterns, prefix, above }) = level {
+            let meant = patterns.speak_of(&path[*prefix..], is_directory);
+            if meant.is_some() {
+                return meant;
+            }
+            level = above.0.as_deref();
+        }
+        None
+    }
 }
 
 impl Rules {
-    /// Starts with the patterns of `exclude`.
-    pub(crate) fn new(exclude: &[String]) -> Result<Rules, Error> {
+    /// Starts with the patterns of `exclude` and the config in use.
+    pub(crate) fn new(source: &Path, exclude: &[String], config: Option<&Path>) -> Result<Rules, Error> {
         let patterns = Patterns::parse(exclude.iter().map(String::as_str), "`exclude`")?;
-        Ok(Rules { exclude: Arc::new(patterns), nearest: None })
-    }
-
-    /// Returns a hash of `exclude` patterns: equal where the rules begin equal.
-    pub(crate) fn hash_of(exclude: &[String]) -> Hash {
+        let config = config.map_or_else(Vec::new, |config| paths_within(source, config));
         let mut bytes = Vec::new();
-        for pattern in exclude {
-            put_bytes(&mut bytes, pattern.as_bytes());
+        put_number(&mut bytes, exclude.len() as u64);
+        for text in exclude.iter().map(String::as_bytes).chain(config.iter().map(Vec::as_slice)) {
+            put_bytes(&mut bytes, text);
         }
-        Hash::of(&bytes)
+        let hash = Hash::of(&bytes);
+        Ok(Rules { exclude: Arc::new(patterns), config: config.into(), hash, levels: Levels::default() })
     }
 
-    /// Tells whether a path need not be known: nothing but `.git` is left out.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.exclude.is_empty() && self.nearest.is_none()
+    /// Returns a hash that is equal where the rules began equal.
+    pub(crate) fn hash(&self) -> Hash {
+        self.hash
     }
 
-    /// Adds the patterns of a directory's own `.deployignore`. Returns the hash of that file too.
-    pub(crate) fn enter(&self, directory: &[u8], mut file: File) -> Result<(Rules, Hash), Error> {
+    /// Adds the patterns of a directory's own `.deployignore`.
+    pub(crate) fn enter(&self, directory: &[u8], text: &[u8]) -> Result<Rules, Error> {
         let mut path = directory.to_vec();
         crate::path::push_name(&mut path, IGNORE_FILE);
-        let place = format!("`{}`", Shown(&path));
-        let mut text = Vec::new();
-        file.read_to_end(&mut text)
-            .map_err(|source| Error::SourceUnreadable { path: Shown(&path).to_string(), source })?;
-        let hash = Hash::of(&text);
-        let text = String::from_utf8_lossy(&text);
-        let patterns = Patterns::parse(text.trim_start_matches('\u{feff}').lines(), &place)?;
-        let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
-        let level = Level { patterns, prefix, above: self.nearest.clone() };
-        Ok((Rules { exclude: self.exclude.clone(), nearest: Some(Arc::new(level)) }, hash))
+        let patterns = Patterns::parse_file(text, &format!("`{}`", Shown(&path)))?;
+        Ok(Rules { levels: self.levels.with(directory, patterns), ..self.clone() })
     }
 
-    /// Tells whether a path of the source is left out.
-    pub(crate) fn leave_out(&self, path: &[u8], name: &[u8], is_directory: bool) -> bool {
-        if is_always_left_out(name) {
+    /// Tells whether an entry of the source is left out. `path` makes its path, which need not be known where there are no
+    /// patterns.
+    pub(crate) fn leave_out(&self, name: &[u8], is_directory: bool, path: impl Fn() -> Vec<u8>) -> bool {
+        if name == b".git" {
             return true;
         }
-        if !self.exclude.is_empty()
-            && let Some(meant) = self.exclude.speak_of(path, is_directory)
-        {
-            return meant;
-        }
-        let mut level = self.nearest.as_deref();
-        while let Some(Level { patterns, prefix, above }) = level {
-            if let Some(meant) = patterns.speak_of(&path[*prefix..], is_directory) {
-                return meant;
-            }
-            level = above.as_deref();
-        }
-        false
+        let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
+        let spoken = if has_patterns { self.speak_of(&path(), is_directory) } else { None };
+        spoken.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
+    }
+
+    /// Says whether patterns leave a path out (`true`), bring it in (`false`), or do not speak of it.
+    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+        self.exclude.speak_of(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
+    }
+
+    fn is_for_cutover(&self, name: &[u8], path: impl Fn() -> Vec<u8>) -> bool {
+        let is_config = |config: &Vec<u8>| config.ends_with(name) && *config == path();
+        name == IGNORE_FILE || name == CONFIG_FILE || self.config.iter().any(is_config)
     }
 }
 
-/// Tells whether no rule can bring a name in.
-pub(crate) fn is_always_left_out(name: &[u8]) -> bool {
-    name == b".git"
+/// Returns the paths in a source by which a file is reached: its own, and where it is a symlink that of its target.
+fn paths_within(source: &Path, file: &Path) -> Vec<Vec<u8>> {
+    let Ok(source) = source.canonicalize() else { return Vec::new() };
+    let directory = file.parent().and_then(|parent| parent.canonicalize().ok());
+    let named = directory.zip(file.file_name()).map(|(directory, name)| directory.join(name));
+    let within =
+        |path: std::path::PathBuf| Some(path.strip_prefix(&source).ok()?.as_os_str().as_encoded_bytes().to_vec());
+    let mut paths: Vec<Vec<u8>> = [named, file.canonicalize().ok()].into_iter().flatten().filter_map(within).collect();
+    paths.dedup();
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_is_for_cutover_alone_is_left_out_unless_a_pattern_speaks_of_it() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir(place.path().join("deploy")).unwrap();
+        fs::write(place.path().join("deploy/web.toml"), "").unwrap();
+        symlink("deploy/web.toml", place.path().join("link.toml")).unwrap();
+        let check = |exclude: &[&str], ignore_file: &str, path: &str, is_directory: bool, expected: bool| {
+            let exclude: Vec<String> = exclude.iter().map(|&pattern| pattern.to_owned()).collect();
+            let rules = Rules::new(place.path(), &exclude, Some(&place.path().join("link.toml"))).unwrap();
+            let rules = rules.enter(b"", ignore_file.as_bytes()).unwrap();
+            let name = path.rsplit('/').next().unwrap();
+            let is_left_out = rules.leave_out(name.as_bytes(), is_directory, || path.as_bytes().to_vec());
+            assert_eq!(is_left_out, expected, "{path} with {exclude:?} and {ignore_file:?}");
+        };
+        for path in
+            [".deployignore", "a/.deployignore", "cutover.toml", "a/cutover.toml", "link.toml", "deploy/web.toml"]
+        {
+            check(&[], "", path, false, true);
+            check(&[], "", path, true, false);
+            let exempt = format!("!/{path}");
+            check(&[&exempt], "", path, false, false);
+            check(&[], &exempt, path, false, false);
+            check(&[], "!*\n/a\n", path, false, false);
+        }
+        for path in ["web.toml", "a/link.toml", "cutover.toml.dist", ".gitignore"] {
+            check(&[], "", path, false, false);
+        }
+        check(&[], "!.git\n!*", ".git", true, true);
+    }
+
+    #[test]
+    fn rules_that_begin_otherwise_have_another_hash() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("a"), "").unwrap();
+        let hash = |exclude: &[&str], config: Option<&str>| {
+            let exclude: Vec<String> = exclude.iter().map(|&pattern| pattern.to_owned()).collect();
+            let config = config.map(|name| place.path().join(name));
+            Rules::new(place.path(), &exclude, config.as_deref()).unwrap().hash()
+        };
+        let hashes = [
+            hash(&[], None),
+            hash(&["a"], None),
+            hash(&[], Some("a")),
+            hash(&["a", "b"], None),
+            hash(&["b", "a"], None),
+        ];
+        for (number, one) in hashes.iter().enumerate() {
+            assert!(!hashes[..number].contains(one), "{number}");
+        }
+        assert_eq!(hash(&[], Some("/nowhere")), hash(&[], None));
+    }
 }

@@ -21,13 +21,14 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::client::commit::commit_of;
+use crate::client::commit::Commit;
 use crate::client::known::Known;
 use crate::client::rules::Rules;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::path::Shown;
 
+pub(crate) use found::REVISION;
 use found::{Generated, Shape, known_of};
 use walk::Walk;
 
@@ -41,6 +42,8 @@ pub(crate) struct ScanRequest<'a> {
     pub(crate) source: &'a Path,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
+    /// The config in use, which is left out where it is in the source.
+    pub(crate) config: Option<&'a Path>,
     /// The last scan of the same directory; without one, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Known>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
@@ -61,30 +64,30 @@ pub(crate) struct Scan {
     /// The entry whose content is not in the source, with its content.
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
-    pub(crate) commit: Option<String>,
-    /// Paths whose setuid, setgid or sticky bits were dropped, shown with escapes.
-    pub(crate) dropped_bits: Vec<String>,
+    pub(crate) commit: Commit,
+    /// The rules that it began with.
+    pub(crate) rules: Rules,
 }
 
 /// Scans a source.
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
-    let walk = Walk::new(request);
-    let rules = Rules::new(request.exclude)?;
-    let walked = || walk.root(&source, &rules);
+    let rules = Rules::new(request.source, request.exclude, request.config)?;
+    let walk = Walk::new(request, &rules);
+    let walked = || walk.root(&source);
     let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
         Ok(pool) => pool.install(walked),
         // Where no more threads may be had, those that are there will do for most trees.
         Err(_) => walked(),
     }?;
-    let commit = commit_of(request.source);
-    let generated = commit.as_deref().map(Generated::revision);
-    let shape = Shape { root, generated: generated.as_ref(), exclude: Rules::hash_of(request.exclude), began };
+    let commit = Commit::of(request.source);
+    let generated = commit.known().map(Generated::revision);
+    let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), began };
     let found = known_of(shape, request.known)?;
     let generated = generated.and_then(|revision| Some((found.generated(revision.name)?.0, revision.content)));
-    let dropped_bits = walk.finish();
-    Ok(Scan { found, source, generated, commit, dropped_bits })
+    walk.finish();
+    Ok(Scan { found, source, generated, commit, rules })
 }
 
 fn open_source(path: &Path) -> Result<OwnedFd, Error> {
@@ -165,7 +168,9 @@ mod tests {
         fn scan_with(&self, exclude: &[String], known: Option<&Arc<Known>>) -> Result<Scan, Error> {
             let cancel = Cancel::default();
             let source = self.path("");
-            scan(&ScanRequest { source: &source, exclude, known, forbidden: None, observer: &Silent, cancel: &cancel })
+            let (config, forbidden) = (None, None);
+            let observer = &Silent;
+            scan(&ScanRequest { source: &source, exclude, config, known, forbidden, observer, cancel: &cancel })
         }
 
         fn scan(&self, known: Option<&Arc<Known>>) -> Scan {
@@ -221,10 +226,11 @@ mod tests {
         assert_eq!(found.found.manifest.root(), expected.found.manifest.root(), "{what}");
         assert_eq!(found.found.stats, expected.found.stats, "{what}");
         assert_eq!(found.found.root, expected.found.root, "{what}");
-        assert_eq!(found.found.exclude, expected.found.exclude, "{what}");
+        assert_eq!(found.found.rules, expected.found.rules, "{what}");
+        assert_eq!(found.found.gitignores, expected.found.gitignores, "{what}");
+        assert_eq!(found.found.capable, expected.found.capable, "{what}");
         assert_eq!(found.found.ignore_files, expected.found.ignore_files, "{what}");
         assert_eq!((&found.generated, &found.commit), (&expected.generated, &expected.commit), "{what}");
-        assert_eq!(found.dropped_bits, expected.dropped_bits, "{what}");
     }
 
     #[test]

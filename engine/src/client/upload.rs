@@ -496,6 +496,7 @@ mod tests {
         let request = ScanRequest {
             source: source.path(),
             exclude: &[],
+            config: None,
             known: None,
             forbidden: None,
             observer: &Silent,
@@ -584,6 +585,7 @@ mod tests {
             let request = DeployRequest {
                 source: path("source"),
                 exclude: Vec::new(),
+                config: None,
                 release: None,
                 no_switch: false,
                 force: false,

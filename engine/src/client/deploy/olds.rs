@@ -206,7 +206,8 @@ impl Exchange<'_> {
 
     /// Adds small files whose old content git has.
     fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
-        let Some(commit) = base.commit.as_ref().filter(|_| self.outlook.scan.commit.is_some() && !pairs.is_empty())
+        let Some(commit) =
+            base.commit.as_ref().filter(|_| self.outlook.scan.commit.known().is_some() && !pairs.is_empty())
         else {
             return;
         };

@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) stat: FileStat,
     /// The hash of its own ignore file.
     pub(super) ignore_file: Option<Hash>,
+    /// Whether it has a `.gitignore`.
+    pub(super) has_gitignore: bool,
     /// What [`Name::Listed`] refers to.
     pub(super) listing: Listing,
     /// What is in it, sorted by name.
@@ -56,8 +58,8 @@ pub(super) enum Name {
 pub(super) enum FoundNode {
     /// The file or symlink that the last scan knew as this entry.
     Same(u32),
-    /// A file.
-    File(FileStat, Hash),
+    /// A file, and whether it has capabilities.
+    File(FileStat, Hash, bool),
     /// A symlink.
     Symlink(FileStat, Vec<u8>),
     /// A directory.
@@ -83,7 +85,8 @@ impl Generated {
     }
 }
 
-const REVISION: &[u8] = b"REVISION";
+/// The name of the file with the commit.
+pub(crate) const REVISION: &[u8] = b"REVISION";
 
 /// What was found.
 pub(super) struct Shape<'a> {
@@ -92,7 +95,7 @@ pub(super) struct Shape<'a> {
     /// What is added, unless the source has an entry of that name, which is kept as it is.
     pub(super) generated: Option<&'a Generated>,
     /// As in [`Known`].
-    pub(super) exclude: Hash,
+    pub(super) rules: Hash,
     /// As in [`Known`].
     pub(super) began: i64,
 }
@@ -121,6 +124,8 @@ fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest>
         builder: Builder::new(),
         stats: Vec::new(),
         ignore_files: Vec::new(),
+        gitignores: Vec::new(),
+        capable: Vec::new(),
         generated: shape.generated,
         queue: VecDeque::from([shape.root]),
         number: 0,
@@ -133,15 +138,17 @@ fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest>
         }
         layout.number += 1;
     }
-    let Layout { builder, stats, ignore_files, .. } = layout;
-    let (exclude, began) = (shape.exclude, shape.began);
-    Ok(Known { manifest: builder.finish()?, stats, root, exclude, ignore_files, began })
+    let Layout { builder, stats, ignore_files, gitignores, capable, .. } = layout;
+    let (rules, began) = (shape.rules, shape.began);
+    Ok(Known { manifest: builder.finish()?, stats, root, rules, ignore_files, gitignores, capable, began })
 }
 
 struct Layout<'a> {
     builder: Builder,
     stats: Vec<FileStat>,
     ignore_files: Vec<(u32, Hash)>,
+    gitignores: Vec<u32>,
+    capable: Vec<u32>,
     /// Until it has its place, or another has it.
     generated: Option<&'a Generated>,
     queue: VecDeque<Branch>,
@@ -153,6 +160,7 @@ impl Layout<'_> {
     fn add(&mut self, found: Found, last: Option<&Known>) -> Result<(), BadManifest> {
         self.builder.begin(directory_mode(&found.stat))?;
         self.ignore_files.extend(found.ignore_file.map(|hash| (self.number, hash)));
+        self.gitignores.extend(found.has_gitignore.then_some(self.number));
         for FoundEntry { name, node } in found.entries {
             let name = match (name, last) {
                 (Name::Listed(listed), _) => found.listing.name(listed),
@@ -161,8 +169,9 @@ impl Layout<'_> {
             };
             self.generate_before(name)?;
             match (node, last) {
-                (FoundNode::File(stat, hash), _) => {
+                (FoundNode::File(stat, hash, is_capable), _) => {
                     self.builder.file(name, file_of(&stat, hash))?;
+                    self.capable.extend(is_capable.then_some(self.stats.len() as u32));
                     self.stats.push(stat);
                 }
                 (FoundNode::Symlink(stat, target), _) => {
@@ -197,6 +206,7 @@ impl Layout<'_> {
             _ => self.builder.begin_with(known.mode, known.hash)?,
         }
         self.ignore_files.extend(last.ignore_file(directory).map(|hash| (self.number, hash)));
+        self.gitignores.extend(last.has_gitignore(directory).then_some(self.number));
         for named in last.manifest.children(directory).filter(|named| !last.is_generated(named.index)) {
             self.generate_before(named.name)?;
             self.copy_entry(named.index, last)?;
@@ -207,7 +217,10 @@ impl Layout<'_> {
     fn copy_entry(&mut self, index: u32, last: &Known) -> Result<(), BadManifest> {
         let name = last.manifest.name(index);
         match last.manifest.node(index) {
-            Node::File(file) => self.builder.file(name, file)?,
+            Node::File(file) => {
+                self.capable.extend(last.is_capable(index).then_some(self.stats.len() as u32));
+                self.builder.file(name, file)?
+            }
             Node::Symlink(target) => self.builder.symlink(name, last.manifest.text(target))?,
             Node::Directory(directory) => {
                 self.queue.push_back(Branch::Same(directory));

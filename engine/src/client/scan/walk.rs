@@ -20,8 +20,9 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::client::content::{self, FileStat};
+use crate::client::ignore_file;
 use crate::client::known::Known;
-use crate::client::rules::{IGNORE_FILE, Rules, is_always_left_out};
+use crate::client::rules::{GITIGNORE, IGNORE_FILE, Rules};
 use crate::client::scan::found::{Branch, Found, FoundEntry, FoundNode, Name};
 use crate::client::scan::listing::Listing;
 use crate::client::scan::{OPEN_DIRECTORY, ScanRequest, unreadable};
@@ -35,6 +36,9 @@ use crate::path::{Shown, push_name};
 /// Paths longer than this cannot be opened by a program that knows them whole (`PATH_MAX`, less room for a prefix).
 const PATH_BYTES_MAX: usize = 3840;
 
+/// The bits of a file that may be executed. Others have no use for capabilities, and are not asked for them.
+const EXECUTE: u32 = 0o111;
+
 /// How often progress is told at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
@@ -44,12 +48,12 @@ const NAMES_AT_ONCE: usize = 256;
 /// See the module's description.
 pub(super) struct Walk<'a> {
     request: &'a ScanRequest<'a>,
+    rules: &'a Rules,
     known: Option<&'a Known>,
-    is_excluded_as_before: bool,
+    begins_as_before: bool,
     files: AtomicU64,
     bytes: AtomicU64,
     told: Mutex<Instant>,
-    dropped_bits: Mutex<Vec<String>>,
 }
 
 /// A directory on its way down from the source.
@@ -151,34 +155,31 @@ impl Names<'_> {
 
 impl<'a> Walk<'a> {
     /// Starts with nothing.
-    pub(super) fn new(request: &'a ScanRequest<'a>) -> Walk<'a> {
+    pub(super) fn new(request: &'a ScanRequest<'a>, rules: &'a Rules) -> Walk<'a> {
         let known = request.known.map(AsRef::as_ref);
         Walk {
             request,
+            rules,
             known,
-            is_excluded_as_before: known.is_some_and(|known| known.exclude == Rules::hash_of(request.exclude)),
+            begins_as_before: known.is_some_and(|known| known.rules == rules.hash()),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             told: Mutex::new(Instant::now()),
-            dropped_bits: Mutex::default(),
         }
     }
 
     /// Walks the source.
-    pub(super) fn root(&self, source: &OwnedFd, rules: &Rules) -> Result<Branch, Error> {
+    pub(super) fn root(&self, source: &OwnedFd) -> Result<Branch, Error> {
         let known = self.known.map(|known| KnownDirectory { known, number: 0, stat: &known.root });
-        let is_ruled_as_before = self.is_excluded_as_before;
+        let is_ruled_as_before = self.begins_as_before;
         // No device yet: the first directory asks.
-        let scope = Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
+        let scope = Scope { rules: self.rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
         self.directory(source, &Place::ROOT, known, scope)
     }
 
-    /// Tells the last of the progress, and returns the paths whose setuid, setgid or sticky bits were dropped.
-    pub(super) fn finish(self) -> Vec<String> {
+    /// Tells the last of the progress.
+    pub(super) fn finish(self) {
         self.tell(true);
-        let mut dropped_bits = self.dropped_bits.into_inner().expect("no walker panics");
-        dropped_bits.sort_unstable();
-        dropped_bits
     }
 
     fn directory(
@@ -217,6 +218,10 @@ impl<'a> Walk<'a> {
             scope.rules = rules;
         }
 
+        let has_gitignore = match &listing {
+            Some(listing) => listing.has(GITIGNORE),
+            None => known.is_some_and(|directory| directory.known.has_gitignore(directory.number)),
+        };
         let names = named(known, listing.as_ref());
         let names = Names { place, fd, scope, known, listing, names };
         let looked = self.look_at_all(&names)?;
@@ -226,7 +231,7 @@ impl<'a> Walk<'a> {
             Some(directory) if is_as_before && is_all_of(directory, &entries) => Ok(Branch::Same(directory.number)),
             _ => {
                 let listing = names.listing.unwrap_or_default();
-                Ok(Branch::New(Box::new(Found { stat, ignore_file, listing, entries })))
+                Ok(Branch::New(Box::new(Found { stat, ignore_file, has_gitignore, listing, entries })))
             }
         }
     }
@@ -242,11 +247,8 @@ impl<'a> Walk<'a> {
     // Not part of the frame that each level has.
     #[inline(never)]
     fn own_rules(&self, fd: &OwnedFd, place: &Place<'_>, rules: &Rules) -> Result<OwnRules, Error> {
-        match content::open(fd, OsStr::from_bytes(IGNORE_FILE)) {
-            Ok(file) => rules.enter(&place.path(), file).map(Some),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(unreadable(&place.path_of(IGNORE_FILE), errno)),
-        }
+        let text = ignore_file::read(self.request.source, fd, IGNORE_FILE, &place.path_of(IGNORE_FILE))?;
+        text.map(|text| Ok((rules.enter(&place.path(), &text)?, Hash::of(&text)))).transpose()
     }
 
     // Not part of the frame that each level has.
@@ -258,15 +260,15 @@ impl<'a> Walk<'a> {
             _ => names.names.par_iter().with_min_len(NAMES_AT_ONCE).map(look).collect(),
         };
         let looked = looked?;
-        let stats = names.names.iter().zip(&looked).filter_map(|(named, looked)| {
+        let stats = looked.iter().filter_map(|looked| {
             let stat = match (looked, names.known) {
                 (Looked::Same(index), Some(directory)) => &directory.known.stats[*index as usize],
                 (Looked::Other(stat), _) => stat,
                 _ => return None,
             };
-            Some((names.bytes(named.name), stat))
+            Some(stat)
         });
-        self.count(names.place, stats);
+        self.count(stats);
         Ok(looked)
     }
 
@@ -311,15 +313,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn count<'n>(&self, place: &Place<'_>, stats: impl Iterator<Item = (&'n [u8], &'n FileStat)>) {
+    fn count<'n>(&self, stats: impl Iterator<Item = &'n FileStat>) {
         let (mut files, mut bytes) = (0, 0);
-        for (name, stat) in stats.filter(|(_, stat)| stat.kind() == FileType::RegularFile) {
+        for stat in stats.filter(|stat| stat.kind() == FileType::RegularFile) {
             files += 1;
             bytes += stat.size;
-            if stat.mode & 0o7000 != 0 {
-                let path = Shown(&place.path_of(name)).to_string();
-                self.dropped_bits.lock().expect("no walker panics").push(path);
-            }
         }
         self.files.fetch_add(files, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -397,8 +395,7 @@ impl<'a> Walk<'a> {
                 return Ok(false);
             }
         }
-        let place = names.place.below(name);
-        self.count(&place, children.map(|child| (child.name, &known.stats[child.index as usize])));
+        self.count(children.map(|child| &known.stats[child.index as usize]));
         self.tell(false);
         Ok(true)
     }
@@ -422,7 +419,8 @@ impl<'a> Walk<'a> {
                 let cancel = self.request.cancel;
                 let hash = |buffer: &mut Vec<u8>| content::hash(&mut file, stat, path, buffer, cancel);
                 let content = BUFFER.with_borrow_mut(hash)?;
-                Ok(Some(FoundNode::File(content.stat, content.hash)))
+                let is_capable = content.stat.mode & EXECUTE != 0 && content::has_capabilities(&file);
+                Ok(Some(FoundNode::File(content.stat, content.hash, is_capable)))
             }
             Err(errno) => gone(path, errno),
         }
@@ -494,11 +492,7 @@ fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Na
 /// Tells whether a listed name is not to be deployed.
 fn is_left_out(names: &Names<'_>, name: &[u8], is_directory: bool) -> Result<bool, Error> {
     let Names { place, scope, .. } = names;
-    let is_left_out = match scope.rules.is_plain() {
-        true => is_always_left_out(name),
-        false => scope.rules.leave_out(&place.path_of(name), name, is_directory),
-    };
-    if is_left_out {
+    if scope.rules.leave_out(name, is_directory, || place.path_of(name)) {
         return Ok(true);
     }
     let below = place.below(name);

@@ -1,0 +1,262 @@
+//! What a user may not expect of a scan, told before it goes live: one warning of each kind, with how many there are.
+//!
+//! | kind | why it is told |
+//! |---|---|
+//! | bits and capabilities that a release does not keep | a program fails that needs them |
+//! | what its owner alone may enter or read | a web server is mostly another user |
+//! | symlinks that lead out of the source | on the server something else stands there |
+//! | files that git ignores | they are mostly secrets, or the rest of a build |
+//!
+//! Everything but ignore files is in the scan, so nothing is looked at again. A pattern of `.deployignore` or `exclude`
+//! that begins with `!` and brings in an ignored file or a symlink says that it is meant, so it is not told.
+//!
+
+mod checkout;
+mod ignored;
+mod symlink;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::content::FileStat;
+use crate::client::ignore_file;
+use crate::client::known::{Known, SHARED_WRITE, STICKY};
+use crate::client::rules::{IGNORE_FILE, Rules};
+use crate::manifest::{Named, Node};
+use crate::path::{Shown, push_name};
+
+pub(crate) use ignored::IgnoredFiles;
+use symlink::leads_out;
+
+/// Setuid, setgid and sticky.
+const SPECIAL: u32 = 0o7000;
+/// The bits by which group and others enter a directory.
+const SHARED_ENTER: u32 = 0o011;
+/// The bits by which group and others read.
+const SHARED_READ: u32 = 0o044;
+
+/// How many examples a warning has.
+const EXAMPLES: usize = 3;
+
+/// What is reviewed.
+pub(crate) struct Review<'a> {
+    /// The source, absolute.
+    pub(crate) source: &'a Path,
+    /// The source, held.
+    pub(crate) held: &'a OwnedFd,
+    /// The rules that the scan began with.
+    pub(crate) rules: &'a Rules,
+    /// What the scan found.
+    pub(crate) found: &'a Known,
+}
+
+/// Some of the paths of one kind, and how many there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Paths {
+    number: usize,
+    examples: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Findings {
+    files_with_bits: Paths,
+    directories_with_bits: Paths,
+    closed_directories: Paths,
+    capable_files: Paths,
+    private_directories: Paths,
+    private_files: Paths,
+    symlinks_out: Paths,
+}
+
+impl Review<'_> {
+    /// Returns the warnings, and the files that git ignores where they are others than those `kept` of the last review.
+    pub(crate) fn warnings(&self, kept: Option<&IgnoredFiles>) -> (Vec<String>, Option<IgnoredFiles>) {
+        let (ignored, is_new) = IgnoredFiles::find(self, kept);
+        let warnings = self.tell(&self.findings(), &ignored);
+        (warnings, is_new.then_some(ignored))
+    }
+
+    fn findings(&self) -> Findings {
+        let mut findings = Findings::default();
+        let mut rules = RulesByDirectory::new(self);
+        findings.add_directory(self.found.root.mode, || b".".to_vec());
+        for number in 0..self.found.manifest.directories().len() as u32 {
+            for named in self.found.manifest.children(number).filter(|named| !self.found.is_generated(named.index)) {
+                self.look(number, &named, &mut rules, &mut findings);
+            }
+        }
+        findings
+    }
+
+    fn look(&self, directory: u32, named: &Named<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
+        let FileStat { mode, .. } = self.found.stats[named.index as usize];
+        let path = || self.found.manifest.path(named.index);
+        match named.node {
+            Node::Directory(_) => {
+                findings.add_directory(mode, path);
+                findings.private_directories.add_if(mode & SHARED_ENTER == 0, path);
+            }
+            Node::File(_) => {
+                findings.files_with_bits.add_if(mode & SPECIAL != 0, path);
+                findings.capable_files.add_if(self.found.is_capable(named.index), path);
+                findings.private_files.add_if(mode & SHARED_READ == 0, path);
+            }
+            Node::Symlink(target) => {
+                let target = self.found.manifest.text(target);
+                if leads_out(&self.found.manifest, directory, target) && !rules.mean(directory, &path(), false) {
+                    findings.symlinks_out.add(format!("`{}` to `{}`", Shown(&path()), Shown(target)));
+                }
+            }
+        }
+    }
+
+    fn tell(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let root = self.found.root.mode;
+        if root & SHARED_ENTER == 0 {
+            let mode = root & 0o777;
+            warnings.push(format!(
+                "Only its owner may enter the release, as the source has mode {mode:o}: a web server of another user cannot \
+                 read it. Where one should, `chmod go+rx '{}'` and deploy again",
+                self.source.display()
+            ));
+        }
+        let mut tell = |paths: &Paths, one: &str, several: &str| {
+            if paths.number > 0 {
+                warnings.push(format!("{}: {paths}", paths.count(one, several)));
+            }
+        };
+        tell(
+            &findings.private_directories,
+            "1 directory can be entered by its owner alone, and not by a web server of another user",
+            "{} directories can be entered by their owner alone, and not by a web server of another user",
+        );
+        tell(
+            &findings.private_files,
+            "1 file can be read by its owner alone, and not by a web server of another user",
+            "{} files can be read by their owner alone, and not by a web server of another user",
+        );
+        tell(
+            &findings.files_with_bits,
+            "1 file loses its setuid, setgid or sticky bit",
+            "{} files lose their setuid, setgid or sticky bits",
+        );
+        tell(
+            &findings.directories_with_bits,
+            "1 directory loses its setgid or sticky bit",
+            "{} directories lose their setgid or sticky bits",
+        );
+        tell(
+            &findings.closed_directories,
+            "1 directory can be written to by its owner alone, as it loses its sticky bit",
+            "{} directories can be written to by their owner alone, as they lose their sticky bits",
+        );
+        tell(
+            &findings.capable_files,
+            "1 file loses its capabilities, which a service manager can give to the process instead",
+            "{} files lose their capabilities, which a service manager can give to the processes instead",
+        );
+        tell(
+            &findings.symlinks_out,
+            "1 symlink leads out of the source, and on the server to what stands there",
+            "{} symlinks lead out of the source, and on the server to what stands there",
+        );
+        warnings.extend(ignored.warning());
+        warnings
+    }
+}
+
+/// The rules of each directory that was asked for.
+struct RulesByDirectory<'a> {
+    review: &'a Review<'a>,
+    rules: HashMap<u32, Rules>,
+}
+
+impl<'a> RulesByDirectory<'a> {
+    fn new(review: &'a Review<'a>) -> RulesByDirectory<'a> {
+        RulesByDirectory { review, rules: HashMap::new() }
+    }
+
+    /// Tells whether a pattern brings in an entry of a directory, or a directory above it.
+    fn mean(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
+        loop {
+            if self.of(directory).speak_of(path, is_directory) == Some(false) {
+                return true;
+            }
+            let Some(slash) = memchr::memrchr(b'/', path) else { return false };
+            path = &path[..slash];
+            directory = self.review.found.manifest.directories()[directory as usize].parent;
+            is_directory = true;
+        }
+    }
+
+    fn of(&mut self, directory: u32) -> Rules {
+        if let Some(rules) = self.rules.get(&directory) {
+            return rules.clone();
+        }
+        let Review { source, held, found, .. } = self.review;
+        let mut rules = match directory {
+            0 => self.review.rules.clone(),
+            _ => self.of(found.manifest.directories()[directory as usize].parent),
+        };
+        if found.ignore_file(directory).is_some() {
+            let path = found.manifest.directory_path(directory);
+            let mut file = path.clone();
+            push_name(&mut file, IGNORE_FILE);
+            // Where it cannot be read, the scan has told so.
+            let text = ignore_file::read(source, held, &file, &file).ok().flatten();
+            if let Some(entered) = text.and_then(|text| rules.enter(&path, &text).ok()) {
+                rules = entered;
+            }
+        }
+        self.rules.insert(directory, rules.clone());
+        rules
+    }
+}
+
+impl Findings {
+    fn add_directory(&mut self, mode: u32, path: impl Fn() -> Vec<u8>) {
+        let is_closed = mode & STICKY != 0 && mode & SHARED_WRITE != 0;
+        let paths = if is_closed { &mut self.closed_directories } else { &mut self.directories_with_bits };
+        paths.add_if(mode & SPECIAL != 0, path);
+    }
+}
+
+impl Paths {
+    fn of(paths: &[Vec<u8>]) -> Paths {
+        let examples = paths.iter().take(EXAMPLES).map(|path| format!("`{}`", Shown(path))).collect();
+        Paths { number: paths.len(), examples }
+    }
+
+    fn add(&mut self, example: String) {
+        self.number += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(example);
+        }
+    }
+
+    fn add_if(&mut self, is_so: bool, path: impl Fn() -> Vec<u8>) {
+        if is_so {
+            self.add(format!("`{}`", Shown(&path())));
+        }
+    }
+
+    fn count(&self, one: &str, several: &str) -> String {
+        if self.number == 1 { one.to_owned() } else { several.replace("{}", &self.number.to_string()) }
+    }
+}
+
+/// The examples, and how many there are beside them.
+impl fmt::Display for Paths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.examples.join(", "))?;
+        match self.number - self.examples.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What git ignores in a checkout, by the patterns that stand in it.
+//!
+//! The source may be any directory of the checkout: `.gitignore` counts from where `.git` stands down to the file, and before
+//! these `info/exclude`. No program is run for that, since the checkout may come from a stranger.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType};
+
+use crate::bytes::put_bytes;
+use crate::client::commit::{directories, would_wait};
+use crate::client::content::{self, FileStat};
+use crate::client::git;
+use crate::client::ignore_file::read_file;
+use crate::client::rules::{GITIGNORE, Levels};
+use crate::path::push_name;
+use crate::pattern::Patterns;
+
+/// The checkout that a source is, or lies in.
+pub(super) struct Checkout {
+    /// Where `.git` stands.
+    directory: PathBuf,
+    /// The path of the source in it.
+    prefix: Vec<u8>,
+    /// What holds in the source, but for its own `.gitignore`.
+    levels: Levels,
+    /// The text of the files that this was read from.
+    texts: Vec<u8>,
+    /// Where git keeps what it tracks.
+    index: Option<PathBuf>,
+}
+
+/// What is ignored in a directory.
+#[derive(Debug, Clone)]
+pub(super) enum Ignored {
+    /// What these patterns say.
+    By(Levels),
+    /// Everything: the directory is ignored, or one above it.
+    All,
+}
+
+impl Ignored {
+    /// Tells whether an entry is ignored, by its path in the checkout.
+    pub(super) fn has(&self, path: &[u8], is_directory: bool) -> bool {
+        match self {
+            Ignored::By(levels) => levels.speak_of(path, is_directory) == Some(true),
+            Ignored::All => true,
+        }
+    }
+}
+
+impl Checkout {
+    /// Finds the checkout around a source. None where git ignores the source as a whole: then nothing in it is a surprise.
+    pub(super) fn around(source: &Path) -> Option<Checkout> {
+        let directory = source.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
+        let prefix = source.strip_prefix(directory).ok()?.as_os_str().as_bytes();
+        let repository = directories(directory).ok();
+        let exclude = repository.as_ref().and_then(|(_, common)| read(CWD, &common.join("info/exclude")));
+        let mut texts = Vec::new();
+        let mut levels = with(&Levels::default(), b"", exclude, &mut texts);
+        let mut path = Vec::new();
+        for name in prefix.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+            let file = directory.join(OsStr::from_bytes(&path)).join(OsStr::from_bytes(GITIGNORE));
+            levels = with(&levels, &path, read(CWD, &file), &mut texts);
+            push_name(&mut path, name);
+            if levels.speak_of(&path, true) == Some(true) {
+                return None;
+            }
+        }
+        let index = repository.map(|(git, _)| git.join("index"));
+        Some(Checkout { directory: directory.to_owned(), prefix: prefix.to_vec(), levels, texts, index })
+    }
+
+    /// Returns what tells whether it is as it was: the patterns outside the source, and the look of the index.
+    pub(super) fn basis(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_bytes(&mut bytes, &self.prefix);
+        put_bytes(&mut bytes, &self.texts);
+        let stat = self.index.as_ref().and_then(|index| Some(FileStat::from(rustix::fs::stat(index).ok()?)));
+        let FileStat { inode, mtime, ctime, size, .. } = stat.unwrap_or_default();
+        bytes.extend([inode, mtime as u64, ctime as u64, size].iter().flat_map(|number| number.to_le_bytes()));
+        bytes
+    }
+
+    /// Returns what is ignored in the source, before its own `.gitignore` is read.
+    pub(super) fn root(&self) -> Ignored {
+        Ignored::By(self.levels.clone())
+    }
+
+    /// Reads the `.gitignore` of a directory of the source. Git reads none behind a symlink.
+    pub(super) fn read_in(source: &OwnedFd, directory: &[u8]) -> Option<Vec<u8>> {
+        let mut file = directory.to_vec();
+        push_name(&mut file, GITIGNORE);
+        read(source, Path::new(OsStr::from_bytes(&file)))
+    }
+
+    /// Adds the `.gitignore` of a directory of the source, of which `path` is the path in the checkout.
+    pub(super) fn enter(&self, ignored: &Ignored, source: &OwnedFd, path: &[u8]) -> Ignored {
+        let Ignored::By(levels) = ignored else { return Ignored::All };
+        let text = Checkout::read_in(source, self.path_in_source(path));
+        Ignored::By(with(levels, path, text, &mut Vec::new()))
+    }
+
+    /// Removes the files that git tracks, and those of submodules, whose patterns are their own. Returns whether git told that.
+    pub(super) fn untrack(&self, files: &mut Vec<Vec<u8>>) -> bool {
+        if files.is_empty() {
+            return true;
+        }
+        let tracked = if would_wait(&self.directory) { None } else { git::tracked(&self.directory).ok() };
+        let Some(tracked) = tracked else { return false };
+        let is_of_submodule = |path: &[u8]| {
+            tracked
+                .submodules
+                .iter()
+                .any(|submodule| path.strip_prefix(&submodule[..]).is_some_and(|rest| rest.starts_with(b"/")))
+        };
+        let names: HashSet<&[u8]> = tracked.files.iter().map(Vec::as_slice).collect();
+        files.retain(|file| {
+            let path = self.path_of(file);
+            !names.contains(&path[..]) && !is_of_submodule(&path)
+        });
+        true
+    }
+
+    /// Returns the path in the checkout of a path in the source.
+    pub(super) fn path_of(&self, path: &[u8]) -> Vec<u8> {
+        match (&self.prefix[..], path) {
+            (prefix, b"") => prefix.to_vec(),
+            (b"", path) => path.to_vec(),
+            (prefix, path) => [prefix, b"/", path].concat(),
+        }
+    }
+
+    /// Returns the path in the source of a path in the checkout.
+    pub(super) fn path_in_source<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let path = &path[self.prefix.len()..];
+        if self.prefix.is_empty() { path } else { path.strip_prefix(b"/").unwrap_or(path) }
+    }
+}
+
+/// Adds the patterns of a text that stands in a directory. Git passes over what is no patterns.
+fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Vec<u8>) -> Levels {
+    put_bytes(texts, text.as_deref().unwrap_or_default());
+    match text.and_then(|text| Patterns::parse_file(&text, "").ok()) {
+        Some(patterns) => levels.with(directory, patterns),
+        None => levels.clone(),
+    }
+}
+
+/// Reads a file with patterns. Nothing where there is none that can be read.
+fn read(directory: impl AsFd, file: &Path) -> Option<Vec<u8>> {
+    let file = content::open(directory, file.as_os_str()).ok()?;
+    let is_file = content::look(&file).ok()?.kind() == FileType::RegularFile;
+    read_file(&file).ok().filter(|_| is_file)
+}
