@@ -6,13 +6,14 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use support::mount::Mounted;
 use support::site::{Site, text};
-use support::sshd::is_root;
+use support::sshd::{is_root, run};
 
 const A_YEAR: u64 = 365 * 24 * 3600;
 
@@ -91,5 +92,48 @@ fn an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_second
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(&path, "code: evil").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+}
+
+/// Two disks that are mounted in turn, alike in inodes and times, and not in content.
+#[test]
+fn another_disk_at_the_same_place_is_another_source_however_alike_its_times_are() {
+    if !is_root("another_disk_at_the_same_place_is_another_source_however_alike_its_times_are") {
+        return;
+    }
+    for options in ["loop,ro", "loop"] {
+        for place in ["source/disk", "source"] {
+            let site = Site::new();
+            let image = site.path("image");
+            if place == "source" {
+                fs::remove_dir(site.path("source")).unwrap();
+            }
+            fs::create_dir(site.path("content")).unwrap();
+            fs::write(site.path("content/version"), "version 1.2.1").unwrap();
+            run(Command::new("truncate").args(["-s", "8M"]).arg(&image));
+            let content = site.path("content");
+            run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4", "-d", content.to_str().unwrap()]).arg(&image));
+            // What was changed a moment ago is read again in any case.
+            for (path, field) in
+                ["/", "/version", "/lost+found"].iter().flat_map(|path| [(path, "ctime"), (path, "mtime")])
+            {
+                let set = format!("set_inode_field {path} {field} 20200101000000");
+                run(Command::new("debugfs").args(["-w", "-R", &set]).arg(&image));
+            }
+            for version in ["version 1.2.1", "version 1.2.2", "version 1.2.3"] {
+                // The second and third are the first with other content.
+                let mut bytes = fs::read(&image).unwrap();
+                let at = bytes.windows(12).position(|bytes| bytes == b"version 1.2.").unwrap();
+                bytes[at..at + version.len()].copy_from_slice(version.as_bytes());
+                fs::write(&image, bytes).unwrap();
+                let Some(mounted) = Mounted::image(&site.path(place), options, &image) else { return };
+                let report = site.deploy(&[]);
+                let deployed =
+                    fs::read_to_string(site.current(if place == "source" { "version" } else { "disk/version" }));
+                assert_eq!(deployed.unwrap(), version, "{options} {place}: {report}");
+                drop(mounted);
+                fs::remove_dir(site.path(place)).unwrap();
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 use crate::error::Error;
+use crate::hash::Hash;
 
 /// What is read of a file of ours at most, in bytes: the longest manifest that the wire carries, and its placements. A
 /// larger one is damage.
@@ -44,6 +45,9 @@ const OTHERS_WRITE: u32 = 0o022;
 /// So deep a removal holds each directory open. What lies deeper is moved up first: a tree of any depth takes a bounded
 /// stack and a bounded number of descriptors.
 const REMOVAL_DEPTH: usize = 64;
+
+/// An overlay, as `statfs` names it: a file in it has the times of the file that it is in its upper or lower layer.
+const OVERLAY: u32 = 0x794c_7630;
 
 /// What a name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -717,6 +721,24 @@ pub(crate) fn mount(file: impl AsFd) -> Result<Option<u64>, Errno> {
     let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
     let Ok(info) = std::fs::read_to_string(path) else { return Ok(None) };
     Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+}
+
+/// Names the mount of an open file in this boot; nothing where that is not known.
+pub(crate) fn mount_of_this_boot(file: impl AsFd) -> Result<Option<Hash>, Errno> {
+    let Some(mount) = mount(file)? else { return Ok(None) };
+    Ok(crate::boot::id().map(|boot| Hash::of(format!("{boot} {mount}").as_bytes())))
+}
+
+/// Names the mount of an open file, where an equal ctime there means that nothing was changed: where this kernel writes what
+/// is changed, and gives it the time. A read-only mount may be an image that was made with any times, and a filesystem over
+/// a network or in user space shows what it likes.
+pub(crate) fn mount_of_own_times(file: impl AsFd + Copy) -> Result<Option<Hash>, Errno> {
+    let kind = fs::fstatfs(file)?.f_type as u32;
+    let is_read_only = fs::fstatvfs(file)?.f_flag.contains(fs::StatVfsMountFlags::RDONLY);
+    if is_read_only || !(kind == OVERLAY || KEEPS_TIMES.contains(&kind)) {
+        return Ok(None);
+    }
+    mount_of_this_boot(file)
 }
 
 /// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever

@@ -15,6 +15,7 @@ pub mod target;
 pub mod units;
 
 mod agent;
+mod boot;
 mod bytes;
 mod chunk;
 mod client;

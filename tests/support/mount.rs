@@ -79,6 +79,11 @@ impl Mounted {
         Mounted::attach(path, &["-t", "tmpfs", "tmpfs"])
     }
 
+    /// Mounts an image.
+    pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mounted> {
+        Mounted::mount(path, &["-o", options, image.to_str().unwrap()])
+    }
+
     /// Mounts a directory onto itself, so that no link can be made across its edge.
     pub(crate) fn onto_itself(path: &Path) -> Option<Mounted> {
         Mounted::attach(path, &["--bind", path.to_str().unwrap()])

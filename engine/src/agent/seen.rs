@@ -28,7 +28,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
-use crate::disk::{Dir, Stat};
+use crate::disk::{self, Dir, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
@@ -36,7 +36,6 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{Manifest, ObjectKey};
 
 use super::records::Placed;
-use super::staging::boot_id;
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
@@ -204,7 +203,8 @@ fn print(hash: &Hash) -> u64 {
 
 /// Names the boot and the mount: under another one, a disk may have been changed by another system.
 fn boot(record: &Dir) -> Result<Hash, Error> {
-    Ok(Hash::of(format!("{} {:?}", boot_id(), record.mount()?).as_bytes()))
+    let mount = disk::mount_of_this_boot(record).map_err(|e| Error::io("look at the mount of", record.path(), e))?;
+    Ok(mount.unwrap_or(Hash::of(b"unknown")))
 }
 
 /// What is known of the store's objects without listing it, as far as the base names them.

@@ -11,12 +11,13 @@
 //! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
 //! before it uses it.
 
+use crate::boot;
 use crate::disk::{Dir, SETGID};
 use crate::error::Error;
 
 use super::layout::{Layout, is_random, random_name};
 use super::store::Store;
-use super::{trash, uptime};
+use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;
 const OBJECTS: &[u8] = b"objects";
@@ -138,5 +139,5 @@ pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
 
 /// Returns the identity of this boot, as hexadecimal digits and dashes.
 pub(super) fn boot_id() -> String {
-    uptime::boot().unwrap_or_else(|| "00000000".to_owned())
+    boot::id().unwrap_or_else(|| "00000000".to_owned())
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::boot;
 use crate::release::BootSpan;
 
 /// A moment of this boot.
@@ -18,18 +19,11 @@ pub(crate) struct Uptime {
     millis: u64,
 }
 
-/// Returns the identity of this boot, as hexadecimal digits and dashes.
-pub(crate) fn boot() -> Option<String> {
-    let bytes = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
-    let id = String::from_utf8(bytes).ok()?;
-    Some(id.trim_end().to_owned()).filter(|id| id.len() >= 8)
-}
-
 impl Uptime {
     /// Returns this moment; none where the boot has no identity, as without `/proc`.
     pub(crate) fn now() -> Option<Uptime> {
         let now = clock_gettime(ClockId::Boottime);
-        Some(Uptime { boot: boot()?, millis: now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000 })
+        Some(Uptime { boot: boot::id()?, millis: now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000 })
     }
 }
 

@@ -41,7 +41,7 @@ use crate::release::ReleaseId;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 7;
+const FORMAT: i64 = 8;
 
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
@@ -443,7 +443,7 @@ mod tests {
         let stats = vec![FileStat::default(); manifest.len() as usize];
         let (root, rules) = (FileStat::default(), Hash::of(b""));
         let (ignore_files, gitignores, capable) = (Vec::new(), Vec::new(), Vec::new());
-        Known { manifest, stats, root, rules, ignore_files, gitignores, capable, began: 1 }
+        Known { manifest, stats, root, mount: None, rules, ignore_files, gitignores, capable, began: 1 }
     }
 
     fn id() -> ReleaseId {

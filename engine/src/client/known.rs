@@ -4,6 +4,7 @@
 //! hash          32 bytes: blake3 of all that follows
 //! rules         32 bytes: hash of what was left out beside what ignore files say
 //! counts        entries, bytes of names and targets, directories
+//! mount         32 bytes: the mount that the source was on, in its boot; zeros where times there say nothing
 //! root          stat of the source
 //! directories   by number: mode, hash, count of entries; of each entry kind and name, then
 //!   file        stat, hash
@@ -31,6 +32,8 @@ use crate::manifest::{
 /// use (FAT, some network filesystems) and a server's clock that is a little off.
 const RACY_NANOS: i64 = 2_000_000_000;
 
+const NO_MOUNT: Hash = Hash::from_bytes([0; 32]);
+
 /// See the module's description.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
@@ -40,6 +43,9 @@ pub(crate) struct Known {
     pub(crate) stats: Vec<FileStat>,
     /// The stat of the source itself.
     pub(crate) root: FileStat,
+    /// The mount that the source was on, as [`crate::disk::mount_of_own_times`] names it: only there an equal stat means that
+    /// nothing was changed.
+    pub(crate) mount: Option<Hash>,
     /// The hash of the rules that it began with.
     pub(crate) rules: Hash,
     /// The directories with an ignore file of their own, ascending, and what is the hash of each.
@@ -95,6 +101,7 @@ impl Known {
         put_number(&mut bytes, self.stats.len() as u64);
         put_number(&mut bytes, manifest.text_bytes() as u64);
         put_number(&mut bytes, manifest.directories().len() as u64);
+        bytes.extend_from_slice(self.mount.unwrap_or(NO_MOUNT).as_bytes());
         let mut before = FileStat::default();
         put_stat(&mut bytes, &mut before, self.root);
         for (number, directory) in manifest.directories().iter().enumerate() {
@@ -147,6 +154,7 @@ impl Known {
         let count = reader.number_within(limit).ok()? as usize;
         let text_bytes = reader.number_within(limit).ok()? as usize;
         let directories = reader.number_within(limit).ok()? as usize;
+        let mount = Some(Hash::from_bytes(reader.array().ok()?)).filter(|mount| *mount != NO_MOUNT);
         let mut before = FileStat::default();
         let root = read_stat(&mut reader, &mut before)?;
         let mut builder = Builder::with_room(text_bytes);
@@ -170,7 +178,7 @@ impl Known {
             return None;
         }
         let manifest = builder.finish().ok()?;
-        Some(Known { manifest, stats, root, rules, ignore_files, gitignores, capable, began })
+        Some(Known { manifest, stats, root, mount, rules, ignore_files, gitignores, capable, began })
     }
 }
 
@@ -292,6 +300,7 @@ mod tests {
             manifest: builder.finish().unwrap(),
             stats: vec![FileStat::default(), directory, file, symlink],
             root,
+            mount: Some(Hash::of(b"mount")),
             rules: Hash::of(b"rules"),
             ignore_files: vec![(0, Hash::of(b"ignored")), (1, Hash::of(b"too"))],
             gitignores: vec![1],

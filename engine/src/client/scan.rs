@@ -4,6 +4,9 @@
 //! the last scan knew it costs no more than that look: a file is not read again, a symlink not resolved, a directory not
 //! listed, and where nothing has changed, what is known is the result ([`found`]).
 //!
+//! What looks as before is as before only on the mount of then, and only where this kernel gives files their times: two
+//! images that are mounted in turn may look the same.
+//!
 //! What cannot be deployed is refused by name: sockets, fifos, devices, what cannot be read, what will not hold still.
 //! A name that vanishes while the walk is on its way was removed, and is not there.
 
@@ -24,6 +27,7 @@ use crate::cancel::Cancel;
 use crate::client::commit::Commit;
 use crate::client::known::Known;
 use crate::client::rules::Rules;
+use crate::disk;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::path::Shown;
@@ -74,6 +78,10 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
     let rules = Rules::new(request.source, request.exclude, request.config)?;
+    let mount =
+        disk::mount_of_own_times(&source).map_err(|errno| unreadable(request.source.as_os_str().as_bytes(), errno))?;
+    let request =
+        &ScanRequest { known: request.known.filter(|known| mount.is_some() && known.mount == mount), ..*request };
     let walk = Walk::new(request, &rules);
     let walked = || walk.root(&source);
     let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
@@ -83,7 +91,7 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     }?;
     let commit = Commit::of(request.source);
     let generated = commit.known().map(Generated::revision);
-    let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), began };
+    let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), mount, began };
     let found = known_of(shape, request.known)?;
     let generated = generated.and_then(|revision| Some((found.generated(revision.name)?.0, revision.content)));
     walk.finish();

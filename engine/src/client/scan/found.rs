@@ -97,6 +97,8 @@ pub(super) struct Shape<'a> {
     /// As in [`Known`].
     pub(super) rules: Hash,
     /// As in [`Known`].
+    pub(super) mount: Option<Hash>,
+    /// As in [`Known`].
     pub(super) began: i64,
 }
 
@@ -139,8 +141,8 @@ fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest>
         layout.number += 1;
     }
     let Layout { builder, stats, ignore_files, gitignores, capable, .. } = layout;
-    let (rules, began) = (shape.rules, shape.began);
-    Ok(Known { manifest: builder.finish()?, stats, root, rules, ignore_files, gitignores, capable, began })
+    let (rules, mount, began) = (shape.rules, shape.mount, shape.began);
+    Ok(Known { manifest: builder.finish()?, stats, root, mount, rules, ignore_files, gitignores, capable, began })
 }
 
 struct Layout<'a> {

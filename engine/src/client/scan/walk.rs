@@ -98,6 +98,8 @@ struct Scope<'a> {
     device: u64,
     /// See [`disk::keeps_times`].
     keeps_times: bool,
+    /// Whether what looks as before is as before: not on what is mounted in the source, which may be another disk now.
+    believes: bool,
 }
 
 /// A directory that the last scan knew: its number, and its stat then.
@@ -173,7 +175,8 @@ impl<'a> Walk<'a> {
         let known = self.known.map(|known| KnownDirectory { known, number: 0, stat: &known.root });
         let is_ruled_as_before = self.begins_as_before;
         // No device yet: the first directory asks.
-        let scope = Scope { rules: self.rules, is_ruled_as_before, device: u64::MAX, keeps_times: false };
+        let scope =
+            Scope { rules: self.rules, is_ruled_as_before, device: u64::MAX, keeps_times: false, believes: true };
         self.directory(source, &Place::ROOT, known, scope)
     }
 
@@ -197,6 +200,7 @@ impl<'a> Walk<'a> {
         let stat = FileStat::from(raw);
 
         let mut is_as_before = scope.is_ruled_as_before
+            && scope.believes
             && known.is_some_and(|directory| directory.known.is_unchanged(directory.stat, &stat));
         let ignored_before = known.and_then(|directory| directory.known.ignore_file(directory.number));
         let mut own = None;
@@ -300,6 +304,7 @@ impl<'a> Walk<'a> {
         };
         let Some(stat) = seen else { return Ok(Looked::Absent) };
         if let (Some(index), Some(KnownDirectory { known, .. })) = (named.known, names.known)
+            && names.scope.believes
             && known.is_unchanged(&known.stats[index as usize], &stat)
         {
             return Ok(Looked::Same(index));
@@ -373,6 +378,7 @@ impl<'a> Walk<'a> {
         let children = known.manifest.children(number);
         let may_be = names.scope.is_ruled_as_before
             && names.scope.keeps_times
+            && names.scope.believes
             && children.len() <= NAMES_AT_ONCE
             && known.ignore_file(number).is_none()
             && !children.clone().any(|child| matches!(child.node, Node::Directory(_)));
@@ -517,7 +523,9 @@ fn scope_on<'a>(device: u64, fd: &OwnedFd, scope: Scope<'a>) -> Result<Scope<'a>
     if device == scope.device {
         return Ok(scope);
     }
-    Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, ..scope })
+    // The source's own is the first.
+    let believes = scope.device == u64::MAX;
+    Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, believes, ..scope })
 }
 
 /// What vanished, or became something else, between two looks is not there; the rest is an error.
