@@ -192,8 +192,11 @@ pub(crate) struct DeployArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentArgs {
     /// Be a lane of one that runs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     pub(crate) lane: bool,
+    /// The directory that relative paths begin at
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 /// `switch`

@@ -31,6 +31,8 @@ use crate::release::ReleaseId;
 use crate::report::SetupReport;
 use crate::target::Policy;
 
+use super::access;
+
 /// Grows when a version that does not know the new form could do harm.
 pub(crate) const STORE_FORMAT: u32 = 1;
 
@@ -113,6 +115,7 @@ impl Layout {
 
     /// Opens a deploy path, making whatever is missing.
     pub(crate) fn set_up(path: &Path, policy: &Policy) -> Result<(Layout, SetupReport), Error> {
+        access::check_before(path)?;
         let root = disk::create_path(path)?;
         check_owner(&root)?;
         if read_store(&root)?.is_none() {
@@ -309,16 +312,14 @@ fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace
     Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
 }
 
+/// Refuses a deploy path that others than this user and root could change, and a `.cutover` of another user.
 fn check_owner(root: &Dir) -> Result<(), Error> {
-    let user = rustix::process::geteuid().as_raw();
+    access::check(root)?;
     let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
     if stat.kind == Kind::Symlink {
         return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
     }
-    if stat.uid != user {
-        return Err(Error::OtherOwner { path: root.path().display().to_string(), owner: stat.uid, user });
-    }
-    Ok(())
+    access::check_private(&root.path_of(PRIVATE), &stat)
 }
 
 fn check_empty(root: &Dir) -> Result<(), Error> {

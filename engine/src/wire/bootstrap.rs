@@ -1,7 +1,7 @@
 //! Gets the agent running on a server that need have nothing but a POSIX `sh`.
 //!
-//! Where an agent is thought to be at its place, the first command is `exec <place> agent`, which every login shell
-//! understands where the place needs no quotes. What comes of it otherwise is found out by the script.
+//! Where an agent is thought to be at its place, the first command is short: it looks at that one file and starts it.
+//! Otherwise the script finds out what is there.
 //!
 //! One constant script does everything else that is done there. Whatever the login shell is, it gets
 //! `exec sh -c '<script>' cutover <mode> <arguments>`: the script holds no single quote, no newline, no `!` and no
@@ -10,11 +10,11 @@
 //!
 //! ```text
 //! start    run the agent at its place, or say what is there instead
-//! look     the same for what must leave nothing behind: whose the deploy path is does not matter then
+//! look     the same for what must leave nothing behind: whether the deploy path is ours does not matter then
 //! lane     run the agent at its place as a lane of one that runs already
 //! place    take the agent from stdin, put it at its place
 //! lend     take the agent from stdin, put it into a fresh temporary directory, and say which
-//! vanish   open the agent there, remove the directory, run what was opened
+//! vanish   run the agent there; the directory is removed before, or afterwards where there is no `/proc`
 //! ```
 //!
 //! The script answers on stdout, between marks that are found among whatever a login prints. Script and program never
@@ -24,6 +24,13 @@
 //! every connection. What is damaged is replaced, once. It is copied under another name and renamed, so two clients
 //! that copy at once do not disturb each other, and none runs half of it. It is not synced: after a power cut it may
 //! be damaged, and then it is replaced.
+//!
+//! **Nobody else's program is run.** Whoever may change the agent's file, or the directory that holds it, decides what
+//! the login user runs. So the shell that starts the agent first enters its directory, and looks at owner and mode of
+//! both from inside: they must belong to the login user, and nobody else may write to them. It then runs the file by its
+//! name in that directory. Links and renames on the way there change nothing any more: the directory is held, and only
+//! its owner makes names in it. Nothing is copied to a place of which one of the directories above could be replaced by
+//! others (`judge` in the script). The agent makes the same demands of the deploy path when it opens it.
 
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, Writers};
 use crate::event::{Event, Observer, Silent};
 use crate::path::Shown;
 use crate::wire::connect::Install;
@@ -50,37 +57,87 @@ const TELLING: Duration = Duration::from_secs(1);
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
+/// Starts the agent `$0` of the working directory, where only the login user can have put it there: `find` prints both names
+/// then, the directory's and the agent's, and otherwise there is nothing to run. Every byte of it crosses the wire with
+/// each deploy. Options and the closing quote follow.
+macro_rules! unasked {
+    ($modes:literal) => {
+        concat!("&&set x `find . $0 -prune -user $USER ", $modes, "`;exec ./$3 agent")
+    };
+}
+
+/// For a directory of our own making: the modes are just what was made.
+const UNASKED: &str = unasked!("-perm 700");
+/// For a directory that the user named: nobody else may write.
+const UNASKED_ELSEWHERE: &str = unasked!("! -perm -20 ! -perm -2");
+
 /// Notes on what is not obvious in it:
 /// - What is placed is for its owner alone; the agent takes the usual umask itself.
 /// - `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop.
+/// - `ours` reads the modes of a directory and of the agent in it as `ls -ld` prints one after the other; `-rwx` stands
+///   nowhere but where the second begins. A mark for an access list may follow the first, and the rights that such a list
+///   gives to others show as the group's.
+/// - `judge` goes to the nearest directory that exists on a path, and looks at that one and all above it, by `..`: what
+///   a symlink on the way leads past does not matter. It prints the first that somebody else could change, and nothing
+///   where there is none. Without `ls` nothing is known, and nothing is right.
+/// - `alone` tells whether a group has no members but the login user and root.
 /// - An empty file that may be executed is run by the shell and does nothing; on a filesystem mounted noexec it is
 ///   refused with 126. That is known before the program is sent.
 /// - `true >` rather than `: >`: a failed redirection of a special builtin ends the shell.
+/// - Streams are closed rather than led to `/dev/null`, which some jails do not have.
 /// - The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`.
-/// - The program is sent packed where the server has `gzip`, which nearly all have: that is less than half of it.
-/// - A program that was opened is run through `/proc` after its last name is gone.
+/// - The program is sent packed where the server has a `gzip` that unpacks, which nearly all have: that is less than half
+///   of it. Some name one that they cannot run, so it is tried on an empty stream.
+/// - Old agents are removed by the exact form of their names, in the agent's directory alone.
 const SCRIPT: &str = concat!(
-    "umask 077; m=$1; n=$2; l=$3; z=$6; t=; ",
+    "umask 077; m=$1; n=$2; l=$3; z=$6; o=$PWD; p=; t=; ",
     "d=$(printf %bx \"$4\"); d=${d%x}; a=$(printf %bx \"$5\"); a=${a%x}; ",
     "say() { printf \"\\ncutover-bootstrap:%s:%s:end\\n\" \"$1\" \"$2\"; }; ",
-    "put() { p=$a/.$n.$$; t=${t:-$p}; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
-    "\"$p\" < /dev/null > /dev/null 2>&1; [ $? -eq 126 ] && return 2; ",
-    "$z > \"$p\" || return 1; [ \"$(wc -c < \"$p\")\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$a/$n\"; }; ",
-    "judge() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
-    "trap \"rm -rf \\\"\\$t\\\"\" 0; trap \"exit 1\" 1 2 15; ",
+    "ours() { [ -O . ] && [ -O \"$n\" ] && case $(ls -ld . \"$n\") in (",
+    "d????-??-*-rwx?-??-*) ;; (*) false;; esac; }; ",
+    "alone() { k=1; while IFS=: read -r x x v w || [ \"$x\" ]; do [ \"$v\" = \"$1\" ] && { k=0; ",
+    "case ,$w, in (,,|,root,|,\"$LOGNAME\",|,root,\"$LOGNAME\",|,\"$LOGNAME\",root,) ;; (*) return 1;; esac; }; ",
+    "done < /etc/group; while IFS=: read -r x v v w v || [ \"$x\" ]; do ",
+    "[ \"$w\" = \"$1\" ] && case $x in (root|\"$LOGNAME\") ;; (*) return 1;; esac; ",
+    "done < /etc/passwd; [ -r /etc/passwd ] && return $k; }; ",
+    "tell() { cd \"$1\"; set -- \"$(pwd -P)\" $(ls -ld .); k=o; { [ -O . ] || [ \"$4\" = root ]; } && k=m; ",
+    "printf %s \"$k:$2:$4:$5:$1\"; }; ",
+    "judge() { e=$1; until cd \"$e\" 2>&-; do case $e in (*/*) e=${e%/*}; e=${e:-/};; (*) e=/;; esac; done; ",
+    "e=.; k=; q=$(pwd -P); while [ \"$q\" ]; do k=\"$k $e\"; e=$e/..; q=${q%/*}; done; ",
+    "{ ls -ldn $k $e || echo - - - - .; } | while read -r b x v g e; do e=${e##* }; ",
+    "{ [ \"$v\" = 0 ] || [ -O \"$e\" ]; } && case $b in (d????-??-*|d????????[tT]*) continue;; ",
+    "(d????w??-|d????w??-.) alone \"$g\" && continue;; esac; tell \"$e\"; break; done; }; ",
+    "put() { p=.$n.$$; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
+    "\"./$p\" <&- >&- 2>&-; [ $? -eq 126 ] && return 2; ",
+    "$z > \"$p\" && w=$(wc -c < \"$p\") || return 1; [ \"$w\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$n\"; }; ",
+    "told() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
+    "clean() { [ -z \"$p\" ] || rm -f \"$p\"; [ -z \"$t\" ] || { rm -f \"$t/$n\"; rmdir \"$t\"; }; }; ",
+    "case $m in (place|lend|vanish) trap clean 0; trap \"exit 1\" 1 2 15;; esac; ",
+    "h=; case $a in (\"$d/.cutover/bin\") h=.;; esac; ",
     "case $m in ",
-    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; exec \"$a/$n\" agent; fi; f=; ",
-    "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
+    "(start|look|lane) if cd \"$a\" 2>&-; then if ours; then chmod 700 $h \"$n\"; say start; case $m in (lane) exec \"./$n\" agent --lane;; ",
+    "(*) exec \"./$n\" agent --from \"$o\";; esac; fi; cd \"$o\"; fi; ",
+    "u=$(judge \"$a\"); f=; g=; [ \"$u\" ] || ",
+    "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2>&- | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
-    "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
-    "(lane) say start; trap - 0; exec \"$a/$n\" agent --lane;; ",
-    "(place) case $a in (\"$d/.cutover/bin\") (umask 022; mkdir -p \"$d\");; esac && mkdir -p \"$a\" && put; r=$?; ",
-    "if [ $r -eq 0 ]; then say placed; ",
-    "find \"$a\" -type f -name \"*cutover-*\" -mtime +7 -exec rm -f {} + 2> /dev/null; else judge $r; fi;; ",
+    "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ \"$f\" ]; then say foreign \"$f\"; else ",
+    "printf \"\\037\\213\\010\\0\\0\\0\\0\\0\\0\\3\\3\\0\\0\\0\\0\\0\\0\\0\\0\\0\" | gzip -dc 2>&- && g=gzip; ",
+    "say missing \"$(uname -s -m 2>&-):$g\"; fi;; ",
+    "(place) u=$(judge \"$a\"); if [ -z \"$u\" ]; then ",
+    "{ [ -z $h ] || (umask 022; mkdir -p \"$d\"); } && mkdir -p \"$a\" && cd \"$a\"; r=$?; ",
+    "[ $r -eq 0 ] && { u=$(judge .); [ -z $h ] || chmod 700 . 2>&-; ",
+    "[ \"$u\" ] || { [ -O . ] && case $(ls -ld .) in (d????-??-*) ;; (*) false;; esac; } || u=$(tell .); }; fi; ",
+    "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ $r -eq 0 ] && { put; r=$?; [ $r -eq 0 ]; }; then say placed; ",
+    "h=[0-9a-f]; h=$h$h$h$h; h=$h$h$h$h; g=; set --; for x in 1 2 3 4 5 6 7; do g=$g[0-9]; ",
+    "set -- \"$@\" -o -name \".cutover-$h.$g\"; done; ",
+    "LC_ALL=C find . -name . -o -prune -type f -user \"$LOGNAME\" -perm 700 -mtime +7 ",
+    "\\( -name \"cutover-$h\" \"$@\" \\) -exec rm -f {} + 2>&-; else told $r; fi;; ",
     "(lend) r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
-    "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") || continue; a=$t; put; r=$?; [ $r -eq 2 ] || break; rm -rf \"$t\"; done; ",
-    "if [ $r -eq 0 ]; then say lent \"$a\"; t=; else judge $r; fi;; ",
-    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && exec /proc/self/fd/3 agent;; ",
+    "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") && cd \"$t\" || continue; t=$PWD; put; r=$?; [ $r -eq 2 ] || break; ",
+    "clean; t=; cd \"$o\"; done; ",
+    "if [ $r -eq 0 ]; then say lent \"$t\"; t=; else told $r; fi;; ",
+    "(vanish) t=$a; cd \"$a\" && ours && exec 3< \"$n\" && say start && if [ -e /proc/self/fd/3 ]; ",
+    "then cd \"$o\"; clean; exec /proc/self/fd/3 agent; else \"./$n\" agent --from \"$o\"; fi;; ",
     "esac",
 );
 
@@ -135,7 +192,7 @@ pub(super) fn start_lane(
     let (observer, packing) = (&Silent, Packing::on_demand());
     let mut bootstrap =
         Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat, copied_at: None };
-    match bootstrap.start_unasked(" --lane")? {
+    match bootstrap.start_unasked(true)? {
         Some(connection) => Ok(connection),
         None => bootstrap.insist("lane", &places.agent_directory),
     }
@@ -182,7 +239,7 @@ enum Start {
 impl Bootstrap<'_> {
     fn start_placed(&mut self) -> Result<Connection, Error> {
         let places = self.places;
-        if let Some(connection) = self.start_unasked("")? {
+        if let Some(connection) = self.start_unasked(false)? {
             return Ok(connection);
         }
         match self.start("start", &places.agent_directory)? {
@@ -199,7 +256,7 @@ impl Bootstrap<'_> {
 
     fn start_lent(&mut self) -> Result<Connection, Error> {
         let places = self.places;
-        if let Some(connection) = self.start_unasked("")? {
+        if let Some(connection) = self.start_unasked(false)? {
             return Ok(connection);
         }
         match self.start("look", &places.agent_directory)? {
@@ -212,15 +269,14 @@ impl Bootstrap<'_> {
 
     /// Starts the agent that is thought to be at its place, by a short command. Nothing where that may not be tried, or
     /// came to nothing.
-    fn start_unasked(&mut self, option: &str) -> Result<Option<Connection>, Error> {
+    fn start_unasked(&mut self, is_lane: bool) -> Result<Option<Connection>, Error> {
         // Another try costs the system's `ssh` another login.
         if !self.packing.is_on_demand() || self.login.round_trip().is_none() {
             return Ok(None);
         }
-        let place = self.places.agent_directory.join(self.program.name());
-        let Some(place) = place.to_str().filter(|place| place.bytes().all(needs_no_quotes)) else { return Ok(None) };
+        let Some(command) = unasked(self.program, self.places, is_lane) else { return Ok(None) };
         self.cancel.check()?;
-        let mut running = self.login.run(&format!("exec {place} agent{option}"))?;
+        let mut running = self.login.run(&command)?;
         match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
             Ok(greeting) if greeting.program == self.program.mark() && greeting.version == PROTOCOL_VERSION => {
                 Ok(Some(running.into_connection()))
@@ -282,6 +338,7 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"foreign", rest }) => {
                 Err(Error::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() })
             }
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"start", .. }) if ended.status == Some(126) && !says_format(&ended.words) => {
                 Err(Error::Noexec { directory: shown(directory) })
             }
@@ -345,8 +402,12 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"lent", rest }) if rest.starts_with(b"/") => {
                 Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(rest))))
             }
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"noexec", .. }) => Err(Error::Noexec { directory: shown(directory) }),
             Some(Answer { word: b"short", .. }) => Err(not_copied("not all of it arrived".into())),
+            Some(Answer { word: b"failed", .. }) if says_missing(&ended.words) => {
+                Err(Error::ProgramsMissing { output: said(b"", ended) })
+            }
             Some(Answer { word: b"failed", .. }) => Err(not_copied(said(b"", ended))),
             _ => Err(self.no_shell(printed, ended)),
         }
@@ -360,6 +421,18 @@ impl Bootstrap<'_> {
     fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
         Error::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) }
     }
+}
+
+/// Returns the short command that starts an agent at its place; nothing where the place needs quotes.
+fn unasked(program: &Program, places: &Places, is_lane: bool) -> Option<String> {
+    let directory = places.agent_directory.to_str().filter(|directory| directory.bytes().all(needs_no_quotes))?;
+    let start = if directory.ends_with("/.cutover/bin") { UNASKED } else { UNASKED_ELSEWHERE };
+    let option = match (is_lane, places.deploy_path.is_relative()) {
+        (true, _) => " --lane",
+        (false, true) => " --from \"$OLDPWD\"",
+        (false, false) => "",
+    };
+    Some(format!("sh -c 'cd {directory}{start}{option}' {}", program.name()))
 }
 
 fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path, unpack: Unpack) -> String {
@@ -421,6 +494,26 @@ fn check_system(found: &[u8]) -> Result<(), Error> {
 /// Tells whether a shell found that a file is no program, as against that it may not be executed.
 fn says_format(words: &[u8]) -> bool {
     String::from_utf8_lossy(words).to_ascii_lowercase().contains("format")
+}
+
+/// Reads what the script says of a directory that others could change: whether by its owner or by its mode, mode, owner,
+/// group, path.
+fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
+    let mut parts = answer.splitn(5, |&byte| byte == b':').map(|part| Shown(part).to_string());
+    let mut next = || parts.next().unwrap_or_default();
+    let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
+    let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
+    match (why.as_str(), may_write(5), may_write(8)) {
+        _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
+        ("m", _, true) => Error::OthersWrite { path, owner, by: Writers::All },
+        ("m", true, false) => Error::OthersWrite { path, owner, by: Writers::Group(group) },
+        _ => Error::OtherOwner { path, owner },
+    }
+}
+
+/// Tells whether a shell says that it has no such program: `sh: 1: wc: not found`, `applet not found`.
+fn says_missing(words: &[u8]) -> bool {
+    words.trim_ascii_end().ends_with(b"not found")
 }
 
 /// Returns what was printed, for a message.
