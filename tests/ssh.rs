@@ -229,6 +229,8 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
     let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
         return;
     };
+    run(Command::new("chmod").arg("755").arg(home.join("noexec")));
+    run(Command::new("chown").arg(&user).arg(home.join("noexec")));
     let path = home.join("noexec/shop");
     sshd.setup(&user, path.to_str().unwrap()).fails(1, &["/noexec/shop/.cutover/bin`", "mounted noexec", "agent_path"]);
     assert_eq!(agents(&path.join(".cutover/bin")), Vec::<PathBuf>::new());
@@ -268,13 +270,17 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     let Some((sshd, user)) = server("what_keeps_the_agent_from_being_copied_is_named", "/bin/bash") else {
         return;
     };
-    let ours =
-        ["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied", "install -d -o USER '/usr/shop'`"];
+    let ours = [
+        "could not be copied to `/usr/shop/.cutover/bin`",
+        "Permission denied",
+        "`sudo mkdir -p /usr && sudo mkdir /usr/shop && sudo chown USER /usr/shop`",
+    ];
     sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
-    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=777") else {
+    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=755") else {
         return;
     };
+    run(Command::new("chown").arg(&user).arg(&small));
     sshd.setup(&user, "small/shop").fails(1, &["could not be copied to `small/shop/.cutover/bin`", "No space left"]);
     assert_eq!(agents(&small.join("shop/.cutover/bin")), Vec::<PathBuf>::new());
 }
