@@ -3,10 +3,10 @@
 //! Where an agent is thought to be at its place, the first command is short: it looks at that one file and starts it.
 //! Otherwise the script finds out what is there.
 //!
-//! One constant script does everything else that is done there. Whatever the login shell is, it gets
-//! `exec sh -c '<script>' cutover <mode> <arguments>`: the script holds no single quote, no newline, no `!` and no
+//! A script for each mode does everything else that is done there. Whatever the login shell is, it gets
+//! `exec sh -c '<script>' cutover <mode> <arguments>`: a script holds no single quote, no newline, no `!` and no
 //! doubled backslash, which fish and csh would read their own way, and the arguments are in an alphabet that no shell
-//! reads anything into. The script decodes them, so paths may hold any byte.
+//! reads anything into. It decodes them, so paths may hold any byte.
 //!
 //! ```text
 //! start    run the agent at its place, or say what is there instead
@@ -71,30 +71,29 @@ const UNASKED: &str = unasked!("-perm 700");
 /// For a directory that the user named: nobody else may write.
 const UNASKED_ELSEWHERE: &str = unasked!("! -perm -20 ! -perm -2");
 
-/// Notes on what is not obvious in it:
-/// - What is placed is for its owner alone; the agent takes the usual umask itself.
-/// - `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop.
-/// - `ours` reads the modes of a directory and of the agent in it as `ls -ld` prints one after the other; `-rwx` stands
-///   nowhere but where the second begins. A mark for an access list may follow the first, and the rights that such a list
-///   gives to others show as the group's.
-/// - `judge` goes to the nearest directory that exists on a path, and looks at that one and all above it, by `..`: what
-///   a symlink on the way leads past does not matter. It prints the first that somebody else could change, and nothing
-///   where there is none. Without `ls` nothing is known, and nothing is right.
-/// - `alone` tells whether a group has no members but the login user and root.
-/// - An empty file that may be executed is run by the shell and does nothing; on a filesystem mounted noexec it is
-///   refused with 126. That is known before the program is sent.
-/// - `true >` rather than `: >`: a failed redirection of a special builtin ends the shell.
-/// - Streams are closed rather than led to `/dev/null`, which some jails do not have.
-/// - The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`.
-/// - The program is sent packed where the server has a `gzip` that unpacks, which nearly all have: that is less than half
-///   of it. Some name one that they cannot run, so it is tried on an empty stream.
-/// - Old agents are removed by the exact form of their names, in the agent's directory alone.
-const SCRIPT: &str = concat!(
+/// What every script begins with: it reads its arguments. What is made is for its owner alone; the agent takes the usual
+/// umask itself. `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop. `h` names the
+/// agent's directory where it is one of our own making.
+const BEGIN: &str = concat!(
     "umask 077; m=$1; n=$2; l=$3; z=$6; o=$PWD; p=; t=; ",
     "d=$(printf %bx \"$4\"); d=${d%x}; a=$(printf %bx \"$5\"); a=${a%x}; ",
+    "h=; case $a in (\"$d/.cutover/bin\") h=.;; esac; ",
     "say() { printf \"\\ncutover-bootstrap:%s:%s:end\\n\" \"$1\" \"$2\"; }; ",
+);
+
+/// Tells whether the working directory and the agent in it are the login user's own. `ls -ld` prints the modes of one after
+/// the other; `-rwx` stands nowhere but where the second begins. A mark for an access list may follow the first, and the
+/// rights that such a list gives to others show as the group's.
+const OURS: &str = concat!(
     "ours() { [ -O . ] && [ -O \"$n\" ] && case $(ls -ld . \"$n\") in (",
     "d????-??-*-rwx?-??-*) ;; (*) false;; esac; }; ",
+);
+
+/// `judge` goes to the nearest directory that exists on a path, and looks at that one and all above it, by `..`: what a
+/// symlink on the way leads past does not matter. It prints the first that somebody else could change, and nothing where
+/// there is none. Without `ls` nothing is known, and nothing is right. `alone` tells whether a group is known to have no
+/// members but the login user and root.
+const JUDGE: &str = concat!(
     "alone() { k=1; while IFS=: read -r x x v w || [ \"$x\" ]; do [ \"$v\" = \"$1\" ] && { k=0; ",
     "case ,$w, in (,,|,root,|,\"$LOGNAME\",|,root,\"$LOGNAME\",|,\"$LOGNAME\",root,) ;; (*) return 1;; esac; }; ",
     "done < /etc/group; while IFS=: read -r x v v w v || [ \"$x\" ]; do ",
@@ -107,23 +106,40 @@ const SCRIPT: &str = concat!(
     "{ ls -ldn $k $e || echo - - - - .; } | while read -r b x v g e; do e=${e##* }; ",
     "{ [ \"$v\" = 0 ] || [ -O \"$e\" ]; } && case $b in (d????-??-*|d????????[tT]*) continue;; ",
     "(d????w??-?|d????w??-?.) alone \"$g\" && continue;; esac; tell \"$e\"; break; done; }; ",
+);
+
+/// `put` takes the program from stdin into the working directory. An empty file that may be executed is run by the shell
+/// and does nothing; on a filesystem mounted noexec it is refused with 126. That is known before the program is sent.
+/// `true >` rather than `: >`: a failed redirection of a special builtin ends the shell. Streams are closed rather than led
+/// to `/dev/null`, which some jails do not have. What is left at the end is removed by its name.
+const PUT: &str = concat!(
     "put() { p=.$n.$$; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
     "\"./$p\" <&- >&- 2>&-; [ $? -eq 126 ] && return 2; ",
     "$z > \"$p\" && w=$(wc -c < \"$p\") || return 1; [ \"$w\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$n\"; }; ",
     "told() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
+);
+const CLEAN: &str = concat!(
     "clean() { [ -z \"$p\" ] || rm -f \"$p\"; [ -z \"$t\" ] || { rm -f \"$t/$n\"; rmdir \"$t\"; }; }; ",
-    "case $m in (place|lend|vanish) trap clean 0; trap \"exit 1\" 1 2 15;; esac; ",
-    "h=; case $a in (\"$d/.cutover/bin\") h=.;; esac; ",
-    "case $m in ",
-    "(start|look|lane) if cd \"$a\" 2>&-; then if ours; then chmod 700 $h \"$n\"; say start; case $m in (lane) exec \"./$n\" agent --lane;; ",
-    "(*) exec \"./$n\" agent --from \"$o\";; esac; fi; cd \"$o\"; fi; ",
+    "trap clean 0; trap \"exit 1\" 1 2 15; ",
+);
+
+/// The program is sent packed where the server has a `gzip` that unpacks, which nearly all have: that is less than half of
+/// it. Some name one that they cannot run, so it is tried on an empty stream.
+const START: &str = concat!(
+    "if cd \"$a\" 2>&-; then if ours; then chmod 700 $h \"$n\"; say start; ",
+    "case $m in (lane) exec \"./$n\" agent --lane;; (*) exec \"./$n\" agent --from \"$o\";; esac; fi; cd \"$o\"; fi; ",
     "u=$(judge \"$a\"); f=; g=; [ \"$u\" ] || ",
     "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2>&- | while IFS= read -r f; do ",
     "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
     "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ \"$f\" ]; then say foreign \"$f\"; else ",
     "printf \"\\037\\213\\010\\0\\0\\0\\0\\0\\0\\3\\3\\0\\0\\0\\0\\0\\0\\0\\0\\0\" | gzip -dc 2>&- && g=gzip; ",
-    "say missing \"$(uname -s -m 2>&-):$g\"; fi;; ",
-    "(place) u=$(judge \"$a\"); if [ -z \"$u\" ]; then ",
+    "say missing \"$(uname -s -m 2>&-):$g\"; fi",
+);
+
+/// The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`. Old agents are
+/// removed by the exact form of their names, in the agent's directory alone.
+const PLACE: &str = concat!(
+    "u=$(judge \"$a\"); if [ -z \"$u\" ]; then ",
     "{ [ -z $h ] || (umask 022; mkdir -p \"$d\"); } && mkdir -p \"$a\" && cd \"$a\"; r=$?; ",
     "[ $r -eq 0 ] && { u=$(judge .); [ -z $h ] || chmod 700 . 2>&-; ",
     "[ \"$u\" ] || { [ -O . ] && case $(ls -ld .) in (d????-??-*) ;; (*) false;; esac; } || u=$(tell .); }; fi; ",
@@ -131,15 +147,32 @@ const SCRIPT: &str = concat!(
     "h=[0-9a-f]; h=$h$h$h$h; h=$h$h$h$h; g=; set --; for x in 1 2 3 4 5 6 7; do g=$g[0-9]; ",
     "set -- \"$@\" -o -name \".cutover-$h.$g\"; done; ",
     "LC_ALL=C find . -name . -o -prune -type f -user \"$LOGNAME\" -perm 700 -mtime +7 ",
-    "\\( -name \"cutover-$h\" \"$@\" \\) -exec rm -f {} + 2>&-; else told $r; fi;; ",
-    "(lend) r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
+    "\\( -name \"cutover-$h\" \"$@\" \\) -exec rm -f {} + 2>&-; else told $r; fi",
+);
+
+const LEND: &str = concat!(
+    "r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
     "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") && cd \"$t\" || continue; t=$PWD; put; r=$?; [ $r -eq 2 ] || break; ",
     "clean; t=; cd \"$o\"; done; ",
-    "if [ $r -eq 0 ]; then say lent \"$t\"; t=; else told $r; fi;; ",
-    "(vanish) t=$a; cd \"$a\" && ours && exec 3< \"$n\" && say start && if [ -e /proc/self/fd/3 ]; ",
-    "then cd \"$o\"; clean; exec /proc/self/fd/3 agent; else \"./$n\" agent --from \"$o\"; fi;; ",
-    "esac",
+    "if [ $r -eq 0 ]; then say lent \"$t\"; t=; else told $r; fi",
 );
+
+/// A program that was opened is run through `/proc` after its last name is gone.
+const VANISH: &str = concat!(
+    "t=$a; cd \"$a\" && ours && exec 3< \"$n\" && say start && if [ -e /proc/self/fd/3 ]; ",
+    "then cd \"$o\"; clean; exec /proc/self/fd/3 agent; else \"./$n\" agent --from \"$o\"; fi",
+);
+
+/// Returns the script for a mode.
+fn script(mode: &str) -> String {
+    let parts: &[&str] = match mode {
+        "place" => &[BEGIN, JUDGE, PUT, CLEAN, PLACE],
+        "lend" => &[BEGIN, PUT, CLEAN, LEND],
+        "vanish" => &[BEGIN, OURS, CLEAN, VANISH],
+        _ => &[BEGIN, OURS, JUDGE, START],
+    };
+    parts.concat()
+}
 
 /// Where things are on the server.
 #[derive(Debug, Clone)]
@@ -437,7 +470,8 @@ fn unasked(program: &Program, places: &Places, is_lane: bool) -> Option<String> 
 
 fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path, unpack: Unpack) -> String {
     format!(
-        "exec sh -c '{SCRIPT}' cutover {mode} {} {} '{}' '{}' '{}'",
+        "exec sh -c '{}' cutover {mode} {} {} '{}' '{}' '{}'",
+        script(mode),
         program.name(),
         program.bytes,
         encode(deploy_path.as_os_str().as_bytes()),
