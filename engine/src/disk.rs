@@ -612,6 +612,14 @@ pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
         .map_err(|e| Error::io("create the directory", path, e))
 }
 
+/// Renames a file of this machine's state, where there is one.
+pub(crate) fn rename_path(path: &Path, to: &Path) -> Result<(), Error> {
+    match std::fs::rename(path, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("rename", path, error)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a file of this machine's state, where there is one.
 pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {

@@ -618,7 +618,10 @@ impl Error {
             Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => RUN_AGAIN.into(),
             Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
             Error::Database { path, .. } => {
-                format!("It is only a cache: remove `{}`, or name another directory with `--state-dir`", path.display())
+                format!(
+                    "Name another directory with `--state-dir`. Where `{}` is Cutover's own, it is only a cache and can go",
+                    path.display()
+                )
             }
             Error::Agent(refusal) => return refusal.hint.clone(),
             Error::Bug(_) => "Please report it with the command that you ran and what it printed".into(),
