@@ -179,6 +179,27 @@ fn every_login_shell_and_every_path_will_do() {
 }
 
 #[test]
+fn paths_in_json_are_absolute_also_where_the_deploy_path_is_not() {
+    let test = "paths_in_json_are_absolute_also_where_the_deploy_path_is_not";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let mut site = Site::over(&sshd, &user);
+    let path = sshd.home(&user).join("sites/shop");
+    site.move_on_server(&user, Path::new("sites/./shop"));
+    site.write("a", "1");
+    // By the script, and then by the short command.
+    for verb in ["setup", "setup", "status"] {
+        if verb == "status" {
+            site.deploy(&[]);
+        }
+        let report = site.succeed(&[verb]);
+        assert_eq!(report["deploy_path"], path.to_str().unwrap(), "{verb}");
+        if verb == "status" {
+            assert_eq!(report["current_path"], path.join("current").to_str().unwrap());
+        }
+    }
+}
+
+#[test]
 fn what_the_login_prints_is_skipped() {
     let Some((sshd, user)) = server("what_the_login_prints_is_skipped", "/bin/bash") else {
         return;

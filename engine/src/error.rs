@@ -143,8 +143,6 @@ pub enum Error {
     OthersWrite {
         /// The directory.
         path: String,
-        /// Its owner's name, or number where there is no name.
-        owner: String,
         /// Who may write.
         by: Writers,
     },

@@ -25,18 +25,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::disk::{self, Dir, Kind};
 use crate::error::Error;
 use crate::release::ReleaseId;
 use crate::report::SetupReport;
 use crate::target::Policy;
 
-use super::access;
-
 /// Grows when a version that does not know the new form could do harm.
 pub(crate) const STORE_FORMAT: u32 = 1;
 
 const PRIVATE: &[u8] = b".cutover";
+const RELEASES: &[u8] = b"releases";
 const STORE: &[u8] = b"store";
 /// Anyone may read releases and shared files; what is in them has modes of its own.
 const PUBLIC_MODE: u32 = 0o755;
@@ -315,6 +315,9 @@ fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace
 /// Refuses a deploy path that others than this user and root could change, and a `.cutover` of another user.
 fn check_owner(root: &Dir) -> Result<(), Error> {
     access::check(root)?;
+    if let Some(stat) = root.stat(RELEASES)? {
+        access::check_inner(&root.path_of(RELEASES), &stat)?;
+    }
     let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
     if stat.kind == Kind::Symlink {
         return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));

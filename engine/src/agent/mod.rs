@@ -1,11 +1,10 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`access`, `layout`, `lock`, `records`,
+//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
 //! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`process`, `prune`,
 //! `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
-mod access;
 mod layout;
 mod lock;
 mod records;

@@ -99,6 +99,8 @@ impl Database {
     pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
+        // What is believed decides what is sent.
+        crate::access::check_state(&crate::disk::Dir::open(state_dir)?)?;
         let database = Database { connection: RefCell::new(None), path, observer };
         let connection = match try_open(&database.path) {
             Ok(Some(connection)) => connection,

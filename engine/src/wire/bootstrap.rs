@@ -539,8 +539,8 @@ fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     match (why.as_str(), may_write(5), may_write(8)) {
         _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
-        ("m", _, true) => Error::OthersWrite { path, owner, by: Writers::All },
-        ("m", true, false) => Error::OthersWrite { path, owner, by: Writers::Group(group) },
+        ("m", _, true) => Error::OthersWrite { path, by: Writers::All },
+        ("m", true, false) => Error::OthersWrite { path, by: Writers::Group(group) },
         _ => Error::OtherOwner { path, owner },
     }
 }
