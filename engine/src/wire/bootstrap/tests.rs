@@ -116,10 +116,7 @@ fn user() -> String {
 fn is_root(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("{test}: skipped, it gives files to other users and needs root");
-        }
+        eprintln!("{test}: skipped, it gives files to other users and needs root");
     }
     root
 }
