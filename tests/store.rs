@@ -176,10 +176,7 @@ impl Php {
     fn start(site: &Site) -> Option<Php> {
         let is_php = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"php-fpm"));
         let programs = fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
-        let Some(program) = programs.filter(is_php).max() else {
-            eprintln!("PHP-FPM is not installed: skipped");
-            return None;
-        };
+        let program = programs.filter(is_php).max()?;
         let socket = site.path("php.sock");
         let config = format!(
             "[global]\nerror_log = {0}/php.log\n[www]\nlisten = {0}/php.sock\npm = static\npm.max_children = 1\n\
@@ -220,7 +217,10 @@ fn server_of_the_readme(site: &Site, php: &Php, port: u16) -> String {
 #[test]
 fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live() {
     let site = Site::new();
-    let Some(php) = Php::start(&site) else { return };
+    let Some(php) = Php::start(&site) else {
+        eprintln!("a_web_server_as_the_readme_sets_it_up…: skipped, PHP-FPM is not installed");
+        return;
+    };
     let write = |version: u32| {
         site.write("lib/version.php", format!("<?php return {version};"));
         let page = format!("<?php echo {version}, '-', require __DIR__ . '/../lib/version.php';");
