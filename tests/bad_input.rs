@@ -85,12 +85,12 @@ fn a_current_that_is_a_directory_is_refused() {
     site.write("file", "content");
     fs::create_dir_all(site.target("current")).unwrap();
     fs::write(site.target("current/index.html"), "served").unwrap();
-    check(&site, &["current` is not a symlink, so it cannot be switched", "mv "]);
+    check(&site, &["current` is not a symlink, so it cannot be switched", "leave it, deploy to another path"]);
 
     let site = live_site();
     fs::remove_file(site.target("current")).unwrap();
     fs::create_dir(site.target("current")).unwrap();
-    check(&site, &["current` is not a symlink, so it cannot be switched", "mv "]);
+    check(&site, &["current` is not a symlink, so it cannot be switched", "leave it, deploy to another path"]);
     site.refused(&["switch", &site.standing()[0]], 1, &["is not a symlink"]);
     site.refused(&["rollback"], 1, &["is not a symlink"]);
 }
@@ -101,7 +101,7 @@ fn a_current_that_leads_elsewhere_is_refused() {
     fs::remove_file(site.target("current")).unwrap();
     symlink("../elsewhere", site.target("current")).unwrap();
     let ran = site.cutover(&["deploy"]);
-    ran.failed(1, &["current` leads to `../elsewhere`, which is no release", "Hint: Remove the link"]);
+    ran.failed(1, &["current` leads to `../elsewhere`, which is no release", "leave it, deploy to another path"]);
     assert_eq!(fs::read_link(site.target("current")).unwrap(), PathBuf::from("../elsewhere"));
 }
 
@@ -280,12 +280,12 @@ fn a_deploy_path_of_another_user_is_refused_with_the_way_out() {
     let live = site.live();
     site.write("file", "edited");
     let ran = as_nobody(&site, &program, &["deploy"]);
-    ran.failed(1, &["belongs to", "chown -R 65534"]);
+    ran.failed(1, &["/.cutover` belongs to `root`", "Hint: Log in as `root`, or choose a path below directories"]);
     assert_eq!(site.live(), live);
     // Root is another user too: files of its own would be left in a path that the owner cannot remove.
     run(Command::new("chown").args(["-R", "65534:65534"]).arg(site.target("")));
     let ran = site.cutover(&["deploy"]);
-    ran.failed(1, &["belongs to", "Log in as user 65534"]);
+    ran.failed(1, &["/target` belongs to `nobody`", "Hint: Log in as `nobody`, or choose a path below directories"]);
     as_nobody(&site, &program, &["deploy"]).succeeded();
 }
 

@@ -110,10 +110,14 @@ fn after_a_rollback_and_a_deploy_a_rollback_leads_back_again() {
 fn a_rollback_goes_to_the_release_that_is_named() {
     let site = Site::new();
     let first = deploy_named(&site, "A");
-    deploy_named(&site, "B");
+    let second = deploy_named(&site, "B");
     deploy_named(&site, "C");
     site.write("version", "D");
     let ready = text(&site.deploy(&["--no-switch"])["release"]);
+    site.refused(&["rollback", &ready], 1, &[&ready, "was never live"]);
+    let back = site.succeed(&["rollback", &first]);
+    assert_eq!(back["release"], first.as_str());
+    site.succeed(&["switch", &second]);
     site.succeed(&["rollback", "--to", &first]);
     assert_eq!(version(&site), "A");
     site.refused(&["rollback"], 1, &["no earlier release", "cutover releases"]);

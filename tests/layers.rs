@@ -25,7 +25,9 @@ fn sources(directory: &str) -> Vec<Source> {
                 waiting.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let whole = fs::read_to_string(&path).unwrap();
-                let text = whole.split("#[cfg(test)]\nmod tests").next().unwrap().to_owned();
+                // Tests that are a file of their own are no code of the program either.
+                let tests = if path.ends_with("tests.rs") { "\n\nuse " } else { "#[cfg(test)]\nmod tests" };
+                let text = whole.split(tests).next().unwrap().to_owned();
                 let path = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
                 found.push(Source { path, text });
             }

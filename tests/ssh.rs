@@ -179,6 +179,27 @@ fn every_login_shell_and_every_path_will_do() {
 }
 
 #[test]
+fn paths_in_json_are_absolute_also_where_the_deploy_path_is_not() {
+    let test = "paths_in_json_are_absolute_also_where_the_deploy_path_is_not";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let mut site = Site::over(&sshd, &user);
+    let path = sshd.home(&user).join("sites/shop");
+    site.move_on_server(&user, Path::new("sites/./shop"));
+    site.write("a", "1");
+    // By the script, and then by the short command.
+    for verb in ["setup", "setup", "status"] {
+        if verb == "status" {
+            site.deploy(&[]);
+        }
+        let report = site.succeed(&[verb]);
+        assert_eq!(report["deploy_path"], path.to_str().unwrap(), "{verb}");
+        if verb == "status" {
+            assert_eq!(report["current_path"], path.join("current").to_str().unwrap());
+        }
+    }
+}
+
+#[test]
 fn what_the_login_prints_is_skipped() {
     let Some((sshd, user)) = server("what_the_login_prints_is_skipped", "/bin/bash") else {
         return;
@@ -229,6 +250,8 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
     let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
         return;
     };
+    run(Command::new("chmod").arg("755").arg(home.join("noexec")));
+    run(Command::new("chown").arg(&user).arg(home.join("noexec")));
     let path = home.join("noexec/shop");
     sshd.setup(&user, path.to_str().unwrap()).fails(1, &["/noexec/shop/.cutover/bin`", "mounted noexec", "agent_path"]);
     assert_eq!(agents(&path.join(".cutover/bin")), Vec::<PathBuf>::new());
@@ -268,15 +291,140 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     let Some((sshd, user)) = server("what_keeps_the_agent_from_being_copied_is_named", "/bin/bash") else {
         return;
     };
-    let ours =
-        ["could not be copied to `/usr/shop/.cutover/bin`", "Permission denied", "install -d -o USER '/usr/shop'`"];
+    let ours = [
+        "could not be copied to `/usr/shop/.cutover/bin`",
+        "Permission denied",
+        "`sudo mkdir -p /usr && sudo mkdir /usr/shop && sudo chown USER /usr/shop`",
+    ];
     sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
-    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=777") else {
+    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=755") else {
         return;
     };
+    run(Command::new("chown").arg(&user).arg(&small));
     sshd.setup(&user, "small/shop").fails(1, &["could not be copied to `small/shop/.cutover/bin`", "No space left"]);
     assert_eq!(agents(&small.join("shop/.cutover/bin")), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_another_user_planted_in_his_deploy_path_never_runs() {
+    let test = "what_another_user_planted_in_his_deploy_path_never_runs";
+    let Some((mut sshd, user)) = server(test, "/bin/bash") else { return };
+    let planter = sshd.add_user("/bin/bash");
+    let proof = sshd.home(&planter).join("proof");
+    fs::create_dir(&proof).unwrap();
+    fs::set_permissions(&proof, fs::Permissions::from_mode(0o777)).unwrap();
+    let mut site = Site::over(&sshd, &user);
+    site.write("a", "1");
+    // Where agents are, and how they are called.
+    site.deploy(&[]);
+    let name = agents(&site.target(".cutover/bin")).remove(0).file_name().unwrap().to_owned();
+    for (path, is_deployed) in [("first", false), ("later", true)] {
+        let path = sshd.home(&planter).join(path);
+        fs::create_dir(&path).unwrap();
+        run(Command::new("chown").arg(if is_deployed { &user } else { &planter }).arg(&path));
+        site.move_on_server(&user, &path);
+        if is_deployed {
+            run(Command::new("chown").arg(&user).arg(sshd.home(&planter)));
+            site.deploy(&[]);
+            run(Command::new("chown").arg(&planter).arg(sshd.home(&planter)));
+            fs::rename(path.join(".cutover"), path.join("was")).unwrap();
+        }
+        let bin = path.join(".cutover/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::write(bin.join(&name), format!("#!/bin/sh\nid -un > {}/$$\n", proof.display())).unwrap();
+        run(Command::new("chmod").args(["-R", "u=rwx,go=rx"]).arg(path.join(".cutover")));
+        run(Command::new("chown").args(["-R", &planter]).arg(&path));
+        let verbs: [&[&str]; 6] =
+            [&["status"], &["releases"], &["rollback"], &["cleanup"], &["deploy", "--dry-run"], &["deploy"]];
+        for words in verbs {
+            let ran = site.cutover(words);
+            let owner = format!("belongs to `{planter}`");
+            let hint = format!("Hint: Log in as `{planter}`");
+            ran.failed(1, &[&owner, "who could put other files in the place", &hint]);
+            assert_eq!(agents(&proof), Vec::<PathBuf>::new(), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_may_write_is_named_and_following_the_hint_helps() {
+    let test = "a_group_that_may_write_is_named_and_following_the_hint_helps";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let mut site = Site::over(&sshd, &user);
+    site.write("a", "1");
+    let path = sshd.home(&user).join("shared by many");
+    fs::create_dir(&path).unwrap();
+    run(Command::new("chown").arg(format!("{user}:www-data")).arg(&path));
+    run(Command::new("chmod").arg("2775").arg(&path));
+    site.move_on_server(&user, &path);
+    let follow = |site: &Site, before: &str, words: &[&str]| {
+        let ran = site.cutover(words);
+        let command = format!("chmod {before} '{}'", path.display());
+        ran.failed(1, &["may write to `", &format!("{}`", path.display()), &format!("`{command}`")]);
+        run(Command::new("sh").args(["-c", &command]));
+    };
+    follow(&site, "g-w", &["deploy"]);
+    site.deploy(&[]);
+    // What was safe once need not stay so: with an agent at its place, that one says it.
+    for verb in ["deploy", "status", "rollback", "cleanup"] {
+        run(Command::new("chmod").arg("777").arg(&path));
+        follow(&site, "go-w", &[verb]);
+    }
+    site.deploy(&[]);
+    // A group that has this user alone is nobody else, unless an access list stands behind it.
+    run(Command::new("chgrp").arg(&user).arg(&path));
+    run(Command::new("chmod").arg("775").arg(&path));
+    site.deploy(&["--force"]);
+    fs::remove_dir_all(path.join(".cutover/bin")).unwrap();
+    site.deploy(&["--force"]);
+    run(Command::new("setfacl").args(["-m", "u:www-data:rwx"]).arg(&path));
+    follow(&site, "g-w", &["deploy"]);
+    run(Command::new("setfacl").args(["-b"]).arg(&path));
+    run(Command::new("chmod").arg("775").arg(&path));
+    run(Command::new("usermod").args(["-a", "-G", &user, "www-data"]));
+    follow(&site, "g-w", &["deploy"]);
+    run(Command::new("gpasswd").args(["-d", "www-data", &user]));
+    site.deploy(&[]);
+}
+
+#[test]
+fn a_jail_without_proc_and_dev_will_do() {
+    let test = "a_jail_without_proc_and_dev_will_do";
+    if !is_root(test) {
+        return;
+    }
+    // Every directory above a jail must be root's alone, and `/tmp` is not.
+    let Ok(jail) = tempfile::tempdir_in("/run") else {
+        eprintln!("{test}: skipped, nothing can be made in /run");
+        return;
+    };
+    fs::set_permissions(jail.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut mounted = Vec::new();
+    for directory in ["bin", "lib", "lib64", "usr"] {
+        let from = Path::new("/").join(directory);
+        if from.exists() {
+            fs::create_dir(jail.path().join(directory)).unwrap();
+            let Some(mount) = Mounted::bind(&from, &jail.path().join(directory)) else { return };
+            mounted.push(mount);
+        }
+    }
+    fs::create_dir_all(jail.path().join("srv/site")).unwrap();
+    fs::create_dir(jail.path().join("tmp")).unwrap();
+    fs::set_permissions(jail.path().join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut sshd = Sshd::start_with(&format!("ChrootDirectory {}", jail.path().display()));
+    let user = sshd.add_user("/bin/sh");
+    run(Command::new("chown").arg(&user).arg(jail.path().join("srv/site")));
+    let site = Site::over_at(&sshd, &user, Path::new("/srv/site"), jail.path().join("srv/site"));
+    site.write("a", "1");
+    site.deploy(&["--dry-run"]);
+    assert_eq!(agents(&jail.path().join("tmp")), Vec::<PathBuf>::new());
+    site.deploy_and_compare(&[]);
+    site.write("a", "2");
+    site.deploy_and_compare(&[]);
+    site.succeed(&["rollback"]);
+    site.succeed(&["status"]);
+    assert_eq!(fs::read_to_string(site.current("a")).unwrap(), "1");
 }
 
 #[test]

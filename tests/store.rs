@@ -7,7 +7,9 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -116,6 +118,12 @@ struct Nginx {
 
 impl Nginx {
     fn start(site: &Site) -> Nginx {
+        let root = site.target("current");
+        Nginx::start_with(site, |port| format!("server {{ listen 127.0.0.1:{port}; root {}; }}", root.display()))
+    }
+
+    /// Starts it with what is made of the port.
+    fn start_with(site: &Site, servers: impl Fn(u16) -> String) -> Nginx {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = site.path("nginx");
         fs::create_dir(&directory).unwrap();
@@ -124,9 +132,9 @@ impl Nginx {
             .concat();
         let config = format!(
             "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log {0}/errors;\nevents {{}}\nhttp {{\naccess_log off;\n\
-             {temporary}server {{ listen 127.0.0.1:{port}; root {1}; }}\n}}\n",
+             {temporary}{1}\n}}\n",
             directory.display(),
-            site.target("current").display(),
+            servers(port),
         );
         fs::write(directory.join("config"), config).unwrap();
         let mut command = Command::new("/usr/sbin/nginx");
@@ -155,6 +163,82 @@ impl Drop for Nginx {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// PHP behind it, on a socket.
+struct Php {
+    process: Child,
+    socket: PathBuf,
+}
+
+impl Php {
+    /// Starts it with stock settings, where it is installed.
+    fn start(site: &Site) -> Option<Php> {
+        let is_php = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"php-fpm"));
+        let programs = fs::read_dir("/usr/sbin").unwrap().map(|entry| entry.unwrap().path());
+        let program = programs.filter(is_php).max()?;
+        let socket = site.path("php.sock");
+        let config = format!(
+            "[global]\nerror_log = {0}/php.log\n[www]\nlisten = {0}/php.sock\npm = static\npm.max_children = 1\n\
+             user = root\ngroup = root\n",
+            site.path("").display()
+        );
+        fs::write(site.path("php.conf"), config).unwrap();
+        let mut command = Command::new(program);
+        command.args(["-R", "-F", "-y"]).arg(site.path("php.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().unwrap();
+        wait::until("PHP listens", || UnixStream::connect(&socket).ok());
+        Some(Php { process, socket })
+    }
+}
+
+impl Drop for Php {
+    fn drop(&mut self) {
+        // Its workers end with it.
+        Command::new("kill").arg(self.process.id().to_string()).status().ok();
+        self.process.wait().ok();
+    }
+}
+
+/// Returns the server block of the README, for a site on this machine.
+fn server_of_the_readme(site: &Site, php: &Php, port: u16) -> String {
+    let readme = include_str!("../README.md");
+    let block = readme.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
+    for replaced in ["/srv/shop", "/run/php/php-fpm.sock", "server_name shop.example.com", "include fastcgi_params"] {
+        assert!(block.contains(replaced), "{replaced}");
+    }
+    block
+        .replace("/srv/shop", site.target("").to_str().unwrap().trim_end_matches('/'))
+        .replace("/run/php/php-fpm.sock", php.socket.to_str().unwrap())
+        .replace("server_name shop.example.com", &format!("listen 127.0.0.1:{port}"))
+        .replace("include fastcgi_params", "include /etc/nginx/fastcgi_params")
+}
+
+#[test]
+fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live() {
+    let site = Site::new();
+    let Some(php) = Php::start(&site) else {
+        eprintln!("a_web_server_as_the_readme_sets_it_up…: skipped, PHP-FPM is not installed");
+        return;
+    };
+    let write = |version: u32| {
+        site.write("lib/version.php", format!("<?php return {version};"));
+        let page = format!("<?php echo {version}, '-', require __DIR__ . '/../lib/version.php';");
+        site.write("public/index.php", page);
+    };
+    write(1);
+    site.deploy(&[]);
+    let nginx = Nginx::start_with(&site, |port| server_of_the_readme(&site, &php, port));
+    for version in 1..4 {
+        // What was compiled and where links led is remembered from the second request on.
+        for _ in 0..3 {
+            assert_eq!(nginx.get("/", None).2, format!("{version}-{version}"));
+        }
+        write(version + 1);
+        site.deploy(&[]);
+    }
+    site.succeed(&["rollback"]);
+    assert_eq!(nginx.get("/", None).2, "3-3");
 }
 
 #[test]

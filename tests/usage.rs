@@ -5,7 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -65,6 +66,18 @@ impl Place {
         };
         Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
+}
+
+/// A config that names a program which leaves a file behind when it runs, and that file.
+fn place_with_a_program() -> (Place, PathBuf) {
+    let place = Place::with("[shop]\nhost = 'shop'\ndeploy_path = '/srv/shop'\nssh_config = 'ssh_config'\n");
+    let proof = place.path().join("proof");
+    fs::write(place.path().join("ssh_config"), format!("ProxyCommand touch '{}'\n", proof.display())).unwrap();
+    (place, proof)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
@@ -275,8 +288,8 @@ fn with_json_a_failure_is_an_object_too() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stdout,
-        "{\"error\":{\"causes\":[],\"hint\":null,\"kind\":\"usage\",\"message\":\"`live` cannot name a stage: the word \
-         is reserved\"},\"live\":{\"release\":null,\"state\":\"unchanged\"}}\n"
+        "{\"error\":{\"causes\":[],\"hint\":\"See `cutover releases`\",\"kind\":\"usage\",\"message\":\"A rollback \
+         goes to one release\"},\"live\":{\"release\":null,\"state\":\"unchanged\"}}\n"
     );
     let ran = place.run("status --jsn --json");
     assert_eq!(ran.code, Some(2));
@@ -340,4 +353,62 @@ Everywhere:
 `cutover help VERB` tells more, with examples.
 ";
     assert_eq!(ran.stdout, expected);
+}
+
+#[test]
+fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
+    const MAY: &str = "and `[DIR]/cutover.toml` can name programs that run as you";
+    const NAME: &str = "name it: `--config [DIR]/cutover.toml`";
+    let refused = |alter: &dyn Fn(&Path), words: &str| {
+        let (place, proof) = place_with_a_program();
+        alter(place.path());
+        for line in ["status", "deploy --dry-run", "releases shop", "status --target shop:/srv/shop"] {
+            let ran = place.run(line);
+            assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+            assert!(ran.stderr.starts_with(&format!("Error: {words}, {MAY}\nHint: ")), "{}", ran.stderr);
+            assert!(ran.stderr.lines().nth(1).unwrap().ends_with(NAME), "{}", ran.stderr);
+            assert!(!proof.exists(), "{words}");
+        }
+        // Further down it is found as well.
+        fs::create_dir(place.path().join("below")).unwrap();
+        assert_eq!(place.run_in(&place.path().join("below"), "status").code, Some(2));
+        // To name it is to trust it, and what it names.
+        place.run("status --config cutover.toml");
+        assert!(proof.exists());
+    };
+    refused(&|path| set_mode(&path.join("cutover.toml"), 0o646), "Everyone may write to `[DIR]/cutover.toml`");
+    refused(&|path| set_mode(path, 0o777), "Everyone may write to `[DIR]`");
+    if rustix::process::geteuid().is_root() {
+        let give = |path: &Path| lchown(path, Some(54_321), Some(54_321)).unwrap();
+        refused(&|path| give(&path.join("cutover.toml")), "`[DIR]/cutover.toml` belongs to `54321`");
+        refused(&|path| give(path), "`[DIR]` belongs to `54321`");
+        let linked = |path: &Path| {
+            fs::rename(path.join("cutover.toml"), path.join("mine.toml")).unwrap();
+            symlink("mine.toml", path.join("cutover.toml")).unwrap();
+            give(&path.join("cutover.toml"));
+        };
+        refused(&linked, "`[DIR]/cutover.toml` belongs to `54321`");
+    }
+}
+
+#[test]
+fn a_config_among_the_files_of_others_is_used_where_only_its_owner_can_change_it() {
+    let (place, proof) = place_with_a_program();
+    set_mode(place.path(), 0o1777);
+    place.run("status");
+    assert!(proof.exists());
+}
+
+#[test]
+fn an_ssh_config_that_a_config_names_and_others_could_change_runs_nothing() {
+    let (place, proof) = place_with_a_program();
+    set_mode(&place.path().join("ssh_config"), 0o666);
+    let ran = place.run("status");
+    assert_eq!(ran.code, Some(2));
+    let words = "Error: Everyone may write to `[DIR]/ssh_config`, and `[DIR]/ssh_config` can name programs that run as you\n\
+        Hint: Take that right away, `chmod go-w [DIR]/ssh_config`; or, if you trust them, name it: `--ssh-config [DIR]/ssh_config`\n";
+    assert_eq!(ran.stderr, words);
+    assert!(!proof.exists());
+    place.run("status -F ssh_config");
+    assert!(proof.exists());
 }

@@ -5,13 +5,18 @@
 use std::io::{self, IsTerminal};
 
 use crate::args::AgentArgs;
-use crate::environment;
 use crate::failure::Failure;
+use crate::program::program;
 
 pub(crate) fn run(args: &AgentArgs) -> Result<(), Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("`cutover agent` is the server's side, which the client starts")
             .hint("Run `cutover deploy`"));
     }
-    Ok(engine::serve_agent(args.lane, &environment::program())?)
+    let program = program();
+    if let Some(from) = &args.from {
+        let failed = |error| Failure::usage(format!("Could not enter `{}`", from.display())).because(&error);
+        std::env::set_current_dir(from).map_err(failed)?;
+    }
+    Ok(engine::serve_agent(args.lane, &program)?)
 }

@@ -95,11 +95,15 @@ Examples:
     Switch(SwitchArgs),
     /// Switch back to an earlier release
     ///
-    /// Without `--to` it goes to the release that was live before the live one. Nothing is sent.
-    #[command(after_long_help = "\
+    /// Without a release it goes to the one that was live before the live one. Nothing is sent.
+    #[command(
+        override_usage = "cutover rollback [OPTIONS] [ID] [STAGE]",
+        after_long_help = "\
 Examples:
   cutover rollback production
-  cutover rollback production --to 20260325120000")]
+  cutover rollback 20260325120000 production
+  cutover rollback production --to 20260325120000"
+    )]
     Rollback(RollbackArgs),
     /// Remove releases that are due, and what no release needs
     ///
@@ -192,8 +196,11 @@ pub(crate) struct DeployArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentArgs {
     /// Be a lane of one that runs
-    #[arg(long)]
+    #[arg(long, conflicts_with = "from")]
     pub(crate) lane: bool,
+    /// The directory that relative paths begin at
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 /// `switch`
@@ -212,9 +219,15 @@ pub(crate) struct SwitchArgs {
 /// `rollback`
 #[derive(Debug, clap::Args)]
 pub(crate) struct RollbackArgs {
+    /// The release to go back to [default: the one that was live before]
+    #[arg(value_name = "ID")]
+    first: Option<String>,
+    /// A table in cutover.toml; needless where there is only one
+    #[arg(value_name = "STAGE")]
+    second: Option<String>,
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-    /// Go back to this release
+    pub(crate) target: TargetArg,
+    /// The release, as a flag
     #[arg(long, value_name = "ID")]
     pub(crate) to: Option<ReleaseId>,
 }
@@ -336,6 +349,13 @@ impl SwitchArgs {
     }
 }
 
+impl RollbackArgs {
+    /// Returns the words in the order in which they stand.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
 impl DiffArgs {
     /// Returns the words in the order in which they stand.
     pub(crate) fn words(&self) -> Vec<&str> {
@@ -351,11 +371,11 @@ impl Args {
             | Verb::Releases(place)
             | Verb::Status(place)
             | Verb::Deploy(DeployArgs { place, .. })
-            | Verb::Rollback(RollbackArgs { place, .. })
             | Verb::Cleanup(CleanupArgs { place, .. }) => {
                 (place.stage.as_deref().into_iter().collect(), &place.target.target)
             }
             Verb::Switch(args) => (args.words(), &args.target.target),
+            Verb::Rollback(args) => (args.words(), &args.target.target),
             Verb::Diff(args) => (args.words(), &args.target.target),
             Verb::Agent(_) => (Vec::new(), &None),
         };
@@ -381,7 +401,7 @@ impl Args {
 }
 
 /// Quotes a word for a shell, where it needs that.
-fn quoted(word: &OsStr) -> String {
+pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |character: char| character.is_alphanumeric() || "/._-:@[]%+,=".contains(character);
     if !word.is_empty() && word.chars().all(plain) {

@@ -7,9 +7,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use engine::access::{self, Who};
+use engine::error::Writers;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
+use crate::args::quoted;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::keys::{Entry, Keys, Located, Mistake, is_key, line_at};
@@ -25,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) file: PathBuf,
     /// Its directory, absolute: relative paths in it begin here.
     pub(crate) directory: PathBuf,
+    /// Whether the user named it, and so trusts whoever can write it, and what it names.
+    pub(crate) is_named: bool,
     /// The keys at the top.
     pub(crate) defaults: Keys,
     /// The tables, with the line that each begins on.
@@ -32,20 +37,24 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Opens the config that is named, or the nearest one here or above, if there is one.
+    /// Opens the config that is named, or the nearest one here or above, if there is one. One that was found and that others
+    /// could change is refused: it may name programs, and a checkout or `/tmp` may hold one of anybody's.
     pub(crate) fn open(named: Option<&Path>, environment: &Environment) -> Result<Option<Config>, Failure> {
         if let Some(named) = named {
             let file = environment.absolute(named);
             let text = read(&file).map_err(|error| unreadable(&file, &error))?;
-            return Config::parse(&file, &text).map(Some);
+            return Config::parse(&file, &text).map(|config| Some(Config { is_named: true, ..config }));
         }
         for directory in environment.directory.ancestors() {
             let file = directory.join(NAME);
-            match read(&file) {
-                Ok(text) => return Config::parse(&file, &text).map(Some),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            match fs::symlink_metadata(&file) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(unreadable(&file, &error)),
+                Ok(_) => {}
             }
+            check_others(&file, "--config")?;
+            let text = read(&file).map_err(|error| unreadable(&file, &error))?;
+            return Config::parse(&file, &text).map(Some);
         }
         Ok(None)
     }
@@ -64,6 +73,7 @@ impl Config {
         let mut config = Config {
             file: file.to_owned(),
             directory: file.parent().unwrap_or(Path::new("/")).to_owned(),
+            is_named: false,
             defaults: Keys::default(),
             stages: BTreeMap::new(),
         };
@@ -110,6 +120,29 @@ fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
 fn read(file: &Path) -> io::Result<String> {
     let bytes = fs::read(file)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "It is not UTF-8 text"))
+}
+
+/// Refuses a file that can name programs, where others than the user and root could change it. To name it with the flag is
+/// to trust them.
+pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
+    let Some(others) = access::others_who_change(file).map_err(|error| unreadable(file, &error))? else {
+        return Ok(());
+    };
+    let (shown, what) = (file.display(), others.path.display());
+    let trust = format!("name it: `{flag} {}`", quoted(file.as_os_str()));
+    let (who, mend) = match others.who {
+        Who::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
+        Who::Writers(by) => {
+            let right = if by == Writers::All { "go-w" } else { "g-w" };
+            let command = format!("chmod {right} {}", quoted(others.path.as_os_str()));
+            (
+                format!("{by} may write to `{what}`"),
+                format!("Take that right away, `{command}`; or, if you trust them, "),
+            )
+        }
+    };
+    Err(Failure::usage(format!("{who}, and `{shown}` can name programs that run as you"))
+        .hint(format!("{mend}{trust}")))
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
@@ -209,6 +242,26 @@ mod tests {
         check("host = '-oProxyCommand=x'", Err("line 1: `host` has a host that begins with `-`"));
         check("host = 'me@web1'", Err("line 1: `host` has `@` in its host"));
         check("user = '-l'", Err("line 1: `user` has a user that begins with `-`"));
+    }
+
+    #[test]
+    fn a_variable_is_refused_where_it_would_be_taken_as_it_stands() {
+        const PLAIN: &str = "Write the value itself, or give it on the command line";
+        let refused = |text: &str, what: &str, hint: &str| {
+            check(text, Err(&format!("line 1: `{what}` would be a variable, and those are not read / {hint}")));
+        };
+        refused("deploy_path = '/srv/$APP'", "$APP", PLAIN);
+        refused("deploy_path = '/srv/${APP}/x'", "${APP}", PLAIN);
+        refused("host = '$HOST'", "$HOST", PLAIN);
+        refused("user = '${DEPLOY_USER}'", "${DEPLOY_USER}", PLAIN);
+        refused("ssh_config = '$HOME/ssh_config'", "$HOME", PLAIN);
+        refused("transport = '$SSH'", "$SSH", PLAIN);
+        refused("grace = '$GRACE'", "$GRACE", PLAIN);
+        refused("shared_files = ['$ENV']", "$ENV", "Write the path itself");
+        refused("exclude = ['$RECYCLE.BIN/']", "$RECYCLE", "Write `[$]` for the character itself");
+        refused("copy_paths = ['${UPLOADS}/*']", "${UPLOADS}", "Write `[$]` for the character itself");
+        check("exclude = ['[$]RECYCLE.BIN/', '\\\\$x', '*$', '$', 'a$1', '${', '${}', '$ {a}']", Ok(()));
+        check("deploy_path = '/srv/a$'", Ok(()));
     }
 
     #[test]

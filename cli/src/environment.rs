@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::color;
+use crate::program::program;
 
 /// The surroundings of one run.
 #[derive(Debug, Clone, Default)]
@@ -63,16 +64,6 @@ impl Environment {
 pub(crate) fn absolute_from(directory: &Path, path: &Path) -> PathBuf {
     // Collecting the components drops `.` and doubled slashes.
     directory.join(path).components().collect()
-}
-
-/// Returns this program's file. `/proc/self/exe` is the running file itself, even where another version has been
-/// installed over its name meanwhile.
-pub(crate) fn program() -> PathBuf {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() {
-        return own;
-    }
-    env::current_exe().unwrap_or(own)
 }
 
 fn variable(name: &str) -> Option<OsString> {

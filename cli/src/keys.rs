@@ -217,7 +217,9 @@ impl Entry<'_> {
     }
 
     fn string(&self, what: &str) -> Result<&str, Mistake> {
-        self.value.get_ref().as_str().ok_or_else(|| self.expected(what))
+        let string = self.value.get_ref().as_str().ok_or_else(|| self.expected(what))?;
+        check_variables(string, self.line(), "Write the value itself, or give it on the command line")?;
+        Ok(string)
     }
 
     fn path(&self) -> Result<String, Mistake> {
@@ -277,12 +279,12 @@ impl Entry<'_> {
     }
 
     fn strings(&self) -> Result<Vec<String>, Mistake> {
-        let strings = self.located_strings("a list of strings")?;
+        let strings = self.located_strings("a list of strings", "Write `[$]` for the character itself")?;
         Ok(strings.into_iter().map(|string| string.value.to_owned()).collect())
     }
 
     fn shared_paths(&self) -> Result<Vec<Located<RelativePath>>, Mistake> {
-        let strings = self.located_strings("a list of paths")?;
+        let strings = self.located_strings("a list of paths", "Write the path itself")?;
         let paths = strings.into_iter().map(|string| {
             let line = string.line;
             match RelativePath::parse(string.value.as_bytes()) {
@@ -297,17 +299,40 @@ impl Entry<'_> {
         paths.collect()
     }
 
-    fn located_strings(&self, what: &str) -> Result<Vec<Located<&str>>, Mistake> {
+    fn located_strings(&self, what: &str, instead_of_variables: &str) -> Result<Vec<Located<&str>>, Mistake> {
         let array = self.value.get_ref().as_array().ok_or_else(|| self.expected(what))?;
         let strings = array.iter().map(|item| {
             let line = line_at(self.text, item.span().start);
             match item.get_ref().as_str() {
-                Some(value) => Ok(Located { value, line }),
+                Some(value) => {
+                    check_variables(value, line, instead_of_variables)?;
+                    Ok(Located { value, line })
+                }
                 None => Err(Mistake { line, ..self.expected(what) }),
             }
         });
         strings.collect()
     }
+}
+
+/// Refuses a value with a variable in it: one that is taken as it stands would make a directory called `$NAME`.
+fn check_variables(value: &str, line: usize, hint: &str) -> Result<(), Mistake> {
+    let Some(variable) = variable(value) else { return Ok(()) };
+    let reason = format!("`{}` would be a variable, and those are not read", variable.escape_debug());
+    Err(Mistake { line, reason, hint: Some(hint.to_owned()) })
+}
+
+/// Returns the first `$NAME` or `${NAME}`. A backslash before it takes its meaning away.
+fn variable(value: &str) -> Option<&str> {
+    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    value.match_indices('$').filter(|&(at, _)| !value[..at].ends_with('\\')).find_map(|(at, _)| {
+        let rest = &value[at + 1..];
+        let (opens, name) = rest.strip_prefix('{').map_or((0, rest), |name| (1, name));
+        let length = name.find(|character| !is_name(character)).unwrap_or(name.len());
+        let closes = name[length..].starts_with('}');
+        let is_variable = name.starts_with(|first: char| is_name(first) && !first.is_ascii_digit());
+        (is_variable && (opens == 0 || closes)).then(|| &value[at..=at + length + 2 * opens])
+    })
 }
 
 /// Returns the line of a place in the text, from 1.

@@ -12,6 +12,7 @@ mod settings;
 mod words;
 
 mod interrupt;
+mod program;
 mod progress;
 mod session;
 mod tally;

@@ -5,11 +5,18 @@ use engine::SwitchTo;
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
 use crate::session::Session;
+use crate::settings::{Place, Settings};
 use crate::tally::Talk;
+use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
-    let place = args.place.place();
-    let settings = place.and_then(|place| session.settings(&place)).map_err(Failure::before_any_switch)?;
-    let to = SwitchTo::Back(args.to.clone());
+    let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
     session.run(&settings, Talk::Brief, |context| engine::switch(context, &to))
+}
+
+fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {
+    let (release, stage) = words::rollback(&args.words(), args.to.as_ref())?;
+    let target = args.target.clone();
+    let settings = session.settings(&Place { stage, target })?;
+    Ok((settings, SwitchTo::Back(release)))
 }

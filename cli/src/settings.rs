@@ -8,7 +8,7 @@ use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, SshDestination, Target, Transport};
 
 use crate::args::{Everywhere, TargetArg, TransportChoice};
-use crate::config::Config;
+use crate::config::{Config, check_others};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
@@ -84,6 +84,14 @@ impl Settings {
             None => choice.destination(config, environment)?,
         };
         let keys = choice.keys;
+        let own = keys.ssh_config.as_ref().filter(|_| everywhere.ssh_config.is_none());
+        if let (Some(file), Some(Config { is_named: false, .. })) = (from_config(own, directory, environment)?, config)
+        {
+            // One that is not there is told of where it is read.
+            if file.exists() {
+                check_others(&file, "--ssh-config")?;
+            }
+        }
         Ok(Settings {
             target: Target { destination, reach: reach(&keys, everywhere, directory, environment)? },
             source: from_config(keys.source.as_ref(), directory, environment)?

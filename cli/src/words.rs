@@ -82,6 +82,17 @@ pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Fail
     }
 }
 
+/// Reads the words of `rollback`: at most one release, which `--to` may name instead, and at most one stage.
+pub(crate) fn rollback(words: &[&str], to: Option<&ReleaseId>) -> Result<(Option<ReleaseId>, Option<String>), Failure> {
+    let (stage, sides) = sort(words)?;
+    match (&sides[..], to) {
+        ([], to) => Ok((to.cloned(), stage)),
+        ([Side::Release(id)], None) => Ok((Some(id.clone()), stage)),
+        ([Side::Release(id)], Some(to)) if id == to => Ok((Some(id.clone()), stage)),
+        _ => Err(Failure::usage("A rollback goes to one release").hint("See `cutover releases`")),
+    }
+}
+
 /// Reads the words of `diff`: at most one stage, and the two sides.
 pub(crate) fn diff(words: &[&str]) -> Result<(Option<String>, Side, Side), Failure> {
     let (stage, sides) = sort(words)?;
@@ -151,6 +162,27 @@ mod tests {
             "web1:/srv",
             Err("`web1:/srv` cannot name a stage: it holds other than letters, digits, `.`, `_` and `-`"),
         );
+    }
+
+    #[test]
+    fn a_rollback_takes_a_release_as_a_word_or_a_flag() {
+        let check = |words: &str, to: Option<&str>, expected: Result<(Option<&str>, Option<&str>), &str>| {
+            let to = to.map(|id| id.parse().unwrap());
+            let found = rollback(&split(words), to.as_ref()).map_err(|failure| failure.message);
+            let expected = expected.map(|(id, stage)| (id.map(|id| id.parse().unwrap()), stage.map(str::to_owned)));
+            assert_eq!(found, expected.map_err(str::to_owned), "{words:?} {to:?}");
+        };
+        check("", None, Ok((None, None)));
+        check("shop", None, Ok((None, Some("shop"))));
+        check("1", None, Ok((Some("1"), None)));
+        check("1 shop", None, Ok((Some("1"), Some("shop"))));
+        check("shop 1", None, Ok((Some("1"), Some("shop"))));
+        check("shop", Some("1"), Ok((Some("1"), Some("shop"))));
+        check("1 shop", Some("1"), Ok((Some("1"), Some("shop"))));
+        check("1", Some("2"), Err("A rollback goes to one release"));
+        check("1 2", None, Err("A rollback goes to one release"));
+        check("live", None, Err("A rollback goes to one release"));
+        check("shop blog", None, Err("`shop` and `blog` are both stages, and there can be one"));
     }
 
     #[test]

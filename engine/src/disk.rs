@@ -196,6 +196,14 @@ impl Dir {
         Ok(Dir { fd, path: self.path.clone() })
     }
 
+    /// Holds the directory above it, whatever path it was reached by; the root's is the root. `path` is for messages.
+    pub(crate) fn above(&self, path: &Path) -> Result<Dir, Error> {
+        // One above may be such that its names are not for this user to read.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = fs::openat(&self.fd, "..", flags, Mode::empty()).map_err(|e| Error::io("look at", path, e))?;
+        Ok(Dir { fd, path: path.to_owned() })
+    }
+
     /// Returns the path, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -846,6 +854,14 @@ pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(path)
         .map_err(|e| Error::io("create the directory", path, e))
+}
+
+/// Renames a file of this machine's state, where there is one.
+pub(crate) fn rename_path(path: &Path, to: &Path) -> Result<(), Error> {
+    match std::fs::rename(path, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("rename", path, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes a file of this machine's state, where there is one.

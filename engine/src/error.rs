@@ -135,15 +135,21 @@ pub enum Error {
         /// Where it is wanted.
         wanted: PathBuf,
     },
-    /// The deploy path belongs to another user.
-    #[error("`{path}` belongs to user {owner}, and this is user {user}")]
+    /// A directory on the way to what is deployed or executed belongs to another user.
+    #[error("`{path}` belongs to `{owner}`, who could put other files in the place of what is deployed or run there")]
     OtherOwner {
         /// The directory.
         path: String,
-        /// The owner's number.
-        owner: u32,
-        /// The number of the user that runs the agent.
-        user: u32,
+        /// The owner's name, or number where there is no name.
+        owner: String,
+    },
+    /// Others may write to a directory on the way to what is deployed or executed.
+    #[error("{by} may write to `{path}`, and so put other files in the place of what is deployed or run there")]
+    OthersWrite {
+        /// The directory.
+        path: String,
+        /// Who may write.
+        by: Writers,
     },
     /// A directory that Cutover owns was replaced by a symlink, or a path in `shared/` leads through one.
     #[error("`{0}` is a symlink or lies behind one, and could lead elsewhere")]
@@ -420,6 +426,12 @@ pub enum Error {
         /// What the server's shell said.
         output: String,
     },
+    /// The server lacks a program that the shell script there needs.
+    #[error("The server lacks a program that Cutover needs there: {output}")]
+    ProgramsMissing {
+        /// What the server's shell said.
+        output: String,
+    },
     /// The agent did not greet.
     #[error("The agent on `{host}` did not answer: {output}")]
     NoGreeting {
@@ -513,6 +525,7 @@ impl Error {
             | Error::CurrentForeign { .. }
             | Error::CurrentElsewhere { .. }
             | Error::OtherOwner { .. }
+            | Error::OthersWrite { .. }
             | Error::SymlinkInside(_)
             | Error::MountedInside(_)
             | Error::MountsUnknown(_)
@@ -539,6 +552,7 @@ impl Error {
             | Error::Noexec { .. }
             | Error::ForeignArchitecture { .. }
             | Error::AgentNotCopied { .. }
+            | Error::ProgramsMissing { .. }
             | Error::ProtocolVersion { .. }
             | Error::Database { .. } => Kind::Refused,
             Error::NulInPatterns { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
@@ -591,18 +605,21 @@ impl Error {
             Error::NotOurs { .. } => "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into(),
             Error::NotSetUp(_) => "Run `cutover deploy` first, or check the path in `--target`".into(),
             Error::CurrentNotSymlink(path) => {
-                format!("Move it away (`mv {path} {path}.before`) and deploy again; nothing was changed")
+                format!(
+                    "Something may be served from `{path}`: leave it, deploy to another path, and then point the web server at `current` there"
+                )
             }
-            Error::CurrentForeign { path, .. } => {
-                format!("Remove the link (`rm {path}`) if nothing serves from it, and deploy again; nothing was changed")
-            }
+            Error::CurrentForeign { path, .. } => format!(
+                "Something may be served through `{path}`: leave it, deploy to another path, and then point the web server at `current` there"
+            ),
             Error::CurrentElsewhere { known, .. } => format!(
-                "Leave `current_path` as it was; or, when nothing serves from it any more, remove the link (`rm {}`) and deploy again",
+                "Leave `current_path` as it was. Once nothing is served through `{}` any more, that link can go, and the new one is made",
                 known.display()
             ),
-            Error::OtherOwner { path, owner, user } => format!(
-                "One user owns a deploy path. Log in as user {owner}, or give it to this one: `chown -R {user} {path}`"
+            Error::OtherOwner { owner, .. } => format!(
+                "Log in as `{owner}`, or choose a path below directories that belong to root or to the user that logs in"
             ),
+            Error::OthersWrite { path, by, .. } => by.hint(path),
             Error::SymlinkInside(path) => {
                 format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
             }
@@ -662,17 +679,24 @@ impl Error {
             Error::ForeignArchitecture { .. } => "Build Cutover for that system, and run it there with a local target".into(),
             Error::AgentNotCopied { directory, .. } => match directory.strip_suffix("/.cutover/bin") {
                 Some(deploy_path) if deploy_path.starts_with('/') => format!(
-                    "The user must own the deploy path. Where it may not create it, do that on the server: \
-                     `sudo install -d -o USER '{deploy_path}'`"
+                    "The user must own the deploy path. Where there is none yet, make it on the server: \
+                     `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where it belongs to another \
+                     user, log in as that one",
+                    above = quoted(deploy_path.rsplit_once('/').map_or("/", |(above, _)| above)),
+                    path = quoted(deploy_path)
                 ),
                 Some(_) => "The user must be able to create the deploy path, from its login directory".into(),
                 None => "The user must be able to write to `agent_path`, on the server".into(),
             },
+            Error::ProgramsMissing { .. } => format!("It needs {PROGRAMS}; busybox has them all. Install what is missing"),
             Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
             Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => RUN_AGAIN.into(),
             Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
             Error::Database { path, .. } => {
-                format!("It is only a cache: remove `{}`, or name another directory with `--state-dir`", path.display())
+                format!(
+                    "Name another directory with `--state-dir`. Where `{}` is Cutover's own, it is only a cache and can go",
+                    path.display()
+                )
             }
             Error::Agent(refusal) => return refusal.hint.clone(),
             Error::Bug(_) => "Please report it with the command that you ran and what it printed".into(),
@@ -701,6 +725,50 @@ impl Error {
             causes.clone_from(&refusal.causes);
         }
         Refusal { kind: self.kind(), message: self.to_string(), causes, hint: self.hint() }
+    }
+}
+
+/// The programs that the script on the server cannot do without, beside `sh`.
+pub const PROGRAMS: &str = "`cat`, `chmod`, `ls`, `mkdir`, `mv`, `rm` and `wc`";
+
+/// Those who may write to a directory beside its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writers {
+    /// The members of a group, by its name or number.
+    Group(String),
+    /// Every user.
+    All,
+}
+
+impl std::fmt::Display for Writers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Writers::Group(group) => write!(f, "The group `{group}`"),
+            Writers::All => f.write_str("Everyone"),
+        }
+    }
+}
+
+impl Writers {
+    fn hint(&self, path: &str) -> String {
+        let path = quoted(path);
+        match self {
+            Writers::Group(_) => format!(
+                "Take that right from the group: `chmod g-w {path}`. It may read there all the same, and can write to \
+                 directories in `shared/`"
+            ),
+            Writers::All => format!("Take that right from them: `chmod go-w {path}`"),
+        }
+    }
+}
+
+/// Writes a path as a shell takes it, for a command to be pasted.
+fn quoted(path: &str) -> String {
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+,@%".contains(character);
+    if path.starts_with('/') && path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
     }
 }
 

@@ -4,6 +4,7 @@
 //! ([`client`]); frames cross the wire ([`wire`]); on the server the agent receives, stores, assembles and switches
 //! ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
 
+pub mod access;
 pub mod cancel;
 pub mod error;
 pub mod event;

@@ -65,6 +65,18 @@ impl Site {
         Site::make(tempfile::tempdir().unwrap(), destination, target, words)
     }
 
+    /// Makes one whose target is a path of a server, which is another path on this machine.
+    pub(crate) fn over_at(sshd: &Sshd, user: &str, path: &Path, here: PathBuf) -> Site {
+        let site = Site::over(sshd, user);
+        Site { destination: format!("{user}@{HOST}:{}", path.display()), target: here, ..site }
+    }
+
+    /// Points it at another deploy path on the server.
+    pub(crate) fn move_on_server(&mut self, user: &str, path: &Path) {
+        self.target = path.to_owned();
+        self.destination = format!("{user}@{HOST}:{}", path.display());
+    }
+
     fn make(directory: TempDir, destination: String, target: PathBuf, words: Vec<String>) -> Site {
         for name in ["source", "home"] {
             fs::create_dir(directory.path().join(name)).unwrap();

@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../program.rs"]
+mod program;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -11,25 +14,34 @@ use std::process::ExitCode;
 use engine::error::Error;
 
 const USAGE: &str = "The server's side of Cutover, which `cutover` copies to a server and starts there\n\n\
-                     Usage: cutover-agent agent [--lane]\n       cutover-agent --version\n";
+                     Usage: cutover-agent agent [--lane | --from DIR]\n       cutover-agent --version\n";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let texts: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let is_agent = !io::stdin().is_terminal();
     // What cannot be said is not said.
-    match &words[..] {
+    match &texts[..] {
         ["--version" | "-V"] => drop(writeln!(io::stdout(), "{}", engine::BUILD)),
         ["--help" | "-h"] => drop(io::stdout().write_all(USAGE.as_bytes())),
-        ["agent", options @ ..] if matches!(options, [] | ["--lane"]) && !io::stdin().is_terminal() => {
-            let served = engine::serve_agent(!options.is_empty(), Path::new("/proc/self/exe"));
-            return served.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS);
-        }
+        ["agent"] if is_agent => return serve(false, None),
+        ["agent", "--lane"] if is_agent => return serve(true, None),
+        ["agent", "--from", _] if is_agent => return serve(false, Some(Path::new(&words[2]))),
         _ => {
             drop(io::stderr().write_all(USAGE.as_bytes()));
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Serves, with relative paths from a directory.
+fn serve(is_lane: bool, from: Option<&Path>) -> ExitCode {
+    let program = program::program();
+    let entered = from.map_or(Ok(()), std::env::set_current_dir);
+    let entered = entered.map_err(|error| Error::io("enter", from.unwrap_or(Path::new("")), error));
+    let served = entered.and_then(|()| engine::serve_agent(is_lane, &program));
+    served.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
 fn failed(error: &Error) -> ExitCode {

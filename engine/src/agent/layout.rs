@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::disk::{self, Dir, Kind, SETGID};
 use crate::error::Error;
 use crate::release::ReleaseId;
@@ -134,6 +135,7 @@ impl Layout {
         policy: &Policy,
         warn: impl FnOnce(String) -> Result<(), Error>,
     ) -> Result<(Layout, SetupReport), Error> {
+        access::check_before(path)?;
         let root = disk::create_path(path)?;
         check_owner(&root)?;
         let known = match read_store(&root) {
@@ -387,16 +389,17 @@ fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace
     Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
 }
 
+/// Refuses a deploy path that others than this user and root could change, and a `.cutover` of another user.
 fn check_owner(root: &Dir) -> Result<(), Error> {
-    let user = rustix::process::geteuid().as_raw();
+    access::check(root)?;
+    if let Some(stat) = root.stat(RELEASES)? {
+        access::check_inner(&root.path_of(RELEASES), &stat)?;
+    }
     let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
     if stat.kind == Kind::Symlink {
         return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
     }
-    if stat.uid != user {
-        return Err(Error::OtherOwner { path: root.path().display().to_string(), owner: stat.uid, user });
-    }
-    Ok(())
+    access::check_private(&root.path_of(PRIVATE), &stat)
 }
 
 fn check_empty(root: &Dir) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::disk;
 use crate::error::Error;
@@ -45,7 +45,7 @@ fn converse(talk: &Talk) -> Result<(), Error> {
 fn live_now(talk: &Talk, hello: &Hello) -> Live {
     let switching = talk.switching();
     let not_found = if switching.is_some() { Live::Unknown } else { Live::Unchanged };
-    match Layout::open(Path::new(OsStr::from_bytes(&hello.path)), &hello.policy) {
+    match deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
         Ok(None) => Live::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
             Ok(Some(release)) if switching.as_ref() == Some(&release) => Live::Switched(release),
@@ -57,6 +57,12 @@ fn live_now(talk: &Talk, hello: &Hello) -> Live {
     }
 }
 
+/// Returns the deploy path, absolute: it is told as such.
+fn deploy_path(hello: &Hello) -> Result<PathBuf, Error> {
+    let path = Path::new(OsStr::from_bytes(&hello.path));
+    std::path::absolute(path).map_err(|error| Error::io("resolve", path, error))
+}
+
 struct Service<'a> {
     talk: &'a Talk,
     hello: &'a Hello,
@@ -64,7 +70,7 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn answer(&self) -> Result<Reply, Error> {
-        let path = Path::new(OsStr::from_bytes(&self.hello.path));
+        let path = &deploy_path(self.hello)?;
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {

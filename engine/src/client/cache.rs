@@ -60,6 +60,10 @@ const BEGUN_SECONDS_MAX: i64 = 24 * 60 * 60;
 const DIRECTORY: &str = "content";
 const PACK: &str = "pack";
 const INDEX: &str = "index";
+/// An index that is being written.
+const BEGUN: &str = "new";
+/// Digits of the time that the name of a pack begins with.
+const NANOS_DIGITS: usize = 20;
 
 /// What was sent by earlier deploys.
 #[derive(Debug)]
@@ -178,15 +182,24 @@ impl CacheWriter<'_> {
     }
 }
 
+/// Returns the name of the pack that a file with one of these extensions is of; nothing for what is not of the cache. Whoever
+/// names the state directory may have a `content` in it.
+fn pack_of(name: &[u8], extensions: &[&str]) -> Option<String> {
+    let (pack, extension) = str::from_utf8(name).ok()?.split_once('.')?;
+    let (nanos, process) = pack.split_once('-')?;
+    let are_digits = [nanos, process].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_ours = are_digits && nanos.len() >= NANOS_DIGITS && !process.is_empty() && extensions.contains(&extension);
+    is_ours.then(|| pack.to_owned())
+}
+
 fn file_name(pack: &str, extension: &str) -> Vec<u8> {
     format!("{pack}.{extension}").into_bytes()
 }
 
 /// Returns the complete packs, the oldest first. What is left of one that is gone goes too.
 fn packs_by_age(dir: &Dir) -> Result<Vec<Found>, Error> {
-    let pack = |name: &Vec<u8>| Some(str::from_utf8(name).ok()?.strip_suffix(INDEX)?.strip_suffix('.')?.to_owned());
     let mut packs = Vec::new();
-    for name in dir.names()?.iter().filter_map(pack) {
+    for name in dir.names()?.iter().filter_map(|name| pack_of(name, &[INDEX])) {
         match dir.stat(&file_name(&name, PACK))? {
             Some(stat) => packs.push(Found { name, bytes: stat.size }),
             None => remove_pack(dir, &name)?,
@@ -258,8 +271,10 @@ fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(),
 fn remove_begun(dir: &Dir, packs: &[Found]) -> Result<(), Error> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
     for name in dir.names()? {
-        let is_of_a_pack = packs.iter().any(|pack| name.starts_with(pack.name.as_bytes()));
-        if !is_of_a_pack && dir.stat(&name)?.is_some_and(|stat| now - stat.mtime > BEGUN_SECONDS_MAX) {
+        let Some(of) = pack_of(&name, &[PACK, INDEX, BEGUN]) else { continue };
+        if packs.iter().all(|pack| pack.name != of)
+            && dir.stat(&name)?.is_some_and(|stat| now - stat.mtime > BEGUN_SECONDS_MAX)
+        {
             dir.remove_file(&name)?;
         }
     }
@@ -328,6 +343,36 @@ mod tests {
     fn packs(state: &Path) -> usize {
         let is_pack = |path: &Path| path.extension().is_some_and(|extension| extension == PACK);
         fs::read_dir(state.join(DIRECTORY)).unwrap().filter(|entry| is_pack(&entry.as_ref().unwrap().path())).count()
+    }
+
+    #[test]
+    fn what_is_not_of_the_cache_stays_in_a_directory_of_its_name() {
+        let state = tempfile::tempdir().unwrap();
+        let content = state.path().join(DIRECTORY);
+        fs::create_dir(&content).unwrap();
+        let old = SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);
+        let pack = format!("{:0NANOS_DIGITS$}-7", 1);
+        let ours = [format!("{pack}.pack"), format!("{pack}.new")];
+        let others = [
+            "post.md".to_owned(),
+            "notes.index".to_owned(),
+            "2024-05.index".to_owned(),
+            "2024-05.pack".to_owned(),
+            format!("{pack}.md"),
+            format!("{pack}.pack.gz"),
+            format!("{pack}a.pack"),
+            pack.clone(),
+        ];
+        for name in ours.iter().chain(&others) {
+            fs::File::create(content.join(name)).unwrap().set_modified(old).unwrap();
+        }
+        keep(state.path(), SMALL, 0..1);
+        for name in ours {
+            assert!(!content.join(&name).exists(), "{name}");
+        }
+        for name in others {
+            assert!(content.join(&name).exists(), "{name}");
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ use crate::wire::message::{Holding, from_bytes, to_bytes};
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
 const FORMAT: i64 = 8;
 
+/// Marks a database as one of Cutover's: `cuto`.
+const APPLICATION: i64 = 0x6375_746f;
+
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -99,10 +102,15 @@ impl Database {
     pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
+        // What is believed decides what is sent.
+        crate::access::check_state(&crate::disk::Dir::open(state_dir)?)?;
         let database = Database { connection: RefCell::new(None), path, observer };
         let connection = match try_open(&database.path) {
             Ok(Some(connection)) => connection,
-            Ok(None) => database.begin_anew()?,
+            Ok(None) => {
+                crate::disk::remove_path(&database.path)?;
+                database.begin_anew()?
+            }
             Err(error) if is_damage(&error) => {
                 database.tell(&error);
                 database.begin_anew()?
@@ -139,11 +147,16 @@ impl Database {
         self.observer.observe(Event::Warning(text));
     }
 
+    /// Begins it anew. A damaged one is moved aside: nothing in it says that it was ever Cutover's.
     fn begin_anew(&self) -> Result<Connection, Error> {
-        for suffix in ["", "-wal", "-shm"] {
+        let beside = |suffix: &str| {
             let mut file = self.path.clone().into_os_string();
             file.push(suffix);
-            crate::disk::remove_path(Path::new(&file))?;
+            PathBuf::from(file)
+        };
+        crate::disk::rename_path(&self.path, &beside(".damaged"))?;
+        for suffix in ["-wal", "-shm"] {
+            crate::disk::remove_path(&beside(suffix))?;
         }
         match try_open(&self.path) {
             Ok(Some(connection)) => Ok(connection),
@@ -377,10 +390,16 @@ fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }
 
-/// Opens a database, and makes its tables where it has none. Nothing where it is of another format.
+/// Opens a database, and makes its tables where it has none. Nothing where it is of another format. One of another
+/// program is an error, before anything is changed in it.
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && application != APPLICATION {
+        return Err(rusqlite::Error::ToSqlConversionFailure("it is another program's".into()));
+    }
     // Without effect on one that has tables.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -390,6 +409,7 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
         transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     } else if format != FORMAT {
         return Ok(None);
@@ -596,6 +616,29 @@ mod tests {
         drop(connection);
         assert_eq!(count(&Database::open(directory.path(), recorder.clone()).unwrap()), 0);
         assert_eq!(recorder.events(), []);
+    }
+
+    #[test]
+    fn a_database_of_another_program_is_left_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("manifests.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE ships (name TEXT); INSERT INTO ships VALUES ('Fram')").unwrap();
+        drop(other);
+        let before = fs::read(&path).unwrap();
+        let opened = Database::open(directory.path(), Arc::new(Recorder::default()));
+        let error = opened.err().expect("it is not ours");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--state-dir")));
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_database_that_is_damaged_is_moved_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("manifests.db"), "a list of ships").unwrap();
+        fill(&Database::open(directory.path(), Arc::new(Recorder::default())).unwrap());
+        let aside = directory.path().join("manifests.db.damaged");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "a list of ships");
     }
 
     #[test]

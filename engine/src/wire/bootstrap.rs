@@ -1,20 +1,20 @@
 //! Gets the agent running on a server that need have nothing but a POSIX `sh`.
 //!
-//! Where an agent is thought to be at its place, the first command is `exec <place> agent`, which every login shell
-//! understands where the place needs no quotes. What comes of it otherwise is found out by the script.
+//! Where an agent is thought to be at its place, the first command is short: it looks at that one file and starts it.
+//! Otherwise the script finds out what is there.
 //!
-//! One constant script does everything else that is done there. Whatever the login shell is, it gets
-//! `exec sh -c '<script>' cutover <mode> <arguments>`: the script holds no single quote, no newline, no `!` and no
+//! A script for each mode does everything else that is done there. Whatever the login shell is, it gets
+//! `exec sh -c '<script>' cutover <mode> <arguments>`: a script holds no single quote, no newline, no `!` and no
 //! doubled backslash, which fish and csh would read their own way, and the arguments are in an alphabet that no shell
-//! reads anything into. The script decodes them, so paths may hold any byte.
+//! reads anything into. It decodes them, so paths may hold any byte.
 //!
 //! ```text
 //! start    run the agent at its place, or say what is there instead
-//! look     the same for what must leave nothing behind: whose the deploy path is does not matter then
+//! look     the same for what must leave nothing behind: whether the deploy path is ours does not matter then
 //! lane     run the agent at its place as a lane of one that runs already
 //! place    take the agent from stdin, put it at its place
 //! lend     take the agent from stdin, put it into a fresh temporary directory, and say which
-//! vanish   open the agent there, remove the directory, run what was opened
+//! vanish   run the agent there; the directory is removed before, or afterwards where there is no `/proc`
 //! ```
 //!
 //! The script answers on stdout, between marks that are found among whatever a login prints. Script and program never
@@ -24,6 +24,13 @@
 //! every connection. What is damaged is replaced, once. It is copied under another name and renamed, so two clients
 //! that copy at once do not disturb each other, and none runs half of it. It is not synced: after a power cut it may
 //! be damaged, and then it is replaced.
+//!
+//! **Nobody else's program is run.** Whoever may change the agent's file, or the directory that holds it, decides what
+//! the login user runs. So the shell that starts the agent first enters its directory, and looks at owner and mode of
+//! both from inside: they must belong to the login user, and nobody else may write to them. It then runs the file by its
+//! name in that directory. Links and renames on the way there change nothing any more: the directory is held, and only
+//! its owner makes names in it. Nothing is copied to a place of which one of the directories above could be replaced by
+//! others (`judge` in the script). The agent makes the same demands of the deploy path when it opens it.
 
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, Writers};
 use crate::event::{Event, Observer, Silent};
 use crate::path::Shown;
 use crate::wire::connect::Install;
@@ -50,39 +57,122 @@ const TELLING: Duration = Duration::from_secs(1);
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
-/// Notes on what is not obvious in it:
-/// - What is placed is for its owner alone; the agent takes the usual umask itself.
-/// - `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop.
-/// - An empty file that may be executed is run by the shell and does nothing; on a filesystem mounted noexec it is
-///   refused with 126. That is known before the program is sent.
-/// - `true >` rather than `: >`: a failed redirection of a special builtin ends the shell.
-/// - The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`.
-/// - The program is sent packed where the server has `gzip`, which nearly all have: that is less than half of it.
-/// - A program that was opened is run through `/proc` after its last name is gone.
-const SCRIPT: &str = concat!(
-    "umask 077; m=$1; n=$2; l=$3; z=$6; t=; ",
+/// Starts the agent `$0` of the working directory, where only the login user can have put it there: `find` prints both names
+/// then, the directory's and the agent's, and otherwise there is nothing to run. Every byte of it crosses the wire with
+/// each deploy. Options and the closing quote follow.
+macro_rules! unasked {
+    ($modes:literal) => {
+        concat!("&&set x `find . $0 -prune -user $USER ", $modes, "`;exec ./$3 agent")
+    };
+}
+
+/// For a directory of our own making: the modes are just what was made.
+const UNASKED: &str = unasked!("-perm 700");
+/// For a directory that the user named: nobody else may write.
+const UNASKED_ELSEWHERE: &str = unasked!("! -perm -20 ! -perm -2");
+
+/// What every script begins with: it reads its arguments. What is made is for its owner alone; the agent takes the usual
+/// umask itself. `printf %b` decodes; the `x` keeps newlines at the end of a path, which `$(…)` would drop. `h` names the
+/// agent's directory where it is one of our own making.
+const BEGIN: &str = concat!(
+    "umask 077; m=$1; n=$2; l=$3; z=$6; o=$PWD; p=; t=; ",
     "d=$(printf %bx \"$4\"); d=${d%x}; a=$(printf %bx \"$5\"); a=${a%x}; ",
+    "h=; case $a in (\"$d/.cutover/bin\") h=.;; esac; ",
     "say() { printf \"\\ncutover-bootstrap:%s:%s:end\\n\" \"$1\" \"$2\"; }; ",
-    "put() { p=$a/.$n.$$; t=${t:-$p}; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
-    "\"$p\" < /dev/null > /dev/null 2>&1; [ $? -eq 126 ] && return 2; ",
-    "$z > \"$p\" || return 1; [ \"$(wc -c < \"$p\")\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$a/$n\"; }; ",
-    "judge() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
-    "trap \"rm -rf \\\"\\$t\\\"\" 0; trap \"exit 1\" 1 2 15; ",
-    "case $m in ",
-    "(start|look) if [ -x \"$a/$n\" ]; then say start; trap - 0; exec \"$a/$n\" agent; fi; f=; ",
-    "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2> /dev/null | while IFS= read -r f; do ",
-    "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
-    "if [ -n \"$f\" ]; then say foreign \"$f\"; else say missing \"$(uname -s -m 2> /dev/null):$(command -v gzip 2> /dev/null)\"; fi;; ",
-    "(lane) say start; trap - 0; exec \"$a/$n\" agent --lane;; ",
-    "(place) case $a in (\"$d/.cutover/bin\") (umask 022; mkdir -p \"$d\");; esac && mkdir -p \"$a\" && put; r=$?; ",
-    "if [ $r -eq 0 ]; then say placed; ",
-    "find \"$a\" -type f -name \"*cutover-*\" -mtime +7 -exec rm -f {} + 2> /dev/null; else judge $r; fi;; ",
-    "(lend) r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
-    "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") || continue; a=$t; put; r=$?; [ $r -eq 2 ] || break; rm -rf \"$t\"; done; ",
-    "if [ $r -eq 0 ]; then say lent \"$a\"; t=; else judge $r; fi;; ",
-    "(vanish) exec 3< \"$a/$n\" && rm -rf \"$a\" && say start && trap - 0 && exec /proc/self/fd/3 agent;; ",
-    "esac",
 );
+
+/// Tells whether the working directory and the agent in it are the login user's own. `ls -ld` prints the modes of one after
+/// the other; `-rwx` stands nowhere but where the second begins. A mark for an access list may follow the first, and the
+/// rights that such a list gives to others show as the group's.
+const OURS: &str = concat!(
+    "ours() { [ -O . ] && [ -O \"$n\" ] && case $(ls -ld . \"$n\") in (",
+    "d????-??-*-rwx?-??-*) ;; (*) false;; esac; }; ",
+);
+
+/// `judge` goes to the nearest directory that exists on a path, and looks at that one and all above it, by `..`: what a
+/// symlink on the way leads past does not matter. It prints the first that somebody else could change, and nothing where
+/// there is none. Without `ls` nothing is known, and nothing is right. `alone` tells whether a group is known to have no
+/// members but the login user and root.
+const JUDGE: &str = concat!(
+    "alone() { k=1; while IFS=: read -r x x v w || [ \"$x\" ]; do [ \"$v\" = \"$1\" ] && { k=0; ",
+    "case ,$w, in (,,|,root,|,\"$LOGNAME\",|,root,\"$LOGNAME\",|,\"$LOGNAME\",root,) ;; (*) return 1;; esac; }; ",
+    "done < /etc/group; while IFS=: read -r x v v w v || [ \"$x\" ]; do ",
+    "[ \"$w\" = \"$1\" ] && case $x in (root|\"$LOGNAME\") ;; (*) return 1;; esac; ",
+    "done < /etc/passwd; [ -r /etc/passwd ] && return $k; }; ",
+    "tell() { cd -P \"$1\"; set -- \"$(pwd -P)\" $(ls -ld .); k=o; { [ -O . ] || [ \"$4\" = root ]; } && k=m; ",
+    "printf %s \"$k:$2:$4:$5:$1\"; }; ",
+    "judge() { e=$1; until cd -P \"$e\" 2>&-; do case $e in (*/*) e=${e%/*}; e=${e:-/};; (*) e=/;; esac; done; ",
+    "e=.; k=; q=$(pwd -P); while [ \"$q\" ]; do k=\"$k $e\"; e=$e/..; q=${q%/*}; done; ",
+    "{ ls -ldn $k $e || echo - - - - .; } | while read -r b x v g e; do e=${e##* }; ",
+    "{ [ \"$v\" = 0 ] || [ -O \"$e\" ]; } && case $b in (d????-??-*|d????????[tT]*) continue;; ",
+    "(d????w??-?|d????w??-?.) alone \"$g\" && continue;; esac; tell \"$e\"; break; done; }; ",
+);
+
+/// `put` takes the program from stdin into the working directory. An empty file that may be executed is run by the shell
+/// and does nothing; on a filesystem mounted noexec it is refused with 126. That is known before the program is sent.
+/// `true >` rather than `: >`: a failed redirection of a special builtin ends the shell. Streams are closed rather than led
+/// to `/dev/null`, which some jails do not have. What is left at the end is removed by its name.
+const PUT: &str = concat!(
+    "put() { p=.$n.$$; true > \"$p\" && chmod 700 \"$p\" || return 1; ",
+    "\"./$p\" <&- >&- 2>&-; [ $? -eq 126 ] && return 2; ",
+    "$z > \"$p\" && w=$(wc -c < \"$p\") || return 1; [ \"$w\" -eq \"$l\" ] || return 3; mv -f \"$p\" \"$n\"; }; ",
+    "told() { case $1 in (2) say noexec;; (3) say short;; (*) say failed;; esac; }; ",
+);
+const CLEAN: &str = concat!(
+    "clean() { [ -z \"$p\" ] || rm -f \"$p\"; [ -z \"$t\" ] || { rm -f \"$t/$n\"; rmdir \"$t\"; }; }; ",
+    "trap clean 0; trap \"exit 1\" 1 2 15; ",
+);
+
+/// The program is sent packed where the server has a `gzip` that unpacks, which nearly all have: that is less than half of
+/// it. Some name one that they cannot run, so it is tried on an empty stream.
+const START: &str = concat!(
+    "if cd \"$a\" 2>&-; then if ours; then chmod 700 $h \"$n\"; say start; ",
+    "case $m in (lane) exec \"./$n\" agent --lane;; (*) exec \"./$n\" agent --from \"$o\";; esac; fi; cd \"$o\"; fi; ",
+    "u=$(judge \"$a\"); f=; g=; [ \"$u\" ] || ",
+    "[ $m = look ] || [ -d \"$d/.cutover\" ] || f=$(ls -A \"$d\" 2>&- | while IFS= read -r f; do ",
+    "case $f in (shared|cache|lost+found) ;; (*) printf %s \"$f\"; break;; esac; done); ",
+    "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ \"$f\" ]; then say foreign \"$f\"; else ",
+    "printf \"\\037\\213\\010\\0\\0\\0\\0\\0\\0\\3\\3\\0\\0\\0\\0\\0\\0\\0\\0\\0\" | gzip -dc 2>&- && g=gzip; ",
+    "say missing \"$(uname -s -m 2>&-):$g\"; fi",
+);
+
+/// The deploy path is made for all to read, as a web server must; what is private begins at `.cutover`. Old agents are
+/// removed by the exact form of their names, in the agent's directory alone.
+const PLACE: &str = concat!(
+    "u=$(judge \"$a\"); if [ -z \"$u\" ]; then ",
+    "{ [ -z $h ] || (umask 022; mkdir -p \"$d\"); } && mkdir -p \"$a\" && cd \"$a\"; r=$?; ",
+    "[ $r -eq 0 ] && { u=$(judge .); [ -z $h ] || chmod 700 . 2>&-; ",
+    "[ \"$u\" ] || { [ -O . ] && case $(ls -ld .) in (d????-??-*) ;; (*) false;; esac; } || u=$(tell .); }; fi; ",
+    "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ $r -eq 0 ] && { put; r=$?; [ $r -eq 0 ]; }; then say placed; ",
+    "h=[0-9a-f]; h=$h$h$h$h; h=$h$h$h$h; g=; set --; for x in 1 2 3 4 5 6 7; do g=$g[0-9]; ",
+    "set -- \"$@\" -o -name \".cutover-$h.$g\"; done; ",
+    "LC_ALL=C find . -name . -o -prune -type f -user \"$LOGNAME\" -perm 700 -mtime +7 ",
+    "\\( -name \"cutover-$h\" \"$@\" \\) -exec rm -f {} + 2>&-; else told $r; fi",
+);
+
+const LEND: &str = concat!(
+    "r=1; for e in \"${TMPDIR:-/tmp}\" /tmp /var/tmp /dev/shm; do ",
+    "t=$(mktemp -d \"$e/cutover.XXXXXXXX\") && cd \"$t\" || continue; t=$PWD; put; r=$?; [ $r -eq 2 ] || break; ",
+    "clean; t=; cd \"$o\"; done; ",
+    "if [ $r -eq 0 ]; then say lent \"$t\"; t=; else told $r; fi",
+);
+
+/// A program that was opened is run through `/proc` after its last name is gone.
+const VANISH: &str = concat!(
+    "t=$a; cd \"$a\" && ours && exec 3< \"$n\" && say start && if [ -e /proc/self/fd/3 ]; ",
+    "then cd \"$o\"; clean; exec /proc/self/fd/3 agent; else \"./$n\" agent --from \"$o\"; fi",
+);
+
+/// Returns the script for a mode.
+fn script(mode: &str) -> String {
+    let parts: &[&str] = match mode {
+        "place" => &[BEGIN, JUDGE, PUT, CLEAN, PLACE],
+        "lend" => &[BEGIN, PUT, CLEAN, LEND],
+        "vanish" => &[BEGIN, OURS, CLEAN, VANISH],
+        _ => &[BEGIN, OURS, JUDGE, START],
+    };
+    parts.concat()
+}
 
 /// Where things are on the server.
 #[derive(Debug, Clone)]
@@ -135,7 +225,7 @@ pub(super) fn start_lane(
     let (observer, packing) = (&Silent, Packing::on_demand());
     let mut bootstrap =
         Bootstrap { login, program, packing, places, observer, cancel, unpack: Unpack::Cat, copied_at: None };
-    match bootstrap.start_unasked(" --lane")? {
+    match bootstrap.start_unasked(true)? {
         Some(connection) => Ok(connection),
         None => bootstrap.insist("lane", &places.agent_directory),
     }
@@ -182,7 +272,7 @@ enum Start {
 impl Bootstrap<'_> {
     fn start_placed(&mut self) -> Result<Connection, Error> {
         let places = self.places;
-        if let Some(connection) = self.start_unasked("")? {
+        if let Some(connection) = self.start_unasked(false)? {
             return Ok(connection);
         }
         match self.start("start", &places.agent_directory)? {
@@ -199,7 +289,7 @@ impl Bootstrap<'_> {
 
     fn start_lent(&mut self) -> Result<Connection, Error> {
         let places = self.places;
-        if let Some(connection) = self.start_unasked("")? {
+        if let Some(connection) = self.start_unasked(false)? {
             return Ok(connection);
         }
         match self.start("look", &places.agent_directory)? {
@@ -212,15 +302,14 @@ impl Bootstrap<'_> {
 
     /// Starts the agent that is thought to be at its place, by a short command. Nothing where that may not be tried, or
     /// came to nothing.
-    fn start_unasked(&mut self, option: &str) -> Result<Option<Connection>, Error> {
+    fn start_unasked(&mut self, is_lane: bool) -> Result<Option<Connection>, Error> {
         // Another try costs the system's `ssh` another login.
         if !self.packing.is_on_demand() || self.login.round_trip().is_none() {
             return Ok(None);
         }
-        let place = self.places.agent_directory.join(self.program.name());
-        let Some(place) = place.to_str().filter(|place| place.bytes().all(needs_no_quotes)) else { return Ok(None) };
+        let Some(command) = unasked(self.program, self.places, is_lane) else { return Ok(None) };
         self.cancel.check()?;
-        let mut running = self.login.run(&format!("exec {place} agent{option}"))?;
+        let mut running = self.login.run(&command)?;
         match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
             Ok(greeting) if greeting.program == self.program.mark() && greeting.version == PROTOCOL_VERSION => {
                 Ok(Some(running.into_connection()))
@@ -282,6 +371,7 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"foreign", rest }) => {
                 Err(Error::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() })
             }
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"start", .. }) if ended.status == Some(126) && !says_format(&ended.words) => {
                 Err(Error::Noexec { directory: shown(directory) })
             }
@@ -345,8 +435,12 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"lent", rest }) if rest.starts_with(b"/") => {
                 Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(rest))))
             }
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"noexec", .. }) => Err(Error::Noexec { directory: shown(directory) }),
             Some(Answer { word: b"short", .. }) => Err(not_copied("not all of it arrived".into())),
+            Some(Answer { word: b"failed", .. }) if says_missing(&ended.words) => {
+                Err(Error::ProgramsMissing { output: said(b"", ended) })
+            }
             Some(Answer { word: b"failed", .. }) => Err(not_copied(said(b"", ended))),
             _ => Err(self.no_shell(printed, ended)),
         }
@@ -362,9 +456,22 @@ impl Bootstrap<'_> {
     }
 }
 
+/// Returns the short command that starts an agent at its place; nothing where the place needs quotes.
+fn unasked(program: &Program, places: &Places, is_lane: bool) -> Option<String> {
+    let directory = places.agent_directory.to_str().filter(|directory| directory.bytes().all(needs_no_quotes))?;
+    let start = if directory.ends_with("/.cutover/bin") { UNASKED } else { UNASKED_ELSEWHERE };
+    let option = match (is_lane, places.deploy_path.is_relative()) {
+        (true, _) => " --lane",
+        (false, true) => " --from \"$OLDPWD\"",
+        (false, false) => "",
+    };
+    Some(format!("sh -c 'cd {directory}{start}{option}' {}", program.name()))
+}
+
 fn command(mode: &str, program: &Program, deploy_path: &Path, directory: &Path, unpack: Unpack) -> String {
     format!(
-        "exec sh -c '{SCRIPT}' cutover {mode} {} {} '{}' '{}' '{}'",
+        "exec sh -c '{}' cutover {mode} {} {} '{}' '{}' '{}'",
+        script(mode),
         program.name(),
         program.bytes,
         encode(deploy_path.as_os_str().as_bytes()),
@@ -423,6 +530,26 @@ fn says_format(words: &[u8]) -> bool {
     String::from_utf8_lossy(words).to_ascii_lowercase().contains("format")
 }
 
+/// Reads what the script says of a directory that others could change: whether by its owner or by its mode, mode, owner,
+/// group, path.
+fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
+    let mut parts = answer.splitn(5, |&byte| byte == b':').map(|part| Shown(part).to_string());
+    let mut next = || parts.next().unwrap_or_default();
+    let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
+    let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
+    match (why.as_str(), may_write(5), may_write(8)) {
+        _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
+        ("m", _, true) => Error::OthersWrite { path, by: Writers::All },
+        ("m", true, false) => Error::OthersWrite { path, by: Writers::Group(group) },
+        _ => Error::OtherOwner { path, owner },
+    }
+}
+
+/// Tells whether a shell says that it has no such program: `sh: 1: wc: not found`, `applet not found`.
+fn says_missing(words: &[u8]) -> bool {
+    words.trim_ascii_end().ends_with(b"not found")
+}
+
 /// Returns what was printed, for a message.
 fn said(printed: &[u8], ended: &Ended) -> String {
     let words = [printed.trim_ascii(), ended.words.trim_ascii()].map(|words| Shown(words).to_string());
@@ -440,42 +567,4 @@ fn shown(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_script_has_nothing_that_a_login_shell_reads_its_own_way() {
-        for forbidden in ["'", "\n", "!", "\\\\"] {
-            assert!(!SCRIPT.contains(forbidden), "{forbidden:?}");
-        }
-    }
-
-    #[test]
-    fn arguments_are_encoded_in_a_safe_alphabet() {
-        let check = |bytes: &[u8], expected: &str| assert_eq!(encode(bytes), expected);
-        check(b"/srv/my-shop_1.2", "/srv/my-shop_1.2");
-        check(b"a b'c\"d", "a\\0040b\\0047c\\0042d");
-        check(b"\\\n\xff", "\\0134\\0012\\0377");
-    }
-
-    #[test]
-    fn the_answer_is_found_among_noise() {
-        let check = |printed: &[u8], expected: Option<(&[u8], &[u8])>| {
-            let expected = expected.map(|(word, rest)| Answer { word, rest });
-            assert_eq!(Answer::find(printed), expected);
-        };
-        check(b"", None);
-        check(b"Welcome!\n", None);
-        check(b"hi\ncutover-bootstrap:start::end\n", Some((b"start", b"")));
-        check(b"hi cutover-bootstrap:foreign:a:end:b:end\nbye\n", Some((b"foreign", b"a:end:b")));
-        check(b"cutover-bootstrap:missing:Linux", None);
-    }
-
-    #[test]
-    fn only_this_system_is_served() {
-        assert!(check_system(SYSTEM.as_bytes()).is_ok());
-        assert!(check_system(b"").is_ok());
-        let error = check_system(b"Linux armv7l").unwrap_err();
-        assert!(error.to_string().starts_with("The server runs Linux armv7l, and this agent runs on Linux "));
-    }
-}
+mod tests;

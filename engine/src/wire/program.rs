@@ -69,9 +69,9 @@ impl Program {
         *self.hash.as_bytes().first_chunk().expect("a hash is longer")
     }
 
-    /// Returns the name that the program has on servers. Version and hash are in it, so that two versions can stand
-    /// beside each other and a name that is there is the right one, or damaged.
+    /// Returns the name that the program has on servers. Its hash is in it, so that two versions can stand beside each
+    /// other and a name that is there is the right one, or damaged. What is removed there is found by just this form.
     pub(super) fn name(&self) -> String {
-        format!("cutover-{}-{}", env!("CARGO_PKG_VERSION"), &self.hash.to_string()[..16])
+        format!("cutover-{}", &self.hash.to_string()[..16])
     }
 }

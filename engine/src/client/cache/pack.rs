@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::wire::block::Body;
 
 use super::index::{BlockPlace, FilePlace, Index, PatchPlace, Whole, key_of};
-use super::{INDEX, PACK, file_name};
+use super::{BEGUN, INDEX, NANOS_DIGITS, PACK, file_name};
 
 /// Content of a file that is kept.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,7 @@ pub(super) struct PackWriter<'a> {
 impl<'a> PackWriter<'a> {
     /// Begins a pack of that age, in nanoseconds since 1970.
     pub(super) fn begin(dir: &'a Dir, nanos: u128) -> Result<PackWriter<'a>, Error> {
-        let name = format!("{nanos:020}-{}", std::process::id());
+        let name = format!("{nanos:0NANOS_DIGITS$}-{}", std::process::id());
         let file = BufWriter::new(dir.create_file(&file_name(&name, PACK))?);
         Ok(PackWriter { dir, name, file, written: 0, index: Index::default(), is_finished: false })
     }
@@ -103,7 +103,7 @@ impl<'a> PackWriter<'a> {
     pub(super) fn finish(mut self) -> Result<(), Error> {
         self.file.flush().map_err(|e| self.failed(e))?;
         self.index.sort();
-        let begun = file_name(&self.name, "new");
+        let begun = file_name(&self.name, BEGUN);
         let mut file = self.dir.create_file(&begun)?;
         file.write_all(&self.index.to_bytes()).map_err(|e| self.failed(e))?;
         self.dir.rename(&begun, self.dir, &file_name(&self.name, INDEX))?;
@@ -119,7 +119,7 @@ impl<'a> PackWriter<'a> {
 impl Drop for PackWriter<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            for extension in [PACK, "new"] {
+            for extension in [PACK, BEGUN] {
                 self.dir.remove_file(&file_name(&self.name, extension)).ok();
             }
         }

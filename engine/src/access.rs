@@ -1,0 +1,356 @@
+//! Who could put something else in the place of what stands at a path.
+//!
+//! Whoever may write to a directory, and whoever owns one, can exchange what is in it, down to the last file below. So
+//! the deploy path and each directory above it must belong to the user that runs the agent or to root, and nobody else
+//! may write to it. A directory with the sticky bit is fine too: in `/tmp` everyone may make names, and only their owner
+//! takes them away. The same is asked, of the file and its directory alone, of a config that was
+//! found and not named.
+//!
+//! A group that has no other member than this user and root is nobody else: many systems give each user a group of its own
+//! and the umask 002. Its members are read from `/etc/group` and `/etc/passwd`, and a group that is not there may have any.
+//! Rights that an access list gives to others show as the group's, and then the group tells nothing.
+//!
+//! The directories are looked at from the deploy path, which is held, by `..`: links that led there do not matter any more.
+//! What is found safe cannot be changed by others before it is used. The shell script of `wire/bootstrap.rs` asks for the
+//! same before it copies an agent.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::disk::{Dir, Stat};
+use crate::error::{Error, Writers};
+use crate::path::Shown;
+
+const ROOT: u32 = 0;
+const STICKY: u32 = 0o1000;
+const GROUP_WRITES: u32 = 0o020;
+const ALL_WRITE: u32 = 0o002;
+
+/// Others than this user and root who could change something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Others {
+    /// What they could change: the file that was asked for, or a directory on the way to it.
+    pub path: PathBuf,
+    /// Who they are.
+    pub who: Who,
+}
+
+/// Those who could change something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Its owner, by name, or number where there is no name.
+    Owner(String),
+    /// Those who may write to it.
+    Writers(Writers),
+}
+
+/// Returns who could change a file or put another one in its place; nothing where nobody else could. Of the directories above
+/// only the one that holds it is looked at: a file of this user in a directory of this user is one of this user's.
+pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
+    let judge = Judge::here();
+    let real = std::fs::canonicalize(file)?;
+    for directory in [file, &real].into_iter().filter_map(|file| file.parent()) {
+        let others = judge.others(directory, &std::fs::metadata(directory)?.into(), true);
+        if others.is_some() {
+            return Ok(others);
+        }
+    }
+    // A link of somebody else leads where its owner likes. Its own mode means nothing.
+    let link = Standing { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
+    Ok(judge.others(file, &link, false).or(judge.others(&real, &std::fs::metadata(&real)?.into(), false)))
+}
+
+/// Refuses a directory of this machine's state that others could change.
+pub(crate) fn check_state(directory: &Dir) -> Result<(), Error> {
+    Judge::here().check(directory.path(), &directory.own_stat()?.into(), false)
+}
+
+/// Refuses a deploy path that others could change, or a directory above it.
+pub(crate) fn check(root: &Dir) -> Result<(), Error> {
+    check_from(root)
+}
+
+/// Refuses to make a deploy path, and what is missing above it, in a directory that others could change.
+pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
+    for (at, path) in path.ancestors().enumerate() {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        match Dir::open(path) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            // The whole path is there, and is checked as such.
+            Ok(_) if at == 0 => return Ok(()),
+            found => return check_from(&found?),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a directory in the deploy path that belongs to somebody else, as whoever may make names there could make it.
+pub(crate) fn check_inner(path: &Path, stat: &Stat) -> Result<(), Error> {
+    Judge::here().check(path, &Standing { mode: 0o700, ..(*stat).into() }, false)
+}
+
+/// Refuses a `.cutover` that is not this user's own, or that others may write to.
+pub(crate) fn check_private(path: &Path, stat: &Stat) -> Result<(), Error> {
+    let judge = Judge::here();
+    if stat.uid != judge.user {
+        return Err(judge.owner(path, stat.uid).into_error());
+    }
+    judge.check(path, &(*stat).into(), false)
+}
+
+fn check_from(dir: &Dir) -> Result<(), Error> {
+    let judge = Judge::here();
+    let mut path = std::fs::canonicalize(dir.path()).map_err(|error| Error::io("resolve", dir.path(), error))?;
+    let mut stat = dir.own_stat()?;
+    judge.check(&path, &stat.into(), true)?;
+    let mut above = dir.above(&parent(&path))?;
+    loop {
+        let below = (stat.device, stat.inode);
+        path = parent(&path);
+        stat = above.own_stat()?;
+        if (stat.device, stat.inode) == below {
+            return Ok(());
+        }
+        judge.check(&path, &stat.into(), true)?;
+        above = above.above(&parent(&path))?;
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_owned()
+}
+
+/// Whose something is, and its mode.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    uid: u32,
+    gid: u32,
+    mode: u32,
+}
+
+impl From<Stat> for Standing {
+    fn from(Stat { uid, gid, mode, .. }: Stat) -> Standing {
+        Standing { uid, gid, mode }
+    }
+}
+
+impl From<std::fs::Metadata> for Standing {
+    fn from(metadata: std::fs::Metadata) -> Standing {
+        Standing { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
+    }
+}
+
+impl Others {
+    fn into_error(self) -> Error {
+        let path = Shown(self.path.as_os_str().as_bytes()).to_string();
+        match self.who {
+            Who::Owner(owner) => Error::OtherOwner { path, owner },
+            Who::Writers(by) => Error::OthersWrite { path, by },
+        }
+    }
+}
+
+/// Judges for the user that runs this program.
+struct Judge {
+    user: u32,
+    accounts: Accounts,
+}
+
+impl Judge {
+    fn here() -> Judge {
+        Judge { user: rustix::process::geteuid().as_raw(), accounts: Accounts::read() }
+    }
+
+    fn check(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Result<(), Error> {
+        self.others(path, standing, may_be_sticky).map_or(Ok(()), |others| Err(others.into_error()))
+    }
+
+    fn others(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Others> {
+        if ![ROOT, self.user].contains(&standing.uid) {
+            return Some(self.owner(path, standing.uid));
+        }
+        let by = self.writers(path, standing, may_be_sticky)?;
+        Some(Others { path: path.to_owned(), who: Who::Writers(by) })
+    }
+
+    fn owner(&self, path: &Path, owner: u32) -> Others {
+        Others { path: path.to_owned(), who: Who::Owner(name_of(&self.accounts.users, owner)) }
+    }
+
+    fn writers(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Writers> {
+        match standing.mode {
+            mode if mode & (GROUP_WRITES | ALL_WRITE) == 0 || (may_be_sticky && mode & STICKY != 0) => None,
+            mode if mode & ALL_WRITE != 0 => Some(Writers::All),
+            _ if !has_access_list(path) && self.accounts.is_alone(self.user, standing.gid) => None,
+            _ => Some(Writers::Group(name_of(&self.accounts.groups, standing.gid))),
+        }
+    }
+}
+
+/// Tells whether a file or directory has an access list, or may have one.
+fn has_access_list(path: &Path) -> bool {
+    let found = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0][..]);
+    !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS))
+}
+
+/// What `/etc/passwd` and `/etc/group` say.
+struct Accounts {
+    users: Vec<u8>,
+    groups: Vec<u8>,
+}
+
+impl Accounts {
+    fn read() -> Accounts {
+        let read = |file| std::fs::read(file).unwrap_or_default();
+        Accounts { users: read("/etc/passwd"), groups: read("/etc/group") }
+    }
+
+    /// Tells whether a group is known to have no member but this user and root.
+    fn is_alone(&self, user: u32, group: u32) -> bool {
+        let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
+        let is_own = |name: &[u8]| {
+            lines(&self.users).any(|fields| {
+                fields.first() == Some(&name)
+                    && fields.get(2).is_some_and(|field| has_number(field, user) || has_number(field, ROOT))
+            })
+        };
+        let has_group = |fields: &Vec<&[u8]>, at: usize| fields.get(at).is_some_and(|field| has_number(field, group));
+        let mut groups = lines(&self.groups).filter(|fields| has_group(fields, 2)).peekable();
+        let is_known = groups.peek().is_some();
+        let members = groups.flat_map(|fields| fields.get(3).copied().unwrap_or_default().split(|&byte| byte == b','));
+        let are_members_own = members.filter(|name| !name.is_empty()).all(is_own);
+        let mut of_group = lines(&self.users).filter(|fields| has_group(fields, 3));
+        is_known && are_members_own && of_group.all(|fields| is_own(fields[0]))
+    }
+}
+
+/// Returns the fields of each line.
+fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+    file.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
+}
+
+/// Returns the name that stands with a number, or the number.
+fn name_of(file: &[u8], number: u32) -> String {
+    let number = number.to_string();
+    let named = lines(file).find(|fields| fields.get(2) == Some(&number.as_bytes()));
+    named.map_or(number.clone(), |fields| Shown(fields[0]).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USERS: &[u8] = b"root:x:0:0::/root:/bin/sh\ndeploy:x:1000:1000::/home/deploy:/bin/sh\n\
+        anna:x:1001:1001::/home/anna:/bin/sh\nwww-data:x:33:33::/var/www:/sbin/nologin\nlast:x:1002:50::/:/bin/sh";
+    const GROUPS: &[u8] = b"root:x:0:\ndeploy:x:1000:\nanna:x:1001:www-data\nwww-data:x:33:\nstaff:x:50:\n\
+        ours:x:60:deploy,root\nteam:x:61:deploy,anna\nsudo:x:27:";
+
+    fn judge() -> Judge {
+        Judge { user: 1000, accounts: Accounts { users: USERS.to_vec(), groups: GROUPS.to_vec() } }
+    }
+
+    #[test]
+    fn a_group_is_nobody_else_where_it_has_no_other_members() {
+        let check = |group: u32, expected: bool| {
+            assert_eq!(judge().accounts.is_alone(1000, group), expected, "{group}");
+        };
+        check(1000, true);
+        check(0, true);
+        check(60, true);
+        check(27, true);
+        check(1001, false);
+        check(33, false);
+        check(61, false);
+        // Its member is only in the list of users, on a line without an end.
+        check(50, false);
+        // It is in neither file.
+        check(1005, false);
+        assert!(!judge().accounts.is_alone(1001, 1001));
+    }
+
+    #[test]
+    fn a_directory_is_safe_where_only_this_user_and_root_can_change_it() {
+        let place = tempfile::tempdir().unwrap();
+        let check = |(uid, gid, mode): (u32, u32, u32), may_be_sticky: bool, expected: Result<(), &str>| {
+            let found = judge()
+                .check(place.path(), &Standing { uid, gid, mode }, may_be_sticky)
+                .map_err(|error| error.to_string());
+            let at = format!("`{}`", place.path().display());
+            let found = found.map_err(|message| message.replace(&at, "it").split(", ").next().unwrap().to_owned());
+            assert_eq!(found.as_ref().map_err(String::as_str).copied(), expected, "{uid} {gid} {mode:o}");
+        };
+        for may_be_sticky in [false, true] {
+            check((1000, 1000, 0o755), may_be_sticky, Ok(()));
+            check((1000, 1000, 0o775), may_be_sticky, Ok(()));
+            check((1000, 33, 0o2755), may_be_sticky, Ok(()));
+            check((0, 33, 0o755), may_be_sticky, Ok(()));
+            check((1000, 33, 0o2775), may_be_sticky, Err("The group `www-data` may write to it"));
+            check((0, 1005, 0o775), may_be_sticky, Err("The group `1005` may write to it"));
+            check((1000, 1000, 0o777), may_be_sticky, Err("Everyone may write to it"));
+            check((1000, 1000, 0o757), may_be_sticky, Err("Everyone may write to it"));
+            check((33, 33, 0o755), may_be_sticky, Err("it belongs to `www-data`"));
+            check((33, 33, 0o1777), may_be_sticky, Err("it belongs to `www-data`"));
+            check((4000, 33, 0o755), may_be_sticky, Err("it belongs to `4000`"));
+        }
+        check((0, 0, 0o1777), true, Ok(()));
+        check((0, 0, 0o1777), false, Err("Everyone may write to it"));
+        check((1000, 33, 0o3775), false, Err("The group `www-data` may write to it"));
+    }
+
+    #[test]
+    fn directories_above_are_found_behind_a_link() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let place = tempfile::tempdir().unwrap();
+        let real = place.path().join("open/real");
+        std::fs::create_dir_all(&real).unwrap();
+        symlink(&real, place.path().join("link")).unwrap();
+        let mode = |mode| std::fs::set_permissions(place.path().join("open"), PermissionsExt::from_mode(mode)).unwrap();
+        let linked = Dir::open(&place.path().join("link")).unwrap();
+        mode(0o755);
+        check(&linked).unwrap();
+        check_before(&place.path().join("link/a/b")).unwrap();
+        mode(0o757);
+        let message = |result: Result<(), Error>| result.unwrap_err().to_string();
+        let expected =
+            format!("Everyone may write to `{}`", place.path().canonicalize().unwrap().join("open").display());
+        assert!(message(check(&linked)).starts_with(&expected));
+        assert!(message(check_before(&place.path().join("link/a/b"))).starts_with(&expected));
+    }
+
+    #[test]
+    fn a_file_is_safe_where_it_and_its_directory_are() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let place = tempfile::tempdir().unwrap();
+        let (directory, file) = (place.path().join("checkout"), place.path().join("checkout/file"));
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(&file, "").unwrap();
+        let set = |path: &Path, mode: u32| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        let check = |modes: (u32, u32), expected: Option<&Path>| {
+            set(&directory, modes.0);
+            set(&file, modes.1);
+            let found = others_who_change(&file).unwrap().map(|others| others.path);
+            assert_eq!(found.as_deref(), expected, "{modes:?}");
+        };
+        check((0o755, 0o644), None);
+        check((0o1777, 0o644), None);
+        check((0o755, 0o646), Some(&file));
+        check((0o757, 0o644), Some(&directory));
+        check((0o755, 0o644), None);
+        let link = place.path().join("link");
+        symlink(&file, &link).unwrap();
+        assert_eq!(others_who_change(&link).unwrap(), None);
+        set(&file, 0o666);
+        let real = file.canonicalize().unwrap();
+        assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: real, who: Who::Writers(Writers::All) }));
+        assert!(others_who_change(&place.path().join("none")).is_err());
+        if rustix::process::geteuid().is_root() {
+            set(&file, 0o644);
+            std::os::unix::fs::lchown(&link, Some(54_321), None).unwrap();
+            let owner = Who::Owner("54321".into());
+            assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: link, who: owner }));
+        }
+    }
+}
