@@ -135,9 +135,15 @@ impl Sshd {
 
     /// Runs `cutover` with the client's home and configuration, and returns its outcome.
     pub(crate) fn cutover(&self, arguments: &[&str]) -> Outcome {
+        self.cutover_with(arguments, |_| {})
+    }
+
+    /// As [`Sshd::cutover`]; `change` may change the command.
+    pub(crate) fn cutover_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.args(arguments).arg("-F").arg(self.client(".ssh/config"));
         command.env("HOME", self.client("")).env("USER", "nobody").env_remove("SSH_AUTH_SOCK");
+        change(&mut command);
         let outcome = Outcome::of(&command.stdin(Stdio::null()).output().unwrap());
         if outcome.status == 255 {
             eprintln!("{}", self.log.lock().unwrap());
