@@ -54,12 +54,14 @@ const AGREE: &str = "agree on encryption";
 /// The step before a command.
 const OPEN: &str = "open a channel";
 /// libssh2's answers where both sides could not agree on algorithms, or where it could not do what they agreed on.
-const NO_AGREEMENT: [ErrorCode; 6] = [
+const NO_AGREEMENT: [ErrorCode; 8] = [
     ErrorCode::Session(-4),
     ErrorCode::Session(-5),
     ErrorCode::Session(-8),
     ErrorCode::Session(-10),
     ErrorCode::Session(-11),
+    ErrorCode::Session(-12),
+    ErrorCode::Session(-14),
     ErrorCode::Session(-33),
 ];
 
@@ -183,30 +185,27 @@ impl SshLogin {
         let outcome = self.steps.attempt_until(&self.line.session, AGREE, deadline, take);
         match outcome.and_then(|outcome| outcome.map_err(|error| self.steps.failed(AGREE, error))) {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.judge_handshake(error, &preface)),
+            Err(error) => Err(self.judge_handshake(error, preface, settings)),
         }
     }
 
     /// Tells a server that does not speak SSH from one that speaks it another way, and from a line that failed.
-    fn judge_handshake(&self, error: Error, preface: &Preface) -> Setback {
+    fn judge_handshake(&self, error: Error, mut preface: Preface, settings: &HostSettings) -> Setback {
         let Error::Ssh { source, .. } = &error else { return Setback::Failed(error) };
-        let server = self.steps.server.clone();
-        if !preface.is_ssh(&self.line.session) {
-            let said = preface.words(&self.line.session);
-            let code = source.downcast_ref::<ssh2::Error>().map(ssh2::Error::code);
-            return Setback::Failed(match (said, code) {
-                (Some(said), _) if is_busy(&said) => Error::ClosedEarly { server },
-                (Some(said), _) => Error::NotSsh { server, said },
-                (None, Some(_)) => Error::ClosedEarly { server },
-                (None, None) => error,
+        let failed = source.downcast_ref::<ssh2::Error>();
+        if !preface.is_ssh(&self.line.session) && (failed.is_some() || preface.has_come()) {
+            let server = self.steps.server.clone();
+            return Setback::Failed(match Preface::hear(settings, &self.steps.cancel) {
+                Ok(Some(said)) if !is_busy(&said) => Error::NotSsh { server, said },
+                Ok(_) => Error::ClosedEarly { server },
+                Err(error) => error,
             });
         }
-        match source.downcast_ref::<ssh2::Error>() {
-            Some(failed) if NO_AGREEMENT.contains(&failed.code()) => {
-                Setback::NeedsOpenssh(Need::other(format!("The server's choice of algorithms ({})", failed.message())))
-            }
-            _ => Setback::Failed(error),
+        if let Some(failed) = failed.filter(|failed| NO_AGREEMENT.contains(&failed.code())) {
+            let need = format!("The server's choice of algorithms ({})", failed.message());
+            return Setback::NeedsOpenssh(Need::other(need));
         }
+        Setback::Failed(error)
     }
 
     fn describe(&self) -> String {
