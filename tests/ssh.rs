@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use engine::hash::Hash;
+use rustix::process::{Pid, Signal, kill_process};
 
 use support::mount::Mounted;
 use support::relay::Relay;
 use support::site::{Ran, Site};
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
+use support::wait;
 
 /// Starts a server with one user, unless the tests do not run as root.
 fn server(test: &str, shell: &str) -> Option<(Sshd, String)> {
@@ -682,6 +684,11 @@ fn ssh_evaluates_the_configuration() {
     check(format!("Match !host other\n{right}"));
     check(format!("Host shop\n HostName 127.0.0.1\nMatch final host 127.0.0.1\n{right}"));
     check(format!("IgnoreUnknown NotInvented*\nNotInventedYet 1\n{right}"));
+    // A token that only `ssh` knows leads to it.
+    let hashed = right.replace("/id_ed25519", "/%C");
+    fs::write(sshd.client(".ssh/config"), format!("Host shop\n{hashed}")).unwrap();
+    let ran = sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]);
+    ran.fails(2, &["`IdentityFile` in `ssh_config` needs the system's `ssh`"]);
     for (name, pattern) in [("b.conf", "[a-c].conf"), ("b7.conf", "?[[:digit:]].conf"), (".x", ".[!y]")] {
         fs::write(sshd.client("inc").join(name), &right).unwrap();
         check(format!("Include {}/{pattern}\nPort 9\n", sshd.client("inc").display()));
@@ -690,6 +697,20 @@ fn ssh_evaluates_the_configuration() {
     fs::write(sshd.client(".ssh/config"), "Host *\n NotInventedYet 1\n").unwrap();
     let words = ["`ssh` does not take `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
     sshd.setup(&user, "shop").fails(2, &words);
+}
+
+#[test]
+fn an_interrupt_ends_what_the_configuration_runs() {
+    let Some((sshd, user)) = server("an_interrupt_ends_what_the_configuration_runs", "/bin/bash") else { return };
+    let marker = sshd.client("marker");
+    sshd.configure(&format!("Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"", marker.display()));
+    let mut command = sshd.command(&["setup", "--target", &format!("{user}@{HOST}:shop")]);
+    let mut setup = command.stderr(Stdio::null()).spawn().unwrap();
+    let sleeper = wait::until("the command runs", || fs::read_to_string(&marker).ok());
+    kill_process(Pid::from_raw(setup.id() as i32).unwrap(), Signal::INT).unwrap();
+    assert_eq!(setup.wait().unwrap().code(), Some(130));
+    let is_gone = || !Path::new(&format!("/proc/{}/cmdline", sleeper.trim())).exists();
+    wait::until("the command has ended", || is_gone().then_some(()));
 }
 
 #[test]

@@ -36,16 +36,15 @@ pub(crate) enum Install {
 /// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
 /// has greeted, and is the very program that was to be copied.
 pub(crate) fn connect(
-    destination: &SshDestination,
-    reach: &Reach,
+    resolution: Resolution<'_>,
     install: Install,
     is_new: bool,
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
+    let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
-    // `ssh` says what `ssh_config` comes to while the program is read.
-    let resolution = Resolution::start(destination, reach)?;
+    // Meanwhile `ssh` says what `ssh_config` comes to.
     let program = Program::to_copy(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());

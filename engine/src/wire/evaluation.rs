@@ -15,6 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::path::shown_lines;
@@ -31,7 +33,7 @@ const OUTPUT_MAX: u64 = 16 << 20;
 /// An `ssh -G` that runs.
 pub(super) struct Evaluation {
     child: Child,
-    words: JoinHandle<Vec<u8>>,
+    words: Option<JoinHandle<Vec<u8>>>,
 }
 
 /// What came of it.
@@ -66,23 +68,18 @@ impl Evaluation {
             stderr.take(OUTPUT_MAX).read_to_end(&mut words).unwrap_or_default();
             words
         });
-        Ok(Some(Evaluation { child, words }))
+        Ok(Some(Evaluation { child, words: Some(words) }))
     }
 
     /// Waits for what it says.
     pub(super) fn finish(mut self, cancel: &Cancel) -> Result<Evaluated, Error> {
-        let read = self.read(cancel);
-        if read.is_err() {
-            // It may wait for a command that `Match exec` runs.
-            self.child.kill().unwrap_or_default();
-        }
+        let text = self.read(cancel)?;
         let status = self.child.wait().map_err(|source| Error::io("wait for", "ssh", source))?;
-        let text = read?;
         let values = parse(&text);
         if status.success() && values.get("hostname").is_some() {
             return Ok(Evaluated::Values(values));
         }
-        let words = self.words.join().unwrap_or_default();
+        let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
         if status.success() || cannot_tell(&String::from_utf8_lossy(&words)) {
             return Ok(Evaluated::Unavailable);
         }
@@ -107,6 +104,19 @@ impl Evaluation {
             }
         }
         Err(Error::SshConfigRefused { said: format!("`ssh -G` did not end within {} seconds", TIMEOUT.as_secs()) })
+    }
+}
+
+impl Drop for Evaluation {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        // Nobody waits for it, and it may wait for a command that `Match exec` runs.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            kill_process_group(group, Signal::KILL).ok();
+        }
+        self.child.wait().ok();
     }
 }
 

@@ -115,15 +115,15 @@ pub(super) struct IdentityFile {
 }
 
 /// The settings of a destination, while they are being found out.
-pub(super) struct Resolution<'a> {
-    destination: &'a SshDestination,
-    reach: &'a Reach,
+pub(crate) struct Resolution<'a> {
+    pub(super) destination: &'a SshDestination,
+    pub(super) reach: &'a Reach,
     evaluation: Option<Evaluation>,
 }
 
 impl<'a> Resolution<'a> {
     /// Begins.
-    pub(super) fn start(destination: &'a SshDestination, reach: &'a Reach) -> Result<Resolution<'a>, Error> {
+    pub(crate) fn start(destination: &'a SshDestination, reach: &'a Reach) -> Result<Resolution<'a>, Error> {
         Ok(Resolution { destination, reach, evaluation: Evaluation::start(destination, reach)? })
     }
 
@@ -145,13 +145,12 @@ impl HostSettings {
         values: &Values,
         cancel: &Cancel,
     ) -> Result<HostSettings, Error> {
-        let resolver = Resolver::new(destination, reach, values, true)?;
-        let mut settings = resolver.settings()?;
-        if settings.needs_openssh.is_some() {
-            let defaults = evaluation::defaults(destination, cancel)?;
-            settings.needs_openssh = Resolver::new(destination, reach, values, true)?.beside(defaults).need();
+        let settings = Resolver::new(destination, reach, values, true)?.settings()?;
+        if settings.needs_openssh.is_none() {
+            return Ok(settings);
         }
-        Ok(settings)
+        let defaults = evaluation::defaults(destination, cancel)?;
+        Resolver::new(destination, reach, values, true)?.beside(defaults).settings()
     }
 
     /// Reads the files.

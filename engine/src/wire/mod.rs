@@ -40,4 +40,5 @@ mod tcp;
 
 pub(crate) use connect::{Install, connect};
 pub(crate) use connection::Connection;
+pub(crate) use host_settings::Resolution;
 pub use program::BUILD;
