@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use support::dropbear::Dropbear;
 use support::real_tree::noise;
 use support::relay::Relay;
 use support::site::{Ran, Site, number};
@@ -180,6 +181,31 @@ fn a_server_of_one_session_a_connection_has_lanes_too() {
     write_source(&site);
     assert_eq!(number(&site.deploy(&["--lanes", "3"])["connections"]), 3);
     assert_same(&site.path("source"), &site.current(""));
+}
+
+/// `dropbear` says seldom how much it takes, and then says it once. A client that missed it would wait for the next question
+/// whether the server is alive, which here is far away.
+#[test]
+fn a_server_that_seldom_says_what_it_takes_is_not_waited_for() {
+    let test = "a_server_that_seldom_says_what_it_takes_is_not_waited_for";
+    if !is_root(test) {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    sshd.configure("ServerAliveInterval 90");
+    let user = sshd.add_user("/bin/bash");
+    let dropbear = Dropbear::start(&sshd, &user);
+    let mut site = Site::over(&sshd, &user);
+    site.reach_by(&dropbear.config);
+    write_source(&site);
+    for _ in 0..6 {
+        let report = site.deploy(&["--lanes", "4"]);
+        assert_eq!(number(&report["connections"]), 4);
+        assert!(report["seconds"]["total"].as_f64().unwrap() < 60.0, "{report}");
+        assert_same(&site.path("source"), &site.current(""));
+        fs::remove_dir_all(site.target("")).unwrap();
+        fs::remove_dir_all(site.path("state")).unwrap();
+    }
 }
 
 #[test]

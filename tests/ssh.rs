@@ -5,17 +5,19 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use engine::hash::Hash;
+use rustix::process::{Pid, Signal, kill_process};
 
 use support::mount::Mounted;
 use support::relay::Relay;
 use support::site::{Ran, Site};
 use support::sshd::{HOST, Sshd, is_root, keygen, run};
+use support::wait;
 
 /// Starts a server with one user, unless the tests do not run as root.
 fn server(test: &str, shell: &str) -> Option<(Sshd, String)> {
@@ -543,6 +545,19 @@ fn a_refused_login_says_what_was_tried() {
     // Debian's configuration has this for all hosts: the system's `ssh` has a try, and is refused as well.
     sshd.configure("GSSAPIAuthentication yes");
     sshd.setup(&user, "shop").fails(1, &["refused the login of", "the system's `ssh`: ", "Permission denied"]);
+    sshd.configure("ProxyCommand bash -c 'exec 3<>/dev/tcp/127.0.0.1/%p; cat <&3 & cat >&3; kill $!'");
+    let words = [
+        "`shop` (`127.0.0.1` port ",
+        "refused the login of",
+        "the system's `ssh`: ",
+        "Permission denied",
+        "authorized_keys",
+    ];
+    sshd.setup(&user, "shop").fails(1, &words);
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "secret", "-f"])
+        .arg(sshd.client(".ssh/id_ed25519")));
+    sshd.setup(&user, "shop").fails(1, &["id_ed25519`: needs a passphrase", "ssh-add"]);
 }
 
 #[test]
@@ -574,7 +589,8 @@ fn a_key_with_a_passphrase_is_used_from_the_agent_only() {
         run(Command::new("ssh-keygen").args(["-q", "-p", "-P", old, "-N", new, "-f"]).arg(&key));
     };
     passphrase("", "secret");
-    sshd.setup(&user, "shop").fails(1, &["refused the login of", "needs a passphrase; load it with `ssh-add`"]);
+    let words = ["refused the login of", "needs a passphrase", "Hint: Start an agent", "&& ssh-add /"];
+    sshd.setup(&user, "shop").fails(1, &words);
     let agent = Agent::start(&sshd.client("agent.sock"));
     passphrase("secret", "");
     for number in 0..7 {
@@ -586,8 +602,455 @@ fn a_key_with_a_passphrase_is_used_from_the_agent_only() {
     // Seven others come before it in the agent, and a server hangs up after six.
     sshd.configure(&format!("IdentityAgent {}", sshd.client("agent.sock").display()));
     sshd.setup(&user, "shop").succeeds();
+    // The file itself says which key it is.
     fs::remove_file(sshd.client(".ssh/id_ed25519.pub")).unwrap();
-    sshd.setup(&user, "shop").fails(1, &["refused the login of", "of the agent: not accepted"]);
+    sshd.setup(&user, "shop").succeeds();
+    let others = Agent::start(&sshd.client("others.sock"));
+    others.add(&sshd.client("0"));
+    sshd.configure(&format!("IdentityAgent {}", sshd.client("others.sock").display()));
+    sshd.setup(&user, "shop")
+        .fails(1, &["of the agent: not accepted", "needs a passphrase", "Hint: Load the key into"]);
+}
+
+/// Whatever the system's `ssh` logs in with, this does too.
+#[test]
+fn a_key_that_ssh_finds_is_found() {
+    let Some((sshd, user)) = server("a_key_that_ssh_finds_is_found", "/bin/bash") else { return };
+    let socket = sshd.client("agent.sock");
+    let agent = Agent::start(&socket);
+    let (key, other) = (sshd.client("key"), sshd.client("other"));
+    for path in [&key, &other] {
+        fs::remove_file(path).ok();
+        keygen(path);
+    }
+    fs::copy(key.with_extension("pub"), sshd.home("authorized_keys")).unwrap();
+    agent.add(&other);
+    agent.add(&key);
+    let check = |lines: &str| {
+        fs::write(sshd.client(".ssh/config"), reach(&sshd, lines)).unwrap();
+        assert_eq!(ssh(&sshd, &user, "echo in"), "in\n", "{lines}");
+        let target = format!("{user}@{HOST}:shop");
+        sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]).succeeds();
+    };
+    let (socket, key) = (socket.display(), key.display());
+    check(&format!("IdentityAgent {socket}"));
+    check(&format!("IdentityAgent none\nIdentityFile {key}"));
+    fs::rename(sshd.client("key"), sshd.client("away")).unwrap();
+    check(&format!("IdentityAgent {socket}\nIdentitiesOnly yes\nIdentityFile {key}.pub"));
+    check(&format!("IdentityAgent {socket}\nIdentitiesOnly yes\nIdentityFile {key}"));
+    fs::rename(sshd.client("away"), sshd.client("key")).unwrap();
+    fs::remove_file(sshd.client("key.pub")).unwrap();
+    run(Command::new("ssh-keygen").args(["-q", "-p", "-P", "", "-N", "secret", "-f"]).arg(sshd.client("key")));
+    check(&format!("IdentityAgent {socket}\nIdentitiesOnly yes\nIdentityFile {key}"));
+}
+
+#[test]
+fn a_certificate_logs_in() {
+    if !is_root("a_certificate_logs_in") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let authority = directory.path().join("authority");
+    keygen(&authority);
+    let trusted = format!("TrustedUserCAKeys {}.pub", authority.display());
+    let mut sshd = Sshd::start_with(&trusted);
+    let user = sshd.add_user("/bin/bash");
+    fs::write(sshd.home("authorized_keys"), "").unwrap();
+    let target = format!("{user}@{HOST}:shop");
+    for kind in ["ed25519", "ecdsa", "rsa"] {
+        let key = sshd.client(kind);
+        run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&key));
+        let sign = |principal: &str| {
+            let signing = ["-q", "-s", authority.to_str().unwrap(), "-I", "me", "-n", principal];
+            run(Command::new("ssh-keygen").args(signing).arg(key.with_extension("pub")));
+        };
+        let beside = sshd.client(&format!("{kind}-cert.pub"));
+        let setup = |lines: &str, transport: &str| {
+            fs::write(sshd.client(".ssh/config"), reach(&sshd, lines)).unwrap();
+            sshd.cutover(&["setup", "--target", &target, "--transport", transport])
+        };
+        let identity = format!("IdentityFile {}\nIdentityAgent none", key.display());
+        sign(&user);
+        setup(&identity, "ssh2").succeeds();
+        let named = sshd.client(&format!("{kind}-named.pub"));
+        fs::rename(&beside, &named).unwrap();
+        setup(&identity, "auto").fails(1, &["refused the login of"]);
+        let lines = format!("{identity}\nCertificateFile {}", named.display());
+        setup(&lines, "ssh2").succeeds();
+        // The key is with an agent, and the certificate is not.
+        let agent = Agent::start(&sshd.client(&format!("{kind}.sock")));
+        agent.add(&key);
+        let lines = lines.replace("IdentityAgent none", &format!("IdentityAgent {}", agent.socket.display()));
+        setup(&lines, "auto").succeeds();
+        fs::rename(&named, &beside).unwrap();
+        agent.add(&key);
+        fs::rename(&beside, &named).unwrap();
+        setup(&format!("IdentityAgent {}", agent.socket.display()), "auto").succeeds();
+        fs::remove_file(&named).unwrap();
+        sign("nobody");
+        setup(&identity, "auto").fails(1, &["-cert.pub`: not accepted"]);
+    }
+}
+
+#[test]
+fn a_key_for_this_server_alone_logs_in_through_the_systems_ssh() {
+    let test = "a_key_for_this_server_alone_logs_in_through_the_systems_ssh";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let agent = Agent::start(&sshd.client("agent.sock"));
+    let place = format!("[127.0.0.1]:{}", sshd.port());
+    let mut add = Command::new("ssh-add");
+    add.args(["-q", "-H"])
+        .arg(sshd.client(".ssh/known_hosts"))
+        .args(["-h", &place])
+        .arg(sshd.client(".ssh/id_ed25519"));
+    run(add.env("SSH_AUTH_SOCK", &agent.socket));
+    fs::remove_file(sshd.client(".ssh/id_ed25519")).unwrap();
+    sshd.configure(&format!("IdentityAgent {}", agent.socket.display()));
+    sshd.setup(&user, "shop").succeeds();
+    let target = format!("{user}@{HOST}:shop");
+    let refused = sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]);
+    refused.fails(1, &["of the agent: it does not sign for this server"]);
+}
+
+#[test]
+fn a_second_factor_is_named_and_a_shared_connection_helps() {
+    let test = "a_second_factor_is_named_and_a_shared_connection_helps";
+    if !is_root(test) {
+        return;
+    }
+    let more = "KbdInteractiveAuthentication yes\nAuthenticationMethods publickey,keyboard-interactive";
+    let mut sshd = Sshd::start_with(&format!("Match Address 127.0.0.1\n{more}"));
+    let user = sshd.add_user("/bin/bash");
+    let named = format!("`shop` (`127.0.0.1` port {}) refused the login of `{user}`", sshd.port());
+    let words = [
+        &*named,
+        "id_ed25519`: accepted, and the server wants more",
+        "the server wants next: keyboard-interactive",
+        "second factor, cannot be answered here",
+        "log in once with `ssh shop`",
+    ];
+    sshd.setup(&user, "shop").fails(1, &words);
+    // A connection of `ssh` that stands takes its place. This one comes from an address that needs no second factor.
+    let socket = sshd.client("control");
+    sshd.configure(&format!("ControlMaster auto\nControlPath {}\nControlPersist 60", socket.display()));
+    let config = sshd.client(".ssh/config");
+    let mut ssh = Command::new("ssh");
+    ssh.arg("-F").arg(&config).args(["-b", "127.0.0.3", "-l", &user, HOST, "true"]);
+    // It leaves a process behind, which keeps its streams.
+    assert!(ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success());
+    sshd.setup(&user, "shop").succeeds();
+    run(Command::new("ssh").arg("-F").arg(&config).args(["-O", "exit", HOST]));
+    sshd.setup(&user, "shop").fails(1, &words);
+}
+
+#[test]
+fn a_server_of_other_algorithms_is_reached_through_the_systems_ssh() {
+    if !is_root("a_server_of_other_algorithms_is_reached_through_the_systems_ssh") {
+        return;
+    }
+    for line in [
+        "KexAlgorithms sntrup761x25519-sha512@openssh.com",
+        "MACs umac-128-etm@openssh.com\nCiphers aes256-ctr",
+        "HostKeyAlgorithms sk-ssh-ed25519@openssh.com,ssh-ed25519",
+    ] {
+        let mut sshd = Sshd::start_with(line);
+        let user = sshd.add_user("/bin/bash");
+        sshd.setup(&user, "shop").succeeds();
+        sshd.setup(&user, "shop").succeeds();
+        if !line.starts_with("HostKey") {
+            let target = format!("{user}@{HOST}:shop");
+            let refused = sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]);
+            refused.fails(2, &["The server's choice of algorithms", "needs the system's `ssh`"]);
+        }
+    }
+}
+
+#[test]
+fn algorithms_of_the_configuration_are_obeyed() {
+    let Some((sshd, user)) = server("algorithms_of_the_configuration_are_obeyed", "/bin/bash") else { return };
+    let target = format!("{user}@{HOST}:shop");
+    let check = |lines: &str, expected: &str| {
+        sshd.configure(lines);
+        let ran = sshd.cutover(&["setup", "-v", "--target", &target]);
+        ran.succeeds();
+        assert!(ran.stderr.contains(expected), "{expected:?} after {lines} is not in: {}", ran.stderr);
+    };
+    check("Ciphers aes256-gcm@openssh.com", "cipher aes256-gcm@openssh.com");
+    check("Ciphers aes128-ctr,aes256-ctr", "cipher aes128-ctr");
+    check("KexAlgorithms ecdh-sha2-nistp521", "key exchange ecdh-sha2-nistp521");
+    check("KexAlgorithms sntrup761x25519-sha512@openssh.com", "Using the system's `ssh`: The key exchange that");
+    sshd.configure("PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256");
+    let refused = sshd.setup(&user, "shop");
+    refused.fails(1, &["id_ed25519`: `PubkeyAcceptedAlgorithms` leaves its kind out"]);
+}
+
+/// A deploy needs a plain session. What else the configuration asks for is left out by both transports.
+#[test]
+fn keywords_that_change_a_session_are_overruled() {
+    let Some((sshd, user)) = server("keywords_that_change_a_session_are_overruled", "/bin/bash") else { return };
+    let target = format!("{user}@{HOST}:shop");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let marker = sshd.client("marker");
+    let local = format!("PermitLocalCommand yes\nLocalCommand echo noise; touch {}", marker.display());
+    let forwards =
+        format!("LocalForward {port} localhost:80\nRemoteForward {port} localhost:80\nDynamicForward {port}");
+    for lines in [
+        "RemoteCommand uptime\nRequestTTY force",
+        "StdinNull yes",
+        "SessionType none",
+        "ForkAfterAuthentication yes",
+        "ForwardAgent yes\nForwardX11 yes",
+        "Tunnel yes",
+        "LogLevel QUIET\nBatchMode no",
+        "SetEnv A=b\nSendEnv HOME",
+        &local,
+        &format!("ExitOnForwardFailure yes\n{forwards}"),
+    ] {
+        sshd.configure(lines);
+        for transport in ["auto", "openssh"] {
+            let ran = sshd.cutover(&["setup", "--target", &target, "--transport", transport]);
+            assert_eq!(ran.status, 0, "{lines} with {transport}: {}", ran.stderr);
+        }
+    }
+    assert!(!marker.exists());
+}
+
+#[test]
+fn ssh_evaluates_the_configuration() {
+    let Some((sshd, user)) = server("ssh_evaluates_the_configuration", "/bin/bash") else { return };
+    let right = fs::read_to_string(sshd.client(".ssh/config")).unwrap().replace("Host shop\n", "");
+    fs::create_dir(sshd.client("inc")).unwrap();
+    let target = format!("{user}@{HOST}:shop");
+    let check = |config: String| {
+        fs::write(sshd.client(".ssh/config"), &config).unwrap();
+        let ran = sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]);
+        assert_eq!(ran.status, 0, "{config}{}", ran.stderr);
+    };
+    check(format!("Match originalhost shop user {user}\n{right}"));
+    check(format!("Match exec \"test %n = shop\"\n{right}"));
+    check(format!("Match !host other\n{right}"));
+    check(format!("Host shop\n HostName 127.0.0.1\nMatch final host 127.0.0.1\n{right}"));
+    check(format!("IgnoreUnknown NotInvented*\nNotInventedYet 1\n{right}"));
+    // A token that only `ssh` knows leads to it.
+    let hashed = right.replace("/id_ed25519", "/%C");
+    fs::write(sshd.client(".ssh/config"), format!("Host shop\n{hashed}")).unwrap();
+    let ran = sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"]);
+    ran.fails(2, &["`IdentityFile` in `ssh_config` needs the system's `ssh`"]);
+    for (name, pattern) in [("b.conf", "[a-c].conf"), ("b7.conf", "?[[:digit:]].conf"), (".x", ".[!y]")] {
+        fs::write(sshd.client("inc").join(name), &right).unwrap();
+        check(format!("Include {}/{pattern}\nPort 9\n", sshd.client("inc").display()));
+        fs::remove_file(sshd.client("inc").join(name)).unwrap();
+    }
+    fs::write(sshd.client(".ssh/config"), "Host *\n NotInventedYet 1\n").unwrap();
+    let words = ["`ssh` does not take `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
+    sshd.setup(&user, "shop").fails(2, &words);
+}
+
+#[test]
+fn an_interrupt_ends_what_the_configuration_runs() {
+    let Some((sshd, user)) = server("an_interrupt_ends_what_the_configuration_runs", "/bin/bash") else { return };
+    let marker = sshd.client("marker");
+    sshd.configure(&format!("Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"", marker.display()));
+    let mut command = sshd.command(&["setup", "--target", &format!("{user}@{HOST}:shop")]);
+    let mut setup = command.stderr(Stdio::null()).spawn().unwrap();
+    let sleeper = wait::until("the command runs", || fs::read_to_string(&marker).ok());
+    kill_process(Pid::from_raw(setup.id() as i32).unwrap(), Signal::INT).unwrap();
+    assert_eq!(setup.wait().unwrap().code(), Some(130));
+    let is_gone = || !Path::new(&format!("/proc/{}/cmdline", sleeper.trim())).exists();
+    wait::until("the command has ended", || is_gone().then_some(()));
+}
+
+#[test]
+fn without_ssh_the_configuration_is_read_all_the_same() {
+    let Some((sshd, user)) = server("without_ssh_the_configuration_is_read_all_the_same", "/bin/bash") else { return };
+    let target = format!("{user}@{HOST}:shop");
+    let setup = |lines: &str| {
+        sshd.configure(lines);
+        sshd.cutover_with(&["setup", "--target", &target], |command| {
+            command.env("PATH", "/nowhere");
+        })
+    };
+    setup("").succeeds();
+    setup("StdinNull yes\nSendEnv LANG LC_*").succeeds();
+    for (line, keyword) in [
+        ("Match exec true", "`Match` in"),
+        ("NotInventedYet 1", "`NotInventedYet` in"),
+        ("Include /tmp/[[:alpha:]].conf", "`Include` in"),
+        ("ProxyJump bastion", "`ProxyJump` in"),
+        ("CanonicalizeHostname yes", "`CanonicalizeHostname` in"),
+    ] {
+        setup(line).fails(2, &[keyword, "needs the system's `ssh`", "Install the OpenSSH client"]);
+    }
+}
+
+#[test]
+fn a_host_key_is_known_without_the_port() {
+    let Some((sshd, user)) = server("a_host_key_is_known_without_the_port", "/bin/bash") else { return };
+    keygen(&sshd.client("other"));
+    let (right, other) = (sshd.host_key(), fs::read_to_string(sshd.client("other.pub")).unwrap());
+    let known = sshd.client(".ssh/known_hosts");
+    let port = sshd.port();
+    fs::write(&known, format!("127.0.0.1 {right}")).unwrap();
+    sshd.setup(&user, "shop").succeeds();
+    run(Command::new("ssh-keygen").arg("-Hf").arg(&known));
+    sshd.setup(&user, "shop").succeeds();
+    fs::write(&known, format!("127.0.0.1 {other}")).unwrap();
+    sshd.setup(&user, "shop").fails(1, &["is not known"]);
+    fs::write(&known, format!("127.0.0.1 {right}\n[127.0.0.1]:{port} {other}")).unwrap();
+    sshd.setup(&user, "shop").fails(1, &["has changed"]);
+    fs::write(&known, format!("alias {right}")).unwrap();
+    sshd.setup(&user, "shop").fails(1, &["is not known"]);
+    sshd.configure("HostKeyAlias alias");
+    sshd.setup(&user, "shop").succeeds();
+    let further = sshd.client("further");
+    fs::write(&further, format!("[127.0.0.1]:{port} {right}")).unwrap();
+    fs::remove_file(&known).unwrap();
+    sshd.configure(&format!("UserKnownHostsFile {} {}", known.display(), further.display()));
+    sshd.setup(&user, "shop").succeeds();
+}
+
+/// The server's certificate is checked by the system's `ssh`, and only where nothing simpler does.
+#[test]
+fn an_authority_vouches_for_a_host_key() {
+    if !is_root("an_authority_vouches_for_a_host_key") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (authority, key) = (directory.path().join("authority"), directory.path().join("key"));
+    keygen(&authority);
+    keygen(&key);
+    let signing = ["-q", "-h", "-s", authority.to_str().unwrap(), "-I", "shop", "-n", "127.0.0.1"];
+    run(Command::new("ssh-keygen").args(signing).arg(key.with_extension("pub")));
+    let certified = format!("HostKey {0}\nHostCertificate {0}-cert.pub", key.display());
+    let mut sshd = Sshd::start_with(&certified);
+    let user = sshd.add_user("/bin/bash");
+    let known = sshd.client(".ssh/known_hosts");
+    // A server that shows a certificate first is known by its key too.
+    sshd.setup(&user, "shop").succeeds();
+    let by = fs::read_to_string(authority.with_extension("pub")).unwrap();
+    fs::write(&known, format!("@cert-authority 127.0.0.1,[127.0.0.1]:* {by}")).unwrap();
+    sshd.setup(&user, "shop").succeeds();
+    fs::write(&known, format!("@cert-authority elsewhere {by}")).unwrap();
+    sshd.setup(&user, "shop").fails(1, &["is not known"]);
+}
+
+#[test]
+fn one_session_at_a_time_is_enough() {
+    if !is_root("one_session_at_a_time_is_enough") {
+        return;
+    }
+    let mut sshd = Sshd::start_with("MaxSessions 1");
+    let user = sshd.add_user("/bin/bash");
+    for number in 0..12 {
+        sshd.setup(&user, &format!("shop-{number}")).succeeds();
+    }
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_named() {
+    let Some((sshd, user)) = server("a_port_that_speaks_something_else_is_named", "/bin/bash") else { return };
+    let check = |says: &'static [u8], waits: bool, words: &[&str]| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        sshd.configure(&format!("Port {}", listener.local_addr().unwrap().port()));
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for mut socket in listener.incoming().map_while(Result::ok) {
+                if waits {
+                    let mut greeting = [0; 4];
+                    socket.read_exact(&mut greeting).ok();
+                }
+                socket.write_all(says).ok();
+                // One that says nothing hangs up; the others stay.
+                if !says.is_empty() {
+                    kept.push(socket);
+                }
+            }
+        });
+        sshd.setup(&user, "shop").fails(3, words);
+    };
+    let named = "`shop` (`127.0.0.1` port ";
+    let http = b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n";
+    check(http, true, &[named, "does not speak SSH: it says `HTTP/1.1 400 Bad Request`", "Check the port"]);
+    check(
+        b"220 mail.example.com ESMTP\r\n",
+        false,
+        &[named, "does not speak SSH: it says `220 mail.example.com ESMTP`"],
+    );
+    check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it says `\\u{15}"]);
+    check(b"", false, &[named, "closed the connection before it said", "MaxStartups"]);
+}
+
+#[test]
+fn a_server_that_closes_the_first_connections_is_tried_again() {
+    let test = "a_server_that_closes_the_first_connections_is_tried_again";
+    let Some((sshd, user)) = server(test, "/bin/bash") else { return };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = sshd.through(listener.local_addr().unwrap().port());
+    let port = sshd.port();
+    std::thread::spawn(move || {
+        for (number, mut client) in listener.incoming().map_while(Result::ok).enumerate() {
+            match number {
+                0 => {}
+                1 => drop(client.write_all(b"Exceeded MaxStartups\r\n")),
+                _ => {
+                    let server = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+                    let (mut up, mut down) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                    std::thread::spawn(move || std::io::copy(&mut client, &mut up));
+                    let mut server = server;
+                    std::thread::spawn(move || std::io::copy(&mut server, &mut down));
+                }
+            }
+        }
+    });
+    fs::copy(config, sshd.client(".ssh/config")).unwrap();
+    sshd.setup(&user, "shop").succeeds();
+}
+
+#[test]
+fn a_silent_server_is_given_up_after_connect_timeout() {
+    let Some((sshd, user)) = server("a_silent_server_is_given_up_after_connect_timeout", "/bin/bash") else { return };
+    // Bytes that the server still says: nothing, some of its greeting, of the exchange of keys, of the login.
+    for answered in [0, 10, 1500, 1700] {
+        let relay = Relay::start(sshd.port());
+        relay.hold_answers_after(answered);
+        let config = fs::read_to_string(sshd.through(relay.port())).unwrap();
+        fs::write(sshd.client(".ssh/config"), format!("ConnectTimeout 1\n{config}")).unwrap();
+        let began = std::time::Instant::now();
+        sshd.setup(&user, "shop").fails(3, &["SSH connection to `shop`", "did not answer within"]);
+        assert!(began.elapsed().as_secs() < 30, "{answered}: {:?}", began.elapsed());
+        sshd.configure("");
+    }
+}
+
+#[test]
+fn much_that_a_login_prints_is_skipped() {
+    let Some((sshd, user)) = server("much_that_a_login_prints_is_skipped", "/bin/bash") else { return };
+    fs::write(
+        sshd.home(&user).join(".bashrc"),
+        "head -c 1000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero >&2\n",
+    )
+    .unwrap();
+    for transport in ["ssh2", "openssh"] {
+        let target = format!("{user}@{HOST}:shop-{transport}");
+        sshd.cutover(&["setup", "--target", &target, "--transport", transport]).succeeds();
+        sshd.cutover(&["setup", "--target", &target, "--transport", transport]).succeeds();
+    }
+}
+
+/// Returns an `ssh_config` with these lines and without a key.
+fn reach(sshd: &Sshd, lines: &str) -> String {
+    let (port, known) = (sshd.port(), sshd.client(".ssh/known_hosts"));
+    format!(
+        "{lines}\nHost {HOST}\n HostName 127.0.0.1\n Port {port}\n UserKnownHostsFile {}\n GlobalKnownHostsFile none\n",
+        known.display()
+    )
+}
+
+/// Runs a command with the system's `ssh`.
+fn ssh(sshd: &Sshd, user: &str, command: &str) -> String {
+    let config = sshd.client(".ssh/config");
+    run(Command::new("ssh").arg("-F").arg(config).args(["-o", "BatchMode=yes", "-l", user, HOST, command]))
 }
 
 #[test]
@@ -595,13 +1058,16 @@ fn aliases_and_includes_are_followed() {
     let Some((sshd, user)) = server("aliases_and_includes_are_followed", "/bin/bash") else {
         return;
     };
-    fs::create_dir(sshd.client(".ssh/more")).unwrap();
+    fs::create_dir(sshd.client("more")).unwrap();
     let block = format!("Host *-web !other-web\n HostName 127.0.0.1\n User {user}\n");
-    fs::write(sshd.client(".ssh/more/shop.conf"), block).unwrap();
+    fs::write(sshd.client("more/shop.conf"), block).unwrap();
+    let (port, client) = (sshd.port(), sshd.client(""));
+    let client = client.display();
     sshd.configure(&format!(
-        "Include more/*.conf\nHost shop-web\n Port {}\n IdentityFile %d/.ssh/id_ed25519\n UserKnownHostsFile ~/.ssh/known_hosts\n",
-        sshd.port()
+        "Include {client}/more/*.conf\nHost shop-web\n Port {port}\n IdentityFile {client}/.ssh/id_%n\n \
+         UserKnownHostsFile {client}/.ssh/known_hosts\n"
     ));
+    fs::copy(sshd.client(".ssh/id_ed25519"), sshd.client(".ssh/id_shop-web")).unwrap();
     sshd.cutover(&["setup", "--target", "shop-web:shop", "--transport", "ssh2"]).succeeds();
     assert!(sshd.home(&user).join("shop/.cutover").exists());
 }
@@ -626,7 +1092,8 @@ fn what_the_built_in_transport_cannot_do_goes_through_the_systems_ssh() {
     sshd.cutover(&["setup", "--target", &target, "--transport", "ssh2"])
         .fails(2, &["`ProxyCommand` in", "needs the system's `ssh`"]);
     sshd.configure("ProxyCommand exit 7");
-    sshd.setup(&user, "shop").fails(3, &["`ssh` ended with status 255"]);
+    let words = ["`ssh` could not reach `shop` (`127.0.0.1` port ", "\nCaused by: ", "Connection closed by"];
+    sshd.setup(&user, "shop").fails(3, &words);
 }
 
 #[test]
@@ -654,9 +1121,10 @@ fn a_server_that_is_not_there_is_named() {
     };
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     sshd.configure(&format!("Port {free}"));
-    sshd.setup(&user, "shop").fails(3, &["Could not connect to `127.0.0.1`", "Connection refused"]);
+    sshd.setup(&user, "shop").fails(3, &["Could not connect to `shop` (`127.0.0.1` port ", "Connection refused"]);
     sshd.configure(&format!("HostName name.invalid\nPort {}", sshd.port()));
-    sshd.setup(&user, "shop").fails(1, &["Could not resolve the host name `name.invalid`", "--transport openssh"]);
+    sshd.setup(&user, "shop")
+        .fails(3, &["Could not resolve the host name of `shop` (`name.invalid` port", "--transport openssh"]);
 }
 
 /// An agent of OpenSSH, ended when it is dropped.

@@ -16,6 +16,8 @@ pub(crate) struct Environment {
     pub(crate) directory: PathBuf,
     /// The user's home directory; none where neither `HOME` nor the system knows one.
     pub(crate) home: Option<PathBuf>,
+    /// The user's home directory as `ssh` sees it: it asks the system, and not `HOME`.
+    pub(crate) ssh_home: Option<PathBuf>,
     /// `XDG_CACHE_HOME`, where it is absolute, as its specification asks.
     pub(crate) cache_home: Option<PathBuf>,
     /// The user's name, or number where there is no name.
@@ -39,7 +41,8 @@ impl Environment {
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         Environment {
             directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            home: variable("HOME").map(PathBuf::from).or(account.home),
+            home: variable("HOME").map(PathBuf::from).or_else(|| account.home.clone()),
+            ssh_home: account.home.or_else(|| variable("HOME").map(PathBuf::from)),
             cache_home: variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
             user: text("USER").or_else(|| text("LOGNAME")).unwrap_or(account.name),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

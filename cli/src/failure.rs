@@ -208,6 +208,8 @@ pub(crate) fn at_place(text: &str, place: &str) -> String {
 fn details(error: &Error) -> Vec<String> {
     match error {
         Error::LoginRefused { tried, .. } => tried.clone(),
+        Error::OpensshFailed { output, .. } => output.lines().map(str::to_owned).collect(),
+        Error::SshConfigRefused { said } => said.lines().map(str::to_owned).collect(),
         Error::HostKeyUnknown { searched, .. } => {
             let searched = searched.iter().map(|file| format!("It is not in `{}`", file.display()));
             searched.collect()
@@ -245,6 +247,9 @@ pub(crate) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use engine::error::LoginRemedy;
+    use engine::target::Server;
+
     use super::*;
 
     fn voice() -> Voice {
@@ -330,9 +335,20 @@ mod tests {
 
     #[test]
     fn what_was_tried_is_told_once() {
-        let error =
-            Error::LoginRefused { user: "me".into(), host: "web1".into(), tried: vec!["`key`: not accepted".into()] };
-        assert_eq!(Failure::from(error).text(&voice()).matches("not accepted").count(), 1);
+        let server = Server { name: "web1".into(), host_name: "10.0.0.1".into(), port: 2222 };
+        let tried = vec!["`key`: not accepted".into()];
+        let error = Error::LoginRefused { user: "me".into(), server, tried, remedy: LoginRemedy::Key };
+        let text = Failure::from(error).text(&voice());
+        assert!(text.starts_with("Error: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"), "{text}");
+        assert_eq!(text.matches("not accepted").count(), 1);
+    }
+
+    #[test]
+    fn each_line_of_ssh_is_told_as_a_line() {
+        let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
+        let failure = Failure::from(Error::OpensshFailed { server, output: "one\ntwo".into() });
+        let text = failure.text(&voice());
+        assert!(text.starts_with("Error: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"), "{text}");
     }
 
     #[test]

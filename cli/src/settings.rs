@@ -265,7 +265,7 @@ fn reach(keys: &Keys, everywhere: &Everywhere, directory: &Path, environment: &E
         transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
         ssh_config: given(&everywhere.ssh_config).or(ssh_config),
         identity: given(&everywhere.identity).or(identity),
-        home: environment.home.clone().unwrap_or_else(|| PathBuf::from("/")),
+        home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
         user: environment.user.clone(),
         auth_sock: environment.auth_sock.clone(),
         agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::path::Shown;
 use crate::pattern::pattern_of;
 use crate::release::ReleaseId;
+use crate::target::Server;
 use crate::units::Bytes;
 
 /// What to do when the line failed.
@@ -295,22 +296,34 @@ pub enum Error {
 
     // The line.
     /// The name of the server does not resolve.
-    #[error("Could not resolve the host name `{host}`")]
+    #[error("Could not resolve the host name of {server}")]
     Unresolved {
-        /// The name.
-        host: String,
+        /// The server.
+        server: Server,
         /// Why.
         source: io::Error,
     },
     /// The server does not answer.
-    #[error("Could not connect to `{host}` port {port}")]
+    #[error("Could not connect to {server}")]
     Unreachable {
-        /// The name or address.
-        host: String,
-        /// The port.
-        port: u16,
+        /// The server.
+        server: Server,
         /// Why.
         source: io::Error,
+    },
+    /// Something else than SSH listens at the port.
+    #[error("{server} does not speak SSH: it says `{said}`")]
+    NotSsh {
+        /// The server.
+        server: Server,
+        /// Its first line.
+        said: String,
+    },
+    /// The server closed the connection before it said anything.
+    #[error("{server} closed the connection before it said that it speaks SSH")]
+    ClosedEarly {
+        /// The server.
+        server: Server,
     },
     /// `known_hosts` does not know the server.
     #[error("The host key of `{host}` is not known: {algorithm} {fingerprint}")]
@@ -351,14 +364,16 @@ pub enum Error {
         file: PathBuf,
     },
     /// No key was accepted.
-    #[error("`{host}` refused the login of `{user}`")]
+    #[error("{server} refused the login of `{user}`")]
     LoginRefused {
         /// The user on the server.
         user: String,
         /// The server.
-        host: String,
+        server: Server,
         /// What was tried, a line each.
         tried: Vec<String>,
+        /// What would help.
+        remedy: LoginRemedy,
     },
     /// `ssh_config` cannot be read or understood.
     #[error("`{file}` line {line}: {reason}")]
@@ -370,27 +385,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The configuration asks for what only the system's `ssh` can do, and there is none or it was ruled out.
-    #[error("`{keyword}` in `{file}` needs the system's `ssh`")]
-    NeedsOpenssh {
-        /// The keyword of `ssh_config`.
-        keyword: String,
-        /// Where it stands.
-        file: PathBuf,
+    /// The system's `ssh` does not take `ssh_config`.
+    #[error("`ssh` does not take `ssh_config`")]
+    SshConfigRefused {
+        /// What it printed.
+        said: String,
     },
+    /// Something that only the system's `ssh` can do, and there is none or it was ruled out.
+    #[error("{0} needs the system's `ssh`")]
+    NeedsOpenssh(String),
     /// The system's `ssh` ended before the agent answered.
-    #[error("`ssh` ended with status {status}: {output}")]
+    #[error("`ssh` could not reach {server}")]
     OpensshFailed {
-        /// Its exit status.
-        status: i32,
+        /// The server.
+        server: Server,
         /// The end of what it printed.
         output: String,
     },
     /// The SSH library failed.
-    #[error("The SSH connection to `{host}` failed while trying to {action}")]
+    #[error("The SSH connection to {server} failed while trying to {action}")]
     Ssh {
         /// The server.
-        host: String,
+        server: Server,
         /// What was tried.
         action: &'static str,
         /// Why.
@@ -481,6 +497,44 @@ pub enum Error {
     Bug(String),
 }
 
+/// What would help a login that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginRemedy {
+    /// A key that the server takes.
+    Key,
+    /// To load a key with a passphrase into an agent.
+    Unlock {
+        /// The key.
+        path: PathBuf,
+        /// Whether an agent is named, running or not.
+        has_agent: bool,
+    },
+    /// To answer a question, such as for a second factor: only a person can, with `ssh`.
+    Answer {
+        /// The host as the user wrote it.
+        name: String,
+    },
+}
+
+impl LoginRemedy {
+    fn hint(&self) -> String {
+        match self {
+            LoginRemedy::Key => {
+                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
+            }
+            LoginRemedy::Unlock { path, has_agent: true } => format!("Load the key into your agent: `ssh-add {}`", path.display()),
+            LoginRemedy::Unlock { path, has_agent: false } => {
+                format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {}`", path.display())
+            }
+            LoginRemedy::Answer { name } => format!(
+                "A question of the server, such as for a second factor, cannot be answered here. Put `ControlMaster auto`, \
+                 `ControlPath ~/.ssh/%C` and `ControlPersist 1h` into `ssh_config` for this host, log in once with \
+                 `ssh {name}`, and run the command again"
+            ),
+        }
+    }
+}
+
 /// An error of the agent as it crosses the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -543,7 +597,6 @@ impl Error {
             | Error::NothingToRollBack
             | Error::NotARollback { .. }
             | Error::StoreFormat { .. }
-            | Error::Unresolved { .. }
             | Error::HostKeyUnknown { .. }
             | Error::HostKeyChanged { .. }
             | Error::HostKeyRevoked { .. }
@@ -555,11 +608,16 @@ impl Error {
             | Error::ProgramsMissing { .. }
             | Error::ProtocolVersion { .. }
             | Error::Database { .. } => Kind::Refused,
-            Error::NulInPatterns { .. } | Error::SshConfig { .. } | Error::NeedsOpenssh { .. } | Error::Usage(_) => {
-                Kind::Usage
-            }
+            Error::NulInPatterns { .. }
+            | Error::SshConfig { .. }
+            | Error::SshConfigRefused { .. }
+            | Error::NeedsOpenssh(_)
+            | Error::Usage(_) => Kind::Usage,
             Error::OpensshFailed { output, .. } if was_refused(output) => Kind::Refused,
-            Error::Unreachable { .. }
+            Error::Unresolved { .. }
+            | Error::Unreachable { .. }
+            | Error::NotSsh { .. }
+            | Error::ClosedEarly { .. }
             | Error::OpensshFailed { .. }
             | Error::Ssh { .. }
             | Error::NoGreeting { .. }
@@ -659,6 +717,8 @@ impl Error {
                 "Check the name. Names that only this system's resolver knows work with `--transport openssh`".into()
             }
             Error::Unreachable { .. } => "Check the host and the port, and that the server is up".into(),
+            Error::NotSsh { .. } => "Check the port: `Port` in `ssh_config`, or `ssh://HOST:PORT/PATH`".into(),
+            Error::ClosedEarly { .. } => "Check the port. If it is right, the server may have too many logins under way (`MaxStartups`): run the command again later".into(),
             Error::HostKeyUnknown { ssh_command, .. } => {
                 format!("Compare the fingerprint with the server's, then accept it: `{ssh_command}`")
             }
@@ -667,10 +727,9 @@ impl Error {
                 file.display()
             ),
             Error::HostKeyRevoked { .. } => "Do not connect. Give the server a new host key, and make that one known".into(),
-            Error::LoginRefused { .. } => {
-                "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or start an ssh-agent".into()
-            }
-            Error::NeedsOpenssh { .. } => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
+            Error::LoginRefused { remedy, .. } => remedy.hint(),
+            Error::SshConfigRefused { .. } => "Mend the file, or name another one with `-F FILE`".into(),
+            Error::NeedsOpenssh(_) => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
             Error::OpensshFailed { .. } => "Try the same login with `ssh -v`, which also asks about a host key that is not known".into(),
             Error::NoShell { .. } => "The user needs a login shell that runs commands, and `sh` on the server".into(),
             Error::Noexec { .. } => {

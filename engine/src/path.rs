@@ -167,6 +167,13 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Shows a text of several lines: each with escapes, without blanks at its end, and none that is empty.
+pub fn shown_lines(text: &[u8]) -> String {
+    let lines = text.split(|byte| b"\r\n".contains(byte)).map(<[u8]>::trim_ascii_end);
+    let lines: Vec<String> = lines.filter(|line| !line.is_empty()).map(|line| Shown(line).to_string()).collect();
+    lines.join("\n")
+}
+
 /// Appends `name` to `path` with a slash between, unless `path` is empty.
 pub fn push_name(path: &mut Vec<u8>, name: &[u8]) {
     if !path.is_empty() {
@@ -233,6 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_cannot_forge_a_line() {
+        assert_eq!(shown_lines(b"one\r\n\n\x1b[2Jtwo \n"), "one\n\\u{1b}[2Jtwo");
         assert_eq!(Shown(b"caf\xc3\xa9\n\x1b[31m\xff").to_string(), "café\\n\\u{1b}[31m\\xff");
     }
 }

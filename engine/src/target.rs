@@ -29,6 +29,13 @@ pub struct SshDestination {
     pub path: PathBuf,
 }
 
+impl SshDestination {
+    /// Returns the server as far as the destination names it.
+    pub(crate) fn server(&self) -> Server {
+        Server { name: self.host.clone(), host_name: self.host.clone(), port: self.port.unwrap_or(22) }
+    }
+}
+
 impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -42,6 +49,28 @@ impl std::fmt::Display for Destination {
                     None => write!(f, "{}:{}", ssh.host, ssh.path.display()),
                 }
             }
+        }
+    }
+}
+
+/// A server, for messages: the name that the user wrote, and what it came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The host as the user wrote it.
+    pub name: String,
+    /// The name or address to connect to.
+    pub host_name: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Server { name, host_name, port } = self;
+        match (name == host_name, port) {
+            (true, 22) => write!(f, "`{name}`"),
+            (true, port) => write!(f, "`{name}` port {port}"),
+            (false, port) => write!(f, "`{name}` (`{host_name}` port {port})"),
         }
     }
 }
@@ -67,7 +96,7 @@ pub struct Reach {
     pub ssh_config: Option<PathBuf>,
     /// A private key to try first.
     pub identity: Option<PathBuf>,
-    /// The local user's home directory.
+    /// The local user's home directory, as the system knows it: `ssh` does not look at `HOME`.
     pub home: PathBuf,
     /// The local user's name.
     pub user: String,

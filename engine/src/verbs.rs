@@ -25,7 +25,7 @@ use crate::report::{
 };
 use crate::target::{Destination, Policy, Target};
 use crate::wire::message::{Hello, Reply, Request};
-use crate::wire::{Connection, Install, connect, greeting, pipe};
+use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
 /// What every verb needs.
 #[derive(Clone)]
@@ -143,7 +143,8 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
         cancel: context.cancel.clone(),
     };
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-    let deployed = deploy.run(|is_new, cancel| context.connect(install, is_new, cancel));
+    let resolution = context.start_resolution()?;
+    let deployed = deploy.run(|is_new, cancel| context.connect(resolution, install, is_new, cancel));
     if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
         context.forget_scan(&source);
     }
@@ -286,10 +287,24 @@ impl Context {
         path.as_os_str().as_bytes().to_vec()
     }
 
-    fn connect(&self, install: Install, is_new: bool, cancel: &Cancel) -> Result<Connection, Error> {
+    /// Begins to find out how the server is reached, where there is one. That may go on beside other work.
+    fn start_resolution(&self) -> Result<Option<Resolution<'_>>, Error> {
         match &self.target.destination {
-            Destination::Local(_) => pipe::connect(agent::serve),
-            Destination::Ssh(ssh) => connect(ssh, &self.target.reach, install, is_new, self.observer.as_ref(), cancel),
+            Destination::Local(_) => Ok(None),
+            Destination::Ssh(ssh) => Resolution::start(ssh, &self.target.reach).map(Some),
+        }
+    }
+
+    fn connect(
+        &self,
+        resolution: Option<Resolution<'_>>,
+        install: Install,
+        is_new: bool,
+        cancel: &Cancel,
+    ) -> Result<Connection, Error> {
+        match resolution {
+            None => pipe::connect(agent::serve),
+            Some(resolution) => connect(resolution, install, is_new, self.observer.as_ref(), cancel),
         }
     }
 
@@ -309,7 +324,7 @@ impl Context {
             provenance: self.provenance.clone(),
             request,
         };
-        let connection = self.connect(install, false, &self.cancel)?;
+        let connection = self.connect(self.start_resolution()?, install, false, &self.cancel)?;
         query::ask(connection, hello, known, self.observer.clone(), self.cancel.clone())
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test target uses some of it")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
 
+pub(crate) mod dropbear;
 pub(crate) mod edits;
 pub(crate) mod git;
 pub(crate) mod immutable;

@@ -73,7 +73,12 @@ impl Relay {
 
     /// Holds up whatever the server says from now on.
     pub(crate) fn hold_answers(&self) {
-        self.ways.answers.hold_after(0);
+        self.hold_answers_after(0);
+    }
+
+    /// Holds up what the server says after so many further bytes.
+    pub(crate) fn hold_answers_after(&self, bytes: u64) {
+        self.ways.answers.hold_after(bytes);
     }
 
     /// Cuts all connections; what was held up is lost. New ones are let through.

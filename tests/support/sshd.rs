@@ -135,14 +135,26 @@ impl Sshd {
 
     /// Runs `cutover` with the client's home and configuration, and returns its outcome.
     pub(crate) fn cutover(&self, arguments: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.args(arguments).arg("-F").arg(self.client(".ssh/config"));
-        command.env("HOME", self.client("")).env("USER", "nobody").env_remove("SSH_AUTH_SOCK");
-        let outcome = Outcome::of(&command.stdin(Stdio::null()).output().unwrap());
+        self.cutover_with(arguments, |_| {})
+    }
+
+    /// As [`Sshd::cutover`]; `change` may change the command.
+    pub(crate) fn cutover_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Outcome {
+        let mut command = self.command(arguments);
+        change(&mut command);
+        let outcome = Outcome::of(&command.output().unwrap());
         if outcome.status == 255 {
             eprintln!("{}", self.log.lock().unwrap());
         }
         outcome
+    }
+
+    /// Makes the command, to be started by the caller.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(arguments).arg("-F").arg(self.client(".ssh/config")).stdin(Stdio::null());
+        command.env("HOME", self.client("")).env("USER", "nobody").env_remove("SSH_AUTH_SOCK");
+        command
     }
 
     /// Runs `cutover setup` for a path, which puts an agent there.

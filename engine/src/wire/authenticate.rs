@@ -1,26 +1,30 @@
 //! Logs in with a public key: the one that was named, then those of the agent, then the usual files.
 //!
 //! Servers hang up after a few keys (`MaxAuthTries`, 6), so the keys of the agent that the configuration names go
-//! before its others. A key that needs a passphrase is left out: asking is the agent's business.
+//! before its others. A key that needs a passphrase is left out: asking is the agent's business. A certificate goes before
+//! its key.
+//!
+//! libssh2 cannot sign with a key on a FIDO token, does not tell an agent which server a key is for (`ssh-add -h`), lets an
+//! agent sign for a certificate of RSA in a way that servers do not take any more, and for one in a file not at all. In each
+//! of these cases the system's `ssh` may still log in.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ssh2::{Agent, ErrorCode, PublicKey, Session};
 
-use crate::error::Error;
+use crate::error::{Error, LoginRemedy};
 use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::target::Reach;
-use crate::wire::host_settings::HostSettings;
-use crate::wire::known_hosts;
-use crate::wire::ssh::Steps;
+use crate::wire::host_settings::{HostSettings, IdentityFile};
+use crate::wire::key_file::{self, KeyFile, Use, certificate_beside, certified};
+use crate::wire::steps::Steps;
 
-/// How private keys of OpenSSH begin that are not encrypted: the format's name, then `none` for a cipher.
-const PLAIN_OPENSSH_KEY: &str = "b3BlbnNzaC1rZXktdjEAAAAABG5vbm";
-/// libssh2's answers for "the server does not take this key" and for "the server hung up".
-const REFUSED: [ErrorCode; 2] = [ErrorCode::Session(-18), ErrorCode::Session(-19)];
+/// libssh2's answers for "the server does not take this key", for "it was not signed, or that was not enough", and for
+/// "the server hung up".
+const REFUSED: ErrorCode = ErrorCode::Session(-18);
+const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
 const HUNG_UP: [ErrorCode; 3] = [ErrorCode::Session(-7), ErrorCode::Session(-13), ErrorCode::Session(-43)];
 
 /// That no key was accepted.
@@ -29,12 +33,37 @@ pub(super) struct Refused {
     pub(super) tried: Vec<String>,
     /// Among the keys is one that only the system's `ssh` can use.
     pub(super) openssh_may: bool,
+    /// What would help.
+    pub(super) remedy: LoginRemedy,
 }
 
 /// A key to try.
 enum Key {
     OfAgent(PublicKey),
-    InFile(PathBuf),
+    InFile {
+        path: PathBuf,
+        certificate: Option<PathBuf>,
+    },
+    /// A file of which nothing can be used.
+    Unusable(String),
+}
+
+/// A file with a key, and what was found in it.
+struct Identity {
+    path: PathBuf,
+    is_usual: bool,
+    read: io::Result<KeyFile>,
+    certificates: Vec<PathBuf>,
+}
+
+impl Identity {
+    fn public(&self) -> Option<&Vec<u8>> {
+        self.read.as_ref().ok()?.public.as_ref()
+    }
+
+    fn is(&self, wanted: Use) -> bool {
+        self.read.as_ref().is_ok_and(|file| file.r#use == wanted)
+    }
 }
 
 /// Logs in, or returns what was tried.
@@ -46,10 +75,12 @@ pub(super) fn log_in(
     observer: &dyn Observer,
 ) -> Result<Option<Refused>, Error> {
     let mut attempts =
-        Attempts { steps, session, settings, agent: None, refused: Refused { tried: Vec::new(), openssh_may: false } };
+        Attempts { steps, session, settings, agent: None, refused: Refused::new(), is_half_way: false, locked: None };
     let keys = attempts.open_agent();
-    for key in in_order(keys, settings, reach.identity.as_deref()) {
-        match attempts.attempt(&key)? {
+    let identities = identities(settings, reach.identity.as_deref());
+    let keys = attempts.in_order(keys, &identities, reach.identity.is_some());
+    for key in keys {
+        match attempts.attempt(key)? {
             Answer::LoggedIn(name) => {
                 observer.observe(Event::Detail(format!("Logged in as {} with {name}", settings.user)));
                 return Ok(None);
@@ -58,11 +89,32 @@ pub(super) fn log_in(
             Answer::HungUp => return Ok(Some(attempts.refused)),
         }
     }
-    if attempts.needs_no_key()? {
+    let methods = attempts.methods()?;
+    if session.authenticated() {
         observer.observe(Event::Detail(format!("Logged in as {} without a key", settings.user)));
         return Ok(None);
     }
+    attempts.conclude(methods.as_deref());
     Ok(Some(attempts.refused))
+}
+
+/// Returns what would help a login that was refused through the system's `ssh`, and what there is to say of keys that it
+/// could not use. `methods` are those that the server would take.
+pub(super) fn explain(settings: &HostSettings, reach: &Reach, methods: Option<&str>) -> (Vec<String>, LoginRemedy) {
+    let listed = settings.agent.as_ref().map(|socket| Session::new().and_then(|session| list_agent(&session, socket)));
+    let of_agent: Vec<Vec<u8>> = listed
+        .and_then(Result::ok)
+        .map(|(_, keys)| keys.iter().map(|key| key.blob().to_vec()).collect())
+        .unwrap_or_default();
+    let identities = identities(settings, reach.identity.as_deref());
+    let locked: Vec<&Path> = identities
+        .iter()
+        .filter(|identity| identity.is(Use::Locked))
+        .filter(|identity| identity.public().is_none_or(|public| !of_agent.contains(public)))
+        .map(|identity| identity.path.as_path())
+        .collect();
+    let notes = locked.iter().map(|path| needs_passphrase(path)).collect();
+    (notes, remedy(settings, locked.first().map(|path| path.to_path_buf()), methods))
 }
 
 enum Answer {
@@ -77,6 +129,16 @@ struct Attempts<'a> {
     settings: &'a HostSettings,
     agent: Option<Agent>,
     refused: Refused,
+    /// The server took a key, and wants more than that.
+    is_half_way: bool,
+    /// The first key that needs a passphrase, and is with no agent.
+    locked: Option<PathBuf>,
+}
+
+impl Refused {
+    fn new() -> Refused {
+        Refused { tried: Vec::new(), openssh_may: false, remedy: LoginRemedy::Key }
+    }
 }
 
 impl Attempts<'_> {
@@ -85,14 +147,7 @@ impl Attempts<'_> {
         let Some(socket) = &self.settings.agent else {
             return Vec::new();
         };
-        let opened = self.session.agent().and_then(|mut agent| {
-            agent.set_identity_path(socket)?;
-            agent.connect()?;
-            agent.list_identities()?;
-            let keys = agent.identities()?;
-            Ok((agent, keys))
-        });
-        match opened {
+        match list_agent(self.session, socket) {
             Ok((agent, keys)) => {
                 self.agent = Some(agent);
                 keys
@@ -104,10 +159,85 @@ impl Attempts<'_> {
         }
     }
 
-    fn attempt(&mut self, key: &Key) -> Result<Answer, Error> {
+    /// Puts the keys in order: the one named on the command line, which is the first of the files, those of the agent that
+    /// the configuration names, its others, and the files that the agent does not have.
+    fn in_order(&mut self, keys: Vec<PublicKey>, identities: &[Identity], is_named: bool) -> Vec<Key> {
+        let place = |key: &PublicKey| {
+            let plain = certified(key.blob());
+            identities.iter().position(|identity| identity.public().is_some() && identity.public() == plain.as_ref())
+        };
+        let mut ordered: Vec<(usize, Key)> = Vec::new();
+        let mut of_agent = vec![false; identities.len()];
+        for key in keys {
+            let kind = key_file::kind(key.blob());
+            let place = place(&key);
+            if let Some(place) = place {
+                of_agent[place] |= !kind.contains("-cert-");
+            }
+            let rank = match place {
+                Some(0) if is_named => 0,
+                Some(_) => 2,
+                None if self.settings.identities_only => continue,
+                None => 3,
+            };
+            if self.settings.algorithms.signatures.allows_key(&kind) {
+                ordered.push((rank * 2 + usize::from(!kind.contains("-cert-")), Key::OfAgent(key)));
+            }
+        }
+        for (at, identity) in identities.iter().enumerate() {
+            let rank = if is_named && at == 0 { 1 } else { 4 };
+            let keys = self.keys_of(identity, of_agent[at]).into_iter();
+            ordered.extend(keys.map(|key| (rank * 2, key)));
+        }
+        ordered.sort_by_key(|(rank, _)| *rank);
+        ordered.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Returns what to try with a file.
+    fn keys_of(&mut self, identity: &Identity, is_with_agent: bool) -> Vec<Key> {
+        let path = &identity.path;
+        let name = format!("`{}`", path.display());
+        let unusable = |why: &str| vec![Key::Unusable(format!("{name}: {why}"))];
+        let file = match &identity.read {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && identity.is_usual => return Vec::new(),
+            Err(error) => return unusable(&error.to_string()),
+        };
+        if is_with_agent {
+            // The agent would have to sign for the certificate with the key, which libssh2 does not ask it to.
+            self.refused.openssh_may |= !identity.certificates.is_empty();
+            return Vec::new();
+        }
+        let is_allowed = |kind: &str| self.settings.algorithms.signatures.allows_key(kind);
+        match file.r#use {
+            Use::Plain => {
+                if file.public.as_ref().is_some_and(|public| !is_allowed(&key_file::kind(public))) {
+                    return unusable("`PubkeyAcceptedAlgorithms` leaves its kind out");
+                }
+                let certificates = identity.certificates.iter().cloned().map(Some);
+                let with = |certificate| Key::InFile { path: path.clone(), certificate };
+                certificates.chain([None]).map(with).collect()
+            }
+            Use::Locked => {
+                self.locked.get_or_insert_with(|| path.clone());
+                vec![Key::Unusable(needs_passphrase(path))]
+            }
+            Use::Token => {
+                self.refused.openssh_may = true;
+                unusable("lies on a security key")
+            }
+            Use::Public => unusable("is a public key, and no agent has the private one"),
+        }
+    }
+
+    fn attempt(&mut self, key: Key) -> Result<Answer, Error> {
         match key {
-            Key::OfAgent(key) => self.attempt_agent(key),
-            Key::InFile(path) => self.attempt_file(path),
+            Key::OfAgent(key) => self.attempt_agent(&key),
+            Key::InFile { path, certificate } => self.attempt_file(&path, certificate.as_deref()),
+            Key::Unusable(note) => {
+                self.note(note);
+                Ok(Answer::Next)
+            }
         }
     }
 
@@ -115,70 +245,65 @@ impl Attempts<'_> {
         let Some(agent) = self.agent.take() else {
             return Ok(Answer::Next);
         };
-        let algorithm = known_hosts::algorithm(key.blob());
-        let name = format!("{algorithm} {} of the agent", Shown(key.comment().as_bytes()));
-        self.refused.openssh_may |= algorithm.starts_with("sk-");
+        let kind = key_file::kind(key.blob());
+        let name = format!("{kind} {} of the agent", Shown(key.comment().as_bytes()));
+        self.refused.openssh_may |= kind.starts_with("sk-") || kind.contains("-cert-");
         let user = &self.settings.user;
         let outcome = self.steps.attempt(self.session, "log in", || agent.userauth(user, key))?;
         self.agent = Some(agent);
+        // It may be for one server alone, or wait for a token.
+        self.refused.openssh_may |= outcome.as_ref().is_err_and(is_unsigned);
         Ok(self.judge(name, outcome))
     }
 
-    fn attempt_file(&mut self, path: &Path) -> Result<Answer, Error> {
-        let name = format!("`{}`", path.display());
-        match read_key(path) {
-            Ok(KeyFile::Plain) => {}
-            Ok(KeyFile::Encrypted) => {
-                // Without `BatchMode`, the system's `ssh` asks for the passphrase.
-                self.refused.openssh_may |= self.settings.batch_mode == Some(false);
-                self.note(format!("{name}: needs a passphrase; load it with `ssh-add`"));
-                return Ok(Answer::Next);
-            }
-            Ok(KeyFile::Token) => {
-                self.refused.openssh_may = true;
-                self.note(format!("{name}: lies on a security key"));
-                return Ok(Answer::Next);
-            }
-            Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound || self.is_named(path) {
-                    self.note(format!("{name}: {error}"));
-                }
-                return Ok(Answer::Next);
-            }
-        }
+    fn attempt_file(&mut self, path: &Path, certificate: Option<&Path>) -> Result<Answer, Error> {
+        let name = format!("`{}`", certificate.unwrap_or(path).display());
         let user = &self.settings.user;
-        let outcome =
-            self.steps.attempt(self.session, "log in", || self.session.userauth_pubkey_file(user, None, path, None))?;
+        let log_in = || self.session.userauth_pubkey_file(user, certificate, path, None);
+        let outcome = self.steps.attempt(self.session, "log in", log_in)?;
+        self.refused.openssh_may |= certificate.is_some();
         Ok(self.judge(name, outcome))
-    }
-
-    /// Of the usual files, those that do not exist are no news.
-    fn is_named(&self, path: &Path) -> bool {
-        self.settings.identities_named || !self.settings.identity_files.iter().any(|usual| usual == path)
     }
 
     fn judge(&mut self, name: String, outcome: Result<(), ssh2::Error>) -> Answer {
-        match outcome {
-            Ok(()) => return Answer::LoggedIn(name),
-            Err(error) if REFUSED.contains(&error.code()) => self.note(format!("{name}: not accepted")),
-            Err(error) if HUNG_UP.contains(&error.code()) => {
-                self.note(format!("{name}: the server hung up"));
-                return Answer::HungUp;
-            }
-            Err(error) => self.note(format!("{name}: {}", error.message())),
+        let Err(error) = outcome else { return Answer::LoggedIn(name) };
+        let hung_up = HUNG_UP.contains(&error.code());
+        if hung_up || (error.code() == UNVERIFIED && error.message().starts_with("Waiting")) {
+            self.note(format!("{name}: the server hung up"));
+            return Answer::HungUp;
         }
+        let message = match error.code() {
+            REFUSED => "not accepted",
+            _ if is_unsigned(&error) => "it does not sign for this server",
+            UNVERIFIED => {
+                self.is_half_way = true;
+                "accepted, and the server wants more"
+            }
+            _ => error.message(),
+        };
+        let note = format!("{name}: {message}");
+        self.note(note);
         Answer::Next
     }
 
-    /// Some servers know who is there by other means, and ask for nothing.
-    fn needs_no_key(&mut self) -> Result<bool, Error> {
+    /// Asks which methods the server would take. Some servers know who is there by other means, and ask for nothing.
+    fn methods(&mut self) -> Result<Option<String>, Error> {
         let user = &self.settings.user;
         let methods =
             self.steps.attempt(self.session, "log in", || self.session.auth_methods(user).map(str::to_owned))?;
-        if let Ok(methods) = methods {
-            self.note(format!("the server accepts: {}", Shown(methods.as_bytes())));
+        Ok(methods.ok())
+    }
+
+    fn conclude(&mut self, methods: Option<&str>) {
+        if self.refused.tried.is_empty() {
+            self.note("no key was found, neither in a file nor with an agent".to_owned());
         }
-        Ok(self.session.authenticated())
+        if let Some(methods) = methods {
+            let next = if self.is_half_way { "wants next" } else { "accepts" };
+            self.note(format!("the server {next}: {}", Shown(methods.as_bytes())));
+        }
+        let locked = self.locked.take().filter(|_| !self.is_half_way);
+        self.refused.remedy = remedy(self.settings, locked, methods);
     }
 
     fn note(&mut self, line: String) {
@@ -186,99 +311,58 @@ impl Attempts<'_> {
     }
 }
 
-/// Puts the keys in order: the one named on the command line, those of the agent that the configuration names, its
-/// others, and the files that the agent does not have.
-fn in_order(keys: Vec<PublicKey>, settings: &HostSettings, identity: Option<&Path>) -> Vec<Key> {
-    let named: Vec<Option<String>> =
-        identity.into_iter().chain(settings.identity_files.iter().map(PathBuf::as_path)).map(public_key).collect();
-    let of_agent: Vec<String> = keys.iter().map(|key| known_hosts::base64(key.blob())).collect();
-    let place = |text: &String| named.iter().position(|name| name.as_ref() == Some(text));
-    let is_first = |text: &String| identity.is_some() && place(text) == Some(0);
-
-    let mut ordered: Vec<(usize, Key)> = Vec::new();
-    for (key, text) in keys.into_iter().zip(&of_agent) {
-        match place(text) {
-            _ if is_first(text) => ordered.push((0, Key::OfAgent(key))),
-            Some(_) => ordered.push((2, Key::OfAgent(key))),
-            None if settings.identities_only => {}
-            None => ordered.push((3, Key::OfAgent(key))),
-        }
-    }
-    let lacks = |at: usize| named[at].as_ref().is_none_or(|text| !of_agent.contains(text));
-    for (at, path) in identity.into_iter().chain(settings.identity_files.iter().map(PathBuf::as_path)).enumerate() {
-        if lacks(at) {
-            let rank = if identity.is_some() && at == 0 { 1 } else { 4 };
-            ordered.push((rank, Key::InFile(path.to_owned())));
-        }
-    }
-    ordered.sort_by_key(|(rank, _)| *rank);
-    ordered.into_iter().map(|(_, key)| key).collect()
-}
-
-/// Returns the public key that stands beside a private one, in base64.
-fn public_key(private: &Path) -> Option<String> {
-    let text = fs::read_to_string(public_key_path(private)).ok()?;
-    text.split_ascii_whitespace().nth(1).map(str::to_owned)
-}
-
-/// Returns where the public key of a private one stands.
-fn public_key_path(private: &Path) -> PathBuf {
-    let mut name = private.as_os_str().to_owned();
-    name.push(".pub");
-    name.into()
-}
-
-enum KeyFile {
-    Plain,
-    Encrypted,
-    /// Only a handle of a FIDO token.
-    Token,
-}
-
-fn read_key(path: &Path) -> io::Result<KeyFile> {
-    let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
-    let public = fs::read_to_string(public_key_path(path)).unwrap_or_default();
-    if public.starts_with("sk-") {
-        return Ok(KeyFile::Token);
-    }
-    Ok(if is_encrypted(&text) { KeyFile::Encrypted } else { KeyFile::Plain })
-}
-
-fn is_encrypted(text: &str) -> bool {
-    let mut lines = text.lines();
-    match lines.next().map(str::trim_end) {
-        Some("-----BEGIN OPENSSH PRIVATE KEY-----") => {
-            !lines.next().is_some_and(|line| line.starts_with(PLAIN_OPENSSH_KEY))
-        }
-        Some("-----BEGIN ENCRYPTED PRIVATE KEY-----") => true,
-        _ => text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED")),
+/// Returns what would help. `locked` is a key that needs a passphrase.
+fn remedy(settings: &HostSettings, locked: Option<PathBuf>, methods: Option<&str>) -> LoginRemedy {
+    let takes_keys = methods.is_none_or(|methods| methods.split(',').any(|method| method == "publickey"));
+    match (takes_keys, locked) {
+        (false, _) => LoginRemedy::Answer { name: settings.server.name.clone() },
+        (true, Some(path)) => LoginRemedy::Unlock { path, has_agent: settings.agent.is_some() },
+        (true, None) => LoginRemedy::Key,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Tells whether the key's holder did not sign, although the server would have taken the key.
+fn is_unsigned(error: &ssh2::Error) -> bool {
+    error.code() == UNVERIFIED && error.message().starts_with("Callback")
+}
 
-    #[test]
-    fn a_key_that_needs_a_passphrase_is_recognised() {
-        let directory = tempfile::tempdir().unwrap();
-        for (kind, format, passphrase) in [
-            ("ed25519", None, ""),
-            ("ed25519", None, "secret"),
-            ("rsa", Some("PEM"), ""),
-            ("rsa", Some("PEM"), "secret"),
-            ("ecdsa", Some("PKCS8"), ""),
-            ("ecdsa", Some("PKCS8"), "secret"),
-        ] {
-            let path = directory.path().join(format!("{kind}{format:?}{passphrase}"));
-            let mut command = std::process::Command::new("ssh-keygen");
-            command.args(["-q", "-t", kind, "-N", passphrase, "-f"]).arg(&path);
-            if let Some(format) = format {
-                command.args(["-m", format]);
-            }
-            assert!(command.status().unwrap().success());
-            let text = fs::read_to_string(&path).unwrap();
-            assert_eq!(is_encrypted(&text), !passphrase.is_empty(), "{kind} {format:?} {passphrase:?}");
-        }
+fn needs_passphrase(path: &Path) -> String {
+    format!("`{}`: needs a passphrase, which cannot be asked for", path.display())
+}
+
+/// Reads the files with keys, the one that was named on the command line first, and finds their certificates.
+fn identities(settings: &HostSettings, named: Option<&Path>) -> Vec<Identity> {
+    let named = named.map(|path| IdentityFile { path: path.to_owned(), is_usual: false });
+    let others =
+        settings.identity_files.iter().filter(|file| named.as_ref().is_none_or(|named| named.path != file.path));
+    let others = others.cloned().collect::<Vec<IdentityFile>>();
+    let files = named.into_iter().chain(others);
+    let further: Vec<(PathBuf, Vec<u8>)> = settings
+        .certificate_files
+        .iter()
+        .filter_map(|path| Some((path.clone(), certified(&key_file::read_public(path).ok()?)?)))
+        .collect();
+    files.map(|file| identity(file, &further)).collect()
+}
+
+fn identity(file: IdentityFile, further: &[(PathBuf, Vec<u8>)]) -> Identity {
+    let IdentityFile { path, is_usual } = file;
+    let mut identity = Identity { read: KeyFile::read(&path), path, is_usual, certificates: Vec::new() };
+    let beside = certificate_beside(&identity.path);
+    let named = further.iter().filter(|(_, key)| Some(key) == identity.public()).map(|(path, _)| path.clone());
+    let mut certificates: Vec<PathBuf> = named.collect();
+    if beside.exists() && !certificates.contains(&beside) {
+        certificates.push(beside);
     }
+    identity.certificates = certificates;
+    identity
+}
+
+fn list_agent(session: &Session, socket: &Path) -> Result<(Agent, Vec<PublicKey>), ssh2::Error> {
+    let mut agent = session.agent()?;
+    agent.set_identity_path(socket)?;
+    agent.connect()?;
+    agent.list_identities()?;
+    let keys = agent.identities()?;
+    Ok((agent, keys))
 }

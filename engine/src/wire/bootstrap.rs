@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::error::{Error, Writers};
 use crate::event::{Event, Observer, Silent};
-use crate::path::Shown;
+use crate::path::{Shown, shown_lines};
 use crate::wire::connect::Install;
 use crate::wire::connection::Connection;
 use crate::wire::greeting::{NoGreeting, PROTOCOL_VERSION, read_greeting, wait_readable};
@@ -50,7 +50,7 @@ use crate::wire::program::{Program, SYSTEM};
 
 /// How long a login may take until the agent greets. Some run a good deal of their owner's configuration first.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of an answer is read; what a login prints comes before it.
+/// How much of what is printed is kept: its end, as what a login prints comes before the answer.
 const ANSWER_MAX: usize = 64 << 10;
 /// A copy that takes less says little of the line: where both ends are busy, beginning and unpacking may take half as long.
 const TELLING: Duration = Duration::from_secs(1);
@@ -414,10 +414,13 @@ impl Bootstrap<'_> {
         let mut printed = Vec::new();
         let mut buffer = [0; 4096];
         let deadline = Instant::now() + GREETING_TIMEOUT;
-        while printed.len() < ANSWER_MAX && wait_readable(&input, deadline, self.cancel)? {
+        while wait_readable(&input, deadline, self.cancel)? {
             match input.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(bytes) => printed.extend_from_slice(&buffer[..bytes]),
+                Ok(bytes) => {
+                    printed.extend_from_slice(&buffer[..bytes]);
+                    printed.drain(..printed.len().saturating_sub(ANSWER_MAX));
+                }
                 Err(source) => return Err(Error::LineLost { source }),
             }
         }
@@ -552,10 +555,10 @@ fn says_missing(words: &[u8]) -> bool {
 
 /// Returns what was printed, for a message.
 fn said(printed: &[u8], ended: &Ended) -> String {
-    let words = [printed.trim_ascii(), ended.words.trim_ascii()].map(|words| Shown(words).to_string());
+    let words = [printed, &ended.words].map(shown_lines);
     let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
     match (words.is_empty(), ended.status) {
-        (false, _) => words.join(", "),
+        (false, _) => words.join("\n"),
         (true, Some(status)) => format!("it ended with status {status}"),
         (true, None) => "it was killed".into(),
     }

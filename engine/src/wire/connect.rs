@@ -13,13 +13,13 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
-use crate::wire::authenticate::Refused;
+use crate::wire::authenticate::{self, Refused};
 use crate::wire::bootstrap::{self, Places};
 use crate::wire::connection::Connection;
-use crate::wire::host_settings::{HostSettings, Need};
+use crate::wire::host_settings::{HostSettings, Need, Resolution};
 use crate::wire::lane::Lanes;
 use crate::wire::login::Login;
-use crate::wire::openssh::{OpensshLogin, Spoken};
+use crate::wire::openssh::OpensshLogin;
 use crate::wire::packing::Packing;
 use crate::wire::program::Program;
 use crate::wire::ssh::{Setback, SshLogin};
@@ -36,42 +36,61 @@ pub(crate) enum Install {
 /// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
 /// has greeted, and is the very program that was to be copied.
 pub(crate) fn connect(
-    destination: &SshDestination,
-    reach: &Reach,
+    resolution: Resolution<'_>,
     install: Install,
     is_new: bool,
     observer: &dyn Observer,
     cancel: &Cancel,
 ) -> Result<Connection, Error> {
+    let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
+    // Meanwhile `ssh` says what `ssh_config` comes to.
     let program = Program::to_copy(&reach.program, observer)?;
+    let settings = connector.resolve(resolution)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
-    let (mut login, refused) = connector.log_in()?;
+    let LoggedIn { mut login, refused } = connector.log_in(settings.as_ref())?;
     let started = bootstrap::start_agent(&mut *login, &program, packing, &places, install, observer, cancel);
     let started = started.map(|mut connection| {
-        if let (Install::Keep, Some(round_trip)) = (install, login.round_trip()) {
+        if let (Install::Keep, Some(round_trip), Some(settings)) = (install, login.round_trip(), settings.clone()) {
             let (destination, reach) = (destination.clone(), reach.clone());
             let door = Mutex::new(());
-            connection.lanes = Some(Arc::new(SshLanes { destination, reach, program, places, round_trip, door }));
+            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, door };
+            connection.lanes = Some(Arc::new(lanes));
         }
         connection
     });
-    match (started, refused) {
+    let Some(settings) = settings else { return started };
+    started.map_err(|error| match (error, refused) {
         // The second refusal is the smaller news: it knows nothing of the keys that were tried.
-        (Err(Error::OpensshFailed { output, .. }), Some(mut refused)) => {
-            refused.1.tried.push(format!("the system's `ssh`: {output}"));
-            Err(login_refused(&refused.0, refused.1))
+        (Error::OpensshFailed { output, .. }, Some(mut refused)) => {
+            refused.tried.push(format!("the system's `ssh`: {output}"));
+            login_refused(&settings, refused)
         }
-        (Err(Error::NeedsOpenssh { .. }), Some(refused)) => Err(login_refused(&refused.0, refused.1)),
-        (started, _) => started,
-    }
+        (Error::NeedsOpenssh(_), Some(refused)) => login_refused(&settings, refused),
+        (Error::OpensshFailed { output, .. }, None) if output.contains(DENIED) => {
+            login_refused_by_openssh(&settings, reach, &output)
+        }
+        (error, _) => error,
+    })
+}
+
+/// What `ssh` says of a login that is refused, before the methods that the server would take.
+const DENIED: &str = "Permission denied (";
+
+fn login_refused_by_openssh(settings: &HostSettings, reach: &Reach, output: &str) -> Error {
+    let methods = output.rsplit_once(DENIED).and_then(|(_, rest)| rest.split_once(')')).map(|(methods, _)| methods);
+    let (notes, remedy) = authenticate::explain(settings, reach, methods);
+    let said = output.lines().map(|line| format!("the system's `ssh`: {line}"));
+    let tried = notes.into_iter().chain(said).collect();
+    login_refused(settings, Refused { tried, openssh_may: false, remedy })
 }
 
 /// Opens lanes with the built-in transport.
 struct SshLanes {
     destination: SshDestination,
     reach: Reach,
+    settings: HostSettings,
     program: Program,
     places: Places,
     round_trip: Duration,
@@ -85,15 +104,15 @@ impl Lanes for SshLanes {
     }
 
     fn open(&self, cancel: &Cancel) -> Result<Connection, Error> {
-        let settings = HostSettings::resolve(&self.destination, &self.reach)?;
+        let settings = &self.settings;
         let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         cancel.check()?;
         // What there is to say of the server was said by the first connection.
-        let login = SshLogin::open(&settings, &self.destination, &self.reach, &Silent, cancel);
+        let login = SshLogin::open(settings, &self.destination, &self.reach, &Silent, cancel);
         drop(door);
         let mut login = login.map_err(|setback| match setback {
             Setback::NeedsOpenssh(need) => need.into_error(),
-            Setback::Refused(refused) => login_refused(&settings, refused),
+            Setback::Refused(refused) => login_refused(settings, refused),
             Setback::Failed(error) => error,
         })?;
         bootstrap::start_lane(&mut login, &self.program, &self.places, cancel)
@@ -108,54 +127,56 @@ struct Connector<'a> {
 }
 
 /// A login, and what the built-in transport was refused with before.
-type LoggedIn = (Box<dyn Login>, Option<(HostSettings, Refused)>);
+struct LoggedIn {
+    login: Box<dyn Login>,
+    refused: Option<Refused>,
+}
 
 impl Connector<'_> {
-    fn log_in(&self) -> Result<LoggedIn, Error> {
-        if self.reach.transport == Transport::Openssh {
-            // What this program cannot read there, `ssh` will either understand or name.
-            let spoken = HostSettings::resolve(self.destination, self.reach)
-                .map_or_else(|_| Spoken::default(), |settings| spoken(&settings));
-            return Ok((self.openssh(spoken, None), None));
+    /// Returns the settings. Where the system's `ssh` was asked for, it says itself what it cannot read.
+    fn resolve(&self, resolution: Resolution<'_>) -> Result<Option<HostSettings>, Error> {
+        match resolution.finish(self.cancel) {
+            Ok(settings) => Ok(Some(settings)),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(_) if self.reach.transport == Transport::Openssh => Ok(None),
+            Err(error) => Err(error),
         }
-        let settings = HostSettings::resolve(self.destination, self.reach)?;
+    }
+
+    fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoggedIn, Error> {
+        let Some(settings) = settings.filter(|_| self.reach.transport != Transport::Openssh) else {
+            return Ok(LoggedIn { login: self.openssh(settings, None), refused: None });
+        };
         let may_fall_back = self.reach.transport == Transport::Auto;
         let setback = match &settings.needs_openssh {
             Some(need) => Setback::NeedsOpenssh(need.clone()),
-            None => match SshLogin::open(&settings, self.destination, self.reach, self.observer, self.cancel) {
-                Ok(login) => return Ok((Box::new(login), None)),
+            None => match SshLogin::open(settings, self.destination, self.reach, self.observer, self.cancel) {
+                Ok(login) => return Ok(LoggedIn { login: Box::new(login), refused: None }),
                 Err(setback) => setback,
             },
         };
         match setback {
-            Setback::NeedsOpenssh(need) if may_fall_back => Ok((self.openssh(spoken(&settings), Some(need)), None)),
+            Setback::NeedsOpenssh(need) if may_fall_back => {
+                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: None })
+            }
             Setback::Refused(refused) if may_fall_back && (settings.login_aid.is_some() || refused.openssh_may) => {
-                let need = settings
-                    .login_aid
-                    .clone()
-                    .unwrap_or_else(|| Need { keyword: "IdentityFile".into(), file: self.reach.home.join(".ssh") });
-                Ok((self.openssh(spoken(&settings), Some(need)), Some((settings, refused))))
+                let need = settings.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
+                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),
-            Setback::Refused(refused) => Err(login_refused(&settings, refused)),
+            Setback::Refused(refused) => Err(login_refused(settings, refused)),
             Setback::Failed(error) => Err(error),
         }
     }
 
-    fn openssh(&self, spoken: Spoken, need: Option<Need>) -> Box<dyn Login> {
-        let why = match &need {
-            Some(need) => format!("for `{}` in `{}`", need.keyword, need.file.display()),
-            None => "as asked".into(),
-        };
-        self.observer.observe(Event::Detail(format!("Using the system's `ssh`, {why}")));
-        Box::new(OpensshLogin::new(self.destination, self.reach, spoken, need))
+    fn openssh(&self, settings: Option<&HostSettings>, need: Option<Need>) -> Box<dyn Login> {
+        let why = need.as_ref().map_or_else(|| "It was asked for".to_owned(), |need| format!("{need} needs it"));
+        self.observer.observe(Event::Detail(format!("Using the system's `ssh`: {why}")));
+        Box::new(OpensshLogin::new(self.destination, self.reach, settings, need))
     }
 }
 
-fn spoken(settings: &HostSettings) -> Spoken {
-    Spoken { may_ask: settings.batch_mode == Some(false), keeps_alive: settings.alive_interval.is_some() }
-}
-
 fn login_refused(settings: &HostSettings, refused: Refused) -> Error {
-    Error::LoginRefused { user: settings.user.clone(), host: settings.host_name.clone(), tried: refused.tried }
+    let (user, server) = (settings.user.clone(), settings.server.clone());
+    Error::LoginRefused { user, server, tried: refused.tried, remedy: refused.remedy }
 }

@@ -6,8 +6,8 @@
 //! 16 bytes   the first of blake3 of the agent's own executable
 //! ```
 //!
-//! A login shell may print before the agent starts (`.bashrc`, a message of the day). That noise is skipped up to a
-//! bound, and kept for the message in case no greeting follows it. Nothing beyond the greeting is read.
+//! A login shell may print before the agent starts (`.bashrc`, a message of the day). That noise is skipped, and its end is
+//! kept for the message in case no greeting follows it. Nothing beyond the greeting is read.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -27,8 +27,10 @@ pub(crate) const PROTOCOL_VERSION: u16 = 1;
 /// No byte is ASCII, and the whole is not UTF-8.
 const MAGIC: [u8; 4] = [0xc7, 0xf4, 0xff, 0x9e];
 const GREETING_BYTES: usize = MAGIC.len() + 2 + MARK_BYTES;
-/// More noise than any login prints. It bounds what a program that never stops printing can make us keep.
-const NOISE_MAX: usize = 64 << 10;
+/// How much of the noise is kept: its end, which is where a shell says why there is no greeting.
+const NOISE_KEPT: usize = 64 << 10;
+/// More noise than any login prints. It bounds how long a program that never stops printing is listened to.
+const NOISE_MAX: usize = 16 << 20;
 /// How often a wait looks whether the user interrupted it.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
 
@@ -39,16 +41,16 @@ pub(crate) struct Greeting {
     pub(crate) version: u16,
     /// What its executable is known by.
     pub(crate) program: ProgramMark,
-    /// What the login shell printed before.
+    /// The end of what the login shell printed before.
     pub(crate) noise: Vec<u8>,
 }
 
 /// Why no greeting came.
 #[derive(Debug)]
 pub(crate) enum NoGreeting {
-    /// The stream ended before, or ran on without one. Holds what came instead.
+    /// The stream ended before, or ran on without one. Holds the end of what came instead.
     Missing(Vec<u8>),
-    /// Nothing came in time. Holds what had come.
+    /// Nothing came in time. Holds the end of what had come.
     TimedOut(Vec<u8>),
     /// The user interrupted it, or the stream failed.
     Failed(Error),
@@ -71,12 +73,17 @@ pub(crate) fn read_greeting(
     cancel: &Cancel,
 ) -> Result<Greeting, NoGreeting> {
     let mut seen = Vec::new();
+    let mut seen_bytes = 0;
     loop {
+        // Twice as much, so that it is seldom moved.
+        if seen.len() > 2 * NOISE_KEPT {
+            seen.drain(..seen.len() - NOISE_KEPT);
+        }
         let missing = match find(&seen) {
             Found::Whole(greeting) => return Ok(greeting),
             Found::Lacks(bytes) => bytes,
         };
-        if seen.len() > NOISE_MAX + GREETING_BYTES {
+        if seen_bytes > NOISE_MAX {
             return Err(NoGreeting::Missing(seen));
         }
         if !wait_readable(&input, deadline, cancel).map_err(NoGreeting::Failed)? {
@@ -85,7 +92,10 @@ pub(crate) fn read_greeting(
         let mut buffer = [0; GREETING_BYTES];
         match input.read(&mut buffer[..missing]) {
             Ok(0) => return Err(NoGreeting::Missing(seen)),
-            Ok(bytes) => seen.extend_from_slice(&buffer[..bytes]),
+            Ok(bytes) => {
+                seen.extend_from_slice(&buffer[..bytes]);
+                seen_bytes += bytes;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) => return Err(NoGreeting::Failed(Error::LineLost { source })),
         }
@@ -99,6 +109,9 @@ enum Found {
 }
 
 fn find(seen: &[u8]) -> Found {
+    // It was looked for before in all but what was read last, of which there is no more than a greeting.
+    let recent = seen.len().saturating_sub(3 * GREETING_BYTES);
+    let (before, seen) = seen.split_at(recent);
     if let Some(start) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) {
         let body = &seen[start + MAGIC.len()..];
         let Some((version, rest)) = body.split_first_chunk::<2>() else {
@@ -110,7 +123,7 @@ fn find(seen: &[u8]) -> Found {
         return Found::Whole(Greeting {
             version: u16::from_le_bytes(*version),
             program,
-            noise: seen[..start].to_vec(),
+            noise: [before, &seen[..start]].concat(),
         });
     }
     let begun = (0..MAGIC.len()).rev().find(|&bytes| seen.ends_with(&MAGIC[..bytes])).unwrap_or(0);
@@ -172,7 +185,7 @@ mod tests {
 
     #[test]
     fn noise_before_the_greeting_is_skipped_and_kept() {
-        for noise in [&b""[..], b"Welcome!\n", &MAGIC[..3], &[0xc7; 5], &[b'x'; NOISE_MAX - 1]] {
+        for noise in [&b""[..], b"Welcome!\n", &MAGIC[..3], &[0xc7; 5], &[b'x'; NOISE_KEPT - 1]] {
             let mut input = greeted(noise, b"frames");
             let greeting = read_greeting(&input, soon(), &Cancel::default()).unwrap();
             assert_eq!(greeting.noise, noise);
@@ -196,10 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn of_much_noise_the_end_is_kept() {
+        let noise = [vec![b'x'; 5 * NOISE_KEPT], b"the end".to_vec()].concat();
+        let greeting = read_greeting(greeted(&noise, b""), soon(), &Cancel::default()).unwrap();
+        assert!(greeting.noise.len() <= 2 * NOISE_KEPT + GREETING_BYTES && noise.ends_with(&greeting.noise));
+        assert!(greeting.noise.len() >= NOISE_KEPT - GREETING_BYTES);
+    }
+
+    #[test]
     fn endless_noise_is_cut_off() {
-        let input = greeted(&[b'x'; NOISE_MAX + 3 * GREETING_BYTES], b"");
-        match read_greeting(&input, soon(), &Cancel::default()) {
-            Err(NoGreeting::Missing(noise)) => assert!(noise.len() <= NOISE_MAX + 2 * GREETING_BYTES),
+        let input = greeted(&vec![b'x'; NOISE_MAX + 3 * GREETING_BYTES], b"");
+        match read_greeting(&input, Instant::now() + Duration::from_secs(300), &Cancel::default()) {
+            Err(NoGreeting::Missing(noise)) => assert!(noise.len() <= 2 * NOISE_KEPT + GREETING_BYTES),
             other => panic!("{other:?}"),
         }
     }

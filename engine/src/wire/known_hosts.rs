@@ -15,13 +15,17 @@ use std::path::{Path, PathBuf};
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 
 use crate::error::Error;
+use crate::wire::base64;
+use crate::wire::key_file::kind;
 use crate::wire::ssh_config::matches_list;
 
 /// What the files say about one server.
 #[derive(Debug, Default)]
 pub(super) struct KnownHost {
     /// The keys that it may show.
-    pub(super) keys: Vec<KnownKey>,
+    keys: Vec<KnownKey>,
+    /// The keys that are known under its name without the port. They count where there are no others.
+    plain: Vec<KnownKey>,
     /// The keys that it must not show.
     revoked: Vec<KnownKey>,
     /// The file in which an authority vouches for it, which only the system's `ssh` can check.
@@ -53,12 +57,16 @@ pub(super) enum Verdict {
 }
 
 impl KnownHost {
-    /// Reads the files; those that do not exist say nothing.
-    pub(super) fn read<'a>(files: impl IntoIterator<Item = &'a PathBuf>, name: &str) -> Result<KnownHost, Error> {
+    /// Reads the files; those that do not exist say nothing. `plain` is the name without the port, where there is one.
+    pub(super) fn read<'a>(
+        files: impl IntoIterator<Item = &'a PathBuf>,
+        name: &str,
+        plain: Option<&str>,
+    ) -> Result<KnownHost, Error> {
         let mut known = KnownHost::default();
         for file in files {
             match fs::read(file) {
-                Ok(content) => known.add_file(file, &String::from_utf8_lossy(&content), name),
+                Ok(content) => known.add_file(file, &String::from_utf8_lossy(&content), name, plain),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Error::io("read", file, error)),
             }
@@ -66,19 +74,32 @@ impl KnownHost {
         Ok(known)
     }
 
-    fn add_file(&mut self, file: &Path, content: &str, name: &str) {
+    /// Returns the kinds of key that it may show.
+    pub(super) fn kinds(&self) -> Vec<&str> {
+        let keys = if self.keys.is_empty() { &self.plain } else { &self.keys };
+        keys.iter().map(|key| key.algorithm.as_str()).collect()
+    }
+
+    /// Tells whether no key is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kinds().is_empty()
+    }
+
+    fn add_file(&mut self, file: &Path, content: &str, name: &str, plain: Option<&str>) {
         for line in content.lines() {
             let mut words = line.split_ascii_whitespace().peekable();
             let marker = words.next_if(|word| word.starts_with('@'));
             let (Some(names), Some(algorithm), Some(text)) = (words.next(), words.next(), words.next()) else {
                 continue;
             };
-            if names.starts_with('#') || !names_match(names, name) {
+            let is_full = names_match(names, name);
+            if names.starts_with('#') || !(is_full || plain.is_some_and(|plain| names_match(names, plain))) {
                 continue;
             }
             let key = KnownKey { algorithm: algorithm.to_owned(), text: text.to_owned(), file: file.to_owned() };
             match marker {
-                None => self.keys.push(key),
+                None if is_full => self.keys.push(key),
+                None => self.plain.push(key),
                 Some("@revoked") => self.revoked.push(key),
                 Some("@cert-authority") => self.authority = Some(file.to_owned()),
                 // OpenSSH skips a line with a marker that it does not know, too.
@@ -87,9 +108,10 @@ impl KnownHost {
         }
     }
 
-    /// Compares the key that the server showed.
+    /// Compares the key that the server showed. One that is known without the port is known; another one there says nothing,
+    /// as that may be another server.
     pub(super) fn check(&self, key: &[u8]) -> Verdict {
-        let text = base64(key);
+        let text = base64::encode(key);
         let same = |known: &&KnownKey| known.text == text;
         if let Some(revoked) = self.revoked.iter().find(same) {
             return Verdict::Revoked(revoked.file.clone());
@@ -97,6 +119,7 @@ impl KnownHost {
         match (self.keys.iter().find(same), self.keys.first()) {
             (Some(_), _) => Verdict::Known,
             (None, Some(other)) => Verdict::Changed(other.file.clone()),
+            (None, None) if self.plain.iter().any(|known| known.text == text) => Verdict::Known,
             (None, None) => Verdict::Unknown,
         }
     }
@@ -129,7 +152,7 @@ pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     }
     let mut open = OpenOptions::new();
     let mut output = open.read(true).append(true).create(true).mode(0o600).open(file).map_err(failed)?;
-    let line = format!("{name} {} {}\n", algorithm(key), base64(key));
+    let line = format!("{name} {} {}\n", kind(key), base64::encode(key));
     let line = if ends_in_newline(&mut output).map_err(failed)? { line } else { format!("\n{line}") };
     // One write, so that two deploys that start together do not mix their lines.
     output.write_all(line.as_bytes()).map_err(failed)
@@ -145,31 +168,9 @@ fn ends_in_newline(file: &mut fs::File) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
-/// Returns the kind of a key, which is the first string within it.
-pub(super) fn algorithm(key: &[u8]) -> String {
-    let name = key.split_first_chunk::<4>().and_then(|(length, rest)| {
-        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        rest.get(..length)
-    });
-    name.map_or_else(|| "unknown".to_owned(), |name| crate::path::Shown(name).to_string())
-}
-
 /// Returns a fingerprint as `ssh-keygen -l` prints it.
 pub(super) fn fingerprint(sha256: &[u8]) -> String {
-    format!("SHA256:{}", base64(sha256).trim_end_matches('='))
-}
-
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let value = group.iter().enumerate().fold(0_u32, |value, (at, &byte)| value | u32::from(byte) << (16 - 8 * at));
-        for at in 0..4 {
-            let digit = ALPHABET[(value >> (18 - 6 * at) & 63) as usize];
-            text.push(if at <= group.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
+    format!("SHA256:{}", base64::encode(sha256).trim_end_matches('='))
 }
 
 #[cfg(test)]
@@ -181,28 +182,24 @@ mod tests {
 
     fn known(content: &str, name: &str) -> KnownHost {
         let mut known = KnownHost::default();
-        known.add_file(Path::new("known_hosts"), content, name);
+        let plain = name.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(host, _)| host);
+        known.add_file(Path::new("known_hosts"), content, name, plain);
         known
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
-            assert_eq!(base64(bytes.as_bytes()), expected);
-        }
     }
 
     #[test]
     fn a_server_is_found_by_name_pattern_and_port() {
         let check = |names: &str, name: &str, expected: bool| {
-            let line = format!("{names} ssh-ed25519 {} comment", base64(KEY));
+            let line = format!("{names} ssh-ed25519 {} comment", base64::encode(KEY));
             let expected = if expected { Verdict::Known } else { Verdict::Unknown };
             assert_eq!(known(&line, name).check(KEY), expected, "{names} for {name}");
         };
         check("shop", "shop", true);
         check("Shop,10.0.0.1", "shop", true);
         check("shop,10.0.0.1", "10.0.0.1", true);
-        check("shop", "[shop]:2222", false);
+        check("shop", "[shop]:2222", true);
+        check("sho", "[shop]:2222", false);
+        check("[shop]:22", "[shop]:2222", false);
         check("[shop]:2222", "[shop]:2222", true);
         check("[shop]:2222", "shop", false);
         check("*.example.com,!db.example.com", "web.example.com", true);
@@ -214,7 +211,7 @@ mod tests {
     fn a_hashed_name_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("known_hosts");
-        fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", base64(KEY))).unwrap();
+        fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", base64::encode(KEY))).unwrap();
         let hashed = std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap();
         assert!(hashed.status.success(), "{hashed:?}");
         let content = fs::read_to_string(&file).unwrap();
@@ -222,11 +219,14 @@ mod tests {
         assert_eq!(known(&content, "[shop]:2222").check(KEY), Verdict::Known);
         assert_eq!(known(&content, "[shop]:2223").check(KEY), Verdict::Unknown);
         assert_eq!(known(&content, "shop").check(KEY), Verdict::Unknown);
+        fs::write(&file, format!("shop ssh-ed25519 {}\n", base64::encode(KEY))).unwrap();
+        assert!(std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap().status.success());
+        assert_eq!(known(&fs::read_to_string(&file).unwrap(), "[shop]:2222").check(KEY), Verdict::Known);
     }
 
     #[test]
     fn another_key_is_a_change_and_a_revoked_one_is_refused() {
-        let (key, other) = (base64(KEY), base64(OTHER));
+        let (key, other) = (base64::encode(KEY), base64::encode(OTHER));
         let file = PathBuf::from("known_hosts");
         let changed = known(&format!("shop ssh-ed25519 {other}"), "shop");
         assert_eq!(changed.check(KEY), Verdict::Changed(file.clone()));
@@ -240,14 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_the_port_counts_where_the_other_is_not_known() {
+        let (key, other) = (base64::encode(KEY), base64::encode(OTHER));
+        let check = |content: String, expected: Verdict| {
+            assert_eq!(known(&content, "[shop]:2222").check(KEY), expected, "{content}");
+        };
+        let file = PathBuf::from("known_hosts");
+        check(format!("shop ssh-ed25519 {key}"), Verdict::Known);
+        check(format!("shop ssh-ed25519 {other}"), Verdict::Unknown);
+        check(format!("shop ssh-ed25519 {key}\n[shop]:2222 ssh-ed25519 {other}"), Verdict::Changed(file.clone()));
+        check(format!("shop ssh-ed25519 {key}\n@revoked shop ssh-ed25519 {key}"), Verdict::Revoked(file));
+        assert_eq!(known(&format!("shop ssh-rsa {other}"), "[shop]:2222").kinds(), ["ssh-rsa"]);
+    }
+
+    #[test]
     fn a_new_server_gets_a_line_of_its_own() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("made/known_hosts");
         add(&file, "shop", KEY).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", base64(KEY)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", base64::encode(KEY)));
         fs::write(&file, "no newline").unwrap();
         add(&file, "shop", KEY).unwrap();
         assert!(fs::read_to_string(&file).unwrap().starts_with("no newline\nshop ssh-ed25519 "));
-        assert_eq!(KnownHost::read([&file], "shop").unwrap().check(KEY), Verdict::Known);
+        assert_eq!(KnownHost::read([&file], "shop", None).unwrap().check(KEY), Verdict::Known);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::path::Shown;
+use crate::path::shown_lines;
 use crate::wire::connection::{Carrier, Connection};
 
 /// How much of what a command prints on stderr is kept: the end, which is where a failing command says why.
@@ -95,7 +95,7 @@ impl Carrier for ProcessCarrier {
             None => "by a signal".to_owned(),
         };
         Err(Error::LineLost {
-            source: io::Error::other(format!("The agent ended {status}: {}", Shown(ended.words.trim_ascii()))),
+            source: io::Error::other(format!("The agent ended {status}: {}", shown_lines(&ended.words))),
         })
     }
 }

@@ -19,18 +19,26 @@ mod login;
 mod packing;
 mod program;
 
+mod algorithms;
+mod base64;
+mod evaluation;
 mod host_settings;
 mod known_hosts;
+mod resolver;
 mod ssh_config;
 mod standing;
 
 mod authenticate;
 mod buffer;
+mod key_file;
 mod openssh;
+mod preface;
 mod pump;
 mod ssh;
+mod steps;
 mod tcp;
 
 pub(crate) use connect::{Install, connect};
 pub(crate) use connection::Connection;
+pub(crate) use host_settings::Resolution;
 pub use program::BUILD;

@@ -2,14 +2,15 @@
 //!
 //! Each command is a process of its own, which connects and logs in anew, unless `ControlMaster` shares a connection.
 //! Its stdin and stdout are the command's. It runs in batch mode and in a process group of its own, so that an
-//! interrupt at the terminal ends the deploy in order rather than cutting its line; where `ssh_config` says
-//! `BatchMode no`, it may ask at the terminal, and then shares its interrupts too.
+//! interrupt at the terminal ends the deploy in order rather than cutting its line. What `ssh_config` says of the kind of
+//! session is overruled: a deploy needs a plain one.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -19,10 +20,10 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::error::Error;
-use crate::path::Shown;
-use crate::target::{Reach, SshDestination};
+use crate::path::shown_lines;
+use crate::target::{Reach, Server, SshDestination};
 use crate::wire::greeting::timespec;
-use crate::wire::host_settings::Need;
+use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::login::{Ended, LINGER, Login, Process, Running, Tail};
 
 /// The status with which `ssh` tells that it failed itself.
@@ -33,28 +34,34 @@ pub(super) struct OpensshLogin {
     arguments: Vec<OsString>,
     /// Why it is used; none where the user chose it.
     need: Option<Need>,
-    host: String,
-    may_ask: bool,
+    server: Server,
 }
 
 impl OpensshLogin {
-    /// Prepares the arguments.
-    pub(super) fn new(destination: &SshDestination, reach: &Reach, config: Spoken, need: Option<Need>) -> OpensshLogin {
+    /// Prepares the arguments. Where the settings are not known, `ssh` will say why.
+    pub(super) fn new(
+        destination: &SshDestination,
+        reach: &Reach,
+        settings: Option<&HostSettings>,
+        need: Option<Need>,
+    ) -> OpensshLogin {
         let mut arguments: Vec<OsString> = vec!["-T".into()];
         let mut add = |words: [OsString; 2]| arguments.extend(words);
         if let Some(file) = &reach.ssh_config {
             add(["-F".into(), file.into()]);
         }
-        if !config.may_ask {
-            add(["-o".into(), "BatchMode=yes".into()]);
-        }
-        if !config.keeps_alive {
-            add(["-o".into(), "ServerAliveInterval=15".into()]);
-        }
+        let mut options = vec!["BatchMode=yes".to_owned(), "ClearAllForwardings=yes".to_owned()];
         // A command for interactive logins would stand in the way of ours.
-        add(["-o".into(), "RemoteCommand=none".into()]);
+        options.push("RemoteCommand=none".to_owned());
+        if settings.is_none_or(|settings| settings.alive_interval.is_none()) {
+            options.push("ServerAliveInterval=15".to_owned());
+        }
+        // Only what is set, as an older `ssh` does not know the others.
+        let overruled = settings.into_iter().flat_map(|settings| &settings.overruled);
+        options.extend(overruled.map(|(keyword, plain)| format!("{keyword}={plain}")));
+        options.into_iter().for_each(|option| add(["-o".into(), option.into()]));
         if let Some(identity) = &reach.identity {
-            add(["-i".into(), identity.into()]);
+            add(["-i".into(), existing(identity).into()]);
         }
         if let Some(port) = destination.port {
             add(["-p".into(), port.to_string().into()]);
@@ -63,17 +70,18 @@ impl OpensshLogin {
             add(["-l".into(), user.into()]);
         }
         add(["--".into(), destination.host.clone().into()]);
-        OpensshLogin { arguments, need, host: destination.host.clone(), may_ask: config.may_ask }
+        let server = settings.map_or_else(|| destination.server(), |settings| settings.server.clone());
+        OpensshLogin { arguments, need, server }
     }
 }
 
-/// What `ssh_config` says that must not be overruled.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Spoken {
-    /// `BatchMode no` stands there.
-    pub(super) may_ask: bool,
-    /// `ServerAliveInterval` stands there.
-    pub(super) keeps_alive: bool,
+/// Returns the key, or its public half where only that exists and an agent has the other: `ssh` leaves out a file that does
+/// not exist.
+fn existing(identity: &Path) -> PathBuf {
+    let mut public = identity.as_os_str().to_owned();
+    public.push(".pub");
+    let public = PathBuf::from(public);
+    if !identity.exists() && public.exists() { public } else { identity.to_owned() }
 }
 
 impl Login for OpensshLogin {
@@ -81,9 +89,7 @@ impl Login for OpensshLogin {
         let mut ssh = Command::new("ssh");
         ssh.args(&self.arguments).arg(command);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if !self.may_ask {
-            ssh.process_group(0);
-        }
+        ssh.process_group(0);
         let failed = |source: io::Error| Error::io("run", "ssh", source);
         let mut child = ssh.spawn().map_err(|error| match &self.need {
             Some(need) if error.kind() == io::ErrorKind::NotFound => need.clone().into_error(),
@@ -107,12 +113,12 @@ impl Login for OpensshLogin {
     }
 
     fn host(&self) -> &str {
-        &self.host
+        &self.server.name
     }
 
     fn failure(&self, ended: &Ended) -> Option<Error> {
         (ended.status == Some(FAILED))
-            .then(|| Error::OpensshFailed { status: FAILED, output: Shown(ended.words.trim_ascii()).to_string() })
+            .then(|| Error::OpensshFailed { server: self.server.clone(), output: shown_lines(&ended.words) })
     }
 }
 

@@ -9,6 +9,10 @@
 //! caller ◀── pipe ── down ◀── channel ◀── its stdout         its stderr ──▶ tail
 //! ```
 //!
+//! Any call of libssh2 may take any packet off the socket, and `poll` announces none of these again. So a round begins with
+//! reading and ends with writing, and before it waits it looks whether something for an earlier step has come since: bytes
+//! to read, or a window that has grown.
+//!
 //! A packet that the socket takes only in part must be finished before anything else is sent. libssh2 recognises it
 //! by the address of its data, which for the packets that it makes itself is on its stack. They are therefore sent
 //! only while the socket has room for them as a whole.
@@ -64,6 +68,7 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         from_caller: Some(from_caller),
         to_caller: Some(to_caller),
         eof_sent: false,
+        window: 0,
         closed: false,
         unanswered: 0,
         next_question: Instant::now() + line.alive.interval,
@@ -105,6 +110,8 @@ struct Pump {
     /// None once all was written, or the caller closed it.
     to_caller: Option<File>,
     eof_sent: bool,
+    /// How much the server let this side send when it last tried to.
+    window: u32,
     /// The server has closed the channel.
     closed: bool,
     unanswered: u32,
@@ -125,19 +132,25 @@ impl Pump {
 
     fn pump(&mut self) -> io::Result<()> {
         loop {
-            let mut moved = self.fill_up()?;
-            moved |= self.send_up()?;
-            moved |= self.receive_stderr()?;
+            let mut moved = self.receive_stderr()?;
             moved |= self.receive_down()?;
             moved |= self.flush_down();
+            moved |= self.fill_up()?;
+            moved |= self.send_up()?;
             self.note_close()?;
             if self.closed && self.down.is_empty() {
+                while self.receive_stderr()? {}
                 return Ok(());
             }
-            // What one of the reads above took off the socket for another one is not announced by `poll`.
-            moved |= self.channel.read_window().available > 0 && !self.down.is_full();
+            moved |= self.is_behind();
             self.wait(moved)?;
         }
+    }
+
+    /// Tells whether one of the steps took something off the socket that an earlier one waits for.
+    fn is_behind(&self) -> bool {
+        let has_come = self.channel.read_window().available > 0 && !self.down.is_full();
+        has_come || (!self.up.is_empty() && self.channel.write_window().remaining > self.window)
     }
 
     /// Takes what the caller wrote.
@@ -168,6 +181,7 @@ impl Pump {
             }
             moved = true;
         }
+        self.window = self.channel.write_window().remaining;
         let ended = self.from_caller.is_none() && self.up.is_empty() && !self.eof_sent;
         if ended && self.socket_has_room()? {
             match self.channel.send_eof() {

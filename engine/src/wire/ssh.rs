@@ -4,38 +4,66 @@
 //! deadline end each step. A command that was started gets a thread of its own ([`pump`]).
 //!
 //! The kinds of host key that `known_hosts` has for the server are asked for first. Otherwise a server with several
-//! kinds might show one that is not known, and look as if it had changed. The order of ciphers is libssh2's:
-//! to send 2 GB takes it 7 s of processor time with ChaCha20-Poly1305, and 11 s with AES-GCM.
+//! kinds might show one that is not known, and look as if it had changed.
+//!
+//! libssh2 may know none of the algorithms that a server allows. Then nothing is wrong with the server, and the system's
+//! `ssh` takes over.
+//!
+//! A server that has as many logins under way as it allows (`MaxStartups`) closes a connection before it greets. Another try
+//! a moment later usually succeeds.
 
-use std::io;
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use ssh2::{BlockDirections, ErrorCode, HashType, MethodType, Session};
+use ssh2::{Channel, ErrorCode, HashType, MethodType, Session};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::target::{Reach, SshDestination};
+use crate::wire::algorithms::NoneKnown;
 use crate::wire::authenticate::{self, Refused};
-use crate::wire::greeting::{SLICE, timespec};
 use crate::wire::host_settings::{HostSettings, Need, Strictness};
+use crate::wire::key_file::kind;
 use crate::wire::known_hosts::{self, KnownHost, Verdict};
 use crate::wire::login::{Login, Running};
+use crate::wire::preface::{Preface, is_busy};
 use crate::wire::pump::{self, Alive, Line};
+use crate::wire::steps::{STEP_TIMEOUT, Steps, wait_a_moment};
 use crate::wire::tcp;
 
-/// How long the server may take for one step. Time enough to touch a key, and for a server that looks up names first.
-const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a step of a login may take at least, however short `ConnectTimeout` is: a server may look up the user elsewhere.
+/// `ssh` sets no limit there.
+const LOGIN_TIMEOUT_MIN: Duration = Duration::from_secs(8);
+/// How long to wait before another try at a server that takes no connection now.
+const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
+/// For how long a channel is asked for again that the server refuses. It may still be closing the one before, which counts
+/// until then (`MaxSessions`).
+const CHANNEL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to wait before asking for it again.
+const CHANNEL_EVERY: Duration = Duration::from_millis(20);
 /// Where `ssh_config` does not say: a dead line is noticed within a minute, before most people look.
 const ALIVE: Alive = Alive { interval: Duration::from_secs(15), maximum: 3 };
-/// libssh2's answer for "call again".
-const AGAIN: ErrorCode = ErrorCode::Session(-37);
+/// libssh2's answer for "the server opens no channel".
+const NO_CHANNEL: ErrorCode = ErrorCode::Session(-21);
+/// The step in which both sides greet and agree.
+const AGREE: &str = "agree on encryption";
+/// The step before a command.
+const OPEN: &str = "open a channel";
+/// libssh2's answers where both sides could not agree on algorithms, or where it could not do what they agreed on.
+const NO_AGREEMENT: [ErrorCode; 8] = [
+    ErrorCode::Session(-4),
+    ErrorCode::Session(-5),
+    ErrorCode::Session(-8),
+    ErrorCode::Session(-10),
+    ErrorCode::Session(-11),
+    ErrorCode::Session(-12),
+    ErrorCode::Session(-14),
+    ErrorCode::Session(-33),
+];
 
 /// Why the built-in transport did not log in.
 pub(super) enum Setback {
@@ -71,19 +99,47 @@ impl SshLogin {
         cancel: &Cancel,
     ) -> Result<SshLogin, Setback> {
         let files = settings.user_known_hosts.iter().chain(&settings.global_known_hosts);
-        let known = KnownHost::read(files, &settings.known_as)?;
-        if let (true, Some(need)) = (known.keys.is_empty(), authority(&known)) {
+        let known = KnownHost::read(files, &settings.known_as, settings.also_known_as.as_deref())?;
+        if let (true, Some(need)) = (known.is_empty(), authority(&known)) {
             return Err(Setback::NeedsOpenssh(need));
         }
-        let (socket, round_trip) = tcp::connect(settings, cancel)?;
-        let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
-        login.handshake(&known)?;
+        let mut login = SshLogin::connect(settings, &known, observer, cancel)?;
         observer.observe(Event::Detail(login.describe()));
         login.check_host_key(&known, settings, destination, reach, observer)?;
-        match authenticate::log_in(&login.steps, &login.line.session, settings, reach, observer)? {
+        login.steps.patience = settings.connect_timeout.map_or(STEP_TIMEOUT, |limit| limit.max(LOGIN_TIMEOUT_MIN));
+        let refused = authenticate::log_in(&login.steps, &login.line.session, settings, reach, observer)?;
+        login.steps.patience = STEP_TIMEOUT;
+        match refused {
             None => Ok(login),
             Some(refused) => Err(Setback::Refused(refused)),
         }
+    }
+
+    /// Connects and agrees on encryption.
+    fn connect(
+        settings: &HostSettings,
+        known: &KnownHost,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<SshLogin, Setback> {
+        for pause in TRY_AGAIN {
+            match SshLogin::try_connect(settings, known, cancel) {
+                Err(Setback::Failed(Error::ClosedEarly { .. })) => {}
+                done => return done,
+            }
+            observer.observe(Event::Detail("The server closed the connection before it greeted: trying again".into()));
+            wait_a_moment(pause, cancel)?;
+        }
+        SshLogin::try_connect(settings, known, cancel)
+    }
+
+    fn try_connect(settings: &HostSettings, known: &KnownHost, cancel: &Cancel) -> Result<SshLogin, Setback> {
+        // As with `ssh`, the limit is one for the connection and the handshake together, where there is one.
+        let deadline = settings.connect_timeout.map(|limit| Instant::now() + limit);
+        let (socket, round_trip) = tcp::connect(settings, cancel)?;
+        let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
+        login.handshake(known, settings, deadline)?;
+        Ok(login)
     }
 
     fn new(
@@ -92,7 +148,12 @@ impl SshLogin {
         round_trip: Duration,
         cancel: &Cancel,
     ) -> Result<SshLogin, Error> {
-        let steps = Steps { host: settings.host_name.clone(), socket: Arc::clone(&socket), cancel: cancel.clone() };
+        let steps = Steps {
+            server: settings.server.clone(),
+            socket: Arc::clone(&socket),
+            cancel: cancel.clone(),
+            patience: STEP_TIMEOUT,
+        };
         let mut session = Session::new().map_err(|error| steps.failed("start", error))?;
         session.set_tcp_stream(Arc::clone(&socket));
         session.set_blocking(false);
@@ -106,14 +167,45 @@ impl SshLogin {
         Ok(SshLogin { steps, line: Line { session, socket, alive }, round_trip })
     }
 
-    fn handshake(&mut self, known: &KnownHost) -> Result<(), Error> {
+    fn handshake(
+        &mut self,
+        known: &KnownHost,
+        settings: &HostSettings,
+        deadline: Option<Instant>,
+    ) -> Result<(), Setback> {
         let mut session = self.line.session.clone();
-        if let Some(preferred) = preferred_kinds(&session, known) {
-            session
-                .method_pref(MethodType::HostKey, &preferred)
-                .map_err(|error| self.steps.failed("choose the kind of host key", error))?;
+        settings.algorithms.apply(&session, &known.kinds()).map_err(|NoneKnown(kind)| {
+            Setback::NeedsOpenssh(Need::other(format!("The {kind} that `ssh_config` asks for")))
+        })?;
+        let mut preface = Preface::default();
+        let take = || {
+            preface.look(&self.line)?;
+            session.handshake()
+        };
+        let outcome = self.steps.attempt_until(&self.line.session, AGREE, deadline, take);
+        match outcome.and_then(|outcome| outcome.map_err(|error| self.steps.failed(AGREE, error))) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.judge_handshake(error, preface, settings)),
         }
-        self.steps.step(&session.clone(), "agree on encryption", || session.handshake())
+    }
+
+    /// Tells a server that does not speak SSH from one that speaks it another way, and from a line that failed.
+    fn judge_handshake(&self, error: Error, mut preface: Preface, settings: &HostSettings) -> Setback {
+        let Error::Ssh { source, .. } = &error else { return Setback::Failed(error) };
+        let failed = source.downcast_ref::<ssh2::Error>();
+        if !preface.is_ssh(&self.line.session) && (failed.is_some() || preface.has_come()) {
+            let server = self.steps.server.clone();
+            return Setback::Failed(match Preface::hear(settings, &self.steps.cancel) {
+                Ok(Some(said)) if !is_busy(&said) => Error::NotSsh { server, said },
+                Ok(_) => Error::ClosedEarly { server },
+                Err(error) => error,
+            });
+        }
+        if let Some(failed) = failed.filter(|failed| NO_AGREEMENT.contains(&failed.code())) {
+            let need = format!("The server's choice of algorithms ({})", failed.message());
+            return Setback::NeedsOpenssh(Need::other(need));
+        }
+        Setback::Failed(error)
     }
 
     fn describe(&self) -> String {
@@ -141,7 +233,7 @@ impl SshLogin {
             return Err(Setback::Failed(Error::Protocol("the server showed no host key".into())));
         };
         let host = settings.known_as.clone();
-        let algorithm = known_hosts::algorithm(key);
+        let algorithm = kind(key);
         let fingerprint = known_hosts::fingerprint(sha256);
         let verdict = known.check(key);
         if let (Verdict::Unknown | Verdict::Changed(_), Some(need)) = (&verdict, authority(known)) {
@@ -180,17 +272,17 @@ impl SshLogin {
 
 impl Login for SshLogin {
     fn run(&mut self, command: &str) -> Result<Running, Error> {
-        let session = &self.line.session;
         let began = Instant::now();
-        let mut channel = self.steps.step(session, "open a channel", || session.channel_session())?;
+        let mut channel = self.open_channel()?;
         // A packet that was lost and sent again makes one measurement long, and seldom two.
         self.round_trip = self.round_trip.min(began.elapsed());
+        let session = &self.line.session;
         self.steps.step(session, "run a command", || channel.exec(command))?;
         pump::start(self.line.clone(), channel)
     }
 
     fn host(&self) -> &str {
-        &self.steps.host
+        &self.steps.server.name
     }
 
     fn round_trip(&self) -> Option<Duration> {
@@ -198,25 +290,25 @@ impl Login for SshLogin {
     }
 }
 
-fn authority(known: &KnownHost) -> Option<Need> {
-    let file = known.authority.clone()?;
-    Some(Need { keyword: "@cert-authority".into(), file })
+impl SshLogin {
+    /// Opens a channel. One that is refused is asked for again for a while.
+    fn open_channel(&self) -> Result<Channel, Error> {
+        let session = &self.line.session;
+        let deadline = Instant::now() + CHANNEL_TIMEOUT;
+        loop {
+            match self.steps.attempt(session, OPEN, || session.channel_session())? {
+                Err(error) if error.code() == NO_CHANNEL && Instant::now() < deadline => {
+                    wait_a_moment(CHANNEL_EVERY, &self.steps.cancel)?;
+                }
+                opened => return opened.map_err(|error| self.steps.failed(OPEN, error)),
+            }
+        }
+    }
 }
 
-/// Returns the kinds of host key to ask for, the known ones first; none when nothing is known.
-fn preferred_kinds(session: &Session, known: &KnownHost) -> Option<String> {
-    let supported = session.supported_algs(MethodType::HostKey).ok()?;
-    let is_known = |name: &str| {
-        // One key of RSA signs in three ways, and has the name of the oldest.
-        let kind = if name.starts_with("rsa-sha2-") { "ssh-rsa" } else { name };
-        known.keys.iter().any(|key| key.algorithm == kind)
-    };
-    let (mut first, rest): (Vec<&str>, Vec<&str>) = supported.into_iter().partition(|name| is_known(name));
-    if first.is_empty() {
-        return None;
-    }
-    first.extend(rest);
-    Some(first.join(","))
+fn authority(known: &KnownHost) -> Option<Need> {
+    let file = known.authority.as_ref()?;
+    Some(Need::keyword("@cert-authority", &file.display().to_string()))
 }
 
 /// Adds a key that was not known. Where that fails, the login goes on: the configuration accepts the key either way.
@@ -258,65 +350,4 @@ fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// Takes steps with a session that does not block.
-pub(super) struct Steps {
-    host: String,
-    socket: Arc<TcpStream>,
-    cancel: Cancel,
-}
-
-impl Steps {
-    /// Takes a step, and makes an error of its failure.
-    pub(super) fn step<T>(
-        &self,
-        session: &Session,
-        action: &'static str,
-        take: impl FnMut() -> Result<T, ssh2::Error>,
-    ) -> Result<T, Error> {
-        self.attempt(session, action, take)?.map_err(|error| self.failed(action, error))
-    }
-
-    /// Takes a step that may fail; only an interrupt and a deadline are errors at once.
-    pub(super) fn attempt<T>(
-        &self,
-        session: &Session,
-        action: &'static str,
-        mut take: impl FnMut() -> Result<T, ssh2::Error>,
-    ) -> Result<Result<T, ssh2::Error>, Error> {
-        let deadline = Instant::now() + STEP_TIMEOUT;
-        loop {
-            self.cancel.check()?;
-            match take() {
-                Err(error) if error.code() == AGAIN => {}
-                done => return Ok(done),
-            }
-            if Instant::now() >= deadline {
-                return Err(self.failed(action, io::Error::from(io::ErrorKind::TimedOut)));
-            }
-            self.wait(session).map_err(|error| self.failed(action, error))?;
-        }
-    }
-
-    fn wait(&self, session: &Session) -> io::Result<()> {
-        let wanted = match session.block_directions() {
-            BlockDirections::None | BlockDirections::Inbound => PollFlags::IN,
-            BlockDirections::Outbound => PollFlags::OUT,
-            BlockDirections::Both => PollFlags::IN | PollFlags::OUT,
-        };
-        match poll(&mut [PollFd::new(&*self.socket, wanted)], Some(&timespec(SLICE))) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    /// Makes an error of a failed step.
-    pub(super) fn failed(
-        &self,
-        action: &'static str,
-        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Error {
-        Error::Ssh { host: self.host.clone(), action, source: error.into() }
-    }
 }

@@ -1,13 +1,13 @@
-//! Reads `ssh_config` files as far as one host is concerned, the way OpenSSH reads them.
+//! Reads `ssh_config` files as far as one host is concerned, on systems without `ssh`. Where there is `ssh`, it reads them
+//! itself ([`Evaluation`](super::evaluation)).
 //!
-//! The first value that a keyword gets is the one that counts, across the user's file and then the system's; only
-//! `IdentityFile` adds up. `Host` blocks match by pattern. Of `Match`, only `all` is evaluated: the other criteria run
-//! commands or depend on what was resolved so far, so a block with one of them leaves the host to the system's `ssh`.
+//! The first value that a keyword gets is the one that counts, across the user's file and then the system's; keywords such
+//! as `IdentityFile` add up. `Host` blocks match by pattern. Of `Match`, only `all` is evaluated: the other criteria run
+//! commands or depend on what was resolved so far. A block with one of them, and an `Include` with a pattern that is not
+//! understood, leave the host to the system's `ssh`.
 //!
-//! This module knows syntax. What the keywords mean, and which of them the built-in transport obeys, is decided in
-//! [`host_settings`](super::host_settings).
+//! This module knows syntax. [`host_settings`](super::host_settings) decides what the keywords come to.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -18,17 +18,19 @@ use crate::error::Error;
 /// As deep as OpenSSH follows `Include`.
 const INCLUDE_DEPTH: usize = 16;
 
-/// Where a keyword got its value.
+/// Keywords of which each line counts.
+const ADDITIVE: [&str; 7] =
+    ["identityfile", "certificatefile", "sendenv", "setenv", "localforward", "remoteforward", "dynamicforward"];
+
+/// What a keyword was set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
     /// The keyword as it was written.
     pub(super) keyword: String,
     /// What stands after the keyword.
     pub(super) arguments: Vec<String>,
-    /// The file.
-    pub(super) file: PathBuf,
-    /// The line, from 1.
-    pub(super) line: usize,
+    /// The file and the line, from 1. `ssh -G` does not say where a value stands.
+    pub(super) place: Option<(PathBuf, usize)>,
 }
 
 impl Value {
@@ -39,40 +41,48 @@ impl Value {
 
     /// Makes an error of what is wrong with the value.
     pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
-        Error::SshConfig { file: self.file.clone(), line: self.line, reason: reason.into() }
+        let reason = reason.into();
+        match &self.place {
+            Some((file, line)) => Error::SshConfig { file: file.clone(), line: *line, reason },
+            None => Error::Usage(format!("`{}` of `ssh_config`: {reason}", self.keyword)),
+        }
     }
 }
 
-/// All that the files say about one host, by keyword in lowercase.
+/// All that is said about one host, in order.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    first: BTreeMap<String, Value>,
-    /// Every `IdentityFile`, in order.
-    pub(super) identity_files: Vec<Value>,
-    /// A `Match` that was not evaluated.
+    values: Vec<(String, Value)>,
+    /// Something that was not understood.
     pub(super) unevaluated: Option<Value>,
 }
 
 impl Values {
-    /// Returns the value of a keyword.
+    /// Returns the value of a keyword, which is in lowercase.
     pub(super) fn get(&self, keyword: &str) -> Option<&Value> {
-        self.first.get(keyword)
+        self.iter().find(|(name, _)| *name == keyword).map(|(_, value)| value)
     }
 
-    /// Iterates over the keywords that have a value.
+    /// Iterates over the values of a keyword that adds up.
+    pub(super) fn all<'a>(&'a self, keyword: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.iter().filter(move |(name, _)| *name == keyword).map(|(_, value)| value)
+    }
+
+    /// Iterates over the keywords, in lowercase, that have a value.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.first.iter().map(|(keyword, value)| (keyword.as_str(), value))
+        self.values.iter().map(|(keyword, value)| (keyword.as_str(), value))
     }
 
-    fn add(&mut self, keyword: &str, value: Value) {
-        match keyword {
-            "identityfile" => self.identity_files.push(value),
-            // Either of the two, whichever comes first, rules out the other.
-            "proxyjump" if self.first.contains_key("proxycommand") => {}
-            "proxycommand" if self.first.contains_key("proxyjump") => {}
-            _ => {
-                self.first.entry(keyword.to_owned()).or_insert(value);
-            }
+    /// Adds a value, unless an earlier one rules it out.
+    pub(super) fn add(&mut self, keyword: &str, value: Value) {
+        let rival = match keyword {
+            "proxyjump" => "proxycommand",
+            "proxycommand" => "proxyjump",
+            keyword => keyword,
+        };
+        let is_ruled_out = self.get(keyword).is_some() || self.get(rival).is_some();
+        if !is_ruled_out || ADDITIVE.contains(&keyword) {
+            self.values.push((keyword.to_owned(), value));
         }
     }
 }
@@ -136,11 +146,17 @@ impl Walk<'_> {
             return Err(value.wrong("`Include` is nested too deeply"));
         }
         for pattern in &value.arguments {
-            let pattern = match pattern.strip_prefix("~/") {
+            let path = match pattern.strip_prefix("~/") {
                 Some(rest) => self.home.join(rest),
                 None => include_directory.join(pattern),
             };
-            for path in glob(&pattern) {
+            // The home of another user, a token, a variable.
+            let is_foreign = pattern.starts_with('~') && !pattern.starts_with("~/") || pattern.contains(['%', '$']);
+            let Some(paths) = (!is_foreign).then(|| glob(&path)).flatten() else {
+                self.values.unevaluated.get_or_insert_with(|| value.clone());
+                continue;
+            };
+            for path in paths {
                 // As in OpenSSH, what cannot be read is passed over: a directory, or a file that was just removed.
                 match fs::read(&path) {
                     Ok(content) => self.file(&path, &content, include_directory, depth - 1)?,
@@ -166,7 +182,7 @@ fn parse(file: &Path, text: &str) -> Result<Vec<(String, Value)>, Error> {
         let rest = rest.trim_start();
         let rest = rest.strip_prefix('=').unwrap_or(rest);
         let mut value =
-            Value { keyword: keyword.to_owned(), arguments: Vec::new(), file: file.to_owned(), line: index + 1 };
+            Value { keyword: keyword.to_owned(), arguments: Vec::new(), place: Some((file.to_owned(), index + 1)) };
         value.arguments = split(rest).map_err(|reason| value.wrong(reason))?;
         if value.arguments.is_empty() {
             return Err(value.wrong(format!("`{keyword}` has no value")));
@@ -247,35 +263,121 @@ pub(super) fn matches_pattern(text: &[u8], pattern: &[u8]) -> bool {
     pattern[pattern_at..].iter().all(|&byte| byte == b'*')
 }
 
-/// Returns the paths that match, sorted. A directory that cannot be listed holds no match.
-fn glob(pattern: &Path) -> Vec<PathBuf> {
+/// Returns the paths that match, sorted; nothing where the pattern is not understood. A directory that cannot be listed
+/// holds no match.
+fn glob(pattern: &Path) -> Option<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     for component in pattern.components() {
-        found = found.into_iter().flat_map(|path| extend(&path, component)).collect();
+        let is_pattern = |name: &&OsStr| name.as_encoded_bytes().iter().any(|byte| b"*?[\\".contains(byte));
+        found = match component {
+            Component::Normal(name) if is_pattern(&name) => {
+                let glob = Glob::parse(name.as_encoded_bytes())?;
+                found.iter().flat_map(|path| list(path, name, &glob)).collect()
+            }
+            component => found.iter().map(|path| path.join(component)).filter(|path| path.exists()).collect(),
+        };
     }
-    found
+    Some(found)
 }
 
-fn extend(path: &Path, component: Component<'_>) -> Vec<PathBuf> {
-    let Component::Normal(name) = component else {
-        return vec![path.join(component)];
-    };
-    let name = name.as_encoded_bytes();
-    if !name.iter().any(|byte| matches!(byte, b'*' | b'?')) {
-        let path = path.join(component);
-        return if path.exists() { vec![path] } else { Vec::new() };
-    }
-    let hidden = |entry: &OsStr| entry.as_encoded_bytes().starts_with(b".") && !name.starts_with(b".");
-    let mut found: Vec<PathBuf> = fs::read_dir(path)
+fn list(directory: &Path, pattern: &OsStr, glob: &Glob) -> Vec<PathBuf> {
+    let hidden =
+        |entry: &OsStr| entry.as_encoded_bytes().starts_with(b".") && !pattern.as_encoded_bytes().starts_with(b".");
+    let mut found: Vec<PathBuf> = fs::read_dir(directory)
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.file_name())
-        .filter(|entry| !hidden(entry) && matches_pattern(entry.as_encoded_bytes(), name))
-        .map(|entry| path.join(entry))
+        .filter(|entry| !hidden(entry) && glob.matches(entry.as_encoded_bytes()))
+        .map(|entry| directory.join(entry))
         .collect();
     found.sort();
     found
+}
+
+/// A pattern of `glob(7)` for one name.
+struct Glob(Vec<Element>);
+
+enum Element {
+    Star,
+    Any,
+    Byte(u8),
+    /// Ranges, both ends among them, and whether these are what must not stand here.
+    OneOf(Vec<(u8, u8)>, bool),
+}
+
+impl Glob {
+    /// Reads a pattern. Nothing for `[[:alpha:]]` and its like, and for a bracket that is not closed.
+    fn parse(mut text: &[u8]) -> Option<Glob> {
+        let mut elements = Vec::new();
+        while let Some((&byte, rest)) = text.split_first() {
+            text = rest;
+            elements.push(match byte {
+                b'*' => Element::Star,
+                b'?' => Element::Any,
+                b'[' => Glob::parse_bracket(&mut text)?,
+                b'\\' => {
+                    let (&byte, rest) = text.split_first()?;
+                    text = rest;
+                    Element::Byte(byte)
+                }
+                byte => Element::Byte(byte),
+            });
+        }
+        Some(Glob(elements))
+    }
+
+    fn parse_bracket(text: &mut &[u8]) -> Option<Element> {
+        let is_negated = matches!(text.first(), Some(b'!' | b'^'));
+        let inside = &text[usize::from(is_negated)..];
+        // A bracket that comes first is one of the bytes.
+        let end = 1 + inside.iter().skip(1).position(|&byte| byte == b']')?;
+        let mut bytes = &inside[..end];
+        if bytes.iter().any(|byte| b"[\\".contains(byte)) {
+            return None;
+        }
+        let mut ranges = Vec::new();
+        while let Some((&first, rest)) = bytes.split_first() {
+            let (last, rest) = match rest {
+                [b'-', last, rest @ ..] => (*last, rest),
+                rest => (first, rest),
+            };
+            ranges.push((first, last));
+            bytes = rest;
+        }
+        *text = &inside[end + 1..];
+        Some(Element::OneOf(ranges, is_negated))
+    }
+
+    /// Tells whether a name matches, in time that is bounded by the product of the lengths.
+    fn matches(&self, name: &[u8]) -> bool {
+        // Which beginnings of the name the elements so far match, by their length.
+        let mut reached = vec![false; name.len() + 1];
+        reached[0] = true;
+        for element in &self.0 {
+            let mut next = vec![false; name.len() + 1];
+            for at in 0..=name.len() {
+                next[at] = match element {
+                    Element::Star => reached[at] || (at > 0 && next[at - 1]),
+                    element => at > 0 && reached[at - 1] && element.takes(name[at - 1]),
+                };
+            }
+            reached = next;
+        }
+        reached[name.len()]
+    }
+}
+
+impl Element {
+    fn takes(&self, byte: u8) -> bool {
+        match self {
+            Element::Star | Element::Any => true,
+            Element::Byte(own) => *own == byte,
+            Element::OneOf(ranges, is_negated) => {
+                ranges.iter().any(|(first, last)| (*first..=*last).contains(&byte)) != *is_negated
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -363,7 +465,7 @@ mod tests {
         let port = |values: &Values| values.get("port").map(|value| value.first().to_owned());
         assert_eq!(port(&values).as_deref(), Some("1"));
         assert_eq!(values.get("user").unwrap().first(), "me");
-        assert_eq!(values.get("compression").unwrap().line, 3);
+        assert_eq!(values.get("compression").unwrap().place.as_ref().unwrap().1, 3);
         assert_eq!(port(&read_files(&files, "other").unwrap()).as_deref(), Some("2"));
     }
 
@@ -387,7 +489,7 @@ mod tests {
         let values = read_files(&files, "shop").unwrap();
         assert_eq!(values.get("port").unwrap().first(), "2");
         assert_eq!(values.get("user").unwrap().first(), "outer");
-        assert_eq!(values.identity_files.len(), 2);
+        assert_eq!(values.all("identityfile").count(), 2);
     }
 
     #[test]
@@ -403,6 +505,43 @@ mod tests {
         assert_eq!(values.unevaluated, None);
         let values = read_files(&[("user", "Match user me\n Port 5\n")], "shop").unwrap();
         assert!(values.get("port").is_none());
-        assert_eq!(values.unevaluated.unwrap().line, 1);
+        assert_eq!(values.unevaluated.unwrap().keyword, "Match");
+    }
+    #[test]
+    fn names_match_like_those_of_glob() {
+        let check = |pattern: &str, name: &str, expected: Option<bool>| {
+            let found = Glob::parse(pattern.as_bytes()).map(|glob| glob.matches(name.as_bytes()));
+            assert_eq!(found, expected, "{pattern} {name}");
+        };
+        check("*.conf", "a.conf", Some(true));
+        check("*a*b", "xaxb", Some(true));
+        check("*a*b", "xaxbx", Some(false));
+        check("[a-c].conf", "b.conf", Some(true));
+        check("[a-c].conf", "d.conf", Some(false));
+        check("[!x].conf", "b.conf", Some(true));
+        check("[^x].conf", "x.conf", Some(false));
+        check("*.[c]onf", "a.conf", Some(true));
+        check("?[0-9].conf", "b7.conf", Some(true));
+        check("[]x]", "]", Some(true));
+        check("[a-]", "-", Some(true));
+        check("\\*", "*", Some(true));
+        check("\\*", "a", Some(false));
+        check("[[:alpha:]]", "a", None);
+        check("[a", "a", None);
+    }
+
+    #[test]
+    fn an_include_that_is_not_understood_leaves_the_host_to_ssh() {
+        let check = |include: &str, expected: bool| {
+            let files = [("user", &*format!("Include {include}\n")), ("b.conf", "Port 5\n")];
+            let values = read_files(&files, "shop").unwrap();
+            assert_eq!(values.unevaluated.is_some(), expected, "{include}");
+            assert_eq!(values.get("port").is_some(), !expected, "{include}");
+        };
+        check("[a-c].conf", false);
+        check("[[:alpha:]].conf", true);
+        check("~other/*.conf", true);
+        check("%d/*.conf", true);
+        check("${HOME}/*.conf", true);
     }
 }

@@ -1,121 +1,241 @@
-//! What each keyword of `ssh_config` means to the built-in transport.
+//! What each keyword of `ssh_config` means to a deploy: the one table.
 //!
-//! A keyword is one of four things: obeyed; without effect on a deploy; a way to log in that only the system's `ssh`
-//! knows, which matters only once the built-in login is refused (Debian sets `GSSAPIAuthentication yes` for every
-//! host); or a reason to use the system's `ssh` from the start. One that is not in this table is of the last kind.
+//! | standing | the built-in transport | the system's `ssh` |
+//! |---|---|---|
+//! | `Obeyed` | does as the keyword says | does too |
+//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | does as it says |
+//! | `Overruled` | opens a plain session whatever it says | is told the value of a plain session |
+//! | `LoginAid` | goes without it; once the login is refused, the system's `ssh` has a try | does as it says |
+//! | `Evaluated` | cannot do it, but `ssh -G` has done it already | does as it says |
+//! | `NeedsOpenssh` | is not used, unless the value is harmless | does as it says |
+//!
+//! A keyword that is not in the table needs the system's `ssh`. So a new keyword of OpenSSH is safe by default.
+//!
+//! Debian sets `GSSAPIAuthentication yes` for every host. If a login aid were a reason to use the system's `ssh` from the
+//! start, the built-in transport would never be used there.
 
-/// What a keyword means to the built-in transport.
+/// What a keyword means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It is obeyed.
+    /// The built-in transport does as it says.
     Obeyed,
     /// It has no effect on a deploy.
     WithoutEffect,
+    /// It changes what a session is. A deploy needs a plain session, whose value is this one.
+    Overruled(&'static str),
     /// It is a way to log in, which matters once the built-in login was refused.
     LoginAid,
+    /// `ssh -G` has done what it says. Without `ssh` nobody can.
+    Evaluated,
     /// Only the system's `ssh` can do it.
     NeedsOpenssh,
 }
 
+use Standing::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffect};
+
+const OFF: &[&str] = &["no", "false", "none"];
+const NEVER: &[&str] = &[];
+
+/// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and what it means with
+/// any other value.
+type Line = (&'static str, &'static [&'static str], Standing);
+
+const TABLE: &[Line] = &[
+    // Where the server is, and who logs in.
+    ("HostName", NEVER, Obeyed),
+    ("Port", NEVER, Obeyed),
+    ("User", NEVER, Obeyed),
+    ("AddressFamily", NEVER, Obeyed),
+    ("ConnectTimeout", NEVER, Obeyed),
+    ("ConnectionAttempts", &["1"], NeedsOpenssh),
+    ("BindAddress", OFF, NeedsOpenssh),
+    ("BindInterface", OFF, NeedsOpenssh),
+    ("ProxyCommand", &["none"], NeedsOpenssh),
+    ("ProxyJump", &["none"], NeedsOpenssh),
+    ("ServerAliveInterval", NEVER, Obeyed),
+    ("ServerAliveCountMax", NEVER, Obeyed),
+    ("TCPKeepAlive", NEVER, WithoutEffect),
+    ("IPQoS", NEVER, WithoutEffect),
+    ("ProxyUseFdpass", NEVER, WithoutEffect),
+    ("CanonicalizeHostname", OFF, Evaluated),
+    ("CanonicalDomains", NEVER, WithoutEffect),
+    ("CanonicalizeFallbackLocal", NEVER, WithoutEffect),
+    ("CanonicalizeMaxDots", NEVER, WithoutEffect),
+    ("CanonicalizePermittedCNAMEs", NEVER, WithoutEffect),
+    // Which server it is.
+    ("UserKnownHostsFile", NEVER, Obeyed),
+    ("GlobalKnownHostsFile", NEVER, Obeyed),
+    ("StrictHostKeyChecking", NEVER, Obeyed),
+    ("HostKeyAlias", NEVER, Obeyed),
+    ("HashKnownHosts", NEVER, Obeyed),
+    ("UpdateHostKeys", NEVER, WithoutEffect),
+    ("CASignatureAlgorithms", NEVER, WithoutEffect),
+    ("CheckHostIP", OFF, NeedsOpenssh),
+    ("KnownHostsCommand", OFF, NeedsOpenssh),
+    ("NoHostAuthenticationForLocalhost", OFF, NeedsOpenssh),
+    ("RevokedHostKeys", OFF, NeedsOpenssh),
+    ("VerifyHostKeyDNS", OFF, NeedsOpenssh),
+    ("RequiredRSASize", &["1024"], NeedsOpenssh),
+    // How both sides speak.
+    ("Ciphers", NEVER, Obeyed),
+    ("HostKeyAlgorithms", NEVER, Obeyed),
+    ("KexAlgorithms", NEVER, Obeyed),
+    ("MACs", NEVER, Obeyed),
+    ("Compression", NEVER, WithoutEffect),
+    ("RekeyLimit", &["0 0", "default", "default none"], NeedsOpenssh),
+    ("Protocol", &["2"], NeedsOpenssh),
+    ("WarnWeakCrypto", NEVER, WithoutEffect),
+    ("VersionAddendum", OFF, NeedsOpenssh),
+    // Who the user is.
+    ("IdentityFile", NEVER, Obeyed),
+    ("IdentitiesOnly", NEVER, Obeyed),
+    ("IdentityAgent", NEVER, Obeyed),
+    ("CertificateFile", NEVER, Obeyed),
+    ("PubkeyAcceptedAlgorithms", NEVER, Obeyed),
+    ("PubkeyAcceptedKeyTypes", NEVER, Obeyed),
+    ("PubkeyAuthentication", &["yes", "true", "unbound", "host-bound"], NeedsOpenssh),
+    ("PreferredAuthentications", NEVER, NeedsOpenssh),
+    ("BatchMode", NEVER, WithoutEffect),
+    ("NumberOfPasswordPrompts", NEVER, WithoutEffect),
+    ("PasswordAuthentication", NEVER, WithoutEffect),
+    ("KbdInteractiveAuthentication", NEVER, WithoutEffect),
+    ("ChallengeResponseAuthentication", NEVER, WithoutEffect),
+    ("KbdInteractiveDevices", NEVER, WithoutEffect),
+    ("AddKeysToAgent", NEVER, WithoutEffect),
+    ("UseKeychain", NEVER, WithoutEffect),
+    ("SecurityKeyProvider", NEVER, WithoutEffect),
+    ("ControlMaster", NEVER, WithoutEffect),
+    ("ControlPersist", NEVER, WithoutEffect),
+    ("ControlPath", OFF, LoginAid),
+    ("GSSAPIAuthentication", OFF, LoginAid),
+    ("GSSAPIClientIdentity", NEVER, WithoutEffect),
+    ("GSSAPIDelegateCredentials", NEVER, WithoutEffect),
+    ("GSSAPIKexAlgorithms", NEVER, WithoutEffect),
+    ("GSSAPIRenewalForcesRekey", NEVER, WithoutEffect),
+    ("GSSAPIServerIdentity", NEVER, WithoutEffect),
+    ("GSSAPITrustDns", NEVER, WithoutEffect),
+    ("GSSAPIKeyExchange", OFF, NeedsOpenssh),
+    ("HostbasedAuthentication", OFF, LoginAid),
+    ("HostbasedAcceptedAlgorithms", NEVER, WithoutEffect),
+    ("HostbasedKeyTypes", NEVER, WithoutEffect),
+    ("EnableSSHKeysign", NEVER, WithoutEffect),
+    ("PKCS11Provider", OFF, LoginAid),
+    ("SmartcardDevice", OFF, LoginAid),
+    // What a session is, and what comes with it.
+    ("RemoteCommand", NEVER, Overruled("none")),
+    ("RequestTTY", NEVER, Overruled("no")),
+    ("SessionType", NEVER, Overruled("default")),
+    ("StdinNull", NEVER, Overruled("no")),
+    ("ForkAfterAuthentication", NEVER, Overruled("no")),
+    ("PermitLocalCommand", NEVER, Overruled("no")),
+    ("LocalCommand", NEVER, WithoutEffect),
+    ("Tunnel", NEVER, Overruled("no")),
+    ("TunnelDevice", NEVER, WithoutEffect),
+    ("ForwardAgent", NEVER, Overruled("no")),
+    ("ForwardX11", NEVER, Overruled("no")),
+    ("ForwardX11Timeout", NEVER, WithoutEffect),
+    ("ForwardX11Trusted", NEVER, WithoutEffect),
+    ("ClearAllForwardings", NEVER, Overruled("yes")),
+    ("DynamicForward", NEVER, WithoutEffect),
+    ("LocalForward", NEVER, WithoutEffect),
+    ("RemoteForward", NEVER, WithoutEffect),
+    ("PermitRemoteOpen", NEVER, WithoutEffect),
+    ("ExitOnForwardFailure", NEVER, WithoutEffect),
+    ("GatewayPorts", NEVER, WithoutEffect),
+    ("StreamLocalBindMask", NEVER, WithoutEffect),
+    ("StreamLocalBindUnlink", NEVER, WithoutEffect),
+    ("ChannelTimeout", OFF, Overruled("none")),
+    ("SendEnv", LOCALE, NeedsOpenssh),
+    ("SetEnv", NEVER, NeedsOpenssh),
+    // What is shown to a person.
+    ("LogLevel", NEVER, Overruled("INFO")),
+    ("LogVerbose", OFF, Overruled("none")),
+    ("SyslogFacility", NEVER, WithoutEffect),
+    ("EnableEscapeCommandline", NEVER, WithoutEffect),
+    ("EscapeChar", NEVER, WithoutEffect),
+    ("FingerprintHash", NEVER, WithoutEffect),
+    ("ObscureKeystrokeTiming", NEVER, WithoutEffect),
+    ("VisualHostKey", NEVER, WithoutEffect),
+    ("XAuthLocation", NEVER, WithoutEffect),
+    ("IgnoreUnknown", NEVER, WithoutEffect),
+    ("Tag", NEVER, WithoutEffect),
+    ("RefuseConnection", NEVER, NeedsOpenssh),
+];
+
+/// Variables that systems send by default. They are about languages and colours; the agent has no use for either.
+const LOCALE: &[&str] = &["lang", "language", "lc_*", "xmodifiers", "term", "colorterm", "no_color"];
+
 impl Standing {
-    /// Judges a keyword, in lowercase, by the value that counts.
+    /// Judges a keyword, whatever its case, by its value.
     pub(super) fn of(keyword: &str, value: &str) -> Standing {
-        use Standing::{LoginAid, NeedsOpenssh, Obeyed, WithoutEffect};
+        let Some((name, harmless, standing)) = find(keyword) else { return NeedsOpenssh };
         let value = value.to_ascii_lowercase();
-        let unless = |harmless: &[&str]| {
-            if harmless.contains(&value.as_str()) { WithoutEffect } else { NeedsOpenssh }
+        let is_harmless = match *name {
+            "PreferredAuthentications" => value.split(',').any(|method| method == "publickey"),
+            // One pattern a word.
+            "SendEnv" => value.split_ascii_whitespace().all(|word| harmless.contains(&word) || word.starts_with("lc_")),
+            _ => harmless.contains(&value.as_str()),
         };
-        match keyword {
-            "hostname"
-            | "port"
-            | "user"
-            | "identitiesonly"
-            | "userknownhostsfile"
-            | "globalknownhostsfile"
-            | "stricthostkeychecking"
-            | "hostkeyalias"
-            | "hashknownhosts"
-            | "connecttimeout"
-            | "serveraliveinterval"
-            | "serveralivecountmax"
-            | "addressfamily"
-            | "identityagent"
-            | "batchmode" => Obeyed,
-            // Without public keys, there is nothing that the built-in transport could log in with.
-            "pubkeyauthentication" => unless(&["yes", "unbound", "host-bound"]),
-            "preferredauthentications" if value.split(',').any(|method| method == "publickey") => WithoutEffect,
+        if is_harmless { WithoutEffect } else { *standing }
+    }
+}
 
-            // About terminals, windows, forwarding to this machine, logs and questions: a deploy has none of them.
-            "enableescapecommandline"
-            | "escapechar"
-            | "exitonforwardfailure"
-            | "fingerprinthash"
-            | "forwardx11"
-            | "forwardx11timeout"
-            | "forwardx11trusted"
-            | "gatewayports"
-            | "localforward"
-            | "dynamicforward"
-            | "loglevel"
-            | "logverbose"
-            | "syslogfacility"
-            | "numberofpasswordprompts"
-            | "obscurekeystroketiming"
-            | "requesttty"
-            | "streamlocalbindmask"
-            | "streamlocalbindunlink"
-            | "visualhostkey"
-            | "xauthlocation" => WithoutEffect,
-            // The agent on the server looks at no variable but `TMPDIR`, and works with any.
-            "sendenv" | "setenv" => WithoutEffect,
-            // It is for logins; a command given replaces it.
-            "remotecommand" => WithoutEffect,
-            // What is sent is compressed already.
-            "compression" => WithoutEffect,
-            // The socket is kept alive over SSH instead, and has no type of service set.
-            "tcpkeepalive" | "ipqos" => WithoutEffect,
-            // It would only add to `known_hosts` what the server also has.
-            "updatehostkeys" => WithoutEffect,
-            // Nothing that needs a passphrase is loaded, so there is nothing to add.
-            "addkeystoagent" | "usekeychain" => WithoutEffect,
-            // These mean something only together with a keyword that has its own line here.
-            "canonicaldomains"
-            | "canonicalizefallbacklocal"
-            | "canonicalizemaxdots"
-            | "canonicalizepermittedcnames"
-            | "localcommand"
-            | "proxyusefdpass"
-            | "tunneldevice"
-            | "protocol" => WithoutEffect,
+fn find(keyword: &str) -> Option<&'static Line> {
+    TABLE.iter().find(|(name, ..)| name.eq_ignore_ascii_case(keyword))
+}
 
-            "certificatefile"
-            | "challengeresponseauthentication"
-            | "controlmaster"
-            | "controlpath"
-            | "controlpersist"
-            | "enablesshkeysign"
-            | "gssapiauthentication"
-            | "gssapiclientidentity"
-            | "gssapidelegatecredentials"
-            | "gssapiserveridentity"
-            | "gssapitrustdns"
-            | "hostbasedauthentication"
-            | "kbdinteractiveauthentication"
-            | "kbdinteractivedevices"
-            | "passwordauthentication"
-            | "pkcs11provider"
-            | "securitykeyprovider" => LoginAid,
+/// Returns a keyword as the manual writes it.
+pub(super) fn spelling(keyword: &str) -> String {
+    find(keyword).map_or(keyword, |(name, ..)| name).to_owned()
+}
 
-            "proxyjump" | "proxycommand" | "knownhostscommand" => unless(&["none"]),
-            "canonicalizehostname"
-            | "checkhostip"
-            | "forwardagent"
-            | "gssapikeyexchange"
-            | "nohostauthenticationforlocalhost"
-            | "permitlocalcommand"
-            | "tunnel"
-            | "verifyhostkeydns" => unless(&["no", "false"]),
-            _ => NeedsOpenssh,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyword_stands_once_in_the_table() {
+        for (at, (name, ..)) in TABLE.iter().enumerate() {
+            assert!(TABLE[..at].iter().all(|(other, ..)| !other.eq_ignore_ascii_case(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_keyword_is_judged_by_its_value() {
+        let check = |keyword: &str, value: &str, expected: Standing| {
+            assert_eq!(Standing::of(keyword, value), expected, "{keyword} {value}");
+        };
+        check("port", "22", Obeyed);
+        check("NotInventedYet", "1", NeedsOpenssh);
+        check("proxyjump", "none", WithoutEffect);
+        check("proxyjump", "bastion", NeedsOpenssh);
+        check("stdinnull", "yes", Overruled("no"));
+        check("sendenv", "LANG LC_*", WithoutEffect);
+        check("sendenv", "LC_CTYPE", WithoutEffect);
+        check("sendenv", "LANG MY_TOKEN", NeedsOpenssh);
+        check("setenv", "A=b", NeedsOpenssh);
+        check("rekeylimit", "0 0", WithoutEffect);
+        check("rekeylimit", "1073741824 3600", NeedsOpenssh);
+        check("preferredauthentications", "password,publickey", WithoutEffect);
+        check("preferredauthentications", "password", NeedsOpenssh);
+        check("GSSAPIAuthentication", "yes", LoginAid);
+        check("GSSAPIAuthentication", "no", WithoutEffect);
+        check("canonicalizehostname", "always", Evaluated);
+    }
+
+    /// Every keyword that this system's `ssh` says by itself is known, and is no reason to use it.
+    #[test]
+    fn a_host_without_configuration_needs_nothing() {
+        let output = std::process::Command::new("ssh").args(["-G", "-T", "-F", "none", "--", "shop", "true"]).output();
+        let output = output.expect("the tests need `ssh`");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("hostname shop\n"), "{text}");
+        for line in text.lines() {
+            let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+            if keyword != "host" {
+                assert!(find(keyword).is_some(), "{line}");
+                assert!(!matches!(Standing::of(keyword, value), NeedsOpenssh | LoginAid | Evaluated), "{line}");
+            }
         }
     }
 }

@@ -1,0 +1,182 @@
+//! Which algorithms `ssh_config` allows, and which of them libssh2 knows.
+
+use ssh2::{MethodType, Session};
+
+use crate::wire::ssh_config::matches_pattern;
+
+/// What a list of algorithms allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Whatever both sides know.
+    Any,
+    /// These, the first one first.
+    Only(Vec<String>),
+    /// All but those that match one of these patterns.
+    Without(Vec<String>),
+}
+
+/// What is allowed, by its use.
+#[derive(Debug, Clone)]
+pub(super) struct Algorithms {
+    pub(super) key_exchanges: Allowed,
+    pub(super) host_keys: Allowed,
+    pub(super) ciphers: Allowed,
+    pub(super) macs: Allowed,
+    /// Those with which a key may sign a login.
+    pub(super) signatures: Allowed,
+}
+
+impl Allowed {
+    /// Reads a list as `ssh_config` has it. Of one that only adds to the defaults, all may be allowed.
+    pub(super) fn read(list: &str) -> Allowed {
+        let split = |list: &str| list.split(',').map(str::to_owned).collect();
+        match list.as_bytes().first() {
+            None | Some(b'+' | b'^') => Allowed::Any,
+            Some(b'-') => Allowed::Without(split(&list[1..])),
+            Some(_) => Allowed::Only(split(list)),
+        }
+    }
+
+    /// Returns those of `known` that are allowed, in the order that counts.
+    pub(super) fn among(&self, known: &[&str]) -> Vec<String> {
+        let known = known.iter().map(|&name| name.to_owned());
+        match self {
+            Allowed::Any => known.collect(),
+            Allowed::Only(list) => {
+                let known: Vec<String> = known.collect();
+                let is_named = |pattern: &String, name: &String| matches_pattern(name.as_bytes(), pattern.as_bytes());
+                let mut found: Vec<String> = Vec::new();
+                for pattern in list {
+                    let named: Vec<String> = known
+                        .iter()
+                        .filter(|&name| is_named(pattern, name) && !found.contains(name))
+                        .cloned()
+                        .collect();
+                    found.extend(named);
+                }
+                found
+            }
+            Allowed::Without(patterns) => known
+                .filter(|name| !patterns.iter().any(|pattern| matches_pattern(name.as_bytes(), pattern.as_bytes())))
+                .collect(),
+        }
+    }
+
+    /// Tells whether a key of a kind may sign in any of its ways.
+    pub(super) fn allows_key(&self, kind: &str) -> bool {
+        let ways: &[&str] = match kind {
+            "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
+            "ssh-rsa-cert-v01@openssh.com" => &[
+                "rsa-sha2-512-cert-v01@openssh.com",
+                "rsa-sha2-256-cert-v01@openssh.com",
+                "ssh-rsa-cert-v01@openssh.com",
+            ],
+            kind => &[kind],
+        };
+        !self.among(ways).is_empty()
+    }
+}
+
+/// That libssh2 knows nothing of what is allowed for a use.
+pub(super) struct NoneKnown(pub(super) &'static str);
+
+impl Algorithms {
+    /// Tells a session what is allowed. `first` are kinds of host key to ask for before others.
+    pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoneKnown> {
+        let uses = [
+            ("key exchange", MethodType::Kex, &self.key_exchanges),
+            ("cipher", MethodType::CryptCs, &self.ciphers),
+            ("cipher", MethodType::CryptSc, &self.ciphers),
+            ("MAC", MethodType::MacCs, &self.macs),
+            ("MAC", MethodType::MacSc, &self.macs),
+        ];
+        for (name, method, allowed) in uses {
+            if *allowed != Allowed::Any {
+                prefer(session, method, &allowed.among(&known(session, method))).ok_or(NoneKnown(name))?;
+            }
+        }
+        let kinds = self.host_keys.among(&known(session, MethodType::HostKey));
+        prefer(session, MethodType::HostKey, &order_host_keys(kinds, first)).ok_or(NoneKnown("kind of host key"))?;
+        if self.signatures != Allowed::Any {
+            // Only keys of RSA sign in several ways; others are judged by their kind.
+            let ways = self.signatures.among(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
+            prefer(session, MethodType::SignAlgo, &ways).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+fn known(session: &Session, method: MethodType) -> Vec<&'static str> {
+    session.supported_algs(method).unwrap_or_default()
+}
+
+fn prefer(session: &Session, method: MethodType, names: &[String]) -> Option<()> {
+    if names.is_empty() { None } else { session.method_pref(method, &names.join(",")).ok() }
+}
+
+/// Puts the kinds in order. A server that may show a certificate would show it instead of its key, and only the system's
+/// `ssh` can check one.
+fn order_host_keys(kinds: Vec<String>, first: &[&str]) -> Vec<String> {
+    let is_first = |name: &str| {
+        // One key of RSA signs in three ways, and has the name of the oldest.
+        let kind = if name.starts_with("rsa-sha2-") { "ssh-rsa" } else { name };
+        first.contains(&kind)
+    };
+    let plain = kinds.into_iter().filter(|name| !name.contains("-cert-"));
+    let (mut ordered, rest): (Vec<String>, Vec<String>) = plain.partition(|name| is_first(name));
+    ordered.extend(rest);
+    ordered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_allows_what_it_names() {
+        let check = |list: &str, expected: &[&str]| {
+            assert_eq!(Allowed::read(list).among(&["a1", "a2", "b"]), expected, "{list}");
+        };
+        check("b,a1,c", &["b", "a1"]);
+        check("a*", &["a1", "a2"]);
+        check("c", &[]);
+        check("+c", &["a1", "a2", "b"]);
+        check("^b", &["a1", "a2", "b"]);
+        check("-a*", &["b"]);
+    }
+
+    #[test]
+    fn a_key_of_rsa_signs_in_three_ways() {
+        let check = |list: &str, kind: &str, expected: bool| {
+            assert_eq!(Allowed::read(list).allows_key(kind), expected, "{kind} by {list}");
+        };
+        check("ssh-ed25519,rsa-sha2-256", "ssh-rsa", true);
+        check("ssh-ed25519", "ssh-rsa", false);
+        check("ssh-ed25519", "ssh-ed25519", true);
+        check("ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com", false);
+        check("-ssh-rsa", "ssh-rsa", true);
+        check("-*rsa*", "ssh-rsa", false);
+    }
+
+    #[test]
+    fn kinds_that_are_known_come_first_and_certificates_are_not_asked_for() {
+        let kinds = ["ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"];
+        let ordered = order_host_keys(kinds.map(str::to_owned).to_vec(), &["ssh-rsa"]);
+        assert_eq!(ordered, ["rsa-sha2-512", "ssh-ed25519", "ecdsa-sha2-nistp256"]);
+    }
+
+    #[test]
+    fn a_session_is_told_what_is_allowed() {
+        let session = Session::new().unwrap();
+        let allow = |key_exchanges: &str, ciphers: &str| Algorithms {
+            key_exchanges: Allowed::read(key_exchanges),
+            host_keys: Allowed::Any,
+            ciphers: Allowed::read(ciphers),
+            macs: Allowed::Any,
+            signatures: Allowed::Any,
+        };
+        assert!(allow("sntrup761x25519-sha512,curve25519-sha256", "aes128-ctr").apply(&session, &[]).is_ok());
+        let refused = allow("curve25519-sha256", "twofish").apply(&session, &[]);
+        assert!(matches!(refused, Err(NoneKnown("cipher"))));
+    }
+}

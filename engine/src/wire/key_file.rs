@@ -1,0 +1,226 @@
+//! Key files: which key a file holds, and whether it can be used as it is.
+//!
+//! | file | its public key |
+//! |---|---|
+//! | a private key of OpenSSH's format | stands in it unencrypted, also where a passphrase locks the rest |
+//! | a private key of another format | stands in the file of the same name and `.pub` |
+//! | a public key | is it; the private one is with an agent |
+//! | a certificate (`key-cert.pub`) | stands in it, behind a number that makes each certificate another one |
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::wire::base64;
+
+const ARMOR: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
+const MAGIC: &[u8] = b"openssh-key-v1\0";
+
+/// What a file lets its reader do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// It is a private key that is not encrypted.
+    Plain,
+    /// It is a private key that needs a passphrase.
+    Locked,
+    /// It is only a handle of a key on a FIDO token.
+    Token,
+    /// It is a public key: only an agent can sign.
+    Public,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone)]
+pub(super) struct KeyFile {
+    /// What it is good for.
+    pub(super) r#use: Use,
+    /// The public key, where it is known.
+    pub(super) public: Option<Vec<u8>>,
+}
+
+impl KeyFile {
+    /// Reads a file; where it does not exist, the one with `.pub` behind its name.
+    pub(super) fn read(path: &Path) -> io::Result<KeyFile> {
+        let text = match fs::read(path) {
+            Ok(content) => String::from_utf8_lossy(&content).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let public = Some(read_public(&with_suffix(path, ".pub")).map_err(|_| error)?);
+                return Ok(KeyFile { r#use: Use::Public, public });
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(public) = parse_public(&text) {
+            return Ok(KeyFile { r#use: Use::Public, public: Some(public) });
+        }
+        let private = Private::parse(&text);
+        let beside = || read_public(&with_suffix(path, ".pub")).ok();
+        let is_locked = private.as_ref().map_or_else(|| is_encrypted(&text), |private| private.is_locked);
+        let public = private.map(|private| private.public).or_else(beside);
+        let is_token = public.as_ref().is_some_and(|public| kind(public).starts_with("sk-"));
+        let r#use = match (is_token, is_locked) {
+            (true, _) => Use::Token,
+            (false, true) => Use::Locked,
+            (false, false) => Use::Plain,
+        };
+        Ok(KeyFile { r#use, public })
+    }
+}
+
+/// Returns the path of the certificate beside a key.
+pub(super) fn certificate_beside(path: &Path) -> PathBuf {
+    with_suffix(path, "-cert.pub")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Reads a public key or a certificate.
+pub(super) fn read_public(path: &Path) -> io::Result<Vec<u8>> {
+    parse_public(&fs::read_to_string(path)?).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn parse_public(text: &str) -> Option<Vec<u8>> {
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (name, key) = (words.next()?, base64::decode(words.next()?)?);
+        (kind(&key) == name).then_some(key)
+    })
+}
+
+/// Returns the kind of a key or a certificate, which is the first string within it.
+pub(super) fn kind(key: &[u8]) -> String {
+    let name = take_string(&mut &*key);
+    name.map_or_else(|| "unknown".to_owned(), |name| crate::path::Shown(name).to_string())
+}
+
+/// Returns the key that a certificate is about; a key is about itself.
+pub(super) fn certified(key: &[u8]) -> Option<Vec<u8>> {
+    let kind = kind(key);
+    let Some(plain) = kind.strip_suffix("-cert-v01@openssh.com") else { return Some(key.to_owned()) };
+    let (fields, suffix) = match plain {
+        "ssh-ed25519" => (1, ""),
+        "ssh-rsa" => (2, ""),
+        "sk-ssh-ed25519" => (2, "@openssh.com"),
+        "sk-ecdsa-sha2-nistp256" => (3, "@openssh.com"),
+        plain if plain.starts_with("ecdsa-sha2-") => (2, ""),
+        _ => return None,
+    };
+    let mut rest = key;
+    take_string(&mut rest)?;
+    let _nonce = take_string(&mut rest)?;
+    let mut found = string(format!("{plain}{suffix}").as_bytes());
+    for _ in 0..fields {
+        found.extend(string(take_string(&mut rest)?));
+    }
+    Some(found)
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
+}
+
+fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, behind) = rest.split_first_chunk::<4>()?;
+    let (string, behind) = behind.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+    *rest = behind;
+    Some(string)
+}
+
+/// A private key of OpenSSH's format, as far as it is not encrypted.
+struct Private {
+    is_locked: bool,
+    public: Vec<u8>,
+}
+
+impl Private {
+    fn parse(text: &str) -> Option<Private> {
+        let inside = text.split_once(ARMOR)?.1.split_once("-----END")?.0;
+        let content = base64::decode(&inside.split_ascii_whitespace().collect::<String>())?;
+        let mut rest = content.strip_prefix(MAGIC)?;
+        let cipher = take_string(&mut rest)?;
+        let (_derivation, _options) = (take_string(&mut rest)?, take_string(&mut rest)?);
+        let (_keys, mut rest) = rest.split_first_chunk::<4>()?;
+        Some(Private { is_locked: cipher != b"none", public: take_string(&mut rest)?.to_owned() })
+    }
+}
+
+/// Tells whether a private key of another format needs a passphrase.
+fn is_encrypted(text: &str) -> bool {
+    let is_marked = |line: &str| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
+    text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.lines().any(is_marked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn keygen(arguments: &[&str], path: &Path) {
+        let output = Command::new("ssh-keygen").arg("-q").args(arguments).arg(path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |kind: &str, format: &str, passphrase: &str, is_public_inside: bool| {
+            let path = directory.path().join(format!("{kind}{format}{passphrase}"));
+            keygen(&["-t", kind, "-m", format, "-N", passphrase, "-f"], &path);
+            let beside = with_suffix(&path, ".pub");
+            let public = read_public(&beside).unwrap();
+            let expected = if passphrase.is_empty() { Use::Plain } else { Use::Locked };
+            let read = KeyFile::read(&path).unwrap();
+            assert_eq!((read.r#use, read.public.as_ref()), (expected, Some(&public)), "{kind} {format}");
+            let read = KeyFile::read(&beside).unwrap();
+            assert_eq!((read.r#use, read.public.as_ref()), (Use::Public, Some(&public)), "{kind} {format}");
+            fs::rename(&beside, directory.path().join("aside")).unwrap();
+            let read = KeyFile::read(&path).unwrap();
+            assert_eq!((read.r#use, read.public.is_some()), (expected, is_public_inside), "{kind} {format}");
+            fs::rename(directory.path().join("aside"), &beside).unwrap();
+            fs::remove_file(&path).unwrap();
+            assert_eq!(KeyFile::read(&path).unwrap().r#use, Use::Public);
+        };
+        for kind in ["ed25519", "ecdsa", "rsa"] {
+            check(kind, "RFC4716", "", true);
+            check(kind, "RFC4716", "secret", true);
+        }
+        for (kind, format) in [("rsa", "PEM"), ("ecdsa", "PEM"), ("ecdsa", "PKCS8")] {
+            check(kind, format, "", false);
+            check(kind, format, "secret", false);
+        }
+        let missing = KeyFile::read(&directory.path().join("nothing"));
+        assert_eq!(missing.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_certificate_is_about_its_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = directory.path().join("authority");
+        keygen(&["-t", "ed25519", "-N", "", "-f"], &authority);
+        for kind in ["ed25519", "ecdsa", "rsa"] {
+            let path = directory.path().join(kind);
+            keygen(&["-t", kind, "-N", "", "-f"], &path);
+            let public = with_suffix(&path, ".pub");
+            keygen(&["-s", authority.to_str().unwrap(), "-I", "me"], &public);
+            let certificate = read_public(&certificate_beside(&path)).unwrap();
+            let public = read_public(&public).unwrap();
+            assert_ne!(certificate, public);
+            assert_eq!(certified(&certificate), Some(public.clone()));
+            assert_eq!(certified(&public), Some(public));
+        }
+        assert_eq!(certified(b"\0\0\0\x20ssh-ed25519-cert-v01@openssh.com"), None);
+    }
+
+    #[test]
+    fn what_is_no_key_has_none() {
+        for text in
+            ["", "ssh-ed25519", "ssh-ed25519 AAAA", "a b", ARMOR, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END"]
+        {
+            assert!(parse_public(text).is_none() && Private::parse(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Turns the values of `ssh_config` into settings: defaults, tokens, paths, numbers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::target::{Reach, Server, SshDestination};
+use crate::wire::algorithms::{Algorithms, Allowed};
+use crate::wire::host_settings::{Family, HostSettings, IdentityFile, Need, Strictness};
+use crate::wire::ssh_config::{Value, Values};
+use crate::wire::standing::Standing;
+
+/// Turns values into settings; its fields are also what tokens stand for.
+pub(super) struct Resolver<'a> {
+    destination: &'a SshDestination,
+    reach: &'a Reach,
+    values: &'a Values,
+    /// Whether `ssh` has evaluated them.
+    is_evaluated: bool,
+    /// What `ssh` says by itself, as far as it was asked.
+    defaults: Values,
+    host_name: String,
+    port: u16,
+    user: String,
+    /// A value that only the system's `ssh` can expand.
+    unexpanded: Option<Need>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(
+        destination: &'a SshDestination,
+        reach: &'a Reach,
+        values: &'a Values,
+        is_evaluated: bool,
+    ) -> Result<Resolver<'a>, Error> {
+        let port = match (destination.port, values.get("port")) {
+            (Some(port), _) => port,
+            (None, Some(value)) => number(value)?,
+            (None, None) => 22,
+        };
+        let configured_user = values.get("user").map(|value| value.first().to_owned());
+        let mut resolver = Resolver {
+            destination,
+            reach,
+            values,
+            is_evaluated,
+            defaults: Values::default(),
+            host_name: destination.host.clone(),
+            port,
+            user: destination.user.clone().or(configured_user).unwrap_or_else(|| reach.user.clone()),
+            unexpanded: None,
+        };
+        if let Some(value) = values.get("hostname") {
+            // `%h` is here the name that the user wrote, and later the one that came of it.
+            let host_name = resolver.expand(value, value.first(), is_evaluated);
+            resolver.host_name = host_name.unwrap_or(resolver.host_name);
+        }
+        Ok(resolver)
+    }
+
+    /// As before; a keyword with one of these values says nothing.
+    pub(super) fn beside(self, defaults: Values) -> Resolver<'a> {
+        Resolver { defaults, ..self }
+    }
+
+    /// Returns the settings.
+    pub(super) fn settings(mut self) -> Result<HostSettings, Error> {
+        let values = self.values;
+        let identity_files = self.identity_files();
+        let certificate_files = self.named_paths("certificatefile");
+        let agent = self.agent();
+        let user_known_hosts = self.files("userknownhostsfile", &["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]);
+        let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
+        let global_known_hosts = self.files("globalknownhostsfile", &system);
+        let (known_as, also_known_as) = self.known_as();
+        let login_aid = self.standing().find(|(standing, _)| *standing == Standing::LoginAid).map(|(_, need)| need);
+        Ok(HostSettings {
+            identity_files,
+            certificate_files,
+            identities_only: values.get("identitiesonly").map(yes_or_no).transpose()?.unwrap_or(false),
+            agent,
+            user_known_hosts,
+            global_known_hosts,
+            strictness: values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
+            hash_known_hosts: values.get("hashknownhosts").map(yes_or_no).transpose()?.unwrap_or(false),
+            known_as,
+            also_known_as,
+            algorithms: self.algorithms(),
+            connect_timeout: values.get("connecttimeout").map(duration).transpose()?.flatten(),
+            alive_interval: values.get("serveraliveinterval").map(duration).transpose()?.flatten(),
+            alive_maximum: values.get("serveralivecountmax").map(number).transpose()?,
+            family: values.get("addressfamily").map_or(Ok(Family::Any), family)?,
+            overruled: self.overruled(),
+            needs_openssh: self.need(),
+            login_aid,
+            server: Server { name: self.destination.host.clone(), host_name: self.host_name, port: self.port },
+            user: self.user,
+        })
+    }
+
+    /// Returns why the built-in transport cannot be used at all.
+    pub(super) fn need(&self) -> Option<Need> {
+        let unevaluated = self.values.unevaluated.as_ref().map(Need::of);
+        let keyword = || self.standing().find(|(standing, _)| self.is_need(*standing)).map(|(_, need)| need);
+        unevaluated.or_else(|| self.unexpanded.clone()).or_else(keyword)
+    }
+
+    fn is_need(&self, standing: Standing) -> bool {
+        standing == Standing::NeedsOpenssh || (standing == Standing::Evaluated && !self.is_evaluated)
+    }
+
+    /// Iterates over what the keywords mean that `ssh` does not say by itself.
+    fn standing(&self) -> impl Iterator<Item = (Standing, Need)> {
+        self.values.iter().filter_map(|(keyword, value)| {
+            let is_default = self.defaults.all(keyword).any(|other| other.arguments == value.arguments);
+            (!is_default).then(|| (Standing::of(keyword, &value.arguments.join(" ")), Need::of(value)))
+        })
+    }
+
+    fn overruled(&self) -> Vec<(String, &'static str)> {
+        let plain = |(keyword, value): (&str, &Value)| match Standing::of(keyword, value.first()) {
+            Standing::Overruled(plain) if !plain.eq_ignore_ascii_case(value.first()) => {
+                Some((value.keyword.clone(), plain))
+            }
+            _ => None,
+        };
+        self.values.iter().filter_map(plain).collect()
+    }
+
+    fn algorithms(&self) -> Algorithms {
+        let allowed = |keyword| self.values.get(keyword).map_or(Allowed::Any, |value| Allowed::read(value.first()));
+        Algorithms {
+            key_exchanges: allowed("kexalgorithms"),
+            host_keys: allowed("hostkeyalgorithms"),
+            ciphers: allowed("ciphers"),
+            macs: allowed("macs"),
+            signatures: match allowed("pubkeyacceptedalgorithms") {
+                Allowed::Any => allowed("pubkeyacceptedkeytypes"),
+                allowed => allowed,
+            },
+        }
+    }
+
+    fn known_as(&self) -> (String, Option<String>) {
+        if let Some(alias) = self.values.get("hostkeyalias") {
+            return (alias.first().to_ascii_lowercase(), None);
+        }
+        let plain = known_name(&self.host_name, 22);
+        (known_name(&self.host_name, self.port), (self.port != 22).then_some(plain))
+    }
+
+    fn identity_files(&mut self) -> Vec<IdentityFile> {
+        if self.values.get("identityfile").is_none() {
+            let usual = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
+            return usual.map(|path| IdentityFile { path: self.home_path(path), is_usual: true }).to_vec();
+        }
+        let values = self.values;
+        let named = values.all("identityfile").filter(|value| value.first() != "none");
+        // `ssh` says the usual ones like those that were named.
+        let is_usual = |text: &str| self.is_evaluated && text.starts_with("~/.ssh/id_");
+        let named: Vec<(&Value, bool)> = named.map(|value| (value, is_usual(value.first()))).collect();
+        let found = named.into_iter().filter_map(|(value, is_usual)| {
+            let path = self.path(value, value.first(), false)?;
+            Some(IdentityFile { path, is_usual })
+        });
+        found.collect()
+    }
+
+    fn named_paths(&mut self, keyword: &str) -> Vec<PathBuf> {
+        let values = self.values;
+        let named = values.all(keyword).filter(|value| value.first() != "none");
+        named.filter_map(|value| self.path(value, value.first(), false)).collect()
+    }
+
+    fn agent(&mut self) -> Option<PathBuf> {
+        let Some(value) = self.values.get("identityagent") else {
+            return self.reach.auth_sock.clone();
+        };
+        match value.first() {
+            "none" => None,
+            "SSH_AUTH_SOCK" | "$SSH_AUTH_SOCK" => self.reach.auth_sock.clone(),
+            path => self.path(value, path, self.is_evaluated),
+        }
+    }
+
+    fn files(&mut self, keyword: &str, usual: &[&str]) -> Vec<PathBuf> {
+        match self.values.get(keyword) {
+            None => usual.iter().map(|path| self.home_path(path)).collect(),
+            Some(value) if value.first() == "none" => Vec::new(),
+            Some(value) => {
+                let paths = value.arguments.iter();
+                paths.filter_map(|path| self.path(value, path, self.is_evaluated)).collect()
+            }
+        }
+    }
+
+    fn home_path(&self, path: &str) -> PathBuf {
+        match path.strip_prefix("~/") {
+            Some(rest) => self.reach.home.join(rest),
+            None => path.into(),
+        }
+    }
+
+    /// Reads a path. Of some keywords `ssh` has expanded it.
+    fn path(&mut self, value: &Value, path: &str, is_expanded: bool) -> Option<PathBuf> {
+        let other_home = path.starts_with('~') && !path.starts_with("~/");
+        if other_home || path.starts_with('$') {
+            self.unexpanded.get_or_insert_with(|| Need::of(value));
+            return None;
+        }
+        let path = self.expand(value, path, is_expanded)?;
+        Some(self.home_path(&path))
+    }
+
+    /// Expands the tokens that this module knows; any other, and a variable, is for the system's `ssh`.
+    fn expand(&mut self, value: &Value, text: &str, is_expanded: bool) -> Option<String> {
+        let expanded = if is_expanded { Some(text.to_owned()) } else { self.try_expand(text) };
+        if expanded.is_none() {
+            self.unexpanded.get_or_insert_with(|| Need::of(value));
+        }
+        expanded
+    }
+
+    fn try_expand(&self, text: &str) -> Option<String> {
+        if text.contains("${") {
+            return None;
+        }
+        let mut expanded = String::new();
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            if character != '%' {
+                expanded.push(character);
+                continue;
+            }
+            match characters.next()? {
+                '%' => expanded.push('%'),
+                'h' => expanded.push_str(&self.host_name),
+                'n' => expanded.push_str(&self.destination.host),
+                'p' => expanded.push_str(&self.port.to_string()),
+                'r' => expanded.push_str(&self.user),
+                'u' => expanded.push_str(&self.reach.user),
+                'd' => expanded.push_str(self.reach.home.to_str()?),
+                _ => return None,
+            }
+        }
+        Some(expanded)
+    }
+}
+
+/// Returns the name of a server as `known_hosts` has it.
+fn known_name(host: &str, port: u16) -> String {
+    let host = host.to_ascii_lowercase();
+    match port {
+        22 => host,
+        _ => format!("[{host}]:{port}"),
+    }
+}
+
+fn number<N: std::str::FromStr>(value: &Value) -> Result<N, Error> {
+    value.first().parse().map_err(|_| value.wrong(format!("`{}` is not a number that fits here", value.first())))
+}
+
+fn yes_or_no(value: &Value) -> Result<bool, Error> {
+    match value.first().to_ascii_lowercase().as_str() {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        other => Err(value.wrong(format!("`{other}` is neither `yes` nor `no`"))),
+    }
+}
+
+fn strictness(value: &Value) -> Result<Strictness, Error> {
+    match value.first().to_ascii_lowercase().as_str() {
+        "yes" | "true" | "ask" => Ok(Strictness::Refuse),
+        "accept-new" => Ok(Strictness::AcceptNew),
+        "no" | "false" | "off" => Ok(Strictness::Off),
+        other => Err(value.wrong(format!("`{other}` is none of `yes`, `ask`, `accept-new` and `no`"))),
+    }
+}
+
+fn family(value: &Value) -> Result<Family, Error> {
+    match value.first().to_ascii_lowercase().as_str() {
+        "any" => Ok(Family::Any),
+        "inet" => Ok(Family::Inet),
+        "inet6" => Ok(Family::Inet6),
+        other => Err(value.wrong(format!("`{other}` is none of `any`, `inet` and `inet6`"))),
+    }
+}
+
+/// Reads `30`, `5m`, `1h30m`; `none` and `0` are no duration.
+fn duration(value: &Value) -> Result<Option<Duration>, Error> {
+    let text = value.first().to_ascii_lowercase();
+    if text == "none" {
+        return Ok(None);
+    }
+    let seconds = seconds(&text).ok_or_else(|| value.wrong(format!("`{text}` is not a time such as `30` or `5m`")))?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+}
+
+fn seconds(text: &str) -> Option<u64> {
+    let (mut total, mut digits) = (0_u64, String::new());
+    for character in text.chars() {
+        if character.is_ascii_digit() {
+            digits.push(character);
+            continue;
+        }
+        let unit = match character {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return None,
+        };
+        total = digits.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(total)?;
+        digits.clear();
+    }
+    match digits.as_str() {
+        "" if text.is_empty() => None,
+        "" => Some(total),
+        rest => rest.parse::<u64>().ok()?.checked_add(total),
+    }
+}

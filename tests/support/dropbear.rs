@@ -1,0 +1,64 @@
+//! A real `dropbear` on a free loopback port, for a user of a [`Sshd`], ended when it is dropped.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::sshd::{Sshd, run};
+use super::wait;
+
+/// A server that runs.
+pub(crate) struct Dropbear {
+    process: Child,
+    /// The `ssh_config` that reaches it.
+    pub(crate) config: PathBuf,
+}
+
+impl Dropbear {
+    /// Starts one that lets the client's identity in as a user, and makes it known to the client.
+    pub(crate) fn start(sshd: &Sshd, user: &str) -> Dropbear {
+        authorize(sshd, user);
+        let key = sshd.client("dropbear_key");
+        let printed = run(Command::new("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&key));
+        let public = printed.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
+        // The port may be taken by another test between its choice and its use; then it ends at once.
+        let (process, port) = (0..10).find_map(|_| listen(&key)).expect("dropbear listens");
+        let config = sshd.through(port);
+        let known = sshd.client(".ssh/known_hosts");
+        let lines = fs::read_to_string(&known).unwrap();
+        fs::write(known, format!("{lines}\nrelayed {public}\n")).unwrap();
+        Dropbear { process, config }
+    }
+}
+
+impl Drop for Dropbear {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn authorize(sshd: &Sshd, user: &str) {
+    let directory = sshd.home(user).join(".ssh");
+    fs::create_dir(&directory).unwrap();
+    fs::copy(sshd.client(".ssh/id_ed25519.pub"), directory.join("authorized_keys")).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+    run(Command::new("chown").arg("-R").arg(user).arg(&directory));
+}
+
+fn listen(key: &Path) -> Option<(Child, u16)> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let mut command = Command::new("/usr/sbin/dropbear");
+    // It removes its file of that name at its end.
+    let number = key.with_extension("pid");
+    command.args(["-F", "-E", "-p", &address, "-P"]).arg(number).arg("-r").arg(key);
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_up = wait::until("dropbear listens or ends", || {
+        let has_ended = process.try_wait().unwrap().is_some();
+        if has_ended { Some(false) } else { TcpStream::connect(&address).ok().map(|_| true) }
+    });
+    is_up.then_some((process, port))
+}
