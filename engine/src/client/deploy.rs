@@ -669,8 +669,16 @@ impl Outlook<'_> {
         // It takes memory.
         self.memory.before.take();
         let Some((base, is_cut)) = believed else { return Ok(Foreseen::default()) };
-        let unsaid = if self.deploy.dry_run { None } else { self.unsaid(&base, is_cut)? };
+        // Where nothing changed the agent sees that by the root, and needs no tree.
+        let is_to_ask = self.deploy.dry_run || self.is_live(&base) && !self.deploy.force;
+        let unsaid = if is_to_ask { None } else { self.unsaid(&base, is_cut)? };
         Ok(Foreseen { base: Some(base), unsaid })
+    }
+
+    /// Tells whether this tree is believed to be live.
+    fn is_live(&self, base: &Base) -> bool {
+        let live = self.memory.belief.as_ref().and_then(|belief| belief.live.as_ref());
+        base.name.root == self.scan.found.manifest.root() && live == Some(&base.name.release)
     }
 
     /// Nothing where the agent must be asked first.
