@@ -45,8 +45,8 @@ const RELEASES: &[u8] = b"releases";
 const SHARED: &[u8] = b"shared";
 const STORE: &[u8] = b"store";
 const RESERVE: &[u8] = b"reserve";
-/// A link or a new store file takes a block. XFS makes neither before some fifty blocks are free.
-const RESERVE_BYTES: u64 = 1 << 20;
+/// A link or a new store file takes a block. XFS makes neither before some forty blocks are free.
+const RESERVE_BYTES: u64 = 256 << 10;
 /// The directories in `.cutover/`.
 const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
 /// As many digits has the name of a directory in `objects/`.
