@@ -74,6 +74,9 @@ pub enum Error {
         /// How many are taken.
         most: u16,
     },
+    /// More entries, directories or names than are deployed.
+    #[error("The source {0}")]
+    TreeTooLarge(String),
     /// A file changed each time that it was read, or between the scan and its sending.
     #[error("`{0}` changes while it is deployed")]
     FileChanging(String),
@@ -395,6 +398,14 @@ pub enum Error {
     /// What came over the wire is not the protocol.
     #[error("The other side sent something that makes no sense: {0}")]
     Protocol(String),
+    /// A message would be longer than the other side takes.
+    #[error("{} would have to be said at once, and at most {} are taken", Bytes(*bytes), Bytes(*most))]
+    MessageTooLong {
+        /// Its length.
+        bytes: u64,
+        /// The greatest length of its kind.
+        most: u64,
+    },
     /// The two sides speak different versions of the protocol.
     #[error("The other side speaks protocol {found}, and this side speaks protocol {known}")]
     ProtocolVersion {
@@ -455,6 +466,8 @@ impl Error {
             | Error::SourceUnreadable { .. }
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
+            | Error::MessageTooLong { .. }
+            | Error::TreeTooLarge(_)
             | Error::FileChanging(_)
             | Error::FileChangedUnseen(_)
             | Error::Overlapping { .. }
@@ -515,6 +528,8 @@ impl Error {
                 "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
             }
             Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
+            Error::TreeTooLarge(_) => "Leave out what the server does not need with lines in `.deployignore`".into(),
+            Error::MessageTooLong { .. } => "Configure fewer shared paths and patterns, or shorter ones".into(),
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")

@@ -21,6 +21,8 @@ use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::{DeployState, Reused};
 use crate::target::Policy;
+use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
+use crate::wire::frame::Parts;
 use crate::wire::message::{
     Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, Taken, ToAgent,
 };
@@ -41,9 +43,6 @@ use super::talk::{Incoming, Talk};
 use super::trash::Spare;
 use super::wanted::WantedObjects;
 use super::{sign, switch};
-
-/// The longest manifest that is taken, in bytes: twice what a million long names need.
-const TREE_BYTES_MAX: u64 = 1 << 30;
 
 /// One deploy.
 pub(crate) struct Deploy<'a> {
@@ -348,17 +347,14 @@ impl Deploy<'_> {
     }
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
-        if length > TREE_BYTES_MAX {
-            return Err(Error::Protocol(format!("a manifest of {length} bytes")));
-        }
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < length {
+        let mut parts = Parts::begin(length, TREE_BYTES_MAX)?;
+        while !parts.are_all() {
             match self.talk.next()? {
-                Incoming::Part(part) => bytes.extend_from_slice(&part),
+                Incoming::Part(part) => parts.add(&part)?,
                 _ => return Err(Error::Protocol("a manifest that breaks off".into())),
             }
         }
-        Ok(bytes)
+        Ok(parts.finish())
     }
 
     fn read_tree(
@@ -374,6 +370,9 @@ impl Deploy<'_> {
             return Err(Error::Protocol("a manifest with another root than was announced".into()));
         }
         let Decoded { manifest, origins, promised, .. } = decoded;
+        if promised.len() > PROMISED_MAX {
+            return Err(Error::Protocol("a manifest that promises too many hashes".into()));
+        }
         let to_sign = Lacks::unpack(to_sign, manifest.len())?;
         Ok(Tree { manifest, origins, promised, commits, to_sign })
     }
@@ -675,6 +674,8 @@ fn keep_seen(layout: &Layout, id: &ReleaseId, manifest: &Manifest, looks: &Looks
 fn holding(layout: &Layout, releases: &Releases) -> Holding {
     let mut standing = releases.ids();
     standing.sort_unstable();
+    // Of more than anybody keeps the newest: what is not told is only not believed in.
+    standing.drain(..standing.len().saturating_sub(STANDING_MAX));
     Holding { store: layout.store.id.clone(), standing }
 }
 

@@ -168,7 +168,7 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
             continue;
         }
         admitted.push(lane);
-        let reader = FrameReader::new(stream);
+        let reader = FrameReader::of_blocks(stream);
         // Before the client hears that the lane stands, and so before it says what it sent there.
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;

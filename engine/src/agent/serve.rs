@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::hash::Hash;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
+use crate::wire::bounds;
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
@@ -34,12 +35,20 @@ fn converse(talk: &Talk) -> Result<(), Error> {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
         let message = match (Service { talk, hello: &hello }.answer()) {
-            Ok(reply) => FromAgent::Done(reply),
-            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(talk, &hello) },
+            Ok(reply) => FromAgent::Done(reply.fitting()),
+            Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
         };
         // A client that has gone does not hear it; what was done is done all the same.
         talk.send(&message)
     })
+}
+
+/// Cuts off what is too long to be told.
+fn fitting(refusal: Refusal) -> Refusal {
+    let Refusal { kind, message, mut causes, hint } = refusal;
+    bounds::fitting(&mut causes);
+    let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
+    Refusal { kind, message: cut_off(message), causes, hint: hint.map(cut_off) }
 }
 
 fn live_now(talk: &Talk, hello: &Hello) -> Live {
@@ -110,7 +119,7 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.send(&FromAgent::LockTakenOver(lock::describe(dead)))?;
+            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(lock::describe(dead), bounds::REPORTED_TEXT_BYTES_MAX)))?;
         }
         layout.refresh(&self.hello.policy)?;
         Ok(lock)
@@ -225,7 +234,7 @@ mod tests {
         }
         let (answers, output) = io::pipe().unwrap();
         let agent = std::thread::spawn(|| serve(io::Cursor::new(words), output));
-        let mut answers = FrameReader::new(answers);
+        let mut answers = FrameReader::new::<FromAgent>(answers);
         let mut heard = Vec::new();
         while let Ok(Some((_, payload))) = answers.read() {
             heard.push(message::from_bytes(&payload).unwrap());
@@ -264,7 +273,7 @@ mod tests {
         let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1))));
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
-        let mut answers = FrameReader::new(answers);
+        let mut answers = FrameReader::new::<FromAgent>(answers);
         let mut answer = || {
             let (_, payload) = answers.read().unwrap().unwrap();
             message::from_bytes::<FromAgent>(&payload).unwrap()

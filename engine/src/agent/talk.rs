@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 use crate::error::Error;
 use crate::event::Phase;
 use crate::release::ReleaseId;
+use crate::wire::bounds;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, ToAgent};
@@ -72,7 +73,7 @@ impl Talk {
         silent_max: Duration,
     ) -> Talk {
         let (sender, frames) = bounded(READ_AHEAD);
-        let mut reader = FrameReader::new(input);
+        let mut reader = FrameReader::new::<ToAgent>(input);
         let heard = reader.heard();
         let ping = message::to_bytes(&ToAgent::Ping);
         std::thread::spawn(move || {
@@ -104,7 +105,8 @@ impl Talk {
 
     /// Sends a message.
     pub(crate) fn send(&self, message: &FromAgent) -> Result<(), Error> {
-        self.out.lock().expect("no sender panics").write(FrameKind::Message, &message::to_bytes(message))
+        let bytes = message::to_bounded_bytes(message)?;
+        self.out.lock().expect("no sender panics").write(FrameKind::Message, &bytes)
     }
 
     /// Sends bytes that a message announced.
@@ -217,7 +219,7 @@ impl Talk {
 
     /// Tells the user something.
     pub(crate) fn warn(&self, warning: impl Into<String>) -> Result<(), Error> {
-        self.send(&FromAgent::Warning(warning.into()))
+        self.send(&FromAgent::Warning(bounds::cut_off(warning.into(), bounds::REPORTED_TEXT_BYTES_MAX)))
     }
 }
 

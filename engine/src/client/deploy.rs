@@ -39,6 +39,7 @@ use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::signature::{Care, Signatures};
 use crate::target::Policy;
+use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX, TREE_BYTES_MAX};
 use crate::wire::connection::Connection;
 use crate::wire::message::{
     Against, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, Taken, ToAgent,
@@ -476,7 +477,7 @@ impl Exchange<'_> {
                 }
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
-                    let bytes = self.talk.parts(length)?;
+                    let bytes = self.talk.parts(length, TREE_BYTES_MAX)?;
                     described = self.describe(Some(&whole_base(name, &bytes, commit.clone())?))?;
                 }
                 FromAgent::GapSignatures { length } => {
@@ -530,7 +531,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         let FromAgent::Signatures { length } = self.talk.next()? else { return Err(unexpected()) };
-        let bytes = self.talk.parts(length)?;
+        let bytes = self.talk.parts(length, SIGNATURES_BYTES_MAX as u64)?;
         let lacking = lacks.entries(self.outlook.scan.found.manifest.len())?;
         to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
         let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
@@ -545,7 +546,12 @@ impl Exchange<'_> {
     }
 
     fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
-        let entries = lacks.entries(self.outlook.scan.found.manifest.len())?;
+        let manifest = &self.outlook.scan.found.manifest;
+        let entries = lacks.entries(manifest.len())?;
+        let is_within = |&(entry, begun): &(u32, u64)| manifest.file(entry).is_some_and(|file| begun <= file.size);
+        if self.sent_commits > ROUNDS_MAX || !lacks.partial.iter().all(is_within) {
+            return Err(Error::Protocol("content that is asked for again and again, or beyond its end".into()).into());
+        }
         self.send(sendings(entries, &lacks.partial, olds), false, seconds)?;
         Ok(self.commit()?)
     }

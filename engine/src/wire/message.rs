@@ -26,11 +26,8 @@ use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
-use crate::wire::frame::MESSAGE_MAX;
+use crate::wire::bounds::{self, Words, at_most};
 use crate::wire::lane::Ticket;
-
-/// The most bytes of lists of chunks in a message: those of about two terabytes.
-const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
 
 /// The longest range of an old file that is signed, in bytes: both sides hold it in memory.
 pub(crate) const GAP_BYTES_MAX: u64 = 8 << 20;
@@ -43,6 +40,7 @@ pub(crate) struct GapsOf {
     /// Its mode.
     pub(crate) mode: u16,
     /// Where each begins, and its length in bytes.
+    #[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")]
     pub(crate) ranges: Vec<(u64, u64)>,
 }
 
@@ -187,19 +185,19 @@ pub(crate) enum ToAgent {
     WantOutline(Vec<u8>),
     /// Asks for signatures of the base's files at the paths of files of the tree that follows: runs of entries, as in
     /// [`Lacks`].
-    WantSignatures(Vec<(u32, u32)>),
+    WantSignatures(#[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")] Vec<(u32, u32)>),
     /// Asks for the chunks of files of that base, by their entries.
-    WantChunks(Vec<u32>),
+    WantChunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<u32>),
     /// Asks for signatures of ranges of large files.
-    WantGaps(Vec<GapsOf>),
+    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<GapsOf>),
     /// The hashes that were promised, in the order of their entries.
-    Hashes(Vec<Hash>),
+    Hashes(#[serde(deserialize_with = "at_most::<{ bounds::PROMISED_MAX }, _, _>")] Vec<Hash>),
     /// Everything was sent.
     Commit,
     /// Asks for a ticket for lanes.
     WantLanes,
     /// How many blocks were sent on each lane that stands, by its number. Goes before the commit, which waits for them.
-    SentOnLanes(Vec<(u32, u64)>),
+    SentOnLanes(#[serde(deserialize_with = "at_most::<{ bounds::LANES_MAX }, _, _>")] Vec<(u32, u64)>),
     /// Alive.
     Ping,
 }
@@ -210,6 +208,7 @@ pub(crate) struct Holding {
     /// The store.
     pub(crate) store: String,
     /// The releases that stand.
+    #[serde(deserialize_with = "at_most::<{ bounds::STANDING_MAX }, _, _>")]
     pub(crate) standing: Vec<ReleaseId>,
 }
 
@@ -240,8 +239,10 @@ pub(crate) struct Lacks {
     /// How many commits the agent had read when it said so.
     pub(crate) after_commits: u32,
     /// Runs of entries: how many to skip since the last run, and how many are meant.
+    #[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")]
     pub(crate) runs: Vec<(u32, u32)>,
     /// Entries of which the beginning is there, and how many bytes.
+    #[serde(deserialize_with = "at_most::<{ bounds::PARTIAL_MAX }, _, _>")]
     pub(crate) partial: Vec<(u32, u64)>,
 }
 
@@ -356,6 +357,35 @@ pub(crate) enum Reply {
     Manifests,
 }
 
+impl Reply {
+    /// Leaves out what does not fit a message: of lists that may be as long as a directory of the server, what is beyond
+    /// some thousands.
+    pub(crate) fn fitting(mut self) -> Reply {
+        match &mut self {
+            Reply::Setup(report) => bounds::fitting(&mut report.created),
+            Reply::Deploy(done) => {
+                bounds::fitting(&mut done.warnings);
+                done.not_reused = done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
+            }
+            Reply::Releases(report) => {
+                bounds::fitting(&mut report.foreign);
+                // Oldest first: what is left out is what nobody goes back to.
+                report.releases.drain(..report.releases.len().saturating_sub(bounds::RELEASES_MAX));
+            }
+            Reply::Status(report) => bounds::fitting(&mut report.foreign),
+            Reply::Switch(report) => bounds::fitting(&mut report.warnings),
+            Reply::Cleanup(report) => {
+                bounds::fitting(&mut report.warnings);
+                report.kept.iter_mut().for_each(|kept| {
+                    kept.reason = bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
+                });
+            }
+            Reply::Manifests => {}
+        }
+        self
+    }
+}
+
 /// What is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Live {
@@ -411,7 +441,7 @@ pub(crate) enum FromAgent {
         length: u64,
     },
     /// The chunks that were asked for, in order; none where the content is not there.
-    Chunks(Vec<Option<Vec<u8>>>),
+    Chunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<Option<Vec<u8>>>),
     /// Signatures of the ranges that were asked for follow in parts of this many bytes together.
     GapSignatures {
         /// Bytes that follow.
@@ -469,7 +499,8 @@ pub(crate) enum FromAgent {
 impl FromAgent {
     /// Makes a message of lists of chunks. A list that there is no room for is left out: that file is sent whole.
     pub(crate) fn chunks(lists: impl Iterator<Item = Option<Vec<u8>>>) -> FromAgent {
-        let mut room = CHUNKS_BYTES_MAX;
+        // A list that is there takes up to 6 bytes more, one that is not takes 1.
+        let mut room = bounds::CHUNKS_BYTES_MAX - 6 * bounds::CHUNKED_MAX;
         let fitting = |list: Option<Vec<u8>>| {
             let list = list?;
             room = room.checked_sub(list.len())?;
@@ -479,9 +510,60 @@ impl FromAgent {
     }
 }
 
+impl Words for ToAgent {
+    const BYTES_MAX: &'static [usize] = &[
+        /* Hello */ bounds::HELLO_BYTES_MAX,
+        /* Tree */ bounds::PLAIN_BYTES_MAX,
+        /* WantBase */ bounds::PLAIN_BYTES_MAX,
+        /* WantOutline */ bounds::OWN_BYTES_MAX,
+        /* WantSignatures */ bounds::RUNS_BYTES_MAX,
+        /* WantChunks */ 5 * bounds::CHUNKED_MAX + 64,
+        /* WantGaps */ bounds::GAPS_BYTES_MAX,
+        /* Hashes */ bounds::HASHES_BYTES_MAX,
+        /* Commit */ bounds::PLAIN_BYTES_MAX,
+        /* WantLanes */ bounds::PLAIN_BYTES_MAX,
+        /* SentOnLanes */ 15 * bounds::LANES_MAX + 64,
+        /* Ping */ bounds::PLAIN_BYTES_MAX,
+    ];
+}
+
+impl Words for FromAgent {
+    const BYTES_MAX: &'static [usize] = &[
+        /* Ready */ bounds::READY_BYTES_MAX,
+        /* Manifest */ bounds::PLAIN_BYTES_MAX,
+        /* Outline */ bounds::PLAIN_BYTES_MAX,
+        /* Signatures */ bounds::PLAIN_BYTES_MAX,
+        /* Chunks */ bounds::CHUNKS_BYTES_MAX,
+        /* GapSignatures */ bounds::PLAIN_BYTES_MAX,
+        /* Lacks */ bounds::LACKS_BYTES_MAX,
+        /* WantHashes */ bounds::PLAIN_BYTES_MAX,
+        /* Lanes */ bounds::PLAIN_BYTES_MAX,
+        /* Progress */ bounds::PLAIN_BYTES_MAX,
+        /* Stalled */ bounds::PLAIN_BYTES_MAX,
+        /* Phase */ bounds::PLAIN_BYTES_MAX,
+        /* LockTakenOver */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Warning */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Removed */ bounds::PLAIN_BYTES_MAX,
+        /* Live */ bounds::PLAIN_BYTES_MAX,
+        /* Done */ bounds::ANSWER_BYTES_MAX,
+        /* Failed */ bounds::ANSWER_BYTES_MAX,
+        /* Ping */ bounds::PLAIN_BYTES_MAX,
+    ];
+}
+
 /// Returns a message as bytes.
 pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
     postcard::to_stdvec(message).expect("messages can always be serialized")
+}
+
+/// Returns a message as bytes, where it is no longer than the other side takes.
+pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<u8>, Error> {
+    let bytes = to_bytes(message);
+    let bytes_max = bytes.first().and_then(|&kind| M::BYTES_MAX.get(usize::from(kind))).copied().unwrap_or_default();
+    if bytes.len() > bytes_max {
+        return Err(Error::MessageTooLong { bytes: bytes.len() as u64, most: bytes_max as u64 });
+    }
+    Ok(bytes)
 }
 
 /// Reads a message.
