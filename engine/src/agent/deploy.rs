@@ -100,6 +100,14 @@ impl<'a> Plan<'a> {
     fn base_manifest(&self) -> Option<&'a Manifest> {
         self.base.map(|base| &base.kept.manifest)
     }
+
+    /// Returns how much memory the two manifests take, with what is known of their entries, in bytes.
+    fn memory_bytes(&self) -> u64 {
+        let base = self.base.map_or(0, |base| {
+            base.kept.manifest.memory_bytes() + size_of_val(base.kept.placements.as_slice()) as u64
+        });
+        base + self.tree.manifest.memory_bytes() + size_of_val(self.tree.origins.as_slice()) as u64
+    }
 }
 
 /// A release that is made.
@@ -114,7 +122,7 @@ struct Made {
 /// A release that is complete in staging.
 struct Filled<'a> {
     assembly: Assembly<'a>,
-    /// The objects that arrived, and those that did not, by round.
+    /// The objects that arrived, by round.
     arrived: Vec<WantedObjects>,
     /// What became of a release that was to be reused: why it could not be, where that is so.
     reused: Option<Result<Reused, Error>>,

@@ -10,20 +10,20 @@ use std::io::{IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::Error;
+use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
 
 use super::talk::CLIENT_SILENT_MAX;
-
-/// Lanes that are let in over the time of a deploy. A client has no use for more.
-const LANES_MAX: usize = 64;
 
 /// How often a wait for lanes looks whether it is of any use.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -158,13 +158,14 @@ impl Inlets {
 
 fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>) {
     let mut admitted = Vec::new();
+    let standing = Arc::new(AtomicUsize::new(0));
     for socket in listener.incoming() {
         let Ok(socket) = socket else { return };
         if admitted.len() == LANES_MAX {
             return;
         }
         let Some((lane, stream)) = is_own(&socket).then(|| claim(&socket, &ticket)).flatten() else { continue };
-        if admitted.contains(&lane) {
+        if admitted.contains(&lane) || standing.load(Ordering::Acquire) == LANES_AT_ONCE_MAX {
             continue;
         }
         admitted.push(lane);
@@ -173,9 +174,11 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;
         }
-        let arrivals = arrivals.clone();
+        let (arrivals, standing) = (arrivals.clone(), standing.clone());
+        standing.fetch_add(1, Ordering::AcqRel);
         std::thread::spawn(move || {
             read(lane, socket, reader, &arrivals);
+            standing.fetch_sub(1, Ordering::AcqRel);
             // Where nobody listens any more, the deploy is over.
             drop(arrivals.send(Arrival::Ended { lane }));
         });
@@ -224,12 +227,14 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     /// Starts the process of a lane, as a thread. Returns the client's end, and what the lane comes to.
-    fn lane() -> (PipeWriter, std::io::PipeReader, std::thread::JoinHandle<Result<(), Error>>) {
+    fn lane() -> Lane {
         let (input, client) = std::io::pipe().unwrap();
         let (answers, output) = std::io::pipe().unwrap();
         let input = File::from(OwnedFd::from(input));
         (client, answers, std::thread::spawn(move || serve_lane(input, output)))
     }
+
+    type Lane = (PipeWriter, std::io::PipeReader, std::thread::JoinHandle<Result<(), Error>>);
 
     fn next(inlets: &mut Inlets) -> Option<Vec<u8>> {
         let arrival = inlets.arrivals().recv_timeout(SOON).unwrap();
@@ -340,21 +345,32 @@ mod tests {
     fn where_no_more_lanes_are_let_in_it_goes_on_with_none() {
         let mut inlets = Inlets::closed();
         let ticket = inlets.open().unwrap();
-        let mut lanes = Vec::new();
-        for number in 0..LANES_MAX as u32 {
+        let (mut opened, mut lanes) = (0, Vec::new());
+        let mut open = |lanes: &mut Vec<Lane>, inlets: &mut Inlets| {
             let (mut client, answers, lane) = lane();
-            client.write_all(&ticket.opening(number)).unwrap();
-            assert_eq!(next(&mut inlets), None);
+            client.write_all(&ticket.opening(opened)).unwrap();
+            assert_eq!(next(inlets), None);
             lanes.push((client, answers, lane));
+            opened += 1;
+        };
+        let refused = |number| {
+            let (mut client, _answers, refused) = lane();
+            client.write_all(&ticket.opening(number)).unwrap();
+            assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
+        };
+        let close = |lanes: &mut Vec<Lane>, inlets: &mut Inlets| {
+            for (client, _, lane) in std::mem::take(lanes) {
+                drop(client);
+                assert_eq!(next(inlets), None);
+                lane.join().unwrap().unwrap();
+            }
+        };
+        for _ in 0..LANES_MAX / LANES_AT_ONCE_MAX {
+            (0..LANES_AT_ONCE_MAX).for_each(|_| open(&mut lanes, &mut inlets));
+            refused(u32::MAX);
+            close(&mut lanes, &mut inlets);
         }
-        let (mut client, _answers, refused) = lane();
-        client.write_all(&ticket.opening(LANES_MAX as u32)).unwrap();
-        assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
-        for (client, _, lane) in lanes {
-            drop(client);
-            assert_eq!(next(&mut inlets), None);
-            lane.join().unwrap().unwrap();
-        }
+        refused(u32::MAX);
         let nothing = inlets.arrivals().recv_timeout(Duration::from_millis(200));
         assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
     }

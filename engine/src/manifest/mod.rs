@@ -205,6 +205,12 @@ impl Manifest {
         self.text.len()
     }
 
+    /// Returns how much memory it takes, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let records = self.entries.len() * size_of::<Entry>() + self.directories.len() * size_of::<Directory>();
+        (records + self.text.len()) as u64
+    }
+
     /// Returns what an entry is.
     pub(crate) fn node(&self, index: u32) -> Node {
         self.entries[index as usize].node()

@@ -10,7 +10,7 @@ use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
 use crate::agent::inlets::Inlets;
 use crate::agent::layout::Layout;
 use crate::agent::promise::Promise;
-use crate::agent::receive::{FirstError, Receivers, Reception};
+use crate::agent::receive::{FirstError, RECEIVER_BYTES, Receivers, Reception};
 use crate::agent::remode::remode;
 use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::room;
@@ -25,12 +25,21 @@ use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
 use crate::report::Reused;
+use crate::wire::bounds::LANES_AT_ONCE_MAX;
+use crate::wire::frame::FRAME_MAX;
 use crate::wire::message::{FromAgent, ToAgent};
 
 use super::{Base, Deploy, Filled, Plan};
 
 /// How often content that does not arrive whole is asked for.
 const ROUNDS_MAX: u32 = 4;
+
+/// The memory of the agent while it receives, in bytes. What lies beyond it, up to 512 MiB, is for the program, stacks, and
+/// what the allocator keeps.
+const MEMORY_BYTES: u64 = 480 << 20;
+
+/// What waits to be received, in bytes: of the first connection, and of all lanes.
+const FRAMES_BYTES: [u64; 2] = [2 * FRAME_MAX as u64, (LANES_AT_ONCE_MAX * FRAME_MAX) as u64];
 
 impl Deploy<'_> {
     /// Links what is there, receives what is not, and asks again for what did not come whole.
@@ -81,7 +90,9 @@ impl Deploy<'_> {
                 base: plan.base_manifest(),
                 begun: &partial,
             };
-            self.receive(&reception, &mut inlets, round == 0)?;
+            let held = arrived.iter().chain([&wanted]).map(WantedObjects::memory_bytes).sum::<u64>();
+            let room = MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
+            self.receive(&reception, &mut inlets, round == 0, room)?;
             commits += 1;
             let mut still = Vec::new();
             if !promise.entries().is_empty() {
@@ -92,7 +103,7 @@ impl Deploy<'_> {
                 promise = Promise::default();
             }
             still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
-            arrived.push(wanted);
+            arrived.push(wanted.into_arrived());
             still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
             if still.is_empty() {
                 return Ok(Filled { assembly, arrived, reused });
@@ -158,8 +169,15 @@ impl Deploy<'_> {
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, reception: &Reception<'_>, inlets: &mut Inlets, first_round: bool) -> Result<(), Error> {
+    fn receive(
+        &self,
+        reception: &Reception<'_>,
+        inlets: &mut Inlets,
+        first_round: bool,
+        room: u64,
+    ) -> Result<(), Error> {
         let assembly = reception.assembly;
+        let beside_lanes = room.checked_sub(FRAMES_BYTES[1]).filter(|&room| room >= RECEIVER_BYTES);
         let first_error = FirstError::default();
         let received = std::thread::scope(|scope| {
             if first_round {
@@ -175,7 +193,7 @@ impl Deploy<'_> {
                     }
                 });
             }
-            let mut receivers = Receivers::start(scope, reception, &first_error);
+            let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room));
             loop {
                 first_error.check()?;
                 self.talk.stalled(receivers.stalled());
@@ -184,7 +202,8 @@ impl Deploy<'_> {
                     Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
                     Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
                         // Without them the deploy takes longer, and that is all.
-                        self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
+                        let ticket = beside_lanes.and_then(|_| inlets.open().ok());
+                        self.talk.send(&FromAgent::Lanes(ticket))?;
                     }
                     Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
                     Next::Here(Incoming::Message(ToAgent::Commit)) => {
