@@ -418,6 +418,15 @@ pub enum Error {
     #[error("{}", .0.message)]
     Agent(Refusal),
 
+    /// Not one more thread can be started.
+    #[error("The user may have no more processes and threads on `{host}`")]
+    NoThread {
+        /// The host on which that is so.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+
     // This machine.
     /// The manifest database cannot be used.
     #[error("The manifest database `{path}` cannot be used")]
@@ -466,6 +475,7 @@ impl Error {
             | Error::SourceUnreadable { .. }
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
+            | Error::NoThread { .. }
             | Error::MessageTooLong { .. }
             | Error::TreeTooLarge(_)
             | Error::FileChanging(_)
@@ -530,6 +540,7 @@ impl Error {
             Error::SpecialFile { path, .. } => format!("Leave it out with a line `/{path}` in `.deployignore`"),
             Error::TreeTooLarge(_) => "Leave out what the server does not need with lines in `.deployignore`".into(),
             Error::MessageTooLong { .. } => "Configure fewer shared paths and patterns, or shorter ones".into(),
+            Error::NoThread { .. } => NO_THREAD_HINT.into(),
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")
@@ -642,6 +653,10 @@ impl Error {
     }
 }
 
+/// What to do where a limit keeps threads and processes from being started.
+const NO_THREAD_HINT: &str = "Some 20 of them are needed, and few more are of use: end other processes of that user there, \
+                              or have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)";
+
 /// What to do where the disk is full. `free` says what to free, and where.
 fn room_hint(free: &str) -> String {
     format!(
@@ -674,6 +689,8 @@ fn io_hint(error: &io::Error) -> Option<String> {
         Is::PermissionDenied => Some("The user that runs this must own the directory; check with `ls -ld`".into()),
         Is::StorageFull | Is::QuotaExceeded => Some(room_hint("Free some space")),
         Is::ReadOnlyFilesystem => Some("The filesystem is mounted read-only".into()),
+        // Of what is done here, only starting a process or a thread fails so.
+        Is::WouldBlock => Some(NO_THREAD_HINT.into()),
         _ => None,
     }
 }

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::Error;
+use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::heard::Heard;
@@ -75,9 +76,10 @@ impl Inlets {
         let address = ticket.address().map_err(failed)?;
         let listener = UnixListener::bind_addr(&address).map_err(failed)?;
         let (sender, arrivals) = bounded(0);
-        self._sender = Some(sender.clone());
+        let to_keep = sender.clone();
         // It ends with the process: whoever knocks later is let in by nobody.
-        std::thread::spawn(move || admit_all(&listener, ticket, &sender));
+        threads::spawn(move || admit_all(&listener, ticket, &sender))?;
+        self._sender = Some(to_keep);
         self.arrivals = arrivals;
         self.ticket = Some(ticket);
         Ok(ticket)
@@ -174,14 +176,18 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;
         }
-        let (arrivals, standing) = (arrivals.clone(), standing.clone());
         standing.fetch_add(1, Ordering::AcqRel);
-        std::thread::spawn(move || {
-            read(lane, socket, reader, &arrivals);
+        let (own, standing) = (arrivals.clone(), standing.clone());
+        let started = threads::spawn(move || {
+            read(lane, socket, reader, &own);
             standing.fetch_sub(1, Ordering::AcqRel);
             // Where nobody listens any more, the deploy is over.
-            drop(arrivals.send(Arrival::Ended { lane }));
+            drop(own.send(Arrival::Ended { lane }));
         });
+        // It was not said to be taken, and its socket is closed.
+        if started.is_err() && arrivals.send(Arrival::Ended { lane }).is_err() {
+            return;
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
+use crate::threads;
 use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DELTAS_BYTES_MAX, DeltaOf, Range};
 use crate::wire::frame::FRAME_MAX;
 
@@ -114,30 +115,34 @@ impl Receivers {
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
         room: u64,
-    ) -> Receivers {
+    ) -> Result<Receivers, Error> {
         let (flush, flusher) = Flush::new();
-        scope.spawn(|| {
+        // Without it all is made durable at the end.
+        drop(threads::spawn_scoped(scope, || {
             if let Err(error) = flusher.run(reception.assembly.staging) {
                 first_error.put(error);
             }
-        });
+        }));
         let flush = Arc::new(flush);
         let processors = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
         let receivers = receivers(processors, room);
         let start = |number: usize| {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
-            scope.spawn(move || {
+            let receive = move || {
                 let mut receiver = Receiver { number, reception, flush, large: HashMap::new(), room: Room::default() };
                 if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a receiver that has ended.
                     queue.into_iter().for_each(drop);
                 }
-            });
-            sender
+            };
+            threads::spawn_scoped(scope, receive).map(|_| sender)
         };
-        Receivers { queues: (0..receivers).map(start).collect(), next: 0, stalled: Duration::ZERO }
+        let mut queues = vec![start(0)?];
+        // Where fewer are to be had, those receive all.
+        queues.extend((1..receivers).map_while(|number| start(number).ok()));
+        Ok(Receivers { queues, next: 0, stalled: Duration::ZERO })
     }
 
     /// Gives a block to a receiver, waiting while its queue is full.

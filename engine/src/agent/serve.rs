@@ -11,6 +11,7 @@ use crate::hash::Hash;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
+use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
@@ -24,13 +25,13 @@ use super::{prune, query};
 
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    converse(&Talk::new(input, output, CLIENT_SILENT_MAX))
+    converse(&Talk::new(input, output, CLIENT_SILENT_MAX)?)
 }
 
 fn converse(talk: &Talk) -> Result<(), Error> {
     disk::raise_open_files();
     // The hello may be long in coming: the client connects while it scans.
-    alive(talk, || {
+    let served = alive(talk, || {
         let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
@@ -40,6 +41,10 @@ fn converse(talk: &Talk) -> Result<(), Error> {
         };
         // A client that has gone does not hear it; what was done is done all the same.
         talk.send(&message)
+    });
+    served.unwrap_or_else(|error| {
+        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged })?;
+        Err(error)
     })
 }
 
@@ -73,6 +78,7 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn answer(&self) -> Result<Reply, Error> {
+        threads::start_pool()?;
         let path = Path::new(OsStr::from_bytes(&self.hello.path));
         let policy = &self.hello.policy;
         match &self.hello.request {
@@ -270,7 +276,7 @@ mod tests {
         let path = directory.path().join("site");
         let (input, client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1))));
+        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1)).unwrap()));
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
         let mut answers = FrameReader::new::<FromAgent>(answers);

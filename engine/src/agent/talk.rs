@@ -14,10 +14,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 use crate::error::Error;
 use crate::event::Phase;
 use crate::release::ReleaseId;
+use crate::threads;
 use crate::wire::bounds;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
-use crate::wire::message::{self, FromAgent, ToAgent};
+use crate::wire::message::{self, FromAgent, Live, ToAgent};
 
 use super::prune::Tell;
 
@@ -71,12 +72,14 @@ impl Talk {
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         silent_max: Duration,
-    ) -> Talk {
+    ) -> Result<Talk, Error> {
+        let out: Box<dyn Write + Send> = Box::new(output);
+        let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new::<ToAgent>(input);
         let heard = reader.heard();
         let ping = message::to_bytes(&ToAgent::Ping);
-        std::thread::spawn(move || {
+        let read = move || {
             loop {
                 let frame = match reader.read() {
                     // Heard is heard: waiting in the queue, it would keep the end of the line from being seen.
@@ -90,17 +93,22 @@ impl Talk {
                     return;
                 }
             }
-        });
-        let out: Box<dyn Write + Send> = Box::new(output);
-        Talk {
-            out: Mutex::new(FrameWriter::new(out)),
+        };
+        if let Err(error) = threads::spawn(read) {
+            // The client has asked nothing yet, and is told all the same.
+            let failed = FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged };
+            out.write(FrameKind::Message, &message::to_bytes(&failed))?;
+            return Err(error);
+        }
+        Ok(Talk {
+            out: Mutex::new(out),
             frames,
             heard,
             silent_max,
             told: Mutex::new(Instant::now()),
             told_stalled: Mutex::new(Instant::now()),
             switching: Mutex::default(),
-        }
+        })
     }
 
     /// Sends a message.
@@ -230,11 +238,11 @@ impl Tell for Talk {
 }
 
 /// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
-pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
+pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error> {
     const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
-        scope.spawn(move || {
+        threads::spawn_scoped(scope, move || {
             let mut ticks = 0;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
@@ -243,10 +251,10 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
                     return;
                 }
             }
-        });
+        })?;
         let result = work();
         drop(stop);
-        result
+        Ok(result)
     })
 }
 
@@ -274,7 +282,7 @@ mod tests {
         FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
         let began = Instant::now();
         let silent_max = Duration::from_secs(1);
-        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max);
+        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
         assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
     }
@@ -282,7 +290,7 @@ mod tests {
     #[test]
     fn a_client_that_has_gone_is_noticed_behind_its_pings() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_secs(20));
+        let talk = Talk::new(input, io::sink(), Duration::from_secs(20)).unwrap();
         for _ in 0..10 {
             FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
         }
@@ -297,7 +305,7 @@ mod tests {
     #[test]
     fn a_client_of_which_nothing_comes_is_taken_for_dead() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_millis(100));
+        let talk = Talk::new(input, io::sink(), Duration::from_millis(100)).unwrap();
         client.write_all(&[9]).unwrap();
         let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);

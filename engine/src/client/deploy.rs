@@ -39,6 +39,7 @@ use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::signature::{Care, Signatures};
 use crate::target::Policy;
+use crate::threads;
 use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX, TREE_BYTES_MAX};
 use crate::wire::connection::Connection;
 use crate::wire::message::{
@@ -178,15 +179,12 @@ impl ClientDeploy<'_> {
         let connected = || {
             self.observer.observe(Event::Began(Phase::Connect));
             // The conversation begins at once: it tells the agent that this side is alive while it scans.
-            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone());
+            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone())?;
             self.observer.observe(Event::Ended(Phase::Connect));
             Ok((talk, began.elapsed().as_secs_f64()))
         };
-        let (scanned, connected) = std::thread::scope(|scope| {
-            let connecting = scope.spawn(|| connected().inspect_err(|_| both.cancel()));
-            let scanned = scanned().inspect_err(|_| both.cancel());
-            (scanned, connecting.join().expect("connecting does not panic"))
-        });
+        let connected = || connected().inspect_err(|_| both.cancel());
+        let (connected, scanned) = threads::beside(connected, || scanned().inspect_err(|_| both.cancel()));
         match (scanned, connected) {
             (Ok((scan, foreseen, scanned)), Ok((talk, connect))) => {
                 Ok(Prepared { scan, foreseen, talk, seconds: Seconds { connect, scan: scanned, ..Seconds::default() } })
@@ -312,13 +310,13 @@ impl Exchange<'_> {
         let (scan, over, upload_seconds) = (self.outlook.scan, &self.outlook.deploy.cancel.part(), &mut *seconds);
         let (conversed, chunks);
         // Moved in, so that whatever ends the conversation ends the cutting.
-        (self, conversed, chunks) = std::thread::scope(move |scope| {
-            let cutting = scope.spawn(move || large::cut_until(over, scan, &to_cut));
+        let cutting = move || large::cut_until(over, scan, &to_cut);
+        (chunks, (self, conversed)) = threads::beside(cutting, move || {
             let conversed = self.converse(foreseen, upload_seconds);
             // What was not cut by then costs a question next time, and the deploy does not wait for it.
             over.cancel();
             self.cutter = None;
-            (self, conversed, cutting.join().expect("cutting does not panic"))
+            (self, conversed)
         });
         self.keep_scan();
         self.outlook.keep_chunks(&chunks);

@@ -22,6 +22,7 @@ use crate::client::talk::{LaneWriter, Talk, TicketSlot};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
+use crate::threads;
 use crate::wire::connection::Connection;
 use crate::wire::frame::FrameKind;
 use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
@@ -100,7 +101,8 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
         let (ready, is_ready) = bounded(0);
         if let Some(lanes) = lanes {
             let (spread, blocks) = (&spread, blocks.clone());
-            scope.spawn(move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready));
+            // Without a thread that opens lanes there are none.
+            drop(threads::spawn_scoped(scope, move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready)));
         } else {
             drop((ended, ready));
         }
@@ -249,10 +251,13 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                 recv(opened) -> lane => {
                     pending -= 1;
                     match lane {
-                        Ok(Ok(lane)) => {
-                            flows.push(self.start_lane(scope, lane, blocks.clone()));
-                            gauge.lane_began(Instant::now());
-                        }
+                        Ok(Ok(lane)) => match self.start_lane(scope, lane, blocks.clone()) {
+                            Ok(flow) => {
+                                flows.push(flow);
+                                gauge.lane_began(Instant::now());
+                            }
+                            Err(_) => gauge.give_up(),
+                        },
                         Ok(Err(error)) => {
                             self.tell(format!("No further connection: {}", error.with_cause()));
                             // Whatever keeps this one out would keep out the next.
@@ -271,10 +276,14 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
     fn start_opening(&self, lanes: &Arc<dyn Lanes>, number: u32, opened: &Sender<Result<Lane, Error>>) {
         let (lanes, opened) = (Arc::clone(lanes), opened.clone());
         let (ticket, cancel) = (self.outlet.talk.ticket().clone(), self.opening.clone());
-        std::thread::spawn(move || {
+        let to_fail = opened.clone();
+        let started = threads::spawn(move || {
             // One that comes when everything was sent is closed.
             drop(opened.send(Lane::open(&*lanes, number, &ticket, &cancel)));
         });
+        if let Err(error) = started {
+            drop(to_fail.send(Err(error)));
+        }
     }
 
     /// Starts the thread that writes to a lane. Returns what counts its bytes.
@@ -283,15 +292,15 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
         scope: &'scope Scope<'scope, '_>,
         lane: Lane,
         blocks: Receiver<Result<T, Error>>,
-    ) -> Arc<AtomicU64>
+    ) -> Result<Arc<AtomicU64>, Error>
     where
         T: 'scope,
     {
+        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
+        threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
         self.tell(format!("Sending over {number} connections"));
-        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
-        scope.spawn(move || self.run_lane(lane.number, writer, blocks));
-        flow
+        Ok(flow)
     }
 
     fn run_lane(&self, number: u32, mut writer: LaneWriter, blocks: Receiver<Result<T, Error>>) {
@@ -436,7 +445,7 @@ mod tests {
         std::thread::spawn(move || {
             let lost = |source| Error::LineLost { source };
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
-            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel);
+            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
             let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
             tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });

@@ -24,7 +24,7 @@ pub(crate) fn ask(
     observer: Arc<dyn Observer>,
     cancel: Cancel,
 ) -> Result<(Reply, Vec<Named>), DeployFailure> {
-    let talk = Talk::new(connection, observer, cancel);
+    let talk = Talk::new(connection, observer, cancel)?;
     if matches!(hello.request, Request::Switch(_) | Request::Rollback(_)) {
         talk.may_switch();
     }

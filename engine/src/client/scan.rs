@@ -27,13 +27,10 @@ use crate::client::rules::Rules;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::path::Shown;
+use crate::threads;
 
 use found::{Generated, Shape, known_of};
 use walk::Walk;
-
-/// The stack of a thread that walks. Each of [`crate::manifest::LEVELS_MAX`] directories within each other takes 5 KiB of it,
-/// and while a thread waits for another one, it may begin with a second path of as many.
-const STACK_BYTES: usize = 8 << 20;
 
 /// What is asked of a scan.
 pub(crate) struct ScanRequest<'a> {
@@ -73,11 +70,9 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let walk = Walk::new(request);
     let rules = Rules::new(request.exclude)?;
     let walked = || walk.root(&source, &rules);
-    let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
-        Ok(pool) => pool.install(walked),
-        // Where no more threads may be had, those that are there will do for most trees.
-        Err(_) => walked(),
-    }?;
+    threads::start_pool()?;
+    // On a thread of the pool, whose stack is large enough.
+    let root = rayon::scope(|_| walked())?;
     let commit = commit_of(request.source);
     let generated = commit.as_deref().map(Generated::revision);
     let shape = Shape { root, generated: generated.as_ref(), exclude: Rules::hash_of(request.exclude), began };

@@ -21,6 +21,7 @@ use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
 use crate::event::Observer;
 use crate::report::{DeployFailure, DeployState, LiveNow};
+use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::{Carrier, Connection};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
@@ -90,12 +91,17 @@ pub(crate) struct Talk {
 
 impl Talk {
     /// Begins a conversation over a connection.
-    pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Talk {
+    pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Result<Talk, Error> {
         Talk::begin(connection, observer, cancel, AGENT_SILENT_MAX)
     }
 
     /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
-    fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
+    fn begin(
+        connection: Connection,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+        silent_max: Duration,
+    ) -> Result<Talk, Error> {
         let Connection { input, output, carrier, lanes, copied_at } = connection;
         let reader = FrameReader::new::<FromAgent>(input);
         let heard = reader.heard();
@@ -118,10 +124,10 @@ impl Talk {
             inbox: inbox.clone(),
             told: Told::default(),
         };
-        std::thread::spawn(move || listener.listen(reader));
-        let alive = keep_alive(out.clone());
+        threads::spawn(move || listener.listen(reader))?;
+        let alive = keep_alive(out.clone())?;
         let carrier = Mutex::new(Some(carrier));
-        Talk {
+        Ok(Talk {
             out,
             inbox,
             heard,
@@ -143,7 +149,7 @@ impl Talk {
             copied_at,
             _alive: alive,
             round_trips: Mutex::new(0),
-        }
+        })
     }
 
     /// Sends a message.

@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
+use crate::threads;
 use crate::units::Bytes;
 use crate::wire::block::{self, BLOCK_BYTES_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
 
@@ -114,14 +115,20 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     let keeper = Mutex::new(Keeper::begin(cache, observer));
     let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
-        for _ in 0..packers {
-            let (packer, sender) = (&packer, sender.clone());
-            scope.spawn(move || {
-                if let Err(error) = packer.run(&sender) {
+        for number in 0..packers {
+            let (packer, own) = (&packer, sender.clone());
+            let pack = move || {
+                if let Err(error) = packer.run(&own) {
                     // Where nobody listens any more, another error came first.
-                    drop(sender.send(Err(error)));
+                    drop(own.send(Err(error)));
                 }
-            });
+            };
+            match threads::spawn_scoped(scope, pack) {
+                Ok(_) => {}
+                Err(error) if number == 0 => return Err(error.into()),
+                // Those that there are do it all.
+                Err(_) => break,
+            }
         }
         drop(sender);
         let outlet = Outlet { talk, observer, lanes, is_unasked, left: &|| packer.left() };
@@ -503,7 +510,7 @@ mod tests {
         };
         let scan = scan(&request).unwrap();
         let cancel = Cancel::default();
-        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone());
+        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone()).unwrap();
         let (blobs, signatures) = (Blobs::default(), Signatures::default());
         let packed = |entry: u32| {
             let uploading = Uploading {

@@ -25,6 +25,7 @@ use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
 use crate::report::Reused;
+use crate::threads;
 use crate::wire::bounds::LANES_AT_ONCE_MAX;
 use crate::wire::frame::FRAME_MAX;
 use crate::wire::message::{FromAgent, ToAgent};
@@ -179,21 +180,21 @@ impl Deploy<'_> {
         let assembly = reception.assembly;
         let beside_lanes = room.checked_sub(FRAMES_BYTES[1]).filter(|&room| room >= RECEIVER_BYTES);
         let first_error = FirstError::default();
-        let received = std::thread::scope(|scope| {
-            if first_round {
-                let first_error = &first_error;
-                scope.spawn(move || {
-                    let linked = std::sync::atomic::AtomicU64::new(0);
-                    let done = |files| {
-                        let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
-                        self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
-                    };
-                    if let Err(error) = assembly.link_known(done) {
-                        first_error.put(error);
-                    }
-                });
+        let link = || {
+            let linked = std::sync::atomic::AtomicU64::new(0);
+            let done = |files| {
+                let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
+                self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
+            };
+            if let Err(error) = assembly.link_known(done) {
+                first_error.put(error);
             }
-            let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room));
+        };
+        let received = std::thread::scope(|scope| {
+            if first_round && threads::spawn_scoped(scope, link).is_err() {
+                link();
+            }
+            let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room))?;
             loop {
                 first_error.check()?;
                 self.talk.stalled(receivers.stalled());

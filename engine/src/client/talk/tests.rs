@@ -49,7 +49,7 @@ impl Agent {
             copied_at: None,
         };
         let cancel = Cancel::default();
-        let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);
+        let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max).unwrap();
         (Agent { _hears: hears, says }, talk, cancel)
     }
 
