@@ -24,6 +24,10 @@ const STACK_BYTES: usize = 8 << 20;
 /// packs and one that receives.
 const BESIDE_THE_POOL: usize = 12;
 
+/// A pool of so few threads is taken to be had. To find out takes half a millisecond, which is more than they are of use
+/// where nothing has changed.
+const FEW_THREADS: usize = 4;
+
 /// The stack of a thread that only waits.
 const LITTLE_STACK_BYTES: usize = 64 << 10;
 
@@ -69,7 +73,11 @@ pub(crate) fn start_pool() -> Result<(), Error> {
 }
 
 fn make_pool() -> io::Result<()> {
-    let threads = to_be_had(usual_threads() + BESIDE_THE_POOL)?.saturating_sub(BESIDE_THE_POOL).max(1);
+    let usual = usual_threads();
+    let threads = match usual {
+        0..=FEW_THREADS => usual,
+        _ => to_be_had(usual + BESIDE_THE_POOL)?.saturating_sub(BESIDE_THE_POOL).max(1),
+    };
     let start = |thread: rayon::ThreadBuilder| {
         let work = Work::new(|| thread.run());
         persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)

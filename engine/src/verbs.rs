@@ -24,6 +24,7 @@ use crate::report::{
     StatusReport, SwitchReport,
 };
 use crate::target::{Destination, Policy, Target};
+use crate::threads;
 use crate::wire::message::{Hello, Reply, Request};
 use crate::wire::{Connection, Install, connect, greeting, pipe};
 
@@ -109,6 +110,7 @@ pub fn setup(context: &Context) -> Result<SetupReport, Error> {
 
 /// Deploys.
 pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
+    threads::start_pool()?;
     let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
         _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
@@ -180,6 +182,7 @@ pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupRepo
 
 /// Compares two sides, from manifests alone: no content is sent.
 pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
+    threads::start_pool()?;
     let sides = [before, after];
     let wanted: Vec<Option<ReleaseId>> = sides
         .iter()

@@ -21,6 +21,7 @@ use crate::pattern::Patterns;
 use crate::release::{Record, ReleaseId};
 use crate::report::{DeployState, Reused};
 use crate::target::Policy;
+use crate::threads;
 use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
 use crate::wire::message::{
@@ -181,6 +182,7 @@ impl Deploy<'_> {
         let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
         self.send_ready(holding, base.as_ref(), Live::Unchanged, false)?;
+        threads::start_pool()?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
@@ -218,6 +220,7 @@ impl Deploy<'_> {
         let shares_nothing =
             policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
         if !(shares_nothing && record.shared.is_empty()) {
+            threads::start_pool()?;
             // A manifest that cannot be read is a reason to make the release anew.
             let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
                 return Ok(None);
@@ -240,6 +243,7 @@ impl Deploy<'_> {
         releases: &Releases,
         live: Option<&ReleaseId>,
     ) -> Result<Option<Base>, Error> {
+        threads::start_pool()?;
         let named = self.begin.base();
         let named = named.iter().filter_map(|base| releases.find(&base.release).filter(|own| own.root == base.root));
         let live = live.and_then(|live| releases.find(live));

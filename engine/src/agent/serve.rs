@@ -78,7 +78,6 @@ struct Service<'a> {
 
 impl Service<'_> {
     fn answer(&self) -> Result<Reply, Error> {
-        threads::start_pool()?;
         let path = Path::new(OsStr::from_bytes(&self.hello.path));
         let policy = &self.hello.policy;
         match &self.hello.request {
@@ -110,6 +109,7 @@ impl Service<'_> {
     }
 
     fn open(&self, path: &Path) -> Result<Layout, Error> {
+        threads::start_pool()?;
         Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
     }
 
