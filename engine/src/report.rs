@@ -26,7 +26,7 @@ pub struct Seconds {
     pub connect: f64,
     /// Walking and hashing the source.
     pub scan: f64,
-    /// From the first byte of content to the last.
+    /// From the first byte of content until the server has the last.
     pub upload: f64,
     /// Making directories and links, on the server.
     pub assemble: f64,

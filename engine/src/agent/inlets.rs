@@ -20,7 +20,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use crate::error::Error;
 use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
-use crate::wire::frame::{FrameKind, FrameReader};
+use crate::wire::frame::{Counter, FrameKind, FrameReader};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
 
@@ -48,6 +48,8 @@ pub(crate) struct Inlets {
     lanes: HashMap<u32, Inlet>,
     /// Blocks that the client says to have sent, by lane.
     sent: Vec<(u32, u64)>,
+    /// Counts what is read on them.
+    counter: Counter,
     /// For how long a lane that owes blocks may be silent.
     silent_max: Duration,
 }
@@ -61,9 +63,9 @@ struct Inlet {
 
 impl Inlets {
     /// Begins without any: nobody is let in before [`Inlets::open`].
-    pub(crate) fn closed() -> Inlets {
-        let (lanes, sent) = (HashMap::new(), Vec::new());
-        Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, silent_max: CLIENT_SILENT_MAX }
+    pub(crate) fn closed(counter: Counter) -> Inlets {
+        let (lanes, sent, silent_max) = (HashMap::new(), Vec::new(), CLIENT_SILENT_MAX);
+        Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, counter, silent_max }
     }
 
     /// Lets lanes in that show the ticket, which is returned.
@@ -78,7 +80,8 @@ impl Inlets {
         let (sender, arrivals) = bounded(0);
         let to_keep = sender.clone();
         // It ends with the process: whoever knocks later is let in by nobody.
-        threads::spawn(move || admit_all(&listener, ticket, &sender))?;
+        let counter = self.counter.clone();
+        threads::spawn(move || admit_all(&listener, ticket, &sender, &counter))?;
         self._sender = Some(to_keep);
         self.arrivals = arrivals;
         self.ticket = Some(ticket);
@@ -158,7 +161,7 @@ impl Inlets {
     }
 }
 
-fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>) {
+fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>, counter: &Counter) {
     let mut admitted = Vec::new();
     let standing = Arc::new(AtomicUsize::new(0));
     for socket in listener.incoming() {
@@ -171,7 +174,7 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
             continue;
         }
         admitted.push(lane);
-        let reader = FrameReader::of_blocks(stream);
+        let reader = FrameReader::of_blocks(stream, counter.clone());
         // Before the client hears that the lane stands, and so before it says what it sent there.
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_lane_brings_blocks_until_its_end() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, mut answers, lane) = lane();
         client.write_all(&ticket.opening(3)).unwrap();
@@ -272,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_lane_whose_blocks_nobody_had_time_for_is_not_given_up() {
-        let mut inlets = Inlets { silent_max: Duration::from_millis(100), ..Inlets::closed() };
+        let mut inlets = Inlets { silent_max: Duration::from_millis(100), ..Inlets::closed(Counter::default()) };
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -298,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_breaks_off_is_not_waited_for() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -315,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_brings_a_message_is_ended() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -327,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_lane_without_the_ticket_is_refused() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let right = ticket.opening(1);
         let altered = |at: usize| {
@@ -349,7 +352,7 @@ mod tests {
 
     #[test]
     fn where_no_more_lanes_are_let_in_it_goes_on_with_none() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut opened, mut lanes) = (0, Vec::new());
         let mut open = |lanes: &mut Vec<Lane>, inlets: &mut Inlets| {
@@ -383,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_number_is_given_once() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut first, _answers, _lane) = lane();
         first.write_all(&ticket.opening(1)).unwrap();

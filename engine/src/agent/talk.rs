@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
@@ -16,7 +16,7 @@ use crate::event::Phase;
 use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, Live, ToAgent};
 
@@ -32,8 +32,8 @@ const READ_AHEAD: usize = 1;
 /// what is in it, and what is over sooner needs no progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is sent at most for how long no blocks were taken. A block keeps a receiver busy for about as long.
-const STALLED_EVERY: Duration = Duration::from_millis(250);
+/// How often it is sent at most how much was read. A block keeps a receiver busy for about as long.
+const READ_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
@@ -44,8 +44,18 @@ pub(crate) struct Talk {
     heard: Heard,
     silent_max: Duration,
     told: Mutex<Instant>,
-    told_stalled: Mutex<Instant>,
+    /// Counts what was read on all connections.
+    read: Counter,
+    /// While it receives: what was said last of what was read, and when.
+    receiving: Mutex<Option<Receiving>>,
     switching: Mutex<Option<ReleaseId>>,
+}
+
+/// What was said of what was read.
+struct Receiving {
+    told: Instant,
+    bytes: u64,
+    commits: u32,
 }
 
 /// What comes in, in a deploy.
@@ -77,7 +87,7 @@ impl Talk {
         let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new::<ToAgent>(input);
-        let heard = reader.heard();
+        let (heard, counter) = (reader.heard(), reader.counter());
         let ping = message::to_bytes(&ToAgent::Ping);
         let read = move || {
             loop {
@@ -106,7 +116,8 @@ impl Talk {
             heard,
             silent_max,
             told: Mutex::new(Instant::now()),
-            told_stalled: Mutex::new(Instant::now()),
+            read: counter,
+            receiving: Mutex::default(),
             switching: Mutex::default(),
         })
     }
@@ -215,14 +226,39 @@ impl Talk {
         }
     }
 
-    /// Says for how long no blocks were taken so far; too soon after the last time, not.
-    pub(crate) fn stalled(&self, time: Duration) {
-        let Ok(mut told) = self.told_stalled.try_lock() else { return };
-        if told.elapsed() >= STALLED_EVERY {
-            *told = Instant::now();
-            // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Stalled { micros: time.as_micros() as u64 }));
+    /// Returns what counts the bytes that are read, for further connections.
+    pub(crate) fn counter(&self) -> Counter {
+        self.read.clone()
+    }
+
+    /// Says from now on how much was read.
+    pub(crate) fn begin_receiving(&self, commits: u32) {
+        let receiving = Receiving { told: Instant::now(), bytes: self.read.bytes(), commits };
+        *self.receiving() = Some(receiving);
+    }
+
+    /// Says how much was read so far, and for how long no blocks were taken; too soon after the last time, not.
+    pub(crate) fn tell_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
+        let mut receiving = self.receiving();
+        let bytes = self.read.bytes();
+        let Some(receiving) = &mut *receiving else { return Ok(()) };
+        if receiving.told.elapsed() < READ_EVERY || receiving.bytes == bytes {
+            return Ok(());
         }
+        (receiving.told, receiving.bytes) = (Instant::now(), bytes);
+        let stalled = stalled.map(|time| time.as_micros() as u64);
+        self.send(&FromAgent::Read { bytes, commits: receiving.commits, stalled })
+    }
+
+    /// Says with what is said next, or soon, that so many commits were read, and no more of what comes.
+    pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
+        *self.receiving() = None;
+        let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
+        self.out.lock().expect("no sender panics").queue(&message)
+    }
+
+    fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
+        self.receiving.lock().expect("no sender panics")
     }
 
     /// Tells the user something.
@@ -247,6 +283,7 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
                 let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
+                let said = said.and_then(|()| talk.tell_read(None));
                 if said.is_err() {
                     return;
                 }

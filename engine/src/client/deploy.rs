@@ -307,12 +307,12 @@ impl Exchange<'_> {
     fn run(mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<(DeployDone, Holding), DeployFailure> {
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
-        let (scan, over, upload_seconds) = (self.outlook.scan, &self.outlook.deploy.cancel.part(), &mut *seconds);
+        let (scan, over) = (self.outlook.scan, &self.outlook.deploy.cancel.part());
         let (conversed, chunks);
         // Moved in, so that whatever ends the conversation ends the cutting.
         let cutting = move || large::cut_until(over, scan, &to_cut);
         (chunks, (self, conversed)) = threads::beside(cutting, move || {
-            let conversed = self.converse(foreseen, upload_seconds);
+            let conversed = self.converse(foreseen);
             // What was not cut by then costs a question next time, and the deploy does not wait for it.
             over.cancel();
             self.cutter = None;
@@ -324,6 +324,7 @@ impl Exchange<'_> {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
         };
+        seconds.upload = self.talk.delivery().took().as_secs_f64();
         for &(phase, spent) in &done.seconds {
             // Microseconds: an `f32` has no more to tell.
             let spent = (f64::from(spent) * 1e6).round() / 1e6;
@@ -332,7 +333,7 @@ impl Exchange<'_> {
                 Phase::Sync => seconds.sync = spent,
                 Phase::Switch => seconds.switch = spent,
                 Phase::Cleanup => seconds.cleanup = spent,
-                Phase::Connect | Phase::Scan | Phase::Upload => {}
+                Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Upload => {}
             }
         }
         seconds.live = self.began.elapsed().as_secs_f64() - seconds.cleanup;
@@ -366,26 +367,26 @@ impl Exchange<'_> {
         }
     }
 
-    fn converse(&mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    fn converse(&mut self, foreseen: Foreseen) -> Result<DeployDone, DeployFailure> {
         let Foreseen { base, unsaid } = foreseen;
         self.hello(base.as_ref())?;
         if let Some(unsaid) = unsaid {
             drop(base);
-            let unasked = self.send_unasked(unsaid, seconds)?;
-            return self.hear_out(unasked, seconds);
+            let unasked = self.send_unasked(unsaid)?;
+            return self.hear_out(unasked);
         }
         if base.is_none() {
             self.want_outline()?;
         }
         match self.ready(base)? {
             Heard::Done(done) => Ok(*done),
-            Heard::Ready(base) => self.send_what_lacks(base, false, seconds),
-            Heard::Empty => self.send_what_lacks(None, true, seconds),
+            Heard::Ready(base) => self.send_what_lacks(base, false),
+            Heard::Empty => self.send_what_lacks(None, true),
         }
     }
 
     /// Sends the tree, and all its content where that is little.
-    fn send_unasked(&mut self, unsaid: Unsaid, seconds: &mut Seconds) -> Result<Unasked, DeployFailure> {
+    fn send_unasked(&mut self, unsaid: Unsaid) -> Result<Unasked, DeployFailure> {
         let Unsaid { tree, promised, content, olds, gaps } = unsaid;
         self.want_gaps(&gaps, &olds)?;
         let Some(content) = content else {
@@ -395,7 +396,7 @@ impl Exchange<'_> {
         let talk = self.talk;
         talk.together(|| {
             self.send_tree(Against::Named, &tree)?;
-            self.send(sendings(content, &[], &olds), true, seconds)?;
+            self.send(sendings(content, &[], &olds), true)?;
             // Otherwise all of it is said again.
             if talk.takes_another() { Ok(()) } else { Ok(self.commit()?) }
         })?;
@@ -403,7 +404,7 @@ impl Exchange<'_> {
     }
 
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
-    fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    fn hear_out(&mut self, sent: Unasked) -> Result<DeployDone, DeployFailure> {
         let Unasked { promised, mut olds, mut gaps } = sent;
         self.keep_scan();
         let mut message = self.talk.wait()?;
@@ -420,14 +421,14 @@ impl Exchange<'_> {
                     if let Some(base) = other {
                         self.drop_gaps(&gaps)?;
                         let base = self.learn_base(base, commit, false)?;
-                        return self.send_what_lacks(base, false, seconds);
+                        return self.send_what_lacks(base, false);
                     }
                 }
                 // What was said before it had read all that was sent is no news.
                 FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
-                    self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
+                    self.send_lacking(&lacks, &olds.take().unwrap_or_default())?;
                     message = self.talk.wait()?;
                     continue;
                 }
@@ -453,7 +454,6 @@ impl Exchange<'_> {
         &mut self,
         base: Option<Base>,
         is_all: bool,
-        seconds: &mut Seconds,
     ) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
@@ -461,7 +461,7 @@ impl Exchange<'_> {
         drop(base);
         self.keep_scan();
         if is_all {
-            self.send(sendings(distinct(&self.outlook.scan.found.manifest), &[], &Olds::default()), false, seconds)?;
+            self.send(sendings(distinct(&self.outlook.scan.found.manifest), &[], &Olds::default()), false)?;
             self.commit()?;
         }
         let mut message = self.talk.wait()?;
@@ -489,7 +489,7 @@ impl Exchange<'_> {
                     // What did not come whole is sent without any art.
                     let Described { mut olds, to_sign, .. } = std::mem::take(&mut described);
                     self.hear_signatures(&lacks, to_sign, &mut olds)?;
-                    self.send_lacking(&lacks, &olds, seconds)?;
+                    self.send_lacking(&lacks, &olds)?;
                 }
                 _ => return Err(unexpected()),
             }
@@ -543,26 +543,25 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds) -> Result<(), DeployFailure> {
         let manifest = &self.outlook.scan.found.manifest;
         let entries = lacks.entries(manifest.len())?;
         let is_within = |&(entry, begun): &(u32, u64)| manifest.file(entry).is_some_and(|file| begun <= file.size);
         if self.sent_commits > ROUNDS_MAX || !lacks.partial.iter().all(is_within) {
             return Err(Error::Protocol("content that is asked for again and again, or beyond its end".into()).into());
         }
-        self.send(sendings(entries, &lacks.partial, olds), false, seconds)?;
+        self.send(sendings(entries, &lacks.partial, olds), false)?;
         Ok(self.commit()?)
     }
 
     /// Sends content. Where it goes unasked, it is described against the base that was named.
-    fn send(&self, sendings: Vec<Sending>, is_unasked: bool, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    fn send(&self, sendings: Vec<Sending>, is_unasked: bool) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
         }
         if let Some(database) = self.outlook.memory.database {
             self.outlook.deploy.told(database.begin_upload(&self.outlook.deploy.destination));
         }
-        let began = Instant::now();
         let uploading = Uploading {
             talk: self.talk,
             scan: self.outlook.scan,
@@ -580,10 +579,10 @@ impl Exchange<'_> {
             self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
         }
         let levels = upload(uploading, sendings)?;
+        self.talk.delivery().written(self.sent_commits + 1);
         for (level, bytes) in levels {
             *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
         }
-        seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }
 

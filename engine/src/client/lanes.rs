@@ -76,10 +76,12 @@ pub(crate) struct Outlet<'a> {
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more or they are of no use, and calls `sent` for each, with the time that its connection took.
+/// Sends blocks, in any order, until there are no more or they are of no use. Calls `sending` for each before it is
+/// written, and `sent` afterwards, with the time that its connection took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
+    sending: impl Fn(&T) + Sync,
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
     // What is sent again because a lane broke is little, and not worth further ones.
@@ -87,6 +89,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     let spread = Spread {
         outlet,
         may_open: lanes.is_some(),
+        sending: &sending,
         sent: &sent,
         stop: Cancel::default(),
         opening: Cancel::default(),
@@ -116,8 +119,9 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     spread.finish()
 }
 
-struct Spread<'a, T, S> {
+struct Spread<'a, T, B, S> {
     outlet: &'a Outlet<'a>,
+    sending: &'a B,
     sent: &'a S,
     may_open: bool,
     /// Ends lanes at once.
@@ -136,7 +140,7 @@ struct Spread<'a, T, S> {
     opened: AtomicU32,
 }
 
-impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
+impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread<'_, T, B, S> {
     /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
     /// listening and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
@@ -171,6 +175,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
             if !self.is_of_use(bytes)? {
                 return Ok(());
             }
+            (self.sending)(&block);
             self.write_block(&block)?;
         }
     }
@@ -317,6 +322,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                     return;
                 }
             };
+            (self.sending)(&block);
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
                 // One that was told to stop was not lost.
@@ -447,7 +453,7 @@ mod tests {
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
             let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
             let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
-            tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
+            tell.send(send(&outlet, blocks, |_| {}, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });
         let sent = told.recv_timeout(Duration::from_secs(20));
         assert!(matches!(sent, Ok(Err(Error::Interrupted))), "{sent:?}");

@@ -1,7 +1,7 @@
 //! The client's side: source → frames.
 //!
 //! What is there (`rules`, `commit`, `content`, `scan`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
-//! `upload`, with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
+//! `upload`, with `level` and `probe`; `lanes`; `delivery`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
@@ -14,6 +14,7 @@ mod database;
 mod git;
 mod patch;
 
+mod delivery;
 mod lanes;
 mod level;
 mod load;

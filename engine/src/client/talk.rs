@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use crate::cancel::Cancel;
+use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
 use crate::event::Observer;
@@ -67,6 +68,7 @@ pub(crate) struct Talk {
     live: Arc<Mutex<LiveNow>>,
     taken_base: TakenBase,
     load: Load,
+    delivery: Delivery,
     may_switch: AtomicBool,
     has_committed: AtomicBool,
     sent: Counter,
@@ -115,8 +117,10 @@ impl Talk {
         let load = Load::default();
         let ticket = TicketSlot::default();
         let taken_base = TakenBase::default();
+        let delivery = Delivery::new(observer.clone());
         let listener = Listener {
             observer,
+            delivery: delivery.clone(),
             live: live.clone(),
             taken_base: taken_base.clone(),
             load: load.clone(),
@@ -135,6 +139,7 @@ impl Talk {
             live,
             taken_base,
             load,
+            delivery,
             may_switch: AtomicBool::new(false),
             has_committed: AtomicBool::new(false),
             sent,
@@ -449,6 +454,11 @@ impl Talk {
     /// Returns bytes received so far.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.read.bytes()
+    }
+
+    /// Returns what counts what has arrived of an upload.
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.delivery
     }
 
     /// Returns for which share of the time the agent took no blocks.

@@ -181,16 +181,16 @@ pub(crate) struct FrameReader<R> {
 impl<R: Read> FrameReader<R> {
     /// Reads what is said in these words from `input`.
     pub(crate) fn new<M: Words>(input: R) -> FrameReader<R> {
-        FrameReader::bounded(input, M::BYTES_MAX)
+        FrameReader::bounded(input, M::BYTES_MAX, Counter::default())
     }
 
-    /// Reads blocks alone: every message is too long.
-    pub(crate) fn of_blocks(input: R) -> FrameReader<R> {
-        FrameReader::bounded(input, &[])
+    /// Reads blocks alone, and counts them with others: every message is too long.
+    pub(crate) fn of_blocks(input: R, counter: Counter) -> FrameReader<R> {
+        FrameReader::bounded(input, &[], counter)
     }
 
-    fn bounded(input: R, bytes_max: &'static [usize]) -> FrameReader<R> {
-        let input = Ear { input, counter: Counter::default(), heard: Heard::now() };
+    fn bounded(input: R, bytes_max: &'static [usize], counter: Counter) -> FrameReader<R> {
+        let input = Ear { input, counter, heard: Heard::now() };
         FrameReader { input, bytes_max, begun: Vec::new() }
     }
 

@@ -462,11 +462,16 @@ pub(crate) enum FromAgent {
         /// Files in all.
         files_total: u64,
     },
-    /// For how long it has taken no blocks since it began to receive, as all receivers were at work. The client sees by it
-    /// whether the agent waits for content or content for the agent.
-    Stalled {
-        /// Microseconds.
-        micros: u64,
+    /// What it has read so far, while it receives.
+    Read {
+        /// Bytes, on all connections.
+        bytes: u64,
+        /// Commits.
+        commits: u32,
+        /// For how long it has taken no blocks since it began to receive, as all receivers were at work, in microseconds;
+        /// none where they are at work now. The client sees by it whether the agent waits for content or content for the
+        /// agent.
+        stalled: Option<u64>,
     },
     /// A phase began or ended.
     Phase {
@@ -539,7 +544,7 @@ impl Words for FromAgent {
         /* WantHashes */ bounds::PLAIN_BYTES_MAX,
         /* Lanes */ bounds::PLAIN_BYTES_MAX,
         /* Progress */ bounds::PLAIN_BYTES_MAX,
-        /* Stalled */ bounds::PLAIN_BYTES_MAX,
+        /* Read */ bounds::PLAIN_BYTES_MAX,
         /* Phase */ bounds::PLAIN_BYTES_MAX,
         /* LockTakenOver */ bounds::TEXT_MESSAGE_BYTES_MAX,
         /* Warning */ bounds::TEXT_MESSAGE_BYTES_MAX,

@@ -25,6 +25,7 @@ mod known_hosts;
 mod ssh_config;
 mod standing;
 
+mod arrived;
 mod authenticate;
 mod buffer;
 mod openssh;

@@ -76,12 +76,13 @@ impl Deploy<'_> {
         if !plan.tree.to_sign.is_empty() {
             self.send_signatures(plan, assembly.store, &wanted)?;
         }
+        self.talk.begin_receiving(commits);
         // The client packs what is lacking meanwhile.
         let reused = self.make_tree(layout, &assembly, plan)?;
         make_own_copies(&assembly, own_copies)?;
         assembly.link_all_arrived(&wanted)?;
         let mut promise = Promise::new(plan.tree.promised.clone());
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(self.talk.counter());
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
             let reception = Reception {
@@ -95,6 +96,7 @@ impl Deploy<'_> {
             let room = MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
             self.receive(&reception, &mut inlets, round == 0, room)?;
             commits += 1;
+            self.talk.end_receiving(commits)?;
             let mut still = Vec::new();
             if !promise.entries().is_empty() {
                 let whole = self.settle(&plan.tree.manifest, &promise)?;
@@ -114,6 +116,7 @@ impl Deploy<'_> {
             partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
                 self.send_lacks(&wanted, partial.clone(), commits)?;
+                self.talk.begin_receiving(commits);
             }
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
@@ -197,7 +200,8 @@ impl Deploy<'_> {
             let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room))?;
             loop {
                 first_error.check()?;
-                self.talk.stalled(receivers.stalled());
+                // A client that has gone is noticed by what is read.
+                drop(self.talk.tell_read(Some(receivers.stalled())));
                 match self.talk.next_or(inlets.arrivals())? {
                     Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
                     Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,

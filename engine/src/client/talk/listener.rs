@@ -4,6 +4,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -29,6 +30,7 @@ pub(super) struct Listener {
     pub(super) taken_base: TakenBase,
     pub(super) load: Load,
     pub(super) ticket: TicketSlot,
+    pub(super) delivery: Delivery,
     pub(super) inbox: Inbox,
     pub(super) told: Told,
 }
@@ -114,8 +116,11 @@ impl Listener {
                 self.inbox.wake();
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
-            FromAgent::Stalled { micros } => {
-                self.load.note(Instant::now(), Duration::from_micros(micros));
+            FromAgent::Read { bytes, commits, stalled } => {
+                if let Some(micros) = stalled {
+                    self.load.note(Instant::now(), Duration::from_micros(micros));
+                }
+                self.delivery.acknowledged(bytes, commits);
                 return None;
             }
             FromAgent::Lanes(ticket) => {
@@ -126,6 +131,9 @@ impl Listener {
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
                 self.taken_base.get_or_init(|| Taken::Nothing);
+                if matches!(end, FromAgent::Done(_)) {
+                    self.delivery.answered();
+                }
                 self.inbox.wake();
                 return Some(end);
             }
