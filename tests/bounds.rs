@@ -1,0 +1,199 @@
+//! How much one side can make the other hold: every kind of message, told in every way that makes it long, to the real
+//! programs, whose memory is watched.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+mod support;
+
+use std::io::{self, Write};
+
+use support::peer::{Kind, PAYLOAD_MAX, Peer, Watched, agent_hears, frame, long_message, number};
+
+/// Neither side takes more because of the other; nor is a test to come near to it.
+const PEAK_MIB_MAX: u64 = 400;
+
+/// Kinds of messages that there are, and one that there is not.
+const FROM_AGENT: std::ops::RangeInclusive<u8> = 0..=19;
+const TO_AGENT: std::ops::RangeInclusive<u8> = 0..=12;
+
+/// How long what is said is, in bytes: in memory lists of nothing would take a gigabyte.
+const LONG: usize = 48 << 20;
+
+/// The same of what is short and comes again and again.
+const AGAIN: usize = 6 << 20;
+
+/// What makes a message of a kind long.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    /// It goes on and on.
+    Endless,
+    /// It begins with a list of so many elements as it has bytes, all of them nothing.
+    ListFirst,
+    /// So does its second field, behind a zero.
+    ListSecond,
+    /// It announces parts of so many bytes, which come.
+    Parts,
+    /// It is short, and comes again and again.
+    Again,
+}
+
+const LIES: [Lie; 5] = [Lie::Endless, Lie::ListFirst, Lie::ListSecond, Lie::Parts, Lie::Again];
+
+fn tell(out: &mut dyn Write, kind: u8, lie: Lie) -> io::Result<()> {
+    let mut out = io::BufWriter::with_capacity(1 << 20, out);
+    let out = &mut out;
+    let list = number(LONG as u64 - 10);
+    match lie {
+        Lie::Endless => long_message(out, &[kind], LONG),
+        Lie::ListFirst => long_message(out, &[&[kind], &list[..]].concat(), LONG),
+        Lie::ListSecond => long_message(out, &[&[kind, 0], &list[..]].concat(), LONG),
+        Lie::Parts => {
+            // A name of a release and a root, for those kinds that have one before the length.
+            for begin in [vec![kind], vec![kind, 0], [&[kind, 0, 1][..], &[0; 32]].concat()] {
+                frame(out, Kind::Message, &[&begin, &number(u64::MAX)[..]].concat())?;
+                frame(out, Kind::Message, &[&begin, &number(LONG as u64)[..]].concat())?;
+            }
+            (0..LONG / PAYLOAD_MAX).try_for_each(|_| frame(out, Kind::Part, &vec![0; PAYLOAD_MAX]))
+        }
+        Lie::Again => {
+            let mut short = Vec::new();
+            frame(&mut short, Kind::Message, &[&[kind][..], &[0; 40]].concat())?;
+            (0..AGAIN / short.len()).try_for_each(|_| out.write_all(&short))
+        }
+    }?;
+    out.flush()
+}
+
+#[track_caller]
+fn assert_bounded(watched: &Watched, what: &str) {
+    eprintln!("PEAK {} {what}", watched.peak_mib);
+    assert!(watched.peak_mib < PEAK_MIB_MAX, "{what}: {} MiB", watched.peak_mib);
+    assert!(!watched.stderr.contains("panicked"), "{what}: {}", watched.stderr);
+}
+
+#[test]
+fn whatever_an_agent_says_a_client_takes_little_memory() {
+    let peer = Peer::new();
+    for kind in FROM_AGENT {
+        for lie in LIES {
+            let watched = peer.client_hears(&["deploy"], |out| tell(out, kind, lie));
+            assert_bounded(&watched, &format!("kind {kind}, {lie:?}"));
+            assert_ne!(watched.code, Some(0), "kind {kind}, {lie:?}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_client_says_first_or_behind_its_hello_an_agent_takes_little_memory() {
+    let peer = Peer::new();
+    let hello = hello(&peer);
+    for kind in TO_AGENT {
+        for lie in LIES {
+            for is_greeted in [false, true] {
+                if !is_greeted && !matches!(lie, Lie::Endless) {
+                    continue;
+                }
+                let watched = agent_hears(|out| {
+                    if is_greeted {
+                        frame(&mut &mut *out, Kind::Message, &hello)?;
+                    }
+                    tell(out, kind, lie)
+                });
+                assert_bounded(&watched, &format!("kind {kind}, {lie:?}, {is_greeted}"));
+            }
+        }
+    }
+}
+
+/// Returns what a client opens with that deploys to a target of its own.
+fn hello(peer: &Peer) -> Vec<u8> {
+    let recorded = peer.recorded(&["--force"]);
+    assert_eq!((recorded[0].0, recorded[0].1[0]), (Kind::Message as u8, 0), "a hello");
+    recorded[0].1.clone()
+}
+
+/// A tree of which so many bytes are said to be packed in `packed`, behind its announcement.
+fn tree(out: &mut dyn Write, unpacked: u64, packed: &[u8], hashes: usize) -> io::Result<()> {
+    let front = [&[0; 32][..], &number(unpacked), &number(packed.len() as u64)].concat();
+    let hashes = [number(hashes as u64), vec![0; hashes]].concat();
+    let whole = [&front[..], packed, &hashes].concat();
+    frame(&mut &mut *out, Kind::Message, &[&[1, 0][..], &number(whole.len() as u64)].concat())?;
+    whole.chunks(PAYLOAD_MAX).try_for_each(|part| frame(&mut &mut *out, Kind::Part, part))
+}
+
+/// Ops of a root that holds so many of what `entry` describes by its number.
+fn ops(entries: u32, entry: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    let begin = [number(0), number(0o755)].concat();
+    let ops = (0..entries).fold(begin, |mut ops, at| {
+        ops.extend(entry(at));
+        ops
+    });
+    [ops, vec![0]].concat()
+}
+
+fn named(kind: u64, name: &str, rest: &[u64]) -> Vec<u8> {
+    let mut op = number(kind);
+    op.extend(number(name.len() as u64));
+    op.extend_from_slice(name.as_bytes());
+    rest.iter().for_each(|&value| op.extend(number(value)));
+    op
+}
+
+#[test]
+fn a_tree_that_unpacks_to_more_than_is_taken_takes_little_memory() {
+    let peer = Peer::new();
+    let hello = hello(&peer);
+    let zeros = |bytes: u64| {
+        let mut packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut packed).unwrap();
+        packed.finish().unwrap()
+    };
+    let trees: [(&str, u64, Vec<u8>); 5] = [
+        ("zeros, as many as are said", 1 << 30, zeros(1 << 30)),
+        ("zeros, more than are said", 40 << 20, zeros(1 << 30)),
+        ("empty files", 0, ops(2_000_000, |at| named(3, &format!("{at:07}"), &[0, 0]))),
+        ("directories", 0, ops(1_500_000, |at| named(5, &format!("{at:07}"), &[0]))),
+        ("long names", 0, ops(300_000, |at| named(3, &format!("{at:0250}"), &[0, 0]))),
+    ];
+    for (what, unpacked, bytes) in trees {
+        let (unpacked, packed) = match unpacked {
+            0 => (bytes.len() as u64, zstd::bulk::compress(&bytes, 1).unwrap()),
+            unpacked => (unpacked, bytes),
+        };
+        let watched = agent_hears(|out| {
+            frame(&mut &mut *out, Kind::Message, &hello)?;
+            tree(out, unpacked, &packed, 0)
+        });
+        assert_bounded(&watched, what);
+    }
+}
+
+#[test]
+fn blocks_of_all_forms_that_lie_about_their_content_take_little_memory() {
+    let peer = Peer::new();
+    let recorded = peer.recorded(&["--force"]);
+    let before: Vec<&(u8, Vec<u8>)> =
+        recorded.iter().take_while(|(kind, _)| *kind != Kind::Block as u8).collect();
+    let bomb = zstd::bulk::compress(&vec![0; 256 << 20], 1).unwrap();
+    let heads: [(&str, Vec<u8>); 5] = [
+        ("no files", vec![0, 0]),
+        ("many files", [&[0][..], &number(1 << 16), &[0; 1 << 16]].concat()),
+        ("more files than there are bytes", [&[0][..], &number(u64::MAX / 2)].concat()),
+        ("ranges", [&[1, 0, 0, 0][..], &number(1 << 16), &[0; 1 << 16]].concat()),
+        ("deltas", [&[2][..], &number(1 << 16), &[0; 2 << 16]].concat()),
+    ];
+    for (what, head) in heads {
+        for (said, packing) in [(16_u64 << 20, 1), (256 << 20, 1), (u64::MAX / 2, 1), (1 << 20, 0)] {
+            let block = [&head[..], &number(said), &[packing], &bomb].concat();
+            let watched = agent_hears(|out| {
+                for (kind, payload) in &before {
+                    let kind = if *kind == Kind::Part as u8 { Kind::Part } else { Kind::Message };
+                    frame(&mut &mut *out, kind, payload)?;
+                }
+                (0..20).try_for_each(|_| frame(&mut &mut *out, Kind::Block, &block))?;
+                (0..20).try_for_each(|_| frame(&mut &mut *out, Kind::Block, &vec![0; PAYLOAD_MAX]))
+            });
+            assert_bounded(&watched, &format!("{what}, {said} bytes, packing {packing}"));
+        }
+    }
+}
