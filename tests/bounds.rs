@@ -175,8 +175,7 @@ fn a_tree_that_unpacks_to_more_than_is_taken_takes_little_memory() {
 fn blocks_of_all_forms_that_lie_about_their_content_take_little_memory() {
     let peer = Peer::new();
     let recorded = peer.recorded(&["--force"]);
-    let before: Vec<&(u8, Vec<u8>)> =
-        recorded.iter().take_while(|(kind, _)| *kind != Kind::Block as u8).collect();
+    let before: Vec<&(u8, Vec<u8>)> = recorded.iter().take_while(|(kind, _)| *kind != Kind::Block as u8).collect();
     let (_, bomb) = zeros(256);
     let heads: [(&str, Vec<u8>); 5] = [
         ("no files", vec![0, 0]),

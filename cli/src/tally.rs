@@ -236,7 +236,8 @@ mod tests {
     fn the_copy_of_the_agent_is_shown_while_it_lasts_and_said_once() {
         let mut tally = Tally::new(Talk::Phases);
         let now = Instant::now();
-        let copying = Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
+        let copying =
+            Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
         tally.take(copying, now);
         let running = tally.running(Phase::CopyAgent, now);
         assert_eq!((running.doing(), running.how_far()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));

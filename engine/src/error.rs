@@ -541,6 +541,10 @@ impl Error {
             Error::TreeTooLarge(_) => "Leave out what the server does not need with lines in `.deployignore`".into(),
             Error::MessageTooLong { .. } => "Configure fewer shared paths and patterns, or shorter ones".into(),
             Error::NoThread { .. } => NO_THREAD_HINT.into(),
+            // What a shell says that may start no program.
+            Error::NoShell { output, .. } | Error::AgentNotCopied { output, .. } if output.contains("fork") => {
+                NO_THREAD_HINT.into()
+            }
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
                 format!("Deploy again when nothing writes to it, or leave it out with a line `/{path}` in `.deployignore`")

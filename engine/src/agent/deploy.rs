@@ -104,9 +104,9 @@ impl<'a> Plan<'a> {
 
     /// Returns how much memory the two manifests take, with what is known of their entries, in bytes.
     fn memory_bytes(&self) -> u64 {
-        let base = self.base.map_or(0, |base| {
-            base.kept.manifest.memory_bytes() + size_of_val(base.kept.placements.as_slice()) as u64
-        });
+        let base = self
+            .base
+            .map_or(0, |base| base.kept.manifest.memory_bytes() + size_of_val(base.kept.placements.as_slice()) as u64);
         base + self.tree.manifest.memory_bytes() + size_of_val(self.tree.origins.as_slice()) as u64
     }
 }

@@ -569,8 +569,12 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_each_other_are_one() {
-        let mut large =
-            Large { file: tempfile::tempfile().unwrap(), hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
+        let mut large = Large {
+            file: tempfile::tempfile().unwrap(),
+            hasher: blake3::Hasher::new(),
+            hashed: 0,
+            ahead: BTreeMap::new(),
+        };
         for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
             large.put_ahead(offset, end);
         }

@@ -125,7 +125,10 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(lock::describe(dead), bounds::REPORTED_TEXT_BYTES_MAX)))?;
+            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(
+                lock::describe(dead),
+                bounds::REPORTED_TEXT_BYTES_MAX,
+            )))?;
         }
         layout.refresh(&self.hello.policy)?;
         Ok(lock)

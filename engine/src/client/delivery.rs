@@ -167,9 +167,10 @@ impl Upload {
 
     /// Returns what has arrived, with the part that was read of a block counted for as much of its content.
     fn so_far(&self) -> Content {
-        let part = self.blocks.front().map_or(0, |&(length, content)| {
-            (content.bytes as f64 * self.read as f64 / length.max(1) as f64) as u64
-        });
+        let part = self
+            .blocks
+            .front()
+            .map_or(0, |&(length, content)| (content.bytes as f64 * self.read as f64 / length.max(1) as f64) as u64);
         self.arrived.plus(Content { files: 0, bytes: part })
     }
 }

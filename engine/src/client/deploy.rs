@@ -450,11 +450,7 @@ impl Exchange<'_> {
     }
 
     /// Sends the tree, waits for what is lacking, sends that. Where `is_all` lacking there is nothing to wait for.
-    fn send_what_lacks(
-        &mut self,
-        base: Option<Base>,
-        is_all: bool,
-    ) -> Result<DeployDone, DeployFailure> {
+    fn send_what_lacks(&mut self, base: Option<Base>, is_all: bool) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
         let mut described = self.describe(base.as_ref())?;

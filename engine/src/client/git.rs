@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::threads;
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
+use crate::threads;
 
 /// What would have git look elsewhere than into the source.
 const ELSEWHERE: [&str; 8] = [

@@ -162,7 +162,13 @@ impl Copying<'_> {
     fn tell(&self) -> Option<u64> {
         let arrived = self.arrived.as_ref().and_then(Arrived::bytes).map(|bytes| bytes.min(self.bytes));
         let (bytes, bytes_total) = (arrived.unwrap_or_default(), self.bytes);
-        self.observer.observe(Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes, bytes_total });
+        self.observer.observe(Event::Progress {
+            phase: Phase::CopyAgent,
+            files: 0,
+            files_total: 0,
+            bytes,
+            bytes_total,
+        });
         arrived
     }
 

@@ -365,7 +365,8 @@ impl Reply {
             Reply::Setup(report) => bounds::fitting(&mut report.created),
             Reply::Deploy(done) => {
                 bounds::fitting(&mut done.warnings);
-                done.not_reused = done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
+                done.not_reused =
+                    done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
             }
             Reply::Releases(report) => {
                 bounds::fitting(&mut report.foreign);
@@ -377,7 +378,8 @@ impl Reply {
             Reply::Cleanup(report) => {
                 bounds::fitting(&mut report.warnings);
                 report.kept.iter_mut().for_each(|kept| {
-                    kept.reason = bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
+                    kept.reason =
+                        bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
                 });
             }
             Reply::Manifests => {}

@@ -93,7 +93,8 @@ impl Deploy<'_> {
                 begun: &partial,
             };
             let held = arrived.iter().chain([&wanted]).map(WantedObjects::memory_bytes).sum::<u64>();
-            let room = MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
+            let room =
+                MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
             self.receive(&reception, &mut inlets, round == 0, room)?;
             commits += 1;
             self.talk.end_receiving(commits)?;

@@ -182,11 +182,12 @@ impl Exchange<'_> {
         }
         let olds = &olds[..olds.len().min(CHUNKED_MAX)];
         self.talk.send(&ToAgent::WantChunks(olds.iter().map(|old| old.index).collect()))?;
-        let read = |(list, old): (Option<Vec<u8>>, &OldEntry)| {
-            chunk::from_bytes_of(&list?, old.file.size).ok().map(Rc::new)
-        };
+        let read =
+            |(list, old): (Option<Vec<u8>>, &OldEntry)| chunk::from_bytes_of(&list?, old.file.size).ok().map(Rc::new);
         match self.talk.wait()? {
-            FromAgent::Chunks(lists) if lists.len() == olds.len() => Ok(lists.into_iter().zip(olds).map(read).collect()),
+            FromAgent::Chunks(lists) if lists.len() == olds.len() => {
+                Ok(lists.into_iter().zip(olds).map(read).collect())
+            }
             _ => Err(unexpected()),
         }
     }
