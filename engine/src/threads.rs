@@ -16,7 +16,7 @@ use rustix::system::uname;
 
 use crate::error::Error;
 
-/// The stack of a thread of the pool. A walk takes 5 KiB of it for each of [`crate::manifest::LEVELS_MAX`] directories within
+/// The stack of a thread that may walk a tree: one of the pool, or an agent in this process. A walk takes 5 KiB of it for each of [`crate::manifest::LEVELS_MAX`] directories within
 /// each other, and while a thread waits for another one, it may begin with a second path of as many.
 const STACK_BYTES: usize = 8 << 20;
 
@@ -38,7 +38,7 @@ const TRY_AFTER: Duration = Duration::from_millis(2);
 /// Starts a thread.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
     let work = Work::new(work);
-    persist(|| Builder::new().spawn(work.once())).map_err(no_thread)
+    persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
 }
 
 /// Starts a thread in a scope that joins it.
