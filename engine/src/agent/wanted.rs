@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
 
 const MISSING: u16 = 0;
@@ -98,6 +99,13 @@ impl WantedObjects {
         self.objects.binary_search_by_key(&key, |object| object.key).ok()
     }
 
+    /// Finds the objects of a content, whatever their modes.
+    pub(crate) fn of_hash(&self, hash: &Hash) -> std::ops::Range<usize> {
+        let first = self.objects.partition_point(|object| object.key.hash < *hash);
+        let count = self.objects[first..].iter().take_while(|object| object.key.hash == *hash).count();
+        first..first + count
+    }
+
     /// Returns an object's key.
     pub(crate) fn key(&self, at: usize) -> ObjectKey {
         self.objects[at].key
@@ -166,7 +174,6 @@ impl WantedObjects {
 mod tests {
     use super::*;
 
-    use crate::hash::Hash;
     use crate::manifest::{Builder, File};
 
     #[test]
@@ -179,6 +186,8 @@ mod tests {
         }
         let manifest = builder.finish().unwrap();
         let wanted = WantedObjects::gather(&manifest, 0..4);
+        assert_eq!(wanted.of_hash(&Hash::of(b"1")).len(), 1);
+        assert_eq!(wanted.of_hash(&Hash::of(b"4")).len(), 0);
         let at = wanted.of_entry(2).unwrap();
         wanted.arrive(at);
         let arrived = wanted.into_arrived();

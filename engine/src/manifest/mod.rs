@@ -38,14 +38,14 @@ pub(crate) const DIRECTORY_MODE_ALWAYS: u32 = 0o200;
 /// whoever makes a manifest. `PATH_MAX` would allow 2048.
 pub(crate) const LEVELS_MAX: u16 = 256;
 
-/// The most entries of a manifest: a million files, and half as many directories or further files. Both sides hold 48 bytes
-/// for each, of the base and of the new tree, and the server another hundred: `wire/bounds.rs` adds them up.
-pub(crate) const ENTRIES_MAX: usize = 1_500_000;
+/// The most entries of a manifest: a million files, and a quarter as many directories or further files. The server holds
+/// some 300 bytes for each where all of a tree is new and the base is as large: `wire/bounds.rs` adds them up.
+pub(crate) const ENTRIES_MAX: usize = 1_250_000;
 
-/// The most directories of a manifest. Each takes another 120 bytes.
+/// The most directories among them. Each takes another 120 bytes.
 pub(crate) const DIRECTORIES_MAX: usize = 400_000;
 
-/// The most bytes of all names and targets of a manifest together: 22 for each entry, where those of kernel sources and of
+/// The most bytes of all names and targets of a manifest together: 26 for each entry, where those of kernel sources and of
 /// PHP and JavaScript packages take 12 to 16.
 pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
 

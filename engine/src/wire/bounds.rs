@@ -8,12 +8,12 @@
 //! refuse beyond. What a side holds at once at most:
 //!
 //! ```text
-//! agent, while a tree is read      base 145 MB, its bytes 104, ops 56, the new tree 135              440 MB
-//! agent, while content comes       base 145 MB, the new tree 135, what is known of its files 150     430 MB
-//!                                  and receivers, as many as `RECEIVER_BYTES` leaves room for, at least 1
-//! client, while a base is read     bytes 104 MB, ops 56, the base 135, answers that wait 64          360 MB
+//! agent, while a tree is read      the base 125 MB, its bytes 91, ops 51, the new tree 135            400 MB
+//! agent, while content comes       the base 125 MB, the new tree 120, what is known of it 115         360 MB
+//!                                  and what receives it: as much as is left, 100 MB at least (`agent/deploy/fill.rs`)
+//! client, while a base is read     bytes 91 MB, ops 51, the base 115, answers that wait 64            320 MB
 //!                                  beside what its own source takes
-//! client, `diff`                   two trees 270 MB, bytes 104, ops 56, answers that wait 64         494 MB
+//! client, `diff`                   two trees 230 MB, bytes 91, ops 51, answers that wait 64           436 MB
 //! ```
 
 use std::fmt;
