@@ -295,7 +295,7 @@ pub struct ChangedPath {
 }
 
 /// The result of `diff`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DiffReport {
     /// The first side: a release, `live` or `source`.
     pub before: String,
@@ -307,8 +307,10 @@ pub struct DiffReport {
     pub files_changed: u64,
     /// Paths only in the first.
     pub files_removed: u64,
-    /// The paths, sorted.
+    /// The paths, sorted, up to about a million.
     pub paths: Vec<ChangedPath>,
+    /// Paths beyond them, which are counted and not listed.
+    pub paths_left_out: u64,
 }
 
 /// What is live after a deploy that failed.

@@ -28,6 +28,10 @@ use crate::threads;
 use crate::wire::message::{Hello, Reply, Request};
 use crate::wire::{Connection, Install, connect, greeting, pipe};
 
+/// The memory of the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, and the paths that they make
+/// need not be: those of a manifest that somebody made up would take gigabytes.
+const LISTED_BYTES_MAX: usize = 128 << 20;
+
 /// What every verb needs.
 #[derive(Clone)]
 pub struct Context {
@@ -202,15 +206,21 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
     let ((before, old), (after, new)) = (side(before)?, side(after)?);
-    let mut report = DiffReport { before, after, files_new: 0, files_changed: 0, files_removed: 0, paths: Vec::new() };
+    let mut report = DiffReport { before, after, ..DiffReport::default() };
+    let mut room = LISTED_BYTES_MAX;
     manifest_diff::compare(Some(&old), &new, |difference| {
         match difference.change {
             Change::New => report.files_new += 1,
             Change::Removed => report.files_removed += 1,
             Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
         }
+        let path = Shown(&difference.path).to_string();
+        match room.checked_sub(path.len() + size_of::<ChangedPath>()).filter(|_| report.paths_left_out == 0) {
+            Some(left) => room = left,
+            None => return report.paths_left_out += 1,
+        }
         report.paths.push(ChangedPath {
-            path: Shown(&difference.path).to_string(),
+            path,
             change: difference.change,
             bytes_before: difference.bytes_before,
             bytes_after: difference.bytes_after,

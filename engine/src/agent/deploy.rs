@@ -326,7 +326,7 @@ impl Deploy<'_> {
                     self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                     self.talk.send_parts(&bytes)?;
                 }
-                Incoming::Message(ToAgent::Commit) => commits += 1,
+                Incoming::Message(ToAgent::Commit) => commits = u32::saturating_add(commits, 1),
                 // It goes with content for a tree that does not fit.
                 Incoming::Message(ToAgent::WantLanes) => self.talk.send(&FromAgent::Lanes(None))?,
                 Incoming::Message(ToAgent::SentOnLanes(_)) | Incoming::Block(_) => {}

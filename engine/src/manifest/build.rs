@@ -353,6 +353,27 @@ mod tests {
     }
 
     #[test]
+    fn more_entries_directories_or_names_than_are_taken_are_refused() {
+        use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, TEXT_BYTES_MAX};
+        /// Adds entries, whose names count up, until one is refused. Returns how many were taken.
+        fn taken(mut add: impl FnMut(&mut Builder, &[u8]) -> Result<u32, BadManifest>, name_len: usize) -> usize {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            let names = (0..).map(|number: u32| format!("{number:0name_len$}").into_bytes());
+            let refused = names.map(|name| add(&mut builder, &name)).enumerate().find(|(_, added)| added.is_err());
+            let (count, refused) = refused.unwrap();
+            assert_eq!(refused, Err(BadManifest::TooLarge));
+            count
+        }
+        let empty = file(b"");
+        assert_eq!(taken(|builder, name| builder.file(name, empty), 7), ENTRIES_MAX);
+        // The root is one of them.
+        assert_eq!(taken(Builder::directory, 7), DIRECTORIES_MAX - 1);
+        assert_eq!(taken(|builder, name| builder.file(name, empty), 200), TEXT_BYTES_MAX / 200);
+        assert_eq!(taken(|builder, name| builder.symlink(name, &[b'x'; 4000]), 96), TEXT_BYTES_MAX / 4096);
+    }
+
+    #[test]
     fn directories_lie_within_each_other_only_so_deep() {
         let mut builder = Builder::new();
         for _ in 0..LEVELS_MAX {

@@ -31,8 +31,8 @@ pub(crate) const PLAIN_BYTES_MAX: usize = 1 << 10;
 /// A text that is told, in bytes: a warning with two paths, each of which may be escaped, takes less.
 pub(crate) const TEXT_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// The hello, in bytes: a thousand shared paths and patterns of a hundred bytes each take a tenth.
-pub(crate) const HELLO_BYTES_MAX: usize = 1 << 20;
+/// The hello, in bytes: a thousand shared paths and patterns of a hundred bytes each take less than half of it.
+pub(crate) const HELLO_BYTES_MAX: usize = 256 << 10;
 
 /// The last answer, in bytes: ten thousand releases take 3 MB. An element takes up to 28 times as much memory.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;

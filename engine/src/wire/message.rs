@@ -581,6 +581,127 @@ pub(crate) fn from_bytes<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M, E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ReleaseReport;
+
+    fn id(text: &str) -> ReleaseId {
+        text.parse().unwrap()
+    }
+
+    fn hello() -> ToAgent {
+        let request = Request::Status;
+        let (path, policy, provenance) = (b"/srv".to_vec(), Policy::default(), Provenance::default());
+        ToAgent::Hello(Box::new(Hello { path, policy, provenance, request }))
+    }
+
+    #[test]
+    fn each_kind_of_message_has_its_greatest_length() {
+        let base = BaseName { release: id("1"), root: Hash::of(b"") };
+        let to_agent = [
+            hello(),
+            ToAgent::Tree { against: Against::Nothing, length: u64::MAX },
+            ToAgent::WantBase,
+            ToAgent::WantOutline(Vec::new()),
+            ToAgent::WantSignatures(Vec::new()),
+            ToAgent::WantChunks(Vec::new()),
+            ToAgent::WantGaps(Vec::new()),
+            ToAgent::Hashes(Vec::new()),
+            ToAgent::Commit,
+            ToAgent::WantLanes,
+            ToAgent::SentOnLanes(Vec::new()),
+            ToAgent::Ping,
+        ];
+        let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
+        let from_agent = [
+            FromAgent::Ready { holding: None, base: Taken::Nothing, live: Live::Nothing, commit: None },
+            FromAgent::Manifest { name: base, length: u64::MAX },
+            FromAgent::Outline { length: u64::MAX },
+            FromAgent::Signatures { length: u64::MAX },
+            FromAgent::Chunks(Vec::new()),
+            FromAgent::GapSignatures { length: u64::MAX },
+            FromAgent::Lacks(Lacks::default()),
+            FromAgent::WantHashes,
+            FromAgent::Lanes(None),
+            FromAgent::Progress { phase: Phase::Sync, files: u64::MAX, files_total: u64::MAX },
+            FromAgent::Read { bytes: u64::MAX, commits: u32::MAX, stalled: Some(u64::MAX) },
+            FromAgent::Phase { phase: Phase::Sync, ended: true },
+            FromAgent::LockTakenOver(String::new()),
+            FromAgent::Warning(String::new()),
+            FromAgent::Removed(id("1")),
+            FromAgent::Live(id("1")),
+            FromAgent::Done(Reply::Manifests),
+            FromAgent::Failed { refusal, live: Live::Nothing },
+            FromAgent::Ping,
+        ];
+        let numbers = |first: Vec<u8>| first.into_iter().map(usize::from).collect::<Vec<_>>();
+        let to_agent = numbers(to_agent.iter().map(|message| to_bounded_bytes(message).unwrap()[0]).collect());
+        let from_agent = numbers(from_agent.iter().map(|message| to_bounded_bytes(message).unwrap()[0]).collect());
+        assert_eq!(to_agent, (0..ToAgent::BYTES_MAX.len()).collect::<Vec<_>>());
+        assert_eq!(from_agent, (0..FromAgent::BYTES_MAX.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_the_largest_deploys_have_to_say_fits() {
+        use crate::manifest::ENTRIES_MAX;
+        let last = ENTRIES_MAX as u32 - 1;
+        let runs_of = |step: usize| Lacks::pack((0..=last).step_by(step));
+        for step in [1, 2, 3, 200, 20_000] {
+            let partial = vec![(last, u64::MAX); bounds::PARTIAL_MAX];
+            let lacks = FromAgent::Lacks(Lacks { after_commits: u32::MAX, runs: runs_of(step), partial });
+            assert!(from_bytes::<FromAgent>(&to_bounded_bytes(&lacks).unwrap()).unwrap() == lacks, "{step}");
+            to_bounded_bytes(&ToAgent::WantSignatures(runs_of(step))).unwrap();
+        }
+        to_bounded_bytes(&ToAgent::WantChunks(vec![last; bounds::CHUNKED_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::Hashes(vec![Hash::of(b""); bounds::PROMISED_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); bounds::LANES_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::WantOutline(vec![0; 11 * crate::manifest::DIRECTORIES_MAX])).unwrap();
+        // Each range in a file of its own, none beyond what a filesystem holds.
+        let far = GapsOf { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
+        to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
+        let long = id(&format!("1{}", "x".repeat(63)));
+        let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
+        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: Live::Nothing, commit: None };
+        to_bounded_bytes(&ready(Some(holding))).unwrap();
+        // One more file than there is room for lists of.
+        let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];
+        let chunks = FromAgent::chunks((0..5).map(|_| Some(list.clone())));
+        let FromAgent::Chunks(lists) = &chunks else { panic!() };
+        assert_eq!(lists.iter().filter(|list| list.is_some()).count(), 3);
+        to_bounded_bytes(&chunks).unwrap();
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_not_sent() {
+        let long = ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); 2 * bounds::LANES_MAX]);
+        assert!(matches!(to_bounded_bytes(&long), Err(Error::MessageTooLong { .. })));
+    }
+
+    #[test]
+    fn reports_are_cut_to_what_a_message_takes() {
+        let many = |text: &str| vec![text.repeat(5000); 5000];
+        let mut done = DeployDone::of(DeployState::Live);
+        done.warnings = many("w");
+        done.not_reused = Some("x".repeat(1 << 20));
+        let release = ReleaseReport {
+            id: id("1"),
+            state: crate::report::ReleaseState::Earlier,
+            live_since: Some(u64::MAX),
+            created: u64::MAX,
+            commit: Some("c".repeat(64)),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            own_bytes: u64::MAX,
+            who: "user@host".repeat(5),
+            manifest: "0".repeat(64),
+        };
+        let releases = ReleasesReport { releases: vec![release; 2 * bounds::RELEASES_MAX], foreign: many("f") };
+        let setup = SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c") };
+        let cleanup = CleanupReport { warnings: many("w"), ..CleanupReport::default() };
+        let replies =
+            [Reply::Deploy(Box::new(done)), Reply::Releases(releases), Reply::Setup(setup), Reply::Cleanup(cleanup)];
+        for reply in replies {
+            to_bounded_bytes(&FromAgent::Done(reply.fitting())).unwrap();
+        }
+    }
 
     #[test]
     fn lacking_entries_read_back() {
