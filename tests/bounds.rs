@@ -5,9 +5,11 @@
 
 mod support;
 
+use std::fs::File;
 use std::io::{self, Write};
 
 use support::peer::{Kind, PAYLOAD_MAX, Peer, Watched, agent_hears, frame, long_message, number};
+use support::site::Site;
 
 /// Neither side takes more because of the other; nor is a test to come near to it.
 const PEAK_MIB_MAX: u64 = 400;
@@ -102,6 +104,18 @@ fn whatever_a_client_says_first_or_behind_its_hello_an_agent_takes_little_memory
             }
         }
     }
+}
+
+#[test]
+fn a_source_that_is_larger_than_is_taken_is_refused_with_the_limits() {
+    let site = Site::in_memory();
+    site.write("small", "one");
+    site.deploy(&[]);
+    // As many names of 250 bytes as come to more than 32 MiB.
+    for number in 0..(32 << 20) / 250 + 1 {
+        File::create(site.source(&format!("{number:0250}"))).unwrap();
+    }
+    site.refused(&["deploy"], 1, &["The source is too large", "1250000 entries", "32 MiB of names", "`.deployignore`"]);
 }
 
 /// Returns what a client opens with that deploys to a target of its own.
