@@ -185,6 +185,63 @@ fn a_tree_that_unpacks_to_more_than_is_taken_takes_little_memory() {
     }
 }
 
+/// What stands in an outline, each stream packed and said to be so long.
+fn outline(streams: [(u64, Vec<u8>); 5]) -> Vec<u8> {
+    let stream = |(unpacked, packed): (u64, Vec<u8>)| {
+        [&number(unpacked)[..], &[1], &number(packed.len() as u64), &packed].concat()
+    };
+    streams.map(stream).concat()
+}
+
+#[test]
+fn a_base_that_unpacks_to_more_than_is_taken_takes_a_client_little_memory() {
+    let peer = Peer::new();
+    let nothing = || pack(std::iter::empty());
+    // A root that holds the client's own, again and again.
+    let own = || pack([vec![0, 0xfa, 0x07, 4, 0]].into_iter().chain((0..3_000_000).map(|_| vec![4, 1])));
+    let names = || pack((0..3_000_000).map(|at| format!("{at:07}\0").into_bytes()));
+    let files = || pack([vec![0, 0xfa, 0x07]].into_iter().chain((0..3_000_000).map(|_| vec![0xa1, 0x12])));
+    let outlines = [
+        ("zeros", outline([zeros(1 << 10), nothing(), nothing(), nothing(), nothing()])),
+        ("zeros everywhere", outline([7, 30, 10, 4, 30].map(zeros))),
+        (
+            "zeros, more than are said",
+            outline([(7 << 20, zeros(1 << 10).1), nothing(), nothing(), nothing(), nothing()]),
+        ),
+        ("own directories", outline([own(), names(), nothing(), nothing(), nothing()])),
+        ("files", outline([files(), names(), zeros(3), zeros(4), nothing()])),
+    ];
+    // `Ready`: another base, release 1 with a root, nothing live.
+    let ready = [&[0, 0, 3, 0, 1][..], &[0; 32], &[2, 0]].concat();
+    for (what, outline) in outlines {
+        let watched = peer.client_hears(&["deploy"], |out| {
+            frame(out, Kind::Message, &ready)?;
+            frame(out, Kind::Message, &[&[2][..], &number(outline.len() as u64)].concat())?;
+            outline.chunks(PAYLOAD_MAX).try_for_each(|part| frame(out, Kind::Part, part))
+        });
+        assert_bounded(&watched, what);
+        assert_ne!(watched.code, Some(0), "{what}");
+    }
+    let manifests = [
+        ("zeros", zeros(1 << 10)),
+        ("empty files", ops(2_000_000, |at| named(3, &format!("{at:07}"), &[0, 0]))),
+        ("deep names", ops(300_000, |at| named(3, &format!("{at:0250}"), &[0, 0]))),
+    ];
+    for (what, (unpacked, packed)) in manifests {
+        let front = [&[0; 32][..], &number(unpacked), &number(packed.len() as u64)].concat();
+        let whole = [&front[..], &packed, &[0]].concat();
+        let name = [&[1, 0, 1][..], &[0; 32], &number(whole.len() as u64)].concat();
+        let watched = peer.client_hears(&["diff", "1", "2"], |out| {
+            (0..20).try_for_each(|_| {
+                frame(out, Kind::Message, &name)?;
+                whole.chunks(PAYLOAD_MAX).try_for_each(|part| frame(out, Kind::Part, part))
+            })
+        });
+        assert_bounded(&watched, what);
+        assert_ne!(watched.code, Some(0), "{what}");
+    }
+}
+
 #[test]
 fn blocks_of_all_forms_that_lie_about_their_content_take_little_memory() {
     let peer = Peer::new();

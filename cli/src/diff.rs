@@ -11,8 +11,8 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::settings::{Place, Settings};
 use crate::tally::Talk;
-use crate::words::{self, Side};
 use crate::units::Counted;
+use crate::words::{self, Side};
 
 pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), Failure> {
     let (stage, before, after) = words::diff(&args.words())?;

@@ -23,6 +23,9 @@ use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
 
+/// Manifests that are asked for at once: those of a comparison.
+const SIDES: usize = 2;
+
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
     converse(&Talk::new(input, output, CLIENT_SILENT_MAX)?)
@@ -156,6 +159,9 @@ impl Service<'_> {
     }
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
+        if wanted.len() > SIDES {
+            return Err(Error::Protocol("a question for more manifests than a comparison has sides".into()));
+        }
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;
         let read = |record: &Record| read_manifest(&layout, &record.id, &record.root);

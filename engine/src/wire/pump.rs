@@ -28,6 +28,7 @@ use rustix::io::Errno;
 use ssh2::{BlockDirections, Channel, Session, Stream};
 
 use crate::error::Error;
+use crate::threads;
 use crate::wire::arrived::Arrived;
 use crate::wire::buffer::Buffer;
 use crate::wire::greeting::timespec;
@@ -75,7 +76,7 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         tail: Tail::default(),
         line,
     };
-    let thread = std::thread::Builder::new().name("ssh".into()).spawn(|| pump.run()).map_err(failed)?;
+    let thread = threads::spawn(|| pump.run())?;
     Ok(Running { input, output, arrived: Some(arrived), process: Box::new(PumpProcess(thread)) })
 }
 
