@@ -11,6 +11,7 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::settings::{Place, Settings};
 use crate::tally::Talk;
+use crate::units::Counted;
 use crate::words::{self, Side};
 
 pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), Failure> {
@@ -38,6 +39,9 @@ impl Report for DiffReport {
 
     fn text(&self, palette: Palette) -> String {
         let mut text: String = self.paths.iter().map(|path| line(path, palette)).collect();
+        if self.paths_left_out > 0 {
+            text += &format!("… and {} more\n", Counted(self.paths_left_out, "path"));
+        }
         let counts = changes(self.files_new, self.files_changed, self.files_removed);
         text += &format!("{counts} (from {} to {})\n", self.before, self.after);
         text
@@ -81,6 +85,7 @@ mod tests {
                 path("e", Change::Removed),
             ],
             warnings: Vec::new(),
+            paths_left_out: 0,
         };
         let expected = "\
 + a
@@ -91,5 +96,8 @@ mod tests {
 1 new, 3 changed, 1 removed (from live to source)
 ";
         assert_eq!(report.text(Palette::plain()), expected);
+        let report = DiffReport { paths: vec![path("a", Change::New)], paths_left_out: 2000, ..report };
+        let text = report.text(Palette::plain());
+        assert!(text.starts_with("+ a\n… and 2,000 paths more\n1 new,"), "{text}");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use engine::cancel::Cancel;
+use engine::threads;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -21,31 +22,43 @@ static CODE: AtomicU8 = AtomicU8::new(0);
 /// How long a terminal that is stopped may keep the program from ending at once.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
-/// Listens from now on. `last_line` is said when the program is ended at once.
+/// Listens from now on. `last_line` is said when the program is ended at once. Where no thread is to be had, the first
+/// signal ends it at once, without a word.
 pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<String>) -> io::Result<()> {
-    let mut signals = Signals::new(not_ignored())?;
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            let code = if signal == SIGINT { 130 } else { 143 };
-            if CODE.swap(code, Ordering::Relaxed) != 0 {
-                say_last(last_line);
-                std::process::exit(code.into());
-            }
-            cancel.cancel();
-            progress.say("Stopping at the next safe point; interrupt again to stop at once");
+    let (tell, is_listening) = mpsc::channel();
+    // Signals are taken only where somebody hears them.
+    let started = threads::spawn(move || match Signals::new(not_ignored()) {
+        Ok(signals) => {
+            drop(tell.send(Ok(())));
+            hear(signals, &cancel, &progress, last_line.as_deref());
         }
+        Err(error) => drop(tell.send(Err(error))),
     });
-    Ok(())
+    if started.is_err() { Ok(()) } else { is_listening.recv().unwrap_or(Ok(())) }
 }
 
-fn say_last(line: Option<String>) {
-    let Some(line) = line else { return };
+fn hear(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
+    for signal in signals.forever() {
+        let code = if signal == SIGINT { 130 } else { 143 };
+        if CODE.swap(code, Ordering::Relaxed) != 0 {
+            say_last(last_line);
+            std::process::exit(code.into());
+        }
+        cancel.cancel();
+        progress.say("Stopping at the next safe point; interrupt again to stop at once");
+    }
+}
+
+fn say_last(line: Option<&str>) {
+    let Some(line) = line.map(|line| format!("{line}\n")) else { return };
     let (said, wait) = mpsc::channel();
-    std::thread::spawn(move || {
-        drop(io::stderr().write_all(format!("{line}\n").as_bytes()));
+    let say = move || {
+        drop(io::stderr().write_all(line.as_bytes()));
         said.send(()).unwrap_or_default();
-    });
-    wait.recv_timeout(LAST_LINE).unwrap_or_default();
+    };
+    if threads::spawn(say).is_ok() {
+        wait.recv_timeout(LAST_LINE).unwrap_or_default();
+    }
 }
 
 /// Returns the exit code of the signal that came, if one did.

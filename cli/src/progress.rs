@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine::event::{Event, Observer, Phase};
+use engine::threads;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::color::Palette;
@@ -31,6 +32,8 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 /// The observer, and the thread that draws.
 pub(crate) struct Progress {
     shared: Arc<Shared>,
+    palette: Palette,
+    /// None where no thread was to be had.
     drawer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -65,8 +68,9 @@ impl Progress {
             Box::new(Plain::default())
         };
         let seen = Arc::clone(&shared);
-        let drawer = std::thread::spawn(move || seen.draw(screen, palette));
-        Arc::new(Progress { shared, drawer: Mutex::new(Some(drawer)) })
+        // Where no thread is to be had, what there is to say is said in the end.
+        let drawer = threads::spawn(move || seen.draw(screen, palette)).ok();
+        Arc::new(Progress { shared, palette, drawer: Mutex::new(drawer) })
     }
 
     /// Says a line of talk.
@@ -79,9 +83,10 @@ impl Progress {
         self.shared.with(|state| state.done = true);
         self.shared.changed.notify_all();
         let drawer = self.drawer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(drawer) = drawer {
+        match drawer {
             // A panic of the drawer was shown by the hook, and the deploy does not hang on it.
-            drop(drawer.join());
+            Some(drawer) => drop(drawer.join()),
+            None => self.shared.draw(Box::new(Silence), self.palette),
         }
     }
 }

@@ -108,7 +108,10 @@ impl Tally {
         let index = self.running.iter().position(|running| running.phase == phase);
         if let Some(index) = index {
             let running = self.running.remove(index);
-            self.say(Talk::Phases, running.ended(now));
+            // That the agent was copied is said by itself.
+            if phase != Phase::CopyAgent {
+                self.say(Talk::Phases, running.ended(now));
+            }
         }
     }
 }
@@ -118,6 +121,7 @@ impl Running {
     pub(crate) fn doing(&self) -> &'static str {
         match self.phase {
             Phase::Connect => "Connecting",
+            Phase::CopyAgent => "Copying the agent",
             Phase::Scan => "Scanning",
             Phase::Upload => "Sending",
             Phase::Assemble => "Assembling",
@@ -147,6 +151,7 @@ impl Running {
     fn ended(&self, now: Instant) -> String {
         let done = match self.phase {
             Phase::Connect => "Connected",
+            Phase::CopyAgent => "Copied the agent",
             Phase::Scan => "Scanned",
             Phase::Upload => "Sent",
             Phase::Assemble => "Assembled",
@@ -219,6 +224,21 @@ mod tests {
         tally.take(Event::Warning("full".into()), Instant::now());
         assert_eq!(tally.lines.len(), LINES_MAX + 1);
         assert_eq!(tally.lines.back(), Some(&Line::Warning("full".into())));
+    }
+
+    #[test]
+    fn the_copy_of_the_agent_is_shown_while_it_lasts_and_said_once() {
+        let mut tally = Tally::new(Talk::Phases);
+        let now = Instant::now();
+        let copying =
+            Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
+        tally.take(copying, now);
+        let running = tally.running(Phase::CopyAgent, now);
+        assert_eq!((running.doing(), running.how_far()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
+        tally.take(Event::Ended(Phase::CopyAgent), now);
+        tally.take(Event::AgentCopied { bytes: 2000 }, now);
+        assert_eq!(Vec::from(tally.lines), [Line::Info("Copied the agent to the server (2.0 kB)".into())]);
+        assert!(tally.running.is_empty());
     }
 
     #[test]

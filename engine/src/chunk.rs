@@ -120,6 +120,13 @@ pub(crate) fn to_bytes(chunks: &Chunks) -> Vec<u8> {
     bytes
 }
 
+/// Reads what [`to_bytes`] made of a file of this length.
+pub(crate) fn from_bytes_of(bytes: &[u8], len: u64) -> Result<Chunks, Malformed> {
+    let chunks = from_bytes(bytes)?;
+    let sum: u64 = chunks.list.iter().map(|chunk| u64::from(chunk.len)).sum();
+    if sum == len { Ok(chunks) } else { Err(Malformed) }
+}
+
 /// Reads what [`to_bytes`] made.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Chunks, Malformed> {
     let mut reader = ByteReader::new(bytes);
@@ -168,7 +175,10 @@ mod tests {
     #[test]
     fn chunks_read_back() {
         let chunks = cut(&noise(1 << 20)[..], KEPT_AVERAGE_LOG).unwrap().1;
-        assert_eq!(from_bytes(&to_bytes(&chunks)), Ok(chunks));
+        let bytes = to_bytes(&chunks);
+        assert_eq!(from_bytes(&bytes), Ok(chunks));
+        assert!(from_bytes_of(&bytes, 1 << 20).is_ok());
+        assert_eq!(from_bytes_of(&bytes, (1 << 20) + 1), Err(Malformed));
         assert_eq!(from_bytes(&[]), Err(Malformed));
         assert_eq!(from_bytes(&[1, 2, 3]), Err(Malformed));
     }

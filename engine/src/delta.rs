@@ -225,14 +225,18 @@ pub(crate) struct Delta<'a> {
 }
 
 /// Decodes a container into memory that is used again, whatever is there: the new contents, one after the other, as long as
-/// they are said to be, or an error. What is allocated is bounded: by six times what they take, and once what the old ones do.
+/// they are said to be, or an error. What is allocated is bounded: by three times what they take, and once what the old ones do.
 pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'_>]) -> Result<(), Malformed> {
     let total: usize = deltas.iter().map(|delta| delta.len).sum();
-    // No copy is made that is shorter than its numbers.
-    let numbers = total + 10 * deltas.len();
+    // No copy is made that is shorter, with what is inserted before it, than all its numbers together.
+    let mut left = total + 10 * deltas.len();
     let mut reader = ByteReader::new(container);
-    let [counts, inserts, skips, lengths] = [(); 4].map(|()| unpack(&mut reader, numbers, &[]));
-    let (counts, inserts, skips, lengths) = (counts?, inserts?, skips?, lengths?);
+    let mut stream = || {
+        let stream = unpack(&mut reader, left, &[])?;
+        left -= stream.len();
+        Ok(stream)
+    };
+    let (counts, inserts, skips, lengths) = (stream()?, stream()?, stream()?, stream()?);
     let numbers = || Numbers {
         counts: ByteReader::new(&counts),
         inserts: ByteReader::new(&inserts),

@@ -76,6 +76,9 @@ pub enum Error {
         /// How many are taken.
         most: u16,
     },
+    /// More entries, directories or names than are deployed.
+    #[error("The source {0}")]
+    TreeTooLarge(String),
     /// A file changed each time that it was read, or between the scan and its sending.
     #[error("`{0}` changes while it is deployed")]
     FileChanging(String),
@@ -465,6 +468,14 @@ pub enum Error {
     /// What came over the wire is not the protocol.
     #[error("The other side sent something that makes no sense: {0}")]
     Protocol(String),
+    /// A message would be longer than the other side takes.
+    #[error("{} would have to be said at once, and at most {} are taken", Bytes(*bytes), Bytes(*most))]
+    MessageTooLong {
+        /// Its length.
+        bytes: u64,
+        /// The greatest length of its kind.
+        most: u64,
+    },
     /// The two sides speak different versions of the protocol.
     #[error("The other side speaks protocol {found}, and this side speaks protocol {known}")]
     ProtocolVersion {
@@ -476,6 +487,15 @@ pub enum Error {
     /// The agent refused or failed.
     #[error("{}", .0.message)]
     Agent(Refusal),
+
+    /// Not one more thread can be started.
+    #[error("The user may have no more processes and threads on `{host}`")]
+    NoThread {
+        /// The host on which that is so.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
 
     // This machine.
     /// The manifest database cannot be used.
@@ -570,6 +590,9 @@ impl Error {
             | Error::SpecialFile { .. }
             | Error::TooDeep { .. }
             | Error::NoPatterns { .. }
+            | Error::NoThread { .. }
+            | Error::MessageTooLong { .. }
+            | Error::TreeTooLarge(_)
             | Error::FileChanging(_)
             | Error::FileChangedUnseen(_)
             | Error::Overlapping { .. }
@@ -650,6 +673,13 @@ impl Error {
             }
             Error::NulInPatterns { .. } => {
                 "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
+            }
+            Error::TreeTooLarge(_) => "Leave out what the server does not need with lines in `.deployignore`".into(),
+            Error::MessageTooLong { .. } => "Configure fewer shared paths and patterns, or shorter ones".into(),
+            Error::NoThread { .. } => NO_THREAD_HINT.into(),
+            // What a shell says that may start no program.
+            Error::NoShell { output, .. } | Error::AgentNotCopied { output, .. } if output.contains("fork") => {
+                NO_THREAD_HINT.into()
             }
             Error::TooDeep { .. } => "Leave out a directory above it with a line in `.deployignore`".into(),
             Error::FileChanging(path) => {
@@ -830,6 +860,9 @@ fn quoted(path: &str) -> String {
         format!("'{}'", path.replace('\'', "'\\''"))
     }
 }
+/// What to do where a limit keeps threads and processes from being started.
+const NO_THREAD_HINT: &str = "Some 20 of them are needed, and few more are of use: end other processes of that user there, \
+                              or have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)";
 
 /// What to do where the disk is full. `free` says what to free, and where.
 fn room_hint(free: &str) -> String {
@@ -863,6 +896,8 @@ fn io_hint(error: &io::Error) -> Option<String> {
         Is::PermissionDenied => Some("The user that runs this must own the directory; check with `ls -ld`".into()),
         Is::StorageFull | Is::QuotaExceeded => Some(room_hint("Free some space")),
         Is::ReadOnlyFilesystem => Some("The filesystem is mounted read-only".into()),
+        // Of what is done here, only starting a process or a thread fails so.
+        Is::WouldBlock => Some(NO_THREAD_HINT.into()),
         _ => None,
     }
 }

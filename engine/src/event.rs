@@ -9,6 +9,8 @@ use crate::release::ReleaseId;
 pub enum Phase {
     /// Reaching the server and starting the agent.
     Connect,
+    /// Copying the agent to the server, while connecting.
+    CopyAgent,
     /// Walking the source and hashing what is new.
     Scan,
     /// Sending what the server lacks.
@@ -29,7 +31,7 @@ pub enum Phase {
 pub enum Event {
     /// A phase began.
     Began(Phase),
-    /// How far a phase is. Totals are 0 while they are not known.
+    /// How far a phase is. Totals are 0 while they are not known. Bytes of what is sent count once the server has them.
     Progress {
         /// The phase.
         phase: Phase,

@@ -13,6 +13,7 @@ pub mod path;
 pub mod release;
 pub mod report;
 pub mod target;
+pub mod threads;
 pub mod units;
 
 mod agent;

@@ -26,7 +26,7 @@ pub struct Seconds {
     pub connect: f64,
     /// Walking and hashing the source.
     pub scan: f64,
-    /// From the first byte of content to the last.
+    /// From the first byte of content until the server has the last.
     pub upload: f64,
     /// Making directories and links, on the server.
     pub assemble: f64,
@@ -301,7 +301,7 @@ pub struct ChangedPath {
 }
 
 /// The result of `diff`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct DiffReport {
     /// The first side: a release, `live` or `source`.
     pub before: String,
@@ -313,8 +313,10 @@ pub struct DiffReport {
     pub files_changed: u64,
     /// Paths only in the first.
     pub files_removed: u64,
-    /// The paths, sorted.
+    /// The paths, sorted, up to about a million.
     pub paths: Vec<ChangedPath>,
+    /// Paths beyond them, which are counted and not listed.
+    pub paths_left_out: u64,
     /// What the user should know, each once.
     pub warnings: Vec<String>,
 }

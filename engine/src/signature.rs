@@ -37,9 +37,6 @@ impl Care {
     }
 }
 
-/// The most signatures that are sent at once, in bytes: those of a hundred gigabytes.
-const SIGNATURES_BYTES_MAX: usize = 512 << 20;
-
 /// Places of a table that are tried for a hash: bounds the time whatever the hashes.
 const PROBES_MAX: usize = 16;
 
@@ -136,12 +133,8 @@ pub(crate) struct SignaturesWriter {
 }
 
 impl SignaturesWriter {
-    /// Begins, for this many files.
-    pub(crate) fn new(files: usize) -> SignaturesWriter {
-        SignaturesWriter::with_room(files, SIGNATURES_BYTES_MAX)
-    }
-
-    fn with_room(files: usize, bytes_max: usize) -> SignaturesWriter {
+    /// Begins, for this many files and at most so many bytes.
+    pub(crate) fn new(files: usize, bytes_max: usize) -> SignaturesWriter {
         SignaturesWriter { bytes: vec![0; files.div_ceil(8)], bytes_max, at: 0 }
     }
 
@@ -324,7 +317,7 @@ mod tests {
     }
 
     fn to_bytes(signatures: &[Option<Vec<u8>>]) -> Vec<u8> {
-        let mut writer = SignaturesWriter::new(signatures.len());
+        let mut writer = SignaturesWriter::new(signatures.len(), usize::MAX);
         assert!(signatures.iter().all(|signature| writer.add(signature.as_deref())));
         writer.finish()
     }
@@ -407,7 +400,7 @@ mod tests {
     fn where_there_is_no_room_for_one_there_is_none_of_all_that_follow() {
         let olds = [noise("one", 5_000), noise("large", 70_000), noise("other", 5_000)];
         let signatures = [0, 1, 2].map(|at| sign(&olds[at], Care::File));
-        let mut writer = SignaturesWriter::with_room(3, 1 + signatures[0].len() + signatures[2].len());
+        let mut writer = SignaturesWriter::new(3, 1 + signatures[0].len() + signatures[2].len());
         let added: Vec<bool> =
             signatures.iter().map(|signature| writer.add(Some(signature))).take_while(|&added| added).collect();
         assert_eq!(added, [true]);

@@ -24,8 +24,13 @@ use crate::report::{
     StatusReport, SwitchReport, Warned,
 };
 use crate::target::{Destination, Policy, Target};
+use crate::threads;
 use crate::wire::message::{Hello, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
+
+/// The memory of the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, and the paths that they make
+/// need not be: those of a manifest that somebody made up would take gigabytes.
+const LISTED_BYTES_MAX: usize = 128 << 20;
 
 /// What every verb needs.
 #[derive(Clone)]
@@ -117,6 +122,7 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 }
 
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
+    threads::start_pool()?;
     let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
         _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
@@ -200,6 +206,7 @@ pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Di
 }
 
 fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
+    threads::start_pool()?;
     let sides = [before, after];
     let wanted: Vec<Option<ReleaseId>> = sides
         .iter()
@@ -220,23 +227,21 @@ fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Dif
         DiffSide::Release(_) | DiffSide::Live => received.next().ok_or_else(mismatch),
     };
     let ((before, old), (after, new)) = (side(before)?, side(after)?);
-    let mut report = DiffReport {
-        before,
-        after,
-        files_new: 0,
-        files_changed: 0,
-        files_removed: 0,
-        paths: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut report = DiffReport { before, after, ..DiffReport::default() };
+    let mut room = LISTED_BYTES_MAX;
     manifest_diff::compare(Some(&old), &new, |difference| {
         match difference.change {
             Change::New => report.files_new += 1,
             Change::Removed => report.files_removed += 1,
             Change::Content | Change::Mode | Change::Kind => report.files_changed += 1,
         }
+        let path = Shown(&difference.path).to_string();
+        match room.checked_sub(path.len() + size_of::<ChangedPath>()).filter(|_| report.paths_left_out == 0) {
+            Some(left) => room = left,
+            None => return report.paths_left_out += 1,
+        }
         report.paths.push(ChangedPath {
-            path: Shown(&difference.path).to_string(),
+            path,
             change: difference.change,
             bytes_before: difference.bytes_before,
             bytes_after: difference.bytes_after,

@@ -8,6 +8,7 @@ pub(crate) mod edits;
 pub(crate) mod git;
 pub(crate) mod immutable;
 pub(crate) mod mount;
+pub(crate) mod peer;
 pub(crate) mod real_tree;
 pub(crate) mod relay;
 pub(crate) mod site;

@@ -38,7 +38,18 @@ struct State {
 impl Relay {
     /// Starts one before a port of this machine.
     pub(crate) fn start(server: u16) -> Relay {
+        Relay::listen(TcpListener::bind("127.0.0.1:0").unwrap(), server)
+    }
+
+    /// Starts one whose sockets take little of what the client sends before it is passed on.
+    pub(crate) fn start_narrow(server: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Sockets that are accepted have what the listening one has.
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 64 << 10).unwrap();
+        Relay::listen(listener, server)
+    }
+
+    fn listen(listener: TcpListener, server: u16) -> Relay {
         let port = listener.local_addr().unwrap().port();
         let admitted = Mutex::new(u32::MAX);
         let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };

@@ -558,6 +558,13 @@ impl<'a> Assembly<'a> {
         (0..).zip(&self.placed).map(of).collect()
     }
 
+    /// Returns how much memory it takes beside the manifest, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let entries = size_of_val(self.expected) + size_of_val(&*self.placed) + size_of_val(&*self.inodes);
+        let directories = size_of_val(&*self.sights) + size_of_val(&*self.touched);
+        (entries + directories + size_of_val(&*self.made)) as u64
+    }
+
     /// Counts the files that were linked.
     pub(crate) fn linked(&self) -> u64 {
         self.linked.load(Ordering::Relaxed)

@@ -21,6 +21,9 @@ use crate::pattern::Patterns;
 use crate::release::{BootSpan, Record, ReleaseId};
 use crate::report::{DeployState, Reused};
 use crate::target::Policy;
+use crate::threads;
+use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
+use crate::wire::frame::Parts;
 use crate::wire::message::{
     Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, Taken, ToAgent,
 };
@@ -42,9 +45,6 @@ use super::trash::{self, Spare};
 use super::uptime::Uptime;
 use super::wanted::WantedObjects;
 use super::{sign, switch};
-
-/// The longest manifest that is taken, in bytes: twice what a million long names need.
-const TREE_BYTES_MAX: u64 = 1 << 30;
 
 /// One deploy.
 pub(crate) struct Deploy<'a> {
@@ -140,6 +140,14 @@ impl<'a> Plan<'a> {
     fn base_manifest(&self) -> Option<&'a Manifest> {
         self.base.map(|base| &base.kept.manifest)
     }
+
+    /// Returns how much memory the two manifests take, with what is known of their entries, in bytes.
+    fn memory_bytes(&self) -> u64 {
+        let base = self
+            .base
+            .map_or(0, |base| base.kept.manifest.memory_bytes() + size_of_val(base.kept.placements.as_slice()) as u64);
+        base + self.tree.manifest.memory_bytes() + size_of_val(self.tree.origins.as_slice()) as u64
+    }
 }
 
 /// A release that is made.
@@ -154,7 +162,7 @@ struct Made {
 /// A release that is complete in staging.
 struct Filled<'a> {
     assembly: Assembly<'a>,
-    /// The objects that arrived, and those that did not, by round.
+    /// The objects that arrived, by round.
     arrived: Vec<WantedObjects>,
     /// What became of a release that was to be reused: why it could not be, where that is so.
     reused: Option<Result<Reused, Error>>,
@@ -214,6 +222,7 @@ impl Deploy<'_> {
         let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
         self.send_ready(holding, base.as_ref(), Live::Unchanged, false)?;
+        threads::start_pool()?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
@@ -251,6 +260,7 @@ impl Deploy<'_> {
         let shares_nothing =
             policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
         if !(shares_nothing && record.shared.is_empty()) {
+            threads::start_pool()?;
             // A manifest that cannot be read is a reason to make the release anew.
             let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
                 return Ok(None);
@@ -273,6 +283,7 @@ impl Deploy<'_> {
         releases: &Releases,
         live: Option<&ReleaseId>,
     ) -> Result<Option<Base>, Error> {
+        threads::start_pool()?;
         let named = self.begin.base();
         let named = named.iter().filter_map(|base| releases.find(&base.release).filter(|own| own.root == base.root));
         let live = live.and_then(|live| releases.find(live));
@@ -355,7 +366,7 @@ impl Deploy<'_> {
                     self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                     self.talk.send_parts(&bytes)?;
                 }
-                Incoming::Message(ToAgent::Commit) => commits += 1,
+                Incoming::Message(ToAgent::Commit) => commits = u32::saturating_add(commits, 1),
                 // It goes with content for a tree that does not fit.
                 Incoming::Message(ToAgent::WantLanes) => self.talk.send(&FromAgent::Lanes(None))?,
                 Incoming::Message(ToAgent::SentOnLanes(_)) | Incoming::Block(_) => {}
@@ -388,17 +399,14 @@ impl Deploy<'_> {
     }
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
-        if length > TREE_BYTES_MAX {
-            return Err(Error::Protocol(format!("a manifest of {length} bytes")));
-        }
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < length {
+        let mut parts = Parts::begin(length, TREE_BYTES_MAX)?;
+        while !parts.are_all() {
             match self.talk.next()? {
-                Incoming::Part(part) => bytes.extend_from_slice(&part),
+                Incoming::Part(part) => parts.add(&part)?,
                 _ => return Err(Error::Protocol("a manifest that breaks off".into())),
             }
         }
-        Ok(bytes)
+        Ok(parts.finish())
     }
 
     fn read_tree(
@@ -414,6 +422,9 @@ impl Deploy<'_> {
             return Err(Error::Protocol("a manifest with another root than was announced".into()));
         }
         let Decoded { manifest, origins, promised, .. } = decoded;
+        if promised.len() > PROMISED_MAX {
+            return Err(Error::Protocol("a manifest that promises too many hashes".into()));
+        }
         let to_sign = Lacks::unpack(to_sign, manifest.len())?;
         Ok(Tree { manifest, origins, promised, commits, to_sign })
     }
@@ -749,6 +760,8 @@ fn keep_seen(layout: &Layout, id: &ReleaseId, manifest: &Manifest, looks: &Looks
 fn holding(layout: &Layout, releases: &Releases) -> Holding {
     let mut standing = releases.ids();
     standing.sort_unstable();
+    // Of more than anybody keeps the newest: what is not told is only not believed in.
+    standing.drain(..standing.len().saturating_sub(STANDING_MAX));
     Holding { store: layout.store.id.clone(), standing }
 }
 

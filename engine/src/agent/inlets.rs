@@ -10,20 +10,21 @@ use std::io::{IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::error::Error;
-use crate::wire::frame::{FrameKind, FrameReader};
+use crate::threads;
+use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
+use crate::wire::frame::{Counter, FrameKind, FrameReader};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
 
 use super::talk::CLIENT_SILENT_MAX;
-
-/// Lanes that are let in over the time of a deploy. A client has no use for more.
-const LANES_MAX: usize = 64;
 
 /// How often a wait for lanes looks whether it is of any use.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +48,8 @@ pub(crate) struct Inlets {
     lanes: HashMap<u32, Inlet>,
     /// Blocks that the client says to have sent, by lane.
     sent: Vec<(u32, u64)>,
+    /// Counts what is read on them.
+    counter: Counter,
     /// For how long a lane that owes blocks may be silent.
     silent_max: Duration,
 }
@@ -60,9 +63,9 @@ struct Inlet {
 
 impl Inlets {
     /// Begins without any: nobody is let in before [`Inlets::open`].
-    pub(crate) fn closed() -> Inlets {
-        let (lanes, sent) = (HashMap::new(), Vec::new());
-        Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, silent_max: CLIENT_SILENT_MAX }
+    pub(crate) fn closed(counter: Counter) -> Inlets {
+        let (lanes, sent, silent_max) = (HashMap::new(), Vec::new(), CLIENT_SILENT_MAX);
+        Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, counter, silent_max }
     }
 
     /// Lets lanes in that show the ticket, which is returned.
@@ -75,9 +78,11 @@ impl Inlets {
         let address = ticket.address().map_err(failed)?;
         let listener = UnixListener::bind_addr(&address).map_err(failed)?;
         let (sender, arrivals) = bounded(0);
-        self._sender = Some(sender.clone());
+        let to_keep = sender.clone();
         // It ends with the process: whoever knocks later is let in by nobody.
-        std::thread::spawn(move || admit_all(&listener, ticket, &sender));
+        let counter = self.counter.clone();
+        threads::spawn(move || admit_all(&listener, ticket, &sender, &counter))?;
+        self._sender = Some(to_keep);
         self.arrivals = arrivals;
         self.ticket = Some(ticket);
         Ok(ticket)
@@ -156,29 +161,36 @@ impl Inlets {
     }
 }
 
-fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>) {
+fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>, counter: &Counter) {
     let mut admitted = Vec::new();
+    let standing = Arc::new(AtomicUsize::new(0));
     for socket in listener.incoming() {
         let Ok(socket) = socket else { return };
         if admitted.len() == LANES_MAX {
             return;
         }
         let Some((lane, stream)) = is_own(&socket).then(|| claim(&socket, &ticket)).flatten() else { continue };
-        if admitted.contains(&lane) {
+        if admitted.contains(&lane) || standing.load(Ordering::Acquire) == LANES_AT_ONCE_MAX {
             continue;
         }
         admitted.push(lane);
-        let reader = FrameReader::new(stream);
+        let reader = FrameReader::of_blocks(stream, counter.clone());
         // Before the client hears that the lane stands, and so before it says what it sent there.
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;
         }
-        let arrivals = arrivals.clone();
-        std::thread::spawn(move || {
-            read(lane, socket, reader, &arrivals);
+        standing.fetch_add(1, Ordering::AcqRel);
+        let (own, standing) = (arrivals.clone(), standing.clone());
+        let started = threads::spawn(move || {
+            read(lane, socket, reader, &own);
+            standing.fetch_sub(1, Ordering::AcqRel);
             // Where nobody listens any more, the deploy is over.
-            drop(arrivals.send(Arrival::Ended { lane }));
+            drop(own.send(Arrival::Ended { lane }));
         });
+        // It was not said to be taken, and its socket is closed.
+        if started.is_err() && arrivals.send(Arrival::Ended { lane }).is_err() {
+            return;
+        }
     }
 }
 
@@ -224,12 +236,14 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     /// Starts the process of a lane, as a thread. Returns the client's end, and what the lane comes to.
-    fn lane() -> (PipeWriter, std::io::PipeReader, std::thread::JoinHandle<Result<(), Error>>) {
+    fn lane() -> Lane {
         let (input, client) = std::io::pipe().unwrap();
         let (answers, output) = std::io::pipe().unwrap();
         let input = File::from(OwnedFd::from(input));
         (client, answers, std::thread::spawn(move || serve_lane(input, output)))
     }
+
+    type Lane = (PipeWriter, std::io::PipeReader, std::thread::JoinHandle<Result<(), Error>>);
 
     fn next(inlets: &mut Inlets) -> Option<Vec<u8>> {
         let arrival = inlets.arrivals().recv_timeout(SOON).unwrap();
@@ -238,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_lane_brings_blocks_until_its_end() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, mut answers, lane) = lane();
         client.write_all(&ticket.opening(3)).unwrap();
@@ -261,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_lane_whose_blocks_nobody_had_time_for_is_not_given_up() {
-        let mut inlets = Inlets { silent_max: Duration::from_millis(100), ..Inlets::closed() };
+        let mut inlets = Inlets { silent_max: Duration::from_millis(100), ..Inlets::closed(Counter::default()) };
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -287,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_breaks_off_is_not_waited_for() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -304,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_brings_a_message_is_ended() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
@@ -316,7 +330,7 @@ mod tests {
 
     #[test]
     fn a_lane_without_the_ticket_is_refused() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let right = ticket.opening(1);
         let altered = |at: usize| {
@@ -338,30 +352,41 @@ mod tests {
 
     #[test]
     fn where_no_more_lanes_are_let_in_it_goes_on_with_none() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
-        let mut lanes = Vec::new();
-        for number in 0..LANES_MAX as u32 {
+        let (mut opened, mut lanes) = (0, Vec::new());
+        let mut open = |lanes: &mut Vec<Lane>, inlets: &mut Inlets| {
             let (mut client, answers, lane) = lane();
-            client.write_all(&ticket.opening(number)).unwrap();
-            assert_eq!(next(&mut inlets), None);
+            client.write_all(&ticket.opening(opened)).unwrap();
+            assert_eq!(next(inlets), None);
             lanes.push((client, answers, lane));
+            opened += 1;
+        };
+        let refused = |number| {
+            let (mut client, _answers, refused) = lane();
+            client.write_all(&ticket.opening(number)).unwrap();
+            assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
+        };
+        let close = |lanes: &mut Vec<Lane>, inlets: &mut Inlets| {
+            for (client, _, lane) in std::mem::take(lanes) {
+                drop(client);
+                assert_eq!(next(inlets), None);
+                lane.join().unwrap().unwrap();
+            }
+        };
+        for _ in 0..LANES_MAX / LANES_AT_ONCE_MAX {
+            (0..LANES_AT_ONCE_MAX).for_each(|_| open(&mut lanes, &mut inlets));
+            refused(u32::MAX);
+            close(&mut lanes, &mut inlets);
         }
-        let (mut client, _answers, refused) = lane();
-        client.write_all(&ticket.opening(LANES_MAX as u32)).unwrap();
-        assert!(matches!(refused.join().unwrap(), Err(Error::Io { .. })));
-        for (client, _, lane) in lanes {
-            drop(client);
-            assert_eq!(next(&mut inlets), None);
-            lane.join().unwrap().unwrap();
-        }
+        refused(u32::MAX);
         let nothing = inlets.arrivals().recv_timeout(Duration::from_millis(200));
         assert!(matches!(nothing, Err(RecvTimeoutError::Timeout)));
     }
 
     #[test]
     fn a_number_is_given_once() {
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(Counter::default());
         let ticket = inlets.open().unwrap();
         let (mut first, _answers, _lane) = lane();
         first.write_all(&ticket.opening(1)).unwrap();

@@ -23,7 +23,9 @@ use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
-use crate::wire::block::{self, BlockDecoder, BlockHead, DELTAS_BYTES_MAX, DeltaOf, Range};
+use crate::threads;
+use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DELTAS_BYTES_MAX, DeltaOf, Range};
+use crate::wire::frame::FRAME_MAX;
 
 use super::adopt::{PARTIAL_BYTES_MIN, UNFINISHED_MODE};
 use super::assemble::Assembly;
@@ -32,10 +34,20 @@ use super::promise::Promise;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;
 
-/// Threads that receive: as many as there are processors, within reason. Each holds the content of a block, 16 MiB, and
-/// two blocks as they travel, 8 MiB each; of deltas also the old contents, what is gathered of them, literals and the new
-/// contents, 8 MiB each at most, and four streams of numbers, which are no longer.
+/// Threads that receive: as many as there are processors, within reason, and as memory has room for.
 const RECEIVERS_MAX: usize = 3;
+
+/// What a receiver takes at most, in bytes: the content of a block, 16 MiB, and two frames; of deltas also the old
+/// contents, what is gathered of them, literals, numbers and the new contents, 8 MiB each at most.
+pub(crate) const RECEIVER_BYTES: u64 = (BLOCK_BYTES_MAX + 2 * FRAME_MAX) as u64 + 5 * DELTAS_BYTES_MAX;
+
+/// Large files that a receiver has begun and not ended. A client sends four at a time; those of which a lane has lost a
+/// part stay open until the others have come.
+const LARGE_MAX: usize = 256;
+
+/// Ranges of a large file that have come before their turn, beside those that touch each other. Each lane that is behind
+/// makes one.
+const AHEAD_MAX: usize = 1024;
 
 /// Blocks that wait for one receiver, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
@@ -97,34 +109,40 @@ impl FirstError {
 }
 
 impl Receivers {
-    /// Starts receivers, in a scope that joins them.
+    /// Starts receivers, in a scope that joins them, in memory of about `room` bytes.
     pub(crate) fn start<'scope, 'env>(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
-    ) -> Receivers {
+        room: u64,
+    ) -> Result<Receivers, Error> {
         let (flush, flusher) = Flush::new();
-        scope.spawn(|| {
+        // Without it all is made durable at the end.
+        drop(threads::spawn_scoped(scope, || {
             if let Err(error) = flusher.run(reception.assembly.staging) {
                 first_error.put(error);
             }
-        });
+        }));
         let flush = Arc::new(flush);
-        let receivers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
+        let processors = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
+        let receivers = receivers(processors, room);
         let start = |number: usize| {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
-            scope.spawn(move || {
+            let receive = move || {
                 let mut receiver = Receiver { number, reception, flush, large: HashMap::new(), room: Room::default() };
                 if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a receiver that has ended.
                     queue.into_iter().for_each(drop);
                 }
-            });
-            sender
+            };
+            threads::spawn_scoped(scope, receive).map(|_| sender)
         };
-        Receivers { queues: (0..receivers).map(start).collect(), next: 0, stalled: Duration::ZERO }
+        let mut queues = vec![start(0)?];
+        // Where fewer are to be had, those receive all.
+        queues.extend((1..receivers).map_while(|number| start(number).ok()));
+        Ok(Receivers { queues, next: 0, stalled: Duration::ZERO })
     }
 
     /// Gives a block to a receiver, waiting while its queue is full.
@@ -150,6 +168,11 @@ impl Receivers {
     pub(crate) fn stalled(&self) -> Duration {
         self.stalled
     }
+}
+
+/// Returns how many receivers there are room for: one at least.
+fn receivers(processors: usize, room: u64) -> usize {
+    processors.min(usize::try_from(room / RECEIVER_BYTES).unwrap_or(usize::MAX)).max(1)
 }
 
 struct Receiver<'a> {
@@ -337,6 +360,9 @@ impl Receiver<'_> {
         let name = ObjectName { key: file.key, copy: 0 };
         let mut large = match self.large.remove(&at) {
             Some(large) => large,
+            None if self.large.len() == LARGE_MAX => {
+                return Err(Error::Protocol("parts of more large files at once than are taken".into()));
+            }
             // Who sends from the beginning has no use for what is there of it.
             None => match self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) })? {
                 Some(large) => large,
@@ -367,6 +393,9 @@ impl Receiver<'_> {
         }
         self.flush.note(end - offset);
         large.note(offset, end).map_err(failed)?;
+        if large.ahead.len() > AHEAD_MAX {
+            return Err(Error::Protocol("parts of a large file that are too far apart".into()));
+        }
         if large.hashed < file.size {
             self.large.insert(at, large);
         } else if Hash::from(large.hasher.finalize()) == file.key.hash {
@@ -456,7 +485,7 @@ impl Large {
     /// Notes that a part was written, and hashes what has come to its turn.
     fn note(&mut self, offset: u64, end: u64) -> std::io::Result<()> {
         if end > self.hashed.max(offset) {
-            self.ahead.insert(offset, end);
+            self.put_ahead(offset, end);
         }
         let mut buffer = Vec::new();
         while let Some((offset, end)) = self.ahead.first_key_value().map(|(&offset, &end)| (offset, end)) {
@@ -473,6 +502,18 @@ impl Large {
             }
         }
         Ok(())
+    }
+
+    /// Notes a range beyond the beginning. Those that touch each other are one.
+    fn put_ahead(&mut self, mut offset: u64, mut end: u64) {
+        if let Some((&before, _)) = self.ahead.range(..offset).next_back().filter(|&(_, &ended)| ended == offset) {
+            self.ahead.remove(&before);
+            offset = before;
+        }
+        if let Some(ended) = self.ahead.remove(&end) {
+            end = ended;
+        }
+        self.ahead.insert(offset, end);
     }
 }
 
@@ -524,6 +565,47 @@ mod tests {
             let twice = [parts[0], parts[1], parts[1], parts[2], parts[3]];
             assert_eq!(receive(&content, &twice), None, "{order:?}");
         }
+    }
+
+    #[test]
+    fn ranges_that_touch_each_other_are_one() {
+        let mut large = Large {
+            file: tempfile::tempfile().unwrap(),
+            hasher: blake3::Hasher::new(),
+            hashed: 0,
+            ahead: BTreeMap::new(),
+        };
+        for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
+            large.put_ahead(offset, end);
+        }
+        assert_eq!(large.ahead, BTreeMap::from([(10, 50), (60, 70)]));
+    }
+
+    #[test]
+    fn parts_that_are_far_apart_are_refused_before_they_take_memory() {
+        let content = vec![7; 2 * AHEAD_MAX + 4];
+        let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        let entry = builder.file(b"a", ManifestFile { key, size: content.len() as u64 }).unwrap();
+        builder.file(b"b", ManifestFile { key, size: content.len() as u64 }).unwrap();
+        let manifest = builder.finish().unwrap();
+        with_receiver(&manifest, None, |receiver, _| {
+            let mut part = |at: u64| receiver.part(entry, at, None, &[Range::Sent { len: 1 }], &[7]);
+            let refused = (0..=AHEAD_MAX as u64).map(|at| part(2 + 2 * at)).find_map(Result::err);
+            assert!(matches!(refused, Some(Error::Protocol(_))), "{refused:?}");
+        });
+    }
+
+    #[test]
+    fn as_many_receive_as_memory_has_room_for_and_one_at_least() {
+        let check = |processors, blocks: u64, expected| {
+            assert_eq!(receivers(processors, blocks * RECEIVER_BYTES), expected, "{processors} {blocks}");
+        };
+        check(3, 9, 3);
+        check(3, 2, 2);
+        check(3, 0, 1);
+        check(2, 3, 2);
     }
 
     /// A descriptor that is only written to stands for a disk that does not give what it has.

@@ -6,11 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::hash::Hash;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
+use crate::threads;
+use crate::wire::bounds;
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
@@ -21,25 +23,40 @@ use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
 
+/// Manifests that are asked for at once: those of a comparison.
+const SIDES: usize = 2;
+
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    converse(&Talk::new(input, output, CLIENT_SILENT_MAX))
+    converse(&Talk::new(input, output, CLIENT_SILENT_MAX)?)
 }
 
 fn converse(talk: &Talk) -> Result<(), Error> {
     disk::raise_open_files();
     // The hello may be long in coming: the client connects while it scans.
-    alive(talk, || {
+    let served = alive(talk, || {
         let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
         let message = match (Service { talk, hello: &hello }.answer()) {
-            Ok(reply) => FromAgent::Done(reply),
-            Err(error) => FromAgent::Failed { refusal: error.to_refusal(), live: live_now(talk, &hello) },
+            Ok(reply) => FromAgent::Done(reply.fitting()),
+            Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
         };
         // A client that has gone does not hear it; what was done is done all the same.
         talk.send(&message)
+    });
+    served.unwrap_or_else(|error| {
+        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged })?;
+        Err(error)
     })
+}
+
+/// Cuts off what is too long to be told.
+fn fitting(refusal: Refusal) -> Refusal {
+    let Refusal { kind, message, mut causes, hint } = refusal;
+    bounds::fitting(&mut causes);
+    let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
+    Refusal { kind, message: cut_off(message), causes, hint: hint.map(cut_off) }
 }
 
 fn live_now(talk: &Talk, hello: &Hello) -> Live {
@@ -101,6 +118,7 @@ impl Service<'_> {
     }
 
     fn open(&self, path: &Path) -> Result<Layout, Error> {
+        threads::start_pool()?;
         Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
     }
 
@@ -116,7 +134,10 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.send(&FromAgent::LockTakenOver(lock::describe(dead)))?;
+            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(
+                lock::describe(dead),
+                bounds::REPORTED_TEXT_BYTES_MAX,
+            )))?;
         }
         layout.refresh(&self.hello.policy)?;
         Ok(lock)
@@ -149,6 +170,9 @@ impl Service<'_> {
     }
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
+        if wanted.len() > SIDES {
+            return Err(Error::Protocol("a question for more manifests than a comparison has sides".into()));
+        }
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;
         let read = |record: &Record| read_manifest(&layout, &record.id, &record.root);
@@ -236,7 +260,7 @@ mod tests {
         }
         let (answers, output) = io::pipe().unwrap();
         let agent = std::thread::spawn(|| serve(io::Cursor::new(words), output));
-        let mut answers = FrameReader::new(answers);
+        let mut answers = FrameReader::new::<FromAgent>(answers);
         let mut heard = Vec::new();
         while let Ok(Some((_, payload))) = answers.read() {
             heard.push(message::from_bytes(&payload).unwrap());
@@ -272,10 +296,10 @@ mod tests {
         let path = directory.path().join("site");
         let (input, client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1))));
+        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1)).unwrap()));
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
-        let mut answers = FrameReader::new(answers);
+        let mut answers = FrameReader::new::<FromAgent>(answers);
         let mut answer = || {
             let (_, payload) = answers.read().unwrap().unwrap();
             message::from_bytes::<FromAgent>(&payload).unwrap()

@@ -1,7 +1,8 @@
 //! Signs what the base has at the paths of files that the client has no old content of, and ranges of large files.
 //!
 //! Objects are read as they are: what is described in terms of one that was altered is put together of the same bytes.
-//! They are signed a batch at a time, in order, until there is no room for more: memory is what is sent, and a batch.
+//! They are signed a batch at a time, in order, until there is no room for more: memory is what is sent, and what a batch
+//! reads, however many processors there are.
 
 use std::os::unix::fs::FileExt;
 
@@ -11,12 +12,16 @@ use crate::chunk::LARGE_FILE_BYTES;
 use crate::manifest::{Manifest, Node, ObjectKey};
 use crate::signature::{self, Care, SignaturesWriter};
 use crate::wire::block::BLOCK_ITEMS_MAX;
+use crate::wire::bounds::SIGNATURES_BYTES_MAX;
 use crate::wire::message::{GAP_BYTES_MAX, GapsOf};
 
 use super::store::Store;
 
-/// Signatures that are made at a time: enough for all processors, and no more than 10 MiB.
+/// Signatures that are made at a time: enough for all processors, and no more than 3 MiB.
 const BATCH: usize = 1 << 10;
+
+/// Ranges that are read at a time, in bytes: four of the greatest length.
+const BATCH_BYTES: u64 = 32 << 20;
 
 /// Ranges of one file that are signed: as many as a part of it may have.
 const RANGES_MAX: usize = BLOCK_ITEMS_MAX;
@@ -33,15 +38,16 @@ pub(crate) fn old_versions(store: &Store, base: Option<&Manifest>, manifest: &Ma
         // Whoever sends that file whole loses nothing but bytes.
         Some(signature::sign(&store.content(old).ok()??, Care::File))
     };
-    let mut writer = SignaturesWriter::new(entries.len());
-    add_all(&mut writer, entries, sign);
+    let mut writer = SignaturesWriter::new(entries.len(), SIGNATURES_BYTES_MAX);
+    // Each processor reads one at a time.
+    add_all(&mut writer, entries, |_| 0, sign);
     writer.finish()
 }
 
 /// Returns the signatures of ranges of files of the store, in order. One that is too long, or cannot be read, has none, nor
 /// has what is beyond [`RANGES_MAX`] of a file.
 pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
-    let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum());
+    let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum(), SIGNATURES_BYTES_MAX);
     for GapsOf { hash, mode, ranges } in gaps {
         let object = store.open_any(ObjectKey { hash: *hash, mode: *mode }).ok().flatten();
         let sign = |&(offset, len): &(u64, u64)| {
@@ -50,7 +56,7 @@ pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
             Some(signature::sign(&content, Care::Range))
         };
         let (signed, beyond) = ranges.split_at(ranges.len().min(RANGES_MAX));
-        if !add_all(&mut writer, signed, sign) {
+        if !add_all(&mut writer, signed, |&(_, len)| len.min(GAP_BYTES_MAX), sign) {
             break;
         }
         writer.pass(beyond.len());
@@ -59,11 +65,31 @@ pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
 }
 
 /// Signs and adds in order. Says whether there was room for all.
-fn add_all<T: Sync>(writer: &mut SignaturesWriter, of: &[T], sign: impl Fn(&T) -> Option<Vec<u8>> + Sync) -> bool {
-    of.chunks(BATCH).all(|batch| {
+fn add_all<T: Sync>(
+    writer: &mut SignaturesWriter,
+    mut of: &[T],
+    bytes: impl Fn(&T) -> u64,
+    sign: impl Fn(&T) -> Option<Vec<u8>> + Sync,
+) -> bool {
+    while !of.is_empty() {
+        let (batch, rest) = of.split_at(batch_of(of, &bytes));
         let signed: Vec<Option<Vec<u8>>> = batch.par_iter().map(&sign).collect();
-        signed.iter().all(|signature| writer.add(signature.as_deref()))
-    })
+        if !signed.iter().all(|signature| writer.add(signature.as_deref())) {
+            return false;
+        }
+        of = rest;
+    }
+    true
+}
+
+/// Returns how many are signed at a time: one at least.
+fn batch_of<T>(of: &[T], bytes: impl Fn(&T) -> u64) -> usize {
+    let mut read = 0;
+    let fits = |one: &&T| {
+        read += bytes(one);
+        read <= BATCH_BYTES
+    };
+    of.iter().take(BATCH).take_while(fits).count().max(1)
 }
 
 #[cfg(test)]
@@ -77,6 +103,15 @@ mod tests {
     use crate::hash::Hash;
     use crate::signature::Signatures;
     use crate::target::Policy;
+
+    #[test]
+    fn no_more_old_content_is_read_at_a_time_than_a_batch_may() {
+        let check = |lens: &[u64], expected| assert_eq!(batch_of(lens, |&len| len), expected, "{lens:?}");
+        check(&[GAP_BYTES_MAX; 9], 4);
+        check(&[1; BATCH + 1], BATCH);
+        check(&[u64::MAX / 2, 1], 1);
+        check(&[BATCH_BYTES - 1, 1, 1], 2);
+    }
 
     #[test]
     fn ranges_are_signed_in_order_and_no_more_of_a_file_than_it_may_have() {

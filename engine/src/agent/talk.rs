@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
@@ -14,9 +14,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 use crate::error::Error;
 use crate::event::Phase;
 use crate::release::ReleaseId;
-use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::threads;
+use crate::wire::bounds;
+use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
-use crate::wire::message::{self, FromAgent, ToAgent};
+use crate::wire::message::{self, FromAgent, Live, ToAgent};
 
 use super::prune::Tell;
 
@@ -30,8 +32,8 @@ const READ_AHEAD: usize = 1;
 /// what is in it, and what is over sooner needs no progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is sent at most for how long no blocks were taken. A block keeps a receiver busy for about as long.
-const STALLED_EVERY: Duration = Duration::from_millis(250);
+/// How often it is sent at most how much was read. A block keeps a receiver busy for about as long.
+const READ_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
@@ -42,8 +44,18 @@ pub(crate) struct Talk {
     heard: Heard,
     silent_max: Duration,
     told: Mutex<Instant>,
-    told_stalled: Mutex<Instant>,
+    /// Counts what was read on all connections.
+    read: Counter,
+    /// While it receives: what was said last of what was read, and when.
+    receiving: Mutex<Option<Receiving>>,
     switching: Mutex<Option<ReleaseId>>,
+}
+
+/// What was said of what was read.
+struct Receiving {
+    told: Instant,
+    bytes: u64,
+    commits: u32,
 }
 
 /// What comes in, in a deploy.
@@ -70,12 +82,14 @@ impl Talk {
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         silent_max: Duration,
-    ) -> Talk {
+    ) -> Result<Talk, Error> {
+        let out: Box<dyn Write + Send> = Box::new(output);
+        let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
-        let mut reader = FrameReader::new(input);
-        let heard = reader.heard();
+        let mut reader = FrameReader::new::<ToAgent>(input);
+        let (heard, counter) = (reader.heard(), reader.counter());
         let ping = message::to_bytes(&ToAgent::Ping);
-        std::thread::spawn(move || {
+        let read = move || {
             loop {
                 let frame = match reader.read() {
                     // Heard is heard: waiting in the queue, it would keep the end of the line from being seen.
@@ -89,22 +103,29 @@ impl Talk {
                     return;
                 }
             }
-        });
-        let out: Box<dyn Write + Send> = Box::new(output);
-        Talk {
-            out: Mutex::new(FrameWriter::new(out)),
+        };
+        if let Err(error) = threads::spawn(read) {
+            // The client has asked nothing yet, and is told all the same.
+            let failed = FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged };
+            out.write(FrameKind::Message, &message::to_bytes(&failed))?;
+            return Err(error);
+        }
+        Ok(Talk {
+            out: Mutex::new(out),
             frames,
             heard,
             silent_max,
             told: Mutex::new(Instant::now()),
-            told_stalled: Mutex::new(Instant::now()),
+            read: counter,
+            receiving: Mutex::default(),
             switching: Mutex::default(),
-        }
+        })
     }
 
     /// Sends a message.
     pub(crate) fn send(&self, message: &FromAgent) -> Result<(), Error> {
-        self.out.lock().expect("no sender panics").write(FrameKind::Message, &message::to_bytes(message))
+        let bytes = message::to_bounded_bytes(message)?;
+        self.out.lock().expect("no sender panics").write(FrameKind::Message, &bytes)
     }
 
     /// Sends bytes that a message announced.
@@ -205,19 +226,44 @@ impl Talk {
         }
     }
 
-    /// Says for how long no blocks were taken so far; too soon after the last time, not.
-    pub(crate) fn stalled(&self, time: Duration) {
-        let Ok(mut told) = self.told_stalled.try_lock() else { return };
-        if told.elapsed() >= STALLED_EVERY {
-            *told = Instant::now();
-            // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Stalled { micros: time.as_micros() as u64 }));
+    /// Returns what counts the bytes that are read, for further connections.
+    pub(crate) fn counter(&self) -> Counter {
+        self.read.clone()
+    }
+
+    /// Says from now on how much was read.
+    pub(crate) fn begin_receiving(&self, commits: u32) {
+        let receiving = Receiving { told: Instant::now(), bytes: self.read.bytes(), commits };
+        *self.receiving() = Some(receiving);
+    }
+
+    /// Says how much was read so far, and for how long no blocks were taken; too soon after the last time, not.
+    pub(crate) fn tell_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
+        let mut receiving = self.receiving();
+        let bytes = self.read.bytes();
+        let Some(receiving) = &mut *receiving else { return Ok(()) };
+        if receiving.told.elapsed() < READ_EVERY || receiving.bytes == bytes {
+            return Ok(());
         }
+        (receiving.told, receiving.bytes) = (Instant::now(), bytes);
+        let stalled = stalled.map(|time| time.as_micros() as u64);
+        self.send(&FromAgent::Read { bytes, commits: receiving.commits, stalled })
+    }
+
+    /// Says with what is said next, or soon, that so many commits were read, and no more of what comes.
+    pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
+        *self.receiving() = None;
+        let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
+        self.out.lock().expect("no sender panics").queue(&message)
+    }
+
+    fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
+        self.receiving.lock().expect("no sender panics")
     }
 
     /// Tells the user something.
     pub(crate) fn warn(&self, warning: impl Into<String>) -> Result<(), Error> {
-        self.send(&FromAgent::Warning(warning.into()))
+        self.send(&FromAgent::Warning(bounds::cut_off(warning.into(), bounds::REPORTED_TEXT_BYTES_MAX)))
     }
 }
 
@@ -228,23 +274,24 @@ impl Tell for Talk {
 }
 
 /// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
-pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> T {
+pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error> {
     const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
-        scope.spawn(move || {
+        threads::spawn_scoped(scope, move || {
             let mut ticks = 0;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
                 let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
+                let said = said.and_then(|()| talk.tell_read(None));
                 if said.is_err() {
                     return;
                 }
             }
-        });
+        })?;
         let result = work();
         drop(stop);
-        result
+        Ok(result)
     })
 }
 
@@ -272,7 +319,7 @@ mod tests {
         FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
         let began = Instant::now();
         let silent_max = Duration::from_secs(1);
-        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max);
+        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
         assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
     }
@@ -280,7 +327,7 @@ mod tests {
     #[test]
     fn a_client_that_has_gone_is_noticed_behind_its_pings() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_secs(20));
+        let talk = Talk::new(input, io::sink(), Duration::from_secs(20)).unwrap();
         for _ in 0..10 {
             FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
         }
@@ -295,7 +342,7 @@ mod tests {
     #[test]
     fn a_client_of_which_nothing_comes_is_taken_for_dead() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_millis(100));
+        let talk = Talk::new(input, io::sink(), Duration::from_millis(100)).unwrap();
         client.write_all(&[9]).unwrap();
         let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
 
 const MISSING: u16 = 0;
@@ -47,6 +48,37 @@ impl WantedObjects {
         wanted
     }
 
+    /// Returns how much memory they take, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let lists = size_of_val(&*self.objects) + size_of_val(&*self.entries) + size_of_val(&*self.by_entry);
+        lists as u64
+    }
+
+    /// Forgets the objects that have not arrived, which another round asks for: over the rounds each object is held once.
+    pub(crate) fn into_arrived(mut self) -> WantedObjects {
+        if self.missing().next().is_none() {
+            return self;
+        }
+        let mut entries = Vec::new();
+        let mut objects = Vec::new();
+        self.by_entry.fill(0);
+        for at in self.arrived() {
+            let Wanted { key, size, .. } = self.objects[at];
+            let first = entries.len() as u32;
+            objects.push(Wanted { key, size, first, state: AtomicU16::new(ARRIVED) });
+            entries.extend_from_slice(self.entries(at));
+        }
+        let mut arrived = WantedObjects { objects, entries, by_entry: std::mem::take(&mut self.by_entry) };
+        for at in 0..arrived.objects.len() {
+            let first = arrived.objects[at].first as usize;
+            let count = arrived.entries(at).len();
+            for entry in &arrived.entries[first..first + count] {
+                arrived.by_entry[*entry as usize] = at as u32 + 1;
+            }
+        }
+        arrived
+    }
+
     /// Counts the objects.
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
@@ -65,6 +97,13 @@ impl WantedObjects {
     /// Finds an object.
     pub(crate) fn find(&self, key: ObjectKey) -> Option<usize> {
         self.objects.binary_search_by_key(&key, |object| object.key).ok()
+    }
+
+    /// Finds the objects of a content, whatever their modes.
+    pub(crate) fn of_hash(&self, hash: &Hash) -> std::ops::Range<usize> {
+        let first = self.objects.partition_point(|object| object.key.hash < *hash);
+        let count = self.objects[first..].iter().take_while(|object| object.key.hash == *hash).count();
+        first..first + count
     }
 
     /// Returns an object's key.
@@ -128,5 +167,34 @@ impl WantedObjects {
     /// Sums the sizes of what has not arrived, each rounded up to whole blocks.
     pub(crate) fn missing_disk_bytes(&self, block_bytes: u64) -> u64 {
         self.missing().map(|at| self.size(at).next_multiple_of(block_bytes)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::manifest::{Builder, File};
+
+    #[test]
+    fn what_has_arrived_is_found_where_the_rest_is_forgotten() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for (name, content) in [(b"a", b"1"), (b"b", b"2"), (b"c", b"1"), (b"d", b"3")] {
+            let key = ObjectKey { hash: Hash::of(content), mode: 0o444 };
+            builder.file(name, File { key, size: 1 }).unwrap();
+        }
+        let manifest = builder.finish().unwrap();
+        let wanted = WantedObjects::gather(&manifest, 0..4);
+        assert_eq!(wanted.of_hash(&Hash::of(b"1")).len(), 1);
+        assert_eq!(wanted.of_hash(&Hash::of(b"4")).len(), 0);
+        let at = wanted.of_entry(2).unwrap();
+        wanted.arrive(at);
+        let arrived = wanted.into_arrived();
+        assert_eq!((arrived.len(), arrived.all_entries()), (1, &[0, 2][..]));
+        assert_eq!([0, 1, 2, 3].map(|entry| arrived.of_entry(entry)), [Some(0), None, Some(0), None]);
+        assert!(arrived.has_arrived(0) && arrived.entries(0) == [0, 2]);
+        assert_eq!((arrived.key(0).hash, arrived.missing().count()), (Hash::of(b"1"), 0));
+        assert_eq!(arrived.into_arrived().len(), 1);
     }
 }

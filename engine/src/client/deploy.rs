@@ -41,6 +41,8 @@ use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
 use crate::signature::{Care, Signatures};
 use crate::target::Policy;
+use crate::threads;
+use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX, TREE_BYTES_MAX};
 use crate::wire::connection::Connection;
 use crate::wire::message::{
     Against, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Reply, Request, Taken, ToAgent,
@@ -185,30 +187,18 @@ impl ClientDeploy<'_> {
             let scan = self.scan(known, &both)?;
             self.observer.observe(Event::Ended(Phase::Scan));
             let scanned = began.elapsed().as_secs_f64();
-            let (foreseen, (warnings, ignored)) = std::thread::scope(|scope| {
-                let reviewing = std::thread::Builder::new().spawn_scoped(scope, || self.review(&scan, kept));
-                let foreseen = foresee(&scan);
-                // Where no more threads may be had, this one does it.
-                let review = |_| self.review(&scan, kept);
-                (
-                    foreseen,
-                    reviewing.map_or_else(review, |reviewing| reviewing.join().expect("a review does not panic")),
-                )
-            });
+            let ((warnings, ignored), foreseen) = threads::beside(|| self.review(&scan, kept), || foresee(&scan));
             Ok((scan, warnings, ignored, foreseen?, scanned))
         };
         let connected = || {
             self.observer.observe(Event::Began(Phase::Connect));
             // The conversation begins at once: it tells the agent that this side is alive while it scans.
-            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone());
+            let talk = Talk::new(connect(&both)?, self.observer.clone(), self.cancel.clone())?;
             self.observer.observe(Event::Ended(Phase::Connect));
             Ok((talk, began.elapsed().as_secs_f64()))
         };
-        let (scanned, connected) = std::thread::scope(|scope| {
-            let connecting = scope.spawn(|| connected().inspect_err(|_| both.cancel()));
-            let scanned = scanned().inspect_err(|_| both.cancel());
-            (scanned, connecting.join().expect("connecting does not panic"))
-        });
+        let connected = || connected().inspect_err(|_| both.cancel());
+        let (connected, scanned) = threads::beside(connected, || scanned().inspect_err(|_| both.cancel()));
         match (scanned, connected) {
             (Ok((scan, warnings, ignored, foreseen, scanned)), Ok((talk, connect))) => {
                 let seconds = Seconds { connect, scan: scanned, ..Seconds::default() };
@@ -347,16 +337,16 @@ impl Exchange<'_> {
     fn run(mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<(DeployDone, Holding), DeployFailure> {
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
-        let (scan, over, upload_seconds) = (self.outlook.scan, &self.outlook.deploy.cancel.part(), &mut *seconds);
+        let (scan, over) = (self.outlook.scan, &self.outlook.deploy.cancel.part());
         let (conversed, chunks);
         // Moved in, so that whatever ends the conversation ends the cutting.
-        (self, conversed, chunks) = std::thread::scope(move |scope| {
-            let cutting = scope.spawn(move || large::cut_until(over, scan, &to_cut));
-            let conversed = self.converse(foreseen, upload_seconds);
+        let cutting = move || large::cut_until(over, scan, &to_cut);
+        (chunks, (self, conversed)) = threads::beside(cutting, move || {
+            let conversed = self.converse(foreseen);
             // What was not cut by then costs a question next time, and the deploy does not wait for it.
             over.cancel();
             self.cutter = None;
-            (self, conversed, cutting.join().expect("cutting does not panic"))
+            (self, conversed)
         });
         self.keep_scan();
         self.outlook.keep_chunks(&chunks);
@@ -364,6 +354,7 @@ impl Exchange<'_> {
             Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
             other => other.map_err(|failure| self.talk.settle(failure))?,
         };
+        seconds.upload = self.talk.delivery().took().as_secs_f64();
         for &(phase, spent) in &done.seconds {
             // Microseconds: an `f32` has no more to tell.
             let spent = (f64::from(spent) * 1e6).round() / 1e6;
@@ -372,7 +363,7 @@ impl Exchange<'_> {
                 Phase::Sync => seconds.sync = spent,
                 Phase::Switch => seconds.switch = spent,
                 Phase::Cleanup => seconds.cleanup = spent,
-                Phase::Connect | Phase::Scan | Phase::Upload => {}
+                Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Upload => {}
             }
         }
         seconds.live = self.began.elapsed().as_secs_f64() - seconds.cleanup;
@@ -406,13 +397,13 @@ impl Exchange<'_> {
         }
     }
 
-    fn converse(&mut self, foreseen: Foreseen, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    fn converse(&mut self, foreseen: Foreseen) -> Result<DeployDone, DeployFailure> {
         let Foreseen { base, unsaid } = foreseen;
         self.hello(base.as_ref())?;
         if let Some(unsaid) = unsaid {
             drop(base);
-            let unasked = self.send_unasked(unsaid, seconds)?;
-            return self.hear_out(unasked, seconds);
+            let unasked = self.send_unasked(unsaid)?;
+            return self.hear_out(unasked);
         }
         // A store that is known under the name of another host needs none: then the wait for its answer is worth it.
         let is_asked = base.is_none() && !self.outlook.knows_a_release();
@@ -421,13 +412,13 @@ impl Exchange<'_> {
         }
         match self.ready(base, is_asked)? {
             Heard::Done(done) => Ok(*done),
-            Heard::Ready(base) => self.send_what_lacks(base, false, seconds),
-            Heard::Empty => self.send_what_lacks(None, true, seconds),
+            Heard::Ready(base) => self.send_what_lacks(base, false),
+            Heard::Empty => self.send_what_lacks(None, true),
         }
     }
 
     /// Sends the tree, and all its content where that is little.
-    fn send_unasked(&mut self, unsaid: Unsaid, seconds: &mut Seconds) -> Result<Unasked, DeployFailure> {
+    fn send_unasked(&mut self, unsaid: Unsaid) -> Result<Unasked, DeployFailure> {
         let Unsaid { tree, promised, content, olds, gaps } = unsaid;
         self.want_gaps(&gaps, &olds)?;
         let Some(content) = content else {
@@ -437,7 +428,7 @@ impl Exchange<'_> {
         let talk = self.talk;
         talk.together(|| {
             self.send_tree(Against::Named, &tree)?;
-            self.send(sendings(content, &[], &olds), true, seconds)?;
+            self.send(sendings(content, &[], &olds), true)?;
             // Otherwise all of it is said again.
             if talk.takes_another() { Ok(()) } else { Ok(self.commit()?) }
         })?;
@@ -445,7 +436,7 @@ impl Exchange<'_> {
     }
 
     /// The tree was sent unasked, and perhaps all its content: hear whether that was right, and what is lacking.
-    fn hear_out(&mut self, sent: Unasked, seconds: &mut Seconds) -> Result<DeployDone, DeployFailure> {
+    fn hear_out(&mut self, sent: Unasked) -> Result<DeployDone, DeployFailure> {
         let Unasked { promised, mut olds, mut gaps } = sent;
         self.keep_scan();
         let mut message = self.talk.wait()?;
@@ -462,14 +453,14 @@ impl Exchange<'_> {
                     if let Some(base) = other {
                         self.drop_gaps(&gaps)?;
                         let base = self.learn_base(base, commit, false)?;
-                        return self.send_what_lacks(base, false, seconds);
+                        return self.send_what_lacks(base, false);
                     }
                 }
                 // What was said before it had read all that was sent is no news.
                 FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 FromAgent::Lacks(lacks) => {
                     // What did not come whole is sent without any art.
-                    self.send_lacking(&lacks, &olds.take().unwrap_or_default(), seconds)?;
+                    self.send_lacking(&lacks, &olds.take().unwrap_or_default())?;
                     message = self.talk.wait()?;
                     continue;
                 }
@@ -491,19 +482,14 @@ impl Exchange<'_> {
     }
 
     /// Sends the tree, waits for what is lacking, sends that. Where `is_all` lacking there is nothing to wait for.
-    fn send_what_lacks(
-        &mut self,
-        base: Option<Base>,
-        is_all: bool,
-        seconds: &mut Seconds,
-    ) -> Result<DeployDone, DeployFailure> {
+    fn send_what_lacks(&mut self, base: Option<Base>, is_all: bool) -> Result<DeployDone, DeployFailure> {
         let mut is_outlined = base.as_ref().is_some_and(|base| base.is_outlined);
         let commit = base.as_ref().and_then(|base| base.commit.clone());
         let mut described = self.describe(base.as_ref())?;
         drop(base);
         self.keep_scan();
         if is_all {
-            self.send(sendings(distinct(&self.outlook.scan.found.manifest), &[], &Olds::default()), false, seconds)?;
+            self.send(sendings(distinct(&self.outlook.scan.found.manifest), &[], &Olds::default()), false)?;
             self.commit()?;
         }
         let mut message = self.talk.wait()?;
@@ -517,7 +503,7 @@ impl Exchange<'_> {
                 }
                 // A guess was wrong that the outline had led to.
                 FromAgent::Manifest { name, length } if std::mem::take(&mut is_outlined) => {
-                    let bytes = self.talk.parts(length)?;
+                    let bytes = self.talk.parts(length, TREE_BYTES_MAX)?;
                     described = self.describe(Some(&whole_base(name, &bytes, commit.clone())?))?;
                 }
                 FromAgent::GapSignatures { length } => {
@@ -531,7 +517,7 @@ impl Exchange<'_> {
                     // What did not come whole is sent without any art.
                     let Described { mut olds, to_sign, .. } = std::mem::take(&mut described);
                     self.hear_signatures(&lacks, to_sign, &mut olds)?;
-                    self.send_lacking(&lacks, &olds, seconds)?;
+                    self.send_lacking(&lacks, &olds)?;
                 }
                 _ => return Err(unexpected()),
             }
@@ -571,7 +557,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         let FromAgent::Signatures { length } = self.talk.next()? else { return Err(unexpected()) };
-        let bytes = self.talk.parts(length)?;
+        let bytes = self.talk.parts(length, SIGNATURES_BYTES_MAX as u64)?;
         let lacking = lacks.entries(self.outlook.scan.found.manifest.len())?;
         to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
         let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
@@ -585,21 +571,25 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds, seconds: &mut Seconds) -> Result<(), DeployFailure> {
-        let entries = lacks.entries(self.outlook.scan.found.manifest.len())?;
-        self.send(sendings(entries, &lacks.partial, olds), false, seconds)?;
+    fn send_lacking(&mut self, lacks: &Lacks, olds: &Olds) -> Result<(), DeployFailure> {
+        let manifest = &self.outlook.scan.found.manifest;
+        let entries = lacks.entries(manifest.len())?;
+        let is_within = |&(entry, begun): &(u32, u64)| manifest.file(entry).is_some_and(|file| begun <= file.size);
+        if self.sent_commits > ROUNDS_MAX || !lacks.partial.iter().all(is_within) {
+            return Err(Error::Protocol("content that is asked for again and again, or beyond its end".into()).into());
+        }
+        self.send(sendings(entries, &lacks.partial, olds), false)?;
         Ok(self.commit()?)
     }
 
     /// Sends content. Where it goes unasked, it is described against the base that was named.
-    fn send(&self, sendings: Vec<Sending>, is_unasked: bool, seconds: &mut Seconds) -> Result<(), DeployFailure> {
+    fn send(&self, sendings: Vec<Sending>, is_unasked: bool) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
         }
         if let Some(database) = self.outlook.memory.database {
             self.outlook.deploy.told(database.begin_upload(&self.outlook.deploy.destination));
         }
-        let began = Instant::now();
         let uploading = Uploading {
             talk: self.talk,
             scan: self.outlook.scan,
@@ -617,10 +607,10 @@ impl Exchange<'_> {
             self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
         }
         let levels = upload(uploading, sendings)?;
+        self.talk.delivery().written(self.sent_commits + 1);
         for (level, bytes) in levels {
             *self.zstd_levels.borrow_mut().entry(level).or_default() += bytes;
         }
-        seconds.upload += began.elapsed().as_secs_f64();
         Ok(())
     }
 

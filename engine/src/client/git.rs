@@ -15,6 +15,7 @@ use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::commit::is_commit;
 use crate::hash::Hash;
 use crate::path::Shown;
+use crate::threads;
 
 /// What would have git look elsewhere than into the source.
 const ELSEWHERE: [&str; 8] = [
@@ -152,14 +153,15 @@ fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Opt
         writeln!(questions, "{commit}^{{commit}}").ok()?;
         object_of(&line(&mut answers)?)?;
         // A thread of its own asks: both pipes are shorter than all questions and answers.
-        scope.spawn(move || {
+        let ask = move || {
             for (path, _) in files.iter().filter(|(path, _)| is_asked(path)) {
                 let question = [commit.as_bytes(), b":", path, b"\n"].concat();
                 if questions.write_all(&question).is_err() {
                     return;
                 }
             }
-        });
+        };
+        threads::spawn_scoped(scope, ask).ok()?;
         let answer = |(path, size): &(Vec<u8>, u64)| {
             if !is_asked(path) {
                 return Some(None);

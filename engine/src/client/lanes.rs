@@ -22,6 +22,7 @@ use crate::client::talk::{LaneWriter, Talk, TicketSlot};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
+use crate::threads;
 use crate::wire::connection::Connection;
 use crate::wire::frame::FrameKind;
 use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
@@ -75,10 +76,12 @@ pub(crate) struct Outlet<'a> {
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more or they are of no use, and calls `sent` for each, with the time that its connection took.
+/// Sends blocks, in any order, until there are no more or they are of no use. Calls `sending` for each before it is
+/// written, and `sent` afterwards, with the time that its connection took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
+    sending: impl Fn(&T) + Sync,
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
     // What is sent again because a lane broke is little, and not worth further ones.
@@ -86,6 +89,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     let spread = Spread {
         outlet,
         may_open: lanes.is_some(),
+        sending: &sending,
         sent: &sent,
         stop: Cancel::default(),
         opening: Cancel::default(),
@@ -100,7 +104,8 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
         let (ready, is_ready) = bounded(0);
         if let Some(lanes) = lanes {
             let (spread, blocks) = (&spread, blocks.clone());
-            scope.spawn(move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready));
+            // Without a thread that opens lanes there are none.
+            drop(threads::spawn_scoped(scope, move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready)));
         } else {
             drop((ended, ready));
         }
@@ -114,8 +119,9 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     spread.finish()
 }
 
-struct Spread<'a, T, S> {
+struct Spread<'a, T, B, S> {
     outlet: &'a Outlet<'a>,
+    sending: &'a B,
     sent: &'a S,
     may_open: bool,
     /// Ends lanes at once.
@@ -134,7 +140,7 @@ struct Spread<'a, T, S> {
     opened: AtomicU32,
 }
 
-impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
+impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread<'_, T, B, S> {
     /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
     /// listening and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
@@ -169,6 +175,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
             if !self.is_of_use(bytes)? {
                 return Ok(());
             }
+            (self.sending)(&block);
             self.write_block(&block)?;
         }
     }
@@ -249,10 +256,13 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                 recv(opened) -> lane => {
                     pending -= 1;
                     match lane {
-                        Ok(Ok(lane)) => {
-                            flows.push(self.start_lane(scope, lane, blocks.clone()));
-                            gauge.lane_began(Instant::now());
-                        }
+                        Ok(Ok(lane)) => match self.start_lane(scope, lane, blocks.clone()) {
+                            Ok(flow) => {
+                                flows.push(flow);
+                                gauge.lane_began(Instant::now());
+                            }
+                            Err(_) => gauge.give_up(),
+                        },
                         Ok(Err(error)) => {
                             self.tell(format!("No further connection: {}", error.with_cause()));
                             // Whatever keeps this one out would keep out the next.
@@ -271,10 +281,14 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
     fn start_opening(&self, lanes: &Arc<dyn Lanes>, number: u32, opened: &Sender<Result<Lane, Error>>) {
         let (lanes, opened) = (Arc::clone(lanes), opened.clone());
         let (ticket, cancel) = (self.outlet.talk.ticket().clone(), self.opening.clone());
-        std::thread::spawn(move || {
+        let to_fail = opened.clone();
+        let started = threads::spawn(move || {
             // One that comes when everything was sent is closed.
             drop(opened.send(Lane::open(&*lanes, number, &ticket, &cancel)));
         });
+        if let Err(error) = started {
+            drop(to_fail.send(Err(error)));
+        }
     }
 
     /// Starts the thread that writes to a lane. Returns what counts its bytes.
@@ -283,15 +297,15 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
         scope: &'scope Scope<'scope, '_>,
         lane: Lane,
         blocks: Receiver<Result<T, Error>>,
-    ) -> Arc<AtomicU64>
+    ) -> Result<Arc<AtomicU64>, Error>
     where
         T: 'scope,
     {
+        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
+        threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
         self.tell(format!("Sending over {number} connections"));
-        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
-        scope.spawn(move || self.run_lane(lane.number, writer, blocks));
-        flow
+        Ok(flow)
     }
 
     fn run_lane(&self, number: u32, mut writer: LaneWriter, blocks: Receiver<Result<T, Error>>) {
@@ -308,6 +322,7 @@ impl<T: AsRef<[u8]> + Send, S: Fn(&T, Duration) + Sync> Spread<'_, T, S> {
                     return;
                 }
             };
+            (self.sending)(&block);
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
                 // One that was told to stop was not lost.
@@ -436,9 +451,9 @@ mod tests {
         std::thread::spawn(move || {
             let lost = |source| Error::LineLost { source };
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
-            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel);
+            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
             let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
-            tell.send(send(&outlet, blocks, |_, _| {}).map_err(|failure| failure.error)).unwrap();
+            tell.send(send(&outlet, blocks, |_| {}, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });
         let sent = told.recv_timeout(Duration::from_secs(20));
         assert!(matches!(sent, Ok(Err(Error::Interrupted))), "{sent:?}");

@@ -1,7 +1,7 @@
 //! The client's side: source → frames.
 //!
 //! What is there (`rules` with `ignore_file`, `commit`, `content`, `scan`, `review`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
-//! `upload`, with `level` and `probe`; `lanes`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
+//! `upload`, with `level` and `probe`; `lanes`; `delivery`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
 mod content;
@@ -16,6 +16,7 @@ mod database;
 mod git;
 mod patch;
 
+mod delivery;
 mod lanes;
 mod level;
 mod load;

@@ -9,6 +9,7 @@ use crate::event::Observer;
 use crate::manifest::Manifest;
 use crate::manifest::decode::decode;
 use crate::report::DeployFailure;
+use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
@@ -23,7 +24,7 @@ pub(crate) fn ask(
     observer: Arc<dyn Observer>,
     cancel: Cancel,
 ) -> Result<(Reply, Vec<Named>), DeployFailure> {
-    let talk = Talk::new(connection, observer, cancel);
+    let talk = Talk::new(connection, observer, cancel)?;
     if matches!(hello.request, Request::Switch(_) | Request::Rollback(_)) {
         talk.may_switch();
     }
@@ -33,18 +34,25 @@ pub(crate) fn ask(
 }
 
 fn hear(talk: &Talk, hello: Hello, known: &[Arc<Manifest>]) -> Result<(Reply, Vec<Named>), DeployFailure> {
+    let most = match &hello.request {
+        Request::Manifests { wanted, .. } => wanted.len(),
+        _ => 0,
+    };
     talk.send(&ToAgent::Hello(Box::new(hello)))?;
     let mut manifests: Vec<Named> = Vec::new();
     loop {
         match talk.wait()? {
             FromAgent::Done(reply) => return Ok((reply, manifests)),
+            FromAgent::Manifest { .. } if manifests.len() == most => {
+                return Err(Error::Protocol("more manifests than were asked for".into()).into());
+            }
             FromAgent::Manifest { name, length: 0 } => {
                 let manifest = known.iter().find(|known| known.root() == name.root);
                 let manifest = manifest.ok_or_else(|| Error::Protocol("no manifest, where none is known".into()))?;
                 manifests.push((name.release.to_string(), manifest.clone()));
             }
             FromAgent::Manifest { name, length } => {
-                let bytes = talk.parts(length)?;
+                let bytes = talk.parts(length, TREE_BYTES_MAX)?;
                 let (decoded, _) = decode(&bytes, manifests.last().map(|(_, before)| before.as_ref()))
                     .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
                 manifests.push((name.release.to_string(), Arc::new(decoded.manifest)));

@@ -31,14 +31,11 @@ use crate::disk;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::path::Shown;
+use crate::threads;
 
 pub(crate) use found::REVISION;
 use found::{Generated, Shape, known_of};
 use walk::Walk;
-
-/// The stack of a thread that walks. Each of [`crate::manifest::LEVELS_MAX`] directories within each other takes 5 KiB of it,
-/// and while a thread waits for another one, it may begin with a second path of as many.
-const STACK_BYTES: usize = 8 << 20;
 
 /// What is asked of a scan.
 pub(crate) struct ScanRequest<'a> {
@@ -83,12 +80,9 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let request =
         &ScanRequest { known: request.known.filter(|known| mount.is_some() && known.mount == mount), ..*request };
     let walk = Walk::new(request, &rules);
-    let walked = || walk.root(&source);
-    let root = match rayon::ThreadPoolBuilder::new().stack_size(STACK_BYTES).build() {
-        Ok(pool) => pool.install(walked),
-        // Where no more threads may be had, those that are there will do for most trees.
-        Err(_) => walked(),
-    }?;
+    threads::start_pool()?;
+    // On a thread of the pool, whose stack is large enough.
+    let root = rayon::scope(|_| walk.root(&source))?;
     let commit = Commit::of(request.source);
     let generated = commit.known().map(Generated::revision);
     let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), mount, began };

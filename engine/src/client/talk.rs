@@ -4,31 +4,35 @@
 //! warnings) goes to the observer at once; answers wait until they are asked for. An agent of which not a byte comes for
 //! long is taken for dead; while this side has nothing to say it says that it is alive.
 
+mod inbox;
 mod listener;
 mod output;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::Sender;
 
 use crate::cancel::Cancel;
+use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
 use crate::event::Observer;
 use crate::report::{DeployFailure, DeployState, LiveNow};
+use crate::threads;
+use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::{Carrier, Connection};
-use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
+use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
 use crate::wire::heard::Heard;
 use crate::wire::lane::Lanes;
 use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, Taken, ToAgent};
 
+use inbox::{Inbox, NothingTaken, Received};
 pub(crate) use listener::TicketSlot;
-use listener::{Listener, Received, TakenBase};
+use listener::{Listener, TakenBase, Told};
 use output::{Output, keep_alive};
 
 /// An agent that is alive says something every ten seconds.
@@ -44,9 +48,6 @@ const ENDING: Duration = Duration::from_secs(30);
 /// How soon an interruption is noticed.
 const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
-/// The longest manifest that is taken, in bytes.
-const MANIFEST_BYTES_MAX: u64 = 1 << 30;
-
 /// Writes to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
 
@@ -60,15 +61,14 @@ struct KeptLane {
 /// A conversation with an agent.
 pub(crate) struct Talk {
     out: Arc<Mutex<Option<FrameWriter<Output>>>>,
-    received: Receiver<Received>,
-    /// Answers that came before anybody waited for them, in order.
-    early: Mutex<VecDeque<Received>>,
+    inbox: Inbox,
     heard: Heard,
     silent_max: Duration,
     /// What the agent said last of what is live.
     live: Arc<Mutex<LiveNow>>,
     taken_base: TakenBase,
     load: Load,
+    delivery: Delivery,
     may_switch: AtomicBool,
     has_committed: AtomicBool,
     sent: Counter,
@@ -93,14 +93,19 @@ pub(crate) struct Talk {
 
 impl Talk {
     /// Begins a conversation over a connection.
-    pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Talk {
+    pub(crate) fn new(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel) -> Result<Talk, Error> {
         Talk::begin(connection, observer, cancel, AGENT_SILENT_MAX)
     }
 
     /// As [`Talk::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
-    fn begin(connection: Connection, observer: Arc<dyn Observer>, cancel: Cancel, silent_max: Duration) -> Talk {
+    fn begin(
+        connection: Connection,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+        silent_max: Duration,
+    ) -> Result<Talk, Error> {
         let Connection { input, output, carrier, lanes, copied_at } = connection;
-        let reader = FrameReader::new(input);
+        let reader = FrameReader::new::<FromAgent>(input);
         let heard = reader.heard();
         let output = Output::new(output, [cancel.clone(), Cancel::default()], heard.clone(), silent_max);
         let flow = output.flow.clone();
@@ -108,31 +113,33 @@ impl Talk {
         let (sent, read) = (writer.counter(), reader.counter());
         let out = Arc::new(Mutex::new(Some(writer)));
         let live = Arc::new(Mutex::new(LiveNow::Unchanged));
-        let (sender, received) = unbounded();
+        let inbox = Inbox::default();
         let load = Load::default();
         let ticket = TicketSlot::default();
         let taken_base = TakenBase::default();
+        let delivery = Delivery::new(observer.clone());
         let listener = Listener {
             observer,
+            delivery: delivery.clone(),
             live: live.clone(),
             taken_base: taken_base.clone(),
             load: load.clone(),
             ticket: ticket.clone(),
-            sender,
+            inbox: inbox.clone(),
+            told: Told::default(),
         };
-        std::thread::spawn(move || listener.listen(reader));
-        let alive = keep_alive(out.clone());
+        threads::spawn(move || listener.listen(reader))?;
+        let alive = keep_alive(out.clone())?;
         let carrier = Mutex::new(Some(carrier));
-        let early = Mutex::default();
-        Talk {
+        Ok(Talk {
             out,
-            received,
-            early,
+            inbox,
             heard,
             silent_max,
             live,
             taken_base,
             load,
+            delivery,
             may_switch: AtomicBool::new(false),
             has_committed: AtomicBool::new(false),
             sent,
@@ -147,7 +154,7 @@ impl Talk {
             copied_at,
             _alive: alive,
             round_trips: Mutex::new(0),
-        }
+        })
     }
 
     /// Sends a message.
@@ -155,7 +162,7 @@ impl Talk {
         if matches!(message, ToAgent::Commit) {
             self.has_committed.store(true, Ordering::Relaxed);
         }
-        self.send_frame(FrameKind::Message, &message::to_bytes(message))
+        self.send_frame(FrameKind::Message, &message::to_bounded_bytes(message)?)
     }
 
     /// Sends a frame.
@@ -201,22 +208,23 @@ impl Talk {
     /// Waits for what comes next.
     fn receive(&self) -> Result<Received, DeployFailure> {
         let listening = Instant::now();
-        let lost = |kind: ErrorKind| self.lost(Error::LineLost { source: kind.into() });
         loop {
             self.cancel.check()?;
-            match self.early().map_or_else(|| self.received.recv_timeout(CANCEL_EVERY), Ok) {
+            match self.inbox.take(Instant::now() + CANCEL_EVERY) {
                 Ok(received) => return Ok(received),
-                Err(RecvTimeoutError::Disconnected) => return Err(lost(ErrorKind::UnexpectedEof)),
-                Err(RecvTimeoutError::Timeout) if self.heard.silence(listening) > self.silent_max => {
-                    return Err(lost(ErrorKind::TimedOut));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(nothing) => self.check_line(nothing, listening)?,
             }
         }
     }
 
-    fn early(&self) -> Option<Received> {
-        self.early.lock().expect("no listener panics").pop_front()
+    /// Fails where nothing comes any more, or nothing has come for long since this side listens.
+    fn check_line(&self, nothing: NothingTaken, listening: Instant) -> Result<(), DeployFailure> {
+        let lost = |kind: ErrorKind| Err(self.lost(Error::LineLost { source: kind.into() }));
+        match nothing {
+            NothingTaken::Ended => lost(ErrorKind::UnexpectedEof),
+            NothingTaken::TimedOut if self.heard.silence(listening) > self.silent_max => lost(ErrorKind::TimedOut),
+            NothingTaken::TimedOut => Ok(()),
+        }
     }
 
     /// As [`Talk::next`], and counts that this side had to wait for it.
@@ -228,21 +236,14 @@ impl Talk {
     /// Returns the failure that ends the conversation, if it is there already. Answers wait for whoever asks for them:
     /// what was sent unasked is answered while it is being sent.
     pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
-        while let Ok(received) = self.received.try_recv() {
-            match received {
-                Received::Lost(error) => return Some(self.lost(error)),
-                Received::Message(message) => match *message {
-                    FromAgent::Failed { refusal, live } => return Some(failure(refusal, live)),
-                    message => self.keep(Received::Message(Box::new(message))),
-                },
-                part @ Received::Part(_) => self.keep(part),
-            }
+        match self.inbox.take_end()? {
+            Received::Lost(error) => Some(self.lost(error)),
+            Received::Message(message) => match *message {
+                FromAgent::Failed { refusal, live } => Some(failure(refusal, live)),
+                _ => None,
+            },
+            Received::Part(_) => None,
         }
-        None
-    }
-
-    fn keep(&self, received: Received) {
-        self.early.lock().expect("no listener panics").push_back(received);
     }
 
     /// Tells whether the agent takes another base than the one that this side named, or none, as far as it has said.
@@ -256,15 +257,17 @@ impl Talk {
             return Ok(());
         }
         self.count_wait();
-        let mut answers = Vec::new();
-        while self.taken_base.get().is_none() {
-            match self.receive()? {
-                Received::Lost(error) => return Err(self.lost(error)),
-                answer => answers.push(answer),
+        let listening = Instant::now();
+        let has_said = || self.taken_base.get().is_some();
+        while !has_said() {
+            self.cancel.check()?;
+            if let Some(failure) = self.failed_early() {
+                return Err(failure);
+            }
+            if let Err(nothing) = self.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
+                self.check_line(nothing, listening)?;
             }
         }
-        let mut early = self.early.lock().expect("no listener panics");
-        answers.into_iter().rev().for_each(|answer| early.push_front(answer));
         Ok(())
     }
 
@@ -272,26 +275,23 @@ impl Talk {
         *self.round_trips.lock().expect("nobody panics while counting") += 1;
     }
 
-    /// Receives a manifest that was announced.
-    pub(crate) fn parts(&self, length: u64) -> Result<Vec<u8>, DeployFailure> {
-        if length > MANIFEST_BYTES_MAX {
-            return Err(Error::Protocol(format!("a manifest of {length} bytes")).into());
-        }
-        let mut bytes = Vec::new();
-        while (bytes.len() as u64) < length {
+    /// Receives what was announced as parts of so many bytes together, of which there may be no more than `most`.
+    pub(crate) fn parts(&self, length: u64, most: u64) -> Result<Vec<u8>, DeployFailure> {
+        let mut parts = Parts::begin(length, most)?;
+        while !parts.are_all() {
             match self.receive()? {
-                Received::Part(part) => bytes.extend_from_slice(&part),
+                Received::Part(part) => parts.add(&part)?,
                 Received::Lost(error) => return Err(self.lost(error)),
-                Received::Message(_) => return Err(Error::Protocol("a manifest that breaks off".into()).into()),
+                Received::Message(_) => return Err(Error::Protocol("parts that break off".into()).into()),
             }
         }
-        Ok(bytes)
+        Ok(parts.finish())
     }
 
     /// Waits for a manifest and its name.
     pub(crate) fn manifest(&self) -> Result<(BaseName, Vec<u8>), DeployFailure> {
         match self.wait()? {
-            FromAgent::Manifest { name, length } => Ok((name, self.parts(length)?)),
+            FromAgent::Manifest { name, length } => Ok((name, self.parts(length, TREE_BYTES_MAX)?)),
             _ => Err(Error::Protocol("something else where a manifest was due".into()).into()),
         }
     }
@@ -349,7 +349,7 @@ impl Talk {
             if live.is_switched() {
                 return live;
             }
-            match self.early().map_or_else(|| self.received.recv_deadline(deadline), Ok) {
+            match self.take_until(deadline) {
                 Ok(Received::Message(message)) => match *message {
                     FromAgent::Failed { live, .. } => return live_now(live),
                     FromAgent::Done(reply) => return live_after(&reply),
@@ -379,11 +379,16 @@ impl Talk {
     fn await_end(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
-            match self.received.recv_deadline(deadline) {
+            match self.take_until(deadline) {
                 Ok(_) => {}
-                Err(error) => return error == RecvTimeoutError::Disconnected,
+                Err(nothing) => return nothing == NothingTaken::Ended,
             }
         }
+    }
+
+    /// Takes what comes next; nothing after `deadline`, however much there is.
+    fn take_until(&self, deadline: Instant) -> Result<Received, NothingTaken> {
+        if Instant::now() < deadline { self.inbox.take(deadline) } else { Err(NothingTaken::TimedOut) }
     }
 
     /// Ends the conversation in good order.
@@ -451,6 +456,11 @@ impl Talk {
         self.read.bytes()
     }
 
+    /// Returns what counts what has arrived of an upload.
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
     /// Returns for which share of the time the agent took no blocks.
     pub(crate) fn stalled(&self) -> f64 {
         self.load.stalled()
@@ -464,6 +474,12 @@ impl Talk {
     /// Returns how often this side waited.
     pub(crate) fn round_trips(&self) -> u64 {
         *self.round_trips.lock().expect("nobody panics while counting")
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.inbox.leave();
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 
 use crate::client::cache::{Cache, KeptFile};
+use crate::client::delivery::Content;
 use crate::client::git::Blobs;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::{Leveller, Line};
@@ -25,9 +26,10 @@ use crate::client::scan::Scan;
 use crate::client::sending::{OldFile, Sending};
 use crate::client::talk::Talk;
 use crate::error::Error;
-use crate::event::{Event, Observer, Phase};
+use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
+use crate::threads;
 use crate::units::Bytes;
 use crate::wire::block::{self, BLOCK_BYTES_MAX, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
 
@@ -55,6 +57,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// What a packing thread has made.
 struct Packed {
     block: Block,
+    /// What it holds.
+    holds: Content,
     /// What of it is worth keeping.
     kept: Vec<Kept>,
 }
@@ -96,36 +100,41 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     }
     let size = |sending: &Sending| scan.found.manifest.file(sending.entry).map_or(0, |file| file.size - sending.skip);
     let bytes_total = sendings.iter().map(size).sum();
-    let files_total = sendings.len() as u64;
+    let total = Content { files: sendings.len() as u64, bytes: bytes_total };
     let packers = std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX);
     let line = Line { rate: talk.copied_at(), round_trip: talk.lanes().map(|lanes| lanes.round_trip()) };
     let packer = Packer {
         uploading,
         leveller: Leveller::new(level, bytes_total, packers, line),
         jobs: Mutex::new(jobs(&scan.found.manifest, sendings).into_iter()),
-        files: AtomicU64::new(0),
-        files_total,
         bytes: AtomicU64::new(0),
         bytes_total,
         packed_bytes: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     };
-    observer.observe(Event::Began(Phase::Upload));
+    talk.delivery().begin(total, talk.sent_bytes());
     let keeper = Mutex::new(Keeper::begin(cache, observer));
     let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
     let sent = std::thread::scope(|scope| {
-        for _ in 0..packers {
-            let (packer, sender) = (&packer, sender.clone());
-            scope.spawn(move || {
-                if let Err(error) = packer.run(&sender) {
+        for number in 0..packers {
+            let (packer, own) = (&packer, sender.clone());
+            let pack = move || {
+                if let Err(error) = packer.run(&own) {
                     // Where nobody listens any more, another error came first.
-                    drop(sender.send(Err(error)));
+                    drop(own.send(Err(error)));
                 }
-            });
+            };
+            match threads::spawn_scoped(scope, pack) {
+                Ok(_) => {}
+                Err(error) if number == 0 => return Err(error.into()),
+                // Those that there are do it all.
+                Err(_) => break,
+            }
         }
         drop(sender);
         let outlet = Outlet { talk, observer, lanes, is_unasked, left: &|| packer.left() };
-        let sent = lanes::send(&outlet, blocks, |packed: &Packed, took| {
+        let sending = |packed: &Packed| talk.delivery().note(packed.block.payload.len() as u64, packed.holds);
+        let sent = lanes::send(&outlet, blocks, sending, |packed: &Packed, took| {
             let bytes = packed.block.payload.len();
             packer.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             packer.leveller.sent(Instant::now(), bytes, took, talk.connections().max(1) as u32, talk.stalled());
@@ -137,7 +146,6 @@ pub(crate) fn upload(uploading: Uploading<'_>, sendings: Vec<Sending>) -> Result
     // Whether or not all of it was sent, it is what the source holds.
     keeper.into_inner().expect("no keeper panics").finish();
     sent?;
-    observer.observe(Event::Ended(Phase::Upload));
     let levels = packer.leveller.tally();
     observer.observe(Event::Detail(told(&levels)));
     Ok(levels)
@@ -156,8 +164,6 @@ fn told(levels: &BTreeMap<i32, u64>) -> String {
 struct Packer<'a> {
     uploading: Uploading<'a>,
     jobs: Mutex<std::vec::IntoIter<Job>>,
-    files: AtomicU64,
-    files_total: u64,
     bytes: AtomicU64,
     bytes_total: u64,
     /// Of what was sent.
@@ -259,9 +265,10 @@ impl Packer<'_> {
             return true;
         }
         self.leveller.as_it_is(content.len());
-        let (count, files) = (entries.len() as u64, self.kept_files(&entries));
+        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.kept_files(&entries);
         let block = block::block_as_it_is(&BlockHead::Files(entries), content);
-        self.pass_on(Packed { block, kept: vec![Kept { files, own: None }] }, count, content.len(), blocks)
+        self.pass_on(Packed { block, holds, kept: vec![Kept { files, own: None }] }, blocks)
     }
 
     /// Sends files in a block, or in several where they take more than one as it travels.
@@ -275,12 +282,13 @@ impl Packer<'_> {
         if entries.is_empty() {
             return Ok(true);
         }
-        let (count, files) = (entries.len() as u64, self.kept_files(&entries));
+        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.kept_files(&entries);
         let lens: Vec<u32> = files.iter().map(KeptFile::len).collect();
         let head = BlockHead::Files(entries);
         if let Some(block) = self.pack(&head, content, &lens, encoder)? {
-            let packed = Packed { block, kept: vec![Kept { files, own: None }] };
-            return Ok(self.pass_on(packed, count, content.len(), blocks));
+            let packed = Packed { block, holds, kept: vec![Kept { files, own: None }] };
+            return Ok(self.pass_on(packed, blocks));
         }
         let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
         let (first, bytes) = first_half(&lens);
@@ -310,12 +318,9 @@ impl Packer<'_> {
     }
 
     /// Queues a block. Says whether anybody still listens.
-    fn pass_on(&self, packed: Packed, files: u64, bytes: usize, blocks: &Sender<Result<Packed, Error>>) -> bool {
-        let listens = blocks.send(Ok(packed)).is_ok();
-        if listens {
-            self.tell(files, bytes as u64);
-        }
-        listens
+    fn pass_on(&self, packed: Packed, blocks: &Sender<Result<Packed, Error>>) -> bool {
+        self.bytes.fetch_add(packed.holds.bytes, Ordering::Relaxed);
+        blocks.send(Ok(packed)).is_ok()
     }
 
     /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
@@ -347,7 +352,8 @@ impl Packer<'_> {
             let head = BlockHead::Deltas(sent);
             if let Some(block) = self.pack(&head, &container, &[], &mut press.encoder)? {
                 let kept = deltas.kept(&mut press.probe)?;
-                if !self.pass_on(Packed { block, kept }, entries.len() as u64, bytes, blocks) {
+                let holds = Content { files: entries.len() as u64, bytes: bytes as u64 };
+                if !self.pass_on(Packed { block, holds, kept }, blocks) {
                     return Ok(false);
                 }
             } else {
@@ -378,19 +384,6 @@ impl Packer<'_> {
         if bytes == 0 { 0 } else { (left as f64 * packed as f64 / bytes as f64) as u64 }
     }
 
-    fn tell(&self, files: u64, bytes: u64) {
-        let files = self.files.fetch_add(files, Ordering::Relaxed) + files;
-        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let (files_total, bytes_total) = (self.files_total, self.bytes_total);
-        self.uploading.observer.observe(Event::Progress {
-            phase: Phase::Upload,
-            files,
-            files_total,
-            bytes,
-            bytes_total,
-        });
-    }
-
     fn large(
         &self,
         sending: &Sending,
@@ -404,7 +397,9 @@ impl Packer<'_> {
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
         let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
-        for ranges in parts(&pieces_after(sending, size)) {
+        let parts = parts(&pieces_after(sending, size));
+        let last = parts.len().saturating_sub(1);
+        for (number, ranges) in parts.into_iter().enumerate() {
             self.uploading.talk.check()?;
             content.clear();
             let part = offset;
@@ -427,11 +422,11 @@ impl Packer<'_> {
             } else {
                 self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
             };
-            if !self.pass_on(Packed { block, kept: Vec::new() }, 0, (offset - part) as usize, blocks) {
+            let holds = Content { files: u64::from(number == last), bytes: offset - part };
+            if !self.pass_on(Packed { block, holds, kept: Vec::new() }, blocks) {
                 return Ok(false);
             }
         }
-        self.tell(1, 0);
         file.check()?;
         hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finalize().into()))?;
         Ok(true)
@@ -504,7 +499,7 @@ mod tests {
         };
         let scan = scan(&request).unwrap();
         let cancel = Cancel::default();
-        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone());
+        let talk = Talk::new(pipe::connect(|_, _| Ok(())).unwrap(), Arc::new(Silent), cancel.clone()).unwrap();
         let (blobs, signatures) = (Blobs::default(), Signatures::default());
         let packed = |entry: u32| {
             let uploading = Uploading {
@@ -522,8 +517,6 @@ mod tests {
                 uploading,
                 leveller: Leveller::new(None, 1, 1, Line::default()),
                 jobs: Mutex::new(jobs(&scan.found.manifest, sendings(vec![entry], &[], &HashMap::new())).into_iter()),
-                files: AtomicU64::new(0),
-                files_total: 1,
                 bytes: AtomicU64::new(0),
                 bytes_total: 1,
                 packed_bytes: AtomicU64::new(0),

@@ -37,8 +37,11 @@ pub(crate) enum BadManifest {
     /// Permission bits that do not belong there.
     #[error("holds a bad mode")]
     Mode,
-    /// More than this program is made for: 2^32 bytes of names, or 2^63 of content.
-    #[error("is too large")]
+    /// More than is taken: entries, directories, bytes of names and targets, or 2^63 bytes of content.
+    #[error(
+        "is too large: at most {} entries, {} of them directories, and {} MiB of names are taken",
+        super::ENTRIES_MAX, super::DIRECTORIES_MAX, super::TEXT_BYTES_MAX >> 20
+    )]
     TooLarge,
     /// More directories within each other than [`super::LEVELS_MAX`].
     #[error("has more than {} directories within each other", super::LEVELS_MAX)]
@@ -76,7 +79,7 @@ impl Builder {
     /// Starts with nothing, and with room for as many bytes of names.
     pub(crate) fn with_room(text_bytes: usize) -> Builder {
         let mut builder = Builder::new();
-        Arc::make_mut(&mut builder.manifest.text).reserve_exact(text_bytes);
+        Arc::make_mut(&mut builder.manifest.text).reserve_exact(text_bytes.min(super::TEXT_BYTES_MAX));
         builder
     }
 
@@ -92,7 +95,7 @@ impl Builder {
         }
         let number = self.manifest.directories.len();
         let &NamedDirectory { parent, entry, .. } = self.named.get(number).ok_or(BadManifest::Shape)?;
-        let first = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
+        let first = self.manifest.entries.len() as u32;
         self.manifest.directories.push(Directory { mode, parent, entry, first, count: 0, hash });
         Ok(())
     }
@@ -120,7 +123,10 @@ impl Builder {
 
     /// Adds a directory to the directory begun last; its own entries follow in its turn.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Result<u32, BadManifest> {
-        let number = u32::try_from(self.named.len()).map_err(|_| BadManifest::TooLarge)?;
+        if self.named.len() == super::DIRECTORIES_MAX {
+            return Err(BadManifest::TooLarge);
+        }
+        let number = self.named.len() as u32;
         let parent = self.manifest.directories.len().checked_sub(1).ok_or(BadManifest::Shape)?;
         let level = self.named[parent].level + 1;
         if level > super::LEVELS_MAX {
@@ -134,11 +140,6 @@ impl Builder {
     /// Tells whether every directory that was named was also given.
     pub(crate) fn is_complete(&self) -> bool {
         self.manifest.directories.len() == self.named.len()
-    }
-
-    /// Counts the entries so far.
-    pub(crate) fn len(&self) -> usize {
-        self.manifest.entries.len()
     }
 
     /// Computes the hashes and returns the manifest.
@@ -163,14 +164,20 @@ impl Builder {
         }
         let len = u8::try_from(name.len()).map_err(|_| BadPath::TooLong)?;
         let Text { start, .. } = self.text(name)?;
-        let index = u32::try_from(self.manifest.entries.len()).map_err(|_| BadManifest::TooLarge)?;
+        if self.manifest.entries.len() == super::ENTRIES_MAX {
+            return Err(BadManifest::TooLarge);
+        }
+        let index = self.manifest.entries.len() as u32;
         self.manifest.entries.push(Entry::new(start, len, node));
         self.manifest.directories.last_mut().ok_or(BadManifest::Shape)?.count += 1;
         Ok(index)
     }
 
     fn text(&mut self, bytes: &[u8]) -> Result<Text, BadManifest> {
-        let start = u32::try_from(self.manifest.text.len()).map_err(|_| BadManifest::TooLarge)?;
+        if self.manifest.text.len() + bytes.len() > super::TEXT_BYTES_MAX {
+            return Err(BadManifest::TooLarge);
+        }
+        let start = self.manifest.text.len() as u32;
         Arc::make_mut(&mut self.manifest.text).extend_from_slice(bytes);
         let len = u16::try_from(bytes.len()).map_err(|_| BadManifest::TooLarge)?;
         Ok(Text { start, len })
@@ -343,6 +350,27 @@ mod tests {
         check(&[half, half], Err(BadManifest::TooLarge));
         check(&[u64::MAX], Err(BadManifest::TooLarge));
         check(&[1, u64::MAX], Err(BadManifest::TooLarge));
+    }
+
+    #[test]
+    fn more_entries_directories_or_names_than_are_taken_are_refused() {
+        use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, TEXT_BYTES_MAX};
+        /// Adds entries, whose names count up, until one is refused. Returns how many were taken.
+        fn taken(mut add: impl FnMut(&mut Builder, &[u8]) -> Result<u32, BadManifest>, name_len: usize) -> usize {
+            let mut builder = Builder::new();
+            builder.begin(0o755).unwrap();
+            let names = (0..).map(|number: u32| format!("{number:0name_len$}").into_bytes());
+            let refused = names.map(|name| add(&mut builder, &name)).enumerate().find(|(_, added)| added.is_err());
+            let (count, refused) = refused.unwrap();
+            assert_eq!(refused, Err(BadManifest::TooLarge));
+            count
+        }
+        let empty = file(b"");
+        assert_eq!(taken(|builder, name| builder.file(name, empty), 7), ENTRIES_MAX);
+        // The root is one of them.
+        assert_eq!(taken(Builder::directory, 7), DIRECTORIES_MAX - 1);
+        assert_eq!(taken(|builder, name| builder.file(name, empty), 200), TEXT_BYTES_MAX / 200);
+        assert_eq!(taken(|builder, name| builder.symlink(name, &[b'x'; 4000]), 96), TEXT_BYTES_MAX / 4096);
     }
 
     #[test]

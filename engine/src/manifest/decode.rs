@@ -6,12 +6,12 @@ use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed};
 use crate::hash::Hash;
-use crate::manifest::build::{BadManifest, Builder};
+use crate::manifest::build::Builder;
 use crate::manifest::encode::{
-    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, END, ENTER, ENTRIES_MAX, FILE, HASHED, IN_BASE, INTRODUCED, OPS_MAX,
-    SYMLINK, Source, directory_of,
+    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, INTRODUCED, SYMLINK, Source,
+    directory_of,
 };
-use crate::manifest::{Directory, File, Manifest, Named, Node, ObjectKey};
+use crate::manifest::{Directory, ENTRIES_MAX, File, Manifest, Named, Node, OPS_BYTES_MAX, ObjectKey};
 
 /// A decoded manifest, with what it owes to its base.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
     let empty = Manifest::default();
     let base = base.unwrap_or(&empty);
     // A guess that is near enough for most: growing from nothing moves everything a dozen times.
-    let entries = base.len() as usize + hashes.len() / size_of::<Hash>();
+    let entries = (base.len() as usize + hashes.len() / size_of::<Hash>()).min(ENTRIES_MAX);
     let mut decoder = Decoder {
         ops: ByteReader::new(&ops),
         hashes: ByteReader::new(hashes),
@@ -77,7 +77,7 @@ impl<'a> Parts<&'a [u8]> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<(Parts<&'a [u8]>, &'a [u8]), BadEncoding> {
         let mut reader = ByteReader::new(bytes);
         let root = Hash::from_bytes(reader.array()?);
-        let ops_len = reader.number_within(OPS_MAX)?;
+        let ops_len = reader.number_within(OPS_BYTES_MAX)?;
         let ops = decompress(reader.bytes()?, ops_len)?;
         let hashes = reader.bytes()?;
         Ok((Parts { root, ops, hashes }, reader.rest()))
@@ -91,7 +91,7 @@ impl<'f> Parts<BufReader<Section<'f>>> {
         let mut root = [0; size_of::<Hash>()];
         section.read_exact(&mut root).map_err(cut_off)?;
         let ops_len = section.number()?;
-        if ops_len > OPS_MAX {
+        if ops_len > OPS_BYTES_MAX {
             return Err(Malformed.into());
         }
         let ops = decompress(BufReader::new(section.part()?), ops_len)?;
@@ -220,10 +220,15 @@ pub(crate) enum PassingKind {
     Symlink,
 }
 
+/// The largest window of zstd that is taken, as a power of two: at no level that is used here has one a larger one.
+const WINDOW_LOG_MAX: u32 = 23;
+
 /// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
 pub(crate) fn decompress(compressed: impl BufRead, len: u64) -> Result<Vec<u8>, BadEncoding> {
     let mut out = Vec::new();
-    zstd::stream::read::Decoder::with_buffer(compressed)?.take(len + 1).read_to_end(&mut out)?;
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
+    decoder.window_log_max(WINDOW_LOG_MAX)?;
+    decoder.take(len + 1).read_to_end(&mut out)?;
     if out.len() as u64 == len { Ok(out) } else { Err(Malformed.into()) }
 }
 
@@ -303,7 +308,8 @@ impl<'a> Decoder<'a> {
             SYMLINK => {
                 let target = self.ops.bytes()?;
                 self.builder.symlink(name, target)?;
-                self.note(INTRODUCED)
+                self.note(INTRODUCED);
+                Ok(())
             }
             DIRECTORY => {
                 let base = self.given_base();
@@ -338,13 +344,15 @@ impl<'a> Decoder<'a> {
             }
         };
         self.builder.file(name, File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })?;
-        self.note(INTRODUCED)
+        self.note(INTRODUCED);
+        Ok(())
     }
 
     fn directory(&mut self, name: &[u8], source: Source) -> Result<(), BadEncoding> {
         self.builder.directory(name)?;
         self.sources.push(source);
-        self.note(INTRODUCED)
+        self.note(INTRODUCED);
+        Ok(())
     }
 
     fn copy(&mut self, old: Named<'_>) -> Result<(), BadEncoding> {
@@ -356,14 +364,11 @@ impl<'a> Decoder<'a> {
                 self.builder.directory(old.name)?
             }
         };
-        self.note(old.index)
+        self.note(old.index);
+        Ok(())
     }
 
-    fn note(&mut self, origin: u32) -> Result<(), BadEncoding> {
-        if self.builder.len() > ENTRIES_MAX {
-            return Err(BadManifest::TooLarge.into());
-        }
+    fn note(&mut self, origin: u32) {
         self.origins.push(origin);
-        Ok(())
     }
 }

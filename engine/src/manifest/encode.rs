@@ -42,10 +42,6 @@ use crate::manifest::{File, Manifest, Named, Node};
 /// Marks an entry that the base does not have.
 pub(crate) const INTRODUCED: u32 = u32::MAX;
 
-/// More entries than any tree that this version is made for; bounds what a peer can make this side allocate.
-pub(crate) const ENTRIES_MAX: usize = 32 << 20;
-/// Bounds the ops before they are decompressed, in bytes.
-pub(super) const OPS_MAX: u64 = 2 << 30;
 /// Of ops on the wire: they are small next to hashes, and this is within a few percent of the best.
 const OPS_LEVEL: i32 = 3;
 /// Of ops that are kept: of 78,000 files they take half the time and a tenth more bytes.

@@ -38,6 +38,20 @@ pub(crate) const DIRECTORY_MODE_ALWAYS: u32 = 0o200;
 /// whoever makes a manifest. `PATH_MAX` would allow 2048.
 pub(crate) const LEVELS_MAX: u16 = 256;
 
+/// The most entries of a manifest: a million files, and a quarter as many directories or further files. The server holds
+/// some 300 bytes for each where all of a tree is new and the base is as large: `wire/bounds.rs` adds them up.
+pub(crate) const ENTRIES_MAX: usize = 1_250_000;
+
+/// The most directories among them. Each takes another 120 bytes.
+pub(crate) const DIRECTORIES_MAX: usize = 400_000;
+
+/// The most bytes of all names and targets of a manifest together: 26 for each entry, where those of kernel sources and of
+/// PHP and JavaScript packages take 12 to 16.
+pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
+
+/// The most bytes of the ops that describe a manifest, unpacked: its names and targets, and 14 for each entry.
+pub(crate) const OPS_BYTES_MAX: u64 = (TEXT_BYTES_MAX + 14 * ENTRIES_MAX) as u64;
+
 /// A piece of a manifest's text: a name or the target of a symlink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text {
@@ -189,6 +203,12 @@ impl Manifest {
     /// Counts the bytes of all names and targets.
     pub(crate) fn text_bytes(&self) -> usize {
         self.text.len()
+    }
+
+    /// Returns how much memory it takes, in bytes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let records = self.entries.len() * size_of::<Entry>() + self.directories.len() * size_of::<Directory>();
+        (records + self.text.len()) as u64
     }
 
     /// Returns what an entry is.

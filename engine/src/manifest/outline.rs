@@ -35,16 +35,26 @@ use zstd::bulk::Compressor;
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
-use crate::manifest::build::BadManifest;
 use crate::manifest::decode::decompress;
-use crate::manifest::encode::{BadEncoding, ENTRIES_MAX};
-use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
+use crate::manifest::encode::BadEncoding;
+use crate::manifest::{Builder, ENTRIES_MAX, File, Manifest, Node, ObjectKey, TEXT_BYTES_MAX};
 
 /// Names are most of what is compressed: a few percent less than level 3 for a few milliseconds.
 const LEVEL: i32 = 12;
 
-/// More than any listing takes: bounds what is decompressed, in bytes.
-const STREAM_MAX: u64 = 2 << 30;
+/// The most bytes of each stream, unpacked: for each entry a shape of 6, a name, a target and a zero behind each, a size of 9,
+/// a mark, a hash.
+const STREAM_BYTES_MAX: [u64; 5] = [
+    6 * ENTRIES_MAX as u64,
+    (TEXT_BYTES_MAX + 2 * ENTRIES_MAX) as u64,
+    9 * ENTRIES_MAX as u64,
+    4 * ENTRIES_MAX as u64,
+    (size_of::<Hash>() * ENTRIES_MAX) as u64,
+];
+
+/// The most bytes of an outline as it travels: that of a tree of which the client has nothing. A file has a mark or a hash.
+pub(crate) const OUTLINE_BYTES_MAX: u64 =
+    STREAM_BYTES_MAX[0] + STREAM_BYTES_MAX[1] + STREAM_BYTES_MAX[2] + STREAM_BYTES_MAX[4] + (1 << 10);
 
 const END: u64 = 0;
 const FILE: u64 = 1;
@@ -59,9 +69,12 @@ const DIRECTORY_BYTES: usize = 6;
 /// Bytes of the hash of its names: these are compared where a directory has changed, which most have not.
 const NAMES_BYTES: usize = 5;
 
+/// Bytes of both.
+pub(crate) const OWN_DIRECTORY_BYTES: usize = DIRECTORY_BYTES + NAMES_BYTES;
+
 /// Describes the directories of a manifest, in their order: what an outline can be in terms of.
 pub(crate) fn describe_own(own: &Manifest) -> Vec<u8> {
-    let mut out = Vec::with_capacity(own.directories().len() * (DIRECTORY_BYTES + NAMES_BYTES));
+    let mut out = Vec::with_capacity(own.directories().len() * OWN_DIRECTORY_BYTES);
     for (number, directory) in own.directories().iter().enumerate() {
         out.extend_from_slice(&directory.hash.as_bytes()[..DIRECTORY_BYTES]);
         out.extend_from_slice(&hash_of_names(own, number as u32).as_bytes()[..NAMES_BYTES]);
@@ -86,7 +99,7 @@ fn hash_of_names(manifest: &Manifest, directory: u32) -> Hash {
 
 /// Describes `base` in terms of the manifest whose directories [`describe_own`] described.
 pub(crate) fn encode(base: &Manifest, own: &[u8]) -> std::io::Result<Vec<u8>> {
-    let own = || own.chunks_exact(DIRECTORY_BYTES + NAMES_BYTES).zip(0..);
+    let own = || own.chunks_exact(OWN_DIRECTORY_BYTES).zip(0..);
     let mut outliner = Outliner {
         base,
         whole: own().map(|(hashes, number)| (&hashes[..DIRECTORY_BYTES], number)).collect(),
@@ -211,8 +224,10 @@ impl Outliner<'_> {
 /// where a hash is not known, it is that of a mark.
 pub(crate) fn decode(outline: &[u8], own: &Manifest) -> Result<Manifest, BadEncoding> {
     let mut reader = ByteReader::new(outline);
-    let mut stream = || unpack(&mut reader);
-    let streams = [stream()?, stream()?, stream()?, stream()?, stream()?];
+    let mut streams = [const { Vec::new() }; 5];
+    for (stream, len_max) in streams.iter_mut().zip(STREAM_BYTES_MAX) {
+        *stream = unpack(&mut reader, len_max)?;
+    }
     let [shapes, names, sizes, marks, hashes] = streams.each_ref().map(|stream| ByteReader::new(stream));
     let mut reading = Reading {
         shapes,
@@ -244,8 +259,8 @@ pub(crate) fn decode(outline: &[u8], own: &Manifest) -> Result<Manifest, BadEnco
     Ok(reading.builder.finish()?)
 }
 
-fn unpack(reader: &mut ByteReader<'_>) -> Result<Vec<u8>, BadEncoding> {
-    let len = reader.number_within(STREAM_MAX)?;
+fn unpack(reader: &mut ByteReader<'_>, len_max: u64) -> Result<Vec<u8>, BadEncoding> {
+    let len = reader.number_within(len_max)?;
     let packing = reader.byte()?;
     let bytes = reader.bytes()?;
     let stream = match packing {
@@ -283,10 +298,6 @@ impl<'a> Reading<'a> {
         if (number as usize) < self.own.directories().len() { Ok(number) } else { Err(BadEncoding::Base) }
     }
 
-    fn check_len(&self) -> Result<(), BadEncoding> {
-        if self.builder.len() > ENTRIES_MAX { Err(BadManifest::TooLarge.into()) } else { Ok(()) }
-    }
-
     fn copy(&mut self, directory: u32) -> Result<(), BadEncoding> {
         let own = self.own;
         self.builder.begin(own.directories()[directory as usize].mode)?;
@@ -299,7 +310,6 @@ impl<'a> Reading<'a> {
                     self.builder.directory(named.name)?
                 }
             };
-            self.check_len()?;
         }
         Ok(())
     }
@@ -366,7 +376,7 @@ impl<'a> Reading<'a> {
             }
             _ => return Err(Malformed.into()),
         }
-        self.check_len()
+        Ok(())
     }
 
     /// Reads the number of an own directory as its distance.

@@ -8,7 +8,7 @@
 //! directory with anything in it: so it is what it was in the release before, and need not be touched where that is reused.
 
 use crate::bytes::{ByteReader, Malformed, put_number};
-use crate::manifest::encode::ENTRIES_MAX;
+use crate::manifest::ENTRIES_MAX;
 
 /// Which copy of an object, and its mtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

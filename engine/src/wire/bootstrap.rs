@@ -39,8 +39,9 @@ use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, Writers};
-use crate::event::{Event, Observer, Silent};
+use crate::event::{Event, Observer, Phase, Silent};
 use crate::path::{Shown, shown_lines};
+use crate::wire::arrived::Arrived;
 use crate::wire::connect::Install;
 use crate::wire::connection::Connection;
 use crate::wire::greeting::{NoGreeting, PROTOCOL_VERSION, read_greeting, wait_readable};
@@ -52,6 +53,8 @@ use crate::wire::program::{Program, SYSTEM};
 const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How much of what is printed is kept: its end, as what a login prints comes before the answer.
 const ANSWER_MAX: usize = 64 << 10;
+/// How often it is told how much of the agent has arrived.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 /// A copy that takes less says little of the line: where both ends are busy, beginning and unpacking may take half as long.
 const TELLING: Duration = Duration::from_secs(1);
 const MARK: &[u8] = b"cutover-bootstrap:";
@@ -231,6 +234,39 @@ pub(super) fn start_lane(
     }
 }
 
+/// The agent on its way.
+struct Copying<'a> {
+    observer: &'a dyn Observer,
+    arrived: Option<Arrived>,
+    /// How long it is as it travels.
+    bytes: u64,
+}
+
+impl Copying<'_> {
+    fn begin(&self) {
+        self.observer.observe(Event::Began(Phase::CopyAgent));
+        self.tell();
+    }
+
+    /// Tells how much has arrived, and returns it; nothing where the transport does not know.
+    fn tell(&self) -> Option<u64> {
+        let arrived = self.arrived.as_ref().and_then(Arrived::bytes).map(|bytes| bytes.min(self.bytes));
+        let (bytes, bytes_total) = (arrived.unwrap_or_default(), self.bytes);
+        self.observer.observe(Event::Progress {
+            phase: Phase::CopyAgent,
+            files: 0,
+            files_total: 0,
+            bytes,
+            bytes_total,
+        });
+        arrived
+    }
+
+    fn end(&self) {
+        self.observer.observe(Event::Ended(Phase::CopyAgent));
+    }
+}
+
 struct Bootstrap<'a> {
     login: &'a mut dyn Login,
     program: &'a Program,
@@ -388,8 +424,11 @@ impl Bootstrap<'_> {
         };
         let mut running = self.run(mode, directory)?;
         let began = Instant::now();
-        self.send(&mut running, &packed)?;
-        let (printed, ended) = self.read_to_end(running)?;
+        let copying = Copying { observer: self.observer, arrived: running.arrived.clone(), bytes: packed.len() as u64 };
+        copying.begin();
+        self.send(&mut running, &packed, &copying)?;
+        let (printed, ended) = self.read_to_end(running, &copying)?;
+        copying.end();
         let took = began.elapsed().saturating_sub(self.login.round_trip().unwrap_or_default());
         self.copied_at = (took >= TELLING).then(|| packed.len() as f64 / took.as_secs_f64());
         let lent = self.judge_copy(&printed, &ended, directory)?;
@@ -397,9 +436,10 @@ impl Bootstrap<'_> {
         Ok(lent.unwrap_or_else(|| directory.to_owned()))
     }
 
-    fn send(&self, running: &mut Running, content: &[u8]) -> Result<(), Error> {
+    fn send(&self, running: &mut Running, content: &[u8], copying: &Copying<'_>) -> Result<(), Error> {
         for part in content.chunks(64 << 10) {
             self.cancel.check()?;
+            copying.tell();
             // The script ended early; what it printed says why.
             if running.output.write_all(part).is_err() {
                 break;
@@ -408,13 +448,24 @@ impl Bootstrap<'_> {
         Ok(())
     }
 
-    fn read_to_end(&self, running: Running) -> Result<(Vec<u8>, Ended), Error> {
-        let Running { mut input, output, process } = running;
+    fn read_to_end(&self, running: Running, copying: &Copying<'_>) -> Result<(Vec<u8>, Ended), Error> {
+        let Running { mut input, output, process, .. } = running;
         drop(output);
         let mut printed = Vec::new();
         let mut buffer = [0; 4096];
-        let deadline = Instant::now() + GREETING_TIMEOUT;
-        while wait_readable(&input, deadline, self.cancel)? {
+        let mut deadline = Instant::now() + GREETING_TIMEOUT;
+        let mut arrived = None;
+        loop {
+            if !wait_readable(&input, deadline.min(Instant::now() + TELL_EVERY), self.cancel)? {
+                let now = copying.tell();
+                // While it arrives, however slowly, nobody is late.
+                if now != arrived {
+                    (arrived, deadline) = (now, Instant::now() + GREETING_TIMEOUT);
+                } else if Instant::now() >= deadline {
+                    break;
+                }
+                continue;
+            }
             match input.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(bytes) => {

@@ -21,6 +21,7 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::path::shown_lines;
 use crate::target::{Reach, SshDestination};
+use crate::threads;
 use crate::wire::greeting::wait_readable;
 use crate::wire::ssh_config::{Value, Values};
 use crate::wire::standing::spelling;
@@ -62,13 +63,15 @@ impl Evaluation {
             Err(error) => return Err(failed(error)),
         };
         let stderr = child.stderr.take().ok_or_else(|| Error::Bug("`ssh` lacks its stderr".into()))?;
-        let words = std::thread::spawn(move || {
+        // Held already: dropping it ends `ssh`.
+        let mut evaluation = Evaluation { child, words: None };
+        evaluation.words = Some(threads::spawn(move || {
             let mut words = Vec::new();
             // What cannot be read any more is missing from a message.
             stderr.take(OUTPUT_MAX).read_to_end(&mut words).unwrap_or_default();
             words
-        });
-        Ok(Some(Evaluation { child, words: Some(words) }))
+        })?);
+        Ok(Some(evaluation))
     }
 
     /// Waits for what it says.

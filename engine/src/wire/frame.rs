@@ -7,20 +7,19 @@
 //! ```
 //!
 //! A length is checked against [`FRAME_MAX`] before anything is allocated for it. A message that is longer than a frame
-//! may be goes in several, all but the last of them of a kind that says so.
+//! may be goes in several, all but the last of them of a kind that says so; how long it may be as a whole, its first byte
+//! says, which is the number of its kind.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
+use crate::wire::bounds::Words;
 use crate::wire::heard::Heard;
 
 /// The longest frame, in bytes: a block of 8 MiB that does not compress, and its table.
 pub(crate) const FRAME_MAX: usize = 10 << 20;
-
-/// The longest message, in bytes: lists of chunks grow with the files that they are of.
-pub(crate) const MESSAGE_MAX: usize = 1 << 30;
 
 /// The most that is held back, in bytes.
 const HELD_BYTES_MAX: usize = 4 << 10;
@@ -35,6 +34,9 @@ pub(crate) enum FrameKind {
     /// A part of what a message announced: a manifest, an outline, signatures.
     Part = 3,
 }
+
+/// The number of a frame that carries a message, or the last piece of one.
+const MESSAGE: u8 = FrameKind::Message as u8;
 
 /// The number of a frame that carries a piece of a message which goes on in the next frame.
 const PIECE: u8 = 4;
@@ -82,9 +84,6 @@ impl<W: Write> FrameWriter<W> {
     /// Writes one frame, or as many as a long message needs.
     pub(crate) fn write(&mut self, kind: FrameKind, mut payload: &[u8]) -> Result<(), Error> {
         if kind == FrameKind::Message {
-            if payload.len() > MESSAGE_MAX {
-                return Err(Error::Bug(format!("a message of {} bytes", payload.len())));
-            }
             while payload.len() >= FRAME_MAX {
                 let (piece, rest) = payload.split_at(FRAME_MAX - 1);
                 self.write_frame(PIECE, piece)?;
@@ -173,14 +172,26 @@ impl<R: Read> Read for Ear<R> {
 /// Reads frames.
 pub(crate) struct FrameReader<R> {
     input: Ear<R>,
+    /// The greatest length of each kind of message, in bytes, by its number.
+    bytes_max: &'static [usize],
     /// The beginning of a message whose last frame has not come.
     begun: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads from `input`.
-    pub(crate) fn new(input: R) -> FrameReader<R> {
-        FrameReader { input: Ear { input, counter: Counter::default(), heard: Heard::now() }, begun: Vec::new() }
+    /// Reads what is said in these words from `input`.
+    pub(crate) fn new<M: Words>(input: R) -> FrameReader<R> {
+        FrameReader::bounded(input, M::BYTES_MAX, Counter::default())
+    }
+
+    /// Reads blocks alone, and counts them with others: every message is too long.
+    pub(crate) fn of_blocks(input: R, counter: Counter) -> FrameReader<R> {
+        FrameReader::bounded(input, &[], counter)
+    }
+
+    fn bounded(input: R, bytes_max: &'static [usize], counter: Counter) -> FrameReader<R> {
+        let input = Ear { input, counter, heard: Heard::now() };
+        FrameReader { input, bytes_max, begun: Vec::new() }
     }
 
     /// Returns what counts the bytes read.
@@ -199,18 +210,19 @@ impl<R: Read> FrameReader<R> {
             let Some((kind, payload)) = self.read_frame()? else {
                 return if self.begun.is_empty() { Ok(None) } else { Err(lost(ErrorKind::UnexpectedEof.into())) };
             };
+            if kind == MESSAGE || kind == PIECE {
+                self.check_message(&payload)?;
+            }
             let kind = match kind {
-                1 if !self.begun.is_empty() => {
+                MESSAGE if !self.begun.is_empty() => {
                     self.begun.extend_from_slice(&payload);
                     return Ok(Some((FrameKind::Message, std::mem::take(&mut self.begun))));
                 }
-                1 => FrameKind::Message,
+                MESSAGE => FrameKind::Message,
                 2 => FrameKind::Block,
                 3 => FrameKind::Part,
+                _ if payload.is_empty() => return Err(Error::Protocol("a piece of nothing".into())),
                 _ => {
-                    if self.begun.len() + payload.len() > MESSAGE_MAX {
-                        return Err(Error::Protocol("a message that does not end".into()));
-                    }
                     self.begun.extend_from_slice(&payload);
                     continue;
                 }
@@ -219,6 +231,19 @@ impl<R: Read> FrameReader<R> {
                 return Err(Error::Protocol("a message that breaks off".into()));
             }
             return Ok(Some((kind, payload)));
+        }
+    }
+
+    /// Fails where a message is longer with these bytes than one of its kind may be.
+    fn check_message(&self, more: &[u8]) -> Result<(), Error> {
+        let kind = usize::from(self.begun.first().or(more.first()).copied().unwrap_or_default());
+        let length = self.begun.len() + more.len();
+        match self.bytes_max.get(kind) {
+            None => Err(Error::Protocol(format!("a message of kind {kind}"))),
+            Some(&bytes_max) if length > bytes_max => {
+                Err(Error::Protocol(format!("a message of kind {kind} that is longer than {bytes_max} bytes")))
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -249,9 +274,55 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
+/// What a message announced with its length, as its parts come.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Parts {
+    /// Begins with what is so many bytes long, and may be no longer than `most`.
+    pub(crate) fn begin(length: u64, most: u64) -> Result<Parts, Error> {
+        let length = usize::try_from(length).ok().filter(|_| length <= most);
+        let length = length.ok_or_else(|| Error::Protocol(format!("parts of more than {most} bytes together")))?;
+        Ok(Parts { bytes: Vec::new(), length })
+    }
+
+    /// Tells whether all of it is there.
+    pub(crate) fn are_all(&self) -> bool {
+        self.bytes.len() == self.length
+    }
+
+    /// Adds the next part: some bytes, and no more than there are to come.
+    pub(crate) fn add(&mut self, part: &[u8]) -> Result<(), Error> {
+        if part.is_empty() || part.len() > self.length - self.bytes.len() {
+            return Err(Error::Protocol("a part that does not fit what was announced".into()));
+        }
+        // Beyond what has come, memory is taken, and not used.
+        if self.bytes.is_empty() {
+            self.bytes.reserve_exact(self.length);
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(())
+    }
+
+    /// Returns the bytes.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Kinds of messages of which the first may be long.
+    struct Any;
+
+    impl Words for Any {
+        const BYTES_MAX: &'static [usize] = &[3 * FRAME_MAX, 100];
+    }
 
     #[test]
     fn frames_read_back_and_are_counted() {
@@ -260,7 +331,7 @@ mod tests {
         writer.write(FrameKind::Block, b"content").unwrap();
         writer.write(FrameKind::Message, b"").unwrap();
         assert_eq!(writer.counter().bytes(), 17);
-        let mut reader = FrameReader::new(&bytes[..]);
+        let mut reader = FrameReader::new::<Any>(&bytes[..]);
         assert_eq!(reader.read().unwrap(), Some((FrameKind::Block, b"content".to_vec())));
         assert_eq!(reader.read().unwrap(), Some((FrameKind::Message, Vec::new())));
         assert_eq!(reader.read().unwrap(), None);
@@ -302,14 +373,33 @@ mod tests {
 
     #[test]
     fn nonsense_and_cut_off_frames_are_errors() {
-        let read = |bytes: &[u8]| FrameReader::new(bytes).read();
+        let read = |bytes: &[u8]| FrameReader::new::<Any>(bytes).read();
         assert!(matches!(read(&[0, 0, 0, 0, 1]), Err(Error::Protocol(_))));
         assert!(matches!(read(&[255, 255, 255, 255, 1]), Err(Error::Protocol(_))));
         assert!(matches!(read(&[1, 0, 0, 0, 9]), Err(Error::Protocol(_))));
         assert!(matches!(read(&[9, 0, 0, 0, 1, 1]), Err(Error::LineLost { .. })));
         assert!(matches!(read(&[9, 0]), Err(Error::LineLost { .. })));
-        assert!(matches!(read(&[2, 0, 0, 0, 4, b'a', 2, 0, 0, 0, 2, b'b']), Err(Error::Protocol(_))));
-        assert!(matches!(read(&[2, 0, 0, 0, 4, b'a']), Err(Error::LineLost { .. })));
+        assert!(matches!(read(&[2, 0, 0, 0, 4, 1, 2, 0, 0, 0, 2, b'b']), Err(Error::Protocol(_))));
+        assert!(matches!(read(&[2, 0, 0, 0, 4, 1]), Err(Error::LineLost { .. })));
+        assert!(matches!(read(&[1, 0, 0, 0, 4]), Err(Error::Protocol(_))));
+    }
+
+    #[test]
+    fn parts_come_to_what_was_announced_and_no_more() {
+        let check = |length, parts: &[&[u8]], expected: Option<&[u8]>| {
+            let added = Parts::begin(length, 5).and_then(|mut begun| {
+                parts.iter().try_for_each(|part| begun.add(part))?;
+                Ok(begun.are_all().then(|| begun.finish()))
+            });
+            assert_eq!(added.ok().flatten().as_deref(), expected, "{length} {parts:?}");
+        };
+        check(0, &[], Some(b""));
+        check(5, &[b"ab", b"cde"], Some(b"abcde"));
+        check(5, &[b"ab"], None);
+        check(6, &[], None);
+        check(5, &[b"ab", b"cdef"], None);
+        check(5, &[b""], None);
+        check(u64::MAX, &[], None);
     }
 
     /// Returns the length and the kind of each frame.
@@ -324,17 +414,37 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_no_longer_than_its_kind_may_be() {
+        let read = |pieces: &[&[u8]]| {
+            let (last, begun) = pieces.split_last().unwrap();
+            let mut bytes = Vec::new();
+            for (kind, payload) in begun.iter().map(|piece| (PIECE, piece)).chain([(MESSAGE, last)]) {
+                bytes.extend_from_slice(&header(kind, payload.len()).unwrap());
+                bytes.extend_from_slice(payload);
+            }
+            FrameReader::new::<Any>(&bytes[..]).read().map(|frame| frame.unwrap().1.len())
+        };
+        let piece = [1; 60];
+        assert_eq!(read(&[&piece]).unwrap(), 60);
+        assert_eq!(read(&[&piece, &piece[..40]]).unwrap(), 100);
+        for too_long in [&[&piece[..], &piece[..41]][..], &[&piece, &piece, &[]], &[&[1; 101]], &[&[2]]] {
+            assert!(matches!(read(too_long), Err(Error::Protocol(_))), "{too_long:?}");
+        }
+    }
+
+    #[test]
     fn a_message_of_any_length_goes_in_frames_that_are_not_too_long() {
         for (length, expected) in [
             (FRAME_MAX - 1, &[(FRAME_MAX, 1)][..]),
             (FRAME_MAX, &[(FRAME_MAX, 4), (2, 1)]),
             (2 * FRAME_MAX + 5, &[(FRAME_MAX, 4), (FRAME_MAX, 4), (8, 1)]),
         ] {
+            // The first byte is the number of its kind.
             let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let mut bytes = Vec::new();
             FrameWriter::new(&mut bytes).write(FrameKind::Message, &message).unwrap();
             assert_eq!(frames(&bytes), expected);
-            let mut reader = FrameReader::new(&bytes[..]);
+            let mut reader = FrameReader::new::<Any>(&bytes[..]);
             assert!(reader.read().unwrap() == Some((FrameKind::Message, message)), "{length}");
             assert_eq!(reader.read().unwrap(), None);
         }

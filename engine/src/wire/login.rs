@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::path::shown_lines;
+use crate::wire::arrived::Arrived;
 use crate::wire::connection::{Carrier, Connection};
 
 /// How much of what a command prints on stderr is kept: the end, which is where a failing command says why.
@@ -43,6 +44,8 @@ pub(super) struct Running {
     pub(super) input: File,
     /// Its stdin.
     pub(super) output: File,
+    /// How much of its stdin has arrived, where that is known.
+    pub(super) arrived: Option<Arrived>,
     /// What runs it.
     pub(super) process: Box<dyn Process>,
 }

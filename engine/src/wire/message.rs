@@ -26,11 +26,8 @@ use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
-use crate::wire::frame::MESSAGE_MAX;
+use crate::wire::bounds::{self, Words, at_most};
 use crate::wire::lane::Ticket;
-
-/// The most bytes of lists of chunks in a message: those of about two terabytes.
-const CHUNKS_BYTES_MAX: usize = MESSAGE_MAX / 2;
 
 /// The longest range of an old file that is signed, in bytes: both sides hold it in memory.
 pub(crate) const GAP_BYTES_MAX: u64 = 8 << 20;
@@ -43,6 +40,7 @@ pub(crate) struct GapsOf {
     /// Its mode.
     pub(crate) mode: u16,
     /// Where each begins, and its length in bytes.
+    #[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")]
     pub(crate) ranges: Vec<(u64, u64)>,
 }
 
@@ -187,19 +185,19 @@ pub(crate) enum ToAgent {
     WantOutline(Vec<u8>),
     /// Asks for signatures of the base's files at the paths of files of the tree that follows: runs of entries, as in
     /// [`Lacks`].
-    WantSignatures(Vec<(u32, u32)>),
+    WantSignatures(#[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")] Vec<(u32, u32)>),
     /// Asks for the chunks of files of that base, by their entries.
-    WantChunks(Vec<u32>),
+    WantChunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<u32>),
     /// Asks for signatures of ranges of large files.
-    WantGaps(Vec<GapsOf>),
+    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<GapsOf>),
     /// The hashes that were promised, in the order of their entries.
-    Hashes(Vec<Hash>),
+    Hashes(#[serde(deserialize_with = "at_most::<{ bounds::PROMISED_MAX }, _, _>")] Vec<Hash>),
     /// Everything was sent.
     Commit,
     /// Asks for a ticket for lanes.
     WantLanes,
     /// How many blocks were sent on each lane that stands, by its number. Goes before the commit, which waits for them.
-    SentOnLanes(Vec<(u32, u64)>),
+    SentOnLanes(#[serde(deserialize_with = "at_most::<{ bounds::LANES_MAX }, _, _>")] Vec<(u32, u64)>),
     /// Alive.
     Ping,
 }
@@ -210,6 +208,7 @@ pub(crate) struct Holding {
     /// The store.
     pub(crate) store: String,
     /// The releases that stand.
+    #[serde(deserialize_with = "at_most::<{ bounds::STANDING_MAX }, _, _>")]
     pub(crate) standing: Vec<ReleaseId>,
 }
 
@@ -240,8 +239,10 @@ pub(crate) struct Lacks {
     /// How many commits the agent had read when it said so.
     pub(crate) after_commits: u32,
     /// Runs of entries: how many to skip since the last run, and how many are meant.
+    #[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")]
     pub(crate) runs: Vec<(u32, u32)>,
     /// Entries of which the beginning is there, and how many bytes.
+    #[serde(deserialize_with = "at_most::<{ bounds::PARTIAL_MAX }, _, _>")]
     pub(crate) partial: Vec<(u32, u64)>,
 }
 
@@ -356,6 +357,37 @@ pub(crate) enum Reply {
     Manifests,
 }
 
+impl Reply {
+    /// Leaves out what does not fit a message: of lists that may be as long as a directory of the server, what is beyond
+    /// some thousands.
+    pub(crate) fn fitting(mut self) -> Reply {
+        match &mut self {
+            Reply::Setup(report) => bounds::fitting(&mut report.created),
+            Reply::Deploy(done) => {
+                bounds::fitting(&mut done.warnings);
+                done.not_reused =
+                    done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
+            }
+            Reply::Releases(report) => {
+                bounds::fitting(&mut report.foreign);
+                // Oldest first: what is left out is what nobody goes back to.
+                report.releases.drain(..report.releases.len().saturating_sub(bounds::RELEASES_MAX));
+            }
+            Reply::Status(report) => bounds::fitting(&mut report.foreign),
+            Reply::Switch(report) => bounds::fitting(&mut report.warnings),
+            Reply::Cleanup(report) => {
+                bounds::fitting(&mut report.warnings);
+                report.kept.iter_mut().for_each(|kept| {
+                    kept.reason =
+                        bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
+                });
+            }
+            Reply::Manifests => {}
+        }
+        self
+    }
+}
+
 /// What is live.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Live {
@@ -411,7 +443,7 @@ pub(crate) enum FromAgent {
         length: u64,
     },
     /// The chunks that were asked for, in order; none where the content is not there.
-    Chunks(Vec<Option<Vec<u8>>>),
+    Chunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<Option<Vec<u8>>>),
     /// Signatures of the ranges that were asked for follow in parts of this many bytes together.
     GapSignatures {
         /// Bytes that follow.
@@ -432,11 +464,16 @@ pub(crate) enum FromAgent {
         /// Files in all.
         files_total: u64,
     },
-    /// For how long it has taken no blocks since it began to receive, as all receivers were at work. The client sees by it
-    /// whether the agent waits for content or content for the agent.
-    Stalled {
-        /// Microseconds.
-        micros: u64,
+    /// What it has read so far, while it receives.
+    Read {
+        /// Bytes, on all connections.
+        bytes: u64,
+        /// Commits.
+        commits: u32,
+        /// For how long it has taken no blocks since it began to receive, as all receivers were at work, in microseconds;
+        /// none where they are at work now. The client sees by it whether the agent waits for content or content for the
+        /// agent.
+        stalled: Option<u64>,
     },
     /// A phase began or ended.
     Phase {
@@ -469,7 +506,8 @@ pub(crate) enum FromAgent {
 impl FromAgent {
     /// Makes a message of lists of chunks. A list that there is no room for is left out: that file is sent whole.
     pub(crate) fn chunks(lists: impl Iterator<Item = Option<Vec<u8>>>) -> FromAgent {
-        let mut room = CHUNKS_BYTES_MAX;
+        // A list that is there takes up to 6 bytes more, one that is not takes 1.
+        let mut room = bounds::CHUNKS_BYTES_MAX - 6 * bounds::CHUNKED_MAX;
         let fitting = |list: Option<Vec<u8>>| {
             let list = list?;
             room = room.checked_sub(list.len())?;
@@ -479,9 +517,60 @@ impl FromAgent {
     }
 }
 
+impl Words for ToAgent {
+    const BYTES_MAX: &'static [usize] = &[
+        /* Hello */ bounds::HELLO_BYTES_MAX,
+        /* Tree */ bounds::PLAIN_BYTES_MAX,
+        /* WantBase */ bounds::PLAIN_BYTES_MAX,
+        /* WantOutline */ bounds::OWN_BYTES_MAX,
+        /* WantSignatures */ bounds::RUNS_BYTES_MAX,
+        /* WantChunks */ 5 * bounds::CHUNKED_MAX + 64,
+        /* WantGaps */ bounds::GAPS_BYTES_MAX,
+        /* Hashes */ bounds::HASHES_BYTES_MAX,
+        /* Commit */ bounds::PLAIN_BYTES_MAX,
+        /* WantLanes */ bounds::PLAIN_BYTES_MAX,
+        /* SentOnLanes */ 15 * bounds::LANES_MAX + 64,
+        /* Ping */ bounds::PLAIN_BYTES_MAX,
+    ];
+}
+
+impl Words for FromAgent {
+    const BYTES_MAX: &'static [usize] = &[
+        /* Ready */ bounds::READY_BYTES_MAX,
+        /* Manifest */ bounds::PLAIN_BYTES_MAX,
+        /* Outline */ bounds::PLAIN_BYTES_MAX,
+        /* Signatures */ bounds::PLAIN_BYTES_MAX,
+        /* Chunks */ bounds::CHUNKS_BYTES_MAX,
+        /* GapSignatures */ bounds::PLAIN_BYTES_MAX,
+        /* Lacks */ bounds::LACKS_BYTES_MAX,
+        /* WantHashes */ bounds::PLAIN_BYTES_MAX,
+        /* Lanes */ bounds::PLAIN_BYTES_MAX,
+        /* Progress */ bounds::PLAIN_BYTES_MAX,
+        /* Read */ bounds::PLAIN_BYTES_MAX,
+        /* Phase */ bounds::PLAIN_BYTES_MAX,
+        /* LockTakenOver */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Warning */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Removed */ bounds::PLAIN_BYTES_MAX,
+        /* Live */ bounds::PLAIN_BYTES_MAX,
+        /* Done */ bounds::ANSWER_BYTES_MAX,
+        /* Failed */ bounds::ANSWER_BYTES_MAX,
+        /* Ping */ bounds::PLAIN_BYTES_MAX,
+    ];
+}
+
 /// Returns a message as bytes.
 pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
     postcard::to_stdvec(message).expect("messages can always be serialized")
+}
+
+/// Returns a message as bytes, where it is no longer than the other side takes.
+pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<u8>, Error> {
+    let bytes = to_bytes(message);
+    let bytes_max = bytes.first().and_then(|&kind| M::BYTES_MAX.get(usize::from(kind))).copied().unwrap_or_default();
+    if bytes.len() > bytes_max {
+        return Err(Error::MessageTooLong { bytes: bytes.len() as u64, most: bytes_max as u64 });
+    }
+    Ok(bytes)
 }
 
 /// Reads a message.
@@ -492,6 +581,127 @@ pub(crate) fn from_bytes<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M, E
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::ReleaseReport;
+
+    fn id(text: &str) -> ReleaseId {
+        text.parse().unwrap()
+    }
+
+    fn hello() -> ToAgent {
+        let request = Request::Status;
+        let (path, policy, provenance) = (b"/srv".to_vec(), Policy::default(), Provenance::default());
+        ToAgent::Hello(Box::new(Hello { path, policy, provenance, request }))
+    }
+
+    #[test]
+    fn each_kind_of_message_has_its_greatest_length() {
+        let base = BaseName { release: id("1"), root: Hash::of(b"") };
+        let to_agent = [
+            hello(),
+            ToAgent::Tree { against: Against::Nothing, length: u64::MAX },
+            ToAgent::WantBase,
+            ToAgent::WantOutline(Vec::new()),
+            ToAgent::WantSignatures(Vec::new()),
+            ToAgent::WantChunks(Vec::new()),
+            ToAgent::WantGaps(Vec::new()),
+            ToAgent::Hashes(Vec::new()),
+            ToAgent::Commit,
+            ToAgent::WantLanes,
+            ToAgent::SentOnLanes(Vec::new()),
+            ToAgent::Ping,
+        ];
+        let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
+        let from_agent = [
+            FromAgent::Ready { holding: None, base: Taken::Nothing, live: Live::Nothing, commit: None },
+            FromAgent::Manifest { name: base, length: u64::MAX },
+            FromAgent::Outline { length: u64::MAX },
+            FromAgent::Signatures { length: u64::MAX },
+            FromAgent::Chunks(Vec::new()),
+            FromAgent::GapSignatures { length: u64::MAX },
+            FromAgent::Lacks(Lacks::default()),
+            FromAgent::WantHashes,
+            FromAgent::Lanes(None),
+            FromAgent::Progress { phase: Phase::Sync, files: u64::MAX, files_total: u64::MAX },
+            FromAgent::Read { bytes: u64::MAX, commits: u32::MAX, stalled: Some(u64::MAX) },
+            FromAgent::Phase { phase: Phase::Sync, ended: true },
+            FromAgent::LockTakenOver(String::new()),
+            FromAgent::Warning(String::new()),
+            FromAgent::Removed(id("1")),
+            FromAgent::Live(id("1")),
+            FromAgent::Done(Reply::Manifests),
+            FromAgent::Failed { refusal, live: Live::Nothing },
+            FromAgent::Ping,
+        ];
+        let numbers = |first: Vec<u8>| first.into_iter().map(usize::from).collect::<Vec<_>>();
+        let to_agent = numbers(to_agent.iter().map(|message| to_bounded_bytes(message).unwrap()[0]).collect());
+        let from_agent = numbers(from_agent.iter().map(|message| to_bounded_bytes(message).unwrap()[0]).collect());
+        assert_eq!(to_agent, (0..ToAgent::BYTES_MAX.len()).collect::<Vec<_>>());
+        assert_eq!(from_agent, (0..FromAgent::BYTES_MAX.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_the_largest_deploys_have_to_say_fits() {
+        use crate::manifest::ENTRIES_MAX;
+        let last = ENTRIES_MAX as u32 - 1;
+        let runs_of = |step: usize| Lacks::pack((0..=last).step_by(step));
+        for step in [1, 2, 3, 200, 20_000] {
+            let partial = vec![(last, u64::MAX); bounds::PARTIAL_MAX];
+            let lacks = FromAgent::Lacks(Lacks { after_commits: u32::MAX, runs: runs_of(step), partial });
+            assert!(from_bytes::<FromAgent>(&to_bounded_bytes(&lacks).unwrap()).unwrap() == lacks, "{step}");
+            to_bounded_bytes(&ToAgent::WantSignatures(runs_of(step))).unwrap();
+        }
+        to_bounded_bytes(&ToAgent::WantChunks(vec![last; bounds::CHUNKED_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::Hashes(vec![Hash::of(b""); bounds::PROMISED_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); bounds::LANES_MAX])).unwrap();
+        to_bounded_bytes(&ToAgent::WantOutline(vec![0; 11 * crate::manifest::DIRECTORIES_MAX])).unwrap();
+        // Each range in a file of its own, none beyond what a filesystem holds.
+        let far = GapsOf { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
+        to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
+        let long = id(&format!("1{}", "x".repeat(63)));
+        let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
+        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: Live::Nothing, commit: None };
+        to_bounded_bytes(&ready(Some(holding))).unwrap();
+        // One more file than there is room for lists of.
+        let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];
+        let chunks = FromAgent::chunks((0..5).map(|_| Some(list.clone())));
+        let FromAgent::Chunks(lists) = &chunks else { panic!() };
+        assert_eq!(lists.iter().filter(|list| list.is_some()).count(), 3);
+        to_bounded_bytes(&chunks).unwrap();
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_not_sent() {
+        let long = ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); 2 * bounds::LANES_MAX]);
+        assert!(matches!(to_bounded_bytes(&long), Err(Error::MessageTooLong { .. })));
+    }
+
+    #[test]
+    fn reports_are_cut_to_what_a_message_takes() {
+        let many = |text: &str| vec![text.repeat(5000); 5000];
+        let mut done = DeployDone::of(DeployState::Live);
+        done.warnings = many("w");
+        done.not_reused = Some("x".repeat(1 << 20));
+        let release = ReleaseReport {
+            id: id("1"),
+            state: crate::report::ReleaseState::Earlier,
+            live_since: Some(u64::MAX),
+            created: u64::MAX,
+            commit: Some("c".repeat(64)),
+            files: u64::MAX,
+            bytes: u64::MAX,
+            own_bytes: u64::MAX,
+            who: "user@host".repeat(5),
+            manifest: "0".repeat(64),
+        };
+        let releases = ReleasesReport { releases: vec![release; 2 * bounds::RELEASES_MAX], foreign: many("f") };
+        let setup = SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c") };
+        let cleanup = CleanupReport { warnings: many("w"), ..CleanupReport::default() };
+        let replies =
+            [Reply::Deploy(Box::new(done)), Reply::Releases(releases), Reply::Setup(setup), Reply::Cleanup(cleanup)];
+        for reply in replies {
+            to_bounded_bytes(&FromAgent::Done(reply.fitting())).unwrap();
+        }
+    }
 
     #[test]
     fn lacking_entries_read_back() {

@@ -4,6 +4,7 @@
 //! over SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), with an agent that `bootstrap` brings there.
 
 pub(crate) mod block;
+pub(crate) mod bounds;
 pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod greeting;
@@ -28,6 +29,7 @@ mod resolver;
 mod ssh_config;
 mod standing;
 
+mod arrived;
 mod authenticate;
 mod buffer;
 mod key_file;

@@ -105,6 +105,8 @@ impl Login for OpensshLogin {
         Ok(Running {
             input: OwnedFd::from(stdout).into(),
             output: OwnedFd::from(stdin).into(),
+            // What `ssh` has taken, it does not tell.
+            arrived: None,
             process: Box::new(OpensshProcess {
                 child,
                 words: Words::start(OwnedFd::from(stderr).into()).map_err(failed)?,

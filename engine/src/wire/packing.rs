@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;
+use crate::threads;
 use crate::wire::program::Program;
 
 /// Bytes in a stream. Smaller ones take more room: at this size a hundredth.
@@ -38,9 +39,9 @@ impl Packing {
         let (sender, ahead) = bounded(1);
         let (program, stop) = (program.clone(), Cancel::default());
         let packing = Packing { ahead: Some(ahead), stop: stop.clone() };
-        std::thread::spawn(move || {
-            drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))));
-        });
+        let pack_now = move || drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))));
+        // Without a thread it is packed when it is asked for, as the end of the channel tells.
+        drop(threads::spawn(pack_now));
         packing
     }
 
@@ -72,6 +73,7 @@ pub(super) fn read(program: &Program) -> Result<Vec<u8>, Error> {
 }
 
 fn pack(program: &Program, content: &[u8], stop: &Cancel) -> Result<Vec<u8>, Error> {
+    threads::start_pool()?;
     let packed = content.par_chunks(PIECE_BYTES).map(|piece| {
         stop.check()?;
         pack_piece(piece).map_err(|error| Error::io("pack", &program.path, error))

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 
 use crate::error::Error;
+use crate::threads;
 
 use super::connection::{Carrier, Connection};
 
@@ -32,7 +33,7 @@ pub(crate) fn connect(
     let failed = |source: io::Error| Error::io("make pipes for", "the local agent", source);
     let (input, agent_output) = pipe().map_err(failed)?;
     let (agent_input, output) = pipe().map_err(failed)?;
-    let thread = std::thread::spawn(move || serve(agent_input, agent_output));
+    let thread = threads::spawn(move || serve(agent_input, agent_output))?;
     Ok(Connection { input, output, carrier: Box::new(Thread(thread)), lanes: None, copied_at: None })
 }
 

@@ -22,6 +22,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ use rustix::io::Errno;
 use ssh2::{BlockDirections, Channel, Session, Stream};
 
 use crate::error::Error;
+use crate::threads;
+use crate::wire::arrived::Arrived;
 use crate::wire::buffer::Buffer;
 use crate::wire::greeting::timespec;
 use crate::wire::login::{Ended, LINGER, Process, Running, Tail};
@@ -60,7 +63,9 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
     let (input, to_caller) = pipe().map_err(failed)?;
     set_nonblocking(&from_caller).map_err(failed)?;
     set_nonblocking(&to_caller).map_err(failed)?;
+    let arrived = Arrived::new(line.socket.clone());
     let pump = Pump {
+        handed_over: arrived.handed_over(),
         stderr: channel.stderr(),
         channel,
         up: Buffer::new(),
@@ -76,8 +81,8 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         tail: Tail::default(),
         line,
     };
-    let thread = std::thread::Builder::new().name("ssh".into()).spawn(|| pump.run()).map_err(failed)?;
-    Ok(Running { input, output, process: Box::new(PumpProcess(thread)) })
+    let thread = threads::spawn(|| pump.run())?;
+    Ok(Running { input, output, arrived: Some(arrived), process: Box::new(PumpProcess(thread)) })
 }
 
 fn pipe() -> io::Result<(File, File)> {
@@ -103,6 +108,8 @@ struct Pump {
     line: Line,
     channel: Channel,
     stderr: Stream,
+    /// Counts the bytes that the socket was given.
+    handed_over: Arc<AtomicU64>,
     up: Buffer,
     down: Buffer,
     /// None once the caller closed it, or nobody at the server reads any more.
@@ -175,7 +182,10 @@ impl Pump {
         while !self.up.is_empty() {
             match self.channel.write(self.up.content()) {
                 Ok(0) => break,
-                Ok(bytes) => self.up.take(bytes),
+                Ok(bytes) => {
+                    self.up.take(bytes);
+                    self.handed_over.fetch_add(bytes as u64, Ordering::Relaxed);
+                }
                 Err(error) if is_later(&error) => break,
                 Err(error) => return Err(error),
             }

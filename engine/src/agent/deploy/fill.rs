@@ -10,7 +10,7 @@ use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
 use crate::agent::inlets::Inlets;
 use crate::agent::layout::Layout;
 use crate::agent::promise::Promise;
-use crate::agent::receive::{FirstError, Receivers, Reception};
+use crate::agent::receive::{FirstError, RECEIVER_BYTES, Receivers, Reception};
 use crate::agent::remode::remode;
 use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::room;
@@ -25,12 +25,22 @@ use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
 use crate::report::Reused;
+use crate::threads;
+use crate::wire::bounds::LANES_AT_ONCE_MAX;
+use crate::wire::frame::FRAME_MAX;
 use crate::wire::message::{FromAgent, ToAgent};
 
 use super::{Base, Deploy, Filled, Plan};
 
 /// How often content that does not arrive whole is asked for.
 const ROUNDS_MAX: u32 = 4;
+
+/// The memory of the agent while it receives, in bytes. What lies beyond it, up to 512 MiB, is for the program, stacks, and
+/// what the allocator keeps.
+const MEMORY_BYTES: u64 = 480 << 20;
+
+/// What waits to be received, in bytes: of the first connection, and of all lanes.
+const FRAMES_BYTES: [u64; 2] = [2 * FRAME_MAX as u64, (LANES_AT_ONCE_MAX * FRAME_MAX) as u64];
 
 impl Deploy<'_> {
     /// Links what is there, receives what is not, and asks again for what did not come whole.
@@ -66,12 +76,13 @@ impl Deploy<'_> {
         if !plan.tree.to_sign.is_empty() {
             self.send_signatures(plan, assembly.store, &wanted)?;
         }
+        self.talk.begin_receiving(commits);
         // The client packs what is lacking meanwhile.
         let reused = self.make_tree(layout, &assembly, plan)?;
         make_own_copies(&assembly, own_copies)?;
         assembly.link_all_arrived(&wanted)?;
         let mut promise = Promise::new(plan.tree.promised.clone());
-        let mut inlets = Inlets::closed();
+        let mut inlets = Inlets::closed(self.talk.counter());
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
             let reception = Reception {
@@ -81,8 +92,12 @@ impl Deploy<'_> {
                 base: plan.base_manifest(),
                 begun: &partial,
             };
-            self.receive(&reception, &mut inlets, round == 0)?;
+            let held = arrived.iter().chain([&wanted]).map(WantedObjects::memory_bytes).sum::<u64>();
+            let room =
+                MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
+            self.receive(&reception, &mut inlets, round == 0, room)?;
             commits += 1;
+            self.talk.end_receiving(commits)?;
             let mut still = Vec::new();
             if !promise.entries().is_empty() {
                 let whole = self.settle(&plan.tree.manifest, &promise)?;
@@ -92,7 +107,7 @@ impl Deploy<'_> {
                 promise = Promise::default();
             }
             still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
-            arrived.push(wanted);
+            arrived.push(wanted.into_arrived());
             still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
             if still.is_empty() {
                 return Ok(Filled { assembly, arrived, reused });
@@ -102,6 +117,7 @@ impl Deploy<'_> {
             partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
                 self.send_lacks(&wanted, partial.clone(), commits)?;
+                self.talk.begin_receiving(commits);
             }
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
@@ -154,33 +170,42 @@ impl Deploy<'_> {
     }
 
     /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(&self, reception: &Reception<'_>, inlets: &mut Inlets, first_round: bool) -> Result<(), Error> {
+    fn receive(
+        &self,
+        reception: &Reception<'_>,
+        inlets: &mut Inlets,
+        first_round: bool,
+        room: u64,
+    ) -> Result<(), Error> {
         let assembly = reception.assembly;
+        let beside_lanes = room.checked_sub(FRAMES_BYTES[1]).filter(|&room| room >= RECEIVER_BYTES);
         let first_error = FirstError::default();
-        let received = std::thread::scope(|scope| {
-            if first_round {
-                let first_error = &first_error;
-                scope.spawn(move || {
-                    let linked = std::sync::atomic::AtomicU64::new(0);
-                    let done = |files| {
-                        let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
-                        self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
-                    };
-                    if let Err(error) = assembly.link_known(done) {
-                        first_error.put(error);
-                    }
-                });
+        let link = || {
+            let linked = std::sync::atomic::AtomicU64::new(0);
+            let done = |files| {
+                let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
+                self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
+            };
+            if let Err(error) = assembly.link_known(done) {
+                first_error.put(error);
             }
-            let mut receivers = Receivers::start(scope, reception, &first_error);
+        };
+        let received = std::thread::scope(|scope| {
+            if first_round && threads::spawn_scoped(scope, link).is_err() {
+                link();
+            }
+            let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room))?;
             loop {
                 first_error.check()?;
-                self.talk.stalled(receivers.stalled());
+                // A client that has gone is noticed by what is read.
+                drop(self.talk.tell_read(Some(receivers.stalled())));
                 match self.talk.next_or(inlets.arrivals())? {
                     Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
                     Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
                     Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
                         // Without them the deploy takes longer, and that is all.
-                        self.talk.send(&FromAgent::Lanes(inlets.open().ok()))?;
+                        let ticket = beside_lanes.and_then(|_| inlets.open().ok());
+                        self.talk.send(&FromAgent::Lanes(ticket))?;
                     }
                     Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
                     Next::Here(Incoming::Message(ToAgent::Commit)) => {

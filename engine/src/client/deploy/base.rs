@@ -140,7 +140,8 @@ impl Exchange<'_> {
             self.talk.wait()?
         };
         let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
-        let outlined = outline::decode(&self.talk.parts(length)?, &self.outlook.scan.found.manifest);
+        let outlined =
+            outline::decode(&self.talk.parts(length, outline::OUTLINE_BYTES_MAX)?, &self.outlook.scan.found.manifest);
         let base = match (known, outlined) {
             (Some(known), _) => return Ok(Some(known)),
             (None, Ok(manifest)) => {

@@ -19,9 +19,10 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;
 use crate::signature::{Care, Signature, Signatures};
+use crate::wire::bounds::{CHUNKED_MAX, GAPS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
 
-use super::olds::{Olds, Pair};
+use super::olds::{OldEntry, Olds, Pair};
 use super::{Exchange, Outlook, unexpected};
 
 /// Less than this is sent and not asked about.
@@ -52,6 +53,8 @@ pub(super) fn gaps(olds: &Olds) -> Vec<Gap> {
             gaps.extend(gaps_of(entry, recipe));
         }
     }
+    // What is beyond is sent, and not asked about.
+    gaps.truncate(GAPS_MAX);
     gaps
 }
 
@@ -68,9 +71,10 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
                 };
                 // Where what follows was moved, about as much as is new.
                 let end = if next >= ended { next } else { recipe.old_size.min(ended + new_len) };
-                let is_worth_it = new_len.min(end - ended) >= GAP_BYTES_MIN;
-                if is_worth_it && new_len.max(end - ended) <= GAP_BYTES_MAX {
-                    gaps.push(Gap { entry, piece, offset: ended, len: end - ended });
+                let old_len = end.saturating_sub(ended);
+                let is_worth_it = new_len.min(old_len) >= GAP_BYTES_MIN;
+                if is_worth_it && new_len.max(old_len) <= GAP_BYTES_MAX {
+                    gaps.push(Gap { entry, piece, offset: ended, len: old_len });
                 }
             }
         }
@@ -171,14 +175,18 @@ impl Outlook<'_> {
 }
 
 impl Exchange<'_> {
-    pub(super) fn ask_chunks(&self, entries: &[u32]) -> Result<Vec<Option<Rc<Chunks>>>, DeployFailure> {
-        if entries.is_empty() {
+    /// Asks for the chunks of files of the base. Of those beyond [`CHUNKED_MAX`] there are none: they are sent whole.
+    pub(super) fn ask_chunks(&self, olds: &[OldEntry]) -> Result<Vec<Option<Rc<Chunks>>>, DeployFailure> {
+        if olds.is_empty() {
             return Ok(Vec::new());
         }
-        self.talk.send(&ToAgent::WantChunks(entries.to_vec()))?;
+        let olds = &olds[..olds.len().min(CHUNKED_MAX)];
+        self.talk.send(&ToAgent::WantChunks(olds.iter().map(|old| old.index).collect()))?;
+        let read =
+            |(list, old): (Option<Vec<u8>>, &OldEntry)| chunk::from_bytes_of(&list?, old.file.size).ok().map(Rc::new);
         match self.talk.wait()? {
-            FromAgent::Chunks(lists) if lists.len() == entries.len() => {
-                Ok(lists.into_iter().map(|list| chunk::from_bytes(&list?).ok().map(Rc::new)).collect())
+            FromAgent::Chunks(lists) if lists.len() == olds.len() => {
+                Ok(lists.into_iter().zip(olds).map(read).collect())
             }
             _ => Err(unexpected()),
         }
@@ -204,12 +212,12 @@ impl Exchange<'_> {
             return Ok(());
         }
         let FromAgent::GapSignatures { length } = self.talk.next()? else { return Err(unexpected()) };
-        self.talk.parts(length).map(drop)
+        self.talk.parts(length, SIGNATURES_BYTES_MAX as u64).map(drop)
     }
 
     /// Hears the signatures of gaps, and describes what the new files have there in terms of them.
     pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
-        let bytes = self.talk.parts(length)?;
+        let bytes = self.talk.parts(length, SIGNATURES_BYTES_MAX as u64)?;
         let lens: Vec<usize> = gaps.iter().map(|gap| gap.len as usize).collect();
         let signatures = Signatures::read(bytes, &lens, Care::Range)
             .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;

@@ -12,6 +12,8 @@ use crate::manifest::encode::{Given, Givens};
 use crate::manifest::{File, Node, ObjectKey};
 use crate::report::DeployFailure;
 
+use crate::wire::bounds::PROMISED_MAX;
+
 use super::large::{self, Gap};
 use super::{Base, Exchange, Outlook, UNASKED_BYTES_MAX};
 
@@ -114,7 +116,7 @@ impl Outlook<'_> {
         let may = |&entry: &u32| {
             manifest.file(entry).is_some_and(|file| file.size < LARGE_FILE_BYTES && counts.get(&file.key) == Some(&1))
         };
-        fresh.iter().copied().filter(may).collect()
+        fresh.iter().copied().filter(may).take(PROMISED_MAX).collect()
     }
 
     /// Tells whether so little is to be sent that it is not worth asking first.
@@ -188,7 +190,7 @@ impl Exchange<'_> {
     pub(super) fn find_olds(&mut self, base: &Base, introduced: &[u32]) -> Result<Described, DeployFailure> {
         let pairs = self.outlook.pairs(base, introduced);
         let is_unknown = |pair: &&Pair| pair.is_large() && self.outlook.kept_chunks(&pair.old.file.key.hash).is_none();
-        let unknown: Vec<u32> = pairs.iter().filter(is_unknown).map(|pair| pair.old.index).collect();
+        let unknown: Vec<OldEntry> = pairs.iter().filter(is_unknown).map(|pair| pair.old).collect();
         let asked = self.ask_chunks(&unknown)?;
         let mut olds = self.outlook.cached_olds(&pairs);
         let mut to_sign = Vec::new();

@@ -112,7 +112,10 @@ pub(super) fn known_of(shape: Shape<'_>, last: Option<&Arc<Known>>) -> Result<Ar
         }
     }
     let known = lay_out(shape, last.map(Arc::as_ref));
-    known.map(Arc::new).map_err(|reason| Error::Bug(format!("a scanned tree {reason}")))
+    known.map(Arc::new).map_err(|reason| match reason {
+        BadManifest::TooLarge => Error::TreeTooLarge(reason.to_string()),
+        reason => Error::Bug(format!("a scanned tree {reason}")),
+    })
 }
 
 /// Lays the tree out breadth first.

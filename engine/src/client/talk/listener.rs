@@ -4,24 +4,18 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
+use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::LiveNow;
+use crate::wire::bounds::{TOLD_BYTES_MAX, TOLD_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::lane::Ticket;
 use crate::wire::message::{self, FromAgent, Taken};
 
+use super::inbox::{Inbox, Received};
 use super::live_now;
-
-/// What came.
-pub(super) enum Received {
-    Message(Box<FromAgent>),
-    Part(Vec<u8>),
-    Lost(Error),
-}
 
 /// The agent's answer to `WantLanes`, once it is there.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
@@ -36,35 +30,72 @@ pub(super) struct Listener {
     pub(super) taken_base: TakenBase,
     pub(super) load: Load,
     pub(super) ticket: TicketSlot,
-    pub(super) sender: Sender<Received>,
+    pub(super) delivery: Delivery,
+    pub(super) inbox: Inbox,
+    pub(super) told: Told,
+}
+
+/// How much was told so far of what need not be told.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    count: usize,
+    bytes: usize,
+}
+
+impl Told {
+    /// Returns what to tell of an event with a text: all of it, that no more is told, or nothing.
+    fn limit(&mut self, event: Event) -> Option<Event> {
+        let bytes = match &event {
+            Event::Warning(text) => text.len(),
+            Event::ReleaseRemoved { .. } => 0,
+            _ => return Some(event),
+        };
+        let had_room = self.has_room();
+        (self.count, self.bytes) = (self.count + 1, self.bytes + bytes);
+        let last = || Event::Warning("The server says more than that, and no more of it is told".into());
+        if self.has_room() { Some(event) } else { had_room.then(last) }
+    }
+
+    fn has_room(&self) -> bool {
+        self.count <= TOLD_MAX && self.bytes <= TOLD_BYTES_MAX
+    }
 }
 
 impl Listener {
     /// Reads until the agent says nothing more, or nobody listens.
-    pub(super) fn listen(self, mut reader: FrameReader<File>) {
+    pub(super) fn listen(mut self, mut reader: FrameReader<File>) {
         loop {
-            let received = match reader.read() {
+            let (received, bytes) = match reader.read() {
                 Ok(None) => return,
-                Ok(Some((FrameKind::Part, payload))) => Received::Part(payload),
-                Ok(Some((FrameKind::Message, payload))) => match message::from_bytes(&payload) {
-                    Ok(message) => match self.tell(message) {
-                        Some(message) => Received::Message(Box::new(message)),
-                        None => continue,
-                    },
-                    Err(error) => Received::Lost(error),
+                Ok(Some((kind, payload))) => match self.received(kind, payload) {
+                    Ok(Some(received)) => received,
+                    Ok(None) => continue,
+                    Err(error) => (Received::Lost(error), 0),
                 },
-                Ok(Some((FrameKind::Block, _))) => Received::Lost(Error::Protocol("content from the agent".into())),
-                Err(error) => Received::Lost(error),
+                Err(error) => (Received::Lost(error), 0),
             };
             let is_last = matches!(received, Received::Lost(_));
-            if self.sender.send(received).is_err() || is_last {
+            if !self.inbox.put(received, bytes) || is_last {
                 return;
             }
         }
     }
 
+    /// Returns what is to wait of a frame, and how many bytes it takes.
+    fn received(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Received, usize)>, Error> {
+        let bytes = payload.len();
+        match kind {
+            FrameKind::Part => Ok(Some((Received::Part(payload), bytes))),
+            FrameKind::Message => {
+                let message = self.tell(message::from_bytes(&payload)?);
+                Ok(message.map(|message| (Received::Message(Box::new(message)), bytes)))
+            }
+            FrameKind::Block => Err(Error::Protocol("content from the agent".into())),
+        }
+    }
+
     /// Passes on what only tells; returns what is an answer.
-    fn tell(&self, message: FromAgent) -> Option<FromAgent> {
+    fn tell(&mut self, message: FromAgent) -> Option<FromAgent> {
         let event = match message {
             FromAgent::Progress { phase, files, files_total } => {
                 Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
@@ -83,10 +114,14 @@ impl Listener {
             FromAgent::Ready { holding, base, live, commit } => {
                 self.note(live_now(live.clone()));
                 self.taken_base.get_or_init(|| base.clone());
+                self.inbox.wake();
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
-            FromAgent::Stalled { micros } => {
-                self.load.note(Instant::now(), Duration::from_micros(micros));
+            FromAgent::Read { bytes, commits, stalled } => {
+                if let Some(micros) = stalled {
+                    self.load.note(Instant::now(), Duration::from_micros(micros));
+                }
+                self.delivery.acknowledged(bytes, commits);
                 return None;
             }
             FromAgent::Lanes(ticket) => {
@@ -97,15 +132,27 @@ impl Listener {
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
                 self.taken_base.get_or_init(|| Taken::Nothing);
+                if matches!(end, FromAgent::Done(_)) {
+                    self.delivery.answered();
+                }
+                self.inbox.wake();
                 return Some(end);
             }
             answer => return Some(answer),
         };
-        self.observer.observe(event);
+        if let Some(event) = self.told.limit(event) {
+            self.observer.observe(event);
+        }
         None
     }
 
     fn note(&self, live: LiveNow) {
         *self.live.lock().expect("no listener panics") = live;
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.inbox.end();
     }
 }

@@ -12,6 +12,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
+use crate::error::Error;
+use crate::threads;
 use crate::wire::frame::{FrameKind, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, ToAgent};
@@ -82,9 +84,9 @@ impl Write for Output {
 }
 
 /// Says now and then that this side is alive, until what it returns is dropped.
-pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender<()> {
+pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Result<Sender<()>, Error> {
     let (alive, ended) = bounded::<()>(0);
-    std::thread::spawn(move || {
+    threads::spawn(move || {
         let ping = message::to_bytes(&ToAgent::Ping);
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PING_EVERY) {
             // A sender at work says by it that this side is alive.
@@ -94,6 +96,6 @@ pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Sender
                 _ => return,
             }
         }
-    });
-    alive
+    })?;
+    Ok(alive)
 }

@@ -49,7 +49,7 @@ impl Agent {
             copied_at: None,
         };
         let cancel = Cancel::default();
-        let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max);
+        let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max).unwrap();
         (Agent { _hears: hears, says }, talk, cancel)
     }
 
@@ -91,7 +91,7 @@ fn a_part_may_come_slower_than_silence_is_suffered() {
             agent.says.write_all(&[byte]).unwrap();
         }
     });
-    assert_eq!(talk.parts(50).unwrap(), [7; 50]);
+    assert_eq!(talk.parts(50, 50).unwrap(), [7; 50]);
     assert!(began.elapsed() > silent_max, "the part came too fast to show anything");
     trickle.join().unwrap();
 }
@@ -121,7 +121,7 @@ fn interrupted_after(messages: &[FromAgent], may_switch: bool) -> LiveNow {
         talk.may_switch();
     }
     messages.iter().for_each(|message| agent.say(message));
-    let heard = || *talk.live.lock().unwrap() != LiveNow::Unchanged || !talk.received.is_empty();
+    let heard = || *talk.live.lock().unwrap() != LiveNow::Unchanged || !talk.inbox.is_empty();
     let began = Instant::now();
     while !messages.is_empty() && !heard() {
         assert!(began.elapsed() < LONG, "what the agent said was not heard");

@@ -1,0 +1,184 @@
+//! Answers that wait until they are asked for, no more of them than [`WAITING_BYTES_MAX`].
+//!
+//! Whoever puts one in waits while there is no room. What comes while this side writes always has room, or both sides
+//! would wait for each other; an agent that says more than it was asked waits itself.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::wire::bounds::{WAITING_BYTES_EACH, WAITING_BYTES_MAX};
+use crate::wire::message::FromAgent;
+
+/// What came.
+#[derive(Debug)]
+pub(super) enum Received {
+    Message(Box<FromAgent>),
+    Part(Vec<u8>),
+    Lost(Error),
+}
+
+/// Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// With what each is counted for, in bytes.
+    waiting: VecDeque<(Received, usize)>,
+    bytes: usize,
+    /// Nobody puts any in any more.
+    has_ended: bool,
+    /// Nobody takes any any more.
+    is_left: bool,
+}
+
+/// Why nothing was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NothingTaken {
+    /// Nothing came in time.
+    TimedOut,
+    /// Nothing comes any more.
+    Ended,
+}
+
+impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("nobody panics while an answer waits")
+    }
+
+    /// Puts in what took so many bytes. Says whether anybody takes it.
+    pub(super) fn put(&self, received: Received, bytes: usize) -> bool {
+        let bytes = bytes + WAITING_BYTES_EACH;
+        let is_full = |state: &mut State| !state.is_left && state.bytes > 0 && state.bytes + bytes > WAITING_BYTES_MAX;
+        let mut state = self.0.changed.wait_while(self.state(), is_full).expect("nobody panics while an answer waits");
+        if state.is_left {
+            return false;
+        }
+        state.bytes += bytes;
+        state.waiting.push_back((received, bytes));
+        self.0.changed.notify_all();
+        true
+    }
+
+    /// Says that nothing comes any more.
+    pub(super) fn end(&self) {
+        self.state().has_ended = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Says that nothing is taken any more.
+    pub(super) fn leave(&self) {
+        self.state().is_left = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Takes the first, waiting for it until `deadline`.
+    pub(super) fn take(&self, deadline: Instant) -> Result<Received, NothingTaken> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_empty = |state: &mut State| state.waiting.is_empty() && !state.has_ended;
+        let waited = self.0.changed.wait_timeout_while(self.state(), left, is_empty);
+        let (mut state, _) = waited.expect("nobody panics while an answer waits");
+        match state.waiting.pop_front() {
+            Some((received, bytes)) => {
+                state.bytes -= bytes;
+                self.0.changed.notify_all();
+                Ok(received)
+            }
+            None if state.has_ended => Err(NothingTaken::Ended),
+            None => Err(NothingTaken::TimedOut),
+        }
+    }
+
+    /// Takes the first that ends the conversation, if it is there, and leaves the others.
+    pub(super) fn take_end(&self) -> Option<Received> {
+        let mut state = self.state();
+        let is_end = |received: &Received| match received {
+            Received::Lost(_) => true,
+            Received::Message(message) => matches!(**message, FromAgent::Failed { .. }),
+            Received::Part(_) => false,
+        };
+        let at = state.waiting.iter().position(|(received, _)| is_end(received))?;
+        let (received, bytes) = state.waiting.remove(at)?;
+        state.bytes -= bytes;
+        Some(received)
+    }
+
+    /// Waits until `is_so`.
+    pub(super) fn wait_until(&self, is_so: impl Fn() -> bool, deadline: Instant) -> Result<(), NothingTaken> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_not = |state: &mut State| !is_so() && !state.has_ended;
+        let waited = self.0.changed.wait_timeout_while(self.state(), left, is_not);
+        let (state, _) = waited.expect("nobody panics while an answer waits");
+        match is_so() {
+            true => Ok(()),
+            false if state.has_ended => Err(NothingTaken::Ended),
+            false => Err(NothingTaken::TimedOut),
+        }
+    }
+
+    /// Tells whoever waits that something has changed.
+    pub(super) fn wake(&self) {
+        drop(self.state());
+        self.0.changed.notify_all();
+    }
+
+    /// Tells whether nothing waits.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn part(byte: u8) -> Received {
+        Received::Part(vec![byte])
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_whoever_brings_more_waits() {
+        let inbox = Inbox::default();
+        let half = WAITING_BYTES_MAX / 2 - WAITING_BYTES_EACH;
+        assert!(inbox.put(part(1), half) && inbox.put(part(2), half));
+        std::thread::scope(|scope| {
+            let third = scope.spawn(|| inbox.put(part(3), 0));
+            let waited = inbox.wait_until(|| third.is_finished(), Instant::now() + Duration::from_millis(100));
+            assert_eq!(waited, Err(NothingTaken::TimedOut));
+            for byte in 1..=3 {
+                let taken = inbox.take(Instant::now() + SOON);
+                assert!(matches!(taken, Ok(Received::Part(bytes)) if bytes == [byte]));
+            }
+            assert!(third.join().unwrap());
+        });
+        // One that is longer than all that may wait goes alone.
+        assert!(inbox.put(part(4), WAITING_BYTES_MAX));
+        inbox.leave();
+        assert!(!inbox.put(part(5), 0));
+    }
+
+    #[test]
+    fn an_end_is_found_behind_answers_that_wait() {
+        let inbox = Inbox::default();
+        inbox.put(part(1), 1);
+        assert!(inbox.take_end().is_none());
+        inbox.put(Received::Lost(Error::Interrupted), 0);
+        assert!(matches!(inbox.take_end(), Some(Received::Lost(Error::Interrupted))));
+        inbox.end();
+        assert!(matches!(inbox.take(Instant::now()), Ok(Received::Part(_))));
+        assert!(matches!(inbox.take(Instant::now()), Err(NothingTaken::Ended)));
+    }
+}

@@ -1,0 +1,199 @@
+//! Threads: as many as are to be had.
+//!
+//! A server may let a user have few processes and threads (`ulimit -u`, `pids.max`), and have many processors all the
+//! same. So the pool that rayon works with is made once, of as many threads as can be started while some are left for
+//! what needs a thread of its own; every other thread is asked for, and never taken for granted. Where one cannot be had,
+//! its work is done by the thread that is there, or left out where it is of use and no more; what cannot be done
+//! without it fails with [`Error::NoThread`].
+
+use std::error::Error as _;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::time::Duration;
+
+use rustix::system::uname;
+
+use crate::error::Error;
+
+/// The stack of a thread that may walk a tree: one of the pool, or an agent in this process. A walk takes 5 KiB of it for each of [`crate::manifest::LEVELS_MAX`] directories within
+/// each other, and while a thread waits for another one, it may begin with a second path of as many.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Threads that are left for what needs one of its own: the two sides of a local target take so many at once, with one that
+/// packs and one that receives.
+const BESIDE_THE_POOL: usize = 12;
+
+/// A pool of so few threads is taken to be had. To find out takes half a millisecond, which is more than they are of use
+/// where nothing has changed.
+const FEW_THREADS: usize = 4;
+
+/// The stack of a thread that only waits.
+const LITTLE_STACK_BYTES: usize = 64 << 10;
+
+/// A thread that has ended counts for a moment longer: how often a refused one is asked for again, and after what time.
+const TRIES: u32 = 10;
+const TRY_AFTER: Duration = Duration::from_millis(2);
+
+/// Starts a thread.
+pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
+    let work = Work::new(work);
+    persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
+}
+
+/// Starts a thread in a scope that joins it.
+pub(crate) fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Error> {
+    let work = Work::new(work);
+    persist(|| Builder::new().spawn_scoped(scope, work.once())).map_err(no_thread)
+}
+
+/// Does one thing on a thread of its own while another one is done here; where no thread is to be had, after it.
+pub(crate) fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = Work::new(other);
+        let started = persist(|| Builder::new().spawn_scoped(scope, other.once()));
+        let done = here();
+        let other = match started {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => other.once()(),
+        };
+        (other, done)
+    })
+}
+
+/// Makes the pool that rayon works with, once. To be called before anything is given to rayon, which would panic where it
+/// cannot have all its threads.
+pub(crate) fn start_pool() -> Result<(), Error> {
+    static SIZE: OnceLock<Result<(), i32>> = OnceLock::new();
+    let started = SIZE.get_or_init(|| make_pool().map_err(|error| error.raw_os_error().unwrap_or_default()));
+    started.map_err(|code| no_thread(io::Error::from_raw_os_error(code)))
+}
+
+fn make_pool() -> io::Result<()> {
+    let usual = usual_threads();
+    let threads = match usual {
+        0..=FEW_THREADS => usual,
+        _ => to_be_had(usual + BESIDE_THE_POOL)?.saturating_sub(BESIDE_THE_POOL).max(1),
+    };
+    let start = |thread: rayon::ThreadBuilder| {
+        let work = Work::new(|| thread.run());
+        persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)
+    };
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(start).build_global() {
+        Ok(()) => Ok(()),
+        // Whoever uses the engine made one already, which will do.
+        Err(error) => match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
+            Some(error) => Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap_or_default())),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Returns how many threads rayon would start: as many as there are processors, or as its own variable says.
+fn usual_threads() -> usize {
+    let pool = rayon::ThreadPoolBuilder::new().spawn_handler(|_| Ok(())).build();
+    pool.map_or(1, |pool| pool.current_num_threads())
+}
+
+/// Returns how many of so many threads can be had at once: one at least, or the reason why not even that.
+fn to_be_had(wanted: usize) -> io::Result<usize> {
+    let is_over = Arc::new((Mutex::new(false), Condvar::new()));
+    let mut threads = Vec::new();
+    let mut refused = None;
+    while threads.len() < wanted && refused.is_none() {
+        let is_over = is_over.clone();
+        let wait = move || drop(is_over.1.wait_while(lock(&is_over.0), |is_over| !*is_over));
+        match Builder::new().stack_size(LITTLE_STACK_BYTES).spawn(wait) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => refused = Some(error),
+        }
+    }
+    *lock(&is_over.0) = true;
+    is_over.1.notify_all();
+    let count = threads.len();
+    // They do nothing that could panic.
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    match refused {
+        Some(error) if count == 0 => Err(error),
+        _ => Ok(count),
+    }
+}
+
+/// A thread's work, until some thread takes it.
+struct Work<W>(Arc<Mutex<Option<W>>>);
+
+impl<W> Work<W> {
+    fn new(work: W) -> Work<W> {
+        Work(Arc::new(Mutex::new(Some(work))))
+    }
+
+    /// Returns what does it, of which one may be called.
+    fn once<T>(&self) -> impl FnOnce() -> T + use<W, T>
+    where
+        W: FnOnce() -> T,
+    {
+        let work = self.0.clone();
+        move || {
+            let taken = lock(&work).take();
+            taken.expect("one thread is started, and takes it once")()
+        }
+    }
+}
+
+fn persist<T>(spawn: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let mut tries = 1;
+    loop {
+        match spawn() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && tries < TRIES => {
+                std::thread::sleep(TRY_AFTER);
+                tries += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn no_thread(source: io::Error) -> Error {
+    Error::NoThread { host: uname().nodename().to_string_lossy().into_owned(), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_threads_are_counted_as_can_be_had() {
+        assert_eq!(to_be_had(5).unwrap(), 5);
+        assert!(usual_threads() >= 1);
+    }
+
+    #[test]
+    fn two_things_are_done_beside_each_other() {
+        let (sender, receiver) = crossbeam_channel::bounded(0);
+        let (other, here) = beside(move || sender.send(7).is_ok(), || receiver.recv());
+        assert_eq!((other, here), (true, Ok(7)));
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_tried_again_and_no_longer_than_it_makes_sense() {
+        let tries = std::cell::Cell::new(0);
+        let spawn = |at: u32, kind| {
+            tries.set(0);
+            persist(|| {
+                tries.set(tries.get() + 1);
+                if tries.get() == at { Ok(at) } else { Err(io::Error::from(kind)) }
+            })
+            .is_ok()
+        };
+        assert!(spawn(3, ErrorKind::WouldBlock) && tries.get() == 3);
+        assert!(!spawn(TRIES + 1, ErrorKind::WouldBlock) && tries.get() == TRIES);
+        assert!(!spawn(2, ErrorKind::OutOfMemory) && tries.get() == 1);
+    }
+}

@@ -1,0 +1,80 @@
+//! How much of what was written to a command has arrived at its server.
+//!
+//! A socket takes megabytes that are still on this side. What the kernel has sent and the server's has acknowledged, it
+//! has: the rest waits in the socket, and the kernel tells how much that is.
+
+use std::ffi::c_int;
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::ioctl::{Getter, Opcode, ioctl};
+
+/// `SIOCOUTQ`: the bytes of a socket that were not acknowledged, the same on all architectures that this is built for.
+const BYTES_WAITING: Opcode = 0x5411;
+
+/// Cloning shares it.
+#[derive(Debug, Clone)]
+pub(super) struct Arrived {
+    handed_over: Arc<AtomicU64>,
+    socket: Arc<TcpStream>,
+}
+
+impl Arrived {
+    /// Begins with a socket through which nothing was sent yet.
+    pub(super) fn new(socket: Arc<TcpStream>) -> Arrived {
+        Arrived { handed_over: Arc::default(), socket }
+    }
+
+    /// Returns what whoever writes to the socket counts the bytes in.
+    pub(super) fn handed_over(&self) -> Arc<AtomicU64> {
+        self.handed_over.clone()
+    }
+
+    /// Returns how many bytes have arrived; nothing where the system does not say.
+    pub(super) fn bytes(&self) -> Option<u64> {
+        let handed_over = self.handed_over.load(Ordering::Relaxed);
+        Some(handed_over.saturating_sub(waiting(&self.socket).ok()?))
+    }
+}
+
+#[expect(unsafe_code, reason = "no safe function asks a socket this")]
+fn waiting(socket: &TcpStream) -> io::Result<u64> {
+    // SAFETY: of a socket, this writes one `int` to where it is told to, and nothing else.
+    let bytes = unsafe { ioctl(socket, Getter::<BYTES_WAITING, c_int>::new()) }?;
+    Ok(u64::try_from(bytes).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_a_socket_has_taken_and_nobody_has_read_has_not_arrived() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut receiver, _) = listener.accept().unwrap();
+        let arrived = Arrived::new(Arc::new(sender.try_clone().unwrap()));
+        sender.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while let Ok(bytes) = sender.write(&[7; 1 << 20]) {
+            written += bytes as u64;
+        }
+        arrived.handed_over().store(written, Ordering::Relaxed);
+        let before = arrived.bytes().unwrap();
+        assert!(before < written, "{before} of {written}");
+        drop(sender);
+        arrived.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        receiver.read_to_end(&mut Vec::new()).unwrap();
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        // The end of the stream counts as a byte until it is acknowledged.
+        while arrived.bytes() != Some(written) {
+            assert!(std::time::Instant::now() < until, "{:?} of {written}", arrived.bytes());
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! How much the other side may make this one hold: no peer makes either side take more than 512 MiB.
+//!
+//! Every kind of message has a greatest length, which is checked before the message is put together, and every list in
+//! one a greatest number of elements, which is checked before memory is taken for it: an element may take 28 times as
+//! much memory as it takes on the wire. `message.rs` names the kinds; the sizes stand here, each with its reason.
+//!
+//! The sizes follow from the largest tree ([`ENTRIES_MAX`], [`DIRECTORIES_MAX`], [`TEXT_BYTES_MAX`]), which both sides
+//! refuse beyond. What a side holds at once at most:
+//!
+//! ```text
+//! agent, while a tree is read      the base 125 MB, its bytes 91, ops 51, the new tree 135            400 MB
+//! agent, while content comes       the base 125 MB, the new tree 120, what is known of it 115         360 MB
+//!                                  and what receives it: as much as is left, 100 MB at least (`agent/deploy/fill.rs`)
+//! client, while a base is read     bytes 91 MB, ops 51, the base 115, answers that wait 64            320 MB
+//!                                  beside what its own source takes
+//! client, `diff`                   two trees 230 MB, bytes 91, ops 51, answers that wait 64           436 MB
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+
+use crate::hash::Hash;
+use crate::manifest::outline::OWN_DIRECTORY_BYTES;
+use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, OPS_BYTES_MAX};
+
+/// A message without lists, in bytes: ids, numbers, a ticket. The longest name of a release has 64 bytes.
+pub(crate) const PLAIN_BYTES_MAX: usize = 1 << 10;
+
+/// A text that is told, in bytes: a warning with two paths, each of which may be escaped, takes less.
+pub(crate) const TEXT_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// The hello, in bytes: a thousand shared paths and patterns of a hundred bytes each take less than half of it.
+pub(crate) const HELLO_BYTES_MAX: usize = 256 << 10;
+
+/// The last answer, in bytes: ten thousand releases take 3 MB. An element takes up to 28 times as much memory.
+pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of one text of a report, beyond which it is cut off.
+pub(crate) const REPORTED_TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of all texts of one list of a report. What does not fit is counted.
+pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
+
+/// Releases that are reported. Each takes some 300 bytes.
+pub(crate) const RELEASES_MAX: usize = 8 << 10;
+
+/// Releases that are told to stand.
+pub(crate) const STANDING_MAX: usize = 16 << 10;
+
+/// What the server holds, in bytes: 8 for each release whose name is a time, up to 66 for others.
+pub(crate) const READY_BYTES_MAX: usize = 2 << 20;
+
+/// Runs of entries: a run ends where an entry is left out.
+pub(crate) const RUNS_MAX: usize = ENTRIES_MAX / 2 + 1;
+
+/// Entries in runs, in bytes. A run of `n` entries, the one that is left out counted, takes at most `n` bytes, or ten
+/// where there are few.
+pub(crate) const RUNS_BYTES_MAX: usize = ENTRIES_MAX + 64;
+
+/// Files of which the beginning is told to be there. Of others all is sent again; each is 1 MiB at least.
+pub(crate) const PARTIAL_MAX: usize = 64 << 10;
+
+/// Entries whose content is lacking, in bytes: runs, and 15 for each beginning.
+pub(crate) const LACKS_BYTES_MAX: usize = RUNS_BYTES_MAX + 15 * PARTIAL_MAX + 64;
+
+/// A client's directories as it describes them, in bytes.
+pub(crate) const OWN_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
+
+/// Large files whose chunks are asked for at once. Of others the whole is sent.
+pub(crate) const CHUNKED_MAX: usize = 128 << 10;
+
+/// The lists of chunks of an answer, in bytes: those of a hundred thousand files of 1 MiB, or of eight hundred of 1 GiB.
+pub(crate) const CHUNKS_BYTES_MAX: usize = 16 << 20;
+
+/// Ranges of large files that are signed at once. Of others the whole is sent.
+pub(crate) const GAPS_MAX: usize = 128 << 10;
+
+/// Ranges of large files, in bytes: 14 each at most, and 37 for each file.
+pub(crate) const GAPS_BYTES_MAX: usize = (14 + 37) * GAPS_MAX;
+
+/// Signatures that are sent at once, in bytes: those of 8 GB of small files that changed. Of others the whole is sent.
+pub(crate) const SIGNATURES_BYTES_MAX: usize = 48 << 20;
+
+/// Hashes that a tree promises. What goes unasked is about 1 MiB of content, each file counted for 16 bytes at least.
+pub(crate) const PROMISED_MAX: usize = 128 << 10;
+
+/// Those hashes, in bytes.
+pub(crate) const HASHES_BYTES_MAX: usize = PROMISED_MAX * size_of::<Hash>() + 16;
+
+/// Lanes over the time of a deploy. A client has no use for more.
+pub(crate) const LANES_MAX: usize = 64;
+
+/// Lanes that stand at a time. A client opens four; each holds a frame.
+pub(crate) const LANES_AT_ONCE_MAX: usize = 4;
+
+/// A manifest as it travels, in bytes: its ops, which need not compress, a hash for each entry, and its head.
+pub(crate) const TREE_BYTES_MAX: u64 = OPS_BYTES_MAX + (ENTRIES_MAX * size_of::<Hash>()) as u64 + (1 << 10);
+
+/// Answers that wait until they are asked for, in bytes. Those that come while a client writes must fit, or both sides
+/// would wait for each other: signatures, and what is lacking.
+pub(crate) const WAITING_BYTES_MAX: usize = SIGNATURES_BYTES_MAX + (16 << 20);
+
+/// What an answer that waits is counted for beside its length, in bytes.
+pub(crate) const WAITING_BYTES_EACH: usize = 512;
+
+/// Texts that are told in one conversation, in bytes, and how many. What comes after is not told.
+pub(crate) const TOLD_BYTES_MAX: usize = 1 << 20;
+/// See [`TOLD_BYTES_MAX`].
+pub(crate) const TOLD_MAX: usize = 10_000;
+
+/// How often content is asked for in one deploy: the agent asks four times.
+pub(crate) const ROUNDS_MAX: u32 = 8;
+
+/// The messages of one side. The first byte of a message is the number of its kind.
+pub(crate) trait Words {
+    /// The greatest length of each kind, in bytes, by its number.
+    const BYTES_MAX: &'static [usize];
+}
+
+/// Takes a list of at most `MAX` elements, in memory that is taken once.
+pub(crate) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct AtMost<const MAX: usize, T>(PhantomData<T>);
+
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for AtMost<MAX, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "at most {MAX} elements")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+            let count = elements.size_hint().unwrap_or_default();
+            let mut list = Vec::with_capacity(count.min(MAX));
+            while let Some(element) = elements.next_element()? {
+                if list.len() == MAX {
+                    return Err(A::Error::invalid_length(count, &self));
+                }
+                list.push(element);
+            }
+            Ok(list)
+        }
+    }
+
+    deserializer.deserialize_seq(AtMost::<MAX, T>(PhantomData))
+}
+
+/// Cuts a text off where it is longer than may be told.
+pub(crate) fn cut_off(mut text: String, bytes_max: usize) -> String {
+    const MORE: &str = " …";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - MORE.len()));
+        text.push_str(MORE);
+    }
+    text
+}
+
+/// Leaves out those texts of a list that do not fit a report, and says how many.
+pub(crate) fn fitting(texts: &mut Vec<String>) {
+    let mut bytes = 0;
+    let mut fits = |text: &&String| {
+        bytes += text.len() + size_of::<String>();
+        bytes <= REPORTED_BYTES_MAX
+    };
+    texts.iter_mut().for_each(|text| *text = cut_off(std::mem::take(text), REPORTED_TEXT_BYTES_MAX));
+    let count = texts.iter().take_while(|text| fits(text)).count();
+    let left_out = texts.len() - count;
+    if left_out > 0 {
+        texts.truncate(count);
+        texts.push(format!("… and {left_out} more"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Three(#[serde(deserialize_with = "at_most::<3, _, _>")] Vec<Vec<u8>>);
+
+    #[test]
+    fn a_list_has_no_more_elements_than_it_may() {
+        for count in 0..6 {
+            let bytes = postcard::to_stdvec(&vec![Vec::<u8>::new(); count]).unwrap();
+            assert_eq!(postcard::from_bytes::<Three>(&bytes).is_ok(), count <= 3, "{count}");
+        }
+        // A length that the bytes do not bear out.
+        assert!(postcard::from_bytes::<Three>(&[0xff, 0xff, 0xff, 0xff, 0x0f]).is_err());
+    }
+
+    #[test]
+    fn texts_that_do_not_fit_are_cut_off_or_counted() {
+        assert_eq!(cut_off("short".into(), 8), "short");
+        assert_eq!(cut_off("ä".repeat(9), 8), "ää …");
+        let mut texts = vec!["x".repeat(REPORTED_TEXT_BYTES_MAX + 1); 100];
+        fitting(&mut texts);
+        assert_eq!(texts.len(), 32);
+        assert_eq!(texts.last().unwrap(), "… and 69 more");
+        assert!(texts[0].len() <= REPORTED_TEXT_BYTES_MAX);
+        let mut few = vec!["x".to_owned(); 1000];
+        fitting(&mut few);
+        assert_eq!(few.len(), 1000);
+    }
+}
