@@ -693,8 +693,13 @@ mod tests {
             who: "user@host".repeat(5),
             manifest: "0".repeat(64),
         };
-        let releases = ReleasesReport { releases: vec![release; 2 * bounds::RELEASES_MAX], foreign: many("f") };
-        let setup = SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c") };
+        let releases = ReleasesReport {
+            releases: vec![release; 2 * bounds::RELEASES_MAX],
+            foreign: many("f"),
+            warnings: Vec::new(),
+        };
+        let setup =
+            SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c"), warnings: Vec::new() };
         let cleanup = CleanupReport { warnings: many("w"), ..CleanupReport::default() };
         let replies =
             [Reply::Deploy(Box::new(done)), Reply::Releases(releases), Reply::Setup(setup), Reply::Cleanup(cleanup)];
