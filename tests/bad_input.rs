@@ -207,7 +207,7 @@ fn directories_that_lie_too_deep_are_refused_by_name_and_what_is_taken_is_deploy
         site.deploy(&["--force", "--grace", "0s"]);
     }
     assert!(!site.standing().contains(&deep));
-    assert_eq!(site.objects().len(), 2);
+    assert_eq!(site.objects().len(), 1);
 }
 
 /// Makes a site that a user who owns nothing can work with.

@@ -107,5 +107,6 @@ fn a_server_that_allows_few_threads_is_deployed_to_or_named() {
     };
     let worked: Vec<bool> = (1..=ENOUGH).map(deploy).collect();
     assert!(worked[0..2].iter().all(|worked| !worked), "{worked:?}");
-    assert!(worked.is_sorted(), "{worked:?}");
+    // Between the two it depends on how many threads happen to live at a moment.
+    assert!(worked[14..].iter().all(|worked| *worked), "{worked:?}");
 }

@@ -68,11 +68,6 @@ pub(crate) fn check_state(directory: &Dir) -> Result<(), Error> {
     Judge::here().check(directory.path(), &directory.own_stat()?.into(), false)
 }
 
-/// Refuses a deploy path that others could change, or a directory above it.
-pub(crate) fn check(root: &Dir) -> Result<(), Error> {
-    check_from(root)
-}
-
 /// Refuses to make a deploy path, and what is missing above it, in a directory that others could change.
 pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
     for (at, path) in path.ancestors().enumerate() {
@@ -81,15 +76,16 @@ pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
             // The whole path is there, and is checked as such.
             Ok(_) if at == 0 => return Ok(()),
-            found => return check_from(&found?),
+            found => return check(&found?),
         }
     }
     Ok(())
 }
 
-/// Refuses a directory in the deploy path that belongs to somebody else, as whoever may make names there could make it.
+/// Refuses a directory in the deploy path that belongs to somebody else, or that others may write to: they could put another
+/// tree where `current` leads.
 pub(crate) fn check_inner(path: &Path, stat: &Stat) -> Result<(), Error> {
-    Judge::here().check(path, &Standing { mode: 0o700, ..(*stat).into() }, false)
+    Judge::here().check(path, &(*stat).into(), false)
 }
 
 /// Refuses a `.cutover` that is not this user's own, or that others may write to.
@@ -101,7 +97,8 @@ pub(crate) fn check_private(path: &Path, stat: &Stat) -> Result<(), Error> {
     judge.check(path, &(*stat).into(), false)
 }
 
-fn check_from(dir: &Dir) -> Result<(), Error> {
+/// Refuses a deploy path that others could change, or a directory above it.
+pub(crate) fn check(dir: &Dir) -> Result<(), Error> {
     let judge = Judge::here();
     let mut path = std::fs::canonicalize(dir.path()).map_err(|error| Error::io("resolve", dir.path(), error))?;
     let mut stat = dir.own_stat()?;

@@ -42,8 +42,8 @@ const OWNER_ALL: u32 = 0o700;
 /// What lets others exchange the names in a directory.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// So deep a removal holds each directory open. What lies deeper is moved up first: a tree of any depth takes a bounded
-/// stack and a bounded number of descriptors.
+/// A removal holds at most this many nested directories open. It moves deeper ones to the top first: a tree of any depth
+/// takes a bounded stack and a bounded number of descriptors.
 const REMOVAL_DEPTH: usize = 64;
 
 /// An overlay, as `statfs` names it: a file in it has the times of the file that it is in its upper or lower layer.
@@ -269,7 +269,7 @@ impl Dir {
     }
 
     /// Opens a directory whose names are about to be changed: its owner may do everything in it then, and nobody else may
-    /// exchange names. Of a directory of another user, whose mode cannot be set, only the former is not so.
+    /// exchange names. The mode of another user's directory cannot be changed; it is opened as it is.
     pub(crate) fn open_to_change(&self, name: &[u8]) -> Result<Dir, Error> {
         let dir = match self.open_own_dir(name) {
             // A directory that its owner may not read, as an application may leave one.
@@ -295,6 +295,11 @@ impl Dir {
         let failed = |errno: Errno| self.error("set the mode of", name, errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        match (self.mount()?, mount(&held).map_err(failed)?) {
+            (Some(own), Some(other)) if own == other => {}
+            (Some(_), Some(_)) => return Err(self.mounted_inside(name)),
+            _ => return Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
+        }
         let mode = Mode::from_raw_mode(OWNER_ALL);
         match fs::chmodat(fs::CWD, fd_path(&held), mode, AtFlags::empty()) {
             Err(Errno::NOENT) => {
@@ -485,11 +490,17 @@ impl Dir {
     /// Makes a file that only takes space.
     pub(crate) fn create_reserve(&self, name: &[u8], bytes: u64) -> Result<(), Error> {
         let mut file = self.create_file(name)?;
-        match fs::fallocate(&file, fs::FallocateFlags::empty(), 0, bytes) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => io::copy(&mut io::repeat(b'.').take(bytes), &mut file).map(drop),
+        let taken = match fs::fallocate(&file, fs::FallocateFlags::empty(), 0, bytes) {
+            // A filesystem that packs what it stores makes nothing of what repeats itself.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                File::open("/dev/urandom").and_then(|noise| io::copy(&mut noise.take(bytes), &mut file)).map(drop)
+            }
             taken => taken.map_err(io::Error::from),
+        };
+        if taken.is_err() {
+            self.remove_file(name)?;
         }
-        .map_err(|e| Error::io("write", self.path_of(name), e))
+        taken.map_err(|e| Error::io("write", self.path_of(name), e))
     }
 
     /// Opens a file for writing at its end, making it where it does not exist.
@@ -825,13 +836,14 @@ pub(crate) fn refuse_dangling(path: &Path) -> Result<(), Error> {
             && !above.exists()
         {
             let shown = |path: &Path| crate::path::Shown(path.as_os_str().as_bytes()).to_string();
+            let target = above.parent().unwrap_or(Path::new("/")).join(target);
             return Err(Error::DanglingLink { path: shown(above), target: shown(&target) });
         }
     }
     Ok(())
 }
 
-/// Makes the directories of a path that the user gave, durably, with mode 0755 less nothing: the umask is not asked.
+/// Makes the directories of a path that the user gave, durably, with mode 0755, whatever the umask.
 pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     match Dir::open(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => refuse_dangling(path)?,

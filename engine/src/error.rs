@@ -711,15 +711,19 @@ impl Error {
             Error::SymlinkInside(path) => {
                 format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
             }
-            Error::MountedInside(path) => format!("Unmount it (`umount {path}`) and run the command again"),
+            Error::MountedInside(_) => {
+                "See with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run the command again".into()
+            }
             Error::LockLost(_) => "See `cutover status`, and run the command again when nothing else is at work".into(),
             Error::OtherFilesystem { .. } => {
                 "Unmount it, or mount the whole deploy path there; only `shared/` may be a mount of its own".into()
             }
             Error::DanglingLink { target, .. } => {
-                format!("See whether its disk is mounted. If the directory is to be made: `mkdir -p {target}`, on the server")
+                format!("See whether its disk is mounted. If the directory is to be made: `mkdir -p {}`, on the server", quoted(target))
             }
-            Error::MissingBehindLink(path) => format!("Make it on the server, `mkdir -p {path}`, and run the command again"),
+            Error::MissingBehindLink(path) => {
+                format!("Make it on the server, `mkdir -p {}`, and run the command again", quoted(path))
+            }
             Error::StoreDamaged { .. } => {
                 "Run `cutover setup`, or deploy: both write it anew, and no release is lost".into()
             }

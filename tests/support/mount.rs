@@ -76,7 +76,7 @@ impl Mounted {
 
     /// Mounts one in memory on a directory that stands.
     pub(crate) fn tmpfs_on(path: &Path) -> Option<Mounted> {
-        Mounted::attach(path, &["-t", "tmpfs", "tmpfs"])
+        Mounted::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
     }
 
     /// Mounts an image.

@@ -443,7 +443,11 @@ impl<'a> Assembly<'a> {
             Origin::Store => self.store.open(name)?,
             Origin::Staged => self.staging.objects.open(name)?,
         };
-        file.ok_or_else(|| Error::Damaged { path: name.flat(), reason: "the object vanished while it was used".into() })
+        let vanished = || {
+            let path = self.store.path_of(name).display().to_string();
+            Error::Damaged { path, reason: "the object vanished while it was used".into() }
+        };
+        file.ok_or_else(vanished)
     }
 
     /// Makes a copy of an object's content, which is hashed like content that arrives. An object in the store that does not

@@ -191,6 +191,7 @@ impl Deploy<'_> {
         }
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, |text| self.talk.warn(text))?;
         let lock = lock(&mut layout)?;
+        layout.take_reserve()?;
         let mut releases = Releases::read(&layout)?;
         records::mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
@@ -505,7 +506,9 @@ impl Deploy<'_> {
             // Before anything is asked for: what waits goes first.
             Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if choice.waits => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
-                prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
+                let made_room = prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
+                given_up.extend(made_room.removed);
+                made_room.warnings.into_iter().try_for_each(|warning| self.talk.warn(warning))?;
                 choice = Choice::default();
                 self.try_to_make(layout, releases, task, &choice)
             }
@@ -542,7 +545,17 @@ impl Deploy<'_> {
         next.go_live(now(), releases.next_turn());
         next.previous.clone_from(&decided.live);
         // What keeps it from being taken is told when it is to be removed.
-        match prune::take_due(layout, releases, &self.hello.policy, next).unwrap_or(Due::Nothing) {
+        let due = match prune::take_due(layout, releases, &self.hello.policy, next) {
+            Ok(due) => due,
+            Err(error) => {
+                self.talk.warn(error.with_cause())?;
+                // It may be half-way to trash.
+                *releases = Releases::read(layout)?;
+                records::mend(layout, releases)?;
+                Due::Nothing
+            }
+        };
+        match due {
             Due::Taken(id) => {
                 self.talk.removed(&id);
                 let taken = Spare::find(layout)?.filter(|spare| spare.id == id);

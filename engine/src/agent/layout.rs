@@ -49,7 +49,7 @@ const RESERVE: &[u8] = b"reserve";
 const RESERVE_BYTES: u64 = 256 << 10;
 /// The directories in `.cutover/`.
 const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
-/// As many digits has the name of a directory in `objects/`.
+/// Digits in the name of a directory of `objects/`.
 const SHARD_DIGITS: usize = 2;
 /// Anyone may read releases and shared files; what is in them has modes of its own.
 const PUBLIC_MODE: u32 = 0o755;
@@ -168,7 +168,11 @@ impl Layout {
         let private = ensure(&root, ".cutover", PRIVATE, PRIVATE_MODE)?;
         private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
         for name in PRIVATE_PARTS {
-            ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
+            let part = ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
+            if name == "bin" {
+                // A start asks for just this mode, without the bit that passes a group on.
+                part.set_mode(PRIVATE_MODE)?;
+            }
         }
         ensure(&root, "releases", RELEASES, PUBLIC_MODE)?;
         let shared = ensure(&root, "shared", SHARED, PUBLIC_MODE)?;
@@ -193,7 +197,6 @@ impl Layout {
         let report = SetupReport { deploy_path, store: id, created, warnings: Vec::new() };
         let layout = Layout::hold(root, store, policy)?;
         layout.pass_group_on()?;
-        layout.take_reserve()?;
         Ok((layout, report))
     }
 
@@ -287,14 +290,12 @@ impl Layout {
     }
 
     /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
-    fn take_reserve(&self) -> Result<(), Error> {
+    /// To be called under the lock: a rollback that uses it must not find it taken again.
+    pub(crate) fn take_reserve(&self) -> Result<(), Error> {
         if self.private.stat(RESERVE)?.is_some() {
             return Ok(());
         }
         let taken = self.private.create_reserve(RESERVE, RESERVE_BYTES);
-        if taken.is_err() {
-            self.private.remove_file(RESERVE)?;
-        }
         super::records::unless_full(taken)
     }
 
@@ -366,12 +367,15 @@ fn choose_current(root: &Dir, store: &StoreFile, policy: &Policy) -> Result<Opti
     let place = match current_place(root, known) {
         Ok(place) => place,
         // Not even the directory of the old link is there.
-        Err(Error::Io { .. }) => return Ok(Some(wanted.to_owned())),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Some(wanted.to_owned()));
+        }
         Err(error) => return Err(error),
     };
     match place.live() {
         Ok(Some(_)) => Err(Error::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() }),
-        _ => Ok(Some(wanted.to_owned())),
+        Ok(None) | Err(Error::CurrentForeign { .. } | Error::CurrentNotSymlink(_)) => Ok(Some(wanted.to_owned())),
+        Err(error) => Err(error),
     }
 }
 
@@ -511,7 +515,7 @@ fn store_damaged(root: &Dir, reason: &str) -> Error {
 fn renewed(root: &Dir, what: &str) -> String {
     let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
     format!(
-        "`{}` was {what}, and was written anew: the next deploy of each client sends more than it had to",
+        "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",
         path.display()
     )
 }
@@ -523,7 +527,7 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
     text
 }
 
-/// As many digits has a [`random_name`].
+/// Digits of a [`random_name`].
 pub(crate) const RANDOM_NAME_DIGITS: usize = 32;
 
 /// Tells whether a part of a name is as many digits as a [`random_name`] has, or as many as were taken of it.

@@ -41,7 +41,7 @@ impl Lock {
         let directory = match try_patiently(|| disk::try_lock(&directory)) {
             Ok(true) => Some(directory),
             Ok(false) => return held_by_another(),
-            Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => None,
+            Err(errno) if locks_no_directories(errno) => None,
             Err(errno) => return Err(Error::io("lock", private.path(), errno)),
         };
         let file = match private.append_file(LOCK) {
@@ -75,6 +75,7 @@ impl Lock {
     pub(crate) fn holder(private: &Dir) -> Result<Option<LockHolder>, Error> {
         let is_locked = match disk::is_locked(private.reopen()?) {
             Ok(true) => true,
+            Err(errno) if !locks_no_directories(errno) => return Err(Error::io("lock", private.path(), errno)),
             _ => match private.open_file(LOCK)? {
                 Some(file) => disk::is_locked(file).map_err(|e| Error::io("lock", private.path_of(LOCK), e))?,
                 None => false,
@@ -96,6 +97,11 @@ impl Drop for Lock {
         // A lock that still has text only makes the next deploy say that it took it over.
         self.write("");
     }
+}
+
+/// Tells whether a filesystem says that it locks no directories, as NFS does, which wants a descriptor to write to.
+fn locks_no_directories(errno: Errno) -> bool {
+    matches!(errno, Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)
 }
 
 /// A look at who holds the lock takes it for a moment, shared, and must not make a deploy fail.

@@ -34,10 +34,13 @@ use self::shown::{Hidden, Process, Text, entries, name_of, text, user_of};
 use super::mounts::{Mount, Mounts, Place, is_local, is_mounted_below};
 use super::uptime::Uptime;
 
+/// Paths of which the tree is kept: those of some thousand processes, in some megabytes.
+const PATHS_KEPT: usize = 50_000;
+
 /// How often `/proc` is listed for processes that began during the look. Each time there are fewer.
 const ROUNDS_MAX: usize = 16;
 
-/// Of what the kernel's own threads are the children, since Linux 2.6. Only the first PID namespace has it.
+/// The process id of `kthreadd`, the parent of all kernel threads. Only the first PID namespace has it.
 const KERNEL_PARENT: u32 = 2;
 
 /// The links of a directory of threads, where there is one thread: each thread is one more.
@@ -108,6 +111,8 @@ struct Look {
     namespaces: Vec<Namespace>,
     /// By namespace and path, in which tree a directory was found.
     climbed: HashMap<(usize, PathBuf), Option<usize>>,
+    /// The tree that each path lies in, by namespace, as far as it was asked for.
+    trees_of: HashMap<(usize, PathBuf), Option<usize>>,
     /// Processes that cannot be looked at, with what is known of them.
     hidden: Vec<(u32, Option<Process>)>,
 }
@@ -128,22 +133,33 @@ impl Look {
             trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
         let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
         let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
-        let mut look = Look { trees, ties, found, namespaces: vec![own], climbed: HashMap::new(), hidden: Vec::new() };
+        let mut look = Look {
+            trees,
+            ties,
+            found,
+            namespaces: vec![own],
+            climbed: HashMap::new(),
+            trees_of: HashMap::new(),
+            hidden: Vec::new(),
+        };
         look.visit_all();
         look
     }
 
+    /// Where processes cannot be listed, or come without end, there may be one that is hidden.
     fn visit_all(&mut self) {
         let mut visited = HashSet::from([std::process::id()]);
         for _ in 0..ROUNDS_MAX {
-            let Ok(entries) = fs::read_dir("/proc") else { return };
-            let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+            let listed = fs::read_dir("/proc").and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let Ok(entries) = listed else { break };
+            let pids = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
             let new: Vec<u32> = pids.filter(|&pid| visited.insert(pid)).collect();
             if new.is_empty() {
                 return;
             }
             new.into_iter().for_each(|pid| self.visit(pid));
         }
+        self.hidden.push((0, None));
     }
 
     fn visit(&mut self, pid: u32) {
@@ -185,14 +201,16 @@ impl Look {
     /// Looks at the program and at what is mapped.
     fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), Hidden> {
         if let Text::Path(path) = text(&dir.join("exe"))? {
-            self.note(self.tree_of(namespace, &path), pid);
+            let tree = self.tree_of(namespace, &path);
+            self.note(tree, pid);
         }
         let maps = fs::read(dir.join("maps")).unwrap_or_default();
         let mut last: &[u8] = &[];
         for line in maps.split(|&byte| byte == b'\n') {
             let path = line.iter().position(|&byte| byte == b'/').map_or(&line[..0], |at| &line[at..]);
             if path != std::mem::replace(&mut last, path) {
-                self.note(self.tree_of(namespace, Path::new(OsStr::from_bytes(path))), pid);
+                let tree = self.tree_of(namespace, Path::new(OsStr::from_bytes(path)));
+                self.note(tree, pid);
             }
         }
         Ok(())
@@ -266,8 +284,20 @@ impl Look {
         Ok(())
     }
 
-    /// Finds the tree that a path lies in, by the path alone.
-    fn tree_of(&self, namespace: usize, path: &Path) -> Option<usize> {
+    /// Finds the tree that a path lies in, by the path alone. Processes share most of their paths, as those of libraries.
+    fn tree_of(&mut self, namespace: usize, path: &Path) -> Option<usize> {
+        let key = (namespace, path.to_owned());
+        if let Some(found) = self.trees_of.get(&key) {
+            return *found;
+        }
+        let found = self.find_tree(namespace, path);
+        if self.trees_of.len() < PATHS_KEPT {
+            self.trees_of.insert(key, found);
+        }
+        found
+    }
+
+    fn find_tree(&self, namespace: usize, path: &Path) -> Option<usize> {
         let Namespace { mounts, has_paths, .. } = &self.namespaces[namespace];
         let own = || self.trees.iter().position(|tree| path.starts_with(&tree.path));
         let place = || {
@@ -277,7 +307,8 @@ impl Look {
         if !path.has_root() {
             return None;
         }
-        Some(()).filter(|()| namespace == 0).and_then(|()| own()).or_else(|| has_paths.then(place).flatten())
+        let by_path = if namespace == 0 { own() } else { None };
+        by_path.or_else(|| has_paths.then(place).flatten())
     }
 
     /// Tells whether a directory at a path may lie in a tree, though its path does not say so. What is on another filesystem

@@ -25,6 +25,7 @@ use super::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
 use super::trash::{self, Owed, Spare};
+use super::uptime::Uptime;
 
 /// How many manifests are read at once.
 const MANIFESTS_AT_ONCE: usize = 2;
@@ -40,7 +41,16 @@ pub(crate) struct Retention {
 
 /// Decides which releases go. Releases that were live count; the live one and the one that a rollback goes to always
 /// stay. A release that was only ever ready goes when it is older than all that stay.
-pub(crate) fn retention(releases: &Releases, live: Option<&ReleaseId>, policy: &Policy, now: u64) -> Retention {
+///
+/// A grace runs by the clock of the boot, which nobody sets. Where the release was retired under another boot, the time of
+/// day decides, and a time in the future is of a clock that was wrong: no grace is known to run then.
+pub(crate) fn retention(
+    releases: &Releases,
+    live: Option<&ReleaseId>,
+    policy: &Policy,
+    now: u64,
+    uptime: Option<&Uptime>,
+) -> Retention {
     let mut retention = Retention::default();
     let Some(live) = live.and_then(|live| releases.find(live)) else {
         return retention;
@@ -57,8 +67,10 @@ pub(crate) fn retention(releases: &Releases, live: Option<&ReleaseId>, policy: &
         releases.records.iter().find(|record| kept.contains(&record.id)).map_or(0, |record| record.sequence);
     let goes = |record: &&Record| !kept.contains(&record.id) && (record.was_live() || record.sequence < oldest_kept);
     for record in releases.records.iter().filter(goes) {
+        let by_uptime = record.span.as_ref().zip(uptime).and_then(|(span, now)| span.is_in_grace(policy.grace, now));
         let last_used = record.retired.unwrap_or(record.created);
-        let list = if last_used + policy.grace.as_secs() > now { &mut retention.in_grace } else { &mut retention.due };
+        let by_time = last_used <= now && last_used.saturating_add(policy.grace.as_secs()) > now;
+        let list = if by_uptime.unwrap_or(by_time) { &mut retention.in_grace } else { &mut retention.due };
         list.push(record.id.clone());
     }
     retention
@@ -94,7 +106,7 @@ pub(crate) fn cleanup(
     let &How { sweep, dry_run, .. } = how;
     let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
     let live = layout.current.live()?;
-    let retention = retention(releases, live.as_ref(), policy, super::switch::now());
+    let retention = retention(releases, live.as_ref(), policy, super::switch::now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
@@ -172,7 +184,7 @@ pub(crate) fn take_due(
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
     let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
-    let mut due = retention(&after, Some(&id), policy, super::switch::now()).due;
+    let mut due = retention(&after, Some(&id), policy, super::switch::now(), Uptime::now().as_ref()).due;
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
     let root = releases_path(layout)?;
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
@@ -185,7 +197,10 @@ pub(crate) fn take_due(
             Some(reason) if matches!(refused, Due::Nothing) => refused = Due::Refused(Error::NotReused { id, reason }),
             Some(_) => {}
             None => {
-                trash::take_release(layout, &id)?;
+                // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
+                if !trash::move_release(layout, &id)? {
+                    continue;
+                }
                 releases.records.retain(|record| record.id != id);
                 return Ok(Due::Taken(id));
             }
@@ -400,7 +415,7 @@ mod tests {
     fn check(releases: &Releases, live: &str, keep: u32, grace: u64, now: u64, due: &[&str], in_grace: &[&str]) {
         let policy = Policy { keep_releases: keep, grace: Duration::from_secs(grace), ..Policy::default() };
         let live = live.parse().unwrap();
-        let found = retention(releases, Some(&live), &policy, now);
+        let found = retention(releases, Some(&live), &policy, now, None);
         let text = |ids: &[ReleaseId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!((text(&found.due), text(&found.in_grace)), (due.map_owned(), in_grace.map_owned()));
     }
@@ -435,5 +450,7 @@ mod tests {
     #[test]
     fn what_was_live_a_moment_ago_stays_for_its_grace() {
         check(&releases(5, &[]), "5", 3, 60, 330, &["1"], &["2"]);
+        // What was retired in the future was so by a clock that was wrong.
+        check(&releases(5, &[]), "5", 3, 60, 150, &["1", "2"], &[]);
     }
 }

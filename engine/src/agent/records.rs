@@ -24,8 +24,8 @@ use crate::release::{BootSpan, Record, ReleaseId};
 
 use super::layout::{Layout, to_json};
 use super::store::ObjectName;
+use super::trash;
 use super::uptime::Uptime;
-use super::{switch, trash};
 
 /// The name of a record in its directory.
 pub(crate) const RECORD: &[u8] = b"record";
@@ -347,12 +347,10 @@ pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
 }
 
 /// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
-/// publication or removal left into trash. A time that is in the future, as of a clock that was wrong, becomes now: no
-/// grace is longer because of it. To be called under the lock.
+/// publication or removal left into trash. To be called under the lock.
 pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
-    let now = switch::now();
-    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64).min(now);
+    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
     let turn = releases.next_turn();
     for record in &mut releases.records {
         let is_live = live.as_ref() == Some(&record.id);
@@ -364,8 +362,6 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
             record.retired = Some(switched);
             record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         }
-        record.created = record.created.min(now);
-        record.retired = record.retired.map(|retired| retired.min(now));
         if *record != before {
             // A full disk must not keep a rollback or a cleanup from making room: what is not written is found again.
             unless_full(replace(layout, record))?;

@@ -109,7 +109,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// Reads what is kept beside a record; nothing where that is not to be believed.
     pub(crate) fn read(record: &Dir) -> Result<Option<Seen>, Error> {
-        let boot = boot(record)?;
+        let Some(boot) = boot(record)? else { return Ok(None) };
         Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot).ok()))
     }
 
@@ -145,7 +145,8 @@ impl Seen {
 
 /// Keeps what a run saw beside the record of the release that it made.
 pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
-    let bytes = to_bytes(&shards(store)?, manifest, looks, boot(record)?);
+    let Some(boot) = boot(record)? else { return Ok(()) };
+    let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
     record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
 }
 
@@ -201,10 +202,10 @@ fn print(hash: &Hash) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Names the boot and the mount: under another one, a disk may have been changed by another system.
-fn boot(record: &Dir) -> Result<Hash, Error> {
-    let mount = disk::mount_of_this_boot(record).map_err(|e| Error::io("look at the mount of", record.path(), e))?;
-    Ok(mount.unwrap_or(Hash::of(b"unknown")))
+/// Names the boot and the mount: under another one, a disk may have been changed by another system. Nothing where these are
+/// not known.
+fn boot(record: &Dir) -> Result<Option<Hash>, Error> {
+    disk::mount_of_this_boot(record).map_err(|e| Error::io("look at the mount of", record.path(), e))
 }
 
 /// What is known of the store's objects without listing it, as far as the base names them.

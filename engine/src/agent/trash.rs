@@ -65,10 +65,28 @@ fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
     Ok(layout.trash.names()?.into_iter().filter(|name| Kind::of(name) == Some(kind)).collect())
 }
 
-/// Moves a release here, durably: after a power cut it stands whole, or not at all.
+/// Takes a release away, durably: after a power cut it stands whole, or not at all. One that cannot be moved, in a lower layer
+/// of an overlay, is deleted where it is.
 pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+    if move_release(layout, id)? {
+        return Ok(());
+    }
+    let name = id.as_str().as_bytes();
+    let own = layout.records.open_dir(name)?;
+    if own.stat(IN_PLACE)?.is_none() {
+        drop(own.create_file(IN_PLACE)?);
+    }
+    let record = format!("{id}-{}{RECORD_SUFFIX}", random_name()?);
+    move_record(layout, &layout.records, name, &record)?;
+    layout.records.sync()?;
+    // From here on `resume_removals` goes on with it.
+    layout.releases.remove_tree(name)?;
+    layout.trash.open_dir(record.as_bytes())?.remove_file(IN_PLACE).map(drop)
+}
+
+/// Moves a release here, durably. Says whether it can be moved.
+pub(crate) fn move_release(layout: &Layout, id: &ReleaseId) -> Result<bool, Error> {
     let (name, tree) = (id.as_str().as_bytes(), format!("{id}-{}", random_name()?));
-    let record = format!("{tree}{RECORD_SUFFIX}");
     // The tree first: a record without a tree is known to be the rest of a removal.
     let moved = match layout.releases.rename(name, &layout.trash, tree.as_bytes()) {
         // Moving a directory to another parent needs write permission on the directory itself.
@@ -79,25 +97,14 @@ pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error>
         moved => moved,
     };
     match moved {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
-            let own = layout.records.open_dir(name)?;
-            if own.stat(IN_PLACE)?.is_none() {
-                drop(own.create_file(IN_PLACE)?);
-            }
-            move_record(layout, &layout.records, name, &record)?;
-            layout.records.sync()?;
-            // From here on `resume_removals` goes on with it.
-            layout.releases.remove_tree(name)?;
-            layout.trash.open_dir(record.as_bytes())?.remove_file(IN_PLACE).map(drop)
-        }
-        moved => {
-            moved?;
-            move_record(layout, &layout.records, name, &record)?;
-            layout.trash.sync()?;
-            layout.releases.sync()?;
-            layout.records.sync()
-        }
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => return Ok(false),
+        moved => moved?,
     }
+    move_record(layout, &layout.records, name, &format!("{tree}{RECORD_SUFFIX}"))?;
+    layout.trash.sync()?;
+    layout.releases.sync()?;
+    layout.records.sync()?;
+    Ok(true)
 }
 
 /// Moves a record here. An overlay renames no directory that is in one of its lower layers: there the record is copied,
@@ -120,7 +127,7 @@ fn move_record(layout: &Layout, from: &Dir, name: &[u8], record: &str) -> Result
 }
 
 /// Goes on with removals that were made in place and were cut off: of a tree that is no release any more, whose record is
-/// here.
+/// here. What cannot be removed keeps no verb from its work, and is tried again by the next one.
 pub(crate) fn resume_removals(layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Result<(), Error> {
     if foreign.is_empty() {
         return Ok(());
@@ -132,7 +139,10 @@ pub(crate) fn resume_removals(layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Re
         }
         let token_at = record.len().saturating_sub(RECORD_SUFFIX.len() + RANDOM_NAME_DIGITS + 1);
         if let Some(at) = foreign.iter().position(|name| *name == record[..token_at]) {
-            layout.releases.remove_tree(&foreign.remove(at))?;
+            if layout.releases.remove_tree(&foreign[at]).is_err() {
+                continue;
+            }
+            foreign.remove(at);
         }
         dir.remove_file(IN_PLACE)?;
     }

@@ -50,6 +50,13 @@ impl BootSpan {
         BootSpan::open(span, now).map(|span| BootSpan { until: Some(until), ..span })
     }
 
+    /// Tells whether the grace after it runs still; nothing where it has not ended, or ended under another boot.
+    pub(crate) fn is_in_grace(&self, grace: Duration, now: &Uptime) -> Option<bool> {
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let until = self.until.filter(|_| self.boot == now.boot)?;
+        Some(now.millis < until.saturating_add(grace))
+    }
+
     /// Tells whether something that started in the given milliseconds of this boot started in this span, or within the grace
     /// after it.
     pub(crate) fn holds(&self, started: &std::ops::Range<u64>, grace: Duration, now: &Uptime) -> bool {

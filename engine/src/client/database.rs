@@ -397,6 +397,9 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     connection.busy_timeout(BUSY)?;
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && application == 0 && is_older(&connection)? {
+        return Ok(None);
+    }
     if tables > 0 && application != APPLICATION {
         return Err(rusqlite::Error::ToSqlConversionFailure("it is another program's".into()));
     }
@@ -416,6 +419,14 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     }
     transaction.commit()?;
     Ok(Some(connection))
+}
+
+/// Tells whether a database is ours from before it was marked as that.
+fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('scans', 'targets', 'releases')";
+    let tables: i64 = connection.query_row(query, [], |row| row.get(0))?;
+    Ok((1..FORMAT).contains(&format) && tables == 3)
 }
 
 /// Tells a database that is damaged from one that is only busy or out of reach. What is asked of it never changes, so

@@ -148,10 +148,13 @@ fn arguments(destination: &SshDestination, config: Option<OsString>) -> Vec<OsSt
     arguments
 }
 
-/// Tells whether what it says is that it cannot tell at all: an account that only this process knows of, or another program
-/// of that name.
+/// Tells whether what it says is that it cannot tell at all: an account that only this process knows of, another program of
+/// that name, or an `ssh` before 7.6, which does not know our own option `RemoteCommand`.
 fn cannot_tell(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
+    if words.contains("command-line") && words.contains("remotecommand") {
+        return true;
+    }
     ["no user exists", "usage:", "illegal option", "unknown option", "invalid option", "you don't exist"]
         .iter()
         .any(|sign| words.contains(sign))
@@ -218,6 +221,8 @@ mod tests {
             ("No user exists for uid 12345", true),
             ("unknown option -- G\nusage: ssh [-1246Aa]", true),
             ("config: line 1: Bad configuration option: foo", false),
+            ("config: line 1: Bad configuration option: remotecommand", false),
+            ("command-line: line 0: Bad configuration option: remotecommand", true),
         ] {
             assert_eq!(cannot_tell(words), expected, "{words}");
         }

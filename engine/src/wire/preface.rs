@@ -86,7 +86,8 @@ impl Preface {
     }
 }
 
-/// Tells whether a server says that it takes no connection now.
+/// Tells whether a server says that it takes no connection now: too many log in, or, since OpenSSH 9.8, logins from this
+/// address have failed (`PerSourcePenalties`).
 pub(super) fn is_busy(said: &str) -> bool {
-    said.starts_with("Exceeded MaxStartups")
+    said.starts_with("Exceeded MaxStartups") || said.starts_with("Not allowed at this time")
 }

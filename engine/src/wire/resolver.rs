@@ -10,6 +10,17 @@ use crate::wire::host_settings::{Family, HostSettings, IdentityFile, Need, Stric
 use crate::wire::ssh_config::{Value, Values};
 use crate::wire::standing::Standing;
 
+/// The identities that `ssh` tries where none is configured, as its versions have them.
+const USUAL_IDENTITIES: [&str; 7] = [
+    "~/.ssh/id_rsa",
+    "~/.ssh/id_ecdsa",
+    "~/.ssh/id_ecdsa_sk",
+    "~/.ssh/id_ed25519",
+    "~/.ssh/id_ed25519_sk",
+    "~/.ssh/id_xmss",
+    "~/.ssh/id_dsa",
+];
+
 /// Turns values into settings; its fields are also what tokens stand for.
 pub(super) struct Resolver<'a> {
     destination: &'a SshDestination,
@@ -157,7 +168,7 @@ impl<'a> Resolver<'a> {
         let values = self.values;
         let named = values.all("identityfile").filter(|value| value.first() != "none");
         // `ssh` says the usual ones like those that were named.
-        let is_usual = |text: &str| self.is_evaluated && text.starts_with("~/.ssh/id_");
+        let is_usual = |text: &str| self.is_evaluated && USUAL_IDENTITIES.contains(&text);
         let named: Vec<(&Value, bool)> = named.map(|value| (value, is_usual(value.first()))).collect();
         let found = named.into_iter().filter_map(|(value, is_usual)| {
             let path = self.path(value, value.first(), false)?;

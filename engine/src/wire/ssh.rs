@@ -134,9 +134,9 @@ impl SshLogin {
     }
 
     fn try_connect(settings: &HostSettings, known: &KnownHost, cancel: &Cancel) -> Result<SshLogin, Setback> {
-        // As with `ssh`, the limit is one for the connection and the handshake together, where there is one.
-        let deadline = settings.connect_timeout.map(|limit| Instant::now() + limit);
         let (socket, round_trip) = tcp::connect(settings, cancel)?;
+        // As with `ssh`, the limit is one for the connection to an address and the handshake together, where there is one.
+        let deadline = settings.connect_timeout.map(|limit| Instant::now() + limit.saturating_sub(round_trip));
         let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
         login.handshake(known, settings, deadline)?;
         Ok(login)

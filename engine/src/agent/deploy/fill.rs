@@ -69,7 +69,7 @@ impl Deploy<'_> {
             remode(&assembly, &wanted, base)?;
             adopt::retain_begun(&mut partial, &assembly, &wanted)?;
         }
-        // Whoever promises hashes sends the content unasked.
+        // If the tree promises hashes, the client is already sending that content.
         if plan.tree.promised.is_empty() {
             self.send_lacks(&wanted, partial.clone(), commits)?;
         }
