@@ -471,7 +471,12 @@ fn what_a_release_and_shared_both_have_is_refused_before_the_upload() {
             .collect();
         assert_eq!(staged.len(), 0);
     };
-    shared("shared_files = ['.env']\n", ".env", ".env", &["`.env` is both", "Remove `.env` from the source"]);
+    shared(
+        "shared_files = ['.env']\n",
+        ".env",
+        ".env",
+        &["`.env` stands in the source", "a line `/.env` in `.deployignore`"],
+    );
     shared("", "config/app.php", "config/app.php", &["`config/app.php` is both", "Remove `config/app.php`"]);
     shared("", "config", "config/app.php", &["`config` is both"]);
     shared("shared_dirs = ['logs']\n", "logs/a", "logs/a", &["`logs/a` is both"]);
@@ -654,4 +659,46 @@ fn what_a_deploy_warns_of_is_said_once_and_stands_in_the_object() {
     assert_eq!(said, kept);
     let once: std::collections::BTreeSet<&str> = said.iter().copied().collect();
     assert_eq!(once.len(), said.len(), "{said:?}");
+}
+
+#[test]
+fn a_deploy_path_within_another_one_is_refused() {
+    let mut site = live_site();
+    let outer = site.target("");
+    for inner in ["releases/x", "shared/site", "shared/deep/site"] {
+        site.move_to(&outer.join(inner));
+        site.cutover(&["deploy"]).failed(1, &["lies within the deploy path", "Choose a deploy path beside it"]);
+    }
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_keeps_nothing_from_being_told() {
+    let site = live_site();
+    site.deploy(&[]);
+    let live = site.live().unwrap();
+    let page = site.path("maintenance");
+    fs::create_dir(&page).unwrap();
+    fs::remove_file(site.target("current")).unwrap();
+    symlink(&page, site.target("current")).unwrap();
+    for verb in ["status", "releases"] {
+        let report = site.succeed(&[verb]);
+        assert!(report["warnings"].to_string().contains("which is no release of this deploy path"), "{report}");
+        assert!(report.to_string().contains(&live), "{report}");
+    }
+    // What is live is never claimed of a release that is gone.
+    fs::remove_file(site.target("current")).unwrap();
+    symlink(format!("releases/{live}"), site.target("current")).unwrap();
+    fs::remove_dir_all(site.release(&live)).unwrap();
+    let ran = site.cutover(&["switch", "9"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("The site still serves"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_source_without_a_file_is_warned_of() {
+    let site = live_site();
+    fs::remove_dir_all(site.path("source")).unwrap();
+    fs::create_dir(site.path("source")).unwrap();
+    let report = site.deploy(&[]);
+    assert!(report["warnings"].to_string().contains("the release is empty"), "{report}");
 }

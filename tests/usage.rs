@@ -266,7 +266,7 @@ fn a_release_is_no_stage_and_a_stage_no_release() {
         &Place::new(),
         "switch shop",
         "Error: No release to switch to is named\n\
-         Hint: See `cutover releases shop`\n\
+         Hint: Name one release as `cutover releases shop` lists them: its name begins with a digit\n\
          Nothing was switched.\n",
     );
     check(
@@ -411,4 +411,18 @@ fn an_ssh_config_that_a_config_names_and_others_could_change_runs_nothing() {
     assert!(!proof.exists());
     place.run("status -F ssh_config");
     assert!(proof.exists());
+}
+
+#[test]
+fn a_host_with_a_user_or_a_port_is_refused_with_what_to_write() {
+    let check = |host: &str, reason: &str| {
+        let place = Place::with(&format!("[shop]\nhost = '{host}'\ndeploy_path = '/srv/shop'\n"));
+        let ran = place.run("status shop");
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        for words in ["line 2", reason] {
+            assert!(ran.stderr.contains(words), "{words:?} is not in: {}", ran.stderr);
+        }
+    };
+    check("deploy@web1", "write `user = \"deploy\"` and `host = \"web1\"`");
+    check("web1:2222", "write `host = \"web1\"` and `port = 2222`");
 }

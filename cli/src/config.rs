@@ -145,6 +145,19 @@ pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
         .hint(format!("{mend}{trust}")))
 }
 
+/// Refuses a file that can name programs, where it comes with the source, as in a checkout of somebody else's: the user's own
+/// are elsewhere, or in `~/.ssh`. To name it with the flag is to trust it.
+pub(crate) fn check_not_of_source(file: &Path, directory: &Path, environment: &Environment) -> Result<(), Failure> {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let file = real(file);
+    let is_own = environment.ssh_home.as_ref().is_some_and(|home| file.starts_with(real(&home.join(".ssh"))));
+    if is_own || !file.starts_with(real(directory)) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`{}` comes with the source, and can name programs that run as you", file.display()))
+        .hint(format!("If you trust whoever wrote it, name it: `--ssh-config {}`", quoted(file.as_os_str()))))
+}
+
 fn unreadable(file: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("Could not read `{}`", file.display())).because(error)
 }
@@ -240,7 +253,10 @@ mod tests {
         check("agent_path = 'bin'", Err("line 1: `agent_path` must be an absolute path"));
         check("deploy_path = ''", Err("line 1: `deploy_path` must be a path, and is empty or has a control character"));
         check("host = '-oProxyCommand=x'", Err("line 1: `host` has a host that begins with `-`"));
-        check("host = 'me@web1'", Err("line 1: `host` has `@` in its host"));
+        check(
+            "host = 'me@web1'",
+            Err("line 1: `host` has a user in its host: write `user = \"me\"` and `host = \"web1\"`"),
+        );
         check("user = '-l'", Err("line 1: `user` has a user that begins with `-`"));
     }
 
@@ -248,7 +264,7 @@ mod tests {
     fn a_variable_is_refused_where_it_would_be_taken_as_it_stands() {
         const PLAIN: &str = "Write the value itself, or give it on the command line";
         let refused = |text: &str, what: &str, hint: &str| {
-            check(text, Err(&format!("line 1: `{what}` would be a variable, and those are not read / {hint}")));
+            check(text, Err(&format!("line 1: `{what}` is not expanded: variables are not read / {hint}")));
         };
         refused("deploy_path = '/srv/$APP'", "$APP", PLAIN);
         refused("deploy_path = '/srv/${APP}/x'", "${APP}", PLAIN);

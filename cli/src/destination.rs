@@ -88,6 +88,15 @@ pub(crate) fn check_word(what: &'static str, word: &str) -> Result<(), String> {
 /// Refuses what is no host name and no address.
 pub(crate) fn check_host(host: &str) -> Result<(), String> {
     check_word("host", host)?;
+    if let Some((user, name)) = host.rsplit_once('@') {
+        return Err(format!("has a user in its host: write `user = \"{user}\"` and `host = \"{name}\"`"));
+    }
+    if let Some((name, port)) = host.split_once(':')
+        && !port.is_empty()
+        && port.bytes().all(|digit| digit.is_ascii_digit())
+    {
+        return Err(format!("has a port in its host: write `host = \"{name}\"` and `port = {port}`"));
+    }
     match host.find(['@', '\\', '[', ']', ',']) {
         Some(at) => Err(format!("has `{}` in its host", &host[at..=at])),
         None => Ok(()),

@@ -318,7 +318,7 @@ impl Entry<'_> {
 /// Refuses a value with a variable in it: one that is taken as it stands would make a directory called `$NAME`.
 fn check_variables(value: &str, line: usize, hint: &str) -> Result<(), Mistake> {
     let Some(variable) = variable(value) else { return Ok(()) };
-    let reason = format!("`{}` would be a variable, and those are not read", variable.escape_debug());
+    let reason = format!("`{}` is not expanded: variables are not read", variable.escape_debug());
     Err(Mistake { line, reason, hint: Some(hint.to_owned()) })
 }
 

@@ -8,7 +8,7 @@ use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, SshDestination, Target, Transport};
 
 use crate::args::{Everywhere, TargetArg, TransportChoice};
-use crate::config::{Config, check_others};
+use crate::config::{Config, check_not_of_source, check_others};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
@@ -90,6 +90,7 @@ impl Settings {
             // One that is not there is told of where it is read.
             if file.exists() {
                 check_others(&file, "--ssh-config")?;
+                check_not_of_source(&file, directory, environment)?;
             }
         }
         Ok(Settings {

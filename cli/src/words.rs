@@ -72,13 +72,16 @@ pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
     }
 }
 
+/// How a release is named.
+const ONE_RELEASE: &str = "Name one release as `cutover releases` lists them: its name begins with a digit";
+
 /// Reads the words of `switch`: one release and at most one stage.
 pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Failure> {
     let (stage, sides) = sort(words)?;
     match &sides[..] {
         [Side::Release(id)] => Ok((id.clone(), stage)),
-        [] => Err(Failure::usage("No release to switch to is named").hint("See `cutover releases`")),
-        _ => Err(Failure::usage("A switch goes to one release").hint("See `cutover releases`")),
+        [] => Err(Failure::usage("No release to switch to is named").hint(ONE_RELEASE)),
+        _ => Err(Failure::usage("A switch goes to one release").hint(ONE_RELEASE)),
     }
 }
 

@@ -164,6 +164,14 @@ pub enum Error {
     /// Somebody removed the lock of a run that held it.
     #[error("The lock `{0}` was removed or replaced while this run held it: another one may be at work")]
     LockLost(String),
+    /// A deploy path lies within another one.
+    #[error("The deploy path `{path}` lies within the deploy path `{outer}`")]
+    WithinAnother {
+        /// The deploy path.
+        path: String,
+        /// The one that it lies in.
+        outer: String,
+    },
     /// A part of the deploy path is where files cannot be linked or renamed to from the others.
     #[error(
         "`{path}` is another filesystem or mount than `{deploy_path}`: releases are linked and renamed between the two"
@@ -215,6 +223,9 @@ pub enum Error {
     /// A path is both in `shared/` and in the release.
     #[error("`{0}` is both in the release and in `shared/`")]
     SharedConflict(String),
+    /// A path that is to be shared, and that the source has as a file.
+    #[error("`{0}` stands in the source, and the configuration says that it is shared")]
+    SharedDeclared(String),
     /// There is not room enough, in bytes.
     #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
     NoSpace {
@@ -531,8 +542,8 @@ pub enum LoginRemedy {
     },
     /// To answer a question, such as for a second factor: only a person can, with `ssh`.
     Answer {
-        /// The host as the user wrote it.
-        name: String,
+        /// The command that logs in.
+        login: String,
     },
 }
 
@@ -546,10 +557,10 @@ impl LoginRemedy {
             LoginRemedy::Unlock { path, has_agent: false } => {
                 format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {}`", path.display())
             }
-            LoginRemedy::Answer { name } => format!(
+            LoginRemedy::Answer { login } => format!(
                 "A question of the server, such as for a second factor, cannot be answered here. Put `ControlMaster auto`, \
                  `ControlPath ~/.ssh/%C` and `ControlPersist 1h` into `ssh_config` for this host, log in once with \
-                 `ssh {name}`, and run the command again"
+                 `{login}`, and run the command again"
             ),
         }
     }
@@ -607,12 +618,14 @@ impl Error {
             | Error::MountedInside(_)
             | Error::MountsUnknown(_)
             | Error::OtherFilesystem { .. }
+            | Error::WithinAnother { .. }
             | Error::DanglingLink { .. }
             | Error::MissingBehindLink(_)
             | Error::NotReused { .. }
             | Error::NotDirectory(_)
             | Error::SharedMissing(_)
             | Error::SharedConflict(_)
+            | Error::SharedDeclared(_)
             | Error::NoSpace { .. }
             | Error::NoInodes { .. }
             | Error::ReleaseExists(_)
@@ -715,6 +728,7 @@ impl Error {
                 "See with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run the command again".into()
             }
             Error::LockLost(_) => "See `cutover status`, and run the command again when nothing else is at work".into(),
+            Error::WithinAnother { .. } => "Choose a deploy path beside it".into(),
             Error::OtherFilesystem { .. } => {
                 "Unmount it, or mount the whole deploy path there; only `shared/` may be a mount of its own".into()
             }
@@ -730,6 +744,9 @@ impl Error {
             Error::MountsUnknown(_) => "Mount `/proc` on the server, where the agent runs, and run the command again".into(),
             Error::NotDirectory(path) => format!("Move `{path}` away and run the command again"),
             Error::SharedMissing(path) => format!("Put the file at `{path}` on the server and deploy again"),
+            Error::SharedDeclared(path) => format!(
+                "Leave it out of the release with a line `/{path}` in `.deployignore`. On the server it is taken from `shared/`"
+            ),
             Error::SharedConflict(path) => format!(
                 "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
             ),
@@ -757,7 +774,7 @@ impl Error {
                 format!("Compare the fingerprint with the server's, then accept it: `{ssh_command}`")
             }
             Error::HostKeyChanged { host, file, .. } => format!(
-                "Someone may be in the line. If the server was made anew: `ssh-keygen -R '{host}' -f {}`",
+                "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R '{host}' -f {}`",
                 file.display()
             ),
             Error::HostKeyRevoked { .. } => "Do not connect. Give the server a new host key, and make that one known".into(),
@@ -767,22 +784,26 @@ impl Error {
             Error::OpensshFailed { .. } => "Try the same login with `ssh -v`, which also asks about a host key that is not known".into(),
             Error::NoShell { .. } => "The user needs a login shell that runs commands, and `sh` on the server".into(),
             Error::Noexec { .. } => {
-                "Set `agent_path` to a directory on the server where programs may be executed, such as `/var/lib/cutover`".into()
+                "Have a directory made for the agent where programs may be executed, that belongs to the user that logs in: \
+                 `sudo install -d -o USER /var/lib/cutover`, on the server. Then set `agent_path` to it".into()
             }
             Error::ForeignArchitecture { .. } => "Build Cutover for that system, and run it there with a local target".into(),
             Error::AgentNotCopied { directory, .. } => match directory.strip_suffix("/.cutover/bin") {
                 Some(deploy_path) if deploy_path.starts_with('/') => format!(
                     "The user must own the deploy path. Where there is none yet, make it on the server: \
-                     `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where it belongs to another \
-                     user, log in as that one",
+                     `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where root made it and it is \
+                     empty, the last of these is enough. Where it belongs to another user, log in as that one",
                     above = quoted(deploy_path.rsplit_once('/').map_or("/", |(above, _)| above)),
                     path = quoted(deploy_path)
                 ),
                 Some(_) => "The user must be able to create the deploy path, from its login directory".into(),
-                None => "The user must be able to write to `agent_path`, on the server".into(),
+                None => "`agent_path` must belong to the user that logs in, on the server".into(),
             },
             Error::ProgramsMissing { .. } => format!("It needs {PROGRAMS}; busybox has them all. Install what is missing"),
-            Error::NoGreeting { .. } => "See what a login prints: `ssh HOST true` should print nothing".into(),
+            Error::NoGreeting { host, .. } => format!(
+                "The account must be one that may run commands, and not for files alone. See what a login prints: `ssh {host} true` \
+                 should print nothing"
+            ),
             Error::LineLost { .. } | Error::Ssh { .. } | Error::Protocol(_) => RUN_AGAIN.into(),
             Error::ProtocolVersion { .. } => "Use the same version of Cutover on both sides".into(),
             Error::Database { path, .. } => {

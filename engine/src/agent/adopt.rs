@@ -41,7 +41,8 @@ pub(crate) fn adopt(
         return Ok(partial);
     }
     if assembly.staging.dir.sync_filesystem().is_err() {
-        staging::clear_others(layout, assembly.staging, true)?;
+        // What stays is read from the disk by whoever finds it.
+        staging::clear_others(layout, assembly.staging, true).ok();
         return Ok(partial);
     }
     assembly.staging.take_from_others(layout, |left| {

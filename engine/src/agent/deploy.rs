@@ -611,7 +611,10 @@ impl Deploy<'_> {
         let classifier = Classifier { layout, releases: releases_then, store, manifest, second, is_dry_run: false };
         let mut clock = Clock::default();
         let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
-            staging::clear_others(layout, staging, false)?;
+            // Others may have put something into a tree that was reused which this user cannot remove.
+            if let Err(error) = staging::clear_others(layout, staging, false) {
+                self.talk.warn(error.with_cause())?;
+            }
             let filled = self.fill(classifier, assembly, plan, settled)?;
             shared::link(&staging.tree, &decided.shared)?;
             decided.shared.links.iter().for_each(|path| filled.assembly.note_link(path));

@@ -151,6 +151,7 @@ impl Layout {
             }
             Ok(None) => {
                 check_empty(&root)?;
+                check_not_within(&root)?;
                 check_current(&current_place(&root, policy.current_path.as_deref())?)?;
                 None
             }
@@ -281,12 +282,25 @@ impl Layout {
         self.with_reserve(|| self.private.replace(STORE, to_json(&self.store).as_bytes()))
     }
 
-    /// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it.
+    /// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it: at once,
+    /// or, on XFS, a moment later.
     pub(crate) fn with_reserve<T>(&self, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        match write() {
-            Err(error) if error.is_full() && self.private.remove_file(RESERVE)? => write(),
-            written => written,
+        const TRIES: usize = 20;
+        const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
+        let mut written = write();
+        if !written.as_ref().is_err_and(Error::is_full) || !self.private.remove_file(RESERVE)? {
+            return written;
         }
+        for _ in 0..TRIES {
+            // What was removed is free once the filesystem has finished with it.
+            self.private.sync_filesystem().ok();
+            written = write();
+            if !written.as_ref().is_err_and(Error::is_full) {
+                break;
+            }
+            std::thread::sleep(A_MOMENT);
+        }
+        written
     }
 
     /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
@@ -396,7 +410,8 @@ fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace
 /// Refuses a deploy path that others than this user and root could change, and a `.cutover` of another user.
 fn check_owner(root: &Dir) -> Result<(), Error> {
     access::check(root)?;
-    if let Some(stat) = root.stat(RELEASES)? {
+    // A symlink is refused where it would be opened.
+    if let Some(stat) = root.stat(RELEASES)?.filter(|stat| stat.kind == Kind::Directory) {
         access::check_inner(&root.path_of(RELEASES), &stat)?;
     }
     let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
@@ -404,6 +419,19 @@ fn check_owner(root: &Dir) -> Result<(), Error> {
         return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
     }
     access::check_private(&root.path_of(PRIVATE), &stat)
+}
+
+/// Refuses a deploy path within another one, which would take it for a thing of its own or of nobody.
+fn check_not_within(root: &Dir) -> Result<(), Error> {
+    let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
+    let store = Path::new(OsStr::from_bytes(PRIVATE)).join(OsStr::from_bytes(STORE));
+    match real.ancestors().skip(1).find(|above| above.join(&store).exists()) {
+        None => Ok(()),
+        Some(above) => {
+            let [path, outer] = [real.as_path(), above].map(|path| path.display().to_string());
+            Err(Error::WithinAnother { path, outer })
+        }
+    }
 }
 
 fn check_empty(root: &Dir) -> Result<(), Error> {

@@ -77,7 +77,10 @@ impl Lock {
             Ok(true) => true,
             Err(errno) if !locks_no_directories(errno) => return Err(Error::io("lock", private.path(), errno)),
             _ => match private.open_file(LOCK)? {
-                Some(file) => disk::is_locked(file).map_err(|e| Error::io("lock", private.path_of(LOCK), e))?,
+                Some(file) => match disk::is_locked(file) {
+                    Err(errno) if locks_no_directories(errno) => false,
+                    is_locked => is_locked.map_err(|e| Error::io("lock", private.path_of(LOCK), e))?,
+                },
                 None => false,
             },
         };

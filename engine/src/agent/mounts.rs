@@ -82,6 +82,15 @@ impl Mount {
         self.options.split(|&byte| byte == b',').any(hides)
     }
 
+    /// Returns the layers of an overlay, as far as they are named by whole paths. What is in a layer is seen through the mount.
+    fn layers(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        const NAMES: [&[u8]; 4] = [b"lowerdir=", b"lowerdir+=", b"datadir+=", b"upperdir="];
+        let options = self.options.split(|&byte| byte == b',');
+        let values = options.filter_map(|option| NAMES.iter().find_map(|name| option.strip_prefix(*name)));
+        let paths = values.flat_map(|value| value.split(|&byte| byte == b':'));
+        paths.map(|path| PathBuf::from(OsString::from_vec(unescaped(path)))).filter(|path| path.has_root())
+    }
+
     /// Returns the place of a path below its point.
     fn place(&self, path: &Path) -> Option<Place> {
         let below = path.strip_prefix(&self.point).ok()?;
@@ -122,9 +131,14 @@ impl Mounts {
         self.holder(path)?.place(path)
     }
 
-    /// Finds a mount that shows a place, or something in it.
+    /// Finds a mount that shows a place, or something in it: by itself, or as a layer of an overlay.
     pub(crate) fn showing(&self, place: &Place) -> Option<&Mount> {
-        self.0.iter().find(|mount| mount.shown.is_in(place))
+        let has_layer_in = |mount: &Mount| {
+            mount
+                .layers()
+                .any(|layer| self.place(&layer).is_some_and(|layer| layer.is_in(place) || place.is_in(&layer)))
+        };
+        self.0.iter().find(|mount| mount.shown.is_in(place) || has_layer_in(mount))
     }
 
     /// Finds a mount whose point is a place, or lies in it.

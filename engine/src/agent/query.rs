@@ -18,7 +18,8 @@ use super::trash::Spare;
 /// Lists the releases.
 pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
     let releases = Releases::read(layout)?;
-    let live = layout.current.live()?;
+    let mut warnings = Vec::new();
+    let live = live(layout, &mut warnings)?;
     let Own { bytes: own_bytes, unreadable, .. } = own(layout, &releases, None)?;
     let report = |record: &Record| {
         let own_bytes = own_bytes.get(&record.id).copied().unwrap_or(0);
@@ -41,7 +42,19 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         who: String::new(),
         manifest: String::new(),
     }));
-    Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings: Vec::new() })
+    Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings })
+}
+
+/// Returns what is live, for those who only look. A link that leads elsewhere, as to a page for the time of maintenance, is
+/// named and keeps nothing from being told.
+fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
+    match layout.current.live() {
+        Err(error @ (Error::CurrentForeign { .. } | Error::CurrentNotSymlink(_))) => {
+            warnings.push(error.to_string());
+            Ok(None)
+        }
+        live => live,
+    }
 }
 
 fn foreign(releases: &Releases) -> Vec<String> {
@@ -124,7 +137,8 @@ fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Ow
 /// Says how the deploy path stands.
 pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
-    let live = layout.current.live()?;
+    let mut warnings = Vec::new();
+    let live = live(layout, &mut warnings)?;
     let record = live.as_ref().and_then(|live| releases.find(live));
     let rollback = releases.rollback_from(live.as_ref());
     let spare = Spare::find(layout)?;
@@ -150,6 +164,6 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         free_inodes: free.inodes,
         store: layout.store.id.clone(),
         foreign: foreign(&releases),
-        warnings: Vec::new(),
+        warnings,
     })
 }

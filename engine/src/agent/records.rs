@@ -89,7 +89,7 @@ impl Releases {
             };
             let has_tree =
                 trees.contains(&name) && layout.releases.stat(&name)?.is_some_and(|stat| stat.kind == Kind::Directory);
-            match read_record(layout, &id)? {
+            match read_record(layout, &id) {
                 Ok(_) if !has_tree => releases.damaged.push((id, "its directory is missing".into())),
                 Ok(record) => releases.records.push(record),
                 Err(reason) => releases.damaged.push((id, reason)),
@@ -129,16 +129,16 @@ impl Releases {
     }
 }
 
-fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Result<Record, String>, Error> {
-    let dir = layout.records.open_dir(id.as_str().as_bytes())?;
-    let Some(bytes) = dir.read(RECORD)? else {
-        return Ok(Err("its record is missing".into()));
-    };
-    Ok(match serde_json::from_slice::<Record>(&bytes) {
+/// Reads a record. One that cannot be read is the damage of that release, and keeps no other from being used.
+fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, String> {
+    let unreadable = |error: Error| format!("its record cannot be read ({})", error.with_cause());
+    let dir = layout.records.open_dir(id.as_str().as_bytes()).map_err(unreadable)?;
+    let bytes = dir.read(RECORD).map_err(unreadable)?.ok_or_else(|| "its record is missing".to_owned())?;
+    match serde_json::from_slice::<Record>(&bytes) {
         Ok(record) if record.id == *id => Ok(record),
         Ok(_) => Err("its record is that of another release".into()),
         Err(error) => Err(format!("its record cannot be read ({error})")),
-    })
+    }
 }
 
 /// What may be said of a manifest.
@@ -373,7 +373,7 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
     for (id, reason) in std::mem::take(&mut releases.damaged) {
         let name = id.as_str().as_bytes();
         if live.as_ref() != Some(&id) && layout.releases.stat(name)?.is_none() {
-            if let Ok(record) = read_record(layout, &id)?
+            if let Ok(record) = read_record(layout, &id)
                 && releases.records.iter().all(|standing| standing.second < record.second)
             {
                 layout.keep_second(record.second)?;

@@ -66,9 +66,12 @@ fn live_now(talk: &Talk, hello: &Hello) -> Live {
         Ok(None) => Live::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
             Ok(Some(release)) if switching.as_ref() == Some(&release) => Live::Switched(release),
-            Ok(Some(release)) => Live::Release(release),
+            // What it leads to may be gone: then nothing is served.
+            Ok(Some(release)) if layout.releases.stat(release.as_str().as_bytes()).is_ok_and(|stat| stat.is_some()) => {
+                Live::Release(release)
+            }
             Ok(None) => Live::Nothing,
-            Err(_) => not_found,
+            Ok(Some(_)) | Err(_) => not_found,
         },
         Err(_) => not_found,
     }

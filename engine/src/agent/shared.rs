@@ -50,14 +50,14 @@ pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result
                     plan.hidden.push((path.clone(), files));
                 }
             }
-            Some(_) => return Err(conflict(path.as_bytes())),
+            Some(_) => return Err(Error::SharedDeclared(path.to_string())),
         }
         plan.links.push(path.clone());
     }
     for path in &policy.shared_files {
         check_parents(manifest, path)?;
         if manifest.find(path.names()).is_some() {
-            return Err(conflict(path.as_bytes()));
+            return Err(Error::SharedDeclared(path.to_string()));
         }
         match stat_below(shared, path)? {
             None => {
@@ -299,7 +299,7 @@ mod tests {
         check(&[], &[], &["index.php/x"], Err("`index.php` is both"));
         check(&["storage"], &[], &["storage/keep"], Err("`storage/keep` is both"));
         check(&["index.php/x"], &[], &["index.php/x/"], Err("`index.php` is both"));
-        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` is both"));
+        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` stands in the source"));
         check(&[], &[".env"], &[], Err("The shared file"));
     }
 

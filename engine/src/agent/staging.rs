@@ -96,14 +96,13 @@ pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
 
 /// Removes what other runs have assembled, which holds on to what they received; with `all`, also that.
 pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
-    for name in runs(layout)?.into_iter().filter(|name| *name != own.name) {
-        if all {
-            remove_run(layout, &name)?;
-        } else {
-            layout.staging.open_dir(&name)?.remove_tree(b"tree")?;
-        }
-    }
-    Ok(())
+    // One that cannot be removed keeps no other.
+    let others = runs(layout)?.into_iter().filter(|name| *name != own.name);
+    let clear = |name: Vec<u8>| match all {
+        true => remove_run(layout, &name),
+        false => layout.staging.open_dir(&name)?.remove_tree(b"tree"),
+    };
+    others.map(clear).collect::<Vec<_>>().into_iter().collect()
 }
 
 /// Returns the directories of all runs. Other names are not ours: they stay, and are never looked into.

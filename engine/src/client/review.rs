@@ -116,6 +116,9 @@ impl Review<'_> {
 
     fn tell(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
         let mut warnings = Vec::new();
+        if (0..self.found.manifest.len()).all(|entry| self.found.is_generated(entry)) {
+            warnings.push(format!("There is nothing to deploy in `{}`: the release is empty", self.source.display()));
+        }
         let root = self.found.root.mode;
         if root & SHARED_ENTER == 0 {
             let mode = root & 0o777;

@@ -315,7 +315,9 @@ impl Attempts<'_> {
 fn remedy(settings: &HostSettings, locked: Option<PathBuf>, methods: Option<&str>) -> LoginRemedy {
     let takes_keys = methods.is_none_or(|methods| methods.split(',').any(|method| method == "publickey"));
     match (takes_keys, locked) {
-        (false, _) => LoginRemedy::Answer { name: settings.server.name.clone() },
+        (false, _) => LoginRemedy::Answer {
+            login: format!("ssh -p {} {}@{}", settings.server.port, settings.user, settings.server.name),
+        },
         (true, Some(path)) => LoginRemedy::Unlock { path, has_agent: settings.agent.is_some() },
         (true, None) => LoginRemedy::Key,
     }

@@ -360,7 +360,10 @@ impl Bootstrap<'_> {
     }
 
     fn too_late(&self, noise: &[u8]) -> Error {
-        let output = format!("nothing came in time {}", Shown(noise.trim_ascii()));
+        let mut output = format!("no greeting within {} seconds", GREETING_TIMEOUT.as_secs());
+        if !noise.trim_ascii().is_empty() {
+            output += &format!("; the login printed: {}", Shown(noise.trim_ascii()));
+        }
         Error::NoGreeting { host: self.login.host().to_owned(), output }
     }
 

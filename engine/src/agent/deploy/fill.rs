@@ -144,7 +144,7 @@ impl Deploy<'_> {
 
     fn reuse(&self, layout: &Layout, assembly: &Assembly<'_>, plan: &Plan<'_>, spare: &Spare) -> Result<Reused, Error> {
         let objects =
-            plan.base.map(|base| known_objects(layout, assembly.store, base, &plan.tree.origins)).transpose()?;
+            plan.base.map(|base| known_objects(layout, assembly.store, base, spare, &plan.tree.origins)).transpose()?;
         let (base, seen) = (plan.base_manifest(), spare.seen(layout)?);
         reuse(layout, spare, Reuse { assembly, base, seen, objects: objects.flatten() })
     }
@@ -228,12 +228,18 @@ fn known_objects<'a>(
     layout: &Layout,
     store: &Store,
     base: &'a Base,
+    spare: &Spare,
     origins: &'a [u32],
 ) -> Result<Option<KnownObjects<'a>>, Error> {
     if !layout.objects.keeps_times()? {
         return Ok(None);
     }
-    let seen = Seen::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?;
+    // The base may be the very release that is reused: then its record is in trash.
+    let seen = if base.name.release == spare.id {
+        spare.seen(layout)?
+    } else {
+        Seen::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?
+    };
     seen.map(|seen| KnownObjects::new(seen, store, base.kept.placed(), origins)).transpose()
 }
 
