@@ -702,3 +702,26 @@ fn a_source_without_a_file_is_warned_of() {
     let report = site.deploy(&[]);
     assert!(report["warnings"].to_string().contains("the release is empty"), "{report}");
 }
+
+#[test]
+fn a_record_that_cannot_be_read_stops_no_verb() {
+    for kind in ["directory", "symlink"] {
+        let site = live_site();
+        let first = site.live().unwrap();
+        for version in ["two", "three"] {
+            site.write("version", version);
+            site.deploy(&[]);
+        }
+        let record = site.target(&format!(".cutover/releases/{first}/record"));
+        fs::remove_file(&record).unwrap();
+        match kind {
+            "directory" => fs::create_dir(&record).unwrap(),
+            _ => symlink("/etc/passwd", &record).unwrap(),
+        }
+        for verb in ["status", "releases", "rollback", "cleanup"] {
+            site.succeed(&[verb]);
+        }
+        site.write("version", "four");
+        site.deploy_and_compare(&[]);
+    }
+}

@@ -258,3 +258,48 @@ fn what_is_left_of_a_removal_in_place_goes_and_nothing_else() {
         assert!(paths(&site.target(".cutover/trash")).is_empty());
     }
 }
+
+/// Another user has put a directory of his own into a release that others may write to. The run that reuses it is killed, and
+/// what it leaves cannot be removed by the user that deploys.
+#[test]
+fn what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy() {
+    if !is_root("what_a_killed_run_left_and_this_user_cannot_remove_stops_no_deploy") {
+        return;
+    }
+    let mut site = site_of_nobody();
+    site.configure("keep_releases = 2\ngrace = '0s'\n");
+    site.write("version", "one");
+    as_nobody(&site, &["deploy"]).succeeded();
+    let left = site.target(".cutover/staging/0123abcd-0123456789abcdef/tree/cache/mine");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("x"), "x").unwrap();
+    fs::set_permissions(&left, fs::Permissions::from_mode(0o700)).unwrap();
+    for above in left.ancestors().skip(1).take(3) {
+        std::os::unix::fs::chown(above, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    for version in ["two", "three", "four"] {
+        site.write("version", version);
+        let report = as_nobody(&site, &["deploy"]).succeeded();
+        assert!(report["warnings"].to_string().contains("tree/cache/mine"), "{report}");
+        assert_same(&site.path("source"), &site.current(""));
+    }
+}
+
+#[test]
+fn a_release_that_is_a_layer_of_an_overlay_is_not_reused() {
+    if !is_root("a_release_that_is_a_layer_of_an_overlay_is_not_reused") {
+        return;
+    }
+    let mut site = Site::in_memory();
+    site.configure("keep_releases = 1\ngrace = '0s'\n");
+    site.write("app/code", "one");
+    site.deploy(&[]);
+    let Some(_mounted) = Mounted::overlay(&site.path("merged"), &site.release(&site.live().unwrap())) else { return };
+    for version in ["two", "three", "four", "five"] {
+        site.write("app/code", version);
+        site.deploy(&[]);
+        // It may find nothing, and never another version.
+        let found = fs::read_to_string(site.path("merged/app/code"));
+        assert!(found.as_ref().is_ok_and(|found| found == "one") || found.is_err(), "{version}: {found:?}");
+    }
+}

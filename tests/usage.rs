@@ -395,7 +395,23 @@ fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
 fn a_config_among_the_files_of_others_is_used_where_only_its_owner_can_change_it() {
     let (place, proof) = place_with_a_program();
     set_mode(place.path(), 0o1777);
-    place.run("status");
+    // It is used, and names what came with it.
+    let ran = place.run("status");
+    assert!(ran.stderr.contains("`[DIR]/ssh_config` comes with the source, and can name programs"), "{}", ran.stderr);
+    assert!(!proof.exists());
+    place.run("status -F ssh_config");
+    assert!(proof.exists());
+}
+
+#[test]
+fn an_ssh_config_that_comes_with_a_checkout_runs_nothing() {
+    let (place, proof) = place_with_a_program();
+    let ran = place.run("status");
+    let hint = "Hint: If you trust whoever wrote it, name it: `--ssh-config [DIR]/ssh_config`\n";
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    assert!(!proof.exists());
+    place.run("status --ssh-config ssh_config");
     assert!(proof.exists());
 }
 

@@ -144,7 +144,7 @@ const START: &str = concat!(
 const PLACE: &str = concat!(
     "u=$(judge \"$a\"); if [ -z \"$u\" ]; then ",
     "{ [ -z $h ] || (umask 022; mkdir -p \"$d\"); } && mkdir -p \"$a\" && cd \"$a\"; r=$?; ",
-    "[ $r -eq 0 ] && { u=$(judge .); [ -z $h ] || chmod 700 . 2>&-; ",
+    "[ $r -eq 0 ] && { [ -z $h ] || [ -L \"$a\" ] || [ -L \"${a%/bin}\" ] || chmod 700 . .. 2>&-; u=$(judge .); ",
     "[ \"$u\" ] || { [ -O . ] && case $(ls -ld .) in (d????-??-*) ;; (*) false;; esac; } || u=$(tell .); }; fi; ",
     "if [ \"$u\" ]; then say unsafe \"$u\"; elif [ $r -eq 0 ] && { put; r=$?; [ $r -eq 0 ]; }; then say placed; ",
     "h=[0-9a-f]; h=$h$h$h$h; h=$h$h$h$h; g=; set --; for x in 1 2 3 4 5 6 7; do g=$g[0-9]; ",
