@@ -239,7 +239,7 @@ impl Dir {
             // Linux before 5.6, or a filter of system calls.
             Err(Errno::NOSYS | Errno::PERM) => {
                 let dir = self.open_dir(name)?;
-                match (self.mount()?, dir.mount()?) {
+                match (self.mount(), dir.mount()) {
                     (Some(own), Some(other)) if own == other => Ok(dir),
                     (Some(_), Some(_)) => Err(self.mounted_inside(name)),
                     _ => Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
@@ -295,7 +295,7 @@ impl Dir {
         let failed = |errno: Errno| self.error("set the mode of", name, errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
-        match (self.mount()?, mount(&held).map_err(failed)?) {
+        match (self.mount(), mount(&held)) {
             (Some(own), Some(other)) if own == other => {}
             (Some(_), Some(_)) => return Err(self.mounted_inside(name)),
             _ => return Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
@@ -314,8 +314,8 @@ impl Dir {
     }
 
     /// Returns what tells its mount from others; nothing where the system does not say.
-    pub(crate) fn mount(&self) -> Result<Option<u64>, Error> {
-        mount(&self.fd).map_err(|e| Error::io("look at the mount of", &self.path, e))
+    pub(crate) fn mount(&self) -> Option<u64> {
+        mount(&self.fd)
     }
 
     /// Makes a directory with exactly this mode, whatever the umask, and opens it. Below a directory that passes its group
@@ -730,22 +730,22 @@ fn fd_path(fd: &OwnedFd) -> String {
 const MNT_ID_UNIQUE: u32 = 0x4000;
 
 /// Returns what tells the mount of an open file from others; nothing where neither `statx` (Linux 5.8) nor `/proc` says it.
-pub(crate) fn mount(file: impl AsFd) -> Result<Option<u64>, Errno> {
+pub(crate) fn mount(file: impl AsFd) -> Option<u64> {
     let wanted = StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
     if let Ok(statx) = fs::statx(&file, "", AtFlags::EMPTY_PATH, wanted)
         && statx.stx_mask & wanted.bits() != 0
     {
-        return Ok(Some(statx.stx_mnt_id));
+        return Some(statx.stx_mnt_id);
     }
     let path = format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd());
-    let Ok(info) = std::fs::read_to_string(path) else { return Ok(None) };
-    Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+    let info = std::fs::read_to_string(path).ok()?;
+    info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
 /// Names the mount of an open file in this boot; nothing where that is not known.
-pub(crate) fn mount_of_this_boot(file: impl AsFd) -> Result<Option<Hash>, Errno> {
-    let Some(mount) = mount(file)? else { return Ok(None) };
-    Ok(crate::boot::id().map(|boot| Hash::of(format!("{boot} {mount}").as_bytes())))
+pub(crate) fn mount_of_this_boot(file: impl AsFd) -> Option<Hash> {
+    let (mount, boot) = (mount(file)?, crate::boot::id()?);
+    Some(Hash::of(format!("{boot} {mount}").as_bytes()))
 }
 
 /// Names the mount of an open file, where an equal ctime there means that nothing was changed: where this kernel writes what
@@ -757,7 +757,7 @@ pub(crate) fn mount_of_own_times(file: impl AsFd + Copy) -> Result<Option<Hash>,
     if is_read_only || !(kind == OVERLAY || KEEPS_TIMES.contains(&kind)) {
         return Ok(None);
     }
-    mount_of_this_boot(file)
+    Ok(mount_of_this_boot(file))
 }
 
 /// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever

@@ -18,7 +18,7 @@
 //! directory with a link into `shared/`: the manifest does not have that name. A ctime without a fraction of a second may be
 //! that of a filesystem which keeps none, and its tick is the whole second.
 //!
-//! It is a hint: where it is missing, cut off, altered or of another boot, everything is listed, as is each directory that
+//! It is a hint: where it is missing, cut off, altered, of another boot or another mount, everything is listed, as is each directory that
 //! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
 
 use std::collections::HashMap;
@@ -109,7 +109,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// Reads what is kept beside a record; nothing where that is not to be believed.
     pub(crate) fn read(record: &Dir) -> Result<Option<Seen>, Error> {
-        let Some(boot) = boot(record)? else { return Ok(None) };
+        let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(None) };
         Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot).ok()))
     }
 
@@ -145,7 +145,7 @@ impl Seen {
 
 /// Keeps what a run saw beside the record of the release that it made.
 pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
-    let Some(boot) = boot(record)? else { return Ok(()) };
+    let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
     let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
     record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
 }
@@ -200,12 +200,6 @@ fn read_sight(reader: &mut ByteReader<'_>, last: &mut Sight) -> Result<Sight, Ma
 
 fn print(hash: &Hash) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-/// Names the boot and the mount: under another one, a disk may have been changed by another system. Nothing where these are
-/// not known.
-fn boot(record: &Dir) -> Result<Option<Hash>, Error> {
-    disk::mount_of_this_boot(record).map_err(|e| Error::io("look at the mount of", record.path(), e))
 }
 
 /// What is known of the store's objects without listing it, as far as the base names them.
