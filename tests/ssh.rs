@@ -727,7 +727,7 @@ fn a_second_factor_is_named_and_a_shared_connection_helps() {
         "id_ed25519`: accepted, and the server wants more",
         "the server wants next: keyboard-interactive",
         "second factor, cannot be answered here",
-        "log in once with `ssh shop`",
+        "log in once with `ssh -p ",
     ];
     sshd.setup(&user, "shop").fails(1, &words);
     // A connection of `ssh` that stands takes its place. This one comes from an address that needs no second factor.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::disk::Free;
 use crate::error::Error;
 use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
@@ -18,13 +19,29 @@ const MARGIN_INODES: u64 = 64;
 
 /// Compares what the release still takes with what is free. Private and further copies count whole: whether the
 /// filesystem shares their blocks is not known before. A directory counts as a block: few have names for more.
+///
+/// XFS and Btrfs free what was removed a moment later, or when they are synced: only what is lacking then is lacking.
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
     own_copies: &[NeedsOwnCopy],
     wanted: &WantedObjects,
 ) -> Result<(), Error> {
-    let free = layout.root.free()?;
+    match compare(layout.root.free()?, assembly, own_copies, wanted) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            layout.root.sync_filesystem()?;
+            compare(layout.root.free()?, assembly, own_copies, wanted)
+        }
+    }
+}
+
+fn compare(
+    free: Free,
+    assembly: &Assembly<'_>,
+    own_copies: &[NeedsOwnCopy],
+    wanted: &WantedObjects,
+) -> Result<(), Error> {
     let mut copies = further_copies(assembly, own_copies);
     copies.extend(private_copies(assembly));
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
