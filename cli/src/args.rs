@@ -7,9 +7,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::release::ReleaseId;
 
+use crate::color::ColorChoice;
 use crate::duration;
 use crate::failure::Failure;
-use crate::settings::Place;
+use crate::place::Place;
 use crate::words::{self, Word};
 
 /// Deploys large trees to Linux servers over SSH.
@@ -305,18 +306,6 @@ pub(crate) struct Everywhere {
     pub(crate) color: ColorChoice,
 }
 
-/// When to colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// Which SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportChoice {
@@ -338,7 +327,7 @@ impl Verb {
 impl PlaceArgs {
     /// Reads the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.clone() })
+        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
     }
 }
 

@@ -7,7 +7,7 @@ use engine::report::{DeployReport, DeployState, Reused};
 use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
-use crate::report::{Block, Report};
+use crate::report::{Block, Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Talk;
@@ -76,11 +76,6 @@ fn headline(report: &DeployReport) -> String {
             format!("Release {} is live{after}", id.unwrap_or_default())
         }
     }
-}
-
-/// The counts of a comparison: `12 new, 1,828 changed, 3 removed`.
-pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
-    format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
 fn stored(report: &DeployReport) -> Option<String> {

@@ -8,6 +8,7 @@ mod destination;
 mod duration;
 mod environment;
 mod keys;
+mod place;
 mod settings;
 mod words;
 
@@ -30,6 +31,7 @@ mod switch;
 mod color;
 mod failure;
 mod report;
+mod stdout;
 mod units;
 
 use std::ffi::OsStr;

@@ -7,21 +7,13 @@ use engine::path::RelativePath;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, SshDestination, Target, Transport};
 
-use crate::args::{Everywhere, TargetArg, TransportChoice};
+use crate::args::{Everywhere, TransportChoice};
 use crate::config::{Config, check_not_of_source, check_others};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
 use crate::keys::{Keys, Located, Mistake, list};
-
-/// Where to work, as the words and flags of a verb say it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
-    /// The stage, where one is named.
-    pub(crate) stage: Option<String>,
-    /// The target, where one is given.
-    pub(crate) target: TargetArg,
-}
+use crate::place::Place;
 
 /// What is meant.
 #[derive(Debug, Clone)]
@@ -79,7 +71,7 @@ impl Settings {
             return Err(config.mistake(mistake));
         }
         let directory = config.map_or(&environment.directory, |config| &config.directory);
-        let destination = match &place.target.target {
+        let destination = match &place.target {
             Some(text) => destination::parse(text, environment)?,
             None => choice.destination(config, environment)?,
         };
@@ -134,7 +126,7 @@ struct Choice {
 
 impl Choice {
     fn make(place: &Place, config: Option<&Config>) -> Result<Choice, Failure> {
-        let given = place.target.target.is_some();
+        let given = place.target.is_some();
         let Some(config) = config else {
             return match (&place.stage, given) {
                 (None, true) => Ok(Choice::of_nothing()),
@@ -354,7 +346,7 @@ mod tests {
         let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
         let place = Place {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
-            target: TargetArg { target: Some(target.into()).filter(|_| !target.is_empty()) },
+            target: Some(target.into()).filter(|_| !target.is_empty()),
         };
         Settings::resolve(config.as_ref(), &place, &Everywhere::default(), &environment())
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
