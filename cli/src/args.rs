@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::release::ReleaseId;
+use engine::target::Transport;
 
 use crate::color::ColorChoice;
 use crate::duration;
@@ -315,6 +316,16 @@ pub(crate) enum TransportChoice {
     Ssh2,
     /// The system's `ssh`.
     Openssh,
+}
+
+impl From<TransportChoice> for Transport {
+    fn from(choice: TransportChoice) -> Transport {
+        match choice {
+            TransportChoice::Auto => Transport::Auto,
+            TransportChoice::Ssh2 => Transport::Ssh2,
+            TransportChoice::Openssh => Transport::Openssh,
+        }
+    }
 }
 
 impl Verb {

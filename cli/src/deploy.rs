@@ -20,8 +20,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
-    let mut settings = session.settings(&args.place.place()?)?;
-    settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
+    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let request = DeployRequest {
         source: given.unwrap_or_else(|| settings.source.clone()),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod choice;
 mod config;
 mod destination;
 mod duration;
