@@ -21,7 +21,6 @@ mod packing;
 mod program;
 
 mod algorithms;
-mod base64;
 mod evaluation;
 mod host_settings;
 mod known_hosts;
