@@ -15,13 +15,13 @@ use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
 use crate::wire::authenticate::{self, Refused};
 use crate::wire::bootstrap::{self, Places};
-use crate::wire::connection::Connection;
-use crate::wire::host_settings::{HostSettings, Need, Resolution};
-use crate::wire::lane::Lanes;
+use crate::wire::connection::{Connection, Lanes};
+use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::login::Login;
 use crate::wire::openssh::OpensshLogin;
 use crate::wire::packing::Packing;
 use crate::wire::program::Program;
+use crate::wire::resolution::Resolution;
 use crate::wire::ssh::{Setback, SshLogin};
 
 /// What to do where no agent is at its place.

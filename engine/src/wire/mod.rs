@@ -24,6 +24,7 @@ mod algorithms;
 mod evaluation;
 mod host_settings;
 mod known_hosts;
+mod resolution;
 mod resolver;
 mod ssh_config;
 mod standing;
@@ -41,5 +42,5 @@ mod tcp;
 
 pub(crate) use connect::{Install, connect};
 pub(crate) use connection::Connection;
-pub(crate) use host_settings::Resolution;
+pub(crate) use resolution::Resolution;
 pub use program::BUILD;

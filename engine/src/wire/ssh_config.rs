@@ -6,7 +6,7 @@
 //! commands or depend on what was resolved so far. A block with one of them, and an `Include` with a pattern that is not
 //! understood, leave the host to the system's `ssh`.
 //!
-//! This module knows syntax. [`host_settings`](super::host_settings) decides what the keywords come to.
+//! This module knows syntax. [`resolver`](super::resolver) decides what the keywords come to.
 
 use std::ffi::OsStr;
 use std::fs;
