@@ -47,9 +47,7 @@ impl<'a> Choice<'a> {
         let Some(config) = config else {
             return match (&place.stage, target) {
                 (Some(stage), _) => Err(no_config(stage)),
-                (None, Some(target)) => {
-                    Ok(Choice { keys: Keys::default(), named_by: NamedBy::Target(target) })
-                }
+                (None, Some(target)) => Ok(Choice { keys: Keys::default(), named_by: NamedBy::Target(target) }),
                 (None, None) => Err(no_target()),
             };
         };
@@ -61,9 +59,7 @@ impl<'a> Choice<'a> {
         let keys = table.keys();
         Ok(match target {
             // The link belongs to the deploy path that it stands for, and must not be pointed at another.
-            Some(target) => {
-                Choice { keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) }
-            }
+            Some(target) => Choice { keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) },
             None => Choice { keys, named_by: NamedBy::Table(table) },
         })
     }

@@ -56,9 +56,9 @@ impl Allowed {
                 }
                 found
             }
-            Allowed::Without(patterns) => known
-                .filter(|name| !patterns.iter().any(|pattern| matches_pattern(name, pattern)))
-                .collect(),
+            Allowed::Without(patterns) => {
+                known.filter(|name| !patterns.iter().any(|pattern| matches_pattern(name, pattern))).collect()
+            }
         }
     }
 

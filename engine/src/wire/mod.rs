@@ -40,7 +40,8 @@ mod ssh;
 mod steps;
 mod tcp;
 
-pub(crate) use connect::{Install, connect};
+pub(crate) use bootstrap::Install;
+pub(crate) use connect::connect;
 pub(crate) use connection::Connection;
-pub(crate) use resolution::Resolution;
 pub use program::BUILD;
+pub(crate) use resolution::Resolution;
