@@ -143,7 +143,7 @@ impl Connector<'_> {
             return Ok(LoggedIn { login: self.openssh(settings, None), refused: None });
         };
         let may_fall_back = self.reach.transport == Transport::Auto;
-        let setback = match &settings.needs_openssh {
+        let setback = match &settings.openssh.need {
             Some(need) => Setback::NeedsOpenssh(need.clone()),
             None => match SshLogin::open(settings, self.destination, self.reach, self.observer, self.cancel) {
                 Ok(login) => return Ok(LoggedIn { login: Box::new(login), refused: None }),
@@ -154,8 +154,10 @@ impl Connector<'_> {
             Setback::NeedsOpenssh(need) if may_fall_back => {
                 Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: None })
             }
-            Setback::Refused(refused) if may_fall_back && (settings.login_aid.is_some() || refused.openssh_may) => {
-                let need = settings.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
+            Setback::Refused(refused)
+                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.openssh_may) =>
+            {
+                let need = settings.openssh.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
                 Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),

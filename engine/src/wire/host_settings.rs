@@ -70,7 +70,23 @@ pub(super) enum Family {
 pub(super) struct HostSettings {
     /// The name or address to connect to, and the name that the user wrote.
     pub(super) server: Server,
+    /// The user to log in as.
     pub(super) user: String,
+    /// What to log in with.
+    pub(super) login: LoginSettings,
+    /// Which server is the right one.
+    pub(super) known: KnownSettings,
+    /// The algorithms that may be used.
+    pub(super) algorithms: Algorithms,
+    /// How patient to be with the line.
+    pub(super) line: LineSettings,
+    /// What is left to the system's `ssh`.
+    pub(super) openssh: OpensshSettings,
+}
+
+/// What to log in with.
+#[derive(Debug, Clone)]
+pub(super) struct LoginSettings {
     /// The key files to try, in order: private keys, or public ones that choose a key of the agent.
     pub(super) identity_files: Vec<IdentityFile>,
     /// Certificates that do not lie beside their key.
@@ -79,24 +95,52 @@ pub(super) struct HostSettings {
     pub(super) identities_only: bool,
     /// The agent's socket.
     pub(super) agent: Option<PathBuf>,
-    pub(super) user_known_hosts: Vec<PathBuf>,
-    pub(super) global_known_hosts: Vec<PathBuf>,
+}
+
+/// Which server is the right one.
+#[derive(Debug, Clone)]
+pub(super) struct KnownSettings {
+    /// The user's `known_hosts`; a new server is added to the first.
+    pub(super) user_files: Vec<PathBuf>,
+    /// The system's.
+    pub(super) global_files: Vec<PathBuf>,
+    /// What to do about a server that is not known.
     pub(super) strictness: Strictness,
     /// Names are hashed when they are added.
-    pub(super) hash_known_hosts: bool,
+    pub(super) hashes_names: bool,
     /// The name in `known_hosts`: `host`, `[host]:port`, or an alias.
-    pub(super) known_as: String,
+    pub(super) name: String,
     /// The name without the port, which counts where the other is not known.
-    pub(super) also_known_as: Option<String>,
-    pub(super) algorithms: Algorithms,
-    pub(super) connect_timeout: Option<Duration>,
-    pub(super) alive_interval: Option<Duration>,
-    pub(super) alive_maximum: Option<u32>,
+    pub(super) plain_name: Option<String>,
+}
+
+impl KnownSettings {
+    /// Iterates over the files in which servers are looked up.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.user_files.iter().chain(&self.global_files)
+    }
+}
+
+/// How patient to be with the line.
+#[derive(Debug, Clone)]
+pub(super) struct LineSettings {
+    /// Which addresses to try.
     pub(super) family: Family,
+    /// How long to try.
+    pub(super) connect_timeout: Option<Duration>,
+    /// How long the line may be silent until a sign of life is asked for.
+    pub(super) alive_interval: Option<Duration>,
+    /// How many of these may stay without an answer.
+    pub(super) alive_maximum: Option<u32>,
+}
+
+/// What is left to the system's `ssh`.
+#[derive(Debug, Clone)]
+pub(super) struct OpensshSettings {
     /// Keywords that change what a session is, each with the value of a plain one.
     pub(super) overruled: Vec<(String, &'static str)>,
-    /// What only the system's `ssh` can do, from the start.
-    pub(super) needs_openssh: Option<Need>,
+    /// What only it can do, from the start.
+    pub(super) need: Option<Need>,
     /// What it can do when the built-in login is refused.
     pub(super) login_aid: Option<Need>,
 }

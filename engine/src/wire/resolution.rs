@@ -45,7 +45,7 @@ fn evaluated(
     cancel: &Cancel,
 ) -> Result<HostSettings, Error> {
     let settings = Resolver::new(destination, reach, values, true)?.settings()?;
-    if settings.needs_openssh.is_none() {
+    if settings.openssh.need.is_none() {
         return Ok(settings);
     }
     let defaults = evaluation::defaults(destination, cancel)?;
@@ -96,12 +96,12 @@ mod tests {
     fn a_host_without_configuration_gets_the_usual_settings() {
         let settings = resolve("", "Shop").unwrap();
         assert_eq!((settings.server.to_string().as_str(), settings.user.as_str()), ("`Shop`", "me"));
-        assert_eq!(settings.known_as, "shop");
-        assert_eq!(settings.identity_files[0].path, Path::new("/home/me/.ssh/id_ed25519"));
-        assert_eq!(settings.user_known_hosts[0], Path::new("/home/me/.ssh/known_hosts"));
-        assert_eq!(settings.agent.as_deref(), Some(Path::new("/run/agent")));
-        assert_eq!(settings.strictness, Strictness::Refuse);
-        assert_eq!((settings.needs_openssh, settings.login_aid), (None, None));
+        assert_eq!(settings.known.name, "shop");
+        assert_eq!(settings.login.identity_files[0].path, Path::new("/home/me/.ssh/id_ed25519"));
+        assert_eq!(settings.known.user_files[0], Path::new("/home/me/.ssh/known_hosts"));
+        assert_eq!(settings.login.agent.as_deref(), Some(Path::new("/run/agent")));
+        assert_eq!(settings.known.strictness, Strictness::Refuse);
+        assert_eq!((settings.openssh.need, settings.openssh.login_aid), (None, None));
     }
 
     #[test]
@@ -111,18 +111,18 @@ mod tests {
                       ConnectTimeout 1m30\n AddressFamily inet6\n IdentityAgent none\n";
         let settings = resolve(config, "shop").unwrap();
         assert_eq!(settings.server.to_string(), "`shop` (`shop.example.com` port 2222)");
-        assert_eq!(settings.also_known_as.as_deref(), Some("shop.example.com"));
-        assert_eq!(settings.known_as, "[shop.example.com]:2222");
+        assert_eq!(settings.known.plain_name.as_deref(), Some("shop.example.com"));
+        assert_eq!(settings.known.name, "[shop.example.com]:2222");
         assert_eq!(
-            settings.identity_files.iter().map(|file| file.path.as_path()).collect::<Vec<&Path>>(),
+            settings.login.identity_files.iter().map(|file| file.path.as_path()).collect::<Vec<&Path>>(),
             [Path::new("/home/me/.ssh/deploy@shop.example.com:2222"), Path::new("/home/me/other")]
         );
-        assert_eq!(settings.user_known_hosts, [Path::new("a"), Path::new("/home/me/b")]);
-        assert_eq!(settings.strictness, Strictness::AcceptNew);
-        assert_eq!(settings.connect_timeout, Some(Duration::from_secs(90)));
-        assert_eq!(settings.family, Family::Inet6);
-        assert_eq!(settings.agent, None);
-        assert_eq!(settings.needs_openssh, None);
+        assert_eq!(settings.known.user_files, [Path::new("a"), Path::new("/home/me/b")]);
+        assert_eq!(settings.known.strictness, Strictness::AcceptNew);
+        assert_eq!(settings.line.connect_timeout, Some(Duration::from_secs(90)));
+        assert_eq!(settings.line.family, Family::Inet6);
+        assert_eq!(settings.login.agent, None);
+        assert_eq!(settings.openssh.need, None);
     }
 
     #[test]
@@ -133,8 +133,8 @@ mod tests {
                 (Some(need), Some(keyword)) => need.to_string().starts_with(&format!("`{keyword}` in `/")),
                 (need, keyword) => need.is_none() && keyword.is_none(),
             };
-            assert!(names(&settings.needs_openssh, needs), "{config}: {:?}", settings.needs_openssh);
-            assert!(names(&settings.login_aid, aid), "{config}: {:?}", settings.login_aid);
+            assert!(names(&settings.openssh.need, needs), "{config}: {:?}", settings.openssh.need);
+            assert!(names(&settings.openssh.login_aid, aid), "{config}: {:?}", settings.openssh.login_aid);
         };
         check("ProxyJump bastion", Some("ProxyJump"), None);
         check("ProxyJump none", None, None);
@@ -161,9 +161,9 @@ mod tests {
     #[test]
     fn what_changes_a_session_is_overruled() {
         let settings = resolve("StdinNull yes\nSessionType none\nRequestTTY no\nRemoteCommand top", "shop").unwrap();
-        assert_eq!(settings.needs_openssh, None);
+        assert_eq!(settings.openssh.need, None);
         let expected = [("StdinNull", "no"), ("SessionType", "default"), ("RemoteCommand", "none")];
-        assert_eq!(settings.overruled, expected.map(|(keyword, plain)| (keyword.to_owned(), plain)));
+        assert_eq!(settings.openssh.overruled, expected.map(|(keyword, plain)| (keyword.to_owned(), plain)));
     }
 
     #[test]
@@ -181,6 +181,6 @@ mod tests {
 
     #[test]
     fn a_host_key_alias_stands_in_known_hosts_without_a_port() {
-        assert_eq!(resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known_as, "cluster");
+        assert_eq!(resolve("HostKeyAlias Cluster\nPort 2222", "shop").unwrap().known.name, "cluster");
     }
 }
