@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::release::ReleaseId;
+use engine::target::Transport;
 
+use crate::color::ColorChoice;
 use crate::duration;
 use crate::failure::Failure;
-use crate::settings::Place;
-use crate::words::{self, Word};
+use crate::place::Place;
+use crate::words;
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -305,18 +307,6 @@ pub(crate) struct Everywhere {
     pub(crate) color: ColorChoice,
 }
 
-/// When to colour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 /// Which SSH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportChoice {
@@ -326,6 +316,16 @@ pub(crate) enum TransportChoice {
     Ssh2,
     /// The system's `ssh`.
     Openssh,
+}
+
+impl From<TransportChoice> for Transport {
+    fn from(choice: TransportChoice) -> Transport {
+        match choice {
+            TransportChoice::Auto => Transport::Auto,
+            TransportChoice::Ssh2 => Transport::Ssh2,
+            TransportChoice::Openssh => Transport::Openssh,
+        }
+    }
 }
 
 impl Verb {
@@ -338,7 +338,7 @@ impl Verb {
 impl PlaceArgs {
     /// Reads the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.clone() })
+        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
     }
 }
 
@@ -363,43 +363,6 @@ impl DiffArgs {
     }
 }
 
-impl Args {
-    /// Returns the words and flags that make another verb work where this one does, each after a space.
-    pub(crate) fn place(&self) -> String {
-        let (words, target) = match &self.verb {
-            Verb::Setup(SetupArgs { place })
-            | Verb::Releases(place)
-            | Verb::Status(place)
-            | Verb::Deploy(DeployArgs { place, .. })
-            | Verb::Cleanup(CleanupArgs { place, .. }) => {
-                (place.stage.as_deref().into_iter().collect(), &place.target.target)
-            }
-            Verb::Switch(args) => (args.words(), &args.target.target),
-            Verb::Rollback(args) => (args.words(), &args.target.target),
-            Verb::Diff(args) => (args.words(), &args.target.target),
-            Verb::Agent(_) => (Vec::new(), &None),
-        };
-        let mut place = String::new();
-        let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
-        if let Some(stage) = stage {
-            place += &format!(" {stage}");
-        }
-        if let Some(target) = target {
-            place += &format!(" --target {}", quoted(target));
-        }
-        let Everywhere { config, ssh_config, identity, transport, .. } = &self.everywhere;
-        for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
-            if let Some(file) = file {
-                place += &format!(" {flag} {}", quoted(file.as_os_str()));
-            }
-        }
-        if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
-            place += &format!(" --transport {}", transport.get_name());
-        }
-        place
-    }
-}
-
 /// Quotes a word for a shell, where it needs that.
 pub(crate) fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
@@ -416,22 +379,6 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-
-    #[test]
-    fn another_verb_is_sent_to_the_same_place() {
-        let check = |line: &str, expected: &str| {
-            let args = Args::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(format!("cutover status{}", args.place()), expected, "{line}");
-        };
-        check("cutover deploy", "cutover status");
-        check("cutover deploy shop --json", "cutover status shop");
-        check("cutover switch 1 shop", "cutover status shop");
-        check("cutover switch 1 --target me@web1:/srv", "cutover status --target me@web1:/srv");
-        check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
-        check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
-        check("cutover deploy -F a -i b", "cutover status --ssh-config a --identity b");
-        check("cutover deploy --transport openssh shop", "cutover status shop --transport openssh");
-    }
 
     #[test]
     fn every_flag_is_in_the_docs() {

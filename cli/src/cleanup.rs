@@ -12,8 +12,7 @@ use crate::tally::Talk;
 use crate::units::{Bytes, Counted};
 
 pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failure> {
-    let mut settings = session.settings(&args.place.place()?)?;
-    settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
+    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
     let request = CleanupRequest { dry_run: args.dry_run };
     session.run(&settings, Talk::Brief, |context| engine::cleanup(context, request))
 }

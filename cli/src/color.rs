@@ -4,8 +4,21 @@
 
 use std::fmt;
 
-use crate::args::ColorChoice;
+use clap::ValueEnum;
+
 use crate::environment::Environment;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// Colours for one stream.
 #[derive(Debug, Clone, Copy)]
@@ -84,34 +97,5 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
             Some(code) => write!(f, "\x1b[{code}m{}\x1b[0m", self.text),
             None => self.text.fmt(f),
         }
-    }
-}
-
-/// Reads the variables that ask for colour or for none; `None` leaves it to the terminal.
-pub(crate) fn wish(no_color: Option<&str>, clicolor_force: Option<&str>, clicolor: Option<&str>) -> Option<bool> {
-    let says = |variable: Option<&str>| variable.is_some_and(|value| !value.is_empty() && value != "0");
-    if no_color.is_some_and(|value| !value.is_empty()) {
-        Some(false)
-    } else if says(clicolor_force) {
-        Some(true)
-    } else if clicolor == Some("0") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_color_wins_over_force_and_force_over_clicolor() {
-        assert_eq!(wish(None, None, None), None);
-        assert_eq!(wish(Some(""), None, None), None);
-        assert_eq!(wish(Some("0"), Some("1"), None), Some(false));
-        assert_eq!(wish(None, Some("1"), Some("0")), Some(true));
-        assert_eq!(wish(None, Some("0"), Some("0")), Some(false));
-        assert_eq!(wish(None, None, Some("1")), None);
     }
 }

@@ -7,7 +7,7 @@ use engine::report::{DeployReport, DeployState, Reused};
 use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
-use crate::report::{Block, Report};
+use crate::report::{Block, Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Talk;
@@ -20,8 +20,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
-    let mut settings = session.settings(&args.place.place()?)?;
-    settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
+    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let request = DeployRequest {
         source: given.unwrap_or_else(|| settings.source.clone()),
@@ -76,11 +75,6 @@ fn headline(report: &DeployReport) -> String {
             format!("Release {} is live{after}", id.unwrap_or_default())
         }
     }
-}
-
-/// The counts of a comparison: `12 new, 1,828 changed, 3 removed`.
-pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
-    format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
 fn stored(report: &DeployReport) -> Option<String> {

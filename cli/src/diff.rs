@@ -5,18 +5,18 @@ use engine::report::{Change, ChangedPath, DiffReport};
 
 use crate::args::DiffArgs;
 use crate::color::Palette;
-use crate::deploy::changes;
 use crate::failure::Failure;
-use crate::report::Report;
+use crate::place::Place;
+use crate::report::{Report, changes};
 use crate::session::Session;
-use crate::settings::{Place, Settings};
+use crate::settings::Settings;
 use crate::tally::Talk;
 use crate::units::Counted;
 use crate::words::{self, Side};
 
 pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), Failure> {
     let (stage, before, after) = words::diff(&args.words())?;
-    let target = args.target.clone();
+    let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
     let (before, after) = (side(before, &settings), side(after, &settings));
     session.run(&settings, Talk::Brief, |context| engine::diff(context, &before, &after))

@@ -2,28 +2,23 @@
 
 use std::time::Duration;
 
+use jiff::fmt::friendly::SpanParser;
+use jiff::{SignedDuration, SpanRelativeTo};
+
 /// What to write instead of a text that is no duration.
 pub(crate) const EXPECTED: &str = "a number and a unit, such as `60s`, `10m`, `1h30m` or `7d`";
 
 /// Reads a duration: whole numbers, each with one of the units `d`, `h`, `m` and `s`, the larger first, each once.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    seconds(text).map(Duration::from_secs).ok_or_else(|| format!("expected {EXPECTED}"))
+    whole_seconds(text).ok_or_else(|| format!("expected {EXPECTED}"))
 }
 
-fn seconds(text: &str) -> Option<u64> {
-    let mut units = [('d', 86_400), ('h', 3600), ('m', 60), ('s', 1)].into_iter();
-    let mut rest = text;
-    let mut total: u64 = 0;
-    while !rest.is_empty() || text.is_empty() {
-        let end = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(end);
-        let name = tail.chars().next()?;
-        let (_, unit) = units.find(|(unit, _)| *unit == name)?;
-        let part = number.parse::<u64>().ok()?.checked_mul(unit)?;
-        total = total.checked_add(part)?;
-        rest = &tail[name.len_utf8()..];
-    }
-    Some(total)
+/// `jiff` knows more forms (`1.5 hours`, `1h ago`, years): only what means one length to everybody comes to it.
+fn whole_seconds(text: &str) -> Option<Duration> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"dhms".contains(&byte));
+    let span = is_plain.then(|| SpanParser::new().parse_span(text).ok())??;
+    let duration: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    (duration.subsec_nanos() == 0).then(|| duration.try_into().ok())?
 }
 
 #[cfg(test)]
@@ -32,7 +27,9 @@ mod tests {
 
     #[test]
     fn a_duration_is_numbers_with_falling_units() {
-        let check = |text: &str, expected: Option<u64>| assert_eq!(seconds(text), expected, "{text:?}");
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(whole_seconds(text), expected.map(Duration::from_secs), "{text:?}");
+        };
         check("0s", Some(0));
         check("60s", Some(60));
         check("10m", Some(600));
@@ -48,6 +45,7 @@ mod tests {
         check("30m1h", None);
         check("1s1s", None);
         check("1µ", None);
+        check("5ms", None);
         check("18446744073709551616s", None);
         check("18446744073709551615m", None);
     }

@@ -6,7 +6,6 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::color;
 use crate::program::program;
 
 /// The surroundings of one run.
@@ -48,7 +47,7 @@ impl Environment {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             program: program(),
-            color: color::wish(
+            color: color_wish(
                 text("NO_COLOR").as_deref(),
                 text("CLICOLOR_FORCE").as_deref(),
                 text("CLICOLOR").as_deref(),
@@ -67,6 +66,20 @@ impl Environment {
 pub(crate) fn absolute_from(directory: &Path, path: &Path) -> PathBuf {
     // Collecting the components drops `.` and doubled slashes.
     directory.join(path).components().collect()
+}
+
+/// Reads the variables that ask for colour or for none; `None` leaves it to the terminal.
+fn color_wish(no_color: Option<&str>, clicolor_force: Option<&str>, clicolor: Option<&str>) -> Option<bool> {
+    let says = |variable: Option<&str>| variable.is_some_and(|value| !value.is_empty() && value != "0");
+    if no_color.is_some_and(|value| !value.is_empty()) {
+        Some(false)
+    } else if says(clicolor_force) {
+        Some(true)
+    } else if clicolor == Some("0") {
+        Some(false)
+    } else {
+        None
+    }
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -104,6 +117,16 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_color_wins_over_force_and_force_over_clicolor() {
+        assert_eq!(color_wish(None, None, None), None);
+        assert_eq!(color_wish(Some(""), None, None), None);
+        assert_eq!(color_wish(Some("0"), Some("1"), None), Some(false));
+        assert_eq!(color_wish(None, Some("1"), Some("0")), Some(true));
+        assert_eq!(color_wish(None, Some("0"), Some("0")), Some(false));
+        assert_eq!(color_wish(None, None, Some("1")), None);
+    }
 
     #[test]
     fn an_account_is_found_by_its_number() {

@@ -17,7 +17,7 @@ use engine::report::{DeployFailure, LiveNow};
 use serde_json::json;
 
 use crate::color::Palette;
-use crate::report;
+use crate::stdout;
 
 /// A run that failed.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Failure {
 
     /// Prints the object of `--json`.
     pub(crate) fn print_object(&self) {
-        drop(report::write_stdout(&format!("{}\n", self.object())));
+        drop(stdout::write(&format!("{}\n", self.object())));
     }
 
     fn text(&self, voice: &Voice) -> String {

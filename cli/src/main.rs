@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod choice;
 mod config;
 mod destination;
 mod duration;
 mod environment;
 mod keys;
+mod place;
+mod same_place;
 mod settings;
 mod words;
 
@@ -30,6 +33,7 @@ mod switch;
 mod color;
 mod failure;
 mod report;
+mod stdout;
 mod units;
 
 use std::ffi::OsStr;
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
     let Err(mut failure) = panic::catch_unwind(run).unwrap_or_else(panicked) else {
         return ExitCode::SUCCESS;
     };
-    let place = args.place();
+    let place = same_place::flags(&args);
     failure = failure.at_place(&place);
     failure.print(&Voice {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
-    let place = args.place();
+    let place = same_place::flags(args);
     let last_line = args.verb.switches().then(|| failure::ended_at_once(&format!("cutover status{place}")));
     let session = Session { everywhere: &args.everywhere, environment, place, last_line };
     match &args.verb {

@@ -8,15 +8,12 @@ use crate::failure::{Failure, printable};
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Talk;
-use crate::units::{Bytes, Count, Time};
+use crate::units::{Bytes, Commit, Count, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?)?;
     session.run(&settings, Talk::Brief, engine::releases)
 }
-
-/// How many digits of a commit are shown: what git shows of a large repository.
-const COMMIT_DIGITS: usize = 12;
 
 impl Report for ReleasesReport {
     const ANSWERS: bool = true;
@@ -35,18 +32,13 @@ impl Report for ReleasesReport {
 }
 
 /// The name of a state, as in `--json`.
-pub(crate) fn state_name(state: ReleaseState) -> &'static str {
+fn state_name(state: ReleaseState) -> &'static str {
     match state {
         ReleaseState::Live => "live",
         ReleaseState::Ready => "ready",
         ReleaseState::Earlier => "earlier",
         ReleaseState::Damaged => "damaged",
     }
-}
-
-/// The first digits of a commit.
-pub(crate) fn short(commit: &str) -> String {
-    printable(commit).chars().take(COMMIT_DIGITS).collect()
 }
 
 const HEADS: [&str; 8] = ["RELEASE", "STATE", "LIVE SINCE", "COMMIT", "FILES", "SIZE", "OWN", "WHO"];
@@ -79,7 +71,7 @@ fn row(release: &ReleaseReport) -> [String; 8] {
         release.id.to_string(),
         state_name(release.state).to_owned(),
         release.live_since.map_or("-".to_owned(), |second| Time(second).to_string()),
-        release.commit.as_deref().map_or("-".to_owned(), short),
+        release.commit.as_deref().map_or("-".to_owned(), |commit| Commit(commit).to_string()),
         Count(release.files).to_string(),
         Bytes(release.bytes).to_string(),
         Bytes(release.own_bytes).to_string(),
@@ -96,10 +88,10 @@ fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    pub(crate) fn release(id: &str, state: ReleaseState) -> ReleaseReport {
+    fn release(id: &str, state: ReleaseState) -> ReleaseReport {
         ReleaseReport {
             id: id.parse().unwrap(),
             state,

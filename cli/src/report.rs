@@ -1,12 +1,12 @@
 //! What a verb came to, printed on stdout: a text for people, or with `--json` one object.
 
-use std::io::{self, Write};
-
 use engine::error::Kind;
 use serde::Serialize;
 
 use crate::color::Palette;
 use crate::failure::Failure;
+use crate::stdout;
+use crate::units::Count;
 
 /// The result of a verb.
 pub(crate) trait Report: Serialize {
@@ -32,16 +32,17 @@ pub(crate) fn object(report: &impl Report) -> Result<String, Failure> {
     }
 }
 
-/// Writes to stdout. A reader that has gone away, as `head` does, has read what it wanted.
-pub(crate) fn write_stdout(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
-            kind: Kind::Refused,
-            ..Failure::usage("Could not write the result to stdout; the work itself is done").because(&error)
-        }),
-        _ => Ok(()),
-    }
+/// Prints the text or the object of a report.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    stdout::write(text).map_err(|error| Failure {
+        kind: Kind::Refused,
+        ..Failure::usage("Could not write the result to stdout; the work itself is done").because(&error)
+    })
+}
+
+/// Returns the counts of a comparison: `12 new, 1,828 changed, 3 removed`.
+pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
+    format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
 /// Lines of a label and a text, aligned, for the block below a headline.

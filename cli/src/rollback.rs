@@ -4,8 +4,9 @@ use engine::SwitchTo;
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::session::Session;
-use crate::settings::{Place, Settings};
+use crate::settings::Settings;
 use crate::tally::Talk;
 use crate::words;
 
@@ -16,7 +17,7 @@ pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Fail
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::rollback(&args.words(), args.to.as_ref())?;
-    let target = args.target.clone();
+    let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
     Ok((settings, SwitchTo::Back(release)))
 }

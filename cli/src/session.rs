@@ -12,9 +12,10 @@ use crate::color::Palette;
 use crate::environment::Environment;
 use crate::failure::{self, Failure};
 use crate::interrupt;
+use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{self, Report};
-use crate::settings::{Place, Settings};
+use crate::settings::Settings;
 use crate::tally::Talk;
 
 /// What every verb is run with.
@@ -56,13 +57,13 @@ impl Session<'_> {
 
     fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
         if self.everywhere.json {
-            report::write_stdout(&report::object(report)?)
+            report::print(&report::object(report)?)
         } else if T::ANSWERS || !self.everywhere.quiet {
             let mut text = report.text(self.palette(io::stdout().is_terminal()));
             if let Some(next) = report.next() {
                 text += &format!("{}\n", failure::at_place(&next, &self.place));
             }
-            report::write_stdout(&text)
+            report::print(&text)
         } else {
             Ok(())
         }

@@ -1,27 +1,21 @@
 //! Resolves arguments, config and surroundings once: below this line nothing is optional any more.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use engine::cancel::Cancel;
 use engine::path::RelativePath;
 use engine::release::Provenance;
-use engine::target::{Destination, Policy, Reach, SshDestination, Target, Transport};
+use engine::target::{Destination, Policy, Reach, Target, Transport};
 
-use crate::args::{Everywhere, TargetArg, TransportChoice};
+use crate::args::Everywhere;
+use crate::choice::Choice;
 use crate::config::{Config, check_not_of_source, check_others};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
-use crate::keys::{Keys, Located, Mistake, list};
-
-/// Where to work, as the words and flags of a verb say it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
-    /// The stage, where one is named.
-    pub(crate) stage: Option<String>,
-    /// The target, where one is given.
-    pub(crate) target: TargetArg,
-}
+use crate::keys::{Keys, Located};
+use crate::place::Place;
 
 /// What is meant.
 #[derive(Debug, Clone)]
@@ -48,7 +42,7 @@ impl Settings {
     /// Reads the config, if there is one, and resolves.
     pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
-        let settings = Settings::resolve(config.as_ref(), place, everywhere, environment)?;
+        let settings = Settings::resolve(place, &Raw { config: config.as_ref(), everywhere, environment })?;
         settings.check_identity()?;
         Ok(settings)
     }
@@ -68,42 +62,29 @@ impl Settings {
             .hint("Name a private key with `--identity FILE` or `identity_file`, or leave both out"))
     }
 
-    fn resolve(
-        config: Option<&Config>,
-        place: &Place,
-        everywhere: &Everywhere,
-        environment: &Environment,
-    ) -> Result<Settings, Failure> {
-        let choice = Choice::make(place, config)?;
-        if let (Some(config), Err(mistake)) = (config, choice.keys.check_shared()) {
+    fn resolve(place: &Place, raw: &Raw<'_>) -> Result<Settings, Failure> {
+        let choice = Choice::make(place, raw.config)?;
+        if let (Some(config), Err(mistake)) = (raw.config, choice.keys.check_shared()) {
             return Err(config.mistake(mistake));
         }
-        let directory = config.map_or(&environment.directory, |config| &config.directory);
-        let destination = match &place.target.target {
-            Some(text) => destination::parse(text, environment)?,
-            None => choice.destination(config, environment)?,
-        };
+        let destination = choice.destination(raw.environment)?;
         let keys = choice.keys;
-        let own = keys.ssh_config.as_ref().filter(|_| everywhere.ssh_config.is_none());
-        if let (Some(file), Some(Config { is_named: false, .. })) = (from_config(own, directory, environment)?, config)
-        {
-            // One that is not there is told of where it is read.
-            if file.exists() {
-                check_others(&file, "--ssh-config")?;
-                check_not_of_source(&file, directory, environment)?;
-            }
-        }
         Ok(Settings {
-            target: Target { destination, reach: reach(&keys, everywhere, directory, environment)? },
-            source: from_config(keys.source.as_ref(), directory, environment)?
-                .unwrap_or_else(|| absolute_from(directory, Path::new("."))),
+            target: Target { destination, reach: raw.reach(&keys)? },
+            source: raw.path(keys.source.as_ref())?.unwrap_or_else(|| absolute_from(raw.directory(), Path::new("."))),
             exclude: value(keys.exclude.as_ref()).unwrap_or_default(),
-            config: config.map(|config| config.file.clone()),
+            config: raw.config.map(|config| config.file.clone()),
             zstd_level: value(keys.zstd_level.as_ref()),
-            state_dir: state_dir(everywhere, environment)?,
-            provenance: provenance(environment),
+            state_dir: raw.state_dir()?,
+            provenance: provenance(raw.environment),
             policy: policy(keys),
         })
+    }
+
+    /// Keeps releases as long as a flag says, where it is given.
+    pub(crate) fn with_grace(mut self, given: Option<Duration>) -> Settings {
+        self.policy.grace = given.unwrap_or(self.policy.grace);
+        self
     }
 
     /// Makes what the engine's verbs take.
@@ -123,155 +104,76 @@ impl Settings {
     }
 }
 
-/// The keys that hold, and the stage that they come from.
-#[derive(Debug)]
-struct Choice {
-    keys: Keys,
-    /// The stage's own keys, or those at the top where there is no stage.
-    own: Keys,
-    stage: Option<String>,
+/// What settings are made of, beside the keys of the place.
+struct Raw<'a> {
+    config: Option<&'a Config>,
+    everywhere: &'a Everywhere,
+    environment: &'a Environment,
 }
 
-impl Choice {
-    fn make(place: &Place, config: Option<&Config>) -> Result<Choice, Failure> {
-        let given = place.target.target.is_some();
-        let Some(config) = config else {
-            return match (&place.stage, given) {
-                (None, true) => Ok(Choice::of_nothing()),
-                (None, false) => Err(Failure::usage(
-                    "There is no target: no `--target`, and no `cutover.toml` here or above",
-                )
-                .hint(
-                    "Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`",
-                )),
-                (Some(stage), _) => Err(Failure::usage(format!(
-                    "There is no stage `{stage}`: there is no `cutover.toml` here or above"
-                ))
-                .hint("Name the config with `--config FILE`, or the target alone with `--target DEST`")),
-            };
+impl<'a> Raw<'a> {
+    /// Returns the directory that relative paths of the config begin at.
+    fn directory(&self) -> &'a Path {
+        self.config.map_or(&self.environment.directory, |config| &config.directory)
+    }
+
+    /// Makes a path of the config absolute: from the config's directory, or from the home directory with `~`.
+    fn path(&self, found: Option<&Located<String>>) -> Result<Option<PathBuf>, Failure> {
+        let Some(path) = found.map(|path| Path::new(&path.value)) else {
+            return Ok(None);
         };
-        let mut choice = match &place.stage {
-            Some(stage) => Choice::of_stage(config, stage)?,
-            None if given => Choice::of_defaults(config),
-            None => Choice::of_the_only_one(config)?,
-        };
-        if given {
-            // The link belongs to the deploy path that it stands for, and must not be pointed at another.
-            choice.keys.current_path = None;
+        if !path.starts_with("~") {
+            return Ok(Some(absolute_from(self.directory(), path)));
         }
-        Ok(choice)
+        let local = destination::local(path, self.environment);
+        local.map(Some).map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
     }
 
-    fn of_nothing() -> Choice {
-        Choice { keys: Keys::default(), own: Keys::default(), stage: None }
-    }
-
-    fn of_defaults(config: &Config) -> Choice {
-        Choice { keys: config.defaults.clone(), own: config.defaults.clone(), stage: None }
-    }
-
-    fn of_stage(config: &Config, stage: &str) -> Result<Choice, Failure> {
-        let Some(keys) = config.stages.get(stage) else {
-            let message = format!("There is no stage `{stage}` in `{}`", config.file.display());
-            return Err(Failure::usage(message).hint(stages_hint(config)));
-        };
-        Ok(Choice {
-            keys: keys.value.clone().or(&config.defaults),
-            own: keys.value.clone(),
-            stage: Some(stage.to_owned()),
+    fn reach(&self, keys: &Keys) -> Result<Reach, Failure> {
+        let Raw { everywhere, environment, .. } = self;
+        let identity = self.path(keys.identity_file.as_ref())?;
+        let transport = everywhere.transport.map(Transport::from);
+        Ok(Reach {
+            transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
+            ssh_config: self.ssh_config(keys)?,
+            identity: everywhere.identity.as_ref().map(|path| environment.absolute(path)).or(identity),
+            home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
+            user: environment.user.clone(),
+            auth_sock: environment.auth_sock.clone(),
+            agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),
+            program: environment.program.clone(),
         })
     }
 
-    fn of_the_only_one(config: &Config) -> Result<Choice, Failure> {
-        let mut stages = config.stages.keys();
-        match (stages.next(), stages.next()) {
-            (Some(stage), None) => Choice::of_stage(config, stage),
-            (None, _) if config.defaults.deploy_path.is_some() => Ok(Choice::of_defaults(config)),
-            (None, _) => Err(Failure::usage(format!("`{}` names no target", config.file.display()))
-                .hint("Set `deploy_path` in it, or name a target with `--target DEST`")),
-            (Some(_), Some(_)) => {
-                let message = format!("No stage is named, and `{}` has several", config.file.display());
-                Err(Failure::usage(message).hint(stages_hint(config)))
-            }
+    /// Returns the `ssh_config` that is named, if one is. One that only a config names, which was found and not named itself,
+    /// must be the user's own.
+    fn ssh_config(&self, keys: &Keys) -> Result<Option<PathBuf>, Failure> {
+        if let Some(given) = &self.everywhere.ssh_config {
+            return Ok(Some(self.environment.absolute(given)));
         }
-    }
-
-    /// Returns the destination that the keys name.
-    fn destination(&self, config: Option<&Config>, environment: &Environment) -> Result<Destination, Failure> {
-        let config = config.expect("without a config there is a `--target`");
-        let keys = &self.keys;
-        let Some(path) = &keys.deploy_path else {
-            let what = self.stage.as_ref().map_or("it has".into(), |stage| format!("the stage `{stage}` has"));
-            let line = self.stage.as_ref().and_then(|stage| config.stages.get(stage)).map_or(1, |keys| keys.line);
-            return Err(config.mistake(Mistake {
-                line,
-                reason: format!("{what} no `deploy_path`"),
-                hint: Some("Set `deploy_path` to the directory on the server, such as `\"/srv/site\"`".into()),
-            }));
-        };
-        let at_path = |reason: String| {
-            config.mistake(Mistake { line: path.line, reason: format!("`deploy_path` {reason}"), hint: None })
-        };
-        let Some(host) = &keys.host else {
-            self.check_hostless(config)?;
-            let local = if path.value.starts_with('~') {
-                destination::local(Path::new(&path.value), environment).map_err(at_path)?
-            } else {
-                absolute_from(&config.directory, Path::new(&path.value))
-            };
-            return Ok(Destination::Local(local));
-        };
-        Ok(Destination::Ssh(SshDestination {
-            user: value(keys.user.as_ref()),
-            host: host.value.clone(),
-            port: value(keys.port.as_ref()),
-            path: destination::remote_path(&path.value).map_err(at_path)?,
-        }))
-    }
-
-    /// Refuses a table that says how to log in and not where: without the host it would deploy to this machine.
-    fn check_hostless(&self, config: &Config) -> Result<(), Failure> {
-        let own = &self.own;
-        let user = own.user.as_ref().map(|user| ("user", user.line));
-        let port = own.port.as_ref().map(|port| ("port", port.line));
-        match user.or(port) {
-            None => Ok(()),
-            Some((key, line)) => Err(config.mistake(Mistake {
-                line,
-                reason: format!("there is a `{key}` and no `host`"),
-                hint: Some(format!("Set `host`, or remove `{key}` to deploy to this machine")),
-            })),
+        let file = self.path(keys.ssh_config.as_ref())?;
+        if let (Some(file), Some(Config { is_named: false, .. })) = (&file, self.config)
+            // One that is not there is told of where it is read.
+            && file.exists()
+        {
+            check_others(file, "--ssh-config")?;
+            check_not_of_source(file, self.directory(), self.environment)?;
         }
+        Ok(file)
     }
-}
 
-fn stages_hint(config: &Config) -> String {
-    match config.stages.len() {
-        0 => "It has no stages: leave the word out, or write a table for it".into(),
-        1 => format!("Its stage is {}", list(config.stages.keys().map(String::as_str))),
-        _ => format!("Its stages are {}", list(config.stages.keys().map(String::as_str))),
+    fn state_dir(&self) -> Result<PathBuf, Failure> {
+        let Raw { everywhere, environment, .. } = self;
+        if let Some(given) = &everywhere.state_dir {
+            return Ok(environment.absolute(given));
+        }
+        let cache = environment.cache_home.clone();
+        let cache = cache.or_else(|| environment.home.as_ref().map(|home| home.join(".cache")));
+        cache.map(|cache| cache.join("cutover")).ok_or_else(|| {
+            Failure::usage("There is no place for the manifest database: neither `HOME` nor `XDG_CACHE_HOME` is set")
+                .hint("Name a directory with `--state-dir DIR`")
+        })
     }
-}
-
-fn reach(keys: &Keys, everywhere: &Everywhere, directory: &Path, environment: &Environment) -> Result<Reach, Failure> {
-    let given = |path: &Option<PathBuf>| path.as_ref().map(|path| environment.absolute(path));
-    let transport = everywhere.transport.map(|choice| match choice {
-        TransportChoice::Auto => Transport::Auto,
-        TransportChoice::Ssh2 => Transport::Ssh2,
-        TransportChoice::Openssh => Transport::Openssh,
-    });
-    let ssh_config = from_config(keys.ssh_config.as_ref(), directory, environment)?;
-    let identity = from_config(keys.identity_file.as_ref(), directory, environment)?;
-    Ok(Reach {
-        transport: transport.or(value(keys.transport.as_ref())).unwrap_or_default(),
-        ssh_config: given(&everywhere.ssh_config).or(ssh_config),
-        identity: given(&everywhere.identity).or(identity),
-        home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
-        user: environment.user.clone(),
-        auth_sock: environment.auth_sock.clone(),
-        agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),
-        program: environment.program.clone(),
-    })
 }
 
 fn policy(keys: Keys) -> Policy {
@@ -301,42 +203,12 @@ fn provenance(environment: &Environment) -> Provenance {
     }
 }
 
-fn state_dir(everywhere: &Everywhere, environment: &Environment) -> Result<PathBuf, Failure> {
-    if let Some(given) = &everywhere.state_dir {
-        return Ok(environment.absolute(given));
-    }
-    let cache = environment.cache_home.clone();
-    let cache = cache.or_else(|| environment.home.as_ref().map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("cutover")).ok_or_else(|| {
-        Failure::usage("There is no place for the manifest database: neither `HOME` nor `XDG_CACHE_HOME` is set")
-            .hint("Name a directory with `--state-dir DIR`")
-    })
-}
-
-/// Makes a path of the config absolute: from the config's directory, or from the home directory with `~`.
-fn from_config(
-    found: Option<&Located<String>>,
-    directory: &Path,
-    environment: &Environment,
-) -> Result<Option<PathBuf>, Failure> {
-    let Some(path) = found.map(|path| Path::new(&path.value)) else {
-        return Ok(None);
-    };
-    if !path.starts_with("~") {
-        return Ok(Some(absolute_from(directory, path)));
-    }
-    let local = destination::local(path, environment);
-    local.map(Some).map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
-}
-
 fn value<T: Clone>(found: Option<&Located<T>>) -> Option<T> {
     found.map(|found| found.value.clone())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn environment() -> Environment {
@@ -354,9 +226,10 @@ mod tests {
         let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
         let place = Place {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
-            target: TargetArg { target: Some(target.into()).filter(|_| !target.is_empty()) },
+            target: Some(target.into()).filter(|_| !target.is_empty()),
         };
-        Settings::resolve(config.as_ref(), &place, &Everywhere::default(), &environment())
+        let (everywhere, environment) = (Everywhere::default(), environment());
+        Settings::resolve(&place, &Raw { config: config.as_ref(), everywhere: &everywhere, environment: &environment })
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
     }
 
@@ -502,7 +375,7 @@ mod tests {
     #[test]
     fn the_state_is_in_the_cache_of_the_user() {
         let check = |everywhere: &Everywhere, environment: &Environment, expected: Option<&str>| {
-            let found = state_dir(everywhere, environment).ok();
+            let found = Raw { config: None, everywhere, environment }.state_dir().ok();
             assert_eq!(found, expected.map(PathBuf::from));
         };
         let none = Everywhere::default();

@@ -5,11 +5,10 @@ use engine::report::{ReleaseReport, StatusReport};
 use crate::args::PlaceArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
-use crate::releases::short;
 use crate::report::{Block, Report};
 use crate::session::Session;
 use crate::tally::Talk;
-use crate::units::{Bytes, Count, Counted, Time};
+use crate::units::{Bytes, Commit, Count, Counted, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?)?;
@@ -39,7 +38,7 @@ impl Report for StatusReport {
         let mut block = Block::default();
         block
             .line_if("since", self.live.as_ref().and_then(since))
-            .line_if("commit", self.live.as_ref().and_then(|live| live.commit.as_deref()).map(short))
+            .line_if("commit", self.live.as_ref().and_then(|live| live.commit.as_deref()).map(Commit))
             .line_if("files", self.live.as_ref().map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))))
             .line("rollback", rollback)
             .line("path", &self.deploy_path)
@@ -72,7 +71,6 @@ mod tests {
     use engine::report::{LockHolder, ReleaseState, SpareReport};
 
     use super::*;
-    use crate::releases::tests::release;
 
     fn report() -> StatusReport {
         StatusReport {
@@ -98,7 +96,18 @@ mod tests {
     #[test]
     fn a_status_says_what_is_live_first() {
         let report = StatusReport {
-            live: Some(release("20260325140000", ReleaseState::Live)),
+            live: Some(ReleaseReport {
+                id: "20260325140000".parse().unwrap(),
+                state: ReleaseState::Live,
+                live_since: Some(1_774_447_200),
+                created: 1_774_447_190,
+                commit: Some("0123456789abcdef".into()),
+                files: 78_622,
+                bytes: 1_312_345_678,
+                own_bytes: 900,
+                who: "deploy@laptop".into(),
+                manifest: "00".repeat(32),
+            }),
             rollback: Some("20260325120000".parse().unwrap()),
             lock: Some(LockHolder {
                 who: "me".into(),

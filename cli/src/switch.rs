@@ -6,9 +6,10 @@ use engine::report::SwitchReport;
 use crate::args::SwitchArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
-use crate::settings::{Place, Settings};
+use crate::settings::Settings;
 use crate::tally::Talk;
 use crate::words;
 
@@ -19,7 +20,7 @@ pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failur
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::switch(&args.words())?;
-    let target = args.target.clone();
+    let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
     Ok((settings, SwitchTo::Release(release)))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use engine::path::Shown;
 pub(crate) use engine::units::Bytes;
 use jiff::Timestamp;
 
@@ -49,6 +50,17 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// The first digits of a commit: as many as git shows of a large repository.
+pub(crate) struct Commit<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Commit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: usize = 12;
+        let first: String = self.0.chars().take(DIGITS).collect();
+        Shown(first.as_bytes()).fmt(f)
+    }
+}
+
 /// A Unix time in UTC: `2026-03-25 14:00:00Z`, which RFC 3339 allows.
 pub(crate) struct Time(pub(crate) u64);
 
@@ -92,6 +104,14 @@ mod tests {
         check(9.996, "10.0 s");
         check(100.0, "1 min 40 s");
         check(7530.0, "2 h 5 min");
+    }
+
+    #[test]
+    fn a_commit_is_short_and_cannot_forge_a_line() {
+        let check = |commit: &str, expected: &str| assert_eq!(Commit(commit).to_string(), expected);
+        check("0123456789abcdef0123456789abcdef01234567", "0123456789ab");
+        check("012", "012");
+        check("01\n3", "01\\n3");
     }
 
     #[test]

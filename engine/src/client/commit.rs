@@ -84,7 +84,7 @@ fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
         };
     }
     let commit = value.trim_end();
-    if is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
+    if git::is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
 }
 
 /// Tells whether git would wait for ever where it is asked: for whoever writes to a fifo that stands in the place of a file.
@@ -93,11 +93,6 @@ pub(crate) fn would_wait(checkout: &Path) -> bool {
     let names = ["HEAD", "config", "config.worktree", "index", "packed-refs", "info/exclude", "reftable/tables.list"];
     let mut files = names.iter().flat_map(|name| [git.join(name), common.join(name)]);
     files.any(|file| fs::metadata(file).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()))
-}
-
-/// Tells whether a text is the name of a commit.
-pub(crate) fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns the directory of a checkout's repository, and the one that its worktrees share.

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::client::commit::is_commit;
 use crate::hash::Hash;
 use crate::path::Shown;
 use crate::threads;
@@ -51,6 +50,11 @@ fn command(source: &Path) -> Command {
         .env("LC_ALL", "C")
         .stdin(Stdio::null());
     command
+}
+
+/// Tells whether a text is the name of a commit.
+pub(crate) fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns the commit that `HEAD` names; nothing where that is a branch without a commit. Where git does not tell it, says why.

@@ -23,9 +23,9 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
 use crate::threads;
-use crate::wire::connection::Connection;
+use crate::wire::connection::{Connection, Lanes};
 use crate::wire::frame::FrameKind;
-use crate::wire::lane::{Lanes, STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
+use crate::wire::lane::{STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
 use crate::wire::message::ToAgent;
 
 /// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.

@@ -24,10 +24,9 @@ use crate::event::Observer;
 use crate::report::{DeployFailure, DeployState, LiveNow};
 use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
-use crate::wire::connection::{Carrier, Connection};
+use crate::wire::connection::{Carrier, Connection, Lanes};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
 use crate::wire::heard::Heard;
-use crate::wire::lane::Lanes;
 use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, Taken, ToAgent};
 
 use inbox::{Inbox, NothingTaken, Received};

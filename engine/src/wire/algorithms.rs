@@ -44,7 +44,7 @@ impl Allowed {
             Allowed::Any => known.collect(),
             Allowed::Only(list) => {
                 let known: Vec<String> = known.collect();
-                let is_named = |pattern: &String, name: &String| matches_pattern(name.as_bytes(), pattern.as_bytes());
+                let is_named = |pattern: &String, name: &String| matches_pattern(name, pattern);
                 let mut found: Vec<String> = Vec::new();
                 for pattern in list {
                     let named: Vec<String> = known
@@ -56,9 +56,9 @@ impl Allowed {
                 }
                 found
             }
-            Allowed::Without(patterns) => known
-                .filter(|name| !patterns.iter().any(|pattern| matches_pattern(name.as_bytes(), pattern.as_bytes())))
-                .collect(),
+            Allowed::Without(patterns) => {
+                known.filter(|name| !patterns.iter().any(|pattern| matches_pattern(name, pattern))).collect()
+            }
         }
     }
 

@@ -101,7 +101,8 @@ pub(super) fn log_in(
 /// Returns what would help a login that was refused through the system's `ssh`, and what there is to say of keys that it
 /// could not use. `methods` are those that the server would take.
 pub(super) fn explain(settings: &HostSettings, reach: &Reach, methods: Option<&str>) -> (Vec<String>, LoginRemedy) {
-    let listed = settings.agent.as_ref().map(|socket| Session::new().and_then(|session| list_agent(&session, socket)));
+    let listed =
+        settings.login.agent.as_ref().map(|socket| Session::new().and_then(|session| list_agent(&session, socket)));
     let of_agent: Vec<Vec<u8>> = listed
         .and_then(Result::ok)
         .map(|(_, keys)| keys.iter().map(|key| key.blob().to_vec()).collect())
@@ -144,7 +145,7 @@ impl Refused {
 impl Attempts<'_> {
     /// Returns the keys of the user's agent. One that does not answer has none.
     fn open_agent(&mut self) -> Vec<PublicKey> {
-        let Some(socket) = &self.settings.agent else {
+        let Some(socket) = &self.settings.login.agent else {
             return Vec::new();
         };
         match list_agent(self.session, socket) {
@@ -177,7 +178,7 @@ impl Attempts<'_> {
             let rank = match place {
                 Some(0) if is_named => 0,
                 Some(_) => 2,
-                None if self.settings.identities_only => continue,
+                None if self.settings.login.identities_only => continue,
                 None => 3,
             };
             if self.settings.algorithms.signatures.allows_key(&kind) {
@@ -318,7 +319,7 @@ fn remedy(settings: &HostSettings, locked: Option<PathBuf>, methods: Option<&str
         (false, _) => LoginRemedy::Answer {
             login: format!("ssh -p {} {}@{}", settings.server.port, settings.user, settings.server.name),
         },
-        (true, Some(path)) => LoginRemedy::Unlock { path, has_agent: settings.agent.is_some() },
+        (true, Some(path)) => LoginRemedy::Unlock { path, has_agent: settings.login.agent.is_some() },
         (true, None) => LoginRemedy::Key,
     }
 }
@@ -336,10 +337,11 @@ fn needs_passphrase(path: &Path) -> String {
 fn identities(settings: &HostSettings, named: Option<&Path>) -> Vec<Identity> {
     let named = named.map(|path| IdentityFile { path: path.to_owned(), is_usual: false });
     let others =
-        settings.identity_files.iter().filter(|file| named.as_ref().is_none_or(|named| named.path != file.path));
+        settings.login.identity_files.iter().filter(|file| named.as_ref().is_none_or(|named| named.path != file.path));
     let others = others.cloned().collect::<Vec<IdentityFile>>();
     let files = named.into_iter().chain(others);
     let further: Vec<(PathBuf, Vec<u8>)> = settings
+        .login
         .certificate_files
         .iter()
         .filter_map(|path| Some((path.clone(), certified(&key_file::read_public(path).ok()?)?)))

@@ -14,24 +14,15 @@ use crate::error::Error;
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
 use crate::wire::authenticate::{self, Refused};
-use crate::wire::bootstrap::{self, Places};
-use crate::wire::connection::Connection;
-use crate::wire::host_settings::{HostSettings, Need, Resolution};
-use crate::wire::lane::Lanes;
+use crate::wire::bootstrap::{Bootstrap, Install, Places};
+use crate::wire::connection::{Connection, Lanes};
+use crate::wire::host_settings::{HostSettings, Need};
 use crate::wire::login::Login;
 use crate::wire::openssh::OpensshLogin;
 use crate::wire::packing::Packing;
 use crate::wire::program::Program;
+use crate::wire::resolution::Resolution;
 use crate::wire::ssh::{Setback, SshLogin};
-
-/// What to do where no agent is at its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Install {
-    /// Put it there, to stay.
-    Keep,
-    /// Start it from a temporary place that is gone at once: for what must leave nothing behind.
-    Vanish,
-}
 
 /// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
 /// has greeted, and is the very program that was to be copied.
@@ -50,7 +41,9 @@ pub(crate) fn connect(
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
     let LoggedIn { mut login, refused } = connector.log_in(settings.as_ref())?;
-    let started = bootstrap::start_agent(&mut *login, &program, packing, &places, install, observer, cancel);
+    let mut bootstrap = Bootstrap { login: &mut *login, program: &program, packing, places: &places, observer, cancel };
+    let started = bootstrap.start_agent(install);
+    drop(bootstrap);
     let started = started.map(|mut connection| {
         if let (Install::Keep, Some(round_trip), Some(settings)) = (install, login.round_trip(), settings.clone()) {
             let (destination, reach) = (destination.clone(), reach.clone());
@@ -115,7 +108,9 @@ impl Lanes for SshLanes {
             Setback::Refused(refused) => login_refused(settings, refused),
             Setback::Failed(error) => error,
         })?;
-        bootstrap::start_lane(&mut login, &self.program, &self.places, cancel)
+        let (program, places) = (&self.program, &self.places);
+        let packing = Packing::on_demand();
+        Bootstrap { login: &mut login, program, packing, places, observer: &Silent, cancel }.start_lane()
     }
 }
 
@@ -148,7 +143,7 @@ impl Connector<'_> {
             return Ok(LoggedIn { login: self.openssh(settings, None), refused: None });
         };
         let may_fall_back = self.reach.transport == Transport::Auto;
-        let setback = match &settings.needs_openssh {
+        let setback = match &settings.openssh.need {
             Some(need) => Setback::NeedsOpenssh(need.clone()),
             None => match SshLogin::open(settings, self.destination, self.reach, self.observer, self.cancel) {
                 Ok(login) => return Ok(LoggedIn { login: Box::new(login), refused: None }),
@@ -159,8 +154,10 @@ impl Connector<'_> {
             Setback::NeedsOpenssh(need) if may_fall_back => {
                 Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: None })
             }
-            Setback::Refused(refused) if may_fall_back && (settings.login_aid.is_some() || refused.openssh_may) => {
-                let need = settings.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
+            Setback::Refused(refused)
+                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.openssh_may) =>
+            {
+                let need = settings.openssh.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
                 Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),

@@ -1,10 +1,11 @@
-//! Two streams to an agent, whatever carries them.
+//! Two streams to an agent, whatever carries them, and what opens further ones to the same server.
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::wire::lane::Lanes;
 
 /// What carries the two streams: a pump on an SSH channel, the system's `ssh`, or a thread of this process.
 pub(crate) trait Carrier: Send {
@@ -26,4 +27,13 @@ pub(crate) struct Connection {
     pub(crate) lanes: Option<Arc<dyn Lanes>>,
     /// How many bytes a second the line took while the agent was copied, where it was and took long enough to tell.
     pub(crate) copied_at: Option<f64>,
+}
+
+/// Opens lanes: further connections to the server of the first.
+pub(crate) trait Lanes: Send + Sync {
+    /// The time that a byte takes to the server and back, measured when the first connection was made.
+    fn round_trip(&self) -> Duration;
+
+    /// Connects, and starts an agent that waits for the ticket.
+    fn open(&self, cancel: &Cancel) -> Result<Connection, Error>;
 }

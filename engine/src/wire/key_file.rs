@@ -11,7 +11,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::wire::base64;
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 const ARMOR: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
@@ -85,7 +85,7 @@ pub(super) fn read_public(path: &Path) -> io::Result<Vec<u8>> {
 fn parse_public(text: &str) -> Option<Vec<u8>> {
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let mut words = line.split_ascii_whitespace();
-        let (name, key) = (words.next()?, base64::decode(words.next()?)?);
+        let (name, key) = (words.next()?, BASE64_STANDARD.decode(words.next()?).ok()?);
         (kind(&key) == name).then_some(key)
     })
 }
@@ -138,7 +138,7 @@ struct Private {
 impl Private {
     fn parse(text: &str) -> Option<Private> {
         let inside = text.split_once(ARMOR)?.1.split_once("-----END")?.0;
-        let content = base64::decode(&inside.split_ascii_whitespace().collect::<String>())?;
+        let content = BASE64_STANDARD.decode(inside.split_ascii_whitespace().collect::<String>()).ok()?;
         let mut rest = content.strip_prefix(MAGIC)?;
         let cipher = take_string(&mut rest)?;
         let (_derivation, _options) = (take_string(&mut rest)?, take_string(&mut rest)?);

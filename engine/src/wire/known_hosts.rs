@@ -12,10 +12,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, Engine};
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 
 use crate::error::Error;
-use crate::wire::base64;
 use crate::wire::key_file::kind;
 use crate::wire::ssh_config::matches_list;
 
@@ -111,7 +111,7 @@ impl KnownHost {
     /// Compares the key that the server showed. One that is known without the port is known; another one there says nothing,
     /// as that may be another server.
     pub(super) fn check(&self, key: &[u8]) -> Verdict {
-        let text = base64::encode(key);
+        let text = BASE64_STANDARD.encode(key);
         let same = |known: &&KnownKey| known.text == text;
         if let Some(revoked) = self.revoked.iter().find(same) {
             return Verdict::Revoked(revoked.file.clone());
@@ -152,7 +152,7 @@ pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     }
     let mut open = OpenOptions::new();
     let mut output = open.read(true).append(true).create(true).mode(0o600).open(file).map_err(failed)?;
-    let line = format!("{name} {} {}\n", kind(key), base64::encode(key));
+    let line = format!("{name} {} {}\n", kind(key), BASE64_STANDARD.encode(key));
     let line = if ends_in_newline(&mut output).map_err(failed)? { line } else { format!("\n{line}") };
     // One write, so that two deploys that start together do not mix their lines.
     output.write_all(line.as_bytes()).map_err(failed)
@@ -170,7 +170,7 @@ fn ends_in_newline(file: &mut fs::File) -> io::Result<bool> {
 
 /// Returns a fingerprint as `ssh-keygen -l` prints it.
 pub(super) fn fingerprint(sha256: &[u8]) -> String {
-    format!("SHA256:{}", base64::encode(sha256).trim_end_matches('='))
+    format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(sha256))
 }
 
 #[cfg(test)]
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_server_is_found_by_name_pattern_and_port() {
         let check = |names: &str, name: &str, expected: bool| {
-            let line = format!("{names} ssh-ed25519 {} comment", base64::encode(KEY));
+            let line = format!("{names} ssh-ed25519 {} comment", BASE64_STANDARD.encode(KEY));
             let expected = if expected { Verdict::Known } else { Verdict::Unknown };
             assert_eq!(known(&line, name).check(KEY), expected, "{names} for {name}");
         };
@@ -211,7 +211,7 @@ mod tests {
     fn a_hashed_name_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("known_hosts");
-        fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", base64::encode(KEY))).unwrap();
+        fs::write(&file, format!("[shop]:2222 ssh-ed25519 {}\n", BASE64_STANDARD.encode(KEY))).unwrap();
         let hashed = std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap();
         assert!(hashed.status.success(), "{hashed:?}");
         let content = fs::read_to_string(&file).unwrap();
@@ -219,14 +219,14 @@ mod tests {
         assert_eq!(known(&content, "[shop]:2222").check(KEY), Verdict::Known);
         assert_eq!(known(&content, "[shop]:2223").check(KEY), Verdict::Unknown);
         assert_eq!(known(&content, "shop").check(KEY), Verdict::Unknown);
-        fs::write(&file, format!("shop ssh-ed25519 {}\n", base64::encode(KEY))).unwrap();
+        fs::write(&file, format!("shop ssh-ed25519 {}\n", BASE64_STANDARD.encode(KEY))).unwrap();
         assert!(std::process::Command::new("ssh-keygen").arg("-Hf").arg(&file).output().unwrap().status.success());
         assert_eq!(known(&fs::read_to_string(&file).unwrap(), "[shop]:2222").check(KEY), Verdict::Known);
     }
 
     #[test]
     fn another_key_is_a_change_and_a_revoked_one_is_refused() {
-        let (key, other) = (base64::encode(KEY), base64::encode(OTHER));
+        let (key, other) = (BASE64_STANDARD.encode(KEY), BASE64_STANDARD.encode(OTHER));
         let file = PathBuf::from("known_hosts");
         let changed = known(&format!("shop ssh-ed25519 {other}"), "shop");
         assert_eq!(changed.check(KEY), Verdict::Changed(file.clone()));
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn a_name_without_the_port_counts_where_the_other_is_not_known() {
-        let (key, other) = (base64::encode(KEY), base64::encode(OTHER));
+        let (key, other) = (BASE64_STANDARD.encode(KEY), BASE64_STANDARD.encode(OTHER));
         let check = |content: String, expected: Verdict| {
             assert_eq!(known(&content, "[shop]:2222").check(KEY), expected, "{content}");
         };
@@ -258,7 +258,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("made/known_hosts");
         add(&file, "shop", KEY).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", base64::encode(KEY)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("shop ssh-ed25519 {}\n", BASE64_STANDARD.encode(KEY)));
         fs::write(&file, "no newline").unwrap();
         add(&file, "shop", KEY).unwrap();
         assert!(fs::read_to_string(&file).unwrap().starts_with("no newline\nshop ssh-ed25519 "));

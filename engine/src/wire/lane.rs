@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::wire::connection::Connection;
 use crate::wire::greeting::wait_readable;
 
 /// What the agent of the first connection says when it has taken a lane over.
@@ -102,15 +101,6 @@ pub(crate) fn is_own(socket: &impl AsFd) -> bool {
 /// Waits for the answer to an opening. Says whether it can be read.
 pub(crate) fn wait_for_answer(input: &impl AsFd, cancel: &Cancel) -> Result<bool, Error> {
     wait_readable(input, Instant::now() + STEP_TIMEOUT, cancel)
-}
-
-/// Opens lanes: further connections to the server of the first.
-pub(crate) trait Lanes: Send + Sync {
-    /// The time that a byte takes to the server and back, measured when the first connection was made.
-    fn round_trip(&self) -> Duration;
-
-    /// Connects, and starts an agent that waits for the ticket.
-    fn open(&self, cancel: &Cancel) -> Result<Connection, Error>;
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ mod packing;
 mod program;
 
 mod algorithms;
-mod base64;
 mod evaluation;
 mod host_settings;
 mod known_hosts;
+mod resolution;
 mod resolver;
 mod ssh_config;
 mod standing;
@@ -40,7 +40,8 @@ mod ssh;
 mod steps;
 mod tcp;
 
-pub(crate) use connect::{Install, connect};
+pub(crate) use bootstrap::Install;
+pub(crate) use connect::connect;
 pub(crate) use connection::Connection;
-pub(crate) use host_settings::Resolution;
 pub use program::BUILD;
+pub(crate) use resolution::Resolution;

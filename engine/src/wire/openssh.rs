@@ -53,11 +53,11 @@ impl OpensshLogin {
         let mut options = vec!["BatchMode=yes".to_owned(), "ClearAllForwardings=yes".to_owned()];
         // A command for interactive logins would stand in the way of ours.
         options.push("RemoteCommand=none".to_owned());
-        if settings.is_none_or(|settings| settings.alive_interval.is_none()) {
+        if settings.is_none_or(|settings| settings.line.alive_interval.is_none()) {
             options.push("ServerAliveInterval=15".to_owned());
         }
         // Only what is set, as an older `ssh` does not know the others.
-        let overruled = settings.into_iter().flat_map(|settings| &settings.overruled);
+        let overruled = settings.into_iter().flat_map(|settings| &settings.openssh.overruled);
         options.extend(overruled.map(|(keyword, plain)| format!("{keyword}={plain}")));
         options.into_iter().for_each(|option| add(["-o".into(), option.into()]));
         if let Some(identity) = &reach.identity {

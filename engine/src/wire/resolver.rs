@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::target::{Reach, Server, SshDestination};
 use crate::wire::algorithms::{Algorithms, Allowed};
-use crate::wire::host_settings::{Family, HostSettings, IdentityFile, Need, Strictness};
+use crate::wire::host_settings::{
+    Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Need, OpensshSettings, Strictness,
+};
 use crate::wire::ssh_config::{Value, Values};
 use crate::wire::standing::Standing;
 
@@ -76,41 +78,64 @@ impl<'a> Resolver<'a> {
 
     /// Returns the settings.
     pub(super) fn settings(mut self) -> Result<HostSettings, Error> {
-        let values = self.values;
-        let identity_files = self.identity_files();
-        let certificate_files = self.named_paths("certificatefile");
-        let agent = self.agent();
-        let user_known_hosts = self.files("userknownhostsfile", &["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]);
-        let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
-        let global_known_hosts = self.files("globalknownhostsfile", &system);
-        let (known_as, also_known_as) = self.known_as();
-        let login_aid = self.standing().find(|(standing, _)| *standing == Standing::LoginAid).map(|(_, need)| need);
+        // Of these each may find what only the system's `ssh` can expand: its need is told last.
+        let login = self.login()?;
+        let known = self.known()?;
+        let line = self.line()?;
         Ok(HostSettings {
-            identity_files,
-            certificate_files,
-            identities_only: values.get("identitiesonly").map(yes_or_no).transpose()?.unwrap_or(false),
-            agent,
-            user_known_hosts,
-            global_known_hosts,
-            strictness: values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
-            hash_known_hosts: values.get("hashknownhosts").map(yes_or_no).transpose()?.unwrap_or(false),
-            known_as,
-            also_known_as,
+            login,
+            known,
+            line,
             algorithms: self.algorithms(),
-            connect_timeout: values.get("connecttimeout").map(duration).transpose()?.flatten(),
-            alive_interval: values.get("serveraliveinterval").map(duration).transpose()?.flatten(),
-            alive_maximum: values.get("serveralivecountmax").map(number).transpose()?,
-            family: values.get("addressfamily").map_or(Ok(Family::Any), family)?,
-            overruled: self.overruled(),
-            needs_openssh: self.need(),
-            login_aid,
+            openssh: self.openssh(),
             server: Server { name: self.destination.host.clone(), host_name: self.host_name, port: self.port },
             user: self.user,
         })
     }
 
+    fn login(&mut self) -> Result<LoginSettings, Error> {
+        Ok(LoginSettings {
+            identity_files: self.identity_files(),
+            certificate_files: self.named_paths("certificatefile"),
+            identities_only: self.is_on("identitiesonly")?,
+            agent: self.agent(),
+        })
+    }
+
+    fn known(&mut self) -> Result<KnownSettings, Error> {
+        let (name, plain_name) = self.known_as();
+        let system = ["/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
+        Ok(KnownSettings {
+            user_files: self.files("userknownhostsfile", &["~/.ssh/known_hosts", "~/.ssh/known_hosts2"]),
+            global_files: self.files("globalknownhostsfile", &system),
+            strictness: self.values.get("stricthostkeychecking").map_or(Ok(Strictness::Refuse), strictness)?,
+            hashes_names: self.is_on("hashknownhosts")?,
+            name,
+            plain_name,
+        })
+    }
+
+    fn line(&self) -> Result<LineSettings, Error> {
+        let values = self.values;
+        Ok(LineSettings {
+            family: values.get("addressfamily").map_or(Ok(Family::Any), family)?,
+            connect_timeout: values.get("connecttimeout").map(duration).transpose()?.flatten(),
+            alive_interval: values.get("serveraliveinterval").map(duration).transpose()?.flatten(),
+            alive_maximum: values.get("serveralivecountmax").map(number).transpose()?,
+        })
+    }
+
+    fn openssh(&self) -> OpensshSettings {
+        let login_aid = self.standing().find(|(standing, _)| *standing == Standing::LoginAid).map(|(_, need)| need);
+        OpensshSettings { overruled: self.overruled(), need: self.need(), login_aid }
+    }
+
+    fn is_on(&self, keyword: &str) -> Result<bool, Error> {
+        self.values.get(keyword).map_or(Ok(false), yes_or_no)
+    }
+
     /// Returns why the built-in transport cannot be used at all.
-    pub(super) fn need(&self) -> Option<Need> {
+    fn need(&self) -> Option<Need> {
         let unevaluated = self.values.unevaluated.as_ref().map(Need::of);
         let keyword = || self.standing().find(|(standing, _)| self.is_need(*standing)).map(|(_, need)| need);
         unevaluated.or_else(|| self.unexpanded.clone()).or_else(keyword)

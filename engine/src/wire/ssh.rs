@@ -98,15 +98,15 @@ impl SshLogin {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<SshLogin, Setback> {
-        let files = settings.user_known_hosts.iter().chain(&settings.global_known_hosts);
-        let known = KnownHost::read(files, &settings.known_as, settings.also_known_as.as_deref())?;
+        let files = settings.known.files();
+        let known = KnownHost::read(files, &settings.known.name, settings.known.plain_name.as_deref())?;
         if let (true, Some(need)) = (known.is_empty(), authority(&known)) {
             return Err(Setback::NeedsOpenssh(need));
         }
         let mut login = SshLogin::connect(settings, &known, observer, cancel)?;
         observer.observe(Event::Detail(login.describe()));
         login.check_host_key(&known, settings, destination, reach, observer)?;
-        login.steps.patience = settings.connect_timeout.map_or(STEP_TIMEOUT, |limit| limit.max(LOGIN_TIMEOUT_MIN));
+        login.steps.patience = settings.line.connect_timeout.map_or(STEP_TIMEOUT, |limit| limit.max(LOGIN_TIMEOUT_MIN));
         let refused = authenticate::log_in(&login.steps, &login.line.session, settings, reach, observer)?;
         login.steps.patience = STEP_TIMEOUT;
         match refused {
@@ -136,7 +136,7 @@ impl SshLogin {
     fn try_connect(settings: &HostSettings, known: &KnownHost, cancel: &Cancel) -> Result<SshLogin, Setback> {
         let (socket, round_trip) = tcp::connect(settings, cancel)?;
         // As with `ssh`, the limit is one for the connection to an address and the handshake together, where there is one.
-        let deadline = settings.connect_timeout.map(|limit| Instant::now() + limit.saturating_sub(round_trip));
+        let deadline = settings.line.connect_timeout.map(|limit| Instant::now() + limit.saturating_sub(round_trip));
         let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
         login.handshake(known, settings, deadline)?;
         Ok(login)
@@ -159,8 +159,8 @@ impl SshLogin {
         session.set_blocking(false);
         let alive = Alive {
             // libssh2 asks at most every other second.
-            interval: settings.alive_interval.unwrap_or(ALIVE.interval).max(Duration::from_secs(2)),
-            maximum: settings.alive_maximum.unwrap_or(ALIVE.maximum),
+            interval: settings.line.alive_interval.unwrap_or(ALIVE.interval).max(Duration::from_secs(2)),
+            maximum: settings.line.alive_maximum.unwrap_or(ALIVE.maximum),
         };
         // When to ask is the pump's business. To libssh2, each of its requests must be due.
         session.set_keepalive(true, 1);
@@ -232,20 +232,20 @@ impl SshLogin {
         let (Some((key, _)), Some(sha256)) = (session.host_key(), session.host_key_hash(HashType::Sha256)) else {
             return Err(Setback::Failed(Error::Protocol("the server showed no host key".into())));
         };
-        let host = settings.known_as.clone();
+        let host = settings.known.name.clone();
         let algorithm = kind(key);
         let fingerprint = known_hosts::fingerprint(sha256);
         let verdict = known.check(key);
         if let (Verdict::Unknown | Verdict::Changed(_), Some(need)) = (&verdict, authority(known)) {
             return Err(Setback::NeedsOpenssh(need));
         }
-        match (verdict, settings.strictness) {
+        match (verdict, settings.known.strictness) {
             (Verdict::Known, _) => Ok(()),
             (Verdict::Unknown, Strictness::Refuse) => Err(Setback::Failed(Error::HostKeyUnknown {
                 host,
                 algorithm,
                 fingerprint,
-                searched: settings.user_known_hosts.iter().chain(&settings.global_known_hosts).cloned().collect(),
+                searched: settings.known.files().cloned().collect(),
                 ssh_command: ssh_command(destination, reach),
             })),
             (Verdict::Unknown, Strictness::AcceptNew | Strictness::Off) => {
@@ -313,13 +313,13 @@ fn authority(known: &KnownHost) -> Option<Need> {
 
 /// Adds a key that was not known. Where that fails, the login goes on: the configuration accepts the key either way.
 fn accept(settings: &HostSettings, key: &[u8], shown: &str, observer: &dyn Observer) {
-    let Some(file) = settings.user_known_hosts.first() else {
+    let Some(file) = settings.known.user_files.first() else {
         return;
     };
-    let (name, file_shown) = (&settings.known_as, file.display());
+    let (name, file_shown) = (&settings.known.name, file.display());
     let warning = match known_hosts::add(file, name, key) {
         Err(_) => format!("Could not add the host key of `{name}` to `{file_shown}`: {shown}"),
-        Ok(()) if settings.hash_known_hosts => format!(
+        Ok(()) if settings.known.hashes_names => format!(
             "Added the host key of `{name}` to `{file_shown}`: {shown}; the name is not hashed, for which there is \
              `ssh-keygen -H`"
         ),

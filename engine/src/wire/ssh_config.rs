@@ -6,12 +6,14 @@
 //! commands or depend on what was resolved so far. A block with one of them, and an `Include` with a pattern that is not
 //! understood, leave the host to the system's `ssh`.
 //!
-//! This module knows syntax. [`host_settings`](super::host_settings) decides what the keywords come to.
+//! This module knows syntax. [`resolver`](super::resolver) decides what the keywords come to.
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+
+use wildmatch::WildMatch;
 
 use crate::error::Error;
 
@@ -228,39 +230,17 @@ pub(super) fn matches_list<P: AsRef<str>>(text: &str, patterns: &[P]) -> bool {
     let mut matched = false;
     for pattern in patterns {
         match pattern.as_ref().strip_prefix('!') {
-            Some(pattern) if matches_pattern(text.as_bytes(), pattern.as_bytes()) => return false,
+            Some(pattern) if matches_pattern(text, pattern) => return false,
             Some(_) => {}
-            None => matched |= matches_pattern(text.as_bytes(), pattern.as_ref().as_bytes()),
+            None => matched |= matches_pattern(text, pattern.as_ref()),
         }
     }
     matched
 }
 
-/// Matches `*` and `?`, in time that is bounded by the product of the lengths.
-pub(super) fn matches_pattern(text: &[u8], pattern: &[u8]) -> bool {
-    let (mut at, mut pattern_at) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while at < text.len() {
-        match pattern.get(pattern_at) {
-            Some(b'*') => {
-                star = Some((at, pattern_at));
-                pattern_at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[at] => {
-                at += 1;
-                pattern_at += 1;
-            }
-            _ => {
-                let Some((star_at, star_pattern_at)) = star else {
-                    return false;
-                };
-                star = Some((star_at + 1, star_pattern_at));
-                at = star_at + 1;
-                pattern_at = star_pattern_at + 1;
-            }
-        }
-    }
-    pattern[pattern_at..].iter().all(|&byte| byte == b'*')
+/// Matches `*` and `?`, which are all that OpenSSH knows; both match a slash and a dot too.
+pub(super) fn matches_pattern(text: &str, pattern: &str) -> bool {
+    WildMatch::new(pattern).matches(text)
 }
 
 /// Returns the paths that match, sorted; nothing where the pattern is not understood. A directory that cannot be listed

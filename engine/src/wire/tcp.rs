@@ -28,7 +28,7 @@ pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<(TcpSt
     for address in addresses(settings)? {
         cancel.check()?;
         let began = Instant::now();
-        match connect_to(address, settings.connect_timeout.unwrap_or(CONNECT_TIMEOUT), cancel)? {
+        match connect_to(address, settings.line.connect_timeout.unwrap_or(CONNECT_TIMEOUT), cancel)? {
             Ok(stream) => return Ok((stream, began.elapsed())),
             Err(error) => last = Some(error),
         }
@@ -41,7 +41,7 @@ fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
     let Server { host_name, port, .. } = &settings.server;
     let addresses = (host_name.as_str(), *port).to_socket_addrs().map_err(unresolved)?;
     let addresses: Vec<SocketAddr> = addresses
-        .filter(|address| match settings.family {
+        .filter(|address| match settings.line.family {
             Family::Any => true,
             Family::Inet => address.is_ipv4(),
             Family::Inet6 => address.is_ipv6(),

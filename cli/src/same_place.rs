@@ -1,0 +1,64 @@
+//! The words and flags that send another verb to the place where this one works: messages name commands that run as they stand.
+
+use clap::ValueEnum;
+
+use crate::args::{Args, CleanupArgs, DeployArgs, Everywhere, SetupArgs, Verb, quoted};
+use crate::words::{self, Word};
+
+/// Returns the words and flags that make another verb work where this one does, each after a space.
+pub(crate) fn flags(args: &Args) -> String {
+    let (words, target) = match &args.verb {
+        Verb::Setup(SetupArgs { place })
+        | Verb::Releases(place)
+        | Verb::Status(place)
+        | Verb::Deploy(DeployArgs { place, .. })
+        | Verb::Cleanup(CleanupArgs { place, .. }) => {
+            (place.stage.as_deref().into_iter().collect(), &place.target.target)
+        }
+        Verb::Switch(args) => (args.words(), &args.target.target),
+        Verb::Rollback(args) => (args.words(), &args.target.target),
+        Verb::Diff(args) => (args.words(), &args.target.target),
+        Verb::Agent(_) => (Vec::new(), &None),
+    };
+    let mut place = String::new();
+    let stage = words.iter().find(|word| matches!(words::parse(word), Ok(Word::Stage(_))));
+    if let Some(stage) = stage {
+        place += &format!(" {stage}");
+    }
+    if let Some(target) = target {
+        place += &format!(" --target {}", quoted(target));
+    }
+    let Everywhere { config, ssh_config, identity, transport, .. } = &args.everywhere;
+    for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
+        if let Some(file) = file {
+            place += &format!(" {flag} {}", quoted(file.as_os_str()));
+        }
+    }
+    if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
+        place += &format!(" --transport {}", transport.get_name());
+    }
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn another_verb_is_sent_to_the_same_place() {
+        let check = |line: &str, expected: &str| {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(format!("cutover status{}", flags(&args)), expected, "{line}");
+        };
+        check("cutover deploy", "cutover status");
+        check("cutover deploy shop --json", "cutover status shop");
+        check("cutover switch 1 shop", "cutover status shop");
+        check("cutover switch 1 --target me@web1:/srv", "cutover status --target me@web1:/srv");
+        check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
+        check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
+        check("cutover deploy -F a -i b", "cutover status --ssh-config a --identity b");
+        check("cutover deploy --transport openssh shop", "cutover status shop --transport openssh");
+    }
+}

@@ -1,0 +1,104 @@
+//! What a script answers: between marks on stdout, found among whatever a login prints.
+//!
+//! ```text
+//! cutover-bootstrap:WORD:REST:end
+//! ```
+
+use crate::error::{Error, Writers};
+use crate::path::{Shown, shown_lines};
+use crate::wire::login::Ended;
+use crate::wire::program::SYSTEM;
+
+const MARK: &[u8] = b"cutover-bootstrap:";
+const END_MARK: &[u8] = b":end";
+
+/// An answer: a word, and what it says beside.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer<'a> {
+    /// Which answer it is.
+    pub(super) word: &'a [u8],
+    /// What follows it.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    /// Finds the last answer in what was printed.
+    pub(super) fn find(printed: &'a [u8]) -> Option<Answer<'a>> {
+        let start = printed.windows(MARK.len()).rposition(|window| window == MARK)? + MARK.len();
+        let answer = &printed[start..];
+        let end = answer.windows(END_MARK.len()).rposition(|window| window == END_MARK)?;
+        let answer = &answer[..end];
+        let colon = answer.iter().position(|&byte| byte == b':')?;
+        Some(Answer { word: &answer[..colon], rest: &answer[colon + 1..] })
+    }
+}
+
+/// Refuses a server on which this program cannot run. One that does not say what it is gets the benefit of the doubt.
+pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
+    if found.is_empty() || found == SYSTEM.as_bytes() {
+        return Ok(());
+    }
+    Err(Error::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM })
+}
+
+/// Reads what the script says of a directory that others could change: whether by its owner or by its mode, mode, owner,
+/// group, path.
+pub(super) fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
+    let mut parts = answer.splitn(5, |&byte| byte == b':').map(|part| Shown(part).to_string());
+    let mut next = || parts.next().unwrap_or_default();
+    let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
+    let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
+    match (why.as_str(), may_write(5), may_write(8)) {
+        _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
+        ("m", _, true) => Error::OthersWrite { path, by: Writers::All },
+        ("m", true, false) => Error::OthersWrite { path, by: Writers::Group(group) },
+        _ => Error::OtherOwner { path, owner },
+    }
+}
+
+/// Tells whether a shell found that a file is no program, as against that it may not be executed.
+pub(super) fn says_format(words: &[u8]) -> bool {
+    String::from_utf8_lossy(words).to_ascii_lowercase().contains("format")
+}
+
+/// Tells whether a shell says that it has no such program: `sh: 1: wc: not found`, `applet not found`.
+pub(super) fn says_missing(words: &[u8]) -> bool {
+    words.trim_ascii_end().ends_with(b"not found")
+}
+
+/// Returns what was printed, for a message.
+pub(super) fn said(printed: &[u8], ended: &Ended) -> String {
+    let words = [printed, &ended.words].map(shown_lines);
+    let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
+    match (words.is_empty(), ended.status) {
+        (false, _) => words.join("\n"),
+        (true, Some(status)) => format!("it ended with status {status}"),
+        (true, None) => "it was killed".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_found_among_noise() {
+        let check = |printed: &[u8], expected: Option<(&[u8], &[u8])>| {
+            let expected = expected.map(|(word, rest)| Answer { word, rest });
+            assert_eq!(Answer::find(printed), expected);
+        };
+        check(b"", None);
+        check(b"Welcome!\n", None);
+        check(b"hi\ncutover-bootstrap:start::end\n", Some((b"start", b"")));
+        check(b"hi cutover-bootstrap:foreign:a:end:b:end\nbye\n", Some((b"foreign", b"a:end:b")));
+        check(b"cutover-bootstrap:missing:Linux", None);
+    }
+
+    #[test]
+    fn only_this_system_is_served() {
+        assert!(check_system(SYSTEM.as_bytes()).is_ok());
+        assert!(check_system(b"").is_ok());
+        let error = check_system(b"Linux armv7l").unwrap_err();
+        assert!(error.to_string().starts_with("The server runs Linux armv7l, and this agent runs on Linux "));
+    }
+}

@@ -1,0 +1,37 @@
+//! Where things are on a server.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::path::Shown;
+
+/// The deploy path, and the directory of the agent. Relative ones begin at the directory in which a login begins.
+#[derive(Debug, Clone)]
+pub(in crate::wire) struct Places {
+    /// The deploy path.
+    pub(super) deploy_path: PathBuf,
+    /// The directory of the agent.
+    pub(super) agent_directory: PathBuf,
+}
+
+impl Places {
+    /// The agent goes into the deploy path, unless it has a directory of its own.
+    pub(in crate::wire) fn new(deploy_path: &Path, agent_path: Option<&Path>) -> Places {
+        let agent_directory = match agent_path {
+            Some(path) => from_login_directory(path),
+            None => from_login_directory(deploy_path).join(".cutover/bin"),
+        };
+        Places { deploy_path: from_login_directory(deploy_path), agent_directory }
+    }
+}
+
+/// A path that begins with a dash would look like an option.
+fn from_login_directory(path: &Path) -> PathBuf {
+    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
+}
+
+/// Shows a path as the user wrote it.
+pub(super) fn shown(path: &Path) -> String {
+    let bytes = path.as_os_str().as_bytes();
+    Shown(bytes.strip_prefix(b"./").unwrap_or(bytes)).to_string()
+}
