@@ -1,11 +1,12 @@
 //! The command line as it is written: verbs, flags, words. `settings` turns it into what is meant.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use engine::release::ReleaseId;
+use engine::shell::quoted;
 
 use crate::duration;
 use crate::failure::Failure;
@@ -385,29 +386,18 @@ impl Args {
             place += &format!(" {stage}");
         }
         if let Some(target) = target {
-            place += &format!(" --target {}", quoted(target));
+            place += &format!(" --target {}", quoted(&target.to_string_lossy()));
         }
         let Everywhere { config, ssh_config, identity, transport, .. } = &self.everywhere;
         for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
             if let Some(file) = file {
-                place += &format!(" {flag} {}", quoted(file.as_os_str()));
+                place += &format!(" {flag} {}", quoted(&file.to_string_lossy()));
             }
         }
         if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
             place += &format!(" --transport {}", transport.get_name());
         }
         place
-    }
-}
-
-/// Quotes a word for a shell, where it needs that.
-pub(crate) fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |character: char| character.is_alphanumeric() || "/._-:@[]%+,=".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::path::Shown;
 use crate::pattern::pattern_of;
 use crate::release::ReleaseId;
+use crate::shell::quoted;
 use crate::target::Server;
 use crate::units::Bytes;
 
@@ -876,15 +877,6 @@ impl Writers {
     }
 }
 
-/// Writes a path as a shell takes it, for a command to be pasted.
-fn quoted(path: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+,@%".contains(character);
-    if path.starts_with('/') && path.chars().all(is_plain) {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', "'\\''"))
-    }
-}
 /// What to do where a limit keeps threads and processes from being started.
 const NO_THREAD_HINT: &str = "Some 20 of them are needed, and few more are of use: end other processes of that user there, \
                               or have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)";

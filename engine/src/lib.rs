@@ -12,6 +12,7 @@ pub mod hash;
 pub mod path;
 pub mod release;
 pub mod report;
+pub mod shell;
 pub mod target;
 pub mod threads;
 pub mod units;

@@ -13,7 +13,6 @@
 //! a moment later usually succeeds.
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +22,7 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::path::Shown;
+use crate::shell::quoted;
 use crate::target::{Reach, SshDestination};
 use crate::wire::algorithms::NoneKnown;
 use crate::wire::authenticate::{self, Refused};
@@ -332,7 +332,7 @@ fn accept(settings: &HostSettings, key: &[u8], shown: &str, observer: &dyn Obser
 fn ssh_command(destination: &SshDestination, reach: &Reach) -> String {
     let mut words = vec!["ssh".to_owned()];
     if let Some(config) = &reach.ssh_config {
-        words.push(format!("-F {}", quoted(config)));
+        words.push(format!("-F {}", quoted(&config.display().to_string())));
     }
     words.push("-o StrictHostKeyChecking=ask".into());
     if let Some(port) = destination.port {
@@ -344,10 +344,4 @@ fn ssh_command(destination: &SshDestination, reach: &Reach) -> String {
     }
     words.push("true".into());
     words.join(" ")
-}
-
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
