@@ -5,6 +5,7 @@
 //! ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
 
 pub mod access;
+pub mod accounts;
 pub mod cancel;
 pub mod error;
 pub mod event;
