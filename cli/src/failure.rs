@@ -12,8 +12,9 @@ use std::io::{self, Write};
 use std::panic;
 
 use engine::error::{Error, Kind, RUN_AGAIN};
+use engine::live::LiveNow;
 use engine::path::Shown;
-use engine::report::{DeployFailure, LiveNow};
+use engine::report::DeployFailure;
 use serde_json::json;
 
 use crate::color::Palette;
@@ -139,12 +140,7 @@ impl Failure {
             "hint": self.hint,
         } });
         if let Some(live) = &self.live {
-            object["live"] = match live {
-                LiveNow::Release(id) | LiveNow::Switched(id) => json!({ "state": "release", "release": id }),
-                LiveNow::Nothing => json!({ "state": "nothing", "release": null }),
-                LiveNow::Unchanged => json!({ "state": "unchanged", "release": null }),
-                LiveNow::Unknown => json!({ "state": "unknown", "release": null }),
-            };
+            object["live"] = json!({ "state": live.state(), "release": live.release() });
         }
         object
     }

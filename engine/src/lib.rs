@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod error;
 pub mod event;
 pub mod hash;
+pub mod live;
 pub mod path;
 pub mod release;
 pub mod report;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::chunk;
 use crate::error::Error;
 use crate::event::Phase;
+use crate::live::LiveNow;
 use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
@@ -25,7 +26,7 @@ use crate::threads;
 use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
 use crate::wire::message::{
-    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, Taken, ToAgent,
+    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Taken, ToAgent,
 };
 
 use super::assemble::{Assembly, known_from_base};
@@ -222,7 +223,7 @@ impl Deploy<'_> {
         let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
         let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
-        self.send_ready(holding, base.as_ref(), Live::Unchanged, false)?;
+        self.send_ready(holding, base.as_ref(), LiveNow::Unchanged, false)?;
         threads::start_pool()?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
@@ -300,7 +301,13 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(&self, holding: Holding, base: Option<&Base>, live: Live, stores_nothing: bool) -> Result<(), Error> {
+    fn send_ready(
+        &self,
+        holding: Holding,
+        base: Option<&Base>,
+        live: LiveNow,
+        stores_nothing: bool,
+    ) -> Result<(), Error> {
         let commit = base.and_then(|base| base.commit.clone());
         let base = match base.map(|base| &base.name) {
             None if stores_nothing => Taken::Empty,

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::disk;
 use crate::error::{Error, Refusal};
 use crate::hash::Hash;
+use crate::live::LiveNow;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
+use crate::wire::message::{BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
 use super::layout::Layout;
@@ -46,7 +47,7 @@ fn converse(talk: &Talk) -> Result<(), Error> {
         talk.send(&message)
     });
     served.unwrap_or_else(|error| {
-        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged })?;
+        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
 }
@@ -59,18 +60,18 @@ fn fitting(refusal: Refusal) -> Refusal {
     Refusal { kind, message: cut_off(message), causes, hint: hint.map(cut_off) }
 }
 
-fn live_now(talk: &Talk, hello: &Hello) -> Live {
+fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
     let switching = talk.switching();
-    let not_found = if switching.is_some() { Live::Unknown } else { Live::Unchanged };
+    let not_found = if switching.is_some() { LiveNow::Unknown } else { LiveNow::Unchanged };
     match deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
-        Ok(None) => Live::Nothing,
+        Ok(None) => LiveNow::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
-            Ok(Some(release)) if switching.as_ref() == Some(&release) => Live::Switched(release),
+            Ok(Some(release)) if switching.as_ref() == Some(&release) => LiveNow::Switched(release),
             // What it leads to may be gone: then nothing is served.
             Ok(Some(release)) if layout.releases.stat(release.as_str().as_bytes()).is_ok_and(|stat| stat.is_some()) => {
-                Live::Release(release)
+                LiveNow::Release(release)
             }
-            Ok(None) => Live::Nothing,
+            Ok(None) => LiveNow::Nothing,
             Ok(Some(_)) | Err(_) => not_found,
         },
         Err(_) => not_found,
@@ -307,12 +308,12 @@ mod tests {
             let (_, payload) = answers.read().unwrap().unwrap();
             message::from_bytes::<FromAgent>(&payload).unwrap()
         };
-        assert!(matches!(answer(), FromAgent::Ready { live: Live::Nothing, .. }));
+        assert!(matches!(answer(), FromAgent::Ready { live: LiveNow::Nothing, .. }));
         let layout = Layout::open(&path, &Policy::default()).unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_some());
 
         let FromAgent::Failed { refusal, live } = answer() else { panic!("the silence was not noticed") };
-        assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", Live::Nothing));
+        assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", LiveNow::Nothing));
         agent.join().unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_none());
         // The line stood all the while.

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Refusal};
 use crate::event::Phase;
 use crate::hash::Hash;
+use crate::live::LiveNow;
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
 use crate::target::Policy;
@@ -388,27 +389,6 @@ impl Reply {
     }
 }
 
-/// What is live.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Live {
-    /// This release, as before.
-    Release(ReleaseId),
-    /// This release, since the switch that was asked for.
-    Switched(ReleaseId),
-    /// Nothing yet.
-    Nothing,
-    /// It could not be found out, and nothing was switched.
-    Unchanged,
-    /// It could not be found out, and the switch had begun.
-    Unknown,
-}
-
-impl From<Option<&ReleaseId>> for Live {
-    fn from(release: Option<&ReleaseId>) -> Live {
-        release.cloned().map_or(Live::Nothing, Live::Release)
-    }
-}
-
 /// From the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FromAgent {
@@ -419,7 +399,7 @@ pub(crate) enum FromAgent {
         /// The base that the agent takes.
         base: Taken,
         /// What is live, and stays so while the lock is held.
-        live: Live,
+        live: LiveNow,
         /// The commit that the base was made of, where it was a git checkout.
         commit: Option<String>,
     },
@@ -497,7 +477,7 @@ pub(crate) enum FromAgent {
         /// The error.
         refusal: Refusal,
         /// What is live.
-        live: Live,
+        live: LiveNow,
     },
     /// Alive.
     Ping,
@@ -612,7 +592,7 @@ mod tests {
         ];
         let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
         let from_agent = [
-            FromAgent::Ready { holding: None, base: Taken::Nothing, live: Live::Nothing, commit: None },
+            FromAgent::Ready { holding: None, base: Taken::Nothing, live: LiveNow::Nothing, commit: None },
             FromAgent::Manifest { name: base, length: u64::MAX },
             FromAgent::Outline { length: u64::MAX },
             FromAgent::Signatures { length: u64::MAX },
@@ -629,7 +609,7 @@ mod tests {
             FromAgent::Removed(id("1")),
             FromAgent::Live(id("1")),
             FromAgent::Done(Reply::Manifests),
-            FromAgent::Failed { refusal, live: Live::Nothing },
+            FromAgent::Failed { refusal, live: LiveNow::Nothing },
             FromAgent::Ping,
         ];
         let numbers = |first: Vec<u8>| first.into_iter().map(usize::from).collect::<Vec<_>>();
@@ -659,7 +639,7 @@ mod tests {
         to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
         let long = id(&format!("1{}", "x".repeat(63)));
         let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
-        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: Live::Nothing, commit: None };
+        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: LiveNow::Nothing, commit: None };
         to_bounded_bytes(&ready(Some(holding))).unwrap();
         // One more file than there is room for lists of.
         let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];
