@@ -29,6 +29,7 @@ mod switch;
 
 mod color;
 mod failure;
+mod hint;
 mod report;
 mod units;
 

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use crate::accounts::{Accounts, ROOT};
 use crate::disk::{Dir, Stat};
-use crate::error::{Error, Writers};
+use crate::error::{Error, SiteError, Writers};
 use crate::path::Shown;
 
 const STICKY: u32 = 0o1000;
@@ -144,8 +144,8 @@ impl Others {
     fn into_error(self) -> Error {
         let path = Shown(self.path.as_os_str().as_bytes()).to_string();
         match self.who {
-            Who::Owner(owner) => Error::OtherOwner { path, owner },
-            Who::Writers(by) => Error::OthersWrite { path, by },
+            Who::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
+            Who::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
         }
     }
 }

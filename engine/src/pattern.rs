@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use glob::Glob;
 
 /// A list of patterns, relative to one directory. A later one wins over an earlier one.
@@ -54,7 +54,7 @@ impl Patterns {
         let mut patterns = Patterns::default();
         for line in lines {
             if line.contains(&0) {
-                return Err(Error::NulInPatterns { place: place.to_owned() });
+                return Err(SourceError::NulInPatterns { place: place.to_owned() }.into());
             }
             patterns.rules.extend(Rule::parse(line));
         }

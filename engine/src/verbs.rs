@@ -14,7 +14,7 @@ use crate::client::deploy::ClientDeploy;
 use crate::client::query::{self, Named};
 use crate::client::{Database, ScanRequest, scan};
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::event::{Event, Observer, Warnings};
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
@@ -124,8 +124,8 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
     threads::start_pool()?;
     let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
-        _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
+        std::io::ErrorKind::NotFound => Error::from(SourceError::Missing(request.source.clone())),
+        _ => Error::from(SourceError::Unreadable { path: request.source.display().to_string(), source: error }),
     })?;
     let forbidden = context.check_overlap(&source)?;
     let deploy = ClientDeploy {
@@ -151,7 +151,7 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     let resolution = context.start_resolution()?;
     let deployed = deploy.run(|is_new, cancel| context.connect(resolution, install, is_new, cancel));
-    if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
+    if let Err(DeployFailure { error: Error::Source(SourceError::FileChangedUnseen(_)), .. }) = &deployed {
         context.forget_scan(&source);
     }
     deployed
@@ -369,12 +369,12 @@ impl Context {
         let Destination::Local(target) = &self.target.destination else { return Ok(None) };
         let real = real_path(target);
         if source.starts_with(&real) {
-            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+            return Err(SourceError::Overlapping { source_path: source.to_owned(), target: target.clone() }.into());
         }
         let own = std::fs::metadata(&real).ok();
         if own.is_none() && real.starts_with(source) {
             // It would be made in the source, and be part of every deploy but the first.
-            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+            return Err(SourceError::Overlapping { source_path: source.to_owned(), target: target.clone() }.into());
         }
         Ok(own.map(|metadata| (metadata.dev(), metadata.ino())))
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::chunk;
-use crate::error::Error;
+use crate::error::{Error, ReleaseError, SiteError};
 use crate::event::Phase;
 use crate::live::LiveNow;
 use crate::manifest::decode::{Decoded, decode_with};
@@ -128,7 +128,7 @@ impl Choice {
         let Some(spare) = spare else { return Ok(false) };
         match spare.obstacle(layout, grace)? {
             Some(reason) => {
-                let error = Error::NotReused { id: spare.id, reason };
+                let error = Error::from(ReleaseError::NotReused { id: spare.id, reason });
                 self.refused.get_or_insert(error);
             }
             None => (self.spare, self.refused) = (Some(spare), None),
@@ -228,7 +228,10 @@ impl Deploy<'_> {
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
-                return Err(Error::SharedMissing(self.path.join("shared").join(path.as_path()).display().to_string()));
+                return Err(SiteError::SharedMissing(
+                    self.path.join("shared").join(path.as_path()).display().to_string(),
+                )
+                .into());
             }
             let lacking = WantedObjects::gather(
                 &tree.manifest,
@@ -369,7 +372,8 @@ impl Deploy<'_> {
                     self.talk.send(&FromAgent::chunks(lists))?;
                 }
                 Incoming::Message(ToAgent::WantGaps(gaps)) => {
-                    let signed = |layout: &Layout| Ok(sign::gaps(&Store::new(layout.objects.again()?), &gaps));
+                    let signed =
+                        |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
                     let bytes = layout.map_or_else(|| Ok(Vec::new()), signed)?;
                     self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                     self.talk.send_parts(&bytes)?;
@@ -479,7 +483,11 @@ impl Deploy<'_> {
             .chain(releases.damaged.iter().map(|(id, _)| id.clone()))
             .collect();
         if self.begin.is_named {
-            return if taken.contains(wanted) { Err(Error::ReleaseExists(wanted.clone())) } else { Ok(wanted.clone()) };
+            return if taken.contains(wanted) {
+                Err(ReleaseError::Exists(wanted.clone()).into())
+            } else {
+                Ok(wanted.clone())
+            };
         }
         let next = taken.iter().filter_map(ReleaseId::a_second_later).max();
         Ok(next.map_or_else(|| wanted.clone(), |next| next.max(wanted.clone())))
@@ -511,7 +519,7 @@ impl Deploy<'_> {
         let mut choice = self.choose_spare(layout, releases, tree, decided, &mut given_up)?;
         let made = match self.try_to_make(layout, releases, task, &choice) {
             // Before anything is asked for: what waits goes first.
-            Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if choice.waits => {
+            Err(Error::Site(SiteError::NoSpace { .. } | SiteError::NoInodes { .. })) if choice.waits => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 let made_room = prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
                 given_up.extend(made_room.removed);

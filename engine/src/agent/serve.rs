@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
-use crate::error::{Error, Refusal};
+use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
 use crate::hash::Hash;
 use crate::live::LiveNow;
 use crate::manifest::encode::encode;
@@ -14,7 +14,7 @@ use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::message::{BaseName, FromAgent, Hello, Reply, Request, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
 use super::layout::Layout;
@@ -57,7 +57,9 @@ fn fitting(refusal: Refusal) -> Refusal {
     let Refusal { kind, message, mut causes, hint } = refusal;
     bounds::fitting(&mut causes);
     let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
-    Refusal { kind, message: cut_off(message), causes, hint: hint.map(cut_off) }
+    // Half a hint could name another path than the whole: one that is too long is left out.
+    let hint = hint.filter(|hint| message::to_bytes(hint).len() <= bounds::REPORTED_TEXT_BYTES_MAX);
+    Refusal { kind, message: cut_off(message), causes, hint }
 }
 
 fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
@@ -123,7 +125,8 @@ impl Service<'_> {
 
     fn open(&self, path: &Path) -> Result<Layout, Error> {
         threads::start_pool()?;
-        Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
+        Layout::open(path, &self.hello.policy)?
+            .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
     }
 
     /// Takes the lock, and reads again what was read before it was held.
@@ -184,7 +187,10 @@ impl Service<'_> {
         for id in wanted {
             let id = match id {
                 Some(id) => id.clone(),
-                None => layout.current.live()?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
+                None => layout
+                    .current
+                    .live()?
+                    .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))?,
             };
             let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
             let bytes = if known.contains(&record.root) {
@@ -205,8 +211,8 @@ impl Service<'_> {
 
 fn missing(releases: &Releases, id: &ReleaseId) -> Error {
     match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
-        Some((id, reason)) => Error::ReleaseDamaged { id: id.clone(), reason: reason.clone() },
-        None => Error::ReleaseUnknown(id.clone()),
+        Some((id, reason)) => Error::from(DamageError::Release { id: id.clone(), reason: reason.clone() }),
+        None => Error::from(ReleaseError::Unknown(id.clone())),
     }
 }
 
@@ -214,12 +220,14 @@ fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&Re
     if let Some(id) = to {
         let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
         return match record.was_live() {
-            _ if live == Some(id) => Err(Error::NotARollback { id: id.clone(), reason: "is live already" }),
-            false => Err(Error::NotARollback { id: id.clone(), reason: "was never live" }),
+            _ if live == Some(id) => {
+                Err(ReleaseError::NotARollback { id: id.clone(), reason: "is live already" }.into())
+            }
+            false => Err(ReleaseError::NotARollback { id: id.clone(), reason: "was never live" }.into()),
             true => Ok(id.clone()),
         };
     }
-    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::NothingToRollBack)
+    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::from(ReleaseError::NothingToRollBack))
 }
 
 #[cfg(test)]

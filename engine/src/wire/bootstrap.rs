@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::{Error, Writers};
+use crate::error::{Error, SiteError, StartError, Writers};
 use crate::event::{Event, Observer, Phase, Silent};
 use crate::path::{Shown, shown_lines};
 use crate::wire::arrived::Arrived;
@@ -364,7 +364,7 @@ impl Bootstrap<'_> {
         if !noise.trim_ascii().is_empty() {
             output += &format!("; the login printed: {}", Shown(noise.trim_ascii()));
         }
-        Error::NoGreeting { host: self.login.host().to_owned(), output }
+        Error::from(StartError::NoGreeting { host: self.login.host().to_owned(), output })
     }
 
     /// Starts an agent that was just copied.
@@ -372,8 +372,8 @@ impl Bootstrap<'_> {
         match self.start(mode, directory)? {
             Start::Greeted(connection) => Ok(Connection { copied_at: self.copied_at, ..connection }),
             // It is there, and the shell says that it may not be executed.
-            Start::Missing => Err(Error::Noexec { directory: shown(directory) }),
-            Start::Damaged(output) => Err(Error::NoGreeting { host: self.login.host().to_owned(), output }),
+            Start::Missing => Err(StartError::Noexec { directory: shown(directory) }.into()),
+            Start::Damaged(output) => Err(StartError::NoGreeting { host: self.login.host().to_owned(), output }.into()),
         }
     }
 
@@ -408,11 +408,11 @@ impl Bootstrap<'_> {
                 Ok(Start::Missing)
             }
             Some(Answer { word: b"foreign", rest }) => {
-                Err(Error::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() })
+                Err(SiteError::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() }.into())
             }
             Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"start", .. }) if ended.status == Some(126) && !says_format(&ended.words) => {
-                Err(Error::Noexec { directory: shown(directory) })
+                Err(StartError::Noexec { directory: shown(directory) }.into())
             }
             Some(Answer { word: b"start", .. }) => Ok(Start::Damaged(said(b"", ended))),
             _ => Err(self.no_shell(noise, ended)),
@@ -486,17 +486,17 @@ impl Bootstrap<'_> {
         if let Some(failure) = self.login.failure(ended) {
             return Err(failure);
         }
-        let not_copied = |output| Error::AgentNotCopied { directory: shown(directory), output };
+        let not_copied = |output| Error::from(StartError::AgentNotCopied { directory: shown(directory), output });
         match Answer::find(printed) {
             Some(Answer { word: b"placed", .. }) => Ok(None),
             Some(Answer { word: b"lent", rest }) if rest.starts_with(b"/") => {
                 Ok(Some(PathBuf::from(std::ffi::OsStr::from_bytes(rest))))
             }
             Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
-            Some(Answer { word: b"noexec", .. }) => Err(Error::Noexec { directory: shown(directory) }),
+            Some(Answer { word: b"noexec", .. }) => Err(StartError::Noexec { directory: shown(directory) }.into()),
             Some(Answer { word: b"short", .. }) => Err(not_copied("not all of it arrived".into())),
             Some(Answer { word: b"failed", .. }) if says_missing(&ended.words) => {
-                Err(Error::ProgramsMissing { output: said(b"", ended) })
+                Err(StartError::ProgramsMissing { output: said(b"", ended) }.into())
             }
             Some(Answer { word: b"failed", .. }) => Err(not_copied(said(b"", ended))),
             _ => Err(self.no_shell(printed, ended)),
@@ -509,7 +509,7 @@ impl Bootstrap<'_> {
     }
 
     fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
-        Error::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) }
+        Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) })
     }
 }
 
@@ -579,7 +579,7 @@ fn check_system(found: &[u8]) -> Result<(), Error> {
     if found.is_empty() || found == SYSTEM.as_bytes() {
         return Ok(());
     }
-    Err(Error::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM })
+    Err(StartError::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM }.into())
 }
 
 /// Tells whether a shell found that a file is no program, as against that it may not be executed.
@@ -595,10 +595,10 @@ fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
     let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     match (why.as_str(), may_write(5), may_write(8)) {
-        _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
-        ("m", _, true) => Error::OthersWrite { path, by: Writers::All },
-        ("m", true, false) => Error::OthersWrite { path, by: Writers::Group(group) },
-        _ => Error::OtherOwner { path, owner },
+        _ if mode.is_empty() => Error::from(StartError::ProgramsMissing { output: said(b"", ended) }),
+        ("m", _, true) => Error::from(SiteError::OthersWrite { path, by: Writers::All }),
+        ("m", true, false) => Error::from(SiteError::OthersWrite { path, by: Writers::Group(group) }),
+        _ => Error::from(SiteError::OtherOwner { path, owner }),
     }
 }
 
