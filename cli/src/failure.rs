@@ -328,6 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn hints_name_flags_and_verbs_that_the_command_has() {
+        use clap::CommandFactory;
+        let mut command = crate::args::Args::command();
+        command.build();
+        let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
+        let text = include_str!("hint.rs");
+        let (text, _) = text.split_once("#[cfg(test)]").unwrap();
+        let word = |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap().to_owned();
+        let named = |start: &str| text.split(start).skip(1).map(word).collect::<Vec<_>>();
+        let (flags, used) = (named("`--"), named("`cutover "));
+        assert!(flags.contains(&"target".into()) && used.contains(&"releases".into()));
+        for flag in flags {
+            let has = |verb: &&clap::Command| verb.get_arguments().any(|argument| argument.get_long() == Some(&flag));
+            assert!(verbs.iter().any(has), "--{flag}");
+        }
+        for verb in used {
+            assert!(verbs.iter().any(|known| known.get_name() == verb), "{verb}");
+        }
+    }
+
+    #[test]
     fn only_a_line_that_failed_speaks_of_what_arrived() {
         let lost = || Error::LineLost { source: io::Error::from_raw_os_error(104) };
         assert_eq!(Failure::from(lost()).hint.as_deref(), Some("Run the command again"));
