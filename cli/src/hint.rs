@@ -181,7 +181,8 @@ fn of_login(hint: &LoginHint) -> String {
         }
         LoginHint::ForgetHostKey { host, file } => format!(
             "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
-             '{host}' -f {file}`"
+             '{host}' -f {}`",
+            quoted(file)
         ),
         LoginHint::ChangeHostKey => "Do not connect. Give the server a new host key, and make that one known".into(),
         LoginHint::UseKey => {
@@ -189,9 +190,11 @@ fn of_login(hint: &LoginHint) -> String {
                               start an ssh-agent"
                 .into()
         }
-        LoginHint::UnlockKey { path, has_agent: true } => format!("Load the key into your agent: `ssh-add {path}`"),
+        LoginHint::UnlockKey { path, has_agent: true } => {
+            format!("Load the key into your agent: `ssh-add {}`", quoted(path))
+        }
         LoginHint::UnlockKey { path, has_agent: false } => {
-            format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {path}`")
+            format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {}`", quoted(path))
         }
         LoginHint::AnswerQuestion { login } => format!(
             "A question of the server, such as for a second factor, cannot be answered here. Put `ControlMaster auto`, \
@@ -216,7 +219,7 @@ fn of_start(hint: &StartHint) -> String {
             "The user must own the deploy path. Where there is none yet, make it on the server: \
              `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where root made it and it is \
              empty, the last of these is enough. Where it belongs to another user, log in as that one",
-            above = quoted(path.rsplit_once('/').map_or("/", |(above, _)| above)),
+            above = quoted(path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()).unwrap_or("/")),
             path = quoted(path)
         ),
         StartHint::AllowDeployPath => "The user must be able to create the deploy path, from its login directory".into(),
@@ -226,5 +229,50 @@ fn of_start(hint: &StartHint) -> String {
             "The account must be one that may run commands, and not for files alone. See what a login prints: `ssh {host} \
              true` should print nothing"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(hint: Hint, expected: &str) {
+        assert_eq!(text(&hint), expected);
+    }
+
+    #[test]
+    fn what_is_to_be_pasted_is_quoted() {
+        check(
+            Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
+            "Take that right from the group: `chmod g-w '/srv/a b'`. It may read there all the same, and can write to \
+             directories in `shared/`",
+        );
+        check(
+            Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
+            "Take that right from them: `chmod go-w /srv`",
+        );
+        check(
+            Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
+            "Make it on the server, `mkdir -p '/srv/it'\\''s'`, and run the command again",
+        );
+        check(
+            Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
+            "Load the key into your agent: `ssh-add '/home/me/my key'`",
+        );
+        check(
+            Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
+            "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
+             '[web1]:2222' -f '/home/me/known hosts'`",
+        );
+    }
+
+    #[test]
+    fn a_deploy_path_is_made_below_what_is_above_it() {
+        let check = |path: &str, expected: &str| {
+            let text = text(&Hint::Start(StartHint::MakeDeployPath { path: path.into() }));
+            assert!(text.contains(expected), "{text}");
+        };
+        check("/srv/shop", "`sudo mkdir -p /srv && sudo mkdir /srv/shop && sudo chown USER /srv/shop`");
+        check("/shop", "`sudo mkdir -p / && sudo mkdir /shop && sudo chown USER /shop`");
     }
 }
