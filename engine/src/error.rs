@@ -208,3 +208,41 @@ impl Error {
         Refusal { kind: self.kind(), message: self.to_string(), causes, hint: self.hint() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_agent_is_the_same_on_the_other_side() {
+        let error = Error::from(SiteError::OthersWrite { path: "/srv".into(), by: Writers::Group("staff".into()) });
+        let refusal = error.to_refusal();
+        let bytes = postcard::to_stdvec(&refusal).unwrap();
+        let heard = Error::Agent(postcard::from_bytes(&bytes).unwrap());
+        assert_eq!(heard.to_refusal(), refusal);
+        assert_eq!((heard.kind(), heard.hint()), (error.kind(), error.hint()));
+        assert_eq!(heard.to_string(), error.to_string());
+    }
+
+    #[test]
+    fn a_cause_is_told_once_whatever_group_the_error_is_of() {
+        let source = || io::Error::from_raw_os_error(13);
+        let causes = |error: Error| error.to_refusal().causes;
+        let expected = ["Permission denied (os error 13)"];
+        assert_eq!(causes(Error::io("read", "/srv", source())), expected);
+        assert_eq!(causes(SourceError::Unreadable { path: "a".into(), source: source() }.into()), expected);
+    }
+
+    #[test]
+    fn a_system_call_that_failed_has_a_kind_and_a_hint_by_its_reason() {
+        let check = |number: i32, kind: Kind, hint: Option<Hint>| {
+            let error = Error::io("write", "/srv", io::Error::from_raw_os_error(number));
+            assert_eq!((error.kind(), error.hint()), (kind, hint), "{number}");
+        };
+        check(13, Kind::Refused, Some(Hint::Site(SiteHint::Own)));
+        check(28, Kind::Refused, Some(Hint::Site(SiteHint::FreeSpace)));
+        check(30, Kind::Refused, Some(Hint::Site(SiteHint::MountedReadOnly)));
+        check(11, Kind::Line, Some(Hint::FreeThreads));
+        check(5, Kind::Line, None);
+    }
+}

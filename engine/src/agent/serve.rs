@@ -236,6 +236,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::error::{Hint, SiteHint};
     use crate::hash::Hash;
     use crate::release::Provenance;
     use crate::target::Policy;
@@ -279,6 +280,17 @@ mod tests {
         }
         agent.join().unwrap().unwrap();
         heard
+    }
+
+    #[test]
+    fn a_hint_is_told_whole_or_not_at_all() {
+        let refusal = |bytes: usize| {
+            fitting(Error::from(SiteError::NotDirectory(format!("/{}", "x".repeat(bytes)))).to_refusal())
+        };
+        let short = refusal(100);
+        assert_eq!(short.hint, Some(Hint::Site(SiteHint::MoveAway { path: format!("/{}", "x".repeat(100)) })));
+        let long = refusal(bounds::REPORTED_TEXT_BYTES_MAX);
+        assert_eq!((long.message.len(), long.hint), (bounds::REPORTED_TEXT_BYTES_MAX, None));
     }
 
     #[test]

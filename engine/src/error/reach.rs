@@ -92,3 +92,19 @@ impl ReachError {
 fn was_refused(output: &str) -> bool {
     output.contains("Permission denied (") || output.contains("Host key verification failed")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_second_try_changes_is_refused() {
+        let check = |output: &str, expected: Kind| {
+            let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
+            assert_eq!(ReachError::OpensshFailed { server, output: output.into() }.kind(), expected, "{output}");
+        };
+        check("me@web1: Permission denied (publickey).", Kind::Refused);
+        check("Host key verification failed.", Kind::Refused);
+        check("ssh: connect to host web1 port 22: Connection refused", Kind::Line);
+    }
+}

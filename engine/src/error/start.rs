@@ -93,3 +93,22 @@ fn not_copied(directory: &str) -> StartHint {
         None => StartHint::OwnAgentPath,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_not_copied_has_a_hint_for_its_place() {
+        let check = |directory: &str, output: &str, expected: Hint| {
+            let error = StartError::AgentNotCopied { directory: directory.into(), output: output.into() };
+            assert_eq!(error.hint(), expected, "{directory} {output}");
+        };
+        let denied = "mkdir: Permission denied";
+        let path = "/srv/shop".to_owned();
+        check("/srv/shop/.cutover/bin", denied, Hint::Start(StartHint::MakeDeployPath { path }));
+        check("shop/.cutover/bin", denied, Hint::Start(StartHint::AllowDeployPath));
+        check("/var/lib/cutover", denied, Hint::Start(StartHint::OwnAgentPath));
+        check("/srv/shop/.cutover/bin", "sh: Cannot fork", Hint::FreeThreads);
+    }
+}
