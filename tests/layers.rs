@@ -158,6 +158,28 @@ fn the_engine_does_not_print_and_does_not_read_the_environment() {
     check(&naming(&sources("engine/src"), &words), &[]);
 }
 
+/// Returns the flags that the docs list, which are all that the command has.
+fn flags() -> Vec<String> {
+    let docs = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let flag_of = |line: &str| {
+        let (_, flag) = line.strip_prefix("| `").and_then(|row| row.split_once("--"))?;
+        Some(format!("--{}", flag.split([' ', '`']).next()?))
+    };
+    let flags: Vec<String> = docs.lines().filter(|line| line.starts_with("| `-")).filter_map(flag_of).collect();
+    assert!(flags.contains(&"--ssh-config".to_owned()), "{flags:?}");
+    flags
+}
+
+#[test]
+fn the_engine_words_no_flag_and_no_verb_of_the_command() {
+    let engine = sources("engine/src");
+    check(&naming(&engine, &["`cutover ", "`--"]), &[]);
+    let flags = flags();
+    let words: Vec<&str> = flags.iter().map(String::as_str).collect();
+    // Flags of git.
+    check(&naming(&engine, &words), &["engine/src/client/git.rs"]);
+}
+
 #[test]
 fn every_file_says_what_it_owns() {
     for directory in ["engine/src", "cli/src", "bench/src", "tests"] {

@@ -1,6 +1,6 @@
 //! The command line as it is written: verbs, flags, words. `settings` turns it into what is meant.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -360,17 +360,6 @@ impl DiffArgs {
     /// Returns the words in the order in which they stand.
     pub(crate) fn words(&self) -> Vec<&str> {
         [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
-    }
-}
-
-/// Quotes a word for a shell, where it needs that.
-pub(crate) fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
-    let plain = |character: char| character.is_alphanumeric() || "/._-:@[]%+,=".contains(character);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.into_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use engine::access::{self, Who};
 use engine::error::Writers;
+use engine::shell::quoted;
 use toml::de::DeTable;
 use toml::de::DeValue;
 
-use crate::args::quoted;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::keys::{Entry, Keys, Located, Mistake, is_key, line_at};
@@ -129,12 +129,12 @@ pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
         return Ok(());
     };
     let (shown, what) = (file.display(), others.path.display());
-    let trust = format!("name it: `{flag} {}`", quoted(file.as_os_str()));
+    let trust = format!("name it: `{flag} {}`", quoted(&file.to_string_lossy()));
     let (who, mend) = match others.who {
         Who::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
         Who::Writers(by) => {
             let right = if by == Writers::All { "go-w" } else { "g-w" };
-            let command = format!("chmod {right} {}", quoted(others.path.as_os_str()));
+            let command = format!("chmod {right} {}", quoted(&others.path.to_string_lossy()));
             (
                 format!("{by} may write to `{what}`"),
                 format!("Take that right away, `{command}`; or, if you trust them, "),
@@ -155,7 +155,7 @@ pub(crate) fn check_not_of_source(file: &Path, directory: &Path, environment: &E
         return Ok(());
     }
     Err(Failure::usage(format!("`{}` comes with the source, and can name programs that run as you", file.display()))
-        .hint(format!("If you trust whoever wrote it, name it: `--ssh-config {}`", quoted(file.as_os_str()))))
+        .hint(format!("If you trust whoever wrote it, name it: `--ssh-config {}`", quoted(&file.to_string_lossy()))))
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> Failure {

@@ -6,6 +6,8 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use engine::accounts::Accounts;
+
 use crate::program::program;
 
 /// The surroundings of one run.
@@ -36,14 +38,18 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads it all.
     pub(crate) fn read() -> Environment {
-        let account = Account::of_this_process();
+        // Cron jobs and containers often run without `USER` and `HOME`.
+        let (accounts, number) = (Accounts::read(), rustix::process::getuid().as_raw());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         Environment {
             directory: env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            home: variable("HOME").map(PathBuf::from).or_else(|| account.home.clone()),
-            ssh_home: account.home.or_else(|| variable("HOME").map(PathBuf::from)),
+            home: variable("HOME").map(PathBuf::from).or_else(|| accounts.home(number)),
+            ssh_home: accounts.home(number).or_else(|| variable("HOME").map(PathBuf::from)),
             cache_home: variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()),
-            user: text("USER").or_else(|| text("LOGNAME")).unwrap_or(account.name),
+            user: text("USER")
+                .or_else(|| text("LOGNAME"))
+                .or_else(|| accounts.user_name(number))
+                .unwrap_or_else(|| number.to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             program: program(),
@@ -86,34 +92,6 @@ fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// What `/etc/passwd` says of this user: cron jobs and containers often run without `USER` and `HOME`.
-struct Account {
-    name: String,
-    home: Option<PathBuf>,
-}
-
-impl Account {
-    fn of_this_process() -> Account {
-        let number = rustix::process::getuid().as_raw().to_string();
-        let file = std::fs::read("/etc/passwd").unwrap_or_default();
-        let file = String::from_utf8_lossy(&file);
-        Account::find(&file, &number).unwrap_or(Account { name: number, home: None })
-    }
-
-    fn find(file: &str, number: &str) -> Option<Account> {
-        file.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            match fields[..] {
-                [name, _, user, _, _, home, ..] if user == number => Some(Account {
-                    name: name.to_owned(),
-                    home: Some(PathBuf::from(home)).filter(|home| home.is_absolute()),
-                }),
-                _ => None,
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,17 +102,8 @@ mod tests {
         assert_eq!(color_wish(Some(""), None, None), None);
         assert_eq!(color_wish(Some("0"), Some("1"), None), Some(false));
         assert_eq!(color_wish(None, Some("1"), Some("0")), Some(true));
-        assert_eq!(color_wish(None, Some("0"), Some("0")), Some(false));
+        assert_eq!(color_wish(None, None, Some("0")), Some(false));
         assert_eq!(color_wish(None, None, Some("1")), None);
-    }
-
-    #[test]
-    fn an_account_is_found_by_its_number() {
-        let file = "root:x:0:0:root:/root:/bin/sh\nbroken\ndeploy:x:1000:1000::/home/deploy:/bin/sh\n";
-        let account = Account::find(file, "1000").unwrap();
-        assert_eq!(account.name, "deploy");
-        assert_eq!(account.home, Some(PathBuf::from("/home/deploy")));
-        assert!(Account::find(file, "10").is_none());
     }
 
     #[test]

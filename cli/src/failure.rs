@@ -11,12 +11,14 @@
 use std::io::{self, Write};
 use std::panic;
 
-use engine::error::{Error, Kind, RUN_AGAIN};
+use engine::error::{Error, Kind, LoginError, ReachError};
+use engine::live::LiveNow;
 use engine::path::Shown;
-use engine::report::{DeployFailure, LiveNow};
+use engine::report::DeployFailure;
 use serde_json::json;
 
 use crate::color::Palette;
+use crate::hint::{self, RUN_AGAIN};
 use crate::stdout;
 
 /// A run that failed.
@@ -139,12 +141,7 @@ impl Failure {
             "hint": self.hint,
         } });
         if let Some(live) = &self.live {
-            object["live"] = match live {
-                LiveNow::Release(id) | LiveNow::Switched(id) => json!({ "state": "release", "release": id }),
-                LiveNow::Nothing => json!({ "state": "nothing", "release": null }),
-                LiveNow::Unchanged => json!({ "state": "unchanged", "release": null }),
-                LiveNow::Unknown => json!({ "state": "unknown", "release": null }),
-            };
+            object["live"] = json!({ "state": live.state(), "release": live.release() });
         }
         object
     }
@@ -155,7 +152,13 @@ impl From<Error> for Failure {
         let mut causes = details(&error);
         let refusal = error.to_refusal();
         causes.extend(refusal.causes);
-        Failure { kind: refusal.kind, message: refusal.message, causes, hint: refusal.hint, live: None }
+        Failure {
+            kind: refusal.kind,
+            message: refusal.message,
+            causes,
+            hint: refusal.hint.as_ref().map(hint::text),
+            live: None,
+        }
     }
 }
 
@@ -207,10 +210,10 @@ pub(crate) fn at_place(text: &str, place: &str) -> String {
 /// Returns what an error knows beside its message and its sources.
 fn details(error: &Error) -> Vec<String> {
     match error {
-        Error::LoginRefused { tried, .. } => tried.clone(),
-        Error::OpensshFailed { output, .. } => output.lines().map(str::to_owned).collect(),
-        Error::SshConfigRefused { said } => said.lines().map(str::to_owned).collect(),
-        Error::HostKeyUnknown { searched, .. } => {
+        Error::Login(LoginError::Refused { tried, .. }) => tried.clone(),
+        Error::Reach(ReachError::OpensshFailed { output, .. }) => output.lines().map(str::to_owned).collect(),
+        Error::Login(LoginError::SshConfigRefused { said }) => said.lines().map(str::to_owned).collect(),
+        Error::Login(LoginError::HostKeyUnknown { searched, .. }) => {
             let searched = searched.iter().map(|file| format!("It is not in `{}`", file.display()));
             searched.collect()
         }
@@ -325,6 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn hints_name_flags_and_verbs_that_the_command_has() {
+        use clap::CommandFactory;
+        let mut command = crate::args::Args::command();
+        command.build();
+        let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
+        let text = include_str!("hint.rs");
+        let (text, _) = text.split_once("#[cfg(test)]").unwrap();
+        let word = |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '-')).next().unwrap().to_owned();
+        let named = |start: &str| text.split(start).skip(1).map(word).collect::<Vec<_>>();
+        let (flags, used) = (named("`--"), named("`cutover "));
+        assert!(flags.contains(&"target".into()) && used.contains(&"releases".into()));
+        for flag in flags {
+            let has = |verb: &&clap::Command| verb.get_arguments().any(|argument| argument.get_long() == Some(&flag));
+            assert!(verbs.iter().any(has), "--{flag}");
+        }
+        for verb in used {
+            assert!(verbs.iter().any(|known| known.get_name() == verb), "{verb}");
+        }
+    }
+
+    #[test]
     fn only_a_line_that_failed_speaks_of_what_arrived() {
         let lost = || Error::LineLost { source: io::Error::from_raw_os_error(104) };
         assert_eq!(Failure::from(lost()).hint.as_deref(), Some("Run the command again"));
@@ -337,7 +361,7 @@ mod tests {
     fn what_was_tried_is_told_once() {
         let server = Server { name: "web1".into(), host_name: "10.0.0.1".into(), port: 2222 };
         let tried = vec!["`key`: not accepted".into()];
-        let error = Error::LoginRefused { user: "me".into(), server, tried, remedy: LoginRemedy::Key };
+        let error = Error::from(LoginError::Refused { user: "me".into(), server, tried, remedy: LoginRemedy::Key });
         let text = Failure::from(error).text(&voice());
         assert!(text.starts_with("Error: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"), "{text}");
         assert_eq!(text.matches("not accepted").count(), 1);
@@ -346,7 +370,7 @@ mod tests {
     #[test]
     fn each_line_of_ssh_is_told_as_a_line() {
         let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
-        let failure = Failure::from(Error::OpensshFailed { server, output: "one\ntwo".into() });
+        let failure = Failure::from(Error::from(ReachError::OpensshFailed { server, output: "one\ntwo".into() }));
         let text = failure.text(&voice());
         assert!(text.starts_with("Error: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"), "{text}");
     }

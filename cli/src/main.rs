@@ -32,6 +32,7 @@ mod switch;
 
 mod color;
 mod failure;
+mod hint;
 mod report;
 mod stdout;
 mod units;

@@ -1,8 +1,9 @@
 //! The words and flags that send another verb to the place where this one works: messages name commands that run as they stand.
 
 use clap::ValueEnum;
+use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, Everywhere, SetupArgs, Verb, quoted};
+use crate::args::{Args, CleanupArgs, DeployArgs, Everywhere, SetupArgs, Verb};
 use crate::words::{self, Word};
 
 /// Returns the words and flags that make another verb work where this one does, each after a space.
@@ -26,12 +27,12 @@ pub(crate) fn flags(args: &Args) -> String {
         place += &format!(" {stage}");
     }
     if let Some(target) = target {
-        place += &format!(" --target {}", quoted(target));
+        place += &format!(" --target {}", quoted(&target.to_string_lossy()));
     }
     let Everywhere { config, ssh_config, identity, transport, .. } = &args.everywhere;
     for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
         if let Some(file) = file {
-            place += &format!(" {flag} {}", quoted(file.as_os_str()));
+            place += &format!(" {flag} {}", quoted(&file.to_string_lossy()));
         }
     }
     if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {

@@ -20,11 +20,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::accounts::{Accounts, ROOT};
 use crate::disk::{Dir, Stat};
-use crate::error::{Error, Writers};
+use crate::error::{Error, SiteError, Writers};
 use crate::path::Shown;
 
-const ROOT: u32 = 0;
 const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
 const ALL_WRITE: u32 = 0o002;
@@ -144,8 +144,8 @@ impl Others {
     fn into_error(self) -> Error {
         let path = Shown(self.path.as_os_str().as_bytes()).to_string();
         match self.who {
-            Who::Owner(owner) => Error::OtherOwner { path, owner },
-            Who::Writers(by) => Error::OthersWrite { path, by },
+            Who::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
+            Who::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
         }
     }
 }
@@ -174,7 +174,14 @@ impl Judge {
     }
 
     fn owner(&self, path: &Path, owner: u32) -> Others {
-        Others { path: path.to_owned(), who: Who::Owner(name_of(&self.accounts.users, owner)) }
+        Others {
+            path: path.to_owned(),
+            who: Who::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
+        }
+    }
+
+    fn group_name(&self, group: u32) -> String {
+        self.accounts.group_name(group).unwrap_or_else(|| group.to_string())
     }
 
     fn writers(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Writers> {
@@ -182,7 +189,7 @@ impl Judge {
             mode if mode & (GROUP_WRITES | ALL_WRITE) == 0 || (may_be_sticky && mode & STICKY != 0) => None,
             mode if mode & ALL_WRITE != 0 => Some(Writers::All),
             _ if !has_access_list(path) && self.accounts.is_alone(self.user, standing.gid) => None,
-            _ => Some(Writers::Group(name_of(&self.accounts.groups, standing.gid))),
+            _ => Some(Writers::Group(self.group_name(standing.gid))),
         }
     }
 }
@@ -193,79 +200,16 @@ fn has_access_list(path: &Path) -> bool {
     !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
-/// What `/etc/passwd` and `/etc/group` say.
-struct Accounts {
-    users: Vec<u8>,
-    groups: Vec<u8>,
-}
-
-impl Accounts {
-    fn read() -> Accounts {
-        let read = |file| std::fs::read(file).unwrap_or_default();
-        Accounts { users: read("/etc/passwd"), groups: read("/etc/group") }
-    }
-
-    /// Tells whether a group is known to have no member but this user and root.
-    fn is_alone(&self, user: u32, group: u32) -> bool {
-        let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
-        let is_own = |name: &[u8]| {
-            lines(&self.users).any(|fields| {
-                fields.first() == Some(&name)
-                    && fields.get(2).is_some_and(|field| has_number(field, user) || has_number(field, ROOT))
-            })
-        };
-        let has_group = |fields: &Vec<&[u8]>, at: usize| fields.get(at).is_some_and(|field| has_number(field, group));
-        let mut groups = lines(&self.groups).filter(|fields| has_group(fields, 2)).peekable();
-        let is_known = groups.peek().is_some();
-        let members = groups.flat_map(|fields| fields.get(3).copied().unwrap_or_default().split(|&byte| byte == b','));
-        let are_members_own = members.filter(|name| !name.is_empty()).all(is_own);
-        let mut of_group = lines(&self.users).filter(|fields| has_group(fields, 3));
-        is_known && are_members_own && of_group.all(|fields| is_own(fields[0]))
-    }
-}
-
-/// Returns the fields of each line.
-fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    file.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
-}
-
-/// Returns the name that stands with a number, or the number.
-fn name_of(file: &[u8], number: u32) -> String {
-    let number = number.to_string();
-    let named = lines(file).find(|fields| fields.get(2) == Some(&number.as_bytes()));
-    named.map_or(number.clone(), |fields| Shown(fields[0]).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const USERS: &[u8] = b"root:x:0:0::/root:/bin/sh\ndeploy:x:1000:1000::/home/deploy:/bin/sh\n\
-        anna:x:1001:1001::/home/anna:/bin/sh\nwww-data:x:33:33::/var/www:/sbin/nologin\nlast:x:1002:50::/:/bin/sh";
-    const GROUPS: &[u8] = b"root:x:0:\ndeploy:x:1000:\nanna:x:1001:www-data\nwww-data:x:33:\nstaff:x:50:\n\
-        ours:x:60:deploy,root\nteam:x:61:deploy,anna\nsudo:x:27:";
+        www-data:x:33:33::/var/www:/sbin/nologin";
+    const GROUPS: &[u8] = b"root:x:0:\ndeploy:x:1000:\nwww-data:x:33:";
 
     fn judge() -> Judge {
-        Judge { user: 1000, accounts: Accounts { users: USERS.to_vec(), groups: GROUPS.to_vec() } }
-    }
-
-    #[test]
-    fn a_group_is_nobody_else_where_it_has_no_other_members() {
-        let check = |group: u32, expected: bool| {
-            assert_eq!(judge().accounts.is_alone(1000, group), expected, "{group}");
-        };
-        check(1000, true);
-        check(0, true);
-        check(60, true);
-        check(27, true);
-        check(1001, false);
-        check(33, false);
-        check(61, false);
-        // Its member is only in the list of users, on a line without an end.
-        check(50, false);
-        // It is in neither file.
-        check(1005, false);
-        assert!(!judge().accounts.is_alone(1001, 1001));
+        Judge { user: 1000, accounts: Accounts::parse(USERS, GROUPS) }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
-use crate::error::Error;
+use crate::error::{DamageError, Error, SiteError};
 use crate::hash::Hash;
 
 /// What is read of a file of ours at most, in bytes: the longest manifest that the wire carries, and its placements. A
@@ -178,7 +178,7 @@ impl Dir {
     pub(crate) fn open(path: &Path) -> Result<Dir, Error> {
         match fs::open(path, OPEN_DIRECTORY, Mode::empty()) {
             Ok(fd) => Ok(Dir { fd, path: path.to_owned() }),
-            Err(Errno::NOTDIR) => Err(Error::NotDirectory(path.display().to_string())),
+            Err(Errno::NOTDIR) => Err(SiteError::NotDirectory(path.display().to_string()).into()),
             Err(errno) => Err(Error::io("open the directory", path, errno)),
         }
     }
@@ -223,8 +223,8 @@ impl Dir {
         match fs::openat(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(fd) => Ok(Dir { fd, path: self.path_of(name) }),
             Err(Errno::LOOP | Errno::NOTDIR) => Err(match self.stat(name)?.map(|stat| stat.kind) {
-                Some(Kind::Symlink) => Error::SymlinkInside(self.path_of(name).display().to_string()),
-                _ => Error::NotDirectory(self.path_of(name).display().to_string()),
+                Some(Kind::Symlink) => Error::from(SiteError::SymlinkInside(self.path_of(name).display().to_string())),
+                _ => Error::from(SiteError::NotDirectory(self.path_of(name).display().to_string())),
             }),
             Err(errno) => Err(self.error("open the directory", name, errno)),
         }
@@ -242,7 +242,7 @@ impl Dir {
                 match (self.mount(), dir.mount()) {
                     (Some(own), Some(other)) if own == other => Ok(dir),
                     (Some(_), Some(_)) => Err(self.mounted_inside(name)),
-                    _ => Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
+                    _ => Err(SiteError::MountsUnknown(self.path_of(name).display().to_string()).into()),
                 }
             }
             // It says more of what is wrong.
@@ -252,7 +252,7 @@ impl Dir {
     }
 
     fn mounted_inside(&self, name: &[u8]) -> Error {
-        Error::MountedInside(self.path_of(name).display().to_string())
+        Error::from(SiteError::MountedInside(self.path_of(name).display().to_string()))
     }
 
     /// Opens a directory by a path of one or more names below it, with no symlink and no mount on the way.
@@ -298,14 +298,14 @@ impl Dir {
         match (self.mount(), mount(&held)) {
             (Some(own), Some(other)) if own == other => {}
             (Some(_), Some(_)) => return Err(self.mounted_inside(name)),
-            _ => return Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
+            _ => return Err(SiteError::MountsUnknown(self.path_of(name).display().to_string()).into()),
         }
         let mode = Mode::from_raw_mode(OWNER_ALL);
         match fs::chmodat(fs::CWD, fd_path(&held), mode, AtFlags::empty()) {
             Err(Errno::NOENT) => {
                 let own = self.own_stat()?;
                 if own.mode & OTHERS_WRITE != 0 || own.uid != rustix::process::geteuid().as_raw() {
-                    return Err(Error::MountsUnknown(self.path_of(name).display().to_string()));
+                    return Err(SiteError::MountsUnknown(self.path_of(name).display().to_string()).into());
                 }
                 fs::chmodat(&self.fd, os(name), mode, AtFlags::empty()).map_err(failed)
             }
@@ -347,9 +347,9 @@ impl Dir {
             Ok(fd) => Ok(Dir { fd, path: self.path_of(path) }),
             Err(Errno::NOENT) => {
                 refuse_dangling(&self.path_of(path))?;
-                Err(Error::MissingBehindLink(self.path_of(path).display().to_string()))
+                Err(SiteError::MissingBehindLink(self.path_of(path).display().to_string()).into())
             }
-            Err(Errno::NOTDIR) => Err(Error::NotDirectory(self.path_of(path).display().to_string())),
+            Err(Errno::NOTDIR) => Err(SiteError::NotDirectory(self.path_of(path).display().to_string()).into()),
             Err(errno) => Err(self.error("open the directory", path, errno)),
         }
     }
@@ -459,7 +459,7 @@ impl Dir {
             .map_err(|e| Error::io("read", self.path_of(name), e))?;
         if content.len() as u64 > OWN_FILE_BYTES_MAX {
             let path = self.path_of(name).display().to_string();
-            return Err(Error::Damaged { path, reason: "it is too large".into() });
+            return Err(DamageError::File { path, reason: "it is too large".into() }.into());
         }
         Ok(Some(content))
     }
@@ -837,7 +837,7 @@ pub(crate) fn refuse_dangling(path: &Path) -> Result<(), Error> {
         {
             let shown = |path: &Path| crate::path::Shown(path.as_os_str().as_bytes()).to_string();
             let target = above.parent().unwrap_or(Path::new("/")).join(target);
-            return Err(Error::DanglingLink { path: shown(above), target: shown(&target) });
+            return Err(SiteError::DanglingLink { path: shown(above), target: shown(&target) }.into());
         }
     }
     Ok(())
@@ -960,6 +960,6 @@ mod tests {
         let proc = Dir::open(Path::new("/proc")).unwrap();
         assert_eq!(root.mount().unwrap(), Dir::open(Path::new("/")).unwrap().mount().unwrap());
         assert_ne!(root.mount().unwrap(), proc.mount().unwrap());
-        assert!(matches!(root.open_own_dir(b"proc"), Err(Error::MountedInside(_))));
+        assert!(matches!(root.open_own_dir(b"proc"), Err(Error::Site(SiteError::MountedInside(_)))));
     }
 }

@@ -5,13 +5,16 @@
 //! ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
 
 pub mod access;
+pub mod accounts;
 pub mod cancel;
 pub mod error;
 pub mod event;
 pub mod hash;
+pub mod live;
 pub mod path;
 pub mod release;
 pub mod report;
+pub mod shell;
 pub mod target;
 pub mod threads;
 pub mod units;

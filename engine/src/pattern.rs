@@ -7,13 +7,15 @@
 //! match directories only. A glob with a slash, also one at its beginning, is compared with the path from the directory of
 //! the patterns, one without with the last name alone. A pattern that no path can match, as `a[`, is passed over.
 
+mod exact;
 mod glob;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use crate::error::{Error, SourceError};
+pub(crate) use exact::pattern_of;
 use glob::Glob;
 
 /// A list of patterns, relative to one directory. A later one wins over an earlier one.
@@ -54,7 +56,7 @@ impl Patterns {
         let mut patterns = Patterns::default();
         for line in lines {
             if line.contains(&0) {
-                return Err(Error::NulInPatterns { place: place.to_owned() });
+                return Err(SourceError::NulInPatterns { place: place.to_owned() }.into());
             }
             patterns.rules.extend(Rule::parse(line));
         }
@@ -103,21 +105,6 @@ impl Patterns {
         let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
         above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
     }
-}
-
-/// Returns a pattern that matches one path alone.
-pub(crate) fn pattern_of(path: &str) -> String {
-    let mut pattern = "/".to_owned();
-    for letter in path.chars() {
-        if matches!(letter, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(letter);
-    }
-    if pattern.ends_with(' ') {
-        pattern.insert(pattern.len() - 1, '\\');
-    }
-    pattern
 }
 
 fn last_name(path: &[u8]) -> &[u8] {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::live::LiveNow;
 use crate::release::ReleaseId;
 
 /// What a deploy came to.
@@ -338,28 +339,6 @@ macro_rules! warned {
 }
 
 warned!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
-
-/// What is live after a deploy that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LiveNow {
-    /// This release, as before.
-    Release(ReleaseId),
-    /// This release: the switch to it was done before the failure.
-    Switched(ReleaseId),
-    /// Nothing was deployed yet.
-    Nothing,
-    /// The line was lost, or never stood; nothing was switched.
-    Unchanged,
-    /// The line was lost at the switch, or left.
-    Unknown,
-}
-
-impl LiveNow {
-    /// Tells whether this run made a release live.
-    pub fn is_switched(&self) -> bool {
-        matches!(self, LiveNow::Switched(_))
-    }
-}
 
 /// A deploy, switch or rollback that failed, with what is live now.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::client::deploy::ClientDeploy;
 use crate::client::query::{self, Named};
 use crate::client::{Database, ScanRequest, scan};
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::event::{Event, Observer, Warnings};
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
@@ -110,7 +110,7 @@ pub enum DiffSide {
 
 /// Makes the directories of the deploy path.
 pub fn setup(context: &Context) -> Result<SetupReport, Error> {
-    context.warned(|context| match context.ask(Request::Setup, Install::Keep).map_err(|failure| failure.error)? {
+    context.warned(|context| match context.ask(Request::Setup, Install::Keep)? {
         Reply::Setup(report) => Ok(report),
         _ => Err(mismatch()),
     })
@@ -124,8 +124,8 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
     threads::start_pool()?;
     let source = std::fs::canonicalize(&request.source).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::SourceMissing(request.source.clone()),
-        _ => Error::SourceUnreadable { path: request.source.display().to_string(), source: error },
+        std::io::ErrorKind::NotFound => Error::from(SourceError::Missing(request.source.clone())),
+        _ => Error::from(SourceError::Unreadable { path: request.source.display().to_string(), source: error }),
     })?;
     let forbidden = context.check_overlap(&source)?;
     let deploy = ClientDeploy {
@@ -151,7 +151,7 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     let resolution = context.start_resolution()?;
     let deployed = deploy.run(|is_new, cancel| context.connect(resolution, install, is_new, cancel));
-    if let Err(DeployFailure { error: Error::FileChangedUnseen(_), .. }) = &deployed {
+    if let Err(DeployFailure { error: Error::Source(SourceError::FileChangedUnseen(_)), .. }) = &deployed {
         context.forget_scan(&source);
     }
     deployed
@@ -159,17 +159,15 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
 
 /// Lists the releases.
 pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
-    context.warned(|context| {
-        match context.ask(Request::Releases, Install::Vanish).map_err(|failure| failure.error)? {
-            Reply::Releases(report) => Ok(report),
-            _ => Err(mismatch()),
-        }
+    context.warned(|context| match context.ask(Request::Releases, Install::Vanish)? {
+        Reply::Releases(report) => Ok(report),
+        _ => Err(mismatch()),
     })
 }
 
 /// Tells what is live and how the server stands.
 pub fn status(context: &Context) -> Result<StatusReport, Error> {
-    context.warned(|context| match context.ask(Request::Status, Install::Vanish).map_err(|failure| failure.error)? {
+    context.warned(|context| match context.ask(Request::Status, Install::Vanish)? {
         Reply::Status(report) => Ok(*report),
         _ => Err(mismatch()),
     })
@@ -182,7 +180,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
             SwitchTo::Release(id) => Request::Switch(id.clone()),
             SwitchTo::Back(id) => Request::Rollback(id.clone()),
         };
-        match context.ask(request, Install::Keep)? {
+        match context.ask_to_switch(request)? {
             Reply::Switch(report) => Ok(report),
             _ => Err(mismatch().into()),
         }
@@ -193,7 +191,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
 pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
     context.warned(|context| {
         let install = if request.dry_run { Install::Vanish } else { Install::Keep };
-        match context.ask(Request::Cleanup { dry_run: request.dry_run }, install).map_err(|failure| failure.error)? {
+        match context.ask(Request::Cleanup { dry_run: request.dry_run }, install)? {
             Reply::Cleanup(report) => Ok(report),
             _ => Err(mismatch()),
         }
@@ -313,7 +311,11 @@ impl Context {
         }
     }
 
-    fn ask(&self, request: Request, install: Install) -> Result<Reply, DeployFailure> {
+    fn hello(&self, request: Request) -> Hello {
+        Hello { path: self.deploy_path(), policy: self.policy.clone(), provenance: self.provenance.clone(), request }
+    }
+
+    fn ask(&self, request: Request, install: Install) -> Result<Reply, Error> {
         self.ask_with(request, install, &[]).map(|(reply, _)| reply)
     }
 
@@ -322,15 +324,14 @@ impl Context {
         request: Request,
         install: Install,
         known: &[Arc<Manifest>],
-    ) -> Result<(Reply, Vec<Named>), DeployFailure> {
-        let hello = Hello {
-            path: self.deploy_path(),
-            policy: self.policy.clone(),
-            provenance: self.provenance.clone(),
-            request,
-        };
+    ) -> Result<(Reply, Vec<Named>), Error> {
         let connection = self.connect(self.start_resolution()?, install, false, &self.cancel)?;
-        query::ask(connection, hello, known, self.observer.clone(), self.cancel.clone())
+        query::ask(connection, self.hello(request), known, self.observer.clone(), self.cancel.clone())
+    }
+
+    fn ask_to_switch(&self, request: Request) -> Result<Reply, DeployFailure> {
+        let connection = self.connect(self.start_resolution()?, Install::Keep, false, &self.cancel)?;
+        query::switch(connection, self.hello(request), self.observer.clone(), self.cancel.clone())
     }
 
     /// Returns the manifests of releases, none being the live one. What the database has of them is not sent.
@@ -338,7 +339,7 @@ impl Context {
         let manifests = database.map(|database| self.remembered(&wanted, database)).unwrap_or_default();
         let known = manifests.iter().map(|manifest| manifest.root()).collect();
         let request = Request::Manifests { wanted, known };
-        match self.ask_with(request, Install::Vanish, &manifests).map_err(|failure| failure.error)? {
+        match self.ask_with(request, Install::Vanish, &manifests)? {
             (Reply::Manifests, received) => Ok(received),
             _ => Err(mismatch()),
         }
@@ -368,12 +369,12 @@ impl Context {
         let Destination::Local(target) = &self.target.destination else { return Ok(None) };
         let real = real_path(target);
         if source.starts_with(&real) {
-            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+            return Err(SourceError::Overlapping { source_path: source.to_owned(), target: target.clone() }.into());
         }
         let own = std::fs::metadata(&real).ok();
         if own.is_none() && real.starts_with(source) {
             // It would be made in the source, and be part of every deploy but the first.
-            return Err(Error::Overlapping { source_path: source.to_owned(), target: target.clone() });
+            return Err(SourceError::Overlapping { source_path: source.to_owned(), target: target.clone() }.into());
         }
         Ok(own.map(|metadata| (metadata.dev(), metadata.ino())))
     }

@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+#[path = "../hint.rs"]
+mod hint;
 #[path = "../program.rs"]
 mod program;
 
@@ -48,7 +50,7 @@ fn failed(error: &Error) -> ExitCode {
     let refusal = error.to_refusal();
     let mut text = format!("Error: {}\n", refusal.message);
     text.extend(refusal.causes.iter().map(|cause| format!("Caused by: {cause}\n")));
-    text.extend(refusal.hint.map(|hint| format!("Hint: {hint}\n")));
+    text.extend(refusal.hint.map(|hint| format!("Hint: {}\n", hint::text(&hint))));
     drop(io::stderr().write_all(text.as_bytes()));
     ExitCode::FAILURE
 }

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::disk::{Dir, Stat, copy_content, set_mode_and_mtime};
-use crate::error::Error;
+use crate::error::{DamageError, Error};
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
@@ -411,7 +411,7 @@ impl<'a> Assembly<'a> {
         let made = ObjectName { copy, ..name };
         if !self.stage_copy(&self.open(name, origin)?, made, second)? {
             let path = self.staging.objects.path_of(made).display().to_string();
-            return Err(Error::Damaged { path, reason: "a copy of an object does not have its hash".into() });
+            return Err(DamageError::File { path, reason: "a copy of an object does not have its hash".into() }.into());
         }
         further.push(made);
         Ok(copy)
@@ -445,7 +445,7 @@ impl<'a> Assembly<'a> {
         };
         let vanished = || {
             let path = self.store.path_of(name).display().to_string();
-            Error::Damaged { path, reason: "the object vanished while it was used".into() }
+            Error::from(DamageError::File { path, reason: "the object vanished while it was used".into() })
         };
         file.ok_or_else(vanished)
     }
@@ -460,10 +460,11 @@ impl<'a> Assembly<'a> {
             to.dir.remove_file(to.name)?;
             return match object.origin {
                 Origin::Store => self.set_aside(object.name, entry),
-                Origin::Staged => Err(Error::Damaged {
+                Origin::Staged => Err(DamageError::File {
                     path: self.staging.objects.path_of(object.name).display().to_string(),
                     reason: "it does not have its hash any more".into(),
-                }),
+                }
+                .into()),
             };
         }
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };

@@ -12,8 +12,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::chunk;
-use crate::error::Error;
+use crate::error::{Error, ReleaseError, SiteError};
 use crate::event::Phase;
+use crate::live::LiveNow;
 use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
@@ -25,7 +26,7 @@ use crate::threads;
 use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
 use crate::wire::message::{
-    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Live, Taken, ToAgent,
+    Against, BaseName, DeployBegin, DeployDone, FromAgent, Hello, Holding, Lacks, Taken, ToAgent,
 };
 
 use super::assemble::{Assembly, known_from_base};
@@ -127,7 +128,7 @@ impl Choice {
         let Some(spare) = spare else { return Ok(false) };
         match spare.obstacle(layout, grace)? {
             Some(reason) => {
-                let error = Error::NotReused { id: spare.id, reason };
+                let error = Error::from(ReleaseError::NotReused { id: spare.id, reason });
                 self.refused.get_or_insert(error);
             }
             None => (self.spare, self.refused) = (Some(spare), None),
@@ -222,12 +223,15 @@ impl Deploy<'_> {
         let base = layout.as_ref().map_or(Ok(None), |layout| self.choose_base(layout, &releases, live.as_ref()))?;
         let holding = layout.as_ref().map_or_else(Holding::default, |layout| holding(layout, &releases));
         // Without the lock, what is live now need not be live when it is told.
-        self.send_ready(holding, base.as_ref(), Live::Unchanged, false)?;
+        self.send_ready(holding, base.as_ref(), LiveNow::Unchanged, false)?;
         threads::start_pool()?;
         let tree = self.receive_tree(layout.as_ref(), base.as_ref())?;
         let Some(layout) = layout else {
             if let Some(path) = self.hello.policy.shared_files.first() {
-                return Err(Error::SharedMissing(self.path.join("shared").join(path.as_path()).display().to_string()));
+                return Err(SiteError::SharedMissing(
+                    self.path.join("shared").join(path.as_path()).display().to_string(),
+                )
+                .into());
             }
             let lacking = WantedObjects::gather(
                 &tree.manifest,
@@ -300,7 +304,13 @@ impl Deploy<'_> {
         Ok(None)
     }
 
-    fn send_ready(&self, holding: Holding, base: Option<&Base>, live: Live, stores_nothing: bool) -> Result<(), Error> {
+    fn send_ready(
+        &self,
+        holding: Holding,
+        base: Option<&Base>,
+        live: LiveNow,
+        stores_nothing: bool,
+    ) -> Result<(), Error> {
         let commit = base.and_then(|base| base.commit.clone());
         let base = match base.map(|base| &base.name) {
             None if stores_nothing => Taken::Empty,
@@ -362,7 +372,8 @@ impl Deploy<'_> {
                     self.talk.send(&FromAgent::chunks(lists))?;
                 }
                 Incoming::Message(ToAgent::WantGaps(gaps)) => {
-                    let signed = |layout: &Layout| Ok(sign::gaps(&Store::new(layout.objects.again()?), &gaps));
+                    let signed =
+                        |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
                     let bytes = layout.map_or_else(|| Ok(Vec::new()), signed)?;
                     self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                     self.talk.send_parts(&bytes)?;
@@ -472,7 +483,11 @@ impl Deploy<'_> {
             .chain(releases.damaged.iter().map(|(id, _)| id.clone()))
             .collect();
         if self.begin.is_named {
-            return if taken.contains(wanted) { Err(Error::ReleaseExists(wanted.clone())) } else { Ok(wanted.clone()) };
+            return if taken.contains(wanted) {
+                Err(ReleaseError::Exists(wanted.clone()).into())
+            } else {
+                Ok(wanted.clone())
+            };
         }
         let next = taken.iter().filter_map(ReleaseId::a_second_later).max();
         Ok(next.map_or_else(|| wanted.clone(), |next| next.max(wanted.clone())))
@@ -504,7 +519,7 @@ impl Deploy<'_> {
         let mut choice = self.choose_spare(layout, releases, tree, decided, &mut given_up)?;
         let made = match self.try_to_make(layout, releases, task, &choice) {
             // Before anything is asked for: what waits goes first.
-            Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if choice.waits => {
+            Err(Error::Site(SiteError::NoSpace { .. } | SiteError::NoInodes { .. })) if choice.waits => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 let made_room = prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
                 given_up.extend(made_room.removed);

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access;
 use crate::disk::{self, Dir, Kind, SETGID};
-use crate::error::Error;
+use crate::error::{DamageError, Error, SiteError};
 use crate::release::ReleaseId;
 use crate::report::SetupReport;
 use crate::target::Policy;
@@ -139,7 +139,7 @@ impl Layout {
         let root = disk::create_path(path)?;
         check_owner(&root)?;
         let known = match read_store(&root) {
-            Err(Error::StoreDamaged { .. }) => {
+            Err(Error::Damage(DamageError::Store { .. })) => {
                 let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
                 private.rename(STORE, &private, aside.as_bytes())?;
                 warn(renewed(&root, "damaged"))?;
@@ -336,9 +336,11 @@ impl CurrentPlace {
         let Some(target) = self.dir.read_link(&self.name)? else {
             return Ok(None);
         };
-        self.release_at(&target).map(Some).ok_or_else(|| Error::CurrentForeign {
-            path: self.path().display().to_string(),
-            target: crate::path::Shown(&target).to_string(),
+        self.release_at(&target).map(Some).ok_or_else(|| {
+            Error::from(SiteError::CurrentForeign {
+                path: self.path().display().to_string(),
+                target: crate::path::Shown(&target).to_string(),
+            })
         })
     }
 
@@ -366,7 +368,9 @@ impl CurrentPlace {
 
 fn check_current(current: &CurrentPlace) -> Result<(), Error> {
     match current.dir.stat(&current.name)? {
-        Some(stat) if stat.kind != Kind::Symlink => Err(Error::CurrentNotSymlink(current.path().display().to_string())),
+        Some(stat) if stat.kind != Kind::Symlink => {
+            Err(SiteError::CurrentNotSymlink(current.path().display().to_string()).into())
+        }
         _ => Ok(()),
     }
 }
@@ -387,8 +391,10 @@ fn choose_current(root: &Dir, store: &StoreFile, policy: &Policy) -> Result<Opti
         Err(error) => return Err(error),
     };
     match place.live() {
-        Ok(Some(_)) => Err(Error::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() }),
-        Ok(None) | Err(Error::CurrentForeign { .. } | Error::CurrentNotSymlink(_)) => Ok(Some(wanted.to_owned())),
+        Ok(Some(_)) => Err(SiteError::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() }.into()),
+        Ok(None) | Err(Error::Site(SiteError::CurrentForeign { .. } | SiteError::CurrentNotSymlink(_))) => {
+            Ok(Some(wanted.to_owned()))
+        }
         Err(error) => Err(error),
     }
 }
@@ -416,7 +422,7 @@ fn check_owner(root: &Dir) -> Result<(), Error> {
     }
     let Some(stat) = root.stat(PRIVATE)? else { return Ok(()) };
     if stat.kind == Kind::Symlink {
-        return Err(Error::SymlinkInside(root.path_of(PRIVATE).display().to_string()));
+        return Err(SiteError::SymlinkInside(root.path_of(PRIVATE).display().to_string()).into());
     }
     access::check_private(&root.path_of(PRIVATE), &stat)
 }
@@ -429,7 +435,7 @@ fn check_not_within(root: &Dir) -> Result<(), Error> {
         None => Ok(()),
         Some(above) => {
             let [path, outer] = [real.as_path(), above].map(|path| path.display().to_string());
-            Err(Error::WithinAnother { path, outer })
+            Err(SiteError::WithinAnother { path, outer }.into())
         }
     }
 }
@@ -437,7 +443,7 @@ fn check_not_within(root: &Dir) -> Result<(), Error> {
 fn check_empty(root: &Dir) -> Result<(), Error> {
     // A real directory in the place of the link deserves its own advice.
     if root.stat(b"current")?.is_some_and(|stat| stat.kind != Kind::Symlink) {
-        return Err(Error::CurrentNotSymlink(root.path_of(b"current").display().to_string()));
+        return Err(SiteError::CurrentNotSymlink(root.path_of(b"current").display().to_string()).into());
     }
     // A setup that was cut short left no store file, and nothing but empty directories.
     let is_cut_short = root.stat(PRIVATE)?.is_some();
@@ -449,7 +455,7 @@ fn check_empty(root: &Dir) -> Result<(), Error> {
             continue;
         }
         let path = root.path().display().to_string();
-        return Err(Error::NotOurs { path, found: crate::path::Shown(&name).to_string() });
+        return Err(SiteError::NotOurs { path, found: crate::path::Shown(&name).to_string() }.into());
     }
     Ok(())
 }
@@ -457,11 +463,13 @@ fn check_empty(root: &Dir) -> Result<(), Error> {
 /// Opens a part of the deploy path, making it where it is missing. It must be where files can be linked and renamed to from
 /// the others.
 fn open_part(above: &Dir, name: &[u8], mode: u32) -> Result<Dir, Error> {
-    let elsewhere = |path: String| Error::OtherFilesystem { path, deploy_path: above.path().display().to_string() };
+    let elsewhere = |path: String| {
+        Error::from(SiteError::OtherFilesystem { path, deploy_path: above.path().display().to_string() })
+    };
     let dir = match above.open_own_dir(name) {
-        Err(Error::MountedInside(path)) => return Err(elsewhere(path)),
+        Err(Error::Site(SiteError::MountedInside(path))) => return Err(elsewhere(path)),
         // Where mounts cannot be told apart, filesystems can.
-        Err(Error::MountsUnknown(_)) => above.open_dir(name)?,
+        Err(Error::Site(SiteError::MountsUnknown(_))) => above.open_dir(name)?,
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
             above.ensure_dir(name, mode)?.0
         }
@@ -510,7 +518,7 @@ fn read_store(root: &Dir) -> Result<Option<StoreFile>, Error> {
         return Ok(None);
     };
     store_from_bytes(&bytes).map(Some).map_err(|bad| match bad {
-        BadStore::Format(found) => Error::StoreFormat { found, known: STORE_FORMAT },
+        BadStore::Format(found) => Error::from(SiteError::StoreFormat { found, known: STORE_FORMAT }),
         BadStore::Damaged(reason) => store_damaged(root, &reason),
     })
 }
@@ -537,7 +545,7 @@ fn store_from_bytes(bytes: &[u8]) -> Result<StoreFile, BadStore> {
 
 fn store_damaged(root: &Dir, reason: &str) -> Error {
     let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE)).display().to_string();
-    Error::StoreDamaged { path, reason: reason.to_owned() }
+    Error::from(DamageError::Store { path, reason: reason.to_owned() })
 }
 
 fn renewed(root: &Dir, what: &str) -> String {

@@ -13,7 +13,7 @@ use std::io::{Seek, Write};
 use rustix::io::Errno;
 
 use crate::disk::{self, Dir};
-use crate::error::Error;
+use crate::error::{Error, ReleaseError};
 use crate::report::LockHolder;
 
 use super::layout::to_json;
@@ -36,7 +36,7 @@ impl Lock {
         let directory = private.reopen()?;
         let held_by_another = || {
             let holder = read(private).ok().flatten().map_or_else(|| "somebody".to_owned(), |holder| describe(&holder));
-            Err(Error::Locked { holder })
+            Err(ReleaseError::Locked { holder }.into())
         };
         let directory = match try_patiently(|| disk::try_lock(&directory)) {
             Ok(true) => Some(directory),
@@ -67,7 +67,7 @@ impl Lock {
         let own = self.file.as_ref().and_then(|file| disk::look(file).ok());
         match (private.stat(LOCK)?, own) {
             (Some(found), Some(own)) if (found.inode, found.device) == (own.inode, own.device) => Ok(()),
-            _ => Err(Error::LockLost(private.path_of(LOCK).display().to_string())),
+            _ => Err(ReleaseError::LockLost(private.path_of(LOCK).display().to_string()).into()),
         }
     }
 

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::error::Error;
+use crate::error::{DamageError, Error, ReleaseError};
 use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
@@ -194,7 +194,9 @@ pub(crate) fn take_due(
     let mut refused = Due::Nothing;
     for (id, reason) in due.into_iter().zip(reasons).rev() {
         match reason {
-            Some(reason) if matches!(refused, Due::Nothing) => refused = Due::Refused(Error::NotReused { id, reason }),
+            Some(reason) if matches!(refused, Due::Nothing) => {
+                refused = Due::Refused(Error::from(ReleaseError::NotReused { id, reason }))
+            }
             Some(_) => {}
             None => {
                 // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
@@ -292,7 +294,7 @@ fn collect(
                 }),
                 Err((id, error)) => {
                     let reason = match &error {
-                        Error::ReleaseDamaged { reason, .. } => reason.clone(),
+                        Error::Damage(DamageError::Release { reason, .. }) => reason.clone(),
                         other => other.with_cause(),
                     };
                     report.warnings.push(kept_for(&id, &reason));

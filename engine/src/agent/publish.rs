@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 
 use crate::disk::Dir;
-use crate::error::Error;
+use crate::error::{DamageError, Error, ReleaseError, SiteError};
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
@@ -68,7 +68,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error>
         shards.push(of_one[0].shard());
     }
     let id = record.id.as_str().as_bytes();
-    let exists = || Error::ReleaseExists(record.id.clone());
+    let exists = || Error::from(ReleaseError::Exists(record.id.clone()));
     if !staging.dir.rename_new(b"record", &layout.records, id)? {
         return Err(exists());
     }
@@ -126,7 +126,7 @@ fn check_complete(manifest: &Manifest, placements: &[Placement]) -> Result<(), E
         None => Ok(()),
         Some((entry, _)) => {
             let path = crate::path::Shown(&manifest.path(entry)).to_string();
-            Err(Error::NotWhole { objects: 1 + left_out.count() as u64, path })
+            Err(DamageError::NotWhole { objects: 1 + left_out.count() as u64, path }.into())
         }
     }
 }
@@ -168,7 +168,7 @@ fn make_durable(
 fn is_refused(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound),
-        Error::SymlinkInside(_) | Error::NotDirectory(_) => true,
+        Error::Site(SiteError::SymlinkInside(_) | SiteError::NotDirectory(_)) => true,
         _ => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use crate::error::{Error, SiteError};
 use crate::manifest::decode::PassingKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
@@ -49,7 +49,7 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
 /// named and keeps nothing from being told.
 fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
     match layout.current.live() {
-        Err(error @ (Error::CurrentForeign { .. } | Error::CurrentNotSymlink(_))) => {
+        Err(error @ Error::Site(SiteError::CurrentForeign { .. } | SiteError::CurrentNotSymlink(_))) => {
             warnings.push(error.to_string());
             Ok(None)
         }

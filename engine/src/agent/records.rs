@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
 use crate::disk::{Dir, Kind};
-use crate::error::Error;
+use crate::error::{DamageError, Error};
 use crate::hash::Hash;
 use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, decode, decompress};
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
@@ -147,7 +147,7 @@ const MISSING: &str = "is missing";
 
 /// Says of a release what its manifest is or does.
 fn damaged(id: &ReleaseId, what: impl std::fmt::Display) -> Error {
-    Error::ReleaseDamaged { id: id.clone(), reason: format!("its manifest {what}") }
+    Error::from(DamageError::Release { id: id.clone(), reason: format!("its manifest {what}") })
 }
 
 fn manifest_bytes(layout: &Layout, id: &ReleaseId) -> Result<Vec<u8>, Error> {

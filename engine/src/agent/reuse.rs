@@ -208,7 +208,7 @@ impl<'a> Audit<'a> {
             Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
             Node::Symlink(target) => {
                 let target = self.assembly.manifest.text(target);
-                let leads_there = || Ok(dir.read_link(named.name)?.is_some_and(|found| found == target));
+                let leads_there = || dir.read_link(named.name).map(|link| link.is_some_and(|found| found == target));
                 self.is_alone(&stat, Kind::Symlink) && leads_there()?
             }
             Node::File(file) if file.size == 0 => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::disk::Free;
-use crate::error::Error;
+use crate::error::{Error, SiteError};
 use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
 
@@ -52,12 +52,12 @@ fn compare(
     let made_bytes = copied_bytes.saturating_add(directories * free.block_bytes + MARGIN_BYTES);
     let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
     if needed > free.bytes {
-        return Err(Error::NoSpace { needed, free: free.bytes });
+        return Err(SiteError::NoSpace { needed, free: free.bytes }.into());
     }
     let made = copies.len() as u64 + directories + own_inodes(assembly);
     let needed = missing as u64 + made + MARGIN_INODES;
     match free.inodes {
-        Some(free) if needed > free => Err(Error::NoInodes { needed, free }),
+        Some(free) if needed > free => Err(SiteError::NoInodes { needed, free }.into()),
         _ => Ok(()),
     }
 }

@@ -6,14 +6,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::disk;
-use crate::error::{Error, Refusal};
+use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
 use crate::hash::Hash;
+use crate::live::LiveNow;
 use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::report::{LockHolder, SwitchReport};
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::deploy::Deploy;
 use super::layout::Layout;
@@ -46,7 +47,7 @@ fn converse(talk: &Talk) -> Result<(), Error> {
         talk.send(&message)
     });
     served.unwrap_or_else(|error| {
-        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged })?;
+        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
 }
@@ -56,21 +57,23 @@ fn fitting(refusal: Refusal) -> Refusal {
     let Refusal { kind, message, mut causes, hint } = refusal;
     bounds::fitting(&mut causes);
     let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
-    Refusal { kind, message: cut_off(message), causes, hint: hint.map(cut_off) }
+    // Half a hint could name another path than the whole: one that is too long is left out.
+    let hint = hint.filter(|hint| message::to_bytes(hint).len() <= bounds::REPORTED_TEXT_BYTES_MAX);
+    Refusal { kind, message: cut_off(message), causes, hint }
 }
 
-fn live_now(talk: &Talk, hello: &Hello) -> Live {
+fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
     let switching = talk.switching();
-    let not_found = if switching.is_some() { Live::Unknown } else { Live::Unchanged };
+    let not_found = if switching.is_some() { LiveNow::Unknown } else { LiveNow::Unchanged };
     match deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
-        Ok(None) => Live::Nothing,
+        Ok(None) => LiveNow::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
-            Ok(Some(release)) if switching.as_ref() == Some(&release) => Live::Switched(release),
+            Ok(Some(release)) if switching.as_ref() == Some(&release) => LiveNow::Switched(release),
             // What it leads to may be gone: then nothing is served.
             Ok(Some(release)) if layout.releases.stat(release.as_str().as_bytes()).is_ok_and(|stat| stat.is_some()) => {
-                Live::Release(release)
+                LiveNow::Release(release)
             }
-            Ok(None) => Live::Nothing,
+            Ok(None) => LiveNow::Nothing,
             Ok(Some(_)) | Err(_) => not_found,
         },
         Err(_) => not_found,
@@ -122,7 +125,8 @@ impl Service<'_> {
 
     fn open(&self, path: &Path) -> Result<Layout, Error> {
         threads::start_pool()?;
-        Layout::open(path, &self.hello.policy)?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))
+        Layout::open(path, &self.hello.policy)?
+            .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
     }
 
     /// Takes the lock, and reads again what was read before it was held.
@@ -183,7 +187,10 @@ impl Service<'_> {
         for id in wanted {
             let id = match id {
                 Some(id) => id.clone(),
-                None => layout.current.live()?.ok_or_else(|| Error::NotSetUp(path.display().to_string()))?,
+                None => layout
+                    .current
+                    .live()?
+                    .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))?,
             };
             let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
             let bytes = if known.contains(&record.root) {
@@ -204,8 +211,8 @@ impl Service<'_> {
 
 fn missing(releases: &Releases, id: &ReleaseId) -> Error {
     match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
-        Some((id, reason)) => Error::ReleaseDamaged { id: id.clone(), reason: reason.clone() },
-        None => Error::ReleaseUnknown(id.clone()),
+        Some((id, reason)) => Error::from(DamageError::Release { id: id.clone(), reason: reason.clone() }),
+        None => Error::from(ReleaseError::Unknown(id.clone())),
     }
 }
 
@@ -213,12 +220,14 @@ fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&Re
     if let Some(id) = to {
         let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
         return match record.was_live() {
-            _ if live == Some(id) => Err(Error::NotARollback { id: id.clone(), reason: "is live already" }),
-            false => Err(Error::NotARollback { id: id.clone(), reason: "was never live" }),
+            _ if live == Some(id) => {
+                Err(ReleaseError::NotARollback { id: id.clone(), reason: "is live already" }.into())
+            }
+            false => Err(ReleaseError::NotARollback { id: id.clone(), reason: "was never live" }.into()),
             true => Ok(id.clone()),
         };
     }
-    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::NothingToRollBack)
+    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::from(ReleaseError::NothingToRollBack))
 }
 
 #[cfg(test)]
@@ -227,6 +236,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::error::{Hint, SiteHint};
     use crate::hash::Hash;
     use crate::release::Provenance;
     use crate::target::Policy;
@@ -273,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_is_told_whole_or_not_at_all() {
+        let refusal = |bytes: usize| {
+            fitting(Error::from(SiteError::NotDirectory(format!("/{}", "x".repeat(bytes)))).to_refusal())
+        };
+        let short = refusal(100);
+        assert_eq!(short.hint, Some(Hint::Site(SiteHint::MoveAway { path: format!("/{}", "x".repeat(100)) })));
+        let long = refusal(bounds::REPORTED_TEXT_BYTES_MAX);
+        assert_eq!((long.message.len(), long.hint), (bounds::REPORTED_TEXT_BYTES_MAX, None));
+    }
+
+    #[test]
     fn lanes_for_a_tree_that_does_not_fit_are_not_to_be_had() {
         let directory = tempfile::tempdir().unwrap();
         let tree = ToAgent::Tree { against: Against::Named, length: 0 };
@@ -307,12 +328,12 @@ mod tests {
             let (_, payload) = answers.read().unwrap().unwrap();
             message::from_bytes::<FromAgent>(&payload).unwrap()
         };
-        assert!(matches!(answer(), FromAgent::Ready { live: Live::Nothing, .. }));
+        assert!(matches!(answer(), FromAgent::Ready { live: LiveNow::Nothing, .. }));
         let layout = Layout::open(&path, &Policy::default()).unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_some());
 
         let FromAgent::Failed { refusal, live } = answer() else { panic!("the silence was not noticed") };
-        assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", Live::Nothing));
+        assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", LiveNow::Nothing));
         agent.join().unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_none());
         // The line stood all the while.

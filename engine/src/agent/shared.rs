@@ -13,7 +13,7 @@
 //! Links are relative, so that a deploy path can be moved or mounted elsewhere.
 
 use crate::disk::{Dir, Kind};
-use crate::error::Error;
+use crate::error::{Error, SiteError};
 use crate::manifest::{Manifest, Node};
 use crate::path::{RelativePath, Shown, push_name};
 use crate::target::Policy;
@@ -50,18 +50,18 @@ pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result
                     plan.hidden.push((path.clone(), files));
                 }
             }
-            Some(_) => return Err(Error::SharedDeclared(path.to_string())),
+            Some(_) => return Err(SiteError::SharedDeclared(path.to_string()).into()),
         }
         plan.links.push(path.clone());
     }
     for path in &policy.shared_files {
         check_parents(manifest, path)?;
         if manifest.find(path.names()).is_some() {
-            return Err(Error::SharedDeclared(path.to_string()));
+            return Err(SiteError::SharedDeclared(path.to_string()).into());
         }
         match stat_below(shared, path)? {
             None => {
-                return Err(Error::SharedMissing(shared.path().join(path.as_path()).display().to_string()));
+                return Err(SiteError::SharedMissing(shared.path().join(path.as_path()).display().to_string()).into());
             }
             Some(Kind::Directory) => {
                 return Err(Error::Usage(format!(
@@ -80,7 +80,7 @@ pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result
 }
 
 fn conflict(path: &[u8]) -> Error {
-    Error::SharedConflict(Shown(path).to_string())
+    Error::from(SiteError::SharedConflict(Shown(path).to_string()))
 }
 
 /// Refuses a path below something that is not a directory in the release.

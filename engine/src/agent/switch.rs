@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::disk::{Dir, Kind};
-use crate::error::Error;
+use crate::error::{Error, ReleaseError, SiteError};
 use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
 use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
@@ -117,7 +117,11 @@ fn note(
 }
 
 fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {
-    releases.records.iter_mut().find(|record| record.id == *id).ok_or_else(|| Error::ReleaseUnknown(id.clone()))
+    releases
+        .records
+        .iter_mut()
+        .find(|record| record.id == *id)
+        .ok_or_else(|| Error::from(ReleaseError::Unknown(id.clone())))
 }
 
 fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
@@ -138,10 +142,11 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     current.dir.sync()?;
     match current.live()? {
         Some(live) if live == *id => Ok(()),
-        _ => Err(Error::CurrentForeign {
+        _ => Err(SiteError::CurrentForeign {
             path: current.path().display().to_string(),
             target: "something that was put there at the same moment".into(),
-        }),
+        }
+        .into()),
     }
 }
 

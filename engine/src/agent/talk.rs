@@ -13,12 +13,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 
 use crate::error::Error;
 use crate::event::Phase;
+use crate::live::LiveNow;
 use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
-use crate::wire::message::{self, FromAgent, Live, ToAgent};
+use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::prune::Tell;
 
@@ -106,7 +107,7 @@ impl Talk {
         };
         if let Err(error) = threads::spawn(read) {
             // The client has asked nothing yet, and is told all the same.
-            let failed = FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged };
+            let failed = FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged };
             out.write(FrameKind::Message, &message::to_bytes(&failed))?;
             return Err(error);
         }

@@ -11,7 +11,7 @@ use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::path::Shown;
 
@@ -93,7 +93,7 @@ pub(crate) fn hash(
     cancel: &Cancel,
 ) -> Result<Content, Error> {
     let failed = |source: io::Error| match cancel.check() {
-        Ok(()) => Error::SourceUnreadable { path: Shown(&path()).to_string(), source },
+        Ok(()) => Error::from(SourceError::Unreadable { path: Shown(&path()).to_string(), source }),
         Err(interrupted) => interrupted,
     };
     let mut before = seen;
@@ -105,7 +105,7 @@ pub(crate) fn hash(
         }
         before = after;
     }
-    Err(Error::FileChanging(Shown(&path()).to_string()))
+    Err(SourceError::FileChanging(Shown(&path()).to_string()).into())
 }
 
 fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>, cancel: &Cancel) -> io::Result<(Hash, u64)> {

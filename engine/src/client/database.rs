@@ -451,6 +451,7 @@ mod tests {
 
     use super::*;
     use crate::client::content::FileStat;
+    use crate::error::Hint;
     use crate::event::Recorder;
     use crate::manifest::{Builder, File, ObjectKey};
 
@@ -639,7 +640,7 @@ mod tests {
         let before = fs::read(&path).unwrap();
         let opened = Database::open(directory.path(), Arc::new(Recorder::default()));
         let error = opened.err().expect("it is not ours");
-        assert!(error.hint().is_some_and(|hint| hint.contains("--state-dir")));
+        assert!(matches!(error.hint(), Some(Hint::MoveState { .. })));
         assert_eq!(fs::read(&path).unwrap(), before);
     }
 

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
 use crate::client::content;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::path::Shown;
 
 /// The most that an ignore file holds, in bytes: as much as git reads.
@@ -24,7 +24,8 @@ const BYTES_MAX: u64 = 100 << 20;
 /// Reads a `.deployignore` of the source, of which `path` is the path there, and `name` the one from `directory`. Nothing where
 /// there is none.
 pub(crate) fn read(source: &Path, directory: impl AsFd, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    let failed = |errno: Errno| Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() };
+    let failed =
+        |errno: Errno| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: errno.into() });
     let file = match content::open(directory, OsStr::from_bytes(name)) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
@@ -35,14 +36,16 @@ pub(crate) fn read(source: &Path, directory: impl AsFd, name: &[u8], path: &[u8]
         Err(errno) => return Err(failed(errno)),
     };
     let kind = content::look(&file)
-        .map_err(|source| Error::SourceUnreadable { path: Shown(path).to_string(), source })?
+        .map_err(|source| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source }))?
         .kind();
     match kind {
         FileType::RegularFile => {}
         FileType::Directory => return Err(no_patterns(path, "it is a directory".into())),
         _ => return Err(no_patterns(path, "it is no file".into())),
     }
-    read_file(&file).map(Some).map_err(|source| Error::SourceUnreadable { path: Shown(path).to_string(), source })
+    read_file(&file)
+        .map(Some)
+        .map_err(|source| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source }))
 }
 
 /// Reads a file as far as an ignore file may reach.
@@ -57,7 +60,8 @@ pub(crate) fn read_file(file: &File) -> std::io::Result<Vec<u8>> {
 
 /// Opens what a symlink leads to, in the source.
 fn open_target(source: &Path, path: &[u8]) -> Result<File, Error> {
-    let unreadable = |error: std::io::Error| Error::SourceUnreadable { path: Shown(path).to_string(), source: error };
+    let unreadable =
+        |error: std::io::Error| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: error });
     let link = source.join(OsStr::from_bytes(path));
     let told = std::fs::read_link(&link).map_err(unreadable)?;
     let told = Shown(told.as_os_str().as_bytes()).to_string();
@@ -75,7 +79,7 @@ fn open_target(source: &Path, path: &[u8]) -> Result<File, Error> {
 }
 
 fn no_patterns(path: &[u8], reason: String) -> Error {
-    Error::NoPatterns { path: Shown(path).to_string(), reason }
+    Error::from(SourceError::NoPatterns { path: Shown(path).to_string(), reason })
 }
 
 #[cfg(test)]
@@ -98,7 +102,7 @@ mod tests {
         let read = read(&source, File::open(source.join("a")).unwrap(), IGNORE_FILE, b"a/.deployignore");
         let read = read.map(|text| text.map(|text| String::from_utf8(text).unwrap()));
         let read = read.map_err(|error| match error {
-            Error::NoPatterns { path, reason } if path == "a/.deployignore" => reason,
+            Error::Source(SourceError::NoPatterns { path, reason }) if path == "a/.deployignore" => reason,
             error => error.with_cause(),
         });
         assert_eq!(read.as_ref().map(Option::as_deref).map_err(String::as_str), expected);

@@ -1,4 +1,7 @@
 //! The verbs that ask one thing and hear one answer.
+//!
+//! A query fails with an error alone. A switch that fails says also what is live: the line may break after the agent began
+//! it.
 
 use std::sync::Arc;
 
@@ -16,21 +19,33 @@ use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 /// The manifest of a release, by its name.
 pub(crate) type Named = (String, Arc<Manifest>);
 
-/// Asks, and returns the answer with the manifests that came before it. Those that are known need not come.
+/// Asks what switches nothing, and returns the answer with the manifests that came before it. Those that are known need
+/// not come.
 pub(crate) fn ask(
     connection: Connection,
     hello: Hello,
     known: &[Arc<Manifest>],
     observer: Arc<dyn Observer>,
     cancel: Cancel,
-) -> Result<(Reply, Vec<Named>), DeployFailure> {
+) -> Result<(Reply, Vec<Named>), Error> {
     let talk = Talk::new(connection, observer, cancel)?;
-    if matches!(hello.request, Request::Switch(_) | Request::Rollback(_)) {
-        talk.may_switch();
-    }
-    let heard = hear(&talk, hello, known).map_err(|failure| talk.settle(failure))?;
+    let heard = hear(&talk, hello, known).map_err(|failure| failure.error)?;
     talk.finish();
     Ok(heard)
+}
+
+/// Asks for a switch or a rollback. A failure says what is live.
+pub(crate) fn switch(
+    connection: Connection,
+    hello: Hello,
+    observer: Arc<dyn Observer>,
+    cancel: Cancel,
+) -> Result<Reply, DeployFailure> {
+    let talk = Talk::new(connection, observer, cancel)?;
+    talk.may_switch();
+    let (reply, _) = hear(&talk, hello, &[]).map_err(|failure| talk.settle(failure))?;
+    talk.finish();
+    Ok(reply)
 }
 
 fn hear(talk: &Talk, hello: Hello, known: &[Arc<Manifest>]) -> Result<(Reply, Vec<Named>), DeployFailure> {

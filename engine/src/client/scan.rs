@@ -28,7 +28,7 @@ use crate::client::commit::Commit;
 use crate::client::known::Known;
 use crate::client::rules::Rules;
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::event::Observer;
 use crate::path::Shown;
 use crate::threads;
@@ -95,8 +95,8 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
 fn open_source(path: &Path) -> Result<OwnedFd, Error> {
     match fs::open(path, OPEN_DIRECTORY, Mode::empty()) {
         Ok(source) => Ok(source),
-        Err(Errno::NOENT) => Err(Error::SourceMissing(path.to_owned())),
-        Err(Errno::NOTDIR) => Err(Error::SourceNotDirectory(path.to_owned())),
+        Err(Errno::NOENT) => Err(SourceError::Missing(path.to_owned()).into()),
+        Err(Errno::NOTDIR) => Err(SourceError::NotDirectory(path.to_owned()).into()),
         Err(errno) => Err(unreadable(path.as_os_str().as_bytes(), errno)),
     }
 }
@@ -104,7 +104,7 @@ fn open_source(path: &Path) -> Result<OwnedFd, Error> {
 const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 fn unreadable(path: &[u8], errno: Errno) -> Error {
-    Error::SourceUnreadable { path: Shown(path).to_string(), source: errno.into() }
+    Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: errno.into() })
 }
 
 #[cfg(test)]
@@ -449,7 +449,7 @@ mod tests {
             while !writer.is_finished() {
                 match place.scan_with(&[], Some(&known)) {
                     Ok(scan) => known = window(&scan.found),
-                    Err(Error::FileChanging(_)) => {}
+                    Err(Error::Source(SourceError::FileChanging(_))) => {}
                     Err(error) => panic!("{error}"),
                 }
                 scans += 1;

@@ -21,13 +21,14 @@ use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::{Error, Kind, Refusal};
 use crate::event::Observer;
-use crate::report::{DeployFailure, DeployState, LiveNow};
+use crate::live::LiveNow;
+use crate::report::{DeployFailure, DeployState};
 use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::{Carrier, Connection, Lanes};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
 use crate::wire::heard::Heard;
-use crate::wire::message::{self, BaseName, FromAgent, Live, Reply, Taken, ToAgent};
+use crate::wire::message::{self, BaseName, FromAgent, Reply, Taken, ToAgent};
 
 use inbox::{Inbox, NothingTaken, Received};
 pub(crate) use listener::TicketSlot;
@@ -350,7 +351,7 @@ impl Talk {
             }
             match self.take_until(deadline) {
                 Ok(Received::Message(message)) => match *message {
-                    FromAgent::Failed { live, .. } => return live_now(live),
+                    FromAgent::Failed { live, .. } => return live,
                     FromAgent::Done(reply) => return live_after(&reply),
                     _ => {}
                 },
@@ -483,18 +484,8 @@ impl Drop for Talk {
 }
 
 /// An error of the agent, as an error of this side.
-fn failure(refusal: Refusal, live: Live) -> DeployFailure {
-    DeployFailure { error: Error::Agent(refusal), live: live_now(live) }
-}
-
-fn live_now(live: Live) -> LiveNow {
-    match live {
-        Live::Release(release) => LiveNow::Release(release),
-        Live::Switched(release) => LiveNow::Switched(release),
-        Live::Nothing => LiveNow::Nothing,
-        Live::Unchanged => LiveNow::Unchanged,
-        Live::Unknown => LiveNow::Unknown,
-    }
+fn failure(refusal: Refusal, live: LiveNow) -> DeployFailure {
+    DeployFailure { error: Error::Agent(refusal), live }
 }
 
 /// What is live after an answer.

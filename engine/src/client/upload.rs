@@ -470,6 +470,7 @@ mod tests {
     use crate::client::known::Known;
     use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::sendings;
+    use crate::error::SourceError;
     use crate::event::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
@@ -592,7 +593,10 @@ mod tests {
             for target in ["first", "second"] {
                 mistake_content(&path("state"), &path("source"));
                 let failure = deploy(&context(target), &request).unwrap_err();
-                assert!(matches!(&failure.error, Error::FileChangedUnseen(path) if path == "file"), "{failure:?}");
+                assert!(
+                    matches!(&failure.error, Error::Source(SourceError::FileChangedUnseen(path)) if path == "file"),
+                    "{failure:?}"
+                );
                 deploy(&context(target), &request).unwrap();
                 assert_eq!(std::fs::read(path(target).join("current/file")).unwrap(), vec![b'x'; bytes as usize]);
             }

@@ -73,7 +73,7 @@ fn a_file_is_read_by_lines() {
 #[test]
 fn a_file_with_nul_bytes_is_refused_by_name() {
     let error = Patterns::parse_file(b"\xff\xfe.\0e\0n\0v\0\n\0", "`.deployignore`").unwrap_err();
-    assert!(matches!(error, Error::NulInPatterns { place } if place == "`.deployignore`"));
+    assert!(matches!(error, Error::Source(SourceError::NulInPatterns { place }) if place == "`.deployignore`"));
 }
 
 /// Parts that patterns are put together from: each element of the grammar, and letters that names have too.

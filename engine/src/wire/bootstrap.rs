@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, SiteError, StartError};
 use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::wire::bootstrap::answer::{Answer, check_system, said, says_format, says_missing, unsafe_place};
@@ -203,11 +203,11 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"missing", rest }) => Ok(Start::Missing(unpack_there(rest)?)),
             Some(Answer { word: b"unfit", rest }) => Ok(Start::Unfit(unpack_there(rest)?)),
             Some(Answer { word: b"foreign", rest }) => {
-                Err(Error::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() })
+                Err(SiteError::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() }.into())
             }
             Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
             Some(Answer { word: b"start", .. }) if ended.status == Some(126) && !says_format(&ended.words) => {
-                Err(Error::Noexec { directory: shown(directory) })
+                Err(StartError::Noexec { directory: shown(directory) }.into())
             }
             Some(Answer { word: b"start", .. }) => Ok(Start::Damaged(said(b"", ended))),
             _ => Err(self.no_shell(noise, ended)),
@@ -237,17 +237,17 @@ impl Bootstrap<'_> {
         if let Some(failure) = self.login.failure(ended) {
             return Err(failure);
         }
-        let not_copied = |output| Error::AgentNotCopied { directory: shown(directory), output };
+        let not_copied = |output| Error::from(StartError::AgentNotCopied { directory: shown(directory), output });
         match Answer::find(printed) {
             Some(Answer { word: b"placed", .. }) => Ok(None),
             Some(Answer { word: b"lent", rest }) if rest.starts_with(b"/") => {
                 Ok(Some(PathBuf::from(OsStr::from_bytes(rest))))
             }
             Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
-            Some(Answer { word: b"noexec", .. }) => Err(Error::Noexec { directory: shown(directory) }),
+            Some(Answer { word: b"noexec", .. }) => Err(StartError::Noexec { directory: shown(directory) }.into()),
             Some(Answer { word: b"short", .. }) => Err(not_copied("not all of it arrived".into())),
             Some(Answer { word: b"failed", .. }) if says_missing(&ended.words) => {
-                Err(Error::ProgramsMissing { output: said(b"", ended) })
+                Err(StartError::ProgramsMissing { output: said(b"", ended) }.into())
             }
             Some(Answer { word: b"failed", .. }) => Err(not_copied(said(b"", ended))),
             _ => Err(self.no_shell(printed, ended)),
@@ -261,7 +261,7 @@ impl Bootstrap<'_> {
     }
 
     fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
-        Error::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) }
+        Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) })
     }
 }
 

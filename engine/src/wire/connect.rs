@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
 use crate::wire::authenticate::{self, Refused};
@@ -56,12 +56,12 @@ pub(crate) fn connect(
     let Some(settings) = settings else { return started };
     started.map_err(|error| match (error, refused) {
         // The second refusal is the smaller news: it knows nothing of the keys that were tried.
-        (Error::OpensshFailed { output, .. }, Some(mut refused)) => {
+        (Error::Reach(ReachError::OpensshFailed { output, .. }), Some(mut refused)) => {
             refused.tried.push(format!("the system's `ssh`: {output}"));
             login_refused(&settings, refused)
         }
-        (Error::NeedsOpenssh(_), Some(refused)) => login_refused(&settings, refused),
-        (Error::OpensshFailed { output, .. }, None) if output.contains(DENIED) => {
+        (Error::Login(LoginError::NeedsOpenssh(_)), Some(refused)) => login_refused(&settings, refused),
+        (Error::Reach(ReachError::OpensshFailed { output, .. }), None) if output.contains(DENIED) => {
             login_refused_by_openssh(&settings, reach, &output)
         }
         (error, _) => error,
@@ -175,5 +175,5 @@ impl Connector<'_> {
 
 fn login_refused(settings: &HostSettings, refused: Refused) -> Error {
     let (user, server) = (settings.user.clone(), settings.server.clone());
-    Error::LoginRefused { user, server, tried: refused.tried, remedy: refused.remedy }
+    Error::from(LoginError::Refused { user, server, tried: refused.tried, remedy: refused.remedy })
 }

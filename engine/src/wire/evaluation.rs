@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, LoginError};
 use crate::path::shown_lines;
 use crate::target::{Reach, SshDestination};
 use crate::threads;
@@ -86,7 +86,7 @@ impl Evaluation {
         if status.success() || cannot_tell(&String::from_utf8_lossy(&words)) {
             return Ok(Evaluated::Unavailable);
         }
-        Err(Error::SshConfigRefused { said: shown_lines(&words) })
+        Err(LoginError::SshConfigRefused { said: shown_lines(&words) }.into())
     }
 
     fn read(&mut self, cancel: &Cancel) -> Result<String, Error> {
@@ -106,7 +106,8 @@ impl Evaluation {
                 return Err(failed(io::ErrorKind::FileTooLarge.into()));
             }
         }
-        Err(Error::SshConfigRefused { said: format!("`ssh -G` did not end within {} seconds", TIMEOUT.as_secs()) })
+        Err(LoginError::SshConfigRefused { said: format!("`ssh -G` did not end within {} seconds", TIMEOUT.as_secs()) }
+            .into())
     }
 }
 

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, LoginError};
 use crate::target::Server;
 use crate::wire::algorithms::Algorithms;
 use crate::wire::ssh_config::Value;
@@ -36,7 +36,7 @@ impl Need {
 
     /// Makes the error that says so.
     pub(super) fn into_error(self) -> Error {
-        Error::NeedsOpenssh(self.0)
+        Error::from(LoginError::NeedsOpenssh(self.0))
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::error::Error;
+use crate::error::{Error, ReachError};
 use crate::path::shown_lines;
 use crate::target::{Reach, Server, SshDestination};
 use crate::wire::greeting::timespec;
@@ -119,8 +119,9 @@ impl Login for OpensshLogin {
     }
 
     fn failure(&self, ended: &Ended) -> Option<Error> {
-        (ended.status == Some(FAILED))
-            .then(|| Error::OpensshFailed { server: self.server.clone(), output: shown_lines(&ended.words) })
+        (ended.status == Some(FAILED)).then(|| {
+            Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&ended.words) })
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, bounded};
 use rayon::prelude::*;
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::path::Shown;
 use crate::threads;
@@ -69,7 +69,11 @@ impl Drop for Packing {
 pub(super) fn read(program: &Program) -> Result<Vec<u8>, Error> {
     let content = fs::read(&program.path).map_err(|error| Error::io("read", &program.path, error))?;
     let is_same = Hash::of(&content) == program.hash;
-    if is_same { Ok(content) } else { Err(Error::FileChanging(Shown(program.path.as_os_str().as_bytes()).to_string())) }
+    if is_same {
+        Ok(content)
+    } else {
+        Err(SourceError::FileChanging(Shown(program.path.as_os_str().as_bytes()).to_string()).into())
+    }
 }
 
 fn pack(program: &Program, content: &[u8], stop: &Cancel) -> Result<Vec<u8>, Error> {

@@ -13,16 +13,16 @@
 //! a moment later usually succeeds.
 
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ssh2::{Channel, ErrorCode, HashType, MethodType, Session};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer};
 use crate::path::Shown;
+use crate::shell::quoted;
 use crate::target::{Reach, SshDestination};
 use crate::wire::algorithms::NoneKnown;
 use crate::wire::authenticate::{self, Refused};
@@ -124,7 +124,7 @@ impl SshLogin {
     ) -> Result<SshLogin, Setback> {
         for pause in TRY_AGAIN {
             match SshLogin::try_connect(settings, known, cancel) {
-                Err(Setback::Failed(Error::ClosedEarly { .. })) => {}
+                Err(Setback::Failed(Error::Reach(ReachError::ClosedEarly { .. }))) => {}
                 done => return done,
             }
             observer.observe(Event::Detail("The server closed the connection before it greeted: trying again".into()));
@@ -191,13 +191,13 @@ impl SshLogin {
 
     /// Tells a server that does not speak SSH from one that speaks it another way, and from a line that failed.
     fn judge_handshake(&self, error: Error, mut preface: Preface, settings: &HostSettings) -> Setback {
-        let Error::Ssh { source, .. } = &error else { return Setback::Failed(error) };
+        let Error::Reach(ReachError::Ssh { source, .. }) = &error else { return Setback::Failed(error) };
         let failed = source.downcast_ref::<ssh2::Error>();
         if !preface.is_ssh(&self.line.session) && (failed.is_some() || preface.has_come()) {
             let server = self.steps.server.clone();
             return Setback::Failed(match Preface::hear(settings, &self.steps.cancel) {
-                Ok(Some(said)) if !is_busy(&said) => Error::NotSsh { server, said },
-                Ok(_) => Error::ClosedEarly { server },
+                Ok(Some(said)) if !is_busy(&said) => Error::from(ReachError::NotSsh { server, said }),
+                Ok(_) => Error::from(ReachError::ClosedEarly { server }),
                 Err(error) => error,
             });
         }
@@ -241,13 +241,13 @@ impl SshLogin {
         }
         match (verdict, settings.known.strictness) {
             (Verdict::Known, _) => Ok(()),
-            (Verdict::Unknown, Strictness::Refuse) => Err(Setback::Failed(Error::HostKeyUnknown {
+            (Verdict::Unknown, Strictness::Refuse) => Err(Setback::Failed(Error::from(LoginError::HostKeyUnknown {
                 host,
                 algorithm,
                 fingerprint,
                 searched: settings.known.files().cloned().collect(),
                 ssh_command: ssh_command(destination, reach),
-            })),
+            }))),
             (Verdict::Unknown, Strictness::AcceptNew | Strictness::Off) => {
                 accept(settings, key, &format!("{algorithm} {fingerprint}"), observer);
                 Ok(())
@@ -261,10 +261,10 @@ impl SshLogin {
                 Ok(())
             }
             (Verdict::Changed(file), _) => {
-                Err(Setback::Failed(Error::HostKeyChanged { host, algorithm, fingerprint, file }))
+                Err(Setback::Failed(Error::from(LoginError::HostKeyChanged { host, algorithm, fingerprint, file })))
             }
             (Verdict::Revoked(file), _) => {
-                Err(Setback::Failed(Error::HostKeyRevoked { host, algorithm, fingerprint, file }))
+                Err(Setback::Failed(Error::from(LoginError::HostKeyRevoked { host, algorithm, fingerprint, file })))
             }
         }
     }
@@ -332,7 +332,7 @@ fn accept(settings: &HostSettings, key: &[u8], shown: &str, observer: &dyn Obser
 fn ssh_command(destination: &SshDestination, reach: &Reach) -> String {
     let mut words = vec!["ssh".to_owned()];
     if let Some(config) = &reach.ssh_config {
-        words.push(format!("-F {}", quoted(config)));
+        words.push(format!("-F {}", quoted(&config.display().to_string())));
     }
     words.push("-o StrictHostKeyChecking=ask".into());
     if let Some(port) = destination.port {
@@ -344,10 +344,4 @@ fn ssh_command(destination: &SshDestination, reach: &Reach) -> String {
     }
     words.push("true".into());
     words.join(" ")
-}
-
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use wildmatch::WildMatch;
 
-use crate::error::Error;
+use crate::error::{Error, LoginError};
 
 /// As deep as OpenSSH follows `Include`.
 const INCLUDE_DEPTH: usize = 16;
@@ -45,7 +45,7 @@ impl Value {
     pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
         let reason = reason.into();
         match &self.place {
-            Some((file, line)) => Error::SshConfig { file: file.clone(), line: *line, reason },
+            Some((file, line)) => Error::from(LoginError::SshConfig { file: file.clone(), line: *line, reason }),
             None => Error::Usage(format!("`{}` of `ssh_config`: {reason}", self.keyword)),
         }
     }

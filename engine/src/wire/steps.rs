@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use ssh2::{BlockDirections, ErrorCode, Session};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, ReachError};
 use crate::target::Server;
 use crate::wire::greeting::{SLICE, timespec};
 
@@ -98,7 +98,7 @@ impl Steps {
         action: &'static str,
         error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
-        Error::Ssh { server: self.server.clone(), action, source: error.into() }
+        Error::from(ReachError::Ssh { server: self.server.clone(), action, source: error.into() })
     }
 }
 

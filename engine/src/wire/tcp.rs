@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, socket_with, sockopt};
 
 use crate::cancel::Cancel;
-use crate::error::Error;
+use crate::error::{Error, ReachError};
 use crate::target::Server;
 use crate::wire::greeting::{SLICE, timespec};
 use crate::wire::host_settings::{Family, HostSettings};
@@ -23,7 +23,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Connects. The stream does not block. With it comes how long the server took to answer.
 pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<(TcpStream, Duration), Error> {
-    let unreachable = |source| Error::Unreachable { server: settings.server.clone(), source };
+    let unreachable = |source| Error::from(ReachError::Unreachable { server: settings.server.clone(), source });
     let mut last = None;
     for address in addresses(settings)? {
         cancel.check()?;
@@ -37,7 +37,7 @@ pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<(TcpSt
 }
 
 fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
-    let unresolved = |source| Error::Unresolved { server: settings.server.clone(), source };
+    let unresolved = |source| Error::from(ReachError::Unresolved { server: settings.server.clone(), source });
     let Server { host_name, port, .. } = &settings.server;
     let addresses = (host_name.as_str(), *port).to_socket_addrs().map_err(unresolved)?;
     let addresses: Vec<SocketAddr> = addresses

@@ -20,7 +20,7 @@ use crate::agent::store::{ObjectName, Store};
 use crate::agent::talk::{Incoming, Next};
 use crate::agent::trash::Spare;
 use crate::agent::wanted::WantedObjects;
-use crate::error::Error;
+use crate::error::{DamageError, Error};
 use crate::event::Phase;
 use crate::hash::Hash;
 use crate::manifest::{Manifest, ObjectKey};
@@ -122,7 +122,7 @@ impl Deploy<'_> {
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
         let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
-        Err(Error::NotWhole { objects: wanted.len() as u64, path })
+        Err(DamageError::NotWhole { objects: wanted.len() as u64, path }.into())
     }
 
     /// Makes all directories: of a release that may be reused, with what is in them, or anew. Says what came of the reuse,
@@ -335,7 +335,7 @@ fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Resu
 /// Tells whether a copy failed because of the object that it was to be made of.
 fn is_unfit(error: &Error) -> bool {
     match error {
-        Error::Damaged { .. } => true,
+        Error::Damage(DamageError::File { .. }) => true,
         Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
         _ => false,
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 
+use crate::accounts::Accounts;
 use crate::path::Shown;
 
 /// A line of at most 52 numbers and a name.
@@ -110,13 +111,9 @@ fn is_gone(error: &io::Error) -> bool {
 /// Returns the user of a process: the name where this machine knows one, else the number.
 pub(super) fn user_of(pid: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?.to_owned();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = users.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        fields.next().filter(|_| fields.nth(1) == Some(uid.as_str()))
-    });
-    Some(name.map_or_else(|| format!("user {uid}"), |name| Shown(name.as_bytes()).to_string()))
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?;
+    let uid: u32 = uid.parse().ok()?;
+    Some(Accounts::read().user_name(uid).unwrap_or_else(|| format!("user {uid}")))
 }
 
 #[cfg(test)]

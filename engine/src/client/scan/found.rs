@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::client::content::FileStat;
 use crate::client::known::{Known, directory_mode, file_of};
 use crate::client::scan::listing::{Listed, Listing};
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{Builder, File, Node, ObjectKey};
@@ -113,7 +113,7 @@ pub(super) fn known_of(shape: Shape<'_>, last: Option<&Arc<Known>>) -> Result<Ar
     }
     let known = lay_out(shape, last.map(Arc::as_ref));
     known.map(Arc::new).map_err(|reason| match reason {
-        BadManifest::TooLarge => Error::TreeTooLarge(reason.to_string()),
+        BadManifest::TooLarge => Error::from(SourceError::TooLarge(reason.to_string())),
         reason => Error::Bug(format!("a scanned tree {reason}")),
     })
 }

@@ -27,7 +27,7 @@ use crate::client::scan::found::{Branch, Found, FoundEntry, FoundNode, Name};
 use crate::client::scan::listing::Listing;
 use crate::client::scan::{OPEN_DIRECTORY, ScanRequest, unreadable};
 use crate::disk;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::event::{Event, Phase};
 use crate::hash::Hash;
 use crate::manifest::{LEVELS_MAX, Node};
@@ -243,7 +243,7 @@ impl<'a> Walk<'a> {
     fn check_not_forbidden(&self, stat: &fs::Stat, place: &Place<'_>) -> Result<(), Error> {
         if place.level > 0 && self.request.forbidden == Some((stat.st_dev, stat.st_ino)) {
             let target = self.request.source.join(OsStr::from_bytes(&place.path()));
-            return Err(Error::Overlapping { source_path: self.request.source.to_owned(), target });
+            return Err(SourceError::Overlapping { source_path: self.request.source.to_owned(), target }.into());
         }
         Ok(())
     }
@@ -313,8 +313,8 @@ impl<'a> Walk<'a> {
         match stat.kind() {
             FileType::RegularFile | FileType::Symlink => Ok(Looked::Other(stat)),
             // Not what it was a moment ago.
-            FileType::Directory => Err(Error::FileChanging(path())),
-            other => Err(Error::SpecialFile { path: path(), kind: kind_name(other) }),
+            FileType::Directory => Err(SourceError::FileChanging(path()).into()),
+            other => Err(SourceError::SpecialFile { path: path(), kind: kind_name(other) }.into()),
         }
     }
 
@@ -506,7 +506,7 @@ fn is_left_out(names: &Names<'_>, name: &[u8], is_directory: bool) -> Result<boo
         return Err(unreadable(&below.path(), Errno::NAMETOOLONG));
     }
     if is_directory && below.level > LEVELS_MAX {
-        return Err(Error::TooDeep { path: Shown(&below.path()).to_string(), most: LEVELS_MAX });
+        return Err(SourceError::TooDeep { path: Shown(&below.path()).to_string(), most: LEVELS_MAX }.into());
     }
     Ok(false)
 }
@@ -532,7 +532,7 @@ fn scope_on<'a>(device: u64, fd: &OwnedFd, scope: Scope<'a>) -> Result<Scope<'a>
 fn gone<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option<T>, Error> {
     match errno {
         Errno::NOENT => Ok(None),
-        Errno::LOOP | Errno::NOTDIR | Errno::INVAL => Err(Error::FileChanging(Shown(&path()).to_string())),
+        Errno::LOOP | Errno::NOTDIR | Errno::INVAL => Err(SourceError::FileChanging(Shown(&path()).to_string()).into()),
         errno => Err(unreadable(&path(), errno)),
     }
 }

@@ -8,14 +8,13 @@ use crate::client::delivery::Delivery;
 use crate::client::load::Load;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::report::LiveNow;
+use crate::live::LiveNow;
 use crate::wire::bounds::{TOLD_BYTES_MAX, TOLD_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::lane::Ticket;
 use crate::wire::message::{self, FromAgent, Taken};
 
 use super::inbox::{Inbox, Received};
-use super::live_now;
 
 /// The agent's answer to `WantLanes`, once it is there.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
@@ -112,7 +111,7 @@ impl Listener {
                 Event::Live { release }
             }
             FromAgent::Ready { holding, base, live, commit } => {
-                self.note(live_now(live.clone()));
+                self.note(live.clone());
                 self.taken_base.get_or_init(|| base.clone());
                 self.inbox.wake();
                 return Some(FromAgent::Ready { holding, base, live, commit });

@@ -64,7 +64,7 @@ fn id(text: &str) -> crate::release::ReleaseId {
     text.parse().unwrap()
 }
 
-fn ready(live: Live) -> FromAgent {
+fn ready(live: LiveNow) -> FromAgent {
     FromAgent::Ready { holding: None, base: Taken::Nothing, live, commit: None }
 }
 
@@ -157,8 +157,8 @@ fn an_interruption_that_the_answer_outran_says_what_it_says() {
 
 #[test]
 fn before_a_commit_what_the_holder_of_the_lock_said_is_live() {
-    assert_eq!(interrupted_after(&[ready(Live::Release(id("1")))], false), LiveNow::Release(id("1")));
-    assert_eq!(interrupted_after(&[ready(Live::Nothing)], false), LiveNow::Nothing);
+    assert_eq!(interrupted_after(&[ready(LiveNow::Release(id("1")))], false), LiveNow::Release(id("1")));
+    assert_eq!(interrupted_after(&[ready(LiveNow::Nothing)], false), LiveNow::Nothing);
     assert_eq!(interrupted_after(&[], false), LiveNow::Unchanged);
 }
 
@@ -179,7 +179,7 @@ fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
         assert!(matches!(failure.error, Error::LineLost { .. }));
         assert_eq!(failure.live, expected);
     };
-    check(ready(Live::Release(id("1"))), false, LiveNow::Unchanged);
-    check(ready(Live::Release(id("1"))), true, LiveNow::Unknown);
+    check(ready(LiveNow::Release(id("1"))), false, LiveNow::Unchanged);
+    check(ready(LiveNow::Release(id("1"))), true, LiveNow::Unknown);
     check(FromAgent::Live(id("2")), true, LiveNow::Switched(id("2")));
 }

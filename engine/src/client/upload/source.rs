@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::client::content;
 use crate::client::scan::Scan;
 use crate::client::talk::Talk;
-use crate::error::Error;
+use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::path::Shown;
 
@@ -59,7 +59,9 @@ impl<'a> Source<'a> {
     pub(super) fn open(self, entry: u32) -> Result<SourceFile<'a>, Error> {
         let path = self.scan.found.manifest.path(entry);
         let file = content::open(&self.scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
-            Errno::NOENT | Errno::LOOP | Errno::NOTDIR => Error::FileChanging(Shown(&path).to_string()),
+            Errno::NOENT | Errno::LOOP | Errno::NOTDIR => {
+                Error::from(SourceError::FileChanging(Shown(&path).to_string()))
+            }
             errno => unreadable(&path, errno.into()),
         })?;
         let file = SourceFile { source: self, entry, file, path };
@@ -99,18 +101,20 @@ impl SourceFile<'_> {
     /// earlier scan is wrong, or a change did not show.
     pub(super) fn check_hash(&self, hash: Hash) -> Result<(), Error> {
         match self.source.scan.found.manifest.file(self.entry) {
-            Some(file) if file.key.hash != hash => Err(Error::FileChangedUnseen(Shown(&self.path).to_string())),
+            Some(file) if file.key.hash != hash => {
+                Err(SourceError::FileChangedUnseen(Shown(&self.path).to_string()).into())
+            }
             _ => Ok(()),
         }
     }
 
     fn changing(&self) -> Error {
-        Error::FileChanging(Shown(&self.path).to_string())
+        Error::from(SourceError::FileChanging(Shown(&self.path).to_string()))
     }
 }
 
 fn unreadable(path: &[u8], source: io::Error) -> Error {
-    Error::SourceUnreadable { path: Shown(path).to_string(), source }
+    Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source })
 }
 
 /// Appends a file of so many bytes, mostly in one read; what has grown since may be more.

@@ -1,0 +1,278 @@
+//! Hints in words: what the engine says as data becomes a sentence with the flags, verbs and files of this command.
+//!
+//! A command stands between backticks, so that it can be pasted; a verb of ours is one that `failure` completes with the
+//! place. No hint is dangerous to follow: what may be live is left alone.
+
+use engine::error::{DamageHint, Hint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers};
+use engine::shell::quoted;
+
+/// What to do when the line failed.
+pub(crate) const RUN_AGAIN: &str = "Run the command again";
+
+/// The programs that the script on the server cannot do without, beside `sh`.
+const PROGRAMS: &str = "`cat`, `chmod`, `ls`, `mkdir`, `mv`, `rm` and `wc`";
+
+/// What to do where what may be served from a path is not ours.
+const LEAVE_IT: &str = "leave it, deploy to another path, and then point the web server at `current` there";
+
+/// What to do where the disk is full, behind what to free.
+const THEN_DEPLOY: &str = "and deploy again: what arrived is kept until then. Where old releases take the room, lower \
+                           `keep_releases` and run `cutover cleanup`: that removes what arrived too";
+
+/// Returns the sentence of a hint.
+pub(crate) fn text(hint: &Hint) -> String {
+    match hint {
+        Hint::Source(hint) => of_source(hint),
+        Hint::Site(hint) => of_site(hint),
+        Hint::Release(hint) => of_release(hint).into(),
+        Hint::Damage(hint) => of_damage(hint),
+        Hint::Reach(hint) => of_reach(hint).into(),
+        Hint::Login(hint) => of_login(hint),
+        Hint::Start(hint) => of_start(hint),
+        Hint::RunAgain => RUN_AGAIN.into(),
+        Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
+        Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
+        Hint::FreeThreads => {
+            "Some 20 of them are needed, and few more are of use: end other processes of that user there, or \
+                              have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
+                .into()
+        }
+        Hint::MoveState { path } => format!(
+            "Name another directory with `--state-dir`. Where `{path}` is Cutover's own, it is only a cache and can go"
+        ),
+        Hint::Report => "Please report it with the command that you ran and what it printed".into(),
+    }
+}
+
+fn of_source(hint: &SourceHint) -> String {
+    match hint {
+        SourceHint::NameSource => "Name the directory to deploy with `--source DIR`".into(),
+        SourceHint::MakeReadable => {
+            "Make it readable for the user that deploys, or leave it out with a line in `.deployignore`".into()
+        }
+        SourceHint::LeaveOut { pattern } => format!("Leave it out with a line `{pattern}` in `.deployignore`"),
+        SourceHint::LeaveOutAbove => "Leave out a directory above it with a line in `.deployignore`".into(),
+        SourceHint::LeaveOutMore => "Leave out what the server does not need with lines in `.deployignore`".into(),
+        SourceHint::LetRest { pattern } => {
+            format!(
+                "Deploy again when nothing writes to it, or leave it out with a line `{pattern}` in `.deployignore`"
+            )
+        }
+        SourceHint::DeployAgain => {
+            "Deploy again: all files are read anew then. If it happens again, check the disk and the \
+                                    memory of this machine"
+                .into()
+        }
+        SourceHint::DeployElsewhere => {
+            "Deploy to a path outside the source, or make the target's directory first and leave \
+                                        it out with a line in `.deployignore`"
+                .into()
+        }
+        SourceHint::PutPatterns => "Put a file with the patterns there, or a symlink to a file in the source".into(),
+        SourceHint::SaveAsUtf8 => {
+            "Save it as UTF-8 text: a file in UTF-16, as some editors save it, holds NUL bytes".into()
+        }
+    }
+}
+
+fn of_site(hint: &SiteHint) -> String {
+    match hint {
+        SiteHint::ChooseEmptyPath => {
+            "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into()
+        }
+        SiteHint::DeployFirst => "Run `cutover deploy` first, or check the path in `--target`".into(),
+        SiteHint::LeaveServed { path } => format!("Something may be served from `{path}`: {LEAVE_IT}"),
+        SiteHint::LeaveServedLink { path } => format!("Something may be served through `{path}`: {LEAVE_IT}"),
+        SiteHint::KeepCurrentPath { known } => format!(
+            "Leave `current_path` as it was. Once nothing is served through `{known}` any more, that link can go, and the \
+             new one is made"
+        ),
+        SiteHint::LogInAsOwner { owner } => format!(
+            "Log in as `{owner}`, or choose a path below directories that belong to root or to the user that logs in"
+        ),
+        SiteHint::TakeRight { path, by } => take_right(path, by),
+        SiteHint::ReplaceByDirectory { path } => {
+            format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
+        }
+        SiteHint::Unmount => {
+            "See with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run \
+                              the command again"
+                .into()
+        }
+        SiteHint::MountProc => "Mount `/proc` on the server, where the agent runs, and run the command again".into(),
+        SiteHint::ChooseBeside => "Choose a deploy path beside it".into(),
+        SiteHint::KeepOneFilesystem => {
+            "Unmount it, or mount the whole deploy path there; only `shared/` may be a mount of its own".into()
+        }
+        SiteHint::MountOrMake { target } => format!(
+            "See whether its disk is mounted. If the directory is to be made: `mkdir -p {}`, on the server",
+            quoted(target)
+        ),
+        SiteHint::MakeShared { path } => {
+            format!("Make it on the server, `mkdir -p {}`, and run the command again", quoted(path))
+        }
+        SiteHint::MoveAway { path } => format!("Move `{path}` away and run the command again"),
+        SiteHint::PutShared { path } => format!("Put the file at `{path}` on the server and deploy again"),
+        SiteHint::LeaveOutShared { path } => format!(
+            "Leave it out of the release with a line `/{path}` in `.deployignore`. On the server it is taken from `shared/`"
+        ),
+        SiteHint::RemoveOne { path } => format!(
+            "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
+        ),
+        SiteHint::FreeOnServer => format!("Free some on the server {THEN_DEPLOY}"),
+        SiteHint::FreeSpace => format!("Free some space {THEN_DEPLOY}"),
+        SiteHint::Own => "The user that runs this must own the directory; check with `ls -ld`".into(),
+        SiteHint::MountedReadOnly => "The filesystem is mounted read-only".into(),
+        SiteHint::UseOtherVersion => "Use the version of Cutover that made the store, or deploy to a new path".into(),
+    }
+}
+
+fn take_right(path: &str, by: &Writers) -> String {
+    let path = quoted(path);
+    match by {
+        Writers::Group(_) => format!(
+            "Take that right from the group: `chmod g-w {path}`. It may read there all the same, and can write to \
+             directories in `shared/`"
+        ),
+        Writers::All => format!("Take that right from them: `chmod go-w {path}`"),
+    }
+}
+
+fn of_release(hint: &ReleaseHint) -> &'static str {
+    match hint {
+        ReleaseHint::Wait => "Wait until it is done, then run the command again",
+        ReleaseHint::SeeStatus => "See `cutover status`, and run the command again when nothing else is at work",
+        ReleaseHint::SeeReleases => "See `cutover releases`",
+        ReleaseHint::SwitchToAny => "`cutover switch ID` goes to any other release; see `cutover releases`",
+        ReleaseHint::ChooseName => "Choose another `--release`, or leave it out",
+    }
+}
+
+fn of_damage(hint: &DamageHint) -> String {
+    match hint {
+        DamageHint::WriteStoreAnew => {
+            "Run `cutover setup`, or deploy: both write it anew, and no release is lost".into()
+        }
+        DamageHint::UseOtherRelease => "Switch to another release, or deploy again".into(),
+        DamageHint::MoveAway { path } => format!("Move `{path}` away and deploy again"),
+        DamageHint::CheckServer => "Deploy again; if it happens again, check the server's disk and memory".into(),
+    }
+}
+
+fn of_reach(hint: &ReachHint) -> &'static str {
+    match hint {
+        ReachHint::CheckName => {
+            "Check the name. Names that only this system's resolver knows work with `--transport openssh`"
+        }
+        ReachHint::CheckHost => "Check the host and the port, and that the server is up",
+        ReachHint::CheckPort => "Check the port: `Port` in `ssh_config`, or `ssh://HOST:PORT/PATH`",
+        ReachHint::CheckPortOrWait => {
+            "Check the port. If it is right, the server may have too many logins under way (`MaxStartups`): run the command \
+             again later"
+        }
+        ReachHint::TrySsh => "Try the same login with `ssh -v`, which also asks about a host key that is not known",
+    }
+}
+
+fn of_login(hint: &LoginHint) -> String {
+    match hint {
+        LoginHint::AcceptHostKey { command } => {
+            format!("Compare the fingerprint with the server's, then accept it: `{command}`")
+        }
+        LoginHint::ForgetHostKey { host, file } => format!(
+            "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
+             '{host}' -f {}`",
+            quoted(file)
+        ),
+        LoginHint::ChangeHostKey => "Do not connect. Give the server a new host key, and make that one known".into(),
+        LoginHint::UseKey => {
+            "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or \
+                              start an ssh-agent"
+                .into()
+        }
+        LoginHint::UnlockKey { path, has_agent: true } => {
+            format!("Load the key into your agent: `ssh-add {}`", quoted(path))
+        }
+        LoginHint::UnlockKey { path, has_agent: false } => {
+            format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {}`", quoted(path))
+        }
+        LoginHint::AnswerQuestion { login } => format!(
+            "A question of the server, such as for a second factor, cannot be answered here. Put `ControlMaster auto`, \
+             `ControlPath ~/.ssh/%C` and `ControlPersist 1h` into `ssh_config` for this host, log in once with `{login}`, \
+             and run the command again"
+        ),
+        LoginHint::MendSshConfig => "Mend the file, or name another one with `-F FILE`".into(),
+        LoginHint::InstallOpenssh => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
+    }
+}
+
+fn of_start(hint: &StartHint) -> String {
+    match hint {
+        StartHint::GiveShell => "The user needs a login shell that runs commands, and `sh` on the server".into(),
+        StartHint::ChooseAgentPath => {
+            "Have a directory made for the agent where programs may be executed, that belongs to the user that logs in: \
+             `sudo install -d -o USER /var/lib/cutover`, on the server. Then set `agent_path` to it"
+                .into()
+        }
+        StartHint::BuildForServer => "Build Cutover for that system, and run it there with a local target".into(),
+        StartHint::MakeDeployPath { path } => format!(
+            "The user must own the deploy path. Where there is none yet, make it on the server: \
+             `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where root made it and it is \
+             empty, the last of these is enough. Where it belongs to another user, log in as that one",
+            above = quoted(path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()).unwrap_or("/")),
+            path = quoted(path)
+        ),
+        StartHint::AllowDeployPath => "The user must be able to create the deploy path, from its login directory".into(),
+        StartHint::OwnAgentPath => "`agent_path` must belong to the user that logs in, on the server".into(),
+        StartHint::InstallPrograms => format!("It needs {PROGRAMS}; busybox has them all. Install what is missing"),
+        StartHint::QuietLogin { host } => format!(
+            "The account must be one that may run commands, and not for files alone. See what a login prints: `ssh {host} \
+             true` should print nothing"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(hint: Hint, expected: &str) {
+        assert_eq!(text(&hint), expected);
+    }
+
+    #[test]
+    fn what_is_to_be_pasted_is_quoted() {
+        check(
+            Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
+            "Take that right from the group: `chmod g-w '/srv/a b'`. It may read there all the same, and can write to \
+             directories in `shared/`",
+        );
+        check(
+            Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
+            "Take that right from them: `chmod go-w /srv`",
+        );
+        check(
+            Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
+            "Make it on the server, `mkdir -p '/srv/it'\\''s'`, and run the command again",
+        );
+        check(
+            Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
+            "Load the key into your agent: `ssh-add '/home/me/my key'`",
+        );
+        check(
+            Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
+            "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
+             '[web1]:2222' -f '/home/me/known hosts'`",
+        );
+    }
+
+    #[test]
+    fn a_deploy_path_is_made_below_what_is_above_it() {
+        let check = |path: &str, expected: &str| {
+            let text = text(&Hint::Start(StartHint::MakeDeployPath { path: path.into() }));
+            assert!(text.contains(expected), "{text}");
+        };
+        check("/srv/shop", "`sudo mkdir -p /srv && sudo mkdir /srv/shop && sudo chown USER /srv/shop`");
+        check("/shop", "`sudo mkdir -p / && sudo mkdir /shop && sudo chown USER /shop`");
+    }
+}

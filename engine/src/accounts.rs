@@ -1,0 +1,129 @@
+//! Users and groups: what `/etc/passwd` and `/etc/group` say.
+//!
+//! The files are read as they are, without the system's resolver: programs are static, and a container may have no resolver.
+//! A user or a group that is only in a directory service has a number and no name.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::path::Shown;
+
+/// The number of root.
+pub(crate) const ROOT: u32 = 0;
+
+/// The users and groups that this machine's files know.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    users: Vec<u8>,
+    groups: Vec<u8>,
+}
+
+impl Accounts {
+    /// Reads both files. One that cannot be read names nobody.
+    pub fn read() -> Accounts {
+        let read = |file| std::fs::read(file).unwrap_or_default();
+        Accounts { users: read("/etc/passwd"), groups: read("/etc/group") }
+    }
+
+    /// Makes accounts of the content of the two files.
+    #[cfg(test)]
+    pub(crate) fn parse(users: &[u8], groups: &[u8]) -> Accounts {
+        Accounts { users: users.to_vec(), groups: groups.to_vec() }
+    }
+
+    /// Returns a user's name; none where the number has none.
+    pub fn user_name(&self, user: u32) -> Option<String> {
+        name_of(&self.users, user)
+    }
+
+    /// Returns a group's name; none where the number has none.
+    pub(crate) fn group_name(&self, group: u32) -> Option<String> {
+        name_of(&self.groups, group)
+    }
+
+    /// Returns a user's home directory; none where no absolute one is known.
+    pub fn home(&self, user: u32) -> Option<PathBuf> {
+        let fields = line_of(&self.users, user)?;
+        let home = PathBuf::from(OsStr::from_bytes(fields.get(5)?));
+        Some(home).filter(|home| home.is_absolute())
+    }
+
+    /// Tells whether a group is known to have no member but this user and root.
+    pub(crate) fn is_alone(&self, user: u32, group: u32) -> bool {
+        let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
+        let is_own = |name: &[u8]| {
+            lines(&self.users).any(|fields| {
+                fields.first() == Some(&name)
+                    && fields.get(2).is_some_and(|field| has_number(field, user) || has_number(field, ROOT))
+            })
+        };
+        let has_group = |fields: &Vec<&[u8]>, at: usize| fields.get(at).is_some_and(|field| has_number(field, group));
+        let mut groups = lines(&self.groups).filter(|fields| has_group(fields, 2)).peekable();
+        let is_known = groups.peek().is_some();
+        let members = groups.flat_map(|fields| fields.get(3).copied().unwrap_or_default().split(|&byte| byte == b','));
+        let are_members_own = members.filter(|name| !name.is_empty()).all(is_own);
+        let mut of_group = lines(&self.users).filter(|fields| has_group(fields, 3));
+        is_known && are_members_own && of_group.all(|fields| is_own(fields[0]))
+    }
+}
+
+/// Returns the fields of each line.
+fn lines(file: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+    file.split(|&byte| byte == b'\n').map(|line| line.split(|&byte| byte == b':').collect())
+}
+
+/// Returns the fields of the line with a number.
+fn line_of(file: &[u8], number: u32) -> Option<Vec<&[u8]>> {
+    let number = number.to_string();
+    lines(file).find(|fields| fields.get(2) == Some(&number.as_bytes()))
+}
+
+fn name_of(file: &[u8], number: u32) -> Option<String> {
+    line_of(file, number).map(|fields| Shown(fields[0]).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const USERS: &[u8] = b"root:x:0:0::/root:/bin/sh\nbroken\ndeploy:x:1000:1000::/home/deploy:/bin/sh\n\
+        anna:x:1001:1001::home:/bin/sh\nwww-data:x:33:33::/var/www:/sbin/nologin\nlast:x:1002:50::/:/bin/sh";
+    const GROUPS: &[u8] = b"root:x:0:\ndeploy:x:1000:\nanna:x:1001:www-data\nwww-data:x:33:\nstaff:x:50:\n\
+        ours:x:60:deploy,root\nteam:x:61:deploy,anna\nsudo:x:27:";
+
+    fn accounts() -> Accounts {
+        Accounts::parse(USERS, GROUPS)
+    }
+
+    #[test]
+    fn a_name_and_a_home_are_found_by_number() {
+        let accounts = accounts();
+        assert_eq!(accounts.user_name(1000).as_deref(), Some("deploy"));
+        assert_eq!(accounts.user_name(10), None);
+        assert_eq!(accounts.group_name(33).as_deref(), Some("www-data"));
+        assert_eq!(accounts.home(1000).as_deref(), Some(Path::new("/home/deploy")));
+        // One that is not absolute.
+        assert_eq!(accounts.home(1001), None);
+        assert_eq!(accounts.home(10), None);
+    }
+
+    #[test]
+    fn a_group_is_nobody_else_where_it_has_no_other_members() {
+        let check = |group: u32, expected: bool| assert_eq!(accounts().is_alone(1000, group), expected, "{group}");
+        check(1000, true);
+        check(0, true);
+        check(60, true);
+        check(27, true);
+        check(1001, false);
+        check(33, false);
+        check(61, false);
+        // Its member is only in the list of users, on a line without an end.
+        check(50, false);
+        // It is in neither file.
+        check(1005, false);
+        assert!(!accounts().is_alone(1001, 1001));
+    }
+}

@@ -1,0 +1,114 @@
+//! Why no agent runs on the server. The person who cares for the server mends it.
+
+use super::hint::{Hint, StartHint};
+use super::kind::Kind;
+
+/// The agent cannot be started on the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The server has no POSIX shell, or its login shell runs no commands.
+    #[error("`{host}` runs no shell commands for this user: {output}")]
+    NoShell {
+        /// The server.
+        host: String,
+        /// The end of what it printed.
+        output: String,
+    },
+    /// The agent cannot be executed where it was put.
+    #[error("The agent cannot be executed from `{directory}` on the server: its filesystem is mounted noexec")]
+    Noexec {
+        /// The directory.
+        directory: String,
+    },
+    /// The server is not Linux on x86-64.
+    #[error("The server runs {found}, and this agent runs on {needed}")]
+    ForeignArchitecture {
+        /// What `uname -s -m` says.
+        found: String,
+        /// What this binary was built for.
+        needed: &'static str,
+    },
+    /// The agent could not be copied to the server.
+    #[error("The agent could not be copied to `{directory}` on the server: {output}")]
+    AgentNotCopied {
+        /// The directory.
+        directory: String,
+        /// What the server's shell said.
+        output: String,
+    },
+    /// The server lacks a program that the shell script there needs.
+    #[error("The server lacks a program that Cutover needs there: {output}")]
+    ProgramsMissing {
+        /// What the server's shell said.
+        output: String,
+    },
+    /// The agent did not greet.
+    #[error("The agent on `{host}` did not answer: {output}")]
+    NoGreeting {
+        /// The server.
+        host: String,
+        /// What came instead.
+        output: String,
+    },
+}
+
+impl StartError {
+    /// Returns the kind, which decides the exit code.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            StartError::NoGreeting { .. } => Kind::Line,
+            StartError::NoShell { .. }
+            | StartError::Noexec { .. }
+            | StartError::ForeignArchitecture { .. }
+            | StartError::AgentNotCopied { .. }
+            | StartError::ProgramsMissing { .. } => Kind::Refused,
+        }
+    }
+
+    /// Returns what to do next.
+    pub(super) fn hint(&self) -> Hint {
+        match self {
+            // What a shell says that may start no program.
+            StartError::NoShell { output, .. } | StartError::AgentNotCopied { output, .. }
+                if output.contains("fork") =>
+            {
+                Hint::FreeThreads
+            }
+            StartError::NoShell { .. } => Hint::Start(StartHint::GiveShell),
+            StartError::Noexec { .. } => Hint::Start(StartHint::ChooseAgentPath),
+            StartError::ForeignArchitecture { .. } => Hint::Start(StartHint::BuildForServer),
+            StartError::AgentNotCopied { directory, .. } => Hint::Start(not_copied(directory)),
+            StartError::ProgramsMissing { .. } => Hint::Start(StartHint::InstallPrograms),
+            StartError::NoGreeting { host, .. } => Hint::Start(StartHint::QuietLogin { host: host.clone() }),
+        }
+    }
+}
+
+/// Returns what to do where the agent cannot be copied into a directory.
+fn not_copied(directory: &str) -> StartHint {
+    match directory.strip_suffix("/.cutover/bin") {
+        Some(deploy_path) if deploy_path.starts_with('/') => StartHint::MakeDeployPath { path: deploy_path.to_owned() },
+        Some(_) => StartHint::AllowDeployPath,
+        None => StartHint::OwnAgentPath,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_is_not_copied_has_a_hint_for_its_place() {
+        let check = |directory: &str, output: &str, expected: Hint| {
+            let error = StartError::AgentNotCopied { directory: directory.into(), output: output.into() };
+            assert_eq!(error.hint(), expected, "{directory} {output}");
+        };
+        let denied = "mkdir: Permission denied";
+        let path = "/srv/shop".to_owned();
+        check("/srv/shop/.cutover/bin", denied, Hint::Start(StartHint::MakeDeployPath { path }));
+        check("shop/.cutover/bin", denied, Hint::Start(StartHint::AllowDeployPath));
+        check("/var/lib/cutover", denied, Hint::Start(StartHint::OwnAgentPath));
+        check("/srv/shop/.cutover/bin", "sh: Cannot fork", Hint::FreeThreads);
+    }
+}

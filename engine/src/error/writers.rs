@@ -1,0 +1,23 @@
+//! Those who may write to a directory beside its owner.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Others that may write somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Writers {
+    /// The members of a group, by its name or number.
+    Group(String),
+    /// Every user.
+    All,
+}
+
+impl fmt::Display for Writers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Writers::Group(group) => write!(f, "The group `{group}`"),
+            Writers::All => f.write_str("Everyone"),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Messages as bytes: postcard, whose first byte is the number of the kind. None is longer than its kind may be.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::wire::bounds::Words;
+
+/// Returns a message as bytes.
+pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
+    postcard::to_stdvec(message).expect("messages can always be serialized")
+}
+
+/// Returns a message as bytes, where it is no longer than the other side takes.
+pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<u8>, Error> {
+    let bytes = to_bytes(message);
+    let bytes_max = bytes.first().and_then(|&kind| M::BYTES_MAX.get(usize::from(kind))).copied().unwrap_or_default();
+    if bytes.len() > bytes_max {
+        return Err(Error::MessageTooLong { bytes: bytes.len() as u64, most: bytes_max as u64 });
+    }
+    Ok(bytes)
+}
+
+/// Reads a message.
+pub(crate) fn from_bytes<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M, Error> {
+    postcard::from_bytes(bytes).map_err(|error| Error::Protocol(format!("a message that cannot be read ({error})")))
+}
