@@ -25,6 +25,7 @@ mod delta;
 mod disk;
 mod manifest;
 mod pattern;
+mod scan;
 mod signature;
 mod verbs;
 mod wire;

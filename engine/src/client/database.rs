@@ -450,9 +450,9 @@ mod tests {
     use std::io::{Seek, SeekFrom, Write};
 
     use super::*;
-    use crate::client::content::FileStat;
     use crate::event::Recorder;
     use crate::manifest::{Builder, File, ObjectKey};
+    use crate::scan::stat::FileStat;
 
     const STORE: &str = "store";
 

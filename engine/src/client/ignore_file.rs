@@ -14,9 +14,9 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
-use crate::client::content;
 use crate::error::Error;
 use crate::path::Shown;
+use crate::scan::content;
 
 /// The most that an ignore file holds, in bytes: as much as git reads.
 const BYTES_MAX: u64 = 100 << 20;

@@ -22,11 +22,9 @@
 use rustix::fs::FileType;
 
 use crate::bytes::{ByteReader, put_bytes, put_number, put_signed};
-use crate::client::content::FileStat;
 use crate::hash::Hash;
-use crate::manifest::{
-    Builder, DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File, Manifest, Node, ObjectKey,
-};
+use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
+use crate::scan::stat::{FileStat, file_of};
 
 /// An entry changed less than this before a scan is not trusted by the next. Two seconds cover the coarsest clocks in
 /// use (FAT, some network filesystems) and a server's clock that is a little off.
@@ -217,23 +215,6 @@ fn read_entry(reader: &mut ByteReader<'_>, before: &mut FileStat, builder: &mut 
     Some(stat)
 }
 
-/// Returns what a release has of a file with this stat and hash.
-pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
-    File { key: ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 }, size: stat.size }
-}
-
-/// Returns the mode that a release has of a directory with this stat. Without its sticky bit, whoever may write to a directory
-/// could replace the files of others in it, so then group and others may not.
-pub(crate) fn directory_mode(stat: &FileStat) -> u16 {
-    let shared = if stat.mode & STICKY == 0 { 0 } else { SHARED_WRITE };
-    (stat.mode & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
-}
-
-/// The bit of a directory in which only owners rename and remove.
-pub(crate) const STICKY: u32 = 0o1000;
-/// The bits by which group and others write.
-pub(crate) const SHARED_WRITE: u32 = 0o022;
-
 fn put_ascending(bytes: &mut Vec<u8>, numbers: &[u32]) {
     put_number(bytes, numbers.len() as u64);
     let before = [0].iter().chain(numbers);
@@ -274,6 +255,7 @@ fn read_stat(reader: &mut ByteReader<'_>, before: &mut FileStat) -> Option<FileS
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::stat::directory_mode;
 
     fn stat(inode: u64, kind: u32) -> FileStat {
         FileStat {
@@ -318,20 +300,6 @@ mod tests {
         assert_eq!(read.generated(b"REVISION").unwrap().0, 0);
         assert_eq!(read.generated(b"file"), None);
         assert_eq!([0, 1, 2].map(|directory| read.ignore_file(directory).is_some()), [true, true, false]);
-    }
-
-    #[test]
-    fn a_directory_that_loses_its_sticky_bit_is_closed_to_other_writers() {
-        let check = |mode: u32, expected| {
-            let stat = FileStat { mode: 0o040_000 | mode, ..FileStat::default() };
-            assert_eq!(directory_mode(&stat), expected, "{mode:o}");
-        };
-        check(0o1777, 0o755);
-        check(0o3775, 0o755);
-        check(0o1755, 0o755);
-        check(0o0777, 0o777);
-        check(0o2775, 0o775);
-        check(0o1555, 0o755);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! `upload`, with `level` and `probe`; `lanes`; `delivery`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
-mod content;
 mod ignore_file;
 mod known;
 mod review;

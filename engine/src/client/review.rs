@@ -22,12 +22,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::content::FileStat;
 use crate::client::ignore_file;
-use crate::client::known::{Known, SHARED_WRITE, STICKY};
+use crate::client::known::Known;
 use crate::client::rules::{IGNORE_FILE, Rules};
 use crate::manifest::{Named, Node};
 use crate::path::{Shown, push_name};
+use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
 
 pub(crate) use ignored::IgnoredFiles;
 use symlink::leads_out;

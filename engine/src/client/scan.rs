@@ -117,10 +117,10 @@ mod tests {
     use rustix::time::{ClockId, clock_gettime};
 
     use super::*;
-    use crate::client::known::file_of;
     use crate::event::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, Manifest, Node};
+    use crate::scan::stat::file_of;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 

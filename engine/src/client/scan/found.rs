@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::client::content::FileStat;
-use crate::client::known::{Known, directory_mode, file_of};
+use crate::client::known::Known;
 use crate::client::scan::listing::{Listed, Listing};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{Builder, File, Node, ObjectKey};
+use crate::scan::stat::{FileStat, directory_mode, file_of};
 
 /// A directory of the source.
 #[derive(Debug)]

@@ -19,7 +19,6 @@ use rayon::prelude::*;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::client::content::{self, FileStat};
 use crate::client::ignore_file;
 use crate::client::known::Known;
 use crate::client::rules::{GITIGNORE, IGNORE_FILE, Rules};
@@ -32,6 +31,8 @@ use crate::event::{Event, Phase};
 use crate::hash::Hash;
 use crate::manifest::{LEVELS_MAX, Node};
 use crate::path::{Shown, push_name};
+use crate::scan::content;
+use crate::scan::stat::FileStat;
 
 /// Paths longer than this cannot be opened by a program that knows them whole (`PATH_MAX`, less room for a prefix).
 const PATH_BYTES_MAX: usize = 3840;

@@ -1,4 +1,4 @@
-//! Reads and hashes the files of the source.
+//! Opens, looks at and hashes the files of a tree.
 //!
 //! A file may change while it is read. So it is looked at before and after, and read again when the two looks differ
 //! or when it was longer or shorter than it said; a file that will not hold still is refused by name.
@@ -7,55 +7,20 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::Shown;
+use crate::scan::stat::FileStat;
 
 /// Files of this size are not read at once.
 const READ_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a file that changes is read before it is refused.
 const ATTEMPTS: usize = 4;
-
-/// What tells whether a file is the one that was hashed, a symlink the one that was read, a directory the one that was
-/// listed: a change of content or names always changes the ctime, which no program can set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct FileStat {
-    /// The inode.
-    pub(crate) inode: u64,
-    /// Nanoseconds since 1970.
-    pub(crate) mtime: i64,
-    /// Nanoseconds since 1970.
-    pub(crate) ctime: i64,
-    /// Bytes of content.
-    pub(crate) size: u64,
-    /// The kind and the permission bits, all of them.
-    pub(crate) mode: u32,
-}
-
-impl FileStat {
-    /// Returns the kind.
-    pub(crate) fn kind(&self) -> FileType {
-        FileType::from_raw_mode(self.mode)
-    }
-}
-
-impl From<fs::Stat> for FileStat {
-    fn from(stat: fs::Stat) -> FileStat {
-        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-        FileStat {
-            inode: stat.st_ino,
-            mtime: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
-            ctime: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
-            size: stat.st_size as u64,
-            mode: stat.st_mode,
-        }
-    }
-}
 
 /// A file's content as it was read.
 #[derive(Debug)]
@@ -66,7 +31,7 @@ pub(crate) struct Content {
     pub(crate) hash: Hash,
 }
 
-/// Opens a file of the source, never through a symlink and never waiting for a fifo.
+/// Opens a file, never through a symlink and never waiting for a fifo.
 pub(crate) fn open(directory: impl std::os::fd::AsFd, name: &std::ffi::OsStr) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     fs::openat(directory, name, flags, Mode::empty()).map(File::from)
