@@ -467,7 +467,6 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::chunk::LARGE_FILE_BYTES;
     use crate::client::database::Database;
-    use crate::client::known::Known;
     use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::sendings;
     use crate::event::Silent;
@@ -475,6 +474,7 @@ mod tests {
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
     use crate::report::DeployState;
+    use crate::scan::snapshot::Snapshot;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
     use crate::wire::block::BLOCK_ITEMS_MAX;
@@ -555,7 +555,7 @@ mod tests {
         builder.file(b"file", ManifestFile { key, ..file }).unwrap();
         // Long after: what changed just before a scan is not trusted.
         let (manifest, began) = (builder.finish().unwrap(), known.began + 3_600_000_000_000);
-        let known = Known { manifest, began, ..known };
+        let known = Snapshot { manifest, began, ..known };
         database.put_scan(source, &known).unwrap();
     }
 

@@ -31,6 +31,9 @@ pub(crate) struct Content {
     pub(crate) hash: Hash,
 }
 
+/// How a directory is opened to be listed.
+pub(crate) const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// Opens a file, never through a symlink and never waiting for a fifo.
 pub(crate) fn open(directory: impl std::os::fd::AsFd, name: &std::ffi::OsStr) -> Result<File, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
