@@ -23,6 +23,8 @@ mod chunk;
 mod client;
 mod delta;
 mod disk;
+mod file_range;
+mod hasher;
 mod manifest;
 mod pattern;
 mod scan;

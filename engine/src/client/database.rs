@@ -8,7 +8,7 @@
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
 //! ```text
-//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`known.rs`)
+//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`last_scan.rs`)
 //! ignored    source path → the files of its last scan that git ignores (`review.rs`)
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off

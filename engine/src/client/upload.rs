@@ -27,6 +27,7 @@ use crate::client::sending::{OldFile, Sending};
 use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::hasher::Hasher;
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
 use crate::threads;
@@ -396,7 +397,7 @@ impl Packer<'_> {
         let size = file.size();
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
-        let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
+        let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(Hasher::new);
         let parts = parts(&pieces_after(sending, size));
         let last = parts.len().saturating_sub(1);
         for (number, ranges) in parts.into_iter().enumerate() {
@@ -428,7 +429,7 @@ impl Packer<'_> {
             }
         }
         file.check()?;
-        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finalize().into()))?;
+        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finish()))?;
         Ok(true)
     }
 }

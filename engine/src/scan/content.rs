@@ -5,19 +5,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
+use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::path::Shown;
 use crate::scan::stat::FileStat;
-
-/// Files of this size are not read at once.
-const READ_BYTES_MAX: u64 = 1 << 20;
 
 /// How often a file that changes is read before it is refused.
 const ATTEMPTS: usize = 4;
@@ -53,20 +50,14 @@ pub(crate) fn has_capabilities(file: &File) -> bool {
 }
 
 /// Reads and hashes an open file that was seen as `seen` before it was opened. `path` is for messages.
-pub(crate) fn hash(
-    file: &mut File,
-    seen: FileStat,
-    path: impl Fn() -> Vec<u8>,
-    buffer: &mut Vec<u8>,
-    cancel: &Cancel,
-) -> Result<Content, Error> {
+pub(crate) fn hash(file: &File, seen: FileStat, path: impl Fn() -> Vec<u8>, cancel: &Cancel) -> Result<Content, Error> {
     let failed = |source: io::Error| match cancel.check() {
         Ok(()) => Error::SourceUnreadable { path: Shown(&path()).to_string(), source },
         Err(interrupted) => interrupted,
     };
     let mut before = seen;
     for _ in 0..ATTEMPTS {
-        let (hash, length) = read(file, before.size, buffer, cancel).map_err(failed)?;
+        let (hash, length) = FileRange::whole_of_size(file, before.size).until(cancel).hash().map_err(failed)?;
         let after = look(file).map_err(failed)?;
         if length == after.size && after == before {
             return Ok(Content { stat: after, hash });
@@ -76,41 +67,6 @@ pub(crate) fn hash(
     Err(Error::FileChanging(Shown(&path()).to_string()))
 }
 
-fn read(file: &mut File, size: u64, buffer: &mut Vec<u8>, cancel: &Cancel) -> io::Result<(Hash, u64)> {
-    if size >= READ_BYTES_MAX {
-        io::Seek::rewind(file)?;
-        let mut hasher = blake3::Hasher::new();
-        let length = hasher.update_reader(cancel.reader(file))?.count();
-        return Ok((hasher.finalize().into(), length));
-    }
-    // One byte more than it says, so that a file that has grown is noticed and one that has not costs a single read.
-    let end = size as usize + 1;
-    if buffer.len() < end {
-        buffer.resize(end, 0);
-    }
-    let length = read_at_start(file, &mut buffer[..end], size as usize)?;
-    Ok((Hash::of(&buffer[..length]), length as u64))
-}
-
-/// Reads from the beginning of a file until its end, or until `enough` bytes are there and the last read gave no more.
-fn read_at_start(file: &File, buffer: &mut [u8], enough: usize) -> io::Result<usize> {
-    let mut length = 0;
-    loop {
-        match file.read_at(&mut buffer[length..], length as u64) {
-            Ok(0) => return Ok(length),
-            Ok(read) => {
-                length += read;
-                // A regular file gives less than was asked for only at its end: no further read has to find that out.
-                if length == buffer.len() || length == enough {
-                    return Ok(length);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -118,14 +74,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_file_is_not_hashed_to_its_end_once_that_is_of_no_use() {
+    fn a_file_has_the_hash_and_the_stat_of_one_moment() {
         let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&vec![7; READ_BYTES_MAX as usize]).unwrap();
+        file.write_all(b"content").unwrap();
         let seen = look(&file).unwrap();
         let cancel = Cancel::default();
-        let mut hashed = || hash(&mut file, seen, || b"file".to_vec(), &mut Vec::new(), &cancel);
-        assert_eq!(hashed().unwrap().stat, seen);
+        let hashed = |seen| hash(&file, seen, || b"file".to_vec(), &cancel);
+        // Where it was seen otherwise before, it is read again.
+        for size in [0, 7, 8, 1 << 20] {
+            let content = hashed(FileStat { size, ..seen }).unwrap();
+            assert_eq!((content.stat, content.hash), (seen, Hash::of(b"content")), "{size}");
+        }
         cancel.cancel();
-        assert!(matches!(hashed(), Err(Error::Interrupted)));
+        assert!(matches!(hashed(seen), Err(Error::Interrupted)));
     }
 }

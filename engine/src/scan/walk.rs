@@ -7,7 +7,6 @@
 //!
 //! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -311,9 +310,6 @@ impl Walk<'_> {
     // Not part of the frame that each level has: hashing takes kilobytes.
     #[inline(never)]
     fn read(&self, names: &Names<'_>, name: &[u8], stat: FileStat) -> Result<Option<FoundNode>, Error> {
-        thread_local! {
-            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
         let os_name = OsStr::from_bytes(name);
         let path = || names.place.path_of(name);
         if stat.kind() == FileType::Symlink {
@@ -323,10 +319,8 @@ impl Walk<'_> {
             };
         }
         match content::open(names.fd, os_name) {
-            Ok(mut file) => {
-                let cancel = self.request.cancel;
-                let hash = |buffer: &mut Vec<u8>| content::hash(&mut file, stat, path, buffer, cancel);
-                let content = BUFFER.with_borrow_mut(hash)?;
+            Ok(file) => {
+                let content = content::hash(&file, stat, path, self.request.cancel)?;
                 let is_capable = content.stat.mode & EXECUTE != 0 && content::has_capabilities(&file);
                 Ok(Some(FoundNode::File(content.stat, content.hash, is_capable)))
             }
