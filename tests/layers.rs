@@ -84,13 +84,19 @@ fn the_wire_names_neither_side() {
 }
 
 #[test]
-fn the_nouns_name_no_side_and_no_wire() {
+fn the_scan_names_neither_side_and_no_wire() {
+    let words = ["agent::", "client::", "wire::", "crate::agent", "crate::client", "crate::wire"];
+    check(&naming(&sources("engine/src/scan"), &words), &[]);
+}
+
+#[test]
+fn the_nouns_name_no_side_no_wire_and_no_scan() {
     let nouns: Vec<Source> = sources("engine/src")
         .into_iter()
-        .filter(|source| !["client/", "agent/", "wire/"].iter().any(|part| source.path.contains(part)))
+        .filter(|source| !["client/", "agent/", "wire/", "scan/"].iter().any(|part| source.path.contains(part)))
         .filter(|source| !source.path.ends_with("/verbs.rs"))
         .collect();
-    check(&naming(&nouns, &["crate::agent", "crate::client", "crate::wire"]), &[]);
+    check(&naming(&nouns, &["crate::agent", "crate::client", "crate::wire", "crate::scan"]), &[]);
 }
 
 #[test]
@@ -98,6 +104,11 @@ fn sqlite_is_named_in_one_file() {
     let mut all = sources("engine/src");
     all.extend(sources("cli/src"));
     check(&naming(&all, &["rusqlite"]), &["engine/src/client/database.rs"]);
+}
+
+#[test]
+fn blake3_is_named_where_content_is_hashed() {
+    check(&naming(&sources("engine/src"), &["blake3::"]), &["engine/src/hash.rs", "engine/src/hasher.rs"]);
 }
 
 #[test]

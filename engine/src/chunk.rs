@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use crate::bytes::{ByteReader, Malformed, put_number};
 use crate::hash::Hash;
+use crate::hasher::Hasher;
 
 /// Files of this size are cut into chunks. Below it, sending the whole file costs less than it takes to be clever: in
 /// a Linux kernel tree 99 % of the files are smaller than an eighth of this.
@@ -53,20 +54,20 @@ pub(crate) fn told_average_log(len: u64) -> u8 {
 /// Reads `content` to its end, and returns its hash and its chunks.
 pub(crate) fn cut(content: impl Read, average_log: u8) -> io::Result<(Hash, Chunks)> {
     let average = 1_usize << average_log.min(AVERAGE_LOG_MAX);
-    let mut whole = blake3::Hasher::new();
+    let mut whole = Hasher::new();
     let mut list = Vec::new();
     for piece in fastcdc::v2020::StreamCDC::new(content, average / 4, average, average * 4) {
         let piece = piece.map_err(io::Error::from)?;
         whole.update(&piece.data);
         list.push(Chunk { id: id_of(&piece.data), len: piece.data.len() as u32 });
     }
-    Ok((whole.finalize().into(), Chunks { average_log, list }))
+    Ok((whole.finish(), Chunks { average_log, list }))
 }
 
 fn id_of(content: &[u8]) -> ChunkId {
     let mut id = ChunkId::default();
     let len = id.len();
-    id.copy_from_slice(&blake3::hash(content).as_bytes()[..len]);
+    id.copy_from_slice(&Hash::of(content).as_bytes()[..len]);
     id
 }
 

@@ -27,6 +27,11 @@ impl Hash {
         Hash(*blake3::hash(content).as_bytes())
     }
 
+    /// Returns the hash of a structure of this kind, which no content has.
+    pub(crate) fn of_structure(kind: &str, encoded: &[u8]) -> Hash {
+        Hash(blake3::derive_key(kind, encoded))
+    }
+
     /// Wraps bytes that are known to be a hash: received, or read back from a manifest.
     pub const fn from_bytes(bytes: [u8; 32]) -> Hash {
         Hash(bytes)
@@ -135,6 +140,12 @@ mod tests {
         let bytes = postcard::to_stdvec(&hash).unwrap();
         assert_eq!(bytes, hash.as_bytes());
         assert_eq!(postcard::from_bytes::<Hash>(&bytes).unwrap(), hash);
+    }
+
+    #[test]
+    fn a_structure_has_another_hash_than_content_and_than_another_kind() {
+        let hashes = [Hash::of(b"same"), Hash::of_structure("one", b"same"), Hash::of_structure("other", b"same")];
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use crate::disk::{Dir, Stat, copy_content, set_mode_and_mtime};
 use crate::error::{DamageError, Error};
+use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
@@ -592,11 +593,8 @@ impl<'a> Assembly<'a> {
 }
 
 /// Hashes what a file that is open holds, whether or not its mode lets it be opened again.
-fn hash_of(mut file: &File) -> io::Result<Hash> {
-    let mut hasher = blake3::Hasher::new();
-    file.rewind()?;
-    io::copy(&mut file, &mut hasher)?;
-    Ok(hasher.finalize().into())
+fn hash_of(file: &File) -> io::Result<Hash> {
+    FileRange::whole(file).hash().map(|(hash, _)| hash)
 }
 
 /// Names the reason for which a link was refused, where a copy is the answer.

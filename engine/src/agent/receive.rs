@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,7 +21,9 @@ use crossbeam_channel::{Sender, bounded};
 use crate::delta::{self, Delta};
 use crate::disk::set_mode_and_mtime;
 use crate::error::Error;
+use crate::file_range::FileRange;
 use crate::hash::Hash;
+use crate::hasher::Hasher;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
 use crate::threads;
 use crate::wire::block::{self, BLOCK_BYTES_MAX, BlockDecoder, BlockHead, DELTAS_BYTES_MAX, DeltaOf, Range};
@@ -51,9 +53,6 @@ const AHEAD_MAX: usize = 1024;
 
 /// Blocks that wait for one receiver, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
-
-/// Bytes of a file that are read at a time.
-const COPY_BYTES: usize = 1 << 20;
 
 /// What receiving works on.
 pub(crate) struct Reception<'a> {
@@ -195,7 +194,7 @@ struct Room {
 /// A large file on its way.
 struct Large {
     file: File,
-    hasher: blake3::Hasher,
+    hasher: Hasher,
     /// Bytes of the beginning that is whole.
     hashed: u64,
     /// What was written beyond it: where it begins, and where it ends.
@@ -398,7 +397,7 @@ impl Receiver<'_> {
         }
         if large.hashed < file.size {
             self.large.insert(at, large);
-        } else if Hash::from(large.hasher.finalize()) == file.key.hash {
+        } else if large.hasher.finish() == file.key.hash {
             self.finish(at, &large.file, name)?;
         } else {
             // Wrong from somewhere on: nothing of it can be kept.
@@ -414,13 +413,12 @@ impl Receiver<'_> {
         if begun == 0 {
             // Whoever goes on with it in another run must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
-            return Ok(Some(Large { file, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() }));
+            return Ok(Some(Large { file, hasher: Hasher::new(), hashed: 0, ahead: BTreeMap::new() }));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
         let Some(file) = self.staged().open_to_write(name)? else { return Ok(None) };
-        let mut hasher = blake3::Hasher::new();
-        let there = std::io::copy(&mut (&file).take(begun), &mut hasher).map_err(failed)?;
-        if there != begun {
+        let mut hasher = Hasher::new();
+        if FileRange::new(&file, 0..begun).hash_into(&mut hasher).map_err(failed)? != begun {
             return Ok(None);
         }
         file.set_len(begun).map_err(failed)?;
@@ -445,7 +443,6 @@ impl Large {
         ranges: &[Range],
         mut content: &[u8],
     ) -> std::io::Result<bool> {
-        let mut buffer = vec![0; COPY_BYTES];
         for range in ranges {
             match *range {
                 Range::Sent { len } => {
@@ -456,16 +453,14 @@ impl Large {
                     self.write(own, at)?;
                     at += len;
                 }
-                Range::Old { mut offset, len } => {
+                Range::Old { offset, len } => {
                     let Some(old) = old else { return Ok(false) };
-                    let mut left = len;
-                    while left > 0 {
-                        let step = left.min(buffer.len() as u64) as usize;
-                        let Ok(read @ 1..) = old.read_at(&mut buffer[..step], offset) else { return Ok(false) };
-                        self.write(&buffer[..read], at)?;
-                        at += read as u64;
-                        offset += read as u64;
-                        left -= read as u64;
+                    let mut range = FileRange::new(old, offset..offset.saturating_add(len));
+                    let end = at + len;
+                    while at < end {
+                        let Ok(Some(step)) = range.next() else { return Ok(false) };
+                        self.write(step, at)?;
+                        at += step.len() as u64;
                     }
                 }
             }
@@ -487,18 +482,14 @@ impl Large {
         if end > self.hashed.max(offset) {
             self.put_ahead(offset, end);
         }
-        let mut buffer = Vec::new();
         while let Some((offset, end)) = self.ahead.first_key_value().map(|(&offset, &end)| (offset, end)) {
             if offset > self.hashed {
                 break;
             }
             self.ahead.remove(&offset);
-            buffer.resize(COPY_BYTES, 0);
-            while self.hashed < end {
-                let step = (end - self.hashed).min(COPY_BYTES as u64) as usize;
-                self.file.read_exact_at(&mut buffer[..step], self.hashed)?;
-                self.hasher.update(&buffer[..step]);
-                self.hashed += step as u64;
+            self.hashed += FileRange::new(&self.file, self.hashed..end).hash_into(&mut self.hasher)?;
+            if self.hashed < end {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
         }
         Ok(())
@@ -519,6 +510,8 @@ impl Large {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     use crate::agent::layout::Layout;
@@ -569,12 +562,8 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_each_other_are_one() {
-        let mut large = Large {
-            file: tempfile::tempfile().unwrap(),
-            hasher: blake3::Hasher::new(),
-            hashed: 0,
-            ahead: BTreeMap::new(),
-        };
+        let mut large =
+            Large { file: tempfile::tempfile().unwrap(), hasher: Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
         for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
             large.put_ahead(offset, end);
         }
@@ -615,7 +604,7 @@ mod tests {
         let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
         old.write_all_at(b"content", 0).unwrap();
         let new = tempfile::tempfile().unwrap();
-        let mut large = Large { file: new, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
+        let mut large = Large { file: new, hasher: Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
         let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
         assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
         let old = File::open(place.path().join("old")).unwrap();

@@ -15,7 +15,9 @@ use std::os::unix::fs::FileExt;
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
 use crate::disk::{Dir, Kind};
 use crate::error::{DamageError, Error};
+use crate::file_range::FileRange;
 use crate::hash::Hash;
+use crate::hasher::Hasher;
 use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, decode, decompress};
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
@@ -264,9 +266,8 @@ fn entries_of(
     let mut front = [0; size_of::<Hash>()];
     file.read_exact_at(&mut front, 0).map_err(|_| BadEncoding::Altered)?;
     let kept = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(kept.clone()).map_err(BadEncoding::Unreadable)?;
-    if *hasher.finalize().as_bytes() != front {
+    let (hash, _) = FileRange::new(file, front.len() as u64..u64::MAX).hash().map_err(BadEncoding::Unreadable)?;
+    if *hash.as_bytes() != front {
         return Err(BadEncoding::Altered);
     }
     let (parts, mut rest) = Parts::read_from(kept)?;
@@ -295,7 +296,7 @@ const WRITTEN_BYTES: usize = 128 << 10;
 /// What is written, hashed on the way.
 struct Hashing<W> {
     out: W,
-    hasher: blake3::Hasher,
+    hasher: Hasher,
 }
 
 impl<W: Write> Write for Hashing<W> {
@@ -312,7 +313,7 @@ impl<W: Write> Write for Hashing<W> {
 
 /// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
 fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
-    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, Hashing { out, hasher: blake3::Hasher::new() });
+    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, Hashing { out, hasher: Hasher::new() });
     encode_to_keep(manifest).write_to(&mut out)?;
     let (mut raw, mut packed) = (Vec::new(), Vec::new());
     put_placements(&mut raw, placements);
@@ -320,7 +321,7 @@ fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) ->
     put_bytes(&mut packed, &zstd::bulk::compress(&raw, 3)?);
     out.write_all(&packed)?;
     let Hashing { hasher, .. } = out.into_inner()?;
-    Ok(hasher.finalize().into())
+    Ok(hasher.finish())
 }
 
 /// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 
 use crate::disk::{self, Dir, Kind, SETGID, Stat};
 use crate::error::Error;
+use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, ObjectKey};
@@ -553,8 +554,7 @@ impl Store {
 
 /// Tells whether an open file has the content that a hash names.
 pub(crate) fn has_hash(file: &File, hash: Hash) -> bool {
-    let mut hasher = blake3::Hasher::new();
-    io::copy(&mut &*file, &mut hasher).is_ok() && Hash::from(hasher.finalize()) == hash
+    FileRange::whole(file).hash().is_ok_and(|(own, _)| own == hash)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
 //! ```text
-//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`known.rs`)
+//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`last_scan.rs`)
 //! ignored    source path → the files of its last scan that git ignores (`review.rs`)
 //! chunks     content hash → the chunks of a large file
 //! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
@@ -29,7 +29,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::chunk::{self, Chunks};
-use crate::client::known::Known;
+use crate::client::last_scan;
 use crate::client::review::IgnoredFiles;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -38,6 +38,7 @@ use crate::manifest::Manifest;
 use crate::manifest::decode::decode;
 use crate::manifest::encode::encode_to_keep;
 use crate::release::ReleaseId;
+use crate::scan::snapshot::Snapshot;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
 /// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
@@ -171,7 +172,7 @@ impl Database {
     }
 
     /// Returns the last scan of a source. One that cannot be understood is none.
-    pub(crate) fn scan(&self, source: &Path) -> Result<Option<Known>, Error> {
+    pub(crate) fn scan(&self, source: &Path) -> Result<Option<Snapshot>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
             (SELECT root FROM scans WHERE source = ?1 ORDER BY kept DESC LIMIT 1)";
@@ -181,9 +182,9 @@ impl Database {
 
     /// Keeps a scan, and forgets those of the same source that no release names, and of sources that were not scanned for
     /// long.
-    pub(crate) fn put_scan(&self, source: &Path, scan: &Known) -> Result<(), Error> {
+    pub(crate) fn put_scan(&self, source: &Path, scan: &Snapshot) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        let blob = scan.to_bytes();
+        let blob = last_scan::to_bytes(scan);
         let root = scan.manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
@@ -358,10 +359,10 @@ impl Database {
     }
 }
 
-fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Known>> {
+fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Snapshot>> {
     match row.get_ref(1)? {
         // It is read where SQLite has it: a copy would cost as much again.
-        ValueRef::Blob(scan) => Ok(Known::from_bytes(scan, row.get(0)?)),
+        ValueRef::Blob(scan) => Ok(last_scan::from_bytes(scan, row.get(0)?)),
         other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
     }
 }
@@ -450,10 +451,10 @@ mod tests {
     use std::io::{Seek, SeekFrom, Write};
 
     use super::*;
-    use crate::client::content::FileStat;
     use crate::error::Hint;
     use crate::event::Recorder;
     use crate::manifest::{Builder, File, ObjectKey};
+    use crate::scan::stat::FileStat;
 
     const STORE: &str = "store";
 
@@ -467,15 +468,15 @@ mod tests {
         builder.finish().unwrap()
     }
 
-    fn known() -> Known {
+    fn known() -> Snapshot {
         known_of(manifest(5000))
     }
 
-    fn known_of(manifest: Manifest) -> Known {
+    fn known_of(manifest: Manifest) -> Snapshot {
         let stats = vec![FileStat::default(); manifest.len() as usize];
         let (root, rules) = (FileStat::default(), Hash::of(b""));
-        let (ignore_files, gitignores, capable) = (Vec::new(), Vec::new(), Vec::new());
-        Known { manifest, stats, root, mount: None, rules, ignore_files, gitignores, capable, began: 1 }
+        let (rule_files, noted, capable) = (Vec::new(), Vec::new(), Vec::new());
+        Snapshot { manifest, stats, root, mount: None, rules, rule_files, noted, capable, began: 1 }
     }
 
     fn id() -> ReleaseId {
@@ -581,7 +582,7 @@ mod tests {
             let source = format!("/source/{number}");
             let scan = |files| {
                 // The clock goes back.
-                let scan = Known { began: -number, ..known_of(manifest(2000 + 4 * number as u64 + files)) };
+                let scan = Snapshot { began: -number, ..known_of(manifest(2000 + 4 * number as u64 + files)) };
                 database.put_scan(Path::new(&source), &scan).unwrap();
             };
             for again in [0, 2] {

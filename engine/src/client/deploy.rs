@@ -26,7 +26,6 @@ use crate::client::cache::Cache;
 use crate::client::commit::Commit;
 use crate::client::database::{Belief, Database};
 use crate::client::git::Blobs;
-use crate::client::known::Known;
 use crate::client::review::{IgnoredFiles, Review};
 use crate::client::scan::{REVISION, Scan, ScanRequest, scan};
 use crate::client::sending::{OldAt, Sending, sendings};
@@ -39,6 +38,7 @@ use crate::manifest::Manifest;
 use crate::manifest::encode::{Given, encode, encode_with, introduced};
 use crate::release::{Provenance, ReleaseId};
 use crate::report::{DeployFailure, DeployReport, DeployState, Seconds};
+use crate::scan::snapshot::Snapshot;
 use crate::signature::{Care, Signatures};
 use crate::target::Policy;
 use crate::threads;
@@ -175,7 +175,7 @@ impl ClientDeploy<'_> {
     /// Scans, finds out what there is to say, and connects at once. Where one of them fails, nobody waits for the other.
     fn prepare(
         &self,
-        known: Option<&Arc<Known>>,
+        known: Option<&Arc<Snapshot>>,
         kept: Option<&IgnoredFiles>,
         foresee: impl FnOnce(&Scan) -> Result<Foreseen, Error>,
         connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
@@ -209,7 +209,7 @@ impl ClientDeploy<'_> {
         }
     }
 
-    fn scan(&self, known: Option<&Arc<Known>>, cancel: &Cancel) -> Result<Scan, Error> {
+    fn scan(&self, known: Option<&Arc<Snapshot>>, cancel: &Cancel) -> Result<Scan, Error> {
         scan(&ScanRequest {
             source: &self.source,
             exclude: self.exclude,
@@ -297,7 +297,7 @@ struct Memory<'a> {
     /// What is believed of the target.
     belief: Option<Belief>,
     /// The last scan: what was deployed last, most of the time.
-    before: Cell<Option<Arc<Known>>>,
+    before: Cell<Option<Arc<Snapshot>>>,
     /// What the database has of chunks, as far as it was asked.
     kept_chunks: RefCell<HashMap<Hash, Option<Rc<Chunks>>>>,
     /// Opened when it is first needed; none where it cannot be used.

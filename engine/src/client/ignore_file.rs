@@ -14,9 +14,12 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
-use crate::client::content;
 use crate::error::{Error, SourceError};
 use crate::path::Shown;
+use crate::scan::content;
+
+/// The name of the file with patterns, in any directory of the source.
+pub(crate) const IGNORE_FILE: &[u8] = b".deployignore";
 
 /// The most that an ignore file holds, in bytes: as much as git reads.
 const BYTES_MAX: u64 = 100 << 20;
@@ -89,7 +92,6 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
-    use crate::client::rules::IGNORE_FILE;
 
     /// Reads `source/a/.deployignore`, which `make` makes. Returns what it holds, or why it holds nothing.
     fn check(make: impl FnOnce(&Path), expected: Result<Option<&str>, &str>) {

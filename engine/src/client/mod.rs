@@ -1,12 +1,11 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules` with `ignore_file`, `commit`, `content`, `scan`, `review`), what is known (`known`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
+//! What is there (`rules` with `ignore_file`, `commit`, `content`, `scan`, `review`), what is known (`last_scan`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
 //! `upload`, with `level` and `probe`; `lanes`; `delivery`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
 
 mod commit;
-mod content;
 mod ignore_file;
-mod known;
+mod last_scan;
 mod review;
 mod rules;
 mod scan;

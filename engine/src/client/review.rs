@@ -22,12 +22,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::content::FileStat;
-use crate::client::ignore_file;
-use crate::client::known::{Known, SHARED_WRITE, STICKY};
-use crate::client::rules::{IGNORE_FILE, Rules};
+use crate::client::ignore_file::{self, IGNORE_FILE};
+use crate::client::rules::SourceRules;
 use crate::manifest::{Named, Node};
 use crate::path::{Shown, push_name};
+use crate::scan::snapshot::Snapshot;
+use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
 
 pub(crate) use ignored::IgnoredFiles;
 use symlink::leads_out;
@@ -49,9 +49,9 @@ pub(crate) struct Review<'a> {
     /// The source, held.
     pub(crate) held: &'a OwnedFd,
     /// The rules that the scan began with.
-    pub(crate) rules: &'a Rules,
+    pub(crate) rules: &'a SourceRules,
     /// What the scan found.
-    pub(crate) found: &'a Known,
+    pub(crate) found: &'a Snapshot,
 }
 
 /// Some of the paths of one kind, and how many there are.
@@ -176,7 +176,7 @@ impl Review<'_> {
 /// The rules of each directory that was asked for.
 struct RulesByDirectory<'a> {
     review: &'a Review<'a>,
-    rules: HashMap<u32, Rules>,
+    rules: HashMap<u32, SourceRules>,
 }
 
 impl<'a> RulesByDirectory<'a> {
@@ -197,7 +197,7 @@ impl<'a> RulesByDirectory<'a> {
         }
     }
 
-    fn of(&mut self, directory: u32) -> Rules {
+    fn of(&mut self, directory: u32) -> SourceRules {
         if let Some(rules) = self.rules.get(&directory) {
             return rules.clone();
         }
@@ -206,13 +206,13 @@ impl<'a> RulesByDirectory<'a> {
             0 => self.review.rules.clone(),
             _ => self.of(found.manifest.directories()[directory as usize].parent),
         };
-        if found.ignore_file(directory).is_some() {
+        if found.rule_file(directory).is_some() {
             let path = found.manifest.directory_path(directory);
             let mut file = path.clone();
             push_name(&mut file, IGNORE_FILE);
             // Where it cannot be read, the scan has told so.
             let text = ignore_file::read(source, held, &file, &file).ok().flatten();
-            if let Some(entered) = text.and_then(|text| rules.enter(&path, &text).ok()) {
+            if let Some(entered) = text.and_then(|text| rules.with(&path, &text).ok()) {
                 rules = entered;
             }
         }

@@ -5,17 +5,17 @@
 //! file called `.deployignore` or `cutover.toml` is left out, and so is the config in use: they name servers, and no
 //! application reads them. A pattern that begins with `!` brings them in. `.git` is left out always.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::bytes::{put_bytes, put_number};
+use crate::client::ignore_file::{self, IGNORE_FILE};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::path::Shown;
+use crate::path::{Shown, push_name};
 use crate::pattern::Patterns;
-
-/// The name of the file with patterns, in any directory of the source.
-pub(crate) const IGNORE_FILE: &[u8] = b".deployignore";
+use crate::scan::rules::{Entered, Rules};
 
 /// The name of git's file with patterns, in any directory of a checkout.
 pub(crate) const GITIGNORE: &[u8] = b".gitignore";
@@ -25,7 +25,8 @@ const CONFIG_FILE: &[u8] = b"cutover.toml";
 
 /// The patterns in force in one directory.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct SourceRules {
+    source: Arc<Path>,
     exclude: Arc<Patterns>,
     /// The paths in the source of the config in use.
     config: Arc<[Vec<u8>]>,
@@ -66,9 +67,9 @@ impl Levels {
     }
 }
 
-impl Rules {
+impl SourceRules {
     /// Starts with the patterns of `exclude` and the config in use.
-    pub(crate) fn new(source: &Path, exclude: &[String], config: Option<&Path>) -> Result<Rules, Error> {
+    pub(crate) fn new(source: &Path, exclude: &[String], config: Option<&Path>) -> Result<SourceRules, Error> {
         let patterns = Patterns::parse(exclude.iter().map(String::as_str), "`exclude`")?;
         let config = config.map_or_else(Vec::new, |config| paths_within(source, config));
         let mut bytes = Vec::new();
@@ -77,31 +78,16 @@ impl Rules {
             put_bytes(&mut bytes, text);
         }
         let hash = Hash::of(&bytes);
-        Ok(Rules { exclude: Arc::new(patterns), config: config.into(), hash, levels: Levels::default() })
-    }
-
-    /// Returns a hash that is equal where the rules began equal.
-    pub(crate) fn hash(&self) -> Hash {
-        self.hash
+        let (exclude, config) = (Arc::new(patterns), config.into());
+        Ok(SourceRules { source: source.into(), exclude, config, hash, levels: Levels::default() })
     }
 
     /// Adds the patterns of a directory's own `.deployignore`.
-    pub(crate) fn enter(&self, directory: &[u8], text: &[u8]) -> Result<Rules, Error> {
+    pub(crate) fn with(&self, directory: &[u8], text: &[u8]) -> Result<SourceRules, Error> {
         let mut path = directory.to_vec();
-        crate::path::push_name(&mut path, IGNORE_FILE);
+        push_name(&mut path, IGNORE_FILE);
         let patterns = Patterns::parse_file(text, &format!("`{}`", Shown(&path)))?;
-        Ok(Rules { levels: self.levels.with(directory, patterns), ..self.clone() })
-    }
-
-    /// Tells whether an entry of the source is left out. `path` makes its path, which need not be known where there are no
-    /// patterns.
-    pub(crate) fn leave_out(&self, name: &[u8], is_directory: bool, path: impl Fn() -> Vec<u8>) -> bool {
-        if name == b".git" {
-            return true;
-        }
-        let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
-        let spoken = if has_patterns { self.speak_of(&path(), is_directory) } else { None };
-        spoken.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
+        Ok(SourceRules { levels: self.levels.with(directory, patterns), ..self.clone() })
     }
 
     /// Says whether patterns leave a path out (`true`), bring it in (`false`), or do not speak of it.
@@ -109,9 +95,40 @@ impl Rules {
         self.exclude.speak_of(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
     }
 
-    fn is_for_cutover(&self, name: &[u8], path: impl Fn() -> Vec<u8>) -> bool {
+    fn is_for_cutover(&self, name: &[u8], path: &dyn Fn() -> Vec<u8>) -> bool {
         let is_config = |config: &Vec<u8>| config.ends_with(name) && *config == path();
         name == IGNORE_FILE || name == CONFIG_FILE || self.config.iter().any(is_config)
+    }
+}
+
+impl Rules for SourceRules {
+    fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    fn file_name(&self) -> Option<&[u8]> {
+        Some(IGNORE_FILE)
+    }
+
+    fn noted_name(&self) -> Option<&[u8]> {
+        Some(GITIGNORE)
+    }
+
+    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error> {
+        let mut file = path.to_vec();
+        push_name(&mut file, IGNORE_FILE);
+        let Some(text) = ignore_file::read(&self.source, directory, IGNORE_FILE, &file)? else { return Ok(None) };
+        Ok(Some(Entered { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
+    }
+
+    /// The path need not be known where there are no patterns.
+    fn leave_out(&self, name: &[u8], is_directory: bool, path: &dyn Fn() -> Vec<u8>) -> bool {
+        if name == b".git" {
+            return true;
+        }
+        let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
+        let spoken = if has_patterns { self.speak_of(&path(), is_directory) } else { None };
+        spoken.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
     }
 }
 
@@ -142,10 +159,10 @@ mod tests {
         symlink("deploy/web.toml", place.path().join("link.toml")).unwrap();
         let check = |exclude: &[&str], ignore_file: &str, path: &str, is_directory: bool, expected: bool| {
             let exclude: Vec<String> = exclude.iter().map(|&pattern| pattern.to_owned()).collect();
-            let rules = Rules::new(place.path(), &exclude, Some(&place.path().join("link.toml"))).unwrap();
-            let rules = rules.enter(b"", ignore_file.as_bytes()).unwrap();
+            let rules = SourceRules::new(place.path(), &exclude, Some(&place.path().join("link.toml"))).unwrap();
+            let rules = rules.with(b"", ignore_file.as_bytes()).unwrap();
             let name = path.rsplit('/').next().unwrap();
-            let is_left_out = rules.leave_out(name.as_bytes(), is_directory, || path.as_bytes().to_vec());
+            let is_left_out = rules.leave_out(name.as_bytes(), is_directory, &|| path.as_bytes().to_vec());
             assert_eq!(is_left_out, expected, "{path} with {exclude:?} and {ignore_file:?}");
         };
         for path in
@@ -171,7 +188,7 @@ mod tests {
         let hash = |exclude: &[&str], config: Option<&str>| {
             let exclude: Vec<String> = exclude.iter().map(|&pattern| pattern.to_owned()).collect();
             let config = config.map(|name| place.path().join(name));
-            Rules::new(place.path(), &exclude, config.as_deref()).unwrap().hash()
+            SourceRules::new(place.path(), &exclude, config.as_deref()).unwrap().hash()
         };
         let hashes = [
             hash(&[], None),

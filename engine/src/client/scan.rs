@@ -1,41 +1,27 @@
-//! Walks the source and makes its manifest.
+//! Scans the source: what a deploy of it would send.
 //!
-//! Directories are walked in parallel, each relative to its own descriptor ([`walk`]). Every entry is looked at. What is as
-//! the last scan knew it costs no more than that look: a file is not read again, a symlink not resolved, a directory not
-//! listed, and where nothing has changed, what is known is the result ([`found`]).
-//!
-//! What looks as before is as before only on the mount of then, and only where this kernel gives files their times: two
-//! images that are mounted in turn may look the same.
-//!
-//! What cannot be deployed is refused by name: sockets, fifos, devices, what cannot be read, what will not hold still.
-//! A name that vanishes while the walk is on its way was removed, and is not there.
-
-mod found;
-mod listing;
-mod walk;
+//! The walk is [`crate::scan`]'s. What only a source has is added here: the rules of `.deployignore`, the commit of a git
+//! checkout, and the file `REVISION` that names it.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::{self, Mode};
 use rustix::io::Errno;
 
 use crate::cancel::Cancel;
 use crate::client::commit::Commit;
-use crate::client::known::Known;
-use crate::client::rules::Rules;
-use crate::disk;
+use crate::client::rules::SourceRules;
 use crate::error::{Error, SourceError};
 use crate::event::Observer;
-use crate::path::Shown;
-use crate::threads;
+use crate::scan::content::OPEN_DIRECTORY;
+use crate::scan::snapshot::Snapshot;
+use crate::scan::{Generated, WalkRequest, unreadable, walk};
 
-pub(crate) use found::REVISION;
-use found::{Generated, Shape, known_of};
-use walk::Walk;
+/// The name of the file with the commit.
+pub(crate) const REVISION: &[u8] = b"REVISION";
 
 /// What is asked of a scan.
 pub(crate) struct ScanRequest<'a> {
@@ -46,7 +32,7 @@ pub(crate) struct ScanRequest<'a> {
     /// The config in use, which is left out where it is in the source.
     pub(crate) config: Option<&'a Path>,
     /// The last scan of the same directory; without one, everything is listed and read.
-    pub(crate) known: Option<&'a Arc<Known>>,
+    pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
@@ -59,7 +45,7 @@ pub(crate) struct ScanRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Scan {
     /// The manifest, and the stat of each entry. That of the last scan itself where all is as that knew it.
-    pub(crate) found: Arc<Known>,
+    pub(crate) found: Arc<Snapshot>,
     /// The source, held.
     pub(crate) source: OwnedFd,
     /// The entry whose content is not in the source, with its content.
@@ -67,28 +53,26 @@ pub(crate) struct Scan {
     /// The commit of the source.
     pub(crate) commit: Commit,
     /// The rules that it began with.
-    pub(crate) rules: Rules,
+    pub(crate) rules: SourceRules,
 }
 
 /// Scans a source.
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
-    let rules = Rules::new(request.source, request.exclude, request.config)?;
-    let mount =
-        disk::mount_of_own_times(&source).map_err(|errno| unreadable(request.source.as_os_str().as_bytes(), errno))?;
-    let request =
-        &ScanRequest { known: request.known.filter(|known| mount.is_some() && known.mount == mount), ..*request };
-    let walk = Walk::new(request, &rules);
-    threads::start_pool()?;
-    // On a thread of the pool, whose stack is large enough.
-    let root = rayon::scope(|_| walk.root(&source))?;
+    let rules = SourceRules::new(request.source, request.exclude, request.config)?;
+    let shape = walk(&WalkRequest {
+        root: &source,
+        path: request.source,
+        rules: &rules,
+        known: request.known,
+        forbidden: request.forbidden,
+        observer: request.observer,
+        cancel: request.cancel,
+    })?;
     let commit = Commit::of(request.source);
-    let generated = commit.known().map(Generated::revision);
-    let shape = Shape { root, generated: generated.as_ref(), rules: rules.hash(), mount, began };
-    let found = known_of(shape, request.known)?;
-    let generated = generated.and_then(|revision| Some((found.generated(revision.name)?.0, revision.content)));
-    walk.finish();
+    let revision = commit.known().map(|commit| Generated::new(REVISION, format!("{commit}\n").into_bytes()));
+    let found = shape.finish(revision.as_ref())?;
+    let generated = found.generated().zip(revision).map(|((entry, _), revision)| (entry, revision.content));
     Ok(Scan { found, source, generated, commit, rules })
 }
 
@@ -101,12 +85,6 @@ fn open_source(path: &Path) -> Result<OwnedFd, Error> {
     }
 }
 
-const OPEN_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-fn unreadable(path: &[u8], errno: Errno) -> Error {
-    Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: errno.into() })
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File, FileTimes};
@@ -117,10 +95,11 @@ mod tests {
     use rustix::time::{ClockId, clock_gettime};
 
     use super::*;
-    use crate::client::known::file_of;
+    use crate::client::last_scan::{from_bytes, to_bytes};
     use crate::event::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, Manifest, Node};
+    use crate::scan::stat::file_of;
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -167,7 +146,7 @@ mod tests {
             fs::remove_file(self.path(path)).unwrap();
         }
 
-        fn scan_with(&self, exclude: &[String], known: Option<&Arc<Known>>) -> Result<Scan, Error> {
+        fn scan_with(&self, exclude: &[String], known: Option<&Arc<Snapshot>>) -> Result<Scan, Error> {
             let cancel = Cancel::default();
             let source = self.path("");
             let (config, forbidden) = (None, None);
@@ -175,12 +154,12 @@ mod tests {
             scan(&ScanRequest { source: &source, exclude, config, known, forbidden, observer, cancel: &cancel })
         }
 
-        fn scan(&self, known: Option<&Arc<Known>>) -> Scan {
+        fn scan(&self, known: Option<&Arc<Snapshot>>) -> Scan {
             self.scan_with(&[], known).unwrap()
         }
 
         /// Scans, and returns that scan as if it had been made long after the last change.
-        fn known(&self) -> Arc<Known> {
+        fn known(&self) -> Arc<Snapshot> {
             tick();
             let known = later(&self.scan(None).found, HOUR);
             tick();
@@ -210,8 +189,8 @@ mod tests {
 
     const HOUR: i64 = 3_600_000_000_000;
 
-    fn later(known: &Known, nanos: i64) -> Arc<Known> {
-        Arc::new(Known { began: known.began + nanos, ..known.clone() })
+    fn later(known: &Snapshot, nanos: i64) -> Arc<Snapshot> {
+        Arc::new(Snapshot { began: known.began + nanos, ..known.clone() })
     }
 
     fn paths(manifest: &Manifest) -> Vec<String> {
@@ -229,9 +208,9 @@ mod tests {
         assert_eq!(found.found.stats, expected.found.stats, "{what}");
         assert_eq!(found.found.root, expected.found.root, "{what}");
         assert_eq!(found.found.rules, expected.found.rules, "{what}");
-        assert_eq!(found.found.gitignores, expected.found.gitignores, "{what}");
+        assert_eq!(found.found.noted, expected.found.noted, "{what}");
         assert_eq!(found.found.capable, expected.found.capable, "{what}");
-        assert_eq!(found.found.ignore_files, expected.found.ignore_files, "{what}");
+        assert_eq!(found.found.rule_files, expected.found.rule_files, "{what}");
         assert_eq!((&found.generated, &found.commit), (&expected.generated, &expected.commit), "{what}");
     }
 
@@ -333,7 +312,7 @@ mod tests {
             assert!(Arc::ptr_eq(&found.found, &known), "{what}");
             assert_right(what, &found, &place.scan(None));
             // It is kept as bytes.
-            let kept = Arc::new(Known::from_bytes(&known.to_bytes(), known.began).unwrap());
+            let kept = Arc::new(from_bytes(&to_bytes(&known), known.began).unwrap());
             let found = place.scan(Some(&kept));
             assert!(Arc::ptr_eq(&found.found, &kept), "{what}");
         };
@@ -377,7 +356,7 @@ mod tests {
     }
 
     /// What is known, without one name and with other content and targets: so one sees what is believed.
-    fn lies_of(known: &Known, without: &[u8]) -> Arc<Known> {
+    fn lies_of(known: &Snapshot, without: &[u8]) -> Arc<Snapshot> {
         let manifest = &known.manifest;
         let (mut builder, mut stats) = (Builder::new(), Vec::new());
         for (number, directory) in manifest.directories().iter().enumerate() {
@@ -392,7 +371,7 @@ mod tests {
                 };
             }
         }
-        Arc::new(Known { manifest: builder.finish().unwrap(), stats, ..known.clone() })
+        Arc::new(Snapshot { manifest: builder.finish().unwrap(), stats, ..known.clone() })
     }
 
     #[test]
@@ -414,7 +393,7 @@ mod tests {
             ["a/one", "a/two", "a/new", "a/deep/three", "b/one"].map(|path| hash(&found, path) != Hash::of(b"lies"));
         assert_eq!(is_read, [false, true, true, false, false]);
         // Soon after a change nothing is believed.
-        let soon = Arc::new(Known { began: lies.began - HOUR, ..Known::clone(&lies) });
+        let soon = Arc::new(Snapshot { began: lies.began - HOUR, ..Snapshot::clone(&lies) });
         assert_right("", &place.scan(Some(&soon)), &expected);
         // Other patterns: everything is listed, and read only where it was not known.
         let patterns = ["nothing".to_owned()];
@@ -427,7 +406,7 @@ mod tests {
     fn what_changes_during_a_scan_is_found_by_the_next() {
         let place = Place::new();
         // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here were believed.
-        let window = |known: &Known| later(known, 1_980_000_000);
+        let window = |known: &Snapshot| later(known, 1_980_000_000);
         let mut known = window(&place.scan(None).found);
         let mut scans = 0;
         std::thread::scope(|scope| {

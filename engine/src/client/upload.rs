@@ -27,6 +27,7 @@ use crate::client::sending::{OldFile, Sending};
 use crate::client::talk::Talk;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::hasher::Hasher;
 use crate::report::DeployFailure;
 use crate::signature::Signatures;
 use crate::threads;
@@ -396,7 +397,7 @@ impl Packer<'_> {
         let size = file.size();
         let old = sending.recipe().map(|recipe| recipe.old);
         let mut offset = sending.skip;
-        let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(blake3::Hasher::new);
+        let mut hasher = (self.source().is_suspect() && offset == 0 && old.is_none()).then(Hasher::new);
         let parts = parts(&pieces_after(sending, size));
         let last = parts.len().saturating_sub(1);
         for (number, ranges) in parts.into_iter().enumerate() {
@@ -428,7 +429,7 @@ impl Packer<'_> {
             }
         }
         file.check()?;
-        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finalize().into()))?;
+        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finish()))?;
         Ok(true)
     }
 }
@@ -467,7 +468,6 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::chunk::LARGE_FILE_BYTES;
     use crate::client::database::Database;
-    use crate::client::known::Known;
     use crate::client::scan::{ScanRequest, scan};
     use crate::client::sending::sendings;
     use crate::error::SourceError;
@@ -476,6 +476,7 @@ mod tests {
     use crate::manifest::{Builder, File as ManifestFile, ObjectKey};
     use crate::release::Provenance;
     use crate::report::DeployState;
+    use crate::scan::snapshot::Snapshot;
     use crate::target::{Destination, Policy, Reach, Target};
     use crate::verbs::{Context, DeployRequest, deploy};
     use crate::wire::block::BLOCK_ITEMS_MAX;
@@ -556,7 +557,7 @@ mod tests {
         builder.file(b"file", ManifestFile { key, ..file }).unwrap();
         // Long after: what changed just before a scan is not trusted.
         let (manifest, began) = (builder.finish().unwrap(), known.began + 3_600_000_000_000);
-        let known = Known { manifest, began, ..known };
+        let known = Snapshot { manifest, began, ..known };
         database.put_scan(source, &known).unwrap();
     }
 

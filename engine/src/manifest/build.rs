@@ -258,9 +258,7 @@ fn directory_hash(manifest: &Manifest, number: u32, encoded: &mut Vec<u8>) -> Ha
             Node::Symlink(target) => crate::bytes::put_bytes(encoded, manifest.text(target)),
         }
     }
-    let mut hasher = blake3::Hasher::new_derive_key(DIRECTORY_CONTEXT);
-    hasher.update(encoded);
-    hasher.finalize().into()
+    Hash::of_structure(DIRECTORY_CONTEXT, encoded)
 }
 
 #[cfg(test)]

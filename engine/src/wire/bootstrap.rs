@@ -167,13 +167,13 @@ impl Bootstrap<'_> {
             Start::Greeted(connection) => Ok(connection),
             Start::Missing(_) => Err(self.no_greeting(format!("it is gone from `{}`", shown(directory)))),
             // Owner and mode were right when it was copied: the filesystem does not keep them.
-            Start::Unfit(_) => Err(Error::Noexec { directory: shown(directory) }),
+            Start::Unfit(_) => Err(Error::Start(StartError::Noexec { directory: shown(directory) })),
             Start::Damaged(output) => Err(self.no_greeting(output)),
         }
     }
 
     fn no_greeting(&self, output: String) -> Error {
-        Error::NoGreeting { host: self.login.host().to_owned(), output }
+        Error::Start(StartError::NoGreeting { host: self.login.host().to_owned(), output })
     }
 
     fn start(&mut self, mode: Mode, directory: &Path) -> Result<Start, Error> {

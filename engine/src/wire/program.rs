@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::path::Shown;
 
@@ -59,9 +60,8 @@ impl Program {
     pub(super) fn open(path: &Path) -> Result<Program, Error> {
         let failed = |source| Error::io("read", path, source);
         let file = File::open(path).map_err(failed)?;
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(&file).map_err(failed)?;
-        Ok(Program { path: path.to_owned(), hash: hasher.finalize().into(), bytes: hasher.count() })
+        let (hash, bytes) = FileRange::whole(&file).hash().map_err(failed)?;
+        Ok(Program { path: path.to_owned(), hash, bytes })
     }
 
     /// Returns what the greeting says of it.

@@ -3,11 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::client::known::Known;
 use crate::error::Error;
 use crate::manifest::decode::decode;
 use crate::manifest::{Manifest, outline};
 use crate::report::DeployFailure;
+use crate::scan::snapshot::Snapshot;
 use crate::wire::message::{BaseName, DeployDone, FromAgent, Reply, Taken, ToAgent};
 
 use super::{Exchange, Outlook, unexpected};
@@ -29,7 +29,7 @@ pub(super) enum Held {
     /// By itself.
     Alone(Manifest),
     /// With the stats of its entries.
-    Scanned(Arc<Known>),
+    Scanned(Arc<Snapshot>),
 }
 
 impl Deref for Held {
@@ -84,7 +84,7 @@ impl Outlook<'_> {
 
     /// Finds the manifest of a base on this side: the scan's own, the last scan's, or one that was kept.
     fn base_from(&self, name: BaseName) -> Option<Base> {
-        let is_it = |known: &Arc<Known>| known.manifest.root() == name.root;
+        let is_it = |known: &Arc<Snapshot>| known.manifest.root() == name.root;
         let scanned = Some(self.scan.found.clone()).filter(is_it).or_else(|| self.memory.before.take().filter(is_it));
         let manifest = match scanned {
             Some(known) => Held::Scanned(known),

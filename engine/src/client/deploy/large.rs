@@ -12,12 +12,12 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG, Piece};
-use crate::client::content;
 use crate::client::scan::Scan;
 use crate::client::sending::{Old, Recipe, Sending};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::report::DeployFailure;
+use crate::scan::content;
 use crate::signature::{Care, Signature, Signatures};
 use crate::wire::bounds::{CHUNKED_MAX, GAPS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};

@@ -13,12 +13,13 @@ use rustix::fs::{CWD, FileType};
 
 use crate::bytes::put_bytes;
 use crate::client::commit::{directories, would_wait};
-use crate::client::content::{self, FileStat};
 use crate::client::git;
 use crate::client::ignore_file::read_file;
 use crate::client::rules::{GITIGNORE, Levels};
 use crate::path::push_name;
 use crate::pattern::Patterns;
+use crate::scan::content;
+use crate::scan::stat::FileStat;
 
 /// The checkout that a source is, or lies in.
 pub(super) struct Checkout {

@@ -61,11 +61,11 @@ fn basis(review: &Review<'_>, checkout: &Checkout) -> Hash {
     let mut bytes = checkout.basis();
     bytes.extend_from_slice(found.manifest.root().as_bytes());
     bytes.extend_from_slice(found.rules.as_bytes());
-    for (directory, hash) in &found.ignore_files {
+    for (directory, hash) in &found.rule_files {
         bytes.extend_from_slice(&directory.to_le_bytes());
         bytes.extend_from_slice(hash.as_bytes());
     }
-    for &directory in &found.gitignores {
+    for &directory in &found.noted {
         if found.manifest.child(directory, GITIGNORE).is_none() {
             bytes.extend_from_slice(&directory.to_le_bytes());
             let text = Checkout::read_in(held, &found.manifest.directory_path(directory));
@@ -87,7 +87,7 @@ fn files(review: &Review<'_>, checkout: &Checkout) -> Vec<Vec<u8>> {
     let mut numbers = 0..;
     while let (Some((mut path, ignored)), Some(number)) = (directories.pop_front(), numbers.next()) {
         let ignored = match ignored {
-            Some(ignored) if found.has_gitignore(number) => Some(checkout.enter(&ignored, held, &path)),
+            Some(ignored) if found.has_noted(number) => Some(checkout.enter(&ignored, held, &path)),
             other => other,
         };
         let length = path.len();

@@ -11,12 +11,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 
-use crate::client::content;
 use crate::client::scan::Scan;
 use crate::client::talk::Talk;
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::path::Shown;
+use crate::scan::content;
 
 /// The source, as it was scanned.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@
 //! cutover-bootstrap:WORD:REST:end
 //! ```
 
-use crate::error::{Error, Writers};
+use crate::error::{Error, SiteError, StartError, Writers};
 use crate::path::{Shown, shown_lines};
 use crate::wire::login::Ended;
 use crate::wire::program::SYSTEM;
@@ -38,7 +38,7 @@ pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
     if found.is_empty() || found == SYSTEM.as_bytes() {
         return Ok(());
     }
-    Err(Error::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM })
+    Err(Error::Start(StartError::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM }))
 }
 
 /// Reads what the script says of a directory that others could change: whether by its owner or by its mode, mode, owner,
@@ -49,10 +49,10 @@ pub(super) fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
     let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     match (why.as_str(), may_write(5), may_write(8)) {
-        _ if mode.is_empty() => Error::ProgramsMissing { output: said(b"", ended) },
-        ("m", _, true) => Error::OthersWrite { path, by: Writers::All },
-        ("m", true, false) => Error::OthersWrite { path, by: Writers::Group(group) },
-        _ => Error::OtherOwner { path, owner },
+        _ if mode.is_empty() => Error::Start(StartError::ProgramsMissing { output: said(b"", ended) }),
+        ("m", _, true) => Error::Site(SiteError::OthersWrite { path, by: Writers::All }),
+        ("m", true, false) => Error::Site(SiteError::OthersWrite { path, by: Writers::Group(group) }),
+        _ => Error::Site(SiteError::OtherOwner { path, owner }),
     }
 }
 

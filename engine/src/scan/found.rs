@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::client::content::FileStat;
-use crate::client::known::{Known, directory_mode, file_of};
-use crate::client::scan::listing::{Listed, Listing};
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{Builder, File, Node, ObjectKey};
+use crate::scan::listing::{Listed, Listing};
+use crate::scan::snapshot::Snapshot;
+use crate::scan::stat::{FileStat, directory_mode, file_of};
 
-/// A directory of the source.
+/// A directory of the tree.
 #[derive(Debug)]
 pub(super) enum Branch {
     /// As the last scan knew the directory of this number, with everything in it.
@@ -25,10 +25,10 @@ pub(super) enum Branch {
 pub(super) struct Found {
     /// Its stat before it was listed.
     pub(super) stat: FileStat,
-    /// The hash of its own ignore file.
-    pub(super) ignore_file: Option<Hash>,
-    /// Whether it has a `.gitignore`.
-    pub(super) has_gitignore: bool,
+    /// The hash of its own file of rules.
+    pub(super) rule_file: Option<Hash>,
+    /// Whether it has the name that the rules note.
+    pub(super) has_noted: bool,
     /// What [`Name::Listed`] refers to.
     pub(super) listing: Listing,
     /// What is in it, sorted by name.
@@ -66,60 +66,59 @@ pub(super) enum FoundNode {
     Directory(Branch),
 }
 
-/// An entry in the root whose content is not in the source.
+/// An entry in the root whose content is not in the tree. A tree that has an entry of that name keeps its own.
 #[derive(Debug)]
-pub(super) struct Generated {
+pub(crate) struct Generated {
     /// Its name.
-    pub(super) name: &'static [u8],
+    pub(crate) name: &'static [u8],
     /// Its content.
-    pub(super) content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
     file: File,
 }
 
 impl Generated {
-    /// The entry that carries the commit of a git checkout.
-    pub(super) fn revision(commit: &str) -> Generated {
-        let content = format!("{commit}\n").into_bytes();
+    /// Makes a file that everybody may read.
+    pub(crate) fn new(name: &'static [u8], content: Vec<u8>) -> Generated {
         let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
-        Generated { name: REVISION, file: File { key, size: content.len() as u64 }, content }
+        Generated { name, file: File { key, size: content.len() as u64 }, content }
     }
 }
 
-/// The name of the file with the commit.
-pub(crate) const REVISION: &[u8] = b"REVISION";
-
-/// What was found.
-pub(super) struct Shape<'a> {
-    /// The source.
+/// What a walk found.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// The tree.
     pub(super) root: Branch,
-    /// What is added, unless the source has an entry of that name, which is kept as it is.
-    pub(super) generated: Option<&'a Generated>,
-    /// As in [`Known`].
+    /// The last scan, where it was believed.
+    pub(super) last: Option<Arc<Snapshot>>,
+    /// As in [`Snapshot`].
     pub(super) rules: Hash,
-    /// As in [`Known`].
+    /// As in [`Snapshot`].
     pub(super) mount: Option<Hash>,
-    /// As in [`Known`].
+    /// As in [`Snapshot`].
     pub(super) began: i64,
 }
 
-/// Returns what is known now. Where everything is as the last scan knew it, that is it.
-pub(super) fn known_of(shape: Shape<'_>, last: Option<&Arc<Known>>) -> Result<Arc<Known>, Error> {
-    if let (Branch::Same(root), Some(last)) = (&shape.root, last) {
-        let is_revised = shape.generated.is_some_and(|generated| last.manifest.child(*root, generated.name).is_some());
-        let before = last.generated(REVISION).map(|(_, file)| file);
-        if before == shape.generated.map(|generated| generated.file) || (before.is_none() && is_revised) {
-            return Ok(last.clone());
+impl Shape {
+    /// Returns what is known now, with what is generated. Where everything is as the last scan knew it, that is it.
+    pub(crate) fn finish(self, generated: Option<&Generated>) -> Result<Arc<Snapshot>, Error> {
+        if let (Branch::Same(root), Some(last)) = (&self.root, &self.last) {
+            let has_own = generated.is_some_and(|generated| last.manifest.child(*root, generated.name).is_some());
+            let before = last.generated().map(|(_, file)| file);
+            if before == generated.map(|generated| generated.file) || (before.is_none() && has_own) {
+                return Ok(last.clone());
+            }
         }
+        lay_out(self, generated).map(Arc::new).map_err(|reason| match reason {
+            BadManifest::TooLarge => Error::Source(SourceError::TooLarge(reason.to_string())),
+            reason => Error::Bug(format!("a scanned tree {reason}")),
+        })
     }
-    let known = lay_out(shape, last.map(Arc::as_ref));
-    known.map(Arc::new).map_err(|reason| match reason {
-        BadManifest::TooLarge => Error::from(SourceError::TooLarge(reason.to_string())),
-        reason => Error::Bug(format!("a scanned tree {reason}")),
-    })
 }
 
 /// Lays the tree out breadth first.
-fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest> {
+fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadManifest> {
+    let last = shape.last.as_deref();
     let root = match (&shape.root, last) {
         (Branch::New(found), _) => found.stat,
         (Branch::Same(_), Some(last)) => last.root,
@@ -128,10 +127,10 @@ fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest>
     let mut layout = Layout {
         builder: Builder::new(),
         stats: Vec::new(),
-        ignore_files: Vec::new(),
-        gitignores: Vec::new(),
+        rule_files: Vec::new(),
+        noted: Vec::new(),
         capable: Vec::new(),
-        generated: shape.generated,
+        generated,
         queue: VecDeque::from([shape.root]),
         number: 0,
     };
@@ -143,16 +142,16 @@ fn lay_out(shape: Shape<'_>, last: Option<&Known>) -> Result<Known, BadManifest>
         }
         layout.number += 1;
     }
-    let Layout { builder, stats, ignore_files, gitignores, capable, .. } = layout;
+    let Layout { builder, stats, rule_files, noted, capable, .. } = layout;
     let (rules, mount, began) = (shape.rules, shape.mount, shape.began);
-    Ok(Known { manifest: builder.finish()?, stats, root, mount, rules, ignore_files, gitignores, capable, began })
+    Ok(Snapshot { manifest: builder.finish()?, stats, root, mount, rules, rule_files, noted, capable, began })
 }
 
 struct Layout<'a> {
     builder: Builder,
     stats: Vec<FileStat>,
-    ignore_files: Vec<(u32, Hash)>,
-    gitignores: Vec<u32>,
+    rule_files: Vec<(u32, Hash)>,
+    noted: Vec<u32>,
     capable: Vec<u32>,
     /// Until it has its place, or another has it.
     generated: Option<&'a Generated>,
@@ -162,10 +161,10 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn add(&mut self, found: Found, last: Option<&Known>) -> Result<(), BadManifest> {
+    fn add(&mut self, found: Found, last: Option<&Snapshot>) -> Result<(), BadManifest> {
         self.builder.begin(directory_mode(&found.stat))?;
-        self.ignore_files.extend(found.ignore_file.map(|hash| (self.number, hash)));
-        self.gitignores.extend(found.has_gitignore.then_some(self.number));
+        self.rule_files.extend(found.rule_file.map(|hash| (self.number, hash)));
+        self.noted.extend(found.has_noted.then_some(self.number));
         for FoundEntry { name, node } in found.entries {
             let name = match (name, last) {
                 (Name::Listed(listed), _) => found.listing.name(listed),
@@ -191,7 +190,7 @@ impl Layout<'_> {
         self.generate()
     }
 
-    fn directory(&mut self, name: &[u8], branch: Branch, last: Option<&Known>) -> Result<(), BadManifest> {
+    fn directory(&mut self, name: &[u8], branch: Branch, last: Option<&Snapshot>) -> Result<(), BadManifest> {
         let stat = match (&branch, last) {
             (Branch::New(found), _) => found.stat,
             (Branch::Same(directory), Some(last)) => last.stats[last.manifest.entry_of(*directory) as usize],
@@ -203,15 +202,15 @@ impl Layout<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, directory: u32, last: &Known) -> Result<(), BadManifest> {
+    fn copy(&mut self, directory: u32, last: &Snapshot) -> Result<(), BadManifest> {
         let known = last.manifest.directories()[directory as usize];
         match directory {
             // What is generated may be another.
             0 => self.builder.begin(known.mode)?,
             _ => self.builder.begin_with(known.mode, known.hash)?,
         }
-        self.ignore_files.extend(last.ignore_file(directory).map(|hash| (self.number, hash)));
-        self.gitignores.extend(last.has_gitignore(directory).then_some(self.number));
+        self.rule_files.extend(last.rule_file(directory).map(|hash| (self.number, hash)));
+        self.noted.extend(last.has_noted(directory).then_some(self.number));
         for named in last.manifest.children(directory).filter(|named| !last.is_generated(named.index)) {
             self.generate_before(named.name)?;
             self.copy_entry(named.index, last)?;
@@ -219,7 +218,7 @@ impl Layout<'_> {
         self.generate()
     }
 
-    fn copy_entry(&mut self, index: u32, last: &Known) -> Result<(), BadManifest> {
+    fn copy_entry(&mut self, index: u32, last: &Snapshot) -> Result<(), BadManifest> {
         let name = last.manifest.name(index);
         match last.manifest.node(index) {
             Node::File(file) => {

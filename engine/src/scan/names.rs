@@ -1,0 +1,97 @@
+//! The names of one directory: as it was listed, or, where it is as it was, as they are known.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::error::{Error, SourceError};
+use crate::manifest::{self, LEVELS_MAX, Node};
+use crate::path::Shown;
+use crate::scan::found::Name;
+use crate::scan::known::KnownDirectory;
+use crate::scan::listing::Listing;
+use crate::scan::place::Place;
+use crate::scan::refusal::unreadable;
+use crate::scan::scope::Scope;
+
+/// Paths longer than this cannot be opened by a program that knows them whole (`PATH_MAX`, less room for a prefix).
+const PATH_BYTES_MAX: usize = 3840;
+
+/// See the module's description.
+pub(super) struct Names<'a> {
+    /// Where the directory is.
+    pub(super) place: &'a Place<'a>,
+    /// The directory, held.
+    pub(super) fd: &'a OwnedFd,
+    /// What holds in it.
+    pub(super) scope: Scope<'a>,
+    /// What the last scan knew of it.
+    pub(super) known: Option<KnownDirectory<'a>>,
+    /// Nothing where the names are those that are known.
+    pub(super) listing: Option<Listing>,
+    /// The names, sorted.
+    pub(super) names: Vec<Named>,
+}
+
+impl Names<'_> {
+    /// Returns the bytes of a name.
+    pub(super) fn bytes(&self, name: Name) -> &[u8] {
+        match (name, &self.listing, self.known) {
+            (Name::Listed(listed), Some(listing), _) => listing.name(listed),
+            (Name::Known(index), _, Some(directory)) => directory.known.manifest.name(index),
+            _ => b"",
+        }
+    }
+
+    /// Tells whether a listed name is left out. A path that no manifest takes is refused.
+    pub(super) fn is_left_out(&self, name: &[u8], is_directory: bool) -> Result<bool, Error> {
+        let Names { place, scope, .. } = self;
+        if scope.rules.leave_out(name, is_directory, &|| place.path_of(name)) {
+            return Ok(true);
+        }
+        let below = place.below(name);
+        if below.bytes > PATH_BYTES_MAX {
+            return Err(unreadable(&below.path(), Errno::NAMETOOLONG));
+        }
+        if is_directory && below.level > LEVELS_MAX {
+            return Err(Error::Source(SourceError::TooDeep { path: Shown(&below.path()).to_string(), most: LEVELS_MAX }));
+        }
+        Ok(false)
+    }
+}
+
+/// A name that is to be looked at.
+pub(super) struct Named {
+    /// Where it is.
+    pub(super) name: Name,
+    /// What is said of it, which may be nothing.
+    pub(super) kind: FileType,
+    /// The entry that the last scan knew by this name.
+    pub(super) known: Option<u32>,
+}
+
+/// Returns the names to look at, sorted: the listed ones, each with what is known by that name, or those that are known.
+pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Named> {
+    let mut children = known.into_iter().flat_map(KnownDirectory::children).peekable();
+    let Some(listing) = listing else {
+        let kind = |node| match node {
+            Node::Directory(_) => FileType::Directory,
+            Node::File(_) => FileType::RegularFile,
+            Node::Symlink(_) => FileType::Symlink,
+        };
+        let named = |child: manifest::Named<'_>| Named {
+            name: Name::Known(child.index),
+            kind: kind(child.node),
+            known: Some(child.index),
+        };
+        return children.map(named).collect();
+    };
+    let named = |&listed| {
+        let name = listing.name(listed);
+        while children.next_if(|child| child.name < name).is_some() {}
+        let known = children.next_if(|child| child.name == name).map(|child| child.index);
+        Named { name: Name::Listed(listed), kind: listed.kind, known }
+    };
+    listing.names().iter().map(named).collect()
+}

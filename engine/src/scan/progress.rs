@@ -1,0 +1,63 @@
+//! How far a scan is: files that were seen, and their bytes.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::FileType;
+
+use crate::event::{Event, Observer, Phase};
+use crate::scan::stat::FileStat;
+
+/// How often progress is told at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+/// See the module's description.
+pub(super) struct Progress<'a> {
+    observer: &'a dyn Observer,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    told: Mutex<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    /// Starts with nothing.
+    pub(super) fn new(observer: &'a dyn Observer) -> Progress<'a> {
+        Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
+    }
+
+    /// Adds the files among these.
+    pub(super) fn add<'s>(&self, stats: impl Iterator<Item = &'s FileStat>) {
+        let (mut files, mut bytes) = (0, 0);
+        for stat in stats.filter(|stat| stat.kind() == FileType::RegularFile) {
+            files += 1;
+            bytes += stat.size;
+        }
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Tells how far it is, where that was not told a moment ago.
+    pub(super) fn tell(&self) {
+        self.tell_after(PROGRESS_EVERY);
+    }
+
+    /// Tells the last of it.
+    pub(super) fn finish(&self) {
+        self.tell_after(Duration::ZERO);
+    }
+
+    fn tell_after(&self, pause: Duration) {
+        let Ok(mut told) = self.told.try_lock() else { return };
+        if told.elapsed() >= pause {
+            *told = Instant::now();
+            self.observer.observe(Event::Progress {
+                phase: Phase::Scan,
+                files: self.files.load(Ordering::Relaxed),
+                files_total: 0,
+                bytes: self.bytes.load(Ordering::Relaxed),
+                bytes_total: 0,
+            });
+        }
+    }
+}

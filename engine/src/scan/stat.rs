@@ -1,0 +1,81 @@
+//! What a look at an entry shows, and what a release has of that.
+//!
+//! A change of content or names always changes the ctime, which no program can set. So an equal stat means equal content,
+//! where the filesystem keeps to that and the change is not as young as its clock is coarse.
+
+use rustix::fs::{self, FileType};
+
+use crate::hash::Hash;
+use crate::manifest::{DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File, ObjectKey};
+
+/// What tells whether a file is the one that was hashed, a symlink the one that was read, a directory the one that was
+/// listed: a change of content or names always changes the ctime, which no program can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileStat {
+    /// The inode.
+    pub(crate) inode: u64,
+    /// Nanoseconds since 1970.
+    pub(crate) mtime: i64,
+    /// Nanoseconds since 1970.
+    pub(crate) ctime: i64,
+    /// Bytes of content.
+    pub(crate) size: u64,
+    /// The kind and the permission bits, all of them.
+    pub(crate) mode: u32,
+}
+
+impl FileStat {
+    /// Returns the kind.
+    pub(crate) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
+}
+
+impl From<fs::Stat> for FileStat {
+    fn from(stat: fs::Stat) -> FileStat {
+        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        FileStat {
+            inode: stat.st_ino,
+            mtime: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+            ctime: nanos(stat.st_ctime, stat.st_ctime_nsec as i64),
+            size: stat.st_size as u64,
+            mode: stat.st_mode,
+        }
+    }
+}
+
+/// Returns what a release has of a file with this stat and hash.
+pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
+    File { key: ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 }, size: stat.size }
+}
+
+/// Returns the mode that a release has of a directory with this stat. Without its sticky bit, whoever may write to a directory
+/// could replace the files of others in it, so then group and others may not.
+pub(crate) fn directory_mode(stat: &FileStat) -> u16 {
+    let shared = if stat.mode & STICKY == 0 { 0 } else { SHARED_WRITE };
+    (stat.mode & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
+}
+
+/// The bit of a directory in which only owners rename and remove.
+pub(crate) const STICKY: u32 = 0o1000;
+/// The bits by which group and others write.
+pub(crate) const SHARED_WRITE: u32 = 0o022;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_loses_its_sticky_bit_is_closed_to_other_writers() {
+        let check = |mode: u32, expected| {
+            let stat = FileStat { mode: 0o040_000 | mode, ..FileStat::default() };
+            assert_eq!(directory_mode(&stat), expected, "{mode:o}");
+        };
+        check(0o1777, 0o755);
+        check(0o3775, 0o755);
+        check(0o1755, 0o755);
+        check(0o0777, 0o777);
+        check(0o2775, 0o775);
+        check(0o1555, 0o755);
+    }
+}
