@@ -236,31 +236,31 @@ fn of_start(hint: &StartHint) -> String {
 mod tests {
     use super::*;
 
-    fn check(hint: Hint, expected: &str) {
-        assert_eq!(text(&hint), expected);
+    fn check(hint: &Hint, expected: &str) {
+        assert_eq!(text(hint), expected);
     }
 
     #[test]
     fn what_is_to_be_pasted_is_quoted() {
         check(
-            Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
+            &Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
             "Take that right from the group: `chmod g-w '/srv/a b'`. It may read there all the same, and can write to \
              directories in `shared/`",
         );
         check(
-            Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
+            &Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
             "Take that right from them: `chmod go-w /srv`",
         );
         check(
-            Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
+            &Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
             "Make it on the server, `mkdir -p '/srv/it'\\''s'`, and run the command again",
         );
         check(
-            Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
+            &Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
             "Load the key into your agent: `ssh-add '/home/me/my key'`",
         );
         check(
-            Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
+            &Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
             "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
              '[web1]:2222' -f '/home/me/known hosts'`",
         );
