@@ -34,7 +34,7 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
         Hint::FreeThreads => {
             "Some 20 of them are needed, and few more are of use: end other processes of that user there, or \
-                              have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
+             have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
                 .into()
         }
         Hint::MoveState { path } => format!(
@@ -60,12 +60,12 @@ fn of_source(hint: &SourceHint) -> String {
         }
         SourceHint::DeployAgain => {
             "Deploy again: all files are read anew then. If it happens again, check the disk and the \
-                                    memory of this machine"
+             memory of this machine"
                 .into()
         }
         SourceHint::DeployElsewhere => {
             "Deploy to a path outside the source, or make the target's directory first and leave \
-                                        it out with a line in `.deployignore`"
+             it out with a line in `.deployignore`"
                 .into()
         }
         SourceHint::PutPatterns => "Put a file with the patterns there, or a symlink to a file in the source".into(),
@@ -96,7 +96,7 @@ fn of_site(hint: &SiteHint) -> String {
         }
         SiteHint::Unmount => {
             "See with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run \
-                              the command again"
+             the command again"
                 .into()
         }
         SiteHint::MountProc => "Mount `/proc` on the server, where the agent runs, and run the command again".into(),
@@ -187,7 +187,7 @@ fn of_login(hint: &LoginHint) -> String {
         LoginHint::ChangeHostKey => "Do not connect. Give the server a new host key, and make that one known".into(),
         LoginHint::UseKey => {
             "Add your public key to `~/.ssh/authorized_keys` there, name a key with `--identity FILE`, or \
-                              start an ssh-agent"
+             start an ssh-agent"
                 .into()
         }
         LoginHint::UnlockKey { path, has_agent: true } => {
@@ -236,31 +236,31 @@ fn of_start(hint: &StartHint) -> String {
 mod tests {
     use super::*;
 
-    fn check(hint: Hint, expected: &str) {
-        assert_eq!(text(&hint), expected);
+    fn check(hint: &Hint, expected: &str) {
+        assert_eq!(text(hint), expected);
     }
 
     #[test]
     fn what_is_to_be_pasted_is_quoted() {
         check(
-            Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
+            &Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
             "Take that right from the group: `chmod g-w '/srv/a b'`. It may read there all the same, and can write to \
              directories in `shared/`",
         );
         check(
-            Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
+            &Hint::Site(SiteHint::TakeRight { path: "/srv".into(), by: Writers::All }),
             "Take that right from them: `chmod go-w /srv`",
         );
         check(
-            Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
+            &Hint::Site(SiteHint::MakeShared { path: "/srv/it's".into() }),
             "Make it on the server, `mkdir -p '/srv/it'\\''s'`, and run the command again",
         );
         check(
-            Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
+            &Hint::Login(LoginHint::UnlockKey { path: "/home/me/my key".into(), has_agent: true }),
             "Load the key into your agent: `ssh-add '/home/me/my key'`",
         );
         check(
-            Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
+            &Hint::Login(LoginHint::ForgetHostKey { host: "[web1]:2222".into(), file: "/home/me/known hosts".into() }),
             "Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R \
              '[web1]:2222' -f '/home/me/known hosts'`",
         );

@@ -195,7 +195,7 @@ pub(crate) fn take_due(
     for (id, reason) in due.into_iter().zip(reasons).rev() {
         match reason {
             Some(reason) if matches!(refused, Due::Nothing) => {
-                refused = Due::Refused(Error::from(ReleaseError::NotReused { id, reason }))
+                refused = Due::Refused(Error::from(ReleaseError::NotReused { id, reason }));
             }
             Some(_) => {}
             None => {
