@@ -28,7 +28,8 @@ use crate::manifest::{Manifest, Named, Node, ObjectKey};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
-use super::seen::{Looks, Moment, Sight};
+use super::seen::Looks;
+use super::sight::{Moment, Sight};
 use super::staging::Staging;
 use super::store::{Look, ObjectName, Store};
 use super::wanted::WantedObjects;

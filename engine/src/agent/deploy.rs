@@ -30,16 +30,18 @@ use crate::wire::message::{
 
 use super::assemble::{Assembly, known_from_base};
 use super::classify::{Classified, Classifier};
+use super::clock::now;
 use super::layout::Layout;
 use super::lock::Lock;
+use super::mend::mend;
 use super::prune::{self, Due, How, Tell as _};
 use super::publish::{Publication, Published, publish};
-use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
+use super::records::{Kept, Placed, Releases, manifest_to_bytes, read_manifest};
+use super::reserve;
 use super::seen::{self, Looks};
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::Store;
-use super::switch::now;
 use super::talk::{Incoming, Talk};
 use super::trash::{self, Spare};
 use super::uptime::Uptime;
@@ -191,9 +193,9 @@ impl Deploy<'_> {
         }
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, |text| self.talk.warn(text))?;
         let lock = lock(&mut layout)?;
-        layout.take_reserve()?;
+        reserve::take(&layout.private)?;
         let mut releases = Releases::read(&layout)?;
-        records::mend(&mut layout, &mut releases)?;
+        mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
         if let Some(done) = self.unchanged(&layout, &releases, live.as_ref())? {
             return Ok(done);
@@ -551,7 +553,7 @@ impl Deploy<'_> {
                 self.talk.warn(error.with_cause())?;
                 // It may be half-way to trash.
                 *releases = Releases::read(layout)?;
-                records::mend(layout, releases)?;
+                mend(layout, releases)?;
                 Due::Nothing
             }
         };

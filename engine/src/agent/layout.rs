@@ -12,7 +12,7 @@
 //!     ├── trash/                  what is being deleted
 //!     ├── bin/                    the agent
 //!     ├── store                   format, identity, epoch
-//!     ├── reserve                 space for a rollback or a cleanup on a full disk
+//!     ├── reserve                 see `reserve`
 //!     ├── lock                    see `lock`
 //!     └── log                     a line of JSON for each change of what is live
 //! ```
@@ -37,6 +37,11 @@ use crate::release::ReleaseId;
 use crate::report::SetupReport;
 use crate::target::Policy;
 
+use super::clock::now;
+use super::json::to_json;
+use super::reserve;
+use super::token::random_name;
+
 /// Grows when a version that does not know the new form could do harm.
 pub(crate) const STORE_FORMAT: u32 = 1;
 
@@ -44,9 +49,6 @@ const PRIVATE: &[u8] = b".cutover";
 const RELEASES: &[u8] = b"releases";
 const SHARED: &[u8] = b"shared";
 const STORE: &[u8] = b"store";
-const RESERVE: &[u8] = b"reserve";
-/// A link or a new store file takes a block. XFS makes neither before some forty blocks are free.
-const RESERVE_BYTES: u64 = 256 << 10;
 /// The directories in `.cutover/`.
 const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
 /// Digits in the name of a directory of `objects/`.
@@ -279,38 +281,7 @@ impl Layout {
 
     /// Writes the store file. A cleanup writes it before it removes objects.
     fn write_store(&self) -> Result<(), Error> {
-        self.with_reserve(|| self.private.replace(STORE, to_json(&self.store).as_bytes()))
-    }
-
-    /// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it: at once,
-    /// or, on XFS, a moment later.
-    pub(crate) fn with_reserve<T>(&self, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        const TRIES: usize = 20;
-        const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(50);
-        let mut written = write();
-        if !written.as_ref().is_err_and(Error::is_full) || !self.private.remove_file(RESERVE)? {
-            return written;
-        }
-        for _ in 0..TRIES {
-            // What was removed is free once the filesystem has finished with it.
-            self.private.sync_filesystem().ok();
-            written = write();
-            if !written.as_ref().is_err_and(Error::is_full) {
-                break;
-            }
-            std::thread::sleep(A_MOMENT);
-        }
-        written
-    }
-
-    /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
-    /// To be called under the lock: a rollback that uses it must not find it taken again.
-    pub(crate) fn take_reserve(&self) -> Result<(), Error> {
-        if self.private.stat(RESERVE)?.is_some() {
-            return Ok(());
-        }
-        let taken = self.private.create_reserve(RESERVE, RESERVE_BYTES);
-        super::records::unless_full(taken)
+        reserve::with(&self.private, || self.private.replace(STORE, to_json(&self.store).as_bytes()))
     }
 
     /// Returns the directories in `releases/`, by name.
@@ -492,7 +463,7 @@ fn new_store(root: &Dir, private: &Dir, policy: &Policy) -> Result<StoreFile, Er
     let (id, current_path) = (random_name()?, policy.current_path.clone());
     // The seconds of releases that are gone are not known any more where there was a store file before: none was given
     // that is later than now, unless releases came faster than one a second.
-    let second = if holds_releases(root)? { super::switch::now() as u32 } else { 0 };
+    let second = if holds_releases(root)? { now() as u32 } else { 0 };
     let store = StoreFile { format: STORE_FORMAT, id, epoch: 0, second, current_path };
     let temporary = format!(".store-{}", store.id);
     // Two first deploys may come here at once: there is one identity, that of whoever was first.
@@ -546,29 +517,6 @@ fn renewed(root: &Dir, what: &str) -> String {
         "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",
         path.display()
     )
-}
-
-/// Returns a value of ours as a line of JSON.
-pub(crate) fn to_json(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string(value).expect("our own values can always be serialized");
-    text.push('\n');
-    text
-}
-
-/// Digits of a [`random_name`].
-pub(crate) const RANDOM_NAME_DIGITS: usize = 32;
-
-/// Tells whether a part of a name is as many digits as a [`random_name`] has, or as many as were taken of it.
-pub(crate) fn is_random(digits: &[u8], length: usize) -> bool {
-    digits.len() == length && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Returns random hexadecimal digits.
-pub(crate) fn random_name() -> Result<String, Error> {
-    let mut bytes = [0_u8; RANDOM_NAME_DIGITS / 2];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|e| Error::io("read random bytes from", "/dev/urandom", e))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::report::LockHolder;
 
-use super::layout::to_json;
+use super::clock::now;
+use super::json::to_json;
 
 const LOCK: &[u8] = b"lock";
 
@@ -127,7 +128,7 @@ fn read(private: &Dir) -> Result<Option<LockHolder>, Error> {
 /// A holder of whom nothing could be written down.
 fn unknown() -> LockHolder {
     let unknown = || "unknown".to_owned();
-    LockHolder { who: unknown(), from: unknown(), since: super::switch::now(), pid: 0, verb: unknown() }
+    LockHolder { who: unknown(), from: unknown(), since: now(), pid: 0, verb: unknown() }
 }
 
 /// Says who holds a lock, for people.

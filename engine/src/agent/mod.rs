@@ -1,15 +1,21 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
+//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `reserve`,
+//! `records`, `mend`, `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
 //! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
 //! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
+mod clock;
+mod json;
 mod layout;
 mod lock;
+mod mend;
 mod records;
+mod reserve;
 mod seen;
+mod sight;
 mod store;
+mod token;
 
 mod adopt;
 mod classify;

@@ -19,6 +19,7 @@ use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
+use super::clock::now;
 use super::layout::Layout;
 use super::process::{Candidate, Ties, holding_on, living_in};
 use super::records::{Placed, Releases, read_objects};
@@ -106,7 +107,7 @@ pub(crate) fn cleanup(
     let &How { sweep, dry_run, .. } = how;
     let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
     let live = layout.current.live()?;
-    let retention = retention(releases, live.as_ref(), policy, super::switch::now(), Uptime::now().as_ref());
+    let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
@@ -184,7 +185,7 @@ pub(crate) fn take_due(
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
     let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
-    let mut due = retention(&after, Some(&id), policy, super::switch::now(), Uptime::now().as_ref()).due;
+    let mut due = retention(&after, Some(&id), policy, now(), Uptime::now().as_ref()).due;
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
     let root = releases_path(layout)?;
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());

@@ -16,7 +16,7 @@ use crate::release::Record;
 use super::assemble::Assembly;
 use super::layout::Layout;
 use super::records;
-use super::seen::Moment;
+use super::sight::Moment;
 use super::staging::Staging;
 use super::store::{ObjectName, Store};
 use super::wanted::WantedObjects;

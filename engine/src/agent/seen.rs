@@ -25,10 +25,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
-use crate::disk::{self, Dir, Stat};
+use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
@@ -36,6 +34,7 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{Manifest, ObjectKey};
 
 use super::records::Placed;
+use super::sight::{Moment, Sight};
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
@@ -43,48 +42,6 @@ const SEEN: &[u8] = b"seen";
 /// The longest tick of Linux: a hundredth of a second. Most have four in that.
 const TICK_MAX: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-
-/// A directory, as it was seen. One that cannot be known again has no ctime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sight {
-    inode: u64,
-    /// In nanoseconds.
-    ctime: i64,
-}
-
-impl Sight {
-    /// Takes what a look says.
-    pub(crate) fn of(stat: &Stat) -> Sight {
-        Sight { inode: stat.inode, ctime: stat.ctime }
-    }
-
-    /// Makes of it one that cannot be known again, unless it was as it is before this moment.
-    fn if_before(self, moment: Moment) -> Sight {
-        if self.latest() < moment.0 { self } else { Sight::default() }
-    }
-
-    /// Returns the latest moment that its ctime may stand for, in nanoseconds.
-    fn latest(self) -> i64 {
-        const SECOND: i64 = 1_000_000_000;
-        if self.ctime % SECOND == 0 { self.ctime.saturating_add(SECOND - 1) } else { self.ctime }
-    }
-
-    fn is_known(self) -> bool {
-        self.ctime != 0
-    }
-}
-
-/// A moment by the clock that filesystems take the time of a change from: what is changed after it has no earlier ctime.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(i64);
-
-impl Moment {
-    /// Returns this one.
-    pub(crate) fn now() -> Moment {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        Moment(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
-    }
-}
 
 /// What a run saw of the release that it made.
 #[derive(Debug)]

@@ -15,10 +15,12 @@ use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
+use super::clock::now;
 use super::deploy::Deploy;
 use super::layout::Layout;
 use super::lock::{self, Lock};
-use super::records::{self, Releases, check_manifest, read_manifest};
+use super::mend::mend;
+use super::records::{Releases, check_manifest, read_manifest};
 use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::{prune, query};
@@ -111,7 +113,7 @@ impl Service<'_> {
                 let _lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
                 if !dry_run {
-                    records::mend(&mut layout, &mut releases)?;
+                    mend(&mut layout, &mut releases)?;
                 }
                 let how = prune::How { sweep: true, dry_run: *dry_run, ..prune::How::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
@@ -131,7 +133,7 @@ impl Service<'_> {
         let holder = LockHolder {
             who: provenance.who.clone(),
             from: provenance.from.clone(),
-            since: switch::now(),
+            since: now(),
             pid: std::process::id(),
             verb: self.hello.request.verb().to_owned(),
         };
@@ -154,7 +156,7 @@ impl Service<'_> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
-        records::mend(&mut layout, &mut releases)?;
+        mend(&mut layout, &mut releases)?;
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;

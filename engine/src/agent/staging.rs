@@ -15,8 +15,9 @@ use crate::boot;
 use crate::disk::{Dir, SETGID};
 use crate::error::Error;
 
-use super::layout::{Layout, is_random, random_name};
+use super::layout::Layout;
 use super::store::Store;
+use super::token::{is_random, random_name};
 use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;

@@ -5,10 +5,8 @@
 //! that are not would be worse than the old release.
 //!
 //! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash between
-//! is mended at the next start, see `records`. So is a record that cannot be written then: the switch is done, and that
+//! is mended at the next start, see `mend`. So is a record that cannot be written then: the switch is done, and that
 //! is a warning.
-
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -16,9 +14,13 @@ use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
-use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
+use super::clock::now;
+use super::json::to_json;
+use super::layout::Layout;
 use super::lock::Lock;
 use super::records::{self, Releases};
+use super::reserve::{self, unless_full};
+use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 use super::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
@@ -44,11 +46,6 @@ pub(crate) struct Switched {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Returns Unix time in seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
-}
-
 /// Makes a release live. Where it is live already, nothing is changed.
 pub(crate) fn switch(
     layout: &Layout,
@@ -69,7 +66,7 @@ pub(crate) fn switch(
     // Going forward, a rollback leads back here; going back, it leads where it led from there before.
     if before.is_some_and(|before| before < record.sequence) {
         record.previous.clone_from(&live);
-        records::unless_full(records::replace(layout, record))?;
+        unless_full(records::replace(layout, record))?;
     }
     point(layout, id)?;
     let at = now();
@@ -129,7 +126,7 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
     remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
-    layout.with_reserve(|| current.dir.symlink(&current.target(id), &temporary))?;
+    reserve::with(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
         current.dir.remove_file(&temporary)?;

@@ -25,11 +25,12 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
-use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name};
+use super::layout::Layout;
 use super::process::{Candidate, Ties, holding_on};
 use super::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
 use super::store::ObjectName;
+use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 
 const RECORD_SUFFIX: &str = "-record";
 const RECORD_MODE: u32 = 0o700;
