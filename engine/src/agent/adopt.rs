@@ -16,6 +16,7 @@ use crate::error::Error;
 
 use super::assemble::Assembly;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::staging;
 use super::store::{ObjectName, Store, has_hash};
 use super::wanted::WantedObjects;
@@ -32,6 +33,7 @@ const HOLE_EDGE_BYTES: u64 = 1 << 20;
 /// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
 /// is there, with its length in bytes.
 pub(crate) fn adopt(
+    lock: &Lock,
     layout: &Layout,
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
@@ -42,7 +44,7 @@ pub(crate) fn adopt(
     }
     if assembly.staging.dir.sync_filesystem().is_err() {
         // What stays is read from the disk by whoever finds it.
-        staging::clear_others(layout, assembly.staging, true).ok();
+        staging::clear_others(lock, layout, assembly.staging, true).ok();
         return Ok(partial);
     }
     assembly.staging.take_from_others(layout, |left| {
@@ -171,7 +173,9 @@ mod tests {
     fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
         let place = tempfile::tempdir().unwrap();
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
-        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let lock = Lock::for_test(&layout.private);
+        let staging = Staging::create(&lock, &layout).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         // As many MiB as each has, and those of them that came.

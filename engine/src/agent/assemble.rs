@@ -629,6 +629,7 @@ mod tests {
     use super::*;
 
     use crate::agent::layout::Layout;
+    use crate::agent::lock::Lock;
     use crate::manifest::Builder;
     use crate::target::Policy;
 
@@ -637,7 +638,9 @@ mod tests {
     fn a_copy_of_what_cannot_be_read_is_not_made() {
         let place = tempfile::tempdir().unwrap();
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
-        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let lock = Lock::for_test(&layout.private);
+        let staging = Staging::create(&lock, &layout).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let manifest = builder.finish().unwrap();

@@ -193,9 +193,9 @@ impl Deploy<'_> {
         }
         let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, |text| self.talk.warn(text))?;
         let lock = lock(&mut layout)?;
-        reserve::take(&layout.private)?;
+        reserve::take(&lock, &layout.private)?;
         let mut releases = Releases::read(&layout)?;
-        mend(&mut layout, &mut releases)?;
+        mend(&lock, &mut layout, &mut releases)?;
         let live = layout.current.live()?;
         if let Some(done) = self.unchanged(&layout, &releases, live.as_ref())? {
             return Ok(done);
@@ -501,14 +501,14 @@ impl Deploy<'_> {
     }
 
     fn make(&self, layout: &mut Layout, releases: &mut Releases, task: Task<'_>) -> Result<DeployDone, Error> {
-        let Task { tree, base, decided, .. } = task;
+        let Task { lock, tree, base, decided } = task;
         let mut given_up = Vec::new();
-        let mut choice = self.choose_spare(layout, releases, tree, decided, &mut given_up)?;
+        let mut choice = self.choose_spare(layout, releases, task, &mut given_up)?;
         let made = match self.try_to_make(layout, releases, task, &choice) {
             // Before anything is asked for: what waits goes first.
             Err(Error::NoSpace { .. } | Error::NoInodes { .. }) if choice.waits => {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
-                let made_room = prune::cleanup(layout, releases, &policy, &How::default(), self.talk)?;
+                let made_room = prune::cleanup(layout, releases, &policy, &How { lock: Some(lock), ..How::default() }, self.talk)?;
                 given_up.extend(made_room.removed);
                 made_room.warnings.into_iter().try_for_each(|warning| self.talk.warn(warning))?;
                 choice = Choice::default();
@@ -522,7 +522,7 @@ impl Deploy<'_> {
         let manifest = settled.as_ref().unwrap_or(&tree.manifest);
         let new = (&decided.id, Placed { manifest, placements: &placements });
         let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
-        self.tidy(layout, releases, &read, &mut done)?;
+        self.tidy(lock, layout, releases, &read, &mut done)?;
         if let Err(error) = keep_seen(layout, &decided.id, manifest, &looks) {
             done.warnings.push(error.with_cause());
         }
@@ -534,10 +534,10 @@ impl Deploy<'_> {
         &self,
         layout: &mut Layout,
         releases: &mut Releases,
-        tree: &Tree,
-        decided: &Decided,
+        task: Task<'_>,
         given_up: &mut Vec<ReleaseId>,
     ) -> Result<Choice, Error> {
+        let Task { lock, tree, decided, .. } = task;
         let waiting = Spare::find(layout)?;
         let mut choice = Choice { waits: waiting.is_some(), ..Choice::default() };
         if choice.takes(layout, waiting, self.hello.policy.grace)? || self.begin.no_switch {
@@ -547,13 +547,13 @@ impl Deploy<'_> {
         next.go_live(now(), releases.next_turn());
         next.previous.clone_from(&decided.live);
         // What keeps it from being taken is told when it is to be removed.
-        let due = match prune::take_due(layout, releases, &self.hello.policy, next) {
+        let due = match prune::take_due(lock, layout, releases, &self.hello.policy, next) {
             Ok(due) => due,
             Err(error) => {
                 self.talk.warn(error.with_cause())?;
                 // It may be half-way to trash.
                 *releases = Releases::read(layout)?;
-                mend(layout, releases)?;
+                mend(lock, layout, releases)?;
                 Due::Nothing
             }
         };
@@ -582,7 +582,7 @@ impl Deploy<'_> {
         let Task { lock, tree, base, decided } = task;
         let store = Store::new(layout.objects.again()?);
         let classified = self.classify(layout, releases, &store, base, tree, decided.second)?;
-        let staging = Staging::create(layout)?;
+        let staging = Staging::create(lock, layout)?;
         let plan = Plan { lock, tree, base, decided, classified: &classified, choice };
         let settled = OnceCell::new();
         let made = self.make_in(layout, releases, &plan, &store, &staging, &settled);
@@ -590,7 +590,7 @@ impl Deploy<'_> {
         drop(store);
         if made.is_err() {
             // The next run clears what cannot be removed now; the error is what matters.
-            drop(staging.abandon(layout));
+            drop(staging.abandon(lock, layout));
         }
         made.map(|(done, placements, looks)| Made { done, settled: settled.into_inner(), placements, looks })
     }
@@ -614,7 +614,7 @@ impl Deploy<'_> {
         let mut clock = Clock::default();
         let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
             // Others may have put something into a tree that was reused which this user cannot remove.
-            if let Err(error) = staging::clear_others(layout, staging, false) {
+            if let Err(error) = staging::clear_others(plan.lock, layout, staging, false) {
                 self.talk.warn(error.with_cause())?;
             }
             let filled = self.fill(classifier, assembly, plan, settled)?;
@@ -630,7 +630,7 @@ impl Deploy<'_> {
             wait_for_the_end_of(decided.second);
         }
         let Published { objects_new, placements, moment } =
-            clock.time(self.talk, Phase::Sync, || publish(&publication))?;
+            clock.time(self.talk, Phase::Sync, || publish(plan.lock, &publication))?;
         releases.records.push(record);
         let mut done = self.done(decided);
         if !self.begin.no_switch {
@@ -696,6 +696,7 @@ impl Deploy<'_> {
     /// Retention and leftovers, once the release is live: what fails here is only a warning.
     fn tidy(
         &self,
+        lock: &Lock,
         layout: &mut Layout,
         releases: &mut Releases,
         read: &[(&ReleaseId, Placed<'_>)],
@@ -703,10 +704,10 @@ impl Deploy<'_> {
     ) -> Result<(), Error> {
         let began = Instant::now();
         self.talk.phase(Phase::Cleanup, false)?;
-        if let Err(error) = staging::clear(layout, false) {
+        if let Err(error) = staging::clear(lock, layout) {
             done.warnings.push(error.with_cause());
         }
-        let how = How { read, ..How::default() };
+        let how = How { lock: Some(lock), read, ..How::default() };
         match prune::cleanup(layout, releases, &self.hello.policy, &how, self.talk) {
             Ok(report) => {
                 done.removed.extend(report.removed);

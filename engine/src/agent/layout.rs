@@ -14,6 +14,7 @@
 //!     ├── store                   format, identity, epoch
 //!     ├── reserve                 see `reserve`
 //!     ├── lock                    see `lock`
+//!     ├── fence                   see `fence`
 //!     └── log                     a line of JSON for each change of what is live
 //! ```
 //!
@@ -39,6 +40,7 @@ use crate::target::Policy;
 
 use super::clock::now;
 use super::json::to_json;
+use super::lock::Lock;
 use super::reserve;
 use super::token::random_name;
 
@@ -244,7 +246,7 @@ impl Layout {
 
     /// Reads the store file again, as another run may have changed it before this one got the lock, and writes down
     /// where the link stands where that is new. To be called as soon as the lock is held.
-    pub(crate) fn refresh(&mut self, policy: &Policy) -> Result<(), Error> {
+    pub(crate) fn refresh(&mut self, _lock: &Lock, policy: &Policy) -> Result<(), Error> {
         self.store = self.read_own_store()?;
         let current_path = choose_current(&self.root, &self.store, policy)?;
         self.current = current_place(&self.root, current_path.as_deref())?;
@@ -260,16 +262,15 @@ impl Layout {
         Ok(choose_current(&self.root, &self.store, policy)? != self.store.current_path)
     }
 
-    /// Grows the epoch, durably: before any object is removed. To be called under the lock.
-    pub(crate) fn grow_epoch(&mut self) -> Result<(), Error> {
+    /// Grows the epoch, durably: before any object is removed.
+    pub(crate) fn grow_epoch(&mut self, _lock: &Lock) -> Result<(), Error> {
         self.store = self.read_own_store()?;
         self.store.epoch += 1;
         self.write_store()
     }
 
-    /// Remembers a second that was given, durably: before the release that says so is removed. To be called under the
-    /// lock.
-    pub(crate) fn keep_second(&mut self, second: u32) -> Result<(), Error> {
+    /// Remembers a second that was given, durably: before the release that says so is removed.
+    pub(crate) fn keep_second(&mut self, _lock: &Lock, second: u32) -> Result<(), Error> {
         self.store = self.read_own_store()?;
         self.store.second = self.store.second.max(second);
         self.write_store()
@@ -535,11 +536,12 @@ mod tests {
         let (mut one, _) = Layout::set_up(&path, &plain, |_| Ok(())).unwrap();
         let moved = Policy { current_path: Some(place.path().join("www")), ..Policy::default() };
         let mut other = open(&path, &moved);
-        one.grow_epoch().unwrap();
+        let lock = Lock::for_test(&one.private);
+        one.grow_epoch(&lock).unwrap();
         assert!(other.moves_current(&moved).unwrap());
-        other.refresh(&moved).unwrap();
+        other.refresh(&lock, &moved).unwrap();
         assert_eq!((other.store.epoch, &other.store.current_path), (1, &moved.current_path));
-        one.grow_epoch().unwrap();
+        one.grow_epoch(&lock).unwrap();
         let now = open(&path, &plain);
         assert_eq!((now.store.epoch, &now.store.current_path), (2, &moved.current_path));
         assert_eq!(now.current.path(), place.path().join("www"));

@@ -8,14 +8,15 @@ use crate::error::Error;
 use crate::release::BootSpan;
 
 use super::layout::Layout;
+use super::lock::Lock;
 use super::records::{Releases, read_record, replace};
 use super::reserve::unless_full;
 use super::trash;
 use super::uptime::Uptime;
 
 /// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
-/// publication or removal left into trash. To be called under the lock.
-pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
+/// publication or removal left into trash.
+pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
     let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
     let turn = releases.next_turn();
@@ -31,10 +32,10 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
         }
         if *record != before {
             // A full disk must not keep a rollback or a cleanup from making room: what is not written is found again.
-            unless_full(replace(layout, record))?;
+            unless_full(replace(lock, layout, record))?;
         }
     }
-    trash::resume_removals(layout, &mut releases.foreign)?;
+    trash::resume_removals(lock, layout, &mut releases.foreign)?;
     // A record without a tree is a publication or a removal that stopped between two renames; never the live one.
     let mut remaining = Vec::new();
     for (id, reason) in std::mem::take(&mut releases.damaged) {
@@ -43,9 +44,9 @@ pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), E
             if let Ok(record) = read_record(layout, &id)
                 && releases.records.iter().all(|standing| standing.second < record.second)
             {
-                layout.keep_second(record.second)?;
+                layout.keep_second(lock, record.second)?;
             }
-            trash::take_record(layout, &layout.records, name)?;
+            trash::take_record(lock, layout, &layout.records, name)?;
         } else {
             remaining.push((id, reason));
         }

@@ -1,11 +1,12 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `reserve`,
+//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `fence`, `reserve`,
 //! `records`, `mend`, `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
 //! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
 //! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
 mod clock;
+mod fence;
 mod json;
 mod layout;
 mod lock;

@@ -21,6 +21,7 @@ use crate::target::Policy;
 
 use super::clock::now;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::process::{Candidate, Ties, holding_on, living_in};
 use super::records::{Placed, Releases, read_objects};
 use super::staging;
@@ -86,10 +87,10 @@ pub(crate) trait Tell {
 /// How a cleanup is made.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct How<'a> {
+    /// Without the lock nothing is changed: it is a dry run.
+    pub(crate) lock: Option<&'a Lock>,
     /// Look through all objects, and not only those that are owed.
     pub(crate) sweep: bool,
-    /// Change nothing.
-    pub(crate) dry_run: bool,
     /// What was read of releases already.
     pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
 }
@@ -104,17 +105,17 @@ pub(crate) fn cleanup(
     how: &How<'_>,
     tell: &dyn Tell,
 ) -> Result<CleanupReport, Error> {
-    let &How { sweep, dry_run, .. } = how;
-    let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
+    let &How { lock, sweep, .. } = how;
+    let mut report = CleanupReport { dry_run: lock.is_none(), ..CleanupReport::default() };
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
-        if !dry_run {
+        if let Some(lock) = lock {
             // One that cannot be taken keeps no other from going.
-            if let Err(error) = trash::take_release(layout, &id) {
+            if let Err(error) = trash::take_release(lock, layout, &id) {
                 report.warnings.push(error.with_cause());
                 continue;
             }
@@ -124,12 +125,12 @@ pub(crate) fn cleanup(
         report.removed.push(id);
     }
     let spare = if policy.spare && !sweep { Spare::find(layout)? } else { None };
-    if !dry_run {
-        let failed = trash::delete_trees(layout, spare.as_ref(), &stay);
+    if let Some(lock) = lock {
+        let failed = trash::delete_trees(lock, layout, spare.as_ref(), &stay);
         report.warnings.extend(failed.first().map(Error::with_cause));
     }
     if sweep {
-        match staging::clear(layout, dry_run) {
+        match lock.map_or_else(|| staging::staged_bytes(layout), |lock| staging::clear(lock, layout)) {
             Ok(freed) => report.freed_bytes += freed,
             Err(error) => report.warnings.push(error.with_cause()),
         }
@@ -151,14 +152,17 @@ fn pay(
 ) -> Result<(), Error> {
     let owed = Owed::find(layout, spare)?;
     let is_due = how.sweep || !owed.is_empty();
-    if is_due && collect(layout, releases, spare, &owed, how, report)? && !how.dry_run {
+    if is_due
+        && collect(layout, releases, spare, &owed, how, report)?
+        && let Some(lock) = how.lock
+    {
         // The last traces of releases go: no other content may get a second that they had.
         let standing = releases.records.iter().map(|record| record.second).max();
         let known = standing.max(Some(layout.store.second));
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
-            layout.keep_second(second)?;
+            layout.keep_second(lock, second)?;
         }
-        owed.settle(layout)?;
+        owed.settle(lock, layout)?;
     }
     Ok(())
 }
@@ -176,6 +180,7 @@ pub(crate) enum Due {
 /// Takes the newest release that retention gives up once `next` is live, unless a rollback would go to it, or a process may
 /// live in it.
 pub(crate) fn take_due(
+    lock: &Lock,
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
@@ -199,7 +204,7 @@ pub(crate) fn take_due(
             Some(_) => {}
             None => {
                 // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
-                if !trash::move_release(layout, &id)? {
+                if !trash::move_release(lock, layout, &id)? {
                     continue;
                 }
                 releases.records.retain(|record| record.id != id);
@@ -269,7 +274,7 @@ fn collect(
         report.warnings.push(kept_for(id, reason));
         return Ok(false);
     }
-    let &How { sweep, dry_run, read } = how;
+    let &How { lock, sweep, read } = how;
     let store = Store::new(layout.objects.again()?);
     let was_read = |record: &Record| read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed);
     let named = Prints::of(releases.records.iter().filter_map(was_read));
@@ -302,16 +307,18 @@ fn collect(
             }
         }
     }
-    if !candidates.is_empty() && !dry_run {
-        layout.grow_epoch()?;
+    if !candidates.is_empty()
+        && let Some(lock) = lock
+    {
+        layout.grow_epoch(lock)?;
     }
     let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
     candidates.sort_unstable();
     let mut is_all = true;
     for name in candidates {
-        let freed = match dry_run {
-            true => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
-            false => store.remove(name),
+        let freed = match lock {
+            None => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
+            Some(_) => store.remove(name),
         };
         match freed {
             Ok(freed) => {

@@ -15,6 +15,7 @@ use crate::release::Record;
 
 use super::assemble::Assembly;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::records;
 use super::sight::Moment;
 use super::staging::Staging;
@@ -52,7 +53,7 @@ pub(crate) struct Published {
 }
 
 /// Publishes.
-pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error> {
+pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Published, Error> {
     let Publication { layout, store, staging, assembly, arrived, record } = publication;
     let placements = assembly.placements();
     check_complete(assembly.manifest, &placements)?;

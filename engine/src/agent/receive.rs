@@ -522,6 +522,7 @@ mod tests {
     use super::*;
 
     use crate::agent::layout::Layout;
+    use crate::agent::lock::Lock;
     use crate::agent::staging::Staging;
     use crate::manifest::build::Builder;
     use crate::manifest::placement::Placement;
@@ -678,7 +679,7 @@ mod tests {
     ) -> T {
         let place = tempfile::tempdir().unwrap();
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
-        let staging = Staging::create(&layout).unwrap();
+        let staging = Staging::create(&Lock::for_test(&layout.private), &layout).unwrap();
         let store = Store::new(layout.objects.again().unwrap());
         let expected = vec![Placement::default(); 2];
         let copies = Patterns::parse([], "none").unwrap();

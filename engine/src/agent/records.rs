@@ -23,6 +23,7 @@ use crate::release::{Record, ReleaseId};
 
 use super::json::to_json;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::store::ObjectName;
 
 /// The name of a record in its directory.
@@ -339,7 +340,7 @@ fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut DiskFile) -> io::R
 }
 
 /// Replaces a record, durably.
-pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
+pub(crate) fn replace(_lock: &Lock, layout: &Layout, record: &Record) -> Result<(), Error> {
     let dir = layout.records.open_dir(record.id.as_str().as_bytes())?;
     dir.replace(RECORD, to_json(record).as_bytes())
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::disk::Dir;
 use crate::error::Error;
 
+use super::lock::Lock;
+
 const RESERVE: &[u8] = b"reserve";
 /// A link or a new store file takes a block. XFS makes neither before some forty blocks are free.
 const RESERVE_BYTES: u64 = 256 << 10;
@@ -34,8 +36,8 @@ pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Re
 }
 
 /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
-/// To be called under the lock: a rollback that uses it must not find it taken again.
-pub(crate) fn take(private: &Dir) -> Result<(), Error> {
+/// A rollback that uses it must not find it taken again.
+pub(crate) fn take(_lock: &Lock, private: &Dir) -> Result<(), Error> {
     if private.stat(RESERVE)?.is_some() {
         return Ok(());
     }

@@ -110,12 +110,12 @@ impl Service<'_> {
             Request::Rollback(to) => self.switch(path, |releases, live| rollback_target(releases, live, to.as_ref())),
             Request::Cleanup { dry_run } => {
                 let mut layout = self.open(path)?;
-                let _lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
+                let lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
-                if !dry_run {
-                    mend(&mut layout, &mut releases)?;
+                if let Some(lock) = &lock {
+                    mend(lock, &mut layout, &mut releases)?;
                 }
-                let how = prune::How { sweep: true, dry_run: *dry_run, ..prune::How::default() };
+                let how = prune::How { lock: lock.as_ref(), sweep: true, ..prune::How::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
             }
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
@@ -144,7 +144,7 @@ impl Service<'_> {
                 bounds::REPORTED_TEXT_BYTES_MAX,
             )))?;
         }
-        layout.refresh(&self.hello.policy)?;
+        layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)
     }
 
@@ -156,7 +156,7 @@ impl Service<'_> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
         let mut releases = Releases::read(&layout)?;
-        mend(&mut layout, &mut releases)?;
+        mend(&lock, &mut layout, &mut releases)?;
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;

@@ -66,7 +66,7 @@ pub(crate) fn switch(
     // Going forward, a rollback leads back here; going back, it leads where it led from there before.
     if before.is_some_and(|before| before < record.sequence) {
         record.previous.clone_from(&live);
-        unless_full(records::replace(layout, record))?;
+        unless_full(records::replace(lock, layout, record))?;
     }
     point(layout, id)?;
     let at = now();
@@ -81,7 +81,7 @@ pub(crate) fn switch(
         commit: commit.as_deref(),
     };
     // It is live, whatever cannot be written of it now.
-    let noted = note(layout, releases, id, live.as_ref(), at).err().map(|error| {
+    let noted = note(lock, layout, releases, id, live.as_ref(), at).err().map(|error| {
         let reason = error.with_cause();
         format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
     });
@@ -94,6 +94,7 @@ pub(crate) fn switch(
 
 /// Writes down that a release went live. What fails here is mended at the next start, from the link.
 fn note(
+    lock: &Lock,
     layout: &Layout,
     releases: &mut Releases,
     id: &ReleaseId,
@@ -104,11 +105,11 @@ fn note(
     let record = find_mut(releases, id)?;
     record.go_live(at, turn);
     record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
-    records::replace(layout, record)?;
+    records::replace(lock, layout, record)?;
     if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);
         record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
-        records::replace(layout, record)?;
+        records::replace(lock, layout, record)?;
     }
     Ok(())
 }

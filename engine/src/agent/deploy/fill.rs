@@ -55,14 +55,14 @@ impl Deploy<'_> {
         let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
-        let mut partial = adopt(layout, &assembly, &wanted)?;
+        let mut partial = adopt(plan.lock, layout, &assembly, &wanted)?;
         let room = room::check(layout, &assembly, own_copies, &wanted);
         if plan.choice.waits {
             // What waits to be reused goes first.
             room?;
         } else if room.is_err() {
             // What other runs received and this one has no use for makes room.
-            staging::clear_others(layout, assembly.staging, true)?;
+            staging::clear_others(plan.lock, layout, assembly.staging, true)?;
             room::check(layout, &assembly, own_copies, &wanted)?;
         }
         if let Some(base) = plan.base_manifest() {
