@@ -161,6 +161,7 @@ mod tests {
     use super::*;
 
     use crate::agent::staging::Staging;
+    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::placement::Placement;
     use crate::manifest::{Builder, File, ObjectKey};
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let lock = Lock::for_test(&layout.private);
         let staging = Staging::create(&lock, &layout).unwrap();
         let store = Store::new(layout.objects.again().unwrap());

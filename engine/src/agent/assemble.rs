@@ -630,6 +630,7 @@ mod tests {
 
     use crate::agent::layout::Layout;
     use crate::agent::lock::Lock;
+    use crate::agent::tell::Silent;
     use crate::manifest::Builder;
     use crate::target::Policy;
 
@@ -637,7 +638,7 @@ mod tests {
     #[test]
     fn a_copy_of_what_cannot_be_read_is_not_made() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let lock = Lock::for_test(&layout.private);
         let staging = Staging::create(&lock, &layout).unwrap();
         let store = Store::new(layout.objects.again().unwrap());

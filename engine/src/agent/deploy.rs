@@ -34,7 +34,7 @@ use super::clock::now;
 use super::layout::Layout;
 use super::lock::Lock;
 use super::mend::mend;
-use super::prune::{self, Due, How, Tell as _};
+use super::prune::{self, Due, How};
 use super::publish::{Publication, Published, publish};
 use super::records::{Kept, Placed, Releases, manifest_to_bytes, read_manifest};
 use super::reserve;
@@ -43,6 +43,7 @@ use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
 use super::store::Store;
 use super::talk::{Incoming, Talk};
+use super::tell::Tell;
 use super::trash::{self, Spare};
 use super::uptime::Uptime;
 use super::wanted::WantedObjects;
@@ -176,11 +177,11 @@ struct Clock(Vec<(Phase, f32)>);
 
 impl Clock {
     fn time<T>(&mut self, talk: &Talk, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        talk.phase(phase, false)?;
+        talk.began(phase);
         let began = Instant::now();
         let result = work()?;
         self.0.push((phase, began.elapsed().as_secs_f32()));
-        talk.phase(phase, true)?;
+        talk.ended(phase);
         Ok(result)
     }
 }
@@ -191,7 +192,7 @@ impl Deploy<'_> {
         if self.begin.dry_run {
             return self.dry_run();
         }
-        let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, |text| self.talk.warn(text))?;
+        let (mut layout, _) = Layout::set_up(self.path, &self.hello.policy, self.talk)?;
         let lock = lock(&mut layout)?;
         reserve::take(&lock, &layout.private)?;
         let mut releases = Releases::read(&layout)?;
@@ -296,7 +297,7 @@ impl Deploy<'_> {
                     let name = BaseName { release: record.id.clone(), root: record.root };
                     return Ok(Some(Base { name, kept, commit: record.provenance.commit.clone() }));
                 }
-                Err(error) => self.talk.warn(error.to_string())?,
+                Err(error) => self.talk.warn(error.to_string()),
             }
         }
         Ok(None)
@@ -510,7 +511,7 @@ impl Deploy<'_> {
                 let policy = Policy { spare: false, ..self.hello.policy.clone() };
                 let made_room = prune::cleanup(layout, releases, &policy, &How { lock: Some(lock), ..How::default() }, self.talk)?;
                 given_up.extend(made_room.removed);
-                made_room.warnings.into_iter().try_for_each(|warning| self.talk.warn(warning))?;
+                made_room.warnings.into_iter().for_each(|warning| self.talk.warn(warning));
                 choice = Choice::default();
                 self.try_to_make(layout, releases, task, &choice)
             }
@@ -522,7 +523,7 @@ impl Deploy<'_> {
         let manifest = settled.as_ref().unwrap_or(&tree.manifest);
         let new = (&decided.id, Placed { manifest, placements: &placements });
         let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
-        self.tidy(lock, layout, releases, &read, &mut done)?;
+        self.tidy(lock, layout, releases, &read, &mut done);
         if let Err(error) = keep_seen(layout, &decided.id, manifest, &looks) {
             done.warnings.push(error.with_cause());
         }
@@ -550,7 +551,7 @@ impl Deploy<'_> {
         let due = match prune::take_due(lock, layout, releases, &self.hello.policy, next) {
             Ok(due) => due,
             Err(error) => {
-                self.talk.warn(error.with_cause())?;
+                self.talk.warn(error.with_cause());
                 // It may be half-way to trash.
                 *releases = Releases::read(layout)?;
                 mend(lock, layout, releases)?;
@@ -615,7 +616,7 @@ impl Deploy<'_> {
         let Filled { assembly, arrived, reused } = clock.time(self.talk, Phase::Assemble, || {
             // Others may have put something into a tree that was reused which this user cannot remove.
             if let Err(error) = staging::clear_others(plan.lock, layout, staging, false) {
-                self.talk.warn(error.with_cause())?;
+                self.talk.warn(error.with_cause());
             }
             let filled = self.fill(classifier, assembly, plan, settled)?;
             shared::link(&staging.tree, &decided.shared)?;
@@ -639,7 +640,7 @@ impl Deploy<'_> {
                 switch::switch(layout, plan.lock, releases, &decided.id, "deploy", &self.hello.provenance)
             })?;
             done.warnings.extend(switched.warnings);
-            self.talk.send(&FromAgent::Live(decided.id.clone()))?;
+            self.talk.live(&decided.id);
         }
         if assembly.found_unfit() > 0 {
             done.warnings.push(unfit_warning(assembly.found_unfit()));
@@ -701,9 +702,9 @@ impl Deploy<'_> {
         releases: &mut Releases,
         read: &[(&ReleaseId, Placed<'_>)],
         done: &mut DeployDone,
-    ) -> Result<(), Error> {
+    ) {
         let began = Instant::now();
-        self.talk.phase(Phase::Cleanup, false)?;
+        self.talk.began(Phase::Cleanup);
         if let Err(error) = staging::clear(lock, layout) {
             done.warnings.push(error.with_cause());
         }
@@ -722,7 +723,7 @@ impl Deploy<'_> {
             ));
         }
         done.seconds.push((Phase::Cleanup, began.elapsed().as_secs_f32()));
-        self.talk.phase(Phase::Cleanup, true)
+        self.talk.ended(Phase::Cleanup);
     }
 }
 

@@ -42,6 +42,7 @@ use super::clock::now;
 use super::json::to_json;
 use super::lock::Lock;
 use super::reserve;
+use super::tell::Tell;
 use super::token::random_name;
 
 /// Grows when a version that does not know the new form could do harm.
@@ -133,11 +134,11 @@ impl Layout {
     }
 
     /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
-    /// identity, and `warn` is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
+    /// identity, and that is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
     pub(crate) fn set_up(
         path: &Path,
         policy: &Policy,
-        warn: impl FnOnce(String) -> Result<(), Error>,
+        tell: &dyn Tell,
     ) -> Result<(Layout, SetupReport), Error> {
         access::check_before(path)?;
         let root = disk::create_path(path)?;
@@ -146,11 +147,11 @@ impl Layout {
             Err(Error::StoreDamaged { .. }) => {
                 let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
                 private.rename(STORE, &private, aside.as_bytes())?;
-                warn(renewed(&root, "damaged"))?;
+                tell.warn(renewed(&root, "damaged"));
                 None
             }
             Ok(None) if holds_releases(&root)? => {
-                warn(renewed(&root, "missing"))?;
+                tell.warn(renewed(&root, "missing"));
                 None
             }
             Ok(None) => {
@@ -524,6 +525,8 @@ fn renewed(root: &Dir, what: &str) -> String {
 mod tests {
     use super::*;
 
+    use crate::agent::tell::Silent;
+
     fn open(path: &Path, policy: &Policy) -> Layout {
         Layout::open(path, policy).unwrap().unwrap()
     }
@@ -533,7 +536,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("deep/target");
         let plain = Policy::default();
-        let (mut one, _) = Layout::set_up(&path, &plain, |_| Ok(())).unwrap();
+        let (mut one, _) = Layout::set_up(&path, &plain, &Silent).unwrap();
         let moved = Policy { current_path: Some(place.path().join("www")), ..Policy::default() };
         let mut other = open(&path, &moved);
         let lock = Lock::for_test(&one.private);

@@ -10,6 +10,7 @@ mod fence;
 mod json;
 mod layout;
 mod lock;
+mod log;
 mod mend;
 mod records;
 mod reserve;
@@ -47,6 +48,7 @@ mod lane;
 mod query;
 mod serve;
 mod talk;
+mod tell;
 
 pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

@@ -26,6 +26,7 @@ use super::process::{Candidate, Ties, holding_on, living_in};
 use super::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
+use super::tell::Tell;
 use super::trash::{self, Owed, Spare};
 use super::uptime::Uptime;
 
@@ -76,12 +77,6 @@ pub(crate) fn retention(
         list.push(record.id.clone());
     }
     retention
-}
-
-/// What a cleanup tells on its way.
-pub(crate) trait Tell {
-    /// A release was removed.
-    fn removed(&self, release: &ReleaseId);
 }
 
 /// How a cleanup is made.

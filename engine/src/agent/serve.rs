@@ -19,10 +19,12 @@ use super::clock::now;
 use super::deploy::Deploy;
 use super::layout::Layout;
 use super::lock::{self, Lock};
+use super::log::{self, UnheardLine};
 use super::mend::mend;
 use super::records::{Releases, check_manifest, read_manifest};
 use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
+use super::tell::Tell;
 use super::{prune, query};
 
 /// Manifests that are asked for at once: those of a comparison.
@@ -44,13 +46,36 @@ fn converse(talk: &Talk) -> Result<(), Error> {
             Ok(reply) => FromAgent::Done(reply.fitting()),
             Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
         };
+        let is_gone = talk.check_client().is_err();
         // A client that has gone does not hear it; what was done is done all the same.
-        talk.send(&message)
+        let told = talk.send(&message);
+        if is_gone || told.is_err() {
+            log_unheard(&hello, &message);
+        }
+        told
     });
     served.unwrap_or_else(|error| {
         talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: Live::Unchanged })?;
         Err(error)
     })
+}
+
+/// Writes the warnings of a run into the log, as nobody heard them. There is no other place for what cannot be written.
+fn log_unheard(hello: &Hello, message: &FromAgent) {
+    let unheard = match message {
+        FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
+        FromAgent::Done(Reply::Switch(report)) => &report.warnings,
+        FromAgent::Done(Reply::Cleanup(report)) => &report.warnings,
+        _ => return,
+    };
+    if unheard.is_empty() {
+        return;
+    }
+    let (verb, provenance) = (hello.request.verb(), &hello.provenance);
+    let line = UnheardLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
+    if let Ok(Some(layout)) = deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
+        log::append(&layout.private, &line).ok();
+    }
 }
 
 /// Cuts off what is too long to be told.
@@ -96,7 +121,7 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, |text| self.talk.warn(text))?;
+                let (mut layout, report) = Layout::set_up(path, policy, self.talk)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
@@ -139,10 +164,7 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(
-                lock::describe(dead),
-                bounds::REPORTED_TEXT_BYTES_MAX,
-            )))?;
+            self.talk.lock_taken_over(lock::describe(dead));
         }
         layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)

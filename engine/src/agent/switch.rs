@@ -8,34 +8,20 @@
 //! is mended at the next start, see `mend`. So is a record that cannot be written then: the switch is done, and that
 //! is a warning.
 
-use serde::Serialize;
-
 use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
 use super::clock::now;
-use super::json::to_json;
 use super::layout::Layout;
 use super::lock::Lock;
+use super::log::{self, SwitchLine};
 use super::records::{self, Releases};
 use super::reserve::{self, unless_full};
 use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 use super::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
-
-/// A line of `.cutover/log`.
-#[derive(Serialize)]
-struct LogLine<'a> {
-    at: u64,
-    verb: &'a str,
-    who: &'a str,
-    from: &'a str,
-    release: &'a ReleaseId,
-    previous: Option<&'a ReleaseId>,
-    commit: Option<&'a str>,
-}
 
 /// A switch that was made.
 #[derive(Debug)]
@@ -71,7 +57,7 @@ pub(crate) fn switch(
     point(layout, id)?;
     let at = now();
     let commit = find_mut(releases, id)?.provenance.commit.clone();
-    let line = LogLine {
+    let line = SwitchLine {
         at,
         verb,
         who: &provenance.who,
@@ -85,7 +71,7 @@ pub(crate) fn switch(
         let reason = error.with_cause();
         format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
     });
-    let logged = append_log(layout, &line).err().map(|error| {
+    let logged = log::append(&layout.private, &line).err().map(|error| {
         let reason = error.with_cause();
         format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
     });
@@ -154,10 +140,4 @@ fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {
-    use std::io::Write;
-    let mut log = layout.private.append_file(b"log")?;
-    log.write_all(to_json(line).as_bytes()).map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
 }

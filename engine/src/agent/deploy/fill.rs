@@ -18,6 +18,7 @@ use crate::agent::seen::{KnownObjects, Seen};
 use crate::agent::staging;
 use crate::agent::store::{ObjectName, Store};
 use crate::agent::talk::{Incoming, Next};
+use crate::agent::tell::Tell;
 use crate::agent::trash::Spare;
 use crate::agent::wanted::WantedObjects;
 use crate::error::Error;
