@@ -28,8 +28,7 @@ use crate::manifest::{Manifest, Named, Node, ObjectKey};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
-use super::seen::Looks;
-use super::sight::{Moment, Sight};
+use super::sight::Sight;
 use super::staging::Staging;
 use super::store::{Look, ObjectName, Store};
 use super::wanted::WantedObjects;
@@ -108,6 +107,26 @@ pub(crate) struct Assembly<'a> {
     unfit_total: AtomicU64,
 }
 
+/// A release that is complete in staging.
+pub(crate) struct Assembled {
+    /// Where each file came to be.
+    pub(crate) placements: Placements,
+    /// For each directory, whether it or one below it was touched.
+    pub(crate) touched_below: Vec<bool>,
+    /// The directories, by number, as they were looked at last.
+    pub(crate) directories: Vec<Sight>,
+    /// The inode of each entry's object; 0 where it is none, or nobody looked.
+    pub(crate) inodes: Vec<u64>,
+    /// The objects that were made beside those that arrived.
+    pub(crate) further: Vec<ObjectName>,
+    /// Files that were linked.
+    pub(crate) linked: u64,
+    /// Files that were copied, by reason.
+    pub(crate) copied: Vec<(String, u64)>,
+    /// Files whose object was changed or gone.
+    pub(crate) unfit: u64,
+}
+
 impl<'a> Assembly<'a> {
     /// Begins.
     pub(crate) fn new(
@@ -145,8 +164,8 @@ impl<'a> Assembly<'a> {
     }
 
     /// Goes on with the same manifest, in which all hashes are known now.
-    pub(crate) fn with_manifest(self, manifest: &'a Manifest) -> Assembly<'a> {
-        Assembly { manifest, ..self }
+    pub(crate) fn set_manifest(&mut self, manifest: &'a Manifest) {
+        self.manifest = manifest;
     }
 
     /// Makes all directories, for this user alone until the release is complete.
@@ -180,12 +199,12 @@ impl<'a> Assembly<'a> {
     }
 
     /// Tells whether anything in a directory was changed, or the directory itself.
-    pub(crate) fn is_touched(&self, number: u32) -> bool {
+    fn is_touched(&self, number: u32) -> bool {
         self.touched[number as usize].load(Ordering::Relaxed)
     }
 
     /// Returns, for each directory, whether it or one below it was touched.
-    pub(crate) fn touched_below(&self) -> Vec<bool> {
+    fn touched_below(&self) -> Vec<bool> {
         let directories = self.manifest.directories();
         let mut below: Vec<bool> = (0..directories.len() as u32).map(|number| self.is_touched(number)).collect();
         // Directories have greater numbers than those that name them.
@@ -541,18 +560,29 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
-    /// Returns what was seen of the release, which nobody else can reach yet and which is not changed any more.
-    pub(crate) fn into_looks(self, moment: Moment) -> Looks {
+    /// Returns what came of it: the release is complete, and is not changed any more.
+    pub(crate) fn finish(self) -> Assembled {
+        let placements = self.placements();
+        let touched_below = self.touched_below();
         let sight = |sight: Mutex<Sight>| sight.into_inner().expect("no assembler panics");
         let mut directories: Vec<Sight> = self.sights.into_iter().map(sight).collect();
         for number in self.with_links.into_inner().expect("no assembler panics") {
             directories[number as usize] = Sight::default();
         }
-        Looks { directories, inodes: self.inodes.into_iter().map(AtomicU64::into_inner).collect(), moment }
+        Assembled {
+            placements,
+            touched_below,
+            directories,
+            inodes: self.inodes.into_iter().map(AtomicU64::into_inner).collect(),
+            further: self.further.into_inner().expect("no assembler panics"),
+            linked: self.linked.into_inner(),
+            copied: self.copied.into_inner().expect("no assembler panics").into_iter().collect(),
+            unfit: self.unfit_total.into_inner(),
+        }
     }
 
     /// Returns where each file came to be, and the mtime of what is not linked.
-    pub(crate) fn placements(&self) -> Placements {
+    fn placements(&self) -> Placements {
         let of = |(entry, packed): (u32, &AtomicU64)| match self.manifest.node(entry) {
             Node::File(file) if file.size > 0 => {
                 let packed = packed.load(Ordering::Relaxed);
@@ -568,26 +598,6 @@ impl<'a> Assembly<'a> {
         let entries = size_of_val(self.expected) + size_of_val(&*self.placed) + size_of_val(&*self.inodes);
         let directories = size_of_val(&*self.sights) + size_of_val(&*self.touched);
         (entries + directories + size_of_val(&*self.made)) as u64
-    }
-
-    /// Counts the files that were linked.
-    pub(crate) fn linked(&self) -> u64 {
-        self.linked.load(Ordering::Relaxed)
-    }
-
-    /// Counts the files whose object was changed or gone.
-    pub(crate) fn found_unfit(&self) -> u64 {
-        self.unfit_total.load(Ordering::Relaxed)
-    }
-
-    /// Counts the files that were copied, by reason.
-    pub(crate) fn copied(&self) -> Vec<(String, u64)> {
-        self.copied.lock().expect("no assembler panics").clone().into_iter().collect()
-    }
-
-    /// Returns the further copies that were made.
-    pub(crate) fn take_further(&self) -> Vec<ObjectName> {
-        std::mem::take(&mut *self.further.lock().expect("no assembler panics"))
     }
 }
 

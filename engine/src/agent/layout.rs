@@ -135,11 +135,7 @@ impl Layout {
 
     /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
     /// identity, and that is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
-    pub(crate) fn set_up(
-        path: &Path,
-        policy: &Policy,
-        tell: &dyn Tell,
-    ) -> Result<(Layout, SetupReport), Error> {
+    pub(crate) fn set_up(path: &Path, policy: &Policy, tell: &dyn Tell) -> Result<(Layout, SetupReport), Error> {
         access::check_before(path)?;
         let root = disk::create_path(path)?;
         check_owner(&root)?;

@@ -16,6 +16,7 @@ mod records;
 mod reserve;
 mod seen;
 mod sight;
+mod site;
 mod store;
 mod token;
 

@@ -45,11 +45,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// What a run saw of the release that it made.
 #[derive(Debug)]
-pub(crate) struct Looks {
+pub(crate) struct Looks<'a> {
     /// Its directories, by number.
-    pub(crate) directories: Vec<Sight>,
+    pub(crate) directories: &'a [Sight],
     /// The inode of each entry's object; 0 where it is none, or nobody looked.
-    pub(crate) inodes: Vec<u64>,
+    pub(crate) inodes: &'a [u64],
     /// When nobody but this run could reach the release yet, and nothing of it was changed any more.
     pub(crate) moment: Moment,
 }
@@ -101,13 +101,13 @@ impl Seen {
 }
 
 /// Keeps what a run saw beside the record of the release that it made.
-pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
+pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks<'_>) -> Result<(), Error> {
     let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
     let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
     record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
 }
 
-fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) -> Vec<u8> {
+fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks<'_>, boot: Hash) -> Vec<u8> {
     let mut bytes = vec![0; size_of::<Hash>()];
     bytes.extend_from_slice(boot.as_bytes());
     let mut last = Sight::default();
@@ -119,7 +119,7 @@ fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) ->
     }
     put_number(&mut bytes, looks.inodes.len() as u64);
     let mut before = 0;
-    for &inode in &looks.inodes {
+    for &inode in looks.inodes {
         put_signed(&mut bytes, inode.wrapping_sub(before) as i64);
         before = inode;
     }
@@ -213,7 +213,7 @@ mod tests {
 
     fn kept() -> Vec<u8> {
         let directories = vec![Sight { inode: 7, ctime: 99 }, Sight { inode: u64::MAX, ctime: 100 }];
-        let looks = Looks { directories, inodes: vec![0, 5], moment: Moment(100) };
+        let looks = Looks { directories: &directories, inodes: &[0, 5], moment: Moment(100) };
         let shards: Vec<Sight> = (0..SHARDS as u64).map(|inode| Sight { inode, ctime: i64::MAX }).collect();
         to_bytes(&shards, &manifest(), &looks, Hash::of(b"boot"))
     }

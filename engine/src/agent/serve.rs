@@ -16,12 +16,13 @@ use crate::wire::bounds;
 use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToAgent};
 
 use super::clock::now;
-use super::deploy::Deploy;
+use super::deploy::{Order, deploy};
 use super::layout::Layout;
 use super::lock::{self, Lock};
 use super::log::{self, UnheardLine};
 use super::mend::mend;
 use super::records::{Releases, check_manifest, read_manifest};
+use super::site::Site;
 use super::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::tell::Tell;
@@ -126,8 +127,8 @@ impl Service<'_> {
                 Ok(Reply::Setup(report))
             }
             Request::Deploy(begin) => {
-                let begin = Deploy { talk: self.talk, hello: self.hello, begin, path };
-                begin.run(|layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
+                let order = Order { hello: self.hello, begin, path };
+                deploy(self.talk, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
@@ -177,8 +178,7 @@ impl Service<'_> {
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
-        let mut releases = Releases::read(&layout)?;
-        mend(&lock, &mut layout, &mut releases)?;
+        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
