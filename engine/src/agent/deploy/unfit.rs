@@ -46,7 +46,7 @@ pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCop
     for own in own_copies {
         let copy = match made.get(&own.from.key) {
             Some(&copy) => copy,
-            None => match assembly.make_further(own.from, assembly.second, Origin::Store) {
+            None => match assembly.sources.make_further(own.from, assembly.second, Origin::Store) {
                 Ok(copy) => {
                     made.insert(own.from.key, copy);
                     copy
