@@ -6,18 +6,22 @@
 //! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
 mod clock;
+mod current;
 mod fence;
 mod json;
 mod layout;
 mod lock;
 mod log;
 mod mend;
+mod parts;
 mod records;
 mod reserve;
 mod seen;
+mod setup;
 mod sight;
 mod site;
 mod store;
+mod store_file;
 mod token;
 
 mod adopt;
