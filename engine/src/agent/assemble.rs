@@ -20,7 +20,6 @@ use rayon::prelude::*;
 
 use crate::disk::{Dir, Stat, set_mode_and_mtime};
 use crate::error::Error;
-use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{Manifest, Named, Node};
 use crate::path::RelativePath;
@@ -388,17 +387,6 @@ impl<'a> Assembly<'a> {
         let known = size_of_val(self.expected);
         (known + self.entries.memory_bytes() + self.directories.memory_bytes()) as u64
     }
-}
-
-/// Returns the placements that are known from the base: those of entries that were copied from it, which are what they were.
-pub(crate) fn known_from_base(manifest: &Manifest, origins: &[u32], base: Option<&[Placement]>) -> Placements {
-    let mut expected = vec![Placement::default(); manifest.len() as usize];
-    if let Some(base) = base {
-        for (index, &origin) in origins.iter().enumerate().filter(|&(_, &origin)| origin != INTRODUCED) {
-            expected[index] = base[origin as usize];
-        }
-    }
-    expected
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use crate::error::Error;
 use crate::manifest::Manifest;
+use crate::manifest::encode::INTRODUCED;
+use crate::manifest::placement::{Placement, Placements};
 
-use crate::agent::assemble::known_from_base;
 use crate::agent::classify::{Classified, Classifier};
 use crate::agent::layout::Layout;
 use crate::agent::records::Releases;
@@ -58,4 +59,15 @@ impl<'a> Task<'a> {
         let expected = known_from_base(&tree.manifest, &tree.origins, kept.map(|kept| kept.placements.as_slice()));
         self.classifier(layout, releases, store).classify(&tree.origins, kept, expected)
     }
+}
+
+/// Returns the placements that are known from the base: those of entries that were copied from it, which are what they were.
+fn known_from_base(manifest: &Manifest, origins: &[u32], base: Option<&[Placement]>) -> Placements {
+    let mut expected = vec![Placement::default(); manifest.len() as usize];
+    if let Some(base) = base {
+        for (index, &origin) in origins.iter().enumerate().filter(|&(_, &origin)| origin != INTRODUCED) {
+            expected[index] = base[origin as usize];
+        }
+    }
+    expected
 }
