@@ -15,8 +15,8 @@ use crate::disk::{forget_cached, set_mode_and_mtime};
 use crate::error::Error;
 
 use super::assemble::Assembly;
-use super::layout::Layout;
-use super::lock::Lock;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
 use super::staging;
 use super::store::{ObjectName, Store, has_hash};
 use super::wanted::WantedObjects;

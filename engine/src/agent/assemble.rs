@@ -395,8 +395,8 @@ mod tests {
 
     use super::*;
 
-    use crate::agent::layout::Layout;
-    use crate::agent::lock::Lock;
+    use crate::agent::site::layout::Layout;
+    use crate::agent::site::lock::Lock;
     use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, ObjectKey};

@@ -1,27 +1,17 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `fence`, `reserve`,
-//! `records`, `mend`, `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
-//! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
+//! In the order in which a deploy goes through them: what stands at the deploy path (`site`, `seen`, `store`), what is wanted
+//! and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`, `promise`, `flush`), what
+//! becomes of it (`assemble`, `shared`), and what goes (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the order
+//! itself; what it reports goes through `tell`, to a conversation (`talk`). `lane` is a process beside, which hands its stream
+//! over to the `inlets`.
 
 mod clock;
-mod current;
-mod fence;
 mod json;
-mod layout;
-mod lock;
-mod log;
-mod mend;
-mod parts;
-mod records;
-mod reserve;
 mod seen;
-mod setup;
 mod sight;
 mod site;
 mod store;
-mod store_file;
 mod token;
 
 mod adopt;
@@ -37,10 +27,8 @@ mod staging;
 mod wanted;
 
 mod assemble;
-mod publish;
 mod reuse;
 mod shared;
-mod switch;
 
 mod mounts;
 mod process;

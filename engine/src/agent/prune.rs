@@ -20,10 +20,10 @@ use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
 use super::clock::now;
-use super::layout::Layout;
-use super::lock::Lock;
 use super::process::{Candidate, Ties, holding_on, living_in};
-use super::records::{Placed, Releases, read_objects};
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
 use super::tell::Tell;

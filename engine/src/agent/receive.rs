@@ -521,8 +521,8 @@ impl Large {
 mod tests {
     use super::*;
 
-    use crate::agent::layout::Layout;
-    use crate::agent::lock::Lock;
+    use crate::agent::site::layout::Layout;
+    use crate::agent::site::lock::Lock;
     use crate::agent::staging::Staging;
     use crate::agent::tell::Silent;
     use crate::manifest::build::Builder;

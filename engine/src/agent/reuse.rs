@@ -29,9 +29,9 @@ use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
-use super::layout::Layout;
 use super::seen::{KnownObjects, Seen};
 use super::sight::Sight;
+use super::site::layout::Layout;
 use super::store::{Inodes, Look, ObjectName};
 use super::token::random_name;
 use super::trash::Spare;

@@ -33,8 +33,8 @@ use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{Manifest, ObjectKey};
 
-use super::records::Placed;
 use super::sight::{Moment, Sight};
+use super::site::records::Placed;
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";

@@ -17,13 +17,13 @@ use crate::wire::message::{BaseName, FromAgent, Hello, Live, Reply, Request, ToA
 
 use super::clock::now;
 use super::deploy::{Order, deploy};
-use super::layout::Layout;
-use super::lock::{self, Lock};
-use super::log::{self, UnheardLine};
-use super::mend::mend;
-use super::records::{Releases, check_manifest, read_manifest};
 use super::site::Site;
-use super::switch::{self, Switched};
+use super::site::layout::Layout;
+use super::site::lock::{self, Lock};
+use super::site::log::{self, UnheardLine};
+use super::site::mend::mend;
+use super::site::records::{Releases, check_manifest, read_manifest};
+use super::site::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
 use super::tell::Tell;
 use super::{prune, query};

@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    use crate::agent::layout::Layout;
+    use crate::agent::site::layout::Layout;
     use crate::agent::store::ObjectName;
     use crate::agent::tell::Silent;
     use crate::hash::Hash;

@@ -15,8 +15,8 @@ use crate::boot;
 use crate::disk::{Dir, SETGID};
 use crate::error::Error;
 
-use super::layout::Layout;
-use super::lock::Lock;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
 use super::store::Store;
 use super::token::{is_random, random_name};
 use super::trash;

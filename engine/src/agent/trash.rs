@@ -25,11 +25,11 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
-use super::layout::Layout;
-use super::lock::Lock;
 use super::process::{Candidate, Ties, holding_on};
-use super::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::store::ObjectName;
 use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 

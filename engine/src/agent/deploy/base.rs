@@ -6,8 +6,8 @@ use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::message::{BaseName, Taken};
 
-use crate::agent::layout::Layout;
-use crate::agent::records::{Kept, Releases, read_manifest};
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::{Kept, Releases, read_manifest};
 use crate::agent::store::Store;
 use crate::agent::tell::Tell;
 

@@ -5,9 +5,9 @@ use crate::manifest::{Manifest, diff};
 use crate::release::{BootSpan, Record, ReleaseId};
 
 use crate::agent::clock::now;
-use crate::agent::layout::Layout;
-use crate::agent::records::{Releases, read_manifest};
 use crate::agent::shared::{self, SharedPlan};
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::{Releases, read_manifest};
 use crate::agent::trash;
 use crate::agent::uptime::Uptime;
 

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::threads;
 use crate::wire::message::{DeployDone, Holding, Live};
 
-use crate::agent::layout::Layout;
-use crate::agent::records::Releases;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Releases;
 use crate::agent::store::Store;
 use crate::agent::talk::Talk;
 use crate::agent::wanted::WantedObjects;

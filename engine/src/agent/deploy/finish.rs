@@ -9,11 +9,11 @@ use crate::event::Phase;
 use crate::manifest::Manifest;
 use crate::release::ReleaseId;
 
-use crate::agent::layout::Layout;
 use crate::agent::prune::{self, How};
-use crate::agent::records::Placed;
 use crate::agent::seen::{self, Looks};
 use crate::agent::site::Site;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Placed;
 use crate::agent::staging;
 use crate::agent::store::Store;
 use crate::agent::tell::Tell;

@@ -1,7 +1,7 @@
 //! A release that was made: what the steps up to the switch came to.
 
-use crate::agent::publish::Published;
-use crate::agent::switch::Switched;
+use crate::agent::deploy::publish::Published;
+use crate::agent::site::switch::Switched;
 use crate::event::Phase;
 
 use super::fill::Filled;

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::wire::bounds::STANDING_MAX;
 use crate::wire::message::{FromAgent, Holding, Live, Taken};
 
-use crate::agent::layout::Layout;
-use crate::agent::records::Releases;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Releases;
 use crate::agent::talk::Talk;
 
 use super::base::Base;

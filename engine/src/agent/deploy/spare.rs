@@ -9,11 +9,11 @@ use crate::target::Policy;
 
 use crate::agent::assemble::Assembly;
 use crate::agent::clock::now;
-use crate::agent::layout::Layout;
 use crate::agent::prune::{self, Due, How};
 use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::seen::{KnownObjects, Seen};
 use crate::agent::site::Site;
+use crate::agent::site::layout::Layout;
 use crate::agent::store::Store;
 use crate::agent::tell::Tell;
 use crate::agent::trash::Spare;

@@ -6,8 +6,8 @@ use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 
 use crate::agent::classify::{Classified, Classifier};
-use crate::agent::layout::Layout;
-use crate::agent::records::Releases;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::Releases;
 use crate::agent::store::Store;
 
 use super::base::Base;

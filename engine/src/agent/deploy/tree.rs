@@ -11,9 +11,9 @@ use crate::wire::bounds::{PROMISED_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
 use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
 
-use crate::agent::layout::Layout;
-use crate::agent::records::manifest_to_bytes;
 use crate::agent::sign;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::manifest_to_bytes;
 use crate::agent::store::Store;
 use crate::agent::talk::{Incoming, Talk};
 

@@ -6,9 +6,9 @@ use crate::report::DeployState;
 use crate::threads;
 use crate::wire::message::DeployDone;
 
-use crate::agent::layout::Layout;
-use crate::agent::records::{Releases, read_manifest};
 use crate::agent::shared;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::{Releases, read_manifest};
 
 use super::order::Order;
 use super::ready::holding;

@@ -21,10 +21,10 @@ use crate::manifest::placement::{Placement, Placements, put_placements, read_pla
 use crate::manifest::{File, Manifest};
 use crate::release::{Record, ReleaseId};
 
-use super::json::to_json;
 use super::layout::Layout;
 use super::lock::Lock;
-use super::store::ObjectName;
+use crate::agent::json::to_json;
+use crate::agent::store::ObjectName;
 
 /// The name of a record in its directory.
 pub(crate) const RECORD: &[u8] = b"record";

@@ -13,14 +13,14 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
-use super::assemble::Assembled;
-use super::layout::Layout;
-use super::lock::Lock;
-use super::records;
-use super::sight::Moment;
-use super::staging::Staging;
-use super::store::{ObjectName, Store};
-use super::wanted::WantedObjects;
+use crate::agent::assemble::Assembled;
+use crate::agent::sight::Moment;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::Lock;
+use crate::agent::site::records;
+use crate::agent::staging::Staging;
+use crate::agent::store::{ObjectName, Store};
+use crate::agent::wanted::WantedObjects;
 
 /// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
 /// few dozen of them, one `syncfs` is faster on any disk.

@@ -11,8 +11,8 @@ use super::layout::Layout;
 use super::lock::Lock;
 use super::records::{Releases, read_record, replace};
 use super::reserve::unless_full;
-use super::trash;
-use super::uptime::Uptime;
+use crate::agent::trash;
+use crate::agent::uptime::Uptime;
 
 /// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
 /// publication or removal left into trash.

@@ -18,8 +18,8 @@ use super::current::{check_current, current_place};
 use super::layout::Layout;
 use super::parts::{PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases};
 use super::store_file::{STORE, StoreFile};
-use super::tell::Tell;
-use super::token::random_name;
+use crate::agent::tell::Tell;
+use crate::agent::token::random_name;
 
 /// The directories in `.cutover/`.
 const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];

@@ -23,6 +23,7 @@ mod order;
 mod phases;
 mod plan;
 mod promised;
+mod publish;
 mod ready;
 mod reception;
 mod spare;
@@ -37,15 +38,15 @@ use crate::error::Error;
 use crate::event::Phase;
 use crate::wire::message::DeployDone;
 
+use self::publish::{Publication, Published, publish};
 use super::clock::now;
-use super::layout::Layout;
-use super::lock::Lock;
-use super::publish::{Publication, Published, publish};
-use super::reserve;
 use super::site::Site;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::reserve;
+use super::site::switch::{self, Switched};
 use super::staging::Staging;
 use super::store::Store;
-use super::switch::{self, Switched};
 use super::talk::Talk;
 use super::tell::Tell;
 

@@ -12,14 +12,14 @@ use crate::disk::{Dir, Kind};
 use crate::error::Error;
 use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
-use super::clock::now;
 use super::layout::Layout;
 use super::lock::Lock;
 use super::log::{self, SwitchLine};
 use super::records::{self, Releases};
 use super::reserve::{self, unless_full};
-use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
-use super::uptime::Uptime;
+use crate::agent::clock::now;
+use crate::agent::token::{RANDOM_NAME_DIGITS, is_random, random_name};
+use crate::agent::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
 

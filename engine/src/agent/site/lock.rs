@@ -25,9 +25,9 @@ use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::report::LockHolder;
 
-use super::clock::now;
 use super::fence;
-use super::json::to_json;
+use crate::agent::clock::now;
+use crate::agent::json::to_json;
 
 const LOCK: &[u8] = b"lock";
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Dir;
 use crate::error::Error;
 
-use super::clock::now;
-use super::json::to_json;
 use super::parts::{PRIVATE, PRIVATE_MODE, holds_releases, open_part};
 use super::reserve;
-use super::token::random_name;
+use crate::agent::clock::now;
+use crate::agent::json::to_json;
+use crate::agent::token::random_name;
 
 /// Grows when a version that does not know the new form could do harm.
 pub(crate) const STORE_FORMAT: u32 = 1;

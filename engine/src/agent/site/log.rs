@@ -12,7 +12,7 @@ use crate::disk::Dir;
 use crate::error::Error;
 use crate::release::ReleaseId;
 
-use super::json::to_json;
+use crate::agent::json::to_json;
 
 const LOG: &[u8] = b"log";
 

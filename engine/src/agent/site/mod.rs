@@ -1,11 +1,24 @@
-//! A deploy path of which this run holds the lock: nobody else changes it.
+//! The deploy path: what stands where (`layout`), who may change it (`lock`), its releases (`records`), what is live (`switch`).
+
+pub(crate) mod current;
+pub(crate) mod fence;
+pub(crate) mod layout;
+pub(crate) mod lock;
+pub(crate) mod log;
+pub(crate) mod mend;
+pub(crate) mod parts;
+pub(crate) mod records;
+pub(crate) mod reserve;
+pub(crate) mod setup;
+pub(crate) mod store_file;
+pub(crate) mod switch;
 
 use crate::error::Error;
 
-use super::layout::Layout;
-use super::lock::Lock;
-use super::mend::mend;
-use super::records::Releases;
+use self::layout::Layout;
+use self::lock::Lock;
+use self::mend::mend;
+use self::records::Releases;
 
 /// A deploy path that this run alone changes.
 pub(crate) struct Site {
