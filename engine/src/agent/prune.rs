@@ -90,6 +90,13 @@ pub(crate) struct How<'a> {
     pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
 }
 
+impl<'a> How<'a> {
+    /// Returns what was read of a release already.
+    fn placed(&self, record: &Record) -> Option<Placed<'a>> {
+        self.read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed)
+    }
+}
+
 /// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
 /// release names and all leftovers. Without it the newest of what goes may stay in trash, as the policy has it, until the
 /// next deploy reuses it.
@@ -269,44 +276,68 @@ fn collect(
         report.warnings.push(kept_for(id, reason));
         return Ok(false);
     }
-    let &How { lock, sweep, read } = how;
     let store = Store::new(layout.objects.again()?);
-    let was_read = |record: &Record| read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed);
-    let named = Prints::of(releases.records.iter().filter_map(was_read));
-    let of_owed = if sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
-    let mut candidates = match of_owed {
-        Some(objects) => objects,
-        None => store.all(|name| !named.have(name))?,
-    };
-    let unknown = releases.records.iter().filter(|record| was_read(record).is_none());
+    let mut candidates = candidates(layout, releases, &store, owed, how)?;
+    let unknown = releases.records.iter().filter(|record| how.placed(record).is_none());
     // The spare's files hold the disk anyway, and a later release may want them.
     let others: Vec<Other<'_>> = unknown.map(Other::Release).chain(spare.map(Other::Spare)).collect();
-    // A few at a time, as each takes memory; and no more of them than it takes.
+    if let Err((id, error)) = drop_named(layout, &others, &mut candidates) {
+        let reason = match &error {
+            Error::ReleaseDamaged { reason, .. } => reason.clone(),
+            other => other.with_cause(),
+        };
+        report.warnings.push(kept_for(&id, &reason));
+        return Ok(false);
+    }
+    if let Some(lock) = how.lock.filter(|_| !candidates.is_empty()) {
+        layout.grow_epoch(lock)?;
+    }
+    Ok(remove_objects(&store, candidates, how.lock, report))
+}
+
+/// Returns the objects that may go: of all with `sweep`, else of those that are owed. Those that a release is known to name
+/// are left out.
+fn candidates(
+    layout: &Layout,
+    releases: &Releases,
+    store: &Store,
+    owed: &Owed,
+    how: &How<'_>,
+) -> Result<HashSet<ObjectName>, Error> {
+    let named = Prints::of(releases.records.iter().filter_map(|record| how.placed(record)));
+    let of_owed = if how.sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
+    match of_owed {
+        Some(objects) => Ok(objects),
+        None => store.all(|name| !named.have(name)),
+    }
+}
+
+/// Drops the candidates that others name: a few manifests at a time, as each takes memory; and no more of them than it takes.
+fn drop_named(
+    layout: &Layout,
+    others: &[Other<'_>],
+    candidates: &mut HashSet<ObjectName>,
+) -> Result<(), (ReleaseId, Error)> {
     for others in others.chunks(MANIFESTS_AT_ONCE) {
         if candidates.is_empty() {
             break;
         }
-        for named in others.par_iter().map(|other| other.named(layout, &candidates)).collect::<Vec<_>>() {
-            match named {
-                Ok(named) => named.iter().for_each(|name| {
-                    candidates.remove(name);
-                }),
-                Err((id, error)) => {
-                    let reason = match &error {
-                        Error::ReleaseDamaged { reason, .. } => reason.clone(),
-                        other => other.with_cause(),
-                    };
-                    report.warnings.push(kept_for(&id, &reason));
-                    return Ok(false);
-                }
-            }
+        for named in others.par_iter().map(|other| other.named(layout, candidates)).collect::<Vec<_>>() {
+            named?.iter().for_each(|name| {
+                candidates.remove(name);
+            });
         }
     }
-    if !candidates.is_empty()
-        && let Some(lock) = lock
-    {
-        layout.grow_epoch(lock)?;
-    }
+    Ok(())
+}
+
+/// Removes objects; without the lock, counts them. Says whether all could be removed.
+fn remove_objects(
+    store: &Store,
+    candidates: HashSet<ObjectName>,
+    lock: Option<&Lock>,
+    report: &mut CleanupReport,
+) -> bool {
     let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
     candidates.sort_unstable();
     let mut is_all = true;
@@ -328,7 +359,7 @@ fn collect(
             }
         }
     }
-    Ok(is_all)
+    is_all
 }
 
 /// Says why no object goes, and what to do about it.
