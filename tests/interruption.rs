@@ -20,6 +20,7 @@ use support::real_tree::noise;
 use support::relay::Relay;
 use support::site::{Ran, Site, number, text};
 use support::sshd::{Sshd, is_root, run};
+use support::strace;
 use support::tree::{Tree, assert_same};
 use support::wait;
 
@@ -535,4 +536,53 @@ fn a_reader_sees_one_release_or_the_other_during_fifty_switches() {
         reader.join().unwrap()
     });
     assert!(seen.iter().all(|&times| times > 0), "{seen:?}");
+}
+
+fn record(site: &Site, id: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(site.target(&format!(".cutover/releases/{id}/record"))).unwrap()).unwrap()
+}
+
+#[test]
+fn a_deploy_whose_line_is_cut_at_the_switch_is_finished_all_the_same() {
+    let mut site = Site::new();
+    let mark = site.path("stop-at-the-switch");
+    let Some(script) = strace::stopping_at_rename(&site.target(""), &mark) else { return };
+    site.reach_by_script(&script);
+    site.configure("keep_releases = 3\ngrace = '0s'\nspare = false\n");
+    let [oldest, older, before] = ["1", "2", "3"].map(|content| {
+        site.write("file", content);
+        site.deploy_and_compare(&[])
+    });
+    // The oldest goes after the switch. The other becomes the new release.
+    site.configure("keep_releases = 2\ngrace = '0s'\nspare = false\n");
+    fs::create_dir(site.target("releases/by-hand")).unwrap();
+    site.write("file", "4");
+    fs::write(&mark, "").unwrap();
+    let mut deploy = site.command(&["deploy"]).spawn().unwrap();
+    wait::until("it is switched", || (site.live() != Some(before.clone())).then_some(()));
+    let (new, agent) = (site.live().unwrap(), agent_of(&site));
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    // The stop may come after the first of these.
+    wait::until("the agent ends", || kill_process(agent, Signal::CONT).is_err().then_some(()));
+    fs::remove_file(&mark).unwrap();
+
+    assert_eq!(site.standing(), [before.as_str(), &new, "by-hand"]);
+    assert_eq!(fs::read_dir(site.target(".cutover/staging")).unwrap().count(), 0);
+    for gone in [oldest, older] {
+        assert!(!site.target(&format!(".cutover/releases/{gone}")).exists());
+    }
+    let [retired, live] = [&before, &new].map(|id| record(&site, id));
+    assert_eq!((&live["previous"], live["went_live"].as_array().unwrap().len()), (&json!(before), 1));
+    assert!(live["retired"].is_null() && live["span"]["until"].is_null(), "{live}");
+    assert!(retired["retired"].is_u64() && retired["span"]["until"].is_u64(), "{retired}");
+    assert!(site.target(&format!(".cutover/releases/{new}/seen")).exists());
+
+    // Nobody heard the warning.
+    let log = fs::read_to_string(site.target(".cutover/log")).unwrap();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[3]["release"]), (5, &json!(new)), "{log}");
+    let unheard = lines[4]["unheard"].as_array().unwrap();
+    assert!(unheard.len() == 1 && text(&unheard[0]).contains("by-hand` was not made by Cutover"), "{log}");
+    assert_eq!(site.deploy(&[])["state"], "unchanged");
 }

@@ -27,6 +27,24 @@ pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> 
     Some(fs::read_to_string(output).unwrap())
 }
 
+/// Returns a shell script in the place of `ssh`, see [`Site::reach_by_script`]. The agent stops as soon as it has renamed
+/// something within the directory `within`, where the file `mark` stands. Nothing where no process may be traced.
+///
+/// The kernel hangs up on what is stopped when the client dies, which is the parent. A server's `sshd` does not.
+pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
+    let ran = Command::new("strace").args(["-o", "/dev/null", "true"]).output().unwrap();
+    if !ran.status.success() {
+        eprintln!("skipped, no process may be traced: {}", String::from_utf8_lossy(&ran.stderr));
+        return None;
+    }
+    let [within, mark] = [within, mark].map(|path| path.to_str().unwrap());
+    Some(format!(
+        "#!/bin/sh\nfor command; do :; done\n[ -e '{mark}' ] || exec sh -c \"$command\"\n\
+         trap '' HUP\nexec strace -f -qq -e signal=none -o /dev/null -P '{within}' -e trace=renameat,renameat2 \
+         -e inject=renameat,renameat2:signal=STOP sh -c \"$command\"\n"
+    ))
+}
+
 fn run(site: &Site, words: &[&str], options: &[String]) -> Option<Ran> {
     let command = site.command(words);
     let mut strace = Command::new("strace");

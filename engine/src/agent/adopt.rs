@@ -13,7 +13,8 @@ use crate::disk::{forget_cached, set_mode_and_mtime};
 use crate::error::Error;
 
 use super::assemble::Assembly;
-use super::layout::Layout;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
 use super::staging;
 use super::store::{ObjectName, Store, has_hash};
 use super::wanted::WantedObjects;
@@ -30,6 +31,7 @@ const HOLE_EDGE_BYTES: u64 = 1 << 20;
 /// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
 /// is there, with its length in bytes.
 pub(crate) fn adopt(
+    lock: &Lock,
     layout: &Layout,
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
@@ -40,7 +42,7 @@ pub(crate) fn adopt(
     }
     if assembly.staging.dir.sync_filesystem().is_err() {
         // What stays is read from the disk by whoever finds it.
-        staging::clear_others(layout, assembly.staging, true).ok();
+        staging::clear_others(lock, layout, assembly.staging, true).ok();
         return Ok(partial);
     }
     assembly.staging.take_from_others(layout, |left| {
@@ -157,6 +159,7 @@ mod tests {
     use super::*;
 
     use crate::agent::staging::Staging;
+    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::placement::Placement;
     use crate::manifest::{Builder, File, ObjectKey};
@@ -168,8 +171,10 @@ mod tests {
     #[test]
     fn what_came_of_a_file_before_a_lane_broke_is_not_asked_for_again() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
-        let (staging, store) = (Staging::create(&layout).unwrap(), Store::new(layout.objects.again().unwrap()));
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
+        let lock = Lock::for_test(&layout.private);
+        let staging = Staging::create(&lock, &layout).unwrap();
+        let store = Store::new(layout.objects.again().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         // As many MiB as each has, and those of them that came.

@@ -24,8 +24,8 @@ use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
-use super::layout::Layout;
-use super::records::{Kept, Releases, read_entries};
+use super::site::layout::Layout;
+use super::site::records::{Kept, Releases, read_entries};
 use super::store::{Look, ObjectName, Store, has_hash};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.

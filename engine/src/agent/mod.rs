@@ -1,15 +1,18 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
-//! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
+//! In the order in which a deploy goes through them: what stands at the deploy path (`site`, `seen`, `store`), what is wanted
+//! and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`, `promise`, `flush`), what
+//! becomes of it (`assemble`, `shared`), and what goes (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the order
+//! itself; what it reports goes through `tell`, to a conversation (`talk`). `lane` is a process beside, which hands its stream
+//! over to the `inlets`.
 
-mod layout;
-mod lock;
-mod records;
+mod clock;
+mod json;
 mod seen;
+mod sight;
+mod site;
 mod store;
+mod token;
 
 mod adopt;
 mod classify;
@@ -24,10 +27,8 @@ mod staging;
 mod wanted;
 
 mod assemble;
-mod publish;
 mod reuse;
 mod shared;
-mod switch;
 
 mod mounts;
 mod process;
@@ -40,6 +41,7 @@ mod lane;
 mod query;
 mod serve;
 mod talk;
+mod tell;
 
 pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

@@ -19,11 +19,14 @@ use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
-use super::layout::Layout;
+use super::clock::now;
 use super::process::{Candidate, Ties, holding_on, living_in};
-use super::records::{Placed, Releases, read_objects};
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::records::{Placed, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
+use super::tell::Tell;
 use super::trash::{self, Owed, Spare};
 use super::uptime::Uptime;
 
@@ -76,21 +79,22 @@ pub(crate) fn retention(
     retention
 }
 
-/// What a cleanup tells on its way.
-pub(crate) trait Tell {
-    /// A release was removed.
-    fn removed(&self, release: &ReleaseId);
-}
-
 /// How a cleanup is made.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct How<'a> {
+    /// Without the lock nothing is changed: it is a dry run.
+    pub(crate) lock: Option<&'a Lock>,
     /// Look through all objects, and not only those that are owed.
     pub(crate) sweep: bool,
-    /// Change nothing.
-    pub(crate) dry_run: bool,
     /// What was read of releases already.
     pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
+}
+
+impl<'a> How<'a> {
+    /// Returns what was read of a release already.
+    fn placed(&self, record: &Record) -> Option<Placed<'a>> {
+        self.read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed)
+    }
 }
 
 /// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
@@ -103,17 +107,17 @@ pub(crate) fn cleanup(
     how: &How<'_>,
     tell: &dyn Tell,
 ) -> Result<CleanupReport, Error> {
-    let &How { sweep, dry_run, .. } = how;
-    let mut report = CleanupReport { dry_run, ..CleanupReport::default() };
+    let &How { lock, sweep, .. } = how;
+    let mut report = CleanupReport { dry_run: lock.is_none(), ..CleanupReport::default() };
     let live = layout.current.live()?;
-    let retention = retention(releases, live.as_ref(), policy, super::switch::now(), Uptime::now().as_ref());
+    let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
     let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
-        if !dry_run {
+        if let Some(lock) = lock {
             // One that cannot be taken keeps no other from going.
-            if let Err(error) = trash::take_release(layout, &id) {
+            if let Err(error) = trash::take_release(lock, layout, &id) {
                 report.warnings.push(error.with_cause());
                 continue;
             }
@@ -123,12 +127,12 @@ pub(crate) fn cleanup(
         report.removed.push(id);
     }
     let spare = if policy.spare && !sweep { Spare::find(layout)? } else { None };
-    if !dry_run {
-        let failed = trash::delete_trees(layout, spare.as_ref(), &stay);
+    if let Some(lock) = lock {
+        let failed = trash::delete_trees(lock, layout, spare.as_ref(), &stay);
         report.warnings.extend(failed.first().map(Error::with_cause));
     }
     if sweep {
-        match staging::clear(layout, dry_run) {
+        match lock.map_or_else(|| staging::staged_bytes(layout), |lock| staging::clear(lock, layout)) {
             Ok(freed) => report.freed_bytes += freed,
             Err(error) => report.warnings.push(error.with_cause()),
         }
@@ -150,14 +154,17 @@ fn pay(
 ) -> Result<(), Error> {
     let owed = Owed::find(layout, spare)?;
     let is_due = how.sweep || !owed.is_empty();
-    if is_due && collect(layout, releases, spare, &owed, how, report)? && !how.dry_run {
+    if is_due
+        && collect(layout, releases, spare, &owed, how, report)?
+        && let Some(lock) = how.lock
+    {
         // The last traces of releases go: no other content may get a second that they had.
         let standing = releases.records.iter().map(|record| record.second).max();
         let known = standing.max(Some(layout.store.second));
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
-            layout.keep_second(second)?;
+            layout.keep_second(lock, second)?;
         }
-        owed.settle(layout)?;
+        owed.settle(lock, layout)?;
     }
     Ok(())
 }
@@ -175,6 +182,7 @@ pub(crate) enum Due {
 /// Takes the newest release that retention gives up once `next` is live, unless a rollback would go to it, or a process may
 /// live in it.
 pub(crate) fn take_due(
+    lock: &Lock,
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
@@ -184,7 +192,7 @@ pub(crate) fn take_due(
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
     let after = Releases { records: releases.records.iter().cloned().chain([next]).collect(), ..Releases::default() };
-    let mut due = retention(&after, Some(&id), policy, super::switch::now(), Uptime::now().as_ref()).due;
+    let mut due = retention(&after, Some(&id), policy, now(), Uptime::now().as_ref()).due;
     due.retain(|id| goes_back.as_ref() != Some(id) && live.as_ref() != Some(id));
     let root = releases_path(layout)?;
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
@@ -200,7 +208,7 @@ pub(crate) fn take_due(
             Some(_) => {}
             None => {
                 // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
-                if !trash::move_release(layout, &id)? {
+                if !trash::move_release(lock, layout, &id)? {
                     continue;
                 }
                 releases.records.retain(|record| record.id != id);
@@ -270,49 +278,75 @@ fn collect(
         report.warnings.push(kept_for(id, reason));
         return Ok(false);
     }
-    let &How { sweep, dry_run, read } = how;
     let store = Store::new(layout.objects.again()?);
-    let was_read = |record: &Record| read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed);
-    let named = Prints::of(releases.records.iter().filter_map(was_read));
-    let of_owed = if sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
-    let mut candidates = match of_owed {
-        Some(objects) => objects,
-        None => store.all(|name| !named.have(name))?,
-    };
-    let unknown = releases.records.iter().filter(|record| was_read(record).is_none());
+    let mut candidates = candidates(layout, releases, &store, owed, how)?;
+    let unknown = releases.records.iter().filter(|record| how.placed(record).is_none());
     // The spare's files hold the disk anyway, and a later release may want them.
     let others: Vec<Other<'_>> = unknown.map(Other::Release).chain(spare.map(Other::Spare)).collect();
-    // A few at a time, as each takes memory; and no more of them than it takes.
+    if let Err((id, error)) = drop_named(layout, &others, &mut candidates) {
+        let reason = match &error {
+            Error::Damage(DamageError::Release { reason, .. }) => reason.clone(),
+            other => other.with_cause(),
+        };
+        report.warnings.push(kept_for(&id, &reason));
+        return Ok(false);
+    }
+    if let Some(lock) = how.lock.filter(|_| !candidates.is_empty()) {
+        layout.grow_epoch(lock)?;
+    }
+    Ok(remove_objects(&store, candidates, how.lock, report))
+}
+
+/// Returns the objects that may go: of all with `sweep`, else of those that are owed. Those that a release is known to name
+/// are left out.
+fn candidates(
+    layout: &Layout,
+    releases: &Releases,
+    store: &Store,
+    owed: &Owed,
+    how: &How<'_>,
+) -> Result<HashSet<ObjectName>, Error> {
+    let named = Prints::of(releases.records.iter().filter_map(|record| how.placed(record)));
+    let of_owed = if how.sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
+    match of_owed {
+        Some(objects) => Ok(objects),
+        None => store.all(|name| !named.have(name)),
+    }
+}
+
+/// Drops the candidates that others name: a few manifests at a time, as each takes memory; and no more of them than it takes.
+fn drop_named(
+    layout: &Layout,
+    others: &[Other<'_>],
+    candidates: &mut HashSet<ObjectName>,
+) -> Result<(), (ReleaseId, Error)> {
     for others in others.chunks(MANIFESTS_AT_ONCE) {
         if candidates.is_empty() {
             break;
         }
-        for named in others.par_iter().map(|other| other.named(layout, &candidates)).collect::<Vec<_>>() {
-            match named {
-                Ok(named) => named.iter().for_each(|name| {
-                    candidates.remove(name);
-                }),
-                Err((id, error)) => {
-                    let reason = match &error {
-                        Error::Damage(DamageError::Release { reason, .. }) => reason.clone(),
-                        other => other.with_cause(),
-                    };
-                    report.warnings.push(kept_for(&id, &reason));
-                    return Ok(false);
-                }
-            }
+        for named in others.par_iter().map(|other| other.named(layout, candidates)).collect::<Vec<_>>() {
+            named?.iter().for_each(|name| {
+                candidates.remove(name);
+            });
         }
     }
-    if !candidates.is_empty() && !dry_run {
-        layout.grow_epoch()?;
-    }
+    Ok(())
+}
+
+/// Removes objects; without the lock, counts them. Says whether all could be removed.
+fn remove_objects(
+    store: &Store,
+    candidates: HashSet<ObjectName>,
+    lock: Option<&Lock>,
+    report: &mut CleanupReport,
+) -> bool {
     let mut candidates: Vec<ObjectName> = candidates.into_iter().collect();
     candidates.sort_unstable();
     let mut is_all = true;
     for name in candidates {
-        let freed = match dry_run {
-            true => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
-            false => store.remove(name),
+        let freed = match lock {
+            None => store.stat(name).map(|stat| stat.map(|stat| stat.disk_bytes)),
+            Some(_) => store.remove(name),
         };
         match freed {
             Ok(freed) => {
@@ -327,7 +361,7 @@ fn collect(
             }
         }
     }
-    Ok(is_all)
+    is_all
 }
 
 /// Says why no object goes, and what to do about it.

@@ -8,9 +8,9 @@ use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
 
-use super::layout::Layout;
-use super::lock::Lock;
-use super::records::{Releases, object_of, read_objects};
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::records::{Releases, object_of, read_objects};
 use super::staging::staged_bytes;
 use super::store::{ObjectName, Store};
 use super::trash::Spare;

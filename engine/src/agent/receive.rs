@@ -514,8 +514,10 @@ mod tests {
 
     use super::*;
 
-    use crate::agent::layout::Layout;
+    use crate::agent::site::layout::Layout;
+    use crate::agent::site::lock::Lock;
     use crate::agent::staging::Staging;
+    use crate::agent::tell::Silent;
     use crate::manifest::build::Builder;
     use crate::manifest::placement::Placement;
     use crate::pattern::Patterns;
@@ -666,8 +668,8 @@ mod tests {
         work: impl FnOnce(&mut Receiver<'_>, &Staging) -> T,
     ) -> T {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
-        let staging = Staging::create(&layout).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
+        let staging = Staging::create(&Lock::for_test(&layout.private), &layout).unwrap();
         let store = Store::new(layout.objects.again().unwrap());
         let expected = vec![Placement::default(); 2];
         let copies = Patterns::parse([], "none").unwrap();

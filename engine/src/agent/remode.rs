@@ -25,7 +25,7 @@ pub(crate) fn remode(assembly: &Assembly<'_>, wanted: &WantedObjects, base: &Man
     found.dedup_by_key(|(at, _)| *at);
     found.into_par_iter().try_for_each(|(at, from)| {
         let Some(object) = assembly.store.open_any(from)? else { return Ok(()) };
-        if assembly.stage_copy(&object, ObjectName { key: wanted.key(at), copy: 0 }, assembly.second)? {
+        if assembly.sources.stage_copy(&object, ObjectName { key: wanted.key(at), copy: 0 }, assembly.second)? {
             wanted.arrive(at);
         }
         Ok(())

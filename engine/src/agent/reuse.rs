@@ -29,9 +29,11 @@ use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
-use super::layout::{Layout, random_name};
-use super::seen::{KnownObjects, Seen, Sight};
+use super::seen::{KnownObjects, Seen};
+use super::sight::Sight;
+use super::site::layout::Layout;
 use super::store::{Inodes, Look, ObjectName};
+use super::token::random_name;
 use super::trash::Spare;
 
 /// What a directory must grant its owner while things are linked into it.

@@ -9,7 +9,7 @@ use crate::path::push_name;
 
 use super::assemble::Assembly;
 use super::classify::NeedsOwnCopy;
-use super::layout::Layout;
+use super::site::layout::Layout;
 use super::store::SHARDS;
 use super::wanted::WantedObjects;
 

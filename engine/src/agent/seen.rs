@@ -25,17 +25,16 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
-use crate::disk::{self, Dir, Stat};
+use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{Manifest, ObjectKey};
 
-use super::records::Placed;
+use super::sight::{Moment, Sight};
+use super::site::records::Placed;
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
@@ -44,55 +43,13 @@ const SEEN: &[u8] = b"seen";
 const TICK_MAX: Duration = Duration::from_millis(10);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// A directory, as it was seen. One that cannot be known again has no ctime.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sight {
-    inode: u64,
-    /// In nanoseconds.
-    ctime: i64,
-}
-
-impl Sight {
-    /// Takes what a look says.
-    pub(crate) fn of(stat: &Stat) -> Sight {
-        Sight { inode: stat.inode, ctime: stat.ctime }
-    }
-
-    /// Makes of it one that cannot be known again, unless it was as it is before this moment.
-    fn if_before(self, moment: Moment) -> Sight {
-        if self.latest() < moment.0 { self } else { Sight::default() }
-    }
-
-    /// Returns the latest moment that its ctime may stand for, in nanoseconds.
-    fn latest(self) -> i64 {
-        const SECOND: i64 = 1_000_000_000;
-        if self.ctime % SECOND == 0 { self.ctime.saturating_add(SECOND - 1) } else { self.ctime }
-    }
-
-    fn is_known(self) -> bool {
-        self.ctime != 0
-    }
-}
-
-/// A moment by the clock that filesystems take the time of a change from: what is changed after it has no earlier ctime.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(i64);
-
-impl Moment {
-    /// Returns this one.
-    pub(crate) fn now() -> Moment {
-        let now = clock_gettime(ClockId::RealtimeCoarse);
-        Moment(now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec))
-    }
-}
-
 /// What a run saw of the release that it made.
 #[derive(Debug)]
-pub(crate) struct Looks {
+pub(crate) struct Looks<'a> {
     /// Its directories, by number.
-    pub(crate) directories: Vec<Sight>,
+    pub(crate) directories: &'a [Sight],
     /// The inode of each entry's object; 0 where it is none, or nobody looked.
-    pub(crate) inodes: Vec<u64>,
+    pub(crate) inodes: &'a [u64],
     /// When nobody but this run could reach the release yet, and nothing of it was changed any more.
     pub(crate) moment: Moment,
 }
@@ -144,13 +101,13 @@ impl Seen {
 }
 
 /// Keeps what a run saw beside the record of the release that it made.
-pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks) -> Result<(), Error> {
+pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks<'_>) -> Result<(), Error> {
     let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
     let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
     record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
 }
 
-fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) -> Vec<u8> {
+fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks<'_>, boot: Hash) -> Vec<u8> {
     let mut bytes = vec![0; size_of::<Hash>()];
     bytes.extend_from_slice(boot.as_bytes());
     let mut last = Sight::default();
@@ -162,7 +119,7 @@ fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks, boot: Hash) ->
     }
     put_number(&mut bytes, looks.inodes.len() as u64);
     let mut before = 0;
-    for &inode in &looks.inodes {
+    for &inode in looks.inodes {
         put_signed(&mut bytes, inode.wrapping_sub(before) as i64);
         before = inode;
     }
@@ -256,7 +213,7 @@ mod tests {
 
     fn kept() -> Vec<u8> {
         let directories = vec![Sight { inode: 7, ctime: 99 }, Sight { inode: u64::MAX, ctime: 100 }];
-        let looks = Looks { directories, inodes: vec![0, 5], moment: Moment(100) };
+        let looks = Looks { directories: &directories, inodes: &[0, 5], moment: Moment(100) };
         let shards: Vec<Sight> = (0..SHARDS as u64).map(|inode| Sight { inode, ctime: i64::MAX }).collect();
         to_bytes(&shards, &manifest(), &looks, Hash::of(b"boot"))
     }

@@ -16,12 +16,17 @@ use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
-use super::deploy::Deploy;
-use super::layout::Layout;
-use super::lock::{self, Lock};
-use super::records::{self, Releases, check_manifest, read_manifest};
-use super::switch::{self, Switched};
+use super::clock::now;
+use super::deploy::{Order, deploy};
+use super::site::Site;
+use super::site::layout::Layout;
+use super::site::lock::{self, Lock};
+use super::site::log::{self, UnheardLine};
+use super::site::mend::mend;
+use super::site::records::{Releases, check_manifest, read_manifest};
+use super::site::switch::{self, Switched};
 use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
+use super::tell::Tell;
 use super::{prune, query};
 
 /// Manifests that are asked for at once: those of a comparison.
@@ -43,13 +48,36 @@ fn converse(talk: &Talk) -> Result<(), Error> {
             Ok(reply) => FromAgent::Done(reply.fitting()),
             Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
         };
+        let is_gone = talk.check_client().is_err();
         // A client that has gone does not hear it; what was done is done all the same.
-        talk.send(&message)
+        let told = talk.send(&message);
+        if is_gone || told.is_err() {
+            log_unheard(&hello, &message);
+        }
+        told
     });
     served.unwrap_or_else(|error| {
         talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
+}
+
+/// Writes the warnings of a run into the log, as nobody heard them. There is no other place for what cannot be written.
+fn log_unheard(hello: &Hello, message: &FromAgent) {
+    let unheard = match message {
+        FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
+        FromAgent::Done(Reply::Switch(report)) => &report.warnings,
+        FromAgent::Done(Reply::Cleanup(report)) => &report.warnings,
+        _ => return,
+    };
+    if unheard.is_empty() {
+        return;
+    }
+    let (verb, provenance) = (hello.request.verb(), &hello.provenance);
+    let line = UnheardLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
+    if let Ok(Some(layout)) = deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
+        log::append(&layout.private, &line).ok();
+    }
 }
 
 /// Cuts off what is too long to be told.
@@ -97,13 +125,13 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, |text| self.talk.warn(text))?;
+                let (mut layout, report) = Layout::set_up(path, policy, self.talk)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
             Request::Deploy(begin) => {
-                let begin = Deploy { talk: self.talk, hello: self.hello, begin, path };
-                begin.run(|layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
+                let order = Order { hello: self.hello, begin, path };
+                deploy(self.talk, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
@@ -111,12 +139,12 @@ impl Service<'_> {
             Request::Rollback(to) => self.switch(path, |releases, live| rollback_target(releases, live, to.as_ref())),
             Request::Cleanup { dry_run } => {
                 let mut layout = self.open(path)?;
-                let _lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
+                let lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
-                if !dry_run {
-                    records::mend(&mut layout, &mut releases)?;
+                if let Some(lock) = &lock {
+                    mend(lock, &mut layout, &mut releases)?;
                 }
-                let how = prune::How { sweep: true, dry_run: *dry_run, ..prune::How::default() };
+                let how = prune::How { lock: lock.as_ref(), sweep: true, ..prune::How::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
             }
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
@@ -135,18 +163,15 @@ impl Service<'_> {
         let holder = LockHolder {
             who: provenance.who.clone(),
             from: provenance.from.clone(),
-            since: switch::now(),
+            since: now(),
             pid: std::process::id(),
             verb: self.hello.request.verb().to_owned(),
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.send(&FromAgent::LockTakenOver(bounds::cut_off(
-                lock::describe(dead),
-                bounds::REPORTED_TEXT_BYTES_MAX,
-            )))?;
+            self.talk.lock_taken_over(lock::describe(dead));
         }
-        layout.refresh(&self.hello.policy)?;
+        layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)
     }
 
@@ -157,8 +182,7 @@ impl Service<'_> {
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
-        let mut releases = Releases::read(&layout)?;
-        records::mend(&mut layout, &mut releases)?;
+        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
         let live = layout.current.live()?;
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;

@@ -98,8 +98,9 @@ mod tests {
 
     use super::*;
 
-    use crate::agent::layout::Layout;
+    use crate::agent::site::layout::Layout;
     use crate::agent::store::ObjectName;
+    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::signature::Signatures;
     use crate::target::Policy;
@@ -116,7 +117,7 @@ mod tests {
     #[test]
     fn ranges_are_signed_in_order_and_no_more_of_a_file_than_it_may_have() {
         let place = tempfile::tempdir().unwrap();
-        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), |_| Ok(())).unwrap();
+        let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let store = Store::new(layout.objects.again().unwrap());
         let content: Vec<u8> = (0..1000_u32).map(|n| (n * 7 + n / 256) as u8).collect();
         let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };

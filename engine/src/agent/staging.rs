@@ -15,8 +15,10 @@ use crate::boot;
 use crate::disk::{Dir, SETGID};
 use crate::error::Error;
 
-use super::layout::{Layout, is_random, random_name};
+use super::site::layout::Layout;
+use super::site::lock::Lock;
 use super::store::Store;
+use super::token::{is_random, random_name};
 use super::trash;
 
 const PRIVATE_MODE: u32 = 0o700;
@@ -41,7 +43,7 @@ pub(crate) struct Staging {
 
 impl Staging {
     /// Makes a directory of this run's own.
-    pub(crate) fn create(layout: &Layout) -> Result<Staging, Error> {
+    pub(crate) fn create(_lock: &Lock, layout: &Layout) -> Result<Staging, Error> {
         let name = format!("{}-{}", &boot_id()[..BOOT_DIGITS], &random_name()?[..TOKEN_DIGITS]).into_bytes();
         let dir = layout.staging.create_dir(&name, PRIVATE_MODE)?;
         let tree = dir.create_dir(b"tree", PRIVATE_MODE)?;
@@ -56,8 +58,7 @@ impl Staging {
         Ok(runs(layout)?.iter().all(|name| *name == self.name))
     }
 
-    /// Has something taken out of what other runs have received, and removes what is empty then. To be called under the
-    /// lock: nobody else is at work.
+    /// Has something taken out of what other runs have received, and removes what is empty then.
     pub(crate) fn take_from_others(
         &self,
         layout: &Layout,
@@ -74,32 +75,30 @@ impl Staging {
     }
 
     /// Removes the tree and the record of a run that failed. Received content stays for the next run.
-    pub(crate) fn abandon(self, layout: &Layout) -> Result<(), Error> {
+    pub(crate) fn abandon(self, lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.dir.remove_tree(b"tree")?;
-        trash::take_record(layout, &self.dir, b"record")?;
+        trash::take_record(lock, layout, &self.dir, b"record")?;
         self.objects.remove_empty(&self.dir, OBJECTS)?;
         layout.staging.remove_empty_dir(&self.name)
     }
 }
 
-/// Removes the staging of every run. To be called under the lock, when no run's staging is needed any more. Returns
-/// the disk that it freed, in bytes.
-pub(crate) fn clear(layout: &Layout, dry_run: bool) -> Result<u64, Error> {
+/// Removes the staging of every run. To be called when no run's staging is needed any more. Returns the disk that it
+/// freed, in bytes.
+pub(crate) fn clear(lock: &Lock, layout: &Layout) -> Result<u64, Error> {
     let freed = staged_bytes(layout)?;
-    if !dry_run {
-        // One run that cannot be removed keeps no other.
-        let removed: Vec<_> = runs(layout)?.iter().map(|name| remove_run(layout, name)).collect();
-        removed.into_iter().collect::<Result<(), Error>>()?;
-    }
+    // One run that cannot be removed keeps no other.
+    let removed: Vec<_> = runs(layout)?.iter().map(|name| remove_run(lock, layout, name)).collect();
+    removed.into_iter().collect::<Result<(), Error>>()?;
     Ok(freed)
 }
 
 /// Removes what other runs have assembled, which holds on to what they received; with `all`, also that.
-pub(crate) fn clear_others(layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
+pub(crate) fn clear_others(lock: &Lock, layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
     // One that cannot be removed keeps no other.
     let others = runs(layout)?.into_iter().filter(|name| *name != own.name);
     let clear = |name: Vec<u8>| match all {
-        true => remove_run(layout, &name),
+        true => remove_run(lock, layout, &name),
         false => layout.staging.open_dir(&name)?.remove_tree(b"tree"),
     };
     others.map(clear).collect::<Vec<_>>().into_iter().collect()
@@ -115,8 +114,8 @@ fn runs(layout: &Layout) -> Result<Vec<Vec<u8>>, Error> {
 }
 
 /// A run that was killed while it published leaves its record, as it may have published objects.
-fn remove_run(layout: &Layout, name: &[u8]) -> Result<(), Error> {
-    trash::take_record(layout, &layout.staging.open_dir(name)?, b"record")?;
+fn remove_run(lock: &Lock, layout: &Layout, name: &[u8]) -> Result<(), Error> {
+    trash::take_record(lock, layout, &layout.staging.open_dir(name)?, b"record")?;
     layout.staging.remove_tree(name)
 }
 

@@ -27,7 +27,7 @@ use crate::hash::Hash;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, ObjectKey};
 
-use super::seen::Sight;
+use super::sight::Sight;
 
 /// Directories of `objects/`: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;

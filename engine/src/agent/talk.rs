@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
-use super::prune::Tell;
+use super::tell::Tell;
 
 /// A client that is alive says something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
@@ -50,6 +51,8 @@ pub(crate) struct Talk {
     /// While it receives: what was said last of what was read, and when.
     receiving: Mutex<Option<Receiving>>,
     switching: Mutex<Option<ReleaseId>>,
+    /// Whether something that a run told could not be said.
+    is_unheard: AtomicBool,
 }
 
 /// What was said of what was read.
@@ -120,6 +123,7 @@ impl Talk {
             read: counter,
             receiving: Mutex::default(),
             switching: Mutex::default(),
+            is_unheard: AtomicBool::new(false),
         })
     }
 
@@ -178,20 +182,17 @@ impl Talk {
         }
     }
 
-    /// Notes that the switch to a release begins; fails where the client has gone, as it cannot be taken back.
-    pub(crate) fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
-        self.check_client()?;
-        *self.switching.lock().expect("nobody panics while noting") = Some(to.clone());
-        Ok(())
-    }
-
     /// Returns the release that the switch, where it has begun, goes to.
     pub(crate) fn switching(&self) -> Option<ReleaseId> {
         self.switching.lock().expect("nobody panics while noting").clone()
     }
 
-    /// Fails where the client has gone. To be called where nothing is due from it: what comes is dropped.
+    /// Fails where the client has gone, or did not hear something that it was told. To be called where nothing is due from
+    /// it: what comes is dropped.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
+        if self.is_unheard.load(Ordering::Relaxed) {
+            return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
+        }
         loop {
             match self.frames.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(()),
@@ -203,28 +204,21 @@ impl Talk {
         }
     }
 
-    /// Says that a phase began or ended: with what is said next, or soon.
-    pub(crate) fn phase(&self, phase: Phase, ended: bool) -> Result<(), Error> {
-        if !ended {
-            // Progress is for what takes a while.
-            *self.told.lock().expect("no sender panics") = Instant::now();
+    /// Notes where something could not be said.
+    fn tell(&self, said: Result<(), Error>) {
+        if said.is_err() {
+            self.is_unheard.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Says that a phase began or ended: with what is said next, or soon.
+    fn phase(&self, phase: Phase, ended: bool) {
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
-        self.out.lock().expect("no sender panics").queue(&message)
+        self.tell(self.out.lock().expect("no sender panics").queue(&message));
     }
 
     fn flush(&self) -> Result<(), Error> {
         self.out.lock().expect("no sender panics").flush_queued()
-    }
-
-    /// Says how far a phase is; too soon after the last time, not.
-    pub(crate) fn progress(&self, phase: Phase, files: u64, files_total: u64) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.elapsed() >= PROGRESS_EVERY {
-            *told = Instant::now();
-            // A client that has gone is noticed by whoever reads.
-            drop(self.send(&FromAgent::Progress { phase, files, files_total }));
-        }
     }
 
     /// Returns what counts the bytes that are read, for further connections.
@@ -261,16 +255,48 @@ impl Talk {
     fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
         self.receiving.lock().expect("no sender panics")
     }
-
-    /// Tells the user something.
-    pub(crate) fn warn(&self, warning: impl Into<String>) -> Result<(), Error> {
-        self.send(&FromAgent::Warning(bounds::cut_off(warning.into(), bounds::REPORTED_TEXT_BYTES_MAX)))
-    }
 }
 
 impl Tell for Talk {
+    fn began(&self, phase: Phase) {
+        // Progress is for what takes a while.
+        *self.told.lock().expect("no sender panics") = Instant::now();
+        self.phase(phase, false);
+    }
+
+    fn ended(&self, phase: Phase) {
+        self.phase(phase, true);
+    }
+
+    /// Too soon after the last time, nothing is said.
+    fn progress(&self, phase: Phase, files: u64, files_total: u64) {
+        let Ok(mut told) = self.told.try_lock() else { return };
+        if told.elapsed() >= PROGRESS_EVERY {
+            *told = Instant::now();
+            self.tell(self.send(&FromAgent::Progress { phase, files, files_total }));
+        }
+    }
+
+    fn warn(&self, warning: String) {
+        self.tell(self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
+    }
+
+    fn lock_taken_over(&self, holder: String) {
+        self.tell(self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
+    }
+
+    fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
+        self.check_client()?;
+        *self.switching.lock().expect("nobody panics while noting") = Some(to.clone());
+        Ok(())
+    }
+
+    fn live(&self, release: &ReleaseId) {
+        self.tell(self.send(&FromAgent::Live(release.clone())));
+    }
+
     fn removed(&self, release: &ReleaseId) {
-        drop(self.send(&FromAgent::Removed(release.clone())));
+        self.tell(self.send(&FromAgent::Removed(release.clone())));
     }
 }
 
@@ -347,5 +373,18 @@ mod tests {
         client.write_all(&[9]).unwrap();
         let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn no_switch_begins_where_something_was_not_heard() {
+        let (input, _client) = io::pipe().unwrap();
+        let (answers, output) = io::pipe().unwrap();
+        let talk = Talk::new(input, output, Duration::from_secs(20)).unwrap();
+        talk.warn("heard".to_owned());
+        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        drop(answers);
+        talk.warn("not heard".to_owned());
+        assert!(matches!(talk.begin_switch(&"2".parse().unwrap()), Err(Error::LineLost { .. })));
+        assert_eq!(talk.switching(), Some("1".parse().unwrap()));
     }
 }

@@ -25,11 +25,13 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
-use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name};
 use super::process::{Candidate, Ties, holding_on};
-use super::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::seen::Seen;
+use super::site::layout::Layout;
+use super::site::lock::Lock;
+use super::site::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
 use super::store::ObjectName;
+use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 
 const RECORD_SUFFIX: &str = "-record";
 const RECORD_MODE: u32 = 0o700;
@@ -67,8 +69,8 @@ fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
 
 /// Takes a release away, durably: after a power cut it stands whole, or not at all. One that cannot be moved, in a lower layer
 /// of an overlay, is deleted where it is.
-pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
-    if move_release(layout, id)? {
+pub(crate) fn take_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+    if move_release(lock, layout, id)? {
         return Ok(());
     }
     let name = id.as_str().as_bytes();
@@ -85,7 +87,7 @@ pub(crate) fn take_release(layout: &Layout, id: &ReleaseId) -> Result<(), Error>
 }
 
 /// Moves a release here, durably. Says whether it can be moved.
-pub(crate) fn move_release(layout: &Layout, id: &ReleaseId) -> Result<bool, Error> {
+pub(crate) fn move_release(_lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<bool, Error> {
     let (name, tree) = (id.as_str().as_bytes(), format!("{id}-{}", random_name()?));
     // The tree first: a record without a tree is known to be the rest of a removal.
     let moved = match layout.releases.rename(name, &layout.trash, tree.as_bytes()) {
@@ -128,7 +130,7 @@ fn move_record(layout: &Layout, from: &Dir, name: &[u8], record: &str) -> Result
 
 /// Goes on with removals that were made in place and were cut off: of a tree that is no release any more, whose record is
 /// here. What cannot be removed keeps no verb from its work, and is tried again by the next one.
-pub(crate) fn resume_removals(layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Result<(), Error> {
+pub(crate) fn resume_removals(_lock: &Lock, layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Result<(), Error> {
     if foreign.is_empty() {
         return Ok(());
     }
@@ -160,7 +162,7 @@ pub(crate) fn greatest_second(layout: &Layout) -> Result<Option<u32>, Error> {
 }
 
 /// Moves the record of a release without a tree here; without a manifest it names nothing, and is removed.
-pub(crate) fn take_record(layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
+pub(crate) fn take_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
     let holds_manifest = from.stat(name)?.is_some() && from.open_dir(name)?.stat(MANIFEST)?.is_some();
     if !holds_manifest {
         return from.remove_tree(name);
@@ -240,7 +242,12 @@ pub(crate) fn release_of(tree: &[u8]) -> Option<ReleaseId> {
 
 /// Deletes the trees but that of a spare and those that are to stay. Returns what could not be: the rest need not stay
 /// because of it.
-pub(crate) fn delete_trees(layout: &Layout, spare: Option<&Spare>, stay: &HashSet<Vec<u8>>) -> Vec<Error> {
+pub(crate) fn delete_trees(
+    _lock: &Lock,
+    layout: &Layout,
+    spare: Option<&Spare>,
+    stay: &HashSet<Vec<u8>>,
+) -> Vec<Error> {
     match trees(layout, spare) {
         Ok(names) => {
             let trees = names.iter().filter(|name| !stay.contains(*name));
@@ -284,7 +291,7 @@ impl Owed {
     }
 
     /// Deletes them: nothing is owed any more.
-    pub(crate) fn settle(self, layout: &Layout) -> Result<(), Error> {
+    pub(crate) fn settle(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.0.iter().try_for_each(|name| layout.trash.remove_tree(name))
     }
 }

@@ -1,342 +1,229 @@
-//! Fills a release in staging: links what the store has, receives what it has not, and asks again for what did not come
-//! whole.
+//! The first step: a release that is complete in staging.
+//!
+//! Links what the store has, receives what it has not, and asks again for what did not come whole. Then the links into
+//! `shared/`, and the modes and mtimes of directories.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+
+use crate::error::{DamageError, Error};
+use crate::manifest::Manifest;
+use crate::path::Shown;
+use crate::pattern::Patterns;
+use crate::report::Reused;
+use crate::wire::message::FromAgent;
 
 use crate::agent::adopt::{self, adopt};
-use crate::agent::assemble::{Assembly, Origin};
-use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
+use crate::agent::assemble::{Assembled, Assembly};
+use crate::agent::classify::Classifier;
 use crate::agent::inlets::Inlets;
-use crate::agent::layout::Layout;
 use crate::agent::promise::Promise;
-use crate::agent::receive::{FirstError, RECEIVER_BYTES, Receivers, Reception};
+use crate::agent::receive::Reception;
 use crate::agent::remode::remode;
-use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::room;
-use crate::agent::seen::{KnownObjects, Seen};
+use crate::agent::shared;
+use crate::agent::sign;
+use crate::agent::site::Site;
 use crate::agent::staging;
-use crate::agent::store::{ObjectName, Store};
-use crate::agent::talk::{Incoming, Next};
-use crate::agent::trash::Spare;
+use crate::agent::talk::Talk;
+use crate::agent::tell::Tell;
 use crate::agent::wanted::WantedObjects;
-use crate::error::{DamageError, Error};
-use crate::event::Phase;
-use crate::hash::Hash;
-use crate::manifest::{Manifest, ObjectKey};
-use crate::report::Reused;
-use crate::threads;
-use crate::wire::bounds::LANES_AT_ONCE_MAX;
-use crate::wire::frame::FRAME_MAX;
-use crate::wire::message::{FromAgent, ToAgent};
 
-use super::{Base, Deploy, Filled, Plan};
+use super::lacks::send_lacks;
+use super::plan::Plan;
+use super::promised::{redeem, settle};
+use super::reception::{Round, receive, room_beside};
+use super::spare::make_directories;
+use super::task::Task;
+use super::unfit::{link_otherwise, make_own_copies};
 
 /// How often content that does not arrive whole is asked for.
 const ROUNDS_MAX: u32 = 4;
 
-/// The memory of the agent while it receives, in bytes. What lies beyond it, up to 512 MiB, is for the program, stacks, and
-/// what the allocator keeps.
-const MEMORY_BYTES: u64 = 480 << 20;
+/// A release that is complete in staging.
+pub(super) struct Filled {
+    /// How it was assembled.
+    pub(super) assembled: Assembled,
+    /// The objects that arrived, by round.
+    pub(super) arrived: Vec<WantedObjects>,
+    /// Its manifest, where hashes of the one that came were promised.
+    settled: Option<Manifest>,
+    /// What became of a release that was to be reused: why it could not be, where that is so.
+    pub(super) reused: Option<Result<Reused, Error>>,
+}
 
-/// What waits to be received, in bytes: of the first connection, and of all lanes.
-const FRAMES_BYTES: [u64; 2] = [2 * FRAME_MAX as u64, (LANES_AT_ONCE_MAX * FRAME_MAX) as u64];
+impl Filled {
+    /// Returns the manifest, in which all hashes are known.
+    pub(super) fn manifest<'a>(&'a self, task: Task<'a>) -> &'a Manifest {
+        self.settled.as_ref().unwrap_or(&task.tree.manifest)
+    }
 
-impl Deploy<'_> {
-    /// Links what is there, receives what is not, and asks again for what did not come whole.
-    pub(super) fn fill<'a: 'c, 'c>(
-        &self,
-        mut classifier: Classifier<'c>,
-        mut assembly: Assembly<'a>,
-        plan: &Plan<'_>,
-        settled: &'a OnceCell<Manifest>,
-    ) -> Result<Filled<'a>, Error> {
-        let Classified { lacking, own_copies, .. } = plan.classified;
-        let mut commits = plan.tree.commits;
-        let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
-        let layout = classifier.layout;
-        let mut partial = adopt(layout, &assembly, &wanted)?;
-        let room = room::check(layout, &assembly, own_copies, &wanted);
-        if plan.choice.waits {
-            // What waits to be reused goes first.
-            room?;
-        } else if room.is_err() {
-            // What other runs received and this one has no use for makes room.
-            staging::clear_others(layout, assembly.staging, true)?;
-            room::check(layout, &assembly, own_copies, &wanted)?;
-        }
-        if let Some(base) = plan.base_manifest() {
-            remode(&assembly, &wanted, base)?;
-            adopt::retain_begun(&mut partial, &assembly, &wanted)?;
-        }
-        // If the tree promises hashes, the client is already sending that content.
-        if plan.tree.promised.is_empty() {
-            self.send_lacks(&wanted, partial.clone(), commits)?;
-        }
-        if !plan.tree.to_sign.is_empty() {
-            self.send_signatures(plan, assembly.store, &wanted)?;
-        }
-        self.talk.begin_receiving(commits);
-        // The client packs what is lacking meanwhile.
-        let reused = self.make_tree(layout, &assembly, plan)?;
-        make_own_copies(&assembly, own_copies)?;
-        assembly.link_all_arrived(&wanted)?;
-        let mut promise = Promise::new(plan.tree.promised.clone());
+    /// Sums the sizes of the objects that arrived.
+    pub(super) fn arrived_bytes(&self) -> u64 {
+        self.arrived.iter().flat_map(|wanted| wanted.arrived().map(|at| wanted.size(at))).sum()
+    }
+}
+
+/// Fills the release.
+pub(super) fn fill(talk: &Talk, site: &Site, plan: &Plan<'_>) -> Result<Filled, Error> {
+    let Plan { task, classified, staging, store, .. } = *plan;
+    // Others may have put something into a tree that was reused which this user cannot remove.
+    if let Err(error) = staging::clear_others(&site.lock, &site.layout, staging, false) {
+        talk.warn(error.with_cause());
+    }
+    let policy = task.order.policy();
+    let copies = Patterns::parse(policy.copy_paths.iter().map(String::as_str), "`copy_paths`")?;
+    let (manifest, decided) = (&task.tree.manifest, task.decided);
+    let settled = OnceCell::new();
+    let classifier = task.classifier(&site.layout, &site.releases, store);
+    let assembly = Assembly::new(manifest, &classified.expected, &copies, decided.second, store, staging);
+    let (wanted, partial) = take_what_is_there(site, plan, &assembly)?;
+    let reused = announce(talk, site, plan, &assembly, &wanted, &partial)?;
+    let content = Content { talk, plan, classifier, assembly, settled: &settled, commits: task.tree.commits };
+    let (assembly, arrived) = content.receive(wanted, partial)?;
+    shared::link(&staging.tree, &decided.shared)?;
+    decided.shared.links.iter().for_each(|path| assembly.note_link(path));
+    assembly.finish_directories(&decided.shared.links)?;
+    let assembled = assembly.finish();
+    Ok(Filled { assembled, arrived, settled: settled.into_inner(), reused })
+}
+
+/// Takes what an interrupted run has received, once there is room for the rest. Returns the objects that are wanted, and the
+/// entries of which a beginning is there.
+fn take_what_is_there(
+    site: &Site,
+    plan: &Plan<'_>,
+    assembly: &Assembly<'_>,
+) -> Result<(WantedObjects, Vec<(u32, u64)>), Error> {
+    let (classified, lock, layout) = (plan.classified, &site.lock, &site.layout);
+    let own_copies = &classified.own_copies;
+    let wanted = WantedObjects::gather(assembly.manifest, classified.lacking.iter().copied());
+    let mut partial = adopt(lock, layout, assembly, &wanted)?;
+    let room = room::check(layout, assembly, own_copies, &wanted);
+    if plan.choice.waits {
+        // What waits to be reused goes first.
+        room?;
+    } else if room.is_err() {
+        // What other runs received and this one has no use for makes room.
+        staging::clear_others(lock, layout, assembly.staging, true)?;
+        room::check(layout, assembly, own_copies, &wanted)?;
+    }
+    if let Some(base) = plan.task.base_manifest() {
+        remode(assembly, &wanted, base)?;
+        adopt::retain_begun(&mut partial, assembly, &wanted)?;
+    }
+    Ok((wanted, partial))
+}
+
+/// Says what is lacking. While the client packs that, makes the directories, and links what is there already. Returns what
+/// became of a release that was to be reused.
+fn announce(
+    talk: &Talk,
+    site: &Site,
+    plan: &Plan<'_>,
+    assembly: &Assembly<'_>,
+    wanted: &WantedObjects,
+    partial: &[(u32, u64)],
+) -> Result<Option<Result<Reused, Error>>, Error> {
+    let tree = plan.task.tree;
+    // If the tree promises hashes, the client is already sending that content.
+    if tree.promised.is_empty() {
+        send_lacks(talk, wanted, partial.to_vec(), tree.commits)?;
+    }
+    if !tree.to_sign.is_empty() {
+        send_signatures(talk, plan, wanted)?;
+    }
+    talk.begin_receiving(tree.commits);
+    let reused = make_directories(&site.layout, assembly, plan.task, plan.choice.spare.as_ref())?;
+    make_own_copies(assembly, &plan.classified.own_copies)?;
+    assembly.link_all_arrived(wanted)?;
+    Ok(reused)
+}
+
+/// Sends the signatures that were asked for, of those files that are lacking.
+fn send_signatures(talk: &Talk, plan: &Plan<'_>, wanted: &WantedObjects) -> Result<(), Error> {
+    let task = plan.task;
+    let lacking = wanted.missing_entries();
+    let is_lacking = |entry: &&u32| lacking.binary_search(entry).is_ok();
+    let entries: Vec<u32> = task.tree.to_sign.iter().filter(is_lacking).copied().collect();
+    let bytes = sign::old_versions(plan.store, task.base_manifest(), &task.tree.manifest, &entries);
+    talk.send(&FromAgent::Signatures { length: bytes.len() as u64 })?;
+    talk.send_parts(&bytes)
+}
+
+/// The content that is received, in rounds.
+struct Content<'a, 'p> {
+    talk: &'p Talk,
+    plan: &'p Plan<'p>,
+    classifier: Classifier<'a>,
+    assembly: Assembly<'a>,
+    /// The manifest with all its hashes, once those that were promised are known.
+    settled: &'a OnceCell<Manifest>,
+    commits: u32,
+}
+
+impl<'a> Content<'a, '_> {
+    /// Receives what is wanted, and asks again for what did not come whole. Returns the objects that arrived, by round.
+    fn receive(
+        mut self,
+        mut wanted: WantedObjects,
+        mut partial: Vec<(u32, u64)>,
+    ) -> Result<(Assembly<'a>, Vec<WantedObjects>), Error> {
+        let mut promise = Promise::new(self.plan.task.tree.promised.clone());
         let mut inlets = Inlets::closed(self.talk.counter());
         let mut arrived = Vec::new();
         for round in 0..ROUNDS_MAX {
-            let reception = Reception {
-                assembly: &assembly,
-                wanted: &wanted,
-                promise: &promise,
-                base: plan.base_manifest(),
-                begun: &partial,
-            };
-            let held = arrived.iter().chain([&wanted]).map(WantedObjects::memory_bytes).sum::<u64>();
-            let room =
-                MEMORY_BYTES.saturating_sub(held + plan.memory_bytes() + assembly.memory_bytes() + FRAMES_BYTES[0]);
-            self.receive(&reception, &mut inlets, round == 0, room)?;
-            commits += 1;
-            self.talk.end_receiving(commits)?;
+            let held = arrived.iter().chain([&wanted]).map(WantedObjects::memory_bytes).sum();
+            self.receive_round(round == 0, held, &mut inlets, &wanted, &partial, &promise)?;
             let mut still = Vec::new();
             if !promise.entries().is_empty() {
-                let whole = self.settle(&plan.tree.manifest, &promise)?;
-                assembly = assembly.with_manifest(settled.get_or_init(|| whole));
-                classifier.manifest = assembly.manifest;
-                (wanted, still) = redeem(&classifier, &assembly, &promise, &wanted)?;
+                (wanted, still) = self.settle(&promise, &wanted)?;
                 promise = Promise::default();
             }
             still.extend(wanted.missing().flat_map(|at| wanted.entries(at).iter().copied()));
             arrived.push(wanted.into_arrived());
-            still.extend(link_otherwise(&classifier, &assembly, &arrived)?);
+            still.extend(link_otherwise(&self.classifier, &self.assembly, &arrived)?);
             if still.is_empty() {
-                return Ok(Filled { assembly, arrived, reused });
+                return Ok((self.assembly, arrived));
             }
-            wanted = WantedObjects::gather(assembly.manifest, still);
+            wanted = WantedObjects::gather(self.assembly.manifest, still);
             // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
-            partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
+            partial = if inlets.are_open() { adopt::begun(&self.assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
-                self.send_lacks(&wanted, partial.clone(), commits)?;
-                self.talk.begin_receiving(commits);
+                send_lacks(self.talk, &wanted, partial.clone(), self.commits)?;
+                self.talk.begin_receiving(self.commits);
             }
         }
         let first = wanted.missing_entries().first().copied().unwrap_or(0);
-        let path = crate::path::Shown(&assembly.manifest.path(first)).to_string();
-        Err(DamageError::NotWhole { objects: wanted.len() as u64, path }.into())
+        let path = Shown(&self.assembly.manifest.path(first)).to_string();
+        Err(Error::Damage(DamageError::NotWhole { objects: wanted.len() as u64, path }))
     }
 
-    /// Makes all directories: of a release that may be reused, with what is in them, or anew. Says what came of the reuse,
-    /// where there was such a release.
-    fn make_tree(
-        &self,
-        layout: &Layout,
-        assembly: &Assembly<'_>,
-        plan: &Plan<'_>,
-    ) -> Result<Option<Result<Reused, Error>>, Error> {
-        let Some(spare) = &plan.choice.spare else { return assembly.make_directories().map(|()| None) };
-        let reused = self.reuse(layout, assembly, plan, spare);
-        if reused.is_err() {
-            give_up(layout, assembly, spare)?;
-            assembly.make_directories()?;
-        }
-        Ok(Some(reused))
-    }
-
-    fn reuse(&self, layout: &Layout, assembly: &Assembly<'_>, plan: &Plan<'_>, spare: &Spare) -> Result<Reused, Error> {
-        let objects =
-            plan.base.map(|base| known_objects(layout, assembly.store, base, spare, &plan.tree.origins)).transpose()?;
-        let (base, seen) = (plan.base_manifest(), spare.seen(layout)?);
-        reuse(layout, spare, Reuse { assembly, base, seen, objects: objects.flatten() })
-    }
-
-    /// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
-    /// that it is another or not all of it came, those that the client tells.
-    fn settle(&self, manifest: &Manifest, promise: &Promise) -> Result<Manifest, Error> {
-        let entries = promise.entries();
-        let came: Option<Vec<(u32, Hash)>> = entries.iter().map(|&entry| Some((entry, promise.hash(entry)?))).collect();
-        let is_right = |manifest: &Manifest| manifest.root() == self.begin.root;
-        if let Some(manifest) = came.map(|came| manifest.with_hashes(came)).filter(is_right) {
-            return Ok(manifest);
-        }
-        self.talk.send(&FromAgent::WantHashes)?;
-        match self.talk.next()? {
-            Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
-                let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
-                let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
-                if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
-            }
-            _ => Err(Error::Protocol("something else where hashes were due".into())),
-        }
-    }
-
-    /// Receives until the client commits; in the first round, links meanwhile what the store has.
-    fn receive(
-        &self,
-        reception: &Reception<'_>,
+    fn receive_round(
+        &mut self,
+        is_first: bool,
+        held_bytes: u64,
         inlets: &mut Inlets,
-        first_round: bool,
-        room: u64,
+        wanted: &WantedObjects,
+        begun: &[(u32, u64)],
+        promise: &Promise,
     ) -> Result<(), Error> {
-        let assembly = reception.assembly;
-        let beside_lanes = room.checked_sub(FRAMES_BYTES[1]).filter(|&room| room >= RECEIVER_BYTES);
-        let first_error = FirstError::default();
-        let link = || {
-            let linked = std::sync::atomic::AtomicU64::new(0);
-            let done = |files| {
-                let files = linked.fetch_add(files, std::sync::atomic::Ordering::Relaxed) + files;
-                self.talk.progress(Phase::Assemble, files, assembly.manifest.files());
-            };
-            if let Err(error) = assembly.link_known(done) {
-                first_error.put(error);
-            }
-        };
-        let received = std::thread::scope(|scope| {
-            if first_round && threads::spawn_scoped(scope, link).is_err() {
-                link();
-            }
-            let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room))?;
-            loop {
-                first_error.check()?;
-                // A client that has gone is noticed by what is read.
-                drop(self.talk.tell_read(Some(receivers.stalled())));
-                match self.talk.next_or(inlets.arrivals())? {
-                    Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
-                    Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
-                    Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
-                        // Without them the deploy takes longer, and that is all.
-                        let ticket = beside_lanes.and_then(|_| inlets.open().ok());
-                        self.talk.send(&FromAgent::Lanes(ticket))?;
-                    }
-                    Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
-                    Next::Here(Incoming::Message(ToAgent::Commit)) => {
-                        // What was sent on lanes before it may still be on its way there.
-                        let give = |payload| first_error.check().and_then(|()| receivers.give(payload));
-                        return inlets.take_rest(give, || first_error.check().and_then(|()| self.talk.check_client()));
-                    }
-                    Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
-                }
-            }
-        });
-        // What went wrong in a receiver says more than that the conversation broke off because of it.
-        first_error.take()?;
-        received
+        let task = self.plan.task;
+        let base = task.base_manifest();
+        let reception = Reception { assembly: &self.assembly, wanted, promise, base, begun };
+        let room_bytes = room_beside(held_bytes + task.memory_bytes() + self.assembly.memory_bytes());
+        receive(self.talk, &reception, inlets, &Round { links_known: is_first, room_bytes })?;
+        self.commits += 1;
+        self.talk.end_receiving(self.commits)
     }
-}
 
-/// Returns what the store is known to hold of what the base names, where that is known.
-fn known_objects<'a>(
-    layout: &Layout,
-    store: &Store,
-    base: &'a Base,
-    spare: &Spare,
-    origins: &'a [u32],
-) -> Result<Option<KnownObjects<'a>>, Error> {
-    if !layout.objects.keeps_times()? {
-        return Ok(None);
-    }
-    // The base may be the very release that is reused: then its record is in trash.
-    let seen = if base.name.release == spare.id {
-        spare.seen(layout)?
-    } else {
-        Seen::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?
-    };
-    seen.map(|seen| KnownObjects::new(seen, store, base.kept.placed(), origins)).transpose()
-}
-
-/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
-/// not in the store, and the entries whose object in the store cannot be used.
-fn redeem(
-    classifier: &Classifier<'_>,
-    assembly: &Assembly<'_>,
-    promise: &Promise,
-    before: &WantedObjects,
-) -> Result<(WantedObjects, Vec<u32>), Error> {
-    let manifest = assembly.manifest;
-    let mut staged = HashSet::new();
-    let (mut stored, mut others) = (Vec::new(), Vec::new());
-    for &entry in before.all_entries() {
-        let Some(file) = manifest.file(entry) else { continue };
-        if promise.hash(entry) == Some(file.key.hash) {
-            if assembly.store.has(file.key)? {
-                stored.push(entry);
-                continue;
-            }
-            staged.insert(file.key);
-        } else if let Some(hash) = promise.hash(entry) {
-            // Another content than was meant: nobody will ask for it.
-            assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
-        } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
-            staged.insert(file.key);
-        }
-        others.push(entry);
-    }
-    let wanted = WantedObjects::gather(manifest, others);
-    staged.into_iter().filter_map(|key| wanted.find(key)).for_each(|at| wanted.arrive(at));
-    assembly.link_all_arrived(&wanted)?;
-    let choice = classifier.choose(stored, assembly.expected)?;
-    for (entry, placement) in choice.placed {
-        assembly.link_stored(entry, placement)?;
-    }
-    make_own_copies(assembly, &choice.own_copies)?;
-    Ok((wanted, choice.lacking))
-}
-
-/// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
-/// is to be asked for.
-fn link_otherwise(
-    classifier: &Classifier<'_>,
-    assembly: &Assembly<'_>,
-    arrived: &[WantedObjects],
-) -> Result<Vec<u32>, Error> {
-    let mut lacking = Vec::new();
-    loop {
-        let unfit = assembly.take_unfit();
-        if unfit.is_empty() {
-            return Ok(lacking);
-        }
-        let mut open = Vec::new();
-        for entry in unfit {
-            if !assembly.link_if_arrived(entry, arrived)? {
-                open.push(entry);
-            }
-        }
-        let choice = classifier.choose(open, assembly.expected)?;
-        for (entry, placement) in choice.placed {
-            assembly.link_stored(entry, placement)?;
-        }
-        // Each object that proves unfit here is set aside, so this comes to an end.
-        make_own_copies(assembly, &choice.own_copies)?;
-        lacking.extend(choice.lacking);
-    }
-}
-
-fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Result<(), Error> {
-    let mut made: HashMap<ObjectKey, u16> = HashMap::new();
-    for own in own_copies {
-        let copy = match made.get(&own.from.key) {
-            Some(&copy) => copy,
-            None => match assembly.make_further(own.from, assembly.second, Origin::Store) {
-                Ok(copy) => {
-                    made.insert(own.from.key, copy);
-                    copy
-                }
-                Err(error) if is_unfit(&error) => {
-                    assembly.set_aside(own.from, own.entry)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
-    }
-    Ok(())
-}
-
-/// Tells whether a copy failed because of the object that it was to be made of.
-fn is_unfit(error: &Error) -> bool {
-    match error {
-        Error::Damage(DamageError::File { .. }) => true,
-        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::PermissionDenied,
-        _ => false,
+    /// Goes on with the manifest in which the hashes are known that were promised. Returns what is wanted of it, and the
+    /// entries whose object in the store cannot be used.
+    fn settle(&mut self, promise: &Promise, wanted: &WantedObjects) -> Result<(WantedObjects, Vec<u32>), Error> {
+        let task = self.plan.task;
+        let whole = settle(self.talk, task.order.begin.root, &task.tree.manifest, promise)?;
+        let manifest = self.settled.get_or_init(|| whole);
+        self.assembly.set_manifest(manifest);
+        self.classifier.manifest = manifest;
+        redeem(&self.classifier, &self.assembly, promise, wanted)
     }
 }

@@ -5,35 +5,23 @@
 //! that are not would be worse than the old release.
 //!
 //! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash between
-//! is mended at the next start, see `records`. So is a record that cannot be written then: the switch is done, and that
+//! is mended at the next start, see `mend`. So is a record that cannot be written then: the switch is done, and that
 //! is a warning.
-
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use serde::Serialize;
 
 use crate::disk::{Dir, Kind};
 use crate::error::{Error, ReleaseError, SiteError};
 use crate::release::{BootSpan, Provenance, Record, ReleaseId};
 
-use super::layout::{Layout, RANDOM_NAME_DIGITS, is_random, random_name, to_json};
+use super::layout::Layout;
 use super::lock::Lock;
+use super::log::{self, SwitchLine};
 use super::records::{self, Releases};
-use super::uptime::Uptime;
+use super::reserve::{self, unless_full};
+use crate::agent::clock::now;
+use crate::agent::token::{RANDOM_NAME_DIGITS, is_random, random_name};
+use crate::agent::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
-
-/// A line of `.cutover/log`.
-#[derive(Serialize)]
-struct LogLine<'a> {
-    at: u64,
-    verb: &'a str,
-    who: &'a str,
-    from: &'a str,
-    release: &'a ReleaseId,
-    previous: Option<&'a ReleaseId>,
-    commit: Option<&'a str>,
-}
 
 /// A switch that was made.
 #[derive(Debug)]
@@ -42,11 +30,6 @@ pub(crate) struct Switched {
     pub(crate) previous: Option<ReleaseId>,
     /// What could not be written down of it.
     pub(crate) warnings: Vec<String>,
-}
-
-/// Returns Unix time in seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Makes a release live. Where it is live already, nothing is changed.
@@ -69,12 +52,12 @@ pub(crate) fn switch(
     // Going forward, a rollback leads back here; going back, it leads where it led from there before.
     if before.is_some_and(|before| before < record.sequence) {
         record.previous.clone_from(&live);
-        records::unless_full(records::replace(layout, record))?;
+        unless_full(records::replace(lock, layout, record))?;
     }
     point(layout, id)?;
     let at = now();
     let commit = find_mut(releases, id)?.provenance.commit.clone();
-    let line = LogLine {
+    let line = SwitchLine {
         at,
         verb,
         who: &provenance.who,
@@ -84,11 +67,11 @@ pub(crate) fn switch(
         commit: commit.as_deref(),
     };
     // It is live, whatever cannot be written of it now.
-    let noted = note(layout, releases, id, live.as_ref(), at).err().map(|error| {
+    let noted = note(lock, layout, releases, id, live.as_ref(), at).err().map(|error| {
         let reason = error.with_cause();
         format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
     });
-    let logged = append_log(layout, &line).err().map(|error| {
+    let logged = log::append(&layout.private, &line).err().map(|error| {
         let reason = error.with_cause();
         format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
     });
@@ -97,6 +80,7 @@ pub(crate) fn switch(
 
 /// Writes down that a release went live. What fails here is mended at the next start, from the link.
 fn note(
+    lock: &Lock,
     layout: &Layout,
     releases: &mut Releases,
     id: &ReleaseId,
@@ -107,11 +91,11 @@ fn note(
     let record = find_mut(releases, id)?;
     record.go_live(at, turn);
     record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
-    records::replace(layout, record)?;
+    records::replace(lock, layout, record)?;
     if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
         record.retired = Some(at);
         record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
-        records::replace(layout, record)?;
+        records::replace(lock, layout, record)?;
     }
     Ok(())
 }
@@ -133,7 +117,7 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
     remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
-    layout.with_reserve(|| current.dir.symlink(&current.target(id), &temporary))?;
+    reserve::with(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
         current.dir.remove_file(&temporary)?;
@@ -161,10 +145,4 @@ fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {
-    use std::io::Write;
-    let mut log = layout.private.append_file(b"log")?;
-    log.write_all(to_json(line).as_bytes()).map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
 }

@@ -8,18 +8,19 @@
 use std::io::ErrorKind;
 
 use crate::disk::Dir;
-use crate::error::{DamageError, Error, ReleaseError, SiteError};
-use crate::manifest::placement::{Placement, Placements};
+use crate::error::Error;
+use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
-use super::assemble::Assembly;
-use super::layout::Layout;
-use super::records;
-use super::seen::Moment;
-use super::staging::Staging;
-use super::store::{ObjectName, Store};
-use super::wanted::WantedObjects;
+use crate::agent::assemble::Assembled;
+use crate::agent::sight::Moment;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::Lock;
+use crate::agent::site::records;
+use crate::agent::staging::Staging;
+use crate::agent::store::{ObjectName, Store};
+use crate::agent::wanted::WantedObjects;
 
 /// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
 /// few dozen of them, one `syncfs` is faster on any disk.
@@ -33,8 +34,10 @@ pub(crate) struct Publication<'a> {
     pub(crate) store: &'a Store,
     /// Where from.
     pub(crate) staging: &'a Staging,
+    /// What it is.
+    pub(crate) manifest: &'a Manifest,
     /// How it was assembled.
-    pub(crate) assembly: &'a Assembly<'a>,
+    pub(crate) assembled: &'a Assembled,
     /// What arrived.
     pub(crate) arrived: &'a [WantedObjects],
     /// The release's record.
@@ -45,22 +48,19 @@ pub(crate) struct Publication<'a> {
 pub(crate) struct Published {
     /// How many objects are new.
     pub(crate) objects_new: u64,
-    /// Where each file came to be.
-    pub(crate) placements: Placements,
     /// When the tree was about to be published, complete and still out of everybody's reach.
     pub(crate) moment: Moment,
 }
 
 /// Publishes.
-pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error> {
-    let Publication { layout, store, staging, assembly, arrived, record } = publication;
-    let placements = assembly.placements();
-    check_complete(assembly.manifest, &placements)?;
-    records::stage(&staging.record, record, assembly.manifest, &placements)?;
+pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Published, Error> {
+    let Publication { layout, store, staging, manifest, assembled, arrived, record } = publication;
+    check_complete(manifest, &assembled.placements)?;
+    records::stage(&staging.record, record, manifest, &assembled.placements)?;
     let mut objects: Vec<ObjectName> = arrived.iter().flat_map(arrived_objects).collect();
-    objects.extend(assembly.take_further());
+    objects.extend(&assembled.further);
     objects.sort_unstable();
-    make_durable(staging, assembly, &objects, record)?;
+    make_durable(publication, &objects)?;
 
     let mut shards = Vec::new();
     for of_one in objects.chunk_by(|one, next| one.shard() == next.shard()) {
@@ -83,7 +83,7 @@ pub(crate) fn publish(publication: &Publication<'_>) -> Result<Published, Error>
         taken_back.and_then(|()| layout.records.rename(id, &staging.dir, b"record")).ok();
         return Err(error);
     }
-    Ok(Published { objects_new: objects.len() as u64, placements, moment })
+    Ok(Published { objects_new: objects.len() as u64, moment })
 }
 
 /// Makes the names durable that were published.
@@ -135,16 +135,12 @@ fn arrived_objects(wanted: &WantedObjects) -> impl Iterator<Item = ObjectName> +
     wanted.arrived().map(|at| ObjectName { key: wanted.key(at), copy: 0 })
 }
 
-fn make_durable(
-    staging: &Staging,
-    assembly: &Assembly<'_>,
-    objects: &[ObjectName],
-    record: &Record,
-) -> Result<(), Error> {
-    let touched_below = assembly.touched_below();
+fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result<(), Error> {
+    let Publication { staging, manifest, assembled, record, .. } = publication;
+    let touched_below = &assembled.touched_below;
     let directories = touched_below.iter().filter(|&&is_touched| is_touched).count();
     // Copies, and directories that only a link into `shared/` needs, stand in no list.
-    let is_plain = assembly.copied().is_empty() && record.shared.is_empty();
+    let is_plain = assembled.copied.is_empty() && record.shared.is_empty();
     if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
         return staging.dir.sync_filesystem();
     }
@@ -156,7 +152,7 @@ fn make_durable(
             _ => return staging.dir.sync_filesystem(),
         }
     }
-    if sync_tree(&staging.tree, assembly.manifest, 0, &touched_below)? {
+    if sync_tree(&staging.tree, manifest, 0, touched_below)? {
         staging.dir.sync()
     } else {
         staging.dir.sync_filesystem()

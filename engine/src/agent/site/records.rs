@@ -5,8 +5,7 @@
 //! them then, and need not prove the root. Both stand outside the web root.
 //!
 //! `current` is the truth of what is live. A record follows it: before a switch it says where a rollback would go,
-//! after the switch when it was. What a crash kept from being written is mended at the next start, from the link and
-//! its own mtime.
+//! after the switch when it was. What a crash kept from being written is mended at the next start, see `mend`.
 
 use std::fs::File as DiskFile;
 use std::io::{self, BufWriter, Read, Write};
@@ -22,12 +21,12 @@ use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, dec
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
-use crate::release::{BootSpan, Record, ReleaseId};
+use crate::release::{Record, ReleaseId};
 
-use super::layout::{Layout, to_json};
-use super::store::ObjectName;
-use super::trash;
-use super::uptime::Uptime;
+use super::layout::Layout;
+use super::lock::Lock;
+use crate::agent::json::to_json;
+use crate::agent::store::ObjectName;
 
 /// The name of a record in its directory.
 pub(crate) const RECORD: &[u8] = b"record";
@@ -132,7 +131,7 @@ impl Releases {
 }
 
 /// Reads a record. One that cannot be read is the damage of that release, and keeps no other from being used.
-fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, String> {
+pub(crate) fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, String> {
     let unreadable = |error: Error| format!("its record cannot be read ({})", error.with_cause());
     let dir = layout.records.open_dir(id.as_str().as_bytes()).map_err(unreadable)?;
     let bytes = dir.read(RECORD).map_err(unreadable)?.ok_or_else(|| "its record is missing".to_owned())?;
@@ -342,58 +341,9 @@ fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut DiskFile) -> io::R
 }
 
 /// Replaces a record, durably.
-pub(crate) fn replace(layout: &Layout, record: &Record) -> Result<(), Error> {
+pub(crate) fn replace(_lock: &Lock, layout: &Layout, record: &Record) -> Result<(), Error> {
     let dir = layout.records.open_dir(record.id.as_str().as_bytes())?;
     dir.replace(RECORD, to_json(record).as_bytes())
-}
-
-/// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
-/// publication or removal left into trash. To be called under the lock.
-pub(crate) fn mend(layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
-    let live = layout.current.live()?;
-    let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
-    let turn = releases.next_turn();
-    for record in &mut releases.records {
-        let is_live = live.as_ref() == Some(&record.id);
-        let before = record.clone();
-        if is_live && (!record.was_live() || record.retired.is_some()) {
-            record.go_live(switched, turn);
-            record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
-        } else if !is_live && record.was_live() && record.retired.is_none() {
-            record.retired = Some(switched);
-            record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
-        }
-        if *record != before {
-            // A full disk must not keep a rollback or a cleanup from making room: what is not written is found again.
-            unless_full(replace(layout, record))?;
-        }
-    }
-    trash::resume_removals(layout, &mut releases.foreign)?;
-    // A record without a tree is a publication or a removal that stopped between two renames; never the live one.
-    let mut remaining = Vec::new();
-    for (id, reason) in std::mem::take(&mut releases.damaged) {
-        let name = id.as_str().as_bytes();
-        if live.as_ref() != Some(&id) && layout.releases.stat(name)?.is_none() {
-            if let Ok(record) = read_record(layout, &id)
-                && releases.records.iter().all(|standing| standing.second < record.second)
-            {
-                layout.keep_second(record.second)?;
-            }
-            trash::take_record(layout, &layout.records, name)?;
-        } else {
-            remaining.push((id, reason));
-        }
-    }
-    releases.damaged = remaining;
-    Ok(())
-}
-
-/// Drops an error that says that there is no space.
-pub(crate) fn unless_full(written: Result<(), Error>) -> Result<(), Error> {
-    match written {
-        Err(error) if error.is_full() => Ok(()),
-        other => other,
-    }
 }
 
 #[cfg(test)]

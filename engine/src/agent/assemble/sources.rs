@@ -1,0 +1,199 @@
+//! Where objects are to be had: the store, and what this run has in staging. Links and copies them into the tree.
+//!
+//! A link may be refused where an inode has no links left to give. Then a further copy of the object is made in staging.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::sync::Mutex;
+
+use rustix::io::Errno;
+
+use crate::disk::{Dir, copy_content, set_mode_and_mtime};
+use crate::error::{DamageError, Error};
+use crate::hash::Hash;
+use crate::manifest::ObjectKey;
+
+use crate::agent::store::{ObjectName, Store};
+
+/// Where a file's content is to be had.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// In the store.
+    Store,
+    /// In staging.
+    Staged,
+}
+
+/// A copy of an object, its mtime, and where it is to be had.
+#[derive(Clone, Copy)]
+pub(super) struct Object {
+    /// Which copy.
+    pub(super) name: ObjectName,
+    /// Its mtime.
+    pub(super) second: u32,
+    /// Where it is.
+    pub(super) origin: Origin,
+    /// Its inode; 0 where nobody looked.
+    pub(super) inode: u64,
+}
+
+/// A name in a directory of the tree.
+pub(super) struct Spot<'a> {
+    /// The directory.
+    pub(super) dir: &'a Dir,
+    /// The name in it.
+    pub(super) name: &'a [u8],
+}
+
+/// What became of a copy of an object's content.
+pub(super) enum Copied {
+    /// It has its hash.
+    Right(File),
+    /// It has not: nothing stands there.
+    Wrong,
+}
+
+/// The store and staging, and the further copies that were made of objects.
+pub(crate) struct Sources<'a> {
+    store: &'a Store,
+    staged: &'a Store,
+    /// The objects that this run made beside those that arrived.
+    further: Mutex<Vec<ObjectName>>,
+    /// The copy of an object that has links left, where an earlier one has none.
+    roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
+}
+
+impl<'a> Sources<'a> {
+    /// Begins with what is there.
+    pub(super) fn new(store: &'a Store, staged: &'a Store) -> Sources<'a> {
+        Sources { store, staged, further: Mutex::default(), roomy: Mutex::default() }
+    }
+
+    /// Links an object, or, where it has no links left to give, a further copy of it. Returns what was linked; the refusal
+    /// of a link is left to the caller, for whom it is no failure.
+    pub(super) fn link(&self, object: Object, to: &Spot<'_>) -> Result<Result<Object, Errno>, Error> {
+        match self.try_to_link(object, to) {
+            Ok(()) => Ok(Ok(object)),
+            Err(Errno::MLINK) => self.link_further(object, to).map(Ok),
+            Err(errno) => Ok(Err(errno)),
+        }
+    }
+
+    fn try_to_link(&self, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
+        let source = match object.origin {
+            Origin::Store => self.store,
+            Origin::Staged => self.staged,
+        };
+        source.link(object.name, to.dir, to.name)
+    }
+
+    /// Links to a further copy of an object that has no links left to give.
+    fn link_further(&self, object: Object, to: &Spot<'_>) -> Result<Object, Error> {
+        let further =
+            |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, inode: 0, ..object };
+        let mut roomy = self.roomy.lock().expect("no assembler panics");
+        if let Some(&copy) = roomy.get(&(object.name.key, object.second))
+            && self.try_to_link(further(copy), to).is_ok()
+        {
+            return Ok(further(copy));
+        }
+        let copy = self.make_further(object.name, object.second, object.origin)?;
+        roomy.insert((object.name.key, object.second), copy);
+        self.try_to_link(further(copy), to).map_err(|e| Error::io("link", to.dir.path_of(to.name), e))?;
+        Ok(further(copy))
+    }
+
+    /// Makes a further copy of an object in staging, with an mtime of its own, verified on the way. Returns its number.
+    pub(crate) fn make_further(&self, name: ObjectName, second: u32, origin: Origin) -> Result<u16, Error> {
+        let mut further = self.further.lock().expect("no assembler panics");
+        let mut copy = name.copy.max(1);
+        while self.store.stat(ObjectName { copy, ..name })?.is_some() || further.contains(&ObjectName { copy, ..name })
+        {
+            copy = copy.checked_add(1).ok_or_else(|| Error::Bug("an object with 65535 copies".into()))?;
+        }
+        let made = ObjectName { copy, ..name };
+        if !self.stage_copy(&self.open(name, origin)?, made, second)? {
+            let path = self.staged.path_of(made).display().to_string();
+            return Err(Error::Damage(DamageError::File { path, reason: "a copy of an object does not have its hash".into() }));
+        }
+        further.push(made);
+        Ok(copy)
+    }
+
+    /// Makes an object in staging whose content is that of a file. Nothing is made where that does not have its hash, or
+    /// cannot be read, as on a bad sector; says whether it was made.
+    pub(crate) fn stage_copy(&self, from: &File, name: ObjectName, second: u32) -> Result<bool, Error> {
+        let staged = self.staged;
+        let mode = u32::from(name.key.mode);
+        let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
+        let file = staged.create(name, mode)?;
+        let is_right = match copy_content(from, &file).and_then(|()| hash_of(&file)) {
+            Ok(hash) => hash == name.key.hash,
+            // Of what is read and written, one call does not say which failed.
+            Err(_) if hash_of(from).is_err() => false,
+            Err(error) => return Err(failed(error)),
+        };
+        if !is_right {
+            staged.remove(name)?;
+            return Ok(false);
+        }
+        set_mode_and_mtime(&file, mode, second).map_err(|e| failed(e.into()))?;
+        Ok(true)
+    }
+
+    fn open(&self, name: ObjectName, origin: Origin) -> Result<File, Error> {
+        let file = match origin {
+            Origin::Store => self.store.open(name)?,
+            Origin::Staged => self.staged.open(name)?,
+        };
+        let vanished = || {
+            let path = self.store.path_of(name).display().to_string();
+            Error::Damage(DamageError::File { path, reason: "the object vanished while it was used".into() })
+        };
+        file.ok_or_else(vanished)
+    }
+
+    /// Makes a file of an object's content, which is hashed like content that arrives.
+    pub(super) fn copy(&self, object: Object, to: &Spot<'_>) -> Result<Copied, Error> {
+        let file = to.dir.create_file(to.name)?;
+        let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
+        copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
+        if hash_of(&file).map_err(|e| failed("read", e))? == object.name.key.hash {
+            return Ok(Copied::Right(file));
+        }
+        to.dir.remove_file(to.name)?;
+        match object.origin {
+            Origin::Store => Ok(Copied::Wrong),
+            Origin::Staged => Err(Error::Damage(DamageError::File {
+                path: self.staged.path_of(object.name).display().to_string(),
+                reason: "it does not have its hash any more".into(),
+            })),
+        }
+    }
+
+    /// Returns the further copies that were made.
+    pub(super) fn into_further(self) -> Vec<ObjectName> {
+        self.further.into_inner().expect("no assembler panics")
+    }
+}
+
+/// Hashes what a file that is open holds, whether or not its mode lets it be opened again.
+fn hash_of(mut file: &File) -> io::Result<Hash> {
+    let mut hasher = blake3::Hasher::new();
+    file.rewind()?;
+    io::copy(&mut file, &mut hasher)?;
+    Ok(hasher.finalize().into())
+}
+
+/// Names the reason for which a link was refused, where a copy is the answer.
+pub(super) fn refusal(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::XDEV => Some("EXDEV"),
+        Errno::PERM => Some("EPERM"),
+        Errno::ACCESS => Some("EACCES"),
+        Errno::OPNOTSUPP => Some("EOPNOTSUPP"),
+        Errno::NOSYS => Some("ENOSYS"),
+        _ => None,
+    }
+}

@@ -1,0 +1,69 @@
+//! The answer to a deploy: what its steps came to.
+
+use crate::event::Phase;
+use crate::path::RelativePath;
+use crate::report::DeployState;
+use crate::wire::message::DeployDone;
+
+use super::decided::Decided;
+use super::finish::Tidied;
+use super::made::Made;
+use super::order::Order;
+use super::spare::Choice;
+use super::task::Task;
+
+/// Returns the answer to a deploy that was made.
+pub(super) fn done(task: Task<'_>, choice: Choice, made: Made, tidied: Tidied) -> DeployDone {
+    let Made { filled, published, switched, put_right, mut seconds } = made;
+    let assembled = filled.assembled;
+    let mut done = would_be_done(task.order, task.decided);
+    done.release = Some(task.decided.id.clone());
+    done.objects_new = published.objects_new;
+    done.objects_linked = assembled.linked;
+    done.copied = assembled.copied;
+    match filled.reused {
+        Some(Ok(reused)) => done.reused = Some(reused),
+        Some(Err(error)) => done.not_reused = Some(error.with_cause()),
+        None => done.not_reused = choice.refused.map(|error| error.with_cause()),
+    }
+    done.removed = choice.given_up;
+    done.removed.extend(tidied.removed);
+    done.warnings.extend(switched.into_iter().flat_map(|switched| switched.warnings));
+    done.warnings.extend((assembled.unfit > 0).then(|| unfit_warning(assembled.unfit)));
+    done.warnings.extend((put_right > 0).then(|| put_right_warning(put_right)));
+    done.warnings.extend(tidied.warnings);
+    seconds.push((Phase::Cleanup, tidied.seconds));
+    done.seconds = seconds;
+    done
+}
+
+/// Returns what is known of the answer before anything is made: all of it, for a dry run.
+pub(super) fn would_be_done(order: &Order<'_>, decided: &Decided) -> DeployDone {
+    let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
+    let mut done = DeployDone::of(state);
+    done.previous.clone_from(&decided.live);
+    done.files_new = decided.counts.new;
+    done.files_changed = decided.counts.changed;
+    done.files_removed = decided.counts.removed;
+    done.warnings = decided.shared.hidden.iter().map(hidden_warning).collect();
+    done
+}
+
+fn unfit_warning(files: u64) -> String {
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    format!(
+        "The stored content of {files} had been changed or removed, and was made good in this release; earlier releases still hold the change: deploy their source again rather than roll back"
+    )
+}
+
+fn put_right_warning(objects: u64) -> String {
+    let objects = if objects == 1 { "1 stored file".to_owned() } else { format!("{objects} stored files") };
+    format!(
+        "The mode, time or group of {objects} had been changed by hand, and was put right: releases share their files. Name in `copy_paths` what the application is to change"
+    )
+}
+
+fn hidden_warning((path, files): &(RelativePath, u64)) -> String {
+    let noun = if *files == 1 { "file" } else { "files" };
+    format!("The shared directory `{path}` hides {files} {noun} of the release")
+}

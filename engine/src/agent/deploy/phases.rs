@@ -1,0 +1,35 @@
+//! The phases of a deploy: told as they pass, and how long each takes.
+
+use std::time::Instant;
+
+use crate::agent::tell::Tell;
+use crate::error::Error;
+use crate::event::Phase;
+
+/// Seconds by phase, as they pass.
+pub(super) struct Phases<'a> {
+    tell: &'a dyn Tell,
+    seconds: Vec<(Phase, f32)>,
+}
+
+impl<'a> Phases<'a> {
+    /// Begins before the first.
+    pub(super) fn new(tell: &'a dyn Tell) -> Phases<'a> {
+        Phases { tell, seconds: Vec::new() }
+    }
+
+    /// Runs a phase. One that fails has no end.
+    pub(super) fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.tell.began(phase);
+        let began = Instant::now();
+        let result = work()?;
+        self.seconds.push((phase, began.elapsed().as_secs_f32()));
+        self.tell.ended(phase);
+        Ok(result)
+    }
+
+    /// Returns the seconds that each took.
+    pub(super) fn finish(self) -> Vec<(Phase, f32)> {
+        self.seconds
+    }
+}

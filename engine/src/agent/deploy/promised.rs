@@ -1,0 +1,75 @@
+//! Hashes that a tree promises: they are known once the content came.
+
+use std::collections::HashSet;
+
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::{Manifest, ObjectKey};
+use crate::wire::message::{FromAgent, ToAgent};
+
+use crate::agent::assemble::Assembly;
+use crate::agent::classify::Classifier;
+use crate::agent::promise::Promise;
+use crate::agent::store::ObjectName;
+use crate::agent::talk::{Incoming, Talk};
+use crate::agent::wanted::WantedObjects;
+
+use super::unfit::make_own_copies;
+
+/// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
+/// that it is another or not all of it came, those that the client tells.
+pub(super) fn settle(talk: &Talk, root: Hash, manifest: &Manifest, promise: &Promise) -> Result<Manifest, Error> {
+    let entries = promise.entries();
+    let came: Option<Vec<(u32, Hash)>> = entries.iter().map(|&entry| Some((entry, promise.hash(entry)?))).collect();
+    let is_right = |manifest: &Manifest| manifest.root() == root;
+    if let Some(manifest) = came.map(|came| manifest.with_hashes(came)).filter(is_right) {
+        return Ok(manifest);
+    }
+    talk.send(&FromAgent::WantHashes)?;
+    match talk.next()? {
+        Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
+            let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
+            let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
+            if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
+        }
+        _ => Err(Error::Protocol("something else where hashes were due".into())),
+    }
+}
+
+/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
+/// not in the store, and the entries whose object in the store cannot be used.
+pub(super) fn redeem(
+    classifier: &Classifier<'_>,
+    assembly: &Assembly<'_>,
+    promise: &Promise,
+    before: &WantedObjects,
+) -> Result<(WantedObjects, Vec<u32>), Error> {
+    let manifest = assembly.manifest;
+    let mut staged = HashSet::new();
+    let (mut stored, mut others) = (Vec::new(), Vec::new());
+    for &entry in before.all_entries() {
+        let Some(file) = manifest.file(entry) else { continue };
+        if promise.hash(entry) == Some(file.key.hash) {
+            if assembly.store.has(file.key)? {
+                stored.push(entry);
+                continue;
+            }
+            staged.insert(file.key);
+        } else if let Some(hash) = promise.hash(entry) {
+            // Another content than was meant: nobody will ask for it.
+            assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
+        } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
+            staged.insert(file.key);
+        }
+        others.push(entry);
+    }
+    let wanted = WantedObjects::gather(manifest, others);
+    staged.into_iter().filter_map(|key| wanted.find(key)).for_each(|at| wanted.arrive(at));
+    assembly.link_all_arrived(&wanted)?;
+    let choice = classifier.choose(stored, assembly.expected)?;
+    for (entry, placement) in choice.placed {
+        assembly.link_stored(entry, placement)?;
+    }
+    make_own_copies(assembly, &choice.own_copies)?;
+    Ok((wanted, choice.lacking))
+}

@@ -1,0 +1,47 @@
+//! The answer to a deploy of what is live already.
+
+use crate::error::Error;
+use crate::release::ReleaseId;
+use crate::report::DeployState;
+use crate::threads;
+use crate::wire::message::DeployDone;
+
+use crate::agent::shared;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::{Releases, read_manifest};
+
+use super::order::Order;
+use super::ready::holding;
+
+/// Answers at once where what is live is what was to be deployed, in content and in what is linked into it.
+pub(super) fn unchanged(
+    order: &Order<'_>,
+    layout: &Layout,
+    releases: &Releases,
+    live: Option<&ReleaseId>,
+) -> Result<Option<DeployDone>, Error> {
+    let Some(record) = live.and_then(|live| releases.find(live)) else {
+        return Ok(None);
+    };
+    let policy = order.policy();
+    if order.begin.force || record.root != order.begin.root || record.copy_paths != policy.copy_paths {
+        return Ok(None);
+    }
+    let shares_nothing =
+        policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
+    if !(shares_nothing && record.shared.is_empty()) {
+        threads::start_pool()?;
+        // A manifest that cannot be read is a reason to make the release anew.
+        let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
+            return Ok(None);
+        };
+        if shared::plan(&layout.shared, policy, &kept.manifest)?.links != record.shared {
+            return Ok(None);
+        }
+    }
+    let mut done = DeployDone::of(DeployState::Unchanged);
+    done.holding = order.unless_believed(holding(layout, releases));
+    done.release = Some(record.id.clone());
+    done.previous = Some(record.id.clone());
+    Ok(Some(done))
+}

@@ -1,0 +1,105 @@
+//! The link to the live release: `current`, or where the configuration says.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{Dir, Kind};
+use crate::error::{Error, SiteError};
+use crate::path::Shown;
+use crate::release::ReleaseId;
+
+/// Where the link to the live release stands.
+#[derive(Debug)]
+pub(crate) struct CurrentPlace {
+    /// The directory of the link.
+    pub(crate) dir: Dir,
+    /// Its name.
+    pub(crate) name: Vec<u8>,
+    /// What stands before `releases/<id>` in its target: nothing, or the deploy path and a slash.
+    prefix: Vec<u8>,
+}
+
+impl CurrentPlace {
+    /// Returns the release that the link points at; nothing where there is no link.
+    pub(crate) fn live(&self) -> Result<Option<ReleaseId>, Error> {
+        check_current(self)?;
+        let Some(target) = self.dir.read_link(&self.name)? else {
+            return Ok(None);
+        };
+        self.release_at(&target).map(Some).ok_or_else(|| Error::Site(SiteError::CurrentForeign {
+            path: self.path().display().to_string(),
+            target: Shown(&target).to_string(),
+        }))
+    }
+
+    /// Reads a link's target as that of a release, also where somebody has spelled it otherwise than this program does:
+    /// absolute, or with `.` in it.
+    fn release_at(&self, target: &[u8]) -> Option<ReleaseId> {
+        let target = Path::new(OsStr::from_bytes(target));
+        let id = target.file_name()?.to_str()?.parse().ok()?;
+        let own = [self.prefix.as_slice(), b"releases"].concat();
+        let (own, holder) = (Path::new(OsStr::from_bytes(&own)), target.parent()?);
+        let real = |path: &Path| std::fs::canonicalize(self.dir.path().join(path)).ok();
+        (holder == own || real(holder).is_some_and(|holder| real(own) == Some(holder))).then_some(id)
+    }
+
+    /// Returns the target of a link to a release.
+    pub(crate) fn target(&self, id: &ReleaseId) -> Vec<u8> {
+        [self.prefix.as_slice(), b"releases/", id.as_str().as_bytes()].concat()
+    }
+
+    /// Returns the path of the link, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path_of(&self.name)
+    }
+}
+
+/// Refuses what is no link.
+pub(super) fn check_current(current: &CurrentPlace) -> Result<(), Error> {
+    match current.dir.stat(&current.name)? {
+        Some(stat) if stat.kind != Kind::Symlink => Err(Error::Site(SiteError::CurrentNotSymlink(current.path().display().to_string()))),
+        _ => Ok(()),
+    }
+}
+
+/// Decides where the link stands: where the configuration says, or, where it says nothing, where it stood. While the old
+/// link leads to a release here, another place is refused: retention would not see the release that it leads to.
+pub(super) fn choose_current(
+    root: &Dir,
+    known: Option<&Path>,
+    wanted: Option<&Path>,
+) -> Result<Option<PathBuf>, Error> {
+    let Some(wanted) = wanted.filter(|&wanted| Some(wanted) != known) else {
+        return Ok(known.map(Path::to_owned));
+    };
+    let place = match current_place(root, known) {
+        Ok(place) => place,
+        // Not even the directory of the old link is there.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            return Ok(Some(wanted.to_owned()));
+        }
+        Err(error) => return Err(error),
+    };
+    match place.live() {
+        Ok(Some(_)) => Err(Error::Site(SiteError::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() })),
+        Ok(None) | Err(Error::Site(SiteError::CurrentForeign { .. }) | Error::Site(SiteError::CurrentNotSymlink(_))) => Ok(Some(wanted.to_owned())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds the place of a link: `current` in the deploy path, or a path of its own.
+pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace, Error> {
+    let Some(path) = current_path else {
+        let dir = root.again()?;
+        return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
+    };
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Usage(format!("`current_path` cannot be `{}`", path.display())));
+    };
+    let dir = Dir::open(parent)?;
+    let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
+    let prefix = [real.as_os_str().as_bytes(), b"/"].concat();
+    Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
+}

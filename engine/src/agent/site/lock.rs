@@ -1,0 +1,301 @@
+//! One deploy at a time: `.cutover/lock`.
+//!
+//! The lock is an `flock` on open files, so the kernel lets go of it when the last process that has them ends, however it
+//! ends. It is held on the directory `.cutover` and on the file: removing the file lets nobody in. A network filesystem that
+//! locks no directories has the file alone; there a run looks again before it switches whether it still is that file.
+//!
+//! Each taking has a number, greater than any before it: see [`super::fence`]. Before a switch a run looks whether it still
+//! is its own: a greater one is of somebody who was let in all the same.
+//!
+//! A process that is to outlive its parent gets the parent's open files: both hold the one lock then, until both have ended.
+//!
+//! What stands in the file is for people: who, where, since. A holder that leaves clears it, so text in a lock that could be
+//! taken is that of one that died. On a full disk it is left out.
+//!
+//! A function that changes what stands in a deploy path takes a [`Lock`], so that none can be called without one. Setting a
+//! deploy path up comes before there is a lock: it only makes what is missing.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use crate::disk::{self, Dir};
+use crate::error::{Error, ReleaseError};
+use crate::report::LockHolder;
+
+use super::fence;
+use crate::agent::clock::now;
+use crate::agent::json::to_json;
+
+const LOCK: &[u8] = b"lock";
+
+/// The lock, held. Dropping it lets go, unless another process has its descriptors too.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    descriptors: Descriptors,
+    /// The number of this taking.
+    fence: u64,
+    /// The holder that died with it, if one did.
+    pub(crate) taken_over: Option<LockHolder>,
+}
+
+/// The open files on which the lock is held. Where they are handed to a child process, as its stdin and stdout, it holds
+/// the lock too.
+#[derive(Debug)]
+pub(crate) struct Descriptors {
+    /// `.cutover`; nothing where the filesystem locks no directories.
+    directory: Option<OwnedFd>,
+    /// `.cutover/lock`; nothing where a full disk had no room for it.
+    file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the lock, or says who holds it.
+    pub(crate) fn take(private: &Dir, holder: &LockHolder) -> Result<Lock, Error> {
+        let directory = private.reopen()?;
+        let held_by_another = || {
+            let holder = read(private).ok().flatten().map_or_else(|| "somebody".to_owned(), |holder| describe(&holder));
+            Err(Error::Release(ReleaseError::Locked { holder }))
+        };
+        let directory = match try_patiently(|| disk::try_lock(&directory)) {
+            Ok(true) => Some(directory.as_fd().try_clone_to_owned().map_err(|e| Error::io("lock", private.path(), e))?),
+            Ok(false) => return held_by_another(),
+            Err(errno) if locks_no_directories(errno) => None,
+            Err(errno) => return Err(Error::io("lock", private.path(), errno)),
+        };
+        let file = match private.append_file(LOCK) {
+            Err(error) if error.is_full() && directory.is_some() => None,
+            file => Some(file?),
+        };
+        if let Some(file) = &file
+            && !try_patiently(|| disk::try_lock(file)).map_err(|e| Error::io("lock", private.path_of(LOCK), e))?
+        {
+            return held_by_another();
+        }
+        let taken_over = read(private)?;
+        let fence = fence::grow(private)?;
+        let mut lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
+        lock.write(&to_json(holder));
+        Ok(lock)
+    }
+
+    /// Fails where this run may not be the only one any more.
+    pub(crate) fn check(&self, private: &Dir) -> Result<(), Error> {
+        let lost = || Err(Error::Release(ReleaseError::LockLost(private.path_of(LOCK).display().to_string())));
+        if fence::read(private)?.is_some_and(|fence| fence != self.fence) {
+            return lost();
+        }
+        let Descriptors { directory, file } = &self.descriptors;
+        if directory.is_some() {
+            return Ok(());
+        }
+        let own = file.as_ref().and_then(|file| disk::look(file).ok());
+        match (private.stat(LOCK)?, own) {
+            (Some(found), Some(own)) if (found.inode, found.device) == (own.inode, own.device) => Ok(()),
+            _ => lost(),
+        }
+    }
+
+    /// Returns descriptors for a child process. It holds the lock for as long as it has one of them, whatever becomes of
+    /// this one. Nothing lets go of the lock but the end of all of them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
+    pub(crate) fn descriptors_for_child(&self) -> io::Result<Descriptors> {
+        let Descriptors { directory, file } = &self.descriptors;
+        Ok(Descriptors {
+            directory: directory.as_ref().map(OwnedFd::try_clone).transpose()?,
+            file: file.as_ref().map(File::try_clone).transpose()?,
+        })
+    }
+
+    /// Leaves the lock to a child that has its descriptors: what is written in it stays.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
+    pub(crate) fn leave_to_child(mut self) {
+        self.descriptors.file = None;
+    }
+
+    /// Goes on with a lock that another process took, which had this number.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
+    pub(crate) fn inherit(descriptors: Descriptors, fence: u64) -> Lock {
+        Lock { descriptors, fence, taken_over: None }
+    }
+
+    /// Returns the number of this taking.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
+    pub(crate) fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// Takes the lock for a test.
+    #[cfg(test)]
+    pub(crate) fn for_test(private: &Dir) -> Lock {
+        Lock::take(private, &unknown()).unwrap()
+    }
+
+    /// Says who holds the lock now.
+    pub(crate) fn holder(private: &Dir) -> Result<Option<LockHolder>, Error> {
+        let is_locked = match disk::is_locked(private.reopen()?) {
+            Ok(true) => true,
+            Err(errno) if !locks_no_directories(errno) => return Err(Error::io("lock", private.path(), errno)),
+            _ => match private.open_file(LOCK)? {
+                Some(file) => match disk::is_locked(file) {
+                    Err(errno) if locks_no_directories(errno) => false,
+                    is_locked => is_locked.map_err(|e| Error::io("lock", private.path_of(LOCK), e))?,
+                },
+                None => false,
+            },
+        };
+        Ok(if is_locked { Some(read(private)?.unwrap_or_else(unknown)) } else { None })
+    }
+
+    /// Writes what is for people to read; the lock is held also where that fails.
+    fn write(&mut self, text: &str) {
+        if let Some(file) = &mut self.descriptors.file {
+            drop(file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes())));
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A lock that still has text only makes the next deploy say that it took it over.
+        self.write("");
+    }
+}
+
+/// Tells whether a filesystem says that it locks no directories, as NFS does, which wants a descriptor to write to.
+fn locks_no_directories(errno: Errno) -> bool {
+    matches!(errno, Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)
+}
+
+/// A look at who holds the lock takes it for a moment, shared, and must not make a deploy fail.
+fn try_patiently(try_lock: impl Fn() -> Result<bool, Errno>) -> Result<bool, Errno> {
+    const LOOKS: usize = 10;
+    const A_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 0..LOOKS {
+        if try_lock()? {
+            return Ok(true);
+        }
+        std::thread::sleep(A_LOOK);
+    }
+    Ok(false)
+}
+
+fn read(private: &Dir) -> Result<Option<LockHolder>, Error> {
+    Ok(private.read(LOCK)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// A holder of whom nothing could be written down.
+fn unknown() -> LockHolder {
+    let unknown = || "unknown".to_owned();
+    LockHolder { who: unknown(), from: unknown(), since: now(), pid: 0, verb: unknown() }
+}
+
+/// Says who holds a lock, for people.
+pub(crate) fn describe(holder: &LockHolder) -> String {
+    let LockHolder { who, from, since, pid, verb } = holder;
+    let since = jiff::Timestamp::from_second(*since as i64).map_or_else(|_| since.to_string(), |at| at.to_string());
+    format!("{who} on {from}, `{verb}`, since {since} (process {pid} on the server)")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn private() -> (tempfile::TempDir, Dir) {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        (place, dir)
+    }
+
+    fn fence(place: &Path) -> String {
+        fs::read_to_string(place.join("fence")).unwrap()
+    }
+
+    /// Starts a process that has the lock, and nothing else to do.
+    fn child_with(lock: &Lock) -> Child {
+        let Descriptors { directory, file } = lock.descriptors_for_child().unwrap();
+        let mut child = Command::new("sleep");
+        child.arg("1000").stdin(directory.unwrap()).stdout(file.unwrap()).stderr(Stdio::null());
+        child.spawn().unwrap()
+    }
+
+    #[test]
+    fn each_taking_has_a_number_of_its_own_also_when_the_file_was_removed() {
+        let (place, dir) = private();
+        for taking in 1..4_u64 {
+            let lock = Lock::for_test(&dir);
+            assert_eq!(lock.fence(), taking);
+            assert_eq!(fence(place.path()), format!("{taking}\n"));
+            lock.check(&dir).unwrap();
+            fs::remove_file(place.path().join("lock")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_lock_that_another_one_has_taken_since_is_lost() {
+        let (place, dir) = private();
+        let lock = Lock::for_test(&dir);
+        fs::write(place.path().join("fence"), "2\n").unwrap();
+        assert!(matches!(lock.check(&dir), Err(Error::Release(ReleaseError::LockLost(_)))));
+        fs::write(place.path().join("fence"), "1\n").unwrap();
+        lock.check(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_read_is_written_anew() {
+        let (place, dir) = private();
+        fs::write(place.path().join("fence"), "nonsense").unwrap();
+        assert_eq!(Lock::for_test(&dir).fence(), 1);
+        assert_eq!(fence(place.path()), "1\n");
+    }
+
+    #[test]
+    fn a_child_that_inherits_the_lock_holds_it_when_its_parent_has_left() {
+        let (place, dir) = private();
+        let lock = Lock::for_test(&dir);
+        let text = fs::read_to_string(place.path().join("lock")).unwrap();
+        let mut child = child_with(&lock);
+        lock.leave_to_child();
+        assert!(matches!(Lock::take(&dir, &unknown()), Err(Error::Release(ReleaseError::Locked { .. }))));
+        assert!(Lock::holder(&dir).unwrap().is_some());
+        assert_eq!((fs::read_to_string(place.path().join("lock")).unwrap(), fence(place.path())), (text, "1\n".into()));
+
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // It left its text, as one that died does.
+        let lock = Lock::take(&dir, &unknown()).unwrap();
+        assert!(lock.taken_over.is_some());
+        assert_eq!(lock.fence(), 2);
+    }
+
+    #[test]
+    fn a_parent_that_drops_its_lock_does_not_let_go_of_that_of_its_child() {
+        let (_place, dir) = private();
+        let lock = Lock::for_test(&dir);
+        let mut child = child_with(&lock);
+        drop(lock);
+        assert!(matches!(Lock::take(&dir, &unknown()), Err(Error::Release(ReleaseError::Locked { .. }))));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(Lock::take(&dir, &unknown()).unwrap().taken_over.is_none());
+    }
+
+    #[test]
+    fn a_lock_that_is_inherited_is_checked_and_cleared_as_one_that_was_taken() {
+        let (place, dir) = private();
+        let lock = Lock::for_test(&dir);
+        let (descriptors, fence) = (lock.descriptors_for_child().unwrap(), lock.fence());
+        lock.leave_to_child();
+        let lock = Lock::inherit(descriptors, fence);
+        lock.check(&dir).unwrap();
+        drop(lock);
+        assert_eq!(fs::read_to_string(place.path().join("lock")).unwrap(), "");
+        drop(Lock::take(&dir, &unknown()).unwrap());
+    }
+}

@@ -1,0 +1,162 @@
+//! Setting up a deploy path: makes whatever is missing of it.
+//!
+//! This comes before there is a lock, and may be done by two first deploys at once: directories that stand stay, and the
+//! store file is that of whoever was first.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::access;
+use crate::disk::{self, Dir, Kind, SETGID};
+use crate::error::{DamageError, Error, SiteError};
+use crate::path::RelativePath;
+use crate::report::SetupReport;
+use crate::target::Policy;
+
+use super::current::{check_current, current_place};
+use super::layout::Layout;
+use super::parts::{PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases};
+use super::store_file::{STORE, StoreFile};
+use crate::agent::tell::Tell;
+use crate::agent::token::random_name;
+
+/// The directories in `.cutover/`.
+const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bin"];
+/// Digits in the name of a directory of `objects/`.
+const SHARD_DIGITS: usize = 2;
+
+impl Layout {
+    /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
+    /// identity, and that is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
+    pub(crate) fn set_up(path: &Path, policy: &Policy, tell: &dyn Tell) -> Result<(Layout, SetupReport), Error> {
+        access::check_before(path)?;
+        let root = disk::create_path(path)?;
+        check_owner(&root)?;
+        let known = read_known(&root, policy, tell)?;
+        let mut created = Created::default();
+        let private = make_directories(&root, policy, &mut created)?;
+        let store = match known {
+            Some(store) => store,
+            None => StoreFile::create(&root, &private, policy.current_path.clone())?,
+        };
+        let (deploy_path, id) = (root.path().display().to_string(), store.id.clone());
+        let report = SetupReport { deploy_path, store: id, created: created.0, warnings: Vec::new() };
+        let layout = Layout::hold(root, store, policy)?;
+        layout.pass_group_on()?;
+        Ok((layout, report))
+    }
+
+    /// Gives the group of a deploy path that passes its own on to the directories in it, also where they were made before it
+    /// did. What cannot be changed stays as it is: files are made all the same.
+    fn pass_group_on(&self) -> Result<(), Error> {
+        let root = self.root.own_stat()?;
+        if root.mode & SETGID == 0 {
+            return Ok(());
+        }
+        let lacks_it = |dir: &Dir| Ok::<_, Error>(!dir.own_stat()?.passes_on(root.gid));
+        if lacks_it(&self.objects)? {
+            for name in self.objects.names()?.iter().filter(|name| name.len() == SHARD_DIGITS) {
+                self.objects.open_dir(name)?.set_group_to_pass_on(root.gid);
+            }
+        }
+        for dir in [&self.private, &self.releases, &self.objects, &self.records, &self.staging, &self.trash] {
+            if lacks_it(dir)? {
+                dir.set_group_to_pass_on(root.gid);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the store file, and puts one that is damaged aside. Nothing where there is none: then the path must be empty.
+fn read_known(root: &Dir, policy: &Policy, tell: &dyn Tell) -> Result<Option<StoreFile>, Error> {
+    match StoreFile::read(root) {
+        Err(Error::Damage(DamageError::Store { .. })) => {
+            let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
+            private.rename(STORE, &private, aside.as_bytes())?;
+            tell.warn(renewed(root, "damaged"));
+            Ok(None)
+        }
+        Ok(None) if holds_releases(root)? => {
+            tell.warn(renewed(root, "missing"));
+            Ok(None)
+        }
+        Ok(None) => {
+            check_empty(root)?;
+            check_not_within(root)?;
+            check_current(&current_place(root, policy.current_path.as_deref())?)?;
+            Ok(None)
+        }
+        known => known,
+    }
+}
+
+/// The directories that were made, as they are shown.
+#[derive(Default)]
+struct Created(Vec<String>);
+
+impl Created {
+    /// Opens a directory, making it durably where it is missing.
+    fn ensure(&mut self, above: &Dir, shown: &str, name: &[u8], mode: u32) -> Result<Dir, Error> {
+        let (dir, is_new) = above.ensure_dir(name, mode)?;
+        if is_new {
+            self.0.push(shown.to_owned());
+            above.sync()?;
+        }
+        Ok(dir)
+    }
+}
+
+/// Makes the directories of a deploy path. Returns the private one.
+fn make_directories(root: &Dir, policy: &Policy, created: &mut Created) -> Result<Dir, Error> {
+    let private = created.ensure(root, ".cutover", PRIVATE, PRIVATE_MODE)?;
+    private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
+    for name in PRIVATE_PARTS {
+        let part = created.ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
+        if name == "bin" {
+            // A start asks for just this mode, without the bit that passes a group on.
+            part.set_mode(PRIVATE_MODE)?;
+        }
+    }
+    created.ensure(root, "releases", RELEASES, PUBLIC_MODE)?;
+    let shared = created.ensure(root, "shared", SHARED, PUBLIC_MODE)?;
+    policy.shared_dirs.iter().try_for_each(|wanted| make_shared(root, &shared, wanted, created))?;
+    Ok(private)
+}
+
+/// Makes a declared directory in `shared/`.
+fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut Created) -> Result<(), Error> {
+    let mut shown = PathBuf::from("shared");
+    let mut above = shared.again()?;
+    for name in wanted.names() {
+        shown.push(OsStr::from_bytes(name));
+        if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
+            // It leads to data elsewhere, where nothing is made.
+            return root.open_through(shown.as_os_str().as_bytes()).map(drop);
+        }
+        above = created.ensure(&above, &shown.display().to_string(), name, PUBLIC_MODE)?;
+    }
+    Ok(())
+}
+
+/// Refuses a deploy path within another one, which would take it for a thing of its own or of nobody.
+fn check_not_within(root: &Dir) -> Result<(), Error> {
+    let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
+    let store = Path::new(OsStr::from_bytes(PRIVATE)).join(OsStr::from_bytes(STORE));
+    match real.ancestors().skip(1).find(|above| above.join(&store).exists()) {
+        None => Ok(()),
+        Some(above) => {
+            let [path, outer] = [real.as_path(), above].map(|path| path.display().to_string());
+            Err(Error::Site(SiteError::WithinAnother { path, outer }))
+        }
+    }
+}
+
+fn renewed(root: &Dir, what: &str) -> String {
+    let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
+    format!(
+        "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",
+        path.display()
+    )
+}

@@ -1,0 +1,103 @@
+//! The store file: `.cutover/store`, as JSON. It tells that a deploy path is ours, and what its store is called.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::Dir;
+use crate::error::{DamageError, Error, SiteError};
+
+use super::parts::{PRIVATE, PRIVATE_MODE, holds_releases, open_part};
+use super::reserve;
+use crate::agent::clock::now;
+use crate::agent::json::to_json;
+use crate::agent::token::random_name;
+
+/// Grows when a version that does not know the new form could do harm.
+pub(crate) const STORE_FORMAT: u32 = 1;
+
+/// The name of the store file.
+pub(super) const STORE: &[u8] = b"store";
+
+/// What stands in `.cutover/store`, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoreFile {
+    /// [`STORE_FORMAT`].
+    pub(crate) format: u32,
+    /// The identity of the store: random.
+    pub(crate) id: String,
+    /// Grows before any object is removed.
+    pub(crate) epoch: u64,
+    /// The greatest second of a release that was removed when none with a greater one stood: no second is given twice.
+    #[serde(default)]
+    pub(crate) second: u32,
+    /// Where the link to the live release stands, when it is not `current` in the deploy path.
+    pub(crate) current_path: Option<PathBuf>,
+}
+
+impl StoreFile {
+    /// Reads it; nothing where there is none.
+    pub(super) fn read(root: &Dir) -> Result<Option<StoreFile>, Error> {
+        if root.stat(PRIVATE)?.is_none() {
+            return Ok(None);
+        }
+        let Some(bytes) = open_part(root, PRIVATE, PRIVATE_MODE)?.read(STORE)? else {
+            return Ok(None);
+        };
+        store_from_bytes(&bytes).map(Some).map_err(|bad| match bad {
+            BadStore::Format(found) => Error::Site(SiteError::StoreFormat { found, known: STORE_FORMAT }),
+            BadStore::Damaged(reason) => store_damaged(root, &reason),
+        })
+    }
+
+    /// Reads that of a deploy path that has one.
+    pub(super) fn read_own(root: &Dir) -> Result<StoreFile, Error> {
+        StoreFile::read(root)?.ok_or_else(|| store_damaged(root, "it is missing"))
+    }
+
+    /// Writes it. A cleanup does that before it removes objects.
+    pub(super) fn write(&self, private: &Dir) -> Result<(), Error> {
+        reserve::with(private, || private.replace(STORE, to_json(self).as_bytes()))
+    }
+
+    /// Makes the first one. Two first deploys may come here at once: there is one identity, that of whoever was first.
+    pub(super) fn create(root: &Dir, private: &Dir, current_path: Option<PathBuf>) -> Result<StoreFile, Error> {
+        // The seconds of releases that are gone are not known any more where there was a store file before: none was given
+        // that is later than now, unless releases came faster than one a second.
+        let second = if holds_releases(root)? { now() as u32 } else { 0 };
+        let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, second, current_path };
+        let temporary = format!(".store-{}", store.id);
+        match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {
+            true => Ok(store),
+            false => Ok(StoreFile::read(root)?.unwrap_or(store)),
+        }
+    }
+}
+
+/// Why a store file is not read.
+#[derive(Debug, PartialEq, Eq)]
+enum BadStore {
+    Format(u64),
+    Damaged(String),
+}
+
+/// Reads a store file. The format comes first: one of another format may have other fields.
+fn store_from_bytes(bytes: &[u8]) -> Result<StoreFile, BadStore> {
+    #[derive(Deserialize)]
+    struct Front {
+        format: u64,
+    }
+    let damaged = |error: serde_json::Error| BadStore::Damaged(error.to_string());
+    match serde_json::from_slice(bytes).map_err(damaged)? {
+        Front { format } if format != u64::from(STORE_FORMAT) => Err(BadStore::Format(format)),
+        Front { .. } => serde_json::from_slice(bytes).map_err(damaged),
+    }
+}
+
+/// Says that it cannot be used.
+pub(super) fn store_damaged(root: &Dir, reason: &str) -> Error {
+    let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE)).display().to_string();
+    Error::Damage(DamageError::Store { path, reason: reason.to_owned() })
+}
