@@ -1,9 +1,8 @@
 //! Measures Cutover against rsync and others on real trees, over a real `sshd` on one machine.
 //!
 //! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
-//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a
-//! page ([`page`]) made of them. `page` makes the page of several runs, and `digest` ([`digest`]) the tables of a
-//! document. What each row means stands in `docs/benchmarks.md`.
+//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) made of them. `digest`
+//! ([`digest`]) makes the tables of a document. What each row means stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
@@ -46,8 +45,6 @@ mod record;
 mod row;
 mod table;
 
-mod page;
-
 mod failure;
 
 use std::fs;
@@ -59,18 +56,16 @@ use clap::Parser;
 use crate::failure::{Context, Result};
 use crate::lab::Lab;
 use crate::machine::{Machine, Versions};
-use crate::page::Page;
 use crate::process::Invocation;
 use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
 use crate::scenario::Scenario;
-use crate::settings::{Args, DigestArgs, LinkArgs, PageArgs, RunArgs, Verb};
+use crate::settings::{Args, DigestArgs, LinkArgs, RunArgs, Verb};
 use crate::table::Table;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Verb::Run(arguments) => run(*arguments),
-        Verb::Page(arguments) => make_page(&arguments).map(|()| true),
         Verb::Digest(arguments) => write_digest(&arguments).map(|()| true),
         Verb::Link(arguments) => link(&arguments).map(|()| true),
     };
@@ -114,11 +109,6 @@ fn run(arguments: RunArgs) -> Result<bool> {
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
-/// Makes the page of kept runs.
-fn make_page(arguments: &PageArgs) -> Result<()> {
-    page::write(&read(&arguments.records)?, &arguments.out)
-}
-
 /// Writes the figures of kept runs into a document.
 fn write_digest(arguments: &DigestArgs) -> Result<()> {
     digest::write(&arguments.into, &arguments.records, &read(&arguments.records)?, arguments.brief)
@@ -155,8 +145,7 @@ fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
 fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {
     let runs = &lab.settings().runs;
     let json = serde_json::to_string_pretty(record).context(|| "Could not write the record as JSON")?;
-    let page = Page(std::slice::from_ref(record)).to_string();
-    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string()), ("html", page)] {
+    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string())] {
         let path = runs.join(format!("{}.{extension}", record.name));
         fs::write(&path, text).context(|| format!("Could not write `{}`", path.display()))?;
     }

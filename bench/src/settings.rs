@@ -29,23 +29,10 @@ pub(crate) struct Args {
 pub(crate) enum Verb {
     /// Run scenarios, print a table and keep the raw figures.
     Run(Box<RunArgs>),
-    /// Make the page of one or several kept runs.
-    Page(PageArgs),
     /// Write the figures of kept runs into a document.
     Digest(DigestArgs),
     /// Measure a link itself: what a plain copy over TCP reaches on it. Prints JSON.
     Link(LinkArgs),
-}
-
-/// The options of `page`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PageArgs {
-    /// The raw records; runs at several round-trip times get a plot of the time over it.
-    #[arg(value_name = "RUN.json", required = true)]
-    pub(crate) records: Vec<PathBuf>,
-    /// The file to write.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: PathBuf,
 }
 
 /// The options of `digest`.
