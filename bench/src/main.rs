@@ -34,7 +34,6 @@ mod verify;
 
 mod contest;
 mod cutover;
-mod rival;
 mod rsync;
 mod scenario;
 mod tool;

@@ -11,7 +11,6 @@ use crate::cutover::Cutover;
 use crate::failure::{Context, Result};
 use crate::lab::{self, Lab, Line};
 use crate::record::Sample;
-use crate::rival;
 use crate::rsync::Rsync;
 use crate::scenario::Scenario;
 use crate::tree::Tree;
@@ -105,7 +104,6 @@ pub(crate) fn all(variants: &[Cutover]) -> Vec<Box<dyn Tool>> {
     let mut tools: Vec<Box<dyn Tool>> = vec![Box::new(Cutover::default())];
     tools.extend(variants.iter().map(|variant| Box::new(variant.clone()) as Box<dyn Tool>));
     tools.extend(Rsync::MODES.iter().map(|mode| Box::new(*mode) as Box<dyn Tool>));
-    tools.extend(rival::all());
     tools
 }
 
