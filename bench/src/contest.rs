@@ -1,4 +1,4 @@
-//! Lets contenders run in turn: A B C, B C A, C A B.
+//! Contenders run in turn: A B C, B C A, C A B.
 //!
 //! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. Each round begins
 //! with another, as what runs first finds what the round before has left. The first round is watched: it gives bytes, memory
@@ -10,15 +10,22 @@
 //! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 
-use crate::cutover;
+use crate::aside::read_files;
 use crate::failure::Result;
-use crate::lab::{self, Lab, Line};
-use crate::record::{Sample, Track};
+use crate::lab::lab::Lab;
+use crate::line::way::Line;
+use crate::place::Place;
+use crate::record::logins::CUTOVER;
+use crate::record::sample::Sample;
+use crate::record::track::Track;
 use crate::scenario::Scenario;
-use crate::tool::{self, Change, Place, Tool};
-use crate::tree::Tree;
+use crate::source::tree::Tree;
+use crate::tool::{Change, Tool};
+use crate::tools::joining;
+use crate::usage::du_bytes;
 
 /// A step of a contender; it may be taken many times.
 pub(crate) type Step<'a, In, Out> = Box<dyn Fn(In) -> Result<Out> + 'a>;
@@ -28,12 +35,10 @@ pub(crate) type Check<'a> = Box<dyn Fn(&Sample) -> Result<()> + 'a>;
 
 /// One tool in one mode, or something else that is run.
 pub(crate) struct Contender<'a> {
-    /// The word of `--tools`.
+    /// The program.
     pub(crate) tool: &'static str,
     /// Its name in the table.
     pub(crate) name: String,
-    /// What the program says of its version.
-    pub(crate) version: Option<String>,
     /// Brings everything into the state that each run begins with. Not timed.
     pub(crate) prepare: Step<'a, (), ()>,
     /// Reads what the run begins with, so that it is in the caches. Not timed.
@@ -109,22 +114,35 @@ impl<'a> Contender<'a> {
         then: impl Fn(&Place) -> Result<()> + 'a,
     ) -> Contender<'a> {
         let name = format!("{}{}{words}", job.label, tool.title());
-        let place = lab.place(&slug(&format!("{}-{name}", job.scenario.name())));
+        let place = lab.place(&format!("{}-{name}", job.scenario.name()));
         let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
         let [prepared, warmed, ran, checked, finished] = [(); 5].map(|()| Rc::clone(&work));
         Contender {
             tool: tool.name(),
             name,
-            version: tool.version(),
             prepare: Box::new(move |()| {
                 prepared.prepare()?;
                 then(&prepared.place)
             }),
             warm: Box::new(move |()| warmed.warm()),
             run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
-            check: Box::new(move |sample| tool.check(lab, job.change, &checked.place, sample)),
+            check: Box::new(move |sample| tool.check(job.change, &checked.place, sample)),
             finish: Box::new(move |()| finished.finish()),
             place: Some(place),
+        }
+    }
+
+    /// A run that needs nothing before it and leaves nothing.
+    pub(crate) fn simple(tool: &'static str, name: &str, run: impl Fn(Line) -> Result<Sample> + 'a) -> Contender<'a> {
+        Contender {
+            tool,
+            name: name.to_owned(),
+            prepare: Box::new(|()| Ok(())),
+            warm: Box::new(|()| Ok(())),
+            run: Box::new(run),
+            check: Box::new(|_| Ok(())),
+            finish: Box::new(|()| Ok(())),
+            place: None,
         }
     }
 
@@ -135,10 +153,10 @@ impl<'a> Contender<'a> {
         rustix::fs::sync();
         (self.warm)(())?;
         let mut sample = (self.run)(line)?;
-        sample.syncfs_seconds = lab.sync_server()?;
+        sample.syncfs_seconds = Some(lab.sync_server()?);
         (self.check)(&sample)?;
         let disk_bytes = match &self.place {
-            Some(place) if line == Line::Counted => Some(lab.disk_bytes(&place.server)?),
+            Some(place) if line == Line::Counted => Some(disk_bytes(&place.server)?),
             _ => None,
         };
         (self.finish)(())?;
@@ -165,9 +183,9 @@ impl Work<'_> {
             if job.change.base.is_none() {
                 lab.renew_server()?;
             }
-            place.set_aside(lab)?;
+            place.set_aside()?;
             place.ensure_client()?;
-            tool.set_up(lab, place)?;
+            tool.set_up(place)?;
             if let Some(base) = job.change.base {
                 self.source(Moment::Base)?;
                 tool.deploy(lab, base, place, Line::Direct)?;
@@ -175,26 +193,26 @@ impl Work<'_> {
             }
         }
         self.source(Moment::Next)?;
-        if job.client == Client::New { tool.forget(lab, place) } else { Ok(()) }
+        if job.client == Client::New { tool.forget(place) } else { Ok(()) }
     }
 
     /// Reads the release that stands, and what the client keeps.
     fn warm(&self) -> Result<()> {
-        let Work { lab, tool, job, place, .. } = self;
+        let Work { tool, job, place, .. } = self;
         if job.change.base.is_some() {
-            lab.read_release(&tool.release(lab, place)?)?;
+            read_files(&tool.release(place)?)?;
         }
-        lab::read_files(&place.client)
+        read_files(&place.client)
     }
 
     /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
     /// find room beside each other.
     fn finish(&self) -> Result<()> {
         let Work { lab, tool, job, place, stands } = self;
-        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(lab, place)?);
+        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(place)?);
         stands.set(is_as_before && job.client == Client::Same);
         if !stands.get() {
-            place.set_aside(lab)?;
+            place.set_aside()?;
             lab.remove_aside()?;
         }
         Ok(())
@@ -205,36 +223,24 @@ impl Work<'_> {
     }
 }
 
-/// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
-pub(crate) fn installed(lab: &Lab, scenario: Scenario) -> (Vec<Box<dyn Tool>>, Vec<Track>) {
-    let (mut installed, mut skipped) = (Vec::new(), Vec::new());
-    for tool in tool::all(&lab.settings().variants) {
-        if !tool.joins(scenario) || !lab.settings().wants(tool.name()) {
-            continue;
-        }
-        if tool.version().is_some() {
-            installed.push(tool);
-        } else {
-            let reason = format!("{} is not installed", tool.name());
-            skipped.push(Track::skipped(tool.name(), tool.title(), reason));
-        }
-    }
-    (installed, skipped)
+/// Returns the disk that a directory takes, once all is written out: blocks are allocated then, and not before.
+pub(crate) fn disk_bytes(directory: &Path) -> Result<u64> {
+    rustix::fs::sync();
+    du_bytes(directory)
 }
 
 /// Lets all tools that take part do the job; returns a track for each.
 pub(crate) fn compete(lab: &Lab, job: &Job<'_>) -> Result<Vec<Track>> {
-    let (tools, skipped) = installed(lab, job.scenario);
+    let tools = joining(job.scenario, &lab.settings().variants);
     let contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, job)).collect();
-    let mut tracks = race(lab, &contenders)?;
-    tracks.extend(skipped);
-    Ok(tracks)
+    race(lab, &contenders)
 }
 
 /// Runs all of them, one observed round and then the timed ones, and returns a track for each, in their order.
 pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>> {
-    let mut tracks: Vec<Track> = contenders.iter().map(Track::of).collect();
-    for round in 0..=lab.repeats() {
+    let mut tracks: Vec<Track> =
+        contenders.iter().map(|contender| Track::new(contender.tool, &contender.name)).collect();
+    for round in 0..=lab.settings().effort.repeats {
         for index in turns(round as usize, contenders.len()) {
             let (contender, track) = (&contenders[index], &mut tracks[index]);
             if track.failure.is_some() {
@@ -242,14 +248,14 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
             }
             let line = if round == 0 { Line::Counted } else { Line::Timed };
             match contender.round(lab, line) {
-                Err(failure) if contender.tool == cutover::NAME => return Err(failure),
+                Err(failure) if contender.tool == CUTOVER => return Err(failure),
                 Err(failure) => {
                     lab.say(&format!("  failed: {failure}"));
                     track.fail(&failure);
                 }
                 Ok((sample, disk_bytes)) => {
                     track.disk_bytes = disk_bytes.or(track.disk_bytes);
-                    if round == 0 { track.observed.push(sample) } else { track.timed.push(sample) }
+                    track.keep(sample, round == 0);
                 }
             }
         }
@@ -262,18 +268,6 @@ pub(crate) fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (round + turn) % count)
 }
 
-/// Makes a name for a directory.
-pub(crate) fn slug(name: &str) -> String {
-    let mut slug = String::new();
-    for word in name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-        if !slug.is_empty() {
-            slug.push('-');
-        }
-        slug.push_str(&word.to_ascii_lowercase());
-    }
-    slug
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,10 +277,5 @@ mod tests {
         let rounds: Vec<Vec<usize>> = (0..4).map(|round| turns(round, 3).collect()).collect();
         assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
         assert_eq!(turns(1, 0).count(), 0);
-    }
-
-    #[test]
-    fn a_title_makes_a_directorys_name() {
-        assert_eq!(slug("next-rsync -rlpzc --link-dest=../x"), "next-rsync-rlpzc-link-dest-x");
     }
 }

@@ -10,7 +10,7 @@ use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::failure::{Context, Failure, Result};
-use crate::process::Invocation;
+use crate::invocation::Invocation;
 
 /// Where `ip` keeps the names.
 const DIRECTORY: &str = "/run/netns";

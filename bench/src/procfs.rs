@@ -13,10 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
-use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::Running;
+use crate::record::sample::ServerMemory;
 
 /// How often memory is polled: fine enough for the end of a run of some hundred milliseconds, and about one hundredth
 /// of a core.
@@ -24,18 +24,6 @@ const POLL: Duration = Duration::from_millis(3);
 
 /// Programs under `sshd` that are not the tool which is measured.
 const NOT_THE_TOOL: [&str; 7] = ["sshd", "sshd-session", "sshd-auth", "sh", "dash", "bash", "sftp-server"];
-
-/// Peak memory of a tool's processes on the server.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct ServerPeaks {
-    /// Of the largest process.
-    pub(crate) largest_bytes: u64,
-    /// Of all processes alive at once, their peaks added up. Pages that forked processes share count for each, so for
-    /// rsync, which forks, this is an upper bound.
-    pub(crate) together_bytes: u64,
-    /// The most processes seen at once.
-    pub(crate) processes: usize,
-}
 
 /// Returns the seconds of processor time that the process's waited-for children used, with theirs.
 pub(crate) fn children_cpu_seconds(pid: u32) -> Result<f64> {
@@ -65,15 +53,14 @@ pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
 }
 
 /// Polls the processes below the listening `sshd` until the client has ended.
-pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<ServerPeaks> {
-    let mut peaks = ServerPeaks::default();
+pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<ServerMemory> {
+    let mut peaks = ServerMemory::default();
     loop {
         let last = running.is_done();
         let mut alive = Vec::new();
         collect(listener, &mut alive)?;
         peaks.largest_bytes = peaks.largest_bytes.max(alive.iter().copied().max().unwrap_or(0));
         peaks.together_bytes = peaks.together_bytes.max(alive.iter().sum());
-        peaks.processes = peaks.processes.max(alive.len());
         if last {
             return Ok(peaks);
         }
