@@ -11,9 +11,8 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::rc::Rc;
 
-use crate::aside::read_files;
+use crate::aside::{read_files, remove};
 use crate::failure::Result;
 use crate::lab::lab::Lab;
 use crate::line::way::Line;
@@ -26,31 +25,43 @@ use crate::source::tree::Tree;
 use crate::tool::{Change, Tool};
 use crate::tools::joining;
 use crate::usage::du_bytes;
+use crate::verify::ensure_same;
 
-/// A step of a contender; it may be taken many times.
-pub(crate) type Step<'a, In, Out> = Box<dyn Fn(In) -> Result<Out> + 'a>;
-
-/// Looks at what a run has made.
-pub(crate) type Check<'a> = Box<dyn Fn(&Sample) -> Result<()> + 'a>;
-
-/// One tool in one mode, or something else that is run.
-pub(crate) struct Contender<'a> {
+/// One tool in one mode, or something else that is run. Only [`Contender::run`] is timed.
+pub(crate) trait Contender {
     /// The program.
-    pub(crate) tool: &'static str,
+    fn tool(&self) -> &'static str;
+
     /// Its name in the table.
-    pub(crate) name: String,
-    /// Brings everything into the state that each run begins with. Not timed.
-    pub(crate) prepare: Step<'a, (), ()>,
-    /// Reads what the run begins with, so that it is in the caches. Not timed.
-    pub(crate) warm: Step<'a, (), ()>,
+    fn name(&self) -> String;
+
+    /// Brings everything into the state that each run begins with.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reads what the run begins with, so that it is in the caches.
+    fn warm(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The run.
-    pub(crate) run: Step<'a, Line, Sample>,
-    /// Fails when the result is wrong. Not timed.
-    pub(crate) check: Check<'a>,
-    /// Makes room when the result was looked at. Not timed.
-    pub(crate) finish: Step<'a, (), ()>,
-    /// The directory on the server of which the size is wanted.
-    pub(crate) place: Option<Place>,
+    fn run(&self, line: Line) -> Result<Sample>;
+
+    /// Fails when the result is wrong.
+    fn check(&self, _sample: &Sample) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes room when the result was looked at.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the directory on the server of which the size is wanted.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// What is deployed, and what each run begins with.
@@ -99,116 +110,97 @@ impl<'a> Job<'a> {
     }
 }
 
-impl<'a> Contender<'a> {
-    /// A tool that does the job.
-    pub(crate) fn of(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>) -> Contender<'a> {
-        Contender::with(lab, tool, job, "", |_| Ok(()))
-    }
-
-    /// The same with something done to its directories before each run, and the words for it.
-    pub(crate) fn with(
-        lab: &'a Lab,
-        tool: &'a dyn Tool,
-        job: &'a Job<'a>,
-        words: &str,
-        then: impl Fn(&Place) -> Result<()> + 'a,
-    ) -> Contender<'a> {
-        let name = format!("{}{}{words}", job.label, tool.title());
-        let place = lab.place(&format!("{}-{name}", job.scenario.name()));
-        let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
-        let [prepared, warmed, ran, checked, finished] = [(); 5].map(|()| Rc::clone(&work));
-        Contender {
-            tool: tool.name(),
-            name,
-            prepare: Box::new(move |()| {
-                prepared.prepare()?;
-                then(&prepared.place)
-            }),
-            warm: Box::new(move |()| warmed.warm()),
-            run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
-            check: Box::new(move |sample| tool.check(job.change, &checked.place, sample)),
-            finish: Box::new(move |()| finished.finish()),
-            place: Some(place),
-        }
-    }
-
-    /// A run that needs nothing before it and leaves nothing.
-    pub(crate) fn simple(tool: &'static str, name: &str, run: impl Fn(Line) -> Result<Sample> + 'a) -> Contender<'a> {
-        Contender {
-            tool,
-            name: name.to_owned(),
-            prepare: Box::new(|()| Ok(())),
-            warm: Box::new(|()| Ok(())),
-            run: Box::new(run),
-            check: Box::new(|_| Ok(())),
-            finish: Box::new(|()| Ok(())),
-            place: None,
-        }
-    }
-
-    fn round(&self, lab: &Lab, line: Line) -> Result<(Sample, Option<u64>)> {
-        (self.prepare)(())?;
-        lab.say(&format!("  {}, {line}", self.name));
-        // What was prepared is written out before the clock starts; else the run would wait for it.
-        rustix::fs::sync();
-        (self.warm)(())?;
-        let mut sample = (self.run)(line)?;
-        sample.syncfs_seconds = Some(lab.sync_server()?);
-        (self.check)(&sample)?;
-        let disk_bytes = match &self.place {
-            Some(place) if line == Line::Counted => Some(disk_bytes(&place.server)?),
-            _ => None,
-        };
-        (self.finish)(())?;
-        Ok((sample, disk_bytes))
-    }
-}
-
 /// A tool at its job.
-struct Work<'a> {
+pub(crate) struct Deploy<'a> {
     lab: &'a Lab,
     tool: &'a dyn Tool,
     job: &'a Job<'a>,
+    name: String,
     place: Place,
+    /// Removed from the client's state before each run.
+    without: Option<&'a str>,
     /// Whether what stands before a run stands.
     stands: Cell<bool>,
 }
 
-impl Work<'_> {
-    /// Brings about what stands before a run.
-    fn prepare(&self) -> Result<()> {
-        let Work { lab, tool, job, place, stands } = self;
-        if !stands.get() {
-            // A first deploy begins on an empty filesystem each time; see `Lab::renew_server`.
-            if job.change.base.is_none() {
-                lab.renew_server()?;
-            }
-            place.set_aside()?;
-            place.ensure_client()?;
-            tool.set_up(place)?;
-            if let Some(base) = job.change.base {
-                self.source(Moment::Base)?;
-                tool.deploy(lab, base, place, Line::Direct)?;
-                tool.settle(lab, base, place)?;
-            }
-        }
-        self.source(Moment::Next)?;
-        if job.client == Client::New { tool.forget(place) } else { Ok(()) }
+impl<'a> Deploy<'a> {
+    /// A tool that does the job.
+    pub(crate) fn of(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>) -> Deploy<'a> {
+        Deploy::named(lab, tool, job, format!("{}{}", job.label, tool.title()))
     }
 
-    /// Reads the release that stands, and what the client keeps.
-    fn warm(&self) -> Result<()> {
-        let Work { tool, job, place, .. } = self;
-        if job.change.base.is_some() {
-            read_files(&tool.release(place)?)?;
+    /// The same with a directory of the client's state removed before each run, and the words for it.
+    pub(crate) fn without(self, directory: &'a str, words: &str) -> Deploy<'a> {
+        let Deploy { lab, tool, job, name, .. } = self;
+        Deploy { without: Some(directory), ..Deploy::named(lab, tool, job, name + words) }
+    }
+
+    fn named(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>, name: String) -> Deploy<'a> {
+        let place = lab.place(&format!("{}-{name}", job.scenario.name()));
+        Deploy { lab, tool, job, name, place, without: None, stands: Cell::new(false) }
+    }
+
+    fn source(&self, moment: Moment) -> Result<()> {
+        self.job.source.map_or(Ok(()), |source| source(moment))
+    }
+
+    fn begin(&self) -> Result<()> {
+        let Deploy { lab, tool, job, place, .. } = self;
+        // A first deploy begins on an empty filesystem each time: on one that holds earlier copies, all take longer.
+        if job.change.base.is_none() {
+            lab.renew_server()?;
         }
-        read_files(&place.client)
+        place.set_aside()?;
+        place.ensure_client()?;
+        tool.set_up(place)?;
+        let Some(base) = job.change.base else { return Ok(()) };
+        self.source(Moment::Base)?;
+        tool.deploy(lab, base, place, Line::Direct)?;
+        tool.settle(lab, base, place)
+    }
+}
+
+impl Contender for Deploy<'_> {
+    fn tool(&self) -> &'static str {
+        self.tool.name()
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn prepare(&self) -> Result<()> {
+        if !self.stands.get() {
+            self.begin()?;
+        }
+        self.source(Moment::Next)?;
+        if self.job.client == Client::New {
+            self.tool.forget(&self.place)?;
+        }
+        self.without.map_or(Ok(()), |directory| remove(&self.place.client.join(directory)))
+    }
+
+    /// Reads the release that stands, and the client's state.
+    fn warm(&self) -> Result<()> {
+        if self.job.change.base.is_some() {
+            read_files(&self.tool.release(&self.place)?)?;
+        }
+        read_files(&self.place.client)
+    }
+
+    fn run(&self, line: Line) -> Result<Sample> {
+        self.tool.deploy(self.lab, self.job.change.next, &self.place, line)
+    }
+
+    fn check(&self, sample: &Sample) -> Result<()> {
+        self.tool.check(self.job.change, &self.place, sample)?;
+        ensure_same(&self.job.change.next.path, &self.tool.release(&self.place)?)
     }
 
     /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
     /// find room beside each other.
     fn finish(&self) -> Result<()> {
-        let Work { lab, tool, job, place, stands } = self;
+        let Deploy { lab, tool, job, place, stands, .. } = self;
         let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(place)?);
         stands.set(is_as_before && job.client == Client::Same);
         if !stands.get() {
@@ -218,8 +210,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn source(&self, moment: Moment) -> Result<()> {
-        self.job.source.map_or(Ok(()), |source| source(moment))
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.place.server)
     }
 }
 
@@ -232,14 +224,14 @@ pub(crate) fn disk_bytes(directory: &Path) -> Result<u64> {
 /// Lets all tools that take part do the job; returns a track for each.
 pub(crate) fn compete(lab: &Lab, job: &Job<'_>) -> Result<Vec<Track>> {
     let tools = joining(job.scenario, &lab.settings().variants);
-    let contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, job)).collect();
+    let contenders: Vec<Deploy<'_>> = tools.iter().map(|tool| Deploy::of(lab, &**tool, job)).collect();
     race(lab, &contenders)
 }
 
 /// Runs all of them, one observed round and then the timed ones, and returns a track for each, in their order.
-pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>> {
+pub(crate) fn race(lab: &Lab, contenders: &[impl Contender]) -> Result<Vec<Track>> {
     let mut tracks: Vec<Track> =
-        contenders.iter().map(|contender| Track::new(contender.tool, &contender.name)).collect();
+        contenders.iter().map(|contender| Track::new(contender.tool(), &contender.name())).collect();
     for round in 0..=lab.settings().effort.repeats {
         for index in turns(round as usize, contenders.len()) {
             let (contender, track) = (&contenders[index], &mut tracks[index]);
@@ -247,8 +239,8 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
                 continue;
             }
             let line = if round == 0 { Line::Counted } else { Line::Timed };
-            match contender.round(lab, line) {
-                Err(failure) if contender.tool == CUTOVER => return Err(failure),
+            match round_of(lab, contender, line) {
+                Err(failure) if contender.tool() == CUTOVER => return Err(failure),
                 Err(failure) => {
                     lab.say(&format!("  failed: {failure}"));
                     track.fail(&failure);
@@ -261,6 +253,21 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
         }
     }
     Ok(tracks)
+}
+
+fn round_of(lab: &Lab, contender: &impl Contender, line: Line) -> Result<(Sample, Option<u64>)> {
+    contender.prepare()?;
+    lab.say(&format!("  {}, {line}", contender.name()));
+    // What was prepared is written out before the clock starts; else the run would wait for it.
+    rustix::fs::sync();
+    contender.warm()?;
+    let mut sample = contender.run(line)?;
+    sample.syncfs_seconds = Some(lab.sync_server()?);
+    contender.check(&sample)?;
+    let directory = contender.directory().filter(|_| line == Line::Counted);
+    let disk_bytes = directory.map(disk_bytes).transpose()?;
+    contender.finish()?;
+    Ok((sample, disk_bytes))
 }
 
 /// Returns the order of a round.

@@ -16,7 +16,6 @@ use rustix::param::clock_ticks_per_second;
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::Running;
-use crate::record::sample::ServerMemory;
 
 /// How often memory is polled: fine enough for the end of a run of some hundred milliseconds, and about one hundredth
 /// of a core.
@@ -29,17 +28,9 @@ const NOT_THE_TOOL: [&str; 7] = ["sshd", "sshd-session", "sshd-auth", "sh", "das
 pub(crate) fn children_cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).context(|| format!("Could not read `{path}`"))?;
-    parse_ticks(&stat, 13)
+    parse_ticks(&stat)
         .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
         .ok_or_else(|| Failure::new(format!("Could not make sense of `{path}`")))
-}
-
-/// Returns the seconds of processor time that this process has used.
-pub(crate) fn own_cpu_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").context(|| "Could not read `/proc/self/stat`")?;
-    parse_ticks(&stat, 11)
-        .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
-        .ok_or_else(|| Failure::new("Could not make sense of `/proc/self/stat`"))
 }
 
 /// Returns the children of a process that has only one thread, as `sshd` and shells have.
@@ -52,29 +43,27 @@ pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
     }
 }
 
-/// Polls the processes below the listening `sshd` until the client has ended.
-pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<ServerMemory> {
-    let mut peaks = ServerMemory::default();
+/// Polls the processes below the listening `sshd` until the client has ended, and returns the most memory of those alive
+/// at once: their peaks added up.
+pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<u64> {
+    let mut most = 0;
     loop {
         let last = running.is_done();
-        let mut alive = Vec::new();
-        collect(listener, &mut alive)?;
-        peaks.largest_bytes = peaks.largest_bytes.max(alive.iter().copied().max().unwrap_or(0));
-        peaks.together_bytes = peaks.together_bytes.max(alive.iter().sum());
+        most = most.max(memory_below(listener)?);
         if last {
-            return Ok(peaks);
+            return Ok(most);
         }
         thread::sleep(POLL);
     }
 }
 
-fn collect(parent: u32, peaks: &mut Vec<u64>) -> Result<()> {
+fn memory_below(parent: u32) -> Result<u64> {
+    let mut bytes = 0;
     for child in children(parent)? {
-        let process = name_and_peak(child)?;
-        peaks.extend(process.filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str())).map(|(_, peak)| peak));
-        collect(child, peaks)?;
+        let process = name_and_peak(child)?.filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str()));
+        bytes += process.map_or(0, |(_, peak)| peak) + memory_below(child)?;
     }
-    Ok(())
+    Ok(bytes)
 }
 
 fn name_and_peak(pid: u32) -> Result<Option<(String, u64)>> {
@@ -98,11 +87,11 @@ fn parse_status(status: &str) -> Option<(String, u64)> {
     Some((field("Name:")?.to_owned(), kilobytes * 1024))
 }
 
-/// The command's name stands in brackets and may hold anything, so fields are counted from the last bracket.
-/// User and system time of the process itself come eleven after it, those of its children thirteen.
-fn parse_ticks(stat: &str, after_name: usize) -> Option<u64> {
+/// The command's name stands in brackets and may hold anything, so fields are counted from the last bracket. User and
+/// system time of the children come thirteen after it.
+fn parse_ticks(stat: &str) -> Option<u64> {
     let (_, after) = stat.rsplit_once(')')?;
-    let mut fields = after.split_whitespace().skip(after_name);
+    let mut fields = after.split_whitespace().skip(13);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
@@ -115,9 +104,8 @@ mod tests {
     #[test]
     fn fields_of_stat_are_counted_after_the_name() {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 1 2 3 4 11 12 130 40 20 0 1 0";
-        assert_eq!(parse_ticks(stat, 11), Some(23));
-        assert_eq!(parse_ticks(stat, 13), Some(170));
-        assert_eq!(parse_ticks("7 (sshd) S 1", 13), None);
+        assert_eq!(parse_ticks(stat), Some(170));
+        assert_eq!(parse_ticks("7 (sshd) S 1"), None);
     }
 
     #[test]

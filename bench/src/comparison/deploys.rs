@@ -21,7 +21,6 @@ pub(super) fn first(mut rows: Rows<'_>) -> Vec<Row> {
     rows.durable_seconds(PLAIN);
     rows.seconds(ZSTD, conditions.at_rate(100.0, Aim::RatioAtMost(1.0)));
     rows.wire(ZSTD, conditions.at_rate(100.0, Aim::OursAtMost(175e6)));
-    rows.payload(ZSTD);
     rows.costs(PLAIN);
     rows.finish()
 }
@@ -31,7 +30,6 @@ pub(super) fn next(mut rows: Rows<'_>) -> Vec<Row> {
     let aim = on_link.or(rows.conditions.on_loopback(Aim::RatioAtMost(1.0 / 6.0)));
     rows.seconds(BY_CHECKSUM, aim);
     rows.wire(BY_CHECKSUM, Some(Aim::OursAtMost(290_000.0)));
-    rows.payload(BY_CHECKSUM);
     rows.costs(BY_CHECKSUM);
     rows.finish()
 }
@@ -93,12 +91,12 @@ pub(super) fn modules(mut rows: Rows<'_>) -> Vec<Row> {
 
 pub(super) fn cold<'a>(mut rows: Rows<'a>, with: Rows<'a>) -> Vec<Row> {
     rows.wire(BY_CHECKSUM, Some(Aim::OursAtMost(2_200_000.0)));
-    rows.round_trips(BY_CHECKSUM, Aim::OursAtMost(4.0));
+    rows.round_trips(Aim::OursAtMost(4.0));
     rows.seconds(BY_CHECKSUM, None);
     rows.costs(BY_CHECKSUM);
     let mut with = with.about("cutover deploy, git checkout").words("from a git checkout: ");
     with.wire(BY_CHECKSUM, Some(Aim::OursAtMost(800_000.0)));
-    with.round_trips(BY_CHECKSUM, Aim::OursAtMost(4.0));
+    with.round_trips(Aim::OursAtMost(4.0));
     with.seconds(BY_CHECKSUM, None);
     [rows.finish(), with.finish()].concat()
 }

@@ -3,7 +3,7 @@
 use crate::comparison::row::{Aim, Row, Unit};
 use crate::line::shape::Shape;
 use crate::record::logins::Logins;
-use crate::record::sample::{Sample, WireBytes};
+use crate::record::sample::Sample;
 use crate::record::track::Track;
 
 /// The most memory that each side may take, in bytes.
@@ -92,45 +92,24 @@ impl<'a> Rows<'a> {
         });
     }
 
-    /// Compares what the tools say of themselves.
-    pub(crate) fn payload(&mut self, rival: &str) {
-        self.observed("bytes before SSH", Unit::Bytes, rival, None, |sample| {
-            sample.payload.map(|payload| payload.total_bytes() as f64)
-        });
-    }
-
     /// Compares the bytes beyond SSH's own: those on the wire without those of a session that does nothing, for each
-    /// one's SSH client; and what the tools say of themselves, which lacks the command that starts the other side.
+    /// one's SSH client.
     pub(crate) fn beyond_ssh(&mut self, rival: &str, aim: Option<Aim>) {
-        self.beyond_login("bytes beyond SSH's own", Unit::Bytes, rival, aim, |wire| Some(wire.total_bytes()));
-        self.payload(rival);
-    }
-
-    /// Compares round trips after the login, as the link sees them; and says how many Cutover counts, from its first
-    /// message on, which the aim is for.
-    pub(crate) fn round_trips(&mut self, rival: &str, aim: Aim) {
-        self.beyond_login("round trips", Unit::Times, rival, None, |wire| wire.waits);
-        self.observed("round trips, as Cutover counts them", Unit::Times, "", Some(aim), |sample| {
-            sample.report.number("/round_trips")
-        });
-    }
-
-    fn beyond_login(
-        &mut self,
-        quantity: &str,
-        unit: Unit,
-        rival: &str,
-        aim: Option<Aim>,
-        figure: fn(WireBytes) -> Option<u64>,
-    ) {
         let logins = self.conditions.logins;
-        self.push(quantity, unit, rival, aim, |track| {
-            let login = logins.of(&track.tool).and_then(figure);
+        self.push("bytes beyond SSH's own", Unit::Bytes, rival, aim, |track| {
+            let login = logins.of(&track.tool);
             let beyond = |sample: &Sample| {
-                let whole = sample.wire.and_then(figure);
+                let whole = sample.wire.map(|wire| wire.total_bytes());
                 whole.zip(login).map(|(whole, login)| whole as f64 - login as f64)
             };
             track.observed.iter().filter_map(beyond).collect()
+        });
+    }
+
+    /// Says how many round trips Cutover counts, from its first message on.
+    pub(crate) fn round_trips(&mut self, aim: Aim) {
+        self.observed("round trips, as Cutover counts them", Unit::Times, "", Some(aim), |sample| {
+            sample.report.number("/round_trips")
         });
     }
 
@@ -198,7 +177,7 @@ pub(crate) fn client_memory(sample: &Sample) -> Option<f64> {
 
 /// The peak memory of the server's processes together.
 pub(crate) fn server_memory(sample: &Sample) -> Option<f64> {
-    sample.memory.server.map(|server| server.together_bytes as f64)
+    sample.memory.server_bytes.map(|bytes| bytes as f64)
 }
 
 #[cfg(test)]
@@ -207,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::comparison::row::Summary;
-    use crate::record::sample::{Memory, Report};
+    use crate::record::sample::{Memory, Report, WireBytes};
 
     fn conditions(logins: &Logins) -> Conditions<'_> {
         Conditions { logins, shape: None }
@@ -232,23 +211,20 @@ mod tests {
 
     #[test]
     fn what_is_beyond_ssh_is_counted_alike_for_both() {
-        let wire = |sent_bytes, waits| Some(WireBytes { sent_bytes, waits: Some(waits), ..WireBytes::default() });
-        let track = |tool: &str, sent_bytes, waits| {
-            let report = Report(if tool == "cutover" { json!({ "round_trips": 1 }) } else { json!(null) });
-            let observed = vec![Sample { wire: wire(sent_bytes, waits), report, ..Sample::default() }];
-            Track { observed, ..Track::new(tool, tool) }
+        let sample = |sent_bytes| {
+            let wire = Some(WireBytes { sent_bytes, ..WireBytes::default() });
+            Sample { wire, report: Report(json!({ "round_trips": 1 })), ..Sample::default() }
         };
-        let tracks = [track("cutover", 6500, 9), track("rsync", 9200, 12)];
-        let login = |sent_bytes, waits| Sample { wire: wire(sent_bytes, waits), ..Sample::default() };
-        let logins = Logins { openssh: login(6900, 4), cutover: login(3700, 5), session: login(7200, 6) };
+        let track = |tool: &str, bytes| Track { observed: vec![sample(bytes)], ..Track::new(tool, tool) };
+        let tracks = [track("cutover", 6500), track("rsync", 9200)];
+        let logins = Logins { openssh: sample(6900), cutover: sample(3700), session: sample(7200) };
         let mut rows = Rows::of(conditions(&logins), &tracks).about("cutover");
         rows.beyond_ssh("rsync", None);
-        rows.round_trips("rsync", Aim::OursAtMost(1.0));
+        rows.round_trips(Aim::OursAtMost(1.0));
         let median = |summary: Option<Summary>| summary.map(|summary| summary.median as i64);
         let rows = rows.finish();
         let rows: Vec<_> = rows.iter().map(|row| (median(row.ours), median(row.theirs), row.is_met())).collect();
-        let expected = [(Some(2500), Some(2000), None), (Some(2), Some(6), None), (Some(1), None, Some(true))];
-        assert_eq!(rows, expected);
+        assert_eq!(rows, [(Some(2500), Some(2000), None), (Some(1), None, Some(true))]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::line::shape::Shape;
 use crate::line::way::Line;
 use crate::process::{Finished, Running, Surroundings, run_beside};
 use crate::procfs;
-use crate::record::sample::{Cpu, Memory, Sample, ServerMemory};
+use crate::record::sample::{Cpu, Memory, Sample};
 
 /// What happens to a session beside the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Server {
         carrier.counters().reset();
         let cpu_before = procfs::children_cpu_seconds(self.sshd.listener())?;
         let surroundings = Surroundings { home: &self.home, namespace: carrier.client(line) };
-        let (finished, memory) = run_beside(invocation, surroundings, |running| self.watch(running, session))?;
+        let (finished, server_bytes) = run_beside(invocation, surroundings, |running| self.watch(running, session))?;
         // The work of the server after the client's end belongs to the run.
         self.sshd.wait_until_idle()?;
         let server_seconds = procfs::children_cpu_seconds(self.sshd.listener())? - cpu_before;
@@ -90,14 +90,14 @@ impl Server {
         let sample = Sample {
             seconds: finished.seconds,
             cpu: Cpu { client_seconds: finished.cpu_seconds, server_seconds },
-            memory: Memory { client_bytes: finished.peak_bytes, server: memory? },
+            memory: Memory { client_bytes: finished.peak_bytes, server_bytes: server_bytes? },
             wire: line.is_carried(self.shape).then_some(wire),
             ..Sample::default()
         };
         Ok((finished, sample))
     }
 
-    fn watch(&self, running: &Running<'_>, session: Session) -> Result<Option<ServerMemory>> {
+    fn watch(&self, running: &Running<'_>, session: Session) -> Result<Option<u64>> {
         match session {
             Session::Watched => procfs::watch_server(running, self.sshd.listener()).map(Some),
             Session::Alone | Session::Refused => Ok(None),

@@ -80,7 +80,7 @@ impl Link {
         let (client, server) = (Namespace::create("client")?, Namespace::create("server")?);
         let devices = [open_device(&client, CLIENT, shape)?, open_device(&server, SERVER, shape)?];
         let [client_device, server_device] = devices.map(Arc::new);
-        let counters = Arc::new(Counters::for_round_trip(shape.round_trip()));
+        let counters = Arc::new(Counters::default());
         let (there, back) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
         let link = Link { client, server, counters, queues: [Arc::clone(&there), Arc::clone(&back)] };
         link.carry(&client_device, &server_device, &there, shape, Direction::Sent);
@@ -127,9 +127,8 @@ impl Link {
         let counters = Arc::clone(&self.counters);
         let (from, filled) = (Arc::clone(from), Arc::clone(queue));
         thread::spawn(move || take(&from, &filled, Shaper::new(shape), &counters, direction));
-        let counters = Arc::clone(&self.counters);
         let (to, emptied) = (Arc::clone(to), Arc::clone(queue));
-        thread::spawn(move || give(&to, &emptied, &counters, direction));
+        thread::spawn(move || give(&to, &emptied));
     }
 }
 
@@ -150,7 +149,6 @@ struct Queue {
 #[derive(Debug)]
 struct Flight {
     arrival: Instant,
-    payload_bytes: u64,
     bytes: Box<[u8]>,
 }
 
@@ -207,13 +205,13 @@ fn take(from: &SyncDevice, queue: &Queue, mut shaper: Shaper, counters: &Counter
             Direction::Received => counters.received(packet.payload_bytes),
         }
         if let Some(arrival) = shaper.admit(Instant::now(), packet.line_bytes) {
-            queue.push(Flight { arrival, payload_bytes: packet.payload_bytes, bytes: buffer[..read].into() });
+            queue.push(Flight { arrival, bytes: buffer[..read].into() });
         }
     }
 }
 
 /// Gives packets to a device when they arrive.
-fn give(to: &SyncDevice, queue: &Queue, counters: &Counters, direction: Direction) {
+fn give(to: &SyncDevice, queue: &Queue) {
     // A twentieth of a millisecond, the default, is much on a line without a delay.
     // Without it packets arrive a little later.
     rustix::thread::set_current_timer_slack(NonZero::new(1)).unwrap_or_default();
@@ -221,9 +219,6 @@ fn give(to: &SyncDevice, queue: &Queue, counters: &Counters, direction: Directio
     loop {
         queue.take_due(&mut due);
         for flight in due.drain(..) {
-            if direction == Direction::Received {
-                counters.arrived(flight.payload_bytes);
-            }
             // A packet that a device does not take is lost, as it would be on any line.
             drop(to.send(&flight.bytes));
         }
@@ -276,13 +271,13 @@ mod tests {
     fn packets_keep_their_order() {
         let queue = Queue::default();
         let now = Instant::now();
-        for payload_bytes in [1, 2] {
-            queue.push(Flight { arrival: now, payload_bytes, bytes: Box::default() });
+        for number in [1, 2] {
+            queue.push(Flight { arrival: now, bytes: [number].into() });
         }
-        queue.push(Flight { arrival: now + Duration::from_secs(3600), payload_bytes: 3, bytes: Box::default() });
+        queue.push(Flight { arrival: now + Duration::from_secs(3600), bytes: [3].into() });
         let mut due = Vec::new();
         queue.take_due(&mut due);
-        assert_eq!(due.iter().map(|flight| flight.payload_bytes).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(due.iter().map(|flight| flight.bytes[0]).collect::<Vec<_>>(), [1, 2]);
         assert!(!queue.is_empty());
     }
 }

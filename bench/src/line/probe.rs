@@ -10,8 +10,6 @@ use serde::Serialize;
 use crate::failure::{Context, Result};
 use crate::line::link::{self, Link};
 use crate::line::shape::Shape;
-use crate::procfs;
-use crate::record::sample::WireBytes;
 
 /// How long is sent; TCP needs some seconds to find a long line's rate.
 const SENDING: Duration = Duration::from_secs(10);
@@ -19,36 +17,23 @@ const SENDING: Duration = Duration::from_secs(10);
 /// Connections at once.
 const CONNECTIONS: [usize; 2] = [1, 4];
 
-/// What was measured.
+/// The figures of a link.
 #[derive(Debug, Serialize)]
 pub(crate) struct Probe {
     shape: Shape,
     /// The median time in which a byte comes back.
     echo_ms: f64,
-    copies: Vec<Copy>,
-}
-
-/// Zeros sent from client to server.
-#[derive(Debug, Serialize)]
-struct Copy {
-    connections: usize,
-    /// What arrived, over the time until the last byte of it had.
-    mbit_per_second: f64,
-    /// The same, of the second half of the time, when TCP has found the rate.
-    later_mbit_per_second: f64,
-    /// What was sent more than once.
-    retransmitted_bytes: u64,
-    /// Processor time of the bench, the two ends included, for each second.
-    cores: f64,
-    wire: WireBytes,
+    /// Millions of bits a second of zeros that arrived, for each number of connections: of the second half of the time,
+    /// when TCP has found the rate.
+    mbit_per_second: Vec<(usize, f64)>,
 }
 
 /// Makes a link and measures it. Only root may.
 pub(crate) fn probe(shape: Shape) -> Result<Probe> {
     let link = Link::open(shape)?;
     let echo_ms = echo(&link)?;
-    let copies = CONNECTIONS.iter().map(|connections| copy(&link, *connections)).collect::<Result<_>>()?;
-    Ok(Probe { shape, echo_ms, copies })
+    let rate = |connections: &usize| Ok((*connections, copy(&link, *connections)?));
+    Ok(Probe { shape, echo_ms, mbit_per_second: CONNECTIONS.iter().map(rate).collect::<Result<_>>()? })
 }
 
 fn listen(link: &Link) -> Result<TcpListener> {
@@ -81,37 +66,21 @@ fn echo(link: &Link) -> Result<f64> {
     Ok(times[times.len() / 2])
 }
 
-fn copy(link: &Link, connections: usize) -> Result<Copy> {
+fn copy(link: &Link, connections: usize) -> Result<f64> {
     let listener = listen(link)?;
     let pairs = (0..connections).map(|_| connect(link, &listener)).collect::<Result<Vec<_>>>()?;
-    link.settle()?;
-    link.counters().reset();
-    let cpu_before = procfs::own_cpu_seconds()?;
     let start = Instant::now();
-    let received: Vec<(u64, u64)> = thread::scope(|scope| {
+    let late_bytes: u64 = thread::scope(|scope| {
         let ends: Vec<_> = pairs
             .into_iter()
             .map(|(client, server)| {
                 scope.spawn(move || send(client, start));
-                scope.spawn(move || receive(server, start))
+                scope.spawn(move || receive_late(server, start))
             })
             .collect();
-        ends.into_iter().map(|end| end.join().unwrap_or_default()).collect()
+        ends.into_iter().map(|end| end.join().unwrap_or_default()).sum()
     });
-    let seconds = start.elapsed().as_secs_f64();
-    let cores = (procfs::own_cpu_seconds()? - cpu_before) / seconds;
-    let wire = link.settle()?;
-    let (all, early): (u64, u64) = received.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let half = SENDING.as_secs_f64() / 2.0;
-    let mbit = |bytes: u64, seconds: f64| bytes as f64 * 8.0 / 1e6 / seconds;
-    Ok(Copy {
-        connections,
-        mbit_per_second: mbit(all, seconds),
-        later_mbit_per_second: mbit(all - early, seconds - half),
-        retransmitted_bytes: wire.sent_bytes.saturating_sub(all),
-        cores,
-        wire,
-    })
+    Ok(late_bytes as f64 * 8.0 / 1e6 / (start.elapsed() - SENDING / 2).as_secs_f64())
 }
 
 /// The connection closes when the stream is dropped.
@@ -120,17 +89,16 @@ fn send(mut stream: TcpStream, start: Instant) {
     while start.elapsed() < SENDING && stream.write_all(&zeros).is_ok() {}
 }
 
-/// Returns what came, and what of it came in the first half of the time.
-fn receive(mut stream: TcpStream, start: Instant) -> (u64, u64) {
-    let (mut all, mut early) = (0, 0);
+/// Returns the bytes that came in the second half of the time.
+fn receive_late(mut stream: TcpStream, start: Instant) -> u64 {
+    let mut late_bytes = 0;
     let mut buffer = vec![0; 256 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
-        all += read as u64;
-        if start.elapsed() < SENDING / 2 {
-            early = all;
+        if start.elapsed() >= SENDING / 2 {
+            late_bytes += read as u64;
         }
     }
-    (all, early)
+    late_bytes
 }
 
 #[cfg(test)]

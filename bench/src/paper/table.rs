@@ -103,12 +103,12 @@ fn write_scenario(out: &mut fmt::Formatter<'_>, run: &RunRecord, record: &Scenar
 fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
     writeln!(
         out,
-        "| contender | seconds | bytes on the wire | bytes before SSH | processor time | peak memory | disk |\n\
-         |---|---:|---:|---:|---:|---:|---:|"
+        "| contender | seconds | bytes on the wire | processor time | peak memory | disk |\n\
+         |---|---:|---:|---:|---:|---:|"
     )?;
     for track in tracks {
         if track.failure.is_some() {
-            writeln!(out, "| {} | **failed** | | | | | |", track.contender)?;
+            writeln!(out, "| {} | **failed** | | | | |", track.contender)?;
             continue;
         }
         let seconds = |figure: fn(&Sample) -> f64| Summary::of(track.for_seconds().iter().map(figure));
@@ -117,15 +117,14 @@ fn write_tracks(out: &mut fmt::Formatter<'_>, tracks: &[Track]) -> fmt::Result {
         };
         writeln!(
             out,
-            "| {} | {} | {} | {} | {} + {} | {} + {} | {} |",
+            "| {} | {} | {} | {} + {} | {} + {} | {} |",
             track.contender,
             shown(seconds(|sample| sample.seconds), Unit::Seconds),
             shown(bytes(|sample| sample.wire.map(|wire| wire.total_bytes())), Unit::Bytes),
-            shown(bytes(|sample| sample.payload.map(|payload| payload.total_bytes())), Unit::Bytes),
             shown_median(seconds(|sample| sample.cpu.client_seconds), Unit::Seconds),
             shown_median(seconds(|sample| sample.cpu.server_seconds), Unit::Seconds),
             shown(bytes(|sample| Some(sample.memory.client_bytes)), Unit::Memory),
-            shown(bytes(|sample| sample.memory.server.map(|server| server.together_bytes)), Unit::Memory),
+            shown(bytes(|sample| sample.memory.server_bytes), Unit::Memory),
             shown(track.disk_bytes.and_then(|bytes| Summary::of([bytes as f64])), Unit::Bytes),
         )?;
     }

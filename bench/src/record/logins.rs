@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::sample::{Sample, WireBytes};
+use crate::record::sample::Sample;
 
 /// The tool with an SSH client of its own; the others run the system's.
 pub(crate) const CUTOVER: &str = "cutover";
@@ -20,16 +20,9 @@ pub(crate) struct Logins {
 
 impl Logins {
     /// Returns SSH's own part of a tool's bytes, where it was counted: its login, and a session that does nothing.
-    pub(crate) fn of(&self, tool: &str) -> Option<WireBytes> {
+    pub(crate) fn of(&self, tool: &str) -> Option<u64> {
         let login = if tool == CUTOVER { self.cutover.wire } else { self.openssh.wire };
         let (login, whole, refused) = (login?, self.session.wire?, self.openssh.wire?);
-        let session = |figure: fn(WireBytes) -> u64| figure(login) + figure(whole).saturating_sub(figure(refused));
-        let waits = |wire: WireBytes| wire.waits.unwrap_or(0);
-        Some(WireBytes {
-            sent_bytes: session(|wire| wire.sent_bytes),
-            received_bytes: session(|wire| wire.received_bytes),
-            waits: login.waits.map(|_| session(waits)),
-            ..login
-        })
+        Some(login.total_bytes() + whole.total_bytes().saturating_sub(refused.total_bytes()))
     }
 }

@@ -4,9 +4,8 @@
 //! seconds                  from the client's start to its end
 //! syncfs_seconds           a `syncfs` of the server's filesystem afterwards: work that the tool left to others
 //! cpu                      processor time: client_seconds with its `ssh`, server_seconds with `sshd`
-//! memory                   peaks: client_bytes of its largest process; server: largest_bytes, together_bytes
-//! wire                     TCP payload: sent_bytes, received_bytes, connections, waits
-//! payload                  sent_bytes and received_bytes before SSH, as the tool itself says
+//! memory                   peaks: client_bytes of its largest process, server_bytes of the tool's processes together
+//! wire                     TCP payload: sent_bytes, received_bytes, connections
 //! report                   of `--json`, the fields in `KEPT`
 //! ```
 //! A figure that was not observed is left out. Runs that are timed have nothing beside them, so on the loopback they have
@@ -50,9 +49,6 @@ pub(crate) struct Sample {
     /// TCP payload, where it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wire: Option<WireBytes>,
-    /// Bytes before SSH, where the tool tells them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) payload: Option<Payload>,
     /// What `--json` printed.
     #[serde(default, skip_serializing_if = "Report::has_no_figures")]
     pub(crate) report: Report,
@@ -74,19 +70,10 @@ pub(crate) struct Cpu {
 pub(crate) struct Memory {
     /// Of the client's largest process.
     pub(crate) client_bytes: u64,
-    /// Of the tool's processes on the server, in observed runs.
+    /// Of the tool's processes on the server that are alive at once, their peaks added up; in observed runs. Pages that
+    /// forked processes share count for each, so for rsync, which forks, this is an upper bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) server: Option<ServerMemory>,
-}
-
-/// Peak memory of a tool's processes on the server.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct ServerMemory {
-    /// Of the largest process.
-    pub(crate) largest_bytes: u64,
-    /// Of all processes alive at once, their peaks added up. Pages that forked processes share count for each, so for
-    /// rsync, which forks, this is an upper bound.
-    pub(crate) together_bytes: u64,
+    pub(crate) server_bytes: Option<u64>,
 }
 
 /// TCP payload of one run.
@@ -98,28 +85,9 @@ pub(crate) struct WireBytes {
     pub(crate) received_bytes: u64,
     /// Connections that were opened.
     pub(crate) connections: u64,
-    /// How often the client waited for the server. Only a link with a delay can tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) waits: Option<u64>,
 }
 
 impl WireBytes {
-    /// Returns both directions.
-    pub(crate) fn total_bytes(&self) -> u64 {
-        self.sent_bytes + self.received_bytes
-    }
-}
-
-/// Bytes before SSH, as the tool counts them.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Payload {
-    /// From the client to the server.
-    pub(crate) sent_bytes: u64,
-    /// From the server to the client.
-    pub(crate) received_bytes: u64,
-}
-
-impl Payload {
     /// Returns both directions.
     pub(crate) fn total_bytes(&self) -> u64 {
         self.sent_bytes + self.received_bytes
@@ -192,13 +160,13 @@ mod tests {
         let sample = Sample {
             seconds: 1.5,
             syncfs_seconds: Some(0.25),
-            memory: Memory { client_bytes: 7, server: Some(ServerMemory { largest_bytes: 1, together_bytes: 2 }) },
-            wire: Some(WireBytes { sent_bytes: 3, received_bytes: 4, connections: 1, waits: None }),
+            memory: Memory { client_bytes: 7, server_bytes: None },
+            wire: Some(WireBytes { sent_bytes: 3, received_bytes: 4, connections: 1 }),
             report: Report(json!({ "round_trips": 1, "release": "20260101000000", "reused": null })),
             ..Sample::default()
         };
         let text = serde_json::to_string(&sample).unwrap();
-        assert!(!text.contains("waits") && !text.contains("2026") && !text.contains("null"), "{text}");
+        assert!(!text.contains("server_bytes") && !text.contains("2026") && !text.contains("null"), "{text}");
         let read: Sample = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);
         assert_eq!(read.report, Report(json!({ "round_trips": 1 })));

@@ -3,166 +3,114 @@
 //! Tools are led in turn, round by round, and each course begins on an empty filesystem. As elsewhere the first round is
 //! observed and the others are timed. Releases are compared with the source in the observed round.
 
-use std::cell::Cell;
-use std::path::PathBuf;
-
-use crate::aside::set_aside;
 use crate::contest::turns;
-use crate::failure::{Context, Result};
-use crate::invocation::{Invocation, quoted};
+use crate::failure::Result;
 use crate::lab::lab::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::logins::CUTOVER;
 use crate::record::sample::Sample;
 use crate::record::track::{Mark, Track};
+use crate::scenarios::relink::{self, link, relink};
 use crate::source::tree::Tree;
-use crate::tools::rsync;
-use crate::tools::site::{Site, ensure_reused, ensure_state};
+use crate::tool::{Change, Tool};
+use crate::tools::cutover::Cutover;
+use crate::tools::rsync::{self, Rsync};
+use crate::tools::site::Site;
 use crate::verify::ensure_same;
 
-/// Small files of text are sent: on a line they are better compressed; where none is, it costs next to nothing.
-const RSYNC: [&str; 2] = ["-az", "--zc=zstd"];
-
-/// The tool that is led.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Runner {
-    Cutover,
-    Rsync,
-}
-
-impl Runner {
-    fn tool(self) -> &'static str {
-        match self {
-            Runner::Cutover => CUTOVER,
-            Runner::Rsync => rsync::NAME,
-        }
-    }
-}
+/// Stands behind the name of rsync where there is a release to link to.
+const LINK_DEST: &str = " --link-dest";
 
 /// A tool on its course.
 pub(super) struct Course<'a> {
     lab: &'a Lab,
-    runner: Runner,
+    tool: &'a dyn Tool,
     line: Line,
     tree: &'a Tree,
     place: Place,
-    /// How many releases rsync has made.
-    releases: Cell<u32>,
 }
 
 /// The contender's name at a step, and its run.
-pub(super) type Step = (&'static str, Sample);
+pub(super) type Step = (String, Sample);
 
 impl<'a> Course<'a> {
-    fn begin(lab: &'a Lab, tree: &'a Tree, runner: Runner, line: Line) -> Result<Course<'a>> {
+    fn begin(lab: &'a Lab, tree: &'a Tree, tool: &'a dyn Tool, line: Line) -> Result<Course<'a>> {
         lab.renew_server()?;
-        let place = lab.place(&format!("course-{}", runner.tool()));
+        let place = lab.place(&format!("course-{}", tool.name()));
         place.set_aside()?;
         lab.remove_aside()?;
         place.ensure_client()?;
-        if runner == Runner::Rsync {
-            std::fs::create_dir_all(&place.server).context(|| "Could not create rsync's directory")?;
-        }
-        Ok(Course { lab, runner, line, tree, place, releases: Cell::new(0) })
+        tool.set_up(&place)?;
+        Ok(Course { lab, tool, line, tree, place })
+    }
+
+    fn is_cutover(&self) -> bool {
+        self.tool.name() == CUTOVER
     }
 
     /// Deploys the tree as it is now, into an empty target.
     pub(super) fn first(&self) -> Result<Step> {
-        match self.runner {
-            Runner::Cutover => Ok(("cutover deploy", self.cutover("live", None)?)),
-            Runner::Rsync => Ok(("rsync -az --zc=zstd", self.next_of_rsync()?)),
-        }
+        let sample = self.deploy(Change { base: None, next: self.tree, is_nothing: false })?;
+        Ok((self.tool.title().replace(LINK_DEST, ""), sample))
     }
 
     /// Deploys the tree as it is now over what stands.
     pub(super) fn update(&self) -> Result<Step> {
-        match self.runner {
-            Runner::Cutover => Ok(("cutover deploy", self.cutover("live", Some(true))?)),
-            Runner::Rsync => Ok(("rsync -az --zc=zstd --link-dest", self.next_of_rsync()?)),
-        }
+        let sample = self.deploy(Change { base: Some(self.tree), next: self.tree, is_nothing: false })?;
+        Ok((self.tool.title(), sample))
     }
 
-    /// Deploys what stands again.
+    /// Deploys what stands again. rsync goes over the release that stands: there it has nothing to link.
     pub(super) fn again(&self) -> Result<Step> {
-        match self.runner {
-            Runner::Cutover => Ok(("cutover deploy", self.cutover("unchanged", None)?)),
-            Runner::Rsync => {
-                rustix::fs::sync();
-                let options = [RSYNC[0], RSYNC[1], "--delete"];
-                let sample = rsync::copy(self.lab, &options, self.tree, &self.release_of_rsync(), self.line)?;
-                self.check()?;
-                Ok(("rsync -az --zc=zstd", sample))
-            }
-        }
+        let change = Change { base: Some(self.tree), next: self.tree, is_nothing: true };
+        let sample = if self.is_cutover() {
+            self.deploy(change)?
+        } else {
+            rustix::fs::sync();
+            let options = [Rsync::COURSE.options(), &["--delete"]].concat();
+            let sample = rsync::copy(self.lab, &options, self.tree, &self.tool.release(&self.place)?, self.line)?;
+            self.check(change, &sample)?;
+            sample
+        };
+        Ok((self.tool.title().replace(LINK_DEST, ""), sample))
     }
 
-    /// Goes back to the release before; without Cutover, by the least that anybody could do.
+    /// Goes back to the release before.
     pub(super) fn rollback(&self) -> Result<Step> {
         rustix::fs::sync();
-        match self.runner {
-            Runner::Cutover => Ok(("cutover rollback", Site::at(&self.place).rollback(self.lab, self.line)?)),
-            Runner::Rsync => {
-                let (place, newest) = (quoted(&self.place.server.to_string_lossy()), self.releases.get());
-                Invocation::script(&format!("cd {place} && ln -s {newest} current")).output()?;
-                let before = newest.saturating_sub(1);
-                let script = format!("cd {place} && ln -s {before} current.new && mv -T current.new current");
-                let ssh = self.lab.ssh(&self.lab.ssh_config(self.line)).arg(&script);
-                Ok(("ssh, ln and mv", self.lab.measure(&ssh, self.line)?.1))
-            }
+        if self.is_cutover() {
+            return Ok(("cutover rollback".to_owned(), Site::at(&self.place).rollback(self.lab, self.line)?));
         }
+        let newest = Rsync::newest(&self.place)?;
+        link(&self.place.server, &newest.to_string())?;
+        let before = newest.saturating_sub(1).to_string();
+        Ok((relink::TITLE.to_owned(), relink(self.lab, self.line, &self.place.server, &before)?))
     }
 
-    /// Brings the server to its state in daily use; see [`crate::tool::Tool::settle`]. The live release becomes the tree
-    /// as it is.
+    /// Brings the server to its state in daily use; see [`Tool::settle`]. The live release becomes the tree as it is.
     pub(super) fn settle(&self) -> Result<()> {
-        if self.runner == Runner::Cutover { Site::at(&self.place).settle(self.lab, self.tree) } else { Ok(()) }
+        self.tool.settle(self.lab, self.tree, &self.place)
     }
 
     /// The same after the tree was brought back to what it was before the last update.
     pub(super) fn settle_back(&self) -> Result<()> {
-        if self.runner == Runner::Cutover {
-            return self.settle();
-        }
-        set_aside(&self.release_of_rsync())?;
-        self.releases.set(self.releases.get() - 1);
-        self.lab.remove_aside()
+        if self.tool.undo(&self.place)? { self.lab.remove_aside() } else { self.settle() }
     }
 
-    fn cutover(&self, state: &str, is_reused: Option<bool>) -> Result<Sample> {
+    fn deploy(&self, change: Change<'_>) -> Result<Sample> {
         rustix::fs::sync();
-        let sample = Site::at(&self.place).deploy(self.lab, self.tree, self.line)?;
-        ensure_state(&sample, state)?;
-        if let Some(expected) = is_reused {
-            ensure_reused(&sample, expected)?;
-        }
-        self.check()?;
+        let sample = self.tool.deploy(self.lab, self.tree, &self.place, self.line)?;
+        self.check(change, &sample)?;
         Ok(sample)
     }
 
-    fn next_of_rsync(&self) -> Result<Sample> {
-        let before = format!("--link-dest=../{}", self.releases.get());
-        let mut options = RSYNC.to_vec();
-        if self.releases.get() > 0 {
-            options.push(&before);
+    fn check(&self, change: Change<'_>, sample: &Sample) -> Result<()> {
+        self.tool.check(change, &self.place, sample)?;
+        if self.line != Line::Counted {
+            return Ok(());
         }
-        self.releases.set(self.releases.get() + 1);
-        rustix::fs::sync();
-        let sample = rsync::copy(self.lab, &options, self.tree, &self.release_of_rsync(), self.line)?;
-        self.check()?;
-        Ok(sample)
-    }
-
-    fn release_of_rsync(&self) -> PathBuf {
-        self.place.server.join(self.releases.get().to_string())
-    }
-
-    fn check(&self) -> Result<()> {
-        let deployed = match self.runner {
-            Runner::Cutover => self.place.server.join("current"),
-            Runner::Rsync => self.release_of_rsync(),
-        };
-        if self.line == Line::Counted { ensure_same(&self.tree.path, &deployed) } else { Ok(()) }
+        ensure_same(&self.tree.path, &self.tool.release(&self.place)?)
     }
 }
 
@@ -176,7 +124,7 @@ impl Tracks {
         let contender = format!("{job}: {contender}");
         let known = self.0.iter().position(|track| track.contender == contender);
         let at = known.unwrap_or_else(|| {
-            self.0.push(Track { mark: Some(mark), ..Track::new(course.runner.tool(), &contender) });
+            self.0.push(Track { mark: Some(mark), ..Track::new(course.tool.name(), &contender) });
             self.0.len() - 1
         });
         self.0[at].keep(sample, course.line == Line::Counted);
@@ -197,21 +145,22 @@ pub(super) fn lead(
     tracks: &mut Tracks,
     course: impl Fn(&Course<'_>, &mut Tracks) -> Result<()>,
 ) -> Result<()> {
-    let mut runners = vec![Runner::Cutover, Runner::Rsync];
+    let cutover = Cutover::default();
+    let mut tools: Vec<&dyn Tool> = vec![&cutover, &Rsync::COURSE];
     let before = tracks.0.len();
     for round in 0..=lab.settings().effort.growth_repeats {
         let line = if round == 0 { Line::Counted } else { Line::Timed };
-        let order: Vec<Runner> = turns(round as usize, runners.len()).map(|at| runners[at]).collect();
-        for runner in order {
-            lab.say(&format!("  {}, {} files, {line}", runner.tool(), tree.files));
-            let led = Course::begin(lab, tree, runner, line).and_then(|begun| course(&begun, tracks));
+        let order: Vec<&dyn Tool> = turns(round as usize, tools.len()).map(|at| tools[at]).collect();
+        for tool in order {
+            lab.say(&format!("  {}, {} files, {line}", tool.name(), tree.files));
+            let led = Course::begin(lab, tree, tool, line).and_then(|begun| course(&begun, tracks));
             let Err(failure) = led else { continue };
-            if runner == Runner::Cutover {
+            if tool.name() == CUTOVER {
                 return Err(failure);
             }
             lab.say(&format!("  failed: {failure}"));
-            runners.retain(|other| *other != runner);
-            let own = tracks.0[before..].iter_mut().filter(|track| track.tool == runner.tool());
+            tools.retain(|other| other.name() != tool.name());
+            let own = tracks.0[before..].iter_mut().filter(|track| track.tool == tool.name());
             own.for_each(|track| track.fail(&failure));
         }
     }

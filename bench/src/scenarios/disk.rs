@@ -12,6 +12,7 @@ use crate::record::track::Track;
 use crate::scenario::Scenario;
 use crate::tool::{Change, Tool};
 use crate::tools::joining;
+use crate::verify::ensure_same;
 
 pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let mut tracks = Vec::new();
@@ -36,6 +37,7 @@ fn deploy_all(lab: &Lab, tool: &dyn Tool, track: &mut Track) -> Result<()> {
     for next in lab.trees().all() {
         let sample = tool.deploy(lab, next, &place, Line::Direct)?;
         tool.check(Change { base: None, next, is_nothing: false }, &place, &sample)?;
+        ensure_same(&next.path, &tool.release(&place)?)?;
         track.command = sample.command;
     }
     track.disk_bytes = Some(disk_bytes(&place.server)?);

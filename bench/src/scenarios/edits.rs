@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use crate::contest::{Contender, Job, Moment, race};
+use crate::contest::{Deploy, Job, Moment, race};
 use crate::failure::{Context, Result};
 use crate::lab::lab::Lab;
 use crate::record::scenario::Outcome;
@@ -62,9 +62,9 @@ fn run(lab: &Lab, scenario: Scenario, edited: &Edited, source: &dyn Fn(Moment) -
     let change = Change { base: Some(original), next: original, is_nothing: true };
     let nothing = Job { label: NOTHING, change, ..Job::next(scenario, original, original) };
     let (tools, ours) = (joining(scenario, &lab.settings().variants), Cutover::default());
-    let mut contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, &job)).collect();
+    let mut contenders: Vec<Deploy<'_>> = tools.iter().map(|tool| Deploy::of(lab, &**tool, &job)).collect();
     if scenario == Scenario::OneFile {
-        contenders.push(Contender::of(lab, &ours, &nothing));
+        contenders.push(Deploy::of(lab, &ours, &nothing));
     }
     race(lab, &contenders)
 }

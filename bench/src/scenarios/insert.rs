@@ -1,7 +1,6 @@
 //! A large file of random bytes into which a little is put, in the middle; once more by a client without its content cache.
 
-use crate::aside::remove;
-use crate::contest::{Contender, Job, race};
+use crate::contest::{Deploy, Job, race};
 use crate::failure::Result;
 use crate::lab::lab::Lab;
 use crate::record::logins::CUTOVER;
@@ -30,11 +29,9 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let after = ensure_files(&path("insert-after")?, file(BYTES + INSERTED, content))?;
     let job = Job::next(Scenario::Insert, &before, &after);
     let tools = joining(Scenario::Insert, &lab.settings().variants);
-    let mut contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, &job)).collect();
+    let mut contenders: Vec<Deploy<'_>> = tools.iter().map(|tool| Deploy::of(lab, &**tool, &job)).collect();
     for tool in tools.iter().filter(|tool| tool.name() == CUTOVER) {
-        contenders.push(Contender::with(lab, &**tool, &job, WITHOUT_CACHE, |place| {
-            remove(&place.client.join(CONTENT_CACHE))
-        }));
+        contenders.push(Deploy::of(lab, &**tool, &job).without(CONTENT_CACHE, WITHOUT_CACHE));
     }
     race(lab, &contenders).map(Outcome::of)
 }

@@ -9,6 +9,7 @@ mod edits;
 mod growth;
 mod incompressible;
 mod insert;
+mod relink;
 mod rollback;
 mod share;
 mod worst;

@@ -4,14 +4,16 @@
 //! one: nearly all of it is the cost of one SSH login.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::contest::{Contender, race};
 use crate::failure::{Context, Failure, Result};
-use crate::invocation::Invocation;
 use crate::lab::lab::Lab;
 use crate::line::way::Line;
 use crate::record::logins::CUTOVER;
+use crate::record::sample::Sample;
 use crate::record::scenario::Outcome;
+use crate::scenarios::relink::{self, link, relink};
 use crate::tools::site::{Site, text_of};
 use crate::verify::ensure_same;
 
@@ -19,18 +21,41 @@ pub(super) fn run(lab: &Lab) -> Result<Outcome> {
     let three = ThreeReleases::create(lab)?;
     let links = lab.server("links");
     fs::create_dir_all(&links).context(|| format!("Could not create `{}`", links.display()))?;
-    Invocation::script(&format!("ln -s releases/2 {}/current", links.display())).output()?;
-    let script = format!("cd {} && ln -s releases/1 current.new && mv -T current.new current", links.display());
-    let ssh = |line| lab.measure(&lab.ssh(&lab.ssh_config(line)).arg(&script), line).map(|(_, sample)| sample);
-
-    let ours = Contender {
-        prepare: Box::new(|()| three.bring_live(lab)),
-        check: Box::new(|_| three.ensure_before()),
-        ..Contender::simple(CUTOVER, "cutover rollback", |line| three.site.rollback(lab, line))
-    };
-    let tracks = race(lab, &[ours, Contender::simple("ssh", "ssh, ln and mv", ssh)])?;
+    link(&links, "releases/2")?;
+    let tracks = race(lab, &[Rollback::Cutover(lab, &three), Rollback::Link(lab, links)])?;
     ensure_same(&lab.trees().b.path, &three.site.current())?;
     Ok(Outcome::of(tracks))
+}
+
+/// A way back.
+enum Rollback<'a> {
+    Cutover(&'a Lab, &'a ThreeReleases),
+    Link(&'a Lab, PathBuf),
+}
+
+impl Contender for Rollback<'_> {
+    fn tool(&self) -> &'static str {
+        if matches!(self, Rollback::Cutover(..)) { CUTOVER } else { "ssh" }
+    }
+
+    fn name(&self) -> String {
+        if matches!(self, Rollback::Cutover(..)) { "cutover rollback".to_owned() } else { relink::TITLE.to_owned() }
+    }
+
+    fn prepare(&self) -> Result<()> {
+        if let Rollback::Cutover(lab, three) = self { three.bring_live(lab) } else { Ok(()) }
+    }
+
+    fn run(&self, line: Line) -> Result<Sample> {
+        match self {
+            Rollback::Cutover(lab, three) => three.site.rollback(lab, line),
+            Rollback::Link(lab, links) => relink(lab, line, links, "releases/1"),
+        }
+    }
+
+    fn check(&self, _sample: &Sample) -> Result<()> {
+        if let Rollback::Cutover(_, three) = self { three.ensure_before() } else { Ok(()) }
+    }
 }
 
 /// A target that holds A, B and C: a server after a while.

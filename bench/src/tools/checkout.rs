@@ -60,7 +60,7 @@ impl Tool for FromCheckout {
         Cutover::default().release(place)
     }
 
-    /// Without the file that names the commit, the release must be B.
+    /// Removes the file that names the commit: without it, the release must be B.
     fn check(&self, change: Change<'_>, place: &Place, sample: &Sample) -> Result<()> {
         let revision = self.release(place)?.join("REVISION");
         fs::remove_file(&revision).context(|| format!("Could not remove `{}`", revision.display()))?;

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::aside::set_aside;
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Result};
 use crate::invocation::Invocation;
 use crate::lab::lab::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
-use crate::record::sample::{Payload, Sample};
+use crate::record::sample::Sample;
 use crate::scenario::Scenario;
 use crate::source::tree::Tree;
 use crate::tool::Tool;
@@ -68,6 +68,15 @@ impl Rsync {
         },
     ];
 
+    /// The mode of a course over made trees: small files of text are better compressed on a line; where there is none, it
+    /// costs next to nothing.
+    pub(crate) const COURSE: Rsync = Rsync { options: &["-az", "--zc=zstd"], keeps: Keeps::Releases, scenarios: &[] };
+
+    /// Returns the options.
+    pub(crate) fn options(&self) -> &'static [&'static str] {
+        self.options
+    }
+
     /// Returns the options as they are written in tables.
     fn words(&self) -> String {
         let words = self.options.iter().filter(|option| **option != "--delete");
@@ -76,7 +85,7 @@ impl Rsync {
     }
 
     /// Returns the newest release's number, 0 when there is none.
-    fn newest(place: &Place) -> Result<u32> {
+    pub(crate) fn newest(place: &Place) -> Result<u32> {
         let directory = &place.server;
         let entries = fs::read_dir(directory).context(|| format!("Could not read `{}`", directory.display()))?;
         let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -134,39 +143,8 @@ impl Tool for Rsync {
 
 /// Copies the content of a tree into a directory on the server, with the given options.
 pub(crate) fn copy(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Result<Sample> {
-    let (stdout, sample) = lab.measure(&invocation(lab, options, tree, to, line), line)?;
-    with_payload(sample, &stdout)
-}
-
-fn invocation(lab: &Lab, options: &[&str], tree: &Tree, to: &Path, line: Line) -> Invocation {
-    let rsync = Invocation::new(NAME).args(options).args(["--stats", "-e"]);
-    let rsync = rsync.arg(format!("ssh -F {}", lab.ssh_config(line).display()));
-    rsync.arg(tree.content()).arg(lab.remote(&to.join("")))
-}
-
-fn with_payload(mut sample: Sample, stdout: &str) -> Result<Sample> {
-    let payload = parse_stats(stdout);
-    sample.payload = Some(payload.ok_or_else(|| Failure::new(format!("`{}` printed no stats", sample.command)))?);
+    let shell = format!("ssh -F {}", lab.ssh_config(line).display());
+    let rsync = Invocation::new(NAME).args(options).args(["-e", &shell]);
+    let (_, sample) = lab.measure(&rsync.arg(tree.content()).arg(lab.remote(&to.join(""))), line)?;
     Ok(sample)
-}
-
-fn parse_stats(stdout: &str) -> Option<Payload> {
-    let field = |name: &str| -> Option<u64> {
-        let text = stdout.lines().find_map(|line| line.strip_prefix(name))?;
-        text.chars().filter(char::is_ascii_digit).collect::<String>().parse().ok()
-    };
-    Some(Payload { sent_bytes: field("Total bytes sent:")?, received_bytes: field("Total bytes received:")? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stats_are_read_with_their_commas() {
-        let payload =
-            parse_stats("Number of files: 3\nTotal bytes sent: 1,234,567\nTotal bytes received: 89\n").unwrap();
-        assert_eq!((payload.sent_bytes, payload.received_bytes), (1_234_567, 89));
-        assert!(parse_stats("Total bytes sent: 1\n").is_none());
-    }
 }

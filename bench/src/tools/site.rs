@@ -10,7 +10,7 @@ use crate::invocation::Invocation;
 use crate::lab::lab::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
-use crate::record::sample::{Payload, Report, Sample};
+use crate::record::sample::{Report, Sample};
 use crate::source::tree::Tree;
 use crate::verify::ensure_same;
 
@@ -113,10 +113,6 @@ fn run(lab: &Lab, line: Line, invocation: &Invocation) -> Result<Sample> {
 fn with_report(mut sample: Sample, stdout: &str) -> Result<Sample> {
     let report: Value = serde_json::from_str(stdout)
         .context(|| format!("`{}` printed no JSON object but {stdout:?}", sample.command))?;
-    let field = |name: &str| report.get(name).and_then(Value::as_u64);
-    sample.payload = field("sent_bytes")
-        .zip(field("received_bytes"))
-        .map(|(sent_bytes, received_bytes)| Payload { sent_bytes, received_bytes });
     sample.report = Report(report);
     Ok(sample)
 }
@@ -177,12 +173,5 @@ mod tests {
             (sample(json!({ "reused": { "release": "1" } })), sample(json!({ "reused": null })));
         assert!(ensure_reused(&made_of_one, true).is_ok() && ensure_reused(&made_of_none, false).is_ok());
         assert!(ensure_reused(&made_of_one, false).is_err() && ensure_reused(&made_of_none, true).is_err());
-    }
-
-    #[test]
-    fn bytes_before_ssh_are_those_of_the_report() {
-        let with = with_report(Sample::default(), r#"{ "sent_bytes": 3, "received_bytes": 4 }"#).unwrap();
-        assert_eq!(with.payload.map(|payload| payload.total_bytes()), Some(7));
-        assert!(with_report(Sample::default(), "no report").is_err());
     }
 }
