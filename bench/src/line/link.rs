@@ -198,9 +198,6 @@ fn take(from: &SyncDevice, queue: &Queue, mut shaper: Shaper, counters: &Counter
         match direction {
             Direction::Sent => {
                 counters.sent(packet.payload_bytes);
-                if packet.is_syn {
-                    counters.connected();
-                }
             }
             Direction::Received => counters.received(packet.payload_bytes),
         }

@@ -19,8 +19,6 @@ pub(crate) struct Packet {
     pub(crate) line_bytes: u64,
     /// TCP payload.
     pub(crate) payload_bytes: u64,
-    /// Whether it asks for a connection.
-    pub(crate) is_syn: bool,
 }
 
 impl Packet {
@@ -32,21 +30,16 @@ impl Packet {
             return None;
         }
         let ip_header = usize::from(version_and_words & 0xf) * 4;
-        let whole = Packet { line_bytes: ip.len() as u64, payload_bytes: 0, is_syn: false };
+        let whole = Packet { line_bytes: ip.len() as u64, payload_bytes: 0 };
         if *ip.get(9)? != TCP {
             return Some(whole);
         }
         let tcp = ip.get(ip_header..)?;
         let headers = ip_header + usize::from(*tcp.get(12)? >> 4) * 4;
         let payload_bytes = ip.len().checked_sub(headers)? as u64;
-        let flags = *tcp.get(13)?;
         let gso_bytes = u64::from(u16::from_ne_bytes([bytes[4], bytes[5]]));
         let packets = if bytes[1] == 0 || gso_bytes == 0 { 1 } else { payload_bytes.div_ceil(gso_bytes).max(1) };
-        Some(Packet {
-            line_bytes: payload_bytes + packets * headers as u64,
-            payload_bytes,
-            is_syn: flags & 0b1_0010 == 0b10,
-        })
+        Some(Packet { line_bytes: payload_bytes + packets * headers as u64, payload_bytes })
     }
 }
 
@@ -54,7 +47,7 @@ impl Packet {
 mod tests {
     use super::*;
 
-    fn packet(gso: Option<u16>, protocol: u8, flags: u8, payload: usize) -> Vec<u8> {
+    fn packet(gso: Option<u16>, protocol: u8, payload: usize) -> Vec<u8> {
         let mut bytes = vec![0; VIRTIO_HEADER + 20 + 32 + payload];
         if let Some(gso) = gso {
             bytes[1] = 1;
@@ -63,31 +56,28 @@ mod tests {
         bytes[10] = 0x45;
         bytes[19] = protocol;
         bytes[10 + 20 + 12] = 8 << 4;
-        bytes[10 + 20 + 13] = flags;
         bytes
     }
 
     #[test]
     fn payload_is_what_is_left_of_the_headers() {
-        let check = |bytes: &[u8], line_bytes, payload_bytes, is_syn| {
-            assert_eq!(Packet::parse(bytes), Some(Packet { line_bytes, payload_bytes, is_syn }));
+        let check = |bytes: &[u8], line_bytes, payload_bytes| {
+            assert_eq!(Packet::parse(bytes), Some(Packet { line_bytes, payload_bytes }));
         };
-        check(&packet(None, TCP, 0b1_0000, 100), 152, 100, false);
-        // The client asks, the server answers: only the first opens a connection.
-        check(&packet(None, TCP, 0b10, 0), 52, 0, true);
-        check(&packet(None, TCP, 0b1_0010, 0), 52, 0, false);
-        check(&packet(None, 17, 0, 100), 152, 0, false);
+        check(&packet(None, TCP, 100), 152, 100);
+        check(&packet(None, TCP, 0), 52, 0);
+        check(&packet(None, 17, 100), 152, 0);
     }
 
     #[test]
     fn a_large_packet_counts_the_headers_of_each_of_its_parts() {
-        let parsed = Packet::parse(&packet(Some(1448), TCP, 0b1_0000, 14_481)).unwrap();
+        let parsed = Packet::parse(&packet(Some(1448), TCP, 14_481)).unwrap();
         assert_eq!((parsed.payload_bytes, parsed.line_bytes), (14_481, 14_481 + 11 * 52));
     }
 
     #[test]
     fn what_is_cut_short_is_none() {
-        let whole = packet(None, TCP, 0, 0);
+        let whole = packet(None, TCP, 0);
         assert!(Packet::parse(&whole).is_some());
         for length in 0..VIRTIO_HEADER + 20 + 14 {
             assert_eq!(Packet::parse(&whole[..length]), None, "{length}");

@@ -129,6 +129,6 @@ mod tests {
         assert!(received == [7; 300_000]);
         let wire = link.settle().unwrap();
         // What a machine under load sends again counts too, so these are the least.
-        assert!(wire.sent_bytes >= 300_000 && wire.received_bytes >= 6 && wire.connections >= 1, "{wire:?}");
+        assert!(wire.sent_bytes >= 300_000 && wire.received_bytes >= 6, "{wire:?}");
     }
 }

@@ -9,7 +9,6 @@ use crate::record::sample::WireBytes;
 pub(crate) struct Counters {
     sent_bytes: AtomicU64,
     received_bytes: AtomicU64,
-    connections: AtomicU64,
 }
 
 impl Counters {
@@ -23,23 +22,18 @@ impl Counters {
         self.received_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// A connection was opened.
-    pub(crate) fn connected(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// Begins to count from zero.
     pub(crate) fn reset(&self) {
-        for counter in [&self.sent_bytes, &self.received_bytes, &self.connections] {
+        for counter in [&self.sent_bytes, &self.received_bytes] {
             counter.store(0, Ordering::Relaxed);
         }
     }
 
     /// Returns the counts.
     pub(crate) fn read(&self) -> WireBytes {
-        let [sent_bytes, received_bytes, connections] =
-            [&self.sent_bytes, &self.received_bytes, &self.connections].map(|counter| counter.load(Ordering::Relaxed));
-        WireBytes { sent_bytes, received_bytes, connections }
+        let [sent_bytes, received_bytes] =
+            [&self.sent_bytes, &self.received_bytes].map(|counter| counter.load(Ordering::Relaxed));
+        WireBytes { sent_bytes, received_bytes }
     }
 }
 
@@ -50,12 +44,11 @@ mod tests {
     #[test]
     fn counters_begin_again_from_zero() {
         let counters = Counters::default();
-        counters.connected();
         counters.sent(3);
         counters.received(4);
         let wire = counters.read();
-        assert_eq!((wire.total_bytes(), wire.connections), (7, 1));
+        assert_eq!((wire.sent_bytes, wire.total_bytes()), (3, 7));
         counters.reset();
-        assert_eq!((counters.read().total_bytes(), counters.read().connections), (0, 0));
+        assert_eq!(counters.read().total_bytes(), 0);
     }
 }

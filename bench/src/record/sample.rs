@@ -5,7 +5,7 @@
 //! syncfs_seconds           a `syncfs` of the server's filesystem afterwards: work that the tool left to others
 //! cpu                      processor time: client_seconds with its `ssh`, server_seconds with `sshd`
 //! memory                   peaks: client_bytes of its largest process, server_bytes of the tool's processes together
-//! wire                     TCP payload: sent_bytes, received_bytes, connections
+//! wire                     TCP payload: sent_bytes, received_bytes
 //! report                   of `--json`, the fields in `KEPT`
 //! ```
 //! A figure that was not observed is left out. Runs that are timed have nothing beside them, so on the loopback they have
@@ -83,8 +83,6 @@ pub(crate) struct WireBytes {
     pub(crate) sent_bytes: u64,
     /// From the server to the client.
     pub(crate) received_bytes: u64,
-    /// Connections that were opened.
-    pub(crate) connections: u64,
 }
 
 impl WireBytes {
@@ -161,7 +159,7 @@ mod tests {
             seconds: 1.5,
             syncfs_seconds: Some(0.25),
             memory: Memory { client_bytes: 7, server_bytes: None },
-            wire: Some(WireBytes { sent_bytes: 3, received_bytes: 4, connections: 1 }),
+            wire: Some(WireBytes { sent_bytes: 3, received_bytes: 4 }),
             report: Report(json!({ "round_trips": 1, "release": "20260101000000", "reused": null })),
             ..Sample::default()
         };
