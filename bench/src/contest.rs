@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::aside::{read_files, remove};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::logins::CUTOVER;

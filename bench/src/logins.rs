@@ -2,7 +2,7 @@
 //! it asks for a session; and with a session that does nothing.
 
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::record::logins::Logins;
 use crate::tools::site::Site;

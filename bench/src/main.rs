@@ -49,7 +49,7 @@ use clap::Parser;
 use crate::args::{Args, DigestArgs, LineArgs, RunArgs, Verb};
 use crate::failure::{Context, Result};
 use crate::invocation::Invocation;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::lab::sshd;
 use crate::line::probe::probe;
 use crate::paper::digest::Digest;

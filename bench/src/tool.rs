@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::aside::set_aside;
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::sample::Sample;

@@ -34,7 +34,7 @@ pub(crate) fn of(run: &RunRecord, record: &ScenarioRecord) -> Vec<Row> {
             .flat_map(|job| deploys::incompressible(rows(), *job))
             .collect(),
         Scenario::Rollback => deploys::rollback(rows()),
-        Scenario::Assembly => server::assembly(rows(), &record.tracks),
+        Scenario::Assembly => server::assembly(conditions, &record.tracks),
         Scenario::Worst => server::worst(&record.tracks, &record.facts, &run.trees.a),
         Scenario::Disk => server::disk(&record.tracks),
         Scenario::Growth => growth::growth(conditions, &record.tracks),

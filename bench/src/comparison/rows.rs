@@ -171,6 +171,7 @@ impl<'a> Rows<'a> {
 }
 
 /// The client's peak memory.
+#[expect(clippy::unnecessary_wraps, reason = "a figure of a sample, of which others may not have been observed")]
 pub(crate) fn client_memory(sample: &Sample) -> Option<f64> {
     Some(sample.memory.client_bytes as f64)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::comparison::row::{Aim, Row, Summary, Unit};
-use crate::comparison::rows::Rows;
+use crate::comparison::rows::Conditions;
 use crate::record::sample::Report;
 use crate::record::track::Track;
 use crate::source::tree::Tree;
@@ -16,7 +16,7 @@ const GIGABYTE: f64 = 1e9;
 const MILLION: f64 = 1e6;
 
 /// The assembly of a release, against links to all files of one.
-pub(super) fn assembly(rows: Rows<'_>, tracks: &[Track]) -> Vec<Row> {
+pub(super) fn assembly(conditions: Conditions<'_>, tracks: &[Track]) -> Vec<Row> {
     let samples = |contender: &str| {
         let track = tracks.iter().find(|track| track.contender == contender);
         track.map(|track| track.timed.as_slice()).unwrap_or_default()
@@ -30,7 +30,7 @@ pub(super) fn assembly(rows: Rows<'_>, tracks: &[Track]) -> Vec<Row> {
     let (reused, anew) = ("assembly with a release to reuse", "assembly anew");
     vec![
         Row::new(reused, Unit::Seconds, seconds("of one given up"), copy, copied())
-            .aim(rows.conditions.on_loopback(Aim::OursAtMost(0.35))),
+            .aim(conditions.on_loopback(Aim::OursAtMost(0.35))),
         Row::new(anew, Unit::Seconds, seconds("anew"), copy, copied()),
         Row::new(
             "names linked and unlinked with a release to reuse",

@@ -2,6 +2,6 @@
 
 mod disk;
 mod image;
-pub(crate) mod lab;
+pub(crate) mod laboratory;
 mod server;
 pub(crate) mod sshd;

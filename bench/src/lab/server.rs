@@ -86,7 +86,8 @@ impl Server {
         // The work of the server after the client's end belongs to the run.
         self.sshd.wait_until_idle()?;
         let server_seconds = procfs::children_cpu_seconds(self.sshd.listener())? - cpu_before;
-        let wire = carrier.settle()?;
+        let whole = carrier.settle()?;
+        let wire = if session == Session::Refused { carrier.counters().read_once() } else { whole };
         let sample = Sample {
             seconds: finished.seconds,
             cpu: Cpu { client_seconds: finished.cpu_seconds, server_seconds },

@@ -38,7 +38,7 @@ impl Digest {
     }
 
     /// Returns the runs.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = &RunRecord> + Clone {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &RunRecord> {
         self.runs.iter().map(|(_, run)| run)
     }
 
@@ -65,7 +65,7 @@ impl Digest {
     }
 
     fn points(&self) -> Result<Vec<Point>> {
-        let points = Point::all(self.runs());
+        let points = Point::all(&self.runs().collect::<Vec<_>>());
         if points.is_empty() {
             return Err(Failure::new("The runs hold no comparison that the short table is made of"));
         }

@@ -66,8 +66,8 @@ pub(crate) struct Point {
 
 impl Point {
     /// Finds the points in runs, each in the first run that has it.
-    pub(crate) fn all<'a>(runs: impl Iterator<Item = &'a RunRecord> + Clone) -> Vec<Point> {
-        WANTED.iter().filter_map(|wanted| runs.clone().find_map(|run| find(wanted, run))).collect()
+    pub(crate) fn all(runs: &[&RunRecord]) -> Vec<Point> {
+        WANTED.iter().filter_map(|wanted| runs.iter().find_map(|run| find(wanted, run))).collect()
     }
 
     /// Returns the rsync that it is compared with; one for both quantities, or one each.

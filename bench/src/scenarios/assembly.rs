@@ -6,7 +6,7 @@
 use crate::aside::{read_files, set_aside};
 use crate::failure::Result;
 use crate::invocation::Invocation;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::record::logins::CUTOVER;
 use crate::record::scenario::Outcome;

@@ -3,7 +3,7 @@
 
 use crate::contest::{Client, Deploy, Job, race};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::scenario::Outcome;
 use crate::scenario::Scenario;
 use crate::tools::checkout::FromCheckout;

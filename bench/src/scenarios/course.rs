@@ -5,7 +5,7 @@
 
 use crate::contest::turns;
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::logins::CUTOVER;

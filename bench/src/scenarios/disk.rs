@@ -4,7 +4,7 @@
 
 use crate::contest::disk_bytes;
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::record::logins::CUTOVER;
 use crate::record::scenario::Outcome;

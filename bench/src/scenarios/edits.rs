@@ -8,7 +8,7 @@ use std::fs;
 
 use crate::contest::{Deploy, Job, Moment, race};
 use crate::failure::{Context, Result};
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::scenario::Outcome;
 use crate::record::track::Track;
 use crate::scenario::Scenario;

@@ -1,7 +1,7 @@
 //! What grows with the number of files, and what does not: the same work on made trees of a thousand files to a million.
 
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::number::grouped;
 use crate::record::scenario::Outcome;
 use crate::record::track::Mark;

@@ -2,7 +2,7 @@
 
 use crate::contest::{Job, compete};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::scenario::Outcome;
 use crate::scenario::Scenario;
 use crate::source::made;

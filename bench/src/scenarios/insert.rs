@@ -2,7 +2,7 @@
 
 use crate::contest::{Deploy, Job, race};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::logins::CUTOVER;
 use crate::record::scenario::Outcome;
 use crate::scenario::Scenario;

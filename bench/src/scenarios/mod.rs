@@ -16,7 +16,7 @@ mod worst;
 
 use crate::contest::{Job, compete};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::scenario::{Outcome, ScenarioRecord};
 use crate::scenario::Scenario;
 use crate::source::modules::modules;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::failure::Result;
 use crate::invocation::{Invocation, quoted};
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::record::sample::Sample;
 

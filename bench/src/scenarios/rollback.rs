@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::contest::{Contender, race};
 use crate::failure::{Context, Failure, Result};
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::record::logins::CUTOVER;
 use crate::record::sample::Sample;

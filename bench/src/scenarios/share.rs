@@ -1,7 +1,7 @@
 //! What grows with the share of the files that changed: a made tree in which none to all of them get another line.
 
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::number::grouped;
 use crate::record::scenario::Outcome;
 use crate::record::track::Mark;

@@ -3,7 +3,7 @@
 use crate::aside::remove;
 use crate::contest::{Job, compete};
 use crate::failure::Result;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::record::scenario::Outcome;
 use crate::record::track::Track;
 use crate::scenario::Scenario;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::failure::{Context, Result};
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::logins::CUTOVER;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::aside::set_aside;
 use crate::failure::{Context, Result};
 use crate::invocation::Invocation;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::sample::Sample;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::failure::{Context, Failure, Result};
 use crate::invocation::Invocation;
-use crate::lab::lab::Lab;
+use crate::lab::laboratory::Lab;
 use crate::line::way::Line;
 use crate::place::Place;
 use crate::record::sample::{Report, Sample};
