@@ -22,7 +22,7 @@ pub(crate) enum Verb {
     Run(Box<RunArgs>),
     /// Write the figures of kept runs into documents; without a document, print the whole tables.
     Digest(DigestArgs),
-    /// Measure a link itself: what a plain copy over TCP reaches on it. Prints JSON.
+    /// Measure a link itself, by a plain copy over TCP. Prints JSON.
     Link(LineArgs),
 }
 

@@ -1,10 +1,10 @@
 //! Contenders run in turn: A B C, B C A, C A B.
 //!
 //! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. Each round begins
-//! with another, as what runs first finds what the round before has left. The first round is watched: it gives bytes, memory
+//! with another, as the first of a round finds traces of the round before. The first round is watched: it gives bytes, memory
 //! and disk. The rounds after it give seconds and have nothing beside them.
 //!
-//! What stands before a run is read once, on both sides: some have it deployed just before and others long ago, and it is in
+//! The release that stands before a run is read once, and the client's state: some have it deployed just before and others long ago, and it is in
 //! the caches for all or for none.
 //!
 //! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
@@ -40,7 +40,7 @@ pub(crate) trait Contender {
         Ok(())
     }
 
-    /// Reads what the run begins with, so that it is in the caches.
+    /// Reads the release and the state that the run begins with, so that they are in the caches.
     fn warm(&self) -> Result<()> {
         Ok(())
     }
@@ -64,33 +64,33 @@ pub(crate) trait Contender {
     }
 }
 
-/// What is deployed, and what each run begins with.
+/// A deploy, and the state that each run of it begins with.
 pub(crate) struct Job<'a> {
     /// In which scenario.
     pub(crate) scenario: Scenario,
     /// Stands before the contenders' names, and tells their directories from those of another job of the scenario.
     pub(crate) label: &'a str,
-    /// What stands on the server, if anything, and what is deployed.
+    /// The trees.
     pub(crate) change: Change<'a>,
-    /// Makes the sources what they are before the deploy, or what they are for it: trees that change in place.
+    /// Prepares sources that change in place: for the base, or for the run.
     pub(crate) source: Option<&'a dyn Fn(Moment) -> Result<()>>,
-    /// What else is done to the client before each run.
+    /// The client of each run.
     pub(crate) client: Client,
 }
 
-/// What the sources are needed for.
+/// The deploy that sources are prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// What stands before is deployed.
+    /// Of the base.
     Base,
-    /// The run.
+    /// Of the run.
     Next,
 }
 
 /// The client that a run begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
-    /// The one that deployed what stands.
+    /// The one that deployed the base.
     Same,
     /// One that never deployed.
     New,
@@ -119,7 +119,7 @@ pub(crate) struct Deploy<'a> {
     place: Place,
     /// Removed from the client's state before each run.
     without: Option<&'a str>,
-    /// Whether what stands before a run stands.
+    /// Whether the base stands as a run needs it.
     stands: Cell<bool>,
 }
 
@@ -197,7 +197,7 @@ impl Contender for Deploy<'_> {
         ensure_same(&self.job.change.next.path, &self.tool.release(&self.place)?)
     }
 
-    /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
+    /// Goes back to the base if that is cheap, else to nothing: copies of all tools and rounds would not
     /// find room beside each other.
     fn finish(&self) -> Result<()> {
         let Deploy { lab, tool, job, place, stands, .. } = self;
@@ -258,7 +258,7 @@ pub(crate) fn race(lab: &Lab, contenders: &[impl Contender]) -> Result<Vec<Track
 fn round_of(lab: &Lab, contender: &impl Contender, line: Line) -> Result<(Sample, Option<u64>)> {
     contender.prepare()?;
     lab.say(&format!("  {}, {line}", contender.name()));
-    // What was prepared is written out before the clock starts; else the run would wait for it.
+    // Writes are finished before the clock starts; else the run would wait for them.
     rustix::fs::sync();
     contender.warm()?;
     let mut sample = contender.run(line)?;

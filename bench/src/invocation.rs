@@ -1,6 +1,6 @@
 //! A program with its arguments: a line that is recorded, shown, and can be pasted into a shell.
 //!
-//! What the bench itself needs of other programs is run from here, unmeasured. Measured runs are in [`crate::process`].
+//! Programs that the bench itself needs run from here, unmeasured. Measured runs are in [`crate::process`].
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;

@@ -6,7 +6,7 @@
 //! ```
 //! `run` starts a server of its own ([`lab`]), lets contenders deploy in turn ([`contest`]), proves that their releases
 //! are right ([`verify`]), and keeps every sample ([`record`]). `digest` makes tables and a picture of kept runs
-//! ([`paper`]). What each row means stands in `docs/benchmarks.md`.
+//! ([`paper`]). The meaning of each row stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 /// Runs the scenarios, keeps the record, prints the tables, and tells whether none failed.
-#[expect(clippy::print_stdout, reason = "the tables are what the bench is for")]
+#[expect(clippy::print_stdout, reason = "the tables are the result of a run")]
 fn run(arguments: RunArgs) -> Result<bool> {
     let lab = Lab::open(Settings::resolve(arguments)?)?;
     let settings = lab.settings();
@@ -105,7 +105,7 @@ fn run(arguments: RunArgs) -> Result<bool> {
 }
 
 /// Writes the figures of kept runs into documents, or prints them.
-#[expect(clippy::print_stdout, reason = "the tables are what was asked for")]
+#[expect(clippy::print_stdout, reason = "the tables are the result")]
 fn digest(arguments: &DigestArgs) -> Result<()> {
     let digest = Digest::read(&arguments.records)?;
     let DigestArgs { tables, summary, picture, .. } = arguments;
@@ -118,7 +118,7 @@ fn digest(arguments: &DigestArgs) -> Result<()> {
 }
 
 /// Measures a link and prints its figures.
-#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+#[expect(clippy::print_stdout, reason = "the figures are the result")]
 fn link(arguments: &LineArgs) -> Result<()> {
     let probe = probe(arguments.shape().unwrap_or_default())?;
     println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);

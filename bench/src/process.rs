@@ -2,11 +2,11 @@
 //!
 //! Wall time is from before the spawn until the program was waited for. Processor time and peak memory are the kernel's
 //! own account of the waited process (`wait4`), so that nothing has to watch it while it runs: on a machine of two
-//! cores a watcher would be part of what is measured. That account covers the children which the program itself
+//! cores a watcher would be part of the measurement. That account covers the children which the program itself
 //! waited for (rsync waits for its `ssh`); peak memory is that of the largest of them, not their sum.
 //!
 //! The kernel counts a process's memory from the fork on, so no peak can read less than the bench's own memory. The
-//! bench therefore streams what it reads and holds no trees.
+//! bench therefore streams and holds no trees.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) namespace: Option<&'a Namespace>,
 }
 
-/// A program that has ended, with what it used.
+/// A program that has ended, with its time and memory.
 #[derive(Debug)]
 pub(crate) struct Finished {
     /// How it ended.
@@ -40,9 +40,9 @@ pub(crate) struct Finished {
     pub(crate) cpu_seconds: f64,
     /// The greatest resident memory of it or of any one child.
     pub(crate) peak_bytes: u64,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub(crate) stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub(crate) stderr: String,
 }
 
@@ -60,7 +60,7 @@ impl Running<'_> {
 
 /// Runs a program to its end, with a companion thread that may watch it.
 ///
-/// What the program prints goes to files, because a pipe that nobody reads could stop it.
+/// Its output goes to files, because a pipe that nobody reads could stop it.
 pub(crate) fn run_beside<T: Send>(
     invocation: &Invocation,
     surroundings: Surroundings<'_>,

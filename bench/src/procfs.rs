@@ -1,11 +1,11 @@
-//! Reads what the kernel says of the server's processes.
+//! The kernel's account of the server's processes.
 //!
-//! Processor time is read once before and once after a run, from the listening `sshd`: what its waited-for children
-//! used, and theirs in turn. That is exact, costs nothing while the run is timed, and includes the cryptography. It
+//! Processor time is read once before and once after a run, from the listening `sshd`: that of its waited-for
+//! children, and theirs in turn. That is exact, costs nothing while the run is timed, and includes the cryptography. It
 //! misses a process that outlived its session, which is why the harness waits until the listener has no children.
 //!
-//! Memory is polled, only in runs that are not timed. `VmHWM` is monotone, so a poll finds the peak but for what was
-//! added in the last milliseconds before the exit.
+//! Memory is polled, only in runs that are not timed. `VmHWM` is monotone, so a poll finds the peak but for growth in
+//! the last milliseconds before the exit.
 
 use std::fs;
 use std::io;

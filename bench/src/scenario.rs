@@ -11,7 +11,7 @@ pub(crate) enum Scenario {
     First,
     /// B after A, all mtimes new.
     Next,
-    /// B after A, mtimes of what is equal kept.
+    /// B after A, mtimes of equal files kept.
     NextSameMtimes,
     /// The same tree again.
     Unchanged,
@@ -27,7 +27,7 @@ pub(crate) enum Scenario {
     Modules,
     /// B after A by a client that never deployed.
     Cold,
-    /// What the server does for B after A, by itself.
+    /// The server's part of B after A, by itself.
     Assembly,
     /// First deploys of random bytes.
     Incompressible,
@@ -54,7 +54,7 @@ impl Scenario {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// Says what it measures, in a line.
+    /// Returns its subject, in a line.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Scenario::First => "the first deploy, into an empty target",
@@ -67,13 +67,13 @@ impl Scenario {
             Scenario::Insert => "1 KB put into the middle of 256 MB of random bytes",
             Scenario::Modules => "node_modules, one dependency upgraded",
             Scenario::Cold => "the next version, by a client that never deployed",
-            Scenario::Assembly => "a release of the next version made of what the server holds",
-            Scenario::Incompressible => "the first deploy of what cannot be compressed",
+            Scenario::Assembly => "a release of the next version, all content on the server",
+            Scenario::Incompressible => "the first deploy of random bytes",
             Scenario::Worst => "trees that are unlike code, against the typical one",
             Scenario::Disk => "the disk that three releases take",
             Scenario::Rollback => "back to the release before",
-            Scenario::Growth => "what grows with the number of files",
-            Scenario::Share => "what grows with the share of the files that changed",
+            Scenario::Growth => "growth with the number of files",
+            Scenario::Share => "growth with the share of changed files",
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Directories {
 }
 
 impl Settings {
-    /// Finds what was not named, and fetches the default trees.
+    /// Finds files and directories that were not named, and fetches the default trees.
     pub(crate) fn resolve(arguments: RunArgs) -> Result<Settings> {
         let place = Directories::resolve(arguments.place)?;
         Ok(Settings {

@@ -1,7 +1,7 @@
 //! A tool that deploys a tree to a server: Cutover and rsync, behind one interface.
 //!
 //! A tool in another mode is another tool, with the same [`Tool::name`] and another [`Tool::title`]. Each is given a
-//! [`Place`] of its own and keeps nothing elsewhere. What is timed is [`Tool::deploy`] alone: all commands that a user has
+//! [`Place`] of its own and keeps nothing elsewhere. [`Tool::deploy`] alone is timed: all commands that a user has
 //! to run for a deploy belong into it, on both sides.
 
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use crate::record::sample::Sample;
 use crate::scenario::Scenario;
 use crate::source::tree::Tree;
 
-/// The difference between what stands and what is deployed.
+/// The step from the last release to the next one.
 #[derive(Clone, Copy)]
 pub(crate) struct Change<'a> {
     /// The tree that was deployed last, if any was.
     pub(crate) base: Option<&'a Tree>,
     /// The tree that is deployed.
     pub(crate) next: &'a Tree,
-    /// Whether `next` holds what `base` did.
+    /// Whether both are equal.
     pub(crate) is_nothing: bool,
 }
 
@@ -44,7 +44,7 @@ pub(crate) trait Tool {
     }
 
     /// Deploys a tree, as one line given to [`Lab::measure`].
-    /// Not only timed, but also used to bring about what stands before: it begins from whatever it left itself.
+    /// Not only timed, but also used to deploy the base: it begins with the state that it left itself.
     fn deploy(&self, lab: &Lab, tree: &Tree, place: &Place, line: Line) -> Result<Sample>;
 
     /// Gives the server the past of one in daily use, once the base stands: further releases of it, as far as the next
@@ -53,7 +53,7 @@ pub(crate) trait Tool {
         Ok(())
     }
 
-    /// Returns the directory on the server that holds what was deployed last.
+    /// Returns the directory on the server that holds the last release.
     fn release(&self, place: &Place) -> Result<PathBuf>;
 
     /// Takes the last deploy back, on both sides, if that is cheaper than to begin anew and leaves nothing from which a
@@ -67,7 +67,7 @@ pub(crate) trait Tool {
         set_aside(&place.client)
     }
 
-    /// Fails unless the tool did what it should have done, by its own report. The release is compared with the tree
+    /// Fails unless the tool's own report is as it should be. The release is compared with the tree
     /// afterwards. Not timed.
     fn check(&self, _change: Change<'_>, _place: &Place, _sample: &Sample) -> Result<()> {
         Ok(())

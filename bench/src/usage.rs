@@ -1,4 +1,4 @@
-//! What stands below a directory, and the disk that it takes: allocated blocks, as `du` counts them.
+//! The entries of a directory, and the disk that it takes: allocated blocks, as `du` counts them.
 
 use std::fs::{self, Metadata};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::invocation::Invocation;
 pub(crate) struct Entry<'a> {
     /// Where it stands.
     pub(crate) path: &'a Path,
-    /// What it is; symlinks are not followed.
+    /// Its metadata; symlinks are not followed.
     pub(crate) metadata: &'a Metadata,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn walk(root: &Path, visit: &mut impl FnMut(&Entry<'_>)) -> Result<()
     Ok(())
 }
 
-/// Returns what `du -s` says of a directory, in bytes.
+/// Returns the bytes that `du -s` counts.
 pub(crate) fn du_bytes(path: &Path) -> Result<u64> {
     let du = Invocation::new("du").args(["-s", "-B1"]).args([path]);
     let text = du.text()?;

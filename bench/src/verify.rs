@@ -1,6 +1,6 @@
-//! Proves that what was deployed is the source, with tools that everybody knows.
+//! Proves that a release is the source, with tools that everybody knows.
 //!
-//! rsync compares kinds, link targets and every file's content, and finds what should not be there; `find` lists kind,
+//! rsync compares kinds, link targets and every file's content, and finds files that should not be there; `find` lists kind,
 //! mode and link target of each path. Write bits are left out: objects are read-only. A figure for a wrong result is
 //! worth nothing, so a difference fails the scenario.
 
@@ -28,7 +28,7 @@ fn ensure_same_content(source: &Path, deployed: &Path) -> Result<()> {
         return Ok(());
     }
     let some: Vec<&str> = differences.lines().take(10).collect();
-    Err(Failure::new(format!("What was deployed is not the source: `{rsync}` prints\n{}", some.join("\n"))))
+    Err(Failure::new(format!("The release is not the source: `{rsync}` prints\n{}", some.join("\n"))))
 }
 
 fn ensure_same_kinds_and_modes(source: &Path, deployed: &Path) -> Result<()> {
@@ -38,7 +38,7 @@ fn ensure_same_kinds_and_modes(source: &Path, deployed: &Path) -> Result<()> {
         let (source_line, deployed_line) = (next_line(&mut there)?, next_line(&mut here)?);
         if source_line != deployed_line {
             return Err(Failure::new(format!(
-                "What was deployed is not the source: {source_line:?} there, {deployed_line:?} deployed"
+                "The release is not the source: {source_line:?} there, {deployed_line:?} deployed"
             )));
         }
         if source_line.is_none() {

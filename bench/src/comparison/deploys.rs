@@ -6,10 +6,10 @@ use crate::comparison::rows::Rows;
 /// rsync where mtimes say nothing: a new directory beside the old one, found by checksum.
 const BY_CHECKSUM: &str = "rsync -rlpzc --link-dest";
 
-/// rsync where mtimes tell what changed.
+/// rsync where mtimes tell which files changed.
 const BY_MTIME: &str = "rsync -az --link-dest";
 
-/// rsync over what stands, and into nothing.
+/// rsync over a copy that stands, and into nothing.
 const PLAIN: &str = "rsync -a";
 
 /// The same with the compression that is best on a line.

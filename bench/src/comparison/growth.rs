@@ -32,7 +32,7 @@ const LEAST_FILES: u64 = 10_000;
 /// Figures per file are told of so many.
 const MILLION: f64 = 1e6;
 
-/// What grows with the number of files.
+/// Compares courses over trees of growing size.
 pub(super) fn growth(conditions: Conditions<'_>, tracks: &[Track]) -> Vec<Row> {
     let mut sizes: Vec<u64> = tracks.iter().filter_map(|track| track.mark.as_ref()).map(|mark| mark.at).collect();
     sizes.sort_unstable();
@@ -62,13 +62,13 @@ fn with_rsync(conditions: Conditions<'_>, tracks: &[Track], files: u64, (step, r
 }
 
 fn per_million(tracks: &[Track], step: &str, most: u64, fewer: u64) -> Vec<Row> {
-    let row = |what: &str, unit, figure: fn(&Sample) -> Option<f64>| {
+    let row = |of_each: &str, unit, figure: fn(&Sample) -> Option<f64>| {
         let of = |files: u64| -> Vec<f64> {
             let track = of_cutover(tracks, step, files);
             let samples = track.map(|track| if unit == Unit::Seconds { &track.timed } else { &track.observed });
             samples.into_iter().flatten().filter_map(figure).map(|figure| figure * MILLION / files as f64).collect()
         };
-        let quantity = format!("{} files, {step}: {what} per million files", grouped(most));
+        let quantity = format!("{} files, {step}: {of_each} per million files", grouped(most));
         Row::new(&quantity, unit, of(most), &with_files(fewer), of(fewer)).aim(aim(most))
     };
     vec![
@@ -102,7 +102,7 @@ fn of_cutover<'a>(tracks: &'a [Track], step: &str, at: u64) -> Option<&'a Track>
     tracks.iter().find(is_it)
 }
 
-/// What grows with the share of the files that changed.
+/// Compares courses in which a growing share of the files changes.
 pub(super) fn share(conditions: Conditions<'_>, tracks: &[Track]) -> Vec<Row> {
     let ours = tracks.iter().filter(|track| track.tool == CUTOVER);
     let rows = ours.filter_map(|ours| {

@@ -1,6 +1,6 @@
 //! The comparisons of a record: its figures beside each other, their ratio, and the aim of that.
 //!
-//! Pure: a record goes in, rows come out. What a scenario compares is said in one place, for runs of today and kept ones.
+//! Pure: a record goes in, rows come out. One place has them for new runs and for kept ones.
 
 mod deploys;
 mod growth;

@@ -61,13 +61,13 @@ impl<'a> Rows<'a> {
         self
     }
 
-    /// Says what stands before the rivals' names, and before the quantities.
+    /// Puts words before the rivals' names, and before the quantities.
     pub(crate) fn prefix(mut self, prefix: &'a str) -> Rows<'a> {
         (self.prefix, self.words) = (prefix, prefix);
         self
     }
 
-    /// Says what stands before the quantities.
+    /// Puts words before the quantities.
     pub(crate) fn words(mut self, words: &'a str) -> Rows<'a> {
         self.words = words;
         self

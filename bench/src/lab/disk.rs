@@ -28,7 +28,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Names it, below the directory of everything, and unmounts what a bench that was killed has left there.
+    /// Names it, below the directory of everything, and unmounts the one of a bench that was killed.
     pub(crate) fn at(work: &Path) -> Disk {
         let directory = work.join("server");
         Image::unmount_left(&directory);

@@ -1,7 +1,7 @@
 //! The server's filesystem: fresh for each scenario, the same kind on every machine, and nobody else's.
 //!
 //! An ext4 with a journal in a sparse file, mounted through a loop device that bypasses the page cache of the filesystem
-//! below. So what earlier runs left, how full a disk is and what the machine's own filesystem is good at give nobody an
+//! below. So neither traces of earlier runs, nor a full disk, nor the strengths of the machine's own filesystem give anybody an
 //! advantage, and its used bytes are exact. Only root may mount it.
 
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ impl Image {
         fs::create_dir_all(&image.mount).context(|| format!("Could not create `{}`", image.mount.display()))?;
         let file = File::create(&image.file).context(|| format!("Could not create `{}`", image.file.display()))?;
         file.set_len(bytes).context(|| format!("Could not grow `{}`", image.file.display()))?;
-        // What is made lazily would be made while something is timed.
+        // Made lazily, tables would be made while something is timed.
         let now = "lazy_itable_init=0,lazy_journal_init=0";
         let inodes = files.max(bytes / BYTES_PER_INODE).to_string();
         let mkfs = Invocation::new("mkfs.ext4").args(["-q", "-F", "-m", "0", "-E", now, "-N", &inodes]);
@@ -44,8 +44,8 @@ impl Image {
         Ok(image)
     }
 
-    /// Unmounts and removes it, once nobody uses it any more: what a client that was killed has begun on the server ends
-    /// a little later.
+    /// Unmounts and removes it, once nobody uses it any more: a process on the server may end
+    /// a little after its client.
     pub(crate) fn remove(self) -> Result<()> {
         let start = Instant::now();
         while let Err(failure) = Invocation::new("umount").arg(&self.mount).output() {
@@ -58,7 +58,7 @@ impl Image {
         Ok(())
     }
 
-    /// Unmounts what a run that was killed has left mounted, if anything.
+    /// Unmounts the image of a run that was killed, if there is one.
     pub(crate) fn unmount_left(mount: &Path) {
         if mount.exists() {
             drop(Invocation::new("umount").args(["-q"]).arg(mount).output());
@@ -68,7 +68,7 @@ impl Image {
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // The next run unmounts what this one could not.
+        // The next run unmounts it where this one could not.
         if Invocation::new("umount").arg(&self.mount).output().is_ok() {
             drop(fs::remove_file(&self.file));
         }

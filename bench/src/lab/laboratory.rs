@@ -53,7 +53,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Returns what was asked for.
+    /// Returns the settings.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -84,8 +84,8 @@ impl Lab {
         Place { server: self.server(&name), client: self.state(&name) }
     }
 
-    /// Returns the client's SSH configuration for a line. All lines lead to the same host name: tools remember under it
-    /// what they know of the server.
+    /// Returns the client's SSH configuration for a line. All lines lead to the same host name, since tools keep
+    /// their memory of a server under it.
     pub(crate) fn ssh_config(&self, line: Line) -> PathBuf {
         self.server.ssh_config(line)
     }
@@ -105,13 +105,13 @@ impl Lab {
         Invocation::new("ssh").arg("-F").arg(config).arg(self.server.host())
     }
 
-    /// Says what goes on; stdout is for the table.
+    /// Reports progress; stdout is for the table.
     #[expect(clippy::print_stderr, reason = "a run takes many minutes and should be seen to go on")]
     pub(crate) fn say(&self, text: &str) {
         eprintln!("{text}");
     }
 
-    /// Empties what scenarios leave behind.
+    /// Removes the traces of a scenario.
     pub(crate) fn clear(&self) -> Result<()> {
         for name in ["state", "home"] {
             empty(&self.work().join(name))?;
@@ -134,8 +134,8 @@ impl Lab {
         self.disk.renew(&self.trees().a, copies)
     }
 
-    /// Removes what was moved aside, on both sides. On the server only where the filesystem is the bench's own: one that
-    /// has no journal keeps off what was just deleted for minutes.
+    /// Removes the directories that were moved aside, on both sides. On the server only where the filesystem is the bench's
+    /// own: one without a journal keeps off inodes that were just deleted for minutes.
     pub(crate) fn remove_aside(&self) -> Result<()> {
         remove_aside(&self.work().join("state"))?;
         if self.disk.is_own() { remove_aside(self.disk.path()) } else { Ok(()) }
@@ -146,7 +146,7 @@ impl Lab {
         self.disk.sync()
     }
 
-    /// Runs a client to success and measures it; returns what it printed.
+    /// Runs a client to success and measures it; returns its stdout.
     pub(crate) fn measure(&self, invocation: &Invocation, line: Line) -> Result<(String, Sample)> {
         let session = if line == Line::Counted { Session::Watched } else { Session::Alone };
         let (finished, sample) = self.server.measure(invocation, line, session)?;

@@ -1,4 +1,4 @@
-//! The bench's own server: a real `sshd`, and what carries the bytes to it.
+//! The bench's own server: a real `sshd`, and the carrier of the bytes to it.
 //!
 //! Behind a link where a line is asked for, else behind a relay on the loopback, which runs that are timed do not take.
 
@@ -17,7 +17,7 @@ use crate::process::{Finished, Running, Surroundings, run_beside};
 use crate::procfs;
 use crate::record::sample::{Cpu, Memory, Sample};
 
-/// What happens to a session beside the run.
+/// The treatment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Session {
     /// Nothing.

@@ -197,7 +197,7 @@ fn spawn(config: &Path, log: &Path) -> Result<Child> {
 fn server_config(directory: &Path, [port, refusing_port]: [u16; 2], is_linked: bool) -> String {
     let link = if is_linked { format!("ListenAddress {}\n", link::SERVER) } else { String::new() };
     let dir = directory.display();
-    // A home of its own: bash reads `~/.bashrc` in sessions too, and what people have there can take longer than a
+    // A home of its own: bash reads `~/.bashrc` in sessions too, and people's settings can take longer than a
     // login. Authentication rests on the fresh key alone, so `StrictModes` (owner and mode of the directories above) may be
     // off; the checkout may lie in a directory that others can write.
     format!(

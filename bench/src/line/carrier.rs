@@ -1,4 +1,4 @@
-//! What carries the bytes between the clients and the bench's own server, and counts them.
+//! The carrier of the bytes between the clients and the bench's own server, which counts them.
 
 use crate::failure::Result;
 use crate::line::link::Link;
@@ -18,7 +18,7 @@ pub(crate) enum Carrier {
 }
 
 impl Carrier {
-    /// Returns what counts.
+    /// Returns the counters.
     pub(crate) fn counters(&self) -> &Counters {
         match self {
             Carrier::Relay(relay) => relay.counters(),
@@ -26,7 +26,7 @@ impl Carrier {
         }
     }
 
-    /// Waits until nothing is carried and returns what was counted.
+    /// Waits until nothing is carried and returns the counts.
     pub(crate) fn settle(&self) -> Result<WireBytes> {
         match self {
             Carrier::Relay(relay) => relay.settle(),
@@ -34,7 +34,7 @@ impl Carrier {
         }
     }
 
-    /// Returns the namespace that a client is started in; what is not measured starts beside the server.
+    /// Returns the namespace that a client is started in; a client that is not measured starts beside the server.
     pub(crate) fn client(&self, line: Line) -> Option<&Namespace> {
         match self {
             Carrier::Relay(_) => None,

@@ -8,10 +8,10 @@
 //! A TUN device in each of two network namespaces; for each direction a thread that takes packets from one, and a
 //! thread that puts them into the other when they would have arrived. A packet departs when those before it have left
 //! at the line's rate, and arrives half a round trip later; one that finds the queue full is dropped, which is how a
-//! router tells TCP of its rate. What is counted is TCP payload as it enters the line, retransmissions included.
+//! router tells TCP of its rate. TCP payload is counted as it enters the line, retransmissions included.
 //!
 //! Packets travel as the kernel's offloads make them, up to 64 KiB under one header: one by one, a processor would be
-//! busy with the line alone. On slow lines they are kept to what the line takes in a millisecond.
+//! busy with the line alone. On slow lines they are no longer than a millisecond of the line.
 //!
 //! Both namespaces get the kernel's own defaults for TCP, whatever the machine has set: figures of two machines should
 //! differ by the machines alone.
@@ -60,8 +60,8 @@ const DEVICE_QUEUE: u32 = 10_000;
 const SYSCTLS: [(&str, &str); 3] =
     [("tcp_rmem", "4096 131072 6291456"), ("tcp_wmem", "4096 16384 4194304"), ("tcp_slow_start_after_idle", "1")];
 
-/// The kernel's default as well. It is set on the route: what is allowed in a namespace is the machine's to say, what a
-/// route prefers is not.
+/// The kernel's default as well. It is set on the route: the machine says which are allowed in a namespace, and the
+/// route says which it prefers.
 const CONGESTION_CONTROL: &str = "cubic";
 
 /// A line that stands as long as it is kept.
@@ -98,12 +98,12 @@ impl Link {
         &self.server
     }
 
-    /// Returns what counts.
+    /// Returns the counters.
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
-    /// Waits until nothing is under way and returns what was counted.
+    /// Waits until nothing is under way and returns the counts.
     pub(crate) fn settle(&self) -> Result<WireBytes> {
         let start = Instant::now();
         while self.queues.iter().any(|queue| !queue.is_empty()) {
@@ -138,7 +138,7 @@ enum Direction {
     Received,
 }
 
-/// What is under way in one direction; packets never overtake each other.
+/// The packets under way in one direction; they never overtake each other.
 #[derive(Debug, Default)]
 struct Queue {
     flights: Mutex<VecDeque<Flight>>,
@@ -245,7 +245,7 @@ fn open_device(namespace: &Namespace, address: Ipv4Addr, shape: Shape) -> Result
     Ok(device)
 }
 
-/// What the line takes in a millisecond, but no less than two packets and no more than the kernel gives.
+/// The bytes that the line takes in a millisecond, but no less than two packets and no more than the kernel gives.
 fn largest_packet(shape: Shape) -> u32 {
     let in_a_millisecond = shape.bytes_per_second().map_or(f64::MAX, |rate| rate / 1e3);
     in_a_millisecond.clamp(2.0 * f64::from(MTU), 65_536.0) as u32

@@ -12,7 +12,7 @@ const VIRTIO_HEADER: usize = 10;
 /// The number of TCP in IP's header.
 const TCP: u8 = 6;
 
-/// What a packet is on the line.
+/// A packet's size on the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Packet {
     /// Bytes with all headers of IP and TCP that a real line would carry.
@@ -22,7 +22,7 @@ pub(crate) struct Packet {
 }
 
 impl Packet {
-    /// Reads the headers. What is not TCP has its length and no payload; what is not even IPv4 is none of ours.
+    /// Reads the headers. Without TCP it has its length and no payload; without IPv4 it is none of ours.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Packet> {
         let ip = bytes.get(VIRTIO_HEADER..)?;
         let version_and_words = *ip.first()?;

@@ -1,4 +1,4 @@
-//! Measures a link itself: what a plain copy over TCP reaches on it, so that it is known what programs could reach.
+//! Measures a link itself, by a plain copy over TCP: the rate that programs could reach on it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(sent.join().unwrap(), b"answer");
         assert!(received == [7; 300_000]);
         let wire = link.settle().unwrap();
-        // What a machine under load sends again counts too, so these are the least.
+        // Packets that a machine under load sends again count too, so these are the least.
         assert!(wire.sent_bytes >= 300_000 && wire.received_bytes >= 6, "{wire:?}");
     }
 }

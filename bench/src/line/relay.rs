@@ -14,7 +14,7 @@ use crate::failure::{Context, Failure, Result};
 use crate::line::wire::Counters;
 use crate::record::sample::WireBytes;
 
-/// What one read may take: SSH packets are 32 KiB, and a few fit.
+/// The most that one read takes: SSH packets are 32 KiB, and a few fit.
 const BUFFER: usize = 256 * 1024;
 
 /// A relay that runs as long as the bench does.
@@ -57,7 +57,7 @@ impl Relay {
         &self.inner.counters
     }
 
-    /// Waits until all connections are closed and returns what was counted.
+    /// Waits until all connections are closed and returns the counts.
     pub(crate) fn settle(&self) -> Result<WireBytes> {
         let start = Instant::now();
         while self.inner.open.load(Ordering::Acquire) > 0 {

@@ -1,10 +1,10 @@
-//! What a line is like: how long a packet is under way, how many bytes it takes a second, how much may queue before it.
+//! The shape of a line: how long a packet is under way, how many bytes it takes a second, how much may queue before it.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// The least that a router holds: what a slow line's buffers take.
+/// The least that a router holds: the buffers of a slow line.
 const LEAST_QUEUE: f64 = 256.0 * 1024.0;
 
 /// A line between client and server, the same in both directions.
@@ -27,13 +27,13 @@ impl Shape {
         Duration::from_secs_f64(self.rtt_ms / 1e3)
     }
 
-    /// Returns how many bytes may wait before the line in each direction: what is under way in a round trip, or 256 KiB
+    /// Returns how many bytes may wait before the line in each direction: those under way in a round trip, or 256 KiB
     /// where that is more. None where nothing waits.
     pub(crate) fn queue_bytes(&self) -> Option<u64> {
         self.bytes_per_second().map(|rate| (rate * self.rtt_ms / 1e3).max(LEAST_QUEUE) as u64)
     }
 
-    /// Returns what one direction carries a second.
+    /// Returns the bytes that one direction carries a second.
     pub(crate) fn bytes_per_second(&self) -> Option<f64> {
         self.rate_mbit.map(|rate| rate * 1e6 / 8.0)
     }

@@ -94,7 +94,7 @@ fn section(run: &RunRecord, link: &str) -> String {
     text
 }
 
-/// Returns the rows with an aim, the first of each of the common quantities, all of what grows with a share, and the
+/// Returns the rows with an aim, the first of each of the common quantities, all rows of `share`, and the
 /// comparison of the chosen level with each that was named.
 fn telling(run: &RunRecord, record: &ScenarioRecord) -> Vec<Row> {
     let mut named: Vec<String> = Vec::new();

@@ -94,7 +94,8 @@ fn find(wanted: &Wanted, run: &RunRecord) -> Option<Point> {
 /// Writes the points as a table.
 pub(crate) fn table(points: &[Point]) -> String {
     let mut table =
-        "| | time: Cutover | rsync | bytes: Cutover | rsync | mode of rsync |\n|---|---:|---:|---:|---:|---|\n".to_owned();
+        "| | time: Cutover | rsync | bytes: Cutover | rsync | mode of rsync |\n|---|---:|---:|---:|---:|---|\n"
+            .to_owned();
     for point in points {
         let figures = [&point.seconds, &point.bytes]
             .map(|row| format!("{} | {}", brief(row.ours, row.unit), brief(row.theirs, row.unit)));

@@ -30,20 +30,20 @@ pub(crate) struct Machine {
 /// The programs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Versions {
-    /// What `cutover --version` prints.
+    /// The line of `cutover --version`.
     pub(crate) cutover: String,
     /// Its hash: a version says little while it is developed.
     pub(crate) cutover_sha256: String,
     /// The first line of `rsync --version`.
     pub(crate) rsync: String,
-    /// What `ssh -V` prints.
+    /// The line of `ssh -V`.
     pub(crate) ssh: String,
     /// The server's side.
     pub(crate) sshd: String,
 }
 
 impl Machine {
-    /// Looks around, also at the filesystem of the server's directory; what cannot be learnt stays empty.
+    /// Looks around, also at the filesystem of the server's directory; an unknown field stays empty.
     pub(crate) fn look(server: &Path) -> Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let memory = field(&read("/proc/meminfo"), "MemTotal", ':');

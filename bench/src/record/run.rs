@@ -3,7 +3,7 @@
 //! ```text
 //! format, name, started       the layout, and which run this is
 //! machine, versions           where, and with which programs and builds
-//! trees, quick_check_matches  what was deployed, and how many files of A and B have equal path, size and mtime
+//! trees, quick_check_matches  the versions, and how many files of A and B have equal path, size and mtime
 //! line                        round-trip time and rate; null for the loopback
 //! logins                      the cost of a login: one sample each
 //! scenarios                   each with its tracks, a track with its samples: one a line

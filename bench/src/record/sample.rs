@@ -15,7 +15,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-/// The fields of a report that are kept; the others name releases and paths, or say again what the sample says.
+/// The fields of a report that are kept; the others name releases and paths, or repeat the sample.
 const KEPT: [&str; 10] = [
     "connections",
     "files_changed",
@@ -49,7 +49,7 @@ pub(crate) struct Sample {
     /// TCP payload, where it was counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) wire: Option<WireBytes>,
-    /// What `--json` printed.
+    /// The report of `--json`.
     #[serde(default, skip_serializing_if = "Report::has_no_figures")]
     pub(crate) report: Report,
 }
@@ -92,8 +92,8 @@ impl WireBytes {
     }
 }
 
-/// What `--json` printed; null for programs that print none. While the bench runs it is whole, and of it the record
-/// keeps the fields of which figures are made.
+/// The report of `--json`; null for programs without one. While the bench runs it is whole; the record keeps the fields
+/// of which figures are made.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Report(pub(crate) Value);

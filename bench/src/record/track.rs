@@ -20,7 +20,7 @@ pub(crate) struct Track {
     /// Why it has no figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
-    /// What its directory on the server takes after the observed run.
+    /// The disk of its directory on the server after the observed run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) disk_bytes: Option<u64>,
     /// Where it stands among tracks of the same work at other sizes, if there are such.
@@ -39,7 +39,7 @@ pub(crate) struct Track {
 pub(crate) struct Mark {
     /// The step of the course.
     pub(crate) step: String,
-    /// How much there was of what grows: files, or per cent.
+    /// The size at this place: files, or per cent.
     pub(crate) at: u64,
 }
 

@@ -55,13 +55,13 @@ impl<'a> Course<'a> {
         Ok((self.tool.title().replace(LINK_DEST, ""), sample))
     }
 
-    /// Deploys the tree as it is now over what stands.
+    /// Deploys the tree as it is now over the last release.
     pub(super) fn update(&self) -> Result<Step> {
         let sample = self.deploy(Change { base: Some(self.tree), next: self.tree, is_nothing: false })?;
         Ok((self.tool.title(), sample))
     }
 
-    /// Deploys what stands again. rsync goes over the release that stands: there it has nothing to link.
+    /// Deploys the same again. rsync goes over the release that stands: it has nothing to link there.
     pub(super) fn again(&self) -> Result<Step> {
         let change = Change { base: Some(self.tree), next: self.tree, is_nothing: true };
         let sample = if self.is_cutover() {
@@ -93,7 +93,7 @@ impl<'a> Course<'a> {
         self.tool.settle(self.lab, self.tree, &self.place)
     }
 
-    /// The same after the tree was brought back to what it was before the last update.
+    /// The same after the tree was brought back to its state before the last update.
     pub(super) fn settle_back(&self) -> Result<()> {
         if self.tool.undo(&self.place)? { self.lab.remove_aside() } else { self.settle() }
     }

@@ -1,7 +1,7 @@
-//! Changes in a checkout that is edited in place, so that all that was not changed keeps its times: both tools know
-//! without reading what is as it was.
+//! Changes in a checkout that is edited in place, so that unchanged files keep their times: both tools know them
+//! without reading.
 //!
-//! rsync's counterpart is a new directory beside the old one with hardlinks to what did not change, found by size and
+//! rsync's counterpart is a new directory beside the old one with hardlinks to unchanged files, found by size and
 //! mtime.
 
 use std::fs;
@@ -24,7 +24,7 @@ const NOTHING: &str = "nothing changed: ";
 /// As many files as the kernel's directory `Documentation` holds.
 const RENAMED_FILES: u64 = 8800;
 
-/// B after A, where what is equal in both keeps its mtime.
+/// B after A, where equal files keep their mtimes.
 pub(super) fn next(lab: &Lab) -> Result<Outcome> {
     let (edited, trees) = (Edited::of(lab.work(), &lab.trees().a)?, lab.trees());
     let source = |moment| edited.bring_to(if moment == Moment::Base { &trees.a.path } else { &trees.b.path });

@@ -1,4 +1,4 @@
-//! What grows with the number of files, and what does not: the same work on made trees of a thousand files to a million.
+//! Growth with the number of files: the same work on made trees of a thousand files to a million.
 
 use crate::failure::Result;
 use crate::lab::laboratory::Lab;

@@ -1,4 +1,4 @@
-//! First deploys of what nobody can compress: pictures, archives, what is encrypted.
+//! First deploys of files that nobody can compress, like pictures, archives and encrypted files.
 
 use crate::contest::{Job, compete};
 use crate::failure::Result;

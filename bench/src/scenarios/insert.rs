@@ -14,7 +14,7 @@ use crate::tools::joining;
 /// The file's size.
 const BYTES: u64 = 256_000_000;
 
-/// The size of what is put in.
+/// How much is put in.
 const INSERTED: u64 = 1024;
 
 /// Stands behind the name of a client whose content cache was removed.

@@ -1,5 +1,5 @@
 //! One file a scenario, but for those that are one job for the tools in turn. A scenario brings the server into a state,
-//! lets contenders run, checks what they made, and returns the samples.
+//! lets contenders run, checks their releases, and returns the samples.
 
 mod assembly;
 mod cold;
@@ -60,7 +60,7 @@ fn measure(lab: &Lab, scenario: Scenario) -> Result<Outcome> {
     }
 }
 
-/// The same tree again: the client knows what it deployed, rsync finds equal mtimes. Neither reads a file.
+/// The same tree again: the client remembers it, rsync finds equal mtimes. Neither reads a file.
 fn unchanged(lab: &Lab) -> Result<Outcome> {
     let tree = &lab.trees().a;
     let job = Job::next(Scenario::Unchanged, tree, tree);

@@ -1,4 +1,4 @@
-//! What grows with the share of the files that changed: a made tree in which none to all of them get another line.
+//! Growth with the share of changed files: a made tree in which none to all of them get another line.
 
 use crate::failure::Result;
 use crate::lab::laboratory::Lab;

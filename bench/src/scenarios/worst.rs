@@ -1,4 +1,4 @@
-//! What is unlike any code: how much longer it takes per byte, or per file, than the typical tree.
+//! Trees unlike any code: how much longer they take per byte, or per file, than the typical tree.
 
 use crate::aside::remove;
 use crate::contest::{Job, compete};

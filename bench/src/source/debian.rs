@@ -16,7 +16,7 @@ use crate::invocation::Invocation;
 
 const PACKAGE: &str = "linux-source-6.1";
 
-/// Returns the directories of the three latest upstream versions, oldest first; fetches and unpacks what is missing.
+/// Returns the directories of the three latest upstream versions, oldest first; fetches and unpacks those that are missing.
 pub(crate) fn three_versions(work: &Path) -> Result<[PathBuf; 3]> {
     let directory = work.join("trees");
     fs::create_dir_all(&directory).context(|| format!("Could not create `{}`", directory.display()))?;

@@ -1,4 +1,4 @@
-//! A copy of the first tree that is changed in place, as people change a checkout: what is not touched keeps its inode
+//! A copy of the first tree that is changed in place, as people change a checkout: a file that is not touched keeps its inode
 //! and its times.
 
 use std::fs;
@@ -24,7 +24,7 @@ pub(crate) struct Edited {
 }
 
 impl Edited {
-    /// Makes the copy of a tree, or mends what a run before has left of it.
+    /// Makes the copy of a tree, or mends the one that a run before has left.
     pub(crate) fn of(work: &Path, tree: &Tree) -> Result<Edited> {
         let origin = &tree.path;
         let copy = made::path(work, "edited")?;
@@ -33,7 +33,7 @@ impl Edited {
         Ok(Edited { tree: Tree::open(&copy)?, origin: origin.clone() })
     }
 
-    /// Makes it hold what a tree holds. What differs gets a new mtime, and nothing else is touched.
+    /// Gives it the content of a tree. A file that differs gets a new mtime, and nothing else is touched.
     pub(crate) fn bring_to(&self, tree: &Path) -> Result<()> {
         let rsync = Invocation::new("rsync").args(["-rlpc", "--delete"]);
         rsync.args([tree.join(""), self.tree.path.join("")]).output().map(drop)
@@ -74,12 +74,12 @@ impl Edited {
         Ok(())
     }
 
-    /// Brings these files back to what they were.
+    /// Takes the changes of these files back.
     pub(crate) fn restore(&self, files: &[PathBuf]) -> Result<()> {
         files.iter().try_for_each(|file| self.write(file, &self.read(file)?))
     }
 
-    /// Reads what a file holds at first.
+    /// Reads a file as it was at first.
     fn read(&self, file: &Path) -> Result<Vec<u8>> {
         let path = self.origin.join(file);
         fs::read(&path).context(|| format!("Could not read `{}`", path.display()))

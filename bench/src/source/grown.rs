@@ -21,7 +21,7 @@ const SPREAD_BYTES: u64 = 1024;
 /// One word of so many is like no other, and one of so many ends a line.
 const RARE: u64 = 6;
 
-/// What the rest is made of, between commas.
+/// The other words, between commas.
 const WORDS: &str = "static,int,return,struct,if,const,void,else,unsigned,long,for,goto,out,err,dev,data,len,\
                      size,ptr,list,lock,node,next,flags,state,index,count,name,value,buffer,offset,page,= 0;,\
                      != NULL),(void),{,},+ 1;,->,&&,||,<< 2,/* the,of a,is set */,#define,u32,bool";
@@ -42,7 +42,7 @@ pub(crate) struct Grown {
 }
 
 impl Grown {
-    /// Makes it anew: it is quickly made, and what a run that was killed has left of it may be changed.
+    /// Makes it anew: it is quickly made, and a killed run may have left a changed one.
     pub(crate) fn make(work: &Path, files: u64) -> Result<Grown> {
         Grown::make_at(&made::path(work, &format!("grown-{files}"))?, files)
     }
@@ -73,7 +73,7 @@ impl Grown {
         Ok(Tree::open(&to)?.files)
     }
 
-    /// Makes it hold what it held at first.
+    /// Takes all changes back.
     pub(crate) fn restore(&self) -> Result<()> {
         let (to, from) = (self.tree.path.join(LARGEST), self.tree.path.join(RENAMED));
         if from.exists() {
@@ -118,7 +118,7 @@ fn place(number: u64) -> PathBuf {
     parts.iter().rev().collect()
 }
 
-/// Returns what a file holds. An edition but the first has one line more, in the middle.
+/// Returns the text of a file. An edition but the first has one line more, in the middle.
 fn text(number: u64, edition: u64) -> String {
     let words: Vec<&str> = WORDS.split(',').collect();
     let mut random = Random::new(number);

@@ -10,11 +10,11 @@ use crate::failure::{Context, Failure, Result};
 use crate::source::made;
 use crate::source::tree::Tree;
 
-/// What both hold.
+/// The packages of both.
 const PACKAGES: &str = "core-js@3.36.0 lodash@4.17.21 moment@2.30.1 ramda@0.29.1 rxjs@7.8.1 three@0.161.0 tslib@2.6.2 \
                         typescript@5.3.3";
 
-/// What is upgraded: some thousand small files, of which most change.
+/// The package that is upgraded: some thousand small files, of which most change.
 const UPGRADED: [&str; 2] = ["date-fns@3.3.1", "date-fns@3.6.0"];
 
 /// Returns the tree before and after the upgrade; fails where npm or its registry cannot be had.

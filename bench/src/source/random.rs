@@ -35,7 +35,7 @@ impl Random {
     }
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     /// Random bytes of that seed.
@@ -55,7 +55,7 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// How long it is.
     pub(crate) bytes: u64,
-    /// What it holds.
+    /// Its content.
     pub(crate) content: Content,
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Trees {
     pub(crate) c: Option<Tree>,
 }
 
-/// One version, and what it holds.
+/// One version, and its size.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Tree {
     /// Where it stands. Not recorded: a kept run says nothing of somebody's directories.
@@ -53,11 +53,11 @@ impl Trees {
 }
 
 impl Tree {
-    /// Counts what stands there.
+    /// Counts the files of a directory.
     pub(crate) fn open(path: &Path) -> Result<Tree> {
         let path = path.canonicalize().context(|| format!("There is no tree `{}`", path.display()))?;
         for special in [".git", ".deployignore", "cutover.toml"] {
-            // These make Cutover leave out what rsync would send: not the same work.
+            // These make Cutover leave out files that rsync would send: not the same work.
             if path.join(special).exists() {
                 return Err(Failure::new(format!(
                     "`{}` holds `{special}`; measure an exported tree, as from `git archive`",

@@ -25,12 +25,12 @@ pub(crate) struct Rsync {
     scenarios: &'static [Scenario],
 }
 
-/// What becomes of the version before.
+/// The fate of the version before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Keeps {
     /// It is written over, as a live tree would be.
     Nothing,
-    /// It stays beside the new directory, which shares what did not change.
+    /// It stays beside the new directory, which shares unchanged files.
     Releases,
 }
 

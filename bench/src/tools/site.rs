@@ -1,4 +1,4 @@
-//! A deploy path of Cutover and a client of it: runs its verbs as a user would, and reads what `--json` prints.
+//! A deploy path of Cutover and a client of it: runs its verbs as a user would, and reads the reports of `--json`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
