@@ -54,7 +54,7 @@ pub(crate) fn picture(points: &[Point]) -> String {
     for (number, point) in points.iter().enumerate() {
         let top = TOP + LINE * number;
         svg += &text(0, top + 14, "head", point.words);
-        svg += &text(0, top + 31, "small", &point.rival());
+        svg += &text(0, top + 31, "small", &point.modes(""));
         for (left, row) in PANELS.into_iter().zip([&point.seconds, &point.bytes]) {
             svg += &bars(left, top, row);
         }

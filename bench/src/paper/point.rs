@@ -70,10 +70,10 @@ impl Point {
         WANTED.iter().filter_map(|wanted| runs.iter().find_map(|run| find(wanted, run))).collect()
     }
 
-    /// Returns the rsync that it is compared with; one for both quantities, or one each.
-    pub(crate) fn rival(&self) -> String {
-        let [seconds, bytes] = [&self.seconds.rival, &self.bytes.rival];
-        if seconds == bytes { seconds.clone() } else { format!("{seconds}; bytes: {bytes}") }
+    /// Names the rsync that it is compared with, one for both quantities or one each, between such quotes.
+    pub(crate) fn modes(&self, quote: &str) -> String {
+        let [seconds, bytes] = [&self.seconds.rival, &self.bytes.rival].map(|rival| format!("{quote}{rival}{quote}"));
+        if seconds == bytes { seconds } else { format!("{seconds}; bytes: {bytes}") }
     }
 }
 
@@ -99,12 +99,7 @@ pub(crate) fn table(points: &[Point]) -> String {
     for point in points {
         let figures = [&point.seconds, &point.bytes]
             .map(|row| format!("{} | {}", brief(row.ours, row.unit), brief(row.theirs, row.unit)));
-        table += &format!(
-            "| {} | {} | `{}` |\n",
-            point.words,
-            figures.join(" | "),
-            point.rival().replace("; bytes: ", "`; bytes: `")
-        );
+        table += &format!("| {} | {} | {} |\n", point.words, figures.join(" | "), point.modes("`"));
     }
     table
 }
