@@ -1,80 +1,96 @@
-//! Lets contenders run in turn: A B C, B C A, C A B.
+//! Contenders run in turn: A B C, B C A, C A B.
 //!
 //! In turn, because a machine's speed drifts; one block after the other would give the drift to one of them. Each round begins
-//! with another, as what runs first finds what the round before has left. The first round is watched: it gives bytes, memory
+//! with another, as the first of a round finds traces of the round before. The first round is watched: it gives bytes, memory
 //! and disk. The rounds after it give seconds and have nothing beside them.
 //!
-//! What stands before a run is read once, on both sides: some have it deployed just before and others long ago, and it is in
+//! The release that stands before a run is read once, and the client's state: some have it deployed just before and others long ago, and it is in
 //! the caches for all or for none.
 //!
 //! A contender that fails has no figures and leaves the contest, and the others go on; where Cutover fails, all do.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::path::Path;
 
-use crate::cutover;
+use crate::aside::{read_files, remove};
 use crate::failure::Result;
-use crate::lab::{self, Lab, Line};
-use crate::record::{Sample, Track};
+use crate::lab::laboratory::Lab;
+use crate::line::way::Line;
+use crate::place::Place;
+use crate::record::logins::CUTOVER;
+use crate::record::sample::Sample;
+use crate::record::track::Track;
 use crate::scenario::Scenario;
-use crate::tool::{self, Change, Place, Tool};
-use crate::tree::Tree;
+use crate::source::tree::Tree;
+use crate::tool::{Change, Tool};
+use crate::tools::joining;
+use crate::usage::du_bytes;
+use crate::verify::ensure_same;
 
-/// A step of a contender; it may be taken many times.
-pub(crate) type Step<'a, In, Out> = Box<dyn Fn(In) -> Result<Out> + 'a>;
+/// One tool in one mode, or something else that is run. Only [`Contender::run`] is timed.
+pub(crate) trait Contender {
+    /// The program.
+    fn tool(&self) -> &'static str;
 
-/// Looks at what a run has made.
-pub(crate) type Check<'a> = Box<dyn Fn(&Sample) -> Result<()> + 'a>;
-
-/// One tool in one mode, or something else that is run.
-pub(crate) struct Contender<'a> {
-    /// The word of `--tools`.
-    pub(crate) tool: &'static str,
     /// Its name in the table.
-    pub(crate) name: String,
-    /// What the program says of its version.
-    pub(crate) version: Option<String>,
-    /// Brings everything into the state that each run begins with. Not timed.
-    pub(crate) prepare: Step<'a, (), ()>,
-    /// Reads what the run begins with, so that it is in the caches. Not timed.
-    pub(crate) warm: Step<'a, (), ()>,
+    fn name(&self) -> String;
+
+    /// Brings everything into the state that each run begins with.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reads the release and the state that the run begins with, so that they are in the caches.
+    fn warm(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The run.
-    pub(crate) run: Step<'a, Line, Sample>,
-    /// Fails when the result is wrong. Not timed.
-    pub(crate) check: Check<'a>,
-    /// Makes room when the result was looked at. Not timed.
-    pub(crate) finish: Step<'a, (), ()>,
-    /// The directory on the server of which the size is wanted.
-    pub(crate) place: Option<Place>,
+    fn run(&self, line: Line) -> Result<Sample>;
+
+    /// Fails when the result is wrong.
+    fn check(&self, _sample: &Sample) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes room when the result was looked at.
+    fn finish(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the directory on the server of which the size is wanted.
+    fn directory(&self) -> Option<&Path> {
+        None
+    }
 }
 
-/// What is deployed, and what each run begins with.
+/// A deploy, and the state that each run of it begins with.
 pub(crate) struct Job<'a> {
     /// In which scenario.
     pub(crate) scenario: Scenario,
     /// Stands before the contenders' names, and tells their directories from those of another job of the scenario.
     pub(crate) label: &'a str,
-    /// What stands on the server, if anything, and what is deployed.
+    /// The trees.
     pub(crate) change: Change<'a>,
-    /// Makes the sources what they are before the deploy, or what they are for it: trees that change in place.
+    /// Prepares sources that change in place: for the base, or for the run.
     pub(crate) source: Option<&'a dyn Fn(Moment) -> Result<()>>,
-    /// What else is done to the client before each run.
+    /// The client of each run.
     pub(crate) client: Client,
 }
 
-/// What the sources are needed for.
+/// The deploy that sources are prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// What stands before is deployed.
+    /// Of the base.
     Base,
-    /// The run.
+    /// Of the run.
     Next,
 }
 
 /// The client that a run begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
-    /// The one that deployed what stands.
+    /// The one that deployed the base.
     Same,
     /// One that never deployed.
     New,
@@ -94,162 +110,144 @@ impl<'a> Job<'a> {
     }
 }
 
-impl<'a> Contender<'a> {
-    /// A tool that does the job.
-    pub(crate) fn of(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>) -> Contender<'a> {
-        Contender::with(lab, tool, job, "", |_| Ok(()))
-    }
-
-    /// The same with something done to its directories before each run, and the words for it.
-    pub(crate) fn with(
-        lab: &'a Lab,
-        tool: &'a dyn Tool,
-        job: &'a Job<'a>,
-        words: &str,
-        then: impl Fn(&Place) -> Result<()> + 'a,
-    ) -> Contender<'a> {
-        let name = format!("{}{}{words}", job.label, tool.title());
-        let place = lab.place(&slug(&format!("{}-{name}", job.scenario.name())));
-        let work = Rc::new(Work { lab, tool, job, place: place.clone(), stands: Cell::new(false) });
-        let [prepared, warmed, ran, checked, finished] = [(); 5].map(|()| Rc::clone(&work));
-        Contender {
-            tool: tool.name(),
-            name,
-            version: tool.version(),
-            prepare: Box::new(move |()| {
-                prepared.prepare()?;
-                then(&prepared.place)
-            }),
-            warm: Box::new(move |()| warmed.warm()),
-            run: Box::new(move |line| tool.deploy(lab, job.change.next, &ran.place, line)),
-            check: Box::new(move |sample| tool.check(lab, job.change, &checked.place, sample)),
-            finish: Box::new(move |()| finished.finish()),
-            place: Some(place),
-        }
-    }
-
-    fn round(&self, lab: &Lab, line: Line) -> Result<(Sample, Option<u64>)> {
-        (self.prepare)(())?;
-        lab.say(&format!("  {}, {line}", self.name));
-        // What was prepared is written out before the clock starts; else the run would wait for it.
-        rustix::fs::sync();
-        (self.warm)(())?;
-        let mut sample = (self.run)(line)?;
-        sample.syncfs_seconds = lab.sync_server()?;
-        (self.check)(&sample)?;
-        let disk_bytes = match &self.place {
-            Some(place) if line == Line::Counted => Some(lab.disk_bytes(&place.server)?),
-            _ => None,
-        };
-        (self.finish)(())?;
-        Ok((sample, disk_bytes))
-    }
-}
-
 /// A tool at its job.
-struct Work<'a> {
+pub(crate) struct Deploy<'a> {
     lab: &'a Lab,
     tool: &'a dyn Tool,
     job: &'a Job<'a>,
+    name: String,
     place: Place,
-    /// Whether what stands before a run stands.
+    /// Removed from the client's state before each run.
+    without: Option<&'a str>,
+    /// Whether the base stands as a run needs it.
     stands: Cell<bool>,
 }
 
-impl Work<'_> {
-    /// Brings about what stands before a run.
-    fn prepare(&self) -> Result<()> {
-        let Work { lab, tool, job, place, stands } = self;
-        if !stands.get() {
-            // A first deploy begins on an empty filesystem each time; see `Lab::renew_server`.
-            if job.change.base.is_none() {
-                lab.renew_server()?;
-            }
-            place.set_aside(lab)?;
-            place.ensure_client()?;
-            tool.set_up(lab, place)?;
-            if let Some(base) = job.change.base {
-                self.source(Moment::Base)?;
-                tool.deploy(lab, base, place, Line::Direct)?;
-                tool.settle(lab, base, place)?;
-            }
-        }
-        self.source(Moment::Next)?;
-        if job.client == Client::New { tool.forget(lab, place) } else { Ok(()) }
+impl<'a> Deploy<'a> {
+    /// A tool that does the job.
+    pub(crate) fn of(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>) -> Deploy<'a> {
+        Deploy::named(lab, tool, job, format!("{}{}", job.label, tool.title()))
     }
 
-    /// Reads the release that stands, and what the client keeps.
-    fn warm(&self) -> Result<()> {
-        let Work { lab, tool, job, place, .. } = self;
-        if job.change.base.is_some() {
-            lab.read_release(&tool.release(lab, place)?)?;
-        }
-        lab::read_files(&place.client)
+    /// The same with a directory of the client's state removed before each run, and the words for it.
+    pub(crate) fn without(self, directory: &'a str, words: &str) -> Deploy<'a> {
+        let Deploy { lab, tool, job, name, .. } = self;
+        Deploy { without: Some(directory), ..Deploy::named(lab, tool, job, name + words) }
     }
 
-    /// Goes back to what stands before a run if that is cheap, else to nothing: copies of all tools and rounds would not
-    /// find room beside each other.
-    fn finish(&self) -> Result<()> {
-        let Work { lab, tool, job, place, stands } = self;
-        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(lab, place)?);
-        stands.set(is_as_before && job.client == Client::Same);
-        if !stands.get() {
-            place.set_aside(lab)?;
-            lab.remove_aside()?;
-        }
-        Ok(())
+    fn named(lab: &'a Lab, tool: &'a dyn Tool, job: &'a Job<'a>, name: String) -> Deploy<'a> {
+        let place = lab.place(&format!("{}-{name}", job.scenario.name()));
+        Deploy { lab, tool, job, name, place, without: None, stands: Cell::new(false) }
     }
 
     fn source(&self, moment: Moment) -> Result<()> {
         self.job.source.map_or(Ok(()), |source| source(moment))
     }
+
+    fn begin(&self) -> Result<()> {
+        let Deploy { lab, tool, job, place, .. } = self;
+        // A first deploy begins on an empty filesystem each time: on one that holds earlier copies, all take longer.
+        if job.change.base.is_none() {
+            lab.renew_server()?;
+        }
+        place.set_aside()?;
+        place.ensure_client()?;
+        tool.set_up(place)?;
+        let Some(base) = job.change.base else { return Ok(()) };
+        self.source(Moment::Base)?;
+        tool.deploy(lab, base, place, Line::Direct)?;
+        tool.settle(lab, base, place)
+    }
 }
 
-/// Returns the tools that were asked for, that take part and are installed, and empty tracks for those that are not.
-pub(crate) fn installed(lab: &Lab, scenario: Scenario) -> (Vec<Box<dyn Tool>>, Vec<Track>) {
-    let (mut installed, mut skipped) = (Vec::new(), Vec::new());
-    for tool in tool::all(&lab.settings().variants) {
-        if !tool.joins(scenario) || !lab.settings().wants(tool.name()) {
-            continue;
-        }
-        if tool.version().is_some() {
-            installed.push(tool);
-        } else {
-            let reason = format!("{} is not installed", tool.name());
-            skipped.push(Track::skipped(tool.name(), tool.title(), reason));
-        }
+impl Contender for Deploy<'_> {
+    fn tool(&self) -> &'static str {
+        self.tool.name()
     }
-    (installed, skipped)
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn prepare(&self) -> Result<()> {
+        if !self.stands.get() {
+            self.begin()?;
+        }
+        self.source(Moment::Next)?;
+        if self.job.client == Client::New {
+            self.tool.forget(&self.place)?;
+        }
+        self.without.map_or(Ok(()), |directory| remove(&self.place.client.join(directory)))
+    }
+
+    /// Reads the release that stands, and the client's state.
+    fn warm(&self) -> Result<()> {
+        if self.job.change.base.is_some() {
+            read_files(&self.tool.release(&self.place)?)?;
+        }
+        read_files(&self.place.client)
+    }
+
+    fn run(&self, line: Line) -> Result<Sample> {
+        self.tool.deploy(self.lab, self.job.change.next, &self.place, line)
+    }
+
+    fn check(&self, sample: &Sample) -> Result<()> {
+        self.tool.check(self.job.change, &self.place, sample)?;
+        ensure_same(&self.job.change.next.path, &self.tool.release(&self.place)?)
+    }
+
+    /// Goes back to the base if that is cheap, else to nothing: copies of all tools and rounds would not
+    /// find room beside each other.
+    fn finish(&self) -> Result<()> {
+        let Deploy { lab, tool, job, place, stands, .. } = self;
+        let is_as_before = job.change.is_nothing || (job.change.base.is_some() && tool.undo(place)?);
+        stands.set(is_as_before && job.client == Client::Same);
+        if !stands.get() {
+            place.set_aside()?;
+            lab.remove_aside()?;
+        }
+        Ok(())
+    }
+
+    fn directory(&self) -> Option<&Path> {
+        Some(&self.place.server)
+    }
+}
+
+/// Returns the disk that a directory takes, once all is written out: blocks are allocated then, and not before.
+pub(crate) fn disk_bytes(directory: &Path) -> Result<u64> {
+    rustix::fs::sync();
+    du_bytes(directory)
 }
 
 /// Lets all tools that take part do the job; returns a track for each.
 pub(crate) fn compete(lab: &Lab, job: &Job<'_>) -> Result<Vec<Track>> {
-    let (tools, skipped) = installed(lab, job.scenario);
-    let contenders: Vec<Contender<'_>> = tools.iter().map(|tool| Contender::of(lab, &**tool, job)).collect();
-    let mut tracks = race(lab, &contenders)?;
-    tracks.extend(skipped);
-    Ok(tracks)
+    let tools = joining(job.scenario, &lab.settings().variants);
+    let contenders: Vec<Deploy<'_>> = tools.iter().map(|tool| Deploy::of(lab, &**tool, job)).collect();
+    race(lab, &contenders)
 }
 
 /// Runs all of them, one observed round and then the timed ones, and returns a track for each, in their order.
-pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>> {
-    let mut tracks: Vec<Track> = contenders.iter().map(Track::of).collect();
-    for round in 0..=lab.repeats() {
+pub(crate) fn race(lab: &Lab, contenders: &[impl Contender]) -> Result<Vec<Track>> {
+    let mut tracks: Vec<Track> =
+        contenders.iter().map(|contender| Track::new(contender.tool(), &contender.name())).collect();
+    for round in 0..=lab.settings().effort.repeats {
         for index in turns(round as usize, contenders.len()) {
             let (contender, track) = (&contenders[index], &mut tracks[index]);
             if track.failure.is_some() {
                 continue;
             }
             let line = if round == 0 { Line::Counted } else { Line::Timed };
-            match contender.round(lab, line) {
-                Err(failure) if contender.tool == cutover::NAME => return Err(failure),
+            match round_of(lab, contender, line) {
+                Err(failure) if contender.tool() == CUTOVER => return Err(failure),
                 Err(failure) => {
                     lab.say(&format!("  failed: {failure}"));
                     track.fail(&failure);
                 }
                 Ok((sample, disk_bytes)) => {
                     track.disk_bytes = disk_bytes.or(track.disk_bytes);
-                    if round == 0 { track.observed.push(sample) } else { track.timed.push(sample) }
+                    track.keep(sample, round == 0);
                 }
             }
         }
@@ -257,21 +255,24 @@ pub(crate) fn race(lab: &Lab, contenders: &[Contender<'_>]) -> Result<Vec<Track>
     Ok(tracks)
 }
 
+fn round_of(lab: &Lab, contender: &impl Contender, line: Line) -> Result<(Sample, Option<u64>)> {
+    contender.prepare()?;
+    lab.say(&format!("  {}, {line}", contender.name()));
+    // Writes are finished before the clock starts; else the run would wait for them.
+    rustix::fs::sync();
+    contender.warm()?;
+    let mut sample = contender.run(line)?;
+    sample.syncfs_seconds = Some(lab.sync_server()?);
+    contender.check(&sample)?;
+    let directory = contender.directory().filter(|_| line == Line::Counted);
+    let disk_bytes = directory.map(disk_bytes).transpose()?;
+    contender.finish()?;
+    Ok((sample, disk_bytes))
+}
+
 /// Returns the order of a round.
 pub(crate) fn turns(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |turn| (round + turn) % count)
-}
-
-/// Makes a name for a directory.
-pub(crate) fn slug(name: &str) -> String {
-    let mut slug = String::new();
-    for word in name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-        if !slug.is_empty() {
-            slug.push('-');
-        }
-        slug.push_str(&word.to_ascii_lowercase());
-    }
-    slug
 }
 
 #[cfg(test)]
@@ -283,10 +284,5 @@ mod tests {
         let rounds: Vec<Vec<usize>> = (0..4).map(|round| turns(round, 3).collect()).collect();
         assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
         assert_eq!(turns(1, 0).count(), 0);
-    }
-
-    #[test]
-    fn a_title_makes_a_directorys_name() {
-        assert_eq!(slug("next-rsync -rlpzc --link-dest=../x"), "next-rsync-rlpzc-link-dest-x");
     }
 }

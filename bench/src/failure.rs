@@ -1,4 +1,4 @@
-//! What can go wrong in a measurement: what could not be done, and why.
+//! A failure of the bench: the deed that could not be done, and the cause.
 //!
 //! One type is enough here. Nobody handles these failures by kind: a scenario that fails is reported as failed, and the
 //! bench ends with an error.
@@ -35,7 +35,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Says what was being done when an error came.
+/// Names the deed at which an error came.
 pub(crate) trait Context<T> {
     /// Turns the error into a [`Failure`]; the text is made only when it is needed.
     fn context<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T>;

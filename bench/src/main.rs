@@ -1,77 +1,69 @@
-//! Measures Cutover against rsync and others on real trees, over a real `sshd` on one machine.
+//! Measures Cutover against rsync on real trees, over a real `sshd` on one machine.
 //!
-//! `run` starts a server of its own ([`sshd`]), lets contenders deploy in turn ([`contest`]), proves that what they made
-//! is right ([`verify`]), and keeps every sample ([`record`]) beside a table ([`table`]) and a
-//! page ([`page`]) made of them. `page` makes the page of several runs, and `digest` ([`digest`]) the tables of a
-//! document. What each row means stands in `docs/benchmarks.md`.
+//! ```text
+//! args ─► settings ─► scenarios ─► contest (tools in turn) ─► record ─► comparison ─► paper
+//!           source       lab, line                           one JSON     rows       tables, picture
+//! ```
+//! `run` starts a server of its own ([`lab`]), lets contenders deploy in turn ([`contest`]), proves that their releases
+//! are right ([`verify`]), and keeps every sample ([`record`]). `digest` makes tables and a picture of kept runs
+//! ([`paper`]). The meaning of each row stands in `docs/benchmarks.md`.
 
 #![forbid(unsafe_code)]
 
+mod args;
 mod settings;
 
-mod debian;
-mod difference;
-mod made;
-mod tree;
+mod scenario;
+mod source;
 
-mod image;
 mod lab;
-mod remote;
-mod sshd;
-
-mod carrier;
-mod link;
+mod line;
 mod namespace;
-mod packet;
-mod probe;
-mod relay;
-mod shape;
-mod wire;
 
+mod aside;
+mod invocation;
 mod process;
 mod procfs;
 mod usage;
 mod verify;
 
 mod contest;
-mod cutover;
-mod rival;
-mod rsync;
-mod scenario;
+mod logins;
+mod place;
+mod scenarios;
 mod tool;
+mod tools;
 
-mod digest;
-mod machine;
 mod record;
-mod row;
-mod table;
 
-mod page;
+mod comparison;
+mod number;
+mod paper;
 
 mod failure;
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::args::{Args, DigestArgs, LineArgs, RunArgs, Verb};
 use crate::failure::{Context, Result};
-use crate::lab::Lab;
-use crate::machine::{Machine, Versions};
-use crate::page::Page;
-use crate::process::Invocation;
-use crate::record::{FORMAT, Outcome, RunRecord, ScenarioRecord};
-use crate::scenario::Scenario;
-use crate::settings::{Args, DigestArgs, LinkArgs, PageArgs, RunArgs, Verb};
-use crate::table::Table;
+use crate::invocation::Invocation;
+use crate::lab::laboratory::Lab;
+use crate::lab::sshd;
+use crate::line::probe::probe;
+use crate::paper::digest::Digest;
+use crate::paper::table::Table;
+use crate::record::machine::{Machine, Versions};
+use crate::record::run::{FORMAT, RunRecord};
+use crate::record::scenario::ScenarioRecord;
+use crate::settings::Settings;
 
 #[expect(clippy::print_stderr, reason = "the only place that reports a failure")]
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Verb::Run(arguments) => run(*arguments),
-        Verb::Page(arguments) => make_page(&arguments).map(|()| true),
-        Verb::Digest(arguments) => write_digest(&arguments).map(|()| true),
+        Verb::Digest(arguments) => digest(&arguments).map(|()| true),
         Verb::Link(arguments) => link(&arguments).map(|()| true),
     };
     match done {
@@ -84,81 +76,51 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the scenarios, keeps the record, prints the table, and tells whether none failed.
-#[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
+/// Runs the scenarios, keeps the record, prints the tables, and tells whether none failed.
+#[expect(clippy::print_stdout, reason = "the tables are the result of a run")]
 fn run(arguments: RunArgs) -> Result<bool> {
-    let lab = Lab::open(arguments.resolve()?)?;
+    let lab = Lab::open(Settings::resolve(arguments)?)?;
     let settings = lab.settings();
     let mut record = RunRecord {
         format: FORMAT,
-        name: settings.name.clone(),
+        name: settings.place.name.clone(),
         started: Invocation::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]).text()?,
-        machine: Machine::look(&lab),
-        versions: Versions::ask(&settings.cutover)?,
+        machine: Machine::look(&lab.server("")),
+        versions: Versions::ask(&settings.place.cutover, sshd::program()?)?,
         quick_check_matches: settings.trees.b.quick_check_matches(&settings.trees.a)?,
         trees: settings.trees.clone(),
-        line: lab.line(),
-        login: lab.measure_login()?,
-        logins: lab.measure_logins()?,
-        repeats: settings.repeats,
+        line: settings.shape,
+        logins: logins::measure(&lab)?,
         scenarios: Vec::new(),
     };
     for &scenario in &settings.scenarios {
         lab.say(&format!("{}: {}", scenario.name(), scenario.title()));
-        record.scenarios.push(run_scenario(&lab, scenario));
+        record.scenarios.push(scenarios::run(&lab, scenario));
         lab.clear()?;
         // After each, so that a long run which is broken off has not been for nothing.
-        keep(&lab, &record)?;
+        record.write(&settings.place.runs)?;
     }
     print!("{}", Table(&record));
     Ok(record.scenarios.iter().all(ScenarioRecord::is_sound))
 }
 
-/// Makes the page of kept runs.
-fn make_page(arguments: &PageArgs) -> Result<()> {
-    page::write(&read(&arguments.records)?, &arguments.out)
-}
-
-/// Writes the figures of kept runs into a document.
-fn write_digest(arguments: &DigestArgs) -> Result<()> {
-    digest::write(&arguments.into, &arguments.records, &read(&arguments.records)?, arguments.brief)
-}
-
-fn read(records: &[PathBuf]) -> Result<Vec<RunRecord>> {
-    records.iter().map(|path| RunRecord::read(path)).collect()
-}
-
-/// Measures a link and prints what it reaches.
-#[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
-fn link(arguments: &LinkArgs) -> Result<()> {
-    let probe = probe::probe(arguments.shape())?;
-    println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);
-    Ok(())
-}
-
-/// A scenario that fails does not take the others with it, but it is recorded as failed and gives no figures.
-fn run_scenario(lab: &Lab, scenario: Scenario) -> ScenarioRecord {
-    let run = match scenario.skipped(lab) {
-        Some(skipped) => Ok(skipped),
-        None => scenario.run(lab),
-    };
-    let (outcome, failure) = match run {
-        Ok(outcome) => (outcome, None),
-        Err(failure) => {
-            lab.say(&format!("  failed: {failure}"));
-            (Outcome::default(), Some(failure.to_string()))
-        }
-    };
-    ScenarioRecord { name: scenario.name().to_owned(), title: scenario.title().to_owned(), failure, outcome }
-}
-
-fn keep(lab: &Lab, record: &RunRecord) -> Result<()> {
-    let runs = &lab.settings().runs;
-    let json = serde_json::to_string_pretty(record).context(|| "Could not write the record as JSON")?;
-    let page = Page(std::slice::from_ref(record)).to_string();
-    for (extension, text) in [("json", json + "\n"), ("md", Table(record).to_string()), ("html", page)] {
-        let path = runs.join(format!("{}.{extension}", record.name));
-        fs::write(&path, text).context(|| format!("Could not write `{}`", path.display()))?;
+/// Writes the figures of kept runs into documents, or prints them.
+#[expect(clippy::print_stdout, reason = "the tables are the result")]
+fn digest(arguments: &DigestArgs) -> Result<()> {
+    let digest = Digest::read(&arguments.records)?;
+    let DigestArgs { tables, summary, picture, .. } = arguments;
+    if tables.is_none() && summary.is_none() && picture.is_none() {
+        digest.runs().for_each(|run| print!("{}", Table(run)));
     }
+    tables.as_deref().map_or(Ok(()), |document| digest.write_tables(document))?;
+    summary.as_deref().map_or(Ok(()), |document| digest.write_summary(document))?;
+    picture.as_deref().map_or(Ok(()), |document| digest.write_picture(document))
+}
+
+/// Measures a link and prints its figures.
+#[expect(clippy::print_stdout, reason = "the figures are the result")]
+fn link(arguments: &LineArgs) -> Result<()> {
+    let probe = probe(arguments.shape().unwrap_or_default())?;
+    println!("{}", serde_json::to_string_pretty(&probe).context(|| "Could not write the figures as JSON")?);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A network namespace: a machine's network of its own, on the same machine.
 //!
-//! It is made and removed by `ip netns`, under a name that holds this process's id, so that what a run that was killed
-//! has left can be told from what another bench uses.
+//! It is made and removed by `ip netns`, under a name that holds this process's id. So one that a killed run has left can
+//! be told from one that another bench uses.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rustix::fd::AsFd;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::failure::{Context, Failure, Result};
-use crate::process::Invocation;
+use crate::invocation::Invocation;
 
 /// Where `ip` keeps the names.
 const DIRECTORY: &str = "/run/netns";
@@ -26,15 +26,15 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     /// Makes a namespace with a loopback that is up. Only root may.
-    pub(crate) fn create(what: &str) -> Result<Namespace> {
-        let name = format!("{PREFIX}{}-{what}", std::process::id());
+    pub(crate) fn create(side: &str) -> Result<Namespace> {
+        let name = format!("{PREFIX}{}-{side}", std::process::id());
         Invocation::new("ip").args(["netns", "add", &name]).output()?;
         let namespace = Namespace { name };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
-    /// Removes what runs that were killed have left.
+    /// Removes the namespaces of runs that were killed.
     pub(crate) fn remove_left() {
         let names = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
         for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
@@ -69,7 +69,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The next run removes what this one could not.
+        // The next run removes it where this one could not.
         drop(Invocation::new("ip").args(["netns", "del", &self.name]).output());
     }
 }

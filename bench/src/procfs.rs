@@ -1,11 +1,11 @@
-//! Reads what the kernel says of the server's processes.
+//! The kernel's account of the server's processes.
 //!
-//! Processor time is read once before and once after a run, from the listening `sshd`: what its waited-for children
-//! used, and theirs in turn. That is exact, costs nothing while the run is timed, and includes the cryptography. It
+//! Processor time is read once before and once after a run, from the listening `sshd`: that of its waited-for
+//! children, and theirs in turn. That is exact, costs nothing while the run is timed, and includes the cryptography. It
 //! misses a process that outlived its session, which is why the harness waits until the listener has no children.
 //!
-//! Memory is polled, only in runs that are not timed. `VmHWM` is monotone, so a poll finds the peak but for what was
-//! added in the last milliseconds before the exit.
+//! Memory is polled, only in runs that are not timed. `VmHWM` is monotone, so a poll finds the peak but for growth in
+//! the last milliseconds before the exit.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,6 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
-use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Failure, Result};
 use crate::process::Running;
@@ -25,33 +24,13 @@ const POLL: Duration = Duration::from_millis(3);
 /// Programs under `sshd` that are not the tool which is measured.
 const NOT_THE_TOOL: [&str; 7] = ["sshd", "sshd-session", "sshd-auth", "sh", "dash", "bash", "sftp-server"];
 
-/// Peak memory of a tool's processes on the server.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-pub(crate) struct ServerPeaks {
-    /// Of the largest process.
-    pub(crate) largest_bytes: u64,
-    /// Of all processes alive at once, their peaks added up. Pages that forked processes share count for each, so for
-    /// rsync, which forks, this is an upper bound.
-    pub(crate) together_bytes: u64,
-    /// The most processes seen at once.
-    pub(crate) processes: usize,
-}
-
 /// Returns the seconds of processor time that the process's waited-for children used, with theirs.
 pub(crate) fn children_cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).context(|| format!("Could not read `{path}`"))?;
-    parse_ticks(&stat, 13)
+    parse_ticks(&stat)
         .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
         .ok_or_else(|| Failure::new(format!("Could not make sense of `{path}`")))
-}
-
-/// Returns the seconds of processor time that this process has used.
-pub(crate) fn own_cpu_seconds() -> Result<f64> {
-    let stat = fs::read_to_string("/proc/self/stat").context(|| "Could not read `/proc/self/stat`")?;
-    parse_ticks(&stat, 11)
-        .map(|ticks| ticks as f64 / clock_ticks_per_second() as f64)
-        .ok_or_else(|| Failure::new("Could not make sense of `/proc/self/stat`"))
 }
 
 /// Returns the children of a process that has only one thread, as `sshd` and shells have.
@@ -64,30 +43,27 @@ pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
     }
 }
 
-/// Polls the processes below the listening `sshd` until the client has ended.
-pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<ServerPeaks> {
-    let mut peaks = ServerPeaks::default();
+/// Polls the processes below the listening `sshd` until the client has ended, and returns the most memory of those alive
+/// at once: their peaks added up.
+pub(crate) fn watch_server(running: &Running<'_>, listener: u32) -> Result<u64> {
+    let mut most = 0;
     loop {
         let last = running.is_done();
-        let mut alive = Vec::new();
-        collect(listener, &mut alive)?;
-        peaks.largest_bytes = peaks.largest_bytes.max(alive.iter().copied().max().unwrap_or(0));
-        peaks.together_bytes = peaks.together_bytes.max(alive.iter().sum());
-        peaks.processes = peaks.processes.max(alive.len());
+        most = most.max(memory_below(listener)?);
         if last {
-            return Ok(peaks);
+            return Ok(most);
         }
         thread::sleep(POLL);
     }
 }
 
-fn collect(parent: u32, peaks: &mut Vec<u64>) -> Result<()> {
+fn memory_below(parent: u32) -> Result<u64> {
+    let mut bytes = 0;
     for child in children(parent)? {
-        let process = name_and_peak(child)?;
-        peaks.extend(process.filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str())).map(|(_, peak)| peak));
-        collect(child, peaks)?;
+        let process = name_and_peak(child)?.filter(|(name, _)| !NOT_THE_TOOL.contains(&name.as_str()));
+        bytes += process.map_or(0, |(_, peak)| peak) + memory_below(child)?;
     }
-    Ok(())
+    Ok(bytes)
 }
 
 fn name_and_peak(pid: u32) -> Result<Option<(String, u64)>> {
@@ -111,11 +87,11 @@ fn parse_status(status: &str) -> Option<(String, u64)> {
     Some((field("Name:")?.to_owned(), kilobytes * 1024))
 }
 
-/// The command's name stands in brackets and may hold anything, so fields are counted from the last bracket.
-/// User and system time of the process itself come eleven after it, those of its children thirteen.
-fn parse_ticks(stat: &str, after_name: usize) -> Option<u64> {
+/// The command's name stands in brackets and may hold anything, so fields are counted from the last bracket. User and
+/// system time of the children come thirteen after it.
+fn parse_ticks(stat: &str) -> Option<u64> {
     let (_, after) = stat.rsplit_once(')')?;
-    let mut fields = after.split_whitespace().skip(after_name);
+    let mut fields = after.split_whitespace().skip(13);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
@@ -128,9 +104,8 @@ mod tests {
     #[test]
     fn fields_of_stat_are_counted_after_the_name() {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 1 2 3 4 11 12 130 40 20 0 1 0";
-        assert_eq!(parse_ticks(stat, 11), Some(23));
-        assert_eq!(parse_ticks(stat, 13), Some(170));
-        assert_eq!(parse_ticks("7 (sshd) S 1", 13), None);
+        assert_eq!(parse_ticks(stat), Some(170));
+        assert_eq!(parse_ticks("7 (sshd) S 1"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Proves that what was deployed is the source, with tools that everybody knows.
+//! Proves that a release is the source, with tools that everybody knows.
 //!
-//! rsync compares kinds, link targets and every file's content, and finds what should not be there; `find` lists kind,
+//! rsync compares kinds, link targets and every file's content, and finds files that should not be there; `find` lists kind,
 //! mode and link target of each path. Write bits are left out: objects are read-only. A figure for a wrong result is
 //! worth nothing, so a difference fails the scenario.
 
@@ -9,54 +9,36 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::failure::{Context, Failure, Result};
-use crate::lab::Lab;
-use crate::process::{Invocation, quoted};
+use crate::invocation::Invocation;
 
 /// Path first, so that both lists sort alike although the modes differ; `\001` and `\0` occur in no sane path.
 const LIST: &str = r#"find "$1" -printf '%P\001%y %m %l\0' | LC_ALL=C sort -z"#;
 
-/// Fails unless a directory here and one on the server hold the same.
-pub(crate) fn ensure_same(lab: &Lab, source: &Path, deployed: &Path) -> Result<()> {
-    ensure_same_content(lab, source, deployed)?;
-    ensure_same_kinds_and_modes(lab, source, deployed)
+/// Fails unless two directories hold the same.
+pub(crate) fn ensure_same(source: &Path, deployed: &Path) -> Result<()> {
+    ensure_same_content(source, deployed)?;
+    ensure_same_kinds_and_modes(source, deployed)
 }
 
-fn ensure_same_content(lab: &Lab, source: &Path, deployed: &Path) -> Result<()> {
+fn ensure_same_content(source: &Path, deployed: &Path) -> Result<()> {
     let rsync = Invocation::new("rsync").args(["-rlcn", "--delete", "--itemize-changes"]);
-    let rsync = match lab.is_own_server() {
-        true => rsync.args([source.join(""), deployed.join("")]),
-        false => rsync.arg(source.join("")).arg(lab.remote(&deployed.join(""))),
-    };
+    let rsync = rsync.args([source.join(""), deployed.join("")]);
     let differences = rsync.text()?;
     if differences.is_empty() {
         return Ok(());
     }
     let some: Vec<&str> = differences.lines().take(10).collect();
-    Err(Failure::new(format!("What was deployed is not the source: `{rsync}` prints\n{}", some.join("\n"))))
+    Err(Failure::new(format!("The release is not the source: `{rsync}` prints\n{}", some.join("\n"))))
 }
 
-fn ensure_same_kinds_and_modes(lab: &Lab, source: &Path, deployed: &Path) -> Result<()> {
+fn ensure_same_kinds_and_modes(source: &Path, deployed: &Path) -> Result<()> {
     // The lists are compared as they come: holding them would show up as memory of every program started later.
-    let here = |path: &Path| {
-        let mut command = Command::new("sh");
-        command.args(["-c", LIST, "sh"]).arg(path.join(""));
-        command
-    };
-    let mut ours = list(here(source))?;
-    let mut theirs = list(match lab.is_own_server() {
-        true => here(deployed),
-        false => {
-            let script = format!("sh -c {} sh {}", quoted(LIST), quoted(&deployed.join("").to_string_lossy()));
-            let mut command = Command::new("ssh");
-            command.args(["--", lab.host(), &script]);
-            command
-        }
-    })?;
+    let (mut there, mut here) = (list(source)?, list(deployed)?);
     loop {
-        let (source_line, deployed_line) = (next_line(&mut ours)?, next_line(&mut theirs)?);
+        let (source_line, deployed_line) = (next_line(&mut there)?, next_line(&mut here)?);
         if source_line != deployed_line {
             return Err(Failure::new(format!(
-                "What was deployed is not the source: {source_line:?} there, {deployed_line:?} deployed"
+                "The release is not the source: {source_line:?} there, {deployed_line:?} deployed"
             )));
         }
         if source_line.is_none() {
@@ -78,8 +60,10 @@ impl Drop for List {
     }
 }
 
-fn list(mut command: Command) -> Result<List> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context(|| "Could not run `find`")?;
+fn list(path: &Path) -> Result<List> {
+    let mut command = Command::new("sh");
+    command.args(["-c", LIST, "sh"]).arg(path.join("")).stdout(Stdio::piped());
+    let mut child = command.spawn().context(|| "Could not run `find`")?;
     let stdout = child.stdout.take().ok_or_else(|| Failure::new("`find` has no stdout"))?;
     Ok(List { child, lines: BufReader::new(stdout) })
 }

@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 
 use crate::disk::Dir;
-use crate::error::Error;
+use crate::error::{DamageError, Error, ReleaseError, SiteError};
 use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
