@@ -1,7 +1,5 @@
 //! The edges between the parts, read from the sources: who may name whom, and who may change a disk.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
