@@ -1,9 +1,11 @@
 //! What the end-to-end tests share.
 
+pub(crate) mod circle;
 pub(crate) mod dropbear;
 pub(crate) mod edits;
 pub(crate) mod git;
 pub(crate) mod immutable;
+pub(crate) mod imports;
 pub(crate) mod mount;
 pub(crate) mod peer;
 pub(crate) mod program;
