@@ -13,6 +13,7 @@ mod layers;
 mod security;
 
 mod json;
+mod output;
 mod usage;
 
 mod ignore;

@@ -11,6 +11,7 @@ pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod real_tree;
 pub(crate) mod relay;
+pub(crate) mod screen;
 pub(crate) mod site;
 pub(crate) mod sshd;
 pub(crate) mod strace;
