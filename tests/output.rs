@@ -735,7 +735,7 @@ fn a_cleanup_removes_what_is_due() {
         shop.write("site/index.html", &format!("{release}"));
         shop.run(&format!("deploy --release {release}"));
     }
-    shop.write("cutover.toml", "source = 'site'\nkeep_releases = 2\n[shop]\ndeploy_path = 'srv/shop'\n");
+    shop.write("cutover.toml", "source = 'site'\nkeep_releases = 2\ngrace = '1h'\n[shop]\ndeploy_path = 'srv/shop'\n");
     assert_snapshot!(shop.run("cleanup --dry-run"), @r"
     $ cutover cleanup --dry-run
     [exit 0]
