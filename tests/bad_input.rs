@@ -4,10 +4,6 @@
 //! Misspelt keys and shared paths that lead out are in `usage.rs`; host keys, logins and servers without a shell in
 //! `ssh.rs`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -17,11 +13,12 @@ use std::process::Command;
 
 use serde_json::json;
 
-use support::mount::Mounted;
-use support::real_tree::noise;
-use support::site::{Ran, Site, names};
-use support::sshd::{is_root, run};
-use support::tree::{Entry, Tree, assert_same};
+use crate::support::mount::Mounted;
+use crate::support::program;
+use crate::support::real_tree::noise;
+use crate::support::site::{Ran, Site, names};
+use crate::support::sshd::{is_root, run};
+use crate::support::tree::{Entry, Tree, assert_same};
 
 /// How many directories may lie within each other.
 const LEVELS_MAX: usize = 256;
@@ -225,7 +222,7 @@ fn site_for_nobody() -> (Site, PathBuf) {
     chown(site.path("state"), Some(NOBODY), Some(NOBODY)).unwrap();
     // Others may not be let into the directory that the program was built in.
     let program = site.path("cutover");
-    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    program::copy(Path::new(env!("CARGO_BIN_EXE_cutover")), &program);
     (site, program)
 }
 

@@ -1,15 +1,11 @@
 //! What the client believes of the server need not be so: the server may be made anew, and others deploy and clean up.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use support::real_tree::noise;
-use support::site::{Site, number};
-use support::tree::assert_same;
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, number};
+use crate::support::tree::assert_same;
 
 /// Files of this size are cut when they are sent, so that their next version is described without a question.
 const CUT_BYTES: usize = 20 << 20;

@@ -1,15 +1,11 @@
 //! How much one side can make the other hold: every kind of message, told in every way that makes it long, to the real
 //! programs, whose memory is watched.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs::File;
 use std::io::{self, Write};
 
-use support::peer::{Kind, PAYLOAD_MAX, Peer, Watched, agent_hears, frame, long_message, number};
-use support::site::Site;
+use crate::support::peer::{Kind, PAYLOAD_MAX, Peer, Watched, agent_hears, frame, long_message, number};
+use crate::support::site::Site;
 
 /// Neither side takes more because of the other; nor is a test to come near to it.
 const PEAK_MIB_MAX: u64 = 400;
@@ -134,8 +130,7 @@ fn tree(out: &mut dyn Write, unpacked: u64, packed: &[u8], hashes: usize) -> io:
     whole.chunks(PAYLOAD_MAX).try_for_each(|part| frame(&mut &mut *out, Kind::Part, part))
 }
 
-/// Packs what comes piece by piece. The test itself is to take little memory: a program that it starts counts as having
-/// taken as much.
+/// Packs what comes piece by piece: a program that a test starts is counted more exactly the less the test itself takes.
 fn pack(pieces: impl Iterator<Item = Vec<u8>>) -> (u64, Vec<u8>) {
     let mut packed = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     let mut unpacked = 0;

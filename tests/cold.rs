@@ -1,20 +1,17 @@
 //! A client that has neither database nor content cache, as a fresh runner: how little it sends, and that it is right.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::program;
+use crate::support::site::{Site, number};
+use crate::support::sshd::{Sshd, is_root, run};
+use crate::support::tree::assert_same;
 use engine::hash::Hash;
 use serde_json::Value;
-use support::site::{Site, number};
-use support::sshd::{Sshd, is_root, run};
-use support::tree::assert_same;
 
 const FILES: usize = 400;
 const DIRECTORIES: usize = 40;
@@ -319,8 +316,7 @@ fn a_blob_that_only_looks_right_costs_a_second_flight_and_nothing_else() {
 fn without_git_a_checkout_gets_signatures() {
     let site = cold_checkout();
     fs::create_dir_all(site.path("bin")).unwrap();
-    fs::write(site.path("bin/git"), "#!/bin/sh\nexit 1\n").unwrap();
-    fs::set_permissions(site.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&site.path("bin/git"), "#!/bin/sh\nexit 1\n");
     let took = deploy_checkout(&site);
     assert!(took.sent < SIGNED_BYTES_MAX && took.received > OUTLINE_BYTES_MAX, "{took:?}");
 }
@@ -377,9 +373,9 @@ fn another_client_that_deployed_in_between_costs_no_more_than_being_cold() {
 #[test]
 fn large_files_of_a_cold_client_are_described_by_their_chunks() {
     let site = Site::new();
-    let large = support::real_tree::noise(1, 3 << 20);
+    let large = crate::support::real_tree::noise(1, 3 << 20);
     site.write("large/file", &large);
-    site.write("large/other", support::real_tree::noise(2, 2 << 20));
+    site.write("large/other", crate::support::real_tree::noise(2, 2 << 20));
     cool(&site);
     let mut edited = large;
     edited.splice(1_000_000..1_000_000, *b"inserted");

@@ -1,17 +1,13 @@
 //! What changed is sent in terms of what the server has: what that saves, and that nothing rests on it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use support::real_tree::noise;
-use support::site::{Site, number};
-use support::tree::assert_same;
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, number};
+use crate::support::tree::assert_same;
 
 const FILES: usize = 400;
 const LINES: usize = 600;

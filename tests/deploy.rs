@@ -1,9 +1,5 @@
 //! Deploying: what a release is, which are kept, and what each verb says of them.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,12 +8,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use support::immutable::Immutable;
-use support::mount::Mounted;
-use support::real_tree;
-use support::site::{Ran, Site, names, number, text};
-use support::sshd::{Sshd, is_root, run};
-use support::tree::{self, Entry, Tree, assert_same, assert_shared};
+use crate::support::immutable::Immutable;
+use crate::support::mount::Mounted;
+use crate::support::real_tree;
+use crate::support::site::{Ran, Site, names, number, text};
+use crate::support::sshd::{Sshd, is_root, run};
+use crate::support::tree::{self, Entry, Tree, assert_same, assert_shared};
 
 /// Deploys four versions of a real tree and goes back and forth between them.
 fn four_versions(site: &Site) {

@@ -3,23 +3,19 @@
 //! After a write that failed the kernel keeps the content in its cache and calls it clean. A disk whose file is changed
 //! behind the filesystem's back is in the same state: the cache has the content, and the disk has something else.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::SystemTime;
 
-use support::mount::{Kind, Mounted};
-use support::real_tree::noise;
-use support::site::{Site, names};
-use support::sshd::run;
-use support::strace;
-use support::tree::assert_same;
-use support::wait;
+use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, names};
+use crate::support::sshd::run;
+use crate::support::strace;
+use crate::support::tree::assert_same;
+use crate::support::wait;
 
 const FILES: u64 = 40;
 const FILE_BYTES: usize = 50_000;
@@ -29,15 +25,17 @@ struct Disk {
     // Unmounted before the site's directory is removed.
     mounted: Option<Mounted>,
     site: Site,
+    _turn: Turn,
 }
 
 impl Disk {
     fn new() -> Option<Disk> {
+        let turn = Turn::to_remount();
         let mut site = Site::new();
         Mounted::make_disk(Kind::Ext4, &site.path("disk"))?;
         let mounted = Mounted::disk(&site.path("mounted"), Kind::Ext4, &site.path("disk"))?;
         site.move_to(&site.path("mounted/site"));
-        Some(Disk { mounted: Some(mounted), site })
+        Some(Disk { mounted: Some(mounted), site, _turn: turn })
     }
 
     fn write_files(&self) {

@@ -1,19 +1,16 @@
 //! A machine of many processors that lets its users have few processes and threads: a deploy works with as few as it
 //! can, and where there are still fewer it says so.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use support::real_tree::noise;
-use support::site::{Ran, Site};
-use support::sshd::{Sshd, is_root};
-use support::tree::assert_same;
+use crate::support::program;
+use crate::support::real_tree::noise;
+use crate::support::site::{Ran, Site};
+use crate::support::sshd::{Sshd, is_root};
+use crate::support::tree::assert_same;
 
 /// As many threads as a machine of so many processors would have.
 const PROCESSORS: &str = "64";
@@ -63,7 +60,7 @@ fn a_local_deploy_does_with_as_few_threads_as_it_may_have() {
     }
     // The build may lie where only its owner goes.
     let program = site.path("cutover");
-    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    program::copy(Path::new(env!("CARGO_BIN_EXE_cutover")), &program);
     let worked: Vec<bool> = (1..=ENOUGH).map(|limit| deploy_locally(&site, &program, limit)).collect();
     assert!(worked[0..5].iter().all(|worked| !worked), "{worked:?}");
     // Where it works with some, it does with more.
@@ -93,8 +90,7 @@ fn a_server_that_allows_few_threads_is_deployed_to_or_named() {
         "#!/bin/bash\nulimit -u $(cat {})\nexport RAYON_NUM_THREADS={PROCESSORS}\nexec /bin/sh \"$@\"\n",
         limit_file.display()
     );
-    fs::write(&shell, script).unwrap();
-    fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&shell, &script);
     fs::write(&limit_file, "unlimited").unwrap();
     let user = sshd.add_user(shell.to_str().unwrap());
     let site = Site::over(&sshd, &user);

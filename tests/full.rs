@@ -1,17 +1,13 @@
 //! On a disk without a free block a rollback and a cleanup work, and the next deploy finds the room that was made.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use support::mount::{Kind, Mounted};
-use support::real_tree::noise;
-use support::site::{Site, names};
-use support::sshd::run;
+use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, names};
+use crate::support::sshd::run;
 
 /// A site on a full disk, with four releases of which the last three stand.
 struct FullDisk {
@@ -19,10 +15,12 @@ struct FullDisk {
     mounted: Option<Mounted>,
     site: Site,
     kind: Kind,
+    _turn: Turn,
 }
 
 impl FullDisk {
     fn make(kind: Kind) -> Option<FullDisk> {
+        let turn = Turn::to_remount();
         let mut site = Site::new();
         Mounted::make_disk(kind, &site.path("disk"))?;
         let mounted = Mounted::disk(&site.path("mounted"), kind, &site.path("disk"))?;
@@ -35,7 +33,7 @@ impl FullDisk {
         fill(&site);
         drop(mounted);
         fs::rename(site.path("disk"), site.path("full")).unwrap();
-        Some(FullDisk { mounted: None, site, kind })
+        Some(FullDisk { mounted: None, site, kind, _turn: turn })
     }
 
     /// Goes back to how it was when it was full.

@@ -3,10 +3,6 @@
 //! What one pattern means is compared with git beside the code of patterns. Here it is how ignore files of several directories
 //! work together, and that a scan leaves out what they say, also where it knows the last one.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -23,9 +19,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use support::edits::memory;
-use support::git::{command, git};
-use support::tree::{Entry, Tree};
+use crate::support::edits::memory;
+use crate::support::git::{command, git};
+use crate::support::tree::{Entry, Tree};
 
 /// Names of files and directories: few, so that patterns meet them, and odd ones.
 const NAMES: [&[u8]; 14] =

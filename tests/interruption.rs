@@ -1,10 +1,6 @@
 //! Interruption and contention: whatever is cut off, deleted or done at once, the next release is right, `current`
 //! is one release or the other, and what arrived is not sent again.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -15,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use support::mount::Mounted;
-use support::real_tree::noise;
-use support::relay::Relay;
-use support::site::{Ran, Site, number, text};
-use support::sshd::{Sshd, is_root, run};
-use support::strace;
-use support::tree::{Tree, assert_same};
-use support::wait;
+use crate::support::mount::Mounted;
+use crate::support::real_tree::noise;
+use crate::support::relay::Relay;
+use crate::support::site::{Ran, Site, number, text};
+use crate::support::sshd::{Sshd, is_root, run};
+use crate::support::strace;
+use crate::support::tree::{Tree, assert_same};
+use crate::support::wait;
 
 const MIB: u64 = 1 << 20;
 

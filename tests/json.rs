@@ -1,15 +1,11 @@
 //! What `--json` prints, and what the docs say of it: each field of one is in the other.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
 
-use support::site::Site;
+use crate::support::site::Site;
 
 /// Returns a section of what the docs say of `--json`.
 fn documented(title: &str) -> &'static str {

@@ -1,10 +1,6 @@
 //! Lanes: content over several connections at once, to a real `sshd`, and what becomes of a deploy when one of them
 //! is refused or dies.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -12,13 +8,13 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use support::dropbear::Dropbear;
-use support::real_tree::noise;
-use support::relay::Relay;
-use support::site::{Ran, Site, number};
-use support::sshd::{Sshd, is_root};
-use support::tree::assert_same;
-use support::wait;
+use crate::support::dropbear::Dropbear;
+use crate::support::real_tree::noise;
+use crate::support::relay::Relay;
+use crate::support::site::{Ran, Site, number};
+use crate::support::sshd::{Sshd, is_root};
+use crate::support::tree::assert_same;
+use crate::support::wait;
 
 const MIB: usize = 1 << 20;
 

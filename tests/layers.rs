@@ -1,9 +1,14 @@
-//! The edges between the parts, read from the sources: who may name whom, and who may change a disk.
+//! The edges between the parts, read from the sources: who may name whom, and who may change a disk. With them how large a
+//! part may be.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+use crate::support::circle::Circle;
+use crate::support::imports::{Program, attributes, is_for_tests};
 
 /// A file of the project: its path from the root, and its text without the tests at its end.
 struct Source {
@@ -198,4 +203,263 @@ fn every_file_says_what_it_owns() {
             assert!(source.text.starts_with("//!"), "{} does not start with `//!`", source.path);
         }
     }
+}
+
+/// Checks what the files of a program import, one `file: names of file` after another.
+#[track_caller]
+fn check_imports(files: &[(&str, &str)], expected: &[&str]) {
+    let place = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = place.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let imports = Program::read(place.path(), "lib.rs").imports();
+    let line = |((from, to), names): (&(String, String), &BTreeSet<String>)| {
+        format!("{from}: {} of {to}", names.iter().map(String::as_str).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(imports.iter().map(line).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_import_leads_to_the_file_that_defines_the_name() {
+    let lib = ("lib.rs", "mod a; mod b; pub use b::deep::Deep as Passed;");
+    let deep = ("b/deep.rs", "pub struct Deep; pub const MAX: u32 = 1; pub fn deep() {}");
+    let check = |a: &str, expected: &[&str]| {
+        check_imports(
+            &[lib, ("a.rs", a), ("b/mod.rs", "pub mod deep; pub use deep::*; pub struct Own;"), deep],
+            expected,
+        );
+    };
+    // A module by itself is no import, nor is what is passed on.
+    check("use crate::b;", &[]);
+    check("pub use crate::b::deep::Deep;", &[]);
+    check("use crate::b::{Own, deep::{self, MAX as M}};", &["a.rs: MAX of b/deep.rs", "a.rs: Own of b/mod.rs"]);
+    check("use super::Passed;", &["a.rs: Deep of b/deep.rs"]);
+    check("fn f() { let _ = crate::b::deep::deep(); }", &["a.rs: deep of b/deep.rs"]);
+    check(
+        "use crate::b; fn f(own: b::Own, max: u32) { b::MAX; }",
+        &["a.rs: MAX of b/deep.rs", "a.rs: Own of b/mod.rs"],
+    );
+    check("fn f() { println!(\"{}\", crate::b::MAX); }", &["a.rs: MAX of b/deep.rs"]);
+    check("mod inside { use super::super::b::Own; }", &["a.rs: Own of b/mod.rs"]);
+    check("#[cfg(test)] mod tests { use crate::b::Own; }", &[]);
+    check("// crate::b::Own\nuse std::fs; fn f() { fs::read(\"crate::b::Own\"); }", &[]);
+}
+
+#[test]
+fn a_circle_is_found_and_told_with_what_ties_it() {
+    let place = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| fs::write(place.path().join(file), text).unwrap();
+    write("lib.rs", "mod a; mod b; mod c; mod d;");
+    write("a.rs", "use crate::b::B; pub struct A;");
+    write("b.rs", "use crate::c::C; use crate::d::D; pub struct B;");
+    write("c.rs", "use crate::a::A; pub struct C;");
+    let ties = || -> Vec<String> {
+        let circles = Circle::find(&Program::read(place.path(), "lib.rs").imports());
+        let ties = circles.iter().flat_map(|circle| circle.ties.keys());
+        ties.map(|(from, to)| format!("{from} {to}")).collect()
+    };
+    write("d.rs", "pub struct D;");
+    assert_eq!(ties(), ["a.rs b.rs", "b.rs c.rs", "c.rs a.rs"]);
+    write("c.rs", "pub struct C;");
+    assert_eq!(ties(), [""; 0]);
+}
+
+/// Files that import each other, and are to be parted.
+const CIRCLES: [&str; 90] = [
+    "engine/src/agent/layout.rs",
+    "engine/src/agent/lock.rs",
+    "engine/src/agent/records.rs",
+    "engine/src/agent/seen.rs",
+    "engine/src/agent/store.rs",
+    "engine/src/agent/switch.rs",
+    "engine/src/agent/trash.rs",
+    "engine/src/client/cache.rs",
+    "engine/src/client/cache/pack.rs",
+    "engine/src/client/commit.rs",
+    "engine/src/client/deploy.rs",
+    "engine/src/client/deploy/base.rs",
+    "engine/src/client/deploy/large.rs",
+    "engine/src/client/deploy/olds.rs",
+    "engine/src/client/git.rs",
+    "engine/src/client/review.rs",
+    "engine/src/client/review/ignored.rs",
+    "engine/src/client/scan.rs",
+    "engine/src/client/scan/walk.rs",
+    "engine/src/client/talk.rs",
+    "engine/src/client/talk/listener.rs",
+    "engine/src/client/talk/output.rs",
+    "engine/src/client/upload.rs",
+    "engine/src/client/upload/deltas.rs",
+    "engine/src/client/upload/keep.rs",
+    "engine/src/error.rs",
+    "engine/src/pattern.rs",
+    "engine/src/wire/bootstrap.rs",
+    "engine/src/wire/connect.rs",
+    "engine/src/wire/connection.rs",
+    "engine/src/wire/host_settings.rs",
+    "engine/src/wire/lane.rs",
+    "engine/src/wire/resolver.rs",
+    "cli/src/args.rs",
+    "cli/src/color.rs",
+    "cli/src/config.rs",
+    "cli/src/destination.rs",
+    "cli/src/environment.rs",
+    "cli/src/failure.rs",
+    "cli/src/keys.rs",
+    "cli/src/report.rs",
+    "cli/src/settings.rs",
+    "cli/src/words.rs",
+    "bench/src/carrier.rs",
+    "bench/src/contest.rs",
+    "bench/src/cutover.rs",
+    "bench/src/difference.rs",
+    "bench/src/lab.rs",
+    "bench/src/machine.rs",
+    "bench/src/made/edit.rs",
+    "bench/src/made/grown.rs",
+    "bench/src/made/mod.rs",
+    "bench/src/made/random.rs",
+    "bench/src/namespace.rs",
+    "bench/src/process.rs",
+    "bench/src/record.rs",
+    "bench/src/rival/borg.rs",
+    "bench/src/rival/capistrano.rs",
+    "bench/src/rival/casync.rs",
+    "bench/src/rival/git.rs",
+    "bench/src/rival/history.rs",
+    "bench/src/rival/mod.rs",
+    "bench/src/rival/ostree.rs",
+    "bench/src/rival/restic.rs",
+    "bench/src/rival/tar.rs",
+    "bench/src/row.rs",
+    "bench/src/rsync.rs",
+    "bench/src/scenario/assembly.rs",
+    "bench/src/scenario/cold.rs",
+    "bench/src/scenario/course.rs",
+    "bench/src/scenario/disk.rs",
+    "bench/src/scenario/edits.rs",
+    "bench/src/scenario/first.rs",
+    "bench/src/scenario/growth.rs",
+    "bench/src/scenario/incompressible.rs",
+    "bench/src/scenario/insert.rs",
+    "bench/src/scenario/mod.rs",
+    "bench/src/scenario/modules.rs",
+    "bench/src/scenario/next.rs",
+    "bench/src/scenario/peak_disk.rs",
+    "bench/src/scenario/resume.rs",
+    "bench/src/scenario/rollback.rs",
+    "bench/src/scenario/share.rs",
+    "bench/src/scenario/three_releases.rs",
+    "bench/src/scenario/unchanged.rs",
+    "bench/src/scenario/worst.rs",
+    "bench/src/settings.rs",
+    "bench/src/table.rs",
+    "bench/src/tool.rs",
+    "bench/src/verify.rs",
+];
+
+#[test]
+fn no_file_leads_back_to_itself_through_what_it_imports() {
+    let mut found = Vec::new();
+    for first in ["engine/src/lib.rs", "cli/src/main.rs", "bench/src/main.rs"] {
+        let imports = Program::read(&root(), first).imports();
+        assert!(!imports.is_empty(), "no imports below {first}");
+        for circle in Circle::find(&imports) {
+            found.extend(circle.ties.iter().map(|((from, to), names)| format!("{from}: imports {names:?} of {to}")));
+        }
+    }
+    check(&found, &CIRCLES);
+}
+
+/// No file has more lines than this without its tests, so that it can be read at one sitting.
+const FILE_LINES_MAX: usize = 400;
+
+/// No function has more lines than this, so that it can be seen at one glance.
+const FUNCTION_LINES_MAX: usize = 80;
+
+/// Files that are longer, and are to be parted.
+const LONG_FILES: [&str; 23] = [
+    "engine/src/agent/assemble.rs",
+    "engine/src/agent/deploy.rs",
+    "engine/src/agent/layout.rs",
+    "engine/src/agent/process.rs",
+    "engine/src/agent/receive.rs",
+    "engine/src/agent/store.rs",
+    "engine/src/client/database.rs",
+    "engine/src/client/deploy.rs",
+    "engine/src/client/lanes.rs",
+    "engine/src/client/scan/walk.rs",
+    "engine/src/client/talk.rs",
+    "engine/src/client/upload.rs",
+    "engine/src/delta.rs",
+    "engine/src/disk.rs",
+    "engine/src/error.rs",
+    "engine/src/manifest/encode.rs",
+    "engine/src/manifest/outline.rs",
+    "engine/src/verbs.rs",
+    "engine/src/wire/block.rs",
+    "engine/src/wire/bootstrap.rs",
+    "engine/src/wire/message.rs",
+    "cli/src/args.rs",
+    "bench/src/lab.rs",
+];
+
+/// Files with functions that are longer, and are to be parted.
+const LONG_FUNCTIONS: [&str; 1] = ["engine/src/error.rs"];
+
+fn sources_of_programs() -> impl Iterator<Item = Source> {
+    let all = ["engine/src", "cli/src", "bench/src"].into_iter().flat_map(sources);
+    all.filter(|source| !source.path.ends_with("/tests.rs"))
+}
+
+#[test]
+fn no_file_is_longer_than_it_may_be() {
+    let lines = |source: &Source| source.text.trim_end().lines().count();
+    let long = sources_of_programs().filter(|source| lines(source) > FILE_LINES_MAX);
+    let found: Vec<String> = long.map(|source| format!("{}: has {} lines", source.path, lines(&source))).collect();
+    check(&found, &LONG_FILES);
+}
+
+/// The functions of a file that are longer than they may be.
+#[derive(Default)]
+struct LongFunctions(Vec<String>);
+
+impl LongFunctions {
+    fn note(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        let lines = body.brace_token.span.close().end().line + 1 - signature.fn_token.span.start().line;
+        if lines > FUNCTION_LINES_MAX {
+            self.0.push(format!("`{}` has {lines} lines", signature.ident));
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for LongFunctions {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        if !is_for_tests(attributes(item)) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.note(&function.sig, &function.block);
+        visit::visit_item_fn(self, function);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.note(&function.sig, &function.block);
+        visit::visit_impl_item_fn(self, function);
+    }
+}
+
+#[test]
+fn no_function_is_longer_than_it_may_be() {
+    let mut found = Vec::new();
+    for Source { path, text } in sources_of_programs() {
+        let mut long = LongFunctions::default();
+        long.visit_file(&syn::parse_file(&text).unwrap_or_else(|error| panic!("{path}: {error}")));
+        found.extend(long.0.into_iter().map(|function| format!("{path}: {function}")));
+    }
+    check(&found, &LONG_FUNCTIONS);
 }

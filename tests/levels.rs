@@ -1,15 +1,11 @@
 //! The level at which content is packed, what is sent as it is, and that all of it arrives.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use support::real_tree::noise;
-use support::site::Site;
+use crate::support::real_tree::noise;
+use crate::support::site::Site;
 
 const MIB: usize = 1 << 20;
 
@@ -58,7 +54,7 @@ fn content_of_every_kind_arrives_and_what_is_dense_is_sent_as_it_is() {
         let flag = level.map(|level| format!("--zstd-level={level}"));
         let flags: Vec<&str> = flag.iter().map(String::as_str).collect();
         let report = site.deploy(&flags);
-        support::tree::assert_same(&site.path("source"), &site.current(""));
+        crate::support::tree::assert_same(&site.path("source"), &site.current(""));
         let mut levels = levels(&report);
         assert_eq!(levels.remove(&0), Some(dense));
         assert_eq!(levels.values().sum::<u64>(), plain);

@@ -1,20 +1,16 @@
 //! What others have put into the deploy path or done to it stays theirs, and what is ours goes all the same.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::mount::{Mounted, unmount_below};
-use support::site::{Ran, Site, names};
-use support::sshd::{is_root, run};
-use support::strace;
-use support::tree::{Tree, assert_same};
+use crate::support::mount::{Mounted, unmount_below};
+use crate::support::site::{Ran, Site, names};
+use crate::support::sshd::{is_root, run};
+use crate::support::strace;
+use crate::support::tree::{Tree, assert_same};
 
 /// A user who owns nothing but what a test gives it.
 const NOBODY: u32 = 65534;

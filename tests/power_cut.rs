@@ -7,10 +7,6 @@
 //! What such a cut spares may be the filesystem's kindness: ext4 makes all names durable with any one file. So the order
 //! of system calls is checked too, by what each of them promises and no more.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
@@ -20,13 +16,13 @@ use std::process::{Child, Command};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 use tempfile::TempDir;
 
-use support::mount::{Kind, Mounted};
-use support::real_tree::noise;
-use support::site::{Ran, Site, text};
-use support::sshd::{is_root, run};
-use support::strace;
-use support::tree::Tree;
-use support::wait;
+use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::real_tree::noise;
+use crate::support::site::{Ran, Site, text};
+use crate::support::sshd::{is_root, run};
+use crate::support::strace;
+use crate::support::tree::Tree;
+use crate::support::wait;
 
 /// How much of a release is new: there are several ways to make it durable.
 #[derive(Debug, Clone, Copy)]
@@ -215,6 +211,7 @@ fn state(child: &Child, options: WaitIdOptions) -> Option<WaitIdStatus> {
 }
 
 fn whenever_the_power_is_cut(test: &str, kind: Kind) {
+    let _turn = Turn::to_remount();
     for change in [Change::Little, Change::Much, Change::Copies] {
         eprintln!("{change:?}");
         let Some(mut machine) = Machine::start(test, kind) else { return };

@@ -1,17 +1,13 @@
 //! Progress is what the server has, not what a buffer on the way has taken.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr};
 
-use support::real_tree::noise;
-use support::relay::Relay;
-use support::site::{Ran, Site};
-use support::sshd::{Sshd, is_root};
-use support::tree::assert_same;
+use crate::support::real_tree::noise;
+use crate::support::relay::Relay;
+use crate::support::site::{Ran, Site};
+use crate::support::sshd::{Sshd, is_root};
+use crate::support::tree::assert_same;
 
 const MIB: u64 = 1 << 20;
 

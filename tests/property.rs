@@ -3,10 +3,6 @@
 //! The verbs are run through the engine's public API, as two thousand processes would take longer than the deploys.
 //! `PROPTEST_CASES` says how many sequences there are; 500 unless it is set.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +16,8 @@ use engine::{Context, DeployRequest, SwitchTo};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use support::edits::{Edit, edit, memory};
-use support::tree::{Tree, assert_no_path_deceives};
+use crate::support::edits::{Edit, edit, memory};
+use crate::support::tree::{Tree, assert_no_path_deceives};
 
 /// What is done between two deploys beside edits.
 #[derive(Debug, Clone, Copy)]

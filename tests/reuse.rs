@@ -1,10 +1,6 @@
 //! Releases that are made of one that was given up equal those that are assembled in full, whatever an application has
 //! left in the one that was given up.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -25,12 +21,13 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::Value;
 
-use support::edits::{Edit, edit, memory, pick, remove, swap};
-use support::mount::Mounted;
-use support::site::{Ran, Site, names, number, text};
-use support::sshd::{is_root, run};
-use support::strace;
-use support::tree::{Tree, assert_same};
+use crate::support::edits::{Edit, edit, memory, pick, remove, swap};
+use crate::support::mount::{Mounted, Turn};
+use crate::support::program;
+use crate::support::site::{Ran, Site, names, number, text};
+use crate::support::sshd::{is_root, run};
+use crate::support::strace;
+use crate::support::tree::{Tree, assert_same};
 
 /// What an application leaves in a release.
 #[derive(Debug, Clone)]
@@ -595,6 +592,7 @@ fn however_a_process_lives_in_a_release_it_is_found() {
     if !is_root("however_a_process_lives_in_a_release_it_is_found") {
         return;
     }
+    let _turn = Turn::to_make_namespaces();
     // `$1` is the release, `$2` the deploy path, `$3` an empty directory.
     let ways = [
         ("its working directory", "cd $1/lib/1"),
@@ -710,7 +708,7 @@ fn site_of_deployer() -> (Site, PathBuf) {
         fs::set_permissions(site.path(path), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let program = site.path("cutover");
-    fs::copy(env!("CARGO_BIN_EXE_cutover"), &program).unwrap();
+    program::copy(Path::new(env!("CARGO_BIN_EXE_cutover")), &program);
     (site, program)
 }
 
@@ -733,7 +731,7 @@ const AS_DEPLOYER: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534
 /// Makes a program that its user may not read. So that user may not trace it either.
 fn hidden_sleep(site: &Site) -> PathBuf {
     let program = site.path("hidden-sleep");
-    fs::copy("/bin/sleep", &program).unwrap();
+    program::copy(Path::new("/bin/sleep"), &program);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o111)).unwrap();
     program
 }
@@ -849,6 +847,7 @@ fn where_processes_cannot_be_seen_no_release_is_reused() {
     if !is_root("where_processes_cannot_be_seen_no_release_is_reused") {
         return;
     }
+    let _turn = Turn::to_make_namespaces();
     let as_deployer = format!("exec {} \"$@\"", AS_DEPLOYER.join(" "));
     for (hiding, expected) in [
         ("mount -t tmpfs tmpfs /proc", "cannot be seen without `/proc`"),
@@ -874,6 +873,7 @@ fn in_a_container_no_release_on_a_volume_is_reused() {
     if !is_root("in_a_container_no_release_on_a_volume_is_reused") {
         return;
     }
+    let _turn = Turn::to_make_namespaces();
     let (site, program) = site_of_deployer();
     let Some(_mounted) = Mounted::onto_itself(&site.target("")) else { return };
     let by: Vec<&str> =

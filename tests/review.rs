@@ -1,18 +1,15 @@
 //! What a user may not expect of a release is told before it is live, once for each kind.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::fs::{XattrFlags, setxattr};
 use serde_json::Value;
 
-use support::git::git;
-use support::site::{Site, text};
-use support::tree;
+use crate::support::git::git;
+use crate::support::program;
+use crate::support::site::{Site, text};
+use crate::support::tree;
 
 /// Returns the warnings of a deploy. Each must be on stderr once too.
 #[track_caller]
@@ -124,8 +121,7 @@ fn no_program_of_a_checkout_is_run() {
     let site = checkout();
     site.write(".env", "SECRET=1");
     let spy = site.path("spy");
-    fs::write(&spy, format!("#!/bin/sh\ntouch '{}'\ncat\n", site.path("ran").display())).unwrap();
-    fs::set_permissions(&spy, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&spy, &format!("#!/bin/sh\ntouch '{}'\ncat\n", site.path("ran").display()));
     let spy = spy.to_str().unwrap();
     for hook in ["post-index-change", "reference-transaction", "post-checkout"] {
         symlink(spy, site.source(&format!(".git/hooks/{hook}"))).unwrap();
@@ -156,12 +152,11 @@ fn where_git_cannot_be_asked_what_it_tracks_that_is_told() {
     let site = checkout();
     // It would wait for ever.
     fs::remove_file(site.source(".git/index")).unwrap();
-    support::sshd::run(std::process::Command::new("mkfifo").arg(site.source(".git/index")));
+    crate::support::sshd::run(std::process::Command::new("mkfifo").arg(site.source(".git/index")));
     check(&site, &[], &[expected]);
     let site = checkout();
     fs::create_dir(site.path("bin")).unwrap();
-    fs::write(site.path("bin/git"), "#!/bin/sh\nexit 1\n").unwrap();
-    fs::set_permissions(site.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&site.path("bin/git"), "#!/bin/sh\nexit 1\n");
     check(&site, &[], &[expected]);
 }
 
@@ -257,7 +252,7 @@ fn a_repository_in_another_form_has_its_commit_told_by_git() {
     let site = Site::new();
     site.write("index.php", "page");
     let source = site.path("source");
-    let made = support::git::command(&source, &["init", "-q", "--ref-format=reftable"]).output().unwrap();
+    let made = crate::support::git::command(&source, &["init", "-q", "--ref-format=reftable"]).output().unwrap();
     if !made.status.success() {
         eprintln!("a_repository_in_another_form_has_its_commit_told_by_git: skipped, as this git knows no reftable");
         return;
@@ -309,10 +304,10 @@ fn an_ignore_file_may_be_a_symlink_in_the_source_and_is_refused_where_it_leads_o
     site.write("rules", ".env\n");
     symlink("../rules", site.source("web/.deployignore")).unwrap();
     site.deploy(&[]);
-    assert_eq!(support::site::names(&site.current("web")), ["index.php"]);
+    assert_eq!(crate::support::site::names(&site.current("web")), ["index.php"]);
     site.write("rules", "index.php\n");
     site.deploy(&[]);
-    assert_eq!(support::site::names(&site.current("web")), [".env"]);
+    assert_eq!(crate::support::site::names(&site.current("web")), [".env"]);
     let refused = |target: &str, expected: &str| {
         fs::remove_file(site.source("web/.deployignore")).unwrap();
         symlink(target, site.source("web/.deployignore")).unwrap();

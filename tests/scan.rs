@@ -1,16 +1,12 @@
 //! What the last scan knew is believed only as far as it is so.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
-use support::site::{Site, names};
-use support::strace;
-use support::wait::until;
+use crate::support::site::{Site, names};
+use crate::support::strace;
+use crate::support::wait::until;
 
 /// What is this old when a scan begins is believed by the next.
 const RACY: Duration = Duration::from_millis(2100);

@@ -1,7 +1,5 @@
 //! What docs/security.md says of the C code that is built in.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

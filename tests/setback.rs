@@ -1,15 +1,11 @@
 //! A deploy that cannot begin says so at once: the scan and the connection do not wait for each other.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs::File;
 use std::process::Command;
 
-use support::site::{Ran, Site};
-use support::sshd::run;
-use support::wait;
+use crate::support::site::{Ran, Site};
+use crate::support::sshd::run;
+use crate::support::wait;
 
 /// Starts a deploy that must end by itself, long before what it has begun would.
 fn deploy(site: &Site) -> Ran {

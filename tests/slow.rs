@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
 
+#[expect(dead_code, reason = "the suite that is not slow uses the rest")]
 mod support;
 
 use std::collections::HashMap;

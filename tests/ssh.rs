@@ -1,9 +1,5 @@
 //! Reaching a server: real `sshd`, real login shells, and each way in which it goes wrong.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,11 +9,12 @@ use std::process::{Child, Command, Stdio};
 use engine::hash::Hash;
 use rustix::process::{Pid, Signal, kill_process};
 
-use support::mount::Mounted;
-use support::relay::Relay;
-use support::site::{Ran, Site};
-use support::sshd::{HOST, Sshd, is_root, keygen, run};
-use support::wait;
+use crate::support::mount::Mounted;
+use crate::support::program;
+use crate::support::relay::Relay;
+use crate::support::site::{Ran, Site};
+use crate::support::sshd::{HOST, Sshd, is_root, keygen, run};
+use crate::support::wait;
 
 /// Starts a server with one user, unless the tests do not run as root.
 fn server(test: &str, shell: &str) -> Option<(Sshd, String)> {
@@ -140,9 +137,7 @@ fn an_agent_that_speaks_another_protocol_is_named() {
         let magic = [0xc7, 0xf4, 0xff, 0x9e];
         let greeting = [&magic[..], &[version, 0], &program.as_bytes()[..16]].concat();
         let printed: String = greeting.iter().map(|byte| format!("\\{byte:03o}")).collect();
-        fs::remove_file(&agent).unwrap();
-        fs::write(&agent, format!("#!/bin/sh\nprintf '{printed}'\ncat > /dev/null\n")).unwrap();
-        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        program::write(&agent, &format!("#!/bin/sh\nprintf '{printed}'\ncat > /dev/null\n"));
         run(Command::new("chown").arg(&user).arg(&agent));
     };
     greet_with(2, &Hash::of(&right));
@@ -334,7 +329,7 @@ fn what_another_user_planted_in_his_deploy_path_never_runs() {
         }
         let bin = path.join(".cutover/bin");
         fs::create_dir_all(&bin).unwrap();
-        fs::write(bin.join(&name), format!("#!/bin/sh\nid -un > {}/$$\n", proof.display())).unwrap();
+        program::write(&bin.join(&name), &format!("#!/bin/sh\nid -un > {}/$$\n", proof.display()));
         run(Command::new("chmod").args(["-R", "u=rwx,go=rx"]).arg(path.join(".cutover")));
         run(Command::new("chown").args(["-R", &planter]).arg(&path));
         let verbs: [&[&str]; 6] =
@@ -452,8 +447,7 @@ fn a_foreign_system_is_named() {
     let home = sshd.home(&user);
     fs::create_dir(home.join("bin")).unwrap();
     let uname = home.join("bin/uname");
-    fs::write(&uname, "#!/bin/sh\necho Linux armv7l\n").unwrap();
-    fs::set_permissions(&uname, fs::Permissions::from_mode(0o755)).unwrap();
+    program::write(&uname, "#!/bin/sh\necho Linux armv7l\n");
     fs::write(home.join(".bashrc"), "PATH=~/bin:$PATH\n").unwrap();
     sshd.setup(&user, "shop").fails(1, &["The server runs Linux armv7l, and this agent runs on Linux"]);
     assert!(!home.join("shop").exists());

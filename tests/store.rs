@@ -1,9 +1,5 @@
 //! The store: what objects are, what they promise to web servers, and what happens to one that something wrote to.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,13 +12,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use support::immutable::Immutable;
-use support::mount::Mounted;
-use support::real_tree::noise;
-use support::site::{Site, names, number, text};
-use support::sshd::{Sshd, is_root, run};
-use support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
-use support::wait;
+use crate::support::immutable::Immutable;
+use crate::support::mount::Mounted;
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, names, number, text};
+use crate::support::sshd::{Sshd, is_root, run};
+use crate::support::tree::{Stat, assert_no_path_deceives, assert_same, stat};
+use crate::support::wait;
 
 /// Returns the directories of all releases that stand.
 fn releases(site: &Site) -> Vec<PathBuf> {

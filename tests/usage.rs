@@ -2,8 +2,6 @@
 //!
 //! Nothing here reaches the engine: each mistake is found before anything is connected to.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};

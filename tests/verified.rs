@@ -1,18 +1,14 @@
 //! Content is hashed on the server before it is used: what a line has altered, and what an earlier boot has left.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::real_tree::noise;
-use support::site::{Site, number};
-use support::sshd::{Sshd, is_root, run};
-use support::tree::{Tree, assert_same};
+use crate::support::real_tree::noise;
+use crate::support::site::{Site, number};
+use crate::support::sshd::{Sshd, is_root, run};
+use crate::support::tree::{Tree, assert_same};
 
 const MIB: usize = 1 << 20;
 

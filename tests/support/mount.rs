@@ -1,11 +1,39 @@
 //! Small filesystems of a test's own, unmounted when they are dropped. Where mounting is not allowed, a test that
 //! wants one says that it is skipped.
+//!
+//! A mount namespace keeps a copy of every mount that stood when it was made, until its last process ends. A disk that one
+//! test unmounts so lives on in the namespace of another. Its image must not be written to then, and neither XFS nor Btrfs
+//! mounts a copy of it. So tests that mount a disk again and tests that make namespaces take turns ([`Turn`]).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::sshd::run;
+
+static NAMESPACES: RwLock<()> = RwLock::new(());
+
+/// The time in which a test does what tests of the other kind must not see. It ends when it is dropped.
+#[expect(dead_code, reason = "the guards are only held")]
+pub(crate) enum Turn {
+    /// No test makes a namespace meanwhile.
+    Remount(RwLockReadGuard<'static, ()>),
+    /// No test mounts a disk again meanwhile.
+    MakeNamespaces(RwLockWriteGuard<'static, ()>),
+}
+
+impl Turn {
+    /// Waits until no test has a mount namespace of its own.
+    pub(crate) fn to_remount() -> Turn {
+        Turn::Remount(NAMESPACES.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until no test mounts disks again.
+    pub(crate) fn to_make_namespaces() -> Turn {
+        Turn::MakeNamespaces(NAMESPACES.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// A mounted filesystem.
 pub(crate) struct Mounted(PathBuf);

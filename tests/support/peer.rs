@@ -165,21 +165,25 @@ fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     }
     let given_up = Instant::now() + PATIENCE;
     let pid = rustix::process::Pid::from_child(&child);
-    let peak = loop {
-        let peak = peak_of(pid.as_raw_nonzero().get());
-        if peak.is_none() || Instant::now() > given_up {
+    let mut peak = 0;
+    while let Some(taken) = peak_of(child.id()) {
+        peak = taken;
+        if Instant::now() > given_up {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
-            break peak;
+            break;
         }
         std::thread::park_timeout(LOOK_EVERY);
-    };
+    }
     let used = child.wait4().unwrap();
-    let peak_mib = (used.rusage.maxrss / (1 << 20)).max(peak.unwrap_or_default() >> 10);
+    // A program begins with the peak of the process that started it, by this count, so it says nothing below that one.
+    let counted = used.rusage.maxrss >> 10;
+    let is_its_own = peak_of(std::process::id()).is_none_or(|started_with| counted > started_with);
+    let peak_mib = if is_its_own { counted } else { peak } >> 10;
     Watched { peak_mib, code: used.status.code(), stderr: told.join().unwrap() }
 }
 
 /// Returns the most memory that a process has taken so far, in KiB; nothing once it has ended.
-fn peak_of(pid: i32) -> Option<u64> {
+fn peak_of(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()

@@ -11,13 +11,13 @@
 //! ```
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::program;
 use super::sshd::{HOST, Sshd};
 use super::tree;
 
@@ -102,8 +102,7 @@ impl Site {
     /// Reaches this machine by a shell script in the place of `ssh`, which finds the command as its last argument.
     pub(crate) fn reach_by_script(&mut self, script: &str) {
         fs::create_dir_all(self.path("bin")).unwrap();
-        fs::write(self.path("bin/ssh"), script).unwrap();
-        fs::set_permissions(self.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+        program::write(&self.path("bin/ssh"), script);
         self.destination = format!("here:{}", self.target.display());
         self.words.extend(["--transport".to_owned(), "openssh".to_owned()]);
     }

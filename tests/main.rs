@@ -1,0 +1,49 @@
+//! End to end: the real program, a real sshd, real trees, real disks.
+//!
+//! All of it is one program, so that it is linked once: a module a subject, in the order of a deploy's life. One module by
+//! itself runs with `cargo test -p cutover --test e2e ssh::`. Two tests run at a time, in one process. So a test changes nothing
+//! that belongs to the process: a umask, a limit or another user belongs to a child. What tests share in spite of that
+//! takes turns (`support/mount.rs`). What takes minutes, or trees of its own, is in `slow.rs`.
+
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests may panic, and say why they are skipped")]
+
+mod support;
+
+mod layers;
+mod security;
+
+mod json;
+mod output;
+mod usage;
+
+mod ignore;
+mod review;
+mod scan;
+
+mod deploy;
+mod levels;
+mod progress;
+mod property;
+
+mod belief;
+mod cold;
+mod deltas;
+
+mod lanes;
+mod ssh;
+
+mod neighbours;
+mod reuse;
+mod store;
+
+mod clocks;
+mod durable;
+mod few_threads;
+mod full;
+mod interruption;
+mod power_cut;
+mod setback;
+
+mod bad_input;
+mod bounds;
+mod verified;

@@ -1,0 +1,1031 @@
+//! What a person sees of the program: help, results and errors, whole, as they stand on the screen.
+//!
+//! Each is a snapshot in the source of its test. Where one differs and the new text is right, `cargo insta accept` or an
+//! editor puts it in. `support/screen.rs` puts brackets in the place of what is never the same twice.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use crate::support::screen::{normalised, shown};
+use crate::support::sshd::{HOST, Sshd, is_root, keygen};
+
+/// A directory with a config, a source and a deploy path, where a person works.
+struct Shop {
+    directory: tempfile::TempDir,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let shop = Shop { directory: tempfile::tempdir().unwrap() };
+        shop.write("cutover.toml", "source = 'site'\n\n[shop]\ndeploy_path = 'srv/shop'\n");
+        shop.write("site/index.html", "<h1>Shop</h1>\n");
+        shop.write("site/lib/cart.php", "<?php // 1\n");
+        shop
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// Changes one file, removes one and adds one.
+    fn change(&self) {
+        self.write("site/index.html", "<h1>The shop</h1>\n");
+        self.write("site/lib/basket.php", "<?php // 2\n");
+        fs::remove_file(self.path().join("site/lib/cart.php")).unwrap();
+    }
+
+    /// Runs a command line, its words apart by spaces, and returns what is seen of it.
+    fn run(&self, line: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(line.split(' ')).env_clear().env("HOME", self.path().join("home")).env("USER", "anna");
+        command.current_dir(self.path()).stdin(Stdio::null());
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        shown(&mut command, &[(self.path().to_str().unwrap(), "[DIR]"), (&format!("anna@{host}"), "anna@[HOST]")])
+    }
+
+    /// Returns the help of a verb, without the flags that each verb has.
+    fn help(&self, verb: &str) -> String {
+        let (all, of_verb) = (self.run("--help"), self.run(&format!("help {verb}")));
+        let from = all.find("\nEverywhere:\n").unwrap();
+        let to = all.find("\nExamples:\n").unwrap();
+        assert!(of_verb.contains(&all[from..to]), "{of_verb}");
+        of_verb.replace(&all[from..to], "\n[as in `cutover --help`]\n")
+    }
+}
+
+#[test]
+fn what_varies_is_in_brackets_and_nothing_else() {
+    let check = |text: &str, expected: &str| assert_eq!(normalised(text, &[("/tmp/x", "[DIR]")]).trim_end(), expected);
+    check("live since 2026-03-25 14:00:00Z, by me", "live since [TIME], by me");
+    check("since 2026-03-25T14:00:00Z", "since [TIME]");
+    check("Release 20260325140000 is live, after 12", "Release [RELEASE] is live, after 12");
+    check("sent 5.0 MB in 12.3 s", "sent [SIZE] in [SECONDS]");
+    check("12.3 GB, 1,000,000 inodes", "[SIZE], [INODES]");
+    check("3 files, 12 B, 2 sockets", "3 files, 12 B, 2 sockets");
+    check("  sent   302 B", "  sent   [SIZE]");
+    check("(process 4711)", "(process [PID])");
+    check("/tmp/x/current is SHA256:ab+/9 here", "[DIR]/current is SHA256:[KEY] here");
+}
+
+#[test]
+fn help_lists_the_verbs_and_the_exit_codes() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("--help"), @r"
+    $ cutover --help
+    [exit 0]
+    Deploys large trees to Linux servers over SSH. It sends only what the server lacks, assembles a new
+    release beside the live one, and then points `current` at it.
+
+    Usage: cutover [OPTIONS] <VERB>
+
+    Verbs:
+      setup     Make the deploy path's directories
+      deploy    Make a release of the source and switch to it
+      releases  List the releases on the server
+      status    Show what is live and how the server stands
+      switch    Make a ready or an earlier release live
+      rollback  Switch back to an earlier release
+      cleanup   Remove releases that are due, and what no release needs
+      diff      Show what a deploy would change, or what differs between two releases
+      help      Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+
+    Everywhere:
+          --config <FILE>
+              The configuration [default: cutover.toml here or above]
+
+      -F, --ssh-config <FILE>
+              The ssh_config to use instead of the user's and the system's
+
+      -i, --identity <FILE>
+              A private key to try first
+
+          --transport <SSH>
+              Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
+
+          --state-dir <DIR>
+              The directory of the manifest database and of up to 1 GiB of what was sent [default:
+              $XDG_CACHE_HOME/cutover]
+
+          --json
+              Print one JSON object on stdout at the end
+
+          --yes
+              Answer yes to every question
+
+      -q, --quiet
+              Say nothing but errors, warnings, and what was asked for
+
+      -v, --verbose
+              Say more
+
+          --color <WHEN>
+              Colour: auto, always or never
+
+    Examples:
+      cutover deploy --source ./site --target /srv/site      to a path on this machine
+      cutover deploy --target deploy@web1:/srv/site          the working directory, to a server
+      cutover deploy production                              as `[production]` in cutover.toml says
+      cutover rollback production                            to the release that was live before
+
+    Exit codes:
+      0    done, or nothing had to change
+      1    refused, or failed in a way that you can mend
+      2    wrong usage or configuration
+      3    the line or the server failed; trying again is safe
+      4    damage was found
+      5    another deploy is at work
+      6    a hook or a check failed
+      130  interrupted (143 by SIGTERM or SIGHUP)
+      255  a fault in Cutover
+    ");
+}
+
+#[test]
+fn help_of_setup() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("setup"), @r"
+    $ cutover help setup
+    [exit 0]
+    Make the deploy path's directories
+
+    Running it again changes nothing. A deploy does it by itself; this is for putting files into
+    `shared/` first.
+
+    Usage: cutover setup [OPTIONS] [STAGE]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Example:
+      cutover setup production
+    ");
+}
+
+#[test]
+fn help_of_deploy() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("deploy"), @r"
+    $ cutover help deploy
+    [exit 0]
+    Make a release of the source and switch to it
+
+    Sends what the server lacks, assembles the release, makes it durable and points `current` at it.
+    When it fails, its last line says what is live. Repeating it is always safe, and what arrived is not
+    sent again.
+
+    Usage: cutover deploy [OPTIONS] [STAGE]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+          --source <DIR>
+              The directory to deploy [default: `source` of the config, then the config's or the working
+              directory]
+
+          --release <ID>
+              Name the release; begins with a digit [default: the time in UTC]
+
+          --no-switch
+              Leave the release ready; `cutover switch` makes it live
+
+          --force
+              Make a release even if nothing changed
+
+          --dry-run
+              Change nothing; say what a deploy would do
+
+          --paranoid
+              List every directory and hash every file, whatever the last scan knew
+
+          --grace <DURATION>
+              Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+
+          --zstd-level <LEVEL>
+              Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then what the line
+              has time for]
+
+          --lanes <NUMBER>
+              Send over this many connections, 1 to 5 [default: as many as the link has use for]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Examples:
+      cutover deploy production
+      cutover deploy production --dry-run
+      cutover deploy production --no-switch && cutover switch [RELEASE] production
+      cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site
+    ");
+}
+
+#[test]
+fn help_of_releases() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("releases"), @r"
+    $ cutover help releases
+    [exit 0]
+    List the releases on the server
+
+    Usage: cutover releases [OPTIONS] [STAGE]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Example:
+      cutover releases production --json
+    ");
+}
+
+#[test]
+fn help_of_status() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("status"), @r"
+    $ cutover help status
+    [exit 0]
+    Show what is live and how the server stands
+
+    Shows the live release, where a rollback would go, who holds the lock, and what is used and free.
+
+    Usage: cutover status [OPTIONS] [STAGE]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Example:
+      cutover status production
+    ");
+}
+
+#[test]
+fn help_of_switch() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("switch"), @r"
+    $ cutover help switch
+    [exit 0]
+    Make a ready or an earlier release live
+
+    Usage: cutover switch [OPTIONS] <ID> [STAGE]
+
+    Arguments:
+      <ID>
+              The release
+
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Examples:
+      cutover switch [RELEASE] production
+      cutover switch [RELEASE] --target deploy@web1:/srv/site
+    ");
+}
+
+#[test]
+fn help_of_rollback() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("rollback"), @r"
+    $ cutover help rollback
+    [exit 0]
+    Switch back to an earlier release
+
+    Without a release it goes to the one that was live before the live one. Nothing is sent.
+
+    Usage: cutover rollback [OPTIONS] [ID] [STAGE]
+
+    Arguments:
+      [ID]
+              The release to go back to [default: the one that was live before]
+
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+          --to <ID>
+              The release, as a flag
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Examples:
+      cutover rollback production
+      cutover rollback [RELEASE] production
+      cutover rollback production --to [RELEASE]
+    ");
+}
+
+#[test]
+fn help_of_cleanup() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("cleanup"), @r"
+    $ cutover help cleanup
+    [exit 0]
+    Remove releases that are due, and what no release needs
+
+    A deploy does it at its end. The live release and the one that a rollback goes to always stay.
+
+    Usage: cutover cleanup [OPTIONS] [STAGE]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+          --dry-run
+              Change nothing; say what would be removed
+
+          --grace <DURATION>
+              Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Examples:
+      cutover cleanup production --dry-run
+      cutover cleanup production --grace 0s
+    ");
+}
+
+#[test]
+fn help_of_diff() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.help("diff"), @r"
+    $ cutover help diff
+    [exit 0]
+    Show what a deploy would change, or what differs between two releases
+
+    Compares manifests; no content is read from the server. Without A and B: from `live` to `source`,
+    which is what a deploy would change. With A alone: from A to `live`.
+
+    Usage: cutover diff [OPTIONS] [STAGE] [A [B]]
+
+    Arguments:
+      [STAGE]
+              A table in cutover.toml; needless where there is only one
+
+      [A]
+              What to compare: a release, `live` or `source`
+
+      [B]
+              With what: a release, `live` or `source`
+
+    Options:
+          --target <DEST>
+              Where to deploy to; no config is needed then
+
+              `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    [as in `cutover --help`]
+
+    Examples:
+      cutover diff production
+      cutover diff production [RELEASE]
+      cutover diff production [RELEASE] [RELEASE]
+      cutover diff production [RELEASE] source
+    ");
+}
+
+#[test]
+fn a_setup_lists_what_it_made() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("setup"), @r"
+    $ cutover setup
+    [exit 0]
+    [DIR]/srv/shop is set up; created:
+      .cutover
+      .cutover/objects
+      .cutover/releases
+      .cutover/staging
+      .cutover/trash
+      .cutover/bin
+      releases
+      shared
+    ");
+    assert_snapshot!(shop.run("setup"), @r"
+    $ cutover setup
+    [exit 0]
+    [DIR]/srv/shop was set up already
+    ");
+}
+
+#[test]
+fn a_first_deploy() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("deploy --release 1"), @r"
+    $ cutover deploy --release 1
+    [exit 0]
+    Release 1 is live
+      files    2, 25 B
+      changes  2 new, 0 changed, 0 removed
+      sent     [SIZE]
+      stored   2 new objects, 2 files linked
+      time     [SECONDS]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    Sent 2 files, 25 B in [SECONDS]
+    Assembled in [SECONDS]
+    Made it durable in [SECONDS]
+    Switched in [SECONDS]
+    Cleaned up in [SECONDS]
+    ");
+}
+
+#[test]
+fn a_deploy_of_what_is_live() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 0]
+    Nothing changed: release 1 is live
+      files    2, 25 B
+      changes  0 new, 0 changed, 0 removed
+      sent     [SIZE]
+      time     [SECONDS]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    ");
+}
+
+#[test]
+fn a_deploy_of_changes() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    assert_snapshot!(shop.run("deploy --release 2"), @r"
+    $ cutover deploy --release 2
+    [exit 0]
+    Release 2 is live, after 1
+      files    2, 29 B
+      changes  1 new, 1 changed, 1 removed
+      sent     [SIZE]
+      stored   2 new objects, 2 files linked
+      time     [SECONDS]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 29 B in [SECONDS]
+    Sent 2 files, 29 B in [SECONDS]
+    Assembled in [SECONDS]
+    Made it durable in [SECONDS]
+    Switched in [SECONDS]
+    Cleaned up in [SECONDS]
+    ");
+}
+
+#[test]
+fn a_deploy_without_a_switch_and_the_switch() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    assert_snapshot!(shop.run("deploy --release 2 --no-switch"), @r"
+    $ cutover deploy --release 2 --no-switch
+    [exit 0]
+    Release 2 is ready
+      files    2, 29 B
+      changes  1 new, 1 changed, 1 removed
+      sent     [SIZE]
+      stored   2 new objects, 2 files linked
+      time     [SECONDS]
+    `cutover switch 2` makes it live
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 29 B in [SECONDS]
+    Sent 2 files, 29 B in [SECONDS]
+    Assembled in [SECONDS]
+    Made it durable in [SECONDS]
+    Cleaned up in [SECONDS]
+    ");
+    assert_snapshot!(shop.run("switch 2"), @r"
+    $ cutover switch 2
+    [exit 0]
+    Release 2 is live, after 1
+    ");
+}
+
+#[test]
+fn a_dry_run_before_the_first_deploy() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("deploy --dry-run"), @r"
+    $ cutover deploy --dry-run
+    [exit 0]
+    A deploy would make a release live
+      files    2, 25 B
+      changes  2 new, 0 changed, 0 removed
+      sent     [SIZE]
+      time     [SECONDS]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    ");
+}
+
+#[test]
+fn a_dry_run_of_changes() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    assert_snapshot!(shop.run("deploy --dry-run"), @r"
+    $ cutover deploy --dry-run
+    [exit 0]
+    A deploy would make a release live
+      files    2, 29 B
+      changes  1 new, 1 changed, 1 removed
+      sent     [SIZE]
+      time     [SECONDS]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 29 B in [SECONDS]
+    ");
+}
+
+#[test]
+fn a_rollback_and_the_releases_after_it() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    shop.run("deploy --release 2");
+    assert_snapshot!(shop.run("rollback"), @r"
+    $ cutover rollback
+    [exit 0]
+    Release 1 is live, after 2
+    ");
+    assert_snapshot!(shop.run("releases"), @r"
+    $ cutover releases
+    [exit 0]
+    RELEASE  STATE    LIVE SINCE            COMMIT  FILES  SIZE   OWN  WHO
+    1        live     [TIME]  -           2  25 B  25 B  anna@[HOST]
+    2        earlier  [TIME]  -           2  29 B  29 B  anna@[HOST]
+    ");
+}
+
+#[test]
+fn the_releases_before_the_first_deploy() {
+    let shop = Shop::new();
+    shop.run("setup");
+    assert_snapshot!(shop.run("releases"), @r"
+    $ cutover releases
+    [exit 0]
+    There are no releases
+    ");
+}
+
+#[test]
+fn the_status_of_a_live_site() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    shop.run("deploy --release 2");
+    assert_snapshot!(shop.run("status"), @r"
+    $ cutover status
+    [exit 0]
+    Release 2 is live
+      since     [TIME], by anna@[HOST]
+      files     2, 29 B
+      rollback  goes to 1
+      path      [DIR]/srv/shop
+      current   [DIR]/srv/shop/current
+      releases  2
+      store     4 objects, [SIZE]
+      free      [SIZE], [INODES]
+    ");
+}
+
+#[test]
+fn the_status_before_the_first_deploy() {
+    let shop = Shop::new();
+    shop.run("setup");
+    assert_snapshot!(shop.run("status"), @r"
+    $ cutover status
+    [exit 0]
+    Nothing is live yet
+      rollback  has no release to go to
+      path      [DIR]/srv/shop
+      current   [DIR]/srv/shop/current
+      releases  0
+      store     0 objects, 0 B
+      free      [SIZE], [INODES]
+    ");
+}
+
+#[test]
+fn a_diff_shows_what_a_deploy_would_change() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    assert_snapshot!(shop.run("diff"), @r"
+    $ cutover diff
+    [exit 0]
+    ~ index.html
+    + lib/basket.php
+    - lib/cart.php
+    1 new, 1 changed, 1 removed (from 1 to source)
+    ");
+}
+
+#[test]
+fn a_diff_of_two_releases() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    shop.run("deploy --release 2");
+    assert_snapshot!(shop.run("diff shop 1 2"), @r"
+    $ cutover diff shop 1 2
+    [exit 0]
+    ~ index.html
+    + lib/basket.php
+    - lib/cart.php
+    1 new, 1 changed, 1 removed (from 1 to 2)
+    ");
+}
+
+#[test]
+fn a_cleanup_removes_what_is_due() {
+    let shop = Shop::new();
+    for release in 1..5 {
+        shop.write("site/index.html", &format!("{release}"));
+        shop.run(&format!("deploy --release {release}"));
+    }
+    shop.write("cutover.toml", "source = 'site'\nkeep_releases = 2\ngrace = '1h'\n[shop]\ndeploy_path = 'srv/shop'\n");
+    assert_snapshot!(shop.run("cleanup --dry-run"), @r"
+    $ cutover cleanup --dry-run
+    [exit 0]
+    A cleanup would remove 0 releases and 0 objects, 0 B
+      kept  1 (grace)
+      kept  2 (grace)
+    ");
+    assert_snapshot!(shop.run("cleanup"), @r"
+    $ cutover cleanup
+    [exit 0]
+    Removed 0 releases and 0 objects, 0 B
+      kept  1 (grace)
+      kept  2 (grace)
+    ");
+    assert_snapshot!(shop.run("cleanup --grace 0s"), @r"
+    $ cutover cleanup --grace 0s
+    [exit 0]
+    Removed 2 releases and 2 objects, [SIZE]
+      removed  1
+      removed  2
+    ");
+}
+
+#[test]
+fn no_config_is_an_error_with_a_way_out() {
+    let shop = Shop::new();
+    fs::remove_file(shop.path().join("cutover.toml")).unwrap();
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 2]
+    [stderr]
+    Error: There is no target: no `--target`, and no `cutover.toml` here or above
+    Hint: Name one with `--target DEST`, such as `--target /srv/site` or `--target deploy@web1:/srv/site`
+    Nothing was switched.
+    ");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let shop = Shop::new();
+    shop.write("cutover.toml", "source = 'site'\n\n[shop]\ndeploy_path = 'srv/shop'\nkeep_release = 5\n");
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 2]
+    [stderr]
+    Error: `[DIR]/cutover.toml` line 5: there is no key `keep_release`
+    Hint: Did you mean `keep_releases`?
+    Nothing was switched.
+    ");
+}
+
+#[test]
+fn an_unknown_stage_is_named_with_the_known_ones() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("deploy shp"), @r"
+    $ cutover deploy shp
+    [exit 2]
+    [stderr]
+    Error: There is no stage `shp` in `[DIR]/cutover.toml`
+    Hint: Its stage is `shop`
+    Nothing was switched.
+    ");
+}
+
+#[test]
+fn an_unknown_verb_or_flag_is_named_with_the_nearest() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("deplyo"), @r"
+    $ cutover deplyo
+    [exit 2]
+    [stderr]
+    error: unrecognized subcommand 'deplyo'
+
+      tip: a similar subcommand exists: 'deploy'
+
+    Usage: cutover [OPTIONS] <VERB>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(shop.run("deploy --dryrun"), @r"
+    $ cutover deploy --dryrun
+    [exit 2]
+    [stderr]
+    error: unexpected argument '--dryrun' found
+
+      tip: a similar argument exists: '--dry-run'
+
+    Usage: cutover deploy --dry-run [STAGE]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("deploy --source sit"), @r"
+    $ cutover deploy --source sit
+    [exit 1]
+    [stderr]
+    Error: There is no source directory `[DIR]/sit`
+    Hint: Name the directory to deploy with `--source DIR`
+    Nothing was switched.
+    ");
+}
+
+#[test]
+fn a_shared_file_that_is_missing_is_named() {
+    let shop = Shop::new();
+    shop.write("cutover.toml", "source = 'site'\nshared_files = ['.env']\n[shop]\ndeploy_path = 'srv/shop'\n");
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 1]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    Error: The shared file `[DIR]/srv/shop/shared/.env` does not exist
+    Hint: Put the file at `[DIR]/srv/shop/shared/.env` on the server and deploy again
+    Nothing was deployed yet.
+    ");
+}
+
+#[test]
+fn a_path_that_is_not_set_up_is_named_by_every_verb() {
+    let shop = Shop::new();
+    assert_snapshot!(shop.run("status"), @r"
+    $ cutover status
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    ");
+    assert_snapshot!(shop.run("releases"), @r"
+    $ cutover releases
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    ");
+    assert_snapshot!(shop.run("rollback"), @r"
+    $ cutover rollback
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Nothing was deployed yet.
+    ");
+    assert_snapshot!(shop.run("switch 1"), @r"
+    $ cutover switch 1
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Nothing was deployed yet.
+    ");
+    assert_snapshot!(shop.run("cleanup"), @r"
+    $ cutover cleanup
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    ");
+    assert_snapshot!(shop.run("diff"), @r"
+    $ cutover diff
+    [exit 1]
+    [stderr]
+    Error: Nothing was deployed to `[DIR]/srv/shop` yet
+    Hint: Run `cutover deploy` first, or check the path in `--target`
+    ");
+}
+
+#[test]
+fn a_rollback_without_an_earlier_release_is_refused() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    assert_snapshot!(shop.run("rollback"), @r"
+    $ cutover rollback
+    [exit 1]
+    [stderr]
+    Error: There is no earlier release to roll back to
+    Hint: `cutover switch ID` goes to any other release; see `cutover releases`
+    The site still serves release 1.
+    ");
+    assert_snapshot!(shop.run("switch 7"), @r"
+    $ cutover switch 7
+    [exit 1]
+    [stderr]
+    Error: There is no release 7
+    Hint: See `cutover releases`
+    The site still serves release 1.
+    ");
+    assert_snapshot!(shop.run("deploy --release 1 --force"), @r"
+    $ cutover deploy --release 1 --force
+    [exit 1]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    Error: There is a release 1 already
+    Hint: Choose another `--release`, or leave it out
+    The site still serves release 1.
+    ");
+}
+
+#[test]
+fn a_directory_that_is_not_a_deploy_path_is_refused() {
+    let shop = Shop::new();
+    shop.write("srv/shop/index.php", "");
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 1]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 25 B in [SECONDS]
+    Error: The deploy path `[DIR]/srv/shop` is not empty and was not made by Cutover: it holds `index.php`
+    Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may stand there
+    Nothing was switched.
+    ");
+}
+
+#[test]
+fn a_deploy_path_that_is_locked_names_who_holds_it() {
+    let shop = Shop::new();
+    shop.run("deploy --release 1");
+    shop.change();
+    let lock = shop.path().join("srv/shop/.cutover/lock");
+    let held = fs::OpenOptions::new().write(true).open(&lock).unwrap();
+    held.lock().unwrap();
+    let holder = json!({ "who": "bert", "from": "laptop", "since": 1_774_447_200, "pid": 4711, "verb": "deploy" });
+    fs::write(lock, holder.to_string()).unwrap();
+    assert_snapshot!(shop.run("deploy"), @r"
+    $ cutover deploy
+    [exit 5]
+    [stderr]
+    Connected in [SECONDS]
+    Scanned 2 files, 29 B in [SECONDS]
+    Error: Another deploy is at work: bert on laptop, `deploy`, since [TIME] (process [PID] on the server)
+    Hint: Wait until it is done, then run the command again
+    The site still serves release 1.
+    ");
+    assert_snapshot!(shop.run("status"), @r"
+    $ cutover status
+    [exit 0]
+    Release 1 is live
+      since     [TIME], by anna@[HOST]
+      files     2, 25 B
+      rollback  has no release to go to
+      path      [DIR]/srv/shop
+      current   [DIR]/srv/shop/current
+      releases  1
+      store     2 objects, [SIZE]
+      free      [SIZE], [INODES]
+      lock      bert@laptop since [TIME]: deploy (process [PID])
+    ");
+}
+
+/// Runs a verb against a server, and returns what is seen of it.
+fn run_over(sshd: &Sshd, user: &str, verb: &str) -> String {
+    let target = format!("{user}@{HOST}:shop");
+    let mut command = sshd.command(&[verb, "--target", &target]);
+    let home = sshd.client("").to_str().unwrap().trim_end_matches('/').to_owned();
+    let port = format!(":{}", sshd.port());
+    shown(
+        command.env_remove("XDG_CACHE_HOME").stdin(Stdio::null()),
+        &[(&home, "[HOME]"), (user, "[USER]"), (&port, ":[PORT]")],
+    )
+}
+
+#[test]
+fn a_host_key_that_is_unknown_or_has_changed_is_told_with_what_to_do() {
+    if !is_root("a_host_key_that_is_unknown_or_has_changed_is_told_with_what_to_do") {
+        return;
+    }
+    let mut sshd = Sshd::start();
+    let user = sshd.add_user("/bin/bash");
+    fs::remove_file(sshd.client(".ssh/known_hosts")).unwrap();
+    assert_snapshot!(run_over(&sshd, &user, "status"), @r"
+    $ cutover status --target [USER]@shop:shop -F [HOME]/.ssh/config
+    [exit 1]
+    [stderr]
+    Error: The host key of `[127.0.0.1]:[PORT]` is not known: ssh-ed25519 SHA256:[KEY]
+    Caused by: It is not in `[HOME]/.ssh/known_hosts`
+    Hint: Compare the fingerprint with the server's, then accept it: `ssh -F [HOME]/.ssh/config -o StrictHostKeyChecking=ask [USER]@shop true`
+    ");
+    keygen(&sshd.client("other"));
+    sshd.know(&fs::read_to_string(sshd.client("other.pub")).unwrap());
+    assert_snapshot!(run_over(&sshd, &user, "status"), @r"
+    $ cutover status --target [USER]@shop:shop -F [HOME]/.ssh/config
+    [exit 1]
+    [stderr]
+    Error: The host key of `[127.0.0.1]:[PORT]` has changed: it is now ssh-ed25519 SHA256:[KEY]
+    Hint: Someone may be intercepting the connection. If you know that the server was installed anew: `ssh-keygen -R '[127.0.0.1]:[PORT]' -f [HOME]/.ssh/known_hosts`
+    ");
+}
