@@ -205,7 +205,7 @@ impl Talk {
     }
 
     /// Notes where something could not be said.
-    fn tell(&self, said: Result<(), Error>) {
+    fn tell(&self, said: &Result<(), Error>) {
         if said.is_err() {
             self.is_unheard.store(true, Ordering::Relaxed);
         }
@@ -214,7 +214,7 @@ impl Talk {
     /// Says that a phase began or ended: with what is said next, or soon.
     fn phase(&self, phase: Phase, ended: bool) {
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
-        self.tell(self.out.lock().expect("no sender panics").queue(&message));
+        self.tell(&self.out.lock().expect("no sender panics").queue(&message));
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -273,16 +273,16 @@ impl Tell for Talk {
         let Ok(mut told) = self.told.try_lock() else { return };
         if told.elapsed() >= PROGRESS_EVERY {
             *told = Instant::now();
-            self.tell(self.send(&FromAgent::Progress { phase, files, files_total }));
+            self.tell(&self.send(&FromAgent::Progress { phase, files, files_total }));
         }
     }
 
     fn warn(&self, warning: String) {
-        self.tell(self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.tell(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn lock_taken_over(&self, holder: String) {
-        self.tell(self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.tell(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
@@ -292,11 +292,11 @@ impl Tell for Talk {
     }
 
     fn live(&self, release: &ReleaseId) {
-        self.tell(self.send(&FromAgent::Live(release.clone())));
+        self.tell(&self.send(&FromAgent::Live(release.clone())));
     }
 
     fn removed(&self, release: &ReleaseId) {
-        self.tell(self.send(&FromAgent::Removed(release.clone())));
+        self.tell(&self.send(&FromAgent::Removed(release.clone())));
     }
 }
 
