@@ -28,10 +28,10 @@ use crate::manifest::{Manifest, Named, Node, ObjectKey};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
+use super::receive::WantedObjects;
 use super::seen::{Looks, Moment, Sight};
 use super::staging::Staging;
 use super::store::{Look, ObjectName, Store};
-use super::wanted::WantedObjects;
 
 /// A file that is a private copy must be writable by its owner: that is what it is for.
 const COPY_MODE: u32 = 0o200;

@@ -34,6 +34,7 @@ use super::layout::Layout;
 use super::lock::Lock;
 use super::prune::{self, Due, How, Tell as _};
 use super::publish::{Publication, Published, publish};
+use super::receive::WantedObjects;
 use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
 use super::seen::{self, Looks};
 use super::shared::{self, SharedPlan};
@@ -43,7 +44,6 @@ use super::switch::now;
 use super::talk::{Incoming, Talk};
 use super::trash::{self, Spare};
 use super::uptime::Uptime;
-use super::wanted::WantedObjects;
 use super::{sign, switch};
 
 /// One deploy.

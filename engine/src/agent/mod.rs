@@ -1,9 +1,9 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
-//! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
-//! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
+//! `seen`, `store`), what is wanted and received (`staging`, `classify`, `room`, `remode`, `sign`, `receive`), what becomes of
+//! it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
+//! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the inlets of `receive`.
 
 mod layout;
 mod lock;
@@ -11,17 +11,12 @@ mod records;
 mod seen;
 mod store;
 
-mod adopt;
 mod classify;
-mod flush;
-mod inlets;
-mod promise;
 mod receive;
 mod remode;
 mod room;
 mod sign;
 mod staging;
-mod wanted;
 
 mod assemble;
 mod publish;

@@ -15,11 +15,11 @@ use crate::release::Record;
 
 use super::assemble::Assembly;
 use super::layout::Layout;
+use super::receive::WantedObjects;
 use super::records;
 use super::seen::Moment;
 use super::staging::Staging;
 use super::store::{ObjectName, Store};
-use super::wanted::WantedObjects;
 
 /// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
 /// few dozen of them, one `syncfs` is faster on any disk.

@@ -4,13 +4,10 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-use crate::agent::adopt::{self, adopt};
 use crate::agent::assemble::{Assembly, Origin};
 use crate::agent::classify::{Classified, Classifier, NeedsOwnCopy};
-use crate::agent::inlets::Inlets;
 use crate::agent::layout::Layout;
-use crate::agent::promise::Promise;
-use crate::agent::receive::{FirstError, RECEIVER_BYTES, Receivers, Reception};
+use crate::agent::receive::{FirstError, Inlets, Promise, RECEIVER_BYTES, Receivers, Reception, WantedObjects, resume};
 use crate::agent::remode::remode;
 use crate::agent::reuse::{Reuse, give_up, reuse};
 use crate::agent::room;
@@ -19,7 +16,6 @@ use crate::agent::staging;
 use crate::agent::store::{ObjectName, Store};
 use crate::agent::talk::{Incoming, Next};
 use crate::agent::trash::Spare;
-use crate::agent::wanted::WantedObjects;
 use crate::error::Error;
 use crate::event::Phase;
 use crate::hash::Hash;
@@ -55,7 +51,7 @@ impl Deploy<'_> {
         let mut commits = plan.tree.commits;
         let mut wanted = WantedObjects::gather(assembly.manifest, lacking.iter().copied());
         let layout = classifier.layout;
-        let mut partial = adopt(layout, &assembly, &wanted)?;
+        let mut partial = resume::adopt(layout, &assembly, &wanted)?;
         let room = room::check(layout, &assembly, own_copies, &wanted);
         if plan.choice.waits {
             // What waits to be reused goes first.
@@ -67,7 +63,7 @@ impl Deploy<'_> {
         }
         if let Some(base) = plan.base_manifest() {
             remode(&assembly, &wanted, base)?;
-            adopt::retain_begun(&mut partial, &assembly, &wanted)?;
+            resume::retain_begun(&mut partial, &assembly, &wanted)?;
         }
         // If the tree promises hashes, the client is already sending that content.
         if plan.tree.promised.is_empty() {
@@ -114,7 +110,7 @@ impl Deploy<'_> {
             }
             wanted = WantedObjects::gather(assembly.manifest, still);
             // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
-            partial = if inlets.are_open() { adopt::begun(&assembly, &wanted)? } else { Vec::new() };
+            partial = if inlets.are_open() { resume::begun(&assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
                 self.send_lacks(&wanted, partial.clone(), commits)?;
                 self.talk.begin_receiving(commits);

@@ -10,14 +10,14 @@ use std::io::Seek;
 use rayon::prelude::*;
 use rustix::fs::SeekFrom;
 
+use crate::agent::assemble::Assembly;
+use crate::agent::layout::Layout;
+use crate::agent::staging;
+use crate::agent::store::{ObjectName, Store, has_hash};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::disk::{forget_cached, set_mode_and_mtime};
 use crate::error::Error;
 
-use super::assemble::Assembly;
-use super::layout::Layout;
-use super::staging;
-use super::store::{ObjectName, Store, has_hash};
 use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.

@@ -1,0 +1,145 @@
+//! A large file on its way: written where its parts belong, hashed in its turn.
+//!
+//! What comes before its turn lies behind a hole, and is read again when the beginning has reached it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use crate::wire::block::Range;
+
+/// Bytes of a file that are read at a time.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A large file on its way.
+pub(super) struct Large {
+    pub(super) file: File,
+    pub(super) hasher: blake3::Hasher,
+    /// Bytes of the beginning that is whole.
+    pub(super) hashed: u64,
+    /// What was written beyond it: where it begins, and where it ends.
+    pub(super) ahead: BTreeMap<u64, u64>,
+}
+
+impl Large {
+    /// Returns where a part ends, if there is room for it: nothing was written there yet, and the file is so long.
+    pub(super) fn room(&self, offset: u64, len: u64, size: u64) -> Option<u64> {
+        let end = offset.checked_add(len).filter(|&end| end <= size)?;
+        let before = self.ahead.range(..end).next_back().map_or(self.hashed, |(_, &end)| end.max(self.hashed));
+        (before <= offset).then_some(end)
+    }
+
+    /// Writes the ranges of a part. Says whether they were all to be had: an old object that cannot be read, as one on a
+    /// bad sector, is as good as none.
+    pub(super) fn write_ranges(
+        &mut self,
+        mut at: u64,
+        old: Option<&File>,
+        ranges: &[Range],
+        mut content: &[u8],
+    ) -> std::io::Result<bool> {
+        let mut buffer = vec![0; COPY_BYTES];
+        for range in ranges {
+            match *range {
+                Range::Sent { len } => {
+                    let Some((own, rest)) = content.split_at_checked(len as usize) else {
+                        return Ok(false);
+                    };
+                    content = rest;
+                    self.write(own, at)?;
+                    at += len;
+                }
+                Range::Old { mut offset, len } => {
+                    let Some(old) = old else { return Ok(false) };
+                    let mut left = len;
+                    while left > 0 {
+                        let step = left.min(buffer.len() as u64) as usize;
+                        let Ok(read @ 1..) = old.read_at(&mut buffer[..step], offset) else { return Ok(false) };
+                        self.write(&buffer[..read], at)?;
+                        at += read as u64;
+                        offset += read as u64;
+                        left -= read as u64;
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes content to its place, and hashes it where that is its turn.
+    fn write(&mut self, content: &[u8], at: u64) -> std::io::Result<()> {
+        if at == self.hashed {
+            self.hasher.update(content);
+            self.hashed += content.len() as u64;
+        }
+        self.file.write_all_at(content, at)
+    }
+
+    /// Notes that a part was written, and hashes what has come to its turn.
+    pub(super) fn note(&mut self, offset: u64, end: u64) -> std::io::Result<()> {
+        if end > self.hashed.max(offset) {
+            self.put_ahead(offset, end);
+        }
+        let mut buffer = Vec::new();
+        while let Some((offset, end)) = self.ahead.first_key_value().map(|(&offset, &end)| (offset, end)) {
+            if offset > self.hashed {
+                break;
+            }
+            self.ahead.remove(&offset);
+            buffer.resize(COPY_BYTES, 0);
+            while self.hashed < end {
+                let step = (end - self.hashed).min(COPY_BYTES as u64) as usize;
+                self.file.read_exact_at(&mut buffer[..step], self.hashed)?;
+                self.hasher.update(&buffer[..step]);
+                self.hashed += step as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes a range beyond the beginning. Those that touch each other are one.
+    fn put_ahead(&mut self, mut offset: u64, mut end: u64) {
+        if let Some((&before, _)) = self.ahead.range(..offset).next_back().filter(|&(_, &ended)| ended == offset) {
+            self.ahead.remove(&before);
+            offset = before;
+        }
+        if let Some(ended) = self.ahead.remove(&end) {
+            end = ended;
+        }
+        self.ahead.insert(offset, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_each_other_are_one() {
+        let mut large = Large {
+            file: tempfile::tempfile().unwrap(),
+            hasher: blake3::Hasher::new(),
+            hashed: 0,
+            ahead: BTreeMap::new(),
+        };
+        for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
+            large.put_ahead(offset, end);
+        }
+        assert_eq!(large.ahead, BTreeMap::from([(10, 50), (60, 70)]));
+    }
+
+    /// A descriptor that is only written to stands for a disk that does not give what it has.
+    #[test]
+    fn a_range_of_an_object_that_cannot_be_read_is_not_to_be_had() {
+        let place = tempfile::tempdir().unwrap();
+        let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
+        old.write_all_at(b"content", 0).unwrap();
+        let new = tempfile::tempfile().unwrap();
+        let mut large = Large { file: new, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
+        let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
+        assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
+        let old = File::open(place.path().join("old")).unwrap();
+        assert!(large.write_ranges(4, Some(&old), &ranges[1..], b"").unwrap());
+        assert_eq!(large.hashed, 11);
+    }
+}
