@@ -12,14 +12,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::disk::{Dir, Stat, copy_content, set_mode_and_mtime};
+use crate::disk::{Dir, Stat};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::INTRODUCED;
@@ -275,7 +275,8 @@ impl<'a> Assembly<'a> {
             Node::File(file) if file.size == 0 => {
                 let mode = u32::from(file.key.mode);
                 let empty = dir.create_file(named.name)?;
-                set_mode_and_mtime(&empty, mode, self.second_of(named.index))
+                empty
+                    .finish(mode, self.second_of(named.index))
                     .map_err(|e| Error::io("set the mode of", dir.path_of(named.name), e))
             }
             Node::File(file) => {
@@ -424,7 +425,7 @@ impl<'a> Assembly<'a> {
         let mode = u32::from(name.key.mode);
         let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
         let file = staged.create(name, mode)?;
-        let is_right = match copy_content(from, &file).and_then(|()| hash_of(&file)) {
+        let is_right = match file.fill_from(from).and_then(|()| hash_of(&file)) {
             Ok(hash) => hash == name.key.hash,
             // Of what is read and written, one call does not say which failed.
             Err(_) if hash_of(from).is_err() => false,
@@ -434,7 +435,7 @@ impl<'a> Assembly<'a> {
             staged.remove(name)?;
             return Ok(false);
         }
-        set_mode_and_mtime(&file, mode, second).map_err(|e| failed(e.into()))?;
+        file.finish(mode, second).map_err(failed)?;
         Ok(true)
     }
 
@@ -455,7 +456,7 @@ impl<'a> Assembly<'a> {
     fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
         let file = to.dir.create_file(to.name)?;
         let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
-        copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
+        file.fill_from(&self.open(object.name, object.origin)?).map_err(|e| failed("copy", e))?;
         if hash_of(&file).map_err(|e| failed("read", e))? != object.name.key.hash {
             to.dir.remove_file(to.name)?;
             return match object.origin {
@@ -467,7 +468,7 @@ impl<'a> Assembly<'a> {
             };
         }
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
-        set_mode_and_mtime(&file, mode, object.second).map_err(|e| failed("set the mode of", e.into()))?;
+        file.finish(mode, object.second).map_err(|e| failed("set the mode of", e))?;
         self.note_placed(entry, object);
         *self.copied.lock().expect("no assembler panics").entry(reason.to_owned()).or_insert(0) += 1;
         Ok(())
@@ -591,7 +592,7 @@ impl<'a> Assembly<'a> {
 }
 
 /// Hashes what a file that is open holds, whether or not its mode lets it be opened again.
-fn hash_of(mut file: &File) -> io::Result<Hash> {
+fn hash_of(mut file: impl Read + Seek) -> io::Result<Hash> {
     let mut hasher = blake3::Hasher::new();
     file.rewind()?;
     io::copy(&mut file, &mut hasher)?;

@@ -7,12 +7,9 @@
 //! What stands in the file is for people: who, where, since. A holder that leaves clears it, so text in a lock that could be
 //! taken is that of one that died. On a full disk it is left out.
 
-use std::fs::File;
-use std::io::{Seek, Write};
-
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir};
+use crate::disk::{self, Dir, TextFile};
 use crate::error::Error;
 use crate::report::LockHolder;
 
@@ -25,7 +22,7 @@ const LOCK: &[u8] = b"lock";
 pub(crate) struct Lock {
     /// Nothing where the filesystem locks no directories.
     directory: Option<Dir>,
-    file: Option<File>,
+    file: Option<TextFile>,
     /// The holder that died with it, if one did.
     pub(crate) taken_over: Option<LockHolder>,
 }
@@ -44,7 +41,7 @@ impl Lock {
             Err(errno) if locks_no_directories(errno) => None,
             Err(errno) => return Err(Error::io("lock", private.path(), errno)),
         };
-        let file = match private.append_file(LOCK) {
+        let file = match private.open_text(LOCK) {
             Err(error) if error.is_full() && directory.is_some() => None,
             file => Some(file?),
         };
@@ -54,7 +51,7 @@ impl Lock {
             return held_by_another();
         }
         let taken_over = read(private)?;
-        let mut lock = Lock { directory, file, taken_over };
+        let lock = Lock { directory, file, taken_over };
         lock.write(&to_json(holder));
         Ok(lock)
     }
@@ -88,9 +85,9 @@ impl Lock {
     }
 
     /// Writes what is for people to read; the lock is held also where that fails.
-    fn write(&mut self, text: &str) {
-        if let Some(file) = &mut self.file {
-            drop(file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes())));
+    fn write(&self, text: &str) {
+        if let Some(file) = &self.file {
+            drop(file.rewrite(text));
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, sync_file};
 use crate::error::Error;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{File, Manifest};
@@ -150,7 +150,7 @@ fn make_durable(
     }
     for &name in objects {
         match staging.objects.open(name) {
-            Ok(Some(file)) => file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
+            Ok(Some(file)) => sync_file(&file).map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
             // A mode that forbids its owner to read leaves only the long way.
             Err(error) if !is_refused(&error) => return Err(error),
             _ => return staging.dir.sync_filesystem(),

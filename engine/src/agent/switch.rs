@@ -159,7 +159,6 @@ fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
 }
 
 fn append_log(layout: &Layout, line: &LogLine<'_>) -> Result<(), Error> {
-    use std::io::Write;
-    let mut log = layout.private.append_file(b"log")?;
-    log.write_all(to_json(line).as_bytes()).map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
+    let log = layout.private.open_text(b"log")?;
+    log.add(&to_json(line)).map_err(|e| Error::io("write", layout.private.path_of(b"log"), e))
 }

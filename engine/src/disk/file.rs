@@ -1,111 +1,154 @@
-//! Files in a held directory: new ones, and the replacement of what stands.
+//! A file that is being written. What may be written to leaves `disk` in no other form, so that nothing else can write.
 //!
 //! Content is durable once its file was synced, its name once the directory was.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs;
 use rustix::io::Errno;
 
 use crate::error::Error;
 
+use super::call;
 use super::dir::{Dir, os};
+use super::mode::set_mode_and_mtime;
+
+/// A file that is being written. It stays where it is when it is dropped: see [`super::Draft`] for one that does not.
+#[derive(Debug)]
+pub(crate) struct NewFile(File);
+
+impl NewFile {
+    /// Writes content to a place in it.
+    pub(crate) fn put_at(&self, content: &[u8], at: u64) -> io::Result<()> {
+        call::write_all_at(&self.0, content, at)
+    }
+
+    /// Drops what is beyond a length.
+    pub(crate) fn cut(&self, bytes: u64) -> io::Result<()> {
+        Ok(call::set_len(&self.0, bytes)?)
+    }
+
+    /// Gives it the content of another file, while it has none: shared blocks where the filesystem can, a copy in the kernel
+    /// or through memory where it cannot.
+    pub(crate) fn fill_from(&self, from: &File) -> io::Result<()> {
+        if call::share_blocks(from, &self.0).is_ok() {
+            return Ok(());
+        }
+        call::copy(from, &self.0).map(drop)
+    }
+
+    /// Adds the content of another file. Says how many bytes that was.
+    pub(crate) fn add_from(&self, from: &File) -> io::Result<u64> {
+        call::copy(from, &self.0)
+    }
+
+    /// Takes space for so many bytes, in which nothing stands.
+    pub(crate) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        match call::reserve(&self.0, bytes) {
+            // A filesystem that packs what it stores makes nothing of what repeats itself.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                File::open("/dev/urandom").and_then(|noise| io::copy(&mut noise.take(bytes), self)).map(drop)
+            }
+            taken => Ok(taken?),
+        }
+    }
+
+    /// Reads what was written to a place.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, at)
+    }
+
+    /// Makes its content durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Ok(call::sync(&self.0)?)
+    }
+
+    /// Gives it its final mode and mtime. Nothing is written to it afterwards.
+    pub(crate) fn finish(self, mode: u32, second: u32) -> io::Result<()> {
+        Ok(set_mode_and_mtime(&self.0, mode, second)?)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        (&*self).write(content)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Write for &NewFile {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        Ok(call::write(&self.0, content)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for &NewFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.0).read(buffer)
+    }
+}
+
+impl Seek for &NewFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        (&self.0).seek(to)
+    }
+}
+
+#[cfg(test)]
+impl From<File> for NewFile {
+    fn from(file: File) -> NewFile {
+        NewFile(file)
+    }
+}
 
 impl Dir {
-    /// Makes a file that does not exist yet, for this user alone, and opens it for writing.
-    pub(crate) fn create_file(&self, name: &[u8]) -> Result<File, Error> {
+    /// Makes a file that does not exist yet, for this user alone.
+    pub(crate) fn create_file(&self, name: &[u8]) -> Result<NewFile, Error> {
         self.create_file_with(name, 0o600)
     }
 
-    /// Makes a file that does not exist yet with this mode, less the umask, and opens it for writing.
-    pub(crate) fn create_file_with(&self, name: &[u8], mode: u32) -> Result<File, Error> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = fs::openat(&self.fd, os(name), flags, Mode::from_raw_mode(mode))
-            .map_err(|e| self.error("create", name, e))?;
-        Ok(fd.into())
+    /// Makes a file that does not exist yet with this mode, less the umask.
+    pub(crate) fn create_file_with(&self, name: &[u8], mode: u32) -> Result<NewFile, Error> {
+        let fd = call::create(&self.fd, os(name), mode).map_err(|e| self.error("create", name, e))?;
+        Ok(NewFile(fd.into()))
     }
 
-    /// Makes a file that only takes space.
-    pub(crate) fn create_reserve(&self, name: &[u8], bytes: u64) -> Result<(), Error> {
+    /// Makes a file with this content, for this user alone.
+    pub(crate) fn create_file_of(&self, name: &[u8], content: &[u8]) -> Result<NewFile, Error> {
         let mut file = self.create_file(name)?;
-        let taken = match fs::fallocate(&file, fs::FallocateFlags::empty(), 0, bytes) {
-            // A filesystem that packs what it stores makes nothing of what repeats itself.
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
-                File::open("/dev/urandom").and_then(|noise| io::copy(&mut noise.take(bytes), &mut file)).map(drop)
-            }
-            taken => taken.map_err(io::Error::from),
-        };
-        if taken.is_err() {
-            self.remove_file(name)?;
-        }
-        taken.map_err(|e| Error::io("write", self.path_of(name), e))
-    }
-
-    /// Opens a file for writing at its end, making it where it does not exist.
-    pub(crate) fn append_file(&self, name: &[u8]) -> Result<File, Error> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = fs::openat(&self.fd, os(name), flags, Mode::from_raw_mode(0o600))
-            .map_err(|e| self.error("open", name, e))?;
-        Ok(fd.into())
-    }
-
-    /// Opens an existing file for writing; nothing where there is none, or none that this user may write.
-    pub(crate) fn write_file(&self, name: &[u8]) -> Result<Option<File>, Error> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match fs::openat(&self.fd, os(name), flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(fd.into())),
-            Err(Errno::NOENT | Errno::ACCESS) => Ok(None),
-            Err(errno) => Err(self.error("open", name, errno)),
-        }
+        file.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e))?;
+        Ok(file)
     }
 
     /// Makes a file with the content of another one, durably.
     pub(crate) fn copy_file(&self, from: &File, name: &[u8]) -> Result<(), Error> {
         let file = self.create_file(name)?;
-        copy_content(from, &file).map_err(|e| Error::io("copy", self.path_of(name), e))?;
-        file.sync_all().map_err(|e| Error::io("sync", self.path_of(name), e))
+        file.fill_from(from).map_err(|e| Error::io("copy", self.path_of(name), e))?;
+        file.sync().map_err(|e| Error::io("sync", self.path_of(name), e))
     }
 
-    /// Gives a name its first content, durably. Says whether nothing stood there.
-    pub(crate) fn put_new(&self, name: &[u8], content: &[u8], temporary: &[u8]) -> Result<bool, Error> {
-        self.write_new(temporary, content, name)?;
-        let is_first = self.rename_new(temporary, self, name)?;
-        self.remove_file(temporary)?;
-        self.sync()?;
-        Ok(is_first)
-    }
-
-    /// Gives a name new content: all of it or, after a crash, the old. Durable when it returns.
-    pub(crate) fn replace(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
-        let temporary = [b".", name, b".new"].concat();
-        self.remove_file(&temporary)?;
-        self.write_new(&temporary, content, name)?;
-        self.rename(&temporary, self, name)?;
-        self.sync()
-    }
-
-    /// Writes a new file, durably, under a temporary name. Where that fails, nothing is left of it.
-    fn write_new(&self, temporary: &[u8], content: &[u8], name: &[u8]) -> Result<(), Error> {
-        let mut file = self.create_file(temporary)?;
-        let written = file.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e));
-        let written = written.and_then(|()| file.sync_all().map_err(|e| Error::io("sync", self.path_of(name), e)));
-        if written.is_err() {
-            self.remove_file(temporary).ok();
+    /// Opens a file to go on with; nothing where there is none, or none that this user may write.
+    pub(crate) fn write_file(&self, name: &[u8]) -> Result<Option<NewFile>, Error> {
+        match call::open_to_write(&self.fd, os(name)) {
+            Ok(fd) => Ok(Some(NewFile(fd.into()))),
+            Err(Errno::NOENT | Errno::ACCESS) => Ok(None),
+            Err(errno) => Err(self.error("open", name, errno)),
         }
-        written
     }
 }
 
-/// Makes the content of `to` that of `from`: shared blocks where the filesystem can, a copy in the kernel or through
-/// memory where it cannot. `to` is empty.
-pub(crate) fn copy_content(from: &File, to: &File) -> io::Result<()> {
-    if fs::ioctl_ficlone(to, from).is_ok() {
-        return Ok(());
-    }
-    // `io::copy` between files uses copy_file_range where that works.
-    let (mut from, mut to) = (from, to);
-    io::copy(&mut from, &mut to).map(drop)
+/// Makes the content of a file durable that is open for reading.
+pub(crate) fn sync_file(file: &File) -> Result<(), Errno> {
+    call::sync(file)
 }
 
 /// Makes the next read of an open file come from the disk. After a failed sync the cache holds content that the disk does

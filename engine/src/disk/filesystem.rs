@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::error::Error;
 use crate::hash::Hash;
 
+use super::call;
 use super::dir::Dir;
 use super::mount::mount_of_this_boot;
 
@@ -44,7 +45,7 @@ impl Dir {
     /// Makes everything on its filesystem durable. The kernel reports a failed write to whoever held a descriptor from
     /// before it (since Linux 5.8), which this one does.
     pub(crate) fn sync_filesystem(&self) -> Result<(), Error> {
-        fs::syncfs(&self.fd).map_err(|e| Error::io("sync the filesystem of", &self.path, e))
+        call::sync_filesystem(&self.fd).map_err(|e| Error::io("sync the filesystem of", &self.path, e))
     }
 
     /// Says how much is free.
@@ -55,7 +56,7 @@ impl Dir {
     /// Tries whether its filesystem keeps whole seconds alone, with its own mtime.
     pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
         let at = Timespec { tv_sec: 1, tv_nsec: 500_000_000 };
-        fs::futimens(&self.fd, &Timestamps { last_access: at, last_modification: at })
+        call::set_times(&self.fd, &Timestamps { last_access: at, last_modification: at })
             .map_err(|e| Error::io("set the mtime of", &self.path, e))?;
         Ok(self.own_stat()?.mtime_nanos == 0)
     }

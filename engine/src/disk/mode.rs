@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::Error;
 
+use super::call;
 use super::dir::{Dir, os};
 use super::mount::mount;
 use super::stat::SETGID;
@@ -36,7 +37,7 @@ impl Dir {
         };
         let mode = dir.own_stat()?.mode;
         if changes_to_work_in(mode) {
-            match fs::fchmod(&dir.fd, Mode::from_raw_mode((mode | OWNER_ALL) & !OTHERS_WRITE)) {
+            match call::set_mode(&dir.fd, (mode | OWNER_ALL) & !OTHERS_WRITE) {
                 Ok(()) | Err(Errno::PERM) => {}
                 Err(errno) => return Err(self.error("set the mode of", name, errno)),
             }
@@ -55,14 +56,13 @@ impl Dir {
             (Some(_), Some(_)) => return Err(self.mounted_inside(name)),
             _ => return Err(Error::MountsUnknown(self.path_of(name).display().to_string())),
         }
-        let mode = Mode::from_raw_mode(OWNER_ALL);
-        match fs::chmodat(fs::CWD, fd_path(&held), mode, AtFlags::empty()) {
+        match call::set_mode_of(fs::CWD, fd_path(&held), OWNER_ALL) {
             Err(Errno::NOENT) => {
                 let own = self.own_stat()?;
                 if own.mode & OTHERS_WRITE != 0 || own.uid != rustix::process::geteuid().as_raw() {
                     return Err(Error::MountsUnknown(self.path_of(name).display().to_string()));
                 }
-                fs::chmodat(&self.fd, os(name), mode, AtFlags::empty()).map_err(failed)
+                call::set_mode_of(&self.fd, os(name), OWNER_ALL).map_err(failed)
             }
             other => other.map_err(failed),
         }
@@ -70,9 +70,9 @@ impl Dir {
 
     /// Gives it a group that it passes on, where this user may do that.
     pub(crate) fn set_group_to_pass_on(&self, group: u32) {
-        let changed = fs::fchown(&self.fd, None, Some(fs::Gid::from_raw(group)));
+        let changed = call::set_group(&self.fd, group);
         if let (Ok(()), Ok(stat)) = (changed, self.own_stat()) {
-            fs::fchmod(&self.fd, Mode::from_raw_mode(stat.mode | SETGID)).ok();
+            call::set_mode(&self.fd, stat.mode | SETGID).ok();
         }
     }
 
@@ -87,7 +87,7 @@ impl Dir {
         if stat.has_mtime(second) {
             return Ok(());
         }
-        fs::futimens(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
+        call::set_times(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
     }
 
     /// Sets the mtime of a name, and of nothing that it leads to: of what it is at one moment, held by a descriptor that
@@ -96,8 +96,8 @@ impl Dir {
         let failed = |errno: Errno| self.error("set the mtime of", name, errno);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
-        match fs::utimensat(&held, "", &times(second), AtFlags::EMPTY_PATH) {
-            Err(Errno::INVAL) => fs::utimensat(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW),
+        match call::set_times_of(&held, "", &times(second), AtFlags::EMPTY_PATH) {
+            Err(Errno::INVAL) => call::set_times_of(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW),
             other => other,
         }
         .map_err(failed)
@@ -119,7 +119,7 @@ pub(crate) fn set_group(file: &File, group: u32) -> Result<(), Errno> {
     if fs::fstat(file)?.st_gid == group {
         return Ok(());
     }
-    fs::fchown(file, None, Some(fs::Gid::from_raw(group)))
+    call::set_group(file, group)
 }
 
 /// Sets a mode where it is another: to look costs a tenth of a change, which goes through the filesystem's journal.
@@ -127,13 +127,13 @@ pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     if fs::fstat(&file)?.st_mode & 0o7777 == mode {
         return Ok(());
     }
-    fs::fchmod(&file, Mode::from_raw_mode(mode))
+    call::set_mode(&file, mode)
 }
 
 /// Gives an open file its final mode and mtime.
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     set_mode(file, mode)?;
-    fs::futimens(file, &times(second))
+    call::set_times(file, &times(second))
 }
 
 fn times(second: u32) -> Timestamps {

@@ -4,11 +4,11 @@
 
 use std::io;
 
-use rustix::fs::{self, AtFlags, Mode, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
 
+use super::call;
 use super::dir::{Dir, os};
 use super::stat::SETGID;
 
@@ -18,8 +18,7 @@ impl Dir {
     pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
         // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
         // umask.
-        fs::mkdirat(&self.fd, os(name), Mode::from_raw_mode(mode))
-            .map_err(|e| self.error("create the directory", name, e))?;
+        call::make_dir(&self.fd, os(name), mode).map_err(|e| self.error("create the directory", name, e))?;
         let dir = self.open_dir(name)?;
         let made = dir.own_stat()?.mode;
         if made & !SETGID != mode {
@@ -45,23 +44,23 @@ impl Dir {
 
     /// Makes a symlink.
     pub(crate) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Error> {
-        fs::symlinkat(os(target), &self.fd, os(name)).map_err(|e| self.error("create the symlink", name, e))
+        call::make_symlink(os(target), &self.fd, os(name)).map_err(|e| self.error("create the symlink", name, e))
     }
 
     /// Links a file of this directory to a path below another one. The errno is left to the caller, for whom a
     /// refused link is not a failure.
     pub(crate) fn link(&self, name: &[u8], to: &Dir, path: &[u8]) -> Result<(), Errno> {
-        fs::linkat(&self.fd, os(name), &to.fd, os(path), AtFlags::empty())
+        call::link(&self.fd, os(name), &to.fd, os(path))
     }
 
     /// Renames a name to one in another directory, replacing what stands there.
     pub(crate) fn rename(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<(), Error> {
-        fs::renameat(&self.fd, os(name), &to.fd, os(new_name)).map_err(|e| to.error("rename to", new_name, e))
+        call::rename(&self.fd, os(name), &to.fd, os(new_name)).map_err(|e| to.error("rename to", new_name, e))
     }
 
     /// Renames a name to one in another directory, where nothing stands. Says whether that was so.
     pub(crate) fn rename_new(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<bool, Error> {
-        match fs::renameat_with(&self.fd, os(name), &to.fd, os(new_name), RenameFlags::NOREPLACE) {
+        match call::rename_new(&self.fd, os(name), &to.fd, os(new_name)) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
             // Some network and FUSE filesystems know no flags; under the lock nobody else makes names here.
@@ -77,7 +76,7 @@ impl Dir {
 
     /// Removes a file or symlink, where there is one. Says whether there was.
     pub(crate) fn remove_file(&self, name: &[u8]) -> Result<bool, Error> {
-        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
+        match call::remove(&self.fd, os(name)) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(self.error("remove", name, errno)),
@@ -86,7 +85,7 @@ impl Dir {
 
     /// Removes a directory, where there is one and nothing is in it.
     pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<(), Error> {
-        match fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR) {
+        match call::remove_dir(&self.fd, os(name)) {
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             Err(errno) => Err(self.error("remove", name, errno)),
         }
@@ -94,6 +93,6 @@ impl Dir {
 
     /// Makes its names durable.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        fs::fsync(&self.fd).map_err(|e| Error::io("sync the directory", &self.path, e))
+        call::sync(&self.fd).map_err(|e| Error::io("sync the directory", &self.path, e))
     }
 }

@@ -5,8 +5,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::CWD;
+use rustix::io::Errno;
+
 use crate::error::Error;
 
+use super::call;
 use super::dangling::refuse_dangling;
 use super::dir::Dir;
 
@@ -27,26 +31,37 @@ pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
 
 /// Makes a directory of this user's own, for state, with what is missing above it.
 pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|e| Error::io("create the directory", path, e))
+    make_private(path).map_err(|e| Error::io("create the directory", path, e))
+}
+
+fn make_private(path: &Path) -> Result<(), Errno> {
+    let make = || call::make_dir(CWD, path, 0o700).or_else(|errno| unless_there(path, errno));
+    match (make(), path.parent()) {
+        (Err(Errno::NOENT), Some(parent)) if !parent.as_os_str().is_empty() => {
+            make_private(parent)?;
+            make()
+        }
+        (made, _) => made,
+    }
+}
+
+/// Lets an error pass where a directory is there all the same: it stood, or another process made it at the same moment.
+fn unless_there(path: &Path, errno: Errno) -> Result<(), Errno> {
+    if path.is_dir() { Ok(()) } else { Err(errno) }
 }
 
 /// Renames a file of this machine's state, where there is one.
 pub(crate) fn rename_path(path: &Path, to: &Path) -> Result<(), Error> {
-    match std::fs::rename(path, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("rename", path, error)),
-        _ => Ok(()),
+    match call::rename(CWD, path, CWD, to) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::io("rename", path, errno)),
     }
 }
 
 /// Removes a file of this machine's state, where there is one.
 pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
-        _ => Ok(()),
+    match call::remove(CWD, path) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::io("remove", path, errno)),
     }
 }

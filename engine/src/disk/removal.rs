@@ -1,10 +1,10 @@
 //! Removes a tree: never through a symlink, never where something is mounted, of any depth.
 
-use rustix::fs::{self, AtFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
 
+use super::call;
 use super::dir::{Dir, os};
 use super::stat::Kind;
 
@@ -28,12 +28,12 @@ impl Dir {
             }
         }
         drop(top);
-        fs::unlinkat(&self.fd, os(name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", name, e))
+        call::remove_dir(&self.fd, os(name)).map_err(|e| self.error("remove", name, e))
     }
 
     /// Removes a name, unless it is a directory. Says whether it is one.
     fn is_directory_after_unlink(&self, name: &[u8]) -> Result<bool, Error> {
-        match fs::unlinkat(&self.fd, os(name), AtFlags::empty()) {
+        match call::remove(&self.fd, os(name)) {
             Ok(()) | Err(Errno::NOENT) => Ok(false),
             Err(Errno::ISDIR) => Ok(true),
             // What POSIX asks for where the name is a directory; also said of a file that nobody may change.
@@ -53,7 +53,7 @@ impl Dir {
             if depth < REMOVAL_DEPTH {
                 child.empty(top, depth + 1, moved_up)?;
                 drop(child);
-                fs::unlinkat(&self.fd, os(&name), AtFlags::REMOVEDIR).map_err(|e| self.error("remove", &name, e))?;
+                call::remove_dir(&self.fd, os(&name)).map_err(|e| self.error("remove", &name, e))?;
             } else {
                 drop(child);
                 while !self.rename_new(&name, top, format!("deep-{moved_up}").as_bytes())? {

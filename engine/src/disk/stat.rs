@@ -1,6 +1,6 @@
 //! What `stat` says of a name or of an open file.
 
-use std::fs::File;
+use std::os::fd::AsFd;
 
 use rustix::fs::{self, FileType};
 use rustix::io::Errno;
@@ -93,6 +93,6 @@ impl From<fs::Stat> for Stat {
 }
 
 /// Says what an open file is.
-pub(crate) fn look(file: &File) -> Result<Stat, Errno> {
+pub(crate) fn look(file: impl AsFd) -> Result<Stat, Errno> {
     fs::fstat(file).map(Stat::from)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use crate::disk::NewFile;
 use crate::wire::block::Range;
 
 /// Bytes of a file that are read at a time.
@@ -13,7 +14,7 @@ const COPY_BYTES: usize = 1 << 20;
 
 /// A large file on its way.
 pub(super) struct Large {
-    pub(super) file: File,
+    pub(super) file: NewFile,
     pub(super) hasher: blake3::Hasher,
     /// Bytes of the beginning that is whole.
     pub(super) hashed: u64,
@@ -72,7 +73,7 @@ impl Large {
             self.hasher.update(content);
             self.hashed += content.len() as u64;
         }
-        self.file.write_all_at(content, at)
+        self.file.put_at(content, at)
     }
 
     /// Notes that a part was written, and hashes what has come to its turn.
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn ranges_that_touch_each_other_are_one() {
         let mut large = Large {
-            file: tempfile::tempfile().unwrap(),
+            file: tempfile::tempfile().unwrap().into(),
             hasher: blake3::Hasher::new(),
             hashed: 0,
             ahead: BTreeMap::new(),
@@ -134,7 +135,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
         old.write_all_at(b"content", 0).unwrap();
-        let new = tempfile::tempfile().unwrap();
+        let new = tempfile::tempfile().unwrap().into();
         let mut large = Large { file: new, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
         let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
         assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());

@@ -82,7 +82,7 @@ impl Receiver<'_> {
         if large.hashed < file.size {
             self.large.insert(at, large);
         } else if Hash::from(large.hasher.finalize()) == file.key.hash {
-            self.finish(at, &large.file, name)?;
+            self.finish(at, large.file, name)?;
         } else {
             // Wrong from somewhere on: nothing of it can be kept.
             self.staged().remove(name)?;
@@ -106,7 +106,7 @@ impl Receiver<'_> {
         if there != begun {
             return Ok(None);
         }
-        file.set_len(begun).map_err(failed)?;
+        file.cut(begun).map_err(failed)?;
         Ok(Some(Large { file, hasher, hashed: begun, ahead: BTreeMap::new() }))
     }
 }

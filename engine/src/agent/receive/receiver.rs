@@ -2,12 +2,11 @@
 //! linked.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use crate::agent::assemble::Assembly;
 use crate::agent::store::{ObjectName, Store};
-use crate::disk::set_mode_and_mtime;
+use crate::disk::NewFile;
 use crate::error::Error;
 use crate::manifest::{File as ManifestFile, Manifest};
 use crate::wire::block::{BLOCK_BYTES_MAX, DELTAS_BYTES_MAX};
@@ -74,9 +73,9 @@ impl Receiver<'_> {
         self.reception.wanted.claim(at, self.number)
     }
 
-    pub(super) fn finish(&self, at: usize, file: &File, name: ObjectName) -> Result<(), Error> {
+    pub(super) fn finish(&self, at: usize, file: NewFile, name: ObjectName) -> Result<(), Error> {
         let Reception { assembly, wanted, .. } = self.reception;
-        set_mode_and_mtime(file, u32::from(name.key.mode), assembly.second)
+        file.finish(u32::from(name.key.mode), assembly.second)
             .map_err(|e| Error::io("set the mode of", self.staged().path_of(name), e))?;
         wanted.arrive(at);
         // What was promised has no place yet.

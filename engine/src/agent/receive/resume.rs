@@ -184,7 +184,7 @@ mod tests {
                 let name = ObjectName { key, copy: 0 };
                 let file = staging.objects.open_to_write(name).unwrap();
                 let file = file.unwrap_or_else(|| staging.objects.create(name, 0o600).unwrap());
-                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+                file.put_at(&[7; MIB as usize], part * MIB).unwrap();
             }
         }
         let manifest = builder.finish().unwrap();

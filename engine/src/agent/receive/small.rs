@@ -107,6 +107,6 @@ impl Receiver<'_> {
         let mut file = staged.create(name, mode)?;
         file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;
         self.flush.note(content.len() as u64);
-        self.finish(at, &file, name)
+        self.finish(at, file, name)
     }
 }

@@ -3,7 +3,6 @@
 //! A shard is opened when it is first asked for, and held from then on.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -13,7 +12,7 @@ use rayon::prelude::*;
 use rustix::io::Errno;
 
 use crate::agent::seen::Sight;
-use crate::disk::{Dir, Kind, Stat};
+use crate::disk::{Dir, Kind, NewFile, Stat};
 use crate::error::Error;
 
 use super::name::ObjectName;
@@ -104,7 +103,7 @@ impl Store {
 
     /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is
     /// asked for, less the umask.
-    pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<File, Error> {
+    pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<NewFile, Error> {
         let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
         match shard.create_file_with(&flat.as_bytes()[2..], mode) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
@@ -116,7 +115,7 @@ impl Store {
     }
 
     /// Opens what stands there for writing, where this user may write it.
-    pub(crate) fn open_to_write(&self, name: ObjectName) -> Result<Option<File>, Error> {
+    pub(crate) fn open_to_write(&self, name: ObjectName) -> Result<Option<NewFile>, Error> {
         match self.shard(name.shard())? {
             Some(shard) => shard.write_file(&name.flat().as_bytes()[2..]),
             None => Ok(None),
