@@ -27,6 +27,9 @@ mod path;
 mod call;
 mod fault;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use dangling::refuse_dangling;
 pub(crate) use dir::Dir;
 pub(crate) use draft::Draft;
