@@ -1,6 +1,7 @@
 //! The filesystem that a directory is on: its kind, the space in it, its sync.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use rustix::fs::{self, StatVfs, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -12,13 +13,45 @@ use super::call;
 use super::dir::Dir;
 use super::mount::mount_of_this_boot;
 
-/// Filesystems that change a directory's mtime and ctime whenever a name comes or goes, as `statfs` names them: ext2 to ext4,
-/// XFS, Btrfs, tmpfs, F2FS, ZFS, bcachefs. An overlay shows the times of its uppermost layer alone, one over a network may
-/// show old ones, and one in user space what it likes.
-const KEEPS_TIMES: [u32; 7] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010, 0x2fc1_2fc1, 0xca45_1a4e];
-
 /// An overlay, as `statfs` names it: a file in it has the times of the file that it is in its upper or lower layer.
 const OVERLAY: u32 = 0x794c_7630;
+
+/// A filesystem that one machine alone writes. A directory on another one may be in use on a machine that cannot be seen.
+struct Local {
+    /// Its number, as `statfs` has it.
+    number: u32,
+    /// Whether it changes a directory's mtime and ctime whenever a name comes or goes, as far as that is known.
+    keeps_times: bool,
+}
+
+const LOCAL: [Local; 13] = [
+    // ext2 to ext4, XFS, Btrfs, tmpfs.
+    Local { number: 0xef53, keeps_times: true },
+    Local { number: 0x5846_5342, keeps_times: true },
+    Local { number: 0x9123_683e, keeps_times: true },
+    Local { number: 0x0102_1994, keeps_times: true },
+    // F2FS, ZFS, bcachefs.
+    Local { number: 0xf2f5_2010, keeps_times: true },
+    Local { number: 0x2fc1_2fc1, keeps_times: true },
+    Local { number: 0xca45_1a4e, keeps_times: true },
+    // It shows the times of its uppermost layer alone.
+    Local { number: OVERLAY, keeps_times: false },
+    // JFS, ReiserFS, NILFS2, UBIFS, ramfs.
+    Local { number: 0x3153_464a, keeps_times: false },
+    Local { number: 0x5265_4973, keeps_times: false },
+    Local { number: 0x3434, keeps_times: false },
+    Local { number: 0x2405_1905, keeps_times: false },
+    Local { number: 0x8584_58f6, keeps_times: false },
+];
+
+fn find(number: u32) -> Option<&'static Local> {
+    LOCAL.iter().find(|local| local.number == number)
+}
+
+/// Tells whether only this machine writes the filesystem of a path.
+pub(crate) fn is_local(path: &Path) -> bool {
+    fs::statfs(path).is_ok_and(|statfs| find(statfs.f_type as u32).is_some())
+}
 
 /// Free space of a filesystem.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +103,8 @@ impl Dir {
 /// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever
 /// finds them as they were need not list it again.
 pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
-    Ok(KEEPS_TIMES.contains(&(fs::fstatfs(dir)?.f_type as u32)))
+    let kind = fs::fstatfs(dir)?.f_type as u32;
+    Ok(find(kind).is_some_and(|local| local.keeps_times))
 }
 
 /// Names the mount of an open file, where an equal ctime there means that nothing was changed: where this kernel writes what
@@ -79,8 +113,20 @@ pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
 pub(crate) fn mount_of_own_times(file: impl AsFd + Copy) -> Result<Option<Hash>, Errno> {
     let kind = fs::fstatfs(file)?.f_type as u32;
     let is_read_only = fs::fstatvfs(file)?.f_flag.contains(fs::StatVfsMountFlags::RDONLY);
-    if is_read_only || !(kind == OVERLAY || KEEPS_TIMES.contains(&kind)) {
+    if is_read_only || !(kind == OVERLAY || find(kind).is_some_and(|local| local.keeps_times)) {
         return Ok(None);
     }
     Ok(mount_of_this_boot(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_makes_up_is_no_filesystem_of_this_machine_alone() {
+        assert!(is_local(&std::env::temp_dir()));
+        assert!(!is_local(Path::new("/proc")));
+        assert!(!is_local(Path::new("/nothing here")));
+    }
 }
