@@ -23,8 +23,13 @@ pub(super) struct Large {
 }
 
 impl Large {
+    /// Goes on with a file whose beginning was hashed.
+    pub(super) fn new(file: NewFile, hasher: blake3::Hasher, hashed: u64) -> Large {
+        Large { file, hasher, hashed, ahead: BTreeMap::new() }
+    }
+
     /// Returns where a part ends, if there is room for it: nothing was written there yet, and the file is so long.
-    pub(super) fn room(&self, offset: u64, len: u64, size: u64) -> Option<u64> {
+    pub(super) fn end_of_part(&self, offset: u64, len: u64, size: u64) -> Option<u64> {
         let end = offset.checked_add(len).filter(|&end| end <= size)?;
         let before = self.ahead.range(..end).next_back().map_or(self.hashed, |(_, &end)| end.max(self.hashed));
         (before <= offset).then_some(end)
@@ -117,12 +122,7 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_each_other_are_one() {
-        let mut large = Large {
-            file: tempfile::tempfile().unwrap().into(),
-            hasher: blake3::Hasher::new(),
-            hashed: 0,
-            ahead: BTreeMap::new(),
-        };
+        let mut large = Large::new(tempfile::tempfile().unwrap().into(), blake3::Hasher::new(), 0);
         for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
             large.put_ahead(offset, end);
         }
@@ -135,8 +135,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
         old.write_all_at(b"content", 0).unwrap();
-        let new = tempfile::tempfile().unwrap().into();
-        let mut large = Large { file: new, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() };
+        let mut large = Large::new(tempfile::tempfile().unwrap().into(), blake3::Hasher::new(), 0);
         let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
         assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
         let old = File::open(place.path().join("old")).unwrap();

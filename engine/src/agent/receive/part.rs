@@ -1,6 +1,5 @@
 //! Parts of large files, which come in any order.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::agent::store::ObjectName;
@@ -41,30 +40,16 @@ impl Receiver<'_> {
             return Ok(());
         }
         let name = ObjectName { key: file.key, copy: 0 };
-        let mut large = match self.large.remove(&at) {
-            Some(large) => large,
-            None if self.large.len() == LARGE_MAX => {
-                return Err(Error::Protocol("parts of more large files at once than are taken".into()));
-            }
-            // Who sends from the beginning has no use for what is there of it.
-            None => match self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) })? {
-                Some(large) => large,
-                None => {
-                    // Not to be gone on with: named as a beginning, it would be sent the rest of again and again.
-                    self.staged().remove(name)?;
-                    self.reception.wanted.give_back(at);
-                    return Ok(());
-                }
-            },
+        let Some(mut large) = self.take_large(at, name, offset)? else {
+            // Not to be gone on with: named as a beginning, it would be sent the rest of again and again.
+            return self.drop_large(at, name);
         };
         let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
         let len =
             ranges.iter().try_fold(0_u64, |sum, &(Range::Old { len, .. } | Range::Sent { len })| sum.checked_add(len));
         // A part may not make the file longer than the manifest says, nor say anew what was hashed.
-        let Some(end) = len.and_then(|len| large.room(offset, len, file.size)) else {
-            self.staged().remove(name)?;
-            self.reception.wanted.give_back(at);
-            return Ok(());
+        let Some(end) = len.and_then(|len| large.end_of_part(offset, len, file.size)) else {
+            return self.drop_large(at, name);
         };
         let old = match old.map(|key| self.reception.assembly.store.open_any(key)) {
             Some(Ok(Some(file))) => Some(file),
@@ -85,9 +70,27 @@ impl Receiver<'_> {
             self.finish(at, large.file, name)?;
         } else {
             // Wrong from somewhere on: nothing of it can be kept.
-            self.staged().remove(name)?;
-            self.reception.wanted.give_back(at);
+            self.drop_large(at, name)?;
         }
+        Ok(())
+    }
+
+    /// Takes the file that a part is of, as far as it has come, or opens it. Nothing where it cannot be gone on with.
+    fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
+        match self.large.remove(&at) {
+            Some(large) => Ok(Some(large)),
+            None if self.large.len() == LARGE_MAX => {
+                Err(Error::Protocol("parts of more large files at once than are taken".into()))
+            }
+            // Who sends from the beginning has no use for what is there of it.
+            None => self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) }),
+        }
+    }
+
+    /// Drops what has come of a file: it stays wanted.
+    fn drop_large(&self, at: usize, name: ObjectName) -> Result<(), Error> {
+        self.staged().remove(name)?;
+        self.reception.wanted.give_back(at);
         Ok(())
     }
 
@@ -97,7 +100,7 @@ impl Receiver<'_> {
         if begun == 0 {
             // Whoever goes on with it in another run must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
-            return Ok(Some(Large { file, hasher: blake3::Hasher::new(), hashed: 0, ahead: BTreeMap::new() }));
+            return Ok(Some(Large::new(file, blake3::Hasher::new(), 0)));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
         let Some(file) = self.staged().open_to_write(name)? else { return Ok(None) };
@@ -107,6 +110,6 @@ impl Receiver<'_> {
             return Ok(None);
         }
         file.cut(begun).map_err(failed)?;
-        Ok(Some(Large { file, hasher, hashed: begun, ahead: BTreeMap::new() }))
+        Ok(Some(Large::new(file, hasher, begun)))
     }
 }

@@ -49,12 +49,12 @@ pub(super) struct Receiver<'a> {
     /// By object, which has one writer and one file whatever entries name it.
     pub(super) large: HashMap<usize, Large>,
     /// Memory that is used for each container of deltas: made anew for each, it would cost more than what is done in it.
-    pub(super) room: Room,
+    pub(super) contents: Contents,
 }
 
 /// Memory for the contents of a container of deltas.
 #[derive(Default)]
-pub(super) struct Room {
+pub(super) struct Contents {
     pub(super) old: Vec<u8>,
     pub(super) new: Vec<u8>,
 }

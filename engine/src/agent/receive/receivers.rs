@@ -14,7 +14,7 @@ use crate::wire::block::{self, BlockDecoder, BlockHead};
 
 use super::first_error::FirstError;
 use super::flush::Flush;
-use super::receiver::{RECEIVER_BYTES, Receiver, Reception, Room};
+use super::receiver::{Contents, RECEIVER_BYTES, Receiver, Reception};
 
 /// Threads that receive: as many as there are processors, within reason, and as memory has room for.
 const RECEIVERS_MAX: usize = 3;
@@ -51,7 +51,8 @@ impl Receivers {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
             let receive = move || {
-                let mut receiver = Receiver { number, reception, flush, large: HashMap::new(), room: Room::default() };
+                let mut receiver =
+                    Receiver { number, reception, flush, large: HashMap::new(), contents: Contents::default() };
                 if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
                     // Whoever sends must not wait for a receiver that has ended.

@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, ObjectKey};
 use crate::wire::block::{DELTAS_BYTES_MAX, DeltaOf};
 
-use super::receiver::{Receiver, Reception, Room};
+use super::receiver::{Contents, Receiver, Reception};
 use super::resume::{PARTIAL_BYTES_MIN, UNFINISHED_MODE};
 
 impl Receiver<'_> {
@@ -26,14 +26,14 @@ impl Receiver<'_> {
     }
 
     pub(super) fn deltas(&mut self, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
-        let mut room = std::mem::take(&mut self.room);
-        let received = self.deltas_in(&mut room, deltas, container);
-        self.room = room;
+        let mut contents = std::mem::take(&mut self.contents);
+        let received = self.deltas_in(&mut contents, deltas, container);
+        self.contents = contents;
         received
     }
 
     /// Where an old file is not as it should be, all files of the block stay wanted.
-    fn deltas_in(&self, room: &mut Room, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+    fn deltas_in(&self, contents: &mut Contents, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
         let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
         let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);
@@ -48,7 +48,7 @@ impl Receiver<'_> {
             }
             pairs.push((file, old));
         }
-        let Room { old: olds, new: contents } = room;
+        let Contents { old: olds, new: news } = contents;
         if olds.len() <= old_bytes as usize {
             olds.resize(old_bytes as usize + 1, 0);
         }
@@ -67,10 +67,10 @@ impl Receiver<'_> {
             Delta { old: own, len: file.size as usize }
         };
         let described: Vec<Delta<'_>> = pairs.iter().map(delta).collect();
-        if delta::decode_into(contents, container, &described).is_err() {
+        if delta::decode_into(news, container, &described).is_err() {
             return Ok(());
         }
-        let mut rest = contents.as_slice();
+        let mut rest = news.as_slice();
         for (delta, (file, _)) in deltas.iter().zip(&pairs) {
             let (own, others) = rest.split_at(file.size as usize);
             rest = others;

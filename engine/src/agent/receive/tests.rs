@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::flush::Flush;
 use super::part::AHEAD_MAX;
-use super::receiver::{Receiver, Room};
+use super::receiver::{Contents, Receiver};
 use super::*;
 
 use crate::agent::assemble::Assembly;
@@ -144,7 +144,7 @@ fn with_receiver<T>(
         reception: &reception,
         flush: Arc::new(flush),
         large: HashMap::new(),
-        room: Room::default(),
+        contents: Contents::default(),
     };
     work(&mut receiver, &staging)
 }
