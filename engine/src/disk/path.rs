@@ -37,10 +37,12 @@ pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
 fn make_private(path: &Path) -> Result<(), Errno> {
     let make = || call::make_dir(CWD, path, 0o700).or_else(|errno| unless_there(path, errno));
     match (make(), path.parent()) {
-        (Err(Errno::NOENT), Some(parent)) if !parent.as_os_str().is_empty() => {
+        (Err(Errno::NOENT), Some(parent)) => {
             make_private(parent)?;
             make()
         }
+        // What is above a relative path of one name is the working directory.
+        (Err(Errno::NOENT), None) => Ok(()),
         (made, _) => made,
     }
 }
@@ -63,5 +65,29 @@ pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
     match call::remove(CWD, path) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(Error::io("remove", path, errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_private_path_is_made_for_this_user_alone_and_what_stands_stays_as_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        std::fs::create_dir(place.path().join("stands")).unwrap();
+        std::fs::set_permissions(place.path().join("stands"), PermissionsExt::from_mode(0o755)).unwrap();
+        let path = place.path().join("stands/above/below");
+        create_private_path(&path).unwrap();
+        create_private_path(&path).unwrap();
+        create_private_path(Path::new("")).unwrap();
+        let modes = [&path, path.parent().unwrap(), &place.path().join("stands")].map(mode);
+        assert_eq!(modes, [0o700, 0o700, 0o755]);
+        std::fs::write(place.path().join("file"), "").unwrap();
+        assert!(create_private_path(&place.path().join("file")).is_err());
+        assert!(create_private_path(&place.path().join("file/below")).is_err());
     }
 }

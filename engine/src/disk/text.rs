@@ -57,3 +57,25 @@ impl Dir {
         Ok(TextFile(fd.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_at_the_end_whoever_wrote_before_and_another_text_takes_the_place_of_all() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let (one, other) = (dir.open_text(b"text").unwrap(), TextFile::open(&place.path().join("text")).unwrap());
+        let read = || dir.read(b"text").unwrap().unwrap();
+        assert!(one.ends_in_newline().unwrap());
+        one.add("first\n").unwrap();
+        other.add("second").unwrap();
+        assert!(!one.ends_in_newline().unwrap());
+        one.add("\n").unwrap();
+        assert!(other.ends_in_newline().unwrap());
+        assert_eq!(read(), b"first\nsecond\n");
+        one.rewrite("last").unwrap();
+        assert_eq!(read(), b"last");
+    }
+}
