@@ -18,16 +18,16 @@ mod tally;
 
 use rayon::prelude::*;
 
-use crate::disk::{Dir, Stat, set_mode_and_mtime};
+use crate::disk::{Dir, Stat};
 use crate::error::Error;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{Manifest, Named, Node};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
+use super::receive::WantedObjects;
 use super::staging::Staging;
 use super::store::{Look, ObjectName, Store};
-use super::wanted::WantedObjects;
 
 use self::directories::Directories;
 use self::entries::Entries;
@@ -189,7 +189,8 @@ impl<'a> Assembly<'a> {
             Node::File(file) if file.size == 0 => {
                 let mode = u32::from(file.key.mode);
                 let empty = dir.create_file(named.name)?;
-                set_mode_and_mtime(&empty, mode, self.second_of(named.index))
+                empty
+                    .finish(mode, self.second_of(named.index))
                     .map_err(|e| Error::io("set the mode of", dir.path_of(named.name), e))
             }
             Node::File(file) => {
@@ -297,8 +298,7 @@ impl<'a> Assembly<'a> {
             return self.set_aside(object.name, entry);
         };
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
-        set_mode_and_mtime(&file, mode, object.second)
-            .map_err(|e| Error::io("set the mode of", to.dir.path_of(to.name), e))?;
+        file.finish(mode, object.second).map_err(|e| Error::io("set the mode of", to.dir.path_of(to.name), e))?;
         self.note_placed(entry, object);
         self.tally.copy(reason);
         Ok(())

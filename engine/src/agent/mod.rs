@@ -1,10 +1,10 @@
 //! The server's side: frames → a live release.
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`site`, `seen`, `store`), what is wanted
-//! and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`, `promise`, `flush`), what
+//! and received (`staging`, `classify`, `room`, `remode`, `sign`, `receive`), what
 //! becomes of it (`assemble`, `shared`), and what goes (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the order
 //! itself; what it reports goes through `tell`, to a conversation (`talk`). `lane` is a process beside, which hands its stream
-//! over to the `inlets`.
+//! over to the inlets of `receive`.
 
 mod clock;
 mod json;
@@ -14,17 +14,12 @@ mod site;
 mod store;
 mod token;
 
-mod adopt;
 mod classify;
-mod flush;
-mod inlets;
-mod promise;
 mod receive;
 mod remode;
 mod room;
 mod sign;
 mod staging;
-mod wanted;
 
 mod assemble;
 mod reuse;

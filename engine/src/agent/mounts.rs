@@ -7,29 +7,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Filesystems that one machine alone writes, as `statfs` names them: ext2 to ext4, XFS, Btrfs, tmpfs, overlay, F2FS, ZFS,
-/// bcachefs, JFS, ReiserFS, NILFS2, UBIFS, ramfs. A directory on another one may be in use on a machine that cannot be seen.
-const LOCAL: [u32; 13] = [
-    0xef53,
-    0x5846_5342,
-    0x9123_683e,
-    0x0102_1994,
-    0x794c_7630,
-    0xf2f5_2010,
-    0x2fc1_2fc1,
-    0xca45_1a4e,
-    0x3153_464a,
-    0x5265_4973,
-    0x3434,
-    0x2405_1905,
-    0x8584_58f6,
-];
-
-/// Tells whether only this machine writes the filesystem of a path.
-pub(crate) fn is_local(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|statfs| LOCAL.contains(&(statfs.f_type as u32)))
-}
-
 /// A path within a filesystem, which has the name that the kernel gives to its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -242,12 +219,5 @@ mod tests {
             let line = format!("2 1 0:5 / /proc rw - proc proc {options}");
             assert_eq!(Mount::from_line(line.as_bytes()).unwrap().hides_processes(), hides, "{options}");
         }
-    }
-
-    #[test]
-    fn what_the_kernel_makes_up_is_no_filesystem_of_this_machine_alone() {
-        assert!(is_local(&std::env::temp_dir()));
-        assert!(!is_local(Path::new("/proc")));
-        assert!(!is_local(Path::new("/nothing here")));
     }
 }

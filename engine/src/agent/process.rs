@@ -27,11 +27,12 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
 use rustix::io::Errno;
 
+use crate::disk::is_local;
 use crate::path::Shown;
 use crate::release::BootSpan;
 
 use self::shown::{Hidden, Process, Text, entries, name_of, text, user_of};
-use super::mounts::{Mount, Mounts, Place, is_local, is_mounted_below};
+use super::mounts::{Mount, Mounts, Place, is_mounted_below};
 use super::uptime::Uptime;
 
 /// Paths of which the tree is kept: those of some thousand processes, in some megabytes.

@@ -7,8 +7,8 @@ use crate::error::Error;
 use crate::manifest::{Manifest, ObjectKey};
 
 use super::assemble::Assembly;
+use super::receive::WantedObjects;
 use super::store::ObjectName;
-use super::wanted::WantedObjects;
 
 /// Copies what is wanted and the base has in another mode into staging, where it counts as arrived. What turns out not to
 /// be what it should stays wanted.

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::disk::{Dir, Kind, Stat, changes_to_work_in};
+use crate::disk::{Dir, Kind, OWNER_ALL, Stat, changes_to_work_in};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File, Manifest, Named, Node};
@@ -35,9 +35,6 @@ use super::site::layout::Layout;
 use super::store::{Inodes, Look, ObjectName};
 use super::token::random_name;
 use super::trash::Spare;
-
-/// What a directory must grant its owner while things are linked into it.
-const OWNER: u32 = 0o700;
 
 /// What a spare release is brought to, and what is known before it is looked at.
 pub(crate) struct Reuse<'a> {
@@ -90,7 +87,7 @@ pub(crate) fn give_up(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -
     let (tree, name) = (&assembly.staging.tree, format!("{}-{}", spare.id, random_name()?));
     let aside = match layout.trash.rename(&spare.tree, &layout.trash, name.as_bytes()) {
         Ok(()) => layout.trash.open_dir(name.as_bytes())?,
-        Err(_) => layout.trash.create_dir(name.as_bytes(), OWNER)?,
+        Err(_) => layout.trash.create_dir(name.as_bytes(), OWNER_ALL)?,
     };
     for name in tree.names()? {
         // What was made in place of something that stayed there is not worth moving.
@@ -138,7 +135,7 @@ impl<'a> Audit<'a> {
                 self.remove(number, dir, name)?;
             }
             self.assembly.touch(number);
-            self.assembly.make_below(child, &dir.create_dir(name, OWNER)?)
+            self.assembly.make_below(child, &dir.create_dir(name, OWNER_ALL)?)
         })
     }
 
@@ -361,7 +358,7 @@ fn holder<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8])
     let mut dir = tree.again()?;
     for name in names {
         dir = match dir.stat(name)? {
-            None if makes => dir.create_dir(name, OWNER)?,
+            None if makes => dir.create_dir(name, OWNER_ALL)?,
             _ => dir.open_to_change(name)?,
         };
     }

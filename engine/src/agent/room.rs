@@ -9,9 +9,9 @@ use crate::path::push_name;
 
 use super::assemble::Assembly;
 use super::classify::NeedsOwnCopy;
+use super::receive::WantedObjects;
 use super::site::layout::Layout;
 use super::store::SHARDS;
-use super::wanted::WantedObjects;
 
 /// Records, the log, growth of directories that stand already.
 const MARGIN_BYTES: u64 = 1 << 20;

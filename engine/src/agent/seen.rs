@@ -22,7 +22,6 @@
 //! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::time::Duration;
 
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
@@ -104,7 +103,7 @@ impl Seen {
 pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks<'_>) -> Result<(), Error> {
     let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
     let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
-    record.create_file(SEEN)?.write_all(&bytes).map_err(|e| Error::io("write", record.path_of(SEEN), e))
+    record.create_file_of(SEEN, &bytes).map(drop)
 }
 
 fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks<'_>, boot: Hash) -> Vec<u8> {

@@ -123,7 +123,7 @@ mod tests {
         let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
         let mut object = store.create(ObjectName { key, copy: 0 }, 0o444).unwrap();
         object.write_all(&content).unwrap();
-        crate::disk::set_mode_and_mtime(&object, 0o444, 1_700_000_000).unwrap();
+        object.finish(0o444, 1_700_000_000).unwrap();
         let of = |ranges: Vec<(u64, u64)>| GapsOf { hash: key.hash, mode: key.mode, ranges };
         let many = (0..RANGES_MAX as u64 + 2).map(|at| (at % 500, 300)).collect();
         // The second file has one that reaches beyond its end, and one that is too long.

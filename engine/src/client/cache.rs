@@ -257,7 +257,7 @@ fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(),
     for found in &packs[run.clone()] {
         let index = read_index(dir, &found.name)?;
         if let Some((index, file)) = index.zip(dir.open_file(&file_name(&found.name, PACK))?) {
-            merged.add_pack(index, file)?;
+            merged.add_pack(index, &file)?;
         }
     }
     let found = Found { name: merged.name.clone(), bytes: merged.written };

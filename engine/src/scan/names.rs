@@ -55,7 +55,10 @@ impl Names<'_> {
             return Err(unreadable(&below.path(), Errno::NAMETOOLONG));
         }
         if is_directory && below.level > LEVELS_MAX {
-            return Err(Error::Source(SourceError::TooDeep { path: Shown(&below.path()).to_string(), most: LEVELS_MAX }));
+            return Err(Error::Source(SourceError::TooDeep {
+                path: Shown(&below.path()).to_string(),
+                most: LEVELS_MAX,
+            }));
         }
         Ok(false)
     }

@@ -7,14 +7,14 @@
 //! A host with any key here must show one of its keys. A key of another kind than those known counts as changed: the
 //! known kinds are asked for first, so a server that still had one of them would have shown it.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, Engine};
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 
+use crate::disk::{self, TextFile};
 use crate::error::Error;
 use crate::wire::key_file::kind;
 use crate::wire::ssh_config::matches_list;
@@ -148,24 +148,13 @@ fn hashed_name_matches(hashed: &str, name: &str) -> bool {
 pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     let failed = |error| Error::io("write", file, error);
     if let Some(parent) = file.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        disk::create_private_path(parent)?;
     }
-    let mut open = OpenOptions::new();
-    let mut output = open.read(true).append(true).create(true).mode(0o600).open(file).map_err(failed)?;
+    let output = TextFile::open(file)?;
     let line = format!("{name} {} {}\n", kind(key), BASE64_STANDARD.encode(key));
-    let line = if ends_in_newline(&mut output).map_err(failed)? { line } else { format!("\n{line}") };
+    let line = if output.ends_in_newline().map_err(failed)? { line } else { format!("\n{line}") };
     // One write, so that two deploys that start together do not mix their lines.
-    output.write_all(line.as_bytes()).map_err(failed)
-}
-
-fn ends_in_newline(file: &mut fs::File) -> io::Result<bool> {
-    if file.seek(SeekFrom::End(0))? == 0 {
-        return Ok(true);
-    }
-    file.seek(SeekFrom::End(-1))?;
-    let mut last = [0];
-    file.read_exact(&mut last)?;
-    Ok(last == *b"\n")
+    output.add(&line).map_err(failed)
 }
 
 /// Returns a fingerprint as `ssh-keygen -l` prints it.

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::sync::Mutex;
 
 use rustix::io::Errno;
 
-use crate::disk::{Dir, copy_content, set_mode_and_mtime};
+use crate::disk::{Dir, NewFile};
 use crate::error::{DamageError, Error};
-use crate::hash::Hash;
+use crate::file_range::FileRange;
 use crate::manifest::ObjectKey;
 
 use crate::agent::store::{ObjectName, Store};
@@ -49,7 +49,7 @@ pub(super) struct Spot<'a> {
 /// What became of a copy of an object's content.
 pub(super) enum Copied {
     /// It has its hash.
-    Right(File),
+    Right(NewFile),
     /// It has not: nothing stands there.
     Wrong,
 }
@@ -115,7 +115,10 @@ impl<'a> Sources<'a> {
         let made = ObjectName { copy, ..name };
         if !self.stage_copy(&self.open(name, origin)?, made, second)? {
             let path = self.staged.path_of(made).display().to_string();
-            return Err(Error::Damage(DamageError::File { path, reason: "a copy of an object does not have its hash".into() }));
+            return Err(Error::Damage(DamageError::File {
+                path,
+                reason: "a copy of an object does not have its hash".into(),
+            }));
         }
         further.push(made);
         Ok(copy)
@@ -128,17 +131,17 @@ impl<'a> Sources<'a> {
         let mode = u32::from(name.key.mode);
         let failed = |e: io::Error| Error::io("copy", staged.path_of(name), e);
         let file = staged.create(name, mode)?;
-        let is_right = match copy_content(from, &file).and_then(|()| hash_of(&file)) {
-            Ok(hash) => hash == name.key.hash,
+        let is_right = match file.fill_from(from).and_then(|()| file.whole().hash()) {
+            Ok((hash, _)) => hash == name.key.hash,
             // Of what is read and written, one call does not say which failed.
-            Err(_) if hash_of(from).is_err() => false,
+            Err(_) if FileRange::whole(from).hash().is_err() => false,
             Err(error) => return Err(failed(error)),
         };
         if !is_right {
             staged.remove(name)?;
             return Ok(false);
         }
-        set_mode_and_mtime(&file, mode, second).map_err(|e| failed(e.into()))?;
+        file.finish(mode, second).map_err(failed)?;
         Ok(true)
     }
 
@@ -158,8 +161,8 @@ impl<'a> Sources<'a> {
     pub(super) fn copy(&self, object: Object, to: &Spot<'_>) -> Result<Copied, Error> {
         let file = to.dir.create_file(to.name)?;
         let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
-        copy_content(&self.open(object.name, object.origin)?, &file).map_err(|e| failed("copy", e))?;
-        if hash_of(&file).map_err(|e| failed("read", e))? == object.name.key.hash {
+        file.fill_from(&self.open(object.name, object.origin)?).map_err(|e| failed("copy", e))?;
+        if file.whole().hash().map_err(|e| failed("read", e))?.0 == object.name.key.hash {
             return Ok(Copied::Right(file));
         }
         to.dir.remove_file(to.name)?;
@@ -176,14 +179,6 @@ impl<'a> Sources<'a> {
     pub(super) fn into_further(self) -> Vec<ObjectName> {
         self.further.into_inner().expect("no assembler panics")
     }
-}
-
-/// Hashes what a file that is open holds, whether or not its mode lets it be opened again.
-fn hash_of(mut file: &File) -> io::Result<Hash> {
-    let mut hasher = blake3::Hasher::new();
-    file.rewind()?;
-    io::copy(&mut file, &mut hasher)?;
-    Ok(hasher.finalize().into())
 }
 
 /// Names the reason for which a link was refused, where a copy is the answer.

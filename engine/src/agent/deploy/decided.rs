@@ -127,7 +127,11 @@ fn choose_id(order: &Order<'_>, layout: &Layout, releases: &Releases) -> Result<
         .chain(releases.damaged.iter().map(|(id, _)| id.clone()))
         .collect();
     if order.begin.is_named {
-        return if taken.contains(wanted) { Err(Error::Release(ReleaseError::Exists(wanted.clone()))) } else { Ok(wanted.clone()) };
+        return if taken.contains(wanted) {
+            Err(Error::Release(ReleaseError::Exists(wanted.clone())))
+        } else {
+            Ok(wanted.clone())
+        };
     }
     let next = taken.iter().filter_map(ReleaseId::a_second_later).max();
     Ok(next.map_or_else(|| wanted.clone(), |next| next.max(wanted.clone())))

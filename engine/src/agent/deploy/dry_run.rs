@@ -1,15 +1,15 @@
 //! A deploy that changes nothing: it says what would be sent. It holds no lock, so what it says may be old when it is heard.
 
-use crate::live::LiveNow;
 use crate::error::{Error, SiteError};
+use crate::live::LiveNow;
 use crate::threads;
 use crate::wire::message::{DeployDone, Holding};
 
+use crate::agent::receive::WantedObjects;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
 use crate::agent::store::Store;
 use crate::agent::talk::Talk;
-use crate::agent::wanted::WantedObjects;
 
 use super::base::Base;
 use super::decided::Decided;
@@ -49,7 +49,9 @@ fn of_site(talk: &Talk, order: &Order<'_>, layout: &Layout) -> Result<DeployDone
 fn of_nothing(talk: &Talk, order: &Order<'_>) -> Result<DeployDone, Error> {
     let tree = receive(talk, order, None, Holding::default(), None)?;
     if let Some(path) = order.policy().shared_files.first() {
-        return Err(Error::Site(SiteError::SharedMissing(order.path.join("shared").join(path.as_path()).display().to_string())));
+        return Err(Error::Site(SiteError::SharedMissing(
+            order.path.join("shared").join(path.as_path()).display().to_string(),
+        )));
     }
     let files = tree.manifest.all_files().filter(|(_, file)| file.size > 0).map(|(entry, _)| entry);
     send_lacks(talk, &WantedObjects::gather(&tree.manifest, files), Vec::new(), tree.commits)?;

@@ -12,12 +12,9 @@ use crate::pattern::Patterns;
 use crate::report::Reused;
 use crate::wire::message::FromAgent;
 
-use crate::agent::adopt::{self, adopt};
 use crate::agent::assemble::{Assembled, Assembly};
 use crate::agent::classify::Classifier;
-use crate::agent::inlets::Inlets;
-use crate::agent::promise::Promise;
-use crate::agent::receive::Reception;
+use crate::agent::receive::{Inlets, Promise, Reception, WantedObjects, resume};
 use crate::agent::remode::remode;
 use crate::agent::room;
 use crate::agent::shared;
@@ -26,7 +23,6 @@ use crate::agent::site::Site;
 use crate::agent::staging;
 use crate::agent::talk::Talk;
 use crate::agent::tell::Tell;
-use crate::agent::wanted::WantedObjects;
 
 use super::lacks::send_lacks;
 use super::plan::Plan;
@@ -97,7 +93,7 @@ fn take_what_is_there(
     let (classified, lock, layout) = (plan.classified, &site.lock, &site.layout);
     let own_copies = &classified.own_copies;
     let wanted = WantedObjects::gather(assembly.manifest, classified.lacking.iter().copied());
-    let mut partial = adopt(lock, layout, assembly, &wanted)?;
+    let mut partial = resume::adopt(lock, layout, assembly, &wanted)?;
     let room = room::check(layout, assembly, own_copies, &wanted);
     if plan.choice.waits {
         // What waits to be reused goes first.
@@ -109,7 +105,7 @@ fn take_what_is_there(
     }
     if let Some(base) = plan.task.base_manifest() {
         remode(assembly, &wanted, base)?;
-        adopt::retain_begun(&mut partial, assembly, &wanted)?;
+        resume::retain_begun(&mut partial, assembly, &wanted)?;
     }
     Ok((wanted, partial))
 }
@@ -187,7 +183,7 @@ impl<'a> Content<'a, '_> {
             }
             wanted = WantedObjects::gather(self.assembly.manifest, still);
             // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
-            partial = if inlets.are_open() { adopt::begun(&self.assembly, &wanted)? } else { Vec::new() };
+            partial = if inlets.are_open() { resume::begun(&self.assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
                 send_lacks(self.talk, &wanted, partial.clone(), self.commits)?;
                 self.talk.begin_receiving(self.commits);

@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::wire::message::{FromAgent, Lacks};
 
+use crate::agent::receive::WantedObjects;
 use crate::agent::talk::Talk;
-use crate::agent::wanted::WantedObjects;
 
 /// Says what is lacking, and of which files a beginning is there.
 pub(super) fn send_lacks(

@@ -9,10 +9,10 @@ use crate::wire::message::{FromAgent, ToAgent};
 
 use crate::agent::assemble::Assembly;
 use crate::agent::classify::Classifier;
-use crate::agent::promise::Promise;
+use crate::agent::receive::Promise;
+use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 use crate::agent::talk::{Incoming, Talk};
-use crate::agent::wanted::WantedObjects;
 
 use super::unfit::make_own_copies;
 

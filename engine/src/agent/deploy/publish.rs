@@ -7,20 +7,20 @@
 
 use std::io::ErrorKind;
 
-use crate::disk::Dir;
+use crate::disk::{Dir, sync_file};
 use crate::error::{DamageError, Error, ReleaseError, SiteError};
 use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
 use crate::agent::assemble::Assembled;
+use crate::agent::receive::WantedObjects;
 use crate::agent::sight::Moment;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::Lock;
 use crate::agent::site::records;
 use crate::agent::staging::Staging;
 use crate::agent::store::{ObjectName, Store};
-use crate::agent::wanted::WantedObjects;
 
 /// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
 /// few dozen of them, one `syncfs` is faster on any disk.
@@ -146,7 +146,7 @@ fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result
     }
     for &name in objects {
         match staging.objects.open(name) {
-            Ok(Some(file)) => file.sync_all().map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
+            Ok(Some(file)) => sync_file(&file).map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
             // A mode that forbids its owner to read leaves only the long way.
             Err(error) if !is_refused(&error) => return Err(error),
             _ => return staging.dir.sync_filesystem(),

@@ -1,7 +1,7 @@
 //! The agent's first answer to a deploy: what the server holds, what is live, and the base that it takes.
 
-use crate::live::LiveNow;
 use crate::error::Error;
+use crate::live::LiveNow;
 use crate::wire::bounds::STANDING_MAX;
 use crate::wire::message::{FromAgent, Holding, Taken};
 

@@ -10,8 +10,7 @@ use crate::wire::frame::FRAME_MAX;
 use crate::wire::message::{FromAgent, ToAgent};
 
 use crate::agent::assemble::Assembly;
-use crate::agent::inlets::Inlets;
-use crate::agent::receive::{FirstError, RECEIVER_BYTES, Receivers, Reception};
+use crate::agent::receive::{FirstError, Inlets, RECEIVER_BYTES, Receivers, Reception};
 use crate::agent::talk::{Incoming, Next, Talk};
 use crate::agent::tell::Tell;
 

@@ -112,7 +112,8 @@ impl Listener<'_> {
             }
             ToAgent::WantChunks(entries) => self.send_chunks(&entries),
             ToAgent::WantGaps(gaps) => {
-                let signed = |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
+                let signed =
+                    |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
                 let bytes = self.layout.map_or_else(|| Ok(Vec::new()), signed)?;
                 self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                 self.talk.send_parts(&bytes)

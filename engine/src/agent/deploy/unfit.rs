@@ -8,8 +8,8 @@ use crate::manifest::ObjectKey;
 
 use crate::agent::assemble::{Assembly, Origin};
 use crate::agent::classify::{Classifier, NeedsOwnCopy};
+use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
-use crate::agent::wanted::WantedObjects;
 
 /// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
 /// is to be asked for.

@@ -28,10 +28,12 @@ impl CurrentPlace {
         let Some(target) = self.dir.read_link(&self.name)? else {
             return Ok(None);
         };
-        self.release_at(&target).map(Some).ok_or_else(|| Error::Site(SiteError::CurrentForeign {
-            path: self.path().display().to_string(),
-            target: Shown(&target).to_string(),
-        }))
+        self.release_at(&target).map(Some).ok_or_else(|| {
+            Error::Site(SiteError::CurrentForeign {
+                path: self.path().display().to_string(),
+                target: Shown(&target).to_string(),
+            })
+        })
     }
 
     /// Reads a link's target as that of a release, also where somebody has spelled it otherwise than this program does:
@@ -59,7 +61,9 @@ impl CurrentPlace {
 /// Refuses what is no link.
 pub(super) fn check_current(current: &CurrentPlace) -> Result<(), Error> {
     match current.dir.stat(&current.name)? {
-        Some(stat) if stat.kind != Kind::Symlink => Err(Error::Site(SiteError::CurrentNotSymlink(current.path().display().to_string()))),
+        Some(stat) if stat.kind != Kind::Symlink => {
+            Err(Error::Site(SiteError::CurrentNotSymlink(current.path().display().to_string())))
+        }
         _ => Ok(()),
     }
 }
@@ -84,7 +88,10 @@ pub(super) fn choose_current(
     };
     match place.live() {
         Ok(Some(_)) => Err(Error::Site(SiteError::CurrentElsewhere { known: place.path(), wanted: wanted.to_owned() })),
-        Ok(None) | Err(Error::Site(SiteError::CurrentForeign { .. }) | Error::Site(SiteError::CurrentNotSymlink(_))) => Ok(Some(wanted.to_owned())),
+        Ok(None)
+        | Err(Error::Site(SiteError::CurrentForeign { .. }) | Error::Site(SiteError::CurrentNotSymlink(_))) => {
+            Ok(Some(wanted.to_owned()))
+        }
         Err(error) => Err(error),
     }
 }

@@ -15,13 +15,12 @@
 //! A function that changes what stands in a deploy path takes a [`Lock`], so that none can be called without one. Setting a
 //! deploy path up comes before there is a lock: it only makes what is missing.
 
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir};
+use crate::disk::{self, Dir, TextFile};
 use crate::error::{Error, ReleaseError};
 use crate::report::LockHolder;
 
@@ -48,7 +47,7 @@ pub(crate) struct Descriptors {
     /// `.cutover`; nothing where the filesystem locks no directories.
     directory: Option<OwnedFd>,
     /// `.cutover/lock`; nothing where a full disk had no room for it.
-    file: Option<File>,
+    file: Option<TextFile>,
 }
 
 impl Lock {
@@ -65,7 +64,7 @@ impl Lock {
             Err(errno) if locks_no_directories(errno) => None,
             Err(errno) => return Err(Error::io("lock", private.path(), errno)),
         };
-        let file = match private.append_file(LOCK) {
+        let file = match private.open_text(LOCK) {
             Err(error) if error.is_full() && directory.is_some() => None,
             file => Some(file?),
         };
@@ -76,7 +75,7 @@ impl Lock {
         }
         let taken_over = read(private)?;
         let fence = fence::grow(private)?;
-        let mut lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
+        let lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
         lock.write(&to_json(holder));
         Ok(lock)
     }
@@ -105,7 +104,7 @@ impl Lock {
         let Descriptors { directory, file } = &self.descriptors;
         Ok(Descriptors {
             directory: directory.as_ref().map(OwnedFd::try_clone).transpose()?,
-            file: file.as_ref().map(File::try_clone).transpose()?,
+            file: file.as_ref().map(TextFile::try_clone).transpose()?,
         })
     }
 
@@ -150,9 +149,9 @@ impl Lock {
     }
 
     /// Writes what is for people to read; the lock is held also where that fails.
-    fn write(&mut self, text: &str) {
-        if let Some(file) = &mut self.descriptors.file {
-            drop(file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes())));
+    fn write(&self, text: &str) {
+        if let Some(file) = &self.descriptors.file {
+            drop(file.rewrite(text));
         }
     }
 }
@@ -221,7 +220,7 @@ mod tests {
     fn child_with(lock: &Lock) -> Child {
         let Descriptors { directory, file } = lock.descriptors_for_child().unwrap();
         let mut child = Command::new("sleep");
-        child.arg("1000").stdin(directory.unwrap()).stdout(file.unwrap()).stderr(Stdio::null());
+        child.arg("1000").stdin(directory.unwrap()).stdout(OwnedFd::from(file.unwrap())).stderr(Stdio::null());
         child.spawn().unwrap()
     }
 

@@ -4,8 +4,6 @@
 //! take the last ones. A client that goes away while the last answer is on its way to it is not noticed, and those warnings
 //! are lost.
 
-use std::io::Write;
-
 use serde::Serialize;
 
 use crate::disk::Dir;
@@ -52,6 +50,6 @@ pub(crate) struct UnheardLine<'a> {
 
 /// Appends a line.
 pub(crate) fn append(private: &Dir, line: &impl Serialize) -> Result<(), Error> {
-    let mut log = private.append_file(LOG)?;
-    log.write_all(to_json(line).as_bytes()).map_err(|e| Error::io("write", private.path_of(LOG), e))
+    let log = private.open_text(LOG)?;
+    log.add(&to_json(line)).map_err(|e| Error::io("write", private.path_of(LOG), e))
 }

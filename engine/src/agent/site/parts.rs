@@ -61,7 +61,9 @@ pub(super) fn check_empty(root: &Dir) -> Result<(), Error> {
 /// Opens a part of the deploy path, making it where it is missing. It must be where files can be linked and renamed to from
 /// the others.
 pub(super) fn open_part(above: &Dir, name: &[u8], mode: u32) -> Result<Dir, Error> {
-    let elsewhere = |path: String| Error::Site(SiteError::OtherFilesystem { path, deploy_path: above.path().display().to_string() });
+    let elsewhere = |path: String| {
+        Error::Site(SiteError::OtherFilesystem { path, deploy_path: above.path().display().to_string() })
+    };
     let dir = match above.open_own_dir(name) {
         Err(Error::Site(SiteError::MountedInside(path))) => return Err(elsewhere(path)),
         // Where mounts cannot be told apart, filesystems can.

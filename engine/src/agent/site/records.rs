@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
-use crate::disk::{Dir, Kind};
+use crate::disk::{Dir, Kind, NewFile};
 use crate::error::{DamageError, Error};
 use crate::file_range::FileRange;
 use crate::hash::Hash;
@@ -325,19 +325,17 @@ fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) ->
 
 /// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
-    stage_file(dir, RECORD, |file| file.write_all(to_json(record).as_bytes()))?;
-    stage_file(dir, MANIFEST, |file| {
-        file.write_all(&[0; size_of::<Hash>()])?;
-        let hash = write_kept(&*file, manifest, placements)?;
-        file.write_all_at(hash.as_bytes(), 0)
-    })?;
+    sync_staged(dir, RECORD, &dir.create_file_of(RECORD, to_json(record).as_bytes())?)?;
+    let file = dir.create_file_of(MANIFEST, &[0; size_of::<Hash>()])?;
+    write_kept(&file, manifest, placements)
+        .and_then(|hash| file.put_at(hash.as_bytes(), 0))
+        .map_err(|e| Error::io("write", dir.path_of(MANIFEST), e))?;
+    sync_staged(dir, MANIFEST, &file)?;
     dir.sync()
 }
 
-fn stage_file(dir: &Dir, name: &[u8], write: impl FnOnce(&mut DiskFile) -> io::Result<()>) -> Result<(), Error> {
-    let mut file = dir.create_file(name)?;
-    write(&mut file).map_err(|e| Error::io("write", dir.path_of(name), e))?;
-    file.sync_all().map_err(|e| Error::io("sync", dir.path_of(name), e))
+fn sync_staged(dir: &Dir, name: &[u8], file: &NewFile) -> Result<(), Error> {
+    file.sync().map_err(|e| Error::io("sync", dir.path_of(name), e))
 }
 
 /// Replaces a record, durably.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use crate::disk::Dir;
+use crate::disk::{Dir, Draft};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::wire::block::Body;
@@ -42,18 +42,17 @@ impl KeptFile {
 pub(super) struct PackWriter<'a> {
     dir: &'a Dir,
     pub(super) name: String,
-    file: BufWriter<File>,
+    file: BufWriter<Draft<'a>>,
     pub(super) written: u64,
     index: Index,
-    is_finished: bool,
 }
 
 impl<'a> PackWriter<'a> {
     /// Begins a pack of that age, in nanoseconds since 1970.
     pub(super) fn begin(dir: &'a Dir, nanos: u128) -> Result<PackWriter<'a>, Error> {
         let name = format!("{nanos:0NANOS_DIGITS$}-{}", std::process::id());
-        let file = BufWriter::new(dir.create_file(&file_name(&name, PACK))?);
-        Ok(PackWriter { dir, name, file, written: 0, index: Index::default(), is_finished: false })
+        let file = BufWriter::new(dir.draft(file_name(&name, PACK))?);
+        Ok(PackWriter { dir, name, file, written: 0, index: Index::default() })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -94,34 +93,28 @@ impl<'a> PackWriter<'a> {
     }
 
     /// Adds all that another pack holds.
-    pub(super) fn add_pack(&mut self, index: Index, mut file: File) -> Result<(), Error> {
+    pub(super) fn add_pack(&mut self, index: Index, file: &File) -> Result<(), Error> {
         self.index.extend(index, self.written);
-        self.written += io::copy(&mut file, &mut self.file).map_err(|e| self.failed(e))?;
+        self.file.flush().map_err(|e| self.failed(e))?;
+        self.written += self.file.get_ref().file.add_from(file).map_err(|e| self.failed(e))?;
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), Error> {
-        self.file.flush().map_err(|e| self.failed(e))?;
-        self.index.sort();
-        let begun = file_name(&self.name, BEGUN);
-        let mut file = self.dir.create_file(&begun)?;
-        file.write_all(&self.index.to_bytes()).map_err(|e| self.failed(e))?;
-        self.dir.rename(&begun, self.dir, &file_name(&self.name, INDEX))?;
-        self.is_finished = true;
+    pub(super) fn finish(self) -> Result<(), Error> {
+        let PackWriter { dir, name, file, mut index, .. } = self;
+        let failed = |error| Error::io("write", dir.path_of(&file_name(&name, PACK)), error);
+        let pack = file.into_inner().map_err(|e| failed(e.into_error()))?;
+        index.sort();
+        let begun = file_name(&name, BEGUN);
+        let mut draft = dir.draft(&begun)?;
+        draft.write_all(&index.to_bytes()).map_err(failed)?;
+        dir.rename(&begun, dir, &file_name(&name, INDEX))?;
+        draft.keep();
+        pack.keep();
         Ok(())
     }
 
     fn failed(&self, error: io::Error) -> Error {
         Error::io("write", self.dir.path_of(&file_name(&self.name, PACK)), error)
-    }
-}
-
-impl Drop for PackWriter<'_> {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            for extension in [PACK, BEGUN] {
-                self.dir.remove_file(&file_name(&self.name, extension)).ok();
-            }
-        }
     }
 }

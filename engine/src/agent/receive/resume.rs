@@ -8,15 +8,15 @@
 use rayon::prelude::*;
 use rustix::fs::SeekFrom;
 
+use crate::agent::assemble::Assembly;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::Lock;
+use crate::agent::staging;
+use crate::agent::store::{ObjectName, Store, has_hash};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::disk::{forget_cached, set_mode_and_mtime};
 use crate::error::Error;
 
-use super::assemble::Assembly;
-use super::site::layout::Layout;
-use super::site::lock::Lock;
-use super::staging;
-use super::store::{ObjectName, Store, has_hash};
 use super::wanted::WantedObjects;
 
 /// Beginnings shorter than this are sent again: that costs less than to speak of them.
@@ -187,7 +187,7 @@ mod tests {
                 let name = ObjectName { key, copy: 0 };
                 let file = staging.objects.open_to_write(name).unwrap();
                 let file = file.unwrap_or_else(|| staging.objects.create(name, 0o600).unwrap());
-                file.write_all_at(&[7; MIB as usize], part * MIB).unwrap();
+                file.put_at(&[7; MIB as usize], part * MIB).unwrap();
             }
         }
         let manifest = builder.finish().unwrap();

@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::agent::staging::Staging;
 use crate::error::Error;
-
-use super::staging::Staging;
 
 /// The first flush comes after so many bytes, each next one after twice as many in all as the one before, ...
 const FIRST_BYTES: u64 = 16 << 20;

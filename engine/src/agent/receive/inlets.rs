@@ -17,14 +17,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
+use crate::agent::talk::CLIENT_SILENT_MAX;
 use crate::error::Error;
 use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
 use crate::wire::frame::{Counter, FrameKind, FrameReader};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
-
-use super::talk::CLIENT_SILENT_MAX;
 
 /// How often a wait for lanes looks whether it is of any use.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

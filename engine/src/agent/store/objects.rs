@@ -1,0 +1,237 @@
+//! The directories of a store: objects are made, moved, listed and removed in them.
+//!
+//! A shard is opened when it is first asked for, and held from then on.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+
+use rayon::prelude::*;
+use rustix::io::Errno;
+
+use crate::agent::sight::Sight;
+use crate::disk::{Dir, Kind, NewFile, Stat};
+use crate::error::Error;
+
+use super::name::ObjectName;
+
+/// Directories of `objects/`: one for each first byte of a hash.
+pub(crate) const SHARDS: usize = 256;
+
+/// They are for the agent alone.
+const SHARD_MODE: u32 = 0o700;
+
+/// The store, or what is staged for it, with its directories held.
+pub(crate) struct Store {
+    pub(super) dir: Dir,
+    shards: [OnceLock<Dir>; SHARDS],
+    synced: OnceLock<bool>,
+    /// Only what this user owns is an object.
+    pub(super) owner: u32,
+    /// The group that objects get, where their directory passes its own on.
+    pub(super) group: OnceLock<Option<u32>>,
+    pub(super) put_right: AtomicU64,
+}
+
+impl Store {
+    /// Holds the store in `objects/`.
+    pub(crate) fn new(dir: Dir) -> Store {
+        Store {
+            dir,
+            shards: [const { OnceLock::new() }; SHARDS],
+            synced: OnceLock::new(),
+            owner: rustix::process::geteuid().as_raw(),
+            group: OnceLock::new(),
+            put_right: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns a shard; nothing where it was never made.
+    pub(super) fn shard(&self, number: usize) -> Result<Option<&Dir>, Error> {
+        if let Some(dir) = self.shards[number].get() {
+            return Ok(Some(dir));
+        }
+        match self.dir.open_dir(format!("{number:02x}").as_bytes()) {
+            Ok(dir) => Ok(Some(self.shards[number].get_or_init(|| dir))),
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ensure_shard(&self, number: usize) -> Result<&Dir, Error> {
+        if self.shard(number)?.is_none() {
+            let name = format!("{number:02x}");
+            let (dir, _) = self.dir.ensure_dir(name.as_bytes(), SHARD_MODE)?;
+            return Ok(self.shards[number].get_or_init(|| dir));
+        }
+        self.shard(number)?.ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
+    }
+
+    /// Tells whether something is a file of this user's. Another owner may write to it whatever its mode.
+    pub(super) fn is_own(&self, stat: &Stat) -> bool {
+        stat.kind == Kind::File && stat.uid == self.owner
+    }
+
+    /// Looks whether there is an object, whatever its mtime.
+    pub(crate) fn stat(&self, name: ObjectName) -> Result<Option<Stat>, Error> {
+        let flat = name.flat();
+        match self.shard(name.shard())? {
+            Some(shard) => shard.stat(&flat.as_bytes()[2..]),
+            None => Ok(None),
+        }
+    }
+
+    /// Looks at every shard: nothing of one that was never made.
+    pub(crate) fn sights(&self) -> Result<Vec<Sight>, Error> {
+        let sight = |number: usize| {
+            let stat = self.dir.stat(format!("{number:02x}").as_bytes())?;
+            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Sight::default, |stat| Sight::of(&stat)))
+        };
+        (0..SHARDS).map(sight).collect()
+    }
+
+    /// Links an object to a path below a directory.
+    pub(crate) fn link(&self, name: ObjectName, to: &Dir, path: &[u8]) -> Result<(), Errno> {
+        let flat = name.flat();
+        match self.shards[name.shard()].get() {
+            Some(shard) => shard.link(&flat.as_bytes()[2..], to, path),
+            None => Err(Errno::NOENT),
+        }
+    }
+
+    /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is
+    /// asked for, less the umask.
+    pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<NewFile, Error> {
+        let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
+        match shard.create_file_with(&flat.as_bytes()[2..], mode) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                shard.remove_file(&flat.as_bytes()[2..])?;
+                shard.create_file_with(&flat.as_bytes()[2..], mode)
+            }
+            other => other,
+        }
+    }
+
+    /// Opens what stands there for writing, where this user may write it.
+    pub(crate) fn open_to_write(&self, name: ObjectName) -> Result<Option<NewFile>, Error> {
+        match self.shard(name.shard())? {
+            Some(shard) => shard.write_file(&name.flat().as_bytes()[2..]),
+            None => Ok(None),
+        }
+    }
+
+    /// Returns an object's path, for messages.
+    pub(crate) fn path_of(&self, name: ObjectName) -> PathBuf {
+        let flat = name.flat();
+        self.dir.path().join(&flat[..2]).join(&flat[2..])
+    }
+
+    /// Moves an object into another store. Says whether the name was free there.
+    pub(crate) fn hand_over(&self, name: ObjectName, to: &Store) -> Result<bool, Error> {
+        let flat = name.flat();
+        let from = self.shard(name.shard())?.ok_or_else(|| Error::Bug(format!("nothing holds {flat}")))?;
+        from.rename_new(&flat.as_bytes()[2..], to.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
+    }
+
+    /// Moves a shard with all that is in it into another store that has none. Says whether that was to be done so. This
+    /// store must not be written to afterwards: it holds what is the other's.
+    pub(crate) fn hand_over_shard(&self, number: usize, to: &Store) -> Result<bool, Error> {
+        let name = format!("{number:02x}");
+        match to.shard(number)? {
+            Some(_) => Ok(false),
+            None => match self.dir.rename_new(name.as_bytes(), &to.dir, name.as_bytes()) {
+                // Some filesystems move files and refuse directories.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::CrossesDevices => Ok(false),
+                other => other,
+            },
+        }
+    }
+
+    /// Syncs its filesystem, once. Says whether that was done without an error: only then is content that some other run
+    /// wrote on the disk, or not in the cache either once that was dropped.
+    pub(crate) fn is_synced(&self) -> bool {
+        *self.synced.get_or_init(|| self.dir.sync_filesystem().is_ok())
+    }
+
+    /// Makes the names in the given shards durable.
+    pub(crate) fn sync(&self, shards: impl IntoIterator<Item = usize>) -> Result<(), Error> {
+        for number in shards {
+            if let Some(shard) = self.shard(number)? {
+                shard.sync()?;
+            }
+        }
+        self.dir.sync()
+    }
+
+    /// Moves an object out of the way, where another thread has not done it yet.
+    pub(crate) fn set_aside(&self, name: ObjectName, to: &Dir, new_name: &[u8]) -> Result<(), Error> {
+        let flat = name.flat();
+        let Some(shard) = self.shard(name.shard())? else { return Ok(()) };
+        match shard.rename(&flat.as_bytes()[2..], to, new_name) {
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes an object. Says what disk that frees; nothing where there was no such object.
+    pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<u64>, Error> {
+        let flat = name.flat();
+        let Some(shard) = self.shard(name.shard())? else {
+            return Ok(None);
+        };
+        let Some(stat) = shard.stat(&flat.as_bytes()[2..])? else {
+            return Ok(None);
+        };
+        shard.remove_file(&flat.as_bytes()[2..])?;
+        Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
+    }
+
+    /// Removes shards in which nothing is left, and the directory of all where none is.
+    pub(crate) fn remove_empty(self, above: &Dir, name: &[u8]) -> Result<(), Error> {
+        for number in 0..SHARDS {
+            self.dir.remove_empty_dir(format!("{number:02x}").as_bytes())?;
+        }
+        above.remove_empty_dir(name)
+    }
+
+    /// Returns the objects in a shard, by name. Names that are no objects are passed over.
+    pub(crate) fn in_shard(&self, number: usize) -> Result<Vec<ObjectName>, Error> {
+        let Some(shard) = self.shard(number)? else {
+            return Ok(Vec::new());
+        };
+        let prefix = format!("{number:02x}");
+        let parse = |rest: Vec<u8>| ObjectName::parse(&[prefix.as_bytes(), &rest].concat());
+        Ok(shard.names()?.into_iter().filter_map(parse).collect())
+    }
+
+    /// Calls `found` for each object in the store.
+    pub(crate) fn for_each(&self, mut found: impl FnMut(ObjectName) -> Result<(), Error>) -> Result<(), Error> {
+        (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
+    }
+
+    /// Counts the objects, and sums the disk that they take, in bytes.
+    pub(crate) fn use_of_disk(&self) -> Result<(u64, u64), Error> {
+        let of_shard = |number| {
+            let mut disk_bytes = 0;
+            let names = self.in_shard(number)?;
+            for &name in &names {
+                disk_bytes += self.stat(name)?.map_or(0, |stat| stat.disk_bytes);
+            }
+            Ok((names.len() as u64, disk_bytes))
+        };
+        let sum = |one: (u64, u64), other: (u64, u64)| Ok((one.0 + other.0, one.1 + other.1));
+        (0..SHARDS).into_par_iter().map(of_shard).try_reduce(|| (0, 0), sum)
+    }
+
+    /// Returns all objects that are due.
+    pub(crate) fn all(&self, is_due: impl Fn(&ObjectName) -> bool) -> Result<HashSet<ObjectName>, Error> {
+        let mut all = HashSet::new();
+        self.for_each(|name| {
+            all.extend(Some(name).filter(&is_due));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+}

@@ -1,0 +1,126 @@
+//! Faults: in tests, the Nth change of a disk below a directory fails.
+//!
+//! In the program itself a [`point`] is nothing.
+
+#[cfg(test)]
+pub(crate) use armed::Fault;
+#[cfg(test)]
+pub(super) use armed::point;
+#[cfg(not(test))]
+pub(super) use unarmed::point;
+
+/// A kind of change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A file, directory or symlink is made, or a file is opened for writing.
+    Make,
+    /// A name is linked.
+    Link,
+    /// A name is renamed.
+    Rename,
+    /// A name is removed.
+    Remove,
+    /// Content is written.
+    Write,
+    /// A length is set, or space taken.
+    Length,
+    /// A mode or a group is set.
+    Mode,
+    /// Times are set.
+    Times,
+    /// A file, a directory or a filesystem is synced.
+    Sync,
+}
+
+#[cfg(not(test))]
+mod unarmed {
+    use std::os::fd::AsFd;
+
+    use rustix::io::Errno;
+
+    use super::Change;
+
+    /// Lets the change happen.
+    #[expect(clippy::unnecessary_wraps, reason = "in tests it may fail")]
+    #[inline]
+    pub(in crate::disk) fn point(_: Change, _: impl AsFd) -> Result<(), Errno> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod armed {
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use rustix::io::Errno;
+
+    use super::Change;
+
+    /// One test at a time has a fault.
+    static TURN: Mutex<()> = Mutex::new(());
+
+    /// Whether there is a plan: of the changes that other tests make, none waits for it.
+    static IS_ARMED: AtomicBool = AtomicBool::new(false);
+
+    static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
+
+    struct Plan {
+        below: PathBuf,
+        passed: u64,
+        nth: u64,
+        errno: Errno,
+        struck: Option<(Change, PathBuf)>,
+    }
+
+    /// A change that is to fail. Dropping it disarms it.
+    pub(crate) struct Fault {
+        _turn: MutexGuard<'static, ()>,
+    }
+
+    impl Fault {
+        /// Makes the change of this number fail, counted from 1, of those below a directory.
+        pub(crate) fn arm(below: &Path, nth: u64, errno: Errno) -> Fault {
+            let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+            let below = below.canonicalize().unwrap();
+            *plan() = Some(Plan { below, passed: 0, nth, errno, struck: None });
+            IS_ARMED.store(true, Ordering::SeqCst);
+            Fault { _turn: turn }
+        }
+
+        /// Says which change failed, and the path of what it was to change or of the directory; nothing where there were
+        /// fewer changes.
+        pub(crate) fn struck(self) -> Option<(Change, PathBuf)> {
+            plan().as_mut().and_then(|plan| plan.struck.take())
+        }
+    }
+
+    impl Drop for Fault {
+        fn drop(&mut self) {
+            IS_ARMED.store(false, Ordering::SeqCst);
+            *plan() = None;
+        }
+    }
+
+    fn plan() -> MutexGuard<'static, Option<Plan>> {
+        PLAN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails where the change is the one that is to fail.
+    pub(in crate::disk) fn point(change: Change, at: impl AsFd) -> Result<(), Errno> {
+        if !IS_ARMED.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", at.as_fd().as_raw_fd())).unwrap_or_default();
+        let mut plan = plan();
+        let Some(plan) = plan.as_mut().filter(|plan| path.starts_with(&plan.below)) else { return Ok(()) };
+        plan.passed += 1;
+        if plan.passed != plan.nth {
+            return Ok(());
+        }
+        plan.struck = Some((change, path));
+        Err(plan.errno)
+    }
+}

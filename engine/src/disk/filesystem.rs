@@ -1,0 +1,132 @@
+//! The filesystem that a directory is on: its kind, the space in it, its sync.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{self, StatVfs, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::hash::Hash;
+
+use super::call;
+use super::dir::Dir;
+use super::mount::mount_of_this_boot;
+
+/// An overlay, as `statfs` names it: a file in it has the times of the file that it is in its upper or lower layer.
+const OVERLAY: u32 = 0x794c_7630;
+
+/// A filesystem that one machine alone writes. A directory on another one may be in use on a machine that cannot be seen.
+struct Local {
+    /// Its number, as `statfs` has it.
+    number: u32,
+    /// Whether it changes a directory's mtime and ctime whenever a name comes or goes, as far as that is known.
+    keeps_times: bool,
+}
+
+const LOCAL: [Local; 13] = [
+    // ext2 to ext4, XFS, Btrfs, tmpfs.
+    Local { number: 0xef53, keeps_times: true },
+    Local { number: 0x5846_5342, keeps_times: true },
+    Local { number: 0x9123_683e, keeps_times: true },
+    Local { number: 0x0102_1994, keeps_times: true },
+    // F2FS, ZFS, bcachefs.
+    Local { number: 0xf2f5_2010, keeps_times: true },
+    Local { number: 0x2fc1_2fc1, keeps_times: true },
+    Local { number: 0xca45_1a4e, keeps_times: true },
+    // It shows the times of its uppermost layer alone.
+    Local { number: OVERLAY, keeps_times: false },
+    // JFS, ReiserFS, NILFS2, UBIFS, ramfs.
+    Local { number: 0x3153_464a, keeps_times: false },
+    Local { number: 0x5265_4973, keeps_times: false },
+    Local { number: 0x3434, keeps_times: false },
+    Local { number: 0x2405_1905, keeps_times: false },
+    Local { number: 0x8584_58f6, keeps_times: false },
+];
+
+fn find(number: u32) -> Option<&'static Local> {
+    LOCAL.iter().find(|local| local.number == number)
+}
+
+/// Tells whether only this machine writes the filesystem of a path.
+pub(crate) fn is_local(path: &Path) -> bool {
+    fs::statfs(path).is_ok_and(|statfs| find(statfs.f_type as u32).is_some())
+}
+
+/// Free space of a filesystem.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Free {
+    /// Bytes free to this user.
+    pub(crate) bytes: u64,
+    /// Inodes free; none where the filesystem does not count them.
+    pub(crate) inodes: Option<u64>,
+    /// The size of a block.
+    pub(crate) block_bytes: u64,
+}
+
+impl From<StatVfs> for Free {
+    fn from(vfs: StatVfs) -> Free {
+        Free {
+            bytes: vfs.f_bavail * vfs.f_frsize,
+            inodes: (vfs.f_files > 0).then_some(vfs.f_favail),
+            block_bytes: vfs.f_frsize.max(512),
+        }
+    }
+}
+
+impl Dir {
+    /// Makes everything on its filesystem durable. The kernel reports a failed write to whoever held a descriptor from
+    /// before it (since Linux 5.8), which this one does.
+    pub(crate) fn sync_filesystem(&self) -> Result<(), Error> {
+        call::sync_filesystem(&self.fd).map_err(|e| Error::io("sync the filesystem of", &self.path, e))
+    }
+
+    /// Says how much is free.
+    pub(crate) fn free(&self) -> Result<Free, Error> {
+        fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+
+    /// Tries whether its filesystem keeps whole seconds alone, with its own mtime.
+    pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
+        let at = Timespec { tv_sec: 1, tv_nsec: 500_000_000 };
+        call::set_times(&self.fd, &Timestamps { last_access: at, last_modification: at })
+            .map_err(|e| Error::io("set the mtime of", &self.path, e))?;
+        Ok(self.own_stat()?.mtime_nanos == 0)
+    }
+
+    /// See [`keeps_times`].
+    pub(crate) fn keeps_times(&self) -> Result<bool, Error> {
+        keeps_times(&self.fd).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
+    }
+}
+
+/// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever
+/// finds them as they were need not list it again.
+pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
+    let kind = fs::fstatfs(dir)?.f_type as u32;
+    Ok(find(kind).is_some_and(|local| local.keeps_times))
+}
+
+/// Names the mount of an open file, where an equal ctime there means that nothing was changed: where this kernel writes what
+/// is changed, and gives it the time. A read-only mount may be an image that was made with any times, and a filesystem over
+/// a network or in user space shows what it likes.
+pub(crate) fn mount_of_own_times(file: impl AsFd + Copy) -> Result<Option<Hash>, Errno> {
+    let kind = fs::fstatfs(file)?.f_type as u32;
+    let is_read_only = fs::fstatvfs(file)?.f_flag.contains(fs::StatVfsMountFlags::RDONLY);
+    if is_read_only || !(kind == OVERLAY || find(kind).is_some_and(|local| local.keeps_times)) {
+        return Ok(None);
+    }
+    Ok(mount_of_this_boot(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_makes_up_is_no_filesystem_of_this_machine_alone() {
+        assert!(is_local(&std::env::temp_dir()));
+        assert!(!is_local(Path::new("/proc")));
+        assert!(!is_local(Path::new("/nothing here")));
+    }
+}

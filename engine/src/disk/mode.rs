@@ -1,0 +1,194 @@
+//! Modes, groups and mtimes: of held directories, of names in them, of open files.
+//!
+//! A mode is set through a descriptor, so that it never is another file's. What is as it should be is not set again: to
+//! look costs a tenth of a change.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::io::Errno;
+
+use crate::error::{Error, SiteError};
+
+use super::call;
+use super::dir::{Dir, os};
+use super::mount::mount;
+use super::stat::SETGID;
+
+/// What a directory grants its owner while things in it are changed.
+pub(crate) const OWNER_ALL: u32 = 0o700;
+
+/// What lets others exchange the names in a directory.
+const OTHERS_WRITE: u32 = 0o022;
+
+impl Dir {
+    /// Opens a directory whose names are about to be changed: its owner may do everything in it then, and nobody else may
+    /// exchange names. The mode of another user's directory cannot be changed; it is opened as it is.
+    pub(crate) fn open_to_change(&self, name: &[u8]) -> Result<Dir, Error> {
+        let dir = match self.open_own_dir(name) {
+            // A directory that its owner may not read, as an application may leave one.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                self.let_owner_in(name)?;
+                self.open_own_dir(name)?
+            }
+            other => other?,
+        };
+        let mode = dir.own_stat()?.mode;
+        if changes_to_work_in(mode) {
+            match call::set_mode(&dir.fd, (mode | OWNER_ALL) & !OTHERS_WRITE) {
+                Ok(()) | Err(Errno::PERM) => {}
+                Err(errno) => return Err(self.error("set the mode of", name, errno)),
+            }
+        }
+        Ok(dir)
+    }
+
+    /// Lets its owner into a directory that may not be opened. The directory is held by a descriptor that follows no link,
+    /// and its mode is set through that. Without `/proc` it is set by name, where nobody else can exchange the name.
+    fn let_owner_in(&self, name: &[u8]) -> Result<(), Error> {
+        let failed = |errno: Errno| self.error("set the mode of", name, errno);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        match (self.mount(), mount(&held)) {
+            (Some(own), Some(other)) if own == other => {}
+            (Some(_), Some(_)) => return Err(self.mounted_inside(name)),
+            _ => return Err(Error::Site(SiteError::MountsUnknown(self.path_of(name).display().to_string()))),
+        }
+        match call::set_mode_of(fs::CWD, fd_path(&held), OWNER_ALL) {
+            Err(Errno::NOENT) => {
+                let own = self.own_stat()?;
+                if own.mode & OTHERS_WRITE != 0 || own.uid != rustix::process::geteuid().as_raw() {
+                    return Err(Error::Site(SiteError::MountsUnknown(self.path_of(name).display().to_string())));
+                }
+                call::set_mode_of(&self.fd, os(name), OWNER_ALL).map_err(failed)
+            }
+            other => other.map_err(failed),
+        }
+    }
+
+    /// Gives it a group that it passes on, where this user may do that.
+    pub(crate) fn set_group_to_pass_on(&self, group: u32) {
+        let changed = call::set_group(&self.fd, group);
+        if let (Ok(()), Ok(stat)) = (changed, self.own_stat()) {
+            call::set_mode(&self.fd, stat.mode | SETGID).ok();
+        }
+    }
+
+    /// Sets its own mode.
+    pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        set_mode(&self.fd, mode).map_err(|e| Error::io("set the mode of", &self.path, e))
+    }
+
+    /// Sets its own mtime, where it is another.
+    pub(crate) fn set_mtime(&self, second: u32) -> Result<(), Error> {
+        let stat = self.own_stat()?;
+        if stat.has_mtime(second) {
+            return Ok(());
+        }
+        call::set_times(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
+    }
+
+    /// Sets the mtime of a name, and of nothing that it leads to: of what it is at one moment, held by a descriptor that
+    /// follows no link. A kernel that takes none for this (before 5.8) sets it by name.
+    pub(crate) fn set_mtime_of(&self, name: &[u8], second: u32) -> Result<(), Error> {
+        let failed = |errno: Errno| self.error("set the mtime of", name, errno);
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = fs::openat(&self.fd, os(name), flags, Mode::empty()).map_err(failed)?;
+        match call::set_times_of(&held, "", &times(second), AtFlags::EMPTY_PATH) {
+            Err(Errno::INVAL) => call::set_times_of(&self.fd, os(name), &times(second), AtFlags::SYMLINK_NOFOLLOW),
+            other => other,
+        }
+        .map_err(failed)
+    }
+}
+
+/// Tells whether [`Dir::open_to_change`] gives a directory of this mode another one.
+pub(crate) fn changes_to_work_in(mode: u32) -> bool {
+    mode & OWNER_ALL != OWNER_ALL || mode & OTHERS_WRITE != 0
+}
+
+/// Returns the path by which the kernel leads to an open file, whatever its name is now.
+fn fd_path(fd: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Gives an open file another group, where it has another.
+pub(crate) fn set_group(file: &File, group: u32) -> Result<(), Errno> {
+    if fs::fstat(file)?.st_gid == group {
+        return Ok(());
+    }
+    call::set_group(file, group)
+}
+
+/// Sets a mode where it is another: to look costs a tenth of a change, which goes through the filesystem's journal.
+pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
+    if fs::fstat(&file)?.st_mode & 0o7777 == mode {
+        return Ok(());
+    }
+    call::set_mode(&file, mode)
+}
+
+/// Gives an open file its final mode and mtime.
+pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
+    set_mode(file, mode)?;
+    call::set_times(file, &times(second))
+}
+
+fn times(second: u32) -> Timestamps {
+    let at = Timespec { tv_sec: i64::from(second), tv_nsec: 0 };
+    Timestamps { last_access: at, last_modification: at }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_directory_that_is_changed_is_its_owners_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let root = Dir::open(place.path()).unwrap();
+        for (mode, expected) in [(0o777, 0o755), (0o775, 0o755), (0o755, 0o755), (0o1777, 0o1755), (0o000, 0o700)] {
+            std::fs::create_dir(place.path().join("directory")).unwrap();
+            std::fs::set_permissions(place.path().join("directory"), PermissionsExt::from_mode(mode)).unwrap();
+            root.open_to_change(b"directory").unwrap();
+            // Root may open a directory of any mode; its owner's rights are added all the same.
+            assert_eq!(mode_of(&place.path().join("directory")) & !0o1000, expected & !0o1000, "{mode:o}");
+            root.remove_tree(b"directory").unwrap();
+        }
+    }
+
+    #[test]
+    fn nothing_is_opened_or_changed_through_a_symlink() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(place.path().join("outside/below")).unwrap();
+        std::fs::set_permissions(place.path().join("outside"), PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::create_dir(place.path().join("inside")).unwrap();
+        let inside = Dir::open(&place.path().join("inside")).unwrap();
+        symlink("../outside", place.path().join("inside/link")).unwrap();
+        inside.create_dir(b"real", 0o755).unwrap().create_dir(b"below", 0o755).unwrap();
+        assert!(inside.open_below(b"real/below").is_ok());
+        for path in [&b"link"[..], b"link/below", b"real/../link/below", b"../outside"] {
+            assert!(inside.open_below(path).is_err(), "{path:?}");
+        }
+        assert!(inside.open_to_change(b"link").is_err());
+        assert!(inside.let_owner_in(b"link").is_err());
+        inside.set_mtime_of(b"link", 7).unwrap();
+        assert!(inside.stat(b"link").unwrap().unwrap().has_mtime(7));
+        let outside = Dir::open(&place.path().join("outside")).unwrap();
+        assert!(!outside.own_stat().unwrap().has_mtime(7));
+        inside.remove_tree(b"link").unwrap();
+        assert_eq!(
+            (mode_of(&place.path().join("outside")), outside.names().unwrap()),
+            (0o777, vec![b"below".to_vec()])
+        );
+    }
+}

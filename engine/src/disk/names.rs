@@ -1,0 +1,98 @@
+//! Names in a held directory: made, linked, renamed, removed.
+//!
+//! A name that was made, linked or renamed is durable once its directory was synced ([`Dir::sync`]).
+
+use std::io;
+
+use rustix::io::Errno;
+
+use crate::error::Error;
+
+use super::call;
+use super::dir::{Dir, os};
+use super::stat::SETGID;
+
+impl Dir {
+    /// Makes a directory with exactly this mode, whatever the umask, and opens it. Below a directory that passes its group
+    /// on it has that group and passes it on too.
+    pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
+        // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
+        // umask.
+        call::make_dir(&self.fd, os(name), mode).map_err(|e| self.error("create the directory", name, e))?;
+        let dir = self.open_dir(name)?;
+        let made = dir.own_stat()?.mode;
+        if made & !SETGID != mode {
+            dir.set_mode(mode | made & SETGID)?;
+        }
+        Ok(dir)
+    }
+
+    /// Opens a directory, making it with exactly this mode where it does not exist. Says whether it was made.
+    pub(crate) fn ensure_dir(&self, name: &[u8], mode: u32) -> Result<(Dir, bool), Error> {
+        if self.stat(name)?.is_some() {
+            return Ok((self.open_dir(name)?, false));
+        }
+        match self.create_dir(name, mode) {
+            Ok(dir) => Ok((dir, true)),
+            // Another one made it at the same moment.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                Ok((self.open_dir(name)?, false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a symlink.
+    pub(crate) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Error> {
+        call::make_symlink(os(target), &self.fd, os(name)).map_err(|e| self.error("create the symlink", name, e))
+    }
+
+    /// Links a file of this directory to a path below another one. The errno is left to the caller, for whom a
+    /// refused link is not a failure.
+    pub(crate) fn link(&self, name: &[u8], to: &Dir, path: &[u8]) -> Result<(), Errno> {
+        call::link(&self.fd, os(name), &to.fd, os(path))
+    }
+
+    /// Renames a name to one in another directory, replacing what stands there.
+    pub(crate) fn rename(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<(), Error> {
+        call::rename(&self.fd, os(name), &to.fd, os(new_name)).map_err(|e| to.error("rename to", new_name, e))
+    }
+
+    /// Renames a name to one in another directory, where nothing stands. Says whether that was so.
+    pub(crate) fn rename_new(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<bool, Error> {
+        match call::rename_new(&self.fd, os(name), &to.fd, os(new_name)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            // Some network and FUSE filesystems know no flags; under the lock nobody else makes names here.
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                if to.stat(new_name)?.is_some() {
+                    return Ok(false);
+                }
+                self.rename(name, to, new_name).map(|()| true)
+            }
+            Err(errno) => Err(to.error("rename to", new_name, errno)),
+        }
+    }
+
+    /// Removes a file or symlink, where there is one. Says whether there was.
+    pub(crate) fn remove_file(&self, name: &[u8]) -> Result<bool, Error> {
+        match call::remove(&self.fd, os(name)) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
+    /// Removes a directory, where there is one and nothing is in it.
+    pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<(), Error> {
+        match call::remove_dir(&self.fd, os(name)) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(errno) => Err(self.error("remove", name, errno)),
+        }
+    }
+
+    /// Makes its names durable.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        call::sync(&self.fd).map_err(|e| Error::io("sync the directory", &self.path, e))
+    }
+}

@@ -1,0 +1,92 @@
+//! A text of ours that stands and that lines are added to: the log, the lock, a file of known hosts.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, OFlags};
+
+use crate::error::Error;
+
+use super::call;
+use super::dir::{Dir, os};
+
+/// A text, open for writing at its end.
+#[derive(Debug)]
+pub(crate) struct TextFile(File);
+
+impl TextFile {
+    /// Opens the text at a path that the user gave, making it, for this user alone, where it does not exist.
+    pub(crate) fn open(path: &Path) -> Result<TextFile, Error> {
+        let fd = call::open_to_add(CWD, path, OFlags::empty()).map_err(|e| Error::io("open", path, e))?;
+        Ok(TextFile(fd.into()))
+    }
+
+    /// Adds lines, in one write as far as the system goes: those of two processes do not mix.
+    pub(crate) fn add(&self, lines: &str) -> io::Result<()> {
+        call::write_all(&self.0, lines.as_bytes())
+    }
+
+    /// Makes it another text, in place.
+    pub(crate) fn rewrite(&self, text: &str) -> io::Result<()> {
+        call::set_len(&self.0, 0)?;
+        self.add(text)
+    }
+
+    /// Opens it once more by another descriptor, which has the same locks.
+    pub(crate) fn try_clone(&self) -> io::Result<TextFile> {
+        self.0.try_clone().map(TextFile)
+    }
+
+    /// Tells whether its last line is whole: it ends in a newline, or there is none.
+    pub(crate) fn ends_in_newline(&self) -> io::Result<bool> {
+        let Some(last) = self.0.metadata()?.len().checked_sub(1) else { return Ok(true) };
+        let mut byte = [0];
+        self.0.read_exact_at(&mut byte, last)?;
+        Ok(byte == *b"\n")
+    }
+}
+
+impl From<TextFile> for OwnedFd {
+    fn from(text: TextFile) -> OwnedFd {
+        text.0.into()
+    }
+}
+
+impl AsFd for TextFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens a text, making it, for this user alone, where it does not exist.
+    pub(crate) fn open_text(&self, name: &[u8]) -> Result<TextFile, Error> {
+        let fd = call::open_to_add(&self.fd, os(name), OFlags::NOFOLLOW).map_err(|e| self.error("open", name, e))?;
+        Ok(TextFile(fd.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_at_the_end_whoever_wrote_before_and_another_text_takes_the_place_of_all() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let (one, other) = (dir.open_text(b"text").unwrap(), TextFile::open(&place.path().join("text")).unwrap());
+        let read = || dir.read(b"text").unwrap().unwrap();
+        assert!(one.ends_in_newline().unwrap());
+        one.add("first\n").unwrap();
+        other.add("second").unwrap();
+        assert!(!one.ends_in_newline().unwrap());
+        one.add("\n").unwrap();
+        assert!(other.ends_in_newline().unwrap());
+        assert_eq!(read(), b"first\nsecond\n");
+        one.rewrite("last").unwrap();
+        assert_eq!(read(), b"last");
+    }
+}
