@@ -19,7 +19,7 @@ use engine::event::Silent;
 use engine::release::Provenance;
 use engine::report::DeployReport;
 use engine::target::{Destination, Policy, Reach, Target};
-use engine::{Context, DeployRequest};
+use engine::{Context, DeployRequest, SourceRequest};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -125,18 +125,8 @@ fn deploy(place: &Path, target: &str) -> DeployReport {
         observer: Arc::new(Silent),
         cancel: Cancel::default(),
     };
-    let request = DeployRequest {
-        lanes: None,
-        source: place.join("source"),
-        exclude: Vec::new(),
-        config: None,
-        release: None,
-        no_switch: false,
-        force: true,
-        dry_run: false,
-        paranoid: false,
-        zstd_level: None,
-    };
+    let source = SourceRequest { directory: place.join("source"), ..SourceRequest::default() };
+    let request = DeployRequest { source, force: true, ..DeployRequest::default() };
     engine::deploy(&context, &request).unwrap()
 }
 

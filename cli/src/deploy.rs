@@ -1,8 +1,8 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
-use engine::DeployRequest;
 use engine::release::ReleaseId;
 use engine::report::{DeployReport, DeployState, Reused};
+use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
@@ -24,9 +24,11 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
     settings.policy.grace = args.grace.unwrap_or(settings.policy.grace);
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let request = DeployRequest {
-        source: given.unwrap_or_else(|| settings.source.clone()),
-        exclude: settings.exclude.clone(),
-        config: settings.config.clone(),
+        source: SourceRequest {
+            directory: given.unwrap_or_else(|| settings.source.clone()),
+            exclude: settings.exclude.clone(),
+            config: settings.config.clone(),
+        },
         release: args.release.clone(),
         no_switch: args.no_switch,
         force: args.force,

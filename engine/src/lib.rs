@@ -25,12 +25,11 @@ mod delta;
 mod disk;
 mod manifest;
 mod pattern;
+mod request;
 mod signature;
 mod verbs;
 mod wire;
 
-pub use verbs::{
-    CleanupRequest, Context, DeployRequest, DiffSide, SwitchTo, cleanup, deploy, diff, releases, serve_agent, setup,
-    status, switch,
-};
+pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
+pub use verbs::{cleanup, deploy, diff, releases, serve_agent, setup, status, switch};
 pub use wire::BUILD;

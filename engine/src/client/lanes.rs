@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use crate::cancel::Cancel;
-use crate::client::talk::{LaneWriter, Talk, TicketSlot};
+use crate::client::conversation::{Conversation, LaneWriter, TicketSlot};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
@@ -65,7 +65,7 @@ const WARM_UP_ROUND_TRIPS: u32 = 8;
 /// What blocks are sent with.
 pub(crate) struct Outlet<'a> {
     /// The first connection.
-    pub(crate) talk: &'a Talk,
+    pub(crate) conversation: &'a Conversation,
     /// Is told of lanes.
     pub(crate) observer: &'a dyn Observer,
     /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
@@ -85,7 +85,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
     // What is sent again because a lane broke is little, and not worth further ones.
-    let lanes = outlet.talk.lanes().filter(|_| outlet.talk.connections() == 1);
+    let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
     let spread = Spread {
         outlet,
         may_open: lanes.is_some(),
@@ -145,26 +145,26 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     /// listening and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
-        let talk = self.outlet.talk;
+        let conversation = self.outlet.conversation;
         if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
-            talk.send(&ToAgent::WantLanes)?;
+            conversation.send(&ToAgent::WantLanes)?;
             while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
-                talk.check()?;
+                conversation.check()?;
             }
         }
         let mut bytes = 0;
         loop {
             // A block may be long in the making, and a failure must not wait for it.
             let block = blocks.recv_timeout(TICK);
-            talk.check()?;
-            if let Some(failure) = talk.failed_early() {
+            conversation.check()?;
+            if let Some(failure) = conversation.failed_early() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
                 return Ok(());
             }
             if self.wants_ticket.swap(false, Ordering::Relaxed) {
-                talk.send(&ToAgent::WantLanes)?;
+                conversation.send(&ToAgent::WantLanes)?;
             }
             let block = match block {
                 Ok(block) => block?,
@@ -186,14 +186,14 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             return Ok(true);
         }
         if bytes > BELIEVED_BYTES_MAX {
-            self.outlet.talk.wait_for_base()?;
+            self.outlet.conversation.wait_for_base()?;
         }
-        Ok(!self.outlet.talk.takes_another())
+        Ok(!self.outlet.conversation.takes_another())
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
         let began = Instant::now();
-        self.outlet.talk.send_frame(FrameKind::Block, block.as_ref())?;
+        self.outlet.conversation.send_frame(FrameKind::Block, block.as_ref())?;
         (self.sent)(block, began.elapsed());
         Ok(())
     }
@@ -207,7 +207,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         returned.iter().try_for_each(|block| self.write_block(block))?;
         let delivered = std::mem::take(&mut *self.delivered.lock().expect("no lane panics"));
         if !delivered.is_empty() {
-            self.outlet.talk.send(&ToAgent::SentOnLanes(delivered))?;
+            self.outlet.conversation.send(&ToAgent::SentOnLanes(delivered))?;
         }
         Ok(())
     }
@@ -223,9 +223,9 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     ) where
         T: 'scope,
     {
-        let talk = self.outlet.talk;
+        let conversation = self.outlet.conversation;
         let mut gauge = Gauge::new(lanes.round_trip(), Instant::now());
-        let mut flows = vec![talk.flow()];
+        let mut flows = vec![conversation.flow()];
         let (sender, opened) = bounded(LANES_MAX as usize);
         let mut pending = 0;
         let mut ready = Some(ready);
@@ -241,10 +241,10 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 }
             };
             if wants {
-                if self.outlet.lanes.is_none() && talk.ticket().get().is_none() {
+                if self.outlet.lanes.is_none() && conversation.ticket().get().is_none() {
                     self.wants_ticket.store(true, Ordering::Relaxed);
                 }
-                self.start_opening(lanes, talk.next_lane(), &sender);
+                self.start_opening(lanes, conversation.next_lane(), &sender);
                 pending += 1;
                 continue;
             }
@@ -280,7 +280,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
 
     fn start_opening(&self, lanes: &Arc<dyn Lanes>, number: u32, opened: &Sender<Result<Lane, Error>>) {
         let (lanes, opened) = (Arc::clone(lanes), opened.clone());
-        let (ticket, cancel) = (self.outlet.talk.ticket().clone(), self.opening.clone());
+        let (ticket, cancel) = (self.outlet.conversation.ticket().clone(), self.opening.clone());
         let to_fail = opened.clone();
         let started = threads::spawn(move || {
             // One that comes when everything was sent is closed.
@@ -301,7 +301,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     where
         T: 'scope,
     {
-        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
+        let (writer, flow) = self.outlet.conversation.add_lane(lane.connection, self.stop.clone());
         threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
         self.tell(format!("Sending over {number} connections"));
@@ -326,7 +326,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
                 // One that was told to stop was not lost.
-                if self.stop.check().and_then(|()| self.outlet.talk.check()).is_ok() {
+                if self.stop.check().and_then(|()| self.outlet.conversation.check()).is_ok() {
                     self.tell(format!("A further connection was lost: {}", error.with_cause()));
                 }
                 self.returned.lock().expect("no lane panics").push(block);
@@ -451,8 +451,9 @@ mod tests {
         std::thread::spawn(move || {
             let lost = |source| Error::LineLost { source };
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
-            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
-            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
+            let conversation = Conversation::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
+            let outlet =
+                Outlet { conversation: &conversation, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
             tell.send(send(&outlet, blocks, |_| {}, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });
         let sent = told.recv_timeout(Duration::from_secs(20));

@@ -13,8 +13,8 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get
 
 use crate::wire::block::BLOCK_BYTES_MAX;
 
-use super::index::{BlockPlace, FilePlace};
 use super::Cache;
+use super::index::{BlockPlace, FilePlace};
 use super::name::{PACK, file_name};
 
 /// Packed bytes that are read at once: most frames at low levels.

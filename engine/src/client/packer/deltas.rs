@@ -4,14 +4,15 @@ use crate::client::cache::{CacheReader, KeptFile};
 use crate::client::git::BlobReader;
 use crate::client::patch::Patch;
 use crate::client::probe::Probe;
-use crate::client::sending::{OldAt, OldFile};
+use crate::client::sending::{OldAt, OldContent, OldFile};
 use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::signature::Signatures;
 use crate::wire::block::BlockEncoder;
 
-use super::keep::{Keeping, Kept};
-use super::{KEPT_LEVEL, Uploading, no_zstd};
+use super::keeping::Keeping;
+use super::packed::Kept;
+use super::press::{KEPT_LEVEL, no_zstd};
 
 /// What a thread needs for deltas.
 pub(super) struct DeltaPacker<'a> {
@@ -27,8 +28,8 @@ pub(super) struct DeltaPacker<'a> {
 }
 
 impl<'a> DeltaPacker<'a> {
-    pub(super) fn new(uploading: Uploading<'a>) -> Result<DeltaPacker<'a>, Error> {
-        let Uploading { cache, blobs, signatures, .. } = uploading;
+    pub(super) fn new(olds: OldContent<'a>) -> Result<DeltaPacker<'a>, Error> {
+        let OldContent { cache, blobs, signatures } = olds;
         Ok(DeltaPacker {
             cached: cache.map(CacheReader::new).transpose().map_err(no_zstd)?,
             blobs: BlobReader::new(blobs),
