@@ -35,6 +35,7 @@ use super::lock::Lock;
 use super::prune::{self, Due, How, Tell as _};
 use super::publish::{Publication, Published, publish};
 use super::records::{self, Kept, Placed, Releases, manifest_to_bytes, read_manifest};
+use super::second::Seconds;
 use super::seen::{self, Looks};
 use super::shared::{self, SharedPlan};
 use super::staging::{self, Staging};
@@ -44,7 +45,7 @@ use super::talk::{Incoming, Talk};
 use super::trash::{self, Spare};
 use super::uptime::Uptime;
 use super::wanted::WantedObjects;
-use super::{sign, switch};
+use super::{second, sign, switch};
 
 /// One deploy.
 pub(crate) struct Deploy<'a> {
@@ -442,10 +443,9 @@ impl Deploy<'_> {
         let last = releases.records.last();
         let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
         let given = given.chain(trash::greatest_second(layout)?);
-        // Where an edit in place gets a whole second as mtime, it must not get this one: that is over when the release is.
         let is_whole = !self.begin.dry_run && layout.keeps_whole_seconds()?;
-        let earliest = (now() as u32).saturating_sub(u32::from(is_whole));
-        let second = given.max().unwrap_or(0).saturating_add(1).max(earliest);
+        let (proposed, given, now) = (self.begin.second, given.max().unwrap_or(0), now() as u32);
+        let second = second::choose(Seconds { proposed, given, now, is_whole });
         let counts = match live.as_ref().and_then(|live| releases.find(live)) {
             None => diff::count(None, manifest),
             Some(record) if base.is_some_and(|base| base.name.release == record.id) => {

@@ -2,7 +2,7 @@
 //!
 //! In the order in which a deploy goes through them: what stands at the deploy path (`layout`, `lock`, `records`,
 //! `seen`, `store`), what is wanted and received (`staging`, `classify`, `wanted`, `room`, `adopt`, `remode`, `sign`, `receive`,
-//! `promise`, `flush`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
+//! `promise`, `flush`, `second`), what becomes of it (`assemble`, `shared`, `publish`, `switch`), and what goes (`uptime`, `mounts`,
 //! `process`, `prune`, `trash`). `lane` is a process beside, which hands its stream over to the `inlets`.
 
 mod layout;
@@ -19,6 +19,7 @@ mod promise;
 mod receive;
 mod remode;
 mod room;
+mod second;
 mod sign;
 mod staging;
 mod wanted;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::client::conversation::Conversation;
-use crate::client::exchange::{Exchange, Forecast, Host, Outcome};
+use crate::client::exchange::{Exchange, Forecast, Host, Outcome, Proposal};
 use crate::client::memory::Memory;
 use crate::client::source::Source;
 use crate::client::source_directory::{LastScan, SourceDirectory};
@@ -43,7 +43,8 @@ pub(crate) fn deploy(
     for warning in &warnings {
         context.observer.observe(Event::Warning(warning.clone()));
     }
-    let outcome = match Exchange::new(&source, &host, &conversation).run(forecast) {
+    let proposal = Proposal::now(request);
+    let outcome = match Exchange::new(&source, &proposal, &host, &conversation).run(forecast) {
         Ok(outcome) => outcome,
         Err(failure) => {
             conversation.leave();

@@ -59,33 +59,27 @@ impl Place {
     }
 }
 
-/// Exchanges a source with a local target.
-fn exchange(source: &Source<'_>, context: &Context, request: &DeployRequest) -> Outcome {
-    let host = Host::recall(context, request, source.memory());
-    let forecast = Forecast::new(source, &host).unwrap();
-    let connection = pipe::connect(agent::serve).unwrap();
-    let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone()).unwrap();
-    let outcome = Exchange::new(source, &host, &conversation).run(forecast).unwrap();
-    host.remember(source, &outcome);
-    conversation.finish();
-    outcome
+/// What is exchanged with each host.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    source: &'a Source<'a>,
+    request: &'a DeployRequest,
+    proposal: &'a Proposal,
 }
 
-/// Reads the files below a directory.
-fn files(directory: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
-    let mut found = BTreeMap::new();
-    let mut waiting = vec![directory.to_owned()];
-    while let Some(directory) = waiting.pop() {
-        for entry in fs::read_dir(&directory).unwrap().map(Result::unwrap) {
-            let metadata = entry.metadata().unwrap();
-            if metadata.is_dir() {
-                waiting.push(entry.path());
-            } else {
-                found.insert(entry.path(), (metadata.mode(), fs::read(entry.path()).unwrap()));
-            }
-        }
+impl Task<'_> {
+    /// Exchanges it with a local target.
+    fn exchange(self, context: &Context) -> Outcome {
+        let Task { source, request, proposal } = self;
+        let host = Host::recall(context, request, source.memory());
+        let forecast = Forecast::new(source, &host).unwrap();
+        let connection = pipe::connect(agent::serve).unwrap();
+        let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone()).unwrap();
+        let outcome = Exchange::new(source, proposal, &host, &conversation).run(forecast).unwrap();
+        host.remember(source, &outcome);
+        conversation.finish();
+        outcome
     }
-    found.into_iter().map(|(path, file)| (path.strip_prefix(directory).unwrap().to_owned(), file)).collect()
 }
 
 /// How hosts are exchanged with.
@@ -95,11 +89,59 @@ enum Turn {
     OneAfterAnother,
 }
 
+impl Turn {
+    fn exchange(self, task: Task<'_>, contexts: &[Context; 2]) -> Vec<Outcome> {
+        match self {
+            Turn::OneAfterAnother => contexts.iter().map(|context| task.exchange(context)).collect(),
+            Turn::AtOnce => std::thread::scope(|scope| {
+                let started = contexts.each_ref().map(|context| scope.spawn(|| task.exchange(context)));
+                started.into_iter().map(|exchange| exchange.join().unwrap()).collect()
+            }),
+        }
+    }
+}
+
+impl Place {
+    /// Scans the source, for targets that are told to `observer`.
+    fn with_source<T>(&self, observer: Arc<dyn Observer>, work: impl FnOnce(&Source<'_>, &DeployRequest) -> T) -> T {
+        let request = self.request();
+        let context = self.context("nowhere", observer);
+        let memory = Memory::open(&context.state_dir, context.observer.clone());
+        let directory = SourceDirectory::find(&request.source, &context.target.destination).unwrap();
+        let observer = context.observer.as_ref();
+        let source = Source::scan(&directory, LastScan::Trusted, &memory, observer, &context.cancel).unwrap();
+        work(&source, &request)
+    }
+}
+
+/// The files below a directory: mode, mtime and content, by path.
+type Files = BTreeMap<PathBuf, (u32, i64, Vec<u8>)>;
+
+fn files(directory: &Path) -> Files {
+    let mut found = Files::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(below) = waiting.pop() {
+        for entry in fs::read_dir(&below).unwrap().map(Result::unwrap) {
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                waiting.push(entry.path());
+            } else {
+                let path = entry.path().strip_prefix(directory).unwrap().to_owned();
+                found.insert(path, (metadata.mode(), metadata.mtime(), fs::read(entry.path()).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+fn contents(files: Files) -> BTreeMap<PathBuf, Vec<u8>> {
+    files.into_iter().map(|(path, (_, _, content))| (path, content)).collect()
+}
+
 #[test]
 fn a_source_that_is_scanned_once_is_exchanged_with_two_hosts() {
     for turn in [Turn::AtOnce, Turn::OneAfterAnother] {
         let place = Place::new();
-        let request = place.request();
         place.write("large", vec![b'l'; 20 << 20]);
         (0..300).for_each(|number| place.write(&format!("{}/{number}", number % 7), format!("file {number}")));
         // All is new; then one file changed, and each host is believed to have the release before.
@@ -107,34 +149,42 @@ fn a_source_that_is_scanned_once_is_exchanged_with_two_hosts() {
             place.write("version", version);
             let recorder = Arc::new(Recorder::default());
             let contexts = ["first", "second"].map(|target| place.context(target, recorder.clone()));
-            let memory = Memory::open(&contexts[0].state_dir, recorder.clone());
-            let directory = SourceDirectory::find(&request.source, &contexts[0].target.destination).unwrap();
-            let cancel = Cancel::default();
-            let source = Source::scan(&directory, LastScan::Trusted, &memory, recorder.as_ref(), &cancel).unwrap();
-            let exchange = |context: &Context| exchange(&source, context, &request);
-            let outcomes: Vec<Outcome> = match turn {
-                Turn::OneAfterAnother => contexts.iter().map(exchange).collect(),
-                Turn::AtOnce => std::thread::scope(|scope| {
-                    let started = contexts.each_ref().map(|context| scope.spawn(|| exchange(context)));
-                    started.into_iter().map(|exchange| exchange.join().unwrap()).collect()
-                }),
-            };
+            let outcomes = place.with_source(recorder.clone(), |source, request| {
+                turn.exchange(Task { source, request, proposal: &Proposal::now(request) }, &contexts)
+            });
             let events = recorder.events();
             let scans = events.iter().filter(|event| **event == Event::Began(Phase::Scan)).count();
             assert_eq!(scans, 1, "{turn:?}");
             assert!(outcomes.iter().all(|outcome| outcome.done.state == DeployState::Live));
-            let expected: BTreeMap<PathBuf, Vec<u8>> =
-                files(&place.path("source")).into_iter().map(|(path, (_, content))| (path, content)).collect();
+            assert_eq!(outcomes[0].done.release, outcomes[1].done.release, "{turn:?}");
             let [first, second] = ["first", "second"].map(|target| files(&place.path(target).join("current/")));
             assert_eq!(first, second, "{turn:?}");
-            assert_eq!(
-                first.into_iter().map(|(path, (_, content))| (path, content)).collect::<BTreeMap<_, _>>(),
-                expected
-            );
-            let warned = events.iter().find(|event| matches!(event, Event::Warning(_)));
-            assert_eq!(warned, None, "{turn:?}");
+            assert_eq!(contents(first), contents(files(&place.path("source"))));
+            let warning = events.iter().find(|event| matches!(event, Event::Warning(_)));
+            assert_eq!(warning, None, "{turn:?}");
         }
     }
+}
+
+#[test]
+fn a_host_takes_what_is_proposed_where_it_is_free_and_near_its_clock() {
+    let place = Place::new();
+    let context = place.context("target", Arc::new(Silent));
+    let version = || fs::metadata(place.path("target/current/version")).unwrap().mtime();
+    let exchange = |content: &str, proposal: &Proposal| {
+        place.write("version", content);
+        place.with_source(Arc::new(Silent), |source, request| Task { source, request, proposal }.exchange(&context))
+    };
+    let free = Proposal::now(&place.request());
+    let taken = exchange("one", &free).done.release.unwrap();
+    assert_eq!((taken, version()), (free.release.clone(), i64::from(free.second)));
+    // The next ones are free.
+    let next = exchange("two", &free).done.release.unwrap();
+    assert_eq!((Some(next), version()), (free.release.a_second_later(), i64::from(free.second) + 1));
+    let far = Proposal { second: free.second + 365 * 24 * 3600, ..free };
+    exchange("three", &far);
+    let passed = version() - i64::from(free.second);
+    assert!((2..300).contains(&passed), "{passed} s later");
 }
 
 /// Makes the kept scan of a source say that its only file had other content.

@@ -1,12 +1,11 @@
 //! The step *announce*: the hello, and what goes behind it before anything is heard.
 
 use std::os::unix::ffi::OsStrExt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::client::sending::sendings;
 use crate::error::Error;
 use crate::manifest::outline;
-use crate::release::{Provenance, ReleaseId};
+use crate::release::Provenance;
 use crate::report::DeployFailure;
 use crate::wire::message::{Against, DeployBegin, Hello, Request, ToAgent};
 
@@ -36,15 +35,15 @@ impl Exchange<'_> {
 
     fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
         let (context, request) = (self.host.context, self.host.request);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let root = self.source.manifest().root();
         let begin = DeployBegin {
             root,
             base: base.map(|base| base.name.release.clone()),
             base_root: base.map(|base| base.name.root).filter(|base_root| *base_root != root),
             believed: self.holding.mark(),
-            release: request.release.clone().unwrap_or_else(|| ReleaseId::at(now)),
+            release: self.proposal.release.clone(),
             is_named: request.release.is_some(),
+            second: self.proposal.second,
             no_switch: request.no_switch,
             force: request.force,
             dry_run: request.dry_run,

@@ -7,6 +7,7 @@
 //! | file | noun |
 //! |---|---|
 //! | `host` | a host: what is asked of it, and what is believed of it |
+//! | `proposal` | the name and the second of a release, proposed to all hosts alike |
 //! | `base` | the release of a host that the new one is described against |
 //! | `comparison` | the source beside a base |
 //! | `olds`, `recipes`, `gaps` | what changed files are described in terms of |
@@ -30,6 +31,7 @@ mod forecast;
 mod gaps;
 mod host;
 mod olds;
+mod proposal;
 mod recipes;
 mod state;
 mod steps;
@@ -37,4 +39,5 @@ mod tree;
 
 pub(crate) use forecast::Forecast;
 pub(crate) use host::{Host, Outcome};
+pub(crate) use proposal::Proposal;
 pub(crate) use state::Exchange;

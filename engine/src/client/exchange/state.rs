@@ -15,12 +15,14 @@ use crate::wire::message::Holding;
 
 use super::base::Base;
 use super::host::Host;
+use super::proposal::Proposal;
 
 /// A source being exchanged with one host.
 pub(crate) struct Exchange<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) host: &'a Host<'a>,
     pub(super) conversation: &'a Conversation,
+    pub(super) proposal: &'a Proposal,
     /// What the host holds, or held: as it is believed, until the agent says otherwise.
     pub(super) holding: Holding,
     /// How the conversation was opened, until the agent has said which base it takes.
@@ -51,11 +53,17 @@ pub(super) enum Opening {
 
 impl<'a> Exchange<'a> {
     /// Prepares the exchange of a source with a host, over a conversation that has just begun.
-    pub(crate) fn new(source: &'a Source<'a>, host: &'a Host<'a>, conversation: &'a Conversation) -> Exchange<'a> {
+    pub(crate) fn new(
+        source: &'a Source<'a>,
+        proposal: &'a Proposal,
+        host: &'a Host<'a>,
+        conversation: &'a Conversation,
+    ) -> Exchange<'a> {
         Exchange {
             source,
             host,
             conversation,
+            proposal,
             holding: host.holding(),
             opening: None,
             blobs: Blobs::default(),
