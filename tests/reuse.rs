@@ -175,9 +175,9 @@ fn check(place: &Path, steps: &[(Vec<Edit>, Vec<Vandalism>)]) -> u64 {
             spare(&full).iter().for_each(|spare| fs::remove_dir_all(spare).unwrap());
         }
         let reports = [deploy(place, "reusing"), deploy(place, "full")];
-        assert_eq!(reports[1].reused, None);
-        assert_eq!(reports[0].not_reused, None);
-        reused += u64::from(reports[0].reused.is_some());
+        assert_eq!(reports[1].making.reused, None);
+        assert_eq!(reports[0].making.not_reused, None);
+        reused += u64::from(reports[0].making.reused.is_some());
         for ((target, report), seconds) in [&reusing, &full].into_iter().zip(&reports).zip(&mut seconds) {
             seconds.push(second(target, report.release.as_ref().unwrap().as_str()));
         }

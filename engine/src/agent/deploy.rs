@@ -19,7 +19,7 @@ use crate::manifest::placement::Placements;
 use crate::manifest::{Manifest, diff, outline};
 use crate::pattern::Patterns;
 use crate::release::{BootSpan, Record, ReleaseId};
-use crate::report::{DeployState, Reused};
+use crate::report::{ChangesReport, DeployState, Reused};
 use crate::target::Policy;
 use crate::threads;
 use crate::wire::bounds::{PROMISED_MAX, STANDING_MAX, TREE_BYTES_MAX};
@@ -516,7 +516,8 @@ impl Deploy<'_> {
         };
         let Made { mut done, settled, placements, looks } = made?;
         done.removed = given_up;
-        done.not_reused = done.not_reused.or(choice.refused.map(|error| error.with_cause()));
+        let refused = choice.refused.map(|error| error.with_cause());
+        done.making.not_reused = done.making.not_reused.or(refused);
         let manifest = settled.as_ref().unwrap_or(&tree.manifest);
         let new = (&decided.id, Placed { manifest, placements: &placements });
         let read: Vec<_> = base.map(|base| (&base.name.release, base.kept.placed())).into_iter().chain([new]).collect();
@@ -646,12 +647,12 @@ impl Deploy<'_> {
             done.warnings.push(put_right_warning(store.count_put_right()));
         }
         done.release = Some(decided.id.clone());
-        done.objects_new = objects_new;
-        done.objects_linked = assembly.linked();
-        done.copied = assembly.copied();
+        done.making.objects_new = objects_new;
+        done.making.objects_linked = assembly.linked();
+        done.making.copied = assembly.copied().into_iter().collect();
         match reused {
-            Some(Ok(reused)) => done.reused = Some(reused),
-            Some(Err(error)) => done.not_reused = Some(error.with_cause()),
+            Some(Ok(reused)) => done.making.reused = Some(reused),
+            Some(Err(error)) => done.making.not_reused = Some(error.with_cause()),
             None => {}
         }
         done.seconds = clock.0;
@@ -684,9 +685,8 @@ impl Deploy<'_> {
         let state = if self.begin.no_switch { DeployState::Ready } else { DeployState::Live };
         let mut done = DeployDone::of(state);
         done.previous.clone_from(&decided.live);
-        done.files_new = decided.counts.new;
-        done.files_changed = decided.counts.changed;
-        done.files_removed = decided.counts.removed;
+        let diff::Counts { new, changed, removed } = decided.counts;
+        done.changes = ChangesReport { files_new: new, files_changed: changed, files_removed: removed };
         done.warnings = decided.shared.hidden.iter().map(hidden_warning).collect();
         done
     }

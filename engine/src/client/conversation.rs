@@ -23,7 +23,7 @@ use crate::cancel::Cancel;
 use crate::client::delivery::Delivery;
 use crate::error::{Error, Refusal};
 use crate::event::Observer;
-use crate::report::{DeployFailure, LiveNow};
+use crate::report::{DeployFailure, LiveNow, TrafficReport};
 use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::{Carrier, Connection};
@@ -327,11 +327,6 @@ impl Conversation {
         self.traffic.sent.bytes() + self.lanes.sent_bytes()
     }
 
-    /// Returns bytes received so far.
-    pub(crate) fn received_bytes(&self) -> u64 {
-        self.traffic.read.bytes()
-    }
-
     /// Returns what counts what has arrived of an upload.
     pub(crate) fn delivery(&self) -> &Delivery {
         &self.answers.delivery
@@ -347,9 +342,15 @@ impl Conversation {
         self.traffic.copied_at
     }
 
-    /// Returns how often this side waited.
-    pub(crate) fn round_trips(&self) -> u64 {
-        self.traffic.round_trips.load(Ordering::Relaxed)
+    /// Returns what crossed the wire so far, on all connections.
+    pub(crate) fn traffic(&self) -> TrafficReport {
+        TrafficReport {
+            sent_bytes: self.sent_bytes(),
+            received_bytes: self.traffic.read.bytes(),
+            round_trips: self.traffic.round_trips.load(Ordering::Relaxed),
+            connections: self.connections(),
+            ..TrafficReport::default()
+        }
     }
 }
 

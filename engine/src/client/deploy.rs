@@ -13,7 +13,7 @@ use crate::client::source::Source;
 use crate::client::source_directory::{LastScan, SourceDirectory};
 use crate::error::Error;
 use crate::event::{Event, Phase};
-use crate::report::{DeployFailure, DeployReport, Seconds};
+use crate::report::{DeployFailure, DeployReport, Seconds, TrafficReport, TreeReport};
 use crate::request::{Context, DeployRequest};
 use crate::threads;
 use crate::wire::connection::Connection;
@@ -137,23 +137,15 @@ fn report(
         previous: done.previous,
         state: done.state,
         dry_run: host.request.dry_run,
-        manifest: manifest.root().to_string(),
-        commit: source.commit().map(str::to_owned),
-        files: manifest.files(),
-        bytes: manifest.bytes(),
-        files_new: done.files_new,
-        files_changed: done.files_changed,
-        files_removed: done.files_removed,
-        sent_bytes: conversation.sent_bytes(),
-        received_bytes: conversation.received_bytes(),
-        objects_new: done.objects_new,
-        objects_linked: done.objects_linked,
-        reused: done.reused,
-        not_reused: done.not_reused,
-        copied: done.copied.into_iter().collect(),
-        round_trips: conversation.round_trips(),
-        zstd_levels,
-        connections: conversation.connections(),
+        tree: TreeReport {
+            manifest: manifest.root().to_string(),
+            commit: source.commit().map(str::to_owned),
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+        },
+        changes: done.changes,
+        traffic: TrafficReport { zstd_levels, ..conversation.traffic() },
+        making: done.making,
         removed: done.removed,
         warnings: done.warnings,
         seconds,

@@ -24,7 +24,9 @@ use crate::error::{Error, Refusal};
 use crate::event::Phase;
 use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
-use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
+use crate::report::{
+    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
+};
 use crate::target::Policy;
 use crate::wire::bounds::{self, Words, at_most};
 use crate::wire::lane::Ticket;
@@ -291,22 +293,10 @@ pub(crate) struct DeployDone {
     pub(crate) previous: Option<ReleaseId>,
     /// What it came to.
     pub(crate) state: DeployState,
-    /// Paths that the live release did not have.
-    pub(crate) files_new: u64,
-    /// Paths that differ.
-    pub(crate) files_changed: u64,
-    /// Paths that only it had.
-    pub(crate) files_removed: u64,
-    /// Objects stored.
-    pub(crate) objects_new: u64,
-    /// Files linked.
-    pub(crate) objects_linked: u64,
-    /// The release that it was made of.
-    pub(crate) reused: Option<Reused>,
-    /// Why a release that was to be reused was not.
-    pub(crate) not_reused: Option<String>,
-    /// Files copied, by reason.
-    pub(crate) copied: Vec<(String, u64)>,
+    /// How it differs from what was live.
+    pub(crate) changes: ChangesReport,
+    /// What it was made of.
+    pub(crate) making: MakingReport,
     /// Releases removed.
     pub(crate) removed: Vec<ReleaseId>,
     /// What the user should know.
@@ -324,14 +314,8 @@ impl DeployDone {
             release: None,
             previous: None,
             state,
-            files_new: 0,
-            files_changed: 0,
-            files_removed: 0,
-            objects_new: 0,
-            objects_linked: 0,
-            reused: None,
-            not_reused: None,
-            copied: Vec::new(),
+            changes: ChangesReport::default(),
+            making: MakingReport::default(),
             removed: Vec::new(),
             warnings: Vec::new(),
             holding: None,
@@ -367,8 +351,8 @@ impl Reply {
             Reply::Setup(report) => bounds::fitting(&mut report.created),
             Reply::Deploy(done) => {
                 bounds::fitting(&mut done.warnings);
-                done.not_reused =
-                    done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
+                let not_reused = &mut done.making.not_reused;
+                *not_reused = not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
             }
             Reply::Releases(report) => {
                 bounds::fitting(&mut report.foreign);
@@ -682,7 +666,7 @@ mod tests {
         let many = |text: &str| vec![text.repeat(5000); 5000];
         let mut done = DeployDone::of(DeployState::Live);
         done.warnings = many("w");
-        done.not_reused = Some("x".repeat(1 << 20));
+        done.making.not_reused = Some("x".repeat(1 << 20));
         let release = ReleaseReport {
             id: id("1"),
             state: crate::report::ReleaseState::Earlier,
