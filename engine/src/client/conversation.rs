@@ -33,7 +33,7 @@ use crate::wire::lane::Lanes;
 use crate::wire::message::{self, BaseName, FromAgent, Live, Taken, ToAgent};
 
 use answers::Answers;
-use inbox::{NothingTaken, Received};
+use inbox::{Arrival, NothingTaken};
 use lanes::{KeptLane, LaneSet};
 use listener::Listener;
 use live::live_now;
@@ -153,22 +153,22 @@ impl Conversation {
     /// Waits for the next answer. `Failed` is an error here.
     pub(crate) fn next(&self) -> Result<FromAgent, DeployFailure> {
         match self.receive()? {
-            Received::Message(message) => match *message {
+            Arrival::Message(message) => match *message {
                 FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
                 message => Ok(message),
             },
-            Received::Part(_) => Err(Error::Protocol("a part that nothing announced".into()).into()),
-            Received::Lost(error) => Err(self.lost(error)),
+            Arrival::Part(_) => Err(Error::Protocol("a part that nothing announced".into()).into()),
+            Arrival::Lost(error) => Err(self.lost(error)),
         }
     }
 
     /// Waits for what comes next.
-    fn receive(&self) -> Result<Received, DeployFailure> {
+    fn receive(&self) -> Result<Arrival, DeployFailure> {
         let listening = Instant::now();
         loop {
             self.cancel.check()?;
             match self.answers.inbox.take(Instant::now() + CANCEL_EVERY) {
-                Ok(received) => return Ok(received),
+                Ok(arrival) => return Ok(arrival),
                 Err(nothing) => self.check_line(nothing, listening)?,
             }
         }
@@ -196,12 +196,12 @@ impl Conversation {
     /// what was sent unasked is answered while it is being sent.
     pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
         match self.answers.inbox.take_end()? {
-            Received::Lost(error) => Some(self.lost(error)),
-            Received::Message(message) => match *message {
+            Arrival::Lost(error) => Some(self.lost(error)),
+            Arrival::Message(message) => match *message {
                 FromAgent::Failed { refusal, live } => Some(failure(refusal, live)),
                 _ => None,
             },
-            Received::Part(_) => None,
+            Arrival::Part(_) => None,
         }
     }
 
@@ -239,9 +239,9 @@ impl Conversation {
         let mut parts = Parts::begin(length, most)?;
         while !parts.are_all() {
             match self.receive()? {
-                Received::Part(part) => parts.add(&part)?,
-                Received::Lost(error) => return Err(self.lost(error)),
-                Received::Message(_) => return Err(Error::Protocol("parts that break off".into()).into()),
+                Arrival::Part(part) => parts.add(&part)?,
+                Arrival::Lost(error) => return Err(self.lost(error)),
+                Arrival::Message(_) => return Err(Error::Protocol("parts that break off".into()).into()),
             }
         }
         Ok(parts.finish())

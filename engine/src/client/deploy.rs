@@ -19,7 +19,7 @@ use crate::threads;
 use crate::wire::connection::Connection;
 
 /// What was found before anything was sent.
-struct Prepared<'a> {
+struct Preparation<'a> {
     source: Source<'a>,
     warnings: Vec<String>,
     forecast: Forecast,
@@ -39,7 +39,7 @@ pub(crate) fn deploy(
     let memory = Memory::open(&context.state_dir, context.observer.clone());
     let host = Host::recall(context, request, &memory);
     let prepared = prepare(&host, directory, &memory, |cancel| connect(host.is_new(), cancel), began)?;
-    let Prepared { source, mut warnings, forecast, conversation, mut seconds } = prepared;
+    let Preparation { source, mut warnings, forecast, conversation, mut seconds } = prepared;
     for warning in &warnings {
         context.observer.observe(Event::Warning(warning.clone()));
     }
@@ -70,7 +70,7 @@ fn prepare<'a>(
     memory: &'a Memory,
     connect: impl FnOnce(&Cancel) -> Result<Connection, Error> + Send,
     began: Instant,
-) -> Result<Prepared<'a>, Error> {
+) -> Result<Preparation<'a>, Error> {
     let Context { observer, cancel, .. } = host.context;
     let last_scan = if host.request.paranoid { LastScan::Ignored } else { LastScan::Trusted };
     let both = cancel.part();
@@ -98,7 +98,7 @@ fn prepare<'a>(
     match (scanned, connected) {
         (Ok((source, warnings, forecast, scanned)), Ok((conversation, connect))) => {
             let seconds = Seconds { connect, scan: scanned, ..Seconds::default() };
-            Ok(Prepared { source, warnings, forecast, conversation, seconds })
+            Ok(Preparation { source, warnings, forecast, conversation, seconds })
         }
         // It was only cancelled because of the other.
         (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),

@@ -11,13 +11,13 @@
 //! | `press` | the tools of a thread |
 //! | `parts` | the parts of a large file |
 //! | `deltas` | a container of small files in terms of old ones |
-//! | `keeping` | files that the content cache keeps in a block of their own |
-//! | `packed` | a block, with what of it is kept |
+//! | `kept_block` | files that the content cache keeps in a block of their own |
+//! | `packed_block` | a block, with what of it is kept |
 
 mod deltas;
 mod jobs;
-mod keeping;
-mod packed;
+mod kept_block;
+mod packed_block;
 mod parts;
 mod press;
 
@@ -41,8 +41,8 @@ use jobs::{Job, jobs};
 use parts::{parts, pieces_after};
 use press::{Press, no_zstd, too_long};
 
-use packed::Kept;
-pub(crate) use packed::Packed;
+use packed_block::KeptFiles;
+pub(crate) use packed_block::PackedBlock;
 
 /// Threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of what does not compress, twice what it becomes,
 /// 8 MiB at most, and up to 20 MiB of zstd's tables.
@@ -117,7 +117,7 @@ impl<'a> Packer<'a> {
 
 impl Packer<'_> {
     /// Packs until nothing is left, or nobody takes blocks any more. To be called by each thread that packs.
-    pub(crate) fn run(&self, blocks: &Sender<Result<Packed, Error>>) -> Result<(), Error> {
+    pub(crate) fn run(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
         let mut press = Press::new().map_err(no_zstd)?;
         let mut deltas = None;
         loop {
@@ -144,7 +144,7 @@ impl Packer<'_> {
     }
 
     /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
-    fn wait_for_the_wire(&self, blocks: &Sender<Result<Packed, Error>>) -> Result<(), Error> {
+    fn wait_for_the_wire(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
         // A queue that nobody takes from still counts what was left in it.
         while !blocks.is_empty() && !self.leveller.is_settled() && !self.is_over.load(Ordering::Relaxed) {
             self.reader.check()?;
@@ -158,7 +158,7 @@ impl Packer<'_> {
         &self,
         entries: Vec<u32>,
         press: &mut Press,
-        blocks: &Sender<Result<Packed, Error>>,
+        blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
         press.content.clear();
         press.dense.clear();
@@ -185,7 +185,7 @@ impl Packer<'_> {
             && self.send_packed(plain, &press.content, &mut press.encoder, blocks)?)
     }
 
-    fn send_as_they_are(&self, entries: Vec<u32>, content: &[u8], blocks: &Sender<Result<Packed, Error>>) -> bool {
+    fn send_as_they_are(&self, entries: Vec<u32>, content: &[u8], blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
         if entries.is_empty() {
             return true;
         }
@@ -193,7 +193,7 @@ impl Packer<'_> {
         let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
         let files = self.kept_files(&entries);
         let block = block::block_as_it_is(&BlockHead::Files(entries), content);
-        self.pass_on(Packed { block, holds, kept: vec![Kept { files, own: None }] }, blocks)
+        self.pass_on(PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] }, blocks)
     }
 
     /// Sends files in a block, or in several where they take more than one as it travels.
@@ -202,7 +202,7 @@ impl Packer<'_> {
         entries: Vec<u32>,
         content: &[u8],
         encoder: &mut BlockEncoder,
-        blocks: &Sender<Result<Packed, Error>>,
+        blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
         if entries.is_empty() {
             return Ok(true);
@@ -212,7 +212,7 @@ impl Packer<'_> {
         let lens: Vec<u32> = files.iter().map(KeptFile::len).collect();
         let head = BlockHead::Files(entries);
         if let Some(block) = self.pack(&head, content, &lens, encoder)? {
-            let packed = Packed { block, holds, kept: vec![Kept { files, own: None }] };
+            let packed = PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] };
             return Ok(self.pass_on(packed, blocks));
         }
         let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
@@ -243,7 +243,7 @@ impl Packer<'_> {
     }
 
     /// Queues a block. Says whether anybody still listens.
-    fn pass_on(&self, packed: Packed, blocks: &Sender<Result<Packed, Error>>) -> bool {
+    fn pass_on(&self, packed: PackedBlock, blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
         self.bytes.fetch_add(packed.holds.bytes, Ordering::Relaxed);
         blocks.send(Ok(packed)).is_ok()
     }
@@ -255,7 +255,7 @@ impl Packer<'_> {
         files: Vec<(u32, OldFile)>,
         deltas: &mut DeltaPacker<'_>,
         press: &mut Press,
-        blocks: &Sender<Result<Packed, Error>>,
+        blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
         let content = &mut press.content;
         let (mut bytes, mut sent, mut whole) = (0, Vec::new(), Vec::new());
@@ -278,7 +278,7 @@ impl Packer<'_> {
             if let Some(block) = self.pack(&head, &container, &[], &mut press.encoder)? {
                 let kept = deltas.kept(&mut press.probe)?;
                 let holds = Content { files: entries.len() as u64, bytes: bytes as u64 };
-                if !self.pass_on(Packed { block, holds, kept }, blocks) {
+                if !self.pass_on(PackedBlock { block, holds, kept }, blocks) {
                     return Ok(false);
                 }
             } else {
@@ -298,7 +298,7 @@ impl Packer<'_> {
     }
 
     /// Notes that a block was written, how long that took, and over how many connections at once.
-    pub(crate) fn sent(&self, packed: &Packed, took: Duration, connections: u32, stalled: f64) {
+    pub(crate) fn sent(&self, packed: &PackedBlock, took: Duration, connections: u32, stalled: f64) {
         let bytes = packed.block.payload.len();
         self.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.leveller.sent(Instant::now(), bytes, took, connections, stalled);
@@ -325,7 +325,7 @@ impl Packer<'_> {
         &self,
         sending: &Sending,
         press: &mut Press,
-        blocks: &Sender<Result<Packed, Error>>,
+        blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
         let content = &mut press.content;
         let entry = sending.entry;
@@ -360,7 +360,7 @@ impl Packer<'_> {
                 self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
             };
             let holds = Content { files: u64::from(number == last), bytes: offset - part };
-            if !self.pass_on(Packed { block, holds, kept: Vec::new() }, blocks) {
+            if !self.pass_on(PackedBlock { block, holds, kept: Vec::new() }, blocks) {
                 return Ok(false);
             }
         }

@@ -13,7 +13,7 @@ use crate::client::conversation::Conversation;
 use crate::client::delivery::Content;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::Line;
-use crate::client::packer::{Packed, Packer, Packing};
+use crate::client::packer::{PackedBlock, Packer, Packing};
 use crate::client::sending::{OldContent, Sending};
 use crate::client::source::SourceReader;
 use crate::error::Error;
@@ -24,7 +24,7 @@ use crate::units::Bytes;
 
 use keeper::Keeper;
 
-/// Packed blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
+/// PackedBlock blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
 /// takes longer than others.
 const QUEUE_BLOCKS: usize = 4;
 
@@ -63,7 +63,7 @@ impl Upload<'_> {
         let total = Content { files, bytes: packer.bytes_total() };
         conversation.delivery().begin(total, conversation.sent_bytes());
         let keeper = Mutex::new(Keeper::begin(olds.cache, observer));
-        let (sender, blocks) = bounded::<Result<Packed, Error>>(QUEUE_BLOCKS);
+        let (sender, blocks) = bounded::<Result<PackedBlock, Error>>(QUEUE_BLOCKS);
         let sent = std::thread::scope(|scope| {
             for number in 0..threads {
                 let (packer, own) = (&packer, sender.clone());
@@ -83,8 +83,8 @@ impl Upload<'_> {
             drop(sender);
             let outlet = Outlet { conversation, observer, lanes, is_unasked, left: &|| packer.left() };
             let sending =
-                |packed: &Packed| conversation.delivery().note(packed.block.payload.len() as u64, packed.holds);
-            let sent = lanes::send(&outlet, blocks, sending, |packed: &Packed, took| {
+                |packed: &PackedBlock| conversation.delivery().note(packed.block.payload.len() as u64, packed.holds);
+            let sent = lanes::send(&outlet, blocks, sending, |packed: &PackedBlock, took| {
                 packer.sent(packed, took, conversation.connections().max(1) as u32, conversation.stalled());
                 keeper.lock().expect("no keeper panics").keep(packed);
             });

@@ -8,7 +8,7 @@ use crate::report::{DeployFailure, LiveNow};
 use crate::wire::message::FromAgent;
 
 use super::Conversation;
-use super::inbox::{NothingTaken, Received};
+use super::inbox::{Arrival, NothingTaken};
 use super::live::{live_after, live_now};
 
 /// How long the agent may take to say what is live after this side has left it.
@@ -46,13 +46,13 @@ impl Conversation {
                 return live;
             }
             match self.take_until(deadline) {
-                Ok(Received::Message(message)) => match *message {
+                Ok(Arrival::Message(message)) => match *message {
                     FromAgent::Failed { live, .. } => return live_now(live),
                     FromAgent::Done(reply) => return live_after(&reply),
                     _ => {}
                 },
-                Ok(Received::Part(_)) => {}
-                Ok(Received::Lost(_)) | Err(_) => {
+                Ok(Arrival::Part(_)) => {}
+                Ok(Arrival::Lost(_)) | Err(_) => {
                     return Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unknown);
                 }
             }
@@ -78,7 +78,7 @@ impl Conversation {
     }
 
     /// Takes what comes next; nothing after `deadline`, however much there is.
-    fn take_until(&self, deadline: Instant) -> Result<Received, NothingTaken> {
+    fn take_until(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
         if Instant::now() < deadline { self.answers.inbox.take(deadline) } else { Err(NothingTaken::TimedOut) }
     }
 

@@ -12,7 +12,7 @@ use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::message::{self, FromAgent, Taken};
 
 use super::answers::Answers;
-use super::inbox::Received;
+use super::inbox::Arrival;
 use super::live::live_now;
 
 /// Reads on a thread of its own.
@@ -57,30 +57,30 @@ impl Listener {
     /// Reads until the agent says nothing more, or nobody listens.
     pub(super) fn listen(mut self, mut reader: FrameReader<File>) {
         loop {
-            let (received, bytes) = match reader.read() {
+            let (arrival, bytes) = match reader.read() {
                 Ok(None) => return,
-                Ok(Some((kind, payload))) => match self.received(kind, payload) {
-                    Ok(Some(received)) => received,
+                Ok(Some((kind, payload))) => match self.arrival(kind, payload) {
+                    Ok(Some(arrival)) => arrival,
                     Ok(None) => continue,
-                    Err(error) => (Received::Lost(error), 0),
+                    Err(error) => (Arrival::Lost(error), 0),
                 },
-                Err(error) => (Received::Lost(error), 0),
+                Err(error) => (Arrival::Lost(error), 0),
             };
-            let is_last = matches!(received, Received::Lost(_));
-            if !self.answers.inbox.put(received, bytes) || is_last {
+            let is_last = matches!(arrival, Arrival::Lost(_));
+            if !self.answers.inbox.put(arrival, bytes) || is_last {
                 return;
             }
         }
     }
 
     /// Returns what is to wait of a frame, and how many bytes it takes.
-    fn received(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Received, usize)>, Error> {
+    fn arrival(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Arrival, usize)>, Error> {
         let bytes = payload.len();
         match kind {
-            FrameKind::Part => Ok(Some((Received::Part(payload), bytes))),
+            FrameKind::Part => Ok(Some((Arrival::Part(payload), bytes))),
             FrameKind::Message => {
                 let message = self.tell(message::from_bytes(&payload)?);
-                Ok(message.map(|message| (Received::Message(Box::new(message)), bytes)))
+                Ok(message.map(|message| (Arrival::Message(Box::new(message)), bytes)))
             }
             FrameKind::Block => Err(Error::Protocol("content from the agent".into())),
         }

@@ -48,9 +48,9 @@ impl Exchange<'_> {
                 FromAgent::WantHashes if !tree.promised.is_empty() => return Ok(Answer::WantsHashes),
                 FromAgent::Manifest { name, length } => {
                     // A guess was wrong that the outline had led to.
-                    let outlined = tree.outlined.take().ok_or_else(unexpected)?;
+                    let outline = tree.outline.take().ok_or_else(unexpected)?;
                     let bytes = self.conversation.parts(length, TREE_BYTES_MAX)?;
-                    return Ok(Answer::TakesBase(Some(Base::whole(name, &bytes, outlined.commit)?)));
+                    return Ok(Answer::TakesBase(Some(Base::whole(name, &bytes, outline.commit)?)));
                 }
                 _ => return Err(unexpected()),
             }

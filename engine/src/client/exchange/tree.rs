@@ -30,11 +30,11 @@ pub(super) struct SentTree {
     /// What the agent was asked to sign of large files.
     pub(super) gaps: Vec<Gap>,
     /// Where an outline had led to the base that it is described against: what else is known of that.
-    pub(super) outlined: Option<Outlined>,
+    pub(super) outline: Option<Outline>,
 }
 
 /// A base that is known by an outline.
-pub(super) struct Outlined {
+pub(super) struct Outline {
     /// The commit that it was made of.
     pub(super) commit: Option<String>,
 }
@@ -92,8 +92,8 @@ impl Exchange<'_> {
         }
         add_recipes(self.source, &pairs, &asked, &mut olds, &self.host.context.cancel)?;
         let gaps = gaps::gaps(&olds);
-        let outlined = comparison.base.is_outlined.then(|| Outlined { commit: comparison.base.commit.clone() });
-        Ok(SentTree { promised: Vec::new(), olds, to_sign, gaps, outlined })
+        let outline = comparison.base.is_outlined.then(|| Outline { commit: comparison.base.commit.clone() });
+        Ok(SentTree { promised: Vec::new(), olds, to_sign, gaps, outline })
     }
 
     /// Adds small files whose old content git has.

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::signature::Signatures;
 use crate::wire::block::BlockEncoder;
 
-use super::keeping::Keeping;
-use super::packed::Kept;
+use super::kept_block::KeptBlock;
+use super::packed_block::KeptFiles;
 use super::press::{KEPT_LEVEL, no_zstd};
 
 /// What a thread needs for deltas.
@@ -23,8 +23,8 @@ pub(super) struct DeltaPacker<'a> {
     /// Packs for the content cache.
     kept: BlockEncoder,
     /// What is to be kept of the files of the container.
-    patches: Keeping,
-    wholes: Keeping,
+    patches: KeptBlock,
+    wholes: KeptBlock,
 }
 
 impl<'a> DeltaPacker<'a> {
@@ -36,8 +36,8 @@ impl<'a> DeltaPacker<'a> {
             signatures,
             encoder: DeltaEncoder::new(),
             kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
-            patches: Keeping::default(),
-            wholes: Keeping::default(),
+            patches: KeptBlock::default(),
+            wholes: KeptBlock::default(),
         })
     }
 
@@ -73,8 +73,8 @@ impl<'a> DeltaPacker<'a> {
     }
 
     /// Returns what is to be kept of the container.
-    pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<Kept>, Error> {
-        let keepings = [&mut self.patches, &mut self.wholes];
-        keepings.into_iter().filter_map(|keeping| keeping.pack(&mut self.kept, probe).transpose()).collect()
+    pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<KeptFiles>, Error> {
+        let blocks = [&mut self.patches, &mut self.wholes];
+        blocks.into_iter().filter_map(|block| block.pack(&mut self.kept, probe).transpose()).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Keeps what is sent in the content cache, for the next deploy.
 
 use crate::client::cache::{Cache, CacheWriter};
-use crate::client::packer::Packed;
+use crate::client::packer::PackedBlock;
 use crate::event::{Observer, OkOrWarn};
 
 /// Keeps what is sent. Without it the next deploy sends more: no reason for this one to fail.
@@ -17,7 +17,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Keeps what is worth it of what was sent.
-    pub(crate) fn keep(&mut self, packed: &Packed) {
+    pub(crate) fn keep(&mut self, packed: &PackedBlock) {
         for kept in &packed.kept {
             let body = kept.own.as_ref().unwrap_or(&packed.block).body();
             if let Some(mut writer) = self.writer.take()

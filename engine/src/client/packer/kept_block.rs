@@ -6,7 +6,7 @@ use crate::client::probe::Probe;
 use crate::error::Error;
 use crate::wire::block::{self, BlockEncoder, BlockHead};
 
-use super::packed::Kept;
+use super::packed_block::KeptFiles;
 use super::press::{no_zstd, too_long};
 
 /// A patch is kept where it takes at most this part of its content. Content takes a quarter to a third of its length where
@@ -16,12 +16,12 @@ const PATCH_SHARE: usize = 8;
 
 /// Files that are to be kept in a block of their own, one after the other.
 #[derive(Default)]
-pub(super) struct Keeping {
+pub(super) struct KeptBlock {
     files: Vec<KeptFile>,
     bytes: Vec<u8>,
 }
 
-impl Keeping {
+impl KeptBlock {
     /// Adds a file as it is.
     pub(super) fn add(&mut self, content: &[u8], file: KeptFile) {
         self.bytes.extend_from_slice(content);
@@ -48,7 +48,7 @@ impl Keeping {
     }
 
     /// Returns the block, if it holds anything.
-    pub(super) fn pack(&mut self, encoder: &mut BlockEncoder, probe: &mut Probe) -> Result<Option<Kept>, Error> {
+    pub(super) fn pack(&mut self, encoder: &mut BlockEncoder, probe: &mut Probe) -> Result<Option<KeptFiles>, Error> {
         if self.files.is_empty() {
             return Ok(None);
         }
@@ -58,6 +58,6 @@ impl Keeping {
             true => block::block_as_it_is(&head, &self.bytes),
             false => encoder.encode(&head, &self.bytes, &lens).map_err(no_zstd)?.ok_or_else(too_long)?,
         };
-        Ok(Some(Kept { files: std::mem::take(&mut self.files), own: Some(own) }))
+        Ok(Some(KeptFiles { files: std::mem::take(&mut self.files), own: Some(own) }))
     }
 }
