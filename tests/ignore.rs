@@ -14,7 +14,7 @@ use engine::cancel::Cancel;
 use engine::event::Silent;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target};
-use engine::{Context, DeployRequest};
+use engine::{Context, DeployRequest, SourceRequest};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -130,18 +130,8 @@ fn is_compared(path: &[u8]) -> bool {
 }
 
 fn deployed(place: &Path) -> BTreeSet<Vec<u8>> {
-    let request = DeployRequest {
-        lanes: None,
-        source: place.join("source"),
-        exclude: Vec::new(),
-        config: None,
-        release: None,
-        no_switch: false,
-        force: false,
-        dry_run: false,
-        paranoid: false,
-        zstd_level: None,
-    };
+    let source = SourceRequest { directory: place.join("source"), ..SourceRequest::default() };
+    let request = DeployRequest { source, ..DeployRequest::default() };
     let context = Context {
         target: Target { destination: Destination::Local(place.join("target")), reach: Reach::default() },
         policy: Policy::default(),

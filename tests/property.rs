@@ -12,7 +12,7 @@ use engine::cancel::Cancel;
 use engine::event::Silent;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target};
-use engine::{Context, DeployRequest, SwitchTo};
+use engine::{Context, DeployRequest, SourceRequest, SwitchTo};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -50,18 +50,8 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
     let place = tempfile::tempdir_in(memory()).unwrap();
     let source = place.path().join("source");
     fs::create_dir(&source).unwrap();
-    let request = DeployRequest {
-        lanes: None,
-        source: source.clone(),
-        exclude: Vec::new(),
-        config: None,
-        release: None,
-        no_switch: false,
-        force: false,
-        dry_run: false,
-        paranoid: false,
-        zstd_level: None,
-    };
+    let directory = SourceRequest { directory: source.clone(), ..SourceRequest::default() };
+    let request = DeployRequest { source: directory, ..DeployRequest::default() };
     let mut client = 0;
     let mut copies: Vec<(PathBuf, Tree)> = Vec::new();
     for (edits, between) in steps {

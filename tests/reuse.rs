@@ -15,7 +15,7 @@ use engine::event::Silent;
 use engine::release::Provenance;
 use engine::report::DeployReport;
 use engine::target::{Destination, Policy, Reach, Target};
-use engine::{Context, DeployRequest};
+use engine::{Context, DeployRequest, SourceRequest};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -122,18 +122,8 @@ fn deploy(place: &Path, target: &str) -> DeployReport {
         observer: Arc::new(Silent),
         cancel: Cancel::default(),
     };
-    let request = DeployRequest {
-        lanes: None,
-        source: place.join("source"),
-        exclude: Vec::new(),
-        config: None,
-        release: None,
-        no_switch: false,
-        force: true,
-        dry_run: false,
-        paranoid: false,
-        zstd_level: None,
-    };
+    let source = SourceRequest { directory: place.join("source"), ..SourceRequest::default() };
+    let request = DeployRequest { source, force: true, ..DeployRequest::default() };
     engine::deploy(&context, &request).unwrap()
 }
 
@@ -182,9 +172,9 @@ fn check(place: &Path, steps: &[(Vec<Edit>, Vec<Vandalism>)]) -> u64 {
             spare(&full).iter().for_each(|spare| fs::remove_dir_all(spare).unwrap());
         }
         let reports = [deploy(place, "reusing"), deploy(place, "full")];
-        assert_eq!(reports[1].reused, None);
-        assert_eq!(reports[0].not_reused, None);
-        reused += u64::from(reports[0].reused.is_some());
+        assert_eq!(reports[1].making.reused, None);
+        assert_eq!(reports[0].making.not_reused, None);
+        reused += u64::from(reports[0].making.reused.is_some());
         for ((target, report), seconds) in [&reusing, &full].into_iter().zip(&reports).zip(&mut seconds) {
             seconds.push(second(target, report.release.as_ref().unwrap().as_str()));
         }

@@ -1,8 +1,8 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
-use engine::DeployRequest;
 use engine::release::ReleaseId;
-use engine::report::{DeployReport, DeployState, Reused};
+use engine::report::{ChangesReport, DeployReport, DeployState, MakingReport, Reused};
+use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
@@ -23,9 +23,11 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
     let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let request = DeployRequest {
-        source: given.unwrap_or_else(|| settings.source.clone()),
-        exclude: settings.exclude.clone(),
-        config: settings.config.clone(),
+        source: SourceRequest {
+            directory: given.unwrap_or_else(|| settings.source.clone()),
+            exclude: settings.exclude.clone(),
+            config: settings.config.clone(),
+        },
         release: args.release.clone(),
         no_switch: args.no_switch,
         force: args.force,
@@ -41,14 +43,15 @@ impl Report for DeployReport {
     const ANSWERS: bool = false;
 
     fn text(&self, palette: Palette) -> String {
+        let ChangesReport { files_new, files_changed, files_removed } = self.changes;
         let mut block = Block::default();
         block
-            .line("files", format!("{}, {}", Count(self.files), Bytes(self.bytes)))
-            .line("changes", changes(self.files_new, self.files_changed, self.files_removed))
-            .line("sent", Bytes(self.sent_bytes))
-            .line_if("stored", stored(self))
-            .line_if("reused", reuse(self))
-            .line_if("copied", copies(self))
+            .line("files", format!("{}, {}", Count(self.tree.files), Bytes(self.tree.bytes)))
+            .line("changes", changes(files_new, files_changed, files_removed))
+            .line("sent", Bytes(self.traffic.sent_bytes))
+            .line_if("stored", stored(&self.making))
+            .line_if("reused", reuse(&self.making))
+            .line_if("copied", copies(&self.making))
             .line_if("removed", removals(self))
             .line("time", Seconds(self.seconds.total));
         format!("{}\n{}", palette.strong(headline(self)), block.text())
@@ -77,22 +80,22 @@ fn headline(report: &DeployReport) -> String {
     }
 }
 
-fn stored(report: &DeployReport) -> Option<String> {
-    let stored = report.objects_new + report.objects_linked > 0;
+fn stored(making: &MakingReport) -> Option<String> {
+    let stored = making.objects_new + making.objects_linked > 0;
     stored.then(|| {
-        let new = Counted(report.objects_new, "new object");
-        format!("{new}, {} linked", Counted(report.objects_linked, "file"))
+        let new = Counted(making.objects_new, "new object");
+        format!("{new}, {} linked", Counted(making.objects_linked, "file"))
     })
 }
 
-fn reuse(report: &DeployReport) -> Option<String> {
-    let Some(Reused { release, kept, .. }) = &report.reused else { return report.not_reused.clone() };
+fn reuse(making: &MakingReport) -> Option<String> {
+    let Some(Reused { release, kept, .. }) = &making.reused else { return making.not_reused.clone() };
     Some(format!("{release}, with {} of its files", Count(*kept)))
 }
 
-fn copies(report: &DeployReport) -> Option<String> {
-    let copied: u64 = report.copied.values().sum();
-    let reasons = report.copied.iter().map(|(why, count)| format!("{why}: {}", Count(*count)));
+fn copies(making: &MakingReport) -> Option<String> {
+    let copied: u64 = making.copied.values().sum();
+    let reasons = making.copied.iter().map(|(why, count)| format!("{why}: {}", Count(*count)));
     let reasons: Vec<String> = reasons.collect();
     (copied > 0).then(|| format!("{} ({})", Counted(copied, "file"), reasons.join(", ")))
 }
@@ -104,7 +107,7 @@ fn removals(report: &DeployReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use engine::report::Seconds;
+    use engine::report::{Seconds, TrafficReport, TreeReport};
 
     use super::*;
 
@@ -114,23 +117,27 @@ mod tests {
             previous: Some("20260325120000".parse().unwrap()),
             state: DeployState::Live,
             dry_run: false,
-            manifest: "00".repeat(32),
-            commit: None,
-            files: 78_622,
-            bytes: 1_312_345_678,
-            files_new: 12,
-            files_changed: 1828,
-            files_removed: 3,
-            sent_bytes: 4_972_000,
-            received_bytes: 1200,
-            objects_new: 1840,
-            objects_linked: 1840,
-            reused: Some(Reused { release: "20260301120000".parse().unwrap(), kept: 76_782, removed: 1843, moved: 0 }),
-            not_reused: None,
-            copied: [("copy_paths".to_owned(), 2)].into(),
-            round_trips: 2,
-            zstd_levels: [(6, 1_000_000)].into(),
-            connections: 1,
+            tree: TreeReport { manifest: "00".repeat(32), commit: None, files: 78_622, bytes: 1_312_345_678 },
+            changes: ChangesReport { files_new: 12, files_changed: 1828, files_removed: 3 },
+            traffic: TrafficReport {
+                sent_bytes: 4_972_000,
+                received_bytes: 1200,
+                round_trips: 2,
+                zstd_levels: [(6, 1_000_000)].into(),
+                connections: 1,
+            },
+            making: MakingReport {
+                objects_new: 1840,
+                objects_linked: 1840,
+                reused: Some(Reused {
+                    release: "20260301120000".parse().unwrap(),
+                    kept: 76_782,
+                    removed: 1843,
+                    moved: 0,
+                }),
+                not_reused: None,
+                copied: [("copy_paths".to_owned(), 2)].into(),
+            },
             removed: vec!["20260301120000".parse().unwrap()],
             warnings: Vec::new(),
             seconds: Seconds { total: 3.214, ..Seconds::default() },
@@ -151,6 +158,17 @@ Release 20260325140000 is live, after 20260325120000
   time     3.21 s
 ";
         assert_eq!(report().text(Palette::plain()), expected);
+    }
+
+    #[test]
+    fn a_report_is_printed_flat() {
+        let object = serde_json::to_value(report()).unwrap();
+        let numbers =
+            ["files", "files_new", "sent_bytes", "connections", "objects_new"].map(|name| object[name].as_u64());
+        assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
+        assert_eq!(object["zstd_levels"]["6"], 1_000_000);
+        assert_eq!(object["copied"]["copy_paths"], 2);
+        assert_eq!(object.as_object().unwrap().len(), 24);
     }
 
     #[test]

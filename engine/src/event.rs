@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::error::Error;
 use crate::release::ReleaseId;
 
 /// The phases of a deploy, in the order in which they end. Several run at once.
@@ -95,6 +96,18 @@ impl Recorder {
 impl Observer for Recorder {
     fn observe(&self, event: Event) {
         self.0.lock().expect("no observer panics").push(event);
+    }
+}
+
+/// What came of work that need not succeed.
+pub(crate) trait OkOrWarn<T> {
+    /// Returns what it came to; where it failed, that is a warning, and nothing comes of it.
+    fn ok_or_warn(self, observer: &dyn Observer) -> Option<T>;
+}
+
+impl<T> OkOrWarn<T> for Result<T, Error> {
+    fn ok_or_warn(self, observer: &dyn Observer) -> Option<T> {
+        self.map_err(|error| observer.observe(Event::Warning(error.with_cause()))).ok()
     }
 }
 

@@ -30,13 +30,12 @@ mod file_range;
 mod hasher;
 mod manifest;
 mod pattern;
+mod request;
 mod scan;
 mod signature;
 mod verbs;
 mod wire;
 
-pub use verbs::{
-    CleanupRequest, Context, DeployRequest, DiffSide, SwitchTo, cleanup, deploy, diff, releases, serve_agent, setup,
-    status, switch,
-};
+pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
+pub use verbs::{cleanup, deploy, diff, releases, serve_agent, setup, status, switch};
 pub use wire::BUILD;

@@ -1,6 +1,6 @@
 //! Where to deploy to, how to get there, and what the server should keep to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,16 @@ pub struct SshDestination {
     pub port: Option<u16>,
     /// The deploy path, absolute, or relative to the login directory.
     pub path: PathBuf,
+}
+
+impl Destination {
+    /// Returns the deploy path, as it is opened there.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Destination::Local(path) => path,
+            Destination::Ssh(ssh) => &ssh.path,
+        }
+    }
 }
 
 impl SshDestination {

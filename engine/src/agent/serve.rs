@@ -275,6 +275,7 @@ mod tests {
             believed: Holding::default().mark(),
             release: "1".parse().unwrap(),
             is_named: false,
+            second: 0,
             no_switch: false,
             force: false,
             dry_run: false,

@@ -19,6 +19,7 @@
 //! opened the cache then finds a pack gone, and sends what it would have found there.
 
 mod index;
+mod name;
 mod pack;
 mod reader;
 mod unpacker;
@@ -32,6 +33,7 @@ use crate::hash::Hash;
 use crate::wire::block::Body;
 
 use index::{FilePlace, Index};
+use name::{BEGUN, INDEX, PACK, file_name, pack_of};
 use pack::PackWriter;
 
 pub(crate) use index::Whole;
@@ -58,12 +60,6 @@ const BOUNDS: Bounds = Bounds { cache_bytes: 1 << 30, deploy_bytes: 1 << 29, pac
 const BEGUN_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 const DIRECTORY: &str = "content";
-const PACK: &str = "pack";
-const INDEX: &str = "index";
-/// An index that is being written.
-const BEGUN: &str = "new";
-/// Digits of the time that the name of a pack begins with.
-const NANOS_DIGITS: usize = 20;
 
 /// What was sent by earlier deploys.
 #[derive(Debug)]
@@ -182,20 +178,6 @@ impl CacheWriter<'_> {
     }
 }
 
-/// Returns the name of the pack that a file with one of these extensions is of; nothing for what is not of the cache. Whoever
-/// names the state directory may have a `content` in it.
-fn pack_of(name: &[u8], extensions: &[&str]) -> Option<String> {
-    let (pack, extension) = str::from_utf8(name).ok()?.split_once('.')?;
-    let (nanos, process) = pack.split_once('-')?;
-    let are_digits = [nanos, process].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let is_ours = are_digits && nanos.len() >= NANOS_DIGITS && !process.is_empty() && extensions.contains(&extension);
-    is_ours.then(|| pack.to_owned())
-}
-
-fn file_name(pack: &str, extension: &str) -> Vec<u8> {
-    format!("{pack}.{extension}").into_bytes()
-}
-
 /// Returns the complete packs, the oldest first. What is left of one that is gone goes too.
 fn packs_by_age(dir: &Dir) -> Result<Vec<Found>, Error> {
     let mut packs = Vec::new();
@@ -286,6 +268,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
+    use super::name::NANOS_DIGITS;
     use super::*;
     use crate::client::patch::Patch;
     use crate::delta::DeltaEncoder;

@@ -8,7 +8,8 @@
 //! The first connection tells at the end how many blocks went over each lane that stands, and the agent waits for these.
 //! What a lane that broke had taken is not told: it is lacking after the commit, and asked for again.
 
-use std::collections::VecDeque;
+mod gauge;
+
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use crate::cancel::Cancel;
-use crate::client::talk::{LaneWriter, Talk, TicketSlot};
+use crate::client::conversation::{Conversation, LaneWriter, TicketSlot};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::report::DeployFailure;
@@ -28,23 +29,13 @@ use crate::wire::frame::FrameKind;
 use crate::wire::lane::{STEP_TIMEOUT, TAKEN, Ticket, wait_for_answer};
 use crate::wire::message::ToAgent;
 
-/// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
-const WINDOW_BYTES: u64 = 2 << 20;
+use gauge::Gauge;
 
 /// The most connections at once. Five carry 1 Gbit/s at 80 ms; each costs the server up to 14 MiB, and the client 10.
 const LANES_MAX: u32 = 5;
 
-/// With less than this to come, in bytes, a lane is not worth its opening: some ten round trips.
-const LEFT_BYTES_MIN: u64 = 16 << 20;
-
-/// A lane is worth its opening if this much time is left at the rate that there is.
-const LEFT_TIME_MIN: Duration = Duration::from_millis(1500);
-
 /// Bytes that a lane takes at once, and that say nothing about the link: they fill pipes and buffers.
 const BUFFERED_BYTES: u64 = 3 << 20;
-
-/// The window is the limit where this part of what it allows is reached, in percent.
-const LIMIT_PERCENT: u64 = 60;
 
 /// How often the rate is looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -52,20 +43,13 @@ const TICK: Duration = Duration::from_millis(50);
 /// How often it is looked whether a ticket came.
 const TICKET_EVERY: Duration = Duration::from_millis(5);
 
-/// Over how long a rate is measured, in round trips, and at least.
-const MEASURED_ROUND_TRIPS: u32 = 2;
-const MEASURED_MIN: Duration = Duration::from_millis(200);
-
 /// So much is sent before the agent has said that it takes the base that it is described against, in bytes.
 const BELIEVED_BYTES_MAX: u64 = 2 << 20;
-
-/// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
-const WARM_UP_ROUND_TRIPS: u32 = 8;
 
 /// What blocks are sent with.
 pub(crate) struct Outlet<'a> {
     /// The first connection.
-    pub(crate) talk: &'a Talk,
+    pub(crate) conversation: &'a Conversation,
     /// Is told of lanes.
     pub(crate) observer: &'a dyn Observer,
     /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
@@ -85,7 +69,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
     // What is sent again because a lane broke is little, and not worth further ones.
-    let lanes = outlet.talk.lanes().filter(|_| outlet.talk.connections() == 1);
+    let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
     let spread = Spread {
         outlet,
         may_open: lanes.is_some(),
@@ -145,26 +129,26 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     /// listening and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
-        let talk = self.outlet.talk;
+        let conversation = self.outlet.conversation;
         if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
-            talk.send(&ToAgent::WantLanes)?;
+            conversation.send(&ToAgent::WantLanes)?;
             while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
-                talk.check()?;
+                conversation.check()?;
             }
         }
         let mut bytes = 0;
         loop {
             // A block may be long in the making, and a failure must not wait for it.
             let block = blocks.recv_timeout(TICK);
-            talk.check()?;
-            if let Some(failure) = talk.failed_early() {
+            conversation.check()?;
+            if let Some(failure) = conversation.failed_early() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
                 return Ok(());
             }
             if self.wants_ticket.swap(false, Ordering::Relaxed) {
-                talk.send(&ToAgent::WantLanes)?;
+                conversation.send(&ToAgent::WantLanes)?;
             }
             let block = match block {
                 Ok(block) => block?,
@@ -186,14 +170,14 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             return Ok(true);
         }
         if bytes > BELIEVED_BYTES_MAX {
-            self.outlet.talk.wait_for_base()?;
+            self.outlet.conversation.wait_for_base()?;
         }
-        Ok(!self.outlet.talk.takes_another())
+        Ok(!self.outlet.conversation.takes_another())
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
         let began = Instant::now();
-        self.outlet.talk.send_frame(FrameKind::Block, block.as_ref())?;
+        self.outlet.conversation.send_frame(FrameKind::Block, block.as_ref())?;
         (self.sent)(block, began.elapsed());
         Ok(())
     }
@@ -207,7 +191,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         returned.iter().try_for_each(|block| self.write_block(block))?;
         let delivered = std::mem::take(&mut *self.delivered.lock().expect("no lane panics"));
         if !delivered.is_empty() {
-            self.outlet.talk.send(&ToAgent::SentOnLanes(delivered))?;
+            self.outlet.conversation.send(&ToAgent::SentOnLanes(delivered))?;
         }
         Ok(())
     }
@@ -223,9 +207,9 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     ) where
         T: 'scope,
     {
-        let talk = self.outlet.talk;
+        let conversation = self.outlet.conversation;
         let mut gauge = Gauge::new(lanes.round_trip(), Instant::now());
-        let mut flows = vec![talk.flow()];
+        let mut flows = vec![conversation.flow()];
         let (sender, opened) = bounded(LANES_MAX as usize);
         let mut pending = 0;
         let mut ready = Some(ready);
@@ -233,7 +217,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             let now = Instant::now();
             let standing = flows.len() as u32 + pending;
             let wants = match self.outlet.lanes {
-                Some(wanted) => standing < wanted.min(LANES_MAX) && ready.is_some() && !gauge.given_up,
+                Some(wanted) => standing < wanted.min(LANES_MAX) && ready.is_some() && !gauge.has_given_up(),
                 None => {
                     gauge.note(now, flows.iter().map(|flow| beyond_buffers(flow)).sum());
                     // The second waits at the door until the first has logged in.
@@ -241,10 +225,10 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 }
             };
             if wants {
-                if self.outlet.lanes.is_none() && talk.ticket().get().is_none() {
+                if self.outlet.lanes.is_none() && conversation.ticket().get().is_none() {
                     self.wants_ticket.store(true, Ordering::Relaxed);
                 }
-                self.start_opening(lanes, talk.next_lane(), &sender);
+                self.start_opening(lanes, conversation.next_lane(), &sender);
                 pending += 1;
                 continue;
             }
@@ -280,7 +264,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
 
     fn start_opening(&self, lanes: &Arc<dyn Lanes>, number: u32, opened: &Sender<Result<Lane, Error>>) {
         let (lanes, opened) = (Arc::clone(lanes), opened.clone());
-        let (ticket, cancel) = (self.outlet.talk.ticket().clone(), self.opening.clone());
+        let (ticket, cancel) = (self.outlet.conversation.ticket().clone(), self.opening.clone());
         let to_fail = opened.clone();
         let started = threads::spawn(move || {
             // One that comes when everything was sent is closed.
@@ -301,7 +285,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
     where
         T: 'scope,
     {
-        let (writer, flow) = self.outlet.talk.add_lane(lane.connection, self.stop.clone());
+        let (writer, flow) = self.outlet.conversation.add_lane(lane.connection, self.stop.clone());
         threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
         self.tell(format!("Sending over {number} connections"));
@@ -326,7 +310,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
                 // One that was told to stop was not lost.
-                if self.stop.check().and_then(|()| self.outlet.talk.check()).is_ok() {
+                if self.stop.check().and_then(|()| self.outlet.conversation.check()).is_ok() {
                     self.tell(format!("A further connection was lost: {}", error.with_cause()));
                 }
                 self.returned.lock().expect("no lane panics").push(block);
@@ -382,60 +366,6 @@ fn wait_for(ticket: &TicketSlot, cancel: &Cancel) -> Result<Option<Ticket>, Erro
     }
 }
 
-/// Judges by rates whether another lane is of use.
-struct Gauge {
-    round_trip: Duration,
-    /// When each connection began.
-    began: Vec<Instant>,
-    /// Bytes sent by a time, of the span in which the rate is measured.
-    samples: VecDeque<(Instant, u64)>,
-    given_up: bool,
-}
-
-impl Gauge {
-    fn new(round_trip: Duration, now: Instant) -> Gauge {
-        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), given_up: false }
-    }
-
-    fn lane_began(&mut self, now: Instant) {
-        self.began.push(now);
-    }
-
-    fn give_up(&mut self) {
-        self.given_up = true;
-    }
-
-    fn span(&self) -> Duration {
-        (self.round_trip * MEASURED_ROUND_TRIPS).max(MEASURED_MIN)
-    }
-
-    /// Notes how many bytes were sent so far.
-    fn note(&mut self, now: Instant, bytes: u64) {
-        self.samples.push_back((now, bytes));
-        while self.samples.get(1).is_some_and(|&(at, _)| now - at >= self.span()) {
-            self.samples.pop_front();
-        }
-    }
-
-    /// Returns bytes a second; nothing before there is something to measure.
-    fn rate(&self, now: Instant) -> Option<u64> {
-        let (&(first, from), &(_, to)) = (self.samples.front()?, self.samples.back()?);
-        let passed = now.checked_duration_since(first).filter(|&passed| passed >= self.span())?;
-        Some(((to - from) as f64 / passed.as_secs_f64()) as u64)
-    }
-
-    /// Tells whether all lanes together carry about as much as their windows allow, and enough is left for another one.
-    fn wants_more(&self, now: Instant, left: u64) -> bool {
-        let Some(rate) = self.rate(now).filter(|_| !self.given_up) else { return false };
-        let warm_up = self.round_trip * WARM_UP_ROUND_TRIPS;
-        // One that began just now need not bring anything yet; the first always counts.
-        let warm = self.began[1..].iter().filter(|&&began| now - began >= warm_up).count() as u64 + 1;
-        let allowed = warm as f64 * WINDOW_BYTES as f64 / self.round_trip.as_secs_f64().max(1e-6);
-        let is_limited = rate as f64 >= allowed * LIMIT_PERCENT as f64 / 100.0;
-        is_limited && left >= LEFT_BYTES_MIN && left as f64 >= rate as f64 * LEFT_TIME_MIN.as_secs_f64()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -451,81 +381,13 @@ mod tests {
         std::thread::spawn(move || {
             let lost = |source| Error::LineLost { source };
             let agent = move |mut input, _| std::io::copy(&mut input, &mut std::io::sink()).map(drop).map_err(lost);
-            let talk = Talk::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
-            let outlet = Outlet { talk: &talk, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
+            let conversation = Conversation::new(pipe::connect(agent).unwrap(), Arc::new(Silent), cancel).unwrap();
+            let outlet =
+                Outlet { conversation: &conversation, observer: &Silent, lanes: None, is_unasked: false, left: &|| 1 };
             tell.send(send(&outlet, blocks, |_| {}, |_, _| {}).map_err(|failure| failure.error)).unwrap();
         });
         let sent = told.recv_timeout(Duration::from_secs(20));
         assert!(matches!(sent, Ok(Err(Error::Interrupted))), "{sent:?}");
         drop(sender);
-    }
-
-    const MILLI: Duration = Duration::from_millis(1);
-    const PLENTY: u64 = 400_000_000;
-
-    /// Sends at a rate, in bytes a second, for two seconds, and tells whether a lane is wanted then beside these.
-    fn wants(round_trip: Duration, rate: u64, lanes: usize, left: u64) -> bool {
-        let began = Instant::now();
-        let mut gauge = Gauge::new(round_trip, began);
-        (1..lanes).for_each(|_| gauge.lane_began(began));
-        let mut now = began;
-        for tick in 0..40 {
-            now = began + tick * TICK;
-            gauge.note(now, rate * u64::from(tick) / 20);
-        }
-        gauge.wants_more(now, left)
-    }
-
-    #[test]
-    fn a_lane_is_wanted_where_the_window_is_the_limit() {
-        // 26 MB/s is what a window allows at 80 ms.
-        assert!(wants(80 * MILLI, 25_000_000, 1, PLENTY));
-        assert!(wants(80 * MILLI, 75_000_000, 3, PLENTY));
-        // 1 MB/s, and 100 Mbit/s.
-        assert!(!wants(80 * MILLI, 1_000_000, 1, PLENTY));
-        assert!(!wants(80 * MILLI, 12_000_000, 1, PLENTY));
-        // A third lane brought nothing.
-        assert!(!wants(80 * MILLI, 45_000_000, 3, PLENTY));
-        // As on loopback.
-        assert!(!wants(MILLI / 20, 240_000_000, 1, PLENTY));
-    }
-
-    #[test]
-    fn a_lane_is_not_wanted_for_the_little_that_is_left() {
-        assert!(!wants(80 * MILLI, 25_000_000, 1, 10_000_000));
-        assert!(!wants(80 * MILLI, 75_000_000, 3, 100_000_000));
-    }
-
-    #[test]
-    fn a_lane_is_not_wanted_before_there_is_a_rate() {
-        let began = Instant::now();
-        let mut gauge = Gauge::new(80 * MILLI, began);
-        gauge.note(began, 0);
-        gauge.note(began + TICK, 100_000_000);
-        assert!(!gauge.wants_more(began + TICK, PLENTY));
-    }
-
-    #[test]
-    fn a_lane_that_just_began_need_not_bring_anything_yet() {
-        let began = Instant::now();
-        let mut gauge = Gauge::new(80 * MILLI, began);
-        for tick in 0..40 {
-            gauge.note(began + tick * TICK, 25_000_000 * u64::from(tick) / 20);
-        }
-        let now = began + 39 * TICK;
-        gauge.lane_began(now);
-        gauge.lane_began(now);
-        assert!(gauge.wants_more(now, PLENTY));
-    }
-
-    #[test]
-    fn where_one_was_refused_none_is_wanted() {
-        let began = Instant::now();
-        let mut gauge = Gauge::new(80 * MILLI, began);
-        for tick in 0..40 {
-            gauge.note(began + tick * TICK, 25_000_000 * u64::from(tick) / 20);
-        }
-        gauge.give_up();
-        assert!(!gauge.wants_more(began + 39 * TICK, PLENTY));
     }
 }

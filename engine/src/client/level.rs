@@ -109,11 +109,11 @@ const HELD_UP: f64 = 10.0;
 
 /// What is known of the line before anything is sent.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Bytes a second.
-    pub(super) rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// The shortest that was seen.
-    pub(super) round_trip: Option<Duration>,
+    pub(crate) round_trip: Option<Duration>,
 }
 
 /// Chooses levels, for all threads that pack.

@@ -1,7 +1,16 @@
 //! The client's side: source → frames.
 //!
-//! What is there (`rules` with `ignore_file`, `commit`, `content`, `scan`, `review`), what is known (`last_scan`, `database`, `cache` with `patch`, `git`), what is sent (`sending`,
-//! `upload`, with `level` and `probe`; `lanes`; `delivery`; `talk`, with `load`), and the two conversations (`deploy`, `query`).
+//! | question | files |
+//! |---|---|
+//! | What is there? | `rules` with `ignore_file`, `commit`, `content`, `scan`, `review` |
+//! | What is remembered? | `memory`: `known`, `database`, `cache` with `patch`, `git` |
+//! | What is deployed? | `source_directory`, `source` |
+//! | How is it packed? | `packer` with `sending`, `level`, `probe` |
+//! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
+//! | What is said to one host? | `exchange` for a deploy, `query` for the other verbs |
+//! | In which order? | `deploy` |
+//!
+//! A source and a packer know no host; an exchange has one.
 
 mod commit;
 mod ignore_file;
@@ -13,19 +22,29 @@ mod scan;
 mod cache;
 mod database;
 mod git;
+mod memory;
 mod patch;
 
-mod delivery;
-mod lanes;
+mod shared_manifest;
+mod source;
+mod source_directory;
+
 mod level;
-mod load;
+mod packer;
 mod probe;
 mod sending;
-mod talk;
+
+mod conversation;
+mod delivery;
+mod lanes;
+mod load;
 mod upload;
+
+mod exchange;
 
 pub(crate) mod deploy;
 pub(crate) mod query;
 
-pub(crate) use database::Database;
-pub(crate) use scan::{ScanRequest, scan};
+pub(crate) use memory::Memory;
+pub(crate) use source::Source;
+pub(crate) use source_directory::{LastScan, SourceDirectory};

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::client::talk::Talk;
+use crate::client::conversation::Conversation;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::manifest::Manifest;
@@ -28,9 +28,9 @@ pub(crate) fn ask(
     observer: Arc<dyn Observer>,
     cancel: Cancel,
 ) -> Result<(Reply, Vec<Named>), Error> {
-    let talk = Talk::new(connection, observer, cancel)?;
-    let heard = hear(&talk, hello, known).map_err(|failure| failure.error)?;
-    talk.finish();
+    let conversation = Conversation::new(connection, observer, cancel)?;
+    let heard = hear(&conversation, hello, known).map_err(|failure| failure.error)?;
+    conversation.finish();
     Ok(heard)
 }
 
@@ -41,22 +41,26 @@ pub(crate) fn switch(
     observer: Arc<dyn Observer>,
     cancel: Cancel,
 ) -> Result<Reply, DeployFailure> {
-    let talk = Talk::new(connection, observer, cancel)?;
-    talk.may_switch();
-    let (reply, _) = hear(&talk, hello, &[]).map_err(|failure| talk.settle(failure))?;
-    talk.finish();
+    let conversation = Conversation::new(connection, observer, cancel)?;
+    conversation.may_switch();
+    let (reply, _) = hear(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
+    conversation.finish();
     Ok(reply)
 }
 
-fn hear(talk: &Talk, hello: Hello, known: &[Arc<Manifest>]) -> Result<(Reply, Vec<Named>), DeployFailure> {
+fn hear(
+    conversation: &Conversation,
+    hello: Hello,
+    known: &[Arc<Manifest>],
+) -> Result<(Reply, Vec<Named>), DeployFailure> {
     let most = match &hello.request {
         Request::Manifests { wanted, .. } => wanted.len(),
         _ => 0,
     };
-    talk.send(&ToAgent::Hello(Box::new(hello)))?;
+    conversation.send(&ToAgent::Hello(Box::new(hello)))?;
     let mut manifests: Vec<Named> = Vec::new();
     loop {
-        match talk.wait()? {
+        match conversation.wait()? {
             FromAgent::Done(reply) => return Ok((reply, manifests)),
             FromAgent::Manifest { .. } if manifests.len() == most => {
                 return Err(Error::Protocol("more manifests than were asked for".into()).into());
@@ -67,7 +71,7 @@ fn hear(talk: &Talk, hello: Hello, known: &[Arc<Manifest>]) -> Result<(Reply, Ve
                 manifests.push((name.release.to_string(), manifest.clone()));
             }
             FromAgent::Manifest { name, length } => {
-                let bytes = talk.parts(length, TREE_BYTES_MAX)?;
+                let bytes = conversation.parts(length, TREE_BYTES_MAX)?;
                 let (decoded, _) = decode(&bytes, manifests.last().map(|(_, before)| before.as_ref()))
                     .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
                 manifests.push((name.release.to_string(), Arc::new(decoded.manifest)));

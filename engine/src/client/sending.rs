@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use crate::chunk::Piece;
-use crate::client::cache::Spot;
-use crate::client::git::Blob;
+use crate::client::cache::{Cache, Spot};
+use crate::client::git::{Blob, Blobs};
 use crate::manifest::{File, ObjectKey};
+use crate::signature::Signatures;
 
 /// One file to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub(crate) struct Sending {
     pub(crate) skip: u64,
     /// The old version that the server has.
     pub(crate) old: Option<Old>,
+}
+
+/// Where the old content of small files is read from.
+#[derive(Clone, Copy)]
+pub(crate) struct OldContent<'a> {
+    /// What was sent before.
+    pub(crate) cache: Option<&'a Cache>,
+    /// What git has of the base.
+    pub(crate) blobs: &'a Blobs,
+    /// What the agent told of the base.
+    pub(crate) signatures: &'a Signatures,
 }
 
 /// What a file is described in terms of.

@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use crate::cancel::Cancel;
 use crate::event::Silent;
 use crate::release::Provenance;
+use crate::request::{Context, DeployRequest, SourceRequest};
 use crate::target::{Destination, Policy, Reach, Target};
-use crate::verbs::{Context, DeployRequest, deploy};
+use crate::verbs::deploy;
 
 use super::fault::{Change, Fault};
 
@@ -89,9 +90,7 @@ impl Place {
             cancel: Cancel::default(),
         };
         let request = DeployRequest {
-            source: self.source(),
-            exclude: Vec::new(),
-            config: None,
+            source: SourceRequest { directory: self.source(), exclude: Vec::new(), config: None },
             release: None,
             no_switch: false,
             force: false,

@@ -143,7 +143,7 @@ mod tests {
         let many = |text: &str| vec![text.repeat(5000); 5000];
         let mut done = DeployDone::of(DeployState::Live);
         done.warnings = many("w");
-        done.not_reused = Some("x".repeat(1 << 20));
+        done.making.not_reused = Some("x".repeat(1 << 20));
         let release = ReleaseReport {
             id: id("1"),
             state: crate::report::ReleaseState::Earlier,

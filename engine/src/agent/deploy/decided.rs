@@ -13,6 +13,7 @@ use crate::agent::uptime::Uptime;
 
 use super::base::Base;
 use super::order::Order;
+use super::second::{self, Seconds};
 
 /// What was decided.
 pub(super) struct Decided {
@@ -43,9 +44,8 @@ impl Decided {
         manifest: &Manifest,
     ) -> Result<Decided, Error> {
         let shared = shared::plan(&layout.shared, order.policy(), manifest)?;
-        // Where an edit in place gets a whole second as mtime, it must not get this one: that is over when the release is.
         let is_whole = !order.begin.dry_run && layout.keeps_whole_seconds()?;
-        let second = choose_second(layout, releases, is_whole)?;
+        let second = choose_second(order, layout, releases, is_whole)?;
         let counts = count(layout, releases, live.as_ref(), base, manifest);
         let id = choose_id(order, layout, releases)?;
         let sequence = releases.records.last().map_or(0, |record| record.sequence) + 1;
@@ -89,11 +89,11 @@ impl Decided {
 }
 
 /// Chooses a second that no release had, also none that is gone.
-fn choose_second(layout: &Layout, releases: &Releases, is_whole: bool) -> Result<u32, Error> {
+fn choose_second(order: &Order<'_>, layout: &Layout, releases: &Releases, is_whole: bool) -> Result<u32, Error> {
     let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
     let given = given.chain(trash::greatest_second(layout)?);
-    let earliest = (now() as u32).saturating_sub(u32::from(is_whole));
-    Ok(given.max().unwrap_or(0).saturating_add(1).max(earliest))
+    let (proposed, given) = (order.begin.second, given.max().unwrap_or(0));
+    Ok(second::choose(Seconds { proposed, given, now: now() as u32, is_whole }))
 }
 
 /// Counts how a manifest differs from the live release; all of it is new where that cannot be read.

@@ -1,8 +1,9 @@
 //! The answer to a deploy: what its steps came to.
 
 use crate::event::Phase;
+use crate::manifest::diff;
 use crate::path::RelativePath;
-use crate::report::DeployState;
+use crate::report::{ChangesReport, DeployState};
 use crate::wire::message::DeployDone;
 
 use super::decided::Decided;
@@ -18,13 +19,13 @@ pub(super) fn done(task: Task<'_>, choice: Choice, made: Made, tidied: Tidied) -
     let assembled = filled.assembled;
     let mut done = would_be_done(task.order, task.decided);
     done.release = Some(task.decided.id.clone());
-    done.objects_new = published.objects_new;
-    done.objects_linked = assembled.linked;
-    done.copied = assembled.copied;
+    done.making.objects_new = published.objects_new;
+    done.making.objects_linked = assembled.linked;
+    done.making.copied = assembled.copied.into_iter().collect();
     match filled.reused {
-        Some(Ok(reused)) => done.reused = Some(reused),
-        Some(Err(error)) => done.not_reused = Some(error.with_cause()),
-        None => done.not_reused = choice.refused.map(|error| error.with_cause()),
+        Some(Ok(reused)) => done.making.reused = Some(reused),
+        Some(Err(error)) => done.making.not_reused = Some(error.with_cause()),
+        None => done.making.not_reused = choice.refused.map(|error| error.with_cause()),
     }
     done.removed = choice.given_up;
     done.removed.extend(tidied.removed);
@@ -42,9 +43,8 @@ pub(super) fn would_be_done(order: &Order<'_>, decided: &Decided) -> DeployDone 
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);
     done.previous.clone_from(&decided.live);
-    done.files_new = decided.counts.new;
-    done.files_changed = decided.counts.changed;
-    done.files_removed = decided.counts.removed;
+    let diff::Counts { new, changed, removed } = decided.counts;
+    done.changes = ChangesReport { files_new: new, files_changed: changed, files_removed: removed };
     done.warnings = decided.shared.hidden.iter().map(hidden_warning).collect();
     done
 }

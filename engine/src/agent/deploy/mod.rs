@@ -26,6 +26,7 @@ mod promised;
 mod publish;
 mod ready;
 mod reception;
+mod second;
 mod spare;
 mod task;
 mod tree;

@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::wire::block::Body;
 
 use super::index::{BlockPlace, FilePlace, Index, PatchPlace, Whole, key_of};
-use super::{BEGUN, INDEX, NANOS_DIGITS, PACK, file_name};
+use super::name::{BEGUN, INDEX, NANOS_DIGITS, PACK, file_name};
 
 /// Content of a file that is kept.
 #[derive(Debug, Clone, Copy)]

@@ -13,8 +13,9 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get
 
 use crate::wire::block::BLOCK_BYTES_MAX;
 
+use super::Cache;
 use super::index::{BlockPlace, FilePlace};
-use super::{Cache, PACK, file_name};
+use super::name::{PACK, file_name};
 
 /// Packed bytes that are read at once: most frames at low levels.
 const READ_BYTES: usize = 64 << 10;

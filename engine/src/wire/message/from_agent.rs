@@ -6,7 +6,9 @@ use crate::error::Refusal;
 use crate::event::Phase;
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
-use crate::report::{CleanupReport, DeployState, ReleasesReport, Reused, SetupReport, StatusReport, SwitchReport};
+use crate::report::{
+    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
+};
 use crate::wire::bounds::{self, Words, at_most};
 use crate::wire::lane::Ticket;
 
@@ -155,22 +157,10 @@ pub(crate) struct DeployDone {
     pub(crate) previous: Option<ReleaseId>,
     /// What it came to.
     pub(crate) state: DeployState,
-    /// Paths that the live release did not have.
-    pub(crate) files_new: u64,
-    /// Paths that differ.
-    pub(crate) files_changed: u64,
-    /// Paths that only it had.
-    pub(crate) files_removed: u64,
-    /// Objects stored.
-    pub(crate) objects_new: u64,
-    /// Files linked.
-    pub(crate) objects_linked: u64,
-    /// The release that it was made of.
-    pub(crate) reused: Option<Reused>,
-    /// Why a release that was to be reused was not.
-    pub(crate) not_reused: Option<String>,
-    /// Files copied, by reason.
-    pub(crate) copied: Vec<(String, u64)>,
+    /// How it differs from what was live.
+    pub(crate) changes: ChangesReport,
+    /// What it was made of.
+    pub(crate) making: MakingReport,
     /// Releases removed.
     pub(crate) removed: Vec<ReleaseId>,
     /// What the user should know.
@@ -188,14 +178,8 @@ impl DeployDone {
             release: None,
             previous: None,
             state,
-            files_new: 0,
-            files_changed: 0,
-            files_removed: 0,
-            objects_new: 0,
-            objects_linked: 0,
-            reused: None,
-            not_reused: None,
-            copied: Vec::new(),
+            changes: ChangesReport::default(),
+            making: MakingReport::default(),
             removed: Vec::new(),
             warnings: Vec::new(),
             holding: None,
@@ -231,8 +215,8 @@ impl Reply {
             Reply::Setup(report) => bounds::fitting(&mut report.created),
             Reply::Deploy(done) => {
                 bounds::fitting(&mut done.warnings);
-                done.not_reused =
-                    done.not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
+                let not_reused = &mut done.making.not_reused;
+                *not_reused = not_reused.take().map(|why| bounds::cut_off(why, bounds::REPORTED_TEXT_BYTES_MAX));
             }
             Reply::Releases(report) => {
                 bounds::fitting(&mut report.foreign);

@@ -136,6 +136,8 @@ pub(crate) struct DeployBegin {
     pub(crate) release: ReleaseId,
     /// Whether the name must be just that.
     pub(crate) is_named: bool,
+    /// The second (Unix time) that its files are to carry as mtime, where the server can take it.
+    pub(crate) second: u32,
     /// Leave it ready.
     pub(crate) no_switch: bool,
     /// Make it even where nothing changed.

@@ -4,14 +4,15 @@ use crate::client::cache::{CacheReader, KeptFile};
 use crate::client::git::BlobReader;
 use crate::client::patch::Patch;
 use crate::client::probe::Probe;
-use crate::client::sending::{OldAt, OldFile};
+use crate::client::sending::{OldAt, OldContent, OldFile};
 use crate::delta::DeltaEncoder;
 use crate::error::Error;
 use crate::signature::Signatures;
 use crate::wire::block::BlockEncoder;
 
-use super::keep::{Keeping, Kept};
-use super::{KEPT_LEVEL, Uploading, no_zstd};
+use super::kept_block::KeptBlock;
+use super::packed_block::KeptFiles;
+use super::press::{KEPT_LEVEL, no_zstd};
 
 /// What a thread needs for deltas.
 pub(super) struct DeltaPacker<'a> {
@@ -22,21 +23,21 @@ pub(super) struct DeltaPacker<'a> {
     /// Packs for the content cache.
     kept: BlockEncoder,
     /// What is to be kept of the files of the container.
-    patches: Keeping,
-    wholes: Keeping,
+    patches: KeptBlock,
+    wholes: KeptBlock,
 }
 
 impl<'a> DeltaPacker<'a> {
-    pub(super) fn new(uploading: Uploading<'a>) -> Result<DeltaPacker<'a>, Error> {
-        let Uploading { cache, blobs, signatures, .. } = uploading;
+    pub(super) fn new(olds: OldContent<'a>) -> Result<DeltaPacker<'a>, Error> {
+        let OldContent { cache, blobs, signatures } = olds;
         Ok(DeltaPacker {
             cached: cache.map(CacheReader::new).transpose().map_err(no_zstd)?,
             blobs: BlobReader::new(blobs),
             signatures,
             encoder: DeltaEncoder::new(),
             kept: BlockEncoder::new(KEPT_LEVEL).map_err(no_zstd)?,
-            patches: Keeping::default(),
-            wholes: Keeping::default(),
+            patches: KeptBlock::default(),
+            wholes: KeptBlock::default(),
         })
     }
 
@@ -72,8 +73,8 @@ impl<'a> DeltaPacker<'a> {
     }
 
     /// Returns what is to be kept of the container.
-    pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<Kept>, Error> {
-        let keepings = [&mut self.patches, &mut self.wholes];
-        keepings.into_iter().filter_map(|keeping| keeping.pack(&mut self.kept, probe).transpose()).collect()
+    pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<KeptFiles>, Error> {
+        let blocks = [&mut self.patches, &mut self.wholes];
+        blocks.into_iter().filter_map(|block| block.pack(&mut self.kept, probe).transpose()).collect()
     }
 }

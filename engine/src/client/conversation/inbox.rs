@@ -13,7 +13,7 @@ use crate::wire::message::FromAgent;
 
 /// What came.
 #[derive(Debug)]
-pub(super) enum Received {
+pub(super) enum Arrival {
     Message(Box<FromAgent>),
     Part(Vec<u8>),
     Lost(Error),
@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// With what each is counted for, in bytes.
-    waiting: VecDeque<(Received, usize)>,
+    waiting: VecDeque<(Arrival, usize)>,
     bytes: usize,
     /// Nobody puts any in any more.
     has_ended: bool,
@@ -55,7 +55,7 @@ impl Inbox {
     }
 
     /// Puts in what took so many bytes. Says whether anybody takes it.
-    pub(super) fn put(&self, received: Received, bytes: usize) -> bool {
+    pub(super) fn put(&self, arrival: Arrival, bytes: usize) -> bool {
         let bytes = bytes + WAITING_BYTES_EACH;
         let is_full = |state: &mut State| !state.is_left && state.bytes > 0 && state.bytes + bytes > WAITING_BYTES_MAX;
         let mut state = self.0.changed.wait_while(self.state(), is_full).expect("nobody panics while an answer waits");
@@ -63,7 +63,7 @@ impl Inbox {
             return false;
         }
         state.bytes += bytes;
-        state.waiting.push_back((received, bytes));
+        state.waiting.push_back((arrival, bytes));
         self.0.changed.notify_all();
         true
     }
@@ -81,16 +81,16 @@ impl Inbox {
     }
 
     /// Takes the first, waiting for it until `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Result<Received, NothingTaken> {
+    pub(super) fn take(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
         let left = deadline.saturating_duration_since(Instant::now());
         let is_empty = |state: &mut State| state.waiting.is_empty() && !state.has_ended;
         let waited = self.0.changed.wait_timeout_while(self.state(), left, is_empty);
         let (mut state, _) = waited.expect("nobody panics while an answer waits");
         match state.waiting.pop_front() {
-            Some((received, bytes)) => {
+            Some((arrival, bytes)) => {
                 state.bytes -= bytes;
                 self.0.changed.notify_all();
-                Ok(received)
+                Ok(arrival)
             }
             None if state.has_ended => Err(NothingTaken::Ended),
             None => Err(NothingTaken::TimedOut),
@@ -98,17 +98,17 @@ impl Inbox {
     }
 
     /// Takes the first that ends the conversation, if it is there, and leaves the others.
-    pub(super) fn take_end(&self) -> Option<Received> {
+    pub(super) fn take_end(&self) -> Option<Arrival> {
         let mut state = self.state();
-        let is_end = |received: &Received| match received {
-            Received::Lost(_) => true,
-            Received::Message(message) => matches!(**message, FromAgent::Failed { .. }),
-            Received::Part(_) => false,
+        let is_end = |arrival: &Arrival| match arrival {
+            Arrival::Lost(_) => true,
+            Arrival::Message(message) => matches!(**message, FromAgent::Failed { .. }),
+            Arrival::Part(_) => false,
         };
-        let at = state.waiting.iter().position(|(received, _)| is_end(received))?;
-        let (received, bytes) = state.waiting.remove(at)?;
+        let at = state.waiting.iter().position(|(arrival, _)| is_end(arrival))?;
+        let (arrival, bytes) = state.waiting.remove(at)?;
         state.bytes -= bytes;
-        Some(received)
+        Some(arrival)
     }
 
     /// Waits until `is_so`.
@@ -145,8 +145,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    fn part(byte: u8) -> Received {
-        Received::Part(vec![byte])
+    fn part(byte: u8) -> Arrival {
+        Arrival::Part(vec![byte])
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
             assert_eq!(waited, Err(NothingTaken::TimedOut));
             for byte in 1..=3 {
                 let taken = inbox.take(Instant::now() + SOON);
-                assert!(matches!(taken, Ok(Received::Part(bytes)) if bytes == [byte]));
+                assert!(matches!(taken, Ok(Arrival::Part(bytes)) if bytes == [byte]));
             }
             assert!(third.join().unwrap());
         });
@@ -175,10 +175,10 @@ mod tests {
         let inbox = Inbox::default();
         inbox.put(part(1), 1);
         assert!(inbox.take_end().is_none());
-        inbox.put(Received::Lost(Error::Interrupted), 0);
-        assert!(matches!(inbox.take_end(), Some(Received::Lost(Error::Interrupted))));
+        inbox.put(Arrival::Lost(Error::Interrupted), 0);
+        assert!(matches!(inbox.take_end(), Some(Arrival::Lost(Error::Interrupted))));
         inbox.end();
-        assert!(matches!(inbox.take(Instant::now()), Ok(Received::Part(_))));
+        assert!(matches!(inbox.take(Instant::now()), Ok(Arrival::Part(_))));
         assert!(matches!(inbox.take(Instant::now()), Err(NothingTaken::Ended)));
     }
 }

@@ -11,34 +11,45 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::io::Errno;
 
+use crate::cancel::Cancel;
 use crate::client::scan::Scan;
-use crate::client::talk::Talk;
 use crate::error::{Error, SourceError};
 use crate::hash::Hash;
+use crate::manifest::Manifest;
 use crate::path::Shown;
 use crate::scan::content;
 
-/// The source, as it was scanned.
+use super::Source;
+
+/// Reads content of a source.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    /// Who hears of an interruption, and knows whether anything is asked for again.
-    pub(super) talk: &'a Talk,
-    pub(super) scan: &'a Scan,
+pub(crate) struct SourceReader<'a> {
+    source: &'a Source<'a>,
+    cancel: &'a Cancel,
+    is_suspect: bool,
 }
 
 /// An open file of it.
-pub(super) struct SourceFile<'a> {
-    source: Source<'a>,
+pub(crate) struct SourceFile<'a> {
+    scan: &'a Scan,
     entry: u32,
     file: File,
     path: Vec<u8>,
 }
 
-impl<'a> Source<'a> {
+impl Source<'_> {
+    /// Returns what reads its content, until that is cancelled. Content `is_suspect` where it was sent before and did not
+    /// come as it should.
+    pub(crate) fn reader<'a>(&'a self, cancel: &'a Cancel, is_suspect: bool) -> SourceReader<'a> {
+        SourceReader { source: self, cancel, is_suspect }
+    }
+}
+
+impl<'a> SourceReader<'a> {
     /// Appends the content of an entry.
-    pub(super) fn read(self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
-        self.talk.check()?;
-        if let Some((generated, own)) = &self.scan.generated
+    pub(crate) fn read(self, entry: u32, content: &mut Vec<u8>) -> Result<(), Error> {
+        self.check()?;
+        if let Some((generated, own)) = &self.source.scan.generated
             && *generated == entry
         {
             content.extend_from_slice(own);
@@ -52,37 +63,48 @@ impl<'a> Source<'a> {
             return Err(file.changing());
         }
         file.check()?;
-        if self.is_suspect() { file.check_hash(Hash::of(&content[before..])) } else { Ok(()) }
+        if self.is_suspect { file.check_hash(Hash::of(&content[before..])) } else { Ok(()) }
     }
 
     /// Opens the file of an entry, which must look as it did.
-    pub(super) fn open(self, entry: u32) -> Result<SourceFile<'a>, Error> {
-        let path = self.scan.found.manifest.path(entry);
-        let file = content::open(&self.scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
+    pub(crate) fn open(self, entry: u32) -> Result<SourceFile<'a>, Error> {
+        let scan = &self.source.scan;
+        let path = scan.found.manifest.path(entry);
+        let file = content::open(&scan.source, OsStr::from_bytes(&path)).map_err(|errno| match errno {
             Errno::NOENT | Errno::LOOP | Errno::NOTDIR => {
-                Error::from(SourceError::FileChanging(Shown(&path).to_string()))
+                Error::Source(SourceError::FileChanging(Shown(&path).to_string()))
             }
             errno => unreadable(&path, errno.into()),
         })?;
-        let file = SourceFile { source: self, entry, file, path };
+        let file = SourceFile { scan, entry, file, path };
         file.check()?;
         Ok(file)
     }
 
+    /// Returns its manifest.
+    pub(crate) fn manifest(self) -> &'a Manifest {
+        self.source.manifest()
+    }
+
+    /// Fails once the reading was cancelled.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        self.cancel.check()
+    }
+
     /// Tells whether content that was sent did not come as it should.
-    pub(super) fn is_suspect(self) -> bool {
-        self.talk.has_committed()
+    pub(crate) fn is_suspect(self) -> bool {
+        self.is_suspect
     }
 }
 
 impl SourceFile<'_> {
     /// Returns how long it was, in bytes.
-    pub(super) fn size(&self) -> u64 {
-        self.source.scan.found.stats[self.entry as usize].size
+    pub(crate) fn size(&self) -> u64 {
+        self.scan.found.stats[self.entry as usize].size
     }
 
     /// Appends a range of it.
-    pub(super) fn read_range(&mut self, offset: u64, len: u64, content: &mut Vec<u8>) -> Result<(), Error> {
+    pub(crate) fn read_range(&mut self, offset: u64, len: u64, content: &mut Vec<u8>) -> Result<(), Error> {
         let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| (&self.file).take(len).read_to_end(content));
         match read {
             Ok(read) if read as u64 == len => Ok(()),
@@ -92,17 +114,17 @@ impl SourceFile<'_> {
     }
 
     /// Fails where it does not look as it did when it was scanned.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let stat = content::look(&self.file).map_err(|source| unreadable(&self.path, source))?;
-        if stat == self.source.scan.found.stats[self.entry as usize] { Ok(()) } else { Err(self.changing()) }
+        if stat == self.scan.found.stats[self.entry as usize] { Ok(()) } else { Err(self.changing()) }
     }
 
     /// Fails where the scan says of it, though it looks as it did then, that it had other content: what was kept of an
     /// earlier scan is wrong, or a change did not show.
-    pub(super) fn check_hash(&self, hash: Hash) -> Result<(), Error> {
-        match self.source.scan.found.manifest.file(self.entry) {
+    pub(crate) fn check_hash(&self, hash: Hash) -> Result<(), Error> {
+        match self.scan.found.manifest.file(self.entry) {
             Some(file) if file.key.hash != hash => {
-                Err(SourceError::FileChangedUnseen(Shown(&self.path).to_string()).into())
+                Err(Error::Source(SourceError::FileChangedUnseen(Shown(&self.path).to_string())))
             }
             _ => Ok(()),
         }

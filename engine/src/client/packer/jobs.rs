@@ -75,3 +75,33 @@ fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> 
     sendings.sort_by_cached_key(|sending| (ranks[manifest.holder(sending.entry) as usize], sending.entry));
     sendings
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::client::sending::sendings;
+    use crate::hash::Hash;
+    use crate::manifest::{Builder, File, ObjectKey};
+
+    #[test]
+    fn a_block_of_files_holds_no_more_files_than_a_block() {
+        let mut builder = Builder::new();
+        builder.begin(0o755).unwrap();
+        for number in 0..70_000 {
+            let key = ObjectKey { hash: Hash::of(b"x"), mode: 0o444 };
+            builder.file(format!("{number:05}").as_bytes(), File { key, size: 1 }).unwrap();
+        }
+        let manifest = builder.finish().unwrap();
+        let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
+        let jobs = jobs(&manifest, sendings(entries.clone(), &[], &HashMap::new()));
+        let in_jobs = |job: &Job| match job {
+            Job::Files(entries) => entries.clone(),
+            Job::Large(_) | Job::Deltas(_) => Vec::new(),
+        };
+        let in_jobs: Vec<Vec<u32>> = jobs.iter().map(in_jobs).collect();
+        assert!(in_jobs.iter().all(|files| files.len() <= BLOCK_ITEMS_MAX));
+        assert_eq!(in_jobs.concat(), entries);
+    }
+}

@@ -18,7 +18,8 @@ use crate::wire::frame::{FrameKind, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, ToAgent};
 
-use super::CANCEL_EVERY;
+/// How soon an interruption is noticed.
+pub(super) const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
 /// How often this side says that it is alive.
 const PING_EVERY: Duration = Duration::from_secs(15);

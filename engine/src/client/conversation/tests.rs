@@ -1,5 +1,6 @@
 //! A conversation with an agent that falls silent, is interrupted or is lost.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
@@ -7,6 +8,8 @@ use crossbeam_channel::bounded;
 
 use super::*;
 use crate::event::Silent;
+use crate::report::DeployState;
+use crate::wire::message::Reply;
 
 struct Nothing;
 
@@ -34,11 +37,11 @@ impl Carrier for Frozen {
 }
 
 impl Agent {
-    fn begin(silent_max: Duration) -> (Agent, Talk, Cancel) {
+    fn begin(silent_max: Duration) -> (Agent, Conversation, Cancel) {
         Agent::begin_over(Box::new(Nothing), silent_max)
     }
 
-    fn begin_over(carrier: Box<dyn Carrier>, silent_max: Duration) -> (Agent, Talk, Cancel) {
+    fn begin_over(carrier: Box<dyn Carrier>, silent_max: Duration) -> (Agent, Conversation, Cancel) {
         let (input, says) = io::pipe().unwrap();
         let (hears, output) = io::pipe().unwrap();
         let connection = Connection {
@@ -49,8 +52,8 @@ impl Agent {
             copied_at: None,
         };
         let cancel = Cancel::default();
-        let talk = Talk::begin(connection, Arc::new(Silent), cancel.clone(), silent_max).unwrap();
-        (Agent { _hears: hears, says }, talk, cancel)
+        let conversation = Conversation::begin(connection, Arc::new(Silent), cancel.clone(), silent_max).unwrap();
+        (Agent { _hears: hears, says }, conversation, cancel)
     }
 
     fn say(&mut self, message: &FromAgent) {
@@ -70,9 +73,9 @@ fn ready(live: LiveNow) -> FromAgent {
 
 #[test]
 fn an_agent_that_neither_reads_nor_speaks_is_taken_for_dead() {
-    let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
+    let (_agent, conversation, _) = Agent::begin(Duration::from_millis(100));
     // More than a pipe holds.
-    let Err(Error::LineLost { source }) = talk.send_frame(FrameKind::Block, &vec![7; 8 << 20]) else {
+    let Err(Error::LineLost { source }) = conversation.send_frame(FrameKind::Block, &vec![7; 8 << 20]) else {
         panic!("the silence was not noticed");
     };
     assert_eq!(source.kind(), ErrorKind::TimedOut);
@@ -81,7 +84,7 @@ fn an_agent_that_neither_reads_nor_speaks_is_taken_for_dead() {
 #[test]
 fn a_part_may_come_slower_than_silence_is_suffered() {
     let silent_max = Duration::from_secs(1);
-    let (mut agent, talk, _) = Agent::begin(silent_max);
+    let (mut agent, conversation, _) = Agent::begin(silent_max);
     let mut bytes = Vec::new();
     FrameWriter::new(&mut bytes).write(FrameKind::Part, &[7; 50]).unwrap();
     let began = Instant::now();
@@ -91,15 +94,15 @@ fn a_part_may_come_slower_than_silence_is_suffered() {
             agent.says.write_all(&[byte]).unwrap();
         }
     });
-    assert_eq!(talk.parts(50, 50).unwrap(), [7; 50]);
+    assert_eq!(conversation.parts(50, 50).unwrap(), [7; 50]);
     assert!(began.elapsed() > silent_max, "the part came too fast to show anything");
     trickle.join().unwrap();
 }
 
 #[test]
 fn an_agent_of_which_nothing_comes_is_taken_for_dead() {
-    let (_agent, talk, _) = Agent::begin(Duration::from_millis(100));
-    let Err(DeployFailure { error: Error::LineLost { source }, .. }) = talk.wait() else {
+    let (_agent, conversation, _) = Agent::begin(Duration::from_millis(100));
+    let Err(DeployFailure { error: Error::LineLost { source }, .. }) = conversation.wait() else {
         panic!("the silence was not noticed")
     };
     assert_eq!(source.kind(), ErrorKind::TimedOut);
@@ -107,28 +110,28 @@ fn an_agent_of_which_nothing_comes_is_taken_for_dead() {
 
 #[test]
 fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
-    let (_agent, talk, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
+    let (_agent, conversation, _) = Agent::begin_over(Box::new(Frozen), Duration::from_millis(100));
     let (tell, told) = bounded(1);
-    std::thread::spawn(move || tell.send(talk.wait().map_err(|failure| failure.error)));
+    std::thread::spawn(move || tell.send(conversation.wait().map_err(|failure| failure.error)));
     let said = told.recv_timeout(LONG).expect("nobody waits any more");
     assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
 }
 
 /// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
 fn interrupted_after(messages: &[FromAgent], may_switch: bool) -> LiveNow {
-    let (mut agent, talk, cancel) = Agent::begin(LONG);
+    let (mut agent, conversation, cancel) = Agent::begin(LONG);
     if may_switch {
-        talk.may_switch();
+        conversation.may_switch();
     }
     messages.iter().for_each(|message| agent.say(message));
-    let heard = || *talk.live.lock().unwrap() != LiveNow::Unchanged || !talk.inbox.is_empty();
+    let heard = || conversation.answers.live() != LiveNow::Unchanged || !conversation.answers.inbox.is_empty();
     let began = Instant::now();
     while !messages.is_empty() && !heard() {
         assert!(began.elapsed() < LONG, "what the agent said was not heard");
         std::thread::yield_now();
     }
     cancel.cancel();
-    let failure = talk.settle(talk.wait().unwrap_err());
+    let failure = conversation.settle(conversation.wait().unwrap_err());
     assert!(matches!(failure.error, Error::Interrupted));
     failure.live
 }
@@ -165,15 +168,15 @@ fn before_a_commit_what_the_holder_of_the_lock_said_is_live() {
 #[test]
 fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
     let check = |message: FromAgent, may_switch, expected: LiveNow| {
-        let (mut agent, talk, _) = Agent::begin(LONG);
+        let (mut agent, conversation, _) = Agent::begin(LONG);
         if may_switch {
-            talk.may_switch();
+            conversation.may_switch();
         }
         agent.say(&message);
         drop(agent);
         let failure = loop {
-            if let Err(failure) = talk.wait() {
-                break talk.settle(failure);
+            if let Err(failure) = conversation.wait() {
+                break conversation.settle(failure);
             }
         };
         assert!(matches!(failure.error, Error::LineLost { .. }));

@@ -1,47 +1,34 @@
 //! What the agent says, as it comes: what only tells is told at once, and what is an answer waits.
 
 use std::fs::File;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::delivery::Delivery;
-use crate::client::load::Load;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::live::LiveNow;
 use crate::wire::bounds::{TOLD_BYTES_MAX, TOLD_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
-use crate::wire::lane::Ticket;
 use crate::wire::message::{self, FromAgent, Taken};
 
-use super::inbox::{Inbox, Received};
-
-/// The agent's answer to `WantLanes`, once it is there.
-pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
-
-/// The base that the agent takes, once it has said so; none where it answers without one.
-pub(super) type TakenBase = Arc<OnceLock<Taken>>;
+use super::answers::Answers;
+use super::inbox::Arrival;
 
 /// Reads on a thread of its own.
 pub(super) struct Listener {
-    pub(super) observer: Arc<dyn Observer>,
-    pub(super) live: Arc<Mutex<LiveNow>>,
-    pub(super) taken_base: TakenBase,
-    pub(super) load: Load,
-    pub(super) ticket: TicketSlot,
-    pub(super) delivery: Delivery,
-    pub(super) inbox: Inbox,
-    pub(super) told: Told,
+    observer: Arc<dyn Observer>,
+    answers: Answers,
+    allowance: Allowance,
 }
 
 /// How much was told so far of what need not be told.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+struct Allowance {
     count: usize,
     bytes: usize,
 }
 
-impl Told {
+impl Allowance {
     /// Returns what to tell of an event with a text: all of it, that no more is told, or nothing.
     fn limit(&mut self, event: Event) -> Option<Event> {
         let bytes = match &event {
@@ -61,33 +48,38 @@ impl Told {
 }
 
 impl Listener {
+    /// Begins; what comes goes to `observer` or into `answers`.
+    pub(super) fn new(observer: Arc<dyn Observer>, answers: Answers) -> Listener {
+        Listener { observer, answers, allowance: Allowance::default() }
+    }
+
     /// Reads until the agent says nothing more, or nobody listens.
     pub(super) fn listen(mut self, mut reader: FrameReader<File>) {
         loop {
-            let (received, bytes) = match reader.read() {
+            let (arrival, bytes) = match reader.read() {
                 Ok(None) => return,
-                Ok(Some((kind, payload))) => match self.received(kind, payload) {
-                    Ok(Some(received)) => received,
+                Ok(Some((kind, payload))) => match self.arrival(kind, payload) {
+                    Ok(Some(arrival)) => arrival,
                     Ok(None) => continue,
-                    Err(error) => (Received::Lost(error), 0),
+                    Err(error) => (Arrival::Lost(error), 0),
                 },
-                Err(error) => (Received::Lost(error), 0),
+                Err(error) => (Arrival::Lost(error), 0),
             };
-            let is_last = matches!(received, Received::Lost(_));
-            if !self.inbox.put(received, bytes) || is_last {
+            let is_last = matches!(arrival, Arrival::Lost(_));
+            if !self.answers.inbox.put(arrival, bytes) || is_last {
                 return;
             }
         }
     }
 
     /// Returns what is to wait of a frame, and how many bytes it takes.
-    fn received(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Received, usize)>, Error> {
+    fn arrival(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Arrival, usize)>, Error> {
         let bytes = payload.len();
         match kind {
-            FrameKind::Part => Ok(Some((Received::Part(payload), bytes))),
+            FrameKind::Part => Ok(Some((Arrival::Part(payload), bytes))),
             FrameKind::Message => {
                 let message = self.tell(message::from_bytes(&payload)?);
-                Ok(message.map(|message| (Received::Message(Box::new(message)), bytes)))
+                Ok(message.map(|message| (Arrival::Message(Box::new(message)), bytes)))
             }
             FrameKind::Block => Err(Error::Protocol("content from the agent".into())),
         }
@@ -107,51 +99,47 @@ impl Listener {
             FromAgent::Warning(warning) => Event::Warning(warning),
             FromAgent::Removed(release) => Event::ReleaseRemoved { release },
             FromAgent::Live(release) => {
-                self.note(LiveNow::Switched(release.clone()));
+                self.answers.note_live(LiveNow::Switched(release.clone()));
                 Event::Live { release }
             }
             FromAgent::Ready { holding, base, live, commit } => {
-                self.note(live.clone());
-                self.taken_base.get_or_init(|| base.clone());
-                self.inbox.wake();
+                self.answers.note_live(live.clone());
+                self.answers.taken_base.get_or_init(|| base.clone());
+                self.answers.inbox.wake();
                 return Some(FromAgent::Ready { holding, base, live, commit });
             }
             FromAgent::Read { bytes, commits, stalled } => {
                 if let Some(micros) = stalled {
-                    self.load.note(Instant::now(), Duration::from_micros(micros));
+                    self.answers.load.note(Instant::now(), Duration::from_micros(micros));
                 }
-                self.delivery.acknowledged(bytes, commits);
+                self.answers.delivery.acknowledged(bytes, commits);
                 return None;
             }
             FromAgent::Lanes(ticket) => {
                 // There is one for the whole conversation.
-                self.ticket.get_or_init(|| ticket);
+                self.answers.ticket.get_or_init(|| ticket);
                 return None;
             }
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
-                self.taken_base.get_or_init(|| Taken::Nothing);
+                self.answers.taken_base.get_or_init(|| Taken::Nothing);
                 if matches!(end, FromAgent::Done(_)) {
-                    self.delivery.answered();
+                    self.answers.delivery.answered();
                 }
-                self.inbox.wake();
+                self.answers.inbox.wake();
                 return Some(end);
             }
             answer => return Some(answer),
         };
-        if let Some(event) = self.told.limit(event) {
+        if let Some(event) = self.allowance.limit(event) {
             self.observer.observe(event);
         }
         None
-    }
-
-    fn note(&self, live: LiveNow) {
-        *self.live.lock().expect("no listener panics") = live;
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.inbox.end();
+        self.answers.inbox.end();
     }
 }

@@ -1,0 +1,368 @@
+//! The client's half of a conversation: frames out, answers in.
+//!
+//! A thread of its own reads, so that a write never waits while answers are unread. What only tells (progress,
+//! warnings) goes to the observer at once; answers wait until they are asked for. An agent of which not a byte comes for
+//! long is taken for dead; while this side has nothing to say it says that it is alive.
+
+mod answers;
+mod ending;
+mod inbox;
+mod lanes;
+mod listener;
+mod live;
+mod output;
+
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::cancel::Cancel;
+use crate::client::delivery::Delivery;
+use crate::error::{Error, Refusal};
+use crate::event::Observer;
+use crate::live::LiveNow;
+use crate::report::{DeployFailure, TrafficReport};
+use crate::threads;
+use crate::wire::bounds::TREE_BYTES_MAX;
+use crate::wire::connection::{Carrier, Connection, Lanes};
+use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
+use crate::wire::heard::Heard;
+use crate::wire::message::{self, BaseName, FromAgent, Taken, ToAgent};
+
+use answers::Answers;
+use inbox::{Arrival, NothingTaken};
+use lanes::{KeptLane, LaneSet};
+use listener::Listener;
+use output::{CANCEL_EVERY, Output, keep_alive};
+
+pub(crate) use answers::TicketSlot;
+pub(crate) use lanes::LaneWriter;
+
+/// An agent that is alive says something every ten seconds.
+const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
+
+/// A conversation with an agent.
+pub(crate) struct Conversation {
+    stream: Stream,
+    answers: Answers,
+    lanes: LaneSet,
+    traffic: Traffic,
+    cancel: Cancel,
+    may_switch: AtomicBool,
+}
+
+/// The stream to the agent, and what tells that the agent is alive.
+struct Stream {
+    /// None once it was closed.
+    out: Arc<Mutex<Option<FrameWriter<Output>>>>,
+    heard: Heard,
+    silent_max: Duration,
+    carrier: Mutex<Option<Box<dyn Carrier>>>,
+    /// Dropped with the conversation, which ends the thread that says that this side is alive.
+    _alive: Sender<()>,
+}
+
+/// What went over the first connection.
+struct Traffic {
+    sent: Counter,
+    read: Counter,
+    /// Bytes that the line took.
+    flow: Arc<AtomicU64>,
+    /// How many it took a second before the conversation, where that was measured.
+    copied_at: Option<f64>,
+    /// Waits so far.
+    round_trips: AtomicU64,
+}
+
+impl Conversation {
+    /// Begins a conversation over a connection.
+    pub(crate) fn new(
+        connection: Connection,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+    ) -> Result<Conversation, Error> {
+        Conversation::begin(connection, observer, cancel, AGENT_SILENT_MAX)
+    }
+
+    /// As [`Conversation::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
+    fn begin(
+        connection: Connection,
+        observer: Arc<dyn Observer>,
+        cancel: Cancel,
+        silent_max: Duration,
+    ) -> Result<Conversation, Error> {
+        let Connection { input, output, carrier, lanes, copied_at } = connection;
+        let reader = FrameReader::new::<FromAgent>(input);
+        let heard = reader.heard();
+        let output = Output::new(output, [cancel.clone(), Cancel::default()], heard.clone(), silent_max);
+        let flow = output.flow.clone();
+        let writer = FrameWriter::new(output);
+        let (sent, read) = (writer.counter(), reader.counter());
+        let answers = Answers::new(observer.clone());
+        let listener = Listener::new(observer, answers.clone());
+        let out = Arc::new(Mutex::new(Some(writer)));
+        threads::spawn(move || listener.listen(reader))?;
+        let alive = keep_alive(out.clone())?;
+        Ok(Conversation {
+            stream: Stream { out, heard, silent_max, carrier: Mutex::new(Some(carrier)), _alive: alive },
+            answers,
+            lanes: LaneSet::new(lanes),
+            traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
+            cancel,
+            may_switch: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&self, message: &ToAgent) -> Result<(), Error> {
+        self.send_frame(FrameKind::Message, &message::to_bounded_bytes(message)?)
+    }
+
+    /// Sends a frame.
+    pub(crate) fn send_frame(&self, kind: FrameKind, payload: &[u8]) -> Result<(), Error> {
+        self.cancel.check()?;
+        let mut out = self.stream.out.lock().expect("no sender panics");
+        let writer = out.as_mut().ok_or_else(|| Error::Bug("a frame after the end".into()))?;
+        let written = writer.write(kind, payload);
+        // An interruption ends a write that could not go on; that the line is of no more use then is not the news.
+        self.cancel.check()?;
+        written
+    }
+
+    /// Holds back what `say` sends as long as it is short, so that it goes in as few packets as it fits into.
+    pub(crate) fn together<T>(&self, say: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
+        self.hold(true)?;
+        let said = say()?;
+        self.hold(false)?;
+        Ok(said)
+    }
+
+    fn hold(&self, hold: bool) -> Result<(), Error> {
+        self.stream.out.lock().expect("no sender panics").as_mut().map_or(Ok(()), |out| out.hold(hold))
+    }
+
+    /// Sends bytes that a message announced.
+    pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
+        bytes.chunks(1 << 20).try_for_each(|part| self.send_frame(FrameKind::Part, part))
+    }
+
+    /// Waits for the next answer. `Failed` is an error here.
+    pub(crate) fn next(&self) -> Result<FromAgent, DeployFailure> {
+        match self.receive()? {
+            Arrival::Message(message) => match *message {
+                FromAgent::Failed { refusal, live } => Err(failure(refusal, live)),
+                message => Ok(message),
+            },
+            Arrival::Part(_) => Err(Error::Protocol("a part that nothing announced".into()).into()),
+            Arrival::Lost(error) => Err(self.lost(error)),
+        }
+    }
+
+    /// Waits for what comes next.
+    fn receive(&self) -> Result<Arrival, DeployFailure> {
+        let listening = Instant::now();
+        loop {
+            self.cancel.check()?;
+            match self.answers.inbox.take(Instant::now() + CANCEL_EVERY) {
+                Ok(arrival) => return Ok(arrival),
+                Err(nothing) => self.check_line(nothing, listening)?,
+            }
+        }
+    }
+
+    /// Fails where nothing comes any more, or nothing has come for long since this side listens.
+    fn check_line(&self, nothing: NothingTaken, listening: Instant) -> Result<(), DeployFailure> {
+        let lost = |kind: ErrorKind| Err(self.lost(Error::LineLost { source: kind.into() }));
+        match nothing {
+            NothingTaken::Ended => lost(ErrorKind::UnexpectedEof),
+            NothingTaken::TimedOut if self.stream.heard.silence(listening) > self.stream.silent_max => {
+                lost(ErrorKind::TimedOut)
+            }
+            NothingTaken::TimedOut => Ok(()),
+        }
+    }
+
+    /// As [`Conversation::next`], and counts that this side had to wait for it.
+    pub(crate) fn wait(&self) -> Result<FromAgent, DeployFailure> {
+        self.count_wait();
+        self.next()
+    }
+
+    /// Returns the failure that ends the conversation, if it is there already. Answers wait for whoever asks for them:
+    /// what was sent unasked is answered while it is being sent.
+    pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
+        match self.answers.inbox.take_end()? {
+            Arrival::Lost(error) => Some(self.lost(error)),
+            Arrival::Message(message) => match *message {
+                FromAgent::Failed { refusal, live } => Some(failure(refusal, live)),
+                _ => None,
+            },
+            Arrival::Part(_) => None,
+        }
+    }
+
+    /// Tells whether the agent takes another base than the one that this side named, or none, as far as it has said.
+    pub(crate) fn takes_another(&self) -> bool {
+        self.answers.taken_base.get().is_some_and(|taken| *taken != Taken::Named)
+    }
+
+    /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
+    pub(crate) fn wait_for_base(&self) -> Result<(), DeployFailure> {
+        if self.answers.taken_base.get().is_some() {
+            return Ok(());
+        }
+        self.count_wait();
+        let listening = Instant::now();
+        let has_said = || self.answers.taken_base.get().is_some();
+        while !has_said() {
+            self.cancel.check()?;
+            if let Some(failure) = self.failed_early() {
+                return Err(failure);
+            }
+            if let Err(nothing) = self.answers.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
+                self.check_line(nothing, listening)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_wait(&self) {
+        self.traffic.round_trips.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Receives what was announced as parts of so many bytes together, of which there may be no more than `most`.
+    pub(crate) fn parts(&self, length: u64, most: u64) -> Result<Vec<u8>, DeployFailure> {
+        let mut parts = Parts::begin(length, most)?;
+        while !parts.are_all() {
+            match self.receive()? {
+                Arrival::Part(part) => parts.add(&part)?,
+                Arrival::Lost(error) => return Err(self.lost(error)),
+                Arrival::Message(_) => return Err(Error::Protocol("parts that break off".into()).into()),
+            }
+        }
+        Ok(parts.finish())
+    }
+
+    /// Waits for a manifest and its name.
+    pub(crate) fn manifest(&self) -> Result<(BaseName, Vec<u8>), DeployFailure> {
+        match self.wait()? {
+            FromAgent::Manifest { name, length } => Ok((name, self.parts(length, TREE_BYTES_MAX)?)),
+            _ => Err(Error::Protocol("something else where a manifest was due".into()).into()),
+        }
+    }
+
+    /// Turns a broken stream into what is known of why it broke.
+    fn lost(&self, error: Error) -> DeployFailure {
+        self.close();
+        let carrier = self.stream.carrier.lock().expect("nobody panics while closing").take();
+        let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
+        // An agent that does not speak does not end either.
+        let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
+            Some(Err(reason)) => reason,
+            _ => error,
+        };
+        // The lock is gone with the line, so that what was live before may not be any more.
+        let live = Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unchanged);
+        DeployFailure { error, live }
+    }
+
+    /// Stops sending: the agent ends when it has done what it was told.
+    pub(crate) fn close(&self) {
+        drop(self.stream.out.lock().expect("no sender panics").take());
+    }
+
+    /// Notes that from now on the agent may switch without this side hearing of it.
+    pub(crate) fn may_switch(&self) {
+        self.may_switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails once the user interrupted.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.cancel.check()
+    }
+
+    /// Returns what opens lanes, where they are of use.
+    pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        self.lanes.opener()
+    }
+
+    /// Returns where the agent's ticket for lanes comes.
+    pub(crate) fn ticket(&self) -> &TicketSlot {
+        &self.answers.ticket
+    }
+
+    /// Returns what counts the bytes that the line took.
+    pub(crate) fn flow(&self) -> Arc<AtomicU64> {
+        self.traffic.flow.clone()
+    }
+
+    /// Returns a number for a lane.
+    pub(crate) fn next_lane(&self) -> u32 {
+        self.lanes.next_number()
+    }
+
+    /// Takes a lane that stands. Returns what writes to it, until `stop`, and what counts the bytes that it took.
+    pub(crate) fn add_lane(&self, connection: Connection, stop: Cancel) -> (LaneWriter, Arc<AtomicU64>) {
+        let Connection { input, output, carrier, .. } = connection;
+        let output =
+            Output::new(output, [self.cancel.clone(), stop], self.stream.heard.clone(), self.stream.silent_max);
+        let flow = output.flow.clone();
+        let writer = FrameWriter::new(output);
+        let kept = KeptLane { sent: writer.counter(), _input: input, _carrier: carrier };
+        self.lanes.keep(kept);
+        (writer, flow)
+    }
+
+    /// Returns how many connections content went over.
+    pub(crate) fn connections(&self) -> u64 {
+        self.lanes.len() as u64 + 1
+    }
+
+    /// Returns bytes sent so far.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        self.traffic.sent.bytes() + self.lanes.sent_bytes()
+    }
+
+    /// Returns what counts what has arrived of an upload.
+    pub(crate) fn delivery(&self) -> &Delivery {
+        &self.answers.delivery
+    }
+
+    /// Returns for which share of the time the agent took no blocks.
+    pub(crate) fn stalled(&self) -> f64 {
+        self.answers.load.stalled()
+    }
+
+    /// Returns how many bytes a second the line took before the conversation, where that was measured.
+    pub(crate) fn copied_at(&self) -> Option<f64> {
+        self.traffic.copied_at
+    }
+
+    /// Returns what crossed the wire so far, on all connections.
+    pub(crate) fn traffic(&self) -> TrafficReport {
+        TrafficReport {
+            sent_bytes: self.sent_bytes(),
+            received_bytes: self.traffic.read.bytes(),
+            round_trips: self.traffic.round_trips.load(Ordering::Relaxed),
+            connections: self.connections(),
+            ..TrafficReport::default()
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        self.answers.inbox.leave();
+    }
+}
+
+/// An error of the agent, as an error of this side.
+fn failure(refusal: Refusal, live: LiveNow) -> DeployFailure {
+    DeployFailure { error: Error::Agent(refusal), live }
+}
+
+#[cfg(test)]
+mod tests;

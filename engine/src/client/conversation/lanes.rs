@@ -1,0 +1,66 @@
+//! The lanes of a conversation: further connections that only carry blocks.
+//!
+//! One that stood is kept until the conversation ends: the agent may still be reading what was written to it.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::wire::connection::Carrier;
+use crate::wire::connection::Lanes;
+use crate::wire::frame::{Counter, FrameWriter};
+
+use super::output::Output;
+
+/// Writes to a lane.
+pub(crate) type LaneWriter = FrameWriter<Output>;
+
+/// What is kept of a lane: it ends when both its streams are closed.
+pub(super) struct KeptLane {
+    pub(super) sent: Counter,
+    pub(super) _input: File,
+    pub(super) _carrier: Box<dyn Carrier>,
+}
+
+/// See the module's description.
+pub(super) struct LaneSet {
+    opener: Option<Arc<dyn Lanes>>,
+    next_number: AtomicU32,
+    kept: Mutex<Vec<KeptLane>>,
+}
+
+impl LaneSet {
+    /// Begins with none; `opener` opens them, where they are of use.
+    pub(super) fn new(opener: Option<Arc<dyn Lanes>>) -> LaneSet {
+        LaneSet { opener, next_number: AtomicU32::new(1), kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<KeptLane>> {
+        self.kept.lock().expect("nobody panics while a lane is added")
+    }
+
+    /// Returns what opens them.
+    pub(super) fn opener(&self) -> Option<Arc<dyn Lanes>> {
+        self.opener.clone()
+    }
+
+    /// Returns a number for another one.
+    pub(super) fn next_number(&self) -> u32 {
+        self.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps one that stands.
+    pub(super) fn keep(&self, lane: KeptLane) {
+        self.kept().push(lane);
+    }
+
+    /// Returns how many stood.
+    pub(super) fn len(&self) -> usize {
+        self.kept().len()
+    }
+
+    /// Returns the bytes sent on all of them.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.kept().iter().map(|lane| lane.sent.bytes()).sum()
+    }
+}

@@ -1,0 +1,96 @@
+//! The step *announce*: the hello, and what goes behind it before anything is heard.
+
+use std::os::unix::ffi::OsStrExt;
+
+use crate::client::sending::sendings;
+use crate::error::Error;
+use crate::manifest::outline;
+use crate::release::Provenance;
+use crate::report::DeployFailure;
+use crate::wire::message::{Against, DeployBegin, Hello, Request, ToAgent};
+
+use super::base::Base;
+use super::forecast::{Flight, Forecast};
+use super::state::{Exchange, Opening};
+use super::tree::SentTree;
+
+impl Exchange<'_> {
+    /// Opens the conversation: by a flight where one is forecast, else by a question.
+    pub(super) fn announce(&mut self, forecast: Forecast) -> Result<SentTree, DeployFailure> {
+        let Forecast { base, flight } = forecast;
+        self.hello(base.as_ref())?;
+        if let Some(flight) = flight {
+            drop(base);
+            self.opening = Some(Opening::Flight);
+            return self.send_flight(flight);
+        }
+        // A store that is known under the name of another host needs none: then the wait for its answer is worth it.
+        let wants_outline = base.is_none() && !self.knows_a_release();
+        if wants_outline {
+            self.want_outline()?;
+        }
+        self.opening = Some(Opening::Question { believed: base, wants_outline });
+        Ok(SentTree::default())
+    }
+
+    fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
+        let (context, request) = (self.host.context, self.host.request);
+        let root = self.source.manifest().root();
+        let begin = DeployBegin {
+            root,
+            base: base.map(|base| base.name.release.clone()),
+            base_root: base.map(|base| base.name.root).filter(|base_root| *base_root != root),
+            believed: self.holding.mark(),
+            release: self.proposal.release.clone(),
+            is_named: request.release.is_some(),
+            second: self.proposal.second,
+            no_switch: request.no_switch,
+            force: request.force,
+            dry_run: request.dry_run,
+        };
+        let commit = self.source.commit().map(str::to_owned);
+        let hello = Hello {
+            path: context.target.destination.path().as_os_str().as_bytes().to_vec(),
+            policy: context.policy.clone(),
+            provenance: Provenance { commit, ..context.provenance.clone() },
+            request: Request::Deploy(begin),
+        };
+        self.conversation.send(&ToAgent::Hello(Box::new(hello)))
+    }
+
+    /// Sends the tree, and all its content where that is little.
+    fn send_flight(&mut self, flight: Flight) -> Result<SentTree, DeployFailure> {
+        let Flight { tree, promised, content, olds, gaps } = flight;
+        self.want_gaps(&gaps, &olds)?;
+        let conversation = self.conversation;
+        let olds = match content {
+            None => {
+                self.send_manifest(Against::Named, &tree)?;
+                olds
+            }
+            // What does not come whole then is sent without any art.
+            Some(content) => conversation.together(|| {
+                self.send_manifest(Against::Named, &tree)?;
+                self.send_content(sendings(content, &[], &olds), true)?;
+                // Otherwise all of it is said again.
+                if !conversation.takes_another() {
+                    self.commit()?;
+                }
+                Ok(Default::default())
+            })?,
+        };
+        self.source.keep();
+        Ok(SentTree { promised, olds, gaps, ..SentTree::default() })
+    }
+
+    /// Asks for an outline of the base that the agent takes.
+    pub(super) fn want_outline(&self) -> Result<(), Error> {
+        self.conversation.send(&ToAgent::WantOutline(outline::describe_own(self.source.manifest())))
+    }
+
+    /// Tells whether this tree was deployed to some store.
+    fn knows_a_release(&self) -> bool {
+        let root = self.source.manifest().root();
+        self.source.memory().ask(|database| database.has_release(&root)).unwrap_or(false)
+    }
+}

@@ -1,0 +1,132 @@
+//! What the agent says between two things that this side says.
+
+use crate::client::shared_manifest::SharedManifest;
+use crate::manifest::outline;
+use crate::report::DeployFailure;
+use crate::wire::bounds::TREE_BYTES_MAX;
+use crate::wire::message::{BaseName, DeployDone, FromAgent, Holding, Lacks, Reply, Taken, ToAgent};
+
+use super::base::Base;
+use super::state::{Exchange, Opening, unexpected};
+use super::tree::SentTree;
+
+/// What the agent says, and waits for.
+pub(super) enum Answer {
+    /// It takes this base, or none, and waits for the tree, described against that.
+    TakesBase(Option<Base>),
+    /// It takes no base, and stores nothing: it waits for the tree and all content.
+    StoresNothing,
+    /// It waits for the hashes that were promised.
+    WantsHashes,
+    /// It waits for content.
+    Lacks(Lacks),
+    /// It waits for nothing any more.
+    Done(Box<DeployDone>),
+}
+
+impl Exchange<'_> {
+    /// Waits until the agent waits for something. What it says meanwhile completes what is known for `tree`.
+    pub(super) fn answer(&mut self, tree: &mut SentTree) -> Result<Answer, DeployFailure> {
+        let mut message = self.conversation.wait()?;
+        loop {
+            match message {
+                FromAgent::Done(Reply::Deploy(done)) => return Ok(Answer::Done(done)),
+                FromAgent::Ready { holding, base, commit, .. } => {
+                    if let Some(answer) = self.hear_ready(holding, base, commit, tree)? {
+                        return Ok(answer);
+                    }
+                }
+                // Before the agent has said which base it takes, it has nothing else to say.
+                _ if matches!(self.opening, Some(Opening::Question { .. })) => return Err(unexpected()),
+                // What was said before it had read all that was sent is no news.
+                FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
+                FromAgent::Lacks(lacks) => return Ok(Answer::Lacks(lacks)),
+                FromAgent::GapSignatures { length } => {
+                    let gaps = std::mem::take(&mut tree.gaps);
+                    self.close_gaps(&gaps, length, &mut tree.olds)?;
+                }
+                FromAgent::WantHashes if !tree.promised.is_empty() => return Ok(Answer::WantsHashes),
+                FromAgent::Manifest { name, length } => {
+                    // A guess was wrong that the outline had led to.
+                    let outline = tree.outline.take().ok_or_else(unexpected)?;
+                    let bytes = self.conversation.parts(length, TREE_BYTES_MAX)?;
+                    return Ok(Answer::TakesBase(Some(Base::whole(name, &bytes, outline.commit)?)));
+                }
+                _ => return Err(unexpected()),
+            }
+            message = self.conversation.next()?;
+        }
+    }
+
+    /// Hears which base the agent takes. Nothing is to be said where the tree that was sent is described against that.
+    fn hear_ready(
+        &mut self,
+        holding: Option<Holding>,
+        base: Taken,
+        commit: Option<String>,
+        tree: &SentTree,
+    ) -> Result<Option<Answer>, DeployFailure> {
+        if let Some(holding) = holding {
+            self.holding = holding;
+        }
+        let name = |base: Taken| if let Taken::Another(name) = base { Some(name) } else { None };
+        match (self.opening.take().ok_or_else(unexpected)?, base) {
+            (Opening::Flight, Taken::Named) => Ok(None),
+            (Opening::Flight, base) => {
+                self.drop_gaps(&tree.gaps)?;
+                Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, false)?)))
+            }
+            (Opening::Question { believed: Some(believed), .. }, Taken::Named) => {
+                Ok(Some(Answer::TakesBase(Some(Base { commit, ..believed }))))
+            }
+            (Opening::Question { believed: None, .. }, Taken::Named) => Err(unexpected()),
+            (Opening::Question { .. }, Taken::Empty) => Ok(Some(Answer::StoresNothing)),
+            (Opening::Question { believed, wants_outline }, base) => {
+                // It takes memory.
+                drop(believed);
+                Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, wants_outline)?)))
+            }
+        }
+    }
+
+    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
+    /// asked for or is now.
+    fn learn_base(
+        &self,
+        base: Option<BaseName>,
+        commit: Option<String>,
+        is_asked: bool,
+    ) -> Result<Option<Base>, DeployFailure> {
+        let Some(name) = base else { return Ok(None) };
+        let known = Base::find(self.source, name.clone()).map(|base| Base { commit: commit.clone(), ..base });
+        if known.is_some() && !is_asked {
+            return Ok(known);
+        }
+        let answer = if is_asked {
+            self.conversation.next()?
+        } else {
+            self.want_outline()?;
+            self.conversation.wait()?
+        };
+        let FromAgent::Outline { length } = answer else { return Err(unexpected()) };
+        let bytes = self.conversation.parts(length, outline::OUTLINE_BYTES_MAX)?;
+        let base = match (known, outline::decode(&bytes, self.source.manifest())) {
+            (Some(known), _) => return Ok(Some(known)),
+            (None, Ok(manifest)) => {
+                let is_outlined = manifest.root() != name.root;
+                Base { name, manifest: SharedManifest::Alone(manifest), commit, is_outlined }
+            }
+            (None, Err(_)) => {
+                self.conversation.send(&ToAgent::WantBase)?;
+                let (name, bytes) = self.conversation.manifest()?;
+                Base::whole(name, &bytes, commit)?
+            }
+        };
+        if !base.is_outlined {
+            let (holding, release) = (&self.holding, &base.name.release);
+            let put = |manifest| self.source.memory().ask(|database| database.put_release(holding, release, manifest));
+            put(&base.manifest);
+        }
+        Ok(Some(base))
+    }
+}

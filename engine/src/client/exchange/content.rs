@@ -1,0 +1,112 @@
+//! The steps *upload* and *commit*: the content that the agent lacks, and that all of it was sent.
+
+use std::collections::HashSet;
+
+use crate::client::sending::{OldAt, OldContent, Sending, sendings};
+use crate::client::upload::Upload;
+use crate::error::Error;
+use crate::report::DeployFailure;
+use crate::signature::{Care, Signatures};
+use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX};
+use crate::wire::message::{FromAgent, Lacks, ToAgent};
+
+use super::olds::{OldEntry, Olds};
+use super::state::{Exchange, unexpected};
+use super::tree::SentTree;
+
+impl Exchange<'_> {
+    /// Sends the content that is lacking. What does not come whole then is sent without any art.
+    pub(super) fn send_lacking(&mut self, lacks: &Lacks, tree: &mut SentTree) -> Result<(), DeployFailure> {
+        if self.host.request.dry_run {
+            return Ok(());
+        }
+        let SentTree { mut olds, to_sign, promised, .. } = std::mem::take(tree);
+        tree.promised = promised;
+        self.hear_signatures(lacks, to_sign, &mut olds)?;
+        let manifest = self.source.manifest();
+        let entries = lacks.entries(manifest.len())?;
+        let is_within = |&(entry, begun): &(u32, u64)| manifest.file(entry).is_some_and(|file| begun <= file.size);
+        if self.sent_commits > ROUNDS_MAX || !lacks.partial.iter().all(is_within) {
+            return Err(Error::Protocol("content that is asked for again and again, or beyond its end".into()).into());
+        }
+        self.send_content(sendings(entries, &lacks.partial, &olds), false)?;
+        Ok(self.commit()?)
+    }
+
+    /// Sends the tree and all content, to a host that has nothing: there is nothing to wait for.
+    pub(super) fn send_all(&mut self) -> Result<SentTree, DeployFailure> {
+        let tree = self.send_tree(None)?;
+        let mut seen = HashSet::new();
+        let files = self.source.manifest().all_files();
+        let distinct = files.filter(|(_, file)| file.size > 0 && seen.insert(file.key)).map(|(entry, _)| entry);
+        self.send_content(sendings(distinct.collect(), &[], &Olds::default()), false)?;
+        self.commit()?;
+        Ok(tree)
+    }
+
+    /// Sends content. Where it goes unasked, it is described against the base that was named.
+    pub(super) fn send_content(&mut self, sendings: Vec<Sending>, is_unasked: bool) -> Result<(), DeployFailure> {
+        if sendings.is_empty() {
+            return Ok(());
+        }
+        let (context, request, memory) = (self.host.context, self.host.request, self.source.memory());
+        self.host.begin_upload(memory);
+        for file in self.source.to_cut(&sendings) {
+            // One that is not cut costs a question next time.
+            self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
+        }
+        // What is asked for after a commit did not come as it should.
+        let is_suspect = self.sent_commits > 0;
+        let upload = Upload {
+            conversation: self.conversation,
+            reader: self.source.reader(&context.cancel, is_suspect),
+            olds: OldContent { cache: memory.cache(), blobs: &self.blobs, signatures: &self.signatures },
+            level: request.zstd_level,
+            observer: context.observer.as_ref(),
+            // An agent that takes another base knows nothing of lanes yet.
+            lanes: if is_unasked { Some(1) } else { request.lanes },
+            is_unasked,
+        };
+        let levels = upload.send(sendings)?;
+        self.conversation.delivery().written(self.sent_commits + 1);
+        for (level, bytes) in levels {
+            *self.zstd_levels.entry(level).or_default() += bytes;
+        }
+        Ok(())
+    }
+
+    /// Says that all was sent.
+    pub(super) fn commit(&mut self) -> Result<(), Error> {
+        if !self.host.request.dry_run && !self.host.request.no_switch {
+            self.conversation.may_switch();
+        }
+        self.conversation.send(&ToAgent::Commit)?;
+        self.sent_commits += 1;
+        Ok(())
+    }
+
+    /// Hears the signatures that were asked for: those of files that are lacking.
+    fn hear_signatures(
+        &mut self,
+        lacks: &Lacks,
+        mut to_sign: Vec<(u32, OldEntry)>,
+        olds: &mut Olds,
+    ) -> Result<(), DeployFailure> {
+        if to_sign.is_empty() {
+            return Ok(());
+        }
+        let FromAgent::Signatures { length } = self.conversation.next()? else { return Err(unexpected()) };
+        let bytes = self.conversation.parts(length, SIGNATURES_BYTES_MAX as u64)?;
+        let lacking = lacks.entries(self.source.manifest().len())?;
+        to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
+        let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
+        self.signatures = Signatures::read(bytes, &lens, Care::File)
+            .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
+        for (at, (entry, old)) in to_sign.into_iter().enumerate() {
+            if self.signatures.has(at) {
+                olds.insert(entry, old.small(OldAt::Signed(at)));
+            }
+        }
+        Ok(())
+    }
+}

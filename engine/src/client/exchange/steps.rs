@@ -1,0 +1,89 @@
+//! The order of the steps.
+//!
+//! ```text
+//! announce   hello; with it, where that is little and believed to be right, the flight: tree, content, commit
+//! tree       the manifest, as its difference from the base that the agent says it takes
+//! lacks      the agent says which content it lacks
+//! upload     that content
+//! commit     all was sent
+//! done       the agent has made the release, and switched to it unless it was asked not to
+//! ```
+//!
+//! A step that proves needless is left out: after a flight that was right the agent says no more than that it is done.
+//! Content that did not come as it should is lacking again after the commit, and sent again.
+
+use crossbeam_channel::unbounded;
+
+use crate::error::Error;
+use crate::report::DeployFailure;
+use crate::threads;
+use crate::wire::message::{DeployDone, FromAgent, Reply};
+
+use super::answer::Answer;
+use super::forecast::Forecast;
+use super::host::Outcome;
+use super::state::Exchange;
+
+impl Exchange<'_> {
+    /// Goes through all steps.
+    fn converse(&mut self, forecast: Forecast) -> Result<DeployDone, DeployFailure> {
+        let mut tree = self.announce(forecast)?;
+        loop {
+            match self.answer(&mut tree)? {
+                Answer::TakesBase(base) => tree = self.send_tree(base.as_ref())?,
+                Answer::StoresNothing => tree = self.send_all()?,
+                Answer::WantsHashes => self.send_hashes(&tree)?,
+                Answer::Lacks(lacks) => self.send_lacking(&lacks, &mut tree)?,
+                Answer::Done(done) => return Ok(*done),
+            }
+        }
+    }
+
+    /// Exchanges the source. Large files are cut meanwhile, for their next versions.
+    pub(crate) fn run(mut self, forecast: Forecast) -> Result<Outcome, DeployFailure> {
+        let (source, over) = (self.source, &self.host.context.cancel.part());
+        let (cutter, to_cut) = unbounded();
+        self.cutter = Some(cutter);
+        let (conversed, chunks);
+        // Moved in, so that whatever ends the conversation ends the cutting.
+        let cutting = move || source.cut_until(over, &to_cut);
+        (chunks, (self, conversed)) = threads::beside(cutting, move || {
+            let conversed = self.converse(forecast);
+            // What was not cut by then costs a question next time, and the deploy does not wait for it.
+            over.cancel();
+            self.cutter = None;
+            (self, conversed)
+        });
+        source.keep();
+        source.memory().keep_chunks(&chunks);
+        let mut done = match conversed {
+            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
+            other => other.map_err(|failure| self.conversation.settle(failure))?,
+        };
+        let told = done.holding.take();
+        let holding = told.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
+        Ok(Outcome { done, holding, zstd_levels: self.zstd_levels })
+    }
+
+    /// A write fails when the agent has answered and gone: what it said last is the answer.
+    fn last_words(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+        let mut said = self.conversation.wait();
+        loop {
+            match said {
+                Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
+                Ok(message) => {
+                    if let FromAgent::Ready { holding: Some(holding), .. } = message {
+                        self.holding = holding;
+                    }
+                    said = self.conversation.next();
+                }
+                Err(said) if !matches!(said.error, Error::LineLost { .. }) => {
+                    return Err(self.conversation.settle(said));
+                }
+                Err(lost) => {
+                    return Err(self.conversation.settle(DeployFailure { error: failure.error, live: lost.live }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong to it.
+
+use std::sync::Arc;
+
+use crate::chunk::{self, Chunks};
+use crate::client::sending::OldAt;
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::manifest::encode::{encode, encode_with};
+use crate::report::DeployFailure;
+use crate::wire::bounds::CHUNKED_MAX;
+use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
+
+use super::base::Base;
+use super::comparison::Comparison;
+use super::gaps::{self, Gap};
+use super::olds::{OldEntry, Olds, Pair};
+use super::recipes::add_recipes;
+use super::state::{Exchange, unexpected};
+
+/// The tree that was sent, and what of its content can be told in terms of the base.
+#[derive(Default)]
+pub(super) struct SentTree {
+    /// The entries whose hashes were not sent, ascending.
+    pub(super) promised: Vec<u32>,
+    /// What files can be described in terms of, until their content was sent once.
+    pub(super) olds: Olds,
+    /// Files of whose old versions signatures were asked for.
+    pub(super) to_sign: Vec<(u32, OldEntry)>,
+    /// What the agent was asked to sign of large files.
+    pub(super) gaps: Vec<Gap>,
+    /// Where an outline had led to the base that it is described against: what else is known of that.
+    pub(super) outline: Option<Outline>,
+}
+
+/// A base that is known by an outline.
+pub(super) struct Outline {
+    /// The commit that it was made of.
+    pub(super) commit: Option<String>,
+}
+
+impl Exchange<'_> {
+    /// Sends the tree, with the questions that belong to it.
+    pub(super) fn send_tree(&mut self, base: Option<&Base>) -> Result<SentTree, DeployFailure> {
+        let manifest = self.source.manifest();
+        let (tree, encoded) = match base {
+            Some(base) => {
+                let comparison = Comparison::new(self.source, base);
+                (self.find_olds(&comparison)?, encode_with(manifest, Some(&base.manifest), &comparison.givens))
+            }
+            None => (SentTree::default(), encode(manifest, None)),
+        };
+        if !tree.to_sign.is_empty() {
+            let entries = tree.to_sign.iter().map(|&(entry, _)| entry);
+            self.conversation.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
+        }
+        self.want_gaps(&tree.gaps, &tree.olds)?;
+        let against = if base.is_some() { Against::Taken } else { Against::Nothing };
+        self.send_manifest(against, &encoded.to_bytes())?;
+        self.source.keep();
+        Ok(tree)
+    }
+
+    /// Sends the encoded manifest.
+    pub(super) fn send_manifest(&self, against: Against, bytes: &[u8]) -> Result<(), Error> {
+        self.conversation.send(&ToAgent::Tree { against, length: bytes.len() as u64 })?;
+        self.conversation.send_parts(bytes)
+    }
+
+    /// Sends the hashes that were promised.
+    pub(super) fn send_hashes(&self, tree: &SentTree) -> Result<(), Error> {
+        let manifest = self.source.manifest();
+        let hash = |&entry: &u32| -> Option<Hash> { manifest.file(entry).map(|file| file.key.hash) };
+        self.conversation.send(&ToAgent::Hashes(tree.promised.iter().filter_map(hash).collect()))
+    }
+
+    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
+    fn find_olds(&mut self, comparison: &Comparison<'_>) -> Result<SentTree, DeployFailure> {
+        let memory = self.source.memory();
+        let pairs = comparison.pairs();
+        let is_unknown = |pair: &&Pair| pair.is_large() && memory.chunks(&pair.old.file.key.hash).is_none();
+        let unknown: Vec<OldEntry> = pairs.iter().filter(is_unknown).map(|pair| pair.old).collect();
+        let asked = self.ask_chunks(&unknown)?;
+        let mut olds = comparison.cached_olds(&pairs);
+        let mut to_sign = Vec::new();
+        if !self.host.request.dry_run {
+            let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            self.add_blobs(comparison.base, &lost, &mut olds);
+            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
+        }
+        add_recipes(self.source, &pairs, &asked, &mut olds, &self.host.context.cancel)?;
+        let gaps = gaps::gaps(&olds);
+        let outline = comparison.base.is_outlined.then(|| Outline { commit: comparison.base.commit.clone() });
+        Ok(SentTree { promised: Vec::new(), olds, to_sign, gaps, outline })
+    }
+
+    /// Adds small files whose old content git has.
+    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
+        let is_checkout = self.source.commit().is_some();
+        let Some(commit) = base.commit.as_ref().filter(|_| is_checkout && !pairs.is_empty()) else { return };
+        let manifest = self.source.manifest();
+        let files: Vec<(Vec<u8>, u64)> =
+            pairs.iter().map(|pair| (manifest.path(pair.entry), pair.old.file.size)).collect();
+        let (blobs, found) = self.source.find_blobs(commit, &files);
+        for (pair, blob) in pairs.iter().zip(found) {
+            if let Some(blob) = blob {
+                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
+            }
+        }
+        self.blobs = blobs;
+    }
+
+    /// Asks for the chunks of files of the base. Of those beyond [`CHUNKED_MAX`] there are none: they are sent whole.
+    fn ask_chunks(&self, olds: &[OldEntry]) -> Result<Vec<Option<Arc<Chunks>>>, DeployFailure> {
+        if olds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let olds = &olds[..olds.len().min(CHUNKED_MAX)];
+        self.conversation.send(&ToAgent::WantChunks(olds.iter().map(|old| old.index).collect()))?;
+        let read =
+            |(list, old): (Option<Vec<u8>>, &OldEntry)| chunk::from_bytes_of(&list?, old.file.size).ok().map(Arc::new);
+        match self.conversation.wait()? {
+            FromAgent::Chunks(lists) if lists.len() == olds.len() => {
+                Ok(lists.into_iter().zip(olds).map(read).collect())
+            }
+            _ => Err(unexpected()),
+        }
+    }
+}

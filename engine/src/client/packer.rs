@@ -1,0 +1,439 @@
+//! Packs content of a source into blocks.
+//!
+//! Threads read and compress what they are given in jobs, and put blocks into a queue. A packer knows the source and
+//! what it is described in terms of; it knows no host, and no connection. A block names files by their entries in the
+//! source's manifest, so a block of whole files is the same for every host that lacks them all, and a block of deltas
+//! for every host that has the same base: what is packed once may be written to several.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `jobs` | what one thread does at a time |
+//! | `press` | the tools of a thread |
+//! | `parts` | the parts of a large file |
+//! | `deltas` | a container of small files in terms of old ones |
+//! | `kept_block` | files that the content cache keeps in a block of their own |
+//! | `packed_block` | a block, with what of it is kept |
+
+mod deltas;
+mod jobs;
+mod kept_block;
+mod packed_block;
+mod parts;
+mod press;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use crate::client::cache::KeptFile;
+use crate::client::delivery::Content;
+use crate::client::level::{Leveller, Line};
+use crate::client::sending::{OldContent, OldFile, Sending};
+use crate::client::source::SourceReader;
+use crate::error::Error;
+use crate::hasher::Hasher;
+use crate::wire::block::{self, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
+
+use deltas::DeltaPacker;
+use jobs::{Job, jobs};
+use parts::{parts, pieces_after};
+use press::{Press, no_zstd, too_long};
+
+use packed_block::KeptFiles;
+pub(crate) use packed_block::PackedBlock;
+
+/// Threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of what does not compress, twice what it becomes,
+/// 8 MiB at most, and up to 20 MiB of zstd's tables.
+const PACKERS_MAX: usize = 4;
+
+/// How often it is looked whether the wire is known.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// Packs files, on as many threads as call [`Packer::run`].
+pub(crate) struct Packer<'a> {
+    reader: SourceReader<'a>,
+    olds: OldContent<'a>,
+    jobs: Mutex<std::vec::IntoIter<Job>>,
+    /// What there is to pack, in bytes of content.
+    bytes_total: u64,
+    /// What of it was packed.
+    bytes: AtomicU64,
+    /// What was written, in bytes as they travel.
+    packed_bytes: AtomicU64,
+    /// Nobody takes blocks any more.
+    is_over: AtomicBool,
+    leveller: Leveller,
+}
+
+/// How content is packed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packing {
+    /// The zstd level; where none is said, the one that the line has time for.
+    pub(crate) level: Option<i32>,
+    /// How many threads pack.
+    pub(crate) threads: usize,
+    /// What is known of the line.
+    pub(crate) line: Line,
+}
+
+impl Packing {
+    /// Returns how many threads pack on this machine.
+    pub(crate) fn usual_threads() -> usize {
+        std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX)
+    }
+}
+
+impl<'a> Packer<'a> {
+    /// Prepares to pack files.
+    pub(crate) fn new(
+        reader: SourceReader<'a>,
+        olds: OldContent<'a>,
+        packing: Packing,
+        sendings: Vec<Sending>,
+    ) -> Packer<'a> {
+        let manifest = reader.manifest();
+        let size = |sending: &Sending| manifest.file(sending.entry).map_or(0, |file| file.size - sending.skip);
+        let bytes_total = sendings.iter().map(size).sum();
+        let Packing { level, threads, line } = packing;
+        Packer {
+            reader,
+            olds,
+            jobs: Mutex::new(jobs(manifest, sendings).into_iter()),
+            bytes_total,
+            bytes: AtomicU64::new(0),
+            packed_bytes: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+            leveller: Leveller::new(level, bytes_total, threads, line),
+        }
+    }
+
+    /// Returns what there is to pack, in bytes of content.
+    pub(crate) fn bytes_total(&self) -> u64 {
+        self.bytes_total
+    }
+}
+
+impl Packer<'_> {
+    /// Packs until nothing is left, or nobody takes blocks any more. To be called by each thread that packs.
+    pub(crate) fn run(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
+        let mut press = Press::new().map_err(no_zstd)?;
+        let mut deltas = None;
+        loop {
+            let Some(job) = self.jobs.lock().expect("no packer panics").next() else { return Ok(()) };
+            // Deltas are little, whatever the level.
+            if !matches!(job, Job::Deltas(_)) {
+                self.wait_for_the_wire(blocks)?;
+            }
+            let goes_on = match job {
+                Job::Files(entries) => self.files(entries, &mut press, blocks)?,
+                Job::Deltas(files) => {
+                    let deltas = match &mut deltas {
+                        Some(deltas) => deltas,
+                        None => deltas.insert(DeltaPacker::new(self.olds)?),
+                    };
+                    self.deltas(files, deltas, &mut press, blocks)?
+                }
+                Job::Large(sending) => self.large(&sending, &mut press, blocks)?,
+            };
+            if !goes_on {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
+    fn wait_for_the_wire(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
+        // A queue that nobody takes from still counts what was left in it.
+        while !blocks.is_empty() && !self.leveller.is_settled() && !self.is_over.load(Ordering::Relaxed) {
+            self.reader.check()?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Sends whole files, those that do not compress in blocks of their own. Says whether anybody still listens.
+    fn files(
+        &self,
+        entries: Vec<u32>,
+        press: &mut Press,
+        blocks: &Sender<Result<PackedBlock, Error>>,
+    ) -> Result<bool, Error> {
+        press.content.clear();
+        press.dense.clear();
+        let (mut plain, mut dense) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let begin = press.content.len();
+            self.reader.read(entry, &mut press.content)?;
+            let own = &press.content[begin..];
+            if !press.probe.is_dense(own) {
+                plain.push(entry);
+                continue;
+            }
+            if press.dense.len() + own.len() > PACKED_BYTES_MAX {
+                if !self.send_as_they_are(std::mem::take(&mut dense), &press.dense, blocks) {
+                    return Ok(false);
+                }
+                press.dense.clear();
+            }
+            press.dense.extend_from_slice(own);
+            press.content.truncate(begin);
+            dense.push(entry);
+        }
+        Ok(self.send_as_they_are(dense, &press.dense, blocks)
+            && self.send_packed(plain, &press.content, &mut press.encoder, blocks)?)
+    }
+
+    fn send_as_they_are(&self, entries: Vec<u32>, content: &[u8], blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
+        if entries.is_empty() {
+            return true;
+        }
+        self.leveller.as_it_is(content.len());
+        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.kept_files(&entries);
+        let block = block::block_as_it_is(&BlockHead::Files(entries), content);
+        self.pass_on(PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] }, blocks)
+    }
+
+    /// Sends files in a block, or in several where they take more than one as it travels.
+    fn send_packed(
+        &self,
+        entries: Vec<u32>,
+        content: &[u8],
+        encoder: &mut BlockEncoder,
+        blocks: &Sender<Result<PackedBlock, Error>>,
+    ) -> Result<bool, Error> {
+        if entries.is_empty() {
+            return Ok(true);
+        }
+        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.kept_files(&entries);
+        let lens: Vec<u32> = files.iter().map(KeptFile::len).collect();
+        let head = BlockHead::Files(entries);
+        if let Some(block) = self.pack(&head, content, &lens, encoder)? {
+            let packed = PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] };
+            return Ok(self.pass_on(packed, blocks));
+        }
+        let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
+        let (first, bytes) = first_half(&lens);
+        let rest = entries.split_off(first);
+        let (content, rest_content) = content.split_at(bytes);
+        Ok(self.send_packed(entries, content, encoder, blocks)?
+            && self.send_packed(rest, rest_content, encoder, blocks)?)
+    }
+
+    /// Packs content, that of files of these lengths or of no files, at the level of the moment; none where it takes more
+    /// than a block as it travels.
+    fn pack(
+        &self,
+        head: &BlockHead,
+        content: &[u8],
+        files: &[u32],
+        encoder: &mut BlockEncoder,
+    ) -> Result<Option<Block>, Error> {
+        let level = self.leveller.level();
+        encoder.set_level(level).map_err(no_zstd)?;
+        let began = Instant::now();
+        let block = encoder.encode(head, content, files).map_err(no_zstd)?;
+        if let Some(block) = &block {
+            self.leveller.packed(level, content.len(), block.body().bytes.len(), began.elapsed());
+        }
+        Ok(block)
+    }
+
+    /// Queues a block. Says whether anybody still listens.
+    fn pass_on(&self, packed: PackedBlock, blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
+        self.bytes.fetch_add(packed.holds.bytes, Ordering::Relaxed);
+        blocks.send(Ok(packed)).is_ok()
+    }
+
+    /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
+    /// that takes more than a block as it travels. Says whether anybody still listens.
+    fn deltas(
+        &self,
+        files: Vec<(u32, OldFile)>,
+        deltas: &mut DeltaPacker<'_>,
+        press: &mut Press,
+        blocks: &Sender<Result<PackedBlock, Error>>,
+    ) -> Result<bool, Error> {
+        let content = &mut press.content;
+        let (mut bytes, mut sent, mut whole) = (0, Vec::new(), Vec::new());
+        deltas.begin();
+        for (entry, old) in files {
+            content.clear();
+            self.reader.read(entry, content)?;
+            let file = self.kept_file(entry);
+            if file.is_some_and(|file| deltas.add(&old, content, file)) {
+                sent.push(DeltaOf { entry, base: old.index });
+                bytes += content.len();
+            } else {
+                whole.push(entry);
+            }
+        }
+        if !sent.is_empty() {
+            let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
+            let container = deltas.encoder.finish().map_err(no_zstd)?;
+            let head = BlockHead::Deltas(sent);
+            if let Some(block) = self.pack(&head, &container, &[], &mut press.encoder)? {
+                let kept = deltas.kept(&mut press.probe)?;
+                let holds = Content { files: entries.len() as u64, bytes: bytes as u64 };
+                if !self.pass_on(PackedBlock { block, holds, kept }, blocks) {
+                    return Ok(false);
+                }
+            } else {
+                whole.extend(entries);
+            }
+        }
+        Ok(whole.is_empty() || self.files(whole, press, blocks)?)
+    }
+
+    fn kept_files(&self, entries: &[u32]) -> Vec<KeptFile> {
+        entries.iter().filter_map(|&entry| self.kept_file(entry)).collect()
+    }
+
+    fn kept_file(&self, entry: u32) -> Option<KeptFile> {
+        let file = self.reader.manifest().file(entry)?;
+        Some(KeptFile { hash: file.key.hash, size: file.size as u32, patch: None })
+    }
+
+    /// Notes that a block was written, how long that took, and over how many connections at once.
+    pub(crate) fn sent(&self, packed: &PackedBlock, took: Duration, connections: u32, stalled: f64) {
+        let bytes = packed.block.payload.len();
+        self.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.leveller.sent(Instant::now(), bytes, took, connections, stalled);
+    }
+
+    /// Notes that nobody takes blocks any more.
+    pub(crate) fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns bytes of content by the zstd level that they were packed at, 0 being none.
+    pub(crate) fn tally(self) -> BTreeMap<i32, u64> {
+        self.leveller.tally()
+    }
+
+    /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
+    pub(crate) fn left(&self) -> u64 {
+        let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let left = self.bytes_total.saturating_sub(bytes);
+        if bytes == 0 { 0 } else { (left as f64 * packed as f64 / bytes as f64) as u64 }
+    }
+
+    fn large(
+        &self,
+        sending: &Sending,
+        press: &mut Press,
+        blocks: &Sender<Result<PackedBlock, Error>>,
+    ) -> Result<bool, Error> {
+        let content = &mut press.content;
+        let entry = sending.entry;
+        let mut file = self.reader.open(entry)?;
+        let size = file.size();
+        let old = sending.recipe().map(|recipe| recipe.old);
+        let mut offset = sending.skip;
+        let mut hasher = (self.reader.is_suspect() && offset == 0 && old.is_none()).then(Hasher::new);
+        let parts = parts(&pieces_after(sending, size));
+        let last = parts.len().saturating_sub(1);
+        for (number, ranges) in parts.into_iter().enumerate() {
+            self.reader.check()?;
+            content.clear();
+            let part = offset;
+            for range in &ranges {
+                match *range {
+                    Range::Old { len, .. } => offset += len,
+                    Range::Sent { len } => {
+                        file.read_range(offset, len, content)?;
+                        offset += len;
+                    }
+                }
+            }
+            if let Some(hasher) = &mut hasher {
+                hasher.update(content);
+            }
+            let head = BlockHead::Part { entry, offset: part, old, ranges };
+            let block = if press.probe.is_dense(content) {
+                self.leveller.as_it_is(content.len());
+                block::block_as_it_is(&head, content)
+            } else {
+                self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
+            };
+            let holds = Content { files: u64::from(number == last), bytes: offset - part };
+            if !self.pass_on(PackedBlock { block, holds, kept: Vec::new() }, blocks) {
+                return Ok(false);
+            }
+        }
+        file.check()?;
+        hasher.map_or(Ok(()), |hasher| file.check_hash(hasher.finish()))?;
+        Ok(true)
+    }
+}
+
+/// Divides contents of these lengths into two parts of about the same length. Returns how many are in the first, and their
+/// bytes; what is more than one leaves none of the two empty.
+fn first_half(lens: &[u32]) -> (usize, usize) {
+    let total: usize = lens.iter().map(|&len| len as usize).sum();
+    let mut bytes = 0;
+    for (at, &len) in lens.iter().enumerate() {
+        if at > 0 && (bytes + len as usize > total / 2 || at + 1 == lens.len()) {
+            return (at, bytes);
+        }
+        bytes += len as usize;
+    }
+    (lens.len(), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::cancel::Cancel;
+    use crate::client::git::Blobs;
+    use crate::client::memory::Memory;
+    use crate::client::sending::sendings;
+    use crate::client::source::Source;
+    use crate::client::source_directory::{LastScan, SourceDirectory};
+    use crate::event::Silent;
+    use crate::request::SourceRequest;
+    use crate::signature::Signatures;
+    use crate::target::Destination;
+
+    #[test]
+    fn what_is_packed_ends_with_the_file_or_the_part_where_it_is_cancelled() {
+        let source = tempfile::tempdir().unwrap();
+        for (name, size) in [("large", 5 << 20), ("small", 9)] {
+            File::create(source.path().join(name)).unwrap().set_len(size).unwrap();
+        }
+        let request = SourceRequest { directory: source.path().to_owned(), ..SourceRequest::default() };
+        let directory = SourceDirectory::find(&request, &Destination::Local("/nowhere".into())).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let memory = Memory::open(state.path(), Arc::new(Silent));
+        let source = Source::scan(&directory, LastScan::Ignored, &memory, &Silent, &Cancel::default()).unwrap();
+        let (cancel, blobs, signatures) = (Cancel::default(), Blobs::default(), Signatures::default());
+        let packed = |entry: u32| {
+            let olds = OldContent { cache: None, blobs: &blobs, signatures: &signatures };
+            let packing = Packing { level: None, threads: 1, line: Line::default() };
+            let sendings = sendings(vec![entry], &[], &HashMap::new());
+            let packer = Packer::new(source.reader(&cancel, false), olds, packing, sendings);
+            let (sender, blocks) = crossbeam_channel::unbounded();
+            packer.run(&sender).map(|()| blocks.len())
+        };
+        assert_eq!([0, 1].map(|entry| packed(entry).unwrap()), [1, 1]);
+        cancel.cancel();
+        assert!([0, 1].map(packed).iter().all(|packed| matches!(packed, Err(Error::Interrupted))));
+    }
+
+    #[test]
+    fn halves_are_about_the_same_and_never_empty() {
+        let check = |lens: &[u32], expected| assert_eq!(first_half(lens), expected, "{lens:?}");
+        check(&[5, 5, 5, 5], (2, 10));
+        check(&[9, 1, 1], (1, 9));
+        check(&[1, 1, 9], (2, 2));
+        check(&[1, 9], (1, 1));
+    }
+}

@@ -1,0 +1,63 @@
+//! Files that are kept in the content cache in a block of their own.
+
+use crate::client::cache::{KeptFile, PatchOf, Whole};
+use crate::client::patch::Patch;
+use crate::client::probe::Probe;
+use crate::error::Error;
+use crate::wire::block::{self, BlockEncoder, BlockHead};
+
+use super::packed_block::KeptFiles;
+use super::press::{no_zstd, too_long};
+
+/// A patch is kept where it takes at most this part of its content. Content takes a quarter to a third of its length where
+/// it is kept whole, and is read without another: beyond this part a patch would save less than half of that, and the next
+/// one, which is longer, less again.
+const PATCH_SHARE: usize = 8;
+
+/// Files that are to be kept in a block of their own, one after the other.
+#[derive(Default)]
+pub(super) struct KeptBlock {
+    files: Vec<KeptFile>,
+    bytes: Vec<u8>,
+}
+
+impl KeptBlock {
+    /// Adds a file as it is.
+    pub(super) fn add(&mut self, content: &[u8], file: KeptFile) {
+        self.bytes.extend_from_slice(content);
+        self.files.push(file);
+    }
+
+    /// Adds a file as a patch of whole content, unless that takes too much.
+    pub(super) fn add_patch(&mut self, patch: &Patch, whole: Whole, content: &[u8], file: KeptFile) -> bool {
+        let begin = self.bytes.len();
+        patch.put(content, &mut self.bytes);
+        let len = self.bytes.len() - begin;
+        let is_short = len <= content.len() / PATCH_SHARE;
+        if is_short {
+            self.files.push(KeptFile { patch: Some(PatchOf { len: len as u32, whole }), ..file });
+        } else {
+            self.bytes.truncate(begin);
+        }
+        is_short
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.files.clear();
+        self.bytes.clear();
+    }
+
+    /// Returns the block, if it holds anything.
+    pub(super) fn pack(&mut self, encoder: &mut BlockEncoder, probe: &mut Probe) -> Result<Option<KeptFiles>, Error> {
+        if self.files.is_empty() {
+            return Ok(None);
+        }
+        let head = BlockHead::Files(Vec::new());
+        let lens: Vec<u32> = self.files.iter().map(KeptFile::len).collect();
+        let own = match probe.is_dense(&self.bytes) {
+            true => block::block_as_it_is(&head, &self.bytes),
+            false => encoder.encode(&head, &self.bytes, &lens).map_err(no_zstd)?.ok_or_else(too_long)?,
+        };
+        Ok(Some(KeptFiles { files: std::mem::take(&mut self.files), own: Some(own) }))
+    }
+}

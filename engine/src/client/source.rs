@@ -1,0 +1,164 @@
+//! What is deployed: a directory that was scanned, held open.
+//!
+//! A source knows no host. It is scanned once, and exchanged with any number of hosts, one after another or at once
+//! ([`crate::client::exchange`]): it can be asked from any thread. An exchange asks it for its manifest and for older ones
+//! that this machine has at hand, opens and reads files by their entry in the manifest, and has it keep what the next
+//! deploy is faster by.
+//!
+//! What the last scan knew is held beside it until [`Source::drop_last`]: it is most likely what the hosts have, and takes
+//! memory.
+
+mod chunks;
+mod reader;
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::cancel::Cancel;
+use crate::client::commit::Commit;
+use crate::client::git::{Blob, Blobs};
+use crate::client::memory::Memory;
+use crate::client::review::Review;
+use crate::client::scan::{REVISION, Scan, ScanRequest, scan};
+use crate::client::shared_manifest::SharedManifest;
+use crate::client::source_directory::{LastScan, SourceDirectory};
+use crate::error::Error;
+use crate::event::{Event, Observer, Phase};
+use crate::hash::Hash;
+use crate::manifest::Manifest;
+use crate::scan::content;
+use crate::scan::snapshot::Snapshot;
+
+pub(crate) use reader::SourceReader;
+
+/// See the module's description.
+pub(crate) struct Source<'a> {
+    path: PathBuf,
+    scan: Scan,
+    /// What the last scan knew, where it is another than this one.
+    last: Mutex<Option<Arc<Snapshot>>>,
+    memory: &'a Memory,
+    /// Whether the database has this scan.
+    is_kept: AtomicBool,
+}
+
+impl<'a> Source<'a> {
+    /// Scans a directory.
+    pub(crate) fn scan(
+        directory: &SourceDirectory<'_>,
+        last_scan: LastScan,
+        memory: &'a Memory,
+        observer: &dyn Observer,
+        cancel: &Cancel,
+    ) -> Result<Source<'a>, Error> {
+        let &SourceDirectory { request, ref path, forbidden } = directory;
+        observer.observe(Event::Began(Phase::Scan));
+        let last = match last_scan {
+            LastScan::Trusted => memory.ask(|database| database.scan(path)).flatten().map(Arc::new),
+            LastScan::Ignored => None,
+        };
+        let scan = scan(&ScanRequest {
+            source: path,
+            exclude: &request.exclude,
+            config: request.config.as_deref(),
+            known: last.as_ref(),
+            forbidden,
+            observer,
+            cancel,
+        })?;
+        observer.observe(Event::Ended(Phase::Scan));
+        let is_kept = last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &scan.found));
+        let last = Mutex::new(last.filter(|_| !is_kept));
+        Ok(Source { path: path.clone(), scan, last, memory, is_kept: AtomicBool::new(is_kept) })
+    }
+
+    /// Returns its manifest.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.scan.found.manifest
+    }
+
+    /// Returns its manifest by itself.
+    pub(crate) fn into_manifest(self) -> Manifest {
+        let Source { scan, last, .. } = self;
+        drop(last);
+        Arc::try_unwrap(scan.found).map_or_else(|found| found.manifest.clone(), |found| found.manifest)
+    }
+
+    /// Returns the commit that it is of, where it is a git checkout and that can be told.
+    pub(crate) fn commit(&self) -> Option<&str> {
+        self.scan.commit.known()
+    }
+
+    /// Returns what this machine remembers of earlier deploys.
+    pub(crate) fn memory(&self) -> &'a Memory {
+        self.memory
+    }
+
+    /// Returns what a user may not expect of a release of it.
+    pub(crate) fn review(&self, last_scan: LastScan) -> Vec<String> {
+        let kept = match last_scan {
+            LastScan::Trusted => self.memory.ask(|database| database.ignored(&self.path)).flatten(),
+            LastScan::Ignored => None,
+        };
+        let Scan { found, source, rules, commit, .. } = &self.scan;
+        let (mut warnings, ignored) = Review { source: &self.path, held: source, rules, found }.warnings(kept.as_ref());
+        if let Some(ignored) = ignored {
+            self.memory.ask(|database| database.put_ignored(&self.path, &ignored));
+        }
+        let has_own = found.manifest.child(0, REVISION).is_some();
+        if let Commit::Unknown { reason } = commit
+            && !has_own
+        {
+            warnings
+                .push(format!("The release has no `REVISION`, as the commit of the source cannot be told: {reason}"));
+        }
+        warnings
+    }
+
+    /// Finds a manifest on this machine by its root: this one, the last scan's, or one that was kept.
+    pub(crate) fn find_manifest(&self, root: &Hash) -> Option<SharedManifest> {
+        let is_it = |known: &&Arc<Snapshot>| known.manifest.root() == *root;
+        let scanned =
+            Some(&self.scan.found).filter(is_it).cloned().or_else(|| self.last().as_ref().filter(is_it).cloned());
+        match scanned {
+            Some(known) => Some(SharedManifest::Scanned(known)),
+            None => self.memory.ask(|database| database.manifest(root)).flatten().map(SharedManifest::Alone),
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+        self.last.lock().expect("nobody panics while the last scan is looked at")
+    }
+
+    /// Drops what the last scan knew. To be called once each host was looked at that may have it.
+    pub(crate) fn drop_last(&self) {
+        self.last().take();
+    }
+
+    /// Keeps what was scanned for the next scan, once, where it differs from what is kept. To be called where the agent has
+    /// work to do: the scan and the conversation would wait for it.
+    pub(crate) fn keep(&self) {
+        if !self.is_kept.swap(true, Ordering::Relaxed) {
+            self.memory.ask(|database| database.put_scan(&self.path, &self.scan.found));
+        }
+    }
+
+    /// Lets the next scan read all files.
+    pub(crate) fn forget(&self) {
+        self.memory.ask(|database| database.forget_scan(&self.path));
+    }
+
+    /// Opens the file of an entry, whatever became of it.
+    pub(crate) fn open(&self, entry: u32) -> Option<File> {
+        content::open(&self.scan.source, OsStr::from_bytes(&self.manifest().path(entry))).ok()
+    }
+
+    /// Finds the content that git has of files of a commit: paths, and how long their content is.
+    pub(crate) fn find_blobs(&self, commit: &str, files: &[(Vec<u8>, u64)]) -> (Blobs, Vec<Option<Blob>>) {
+        Blobs::find(&self.path, commit, files)
+    }
+}

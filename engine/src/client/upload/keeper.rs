@@ -1,0 +1,37 @@
+//! Keeps what is sent in the content cache, for the next deploy.
+
+use crate::client::cache::{Cache, CacheWriter};
+use crate::client::packer::PackedBlock;
+use crate::event::{Observer, OkOrWarn};
+
+/// Keeps what is sent. Without it the next deploy sends more: no reason for this one to fail.
+pub(crate) struct Keeper<'a> {
+    writer: Option<CacheWriter<'a>>,
+    observer: &'a dyn Observer,
+}
+
+impl<'a> Keeper<'a> {
+    /// Begins.
+    pub(crate) fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> Keeper<'a> {
+        Keeper { writer: cache.and_then(|cache| cache.begin().ok_or_warn(observer)), observer }
+    }
+
+    /// Keeps what is worth it of what was sent.
+    pub(crate) fn keep(&mut self, packed: &PackedBlock) {
+        for kept in &packed.kept {
+            let body = kept.own.as_ref().unwrap_or(&packed.block).body();
+            if let Some(mut writer) = self.writer.take()
+                && writer.add(body, &kept.files).ok_or_warn(self.observer).is_some()
+            {
+                self.writer = Some(writer);
+            }
+        }
+    }
+
+    /// Makes known what was kept.
+    pub(crate) fn finish(mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.finish().ok_or_warn(self.observer);
+        }
+    }
+}
