@@ -46,7 +46,7 @@ const NAMES_AT_ONCE: usize = 256;
 
 /// What is asked of a walk.
 pub(crate) struct WalkRequest<'a> {
-    /// The tree, held.
+    /// The tree, held by a descriptor that was not read from before: names that were read do not come again.
     pub(crate) root: &'a OwnedFd,
     /// The path of the tree, for messages.
     pub(crate) path: &'a Path,
@@ -341,5 +341,62 @@ fn open_directory(names: &Names<'_>, name: &[u8]) -> Result<Option<OwnedFd>, Err
     match fs::openat(names.fd, OsStr::from_bytes(name), content::OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),
         Err(errno) => gone(|| names.place.path_of(name), errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Silent;
+    use crate::path::Shown;
+
+    /// Leaves nothing out, as on a server.
+    struct Everything;
+
+    impl Rules for Everything {
+        fn hash(&self) -> Hash {
+            Hash::of(b"")
+        }
+
+        fn file_name(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn noted_name(&self) -> Option<&[u8]> {
+            None
+        }
+
+        fn enter(&self, _: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error> {
+            panic!("`{}` has no rules", Shown(path))
+        }
+
+        fn leave_out(&self, _: &[u8], _: bool, _: &dyn Fn() -> Vec<u8>) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_tree_without_rules_is_scanned_whole() {
+        let place = tempfile::tempdir().unwrap();
+        let files = [".deployignore", ".git/HEAD", "REVISION", "a/.deployignore", "a/.gitignore", "a/left.log"];
+        for path in files {
+            let path = place.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "*\n").unwrap();
+        }
+        let scan = |known: Option<&Arc<Snapshot>>| {
+            let root = fs::open(place.path(), content::OPEN_DIRECTORY, Mode::empty()).unwrap();
+            let (path, forbidden, cancel) = (place.path(), None, &Cancel::default());
+            let request =
+                WalkRequest { root: &root, path, rules: &Everything, known, forbidden, observer: &Silent, cancel };
+            walk(&request).unwrap().finish(None).unwrap()
+        };
+        let snapshot = scan(None);
+        let paths = snapshot.manifest.all_files().map(|(entry, file)| (snapshot.manifest.path(entry), file.key.hash));
+        let mut paths: Vec<(Vec<u8>, Hash)> = paths.collect();
+        paths.sort();
+        assert_eq!(paths, files.map(|path| (path.as_bytes().to_vec(), Hash::of(b"*\n"))));
+        assert!(snapshot.generated().is_none() && snapshot.rule_files.is_empty() && snapshot.noted.is_empty());
+        assert_eq!(scan(Some(&snapshot)).manifest.root(), snapshot.manifest.root());
     }
 }
