@@ -46,7 +46,7 @@ const NAMES_AT_ONCE: usize = 256;
 
 /// What is asked of a walk.
 pub(crate) struct WalkRequest<'a> {
-    /// The tree, held.
+    /// The tree, held by a descriptor that was not read from before: names that were read do not come again.
     pub(crate) root: &'a OwnedFd,
     /// The path of the tree, for messages.
     pub(crate) path: &'a Path,
@@ -384,8 +384,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "*\n").unwrap();
         }
-        let root = fs::open(place.path(), content::OPEN_DIRECTORY, Mode::empty()).unwrap();
         let scan = |known: Option<&Arc<Snapshot>>| {
+            let root = fs::open(place.path(), content::OPEN_DIRECTORY, Mode::empty()).unwrap();
             let (path, forbidden, cancel) = (place.path(), None, &Cancel::default());
             let request =
                 WalkRequest { root: &root, path, rules: &Everything, known, forbidden, observer: &Silent, cancel };
