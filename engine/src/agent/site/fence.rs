@@ -1,29 +1,41 @@
 //! The fencing number: `.cutover/fence`, decimal digits and a newline.
 //!
-//! It grows by one whenever the lock is taken, under the lock and durably, and stays when the lock file goes. So a run that
-//! finds another number than its own knows that somebody else has taken the lock since.
+//! The number grows by one with each taking of the lock, under the lock, and stays when the lock file is removed. A run
+//! that finds another number than its own knows that somebody else has taken the lock since.
 //!
-//! Who removes the file begins the count anew. On a full disk the number stays as it is: the space of the reserve is for
-//! the link, and a rollback must work. Then the `flock` alone tells two runs apart.
+//! The number is overwritten in place and not synced: a power cut ends all holders, so an old number deceives nobody. If
+//! somebody removes the file, the count begins anew. On a full disk the number stays as it is, because the reserve is for
+//! the link and a rollback must work. Then the `flock` alone tells two runs apart.
 
 use crate::disk::Dir;
 use crate::error::Error;
 
 const FENCE: &[u8] = b"fence";
 
-/// Reads the number; nothing where there is none, or something else stands there.
+/// Returns the number; nothing if there is no file, or one without a number.
 pub(crate) fn read(private: &Dir) -> Result<Option<u64>, Error> {
     Ok(private.read(FENCE)?.and_then(|bytes| from_bytes(&bytes)))
 }
 
-/// Makes the number one more, durably, and returns it. On a full disk it stays.
+/// Makes the number greater by one and returns it. On a full disk the number stays as it is.
 pub(crate) fn grow(private: &Dir) -> Result<u64, Error> {
-    let before = read(private)?.unwrap_or(0);
-    let next = before.saturating_add(1);
-    match private.replace(FENCE, format!("{next}\n").as_bytes()) {
+    let before = read(private)?;
+    let next = before.map_or(1, |before| before.saturating_add(1));
+    match write(private, before, next) {
         Ok(()) => Ok(next),
-        Err(error) if error.is_full() => Ok(before),
+        Err(error) if error.is_full() => Ok(before.unwrap_or(0)),
         Err(error) => Err(error),
+    }
+}
+
+fn write(private: &Dir, before: Option<u64>, next: u64) -> Result<(), Error> {
+    let text = format!("{next}\n");
+    match private.write_file(FENCE)? {
+        // A greater number is never shorter, so nothing of the old one remains.
+        Some(file) if before.is_some() => {
+            file.put_at(text.as_bytes(), 0).map_err(|error| Error::io("write", private.path_of(FENCE), error))
+        }
+        _ => private.replace(FENCE, text.as_bytes()),
     }
 }
 
