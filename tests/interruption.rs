@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+use crate::support::line::Line;
 use crate::support::mount::Mounted;
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
@@ -22,28 +23,7 @@ use crate::support::wait;
 
 const MIB: u64 = 1 << 20;
 
-/// A server that is reached through a relay, and a site on it.
-struct Line {
-    site: Site,
-    relay: Relay,
-    sshd: Sshd,
-    user: String,
-}
-
 impl Line {
-    /// Makes one with an agent in place, unless the tests do not run as root.
-    fn start(test: &str) -> Option<Line> {
-        is_root(test).then(|| {
-            let mut sshd = Sshd::start();
-            let user = sshd.add_user("/bin/bash");
-            let relay = Relay::start(sshd.port());
-            let mut site = Site::over(&sshd, &user);
-            site.reach_by(&sshd.through(relay.port()));
-            site.succeed(&["setup"]);
-            Line { site, relay, sshd, user }
-        })
-    }
-
     /// Starts a deploy that comes to a stop after `sent` MiB, of which the agent has written `staged` MiB.
     fn start_deploy(&self, sent: u64, staged: u64) -> Child {
         self.relay.hold_after(sent * MIB);

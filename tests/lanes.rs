@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::dropbear::Dropbear;
+use crate::support::line::Line;
 use crate::support::real_tree::noise;
-use crate::support::relay::Relay;
 use crate::support::site::{Ran, Site, number};
 use crate::support::sshd::{Sshd, is_root};
 use crate::support::tree::assert_same;
@@ -18,28 +18,7 @@ use crate::support::wait;
 
 const MIB: usize = 1 << 20;
 
-/// A server that is reached through a relay, and a site on it.
-struct Line {
-    site: Site,
-    relay: Relay,
-    sshd: Sshd,
-    user: String,
-}
-
 impl Line {
-    /// Makes one with an agent in place, unless the tests do not run as root.
-    fn start(test: &str) -> Option<Line> {
-        is_root(test).then(|| {
-            let mut sshd = Sshd::start();
-            let user = sshd.add_user("/bin/bash");
-            let relay = Relay::start(sshd.port());
-            let mut site = Site::over(&sshd, &user);
-            site.reach_by(&sshd.through(relay.port()));
-            site.succeed(&["setup"]);
-            Line { site, relay, sshd, user }
-        })
-    }
-
     /// Returns the processes of lanes that run on the server.
     fn lanes(&self) -> Vec<Pid> {
         let owner = fs::metadata(self.sshd.home(&self.user)).unwrap().uid();

@@ -6,6 +6,7 @@ pub(crate) mod edits;
 pub(crate) mod git;
 pub(crate) mod immutable;
 pub(crate) mod imports;
+pub(crate) mod line;
 pub(crate) mod mount;
 pub(crate) mod peer;
 pub(crate) mod program;
