@@ -15,7 +15,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
 
 /// `jiff` knows more forms (`1.5 hours`, `1h ago`, years): only what means one length to everybody comes to it.
 fn whole_seconds(text: &str) -> Option<Duration> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"dhms".contains(&byte));
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"dhms".contains(&byte)) && !text.contains("ms");
     let span = is_plain.then(|| SpanParser::new().parse_span(text).ok())??;
     let duration: SignedDuration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     (duration.subsec_nanos() == 0).then(|| duration.try_into().ok())?
@@ -46,6 +46,7 @@ mod tests {
         check("1s1s", None);
         check("1µ", None);
         check("5ms", None);
+        check("5000ms", None);
         check("18446744073709551616s", None);
         check("18446744073709551615m", None);
     }

@@ -2,6 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The most that the second of a release may be ahead of this clock, in seconds: clocks that are set at all differ by less.
+/// Until that time has come, a web server reports its own time as the mtime, or one in the future.
+pub(crate) const AHEAD_MAX: u32 = 60;
+
 /// Returns Unix time in seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())

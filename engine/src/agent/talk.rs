@@ -311,6 +311,7 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error
                 ticks = (ticks + 1) % TICKS_A_PING;
                 let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
                 let said = said.and_then(|()| talk.tell_read(None));
+                talk.tell(&said);
                 if said.is_err() {
                     return;
                 }

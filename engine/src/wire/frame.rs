@@ -372,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_can_be_written_meanwhile_and_what_follows_is_held_again() {
+        let mut writer = FrameWriter::new(Writes(Vec::new()));
+        writer.hold(true).unwrap();
+        writer.write(FrameKind::Part, &[7; 10]).unwrap();
+        writer.write(FrameKind::Message, &[7; 20]).unwrap();
+        writer.flush_queued().unwrap();
+        writer.write(FrameKind::Part, &[7; 30]).unwrap();
+        assert_eq!(writer.out.0, [40]);
+        writer.hold(false).unwrap();
+        assert_eq!(writer.out.0, [40, 35]);
+    }
+
+    #[test]
     fn nonsense_and_cut_off_frames_are_errors() {
         let read = |bytes: &[u8]| FrameReader::new::<Any>(bytes).read();
         assert!(matches!(read(&[0, 0, 0, 0, 1]), Err(Error::Protocol(_))));

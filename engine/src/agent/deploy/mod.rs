@@ -9,7 +9,8 @@
 //! 4. tidy: removes what retention gives up, and keeps what was seen.
 //!
 //! That order is what makes it safe. A crash leaves staging that the next run uses, or objects and records that nothing
-//! names yet; `current` is touched last. Behind the switch nothing fails any more, and nothing waits for a client.
+//! names yet; `current` is touched last. Behind the switch nothing fails any more, and nothing waits for a client: only if the
+//! link itself cannot be synced, nothing is removed, and the next run completes the record.
 
 mod base;
 mod decided;
@@ -131,8 +132,10 @@ fn build(talk: &Talk, site: &mut Site, task: Task<'_>, choice: &Choice) -> Resul
 /// Takes the steps up to the switch. The first that fails ends it.
 fn run_steps(talk: &Talk, site: &mut Site, plan: &Plan<'_>) -> Result<Made, Error> {
     let mut phases = Phases::new(talk);
-    let filled = phases.time(Phase::Assemble, || fill(talk, site, plan))?;
+    let mut filled = phases.time(Phase::Assemble, || fill(talk, site, plan))?;
     let published = publish_release(&mut phases, site, plan, &filled)?;
+    // A list of all new files: its memory is needed when other manifests are read.
+    filled.arrived = Vec::new();
     let switched = switch_to(&mut phases, talk, site, plan.task)?;
     Ok(Made { filled, published, switched, put_right: plan.store.count_put_right(), seconds: phases.finish() })
 }

@@ -5,14 +5,12 @@
 //! browser; otherwise the next free second. A proposal that is far from the server's own clock is not believed: one of
 //! the two clocks is wrong, and it is the server's that a browser compares an mtime with.
 
+use crate::agent::clock::AHEAD_MAX;
+
 /// How far a proposal may be behind the server's clock, in seconds. From the hello to the decision the tree travels: ten
 /// minutes are enough for a million files at 1 Mbit/s. A browser that is told nothing else keeps a file for a tenth of its
 /// age: that is a minute more.
 const BEHIND_MAX: u32 = 600;
-
-/// How far it may be ahead, in seconds: more than clocks differ that are set at all. Until that time has come, a web server
-/// tells no mtime that is later than its own clock, or tells one that is in the future.
-const AHEAD_MAX: u32 = 60;
 
 /// What a second is chosen by.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::error::{DamageError, Error, SiteError};
 
 use super::parts::{PRIVATE, PRIVATE_MODE, holds_releases, open_part};
 use super::reserve;
-use crate::agent::clock::now;
+use crate::agent::clock::{AHEAD_MAX, now};
 use crate::agent::json::to_json;
 use crate::agent::token::random_name;
 
@@ -64,9 +64,9 @@ impl StoreFile {
 
     /// Makes the first one. Two first deploys may come here at once: there is one identity, that of whoever was first.
     pub(super) fn create(root: &Dir, private: &Dir, current_path: Option<PathBuf>) -> Result<StoreFile, Error> {
-        // The seconds of releases that are gone are not known any more where there was a store file before: none was given
-        // that is later than now, unless releases came faster than one a second.
-        let second = if holds_releases(root)? { now() as u32 } else { 0 };
+        // If a store file was lost, the seconds of removed releases are unknown. None of them is later than this, unless
+        // releases came faster than one a second.
+        let second = if holds_releases(root)? { now() as u32 + AHEAD_MAX } else { 0 };
         let store = StoreFile { format: STORE_FORMAT, id: random_name()?, epoch: 0, second, current_path };
         let temporary = format!(".store-{}", store.id);
         match private.put_new(STORE, to_json(&store).as_bytes(), temporary.as_bytes())? {

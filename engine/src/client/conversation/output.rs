@@ -92,7 +92,10 @@ pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Result
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PING_EVERY) {
             // A sender at work says by it that this side is alive.
             let Ok(mut out) = out.try_lock() else { continue };
-            match out.as_mut().map(|out| out.write(FrameKind::Message, &ping)) {
+            // Frames that are held back while packing takes long must not hold back the ping.
+            let ping =
+                |out: &mut FrameWriter<Output>| out.write(FrameKind::Message, &ping).and_then(|()| out.flush_queued());
+            match out.as_mut().map(ping) {
                 Some(Ok(())) => {}
                 _ => return,
             }
