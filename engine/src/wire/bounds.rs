@@ -10,7 +10,7 @@
 //! ```text
 //! agent, while a tree is read      the base 125 MB, its bytes 91, ops 51, the new tree 135            400 MB
 //! agent, while content comes       the base 125 MB, the new tree 120, what is known of it 115         360 MB
-//!                                  and what receives it: as much as is left, 100 MB at least (`agent/deploy/fill.rs`)
+//!                                  and what receives it: as much as is left, 100 MB at least (`agent/deploy/reception.rs`)
 //! client, while a base is read     bytes 91 MB, ops 51, the base 115, answers that wait 64            320 MB
 //!                                  beside what its own source takes
 //! client, `diff`                   two trees 230 MB, bytes 91, ops 51, answers that wait 64           436 MB
