@@ -27,14 +27,14 @@ use crate::pattern::Patterns;
 
 use super::receive::WantedObjects;
 use super::staging::Staging;
-use super::store::{Look, ObjectName, Store};
+use super::store::{ObjectName, ObjectState, Store};
 
 use self::directories::Directories;
 use self::entries::Entries;
-use self::sources::{Copied, Object, Sources, Spot, refusal};
+use self::sources::{CopyOutcome, Destination, Object, Sources, refusal};
 use self::tally::Tally;
 
-pub(crate) use self::assembled::Assembled;
+pub(crate) use self::assembled::AssembledTree;
 pub(crate) use self::sources::Origin;
 
 /// A file that is a private copy must be writable by its owner: that is what it is for.
@@ -195,18 +195,18 @@ impl<'a> Assembly<'a> {
             }
             Node::File(file) => {
                 let placement = self.expected[named.index as usize];
-                let inode = match self.store.look(file.key, file.size, placement)? {
-                    Look::Sound(stat) => stat.inode,
-                    Look::Touched if self.store.put_right(file.key, placement)? => 0,
+                let inode = match self.store.state(file.key, file.size, placement)? {
+                    ObjectState::Sound(stat) => stat.inode,
+                    ObjectState::Touched if self.store.restore_attributes(file.key, placement)? => 0,
                     // Whatever is wrong with it, another copy may do, or it was replaced since.
-                    Look::Touched | Look::Missing | Look::Altered => {
+                    ObjectState::Touched | ObjectState::Missing | ObjectState::Altered => {
                         self.note_unfit(named.index);
                         return Ok(());
                     }
                 };
                 let name = ObjectName { key: file.key, copy: placement.copy };
                 let object = Object { name, second: placement.second, origin: Origin::Store, inode };
-                self.place(named.index, object, &Spot { dir, name: named.name })
+                self.place(named.index, object, &Destination { dir, name: named.name })
             }
         }
     }
@@ -271,11 +271,11 @@ impl<'a> Assembly<'a> {
         let holder = self.manifest.holder(entry);
         self.touch(holder);
         let dir = self.directories.hold(holder, || self.open_directory(holder))?;
-        self.place(entry, object, &Spot { dir: &dir, name: self.manifest.name(entry) })
+        self.place(entry, object, &Destination { dir: &dir, name: self.manifest.name(entry) })
     }
 
     /// Puts one file into the tree.
-    fn place(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
+    fn place(&self, entry: u32, object: Object, to: &Destination<'_>) -> Result<(), Error> {
         if !self.copies.is_empty() && self.copies.mean_file(&self.manifest.path(entry)) {
             return self.copy(entry, object, to, "copy_paths");
         }
@@ -293,8 +293,8 @@ impl<'a> Assembly<'a> {
     }
 
     /// Makes a copy of an object's content. An object in the store that does not have its content is noted as unfit.
-    fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
-        let Copied::Right(file) = self.sources.copy(object, to)? else {
+    fn copy(&self, entry: u32, object: Object, to: &Destination<'_>, reason: &str) -> Result<(), Error> {
+        let CopyOutcome::Right(file) = self.sources.copy(object, to)? else {
             return self.set_aside(object.name, entry);
         };
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
@@ -360,11 +360,11 @@ impl<'a> Assembly<'a> {
     }
 
     /// Returns what came of it: the release is complete, and is not changed any more.
-    pub(crate) fn finish(self) -> Assembled {
-        Assembled {
+    pub(crate) fn finish(self) -> AssembledTree {
+        AssembledTree {
             placements: self.placements(),
             touched_below: self.directories.touched_below(self.manifest),
-            directories: self.directories.into_sights(),
+            directories: self.directories.into_stamps(),
             inodes: self.entries.into_inodes(),
             further: self.sources.into_further(),
             linked: self.tally.linked(),
@@ -395,9 +395,9 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::site::layout::Layout;
     use crate::agent::site::lock::Lock;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, ObjectKey};
     use crate::target::Policy;

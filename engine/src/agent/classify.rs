@@ -25,11 +25,11 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
 use super::site::layout::Layout;
-use super::site::records::{Kept, Releases, read_entries};
-use super::store::{Look, ObjectName, Store, has_hash};
+use super::site::records::{Releases, StoredManifest, read_entries};
+use super::store::{ObjectName, ObjectState, Store, has_hash};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.
-pub(crate) struct NeedsOwnCopy {
+pub(crate) struct OwnCopy {
     /// The entry.
     pub(crate) entry: u32,
     /// The object to copy.
@@ -37,22 +37,22 @@ pub(crate) struct NeedsOwnCopy {
 }
 
 /// What is known of the files of a new release.
-pub(crate) struct Classified {
+pub(crate) struct Classification {
     /// Where each file is, by entry; second 0 where it is not.
     pub(crate) expected: Vec<Placement>,
     /// The entries whose content is not in the store.
     pub(crate) lacking: Vec<u32>,
     /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<NeedsOwnCopy>,
+    pub(crate) own_copies: Vec<OwnCopy>,
 }
 
 /// What was chosen for some files.
 #[derive(Default)]
-pub(crate) struct Choice {
+pub(crate) struct CopyChoice {
     /// The entries that a copy in the store is right for, and which.
     pub(crate) placed: Vec<(u32, Placement)>,
     /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<NeedsOwnCopy>,
+    pub(crate) own_copies: Vec<OwnCopy>,
     /// The entries whose content is not in the store.
     pub(crate) lacking: Vec<u32>,
 }
@@ -85,9 +85,9 @@ impl Classifier<'_> {
     pub(crate) fn classify(
         &self,
         origins: &[u32],
-        base: Option<&Kept>,
+        base: Option<&StoredManifest>,
         mut expected: Vec<Placement>,
-    ) -> Result<Classified, Error> {
+    ) -> Result<Classification, Error> {
         let mut lacking = Vec::new();
         let moved = base.map(|base| moved_files(self.manifest, origins, &base.manifest)).unwrap_or_default();
         let mut questions = self.disputed(moved, &expected);
@@ -104,7 +104,7 @@ impl Classifier<'_> {
         without.for_each(|entry| expected[entry as usize] = Placement::default());
         lacking.extend(choice.lacking);
         lacking.sort_unstable();
-        Ok(Classified { expected, lacking, own_copies: choice.own_copies })
+        Ok(Classification { expected, lacking, own_copies: choice.own_copies })
     }
 
     /// Returns those of the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
@@ -112,7 +112,7 @@ impl Classifier<'_> {
     fn disputed(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Vec<u32> {
         if !entries.is_empty() {
             entries.sort_unstable();
-            let taken = self.taken(&self.files(&entries), |_, _| ());
+            let taken = self.taken_seconds(&self.files(&entries), |_, _| ());
             let is_free = |entry: u32, second| second != 0 && taken.binary_search(&(entry, second)).is_err();
             entries.retain(|&entry| !is_free(entry, planned[entry as usize].second));
         }
@@ -125,10 +125,14 @@ impl Classifier<'_> {
 
     /// Reads what the releases say of their entries, the newest first, and gives it to `note`. Returns the seconds at which
     /// the path of a file in question had other content of the same size, by entry.
-    fn taken(&self, files: &[(u32, ManifestFile)], mut note: impl FnMut(&Passing<'_>, Placement)) -> Vec<(u32, u32)> {
+    fn taken_seconds(
+        &self,
+        files: &[(u32, ManifestFile)],
+        mut note: impl FnMut(&Passing<'_>, Placement),
+    ) -> Vec<(u32, u32)> {
         let mut taken = Vec::new();
         for record in self.releases.records.iter().rev() {
-            let mut beside = Beside::new(self.manifest, files);
+            let mut beside = PathMatcher::new(self.manifest, files);
             let note = |passing: Passing<'_>, placement: Placement| {
                 note(&passing, placement);
                 taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
@@ -143,8 +147,8 @@ impl Classifier<'_> {
 
     /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such, else a
     /// further one that is to be made of one that is sound.
-    pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<Choice, Error> {
-        let mut choice = Choice::default();
+    pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<CopyChoice, Error> {
+        let mut choice = CopyChoice::default();
         if entries.is_empty() {
             return Ok(choice);
         }
@@ -152,7 +156,7 @@ impl Classifier<'_> {
         let files = self.files(&entries);
         let mut copies: HashMap<ObjectKey, Copies> =
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
-        let taken = self.taken(&files, |passing, placement| note_copy(passing, placement, &mut copies));
+        let taken = self.taken_seconds(&files, |passing, placement| note_copy(passing, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
             let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
@@ -162,7 +166,7 @@ impl Classifier<'_> {
                 (Some(&placement), _) => choice.placed.push((entry, placement)),
                 (None, Some(Placement { copy, .. })) => {
                     let from = ObjectName { key: file.key, copy: *copy };
-                    choice.own_copies.push(NeedsOwnCopy { entry, from });
+                    choice.own_copies.push(OwnCopy { entry, from });
                 }
                 (None, None) => choice.lacking.push(entry),
             }
@@ -181,11 +185,11 @@ impl Classifier<'_> {
         }
         let mut sound = Vec::with_capacity(copies.placements.len());
         for &placement in &copies.placements {
-            let is_sound = match self.store.look(key, copies.size, placement)? {
-                Look::Sound(_) => true,
+            let is_sound = match self.store.state(key, copies.size, placement)? {
+                ObjectState::Sound(_) => true,
                 // A dry run changes nothing, and most that was touched has its content still.
-                Look::Touched => self.is_dry_run || self.store.put_right(key, placement)?,
-                Look::Missing | Look::Altered => false,
+                ObjectState::Touched => self.is_dry_run || self.store.restore_attributes(key, placement)?,
+                ObjectState::Missing | ObjectState::Altered => false,
             };
             sound.extend(Some(placement).filter(|_| is_sound));
         }
@@ -214,7 +218,7 @@ fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<O
 }
 
 /// Finds what stands beside the entries of another manifest, which pass one after the other.
-struct Beside<'a> {
+struct PathMatcher<'a> {
     manifest: &'a Manifest,
     /// The files in question, by entry.
     files: &'a [(u32, ManifestFile)],
@@ -224,11 +228,11 @@ struct Beside<'a> {
     directories: Vec<Option<u32>>,
 }
 
-impl<'a> Beside<'a> {
-    fn new(manifest: &'a Manifest, files: &'a [(u32, ManifestFile)]) -> Beside<'a> {
+impl<'a> PathMatcher<'a> {
+    fn new(manifest: &'a Manifest, files: &'a [(u32, ManifestFile)]) -> PathMatcher<'a> {
         let mut holds = vec![false; manifest.directories().len()];
         files.iter().for_each(|&(entry, _)| holds[manifest.holder(entry) as usize] = true);
-        Beside { manifest, files, holds, directories: vec![Some(0)] }
+        PathMatcher { manifest, files, holds, directories: vec![Some(0)] }
     }
 
     /// Returns the file in question at the same path, where that has other content of equal size.

@@ -8,17 +8,17 @@
 
 mod clock;
 mod json;
-mod seen;
-mod sight;
 mod site;
+mod stamp;
+mod stamps;
 mod store;
 mod token;
 
 mod classify;
 mod receive;
 mod remode;
-mod room;
 mod sign;
+mod space;
 mod staging;
 
 mod assemble;
@@ -31,12 +31,12 @@ mod prune;
 mod trash;
 mod uptime;
 
+mod conversation;
 mod deploy;
 mod lane;
 mod query;
+mod reporter;
 mod serve;
-mod talk;
-mod tell;
 
 pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

@@ -13,7 +13,7 @@
 //! that was made later, by a process that is gone; one that entered an old release by its name. To count those would be to
 //! count every process of the machine: see decision 0017.
 
-mod shown;
+mod proc;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -31,7 +31,7 @@ use crate::disk::is_local;
 use crate::path::Shown;
 use crate::release::BootSpan;
 
-use self::shown::{Hidden, Process, Text, entries, name_of, text, user_of};
+use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link, user_of};
 use super::mounts::{Mount, Mounts, Place, is_mounted_below};
 use super::uptime::Uptime;
 
@@ -48,8 +48,8 @@ const KERNEL_PARENT: u32 = 2;
 const LINKS_OF_ONE_TASK: u64 = 3;
 
 /// Returns, for each of `trees`, why it must stay: a process that is known to live in it, or a mount that shows it.
-pub(crate) fn living_in(trees: &[PathBuf]) -> Vec<Option<String>> {
-    if trees.is_empty() { Vec::new() } else { Look::at(trees, Ties::All).found }
+pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<String>> {
+    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).found }
 }
 
 /// A tree that is to become another release, and when it was live; none where that is not known.
@@ -60,16 +60,16 @@ pub(crate) struct Candidate<'a> {
 
 /// Returns, for each of these trees, why it must not become another release: a process lives in it, or may, or something is
 /// mounted in it.
-pub(crate) fn holding_on(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
+pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
     if candidates.is_empty() {
         return Vec::new();
     }
     let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
-    let mut look = Look::at(&paths, ties);
-    let found = std::mem::take(&mut look.found);
+    let mut search = Search::run(&paths, ties);
+    let found = std::mem::take(&mut search.found);
     let reason = |(Candidate { path, span }, found): (&Candidate<'_>, Option<String>)| {
         let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
-        mounted().or(found).or_else(|| look.blindness(path)).or_else(|| look.suspect(*span, grace))
+        mounted().or(found).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
     };
     candidates.iter().zip(found).map(reason).collect()
 }
@@ -103,7 +103,7 @@ struct Namespace {
 }
 
 /// A look at all processes.
-struct Look {
+struct Search {
     trees: Vec<Tree>,
     ties: Ties,
     /// Why each tree must stay.
@@ -118,8 +118,8 @@ struct Look {
     hidden: Vec<(u32, Option<Process>)>,
 }
 
-impl Look {
-    fn at(paths: &[PathBuf], ties: Ties) -> Look {
+impl Search {
+    fn run(paths: &[PathBuf], ties: Ties) -> Search {
         let mounts = Mounts::of(Path::new("/proc/self"));
         let tree = |path: &PathBuf| Tree {
             identity: stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino)),
@@ -134,7 +134,7 @@ impl Look {
             trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
         let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
         let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
-        let mut look = Look {
+        let mut search = Search {
             trees,
             ties,
             found,
@@ -143,8 +143,8 @@ impl Look {
             trees_of: HashMap::new(),
             hidden: Vec::new(),
         };
-        look.visit_all();
-        look
+        search.visit_all();
+        search
     }
 
     /// Where processes cannot be listed, or come without end, there may be one that is hidden.
@@ -171,12 +171,12 @@ impl Look {
             Ok(Some(process)) if process.is_kernel || (process.is_zombie && process.threads <= 1) => {}
             Ok(Some(process)) => self.hidden.push((pid, Some(process))),
             Ok(None) => {}
-            Err(Hidden) => self.hidden.push((pid, None)),
+            Err(AccessDenied) => self.hidden.push((pid, None)),
         }
     }
 
     /// Looks at everything by which a process can live somewhere.
-    fn inspect(&mut self, pid: u32) -> Result<(), Hidden> {
+    fn inspect(&mut self, pid: u32) -> Result<(), AccessDenied> {
         let mut holder = PathBuf::from(format!("/proc/{pid}"));
         let mut namespace = self.inspect_thread(pid, &holder)?;
         let tasks = holder.join("task");
@@ -200,8 +200,8 @@ impl Look {
     }
 
     /// Looks at the program and at what is mapped.
-    fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), Hidden> {
-        if let Text::Path(path) = text(&dir.join("exe"))? {
+    fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), AccessDenied> {
+        if let LinkTarget::Path(path) = read_link(&dir.join("exe"))? {
             let tree = self.tree_of(namespace, &path);
             self.note(tree, pid);
         }
@@ -219,11 +219,11 @@ impl Look {
 
     /// Looks at the working directory and the root of a thread, and at the mounts that it sees. Returns its namespace; nothing
     /// where it has ended.
-    fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, Hidden> {
-        let root = match text(&dir.join("root"))? {
-            Text::Path(root) => root,
-            Text::TooLong => PathBuf::new(),
-            Text::Gone => return Ok(None),
+    fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, AccessDenied> {
+        let root = match read_link(&dir.join("root"))? {
+            LinkTarget::Path(root) => root,
+            LinkTarget::TooLong => PathBuf::new(),
+            LinkTarget::Gone => return Ok(None),
         };
         let namespace = self.namespace(dir, root)?;
         for at in 0..self.namespaces[namespace].shown.len() {
@@ -235,10 +235,10 @@ impl Look {
     }
 
     /// Finds the namespace of a thread.
-    fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, Hidden> {
+    fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, AccessDenied> {
         let own = &self.namespaces[0].key.0;
-        let identity = match text(&dir.join("ns/mnt"))? {
-            Text::Path(identity) if identity.as_os_str() != own => identity.into_os_string(),
+        let identity = match read_link(&dir.join("ns/mnt"))? {
+            LinkTarget::Path(identity) if identity.as_os_str() != own => identity.into_os_string(),
             _ => return Ok(0),
         };
         let key = (identity, root);
@@ -259,12 +259,12 @@ impl Look {
     }
 
     /// Looks at what a link in `/proc` leads to.
-    fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), Hidden> {
-        let path = match text(link)? {
-            Text::Path(path) if !path.has_root() => return Ok(()),
-            Text::Path(path) => Some(path),
-            Text::TooLong => None,
-            Text::Gone => return Ok(()),
+    fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), AccessDenied> {
+        let path = match read_link(link)? {
+            LinkTarget::Path(path) if !path.has_root() => return Ok(()),
+            LinkTarget::Path(path) => Some(path),
+            LinkTarget::TooLong => None,
+            LinkTarget::Gone => return Ok(()),
         };
         if let Some(path) = &path {
             let tree = self.tree_of(namespace, path);
@@ -327,16 +327,16 @@ impl Look {
     }
 
     /// Finds the tree that a directory lies in, by walking up from it.
-    fn climb(&self, link: &Path) -> Result<Option<usize>, Hidden> {
+    fn climb(&self, link: &Path) -> Result<Option<usize>, AccessDenied> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut dir: OwnedFd = match open(link, flags, Mode::empty()) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => return Ok(None),
-            Err(_) => return Err(Hidden),
+            Err(_) => return Err(AccessDenied),
         };
         let mut below = None;
         loop {
-            let stat = fstat(&dir).map_err(|_| Hidden)?;
+            let stat = fstat(&dir).map_err(|_| AccessDenied)?;
             let identity = Some((stat.st_dev, stat.st_ino));
             if let Some(tree) = self.trees.iter().position(|tree| tree.identity == identity) {
                 return Ok(Some(tree));
@@ -346,7 +346,7 @@ impl Look {
                 return Ok(None);
             }
             below = identity;
-            dir = openat(&dir, "..", flags, Mode::empty()).map_err(|_| Hidden)?;
+            dir = openat(&dir, "..", flags, Mode::empty()).map_err(|_| AccessDenied)?;
         }
     }
 
@@ -357,7 +357,7 @@ impl Look {
     }
 
     /// Says why there may be processes that `/proc` does not show at all.
-    fn blindness(&self, tree: &Path) -> Option<String> {
+    fn find_blind_spot(&self, tree: &Path) -> Option<String> {
         let mounts = &self.namespaces[0].mounts;
         if mounts.is_empty() {
             return Some("processes that live in it cannot be seen without `/proc`".into());
@@ -379,7 +379,7 @@ impl Look {
     }
 
     /// Finds a hidden process that may live in a tree, as it or one that it descends from started while the release was live.
-    fn suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
+    fn find_suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
         let now = Uptime::now();
         let started_in = |started: &Range<u64>| match (span, &now) {
             (Some(span), Some(now)) => span.holds(started, grace, now),

@@ -20,14 +20,14 @@ use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
 use super::clock::now;
-use super::process::{Candidate, Ties, holding_on, living_in};
+use super::process::{Candidate, Ties, find_inhabitants, find_obstacles};
+use super::reporter::Reporter;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
-use super::site::records::{Placed, Releases, read_objects};
+use super::site::records::{ManifestView, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
-use super::tell::Tell;
-use super::trash::{self, Owed, Spare};
+use super::trash::{self, RemovedRecords, Spare};
 use super::uptime::Uptime;
 
 /// How many manifests are read at once.
@@ -81,18 +81,18 @@ pub(crate) fn retention(
 
 /// How a cleanup is made.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct How<'a> {
+pub(crate) struct CleanupOptions<'a> {
     /// Without the lock nothing is changed: it is a dry run.
     pub(crate) lock: Option<&'a Lock>,
     /// Look through all objects, and not only those that are owed.
     pub(crate) sweep: bool,
     /// What was read of releases already.
-    pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
+    pub(crate) read: &'a [(&'a ReleaseId, ManifestView<'a>)],
 }
 
-impl<'a> How<'a> {
+impl<'a> CleanupOptions<'a> {
     /// Returns what was read of a release already.
-    fn placed(&self, record: &Record) -> Option<Placed<'a>> {
+    fn view(&self, record: &Record) -> Option<ManifestView<'a>> {
         self.read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed)
     }
 }
@@ -104,24 +104,24 @@ pub(crate) fn cleanup(
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
-    how: &How<'_>,
-    tell: &dyn Tell,
+    options: &CleanupOptions<'_>,
+    reporter: &dyn Reporter,
 ) -> Result<CleanupReport, Error> {
-    let &How { lock, sweep, .. } = how;
+    let &CleanupOptions { lock, sweep, .. } = options;
     let mut report = CleanupReport { dry_run: lock.is_none(), ..CleanupReport::default() };
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
-    let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
+    let Removable { due, stay } = keep_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
         if let Some(lock) = lock {
             // One that cannot be taken keeps no other from going.
-            if let Err(error) = trash::take_release(lock, layout, &id) {
+            if let Err(error) = trash::discard_release(lock, layout, &id) {
                 report.warnings.push(error.with_cause());
                 continue;
             }
-            tell.removed(&id);
+            reporter.removed(&id);
         }
         releases.records.retain(|record| record.id != id);
         report.removed.push(id);
@@ -138,25 +138,25 @@ pub(crate) fn cleanup(
         }
     }
     // What is owed stays owed, and releases are gone already: that is told in any case.
-    if let Err(error) = pay(layout, releases, spare.as_ref(), how, &mut report) {
+    if let Err(error) = collect_garbage(layout, releases, spare.as_ref(), options, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
 }
 
 /// Removes the objects that are owed, and what says so.
-fn pay(
+fn collect_garbage(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    how: &How<'_>,
+    options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
-    let owed = Owed::find(layout, spare)?;
-    let is_due = how.sweep || !owed.is_empty();
+    let removed = RemovedRecords::find(layout, spare)?;
+    let is_due = options.sweep || !removed.is_empty();
     if is_due
-        && collect(layout, releases, spare, &owed, how, report)?
-        && let Some(lock) = how.lock
+        && remove_unnamed(layout, releases, spare, &removed, options, report)?
+        && let Some(lock) = options.lock
     {
         // The last traces of releases go: no other content may get a second that they had.
         let standing = releases.records.iter().map(|record| record.second).max();
@@ -164,13 +164,13 @@ fn pay(
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
             layout.keep_second(lock, second)?;
         }
-        owed.settle(lock, layout)?;
+        removed.delete(lock, layout)?;
     }
     Ok(())
 }
 
 /// A release that goes once another one is live, and may be turned into that one before.
-pub(crate) enum Due {
+pub(crate) enum DueRelease {
     /// There is none.
     Nothing,
     /// It was taken, and is in trash.
@@ -187,7 +187,7 @@ pub(crate) fn take_due(
     releases: &mut Releases,
     policy: &Policy,
     next: Record,
-) -> Result<Due, Error> {
+) -> Result<DueRelease, Error> {
     let live = layout.current.live()?;
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
@@ -198,12 +198,12 @@ pub(crate) fn take_due(
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
     let candidates: Vec<Candidate<'_>> =
         due.iter().map(|id| Candidate { path: root.join(id.as_str()), span: span(id) }).collect();
-    let reasons = holding_on(&candidates, Ties::All, policy.grace);
-    let mut refused = Due::Nothing;
+    let reasons = find_obstacles(&candidates, Ties::All, policy.grace);
+    let mut refused = DueRelease::Nothing;
     for (id, reason) in due.into_iter().zip(reasons).rev() {
         match reason {
-            Some(reason) if matches!(refused, Due::Nothing) => {
-                refused = Due::Refused(Error::from(ReleaseError::NotReused { id, reason }));
+            Some(reason) if matches!(refused, DueRelease::Nothing) => {
+                refused = DueRelease::Refused(Error::from(ReleaseError::NotReused { id, reason }));
             }
             Some(_) => {}
             None => {
@@ -212,7 +212,7 @@ pub(crate) fn take_due(
                     continue;
                 }
                 releases.records.retain(|record| record.id != id);
-                return Ok(Due::Taken(id));
+                return Ok(DueRelease::Taken(id));
             }
         }
     }
@@ -225,7 +225,7 @@ fn releases_path(layout: &Layout) -> Result<PathBuf, Error> {
 }
 
 /// What may go, as no process is known to live in it.
-struct Uninhabited {
+struct Removable {
     /// These releases.
     due: Vec<ReleaseId>,
     /// Of the trees in trash, all but these.
@@ -234,12 +234,12 @@ struct Uninhabited {
 
 /// Keeps the releases that processes are known to live in, and such trees in trash: a process may have entered one after it
 /// came there. With `spares` the newest tree stays there anyway, while nothing newer comes.
-fn spare_the_inhabited(
+fn keep_inhabited(
     layout: &Layout,
     due: Vec<ReleaseId>,
     spares: bool,
     report: &mut CleanupReport,
-) -> Result<Uninhabited, Error> {
+) -> Result<Removable, Error> {
     let spare = if spares && due.is_empty() { Spare::find(layout)? } else { None };
     let in_trash = trash::trees(layout, spare.as_ref())?;
     let root = releases_path(layout)?;
@@ -247,9 +247,9 @@ fn spare_the_inhabited(
     for tree in &in_trash {
         paths.push(trash::tree_path(layout, tree)?);
     }
-    let reasons = living_in(&paths);
+    let reasons = find_inhabitants(&paths);
     let (of_due, of_trash) = reasons.split_at(due.len());
-    let mut free = Uninhabited { due: Vec::new(), stay: HashSet::new() };
+    let mut free = Removable { due: Vec::new(), stay: HashSet::new() };
     for (id, reason) in due.into_iter().zip(of_due) {
         match reason.clone() {
             Some(reason) => report.kept.push(KeptRelease { id, reason }),
@@ -266,35 +266,35 @@ fn spare_the_inhabited(
 }
 
 /// Removes the objects that no release names: of all with `sweep`, else of those that are owed. Says whether it could.
-fn collect(
+fn remove_unnamed(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    owed: &Owed,
-    how: &How<'_>,
+    removed: &RemovedRecords,
+    options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<bool, Error> {
     if let Some((id, reason)) = releases.damaged.first() {
-        report.warnings.push(kept_for(id, reason));
+        report.warnings.push(no_object_removed(id, reason));
         return Ok(false);
     }
     let store = Store::new(layout.objects.again()?);
-    let mut candidates = candidates(layout, releases, &store, owed, how)?;
-    let unknown = releases.records.iter().filter(|record| how.placed(record).is_none());
+    let mut candidates = candidates(layout, releases, &store, removed, options)?;
+    let unknown = releases.records.iter().filter(|record| options.view(record).is_none());
     // The spare's files hold the disk anyway, and a later release may want them.
-    let others: Vec<Other<'_>> = unknown.map(Other::Release).chain(spare.map(Other::Spare)).collect();
+    let others: Vec<Referrer<'_>> = unknown.map(Referrer::Release).chain(spare.map(Referrer::Spare)).collect();
     if let Err((id, error)) = drop_named(layout, &others, &mut candidates) {
         let reason = match &error {
             Error::Damage(DamageError::Release { reason, .. }) => reason.clone(),
             other => other.with_cause(),
         };
-        report.warnings.push(kept_for(&id, &reason));
+        report.warnings.push(no_object_removed(&id, &reason));
         return Ok(false);
     }
-    if let Some(lock) = how.lock.filter(|_| !candidates.is_empty()) {
+    if let Some(lock) = options.lock.filter(|_| !candidates.is_empty()) {
         layout.grow_epoch(lock)?;
     }
-    Ok(remove_objects(&store, candidates, how.lock, report))
+    Ok(remove_objects(&store, candidates, options.lock, report))
 }
 
 /// Returns the objects that may go: of all with `sweep`, else of those that are owed. Those that a release is known to name
@@ -303,21 +303,21 @@ fn candidates(
     layout: &Layout,
     releases: &Releases,
     store: &Store,
-    owed: &Owed,
-    how: &How<'_>,
+    removed: &RemovedRecords,
+    options: &CleanupOptions<'_>,
 ) -> Result<HashSet<ObjectName>, Error> {
-    let named = Prints::of(releases.records.iter().filter_map(|record| how.placed(record)));
-    let of_owed = if how.sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
-    match of_owed {
+    let named = Fingerprints::of(releases.records.iter().filter_map(|record| options.view(record)));
+    let of_removed = if options.sweep { None } else { removed.objects(layout, |name| !named.has(name))? };
+    match of_removed {
         Some(objects) => Ok(objects),
-        None => store.all(|name| !named.have(name)),
+        None => store.all(|name| !named.has(name)),
     }
 }
 
 /// Drops the candidates that others name: a few manifests at a time, as each takes memory; and no more of them than it takes.
 fn drop_named(
     layout: &Layout,
-    others: &[Other<'_>],
+    others: &[Referrer<'_>],
     candidates: &mut HashSet<ObjectName>,
 ) -> Result<(), (ReleaseId, Error)> {
     for others in others.chunks(MANIFESTS_AT_ONCE) {
@@ -365,29 +365,29 @@ fn remove_objects(
 }
 
 /// Says why no object goes, and what to do about it.
-fn kept_for(id: &ReleaseId, reason: &str) -> String {
+fn no_object_removed(id: &ReleaseId, reason: &str) -> String {
     format!(
         "No object was removed, as release {id} may need it: {reason}. If nothing serves from it, delete `releases/{id}` on the server: the next deploy or cleanup does the rest"
     )
 }
 
 /// What may name an object that another release named.
-enum Other<'a> {
+enum Referrer<'a> {
     /// A release that stands.
     Release(&'a Record),
     /// One that waits to be reused.
     Spare(&'a Spare),
 }
 
-impl Other<'_> {
+impl Referrer<'_> {
     /// Returns those of the candidates that it names. Of a spare that cannot be read, those that could be.
     fn named(&self, layout: &Layout, candidates: &HashSet<ObjectName>) -> Result<Vec<ObjectName>, (ReleaseId, Error)> {
         let mut named = Vec::new();
         let mut take = |name| named.extend(Some(name).filter(|name| candidates.contains(name)));
         match self {
-            Other::Release(record) => read_objects(layout, &record.id, &record.root, |name, _| take(name))
+            Referrer::Release(record) => read_objects(layout, &record.id, &record.root, |name, _| take(name))
                 .map_err(|error| (record.id.clone(), error))?,
-            Other::Spare(spare) => {
+            Referrer::Spare(spare) => {
                 spare.objects(layout, take).map_err(|error| (spare.id.clone(), error))?;
             }
         }
@@ -397,18 +397,19 @@ impl Other<'_> {
 
 /// Eight bytes of each of many objects' names, sorted. That an object has those of another is not to be expected, and keeps
 /// it until the next sweep, no more.
-struct Prints(Vec<u64>);
+struct Fingerprints(Vec<u64>);
 
-impl Prints {
-    fn of<'a>(all: impl Iterator<Item = Placed<'a>>) -> Prints {
-        let mut prints: Vec<u64> = all.flat_map(Placed::objects).map(|(name, _)| Prints::print(&name)).collect();
+impl Fingerprints {
+    fn of<'a>(all: impl Iterator<Item = ManifestView<'a>>) -> Fingerprints {
+        let mut prints: Vec<u64> =
+            all.flat_map(ManifestView::objects).map(|(name, _)| Fingerprints::print(&name)).collect();
         prints.par_sort_unstable();
         prints.dedup();
-        Prints(prints)
+        Fingerprints(prints)
     }
 
-    fn have(&self, name: &ObjectName) -> bool {
-        self.0.binary_search(&Prints::print(name)).is_ok()
+    fn has(&self, name: &ObjectName) -> bool {
+        self.0.binary_search(&Fingerprints::print(name)).is_ok()
     }
 
     fn print(name: &ObjectName) -> u64 {

@@ -29,10 +29,10 @@ use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
-use super::seen::{KnownObjects, Seen};
-use super::sight::Sight;
 use super::site::layout::Layout;
-use super::store::{Inodes, Look, ObjectName};
+use super::stamp::Stamp;
+use super::stamps::{KnownObjects, Stamps};
+use super::store::{Inodes, ObjectName, ObjectState};
 use super::token::random_name;
 use super::trash::Spare;
 
@@ -43,7 +43,7 @@ pub(crate) struct Reuse<'a> {
     /// What the client described it by: what moved since then is moved in the spare as well.
     pub(crate) base: Option<&'a Manifest>,
     /// What was seen of the spare when it was made.
-    pub(crate) seen: Option<Seen>,
+    pub(crate) stamps: Option<Stamps>,
     /// The objects whose inodes are known.
     pub(crate) objects: Option<KnownObjects<'a>>,
 }
@@ -51,15 +51,15 @@ pub(crate) struct Reuse<'a> {
 /// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
 /// that cannot be done, with whatever there is in the tree: see [`give_up`].
 pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
-    let Reuse { assembly, base, seen, objects: known } = reuse;
+    let Reuse { assembly, base, stamps, objects: known } = reuse;
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_to_change(&spare.tree)?;
     // It is new, and has the mode of what is being made.
     assembly.touch(0);
-    let mut stood = HashMap::new();
+    let mut old_stamps = HashMap::new();
     for name in from.names()? {
         let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
-        stood.insert(stat.inode, Sight::of(&stat));
+        old_stamps.insert(stat.inode, Stamp::of(&stat));
         // Moving a directory to another parent needs write permission on the directory itself.
         drop(from.open_to_change(&name)?);
         from.rename_new(&name, tree, &name)?;
@@ -68,14 +68,14 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
     let audit = Audit {
         assembly,
         own: tree.own_stat()?,
-        seen: seen.filter(|_| tree.keeps_times().unwrap_or(false)),
-        stood,
+        stamps: stamps.filter(|_| tree.keeps_times().unwrap_or(false)),
+        old_stamps,
         known,
         objects: assembly.store.inodes()?,
         kept: AtomicU64::new(0),
         removed: AtomicU64::new(0),
     };
-    audit.bring(0, tree, b"", false)?;
+    audit.reconcile(0, tree, b"", false)?;
     // What stood in its root: the rest is moved.
     layout.trash.remove_tree(&spare.tree)?;
     Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
@@ -83,7 +83,7 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
 
 /// Moves what a reuse that failed has left in the tree back into trash, to be deleted there with the rest of the release,
 /// which is no spare any more.
-pub(crate) fn give_up(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -> Result<(), Error> {
+pub(crate) fn abandon(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -> Result<(), Error> {
     let (tree, name) = (&assembly.staging.tree, format!("{}-{}", spare.id, random_name()?));
     let aside = match layout.trash.rename(&spare.tree, &layout.trash, name.as_bytes()) {
         Ok(()) => layout.trash.open_dir(name.as_bytes())?,
@@ -101,9 +101,9 @@ struct Audit<'a> {
     assembly: &'a Assembly<'a>,
     /// The root of the tree, which this run has made: what owner and filesystem should be.
     own: Stat,
-    seen: Option<Seen>,
+    stamps: Option<Stamps>,
     /// By inode, what was moved from the spare's root: a rename changes the ctime.
-    stood: HashMap<u64, Sight>,
+    old_stamps: HashMap<u64, Stamp>,
     known: Option<KnownObjects<'a>>,
     objects: Inodes<'a>,
     kept: AtomicU64,
@@ -111,7 +111,7 @@ struct Audit<'a> {
 }
 
 /// A directory that is to be in another one.
-struct Below<'m> {
+struct Subdirectory<'m> {
     number: u32,
     name: &'m [u8],
     /// What stands there, where that is a directory.
@@ -121,16 +121,16 @@ struct Below<'m> {
 impl<'a> Audit<'a> {
     /// Brings a directory to what it should be, as far as that is there. Where it has the names that it should have, they are
     /// not listed.
-    fn bring(&self, number: u32, dir: &Dir, path: &[u8], has_names: bool) -> Result<(), Error> {
-        let below = if has_names { self.look_at_all(number, dir, path) } else { self.compare(number, dir, path) }?;
-        below.into_par_iter().try_for_each(|Below { number: child, name, stat }| {
+    fn reconcile(&self, number: u32, dir: &Dir, path: &[u8], has_names: bool) -> Result<(), Error> {
+        let below = if has_names { self.check_all(number, dir, path) } else { self.compare(number, dir, path) }?;
+        below.into_par_iter().try_for_each(|Subdirectory { number: child, name, stat }| {
             if let Some(stat) = stat {
                 let held = dir.open_to_change(name)?;
                 let has_names = self.has_names(child, &stat);
                 if self.is_plain(child, &held, &stat, has_names)? {
                     let mut whole = path.to_vec();
                     push_name(&mut whole, name);
-                    return self.bring(child, &held, &whole, has_names);
+                    return self.reconcile(child, &held, &whole, has_names);
                 }
                 self.remove(number, dir, name)?;
             }
@@ -140,10 +140,10 @@ impl<'a> Audit<'a> {
     }
 
     /// Looks at all that should be in a directory. Returns the directories in it.
-    fn look_at_all(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
+    fn check_all(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Subdirectory<'a>>, Error> {
         let mut below = Vec::new();
         for named in self.assembly.manifest.children(number) {
-            let kept = self.look(dir, path, named)?;
+            let kept = self.check(dir, path, named)?;
             if kept.is_none() {
                 self.remove(number, dir, named.name)?;
             }
@@ -153,7 +153,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Lists a directory, looks at what should be in it and removes the rest. Returns the directories that should be in it.
-    fn compare(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
+    fn compare(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Subdirectory<'a>>, Error> {
         let manifest = self.assembly.manifest;
         let mut wanted = manifest.children(number).peekable();
         let mut below = Vec::new();
@@ -164,7 +164,7 @@ impl<'a> Audit<'a> {
             let kept = match wanted.next_if(|named| named.name == name.as_slice()) {
                 None => None,
                 Some(named) => {
-                    let kept = self.look(dir, path, named)?;
+                    let kept = self.check(dir, path, named)?;
                     below.extend(Self::below(named, kept));
                     kept
                 }
@@ -178,18 +178,19 @@ impl<'a> Audit<'a> {
     }
 
     /// Returns a directory that is to be looked into, or made where it is not there.
-    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Below<'a>> {
+    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Subdirectory<'a>> {
         match named.node {
-            Node::Directory(number) => Some(Below { number, name: named.name, stat }),
+            Node::Directory(number) => Some(Subdirectory { number, name: named.name, stat }),
             _ => None,
         }
     }
 
     /// Tells whether a directory has the names that it should have.
     fn has_names(&self, number: u32, stat: &Stat) -> bool {
-        let stood = self.stood.get(&stat.inode).copied().unwrap_or(Sight::of(stat));
+        let old_stamps = self.old_stamps.get(&stat.inode).copied().unwrap_or(Stamp::of(stat));
         let hash = &self.assembly.manifest.directories()[number as usize].hash;
-        stat.device == self.own.device && self.seen.as_ref().is_some_and(|seen| seen.has_names_of(hash, stood))
+        stat.device == self.own.device
+            && self.stamps.as_ref().is_some_and(|stamps| stamps.has_names_of(hash, old_stamps))
     }
 
     /// Removes a name from a directory, which has this number.
@@ -201,7 +202,7 @@ impl<'a> Audit<'a> {
 
     /// Looks at what stands there; nothing where that is not what should. Of a directory, that it is one: what is in it is
     /// another question.
-    fn look(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
+    fn check(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
         let Some(stat) = dir.stat(named.name)? else { return Ok(None) };
         let is_kept = match named.node {
             Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
@@ -242,15 +243,15 @@ impl<'a> Audit<'a> {
         }
         let name = ObjectName { key: file.key, copy: placement.copy };
         let known = self.known.as_ref().and_then(|known| known.inode(named.index, file.key, placement));
-        let is_object = self.objects.have(name, known, stat)?;
-        let look = match is_object {
+        let is_object = self.objects.has(name, known, stat)?;
+        let state = match is_object {
             true => assembly.store.judge(stat, file.key, file.size, placement)?,
-            false => assembly.store.look(file.key, file.size, placement)?,
+            false => assembly.store.state(file.key, file.size, placement)?,
         };
-        Ok(match look {
-            Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
-            Look::Touched => is_object && assembly.store.put_right(file.key, placement)?,
-            Look::Missing | Look::Altered => false,
+        Ok(match state {
+            ObjectState::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+            ObjectState::Touched => is_object && assembly.store.restore_attributes(file.key, placement)?,
+            ObjectState::Missing | ObjectState::Altered => false,
         })
     }
 
@@ -272,7 +273,7 @@ impl<'a> Audit<'a> {
 
     /// Tells whether a directory is as one that was just made, but for mode and mtime, which it gets in the end where they
     /// are others. Until then its owner may do everything with it. `stat` is from before it was opened.
-    fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_as_seen: bool) -> Result<bool, Error> {
+    fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_unchanged: bool) -> Result<bool, Error> {
         let assembly = self.assembly;
         let mode = assembly.mode_of_directory(number);
         if stat.mode != mode || changes_to_work_in(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
@@ -280,7 +281,7 @@ impl<'a> Audit<'a> {
         }
         assembly.note_directory(number, stat);
         // Attributes do not change without the ctime either.
-        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && (is_as_seen || !dir.has_attributes()?))
+        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && (is_unchanged || !dir.has_attributes()?))
     }
 }
 
@@ -346,13 +347,13 @@ fn compare(
 
 /// Moves a directory within a tree, making those above its new place. Says whether its new place was free.
 fn move_directory(tree: &Dir, from: &[u8], to: &[u8]) -> Result<bool, Error> {
-    let (from_above, from_name) = holder(tree, from, false)?;
-    let (to_above, to_name) = holder(tree, to, true)?;
+    let (from_above, from_name) = open_parent(tree, from, false)?;
+    let (to_above, to_name) = open_parent(tree, to, true)?;
     from_above.rename_new(from_name, &to_above, to_name)
 }
 
 /// Opens the directory that a path stands in.
-fn holder<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
+fn open_parent<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
     let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
     let last = names.pop().unwrap_or_default();
     let mut dir = tree.again()?;

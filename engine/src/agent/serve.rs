@@ -17,16 +17,16 @@ use crate::wire::bounds;
 use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
+use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
 use super::deploy::{Order, deploy};
+use super::reporter::Reporter;
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, UnheardLine};
 use super::site::mend::mend;
 use super::site::records::{Releases, check_manifest, read_manifest};
-use super::site::switch::{self, Switched};
-use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
-use super::tell::Tell;
+use super::site::switch::{self, SwitchOutcome};
 use super::{prune, query};
 
 /// Manifests that are asked for at once: those of a comparison.
@@ -34,30 +34,32 @@ const SIDES: usize = 2;
 
 /// Serves until the client has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    converse(&Talk::new(input, output, CLIENT_SILENT_MAX)?)
+    converse(&Conversation::new(input, output, CLIENT_SILENT_MAX)?)
 }
 
-fn converse(talk: &Talk) -> Result<(), Error> {
+fn converse(conversation: &Conversation) -> Result<(), Error> {
     disk::raise_open_files();
     // The hello may be long in coming: the client connects while it scans.
-    let served = alive(talk, || {
-        let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
+    let served = keep_alive(conversation, || {
+        let Incoming::Message(ToAgent::Hello(hello)) = conversation.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
-        let message = match (Service { talk, hello: &hello }.answer()) {
+        let message = match (Service { conversation, hello: &hello }.answer()) {
             Ok(reply) => FromAgent::Done(reply.fitting()),
-            Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
+            Err(error) => {
+                FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
+            }
         };
-        let is_gone = talk.check_client().is_err();
+        let is_gone = conversation.check_client().is_err();
         // A client that has gone does not hear it; what was done is done all the same.
-        let told = talk.send(&message);
+        let told = conversation.send(&message);
         if is_gone || told.is_err() {
             log_unheard(&hello, &message);
         }
         told
     });
     served.unwrap_or_else(|error| {
-        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
+        conversation.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
 }
@@ -90,8 +92,8 @@ fn fitting(refusal: Refusal) -> Refusal {
     Refusal { kind, message: cut_off(message), causes, hint }
 }
 
-fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
-    let switching = talk.switching();
+fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
+    let switching = conversation.switching();
     let not_found = if switching.is_some() { LiveNow::Unknown } else { LiveNow::Unchanged };
     match deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
         Ok(None) => LiveNow::Nothing,
@@ -115,7 +117,7 @@ fn deploy_path(hello: &Hello) -> Result<PathBuf, Error> {
 }
 
 struct Service<'a> {
-    talk: &'a Talk,
+    conversation: &'a Conversation,
     hello: &'a Hello,
 }
 
@@ -125,13 +127,13 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, self.talk)?;
+                let (mut layout, report) = Layout::set_up(path, policy, self.conversation)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
             Request::Deploy(begin) => {
                 let order = Order { hello: self.hello, begin, path };
-                deploy(self.talk, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
+                deploy(self.conversation, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
@@ -144,8 +146,9 @@ impl Service<'_> {
                 if let Some(lock) = &lock {
                     mend(lock, &mut layout, &mut releases)?;
                 }
-                let how = prune::How { lock: lock.as_ref(), sweep: true, ..prune::How::default() };
-                prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
+                let options =
+                    prune::CleanupOptions { lock: lock.as_ref(), sweep: true, ..prune::CleanupOptions::default() };
+                prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
@@ -169,7 +172,7 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.lock_taken_over(lock::describe(dead));
+            self.conversation.lock_taken_over(lock::describe(dead));
         }
         layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)
@@ -192,9 +195,9 @@ impl Service<'_> {
             layout.records.sync()?;
             layout.releases.sync()?;
         }
-        self.talk.begin_switch(&id)?;
+        self.conversation.begin_switch(&id)?;
         let verb = self.hello.request.verb();
-        let Switched { previous, warnings } =
+        let SwitchOutcome { previous, warnings } =
             switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
@@ -226,8 +229,8 @@ impl Service<'_> {
             };
             before = Some(record);
             let name = BaseName { release: id, root: record.root };
-            self.talk.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
-            self.talk.send_parts(&bytes)?;
+            self.conversation.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
+            self.conversation.send_parts(&bytes)?;
         }
         Ok(Reply::Manifests)
     }
@@ -345,7 +348,8 @@ mod tests {
         let path = directory.path().join("site");
         let (input, client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1)).unwrap()));
+        let agent =
+            std::thread::spawn(move || converse(&Conversation::new(input, output, Duration::from_secs(1)).unwrap()));
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
         let mut answers = FrameReader::new::<FromAgent>(answers);

@@ -104,14 +104,14 @@ fn check_parents(manifest: &Manifest, path: &RelativePath) -> Result<(), Error> 
 /// Opens a declared directory; nothing where a dry run finds that it was not made yet.
 fn open_below(shared: &Dir, path: &RelativePath) -> Result<Option<Dir>, Error> {
     match first_symlink(shared, path)? {
-        Found::Missing => Ok(None),
-        Found::Inside => shared.open_below(path.as_bytes()).map(Some),
-        Found::Symlink => shared.open_through(path.as_bytes()).map(Some),
+        PathState::Missing => Ok(None),
+        PathState::Inside => shared.open_below(path.as_bytes()).map(Some),
+        PathState::Symlink => shared.open_through(path.as_bytes()).map(Some),
     }
 }
 
 /// Whether a path is to be had in `shared/`.
-enum Found {
+enum PathState {
     Missing,
     /// Without a symlink on the way.
     Inside,
@@ -119,18 +119,18 @@ enum Found {
     Symlink,
 }
 
-fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<Found, Error> {
+fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<PathState, Error> {
     let mut dir = shared.again()?;
     let mut names = path.names().peekable();
     while let Some(name) = names.next() {
         match dir.stat(name)?.map(|stat| stat.kind) {
-            None => return Ok(Found::Missing),
-            Some(Kind::Symlink) => return Ok(Found::Symlink),
+            None => return Ok(PathState::Missing),
+            Some(Kind::Symlink) => return Ok(PathState::Symlink),
             Some(_) if names.peek().is_some() => dir = dir.open_dir(name)?,
             Some(_) => {}
         }
     }
-    Ok(Found::Inside)
+    Ok(PathState::Inside)
 }
 
 fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> {

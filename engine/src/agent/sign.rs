@@ -28,7 +28,12 @@ const RANGES_MAX: usize = BLOCK_ITEMS_MAX;
 
 /// Returns the signatures of the old versions of files of `manifest`, in order. One that is large, or cannot be read, has
 /// none.
-pub(crate) fn old_versions(store: &Store, base: Option<&Manifest>, manifest: &Manifest, entries: &[u32]) -> Vec<u8> {
+pub(crate) fn sign_old_versions(
+    store: &Store,
+    base: Option<&Manifest>,
+    manifest: &Manifest,
+    entries: &[u32],
+) -> Vec<u8> {
     let sign = |&entry: &u32| {
         let path = manifest.path(entry);
         let old = match base?.find(path.split(|&byte| byte == b'/'))?.node {
@@ -46,7 +51,7 @@ pub(crate) fn old_versions(store: &Store, base: Option<&Manifest>, manifest: &Ma
 
 /// Returns the signatures of ranges of files of the store, in order. One that is too long, or cannot be read, has none, nor
 /// has what is beyond [`RANGES_MAX`] of a file.
-pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
+pub(crate) fn sign_gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
     let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum(), SIGNATURES_BYTES_MAX);
     for GapsOf { hash, mode, ranges } in gaps {
         let object = store.open_any(ObjectKey { hash: *hash, mode: *mode }).ok().flatten();
@@ -98,9 +103,9 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::site::layout::Layout;
     use crate::agent::store::ObjectName;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::signature::Signatures;
     use crate::target::Policy;
@@ -129,7 +134,7 @@ mod tests {
         // The second file has one that reaches beyond its end, and one that is too long.
         let asked = [of(many), of(vec![(800, 300), (0, GAP_BYTES_MAX + 1), (600, 400)])];
         let lens: Vec<usize> = asked.iter().flat_map(|of| &of.ranges).map(|&(_, len)| len as usize).collect();
-        let signatures = Signatures::read(gaps(&store, &asked), &lens, Care::Range).unwrap();
+        let signatures = Signatures::read(sign_gaps(&store, &asked), &lens, Care::Range).unwrap();
         let has: Vec<usize> = (0..lens.len()).filter(|&at| signatures.has(at)).collect();
         let expected: Vec<usize> = (0..RANGES_MAX).chain([RANGES_MAX + 4]).collect();
         assert!(has == expected, "{} of {}", has.len(), expected.len());

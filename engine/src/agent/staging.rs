@@ -54,7 +54,7 @@ impl Staging {
     }
 
     /// Tells whether no other run has left anything.
-    pub(crate) fn stands_alone(&self, layout: &Layout) -> Result<bool, Error> {
+    pub(crate) fn is_alone(&self, layout: &Layout) -> Result<bool, Error> {
         Ok(runs(layout)?.iter().all(|name| *name == self.name))
     }
 
@@ -77,7 +77,7 @@ impl Staging {
     /// Removes the tree and the record of a run that failed. Received content stays for the next run.
     pub(crate) fn abandon(self, lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.dir.remove_tree(b"tree")?;
-        trash::take_record(lock, layout, &self.dir, b"record")?;
+        trash::discard_record(lock, layout, &self.dir, b"record")?;
         self.objects.remove_empty(&self.dir, OBJECTS)?;
         layout.staging.remove_empty_dir(&self.name)
     }
@@ -115,7 +115,7 @@ fn runs(layout: &Layout) -> Result<Vec<Vec<u8>>, Error> {
 
 /// A run that was killed while it published leaves its record, as it may have published objects.
 fn remove_run(lock: &Lock, layout: &Layout, name: &[u8]) -> Result<(), Error> {
-    trash::take_record(lock, layout, &layout.staging.open_dir(name)?, b"record")?;
+    trash::discard_record(lock, layout, &layout.staging.open_dir(name)?, b"record")?;
     layout.staging.remove_tree(name)
 }
 

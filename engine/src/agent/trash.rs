@@ -25,11 +25,11 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
-use super::process::{Candidate, Ties, holding_on};
-use super::seen::Seen;
+use super::process::{Candidate, Ties, find_obstacles};
 use super::site::layout::Layout;
 use super::site::lock::Lock;
-use super::site::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
+use super::site::records::{MANIFEST, RECORD, read_removed_entries, read_removed_objects, read_removed_record};
+use super::stamps::Stamps;
 use super::store::ObjectName;
 use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 
@@ -69,7 +69,7 @@ fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
 
 /// Takes a release away, durably: after a power cut it stands whole, or not at all. One that cannot be moved, in a lower layer
 /// of an overlay, is deleted where it is.
-pub(crate) fn take_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+pub(crate) fn discard_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     if move_release(lock, layout, id)? {
         return Ok(());
     }
@@ -155,14 +155,14 @@ pub(crate) fn resume_removals(_lock: &Lock, layout: &Layout, foreign: &mut Vec<V
 pub(crate) fn greatest_second(layout: &Layout) -> Result<Option<u32>, Error> {
     let mut greatest = None;
     for name in names_of(layout, Kind::Record)? {
-        let record = read_owed_record(&layout.trash.open_dir(&name)?)?;
+        let record = read_removed_record(&layout.trash.open_dir(&name)?)?;
         greatest = greatest.max(record.map(|record| record.second));
     }
     Ok(greatest)
 }
 
 /// Moves the record of a release without a tree here; without a manifest it names nothing, and is removed.
-pub(crate) fn take_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
+pub(crate) fn discard_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
     let holds_manifest = from.stat(name)?.is_some() && from.open_dir(name)?.stat(MANIFEST)?.is_some();
     if !holds_manifest {
         return from.remove_tree(name);
@@ -191,7 +191,7 @@ impl Spare {
             if layout.trash.stat(&record)?.is_none() {
                 continue;
             }
-            let Some(found) = read_owed_record(&layout.trash.open_dir(&record)?)? else { continue };
+            let Some(found) = read_removed_record(&layout.trash.open_dir(&record)?)? else { continue };
             if newest.as_ref().is_none_or(|(sequence, _)| found.sequence > *sequence) {
                 newest = Some((found.sequence, Spare { id: found.id, tree, span: found.span, record }));
             }
@@ -201,23 +201,23 @@ impl Spare {
 
     /// Gives every entry that it had, with its placement. Tells whether its manifest could be read.
     pub(crate) fn entries(&self, layout: &Layout, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
-        read_owed_entries(&layout.trash.open_dir(&self.record)?, take)
+        read_removed_entries(&layout.trash.open_dir(&self.record)?, take)
     }
 
     /// Gives every object that it named. Tells whether its manifest could be read.
     pub(crate) fn objects(&self, layout: &Layout, take: impl FnMut(ObjectName)) -> Result<bool, Error> {
-        read_owed_objects(&layout.trash.open_dir(&self.record)?, take)
+        read_removed_objects(&layout.trash.open_dir(&self.record)?, take)
     }
 
     /// Returns what was seen of it when it was made, where that is known.
-    pub(crate) fn seen(&self, layout: &Layout) -> Result<Option<Seen>, Error> {
-        Seen::read(&layout.trash.open_dir(&self.record)?)
+    pub(crate) fn stamps(&self, layout: &Layout) -> Result<Option<Stamps>, Error> {
+        Stamps::read(&layout.trash.open_dir(&self.record)?)
     }
 
     /// Returns why it cannot be reused, where something outside holds on to it, or may.
     pub(crate) fn obstacle(&self, layout: &Layout, grace: Duration) -> Result<Option<String>, Error> {
         let candidate = Candidate { path: tree_path(layout, &self.tree)?, span: self.span.as_ref() };
-        Ok(holding_on(&[candidate], Ties::Open, grace).pop().flatten())
+        Ok(find_obstacles(&[candidate], Ties::Open, grace).pop().flatten())
     }
 }
 
@@ -258,14 +258,14 @@ pub(crate) fn delete_trees(
 }
 
 /// Records whose objects were not looked through yet.
-pub(crate) struct Owed(Vec<Vec<u8>>);
+pub(crate) struct RemovedRecords(Vec<Vec<u8>>);
 
-impl Owed {
+impl RemovedRecords {
     /// Finds them. A spare owes nothing yet.
-    pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<Owed, Error> {
-        let mut owed = names_of(layout, Kind::Record)?;
-        owed.retain(|name| spare.is_none_or(|spare| spare.record != *name));
-        Ok(Owed(owed))
+    pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<RemovedRecords, Error> {
+        let mut removed = names_of(layout, Kind::Record)?;
+        removed.retain(|name| spare.is_none_or(|spare| spare.record != *name));
+        Ok(RemovedRecords(removed))
     }
 
     /// Tells whether there are none.
@@ -283,7 +283,7 @@ impl Owed {
         let mut objects = HashSet::new();
         for name in &self.0 {
             let record = layout.trash.open_dir(name)?;
-            if !read_owed_objects(&record, |object| objects.extend(Some(object).filter(&is_due)))? {
+            if !read_removed_objects(&record, |object| objects.extend(Some(object).filter(&is_due)))? {
                 return Ok(None);
             }
         }
@@ -291,7 +291,7 @@ impl Owed {
     }
 
     /// Deletes them: nothing is owed any more.
-    pub(crate) fn settle(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
+    pub(crate) fn delete(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.0.iter().try_for_each(|name| layout.trash.remove_tree(name))
     }
 }

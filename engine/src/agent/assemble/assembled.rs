@@ -1,17 +1,17 @@
 //! What an assembly comes to.
 
-use crate::agent::sight::Sight;
+use crate::agent::stamp::Stamp;
 use crate::agent::store::ObjectName;
 use crate::manifest::placement::Placements;
 
 /// A release that is complete in staging.
-pub(crate) struct Assembled {
+pub(crate) struct AssembledTree {
     /// Where each file came to be.
     pub(crate) placements: Placements,
     /// For each directory, whether it or one below it was touched.
     pub(crate) touched_below: Vec<bool>,
     /// The directories, by number, as they were looked at last.
-    pub(crate) directories: Vec<Sight>,
+    pub(crate) directories: Vec<Stamp>,
     /// The inode of each entry's object; 0 where it is none, or nobody looked.
     pub(crate) inodes: Vec<u64>,
     /// The objects that were made beside those that arrived.

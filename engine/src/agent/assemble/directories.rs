@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::agent::sight::Sight;
+use crate::agent::stamp::Stamp;
 use crate::disk::{Dir, Stat};
 use crate::error::Error;
 use crate::manifest::Manifest;
@@ -19,7 +19,7 @@ pub(super) struct Directories {
     /// Those that were made, or in which something was: they get mode and mtime in the end.
     touched: Vec<AtomicBool>,
     /// As they were looked at last.
-    sights: Vec<Mutex<Sight>>,
+    stamps: Vec<Mutex<Stamp>>,
     /// Those that have other names than the manifest says: links into `shared/`.
     with_links: Mutex<Vec<u32>>,
     held: [HeldDirectory; HELD_DIRECTORIES],
@@ -30,7 +30,7 @@ impl Directories {
     pub(super) fn new(directories: usize) -> Directories {
         Directories {
             touched: (0..directories).map(|_| AtomicBool::new(false)).collect(),
-            sights: (0..directories).map(|_| Mutex::default()).collect(),
+            stamps: (0..directories).map(|_| Mutex::default()).collect(),
             with_links: Mutex::default(),
             held: Default::default(),
         }
@@ -61,7 +61,7 @@ impl Directories {
 
     /// Notes what a look at a directory said.
     pub(super) fn look(&self, number: u32, stat: &Stat) {
-        *self.sights[number as usize].lock().expect("no assembler panics") = Sight::of(stat);
+        *self.stamps[number as usize].lock().expect("no assembler panics") = Stamp::of(stat);
     }
 
     /// Notes that a directory has a link into `shared/`.
@@ -88,16 +88,16 @@ impl Directories {
 
     /// Returns how much memory they take.
     pub(super) fn memory_bytes(&self) -> usize {
-        size_of_val(&*self.sights) + size_of_val(&*self.touched)
+        size_of_val(&*self.stamps) + size_of_val(&*self.touched)
     }
 
     /// Returns how they looked last. One with a link into `shared/` is never as it was seen.
-    pub(super) fn into_sights(self) -> Vec<Sight> {
-        let sight = |sight: Mutex<Sight>| sight.into_inner().expect("no assembler panics");
-        let mut sights: Vec<Sight> = self.sights.into_iter().map(sight).collect();
+    pub(super) fn into_stamps(self) -> Vec<Stamp> {
+        let stamp = |stamp: Mutex<Stamp>| stamp.into_inner().expect("no assembler panics");
+        let mut stamps: Vec<Stamp> = self.stamps.into_iter().map(stamp).collect();
         for number in self.with_links.into_inner().expect("no assembler panics") {
-            sights[number as usize] = Sight::default();
+            stamps[number as usize] = Stamp::default();
         }
-        sights
+        stamps
     }
 }

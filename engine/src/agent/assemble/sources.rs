@@ -39,7 +39,7 @@ pub(super) struct Object {
 }
 
 /// A name in a directory of the tree.
-pub(super) struct Spot<'a> {
+pub(super) struct Destination<'a> {
     /// The directory.
     pub(super) dir: &'a Dir,
     /// The name in it.
@@ -47,7 +47,7 @@ pub(super) struct Spot<'a> {
 }
 
 /// What became of a copy of an object's content.
-pub(super) enum Copied {
+pub(super) enum CopyOutcome {
     /// It has its hash.
     Right(NewFile),
     /// It has not: nothing stands there.
@@ -72,7 +72,7 @@ impl<'a> Sources<'a> {
 
     /// Links an object, or, where it has no links left to give, a further copy of it. Returns what was linked; the refusal
     /// of a link is left to the caller, for whom it is no failure.
-    pub(super) fn link(&self, object: Object, to: &Spot<'_>) -> Result<Result<Object, Errno>, Error> {
+    pub(super) fn link(&self, object: Object, to: &Destination<'_>) -> Result<Result<Object, Errno>, Error> {
         match self.try_to_link(object, to) {
             Ok(()) => Ok(Ok(object)),
             Err(Errno::MLINK) => self.link_further(object, to).map(Ok),
@@ -80,7 +80,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn try_to_link(&self, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
+    fn try_to_link(&self, object: Object, to: &Destination<'_>) -> Result<(), Errno> {
         let source = match object.origin {
             Origin::Store => self.store,
             Origin::Staged => self.staged,
@@ -89,7 +89,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Links to a further copy of an object that has no links left to give.
-    fn link_further(&self, object: Object, to: &Spot<'_>) -> Result<Object, Error> {
+    fn link_further(&self, object: Object, to: &Destination<'_>) -> Result<Object, Error> {
         let further =
             |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, inode: 0, ..object };
         let mut roomy = self.roomy.lock().expect("no assembler panics");
@@ -158,16 +158,16 @@ impl<'a> Sources<'a> {
     }
 
     /// Makes a file of an object's content, which is hashed like content that arrives.
-    pub(super) fn copy(&self, object: Object, to: &Spot<'_>) -> Result<Copied, Error> {
+    pub(super) fn copy(&self, object: Object, to: &Destination<'_>) -> Result<CopyOutcome, Error> {
         let file = to.dir.create_file(to.name)?;
         let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
         file.fill_from(&self.open(object.name, object.origin)?).map_err(|e| failed("copy", e))?;
         if file.whole().hash().map_err(|e| failed("read", e))?.0 == object.name.key.hash {
-            return Ok(Copied::Right(file));
+            return Ok(CopyOutcome::Right(file));
         }
         to.dir.remove_file(to.name)?;
         match object.origin {
-            Origin::Store => Ok(Copied::Wrong),
+            Origin::Store => Ok(CopyOutcome::Wrong),
             Origin::Staged => Err(Error::Damage(DamageError::File {
                 path: self.staged.path_of(object.name).display().to_string(),
                 reason: "it does not have its hash any more".into(),

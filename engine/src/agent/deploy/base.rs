@@ -6,10 +6,10 @@ use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::message::{BaseName, Taken};
 
+use crate::agent::reporter::Reporter;
 use crate::agent::site::layout::Layout;
-use crate::agent::site::records::{Kept, Releases, read_manifest};
+use crate::agent::site::records::{Releases, StoredManifest, read_manifest};
 use crate::agent::store::Store;
-use crate::agent::tell::Tell;
 
 use super::order::Order;
 
@@ -18,7 +18,7 @@ pub(super) struct Base {
     /// Which it is.
     pub(super) name: BaseName,
     /// Its manifest, with where its files are.
-    pub(super) kept: Kept,
+    pub(super) stored: StoredManifest,
     /// The commit that it was made of.
     pub(super) commit: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(super) struct Base {
 impl Base {
     /// Takes the client's base where it stands, else the live release, else the newest whose manifest is whole.
     pub(super) fn choose(
-        tell: &dyn Tell,
+        reporter: &dyn Reporter,
         order: &Order<'_>,
         layout: &Layout,
         releases: &Releases,
@@ -38,11 +38,11 @@ impl Base {
         let live = live.and_then(|live| releases.find(live));
         for record in named.chain(live).chain(releases.records.iter().rev()) {
             match read_manifest(layout, &record.id, &record.root) {
-                Ok(kept) => {
+                Ok(stored) => {
                     let name = BaseName { release: record.id.clone(), root: record.root };
-                    return Ok(Some(Base { name, kept, commit: record.provenance.commit.clone() }));
+                    return Ok(Some(Base { name, stored, commit: record.provenance.commit.clone() }));
                 }
-                Err(error) => tell.warn(error.to_string()),
+                Err(error) => reporter.warn(error.to_string()),
             }
         }
         Ok(None)
@@ -60,7 +60,7 @@ impl Base {
 
     /// Returns the chunks of a large file, as a client cuts it; nothing where its object is gone or not what it was.
     pub(super) fn chunks(&self, layout: &Layout, entry: u32) -> Option<Vec<u8>> {
-        let file = self.kept.manifest.file(entry)?;
+        let file = self.stored.manifest.file(entry)?;
         let store = Store::new(layout.objects.again().ok()?);
         let object = store.open_any(file.key).ok()??;
         let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;

@@ -1,10 +1,10 @@
 //! The plan of a release: what is to be made, and of what.
 
-use crate::agent::classify::Classified;
+use crate::agent::classify::Classification;
 use crate::agent::staging::Staging;
 use crate::agent::store::Store;
 
-use super::spare::Choice;
+use super::spare::SpareChoice;
 use super::task::Task;
 
 /// What is to be made, and of what.
@@ -13,9 +13,9 @@ pub(super) struct Plan<'a> {
     /// What is to be made.
     pub(super) task: Task<'a>,
     /// Where its files are.
-    pub(super) classified: &'a Classified,
+    pub(super) classification: &'a Classification,
     /// The release that is turned into it.
-    pub(super) choice: &'a Choice,
+    pub(super) choice: &'a SpareChoice,
     /// The store.
     pub(super) store: &'a Store,
     /// Where it is assembled.

@@ -13,13 +13,13 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
-use crate::agent::assemble::Assembled;
+use crate::agent::assemble::AssembledTree;
 use crate::agent::receive::WantedObjects;
-use crate::agent::sight::Moment;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::Lock;
 use crate::agent::site::records;
 use crate::agent::staging::Staging;
+use crate::agent::stamp::Moment;
 use crate::agent::store::{ObjectName, Store};
 
 /// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
@@ -37,7 +37,7 @@ pub(crate) struct Publication<'a> {
     /// What it is.
     pub(crate) manifest: &'a Manifest,
     /// How it was assembled.
-    pub(crate) assembled: &'a Assembled,
+    pub(crate) assembled: &'a AssembledTree,
     /// What arrived.
     pub(crate) arrived: &'a [WantedObjects],
     /// The release's record.
@@ -45,7 +45,7 @@ pub(crate) struct Publication<'a> {
 }
 
 /// What came of it.
-pub(crate) struct Published {
+pub(crate) struct PublishedRelease {
     /// How many objects are new.
     pub(crate) objects_new: u64,
     /// When the tree was about to be published, complete and still out of everybody's reach.
@@ -53,7 +53,7 @@ pub(crate) struct Published {
 }
 
 /// Publishes.
-pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Published, Error> {
+pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<PublishedRelease, Error> {
     let Publication { layout, store, staging, manifest, assembled, arrived, record } = publication;
     check_complete(manifest, &assembled.placements)?;
     records::stage(&staging.record, record, manifest, &assembled.placements)?;
@@ -83,7 +83,7 @@ pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Pub
         taken_back.and_then(|()| layout.records.rename(id, &staging.dir, b"record")).ok();
         return Err(error);
     }
-    Ok(Published { objects_new: objects.len() as u64, moment })
+    Ok(PublishedRelease { objects_new: objects.len() as u64, moment })
 }
 
 /// Makes the names durable that were published.

@@ -5,9 +5,9 @@ use crate::live::LiveNow;
 use crate::wire::bounds::STANDING_MAX;
 use crate::wire::message::{FromAgent, Holding, Taken};
 
+use crate::agent::conversation::Conversation;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
-use crate::agent::talk::Talk;
 
 use super::base::Base;
 use super::order::Order;
@@ -26,7 +26,7 @@ pub(super) struct Ready<'a> {
 
 impl Ready<'_> {
     /// Says so.
-    pub(super) fn send(self, talk: &Talk, order: &Order<'_>) -> Result<(), Error> {
+    pub(super) fn send(self, conversation: &Conversation, order: &Order<'_>) -> Result<(), Error> {
         let Ready { holding, base, live, stores_nothing } = self;
         let taken = match base {
             None if stores_nothing => Taken::Empty,
@@ -34,7 +34,7 @@ impl Ready<'_> {
             Some(base) => base.taken(order),
         };
         let commit = base.and_then(|base| base.commit.clone());
-        talk.send(&FromAgent::Ready { holding: order.unless_believed(holding), base: taken, live, commit })
+        conversation.send(&FromAgent::Ready { holding: order.unless_believed(holding), base: taken, live, commit })
     }
 }
 

@@ -25,15 +25,15 @@ pub(super) struct Seconds {
     pub(super) now: u32,
     /// Whether the filesystem keeps whole seconds alone. There an edit in place in the second that was chosen would not show,
     /// so that second must be over.
-    pub(super) is_whole: bool,
+    pub(super) has_whole_seconds: bool,
 }
 
 /// Chooses the second of a release.
 pub(super) fn choose(seconds: Seconds) -> u32 {
-    let Seconds { proposed, given, now, is_whole } = seconds;
-    let latest = if is_whole { now.saturating_sub(1) } else { now.saturating_add(AHEAD_MAX) };
+    let Seconds { proposed, given, now, has_whole_seconds } = seconds;
+    let latest = if has_whole_seconds { now.saturating_sub(1) } else { now.saturating_add(AHEAD_MAX) };
     let is_believed = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);
-    let own = now.saturating_sub(u32::from(is_whole));
+    let own = now.saturating_sub(u32::from(has_whole_seconds));
     let wished = if is_believed { proposed } else { own };
     wished.max(given.saturating_add(1))
 }
@@ -46,22 +46,22 @@ mod tests {
 
     #[test]
     fn a_proposal_is_taken_where_it_is_free_and_near_the_clock() {
-        let check = |proposed, given, is_whole, expected| {
-            let seconds = Seconds { proposed, given, now: NOW, is_whole };
+        let check = |proposed, given, has_whole_seconds, expected| {
+            let seconds = Seconds { proposed, given, now: NOW, has_whole_seconds };
             assert_eq!(choose(seconds), expected, "{seconds:?}");
         };
-        for is_whole in [false, true] {
-            check(NOW - 1, 0, is_whole, NOW - 1);
-            check(NOW - BEHIND_MAX, 0, is_whole, NOW - BEHIND_MAX);
+        for has_whole_seconds in [false, true] {
+            check(NOW - 1, 0, has_whole_seconds, NOW - 1);
+            check(NOW - BEHIND_MAX, 0, has_whole_seconds, NOW - BEHIND_MAX);
             // Taken, or earlier than one that was given.
-            check(NOW - 1, NOW - 1, is_whole, NOW);
-            check(NOW - 5, NOW + 1000, is_whole, NOW + 1001);
+            check(NOW - 1, NOW - 1, has_whole_seconds, NOW);
+            check(NOW - 5, NOW + 1000, has_whole_seconds, NOW + 1001);
             // Too old, and far in the future.
-            let own = NOW - u32::from(is_whole);
-            check(NOW - BEHIND_MAX - 1, 0, is_whole, own);
-            check(0, 0, is_whole, own);
-            check(NOW + AHEAD_MAX + 1, 0, is_whole, own);
-            check(u32::MAX, 0, is_whole, own);
+            let own = NOW - u32::from(has_whole_seconds);
+            check(NOW - BEHIND_MAX - 1, 0, has_whole_seconds, own);
+            check(0, 0, has_whole_seconds, own);
+            check(NOW + AHEAD_MAX + 1, 0, has_whole_seconds, own);
+            check(u32::MAX, 0, has_whole_seconds, own);
         }
         check(NOW + AHEAD_MAX, 0, false, NOW + AHEAD_MAX);
         check(NOW, 0, false, NOW);

@@ -5,13 +5,13 @@ use crate::manifest::Manifest;
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::{Placement, Placements};
 
-use crate::agent::classify::{Classified, Classifier};
+use crate::agent::classify::{Classification, Classifier};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
 use crate::agent::store::Store;
 
 use super::base::Base;
-use super::decided::Decided;
+use super::decision::Decision;
 use super::order::Order;
 use super::tree::Tree;
 
@@ -25,20 +25,20 @@ pub(super) struct Task<'a> {
     /// What it is described against.
     pub(super) base: Option<&'a Base>,
     /// Its name, its second, its links.
-    pub(super) decided: &'a Decided,
+    pub(super) decision: &'a Decision,
 }
 
 impl<'a> Task<'a> {
     /// Returns the manifest that the new one is described against.
     pub(super) fn base_manifest(&self) -> Option<&'a Manifest> {
-        self.base.map(|base| &base.kept.manifest)
+        self.base.map(|base| &base.stored.manifest)
     }
 
     /// Returns how much memory the two manifests take, with what is known of their entries, in bytes.
     pub(super) fn memory_bytes(&self) -> u64 {
-        let base = self
-            .base
-            .map_or(0, |base| base.kept.manifest.memory_bytes() + size_of_val(base.kept.placements.as_slice()) as u64);
+        let base = self.base.map_or(0, |base| {
+            base.stored.manifest.memory_bytes() + size_of_val(base.stored.placements.as_slice()) as u64
+        });
         base + self.tree.manifest.memory_bytes() + size_of_val(self.tree.origins.as_slice()) as u64
     }
 
@@ -47,17 +47,23 @@ impl<'a> Task<'a> {
     where
         'a: 'b,
     {
-        let Task { order, tree, decided, .. } = *self;
+        let Task { order, tree, decision, .. } = *self;
         let is_dry_run = order.begin.dry_run;
-        Classifier { layout, releases, store, manifest: &tree.manifest, second: decided.second, is_dry_run }
+        Classifier { layout, releases, store, manifest: &tree.manifest, second: decision.second, is_dry_run }
     }
 
     /// Finds out which of its files the store has.
-    pub(super) fn classify(&self, layout: &Layout, releases: &Releases, store: &Store) -> Result<Classified, Error> {
+    pub(super) fn classify(
+        &self,
+        layout: &Layout,
+        releases: &Releases,
+        store: &Store,
+    ) -> Result<Classification, Error> {
         let tree = self.tree;
-        let kept = self.base.map(|base| &base.kept);
-        let expected = known_from_base(&tree.manifest, &tree.origins, kept.map(|kept| kept.placements.as_slice()));
-        self.classifier(layout, releases, store).classify(&tree.origins, kept, expected)
+        let stored = self.base.map(|base| &base.stored);
+        let expected =
+            known_from_base(&tree.manifest, &tree.origins, stored.map(|stored| stored.placements.as_slice()));
+        self.classifier(layout, releases, store).classify(&tree.origins, stored, expected)
     }
 }
 

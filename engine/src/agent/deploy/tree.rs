@@ -11,11 +11,11 @@ use crate::wire::bounds::{PROMISED_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
 use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
 
+use crate::agent::conversation::{Conversation, Incoming};
 use crate::agent::sign;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::manifest_to_bytes;
 use crate::agent::store::Store;
-use crate::agent::talk::{Incoming, Talk};
 
 use super::base::Base;
 use super::order::Order;
@@ -38,20 +38,21 @@ pub(super) struct Tree {
 /// base, is read and dropped. A tree that was described against an outline may not fit: that is told once, with the base's
 /// whole manifest.
 pub(super) fn receive(
-    talk: &Talk,
+    conversation: &Conversation,
     order: &Order<'_>,
     layout: Option<&Layout>,
     base: Option<&Base>,
 ) -> Result<Tree, Error> {
-    let mut listener = Listener { talk, order, layout, base, commits: 0, is_outlined: false, to_sign: Vec::new() };
+    let mut receiver =
+        TreeReceiver { conversation, order, layout, base, commits: 0, is_outlined: false, to_sign: Vec::new() };
     loop {
-        match talk.next()? {
+        match conversation.next()? {
             Incoming::Message(ToAgent::Tree { against, length }) => {
-                if let Some(tree) = listener.take_tree(against, length)? {
+                if let Some(tree) = receiver.take_tree(against, length)? {
                     return Ok(tree);
                 }
             }
-            Incoming::Message(question) => listener.answer(question)?,
+            Incoming::Message(question) => receiver.answer(question)?,
             // It goes with content for a tree that does not fit.
             Incoming::Block(_) => {}
             Incoming::Part(_) => return Err(unexpected()),
@@ -60,8 +61,8 @@ pub(super) fn receive(
 }
 
 /// What has been said so far.
-struct Listener<'a> {
-    talk: &'a Talk,
+struct TreeReceiver<'a> {
+    conversation: &'a Conversation,
     order: &'a Order<'a>,
     layout: Option<&'a Layout>,
     base: Option<&'a Base>,
@@ -72,7 +73,7 @@ struct Listener<'a> {
     to_sign: Vec<(u32, u32)>,
 }
 
-impl Listener<'_> {
+impl TreeReceiver<'_> {
     /// Reads a tree; nothing where it is not described against the base.
     fn take_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
         let bytes = self.receive_parts(length)?;
@@ -112,18 +113,19 @@ impl Listener<'_> {
             }
             ToAgent::WantChunks(entries) => self.send_chunks(&entries),
             ToAgent::WantGaps(gaps) => {
-                let signed =
-                    |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
+                let signed = |layout: &Layout| {
+                    layout.objects.again().map(|objects| sign::sign_gaps(&Store::new(objects), &gaps))
+                };
                 let bytes = self.layout.map_or_else(|| Ok(Vec::new()), signed)?;
-                self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
-                self.talk.send_parts(&bytes)
+                self.conversation.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
+                self.conversation.send_parts(&bytes)
             }
             ToAgent::Commit => {
                 self.commits = self.commits.saturating_add(1);
                 Ok(())
             }
             // It goes with content for a tree that does not fit.
-            ToAgent::WantLanes => self.talk.send(&FromAgent::Lanes(None)),
+            ToAgent::WantLanes => self.conversation.send(&FromAgent::Lanes(None)),
             ToAgent::SentOnLanes(_) => Ok(()),
             _ => Err(unexpected()),
         }
@@ -135,26 +137,26 @@ impl Listener<'_> {
             return Err(Error::Protocol("a file that is asked for twice".into()));
         }
         let lists = entries.iter().map(|&entry| self.base?.chunks(self.layout?, entry));
-        self.talk.send(&FromAgent::chunks(lists))
+        self.conversation.send(&FromAgent::chunks(lists))
     }
 
     fn send_manifest(&self, base: &Base) -> Result<(), Error> {
-        let bytes = manifest_to_bytes(&base.kept.manifest);
-        self.talk.send(&FromAgent::Manifest { name: base.name.clone(), length: bytes.len() as u64 })?;
-        self.talk.send_parts(&bytes)
+        let bytes = manifest_to_bytes(&base.stored.manifest);
+        self.conversation.send(&FromAgent::Manifest { name: base.name.clone(), length: bytes.len() as u64 })?;
+        self.conversation.send_parts(&bytes)
     }
 
     fn send_outline(&self, base: &Base, own: &[u8]) -> Result<(), Error> {
-        let bytes = outline::encode(&base.kept.manifest, own)
+        let bytes = outline::encode(&base.stored.manifest, own)
             .map_err(|error| Error::Bug(format!("an outline cannot be packed: {error}")))?;
-        self.talk.send(&FromAgent::Outline { length: bytes.len() as u64 })?;
-        self.talk.send_parts(&bytes)
+        self.conversation.send(&FromAgent::Outline { length: bytes.len() as u64 })?;
+        self.conversation.send_parts(&bytes)
     }
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
         let mut parts = Parts::begin(length, TREE_BYTES_MAX)?;
         while !parts.are_all() {
-            match self.talk.next()? {
+            match self.conversation.next()? {
                 Incoming::Part(part) => parts.add(&part)?,
                 _ => return Err(Error::Protocol("a manifest that breaks off".into())),
             }
@@ -163,7 +165,7 @@ impl Listener<'_> {
     }
 
     fn read_tree(&self, bytes: &[u8], to_sign: &[(u32, u32)]) -> Result<Tree, Error> {
-        let (decoded, _) = decode_with(bytes, self.base.map(|base| &base.kept.manifest))
+        let (decoded, _) = decode_with(bytes, self.base.map(|base| &base.stored.manifest))
             .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
         if decoded.root != self.order.begin.root {
             return Err(Error::Protocol("a manifest with another root than was announced".into()));

@@ -32,10 +32,10 @@ pub(super) fn unchanged(
     if !(shares_nothing && record.shared.is_empty()) {
         threads::start_pool()?;
         // A manifest that cannot be read is a reason to make the release anew.
-        let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
+        let Ok(stored) = read_manifest(layout, &record.id, &record.root) else {
             return Ok(None);
         };
-        if shared::plan(&layout.shared, policy, &kept.manifest)?.links != record.shared {
+        if shared::plan(&layout.shared, policy, &stored.manifest)?.links != record.shared {
             return Ok(None);
         }
     }

@@ -7,7 +7,7 @@ use crate::error::{DamageError, Error};
 use crate::manifest::ObjectKey;
 
 use crate::agent::assemble::{Assembly, Origin};
-use crate::agent::classify::{Classifier, NeedsOwnCopy};
+use crate::agent::classify::{Classifier, OwnCopy};
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 
@@ -41,7 +41,7 @@ pub(super) fn link_otherwise(
 }
 
 /// Makes a further copy of each of these objects, and links the entry to it.
-pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Result<(), Error> {
+pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
     for own in own_copies {
         let copy = match made.get(&own.from.key) {

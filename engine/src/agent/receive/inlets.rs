@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use crate::agent::talk::CLIENT_SILENT_MAX;
+use crate::agent::conversation::CLIENT_SILENT_MAX;
 use crate::error::Error;
 use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};

@@ -12,7 +12,7 @@ use crate::hasher::Hasher;
 use crate::wire::block::Range;
 
 /// A large file on its way.
-pub(super) struct Large {
+pub(super) struct LargeFile {
     pub(super) file: NewFile,
     pub(super) hasher: Hasher,
     /// Bytes of the beginning that is whole.
@@ -21,10 +21,10 @@ pub(super) struct Large {
     pub(super) ahead: BTreeMap<u64, u64>,
 }
 
-impl Large {
+impl LargeFile {
     /// Goes on with a file whose beginning was hashed.
-    pub(super) fn new(file: NewFile, hasher: Hasher, hashed: u64) -> Large {
-        Large { file, hasher, hashed, ahead: BTreeMap::new() }
+    pub(super) fn new(file: NewFile, hasher: Hasher, hashed: u64) -> LargeFile {
+        LargeFile { file, hasher, hashed, ahead: BTreeMap::new() }
     }
 
     /// Returns where a part ends, if there is room for it: nothing was written there yet, and the file is so long.
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_each_other_are_one() {
-        let mut large = Large::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
+        let mut large = LargeFile::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
         for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
             large.put_ahead(offset, end);
         }
@@ -129,7 +129,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
         old.write_all_at(b"content", 0).unwrap();
-        let mut large = Large::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
+        let mut large = LargeFile::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
         let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
         assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
         let old = File::open(place.path().join("old")).unwrap();

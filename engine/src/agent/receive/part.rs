@@ -6,7 +6,7 @@ use crate::hasher::Hasher;
 use crate::manifest::ObjectKey;
 use crate::wire::block::Range;
 
-use super::large::Large;
+use super::large::LargeFile;
 use super::receiver::Receiver;
 use super::resume::UNFINISHED_MODE;
 
@@ -28,7 +28,7 @@ impl Receiver<'_> {
         content: &[u8],
     ) -> Result<(), Error> {
         let file = self.file(entry)?;
-        let Some(at) = self.reception.wanted.of_entry(entry).filter(|_| !self.reception.promise.means(entry)) else {
+        let Some(at) = self.reception.wanted.of_entry(entry).filter(|_| !self.reception.promise.includes(entry)) else {
             return Ok(());
         };
         if offset > file.size {
@@ -74,7 +74,7 @@ impl Receiver<'_> {
     }
 
     /// Takes the file that a part is of, as far as it has come, or opens it. Nothing where it cannot be gone on with.
-    fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
+    fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<LargeFile>, Error> {
         match self.large.remove(&at) {
             Some(large) => Ok(Some(large)),
             None if self.large.len() == LARGE_MAX => {
@@ -94,11 +94,11 @@ impl Receiver<'_> {
 
     /// Opens the file: anew, or with the beginning that an earlier run received, which is hashed. Nothing where less than
     /// that is there.
-    fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<Large>, Error> {
+    fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<LargeFile>, Error> {
         if begun == 0 {
             // Whoever goes on with it in another run must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
-            return Ok(Some(Large::new(file, Hasher::new(), 0)));
+            return Ok(Some(LargeFile::new(file, Hasher::new(), 0)));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
         let Some(file) = self.staged().open_to_write(name)? else { return Ok(None) };
@@ -107,6 +107,6 @@ impl Receiver<'_> {
             return Ok(None);
         }
         file.cut(begun).map_err(failed)?;
-        Ok(Some(Large::new(file, hasher, begun)))
+        Ok(Some(LargeFile::new(file, hasher, begun)))
     }
 }

@@ -11,11 +11,11 @@ use crate::manifest::ObjectKey;
 pub(crate) struct Promise {
     /// Ascending.
     entries: Vec<u32>,
-    kept: Mutex<Kept>,
+    hashes: Mutex<Hashes>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Hashes {
     hashes: HashMap<u32, Hash>,
     keys: HashSet<ObjectKey>,
 }
@@ -23,7 +23,7 @@ struct Kept {
 impl Promise {
     /// Begins with the entries, ascending.
     pub(crate) fn new(entries: Vec<u32>) -> Promise {
-        Promise { entries, kept: Mutex::default() }
+        Promise { entries, hashes: Mutex::default() }
     }
 
     /// Returns the entries, ascending.
@@ -32,22 +32,22 @@ impl Promise {
     }
 
     /// Tells whether the hash of an entry is promised.
-    pub(crate) fn means(&self, entry: u32) -> bool {
+    pub(crate) fn includes(&self, entry: u32) -> bool {
         self.entries.binary_search(&entry).is_ok()
     }
 
     /// Notes what an entry's content is. Says whether no other entry's is the same.
-    pub(crate) fn keep(&self, entry: u32, key: ObjectKey) -> bool {
-        let mut kept = self.kept.lock().expect("no receiver panics");
-        let is_first = kept.keys.insert(key);
+    pub(crate) fn add_hash(&self, entry: u32, key: ObjectKey) -> bool {
+        let mut hashes = self.hashes.lock().expect("no receiver panics");
+        let is_first = hashes.keys.insert(key);
         if is_first {
-            kept.hashes.insert(entry, key.hash);
+            hashes.hashes.insert(entry, key.hash);
         }
         is_first
     }
 
     /// Returns the hash of an entry's content, if that has come.
     pub(crate) fn hash(&self, entry: u32) -> Option<Hash> {
-        self.kept.lock().expect("no receiver panics").hashes.get(&entry).copied()
+        self.hashes.lock().expect("no receiver panics").hashes.get(&entry).copied()
     }
 }

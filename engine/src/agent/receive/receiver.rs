@@ -13,7 +13,7 @@ use crate::wire::block::{BLOCK_BYTES_MAX, DELTAS_BYTES_MAX};
 use crate::wire::frame::FRAME_MAX;
 
 use super::flush::Flush;
-use super::large::Large;
+use super::large::LargeFile;
 use super::promise::Promise;
 use super::wanted::WantedObjects;
 
@@ -47,7 +47,7 @@ pub(super) struct Receiver<'a> {
     pub(super) reception: &'a Reception<'a>,
     pub(super) flush: Arc<Flush>,
     /// By object, which has one writer and one file whatever entries name it.
-    pub(super) large: HashMap<usize, Large>,
+    pub(super) large: HashMap<usize, LargeFile>,
     /// Memory that is used for each container of deltas: made anew for each, it would cost more than what is done in it.
     pub(super) contents: Contents,
 }

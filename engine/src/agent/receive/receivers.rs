@@ -35,7 +35,7 @@ impl Receivers {
         scope: &'scope std::thread::Scope<'scope, 'env>,
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
-        room: u64,
+        memory: u64,
     ) -> Result<Receivers, Error> {
         let (flush, flusher) = Flush::new();
         // Without it all is made durable at the end.
@@ -46,7 +46,7 @@ impl Receivers {
         }));
         let flush = Arc::new(flush);
         let processors = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
-        let receivers = receivers(processors, room);
+        let receivers = receivers(processors, memory);
         let start = |number: usize| {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
@@ -93,8 +93,8 @@ impl Receivers {
 }
 
 /// Returns how many receivers there are room for: one at least.
-fn receivers(processors: usize, room: u64) -> usize {
-    processors.min(usize::try_from(room / RECEIVER_BYTES).unwrap_or(usize::MAX)).max(1)
+fn receivers(processors: usize, memory: u64) -> usize {
+    processors.min(usize::try_from(memory / RECEIVER_BYTES).unwrap_or(usize::MAX)).max(1)
 }
 
 impl Receiver<'_> {

@@ -37,7 +37,7 @@ pub(crate) fn adopt(
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
     let mut partial = Vec::new();
-    if assembly.staging.stands_alone(layout)? {
+    if assembly.staging.is_alone(layout)? {
         return Ok(partial);
     }
     if assembly.staging.dir.sync_filesystem().is_err() {
@@ -158,8 +158,8 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::staging::Staging;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::placement::Placement;
     use crate::manifest::{Builder, File, ObjectKey};

@@ -85,13 +85,13 @@ impl Receiver<'_> {
             return Ok(());
         };
         let hash = Hash::of(content);
-        let is_promised = promise.means(entry);
+        let is_promised = promise.includes(entry);
         if wanted.has_arrived(at) || !(is_promised || hash == key.hash) || !self.claim(at) {
             return Ok(());
         }
         let key = ObjectKey { hash, ..key };
         if is_promised {
-            if wanted.find(key).is_some() || !promise.keep(entry, key) {
+            if wanted.find(key).is_some() || !promise.add_hash(entry, key) {
                 // Two of one object, which is one file: they are told apart once all hashes are known.
                 wanted.give_back(at);
                 return Ok(());

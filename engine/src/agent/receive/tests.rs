@@ -10,11 +10,11 @@ use super::receiver::{Contents, Receiver};
 use super::*;
 
 use crate::agent::assemble::Assembly;
+use crate::agent::reporter::Silent;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::Lock;
 use crate::agent::staging::Staging;
 use crate::agent::store::Store;
-use crate::agent::tell::Silent;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::build::Builder;

@@ -12,7 +12,7 @@ use crate::release::ReleaseId;
 
 /// Where the link to the live release stands.
 #[derive(Debug)]
-pub(crate) struct CurrentPlace {
+pub(crate) struct CurrentLink {
     /// The directory of the link.
     pub(crate) dir: Dir,
     /// Its name.
@@ -21,7 +21,7 @@ pub(crate) struct CurrentPlace {
     prefix: Vec<u8>,
 }
 
-impl CurrentPlace {
+impl CurrentLink {
     /// Returns the release that the link points at; nothing where there is no link.
     pub(crate) fn live(&self) -> Result<Option<ReleaseId>, Error> {
         check_current(self)?;
@@ -59,7 +59,7 @@ impl CurrentPlace {
 }
 
 /// Refuses what is no link.
-pub(super) fn check_current(current: &CurrentPlace) -> Result<(), Error> {
+pub(super) fn check_current(current: &CurrentLink) -> Result<(), Error> {
     match current.dir.stat(&current.name)? {
         Some(stat) if stat.kind != Kind::Symlink => {
             Err(Error::Site(SiteError::CurrentNotSymlink(current.path().display().to_string())))
@@ -78,7 +78,7 @@ pub(super) fn choose_current(
     let Some(wanted) = wanted.filter(|&wanted| Some(wanted) != known) else {
         return Ok(known.map(Path::to_owned));
     };
-    let place = match current_place(root, known) {
+    let place = match open_current(root, known) {
         Ok(place) => place,
         // Not even the directory of the old link is there.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
@@ -97,10 +97,10 @@ pub(super) fn choose_current(
 }
 
 /// Finds the place of a link: `current` in the deploy path, or a path of its own.
-pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace, Error> {
+pub(super) fn open_current(root: &Dir, current_path: Option<&Path>) -> Result<CurrentLink, Error> {
     let Some(path) = current_path else {
         let dir = root.again()?;
-        return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
+        return Ok(CurrentLink { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::Usage(format!("`current_path` cannot be `{}`", path.display())));
@@ -108,5 +108,5 @@ pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<C
     let dir = Dir::open(parent)?;
     let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
     let prefix = [real.as_os_str().as_bytes(), b"/"].concat();
-    Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
+    Ok(CurrentLink { dir, name: name.as_bytes().to_vec(), prefix })
 }

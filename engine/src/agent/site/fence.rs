@@ -17,7 +17,7 @@ pub(crate) fn read(private: &Dir) -> Result<Option<u64>, Error> {
 }
 
 /// Makes the number one more, durably, and returns it. On a full disk it stays.
-pub(crate) fn grow(private: &Dir) -> Result<u64, Error> {
+pub(crate) fn increment(private: &Dir) -> Result<u64, Error> {
     let before = read(private)?.unwrap_or(0);
     let next = before.saturating_add(1);
     match private.replace(FENCE, format!("{next}\n").as_bytes()) {

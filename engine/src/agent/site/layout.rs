@@ -32,7 +32,7 @@ use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::target::Policy;
 
-use super::current::{CurrentPlace, choose_current, current_place};
+use super::current::{CurrentLink, choose_current, open_current};
 use super::lock::Lock;
 use super::parts::{
     PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases, open_part,
@@ -59,7 +59,7 @@ pub(crate) struct Layout {
     /// `.cutover/trash/`.
     pub(crate) trash: Dir,
     /// The link to the live release.
-    pub(crate) current: CurrentPlace,
+    pub(crate) current: CurrentLink,
     /// Identity and epoch, as they were when it was opened; under the lock, as they are.
     pub(crate) store: StoreFile,
 }
@@ -85,7 +85,7 @@ impl Layout {
     /// Opens all parts of a deploy path with this store file.
     pub(super) fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
         let private = open_part(&root, PRIVATE, PRIVATE_MODE)?;
-        let current = current_place(&root, choose(&root, &store, policy)?.as_deref())?;
+        let current = open_current(&root, choose(&root, &store, policy)?.as_deref())?;
         Ok(Layout {
             releases: open_part(&root, RELEASES, PUBLIC_MODE)?,
             // It may be a mount of its own: it is only linked to.
@@ -106,7 +106,7 @@ impl Layout {
     pub(crate) fn refresh(&mut self, _lock: &Lock, policy: &Policy) -> Result<(), Error> {
         self.store = StoreFile::read_own(&self.root)?;
         let current_path = choose(&self.root, &self.store, policy)?;
-        self.current = current_place(&self.root, current_path.as_deref())?;
+        self.current = open_current(&self.root, current_path.as_deref())?;
         if self.store.current_path != current_path {
             self.store.current_path = current_path;
             self.store.write(&self.private)?;
@@ -157,7 +157,7 @@ fn choose(root: &Dir, store: &StoreFile, policy: &Policy) -> Result<Option<PathB
 mod tests {
     use super::*;
 
-    use crate::agent::tell::Silent;
+    use crate::agent::reporter::Silent;
 
     fn open(path: &Path, policy: &Policy) -> Layout {
         Layout::open(path, policy).unwrap().unwrap()

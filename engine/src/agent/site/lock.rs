@@ -74,7 +74,7 @@ impl Lock {
             return held_by_another();
         }
         let taken_over = read(private)?;
-        let fence = fence::grow(private)?;
+        let fence = fence::increment(private)?;
         let lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
         lock.write(&to_json(holder));
         Ok(lock)

@@ -46,7 +46,7 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
             {
                 layout.keep_second(lock, record.second)?;
             }
-            trash::take_record(lock, layout, &layout.records, name)?;
+            trash::discard_record(lock, layout, &layout.records, name)?;
         } else {
             remaining.push((id, reason));
         }

@@ -35,30 +35,30 @@ pub(crate) const MANIFEST: &[u8] = b"manifest";
 
 /// A manifest with where the server keeps its files.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct StoredManifest {
     /// The manifest.
     pub(crate) manifest: Manifest,
     /// A placement for each entry.
     pub(crate) placements: Placements,
 }
 
-impl Kept {
+impl StoredManifest {
     /// Returns a look at it.
-    pub(crate) fn placed(&self) -> Placed<'_> {
-        Placed { manifest: &self.manifest, placements: &self.placements }
+    pub(crate) fn view(&self) -> ManifestView<'_> {
+        ManifestView { manifest: &self.manifest, placements: &self.placements }
     }
 }
 
 /// A look at a manifest with where the server keeps its files.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Placed<'a> {
+pub(crate) struct ManifestView<'a> {
     /// The manifest.
     pub(crate) manifest: &'a Manifest,
     /// A placement for each entry.
     pub(crate) placements: &'a [Placement],
 }
 
-impl<'a> Placed<'a> {
+impl<'a> ManifestView<'a> {
     /// Returns the objects that it names, with their sizes in bytes.
     pub(crate) fn objects(self) -> impl Iterator<Item = (ObjectName, u64)> + 'a {
         let with_size = move |(index, file): (u32, File)| {
@@ -157,9 +157,9 @@ fn manifest_bytes(layout: &Layout, id: &ReleaseId) -> Result<Vec<u8>, Error> {
 }
 
 /// Reads a release's manifest and verifies it against the root in its record.
-pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<Kept, Error> {
-    let kept = manifest_from_bytes(&manifest_bytes(layout, id)?).map_err(|reason| damaged(id, reason))?;
-    if kept.manifest.root() == *root { Ok(kept) } else { Err(damaged(id, ANOTHER)) }
+pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<StoredManifest, Error> {
+    let stored = manifest_from_bytes(&manifest_bytes(layout, id)?).map_err(|reason| damaged(id, reason))?;
+    if stored.manifest.root() == *root { Ok(stored) } else { Err(damaged(id, ANOTHER)) }
 }
 
 /// Fails where a release's manifest is not there, or is another one's. What is in it is not looked at: its tree was proved
@@ -217,20 +217,20 @@ pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(
 }
 
 /// Reads the record of a release that does not stand; nothing where it cannot be read.
-pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
+pub(crate) fn read_removed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// Gives every entry of a release that does not stand, with its placement. Tells whether its manifest could be read: otherwise
 /// it may have others, or these may be wrong.
-pub(crate) fn read_owed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
+pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
     let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
     Ok(entries_of(&file, None, take).is_ok())
 }
 
 /// Gives every object that such a release names.
-pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
-    read_owed_entries(dir, |passing, placement| {
+pub(crate) fn read_removed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+    read_removed_entries(dir, |passing, placement| {
         if let Some((name, _)) = object_of(&passing, placement) {
             take(name);
         }
@@ -250,10 +250,10 @@ fn placements_from_bytes(bytes: &[u8], entries: Option<usize>) -> Result<Placeme
     Ok(read_placements(&mut ByteReader::new(&raw), entries)?)
 }
 
-fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, BadEncoding> {
+fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
     let (Decoded { manifest, .. }, rest) = decode(unaltered(bytes)?, None)?;
     let placements = placements_from_bytes(rest, Some(manifest.len() as usize))?;
-    Ok(Kept { manifest, placements })
+    Ok(StoredManifest { manifest, placements })
 }
 
 /// Says whether the manifest is the one of the root that is given.
@@ -264,12 +264,12 @@ fn entries_of(
 ) -> Result<bool, BadEncoding> {
     let mut front = [0; size_of::<Hash>()];
     file.read_exact_at(&mut front, 0).map_err(|_| BadEncoding::Altered)?;
-    let kept = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
+    let stored = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
     let (hash, _) = FileRange::new(file, front.len() as u64..u64::MAX).hash().map_err(BadEncoding::Unreadable)?;
     if *hash.as_bytes() != front {
         return Err(BadEncoding::Altered);
     }
-    let (parts, mut rest) = Parts::read_from(kept)?;
+    let (parts, mut rest) = Parts::read_from(stored)?;
     if root.is_some_and(|root| parts.root != *root) {
         return Ok(false);
     }
@@ -293,12 +293,12 @@ pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
 const WRITTEN_BYTES: usize = 128 << 10;
 
 /// What is written, hashed on the way.
-struct Hashing<W> {
+struct HashingWriter<W> {
     out: W,
     hasher: Hasher,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write_all(bytes)?;
         self.hasher.update(bytes);
@@ -311,15 +311,15 @@ impl<W: Write> Write for Hashing<W> {
 }
 
 /// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
-fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
-    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, Hashing { out, hasher: Hasher::new() });
+fn write_stored(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
+    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, HashingWriter { out, hasher: Hasher::new() });
     encode_to_keep(manifest).write_to(&mut out)?;
     let (mut raw, mut packed) = (Vec::new(), Vec::new());
     put_placements(&mut raw, placements);
     put_number(&mut packed, raw.len() as u64);
     put_bytes(&mut packed, &zstd::bulk::compress(&raw, 3)?);
     out.write_all(&packed)?;
-    let Hashing { hasher, .. } = out.into_inner()?;
+    let HashingWriter { hasher, .. } = out.into_inner()?;
     Ok(hasher.finish())
 }
 
@@ -327,7 +327,7 @@ fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) ->
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     sync_staged(dir, RECORD, &dir.create_file_of(RECORD, to_json(record).as_bytes())?)?;
     let file = dir.create_file_of(MANIFEST, &[0; size_of::<Hash>()])?;
-    write_kept(&file, manifest, placements)
+    write_stored(&file, manifest, placements)
         .and_then(|hash| file.put_at(hash.as_bytes(), 0))
         .map_err(|e| Error::io("write", dir.path_of(MANIFEST), e))?;
     sync_staged(dir, MANIFEST, &file)?;
@@ -350,7 +350,7 @@ mod tests {
 
     use crate::manifest::{Builder, ObjectKey};
 
-    fn kept() -> Kept {
+    fn stored() -> StoredManifest {
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let file = |content: &[u8]| {
@@ -364,12 +364,12 @@ mod tests {
         builder.begin(0o755).unwrap();
         builder.file(b"file", file(b"other")).unwrap();
         let placements = [(7, 0), (7, 0), (8, 3), (7, 0), (9, 0)].map(|(second, copy)| Placement { second, copy });
-        Kept { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
+        StoredManifest { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
     }
 
-    fn kept_to_bytes(kept: &Kept) -> Vec<u8> {
+    fn kept_to_bytes(stored: &StoredManifest) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let hash = write_kept(&mut bytes, &kept.manifest, &kept.placements).unwrap();
+        let hash = write_stored(&mut bytes, &stored.manifest, &stored.placements).unwrap();
         [hash.as_bytes(), bytes.as_slice()].concat()
     }
 
@@ -381,21 +381,21 @@ mod tests {
 
     #[test]
     fn what_a_release_names_is_the_same_however_it_is_read() {
-        let kept = kept();
-        let bytes = kept_to_bytes(&kept);
+        let stored = stored();
+        let bytes = kept_to_bytes(&stored);
         let mut named = Vec::new();
         let take = |passing: Passing<'_>, placement| named.extend(object_of(&passing, placement));
-        assert!(entries_of(&on_disk(&bytes), Some(&kept.manifest.root()), take).unwrap());
-        assert_eq!(named, kept.placed().objects().collect::<Vec<_>>());
+        assert!(entries_of(&on_disk(&bytes), Some(&stored.manifest.root()), take).unwrap());
+        assert_eq!(named, stored.view().objects().collect::<Vec<_>>());
         assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);
-        assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, kept.placements);
+        assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, stored.placements);
         assert!(!entries_of(&on_disk(&bytes), Some(&Hash::of(b"another")), |_, _| ()).unwrap());
     }
 
     #[test]
     fn what_is_not_what_was_written_is_not_read() {
-        let kept = kept();
-        let bytes = kept_to_bytes(&kept);
+        let stored = stored();
+        let bytes = kept_to_bytes(&stored);
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;

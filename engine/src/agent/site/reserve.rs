@@ -16,7 +16,7 @@ const RESERVE_BYTES: u64 = 256 << 10;
 
 /// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it: at once,
 /// or, on XFS, a moment later.
-pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn write_critical<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     const TRIES: usize = 20;
     const A_MOMENT: Duration = Duration::from_millis(50);
     let mut written = write();
@@ -37,7 +37,7 @@ pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Re
 
 /// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
 /// A rollback that uses it must not find it taken again.
-pub(crate) fn take(_lock: &Lock, private: &Dir) -> Result<(), Error> {
+pub(crate) fn ensure(_lock: &Lock, private: &Dir) -> Result<(), Error> {
     if private.stat(RESERVE)?.is_some() {
         return Ok(());
     }

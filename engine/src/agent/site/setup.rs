@@ -14,11 +14,11 @@ use crate::path::RelativePath;
 use crate::report::SetupReport;
 use crate::target::Policy;
 
-use super::current::{check_current, current_place};
+use super::current::{check_current, open_current};
 use super::layout::Layout;
 use super::parts::{PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases};
 use super::store_file::{STORE, StoreFile};
-use crate::agent::tell::Tell;
+use crate::agent::reporter::Reporter;
 use crate::agent::token::random_name;
 
 /// The directories in `.cutover/`.
@@ -29,12 +29,16 @@ const SHARD_DIGITS: usize = 2;
 impl Layout {
     /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
     /// identity, and that is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
-    pub(crate) fn set_up(path: &Path, policy: &Policy, tell: &dyn Tell) -> Result<(Layout, SetupReport), Error> {
+    pub(crate) fn set_up(
+        path: &Path,
+        policy: &Policy,
+        reporter: &dyn Reporter,
+    ) -> Result<(Layout, SetupReport), Error> {
         access::check_before(path)?;
         let root = disk::create_path(path)?;
         check_owner(&root)?;
-        let known = read_known(&root, policy, tell)?;
-        let mut created = Created::default();
+        let known = read_known(&root, policy, reporter)?;
+        let mut created = NewDirectories::default();
         let private = make_directories(&root, policy, &mut created)?;
         let store = match known {
             Some(store) => store,
@@ -70,22 +74,22 @@ impl Layout {
 }
 
 /// Reads the store file, and puts one that is damaged aside. Nothing where there is none: then the path must be empty.
-fn read_known(root: &Dir, policy: &Policy, tell: &dyn Tell) -> Result<Option<StoreFile>, Error> {
+fn read_known(root: &Dir, policy: &Policy, reporter: &dyn Reporter) -> Result<Option<StoreFile>, Error> {
     match StoreFile::read(root) {
         Err(Error::Damage(DamageError::Store { .. })) => {
             let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
             private.rename(STORE, &private, aside.as_bytes())?;
-            tell.warn(renewed(root, "damaged"));
+            reporter.warn(renewed(root, "damaged"));
             Ok(None)
         }
         Ok(None) if holds_releases(root)? => {
-            tell.warn(renewed(root, "missing"));
+            reporter.warn(renewed(root, "missing"));
             Ok(None)
         }
         Ok(None) => {
             check_empty(root)?;
             check_not_within(root)?;
-            check_current(&current_place(root, policy.current_path.as_deref())?)?;
+            check_current(&open_current(root, policy.current_path.as_deref())?)?;
             Ok(None)
         }
         known => known,
@@ -94,9 +98,9 @@ fn read_known(root: &Dir, policy: &Policy, tell: &dyn Tell) -> Result<Option<Sto
 
 /// The directories that were made, as they are shown.
 #[derive(Default)]
-struct Created(Vec<String>);
+struct NewDirectories(Vec<String>);
 
-impl Created {
+impl NewDirectories {
     /// Opens a directory, making it durably where it is missing.
     fn ensure(&mut self, above: &Dir, shown: &str, name: &[u8], mode: u32) -> Result<Dir, Error> {
         let (dir, is_new) = above.ensure_dir(name, mode)?;
@@ -109,7 +113,7 @@ impl Created {
 }
 
 /// Makes the directories of a deploy path. Returns the private one.
-fn make_directories(root: &Dir, policy: &Policy, created: &mut Created) -> Result<Dir, Error> {
+fn make_directories(root: &Dir, policy: &Policy, created: &mut NewDirectories) -> Result<Dir, Error> {
     let private = created.ensure(root, ".cutover", PRIVATE, PRIVATE_MODE)?;
     private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
     for name in PRIVATE_PARTS {
@@ -126,7 +130,7 @@ fn make_directories(root: &Dir, policy: &Policy, created: &mut Created) -> Resul
 }
 
 /// Makes a declared directory in `shared/`.
-fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut Created) -> Result<(), Error> {
+fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut NewDirectories) -> Result<(), Error> {
     let mut shown = PathBuf::from("shared");
     let mut above = shared.again()?;
     for name in wanted.names() {

@@ -47,8 +47,8 @@ impl StoreFile {
             return Ok(None);
         };
         store_from_bytes(&bytes).map(Some).map_err(|bad| match bad {
-            BadStore::Format(found) => Error::Site(SiteError::StoreFormat { found, known: STORE_FORMAT }),
-            BadStore::Damaged(reason) => store_damaged(root, &reason),
+            StoreFileError::Format(found) => Error::Site(SiteError::StoreFormat { found, known: STORE_FORMAT }),
+            StoreFileError::Damaged(reason) => store_damaged(root, &reason),
         })
     }
 
@@ -59,7 +59,7 @@ impl StoreFile {
 
     /// Writes it. A cleanup does that before it removes objects.
     pub(super) fn write(&self, private: &Dir) -> Result<(), Error> {
-        reserve::with(private, || private.replace(STORE, to_json(self).as_bytes()))
+        reserve::write_critical(private, || private.replace(STORE, to_json(self).as_bytes()))
     }
 
     /// Makes the first one. Two first deploys may come here at once: there is one identity, that of whoever was first.
@@ -78,20 +78,20 @@ impl StoreFile {
 
 /// Why a store file is not read.
 #[derive(Debug, PartialEq, Eq)]
-enum BadStore {
+enum StoreFileError {
     Format(u64),
     Damaged(String),
 }
 
 /// Reads a store file. The format comes first: one of another format may have other fields.
-fn store_from_bytes(bytes: &[u8]) -> Result<StoreFile, BadStore> {
+fn store_from_bytes(bytes: &[u8]) -> Result<StoreFile, StoreFileError> {
     #[derive(Deserialize)]
     struct Front {
         format: u64,
     }
-    let damaged = |error: serde_json::Error| BadStore::Damaged(error.to_string());
+    let damaged = |error: serde_json::Error| StoreFileError::Damaged(error.to_string());
     match serde_json::from_slice(bytes).map_err(damaged)? {
-        Front { format } if format != u64::from(STORE_FORMAT) => Err(BadStore::Format(format)),
+        Front { format } if format != u64::from(STORE_FORMAT) => Err(StoreFileError::Format(format)),
         Front { .. } => serde_json::from_slice(bytes).map_err(damaged),
     }
 }

@@ -25,7 +25,7 @@ const TEMPORARY: &str = ".cutover-";
 
 /// A switch that was made.
 #[derive(Debug)]
-pub(crate) struct Switched {
+pub(crate) struct SwitchOutcome {
     /// What was live before.
     pub(crate) previous: Option<ReleaseId>,
     /// What could not be written down of it.
@@ -40,10 +40,10 @@ pub(crate) fn switch(
     id: &ReleaseId,
     verb: &str,
     provenance: &Provenance,
-) -> Result<Switched, Error> {
+) -> Result<SwitchOutcome, Error> {
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
-        return Ok(Switched { previous: live, warnings: Vec::new() });
+        return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
     }
     lock.check(&layout.private)?;
     check_tree(layout, id)?;
@@ -75,7 +75,7 @@ pub(crate) fn switch(
         let reason = error.with_cause();
         format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
     });
-    Ok(Switched { previous: live, warnings: noted.into_iter().chain(logged).collect() })
+    Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
 }
 
 /// Writes down that a release went live. What fails here is mended at the next start, from the link.
@@ -117,7 +117,7 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
     remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
-    reserve::with(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
+    reserve::write_critical(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
         current.dir.remove_file(&temporary)?;

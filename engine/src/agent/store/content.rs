@@ -45,18 +45,18 @@ impl Store {
     /// Reads an object whole; nothing where there is none of its size. Whether its content is right shows in what is made
     /// of it.
     pub(crate) fn content(&self, file: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
-        let mut room = vec![0; file.size as usize + 1];
-        let is_there = self.read_into(file, &mut room)?;
-        room.pop();
-        Ok(is_there.then_some(room))
+        let mut memory = vec![0; file.size as usize + 1];
+        let is_there = self.read_into(file, &mut memory)?;
+        memory.pop();
+        Ok(is_there.then_some(memory))
     }
 
     /// Does the same into memory that has room for one byte more than it should be long.
-    pub(crate) fn read_into(&self, file: ManifestFile, room: &mut [u8]) -> Result<bool, Error> {
+    pub(crate) fn read_into(&self, file: ManifestFile, memory: &mut [u8]) -> Result<bool, Error> {
         let Some(object) = self.open_any(file.key)? else { return Ok(false) };
         let mut len = 0;
-        while len < room.len() {
-            match object.read_at(&mut room[len..], len as u64) {
+        while len < memory.len() {
+            match object.read_at(&mut memory[len..], len as u64) {
                 Ok(0) => break,
                 Ok(read) => len += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

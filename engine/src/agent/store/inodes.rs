@@ -22,11 +22,11 @@ pub(crate) struct Inodes<'a> {
 struct Shard {
     /// Their keys, by themselves: what is searched stays in a processor's cache.
     keys: Vec<u64>,
-    listed: Vec<Listed>,
+    entries: Vec<InodeEntry>,
 }
 
 /// What an object's key does not say, in 24 bytes: there may be a million.
-struct Listed {
+struct InodeEntry {
     inode: u64,
     /// Eight more bytes of the hash. With the key and the shard that makes 136 bits: nobody finds two contents alike in these.
     tail: u64,
@@ -34,9 +34,9 @@ struct Listed {
     copy: u16,
 }
 
-impl Listed {
-    fn new(ObjectName { key, copy }: ObjectName, inode: u64) -> Listed {
-        Listed { inode, tail: number_at(&key.hash, 9), mode: key.mode, copy }
+impl InodeEntry {
+    fn new(ObjectName { key, copy }: ObjectName, inode: u64) -> InodeEntry {
+        InodeEntry { inode, tail: number_at(&key.hash, 9), mode: key.mode, copy }
     }
 
     fn is(&self, ObjectName { key, copy }: ObjectName) -> bool {
@@ -47,7 +47,7 @@ impl Listed {
 impl Inodes<'_> {
     /// Tells whether what was looked at is an object. Where it says no, it may be one all the same: some filesystems list
     /// other inodes than they show. `known` is the object's inode, where that is known without listing the shard.
-    pub(crate) fn have(&self, name: ObjectName, known: Option<u64>, stat: &Stat) -> Result<bool, Error> {
+    pub(crate) fn has(&self, name: ObjectName, known: Option<u64>, stat: &Stat) -> Result<bool, Error> {
         if stat.device != self.device {
             return Ok(false);
         }
@@ -58,8 +58,8 @@ impl Inodes<'_> {
         let key = sort_key(name);
         let first = first_not_below(&shard.keys, key);
         let alike = shard.keys[first..].iter().take_while(|&&other| other == key).count();
-        let mut alike = shard.listed[first..first + alike].iter();
-        Ok(alike.any(|listed| listed.is(name) && listed.inode == stat.inode))
+        let mut alike = shard.entries[first..first + alike].iter();
+        Ok(alike.any(|entries| entries.is(name) && entries.inode == stat.inode))
     }
 
     fn shard(&self, number: usize) -> Result<&Shard, Error> {
@@ -90,7 +90,7 @@ impl Store {
         }
         objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
         let keys = objects.iter().map(|&(name, _)| sort_key(name)).collect();
-        Ok(Shard { keys, listed: objects.iter().map(|&(name, inode)| Listed::new(name, inode)).collect() })
+        Ok(Shard { keys, entries: objects.iter().map(|&(name, inode)| InodeEntry::new(name, inode)).collect() })
     }
 }
 

@@ -11,12 +11,12 @@
 
 mod content;
 mod inodes;
-mod look;
 mod name;
 mod objects;
+mod state;
 
 pub(crate) use content::has_hash;
 pub(crate) use inodes::Inodes;
-pub(crate) use look::Look;
 pub(crate) use name::ObjectName;
 pub(crate) use objects::{SHARDS, Store};
+pub(crate) use state::ObjectState;

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::agent::sight::Sight;
+use crate::agent::stamp::Stamp;
 use crate::disk::{Dir, Kind, NewFile, Stat};
 use crate::error::Error;
 
@@ -32,7 +32,7 @@ pub(crate) struct Store {
     pub(super) owner: u32,
     /// The group that objects get, where their directory passes its own on.
     pub(super) group: OnceLock<Option<u32>>,
-    pub(super) put_right: AtomicU64,
+    pub(super) restored_objects: AtomicU64,
 }
 
 impl Store {
@@ -44,7 +44,7 @@ impl Store {
             synced: OnceLock::new(),
             owner: rustix::process::geteuid().as_raw(),
             group: OnceLock::new(),
-            put_right: AtomicU64::new(0),
+            restored_objects: AtomicU64::new(0),
         }
     }
 
@@ -84,12 +84,12 @@ impl Store {
     }
 
     /// Looks at every shard: nothing of one that was never made.
-    pub(crate) fn sights(&self) -> Result<Vec<Sight>, Error> {
-        let sight = |number: usize| {
+    pub(crate) fn stamps(&self) -> Result<Vec<Stamp>, Error> {
+        let stamp = |number: usize| {
             let stat = self.dir.stat(format!("{number:02x}").as_bytes())?;
-            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Sight::default, |stat| Sight::of(&stat)))
+            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Stamp::default, |stat| Stamp::of(&stat)))
         };
-        (0..SHARDS).map(sight).collect()
+        (0..SHARDS).map(stamp).collect()
     }
 
     /// Links an object to a path below a directory.

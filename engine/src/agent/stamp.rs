@@ -9,22 +9,22 @@ use crate::disk::Stat;
 
 /// A directory, as it was seen. One that cannot be known again has no ctime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sight {
+pub(crate) struct Stamp {
     /// Its inode.
     pub(super) inode: u64,
     /// In nanoseconds.
     pub(super) ctime: i64,
 }
 
-impl Sight {
+impl Stamp {
     /// Takes what a look says.
-    pub(crate) fn of(stat: &Stat) -> Sight {
-        Sight { inode: stat.inode, ctime: stat.ctime }
+    pub(crate) fn of(stat: &Stat) -> Stamp {
+        Stamp { inode: stat.inode, ctime: stat.ctime }
     }
 
     /// Makes of it one that cannot be known again, unless it was as it is before this moment.
-    pub(super) fn if_before(self, moment: Moment) -> Sight {
-        if self.latest() < moment.0 { self } else { Sight::default() }
+    pub(super) fn if_before(self, moment: Moment) -> Stamp {
+        if self.latest() < moment.0 { self } else { Stamp::default() }
     }
 
     /// Returns the latest moment that its ctime may stand for, in nanoseconds.

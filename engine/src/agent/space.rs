@@ -8,7 +8,7 @@ use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
 
 use super::assemble::Assembly;
-use super::classify::NeedsOwnCopy;
+use super::classify::OwnCopy;
 use super::receive::WantedObjects;
 use super::site::layout::Layout;
 use super::store::SHARDS;
@@ -24,7 +24,7 @@ const MARGIN_INODES: u64 = 64;
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
-    own_copies: &[NeedsOwnCopy],
+    own_copies: &[OwnCopy],
     wanted: &WantedObjects,
 ) -> Result<(), Error> {
     match compare(layout.root.free()?, assembly, own_copies, wanted) {
@@ -36,12 +36,7 @@ pub(crate) fn check(
     }
 }
 
-fn compare(
-    free: Free,
-    assembly: &Assembly<'_>,
-    own_copies: &[NeedsOwnCopy],
-    wanted: &WantedObjects,
-) -> Result<(), Error> {
+fn compare(free: Free, assembly: &Assembly<'_>, own_copies: &[OwnCopy], wanted: &WantedObjects) -> Result<(), Error> {
     let mut copies = further_copies(assembly, own_copies);
     copies.extend(private_copies(assembly));
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
@@ -73,8 +68,8 @@ fn own_inodes(assembly: &Assembly<'_>) -> u64 {
 }
 
 /// Returns the sizes of the further copies of objects: one for each object.
-fn further_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Vec<u64> {
-    let size = |own: &NeedsOwnCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
+fn further_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -> Vec<u64> {
+    let size = |own: &OwnCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
     let objects: BTreeMap<ObjectKey, u64> = own_copies.iter().map(|own| (own.from.key, size(own))).collect();
     objects.into_values().collect()
 }

@@ -22,7 +22,7 @@ use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
-use super::tell::Tell;
+use super::reporter::Reporter;
 
 /// A client that is alive says something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
@@ -40,24 +40,24 @@ const READ_EVERY: Duration = Duration::from_millis(250);
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
 /// A conversation with a client.
-pub(crate) struct Talk {
+pub(crate) struct Conversation {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
     heard: Heard,
     silent_max: Duration,
-    told: Mutex<Instant>,
+    last_progress: Mutex<Instant>,
     /// Counts what was read on all connections.
     read: Counter,
     /// While it receives: what was said last of what was read, and when.
-    receiving: Mutex<Option<Receiving>>,
+    last_read: Mutex<Option<ReadReport>>,
     switching: Mutex<Option<ReleaseId>>,
-    /// Whether something that a run told could not be said.
-    is_unheard: AtomicBool,
+    /// Whether something that a run last could not be said.
+    has_failed_send: AtomicBool,
 }
 
 /// What was said of what was read.
-struct Receiving {
-    told: Instant,
+struct ReadReport {
+    sent: Instant,
     bytes: u64,
     commits: u32,
 }
@@ -75,18 +75,18 @@ pub(crate) enum Incoming {
 /// What comes next, of two things.
 pub(crate) enum Next<T> {
     /// From the client.
-    Here(Incoming),
+    Client(Incoming),
     /// From beside.
-    Beside(T),
+    Other(T),
 }
 
-impl Talk {
+impl Conversation {
     /// Begins a conversation. A client of which nothing comes for `silent_max` is taken for dead.
     pub(crate) fn new(
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         silent_max: Duration,
-    ) -> Result<Talk, Error> {
+    ) -> Result<Conversation, Error> {
         let out: Box<dyn Write + Send> = Box::new(output);
         let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
@@ -109,21 +109,21 @@ impl Talk {
             }
         };
         if let Err(error) = threads::spawn(read) {
-            // The client has asked nothing yet, and is told all the same.
+            // The client has asked nothing yet, and is last all the same.
             let failed = FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged };
             out.write(FrameKind::Message, &message::to_bytes(&failed))?;
             return Err(error);
         }
-        Ok(Talk {
+        Ok(Conversation {
             out: Mutex::new(out),
             frames,
             heard,
             silent_max,
-            told: Mutex::new(Instant::now()),
+            last_progress: Mutex::new(Instant::now()),
             read: counter,
-            receiving: Mutex::default(),
+            last_read: Mutex::default(),
             switching: Mutex::default(),
-            is_unheard: AtomicBool::new(false),
+            has_failed_send: AtomicBool::new(false),
         })
     }
 
@@ -142,8 +142,8 @@ impl Talk {
     /// Waits for what comes next.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
         match self.next_or(&never::<Infallible>())? {
-            Next::Here(incoming) => Ok(incoming),
-            Next::Beside(never) => match never {},
+            Next::Client(incoming) => Ok(incoming),
+            Next::Other(never) => match never {},
         }
     }
 
@@ -151,9 +151,9 @@ impl Talk {
     pub(crate) fn next_or<T>(&self, beside: &Receiver<T>) -> Result<Next<T>, Error> {
         let frame = match self.receive(beside)? {
             Ok(frame) => frame,
-            Err(other) => return Ok(Next::Beside(other)),
+            Err(other) => return Ok(Next::Other(other)),
         };
-        Ok(Next::Here(match frame {
+        Ok(Next::Client(match frame {
             (FrameKind::Block, payload) => Incoming::Block(payload),
             (FrameKind::Part, payload) => Incoming::Part(payload),
             (FrameKind::Message, payload) => Incoming::Message(message::from_bytes(&payload)?),
@@ -187,10 +187,10 @@ impl Talk {
         self.switching.lock().expect("nobody panics while noting").clone()
     }
 
-    /// Fails where the client has gone, or did not hear something that it was told. To be called where nothing is due from
+    /// Fails where the client has gone, or did not hear something that it was last. To be called where nothing is due from
     /// it: what comes is dropped.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
-        if self.is_unheard.load(Ordering::Relaxed) {
+        if self.has_failed_send.load(Ordering::Relaxed) {
             return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
         }
         loop {
@@ -205,16 +205,16 @@ impl Talk {
     }
 
     /// Notes where something could not be said.
-    fn tell(&self, said: &Result<(), Error>) {
+    fn note_send(&self, said: &Result<(), Error>) {
         if said.is_err() {
-            self.is_unheard.store(true, Ordering::Relaxed);
+            self.has_failed_send.store(true, Ordering::Relaxed);
         }
     }
 
     /// Says that a phase began or ended: with what is said next, or soon.
     fn phase(&self, phase: Phase, ended: bool) {
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
-        self.tell(&self.out.lock().expect("no sender panics").queue(&message));
+        self.note_send(&self.out.lock().expect("no sender panics").queue(&message));
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -228,39 +228,39 @@ impl Talk {
 
     /// Says from now on how much was read.
     pub(crate) fn begin_receiving(&self, commits: u32) {
-        let receiving = Receiving { told: Instant::now(), bytes: self.read.bytes(), commits };
-        *self.receiving() = Some(receiving);
+        let report = ReadReport { sent: Instant::now(), bytes: self.read.bytes(), commits };
+        *self.last_read() = Some(report);
     }
 
     /// Says how much was read so far, and for how long no blocks were taken; too soon after the last time, not.
-    pub(crate) fn tell_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
-        let mut receiving = self.receiving();
+    pub(crate) fn report_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
+        let mut report = self.last_read();
         let bytes = self.read.bytes();
-        let Some(receiving) = &mut *receiving else { return Ok(()) };
-        if receiving.told.elapsed() < READ_EVERY || receiving.bytes == bytes {
+        let Some(report) = &mut *report else { return Ok(()) };
+        if report.sent.elapsed() < READ_EVERY || report.bytes == bytes {
             return Ok(());
         }
-        (receiving.told, receiving.bytes) = (Instant::now(), bytes);
+        (report.sent, report.bytes) = (Instant::now(), bytes);
         let stalled = stalled.map(|time| time.as_micros() as u64);
-        self.send(&FromAgent::Read { bytes, commits: receiving.commits, stalled })
+        self.send(&FromAgent::Read { bytes, commits: report.commits, stalled })
     }
 
     /// Says with what is said next, or soon, that so many commits were read, and no more of what comes.
     pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
-        *self.receiving() = None;
+        *self.last_read() = None;
         let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
         self.out.lock().expect("no sender panics").queue(&message)
     }
 
-    fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
-        self.receiving.lock().expect("no sender panics")
+    fn last_read(&self) -> MutexGuard<'_, Option<ReadReport>> {
+        self.last_read.lock().expect("no sender panics")
     }
 }
 
-impl Tell for Talk {
+impl Reporter for Conversation {
     fn began(&self, phase: Phase) {
         // Progress is for what takes a while.
-        *self.told.lock().expect("no sender panics") = Instant::now();
+        *self.last_progress.lock().expect("no sender panics") = Instant::now();
         self.phase(phase, false);
     }
 
@@ -270,19 +270,19 @@ impl Tell for Talk {
 
     /// Too soon after the last time, nothing is said.
     fn progress(&self, phase: Phase, files: u64, files_total: u64) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.elapsed() >= PROGRESS_EVERY {
-            *told = Instant::now();
-            self.tell(&self.send(&FromAgent::Progress { phase, files, files_total }));
+        let Ok(mut last) = self.last_progress.try_lock() else { return };
+        if last.elapsed() >= PROGRESS_EVERY {
+            *last = Instant::now();
+            self.note_send(&self.send(&FromAgent::Progress { phase, files, files_total }));
         }
     }
 
     fn warn(&self, warning: String) {
-        self.tell(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.note_send(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn lock_taken_over(&self, holder: String) {
-        self.tell(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.note_send(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
@@ -292,16 +292,16 @@ impl Tell for Talk {
     }
 
     fn live(&self, release: &ReleaseId) {
-        self.tell(&self.send(&FromAgent::Live(release.clone())));
+        self.note_send(&self.send(&FromAgent::Live(release.clone())));
     }
 
     fn removed(&self, release: &ReleaseId) {
-        self.tell(&self.send(&FromAgent::Removed(release.clone())));
+        self.note_send(&self.send(&FromAgent::Removed(release.clone())));
     }
 }
 
 /// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
-pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error> {
+pub(crate) fn keep_alive<T>(conversation: &Conversation, work: impl FnOnce() -> T) -> Result<T, Error> {
     const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
@@ -309,8 +309,8 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error
             let mut ticks = 0;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
-                let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
-                let said = said.and_then(|()| talk.tell_read(None));
+                let said = if ticks == 0 { conversation.send(&FromAgent::Ping) } else { conversation.flush() };
+                let said = said.and_then(|()| conversation.report_read(None));
                 if said.is_err() {
                     return;
                 }
@@ -346,22 +346,22 @@ mod tests {
         FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
         let began = Instant::now();
         let silent_max = Duration::from_secs(1);
-        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
-        assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
+        let conversation = Conversation::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
+        assert!(matches!(conversation.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
     }
 
     #[test]
     fn a_client_that_has_gone_is_noticed_behind_its_pings() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_secs(20)).unwrap();
+        let conversation = Conversation::new(input, io::sink(), Duration::from_secs(20)).unwrap();
         for _ in 0..10 {
             FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
         }
-        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        conversation.begin_switch(&"1".parse().unwrap()).unwrap();
         drop(client);
         let given_up = Instant::now() + Duration::from_secs(5);
-        while talk.begin_switch(&"1".parse().unwrap()).is_ok() {
+        while conversation.begin_switch(&"1".parse().unwrap()).is_ok() {
             assert!(Instant::now() < given_up, "it was not noticed");
         }
     }
@@ -369,9 +369,9 @@ mod tests {
     #[test]
     fn a_client_of_which_nothing_comes_is_taken_for_dead() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_millis(100)).unwrap();
+        let conversation = Conversation::new(input, io::sink(), Duration::from_millis(100)).unwrap();
         client.write_all(&[9]).unwrap();
-        let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
+        let Err(Error::LineLost { source }) = conversation.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -379,12 +379,12 @@ mod tests {
     fn no_switch_begins_where_something_was_not_heard() {
         let (input, _client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let talk = Talk::new(input, output, Duration::from_secs(20)).unwrap();
-        talk.warn("heard".to_owned());
-        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        let conversation = Conversation::new(input, output, Duration::from_secs(20)).unwrap();
+        conversation.warn("heard".to_owned());
+        conversation.begin_switch(&"1".parse().unwrap()).unwrap();
         drop(answers);
-        talk.warn("not heard".to_owned());
-        assert!(matches!(talk.begin_switch(&"2".parse().unwrap()), Err(Error::LineLost { .. })));
-        assert_eq!(talk.switching(), Some("1".parse().unwrap()));
+        conversation.warn("not heard".to_owned());
+        assert!(matches!(conversation.begin_switch(&"2".parse().unwrap()), Err(Error::LineLost { .. })));
+        assert_eq!(conversation.switching(), Some("1".parse().unwrap()));
     }
 }

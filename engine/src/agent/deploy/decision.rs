@@ -16,7 +16,7 @@ use super::order::Order;
 use super::second::{self, Seconds};
 
 /// What was decided.
-pub(super) struct Decided {
+pub(super) struct Decision {
     /// Its name.
     pub(super) id: ReleaseId,
     /// Its place in the order of releases.
@@ -24,7 +24,7 @@ pub(super) struct Decided {
     /// The mtime of what it brings.
     pub(super) second: u32,
     /// Whether the filesystem keeps whole seconds alone.
-    pub(super) is_whole: bool,
+    pub(super) has_whole_seconds: bool,
     /// How it differs from what is live.
     pub(super) counts: diff::Counts,
     /// Its links into `shared/`.
@@ -33,23 +33,23 @@ pub(super) struct Decided {
     pub(super) live: Option<ReleaseId>,
 }
 
-impl Decided {
+impl Decision {
     /// Decides, and refuses what cannot be made.
-    pub(super) fn decide(
+    pub(super) fn make(
         order: &Order<'_>,
         layout: &Layout,
         releases: &Releases,
         live: Option<ReleaseId>,
         base: Option<&Base>,
         manifest: &Manifest,
-    ) -> Result<Decided, Error> {
+    ) -> Result<Decision, Error> {
         let shared = shared::plan(&layout.shared, order.policy(), manifest)?;
-        let is_whole = !order.begin.dry_run && layout.keeps_whole_seconds()?;
-        let second = choose_second(order, layout, releases, is_whole)?;
+        let has_whole_seconds = !order.begin.dry_run && layout.keeps_whole_seconds()?;
+        let second = choose_second(order, layout, releases, has_whole_seconds)?;
         let counts = count(layout, releases, live.as_ref(), base, manifest);
         let id = choose_id(order, layout, releases)?;
         let sequence = releases.records.last().map_or(0, |record| record.sequence) + 1;
-        Ok(Decided { id, sequence, second, is_whole, counts, shared, live })
+        Ok(Decision { id, sequence, second, has_whole_seconds, counts, shared, live })
     }
 
     /// Returns the record of the release, which is not live yet.
@@ -75,12 +75,12 @@ impl Decided {
     }
 
     /// Returns what a dry run says where nothing was deployed yet.
-    pub(super) fn nothing_stood(manifest: &Manifest) -> Decided {
-        Decided {
+    pub(super) fn without_site(manifest: &Manifest) -> Decision {
+        Decision {
             id: ReleaseId::at(0),
             sequence: 1,
             second: 0,
-            is_whole: false,
+            has_whole_seconds: false,
             counts: diff::count(None, manifest),
             shared: SharedPlan::default(),
             live: None,
@@ -89,11 +89,16 @@ impl Decided {
 }
 
 /// Chooses a second that no release had, also none that is gone.
-fn choose_second(order: &Order<'_>, layout: &Layout, releases: &Releases, is_whole: bool) -> Result<u32, Error> {
+fn choose_second(
+    order: &Order<'_>,
+    layout: &Layout,
+    releases: &Releases,
+    has_whole_seconds: bool,
+) -> Result<u32, Error> {
     let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
     let given = given.chain(trash::greatest_second(layout)?);
     let (proposed, given) = (order.begin.second, given.max().unwrap_or(0));
-    Ok(second::choose(Seconds { proposed, given, now: now() as u32, is_whole }))
+    Ok(second::choose(Seconds { proposed, given, now: now() as u32, has_whole_seconds }))
 }
 
 /// Counts how a manifest differs from the live release; all of it is new where that cannot be read.
@@ -108,10 +113,10 @@ fn count(
         return diff::count(None, manifest);
     };
     if let Some(base) = base.filter(|base| base.name.release == record.id) {
-        return diff::count(Some(&base.kept.manifest), manifest);
+        return diff::count(Some(&base.stored.manifest), manifest);
     }
     match read_manifest(layout, &record.id, &record.root) {
-        Ok(kept) => diff::count(Some(&kept.manifest), manifest),
+        Ok(stored) => diff::count(Some(&stored.manifest), manifest),
         Err(_) => diff::count(None, manifest),
     }
 }

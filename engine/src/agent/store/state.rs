@@ -17,7 +17,7 @@ use super::objects::Store;
 
 /// What a look at an object says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum ObjectState {
     /// It is as the record says.
     Sound(Stat),
     /// Its mode, mtime or group is another, its owner and size are not: its content decides, see [`Store::put_right`].
@@ -57,22 +57,28 @@ impl Store {
     }
 
     /// Looks at an object that is about to be linked again.
-    pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+    pub(crate) fn state(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<ObjectState, Error> {
         match self.stat(ObjectName { key, copy: placement.copy })? {
-            None => Ok(Look::Missing),
+            None => Ok(ObjectState::Missing),
             Some(stat) => self.judge(&stat, key, size, placement),
         }
     }
 
     /// Says what a look at an object means.
-    pub(crate) fn judge(&self, stat: &Stat, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+    pub(crate) fn judge(
+        &self,
+        stat: &Stat,
+        key: ObjectKey,
+        size: u64,
+        placement: Placement,
+    ) -> Result<ObjectState, Error> {
         if !self.is_own(stat) || stat.size != size {
-            return Ok(Look::Altered);
+            return Ok(ObjectState::Altered);
         }
         let is_as_made = stat.mode == u32::from(key.mode)
             && stat.has_mtime(placement.second)
             && self.group()?.is_none_or(|group| stat.gid == group);
-        Ok(if is_as_made { Look::Sound(*stat) } else { Look::Touched })
+        Ok(if is_as_made { ObjectState::Sound(*stat) } else { ObjectState::Touched })
     }
 
     fn group(&self) -> Result<Option<u32>, Error> {
@@ -85,7 +91,7 @@ impl Store {
 
     /// Gives an object that was touched the mode, mtime and group that it should have, if it has its content still. Says
     /// whether that was so. Nobody may write to it any more when its content is read.
-    pub(crate) fn put_right(&self, key: ObjectKey, placement: Placement) -> Result<bool, Error> {
+    pub(crate) fn restore_attributes(&self, key: ObjectKey, placement: Placement) -> Result<bool, Error> {
         let name = ObjectName { key, copy: placement.copy };
         let file = match self.open(name) {
             Ok(Some(file)) => file,
@@ -104,19 +110,19 @@ impl Store {
         }
         disk::set_mode_and_mtime(&file, mode, placement.second)
             .map_err(|e| Error::io("set the mtime of", self.path_of(name), e))?;
-        self.put_right.fetch_add(1, Ordering::Relaxed);
+        self.restored_objects.fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
 
     /// Opens an object that no release names, where it looks like one. Its content is for the caller to find out.
     pub(crate) fn open_orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<File> {
         let second = u32::try_from(stat.mtime).ok()?;
-        let look = self.judge(stat, name.key, size, Placement { second, copy: name.copy });
-        matches!(look, Ok(Look::Sound(_))).then(|| self.open(name).ok().flatten())?
+        let state = self.judge(stat, name.key, size, Placement { second, copy: name.copy });
+        matches!(state, Ok(ObjectState::Sound(_))).then(|| self.open(name).ok().flatten())?
     }
 
     /// Counts the objects that were put right.
-    pub(crate) fn count_put_right(&self) -> u64 {
-        self.put_right.load(Ordering::Relaxed)
+    pub(crate) fn restored_objects(&self) -> u64 {
+        self.restored_objects.load(Ordering::Relaxed)
     }
 }

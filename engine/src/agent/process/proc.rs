@@ -23,7 +23,7 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// The kernel does not show what was asked for.
 #[derive(Debug)]
-pub(super) struct Hidden;
+pub(super) struct AccessDenied;
 
 /// What `/proc/<pid>/stat` says of a process, which all users may read.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Reads that of a process; nothing where there is none, or none that is shown.
-    pub(super) fn read(pid: u32) -> Result<Option<Process>, Hidden> {
+    pub(super) fn read(pid: u32) -> Result<Option<Process>, AccessDenied> {
         let read = || {
             let stat = open(format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             let mut bytes = [0; STAT_BYTES_MAX];
@@ -49,7 +49,7 @@ impl Process {
         match read() {
             Ok(Some(process)) => Ok(Some(process)),
             Err(Errno::NOENT | Errno::SRCH) => Ok(None),
-            Ok(None) | Err(_) => Err(Hidden),
+            Ok(None) | Err(_) => Err(AccessDenied),
         }
     }
 
@@ -74,7 +74,7 @@ impl Process {
 }
 
 /// What a link in `/proc` reads as.
-pub(super) enum Text {
+pub(super) enum LinkTarget {
     Path(PathBuf),
     /// It is longer than the kernel says.
     TooLong,
@@ -82,20 +82,20 @@ pub(super) enum Text {
     Gone,
 }
 
-pub(super) fn text(link: &Path) -> Result<Text, Hidden> {
+pub(super) fn read_link(link: &Path) -> Result<LinkTarget, AccessDenied> {
     match rustix::fs::readlinkat(CWD, link, Vec::new()) {
-        Ok(text) => Ok(Text::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
-        Err(Errno::NOENT | Errno::SRCH) => Ok(Text::Gone),
-        Err(Errno::NAMETOOLONG) => Ok(Text::TooLong),
-        Err(_) => Err(Hidden),
+        Ok(text) => Ok(LinkTarget::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(LinkTarget::Gone),
+        Err(Errno::NAMETOOLONG) => Ok(LinkTarget::TooLong),
+        Err(_) => Err(AccessDenied),
     }
 }
 
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Hidden> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, AccessDenied> {
     match fs::read_dir(dir) {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
         Err(error) if is_gone(&error) => Ok(Vec::new()),
-        Err(_) => Err(Hidden),
+        Err(_) => Err(AccessDenied),
     }
 }
 

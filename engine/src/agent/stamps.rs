@@ -32,8 +32,8 @@ use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{Manifest, ObjectKey};
 
-use super::sight::{Moment, Sight};
-use super::site::records::Placed;
+use super::site::records::ManifestView;
+use super::stamp::{Moment, Stamp};
 use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
@@ -44,9 +44,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// What a run saw of the release that it made.
 #[derive(Debug)]
-pub(crate) struct Looks<'a> {
+pub(crate) struct NewStamps<'a> {
     /// Its directories, by number.
-    pub(crate) directories: &'a [Sight],
+    pub(crate) directories: &'a [Stamp],
     /// The inode of each entry's object; 0 where it is none, or nobody looked.
     pub(crate) inodes: &'a [u64],
     /// When nobody but this run could reach the release yet, and nothing of it was changed any more.
@@ -55,38 +55,38 @@ pub(crate) struct Looks<'a> {
 
 /// What was seen of a release and of the store.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    shards: Vec<Sight>,
+pub(crate) struct Stamps {
+    shards: Vec<Stamp>,
     /// By inode: ctime, and the beginning of the hash in the manifest.
     directories: HashMap<u64, (i64, u64)>,
     inodes: Vec<u64>,
 }
 
-impl Seen {
+impl Stamps {
     /// Reads what is kept beside a record; nothing where that is not to be believed.
-    pub(crate) fn read(record: &Dir) -> Result<Option<Seen>, Error> {
+    pub(crate) fn read(record: &Dir) -> Result<Option<Stamps>, Error> {
         let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(None) };
-        Ok(record.read(SEEN)?.and_then(|bytes| Seen::from_bytes(&bytes, boot).ok()))
+        Ok(record.read(SEEN)?.and_then(|bytes| Stamps::from_bytes(&bytes, boot).ok()))
     }
 
     /// Tells whether a directory had, when it was seen, the names that a manifest has for the one with this hash, and has
     /// them still.
-    pub(crate) fn has_names_of(&self, hash: &Hash, sight: Sight) -> bool {
-        sight.is_known() && self.directories.get(&sight.inode) == Some(&(sight.ctime, print(hash)))
+    pub(crate) fn has_names_of(&self, hash: &Hash, stamp: Stamp) -> bool {
+        stamp.is_known() && self.directories.get(&stamp.inode) == Some(&(stamp.ctime, print(hash)))
     }
 
-    fn from_bytes(bytes: &[u8], boot: Hash) -> Result<Seen, Malformed> {
+    fn from_bytes(bytes: &[u8], boot: Hash) -> Result<Stamps, Malformed> {
         let (hash, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
         let mut reader = ByteReader::new(rest);
         if Hash::of(rest) != Hash::from_bytes(*hash) || Hash::from_bytes(reader.array()?) != boot {
             return Err(Malformed);
         }
         let limit = rest.len() as u64;
-        let mut last = Sight::default();
-        let shards = (0..SHARDS).map(|_| read_sight(&mut reader, &mut last)).collect::<Result<_, _>>()?;
+        let mut last = Stamp::default();
+        let shards = (0..SHARDS).map(|_| read_stamp(&mut reader, &mut last)).collect::<Result<_, _>>()?;
         let mut directories = HashMap::new();
         for _ in 0..reader.number_within(limit)? {
-            let Sight { inode, ctime } = read_sight(&mut reader, &mut last)?;
+            let Stamp { inode, ctime } = read_stamp(&mut reader, &mut last)?;
             directories.insert(inode, (ctime, u64::from_le_bytes(reader.array()?)));
         }
         let count = reader.number_within(limit)? as usize;
@@ -95,30 +95,30 @@ impl Seen {
             inode = inode.wrapping_add(reader.signed()? as u64);
             inodes.push(inode);
         }
-        Ok(Seen { shards, directories, inodes })
+        Ok(Stamps { shards, directories, inodes })
     }
 }
 
 /// Keeps what a run saw beside the record of the release that it made.
-pub(crate) fn keep(record: &Dir, store: &Store, manifest: &Manifest, looks: &Looks<'_>) -> Result<(), Error> {
+pub(crate) fn write(record: &Dir, store: &Store, manifest: &Manifest, stamps: &NewStamps<'_>) -> Result<(), Error> {
     let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
-    let bytes = to_bytes(&shards(store)?, manifest, looks, boot);
+    let bytes = to_bytes(&shards(store)?, manifest, stamps, boot);
     record.create_file_of(SEEN, &bytes).map(drop)
 }
 
-fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks<'_>, boot: Hash) -> Vec<u8> {
+fn to_bytes(shards: &[Stamp], manifest: &Manifest, stamps: &NewStamps<'_>, boot: Hash) -> Vec<u8> {
     let mut bytes = vec![0; size_of::<Hash>()];
     bytes.extend_from_slice(boot.as_bytes());
-    let mut last = Sight::default();
-    shards.iter().for_each(|&sight| put_sight(&mut bytes, &mut last, sight));
-    put_number(&mut bytes, looks.directories.len() as u64);
-    for (sight, directory) in looks.directories.iter().zip(manifest.directories()) {
-        put_sight(&mut bytes, &mut last, sight.if_before(looks.moment));
+    let mut last = Stamp::default();
+    shards.iter().for_each(|&stamp| put_stamp(&mut bytes, &mut last, stamp));
+    put_number(&mut bytes, stamps.directories.len() as u64);
+    for (stamp, directory) in stamps.directories.iter().zip(manifest.directories()) {
+        put_stamp(&mut bytes, &mut last, stamp.if_before(stamps.moment));
         bytes.extend_from_slice(&print(&directory.hash).to_le_bytes());
     }
-    put_number(&mut bytes, looks.inodes.len() as u64);
+    put_number(&mut bytes, stamps.inodes.len() as u64);
     let mut before = 0;
-    for &inode in looks.inodes {
+    for &inode in stamps.inodes {
         put_signed(&mut bytes, inode.wrapping_sub(before) as i64);
         before = inode;
     }
@@ -129,28 +129,28 @@ fn to_bytes(shards: &[Sight], manifest: &Manifest, looks: &Looks<'_>, boot: Hash
 
 /// Looks at the directories of objects, once the tick in which one of them was changed last is over. That is a few
 /// milliseconds, and to list them all is more.
-fn shards(store: &Store) -> Result<Vec<Sight>, Error> {
+fn shards(store: &Store) -> Result<Vec<Stamp>, Error> {
     let mut waited = Duration::ZERO;
     loop {
-        let (moment, sights) = (Moment::now(), store.sights()?);
-        if waited >= TICK_MAX || sights.iter().all(|sight| sight.latest() < moment.0) {
-            return Ok(sights.into_iter().map(|sight| sight.if_before(moment)).collect());
+        let (moment, stamps) = (Moment::now(), store.stamps()?);
+        if waited >= TICK_MAX || stamps.iter().all(|stamp| stamp.latest() < moment.0) {
+            return Ok(stamps.into_iter().map(|stamp| stamp.if_before(moment)).collect());
         }
         std::thread::sleep(LOOK_EVERY);
         waited += LOOK_EVERY;
     }
 }
 
-fn put_sight(bytes: &mut Vec<u8>, last: &mut Sight, sight: Sight) {
-    put_signed(bytes, sight.inode.wrapping_sub(last.inode) as i64);
-    put_signed(bytes, sight.ctime.wrapping_sub(last.ctime));
-    *last = sight;
+fn put_stamp(bytes: &mut Vec<u8>, last: &mut Stamp, stamp: Stamp) {
+    put_signed(bytes, stamp.inode.wrapping_sub(last.inode) as i64);
+    put_signed(bytes, stamp.ctime.wrapping_sub(last.ctime));
+    *last = stamp;
 }
 
-fn read_sight(reader: &mut ByteReader<'_>, last: &mut Sight) -> Result<Sight, Malformed> {
+fn read_stamp(reader: &mut ByteReader<'_>, last: &mut Stamp) -> Result<Stamp, Malformed> {
     let inode = last.inode.wrapping_add(reader.signed()? as u64);
     let ctime = last.ctime.wrapping_add(reader.signed()?);
-    *last = Sight { inode, ctime };
+    *last = Stamp { inode, ctime };
     Ok(*last)
 }
 
@@ -160,24 +160,24 @@ fn print(hash: &Hash) -> u64 {
 
 /// What is known of the store's objects without listing it, as far as the base names them.
 pub(crate) struct KnownObjects<'a> {
-    base: Placed<'a>,
+    base: ManifestView<'a>,
     origins: &'a [u32],
     inodes: Vec<u64>,
     /// Those directories of objects that are as they were.
-    is_as_seen: Vec<bool>,
+    is_unchanged: Vec<bool>,
 }
 
 impl<'a> KnownObjects<'a> {
     /// Takes what was seen when the base was made. `origins` says which of its entries those of the new manifest come from.
     pub(crate) fn new(
-        seen: Seen,
+        seen: Stamps,
         store: &Store,
-        base: Placed<'a>,
+        base: ManifestView<'a>,
         origins: &'a [u32],
     ) -> Result<KnownObjects<'a>, Error> {
-        let is_same = |(then, now): (&Sight, &Sight)| then.is_known() && then == now;
-        let is_as_seen = seen.shards.iter().zip(&store.sights()?).map(is_same).collect();
-        Ok(KnownObjects { base, origins, inodes: seen.inodes, is_as_seen })
+        let is_same = |(then, now): (&Stamp, &Stamp)| then.is_known() && then == now;
+        let is_unchanged = seen.shards.iter().zip(&store.stamps()?).map(is_same).collect();
+        Ok(KnownObjects { base, origins, inodes: seen.inodes, is_unchanged })
     }
 
     /// Returns the inode of the object that an entry of the new manifest is to be a link to, where that is known.
@@ -188,7 +188,7 @@ impl<'a> KnownObjects<'a> {
                 && self.base.manifest.file(origin).is_some_and(|file| file.key == key)
         };
         let shard = usize::from(key.hash.as_bytes()[0]);
-        if origin == INTRODUCED || !self.is_as_seen[shard] || !is_as_in_base() {
+        if origin == INTRODUCED || !self.is_unchanged[shard] || !is_as_in_base() {
             return None;
         }
         self.inodes.get(origin as usize).copied().filter(|&inode| inode != 0)
@@ -211,31 +211,31 @@ mod tests {
     }
 
     fn kept() -> Vec<u8> {
-        let directories = vec![Sight { inode: 7, ctime: 99 }, Sight { inode: u64::MAX, ctime: 100 }];
-        let looks = Looks { directories: &directories, inodes: &[0, 5], moment: Moment(100) };
-        let shards: Vec<Sight> = (0..SHARDS as u64).map(|inode| Sight { inode, ctime: i64::MAX }).collect();
-        to_bytes(&shards, &manifest(), &looks, Hash::of(b"boot"))
+        let directories = vec![Stamp { inode: 7, ctime: 99 }, Stamp { inode: u64::MAX, ctime: 100 }];
+        let stamps = NewStamps { directories: &directories, inodes: &[0, 5], moment: Moment(100) };
+        let shards: Vec<Stamp> = (0..SHARDS as u64).map(|inode| Stamp { inode, ctime: i64::MAX }).collect();
+        to_bytes(&shards, &manifest(), &stamps, Hash::of(b"boot"))
     }
 
     #[test]
     fn what_was_seen_reads_back_but_for_what_changed_in_the_same_tick() {
-        let seen = Seen::from_bytes(&kept(), Hash::of(b"boot")).unwrap();
+        let seen = Stamps::from_bytes(&kept(), Hash::of(b"boot")).unwrap();
         let manifest = manifest();
         let [root, directory] = [0, 1].map(|number: usize| manifest.directories()[number].hash);
         assert_eq!(seen.inodes, [0, 5]);
-        assert_eq!(seen.shards[9], Sight { inode: 9, ctime: i64::MAX });
-        assert!(seen.has_names_of(&root, Sight { inode: 7, ctime: 99 }));
+        assert_eq!(seen.shards[9], Stamp { inode: 9, ctime: i64::MAX });
+        assert!(seen.has_names_of(&root, Stamp { inode: 7, ctime: 99 }));
         for (hash, inode, ctime) in [(&root, 7, 98), (&root, 8, 99), (&directory, 7, 99), (&directory, u64::MAX, 100)] {
-            assert!(!seen.has_names_of(hash, Sight { inode, ctime }), "{inode} {ctime}");
+            assert!(!seen.has_names_of(hash, Stamp { inode, ctime }), "{inode} {ctime}");
         }
-        assert!(!seen.has_names_of(&directory, Sight::default()));
+        assert!(!seen.has_names_of(&directory, Stamp::default()));
     }
 
     #[test]
     fn a_change_in_a_second_without_fractions_may_have_come_until_its_end() {
         const SECOND: i64 = 1_000_000_000;
         let check = |ctime: i64, moment: i64, is_known: bool| {
-            assert_eq!(Sight { inode: 7, ctime }.if_before(Moment(moment)).is_known(), is_known, "{ctime} {moment}");
+            assert_eq!(Stamp { inode: 7, ctime }.if_before(Moment(moment)).is_known(), is_known, "{ctime} {moment}");
         };
         check(5 * SECOND, 5 * SECOND + 1, false);
         check(5 * SECOND, 6 * SECOND - 1, false);
@@ -247,12 +247,12 @@ mod tests {
     fn what_was_altered_or_cut_off_or_is_of_another_boot_is_not_believed() {
         let bytes = kept();
         let boot = Hash::of(b"boot");
-        assert!(Seen::from_bytes(&bytes, Hash::of(b"another boot")).is_err());
+        assert!(Stamps::from_bytes(&bytes, Hash::of(b"another boot")).is_err());
         for at in 0..bytes.len() {
             let mut altered = bytes.clone();
             altered[at] ^= 1;
-            assert!(Seen::from_bytes(&altered, boot).is_err(), "{at}");
-            assert!(Seen::from_bytes(&bytes[..at], boot).is_err(), "{at}");
+            assert!(Stamps::from_bytes(&altered, boot).is_err(), "{at}");
+            assert!(Stamps::from_bytes(&bytes[..at], boot).is_err(), "{at}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::event::Phase;
 use crate::release::ReleaseId;
 
 /// Is told how a run goes.
-pub(crate) trait Tell: Sync {
+pub(crate) trait Reporter: Sync {
     /// A phase began.
     fn began(&self, phase: Phase);
 
@@ -40,7 +40,7 @@ pub(crate) trait Tell: Sync {
 pub(crate) struct Silent;
 
 #[cfg(test)]
-impl Tell for Silent {
+impl Reporter for Silent {
     fn began(&self, _: Phase) {}
     fn ended(&self, _: Phase) {}
     fn progress(&self, _: Phase, _: u64, _: u64) {}
