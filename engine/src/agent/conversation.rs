@@ -1,8 +1,9 @@
 //! The agent's half of a conversation: messages out, frames in.
 //!
-//! A thread of its own reads frames, so that a client that goes away is noticed while the agent works; another says
-//! that the agent is alive while it is silent, as a `syncfs` may take long. A client of which not a byte comes for long
-//! is taken for dead, so that its lock does not outlive it when the line is cut without a word.
+//! A thread reads frames, so that the agent notices a client that goes away while it works. Another thread sends
+//! `Ping` while the agent has nothing to send, because a `syncfs` may take long. If no byte arrives from a client for
+//! [`CLIENT_SILENT_MAX`], the agent treats it as dead: a connection may be lost without notice, and the lock must not
+//! outlive it.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -24,17 +25,17 @@ use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::reporter::Reporter;
 
-/// A client that is alive says something every few seconds.
+/// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 
-/// Frames read ahead: what waits here is bounded by this many blocks.
+/// Frames that are read ahead, at most.
 const READ_AHEAD: usize = 1;
 
-/// How often progress is sent at most, and after what time what is to be said soon. A packet takes some 50 bytes beside
-/// what is in it, and what is over sooner needs no progress.
+/// The shortest time between two progress messages, and the longest delay of a queued message. A packet takes some 50
+/// bytes beside its content, and work that ends sooner needs no progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is sent at most how much was read. A block keeps a receiver busy for about as long.
+/// The shortest time between two `Read` messages. A block keeps a receiver busy for about as long.
 const READ_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
@@ -46,23 +47,23 @@ pub(crate) struct Conversation {
     heard: Heard,
     silent_max: Duration,
     last_progress: Mutex<Instant>,
-    /// Counts what was read on all connections.
+    /// The bytes that were read on all connections.
     read: Counter,
-    /// While it receives: what was said last of what was read, and when.
+    /// While content is received: the last report of what was read.
     last_read: Mutex<Option<ReadReport>>,
     switching: Mutex<Option<ReleaseId>>,
-    /// Whether something that a run last could not be said.
+    /// Whether a report of this run could not be sent.
     has_failed_send: AtomicBool,
 }
 
-/// What was said of what was read.
+/// The last report of what was read.
 struct ReadReport {
     sent: Instant,
     bytes: u64,
     commits: u32,
 }
 
-/// What comes in, in a deploy.
+/// A frame of a deploy, decoded.
 pub(crate) enum Incoming {
     /// A message.
     Message(ToAgent),
@@ -72,16 +73,16 @@ pub(crate) enum Incoming {
     Part(Vec<u8>),
 }
 
-/// What comes next, of two things.
+/// The next item from one of two sources.
 pub(crate) enum Next<T> {
-    /// From the client.
+    /// A frame of the client.
     Client(Incoming),
-    /// From beside.
+    /// An item of the other channel.
     Other(T),
 }
 
 impl Conversation {
-    /// Begins a conversation. A client of which nothing comes for `silent_max` is taken for dead.
+    /// Begins a conversation. A client that sends nothing for `silent_max` is treated as dead.
     pub(crate) fn new(
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
@@ -96,7 +97,7 @@ impl Conversation {
         let read = move || {
             loop {
                 let frame = match reader.read() {
-                    // Heard is heard: waiting in the queue, it would keep the end of the line from being seen.
+                    // A ping is not queued: it would hide the end of the connection behind it.
                     Ok(Some((FrameKind::Message, payload))) if payload == ping => continue,
                     Ok(Some(frame)) => Ok(frame),
                     Ok(None) => return,
@@ -109,7 +110,7 @@ impl Conversation {
             }
         };
         if let Err(error) = threads::spawn(read) {
-            // The client has asked nothing yet, and is last all the same.
+            // The client has asked nothing yet, but the error must reach it.
             let failed = FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged };
             out.write(FrameKind::Message, &message::to_bytes(&failed))?;
             return Err(error);
@@ -133,13 +134,13 @@ impl Conversation {
         self.out.lock().expect("no sender panics").write(FrameKind::Message, &bytes)
     }
 
-    /// Sends bytes that a message announced.
+    /// Sends the bytes that a message announced.
     pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = self.out.lock().expect("no sender panics");
         bytes.chunks(1 << 20).try_for_each(|part| out.write(FrameKind::Part, part))
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next frame of the client.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
         match self.next_or(&never::<Infallible>())? {
             Next::Client(incoming) => Ok(incoming),
@@ -147,7 +148,7 @@ impl Conversation {
         }
     }
 
-    /// Waits for what comes next, here or from `beside`, whose other end must stand.
+    /// Waits for a frame of the client or an item of `beside`. The sender of `beside` must exist.
     pub(crate) fn next_or<T>(&self, beside: &Receiver<T>) -> Result<Next<T>, Error> {
         let frame = match self.receive(beside)? {
             Ok(frame) => frame,
@@ -161,7 +162,7 @@ impl Conversation {
     }
 
     fn receive<T>(&self, beside: &Receiver<T>) -> Result<Result<(FrameKind, Vec<u8>), T>, Error> {
-        // Before, there may have been no room for what the client has to say.
+        // The client may have waited until now for room in the queue: its silence counts from here.
         let listening = Instant::now();
         let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
         loop {
@@ -182,13 +183,13 @@ impl Conversation {
         }
     }
 
-    /// Returns the release that the switch, where it has begun, goes to.
+    /// Returns the release that is being switched to, if the switch has begun.
     pub(crate) fn switching(&self) -> Option<ReleaseId> {
         self.switching.lock().expect("nobody panics while noting").clone()
     }
 
-    /// Fails where the client has gone, or did not hear something that it was last. To be called where nothing is due from
-    /// it: what comes is dropped.
+    /// Fails if the client has gone or missed a report. Call it only while no frame is due: it drops the frames that
+    /// it finds.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
         if self.has_failed_send.load(Ordering::Relaxed) {
             return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
@@ -204,14 +205,14 @@ impl Conversation {
         }
     }
 
-    /// Notes where something could not be said.
+    /// Remembers that a report could not be sent.
     fn note_send(&self, said: &Result<(), Error>) {
         if said.is_err() {
             self.has_failed_send.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Says that a phase began or ended: with what is said next, or soon.
+    /// Queues the begin or the end of a phase. It is sent with the next message, or soon.
     fn phase(&self, phase: Phase, ended: bool) {
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
         self.note_send(&self.out.lock().expect("no sender panics").queue(&message));
@@ -221,18 +222,19 @@ impl Conversation {
         self.out.lock().expect("no sender panics").flush_queued()
     }
 
-    /// Returns what counts the bytes that are read, for further connections.
+    /// Returns the counter of received bytes, for further connections.
     pub(crate) fn counter(&self) -> Counter {
         self.read.clone()
     }
 
-    /// Says from now on how much was read.
+    /// Begins to report how much was read.
     pub(crate) fn begin_receiving(&self, commits: u32) {
         let report = ReadReport { sent: Instant::now(), bytes: self.read.bytes(), commits };
         *self.last_read() = Some(report);
     }
 
-    /// Says how much was read so far, and for how long no blocks were taken; too soon after the last time, not.
+    /// Reports how much was read so far, and for how long blocks had to wait. Does nothing if the last report was too
+    /// recent.
     pub(crate) fn report_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
         let mut report = self.last_read();
         let bytes = self.read.bytes();
@@ -245,7 +247,7 @@ impl Conversation {
         self.send(&FromAgent::Read { bytes, commits: report.commits, stalled })
     }
 
-    /// Says with what is said next, or soon, that so many commits were read, and no more of what comes.
+    /// Queues the number of commits that were read, and stops reporting what is read.
     pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
         *self.last_read() = None;
         let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
@@ -259,7 +261,7 @@ impl Conversation {
 
 impl Reporter for Conversation {
     fn began(&self, phase: Phase) {
-        // Progress is for what takes a while.
+        // A phase that ends soon needs no progress.
         *self.last_progress.lock().expect("no sender panics") = Instant::now();
         self.phase(phase, false);
     }
@@ -268,7 +270,7 @@ impl Reporter for Conversation {
         self.phase(phase, true);
     }
 
-    /// Too soon after the last time, nothing is said.
+    /// Does nothing if the last progress message was too recent.
     fn progress(&self, phase: Phase, files: u64, files_total: u64) {
         let Ok(mut last) = self.last_progress.try_lock() else { return };
         if last.elapsed() >= PROGRESS_EVERY {
@@ -300,7 +302,7 @@ impl Reporter for Conversation {
     }
 }
 
-/// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
+/// Runs `work`. Meanwhile sends queued messages, and a `Ping` every few seconds.
 pub(crate) fn keep_alive<T>(conversation: &Conversation, work: impl FnOnce() -> T) -> Result<T, Error> {
     const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
@@ -328,7 +330,7 @@ mod tests {
 
     use super::*;
 
-    /// A client whose words come a byte at a time.
+    /// A client whose bytes arrive one at a time.
     struct Trickle(std::vec::IntoIter<u8>);
 
     impl Read for Trickle {

@@ -1,4 +1,4 @@
-//! Says how things stand: `releases` and `status`. Changes nothing.
+//! The reports `releases` and `status`. They change nothing.
 
 use std::collections::HashMap;
 
@@ -45,8 +45,8 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
     Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings })
 }
 
-/// Returns what is live, for those who only look. A link that leads elsewhere, as to a page for the time of maintenance, is
-/// named and keeps nothing from being told.
+/// Returns the live release, for a report. If the link points elsewhere, for example at a maintenance page, a warning
+/// names its target and the report goes on.
 fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
     match layout.current.live() {
         Err(error @ Error::Site(SiteError::CurrentForeign { .. } | SiteError::CurrentNotSymlink(_))) => {
@@ -81,26 +81,26 @@ fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> Releas
     }
 }
 
-/// What only one release has.
+/// The disk that only one release uses.
 #[derive(Default)]
 struct ExclusiveUse {
-    /// By release: the sizes of the objects that no other one names, in bytes.
+    /// By release: the total size of the objects that only this release names, in bytes.
     bytes: HashMap<ReleaseId, u64>,
-    /// Those whose manifest cannot be read.
+    /// The releases whose manifest cannot be read.
     unreadable: Vec<ReleaseId>,
-    /// The same of a spare.
+    /// The total size of the objects that only the spare names, in bytes.
     spare_bytes: u64,
-    /// The directories of a spare.
+    /// The number of directories in the spare.
     spare_directories: u64,
 }
 
-/// Who names an object: one release, or several.
+/// The releases that name an object: one, or several.
 enum References {
     One(usize, u64),
     Several,
 }
 
-/// Notes that a release names an object.
+/// Counts a reference of a release to an object.
 fn note_reference(references: &mut HashMap<ObjectName, References>, at: usize, name: ObjectName, size: u64) {
     let named = references.entry(name).or_insert(References::One(at, size));
     if !matches!(named, References::One(first, _) if *first == at) {
@@ -136,7 +136,7 @@ fn exclusive_use(layout: &Layout, releases: &Releases, spare: Option<&Spare>) ->
     Ok(own)
 }
 
-/// Says how the deploy path stands.
+/// Reports the state of the deploy path.
 pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();

@@ -1,41 +1,42 @@
-//! What a run tells while it works: the one way from a step to the user.
+//! Reports of a run: the one way from a step to the user.
 //!
-//! A conversation tells it to the client. Nothing that cannot be told stops a run, but for one thing: a switch does not begin
-//! where nobody is there who could learn of it. Behind the switch everything is done to its end, whoever listens.
+//! A conversation sends them to the client. A report that cannot be sent stops nothing, with one exception: a switch
+//! does not begin if the client has gone, as nobody would learn of it. After the switch all steps run to their end,
+//! with or without a client.
 
 use crate::error::Error;
 use crate::event::Phase;
 use crate::release::ReleaseId;
 
-/// Is told how a run goes.
+/// A receiver of reports.
 pub(crate) trait Reporter: Sync {
-    /// A phase began.
+    /// Reports that a phase began.
     fn began(&self, phase: Phase);
 
-    /// A phase ended.
+    /// Reports that a phase ended.
     fn ended(&self, phase: Phase);
 
-    /// So many files of a phase are done.
+    /// Reports how many files of a phase are done.
     fn progress(&self, phase: Phase, files: u64, files_total: u64);
 
-    /// Something that the user should know, and that stops nothing.
+    /// Reports something that the user should know and that stops nothing.
     fn warn(&self, warning: String);
 
-    /// The lock of a run that died was taken over; `holder` says whose it was.
+    /// Reports that the lock of a dead run was taken over. `holder` describes that run.
     fn lock_taken_over(&self, holder: String);
 
-    /// The switch to a release is about to begin. Fails where nobody would hear what came of it: a switch cannot be taken
-    /// back.
+    /// Reports that the switch to a release is about to begin. Fails if the client would not learn the result: a
+    /// switch cannot be taken back.
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error>;
 
-    /// A release is live.
+    /// Reports that a release is live.
     fn live(&self, release: &ReleaseId);
 
-    /// A release was removed.
+    /// Reports that a release was removed.
     fn removed(&self, release: &ReleaseId);
 }
 
-/// Tells nobody, in tests.
+/// A reporter for tests that drops everything.
 #[cfg(test)]
 pub(crate) struct Silent;
 

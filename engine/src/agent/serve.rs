@@ -1,4 +1,4 @@
-//! Serves one client: reads what it asks, does it, answers.
+//! Serves one client: reads its request, carries it out, and answers.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -29,17 +29,17 @@ use super::site::records::{Releases, check_manifest, read_manifest};
 use super::site::switch::{self, SwitchOutcome};
 use super::{prune, query};
 
-/// Manifests that are asked for at once: those of a comparison.
+/// The most manifests in one request: the two sides of a comparison.
 const SIDES: usize = 2;
 
-/// Serves until the client has its answer.
+/// Serves one client until it has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
     converse(&Conversation::new(input, output, CLIENT_SILENT_MAX)?)
 }
 
 fn converse(conversation: &Conversation) -> Result<(), Error> {
     disk::raise_open_files();
-    // The hello may be long in coming: the client connects while it scans.
+    // The client connects while it scans, so its hello may arrive late.
     let served = keep_alive(conversation, || {
         let Incoming::Message(ToAgent::Hello(hello)) = conversation.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
@@ -51,7 +51,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
             }
         };
         let is_gone = conversation.check_client().is_err();
-        // A client that has gone does not hear it; what was done is done all the same.
+        // If the client has gone, the work is done all the same. Only the log can keep its warnings.
         let told = conversation.send(&message);
         if is_gone || told.is_err() {
             log_unheard(&hello, &message);
@@ -64,7 +64,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
     })
 }
 
-/// Writes the warnings of a run into the log, as nobody heard them. There is no other place for what cannot be written.
+/// Writes the warnings of a run into the log, because the client has gone. If that fails too, nothing is left to try.
 fn log_unheard(hello: &Hello, message: &FromAgent) {
     let unheard = match message {
         FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
@@ -82,12 +82,12 @@ fn log_unheard(hello: &Hello, message: &FromAgent) {
     }
 }
 
-/// Cuts off what is too long to be told.
+/// Cuts off text that is longer than a message may carry.
 fn fitting(refusal: Refusal) -> Refusal {
     let Refusal { kind, message, mut causes, hint } = refusal;
     bounds::fitting(&mut causes);
     let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
-    // Half a hint could name another path than the whole: one that is too long is left out.
+    // Half a hint could name another path than the whole, so a hint that is too long is left out.
     let hint = hint.filter(|hint| message::to_bytes(hint).len() <= bounds::REPORTED_TEXT_BYTES_MAX);
     Refusal { kind, message: cut_off(message), causes, hint }
 }
@@ -99,7 +99,7 @@ fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
         Ok(None) => LiveNow::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
             Ok(Some(release)) if switching.as_ref() == Some(&release) => LiveNow::Switched(release),
-            // What it leads to may be gone: then nothing is served.
+            // The link may point at a release that is gone: then nothing is served.
             Ok(Some(release)) if layout.releases.stat(release.as_str().as_bytes()).is_ok_and(|stat| stat.is_some()) => {
                 LiveNow::Release(release)
             }
@@ -110,7 +110,7 @@ fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
     }
 }
 
-/// Returns the deploy path, absolute: it is told as such.
+/// Returns the deploy path. It is absolute, because reports name it.
 fn deploy_path(hello: &Hello) -> Result<PathBuf, Error> {
     let path = Path::new(OsStr::from_bytes(&hello.path));
     std::path::absolute(path).map_err(|error| Error::io("resolve", path, error))
@@ -160,7 +160,7 @@ impl Service<'_> {
             .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
     }
 
-    /// Takes the lock, and reads again what was read before it was held.
+    /// Takes the lock, and reads again what could have changed before.
     fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
         let provenance = &self.hello.provenance;
         let holder = LockHolder {
@@ -191,7 +191,7 @@ impl Service<'_> {
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         check_manifest(&layout, &id, &record.root)?;
         if !record.was_live() {
-            // The run that made it may have died before its names were durable.
+            // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
             layout.releases.sync()?;
         }
@@ -291,7 +291,7 @@ mod tests {
         }
     }
 
-    /// A client that says all this at once, and then listens.
+    /// Sends all messages of a client at once, and returns the answers.
     fn answers(path: &Path, said: &[ToAgent]) -> Vec<FromAgent> {
         let mut words = Vec::new();
         let mut writer = FrameWriter::new(&mut words);
@@ -330,7 +330,7 @@ mod tests {
         let [FromAgent::Ready { .. }, FromAgent::Lanes(None), FromAgent::Failed { refusal, .. }] = &heard[..] else {
             panic!("{heard:?}");
         };
-        // It waits for one that does.
+        // It waits for a tree that fits.
         assert_eq!(refusal.message, "The connection to the server was lost");
     }
 
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", LiveNow::Nothing));
         agent.join().unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_none());
-        // The line stood all the while.
+        // The connection existed all the while.
         drop(client);
     }
 }

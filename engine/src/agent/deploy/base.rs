@@ -1,4 +1,4 @@
-//! The base: a release of the server against which the new one is described.
+//! The base: the release of the server that the new manifest is described against.
 
 use crate::chunk;
 use crate::error::Error;
@@ -13,18 +13,19 @@ use crate::agent::store::Store;
 
 use super::order::Order;
 
-/// A release against which the new one is described.
+/// The base of a deploy.
 pub(super) struct Base {
-    /// Which it is.
+    /// Its id and root.
     pub(super) name: BaseName,
-    /// Its manifest, with where its files are.
+    /// Its manifest and placements.
     pub(super) stored: StoredManifest,
-    /// The commit that it was made of.
+    /// The commit of its source.
     pub(super) commit: Option<String>,
 }
 
 impl Base {
-    /// Takes the client's base where it stands, else the live release, else the newest whose manifest is whole.
+    /// Chooses the client's base if that release exists, else the live release, else the newest one with a readable
+    /// manifest.
     pub(super) fn choose(
         reporter: &dyn Reporter,
         order: &Order<'_>,
@@ -48,17 +49,17 @@ impl Base {
         Ok(None)
     }
 
-    /// Tells whether it is the one that the client named.
+    /// Tells whether the client named this base.
     pub(super) fn is_named_by(&self, order: &Order<'_>) -> bool {
         order.begin.base().as_ref() == Some(&self.name)
     }
 
-    /// Returns how the client is told of it.
+    /// Returns the message that names this base to the client.
     pub(super) fn taken(&self, order: &Order<'_>) -> Taken {
         if self.is_named_by(order) { Taken::Named } else { Taken::Another(self.name.clone()) }
     }
 
-    /// Returns the chunks of a large file, as a client cuts it; nothing where its object is gone or not what it was.
+    /// Returns the chunks of a large file, cut as a client cuts it, or nothing if its object is missing or altered.
     pub(super) fn chunks(&self, layout: &Layout, entry: u32) -> Option<Vec<u8>> {
         let file = self.stored.manifest.file(entry)?;
         let store = Store::new(layout.objects.again().ok()?);

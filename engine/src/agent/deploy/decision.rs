@@ -1,4 +1,4 @@
-//! What is decided of a release before content comes: its name, its second, its links into `shared/`.
+//! The properties of a release that are known before content arrives: its id, its second, its links into `shared/`.
 
 use crate::error::{Error, ReleaseError};
 use crate::manifest::{Manifest, diff};
@@ -15,26 +15,26 @@ use super::base::Base;
 use super::order::Order;
 use super::second::{self, Seconds};
 
-/// What was decided.
+/// The properties of the new release.
 pub(super) struct Decision {
-    /// Its name.
+    /// Its id.
     pub(super) id: ReleaseId,
     /// Its place in the order of releases.
     pub(super) sequence: u64,
-    /// The mtime of what it brings.
+    /// The mtime of its new content.
     pub(super) second: u32,
-    /// Whether the filesystem keeps whole seconds alone.
+    /// Whether the filesystem keeps only whole seconds.
     pub(super) has_whole_seconds: bool,
-    /// How it differs from what is live.
+    /// Its differences from the live release.
     pub(super) counts: diff::Counts,
     /// Its links into `shared/`.
     pub(super) shared: SharedPlan,
-    /// What is live before.
+    /// The release that was live when the deploy began.
     pub(super) live: Option<ReleaseId>,
 }
 
 impl Decision {
-    /// Decides, and refuses what cannot be made.
+    /// Decides, and refuses a release that cannot be made.
     pub(super) fn make(
         order: &Order<'_>,
         layout: &Layout,
@@ -52,7 +52,7 @@ impl Decision {
         Ok(Decision { id, sequence, second, has_whole_seconds, counts, shared, live })
     }
 
-    /// Returns the record of the release, which is not live yet.
+    /// Returns the record of the release before it is live.
     pub(super) fn record(&self, order: &Order<'_>, manifest: &Manifest, new_bytes: u64) -> Record {
         Record {
             id: self.id.clone(),
@@ -74,7 +74,7 @@ impl Decision {
         }
     }
 
-    /// Returns what a dry run says where nothing was deployed yet.
+    /// Returns the decision for a dry run on a path without any deploy.
     pub(super) fn without_site(manifest: &Manifest) -> Decision {
         Decision {
             id: ReleaseId::at(0),
@@ -88,7 +88,7 @@ impl Decision {
     }
 }
 
-/// Chooses a second that no release had, also none that is gone.
+/// Chooses a second that no release had, including the removed ones.
 fn choose_second(
     order: &Order<'_>,
     layout: &Layout,
@@ -101,7 +101,7 @@ fn choose_second(
     Ok(second::choose(Seconds { proposed, given, now: now() as u32, has_whole_seconds }))
 }
 
-/// Counts how a manifest differs from the live release; all of it is new where that cannot be read.
+/// Counts the differences from the live release. If its manifest cannot be read, all files are new.
 fn count(
     layout: &Layout,
     releases: &Releases,
@@ -121,7 +121,8 @@ fn count(
     }
 }
 
-/// A name that was asked for is taken as it is or refused; a time is moved on until it is later than every other.
+/// Chooses the id. A name that the user gave is used as it is, or refused. A time is moved on until it is later than
+/// every other id.
 fn choose_id(order: &Order<'_>, layout: &Layout, releases: &Releases) -> Result<ReleaseId, Error> {
     let wanted = &order.begin.release;
     let taken: Vec<ReleaseId> = layout

@@ -1,4 +1,4 @@
-//! The answer to a deploy: what its steps came to.
+//! The answer to a deploy: the results of all its steps.
 
 use crate::event::Phase;
 use crate::manifest::diff;
@@ -13,7 +13,7 @@ use super::outcome::DeployOutcome;
 use super::spare::SpareChoice;
 use super::task::Task;
 
-/// Returns the answer to a deploy that was made.
+/// Returns the answer to a deploy that made a release.
 pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, cleanup: CleanupOutcome) -> DeployDone {
     let DeployOutcome { staged, published, switched, restored_objects, mut seconds } = outcome;
     let assembled = staged.assembled;
@@ -38,7 +38,7 @@ pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, 
     done
 }
 
-/// Returns what is known of the answer before anything is made: all of it, for a dry run.
+/// Returns the part of the answer that is known before anything is made. For a dry run that is all of it.
 pub(super) fn would_be_done(order: &Order<'_>, decision: &Decision) -> DeployDone {
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);

@@ -1,4 +1,5 @@
-//! A deploy that changes nothing: it says what would be sent. It holds no lock, so what it says may be old when it is heard.
+//! A dry run: reports what a deploy would send, and changes nothing. It holds no lock, so its answer may be out of
+//! date when it arrives.
 
 use crate::error::{Error, SiteError};
 use crate::live::LiveNow;
@@ -65,7 +66,7 @@ fn receive(
     holding: Holding,
     base: Option<&Base>,
 ) -> Result<Tree, Error> {
-    // Without the lock, what is live now need not be live when it is told.
+    // Without the lock, another release may be live by the time the answer arrives.
     Ready { holding, base, live: LiveNow::Unchanged, stores_nothing: false }.send(conversation, order)?;
     threads::start_pool()?;
     tree::receive(conversation, order, layout, base)

@@ -1,7 +1,9 @@
-//! The first step: a release that is complete in staging.
+//! The first step: completes the release in staging.
 //!
-//! Links what the store has, receives what it has not, and asks again for what did not come whole. Then the links into
-//! `shared/`, and the modes and mtimes of directories.
+//! 1. Adopt the content that an interrupted run received, and check that the rest has space.
+//! 2. Send the list of lacking content. While the client packs it, make the directories and link what is there.
+//! 3. Receive the content in rounds: ask again for objects that did not arrive whole.
+//! 4. Make the links into `shared/`, then set the modes and mtimes of directories.
 
 use std::cell::OnceCell;
 
@@ -32,37 +34,37 @@ use super::spare::make_directories;
 use super::task::Task;
 use super::unfit::{link_otherwise, make_own_copies};
 
-/// How often content that does not arrive whole is asked for.
+/// How often lacking content is asked for. Content that never arrives whole must not be asked for without end.
 const ROUNDS_MAX: u32 = 4;
 
 /// A release that is complete in staging.
 pub(super) struct StagedRelease {
-    /// How it was assembled.
+    /// The assembled tree.
     pub(super) assembled: AssembledTree,
     /// The objects that arrived, by round.
     pub(super) arrived: Vec<WantedObjects>,
-    /// Its manifest, where hashes of the one that came were promised.
+    /// The manifest with all hashes, if the tree promised some.
     settled: Option<Manifest>,
-    /// What became of a release that was to be reused: why it could not be, where that is so.
+    /// The reuse of a spare, or the reason why it failed; nothing if there was no spare.
     pub(super) reused: Option<Result<Reused, Error>>,
 }
 
 impl StagedRelease {
-    /// Returns the manifest, in which all hashes are known.
+    /// Returns the manifest with all hashes.
     pub(super) fn manifest<'a>(&'a self, task: Task<'a>) -> &'a Manifest {
         self.settled.as_ref().unwrap_or(&task.tree.manifest)
     }
 
-    /// Sums the sizes of the objects that arrived.
+    /// Returns the total size of the objects that arrived.
     pub(super) fn arrived_bytes(&self) -> u64 {
         self.arrived.iter().flat_map(|wanted| wanted.arrived().map(|at| wanted.size(at))).sum()
     }
 }
 
-/// Fills the release.
+/// Completes the release in staging.
 pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) -> Result<StagedRelease, Error> {
     let Plan { task, classification, staging, store, .. } = *plan;
-    // Others may have put something into a tree that was reused which this user cannot remove.
+    // Other users may have put files into a reused tree that this user cannot remove.
     if let Err(error) = staging::clear_others(&site.lock, &site.layout, staging, false) {
         conversation.warn(error.with_cause());
     }
@@ -83,8 +85,8 @@ pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) ->
     Ok(StagedRelease { assembled, arrived, settled: settled.into_inner(), reused })
 }
 
-/// Takes what an interrupted run has received, once there is room for the rest. Returns the objects that are wanted, and the
-/// entries of which a beginning is there.
+/// Adopts the content that an interrupted run received, and checks that the rest has space. Returns the wanted
+/// objects, and the entries of large files of which the beginning is there, with its length.
 fn take_what_is_there(
     site: &Site,
     plan: &Plan<'_>,
@@ -96,10 +98,10 @@ fn take_what_is_there(
     let mut partial = resume::adopt(lock, layout, assembly, &wanted)?;
     let space = space::check(layout, assembly, own_copies, &wanted);
     if plan.choice.has_spare {
-        // What waits to be reused goes first.
+        // The caller removes the spare first, and tries again.
         space?;
     } else if space.is_err() {
-        // What other runs received and this one has no use for makes room.
+        // Content of other runs that this run cannot use makes room.
         staging::clear_others(lock, layout, assembly.staging, true)?;
         space::check(layout, assembly, own_copies, &wanted)?;
     }
@@ -110,8 +112,8 @@ fn take_what_is_there(
     Ok((wanted, partial))
 }
 
-/// Says what is lacking. While the client packs that, makes the directories, and links what is there already. Returns what
-/// became of a release that was to be reused.
+/// Sends the list of lacking content. While the client packs it, makes the directories and links the content that is
+/// there. Returns the result of the reuse, if there was a spare.
 fn announce(
     conversation: &Conversation,
     site: &Site,
@@ -135,7 +137,7 @@ fn announce(
     Ok(reused)
 }
 
-/// Sends the signatures that were asked for, of those files that are lacking.
+/// Sends the signatures that the client asked for, as far as their files are lacking.
 fn send_signatures(conversation: &Conversation, plan: &Plan<'_>, wanted: &WantedObjects) -> Result<(), Error> {
     let task = plan.task;
     let lacking = wanted.missing_entries();
@@ -146,19 +148,20 @@ fn send_signatures(conversation: &Conversation, plan: &Plan<'_>, wanted: &Wanted
     conversation.send_parts(&bytes)
 }
 
-/// The content that is received, in rounds.
+/// The content of a release, which arrives in rounds.
 struct Content<'a, 'p> {
     conversation: &'p Conversation,
     plan: &'p Plan<'p>,
     classifier: Classifier<'a>,
     assembly: Assembly<'a>,
-    /// The manifest with all its hashes, once those that were promised are known.
+    /// The manifest with all hashes, once the promised ones are known.
     settled: &'a OnceCell<Manifest>,
     commits: u32,
 }
 
 impl<'a> Content<'a, '_> {
-    /// Receives what is wanted, and asks again for what did not come whole. Returns the objects that arrived, by round.
+    /// Receives the wanted objects, and asks again for those that did not arrive whole. Returns the objects that
+    /// arrived, by round.
     fn receive(
         mut self,
         mut wanted: WantedObjects,
@@ -182,7 +185,8 @@ impl<'a> Content<'a, '_> {
                 return Ok((self.assembly, arrived));
             }
             wanted = WantedObjects::gather(self.assembly.manifest, still);
-            // What a lane did not bring is a gap, and the content before it is right; otherwise it may be wrong.
+            // A block that a lane lost leaves a gap, and the content before the gap is right. Without lanes that
+            // content may be wrong.
             partial = if inlets.are_open() { resume::begun(&self.assembly, &wanted)? } else { Vec::new() };
             if round + 1 < ROUNDS_MAX {
                 send_lacks(self.conversation, &wanted, partial.clone(), self.commits)?;
@@ -212,8 +216,8 @@ impl<'a> Content<'a, '_> {
         self.conversation.end_receiving(self.commits)
     }
 
-    /// Goes on with the manifest in which the hashes are known that were promised. Returns what is wanted of it, and the
-    /// entries whose object in the store cannot be used.
+    /// Continues with the manifest in which the promised hashes are known. Returns its wanted objects, and the
+    /// entries whose object in the store is unfit.
     fn resolve_hashes(
         &mut self,
         promise: &Promise,

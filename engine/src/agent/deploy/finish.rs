@@ -1,6 +1,6 @@
-//! The last step, once a release is live or ready: retention, leftovers, and what was seen of it.
+//! The last step, when a release is live or ready: retention, leftovers, and the stamps of the new release.
 //!
-//! Nothing here fails a deploy, and nothing waits for a client that has gone. What goes wrong is a warning.
+//! Nothing here fails a deploy, and nothing waits for the client. An error becomes a warning.
 
 use std::time::Instant;
 
@@ -21,18 +21,18 @@ use crate::agent::store::Store;
 use super::outcome::DeployOutcome;
 use super::task::Task;
 
-/// What came of it.
+/// The result of the last step.
 #[derive(Default)]
 pub(super) struct CleanupOutcome {
-    /// Releases that were removed.
+    /// The releases that were removed.
     pub(super) removed: Vec<ReleaseId>,
-    /// What the user should know.
+    /// The warnings for the user.
     pub(super) warnings: Vec<String>,
-    /// How long the cleanup took.
+    /// The duration of the cleanup.
     pub(super) seconds: f32,
 }
 
-/// Removes what retention gives up and what runs left in staging, and keeps what was seen of the new release.
+/// Removes the expired releases and the leftovers in staging, and keeps the stamps of the new release.
 pub(super) fn tidy(
     reporter: &dyn Reporter,
     site: &mut Site,
@@ -72,7 +72,7 @@ fn clean_up(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>, new: Manif
     cleanup
 }
 
-/// Keeps what was seen of a release for whoever makes another one of it.
+/// Keeps the stamps of a release for the deploy that will reuse it.
 fn keep_stamps(layout: &Layout, id: &ReleaseId, manifest: &Manifest, outcome: &DeployOutcome) -> Result<(), Error> {
     let assembled = &outcome.staged.assembled;
     let (directories, inodes) = (&assembled.directories, &assembled.inodes);

@@ -1,4 +1,4 @@
-//! What the agent asks for: the entries whose content is lacking.
+//! The message that names the lacking content.
 
 use crate::error::Error;
 use crate::wire::message::{FromAgent, Lacks};
@@ -6,7 +6,7 @@ use crate::wire::message::{FromAgent, Lacks};
 use crate::agent::conversation::Conversation;
 use crate::agent::receive::WantedObjects;
 
-/// Says what is lacking, and of which files a beginning is there.
+/// Sends the entries whose content is lacking, and those of which the beginning is there.
 pub(super) fn send_lacks(
     conversation: &Conversation,
     wanted: &WantedObjects,

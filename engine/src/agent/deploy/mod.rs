@@ -1,15 +1,15 @@
 //! Makes a release: the agent's part of a deploy, from the lock to the answer.
 //!
-//! First the agent and the client agree on what is to be made: a base, a tree against it, a name. Then four steps, each of
-//! which needs what the one before came to:
+//! First the agent and the client agree on a base, a tree against it, and a name. Then four steps follow, and each
+//! needs the result of the one before:
 //!
-//! 1. fill: links and receives, until the release is complete in staging;
-//! 2. publish: makes it durable, and gives objects, then record, then tree their names, durably;
+//! 1. fill: links and receives content, until the release is complete in staging;
+//! 2. publish: makes it durable, then gives objects, record and tree their names, durably;
 //! 3. switch: points `current` at it;
-//! 4. tidy: removes what retention gives up, and keeps what was seen.
+//! 4. tidy: removes expired releases, and keeps the stamps of the new one.
 //!
-//! That order is what makes it safe. A crash leaves staging that the next run uses, or objects and records that nothing
-//! names yet; `current` is touched last. Behind the switch nothing fails any more, and nothing waits for a client.
+//! The order makes a deploy safe. A crash leaves staging that the next run uses, or objects and records that nothing
+//! names yet: `current` changes last. After the switch nothing fails any more, and nothing waits for the client.
 
 mod base;
 mod decision;
@@ -97,11 +97,11 @@ pub(crate) fn deploy(
     Ok(done)
 }
 
-/// Makes the release of what is there, and tidies up. Where space is short, what waits to be reused goes first.
+/// Makes the release and tidies up. If space is short, removes the spare and tries once more.
 fn make(conversation: &Conversation, site: &mut Site, task: Task<'_>) -> Result<DeployDone, Error> {
     let mut choice = SpareChoice::make(conversation, site, task)?;
     let outcome = match build(conversation, site, task, &choice) {
-        // Before anything is asked for.
+        // At this point nothing was asked of the client yet.
         Err(Error::Site(SiteError::NoSpace { .. }) | Error::Site(SiteError::NoInodes { .. })) if choice.has_spare => {
             choice = choice.make_room(conversation, site, task.order.policy())?;
             build(conversation, site, task, &choice)
@@ -112,7 +112,7 @@ fn make(conversation: &Conversation, site: &mut Site, task: Task<'_>) -> Result<
     Ok(done(task, choice, outcome, cleanup))
 }
 
-/// Makes the release in a staging of its own. Where that fails, what was received stays for the next run.
+/// Makes the release in a new staging. If that fails, the received content stays for the next run.
 fn build(
     conversation: &Conversation,
     site: &mut Site,
@@ -124,16 +124,16 @@ fn build(
     let staging = Staging::create(&site.lock, &site.layout)?;
     let plan = Plan { task, classification: &classification, choice, store: &store, staging: &staging };
     let outcome = run_steps(conversation, site, &plan);
-    // What it holds open is closed before other things are opened.
+    // Close its directories before others are opened.
     drop(store);
     if outcome.is_err() {
-        // The next run clears what cannot be removed now; the error is what matters.
+        // The next run clears what cannot be removed now. The first error is the one that matters.
         drop(staging.abandon(&site.lock, &site.layout));
     }
     outcome
 }
 
-/// Takes the steps up to the switch. The first that fails ends it.
+/// Runs the steps up to the switch, until one fails.
 fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> Result<DeployOutcome, Error> {
     let mut phases = Phases::new(conversation);
     let staged = phases.time(Phase::Assemble, || fill(conversation, site, plan))?;
@@ -168,7 +168,7 @@ fn publish_release(
     Ok(published)
 }
 
-/// Makes the release live, unless it is to be ready only.
+/// Makes the release live, unless the client asked for a ready one.
 fn switch_to(
     phases: &mut Phases<'_>,
     reporter: &dyn Reporter,
@@ -187,8 +187,8 @@ fn switch_to(
     Ok(Some(switched))
 }
 
-/// Waits until a second is over, which takes so long only where releases come one a second: not where the clock was ahead
-/// when an earlier one was made.
+/// Waits for the end of a second. That takes a moment if two releases come within one second. If the clock was ahead
+/// when an earlier release was made, the wait would be long, and is left out.
 fn wait_for_the_end_of(second: u32) {
     const WAIT_MAX: u64 = 3;
     const A_WHILE: Duration = Duration::from_millis(20);

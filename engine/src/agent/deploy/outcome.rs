@@ -1,4 +1,4 @@
-//! A release that was made: what the steps up to the switch came to.
+//! The results of the steps up to the switch.
 
 use crate::agent::deploy::publish::PublishedRelease;
 use crate::agent::site::switch::SwitchOutcome;
@@ -6,16 +6,16 @@ use crate::event::Phase;
 
 use super::fill::StagedRelease;
 
-/// A release that is live, or ready.
+/// The results of fill, publish and switch. The release is live, or ready.
 pub(super) struct DeployOutcome {
-    /// How it came together in staging.
+    /// The result of fill.
     pub(super) staged: StagedRelease,
-    /// How it got its names.
+    /// The result of publish.
     pub(super) published: PublishedRelease,
-    /// The switch to it, unless it is only ready.
+    /// The result of the switch; nothing if the release is only ready.
     pub(super) switched: Option<SwitchOutcome>,
-    /// Objects whose mode, time or group was put right.
+    /// The number of objects whose mode, mtime or group was restored.
     pub(super) restored_objects: u64,
-    /// Seconds, by phase.
+    /// The duration of each phase, in seconds.
     pub(super) seconds: Vec<(Phase, f32)>,
 }

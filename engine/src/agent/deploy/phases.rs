@@ -1,4 +1,4 @@
-//! The phases of a deploy: told as they pass, and how long each takes.
+//! The phases of a deploy: reports their begin and end, and measures each.
 
 use std::time::Instant;
 
@@ -6,19 +6,19 @@ use crate::agent::reporter::Reporter;
 use crate::error::Error;
 use crate::event::Phase;
 
-/// Seconds by phase, as they pass.
+/// The duration of each phase so far.
 pub(super) struct Phases<'a> {
     reporter: &'a dyn Reporter,
     seconds: Vec<(Phase, f32)>,
 }
 
 impl<'a> Phases<'a> {
-    /// Begins before the first.
+    /// Begins before the first phase.
     pub(super) fn new(reporter: &'a dyn Reporter) -> Phases<'a> {
         Phases { reporter, seconds: Vec::new() }
     }
 
-    /// Runs a phase. One that fails has no end.
+    /// Runs a phase. A phase that fails is never reported as ended.
     pub(super) fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
         self.reporter.began(phase);
         let began = Instant::now();
@@ -28,7 +28,7 @@ impl<'a> Phases<'a> {
         Ok(result)
     }
 
-    /// Returns the seconds that each took.
+    /// Returns the duration of each phase, in seconds.
     pub(super) fn finish(self) -> Vec<(Phase, f32)> {
         self.seconds
     }

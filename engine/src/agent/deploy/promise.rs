@@ -1,4 +1,4 @@
-//! Hashes that a tree promises: they are known once the content came.
+//! The hashes that a tree promises. They are known when the content has arrived.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use crate::agent::store::ObjectName;
 
 use super::unfit::make_own_copies;
 
-/// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
-/// that it is another or not all of it came, those that the client tells.
+/// Returns the manifest with all hashes. They are computed from the content. If some of it did not arrive, or the
+/// root does not match, the client sends the hashes.
 pub(super) fn resolve_hashes(
     conversation: &Conversation,
     root: Hash,
@@ -41,8 +41,8 @@ pub(super) fn resolve_hashes(
     }
 }
 
-/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
-/// not in the store, and the entries whose object in the store cannot be used.
+/// Links the promised content that arrived, now that the hashes are known. Returns the objects that are wanted and
+/// not in the store, and the entries whose object in the store is unfit.
 pub(super) fn link_promised(
     classifier: &Classifier<'_>,
     assembly: &Assembly<'_>,
@@ -61,7 +61,7 @@ pub(super) fn link_promised(
             }
             staged.insert(file.key);
         } else if let Some(hash) = promise.hash(entry) {
-            // Another content than was meant: nobody will ask for it.
+            // This is other content than the manifest names: nobody will ask for it.
             assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
         } else if !promise.includes(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
             staged.insert(file.key);

@@ -1,30 +1,30 @@
-//! The second of a release: the mtime of all that it brings.
+//! The second of a release: the mtime of all its new content.
 //!
-//! The client proposes it, to all servers alike: what is served from several of them then has one ETag. A server takes it
-//! where it is later than every second that was given there before, as two contents of one size and second are one to a
-//! browser; otherwise the next free second. A proposal that is far from the server's own clock is not believed: one of
-//! the two clocks is wrong, and it is the server's that a browser compares an mtime with.
+//! The client proposes one second to all servers of a stage, so that a file has one ETag on all of them. A server
+//! uses the proposal if it is later than every earlier second there: to a browser, two contents of equal size and
+//! mtime are the same. Otherwise the server uses the next free second. It does not trust a proposal far from its own
+//! clock: one of the two clocks is wrong, and a browser compares mtimes with the server's.
 
-/// How far a proposal may be behind the server's clock, in seconds. From the hello to the decision the tree travels: ten
-/// minutes are enough for a million files at 1 Mbit/s. A browser that is told nothing else keeps a file for a tenth of its
-/// age: that is a minute more.
+/// How far a proposal may be behind the server's clock, in seconds. The tree travels between the hello and the
+/// decision: ten minutes are enough for a million files at 1 Mbit/s. A browser without further instructions keeps a
+/// file for a tenth of its age: that is a minute more.
 const BEHIND_MAX: u32 = 600;
 
-/// How far it may be ahead, in seconds: more than clocks differ that are set at all. Until that time has come, a web server
-/// tells no mtime that is later than its own clock, or tells one that is in the future.
+/// How far a proposal may be ahead, in seconds. Clocks that are synchronized differ by less. Until that time has
+/// come, a web server either sends no mtime, as it is later than its own clock, or one in the future.
 const AHEAD_MAX: u32 = 60;
 
-/// What a second is chosen by.
+/// The input for the choice of a second.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seconds {
-    /// What the client proposes.
+    /// The proposal of the client.
     pub(super) proposed: u32,
-    /// The greatest that was given before.
+    /// The latest second of any release so far.
     pub(super) given: u32,
     /// The server's clock.
     pub(super) now: u32,
-    /// Whether the filesystem keeps whole seconds alone. There an edit in place in the second that was chosen would not show,
-    /// so that second must be over.
+    /// Whether the filesystem keeps only whole seconds. An edit in place within the chosen second would not show
+    /// there, so that second must be over.
     pub(super) has_whole_seconds: bool,
 }
 
@@ -53,10 +53,10 @@ mod tests {
         for has_whole_seconds in [false, true] {
             check(NOW - 1, 0, has_whole_seconds, NOW - 1);
             check(NOW - BEHIND_MAX, 0, has_whole_seconds, NOW - BEHIND_MAX);
-            // Taken, or earlier than one that was given.
+            // In use, or earlier than the latest second.
             check(NOW - 1, NOW - 1, has_whole_seconds, NOW);
             check(NOW - 5, NOW + 1000, has_whole_seconds, NOW + 1001);
-            // Too old, and far in the future.
+            // Too old, and too far in the future.
             let own = NOW - u32::from(has_whole_seconds);
             check(NOW - BEHIND_MAX - 1, 0, has_whole_seconds, own);
             check(0, 0, has_whole_seconds, own);
@@ -65,7 +65,7 @@ mod tests {
         }
         check(NOW + AHEAD_MAX, 0, false, NOW + AHEAD_MAX);
         check(NOW, 0, false, NOW);
-        // It is not over.
+        // This second is not over.
         check(NOW, 0, true, NOW - 1);
         check(NOW + 1, 0, true, NOW - 1);
         check(u32::MAX, u32::MAX, false, u32::MAX);

@@ -1,4 +1,4 @@
-//! Whether a release that is given up is turned into the new one, and how that goes.
+//! The choice of a spare: a removed release that is turned into the new one.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ use crate::agent::trash::Spare;
 use super::base::Base;
 use super::task::Task;
 
-/// Whether a release is turned into the new one.
+/// The choice of a spare.
 #[derive(Default)]
 pub(super) struct SpareChoice {
-    /// It is this one.
+    /// The spare to reuse.
     pub(super) spare: Option<Spare>,
-    /// There is one in trash, this or another, which goes where space is short.
+    /// Whether trash has a spare, this or another. It is removed if space is short.
     pub(super) has_spare: bool,
-    /// Why the first that was looked at is not.
+    /// The reason why the first candidate is not reused.
     pub(super) refused: Option<Error>,
-    /// Releases that were given up for it.
+    /// The releases that were removed to be reused.
     pub(super) removed: Vec<ReleaseId>,
 }
 
 impl SpareChoice {
-    /// Chooses what waits for that, else what is given up once the new release is live.
+    /// Chooses the spare in trash, else a release that expires once the new one is live.
     pub(super) fn make(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<SpareChoice, Error> {
         let policy = task.order.policy();
         let waiting = Spare::find(&site.layout)?;
@@ -48,7 +48,7 @@ impl SpareChoice {
                 reporter.removed(&id);
                 let taken = Spare::find(&site.layout)?.filter(|spare| spare.id == id);
                 choice.removed.push(id);
-                // A process may have entered it before it was taken.
+                // A process may have entered it just before it was moved.
                 choice.takes(&site.layout, taken, policy.grace)?;
                 choice.has_spare = true;
             }
@@ -58,7 +58,7 @@ impl SpareChoice {
         Ok(choice)
     }
 
-    /// Makes room where space is short: what waits goes, and no release is turned into the new one.
+    /// Frees space: removes the spare, and reuses none.
     pub(super) fn make_room(
         self,
         reporter: &dyn Reporter,
@@ -74,7 +74,7 @@ impl SpareChoice {
         Ok(SpareChoice { removed, ..SpareChoice::default() })
     }
 
-    /// Takes a release, where it may be reused. Says whether it did.
+    /// Chooses a release if it may be reused. Returns whether a spare is chosen.
     fn takes(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
         let Some(spare) = spare else { return Ok(false) };
         match spare.obstacle(layout, grace)? {
@@ -88,7 +88,8 @@ impl SpareChoice {
     }
 }
 
-/// Takes the release that goes once the new one is live. What keeps it from being taken is told when it is to be removed.
+/// Moves the release to trash that expires once the new one is live. An obstacle is not reported here: the cleanup
+/// reports it.
 fn take_due(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<DueRelease, Error> {
     let Site { lock, layout, releases } = site;
     let mut next = task.decision.record(task.order, &task.tree.manifest, 0);
@@ -98,15 +99,15 @@ fn take_due(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<
         Ok(due) => Ok(due),
         Err(error) => {
             reporter.warn(error.with_cause());
-            // It may be half-way to trash.
+            // The release may be half-way in trash.
             site.read_again()?;
             Ok(DueRelease::Nothing)
         }
     }
 }
 
-/// Makes all directories: of a release that may be reused, with what is in them, or anew. Says what came of the reuse,
-/// where there was such a release.
+/// Makes all directories: by reusing the spare with its content, or anew. Returns the result of the reuse, if there
+/// is a spare.
 pub(super) fn make_directories(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -129,7 +130,7 @@ fn try_to_reuse(layout: &Layout, assembly: &Assembly<'_>, task: Task<'_>, spare:
     reuse(layout, spare, Reuse { assembly, base, stamps, objects: objects.flatten() })
 }
 
-/// Returns what the store is known to hold of what the base names, where that is known.
+/// Returns the known inodes of the objects that the base names, if its stamps can be trusted.
 fn known_objects<'a>(
     layout: &Layout,
     store: &Store,
@@ -140,7 +141,7 @@ fn known_objects<'a>(
     if !layout.objects.keeps_times()? {
         return Ok(None);
     }
-    // The base may be the very release that is reused: then its record is in trash.
+    // If the base is the spare itself, its record is in trash.
     let stamps = if base.name.release == spare.id {
         spare.stamps(layout)?
     } else {

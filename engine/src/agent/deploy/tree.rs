@@ -1,6 +1,7 @@
-//! The tree: what the client says until one fits, and its questions about the base.
+//! Receives the tree: reads trees until one fits the base, and answers questions about the base.
 //!
-//! The client speaks before it knows the base. What comes for another one is read and dropped.
+//! The client sends its first tree before it knows the base. Messages and content that belong to a tree against
+//! another base are read and dropped.
 
 use std::collections::HashSet;
 
@@ -20,23 +21,23 @@ use crate::agent::store::Store;
 use super::base::Base;
 use super::order::Order;
 
-/// The new manifest, and what it owes to the base.
+/// The new manifest, and its relation to the base.
 pub(super) struct Tree {
-    /// With placeholders for the hashes that are promised.
+    /// The manifest. Promised hashes are placeholders.
     pub(super) manifest: Manifest,
-    /// The entry of the base that each entry is copied from.
+    /// For each entry, the entry of the base that it was copied from.
     pub(super) origins: Vec<u32>,
     /// The entries whose hashes are promised, ascending.
     pub(super) promised: Vec<u32>,
-    /// How many commits came before it.
+    /// The number of commits before it.
     pub(super) commits: u32,
-    /// Files of whose old versions the client wants signatures, as far as they are lacking.
+    /// The files of whose old versions the client wants signatures, if they are lacking.
     pub(super) to_sign: Vec<u32>,
 }
 
-/// Answers questions about the base until a tree comes that is described against it. What comes before, against another
-/// base, is read and dropped. A tree that was described against an outline may not fit: that is told once, with the base's
-/// whole manifest.
+/// Answers questions about the base until a tree arrives that is described against it, and drops everything for
+/// another base. A tree that was described against an outline may not fit: then the agent sends the whole manifest of
+/// the base, once.
 pub(super) fn receive(
     conversation: &Conversation,
     order: &Order<'_>,
@@ -53,28 +54,28 @@ pub(super) fn receive(
                 }
             }
             Incoming::Message(question) => receiver.answer(question)?,
-            // It goes with content for a tree that does not fit.
+            // It belongs to a tree that does not fit.
             Incoming::Block(_) => {}
             Incoming::Part(_) => return Err(unexpected()),
         }
     }
 }
 
-/// What has been said so far.
+/// The state of the exchange.
 struct TreeReceiver<'a> {
     conversation: &'a Conversation,
     order: &'a Order<'a>,
     layout: Option<&'a Layout>,
     base: Option<&'a Base>,
     commits: u32,
-    /// Whether the client has an outline of the base, and no tree that was described against it came yet.
+    /// Whether the client has an outline of the base, and its tree has not arrived yet.
     is_outlined: bool,
     /// The signatures that the client wants with the next tree.
     to_sign: Vec<(u32, u32)>,
 }
 
 impl TreeReceiver<'_> {
-    /// Reads a tree; nothing where it is not described against the base.
+    /// Reads a tree. Returns nothing if it is not described against the base.
     fn take_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
         let bytes = self.receive_parts(length)?;
         let to_sign = std::mem::take(&mut self.to_sign);
@@ -124,7 +125,7 @@ impl TreeReceiver<'_> {
                 self.commits = self.commits.saturating_add(1);
                 Ok(())
             }
-            // It goes with content for a tree that does not fit.
+            // It belongs to content for a tree that does not fit.
             ToAgent::WantLanes => self.conversation.send(&FromAgent::Lanes(None)),
             ToAgent::SentOnLanes(_) => Ok(()),
             _ => Err(unexpected()),

@@ -1,4 +1,4 @@
-//! Entries whose object cannot be used, and those that get a copy of their own.
+//! Entries whose object is unfit, and entries that need an own copy.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -11,8 +11,8 @@ use crate::agent::classify::{Classifier, OwnCopy};
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 
-/// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
-/// is to be asked for.
+/// Links the entries whose object was found unfit to content that arrived, or to another copy. Returns those whose
+/// content must be asked for.
 pub(super) fn link_otherwise(
     classifier: &Classifier<'_>,
     assembly: &Assembly<'_>,
@@ -34,13 +34,13 @@ pub(super) fn link_otherwise(
         for (entry, placement) in choice.placed {
             assembly.link_stored(entry, placement)?;
         }
-        // Each object that proves unfit here is set aside, so this comes to an end.
+        // Each object that proves unfit here is set aside, so the loop ends.
         make_own_copies(assembly, &choice.own_copies)?;
         lacking.extend(choice.lacking);
     }
 }
 
-/// Makes a further copy of each of these objects, and links the entry to it.
+/// Makes an own copy of each of these objects, and links the entry to it.
 pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
     for own in own_copies {
@@ -63,7 +63,7 @@ pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -
     Ok(())
 }
 
-/// Tells whether a copy failed because of the object that it was to be made of.
+/// Tells whether a copy failed because its source object is unfit.
 fn is_unfit(error: &Error) -> bool {
     match error {
         Error::Damage(DamageError::File { .. }) => true,
