@@ -263,7 +263,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Links an entry to a further copy that was made for it.
-    pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
+    pub(crate) fn link_further_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
         self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })
     }
 

@@ -29,7 +29,7 @@ use super::site::records::{Releases, StoredManifest, read_entries};
 use super::store::{ObjectName, ObjectState, Store, has_hash};
 
 /// A file whose object exists, and whose mtime must not be that of any copy that exists.
-pub(crate) struct OwnCopy {
+pub(crate) struct FurtherCopy {
     /// The entry.
     pub(crate) entry: u32,
     /// The object to copy.
@@ -43,7 +43,7 @@ pub(crate) struct Classification {
     /// The entries whose content is not in the store.
     pub(crate) lacking: Vec<u32>,
     /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<OwnCopy>,
+    pub(crate) further_copies: Vec<FurtherCopy>,
 }
 
 /// What was chosen for some files.
@@ -52,7 +52,7 @@ pub(crate) struct CopyChoice {
     /// The entries that a copy in the store is right for, and which.
     pub(crate) placed: Vec<(u32, Placement)>,
     /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<OwnCopy>,
+    pub(crate) further_copies: Vec<FurtherCopy>,
     /// The entries whose content is not in the store.
     pub(crate) lacking: Vec<u32>,
 }
@@ -100,11 +100,11 @@ impl Classifier<'_> {
         for (entry, placement) in choice.placed {
             expected[entry as usize] = placement;
         }
-        let without = choice.own_copies.iter().map(|own| own.entry).chain(choice.lacking.iter().copied());
+        let without = choice.further_copies.iter().map(|own| own.entry).chain(choice.lacking.iter().copied());
         without.for_each(|entry| expected[entry as usize] = Placement::default());
         lacking.extend(choice.lacking);
         lacking.sort_unstable();
-        Ok(Classification { expected, lacking, own_copies: choice.own_copies })
+        Ok(Classification { expected, lacking, further_copies: choice.further_copies })
     }
 
     /// Returns those of the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
@@ -166,7 +166,7 @@ impl Classifier<'_> {
                 (Some(&placement), _) => choice.placed.push((entry, placement)),
                 (None, Some(Placement { copy, .. })) => {
                     let from = ObjectName { key: file.key, copy: *copy };
-                    choice.own_copies.push(OwnCopy { entry, from });
+                    choice.further_copies.push(FurtherCopy { entry, from });
                 }
                 (None, None) => choice.lacking.push(entry),
             }

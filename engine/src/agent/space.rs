@@ -8,7 +8,7 @@ use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
 
 use super::assemble::Assembly;
-use super::classify::OwnCopy;
+use super::classify::FurtherCopy;
 use super::receive::WantedObjects;
 use super::site::layout::Layout;
 use super::store::SHARDS;
@@ -24,21 +24,21 @@ const MARGIN_INODES: u64 = 64;
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
-    own_copies: &[OwnCopy],
+    further_copies: &[FurtherCopy],
     wanted: &WantedObjects,
 ) -> Result<(), Error> {
-    match compare(layout.root.free()?, assembly, own_copies, wanted) {
+    match compare(layout.root.free()?, assembly, further_copies, wanted) {
         Ok(()) => Ok(()),
         Err(_) => {
             layout.root.sync_filesystem()?;
-            compare(layout.root.free()?, assembly, own_copies, wanted)
+            compare(layout.root.free()?, assembly, further_copies, wanted)
         }
     }
 }
 
-fn compare(free: Free, assembly: &Assembly<'_>, own_copies: &[OwnCopy], wanted: &WantedObjects) -> Result<(), Error> {
-    let mut copies = further_copies(assembly, own_copies);
-    copies.extend(private_copies(assembly));
+fn compare(free: Free, assembly: &Assembly<'_>, further_copies: &[FurtherCopy], wanted: &WantedObjects) -> Result<(), Error> {
+    let mut copies = further_sizes(assembly, further_copies);
+    copies.extend(private_sizes(assembly));
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
     let copied_bytes = copies.iter().fold(0, on_disk);
     let missing = wanted.missing().count();
@@ -68,14 +68,14 @@ fn own_inodes(assembly: &Assembly<'_>) -> u64 {
 }
 
 /// Returns the sizes of the further copies of objects: one for each object.
-fn further_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -> Vec<u64> {
-    let size = |own: &OwnCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
-    let objects: BTreeMap<ObjectKey, u64> = own_copies.iter().map(|own| (own.from.key, size(own))).collect();
+fn further_sizes(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Vec<u64> {
+    let size = |own: &FurtherCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
+    let objects: BTreeMap<ObjectKey, u64> = further_copies.iter().map(|own| (own.from.key, size(own))).collect();
     objects.into_values().collect()
 }
 
 /// Returns the sizes of the private copies.
-fn private_copies(assembly: &Assembly<'_>) -> Vec<u64> {
+fn private_sizes(assembly: &Assembly<'_>) -> Vec<u64> {
     let mut sizes = Vec::new();
     if assembly.copies.is_empty() {
         return sizes;

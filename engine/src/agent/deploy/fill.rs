@@ -32,7 +32,7 @@ use super::promise::{link_promised, resolve_hashes};
 use super::reception::{Round, memory_left, receive};
 use super::spare::make_directories;
 use super::task::Task;
-use super::unfit::{link_otherwise, make_own_copies};
+use super::unfit::{link_otherwise, make_further_copies};
 
 /// How often lacking content is asked for. Content that never arrives whole must not be asked for without end.
 const ROUNDS_MAX: u32 = 4;
@@ -93,17 +93,17 @@ fn take_what_is_there(
     assembly: &Assembly<'_>,
 ) -> Result<(WantedObjects, Vec<(u32, u64)>), Error> {
     let (classification, lock, layout) = (plan.classification, &site.lock, &site.layout);
-    let own_copies = &classification.own_copies;
+    let further_copies = &classification.further_copies;
     let wanted = WantedObjects::gather(assembly.manifest, classification.lacking.iter().copied());
     let mut partial = resume::adopt(lock, layout, assembly, &wanted)?;
-    let space = space::check(layout, assembly, own_copies, &wanted);
+    let space = space::check(layout, assembly, further_copies, &wanted);
     if plan.choice.has_spare {
         // The caller removes the spare first, and tries again.
         space?;
     } else if space.is_err() {
         // Content of other runs that this run cannot use makes room.
         staging::clear_others(lock, layout, assembly.staging, true)?;
-        space::check(layout, assembly, own_copies, &wanted)?;
+        space::check(layout, assembly, further_copies, &wanted)?;
     }
     if let Some(base) = plan.task.base_manifest() {
         remode(assembly, &wanted, base)?;
@@ -132,7 +132,7 @@ fn announce(
     }
     conversation.begin_receiving(tree.commits);
     let reused = make_directories(&site.layout, assembly, plan.task, plan.choice.spare.as_ref())?;
-    make_own_copies(assembly, &plan.classification.own_copies)?;
+    make_further_copies(assembly, &plan.classification.further_copies)?;
     assembly.link_all_arrived(wanted)?;
     Ok(reused)
 }

@@ -14,7 +14,7 @@ use crate::agent::receive::Promise;
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 
-use super::unfit::make_own_copies;
+use super::unfit::make_further_copies;
 
 /// Returns the manifest with all hashes. They are computed from the content. If some of it did not arrive, or the
 /// root does not match, the client sends the hashes.
@@ -75,6 +75,6 @@ pub(super) fn link_promised(
     for (entry, placement) in choice.placed {
         assembly.link_stored(entry, placement)?;
     }
-    make_own_copies(assembly, &choice.own_copies)?;
+    make_further_copies(assembly, &choice.further_copies)?;
     Ok((wanted, choice.lacking))
 }

@@ -1,4 +1,4 @@
-//! Entries whose object is unfit, and entries that need an own copy.
+//! Entries whose object is unfit, and entries that need a further copy.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use crate::error::{DamageError, Error};
 use crate::manifest::ObjectKey;
 
 use crate::agent::assemble::{Assembly, Origin};
-use crate::agent::classify::{Classifier, OwnCopy};
+use crate::agent::classify::{Classifier, FurtherCopy};
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 
@@ -35,15 +35,15 @@ pub(super) fn link_otherwise(
             assembly.link_stored(entry, placement)?;
         }
         // Each object that proves unfit here is set aside, so the loop ends.
-        make_own_copies(assembly, &choice.own_copies)?;
+        make_further_copies(assembly, &choice.further_copies)?;
         lacking.extend(choice.lacking);
     }
 }
 
-/// Makes an own copy of each of these objects, and links the entry to it.
-pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -> Result<(), Error> {
+/// Makes a further copy of each of these objects, and links the entry to it.
+pub(super) fn make_further_copies(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
-    for own in own_copies {
+    for own in further_copies {
         let copy = match made.get(&own.from.key) {
             Some(&copy) => copy,
             None => match assembly.sources.make_further(own.from, assembly.second, Origin::Store) {
@@ -58,7 +58,7 @@ pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[OwnCopy]) -
                 Err(error) => return Err(error),
             },
         };
-        assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
+        assembly.link_further_copy(own.entry, ObjectName { key: own.from.key, copy })?;
     }
     Ok(())
 }

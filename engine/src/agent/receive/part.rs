@@ -1,4 +1,4 @@
-//! Parts of large files, which come in any order.
+//! Receives parts of large files, in any order.
 
 use crate::agent::store::ObjectName;
 use crate::error::Error;
@@ -10,12 +10,11 @@ use super::large::LargeFile;
 use super::receiver::Receiver;
 use super::resume::UNFINISHED_MODE;
 
-/// Large files that a receiver has begun and not ended. A client sends four at a time; those of which a lane has lost a
-/// part stay open until the others have come.
+/// The most unfinished large files of one receiver. A client sends four at a time. A file of which a lane lost a part
+/// stays open until its other parts have arrived.
 const LARGE_MAX: usize = 256;
 
-/// Ranges of a large file that have come before their turn, beside those that touch each other. Each lane that is behind
-/// makes one.
+/// The most separate ranges that lie ahead in one large file. Each lane that lags behind makes one.
 pub(super) const AHEAD_MAX: usize = 1024;
 
 impl Receiver<'_> {
@@ -39,13 +38,13 @@ impl Receiver<'_> {
         }
         let name = ObjectName { key: file.key, copy: 0 };
         let Some(mut large) = self.take_large(at, name, offset)? else {
-            // Not to be gone on with: named as a beginning, it would be sent the rest of again and again.
+            // It cannot be continued. If it stayed as a beginning, the client would send its rest again and again.
             return self.drop_large(at, name);
         };
         let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
         let len =
             ranges.iter().try_fold(0_u64, |sum, &(Range::Old { len, .. } | Range::Sent { len })| sum.checked_add(len));
-        // A part may not make the file longer than the manifest says, nor say anew what was hashed.
+        // A part must not make the file longer than the manifest says, or replace bytes that were hashed.
         let Some(end) = len.and_then(|len| large.end_of_part(offset, len, file.size)) else {
             return self.drop_large(at, name);
         };
@@ -67,36 +66,36 @@ impl Receiver<'_> {
         } else if large.hasher.finish() == file.key.hash {
             self.finish(at, large.file, name)?;
         } else {
-            // Wrong from somewhere on: nothing of it can be kept.
+            // The hash is wrong from some unknown place on: nothing can be kept.
             self.drop_large(at, name)?;
         }
         Ok(())
     }
 
-    /// Takes the file that a part is of, as far as it has come, or opens it. Nothing where it cannot be gone on with.
+    /// Returns the file of a part, or opens it. Returns nothing if it cannot be continued.
     fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<LargeFile>, Error> {
         match self.large.remove(&at) {
             Some(large) => Ok(Some(large)),
             None if self.large.len() == LARGE_MAX => {
                 Err(Error::Protocol("parts of more large files at once than are taken".into()))
             }
-            // Who sends from the beginning has no use for what is there of it.
+            // A client that sends from the beginning replaces all that is there.
             None => self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) }),
         }
     }
 
-    /// Drops what has come of a file: it stays wanted.
+    /// Drops a file, which stays wanted.
     fn drop_large(&self, at: usize, name: ObjectName) -> Result<(), Error> {
         self.staged().remove(name)?;
         self.reception.wanted.give_back(at);
         Ok(())
     }
 
-    /// Opens the file: anew, or with the beginning that an earlier run received, which is hashed. Nothing where less than
-    /// that is there.
+    /// Opens the file, anew or with its hashed beginning from an earlier run. Returns nothing if that beginning is
+    /// shorter than expected.
     fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<LargeFile>, Error> {
         if begun == 0 {
-            // Whoever goes on with it in another run must be able to write to it.
+            // A later run that continues the file must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
             return Ok(Some(LargeFile::new(file, Hasher::new(), 0)));
         }
