@@ -1,4 +1,4 @@
-//! The link to the live release: `current`, or where the configuration says.
+//! The link to the live release: `current`, or the path that the configuration names.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -10,19 +10,19 @@ use crate::error::{Error, SiteError};
 use crate::path::Shown;
 use crate::release::ReleaseId;
 
-/// Where the link to the live release stands.
+/// The link to the live release.
 #[derive(Debug)]
 pub(crate) struct CurrentLink {
-    /// The directory of the link.
+    /// The directory that holds the link.
     pub(crate) dir: Dir,
     /// Its name.
     pub(crate) name: Vec<u8>,
-    /// What stands before `releases/<id>` in its target: nothing, or the deploy path and a slash.
+    /// The part of its target before `releases/<id>`: nothing, or the deploy path and a slash.
     prefix: Vec<u8>,
 }
 
 impl CurrentLink {
-    /// Returns the release that the link points at; nothing where there is no link.
+    /// Returns the release that the link points at, or nothing if there is no link.
     pub(crate) fn live(&self) -> Result<Option<ReleaseId>, Error> {
         check_current(self)?;
         let Some(target) = self.dir.read_link(&self.name)? else {
@@ -36,8 +36,8 @@ impl CurrentLink {
         })
     }
 
-    /// Reads a link's target as that of a release, also where somebody has spelled it otherwise than this program does:
-    /// absolute, or with `.` in it.
+    /// Reads a link's target as a release. A user may have written it in another form than this program: absolute, or
+    /// with `.` in it.
     fn release_at(&self, target: &[u8]) -> Option<ReleaseId> {
         let target = Path::new(OsStr::from_bytes(target));
         let id = target.file_name()?.to_str()?.parse().ok()?;
@@ -58,7 +58,7 @@ impl CurrentLink {
     }
 }
 
-/// Refuses what is no link.
+/// Refuses anything but a link.
 pub(super) fn check_current(current: &CurrentLink) -> Result<(), Error> {
     match current.dir.stat(&current.name)? {
         Some(stat) if stat.kind != Kind::Symlink => {
@@ -68,8 +68,8 @@ pub(super) fn check_current(current: &CurrentLink) -> Result<(), Error> {
     }
 }
 
-/// Decides where the link stands: where the configuration says, or, where it says nothing, where it stood. While the old
-/// link leads to a release here, another place is refused: retention would not see the release that it leads to.
+/// Chooses the path of the link: the configured one, or else the known one. While the known link points at a release
+/// here, another path is refused: retention would not see which release is live.
 pub(super) fn choose_current(
     root: &Dir,
     known: Option<&Path>,
@@ -80,7 +80,7 @@ pub(super) fn choose_current(
     };
     let place = match open_current(root, known) {
         Ok(place) => place,
-        // Not even the directory of the old link is there.
+        // Even the directory of the old link is gone.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             return Ok(Some(wanted.to_owned()));
         }
@@ -96,7 +96,7 @@ pub(super) fn choose_current(
     }
 }
 
-/// Finds the place of a link: `current` in the deploy path, or a path of its own.
+/// Opens the link: `current` in the deploy path, or a path of its own.
 pub(super) fn open_current(root: &Dir, current_path: Option<&Path>) -> Result<CurrentLink, Error> {
     let Some(path) = current_path else {
         let dir = root.again()?;

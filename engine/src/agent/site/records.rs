@@ -1,11 +1,11 @@
-//! What is recorded of each release: `.cutover/releases/<id>/record` and `manifest`.
+//! The records of releases: `.cutover/releases/<id>/record` and `manifest`.
 //!
-//! A record is JSON, for people to read. A manifest is as [`crate::manifest::encode`] has it, from no base, followed by
-//! the placements of its entries, behind the blake3 of both: what only wants to know which objects are named can believe
-//! them then, and need not prove the root. Both stand outside the web root.
+//! A record is JSON, for people to read. The file `manifest` is the blake3 of the rest, then the manifest (see
+//! [`crate::manifest::encode`], without a base), then the placements of its entries. With the hash in front, a reader
+//! that only needs the objects can trust the list without proving the root. Both files are outside the web root.
 //!
-//! `current` is the truth of what is live. A record follows it: before a switch it says where a rollback would go,
-//! after the switch when it was. What a crash kept from being written is mended at the next start, see `mend`.
+//! `current` decides what is live, and the records follow it. Before a switch, the record says where a rollback would
+//! go; after the switch, when the release went live. If a crash prevents that, the next run mends it, see `mend`.
 
 use std::fs::File as DiskFile;
 use std::io::{self, BufWriter, Read, Write};
@@ -33,7 +33,7 @@ pub(crate) const RECORD: &[u8] = b"record";
 /// The name of a manifest, beside its record.
 pub(crate) const MANIFEST: &[u8] = b"manifest";
 
-/// A manifest with where the server keeps its files.
+/// A manifest and the placements of its files on the server.
 #[derive(Debug)]
 pub(crate) struct StoredManifest {
     /// The manifest.
@@ -43,13 +43,13 @@ pub(crate) struct StoredManifest {
 }
 
 impl StoredManifest {
-    /// Returns a look at it.
+    /// Returns a borrowed view of it.
     pub(crate) fn view(&self) -> ManifestView<'_> {
         ManifestView { manifest: &self.manifest, placements: &self.placements }
     }
 }
 
-/// A look at a manifest with where the server keeps its files.
+/// A borrowed manifest with its placements.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ManifestView<'a> {
     /// The manifest.
@@ -59,7 +59,7 @@ pub(crate) struct ManifestView<'a> {
 }
 
 impl<'a> ManifestView<'a> {
-    /// Returns the objects that it names, with their sizes in bytes.
+    /// Returns the objects that the manifest names, with their sizes in bytes.
     pub(crate) fn objects(self) -> impl Iterator<Item = (ObjectName, u64)> + 'a {
         let with_size = move |(index, file): (u32, File)| {
             (ObjectName { key: file.key, copy: self.placements[index as usize].copy }, file.size)
@@ -68,7 +68,7 @@ impl<'a> ManifestView<'a> {
     }
 }
 
-/// All releases that stand, in their order.
+/// The existing releases, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
     /// The records, by sequence.
@@ -107,9 +107,9 @@ impl Releases {
         self.records.iter().find(|record| record.id == *id)
     }
 
-    /// Returns the release that a rollback goes to: what was live before what is, and if that is gone, the newest
-    /// earlier release that was ever live; where nothing is live, or what should be is gone, what was live last. No clock
-    /// decides any of that.
+    /// Returns the release that a rollback goes to: the one that was live before the live one, or if that is gone,
+    /// the newest earlier one that was ever live. If nothing is live, or the live release is gone, it is the last one
+    /// that was live. No clock decides any of this.
     pub(crate) fn rollback_from(&self, live: Option<&ReleaseId>) -> Option<&Record> {
         let Some(live) = live.and_then(|live| self.find(live)) else {
             return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.live_turn);
@@ -124,13 +124,13 @@ impl Releases {
         self.records.iter().map(|record| record.live_turn).max().unwrap_or(0) + 1
     }
 
-    /// Returns the names.
+    /// Returns the ids.
     pub(crate) fn ids(&self) -> Vec<ReleaseId> {
         self.records.iter().map(|record| record.id.clone()).collect()
     }
 }
 
-/// Reads a record. One that cannot be read is the damage of that release, and keeps no other from being used.
+/// Reads a record. A record that cannot be read damages only its own release.
 pub(crate) fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, String> {
     let unreadable = |error: Error| format!("its record cannot be read ({})", error.with_cause());
     let dir = layout.records.open_dir(id.as_str().as_bytes()).map_err(unreadable)?;
@@ -142,11 +142,11 @@ pub(crate) fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, Str
     }
 }
 
-/// What may be said of a manifest.
+/// Endings of "its manifest …" in errors.
 const ANOTHER: &str = "is another one";
 const MISSING: &str = "is missing";
 
-/// Says of a release what its manifest is or does.
+/// Makes the error for a release with a damaged manifest.
 fn damaged(id: &ReleaseId, what: impl std::fmt::Display) -> Error {
     Error::from(DamageError::Release { id: id.clone(), reason: format!("its manifest {what}") })
 }
@@ -162,8 +162,8 @@ pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Res
     if stored.manifest.root() == *root { Ok(stored) } else { Err(damaged(id, ANOTHER)) }
 }
 
-/// Fails where a release's manifest is not there, or is another one's. What is in it is not looked at: its tree was proved
-/// when it was made, and a rollback takes as long with a million files as with ten.
+/// Fails if a release's manifest is missing or belongs to another root. Its content is not read: the tree was proved
+/// when it was made, and a rollback must take as long with a million files as with ten.
 pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<(), Error> {
     let dir = layout.records.open_dir(id.as_str().as_bytes())?;
     let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))?;
@@ -176,7 +176,7 @@ pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Re
     }
 }
 
-/// Gives every entry of a release with its placement, in order, and makes no manifest of them.
+/// Calls `take` with each entry of a release and its placement, in order, without building the manifest.
 pub(crate) fn read_entries(
     layout: &Layout,
     id: &ReleaseId,
@@ -192,7 +192,7 @@ pub(crate) fn read_entries(
     }
 }
 
-/// Gives every object that a release names, with its size in bytes, and makes no manifest of them.
+/// Calls `take` with each object that a release names and its size in bytes, without building the manifest.
 pub(crate) fn read_objects(
     layout: &Layout,
     id: &ReleaseId,
@@ -206,7 +206,7 @@ pub(crate) fn read_objects(
     })
 }
 
-/// Returns the object that an entry is a link to, with its size in bytes.
+/// Returns the object that an entry links to, with its size in bytes.
 pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
     match passing.kind {
         PassingKind::File(file) if file.size > 0 => {
@@ -216,19 +216,19 @@ pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(
     }
 }
 
-/// Reads the record of a release that does not stand; nothing where it cannot be read.
+/// Reads the record of a removed release, or nothing if it cannot be read.
 pub(crate) fn read_removed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Gives every entry of a release that does not stand, with its placement. Tells whether its manifest could be read: otherwise
-/// it may have others, or these may be wrong.
+/// Calls `take` with each entry of a removed release and its placement. Returns whether its manifest could be read:
+/// if not, entries may be missing or wrong.
 pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
     let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
     Ok(entries_of(&file, None, take).is_ok())
 }
 
-/// Gives every object that such a release names.
+/// Calls `take` with each object that a removed release names. Returns whether its manifest could be read.
 pub(crate) fn read_removed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
     read_removed_entries(dir, |passing, placement| {
         if let Some((name, _)) = object_of(&passing, placement) {
@@ -237,7 +237,7 @@ pub(crate) fn read_removed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) 
     })
 }
 
-/// Returns what follows the hash in front, where that is the one of it.
+/// Returns the bytes behind the hash in front, if they match it.
 fn unaltered(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
     let (hash, rest) = bytes.split_first_chunk().ok_or(BadEncoding::Altered)?;
     if Hash::of(rest) == Hash::from_bytes(*hash) { Ok(rest) } else { Err(BadEncoding::Altered) }
@@ -256,7 +256,7 @@ fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
     Ok(StoredManifest { manifest, placements })
 }
 
-/// Says whether the manifest is the one of the root that is given.
+/// Calls `take` with each entry of a manifest file. Returns false if the manifest has another root.
 fn entries_of(
     file: &DiskFile,
     root: Option<&Hash>,
@@ -284,15 +284,15 @@ fn entries_of(
     if is_placed { Ok(true) } else { Err(Malformed.into()) }
 }
 
-/// Returns the manifest part of what [`read_manifest`] reads, for sending.
+/// Encodes a manifest for sending.
 pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
     encode(manifest, None).to_bytes()
 }
 
-/// What is written at once, in bytes: many hashes, which are hashed by the dozen.
+/// The size of one write, in bytes: long enough for several hashes to be computed at once.
 const WRITTEN_BYTES: usize = 128 << 10;
 
-/// What is written, hashed on the way.
+/// A writer that hashes what passes.
 struct HashingWriter<W> {
     out: W,
     hasher: Hasher,
@@ -310,7 +310,7 @@ impl<W: Write> Write for HashingWriter<W> {
     }
 }
 
-/// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
+/// Writes a manifest and its placements, without the hash in front. Returns that hash.
 fn write_stored(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
     let mut out = BufWriter::with_capacity(WRITTEN_BYTES, HashingWriter { out, hasher: Hasher::new() });
     encode_to_keep(manifest).write_to(&mut out)?;
@@ -323,7 +323,7 @@ fn write_stored(out: impl Write, manifest: &Manifest, placements: &[Placement]) 
     Ok(hasher.finish())
 }
 
-/// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.
+/// Writes record and manifest of a new release into a directory of staging, durably.
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     sync_staged(dir, RECORD, &dir.create_file_of(RECORD, to_json(record).as_bytes())?)?;
     let file = dir.create_file_of(MANIFEST, &[0; size_of::<Hash>()])?;
