@@ -40,7 +40,7 @@ const SEEN: &[u8] = b"seen";
 
 /// The longest tick of Linux: a hundredth of a second. Most have four in that.
 const TICK_MAX: Duration = Duration::from_millis(10);
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const CHECK_EVERY: Duration = Duration::from_millis(1);
 
 /// What a run saw of the release that it made.
 #[derive(Debug)]
@@ -136,8 +136,8 @@ fn shards(store: &Store) -> Result<Vec<Stamp>, Error> {
         if waited >= TICK_MAX || stamps.iter().all(|stamp| stamp.latest() < moment.0) {
             return Ok(stamps.into_iter().map(|stamp| stamp.if_before(moment)).collect());
         }
-        std::thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
+        std::thread::sleep(CHECK_EVERY);
+        waited += CHECK_EVERY;
     }
 }
 

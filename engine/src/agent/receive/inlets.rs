@@ -26,7 +26,7 @@ use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
 
 /// How often the wait for lanes checks whether to go on.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// An item from a lane.
 pub(crate) enum Arrival {
@@ -129,11 +129,11 @@ impl Inlets {
     pub(crate) fn take_rest(
         &mut self,
         mut give: impl FnMut(Vec<u8>) -> Result<(), Error>,
-        look: impl Fn() -> Result<(), Error>,
+        check: impl Fn() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut listening = Instant::now();
         while self.are_due(listening) {
-            match self.arrivals.recv_timeout(LOOK_EVERY) {
+            match self.arrivals.recv_timeout(CHECK_EVERY) {
                 Ok(arrival) => {
                     if let Some(payload) = self.note(arrival) {
                         give(payload)?;
@@ -141,7 +141,7 @@ impl Inlets {
                         listening = Instant::now();
                     }
                 }
-                Err(_) => look()?,
+                Err(_) => check()?,
             }
         }
         self.sent = Vec::new();

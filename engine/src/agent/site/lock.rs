@@ -172,13 +172,13 @@ fn locks_no_directories(errno: Errno) -> bool {
 /// Tries to lock several times. `status` holds a shared lock for a moment, and a deploy must not fail because of
 /// that.
 fn try_patiently(try_lock: impl Fn() -> Result<bool, Errno>) -> Result<bool, Errno> {
-    const LOOKS: usize = 10;
-    const A_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
-    for _ in 0..LOOKS {
+    const TRIES: usize = 10;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 0..TRIES {
         if try_lock()? {
             return Ok(true);
         }
-        std::thread::sleep(A_LOOK);
+        std::thread::sleep(PAUSE);
     }
     Ok(false)
 }
