@@ -1,4 +1,4 @@
-//! The time of day. It may be wrong, and may be set: what must not depend on that asks [`super::uptime`].
+//! The time of day. It may be wrong, and may be set: code that must not depend on it uses [`super::uptime`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

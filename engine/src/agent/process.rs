@@ -1,17 +1,17 @@
-//! Finds the processes that live in a release, or may live in one.
+//! Finds the processes that live in a release, or may live in it.
 //!
-//! A process lives in a release where its working directory, its root, its program, a file that it has open or mapped, or
-//! a mount that it sees lies in that release. Each thread may have a working directory of its own. Directories are
+//! A process lives in a release if one of these lies in that release: its working directory, its root, its program,
+//! an open or mapped file, or a mount that it sees. Each thread may have its own working directory. Directories are
 //! compared by device and inode, walking up, because their paths mean nothing in another mount namespace.
 //!
-//! The kernel shows this only of processes that this user may trace: not of another user's, nor of one that has changed
-//! its user. Such a process is hidden. It can have entered a release by `current` while that led there, or within the
-//! grace afterwards, which is for what was resolved just before. So a hidden process that started then, or a descendant of
-//! one that did, may live in the release.
+//! The kernel shows this only of processes that this user may trace: not of another user's process, nor of one that
+//! has changed its user. Such a process is hidden. It can have entered a release through `current` while that pointed
+//! there, or within the grace afterwards, with a path that it resolved just before. So a hidden process may live in
+//! the release if it, or a process that it descends from, started in that time.
 //!
-//! What this cannot tell: a hidden process that is older than the release and has changed its working directory since; one
-//! that was made later, by a process that is gone; one that entered an old release by its name. To count those would be to
-//! count every process of the machine: see decision 0017.
+//! Three kinds of processes are missed: a hidden process that is older than the release and has changed its working
+//! directory since; a process that a vanished process started later; a process that entered an old release by its own
+//! path. Counting those would mean counting every process of the machine: see decision 0017.
 
 mod proc;
 
@@ -35,31 +35,32 @@ use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link,
 use super::mounts::{Mount, Mounts, Place, is_mounted_below};
 use super::uptime::Uptime;
 
-/// Paths of which the tree is kept: those of some thousand processes, in some megabytes.
+/// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.
 const PATHS_KEPT: usize = 50_000;
 
-/// How often `/proc` is listed for processes that began during the look. Each time there are fewer.
+/// How often `/proc` is listed again for processes that started during the search. Each time there are fewer.
 const ROUNDS_MAX: usize = 16;
 
 /// The process id of `kthreadd`, the parent of all kernel threads. Only the first PID namespace has it.
 const KERNEL_PARENT: u32 = 2;
 
-/// The links of a directory of threads, where there is one thread: each thread is one more.
+/// The link count of a `task` directory with one thread. Each further thread adds one.
 const LINKS_OF_ONE_TASK: u64 = 3;
 
-/// Returns, for each of `trees`, why it must stay: a process that is known to live in it, or a mount that shows it.
+/// Returns for each tree the reason why it must stay, if there is one: a process that lives in it, or a mount that
+/// shows it.
 pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<String>> {
     if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).found }
 }
 
-/// A tree that is to become another release, and when it was live; none where that is not known.
+/// A tree that may become another release, and the time in which that release was live, if it is known.
 pub(crate) struct Candidate<'a> {
     pub(crate) path: PathBuf,
     pub(crate) span: Option<&'a BootSpan>,
 }
 
-/// Returns, for each of these trees, why it must not become another release: a process lives in it, or may, or something is
-/// mounted in it.
+/// Returns for each candidate the reason why it must not become another release, if there is one: a process lives in
+/// it, or may, or something is mounted in it.
 pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
     if candidates.is_empty() {
         return Vec::new();
@@ -74,16 +75,17 @@ pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Du
     candidates.iter().zip(found).map(reason).collect()
 }
 
-/// By what a process is tied to a release.
+/// The ties of a process to a release that count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ties {
-    /// By directories, and by files that it has open.
+    /// Its directories and open files.
     Open,
-    /// Also by its program and by what it has mapped. It may need more of that release; a reuse alters no file.
+    /// Also its program and its mapped files. Such a process may need more of that release, although a reuse alters
+    /// no file.
     All,
 }
 
-/// A tree that processes are looked for in.
+/// A tree to search for processes.
 struct Tree {
     path: PathBuf,
     /// Device and inode.
@@ -91,30 +93,30 @@ struct Tree {
     place: Option<Place>,
 }
 
-/// The mounts that some processes see.
+/// The mounts that a group of processes sees.
 struct Namespace {
-    /// Its identity, and the root of the processes, which decides on which mounts they see.
+    /// The identity of the namespace, and the root of the processes, which decides which mounts they see.
     key: (OsString, PathBuf),
     mounts: Mounts,
-    /// Whether the paths that `/proc` shows of these processes can be found among these mounts.
+    /// Whether the paths that `/proc` shows of these processes can be resolved with these mounts.
     has_paths: bool,
-    /// The trees that a mount shows, or has one in.
+    /// The trees that a mount shows, or that hold a mount.
     shown: Vec<usize>,
 }
 
-/// A look at all processes.
+/// A search through all processes.
 struct Search {
     trees: Vec<Tree>,
     ties: Ties,
-    /// Why each tree must stay.
+    /// The reason why each tree must stay.
     found: Vec<Option<String>>,
-    /// The first is this process's own.
+    /// The mount namespaces. The first is this process's own.
     namespaces: Vec<Namespace>,
-    /// By namespace and path, in which tree a directory was found.
+    /// By namespace and path: the tree that holds this directory, found by walking up.
     climbed: HashMap<(usize, PathBuf), Option<usize>>,
-    /// The tree that each path lies in, by namespace, as far as it was asked for.
+    /// By namespace and path: the tree that holds this path, found by the path alone.
     trees_of: HashMap<(usize, PathBuf), Option<usize>>,
-    /// Processes that cannot be looked at, with what is known of them.
+    /// The processes that cannot be inspected, and their visible properties.
     hidden: Vec<(u32, Option<Process>)>,
 }
 
@@ -147,7 +149,8 @@ impl Search {
         search
     }
 
-    /// Where processes cannot be listed, or come without end, there may be one that is hidden.
+    /// Inspects all processes. If they cannot be listed, or new ones appear without end, one more is counted as
+    /// hidden.
     fn visit_all(&mut self) {
         let mut visited = HashSet::from([std::process::id()]);
         for _ in 0..ROUNDS_MAX {
@@ -175,7 +178,7 @@ impl Search {
         }
     }
 
-    /// Looks at everything by which a process can live somewhere.
+    /// Inspects all ties of a process.
     fn inspect(&mut self, pid: u32) -> Result<(), AccessDenied> {
         let mut holder = PathBuf::from(format!("/proc/{pid}"));
         let mut namespace = self.inspect_thread(pid, &holder)?;
@@ -184,7 +187,7 @@ impl Search {
             for thread in entries(&tasks)?.into_iter().filter(|thread| !thread.ends_with(pid.to_string())) {
                 let of_thread = self.inspect_thread(pid, &thread)?;
                 if namespace.is_none() && of_thread.is_some() {
-                    // The first thread has ended, and the others hold what the process has.
+                    // The first thread has ended, and the other threads hold the process's files.
                     (namespace, holder) = (of_thread, thread);
                 }
             }
@@ -199,7 +202,7 @@ impl Search {
         Ok(())
     }
 
-    /// Looks at the program and at what is mapped.
+    /// Inspects the program and the mapped files.
     fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), AccessDenied> {
         if let LinkTarget::Path(path) = read_link(&dir.join("exe"))? {
             let tree = self.tree_of(namespace, &path);
@@ -217,8 +220,8 @@ impl Search {
         Ok(())
     }
 
-    /// Looks at the working directory and the root of a thread, and at the mounts that it sees. Returns its namespace; nothing
-    /// where it has ended.
+    /// Inspects the working directory, the root and the mounts of a thread. Returns its namespace, or nothing if it
+    /// has ended.
     fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, AccessDenied> {
         let root = match read_link(&dir.join("root"))? {
             LinkTarget::Path(root) => root,
@@ -234,7 +237,7 @@ impl Search {
         Ok(Some(namespace))
     }
 
-    /// Finds the namespace of a thread.
+    /// Returns the namespace of a thread.
     fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, AccessDenied> {
         let own = &self.namespaces[0].key.0;
         let identity = match read_link(&dir.join("ns/mnt"))? {
@@ -249,16 +252,16 @@ impl Search {
         let involves = |mounts: &Mounts, tree: &Tree| {
             tree.place.as_ref().is_some_and(|place| mounts.showing(place).or(mounts.below(place)).is_some())
         };
-        // What is mounted here too is no matter of these processes alone.
+        // A mount that this process sees too says nothing about these processes.
         let is_shown = |tree: &Tree| involves(&mounts, tree) && !involves(&self.namespaces[0].mounts, tree);
         let shown = (0..self.trees.len()).filter(|&at| is_shown(&self.trees[at])).collect();
-        // They are given from the process's root, paths from that of its namespace.
+        // Mounts are relative to the process's root, paths to the root of the namespace.
         let has_paths = key.1 == Path::new("/");
         self.namespaces.push(Namespace { key, mounts, has_paths, shown });
         Ok(self.namespaces.len() - 1)
     }
 
-    /// Looks at what a link in `/proc` leads to.
+    /// Inspects the target of a link in `/proc`.
     fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), AccessDenied> {
         let path = match read_link(link)? {
             LinkTarget::Path(path) if !path.has_root() => return Ok(()),
@@ -285,7 +288,8 @@ impl Search {
         Ok(())
     }
 
-    /// Finds the tree that a path lies in, by the path alone. Processes share most of their paths, as those of libraries.
+    /// Finds the tree that holds a path, by the path alone. The result is remembered, because processes share most of
+    /// their paths, such as those of libraries.
     fn tree_of(&mut self, namespace: usize, path: &Path) -> Option<usize> {
         let key = (namespace, path.to_owned());
         if let Some(found) = self.trees_of.get(&key) {
@@ -312,8 +316,8 @@ impl Search {
         by_path.or_else(|| has_paths.then(place).flatten())
     }
 
-    /// Tells whether a directory at a path may lie in a tree, though its path does not say so. What is on another filesystem
-    /// is not touched: the server of a remote one may not answer.
+    /// Tells whether a directory may lie in a tree although its path does not show it. Directories on another
+    /// filesystem are not touched: the server of a remote one may not answer.
     fn may_hold(&self, namespace: usize, path: &Path) -> bool {
         let Namespace { mounts, has_paths, .. } = &self.namespaces[namespace];
         if namespace == 0 && path == Path::new("/") {
@@ -326,7 +330,7 @@ impl Search {
         self.trees.iter().any(|tree| tree.place.as_ref().is_none_or(|tree| place.is_beside(tree)))
     }
 
-    /// Finds the tree that a directory lies in, by walking up from it.
+    /// Finds the tree that holds a directory, by walking up from it.
     fn climb(&self, link: &Path) -> Result<Option<usize>, AccessDenied> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut dir: OwnedFd = match open(link, flags, Mode::empty()) {
@@ -341,7 +345,7 @@ impl Search {
             if let Some(tree) = self.trees.iter().position(|tree| tree.identity == identity) {
                 return Ok(Some(tree));
             }
-            // What is above the uppermost directory is that directory.
+            // The parent of the root directory is the root directory.
             if identity == below {
                 return Ok(None);
             }
@@ -356,7 +360,7 @@ impl Search {
         }
     }
 
-    /// Says why there may be processes that `/proc` does not show at all.
+    /// Returns the reason why `/proc` may hide some processes completely, if there is one.
     fn find_blind_spot(&self, tree: &Path) -> Option<String> {
         let mounts = &self.namespaces[0].mounts;
         if mounts.is_empty() {
@@ -365,7 +369,7 @@ impl Search {
         if !is_local(tree) {
             return Some("a process of another machine may live in it, as its filesystem may be in use there".into());
         }
-        // Where the kernel's own threads are shown, all processes are.
+        // If the kernel's own threads are visible, all processes are.
         if matches!(Process::read(KERNEL_PARENT), Ok(Some(process)) if process.is_kernel) {
             return None;
         }
@@ -373,12 +377,13 @@ impl Search {
         if !matches!(Process::read(1), Ok(Some(_))) || hides() {
             return Some("a process that `/proc` hides may live in it".into());
         }
-        // Nobody outside a container lives in its own root; a volume may be that of other containers too.
+        // No process outside a container lives in the container's own root, but other containers may share a volume.
         let is_volume = mounts.holder(tree).is_none_or(|holder| holder.point != Path::new("/"));
         is_volume.then(|| "a process outside this container may live in it".into())
     }
 
-    /// Finds a hidden process that may live in a tree, as it or one that it descends from started while the release was live.
+    /// Finds a hidden process that may live in a tree: it, or a process that it descends from, started while the
+    /// release was live.
     fn find_suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
         let now = Uptime::now();
         let started_in = |started: &Range<u64>| match (span, &now) {
@@ -386,7 +391,7 @@ impl Search {
             _ => true,
         };
         let may_live = |pid: u32, process: &Option<Process>| {
-            // Of one that shows nothing the start is not known either.
+            // Its start is not known either.
             let Some(process) = process else { return true };
             let mut started = process.started.clone();
             let mut parent = process.parent;

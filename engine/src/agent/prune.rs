@@ -1,13 +1,13 @@
 //! Retention and garbage collection.
 //!
-//! Releases first: those that retention gives up are renamed into trash, tree and record. The trees are deleted there.
-//! Then the objects that the records name and no remaining release does; the epoch grows before the first object goes,
-//! so that no client believes in it afterwards. The records go last: whenever a run is killed, the next one finds in
-//! trash what is still to be looked through. What cannot be deleted is a warning, never a failure: the deploy is live,
-//! and the next one tries again.
+//! 1. Rename the expired releases into trash, tree and record, and delete the trees there.
+//! 2. Increment the epoch, so that no client relies on the objects afterwards.
+//! 3. Remove the objects that these records name and no remaining release does.
+//! 4. Delete the records. If a run is killed before, the next one finds in trash which objects to check.
 //!
-//! Nothing is written before something was deleted: on a full disk a cleanup must make room. So the second of a release
-//! that went is read from its record in trash, until that goes too.
+//! An error is a warning, never a failure: the deploy is live, and the next one tries again. Nothing is written
+//! before something was deleted, because a cleanup must free space on a full disk. So the second of a removed release
+//! stays in its record in trash, and is kept elsewhere only when that record is deleted.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -30,23 +30,23 @@ use super::store::{ObjectName, Store};
 use super::trash::{self, RemovedRecords, Spare};
 use super::uptime::Uptime;
 
-/// How many manifests are read at once.
+/// The most manifests that are read at once.
 const MANIFESTS_AT_ONCE: usize = 2;
 
-/// What retention says of the releases that it would remove.
+/// The expired releases.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Retention {
-    /// These go.
+    /// The releases to remove now.
     pub(crate) due: Vec<ReleaseId>,
-    /// These go as soon as their grace is over.
+    /// The releases to remove when their grace is over.
     pub(crate) in_grace: Vec<ReleaseId>,
 }
 
-/// Decides which releases go. Releases that were live count; the live one and the one that a rollback goes to always
-/// stay. A release that was only ever ready goes when it is older than all that stay.
+/// Decides which releases expire. Releases that were live count. The live release and the one that a rollback goes to
+/// always stay. A release that was never live expires when it is older than all that stay.
 ///
-/// A grace runs by the clock of the boot, which nobody sets. Where the release was retired under another boot, the time of
-/// day decides, and a time in the future is of a clock that was wrong: no grace is known to run then.
+/// The grace is measured with the clock of the boot, which nobody sets. If the release was retired in another boot,
+/// the time of day decides. A time in the future comes from a wrong clock: then no grace is known to run.
 pub(crate) fn retention(
     releases: &Releases,
     live: Option<&ReleaseId>,
@@ -79,27 +79,27 @@ pub(crate) fn retention(
     retention
 }
 
-/// How a cleanup is made.
+/// The options of a cleanup.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct CleanupOptions<'a> {
-    /// Without the lock nothing is changed: it is a dry run.
+    /// The lock. Without it nothing is changed: the cleanup is a dry run.
     pub(crate) lock: Option<&'a Lock>,
-    /// Look through all objects, and not only those that are owed.
+    /// Whether to check all objects, and not only those of removed releases.
     pub(crate) sweep: bool,
-    /// What was read of releases already.
+    /// The manifests that are already in memory.
     pub(crate) read: &'a [(&'a ReleaseId, ManifestView<'a>)],
 }
 
 impl<'a> CleanupOptions<'a> {
-    /// Returns what was read of a release already.
+    /// Returns the manifest of a release, if it is already in memory.
     fn view(&self, record: &Record) -> Option<ManifestView<'a>> {
         self.read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed)
     }
 }
 
-/// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
-/// release names and all leftovers. Without it the newest of what goes may stay in trash, as the policy has it, until the
-/// next deploy reuses it.
+/// Removes the expired releases, and the objects that only those releases named. With `sweep`, removes every object
+/// that no release names, and all leftovers. Without `sweep`, the newest expired release may stay in trash as the
+/// spare, if the policy allows it, until the next deploy reuses it.
 pub(crate) fn cleanup(
     layout: &mut Layout,
     releases: &mut Releases,
@@ -116,7 +116,7 @@ pub(crate) fn cleanup(
 
     for id in due {
         if let Some(lock) = lock {
-            // One that cannot be taken keeps no other from going.
+            // A release that cannot be moved must not keep the others.
             if let Err(error) = trash::discard_release(lock, layout, &id) {
                 report.warnings.push(error.with_cause());
                 continue;
@@ -137,14 +137,14 @@ pub(crate) fn cleanup(
             Err(error) => report.warnings.push(error.with_cause()),
         }
     }
-    // What is owed stays owed, and releases are gone already: that is told in any case.
+    // The releases are gone already, and must be reported in any case. Their objects are removed by the next cleanup.
     if let Err(error) = collect_garbage(layout, releases, spare.as_ref(), options, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
 }
 
-/// Removes the objects that are owed, and what says so.
+/// Removes the objects of removed releases, then the records of those releases.
 fn collect_garbage(
     layout: &mut Layout,
     releases: &Releases,
@@ -158,7 +158,7 @@ fn collect_garbage(
         && remove_unnamed(layout, releases, spare, &removed, options, report)?
         && let Some(lock) = options.lock
     {
-        // The last traces of releases go: no other content may get a second that they had.
+        // With these records the last trace of their seconds disappears, and no other content may get such a second.
         let standing = releases.records.iter().map(|record| record.second).max();
         let known = standing.max(Some(layout.store.second));
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
@@ -169,18 +169,18 @@ fn collect_garbage(
     Ok(())
 }
 
-/// A release that goes once another one is live, and may be turned into that one before.
+/// The release that expires once another one is live, and may be turned into that one.
 pub(crate) enum DueRelease {
-    /// There is none.
+    /// No release expires.
     Nothing,
-    /// It was taken, and is in trash.
+    /// The release was moved to trash.
     Taken(ReleaseId),
-    /// There are such releases, and none may be reused.
+    /// No expired release may be reused; the error is that of the newest.
     Refused(Error),
 }
 
-/// Takes the newest release that retention gives up once `next` is live, unless a rollback would go to it, or a process may
-/// live in it.
+/// Moves the newest release to trash that will expire once `next` is live, unless a rollback would go to it, or a
+/// process may live in it.
 pub(crate) fn take_due(
     lock: &Lock,
     layout: &mut Layout,
@@ -207,7 +207,8 @@ pub(crate) fn take_due(
             }
             Some(_) => {}
             None => {
-                // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
+                // A release that cannot be moved cannot be reused. It may still be needed for a rollback if this
+                // deploy fails.
                 if !trash::move_release(lock, layout, &id)? {
                     continue;
                 }
@@ -219,21 +220,21 @@ pub(crate) fn take_due(
     Ok(refused)
 }
 
-/// Returns the path of `releases/`, without symlinks.
+/// Returns the path of `releases/` without symlinks.
 fn releases_path(layout: &Layout) -> Result<PathBuf, Error> {
     std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))
 }
 
-/// What may go, as no process is known to live in it.
+/// The releases and trees in which no process is known to live.
 struct Removable {
-    /// These releases.
+    /// The releases to remove.
     due: Vec<ReleaseId>,
-    /// Of the trees in trash, all but these.
+    /// The trees in trash that must stay. All others may be deleted.
     stay: HashSet<Vec<u8>>,
 }
 
-/// Keeps the releases that processes are known to live in, and such trees in trash: a process may have entered one after it
-/// came there. With `spares` the newest tree stays there anyway, while nothing newer comes.
+/// Keeps the releases in which a process lives, and such trees in trash, as a process may have entered after the
+/// move. With `spares` the newest tree stays there anyway while no newer release is removed.
 fn keep_inhabited(
     layout: &Layout,
     due: Vec<ReleaseId>,
@@ -265,7 +266,8 @@ fn keep_inhabited(
     Ok(free)
 }
 
-/// Removes the objects that no release names: of all with `sweep`, else of those that are owed. Says whether it could.
+/// Removes the objects that no release names: of all objects with `sweep`, else of those of removed releases. Returns
+/// whether all could be removed.
 fn remove_unnamed(
     layout: &mut Layout,
     releases: &Releases,
@@ -281,7 +283,7 @@ fn remove_unnamed(
     let store = Store::new(layout.objects.again()?);
     let mut candidates = candidates(layout, releases, &store, removed, options)?;
     let unknown = releases.records.iter().filter(|record| options.view(record).is_none());
-    // The spare's files hold the disk anyway, and a later release may want them.
+    // The spare's files occupy the disk anyway, and a later release may need them.
     let others: Vec<Referrer<'_>> = unknown.map(Referrer::Release).chain(spare.map(Referrer::Spare)).collect();
     if let Err((id, error)) = drop_named(layout, &others, &mut candidates) {
         let reason = match &error {
@@ -297,8 +299,8 @@ fn remove_unnamed(
     Ok(remove_objects(&store, candidates, options.lock, report))
 }
 
-/// Returns the objects that may go: of all with `sweep`, else of those that are owed. Those that a release is known to name
-/// are left out.
+/// Returns the objects that may be removed: of all objects with `sweep`, else of those of removed releases. Leaves
+/// out those that a manifest in memory names.
 fn candidates(
     layout: &Layout,
     releases: &Releases,
@@ -314,7 +316,8 @@ fn candidates(
     }
 }
 
-/// Drops the candidates that others name: a few manifests at a time, as each takes memory; and no more of them than it takes.
+/// Drops the candidates that another manifest names. Reads a few manifests at a time, because each takes memory, and
+/// stops when no candidate is left.
 fn drop_named(
     layout: &Layout,
     others: &[Referrer<'_>],
@@ -333,7 +336,7 @@ fn drop_named(
     Ok(())
 }
 
-/// Removes objects; without the lock, counts them. Says whether all could be removed.
+/// Removes objects, or counts them without the lock. Returns whether all could be removed.
 fn remove_objects(
     store: &Store,
     candidates: HashSet<ObjectName>,
@@ -353,7 +356,7 @@ fn remove_objects(
                 report.objects_removed += u64::from(freed.is_some());
                 report.freed_bytes += freed.unwrap_or(0);
             }
-            // One that stays is told once, not once for each of thousands; what is owed is tried again next time.
+            // The first error is reported, not thousands of equal ones. The next cleanup tries again.
             Err(error) => {
                 if std::mem::replace(&mut is_all, false) {
                     report.warnings.push(error.with_cause());
@@ -364,23 +367,23 @@ fn remove_objects(
     is_all
 }
 
-/// Says why no object goes, and what to do about it.
+/// Makes the warning that no object was removed, with the reason and the remedy.
 fn no_object_removed(id: &ReleaseId, reason: &str) -> String {
     format!(
         "No object was removed, as release {id} may need it: {reason}. If nothing serves from it, delete `releases/{id}` on the server: the next deploy or cleanup does the rest"
     )
 }
 
-/// What may name an object that another release named.
+/// A release that may name an object of a removed release.
 enum Referrer<'a> {
-    /// A release that stands.
+    /// An existing release.
     Release(&'a Record),
-    /// One that waits to be reused.
+    /// The spare in trash.
     Spare(&'a Spare),
 }
 
 impl Referrer<'_> {
-    /// Returns those of the candidates that it names. Of a spare that cannot be read, those that could be.
+    /// Returns the candidates that it names. If a spare cannot be read to its end, returns those found so far.
     fn named(&self, layout: &Layout, candidates: &HashSet<ObjectName>) -> Result<Vec<ObjectName>, (ReleaseId, Error)> {
         let mut named = Vec::new();
         let mut take = |name| named.extend(Some(name).filter(|name| candidates.contains(name)));
@@ -395,8 +398,8 @@ impl Referrer<'_> {
     }
 }
 
-/// Eight bytes of each of many objects' names, sorted. That an object has those of another is not to be expected, and keeps
-/// it until the next sweep, no more.
+/// Fingerprints of objects: eight bytes of each name, sorted. Two objects hardly ever share one. If they do, an
+/// object stays until the next sweep, and that is all.
 struct Fingerprints(Vec<u64>);
 
 impl Fingerprints {
@@ -426,7 +429,7 @@ mod tests {
     use crate::hash::Hash;
     use crate::release::Provenance;
 
-    /// Releases `1`, `2`, …, each live at its number times 100 but those in `ready`.
+    /// Releases `1`, `2`, …. Each went live at its number times 100, except those in `ready`.
     fn releases(count: u64, ready: &[u64]) -> Releases {
         let record = |n: u64| Record {
             id: n.to_string().parse().unwrap(),
@@ -487,7 +490,7 @@ mod tests {
     #[test]
     fn what_was_live_a_moment_ago_stays_for_its_grace() {
         check(&releases(5, &[]), "5", 3, 60, 330, &["1"], &["2"]);
-        // What was retired in the future was so by a clock that was wrong.
+        // A retirement in the future comes from a wrong clock.
         check(&releases(5, &[]), "5", 3, 60, 150, &["1", "2"], &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether there is room for a release: asked before anything is received.
+//! Checks that the disk has space for a release, before anything is received.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,16 @@ use super::receive::WantedObjects;
 use super::site::layout::Layout;
 use super::store::SHARDS;
 
-/// Records, the log, growth of directories that stand already.
+/// Space for records, the log, and the growth of existing directories.
 const MARGIN_BYTES: u64 = 1 << 20;
 const MARGIN_INODES: u64 = 64;
 
-/// Compares what the release still takes with what is free. Private and further copies count whole: whether the
-/// filesystem shares their blocks is not known before. A directory counts as a block: few have names for more.
+/// Compares the space that the release still needs with the free space. Private and further copies count in full,
+/// because it is not known yet whether the filesystem will share their blocks. A directory counts as one block: few
+/// have names for more.
 ///
-/// XFS and Btrfs free what was removed a moment later, or when they are synced: only what is lacking then is lacking.
+/// XFS and Btrfs free the space of removed files a moment later, or at a sync. So a lack of space is only certain
+/// after a sync.
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -42,7 +44,7 @@ fn compare(free: Free, assembly: &Assembly<'_>, further_copies: &[FurtherCopy], 
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
     let copied_bytes = copies.iter().fold(0, on_disk);
     let missing = wanted.missing().count();
-    // What arrives lies in directories of its own first.
+    // Objects arrive in directories of staging first.
     let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
     let made_bytes = copied_bytes.saturating_add(directories * free.block_bytes + MARGIN_BYTES);
     let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
@@ -57,7 +59,7 @@ fn compare(free: Free, assembly: &Assembly<'_>, further_copies: &[FurtherCopy], 
     }
 }
 
-/// Counts the empty files and symlinks, which are never links.
+/// Returns the number of empty files and symlinks, which are never links to objects.
 fn own_inodes(assembly: &Assembly<'_>) -> u64 {
     let is_own = |&entry: &u32| match assembly.manifest.node(entry) {
         Node::File(file) => file.size == 0,
@@ -67,7 +69,7 @@ fn own_inodes(assembly: &Assembly<'_>) -> u64 {
     (0..assembly.manifest.len()).filter(is_own).count() as u64
 }
 
-/// Returns the sizes of the further copies of objects: one for each object.
+/// Returns the sizes of the further copies, one for each object.
 fn further_sizes(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Vec<u64> {
     let size = |own: &FurtherCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
     let objects: BTreeMap<ObjectKey, u64> = further_copies.iter().map(|own| (own.from.key, size(own))).collect();

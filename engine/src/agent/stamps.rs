@@ -1,4 +1,4 @@
-//! What a run saw of a release and of the store, kept for the run that makes another release of it.
+//! The stamps of a release and of the store, kept for the deploy that reuses that release.
 //!
 //! ```text
 //! .cutover/releases/<id>/seen
@@ -7,19 +7,19 @@
 //! boot         32 bytes: hash of the boot's identity and of the mount's
 //! shards       256 times: inode and ctime of a directory of objects
 //! directories  count; of each, by number, inode and ctime, and the first 8 bytes of its hash in the manifest
-//! objects      count; of each entry the inode of the object that it is a link to; 0 where it is none, or nobody looked
+//! objects      count; of each entry the inode of its object; 0 if there is none or it is not known
 //! ```
 //!
-//! Numbers are varints, inodes and ctimes differences from the one before.
+//! Numbers are varints. Inodes and ctimes are differences from the one before.
 //!
-//! No name comes, goes or changes in a directory without its ctime, which no program can set. So a directory with the inode
-//! and ctime of then has the names of then, each for the same inode. A change within the tick of the clock in which it was
-//! seen would look the same: what changed in that tick is kept as if it had no ctime, and is never as it was seen. Nor is a
-//! directory with a link into `shared/`: the manifest does not have that name. A ctime without a fraction of a second may be
-//! that of a filesystem which keeps none, and its tick is the whole second.
+//! No name in a directory changes without the directory's ctime, and no program can set a ctime. So a directory with
+//! the same inode and ctime still has the same names, each for the same inode. A change within the clock tick of the
+//! stamp would not show: a directory that changed in that tick has no stamp, and counts as changed. The same applies
+//! to a directory with a link into `shared/`, because the manifest does not have that name. A ctime without a
+//! fraction of a second may come from a filesystem that keeps none: its tick is the whole second.
 //!
-//! It is a hint: where it is missing, cut off, altered, of another boot or another mount, everything is listed, as is each directory that
-//! looks otherwise. What is in the files it says nothing about: every file is looked at by whoever reuses it.
+//! The file is a hint. If it is missing, cut off, altered, or from another boot or mount, every directory is listed;
+//! otherwise each one whose stamp differs. It says nothing about the content of files: a reuse checks every file.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -38,39 +38,38 @@ use super::store::{SHARDS, Store};
 
 const SEEN: &[u8] = b"seen";
 
-/// The longest tick of Linux: a hundredth of a second. Most have four in that.
+/// The longest clock tick of Linux: a hundredth of a second. Most systems have four ticks in that time.
 const TICK_MAX: Duration = Duration::from_millis(10);
 const CHECK_EVERY: Duration = Duration::from_millis(1);
 
-/// What a run saw of the release that it made.
+/// The stamps of a release that was just made.
 #[derive(Debug)]
 pub(crate) struct NewStamps<'a> {
-    /// Its directories, by number.
+    /// The stamps of its directories, by number.
     pub(crate) directories: &'a [Stamp],
-    /// The inode of each entry's object; 0 where it is none, or nobody looked.
+    /// For each entry, the inode of its object; 0 if there is none or it is not known.
     pub(crate) inodes: &'a [u64],
-    /// When nobody but this run could reach the release yet, and nothing of it was changed any more.
+    /// A moment when only this run could reach the release, and nothing in it changed any more.
     pub(crate) moment: Moment,
 }
 
-/// What was seen of a release and of the store.
+/// The stamps of a release and of the store, read back.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stamps {
     shards: Vec<Stamp>,
-    /// By inode: ctime, and the beginning of the hash in the manifest.
+    /// By inode: the ctime, and the first bytes of the directory's hash in the manifest.
     directories: HashMap<u64, (i64, u64)>,
     inodes: Vec<u64>,
 }
 
 impl Stamps {
-    /// Reads what is kept beside a record; nothing where that is not to be believed.
+    /// Reads the stamps beside a record. Returns nothing if they cannot be trusted.
     pub(crate) fn read(record: &Dir) -> Result<Option<Stamps>, Error> {
         let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(None) };
         Ok(record.read(SEEN)?.and_then(|bytes| Stamps::from_bytes(&bytes, boot).ok()))
     }
 
-    /// Tells whether a directory had, when it was seen, the names that a manifest has for the one with this hash, and has
-    /// them still.
+    /// Tells whether a directory still has the names that the manifest has for the directory with this hash.
     pub(crate) fn has_names_of(&self, hash: &Hash, stamp: Stamp) -> bool {
         stamp.is_known() && self.directories.get(&stamp.inode) == Some(&(stamp.ctime, print(hash)))
     }
@@ -99,7 +98,7 @@ impl Stamps {
     }
 }
 
-/// Keeps what a run saw beside the record of the release that it made.
+/// Writes the stamps of a new release beside its record.
 pub(crate) fn write(record: &Dir, store: &Store, manifest: &Manifest, stamps: &NewStamps<'_>) -> Result<(), Error> {
     let Some(boot) = disk::mount_of_this_boot(record) else { return Ok(()) };
     let bytes = to_bytes(&shards(store)?, manifest, stamps, boot);
@@ -127,8 +126,8 @@ fn to_bytes(shards: &[Stamp], manifest: &Manifest, stamps: &NewStamps<'_>, boot:
     bytes
 }
 
-/// Looks at the directories of objects, once the tick in which one of them was changed last is over. That is a few
-/// milliseconds, and to list them all is more.
+/// Returns the stamps of the shards, after the tick of their last change. That takes a few milliseconds; listing all
+/// shards would take longer.
 fn shards(store: &Store) -> Result<Vec<Stamp>, Error> {
     let mut waited = Duration::ZERO;
     loop {
@@ -158,17 +157,18 @@ fn print(hash: &Hash) -> u64 {
     hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// What is known of the store's objects without listing it, as far as the base names them.
+/// The inodes of objects that the base names, known without listing the store.
 pub(crate) struct KnownObjects<'a> {
     base: ManifestView<'a>,
     origins: &'a [u32],
     inodes: Vec<u64>,
-    /// Those directories of objects that are as they were.
+    /// Whether each shard still has its stamp.
     is_unchanged: Vec<bool>,
 }
 
 impl<'a> KnownObjects<'a> {
-    /// Takes what was seen when the base was made. `origins` says which of its entries those of the new manifest come from.
+    /// Combines the stamps of the base with the present store. `origins` maps entries of the new manifest to entries
+    /// of the base.
     pub(crate) fn new(
         seen: Stamps,
         store: &Store,
@@ -180,7 +180,7 @@ impl<'a> KnownObjects<'a> {
         Ok(KnownObjects { base, origins, inodes: seen.inodes, is_unchanged })
     }
 
-    /// Returns the inode of the object that an entry of the new manifest is to be a link to, where that is known.
+    /// Returns the inode of the object that an entry of the new manifest links to, if it is known.
     pub(crate) fn inode(&self, entry: u32, key: ObjectKey, placement: Placement) -> Option<u64> {
         let origin = self.origins[entry as usize];
         let is_as_in_base = || {
