@@ -112,8 +112,8 @@ impl Classifier<'_> {
     fn disputed(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Vec<u32> {
         if !entries.is_empty() {
             entries.sort_unstable();
-            let taken = self.taken_seconds(&self.files(&entries), |_, _| ());
-            let is_free = |entry: u32, second| second != 0 && taken.binary_search(&(entry, second)).is_err();
+            let used = self.used_seconds(&self.files(&entries), |_, _| ());
+            let is_free = |entry: u32, second| second != 0 && used.binary_search(&(entry, second)).is_err();
             entries.retain(|&entry| !is_free(entry, planned[entry as usize].second));
         }
         entries
@@ -125,24 +125,24 @@ impl Classifier<'_> {
 
     /// Reads the entries of all releases, the newest first, and passes them to `note`. Returns, by entry, the seconds
     /// at which the path of a file in question had other content of the same size.
-    fn taken_seconds(
+    fn used_seconds(
         &self,
         files: &[(u32, ManifestFile)],
         mut note: impl FnMut(&Passing<'_>, Placement),
     ) -> Vec<(u32, u32)> {
-        let mut taken = Vec::new();
+        let mut used = Vec::new();
         for record in self.releases.records.iter().rev() {
             let mut beside = PathMatcher::new(self.manifest, files);
             let note = |passing: Passing<'_>, placement: Placement| {
                 note(&passing, placement);
-                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
+                used.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
             };
             // A release that cannot be read tells nothing.
             drop(read_entries(self.layout, &record.id, &record.root, note));
         }
-        taken.sort_unstable();
-        taken.dedup();
-        taken
+        used.sort_unstable();
+        used.dedup();
+        used
     }
 
     /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such copy,
@@ -156,11 +156,11 @@ impl Classifier<'_> {
         let files = self.files(&entries);
         let mut copies: HashMap<ObjectKey, Copies> =
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
-        let taken = self.taken_seconds(&files, |passing, placement| note_copy(passing, placement, &mut copies));
+        let used = self.used_seconds(&files, |passing, placement| note_copy(passing, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
             let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
-            let is_free = |placement: &&Placement| taken.binary_search(&(entry, placement.second)).is_err();
+            let is_free = |placement: &&Placement| used.binary_search(&(entry, placement.second)).is_err();
             let as_planned = sound.iter().filter(|&&placement| placement == planned[entry as usize]);
             match (as_planned.chain(sound).find(is_free), sound.first()) {
                 (Some(&placement), _) => choice.placed.push((entry, placement)),

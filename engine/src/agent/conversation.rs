@@ -172,7 +172,7 @@ impl Conversation {
                     return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
                 }
                 recv(beside) -> other => {
-                    return other.map(Err).map_err(|_| Error::Bug("what was listened to beside has ended".into()));
+                    return other.map(Err).map_err(|_| Error::Bug("the other channel has ended".into()));
                 }
                 default(left) => {
                     if self.heard.silence(listening) >= self.silent_max {
@@ -206,8 +206,8 @@ impl Conversation {
     }
 
     /// Remembers that a report could not be sent.
-    fn note_send(&self, said: &Result<(), Error>) {
-        if said.is_err() {
+    fn note_send(&self, sent: &Result<(), Error>) {
+        if sent.is_err() {
             self.has_failed_send.store(true, Ordering::Relaxed);
         }
     }
@@ -311,9 +311,9 @@ pub(crate) fn keep_alive<T>(conversation: &Conversation, work: impl FnOnce() -> 
             let mut ticks = 0;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
-                let said = if ticks == 0 { conversation.send(&FromAgent::Ping) } else { conversation.flush() };
-                let said = said.and_then(|()| conversation.report_read(None));
-                if said.is_err() {
+                let sent = if ticks == 0 { conversation.send(&FromAgent::Ping) } else { conversation.flush() };
+                let sent = sent.and_then(|()| conversation.report_read(None));
+                if sent.is_err() {
                     return;
                 }
             }

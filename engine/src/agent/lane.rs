@@ -27,11 +27,11 @@ pub(crate) fn serve_lane(mut input: File, mut output: impl Write) -> Result<(), 
     }
     hand_over(&agent, &claim, &input).map_err(refused)?;
     drop(input);
-    let mut taken = [0];
-    agent.read_exact(&mut taken).map_err(refused)?;
-    output.write_all(&taken).and_then(|()| output.flush()).map_err(lost)?;
+    let mut confirmation = [0];
+    agent.read_exact(&mut confirmation).map_err(refused)?;
+    output.write_all(&confirmation).and_then(|()| output.flush()).map_err(lost)?;
     // The agent sends nothing more, and closes.
-    let ended = agent.read(&mut taken);
+    let ended = agent.read(&mut confirmation);
     ended.map_or_else(|source| Err(refused(source)), |_| Ok(()))
 }
 

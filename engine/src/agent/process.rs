@@ -50,7 +50,7 @@ const LINKS_OF_ONE_TASK: u64 = 3;
 /// Returns for each tree the reason why it must stay, if there is one: a process that lives in it, or a mount that
 /// shows it.
 pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<String>> {
-    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).found }
+    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).reasons }
 }
 
 /// A tree that may become another release, and the time in which that release was live, if it is known.
@@ -67,12 +67,12 @@ pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Du
     }
     let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
     let mut search = Search::run(&paths, ties);
-    let found = std::mem::take(&mut search.found);
-    let reason = |(Candidate { path, span }, found): (&Candidate<'_>, Option<String>)| {
+    let reasons = std::mem::take(&mut search.reasons);
+    let reason = |(Candidate { path, span }, reasons): (&Candidate<'_>, Option<String>)| {
         let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
-        mounted().or(found).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
+        mounted().or(reasons).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
     };
-    candidates.iter().zip(found).map(reason).collect()
+    candidates.iter().zip(reasons).map(reason).collect()
 }
 
 /// The ties of a process to a release that count.
@@ -109,7 +109,7 @@ struct Search {
     trees: Vec<Tree>,
     ties: Ties,
     /// The reason why each tree must stay.
-    found: Vec<Option<String>>,
+    reasons: Vec<Option<String>>,
     /// The mount namespaces. The first is this process's own.
     namespaces: Vec<Namespace>,
     /// By namespace and path: the tree that holds this directory, found by walking up.
@@ -132,14 +132,14 @@ impl Search {
         let shown_at = |tree: &Tree| {
             mounts.showing(tree.place.as_ref()?).map(|mount| Shown(mount.point.as_os_str().as_bytes()).to_string())
         };
-        let found =
+        let reasons =
             trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
         let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
         let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
         let mut search = Search {
             trees,
             ties,
-            found,
+            reasons,
             namespaces: vec![own],
             climbed: HashMap::new(),
             trees_of: HashMap::new(),
@@ -356,7 +356,7 @@ impl Search {
 
     fn note(&mut self, tree: Option<usize>, pid: u32) {
         if let Some(tree) = tree {
-            self.found[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
+            self.reasons[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
         }
     }
 
@@ -408,7 +408,7 @@ impl Search {
         let name = process.as_ref().map_or("a process", |process| &process.name);
         let user = user_of(*pid).map_or(String::new(), |user| format!(" of {user}"));
         Some(format!(
-            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started at that time"
+            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started while the release was live"
         ))
     }
 }

@@ -370,7 +370,7 @@ fn remove_objects(
 /// Makes the warning that no object was removed, with the reason and the remedy.
 fn no_object_removed(id: &ReleaseId, reason: &str) -> String {
     format!(
-        "No object was removed, as release {id} may need it: {reason}. If nothing serves from it, delete `releases/{id}` on the server: the next deploy or cleanup does the rest"
+        "No object was removed, because release {id} is damaged and may need any of them: {reason}. If nothing serves from that release, delete `releases/{id}` on the server; the next deploy or cleanup removes the rest"
     )
 }
 

@@ -67,7 +67,7 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
     let moved = base.map_or(0, |base| Moves::find(base, assembly.manifest).carry_out(tree));
     let audit = Audit {
         assembly,
-        own: tree.own_stat()?,
+        root: tree.own_stat()?,
         stamps: stamps.filter(|_| tree.keeps_times().unwrap_or(false)),
         old_stamps,
         known,
@@ -100,7 +100,7 @@ pub(crate) fn abandon(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -
 struct Audit<'a> {
     assembly: &'a Assembly<'a>,
     /// The root of the tree, made by this run. Its owner and filesystem are the right ones.
-    own: Stat,
+    root: Stat,
     stamps: Option<Stamps>,
     /// By inode, the stamps of the moved directories before the move, because a rename changes the ctime.
     old_stamps: HashMap<u64, Stamp>,
@@ -189,7 +189,7 @@ impl<'a> Audit<'a> {
     fn has_names(&self, number: u32, stat: &Stat) -> bool {
         let old_stamps = self.old_stamps.get(&stat.inode).copied().unwrap_or(Stamp::of(stat));
         let hash = &self.assembly.manifest.directories()[number as usize].hash;
-        stat.device == self.own.device
+        stat.device == self.root.device
             && self.stamps.as_ref().is_some_and(|stamps| stamps.has_names_of(hash, old_stamps))
     }
 
@@ -225,7 +225,7 @@ impl<'a> Audit<'a> {
 
     /// Tells whether an entry has this kind, belongs to this user, and has no other name.
     fn is_alone(&self, stat: &Stat, kind: Kind) -> bool {
-        let own = (self.own.uid, self.own.gid, self.own.device);
+        let own = (self.root.uid, self.root.gid, self.root.device);
         (stat.uid, stat.gid, stat.device) == own && stat.kind == kind && stat.links == 1
     }
 
@@ -281,7 +281,7 @@ impl<'a> Audit<'a> {
         }
         assembly.note_directory(number, stat);
         // Like names, attributes do not change without the ctime.
-        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && (is_unchanged || !dir.has_attributes()?))
+        Ok((stat.uid, stat.gid) == (self.root.uid, self.root.gid) && (is_unchanged || !dir.has_attributes()?))
     }
 }
 
@@ -291,14 +291,14 @@ struct Moves(Vec<(Vec<u8>, Vec<u8>)>);
 impl Moves {
     /// Finds the directories of `new` that `old` has at another path, if `new` has none there.
     fn find(old: &Manifest, new: &Manifest) -> Moves {
-        let mut gone = HashMap::new();
-        let mut fresh = Vec::new();
-        compare(old, Some(0), new, Some(0), &mut gone, &mut fresh);
+        let mut old_only = HashMap::new();
+        let mut new_only = Vec::new();
+        compare(old, Some(0), new, Some(0), &mut old_only, &mut new_only);
         let mut moves = Vec::new();
-        while let Some(number) = fresh.pop() {
-            match gone.remove(&new.directories()[number as usize].hash) {
+        while let Some(number) = new_only.pop() {
+            match old_only.remove(&new.directories()[number as usize].hash) {
                 Some(from) => moves.push((old.directory_path(from), new.directory_path(number))),
-                None => fresh.extend(new.directories_in(number).map(|(child, _)| child)),
+                None => new_only.extend(new.directories_in(number).map(|(child, _)| child)),
             }
         }
         Moves(moves)
@@ -318,8 +318,8 @@ fn compare(
     in_old: Option<u32>,
     new: &Manifest,
     in_new: Option<u32>,
-    gone: &mut HashMap<Hash, u32>,
-    fresh: &mut Vec<u32>,
+    old_only: &mut HashMap<Hash, u32>,
+    new_only: &mut Vec<u32>,
 ) {
     let hash = |manifest: &Manifest, number: u32| manifest.directories()[number as usize].hash;
     if in_old.zip(in_new).is_some_and(|(own, other)| hash(old, own) == hash(new, other)) {
@@ -332,14 +332,14 @@ fn compare(
     for (own, name) in in_old.into_iter().flat_map(|number| old.directories_in(number)) {
         let other = child(new, in_new, name);
         if other.is_none() {
-            gone.insert(hash(old, own), own);
+            old_only.insert(hash(old, own), own);
         }
-        compare(old, Some(own), new, other, gone, fresh);
+        compare(old, Some(own), new, other, old_only, new_only);
     }
     if in_old.is_some() {
         for (own, name) in in_new.into_iter().flat_map(|number| new.directories_in(number)) {
             if child(old, in_old, name).is_none() {
-                fresh.push(own);
+                new_only.push(own);
             }
         }
     }

@@ -23,7 +23,7 @@ use super::reporter::Reporter;
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
-use super::site::log::{self, UnheardLine};
+use super::site::log::{self, MissedWarningsLine};
 use super::site::mend::mend;
 use super::site::records::{Releases, check_manifest, read_manifest};
 use super::site::switch::{self, SwitchOutcome};
@@ -52,11 +52,11 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
         };
         let is_gone = conversation.check_client().is_err();
         // If the client has gone, the work is done all the same. Only the log can keep its warnings.
-        let told = conversation.send(&message);
-        if is_gone || told.is_err() {
-            log_unheard(&hello, &message);
+        let sent = conversation.send(&message);
+        if is_gone || sent.is_err() {
+            log_missed_warnings(&hello, &message);
         }
-        told
+        sent
     });
     served.unwrap_or_else(|error| {
         conversation.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
@@ -65,7 +65,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
 }
 
 /// Writes the warnings of a run into the log, because the client has gone. If that fails too, nothing is left to try.
-fn log_unheard(hello: &Hello, message: &FromAgent) {
+fn log_missed_warnings(hello: &Hello, message: &FromAgent) {
     let unheard = match message {
         FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
         FromAgent::Done(Reply::Switch(report)) => &report.warnings,
@@ -76,7 +76,7 @@ fn log_unheard(hello: &Hello, message: &FromAgent) {
         return;
     }
     let (verb, provenance) = (hello.request.verb(), &hello.provenance);
-    let line = UnheardLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
+    let line = MissedWarningsLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
     if let Ok(Some(layout)) = deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
         log::append(&layout.private, &line).ok();
     }
@@ -205,7 +205,7 @@ impl Service<'_> {
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
         if wanted.len() > SIDES {
-            return Err(Error::Protocol("a question for more manifests than a comparison has sides".into()));
+            return Err(Error::Protocol("a request for more than two manifests".into()));
         }
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;

@@ -38,7 +38,12 @@ pub(crate) fn check(
     }
 }
 
-fn compare(free: Free, assembly: &Assembly<'_>, further_copies: &[FurtherCopy], wanted: &WantedObjects) -> Result<(), Error> {
+fn compare(
+    free: Free,
+    assembly: &Assembly<'_>,
+    further_copies: &[FurtherCopy],
+    wanted: &WantedObjects,
+) -> Result<(), Error> {
     let mut copies = further_sizes(assembly, further_copies);
     copies.extend(private_sizes(assembly));
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));

@@ -117,7 +117,7 @@ impl<'a> Sources<'a> {
             let path = self.staged.path_of(made).display().to_string();
             return Err(Error::Damage(DamageError::File {
                 path,
-                reason: "a copy of an object does not have its hash".into(),
+                reason: "the copy does not have the hash of its object".into(),
             }));
         }
         further.push(made);
@@ -152,7 +152,7 @@ impl<'a> Sources<'a> {
         };
         let vanished = || {
             let path = self.store.path_of(name).display().to_string();
-            Error::Damage(DamageError::File { path, reason: "the object vanished while it was used".into() })
+            Error::Damage(DamageError::File { path, reason: "the object disappeared during the deploy".into() })
         };
         file.ok_or_else(vanished)
     }
@@ -170,7 +170,7 @@ impl<'a> Sources<'a> {
             Origin::Store => Ok(CopyOutcome::Wrong),
             Origin::Staged => Err(Error::Damage(DamageError::File {
                 path: self.staged.path_of(object.name).display().to_string(),
-                reason: "it does not have its hash any more".into(),
+                reason: "its content changed during the deploy".into(),
             })),
         }
     }

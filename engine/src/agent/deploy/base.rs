@@ -55,7 +55,7 @@ impl Base {
     }
 
     /// Returns the message that names this base to the client.
-    pub(super) fn taken(&self, order: &Order<'_>) -> Taken {
+    pub(super) fn to_message(&self, order: &Order<'_>) -> Taken {
         if self.is_named_by(order) { Taken::Named } else { Taken::Another(self.name.clone()) }
     }
 

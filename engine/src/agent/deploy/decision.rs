@@ -95,10 +95,10 @@ fn choose_second(
     releases: &Releases,
     has_whole_seconds: bool,
 ) -> Result<u32, Error> {
-    let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
-    let given = given.chain(trash::greatest_second(layout)?);
-    let (proposed, given) = (order.begin.second, given.max().unwrap_or(0));
-    Ok(second::choose(Seconds { proposed, given, now: now() as u32, has_whole_seconds }))
+    let used = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+    let used = used.chain(trash::greatest_second(layout)?);
+    let (proposed, used) = (order.begin.second, used.max().unwrap_or(0));
+    Ok(second::choose(Seconds { proposed, used, now: now() as u32, has_whole_seconds }))
 }
 
 /// Counts the differences from the live release. If its manifest cannot be read, all files are new.

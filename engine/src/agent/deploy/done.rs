@@ -17,7 +17,7 @@ use super::task::Task;
 pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, cleanup: CleanupOutcome) -> DeployDone {
     let DeployOutcome { staged, published, switched, restored_objects, mut seconds } = outcome;
     let assembled = staged.assembled;
-    let mut done = would_be_done(task.order, task.decision);
+    let mut done = expected_done(task.order, task.decision);
     done.release = Some(task.decision.id.clone());
     done.making.objects_new = published.objects_new;
     done.making.objects_linked = assembled.linked;
@@ -39,7 +39,7 @@ pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, 
 }
 
 /// Returns the part of the answer that is known before anything is made. For a dry run that is all of it.
-pub(super) fn would_be_done(order: &Order<'_>, decision: &Decision) -> DeployDone {
+pub(super) fn expected_done(order: &Order<'_>, decision: &Decision) -> DeployDone {
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);
     done.previous.clone_from(&decision.live);
@@ -52,14 +52,14 @@ pub(super) fn would_be_done(order: &Order<'_>, decision: &Decision) -> DeployDon
 fn unfit_warning(files: u64) -> String {
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     format!(
-        "The stored content of {files} had been changed or removed, and was made good in this release; earlier releases still hold the change: deploy their source again rather than roll back"
+        "The stored content of {files} was changed or removed on the server. This release has the right content, but earlier releases still have the change: to go back, deploy their source again instead of rolling back"
     )
 }
 
 fn restored_warning(objects: u64) -> String {
     let objects = if objects == 1 { "1 stored file".to_owned() } else { format!("{objects} stored files") };
     format!(
-        "The mode, time or group of {objects} had been changed by hand, and was put right: releases share their files. Name in `copy_paths` what the application is to change"
+        "The mode, time or group of {objects} was changed on the server, and Cutover restored it, because releases share their files. If the application must change files, list them in `copy_paths`"
     )
 }
 

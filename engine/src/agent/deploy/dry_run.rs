@@ -14,7 +14,7 @@ use crate::agent::store::Store;
 
 use super::base::Base;
 use super::decision::Decision;
-use super::done::would_be_done;
+use super::done::expected_done;
 use super::lacks::send_lacks;
 use super::order::Order;
 use super::ready::{Ready, holding};
@@ -25,12 +25,12 @@ use super::unchanged::unchanged;
 /// Answers a dry run.
 pub(super) fn dry_run(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {
     match Layout::open(order.path, order.policy())? {
-        Some(layout) => of_site(conversation, order, &layout),
-        None => of_nothing(conversation, order),
+        Some(layout) => answer_with_site(conversation, order, &layout),
+        None => answer_without_site(conversation, order),
     }
 }
 
-fn of_site(conversation: &Conversation, order: &Order<'_>, layout: &Layout) -> Result<DeployDone, Error> {
+fn answer_with_site(conversation: &Conversation, order: &Order<'_>, layout: &Layout) -> Result<DeployDone, Error> {
     let releases = Releases::read(layout)?;
     let live = layout.current.live()?;
     if let Some(done) = unchanged(order, layout, &releases, live.as_ref())? {
@@ -44,10 +44,10 @@ fn of_site(conversation: &Conversation, order: &Order<'_>, layout: &Layout) -> R
     let classification = task.classify(layout, &releases, &store)?;
     let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);
     send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
-    Ok(would_be_done(order, &decision))
+    Ok(expected_done(order, &decision))
 }
 
-fn of_nothing(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {
+fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {
     let tree = receive(conversation, order, None, Holding::default(), None)?;
     if let Some(path) = order.policy().shared_files.first() {
         return Err(Error::Site(SiteError::SharedMissing(
@@ -56,7 +56,7 @@ fn of_nothing(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDo
     }
     let files = tree.manifest.all_files().filter(|(_, file)| file.size > 0).map(|(entry, _)| entry);
     send_lacks(conversation, &WantedObjects::gather(&tree.manifest, files), Vec::new(), tree.commits)?;
-    Ok(would_be_done(order, &Decision::without_site(&tree.manifest)))
+    Ok(expected_done(order, &Decision::without_site(&tree.manifest)))
 }
 
 fn receive(

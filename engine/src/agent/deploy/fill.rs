@@ -74,7 +74,7 @@ pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) ->
     let settled = OnceCell::new();
     let classifier = task.classifier(&site.layout, &site.releases, store);
     let assembly = Assembly::new(manifest, &classification.expected, &copies, decision.second, store, staging);
-    let (wanted, partial) = take_what_is_there(site, plan, &assembly)?;
+    let (wanted, partial) = adopt_content(site, plan, &assembly)?;
     let reused = announce(conversation, site, plan, &assembly, &wanted, &partial)?;
     let content = Content { conversation, plan, classifier, assembly, settled: &settled, commits: task.tree.commits };
     let (assembly, arrived) = content.receive(wanted, partial)?;
@@ -87,7 +87,7 @@ pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) ->
 
 /// Adopts the content that an interrupted run received, and checks that the rest has space. Returns the wanted
 /// objects, and the entries of large files of which the beginning is there, with its length.
-fn take_what_is_there(
+fn adopt_content(
     site: &Site,
     plan: &Plan<'_>,
     assembly: &Assembly<'_>,

@@ -159,7 +159,7 @@ fn publish_release(
     let manifest = staged.manifest(task);
     let record = decision.record(task.order, manifest, staged.arrived_bytes());
     if decision.has_whole_seconds {
-        wait_for_the_end_of(decision.second);
+        wait_for_end_of(decision.second);
     }
     let (layout, assembled, arrived) = (&site.layout, &staged.assembled, &staged.arrived);
     let publication = Publication { layout, store, staging, manifest, assembled, arrived, record: &record };
@@ -189,7 +189,7 @@ fn switch_to(
 
 /// Waits for the end of a second. That takes a moment if two releases come within one second. If the clock was ahead
 /// when an earlier release was made, the wait would be long, and is left out.
-fn wait_for_the_end_of(second: u32) {
+fn wait_for_end_of(second: u32) {
     const WAIT_MAX: u64 = 3;
     const A_WHILE: Duration = Duration::from_millis(20);
     let second = u64::from(second);

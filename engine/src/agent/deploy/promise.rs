@@ -34,10 +34,10 @@ pub(super) fn resolve_hashes(
     match conversation.next()? {
         Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
             let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
-            let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
-            if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
+            let mismatch = || Error::Protocol("hashes that do not match the announced root".into());
+            if is_right(&manifest) { Ok(manifest) } else { Err(mismatch()) }
         }
-        _ => Err(Error::Protocol("something else where hashes were due".into())),
+        _ => Err(Error::Protocol("another message while hashes were expected".into())),
     }
 }
 

@@ -31,7 +31,7 @@ impl Ready<'_> {
         let taken = match base {
             None if stores_nothing => Taken::Empty,
             None => Taken::Nothing,
-            Some(base) => base.taken(order),
+            Some(base) => base.to_message(order),
         };
         let commit = base.and_then(|base| base.commit.clone());
         conversation.send(&FromAgent::Ready { holding: order.unless_believed(holding), base: taken, live, commit })

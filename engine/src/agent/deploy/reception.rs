@@ -70,9 +70,10 @@ pub(super) fn receive(
                 Next::Client(Incoming::Message(ToAgent::Commit)) => {
                     // Blocks that were sent on lanes before this commit may still be on their way.
                     let give = |payload| first_error.check().and_then(|()| receivers.give(payload));
-                    return inlets.take_rest(give, || first_error.check().and_then(|()| conversation.check_client()));
+                    return inlets
+                        .receive_rest(give, || first_error.check().and_then(|()| conversation.check_client()));
                 }
-                Next::Client(_) => return Err(Error::Protocol("something else where content was due".into())),
+                Next::Client(_) => return Err(Error::Protocol("another message while content was expected".into())),
             }
         }
     });

@@ -20,7 +20,7 @@ pub(super) struct Seconds {
     /// The proposal of the client.
     pub(super) proposed: u32,
     /// The latest second of any release so far.
-    pub(super) given: u32,
+    pub(super) used: u32,
     /// The server's clock.
     pub(super) now: u32,
     /// Whether the filesystem keeps only whole seconds. An edit in place within the chosen second would not show
@@ -30,12 +30,12 @@ pub(super) struct Seconds {
 
 /// Chooses the second of a release.
 pub(super) fn choose(seconds: Seconds) -> u32 {
-    let Seconds { proposed, given, now, has_whole_seconds } = seconds;
+    let Seconds { proposed, used, now, has_whole_seconds } = seconds;
     let latest = if has_whole_seconds { now.saturating_sub(1) } else { now.saturating_add(AHEAD_MAX) };
-    let is_believed = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);
-    let own = now.saturating_sub(u32::from(has_whole_seconds));
-    let wished = if is_believed { proposed } else { own };
-    wished.max(given.saturating_add(1))
+    let is_plausible = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);
+    let fallback = now.saturating_sub(u32::from(has_whole_seconds));
+    let wanted = if is_plausible { proposed } else { fallback };
+    wanted.max(used.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -46,8 +46,8 @@ mod tests {
 
     #[test]
     fn a_proposal_is_taken_where_it_is_free_and_near_the_clock() {
-        let check = |proposed, given, has_whole_seconds, expected| {
-            let seconds = Seconds { proposed, given, now: NOW, has_whole_seconds };
+        let check = |proposed, used, has_whole_seconds, expected| {
+            let seconds = Seconds { proposed, used, now: NOW, has_whole_seconds };
             assert_eq!(choose(seconds), expected, "{seconds:?}");
         };
         for has_whole_seconds in [false, true] {
@@ -57,11 +57,11 @@ mod tests {
             check(NOW - 1, NOW - 1, has_whole_seconds, NOW);
             check(NOW - 5, NOW + 1000, has_whole_seconds, NOW + 1001);
             // Too old, and too far in the future.
-            let own = NOW - u32::from(has_whole_seconds);
-            check(NOW - BEHIND_MAX - 1, 0, has_whole_seconds, own);
-            check(0, 0, has_whole_seconds, own);
-            check(NOW + AHEAD_MAX + 1, 0, has_whole_seconds, own);
-            check(u32::MAX, 0, has_whole_seconds, own);
+            let fallback = NOW - u32::from(has_whole_seconds);
+            check(NOW - BEHIND_MAX - 1, 0, has_whole_seconds, fallback);
+            check(0, 0, has_whole_seconds, fallback);
+            check(NOW + AHEAD_MAX + 1, 0, has_whole_seconds, fallback);
+            check(u32::MAX, 0, has_whole_seconds, fallback);
         }
         check(NOW + AHEAD_MAX, 0, false, NOW + AHEAD_MAX);
         check(NOW, 0, false, NOW);

@@ -40,16 +40,16 @@ impl SpareChoice {
         let policy = task.order.policy();
         let waiting = Spare::find(&site.layout)?;
         let mut choice = SpareChoice { has_spare: waiting.is_some(), ..SpareChoice::default() };
-        if choice.takes(&site.layout, waiting, policy.grace)? || task.order.begin.no_switch {
+        if choice.try_spare(&site.layout, waiting, policy.grace)? || task.order.begin.no_switch {
             return Ok(choice);
         }
         match take_due(reporter, site, task)? {
             DueRelease::Taken(id) => {
                 reporter.removed(&id);
-                let taken = Spare::find(&site.layout)?.filter(|spare| spare.id == id);
+                let spare = Spare::find(&site.layout)?.filter(|spare| spare.id == id);
                 choice.removed.push(id);
                 // A process may have entered it just before it was moved.
-                choice.takes(&site.layout, taken, policy.grace)?;
+                choice.try_spare(&site.layout, spare, policy.grace)?;
                 choice.has_spare = true;
             }
             DueRelease::Refused(error) => choice.refused = choice.refused.or(Some(error)),
@@ -75,7 +75,7 @@ impl SpareChoice {
     }
 
     /// Chooses a release if it may be reused. Returns whether a spare is chosen.
-    fn takes(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
+    fn try_spare(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
         let Some(spare) = spare else { return Ok(false) };
         match spare.obstacle(layout, grace)? {
             Some(reason) => {

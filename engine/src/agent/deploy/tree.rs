@@ -49,7 +49,7 @@ pub(super) fn receive(
     loop {
         match conversation.next()? {
             Incoming::Message(ToAgent::Tree { against, length }) => {
-                if let Some(tree) = receiver.take_tree(against, length)? {
+                if let Some(tree) = receiver.receive_tree(against, length)? {
                     return Ok(tree);
                 }
             }
@@ -76,7 +76,7 @@ struct TreeReceiver<'a> {
 
 impl TreeReceiver<'_> {
     /// Reads a tree. Returns nothing if it is not described against the base.
-    fn take_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
+    fn receive_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
         let bytes = self.receive_parts(length)?;
         let to_sign = std::mem::take(&mut self.to_sign);
         let fits = match against {
@@ -98,7 +98,7 @@ impl TreeReceiver<'_> {
     fn answer(&mut self, question: ToAgent) -> Result<(), Error> {
         match question {
             ToAgent::WantBase => {
-                let missing = || Error::Protocol("a question for a base where there is none".into());
+                let missing = || Error::Protocol("a request for a base that does not exist".into());
                 self.send_manifest(self.base.ok_or_else(missing)?)
             }
             ToAgent::WantOutline(own) => {
@@ -169,7 +169,7 @@ impl TreeReceiver<'_> {
         let (decoded, _) = decode_with(bytes, self.base.map(|base| &base.stored.manifest))
             .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
         if decoded.root != self.order.begin.root {
-            return Err(Error::Protocol("a manifest with another root than was announced".into()));
+            return Err(Error::Protocol("a manifest that does not match the announced root".into()));
         }
         let Decoded { manifest, origins, promised, .. } = decoded;
         if promised.len() > PROMISED_MAX {
@@ -181,5 +181,5 @@ impl TreeReceiver<'_> {
 }
 
 fn unexpected() -> Error {
-    Error::Protocol("something else where a manifest was due".into())
+    Error::Protocol("another message while a manifest was expected".into())
 }

@@ -126,7 +126,7 @@ impl Inlets {
 
     /// Passes on the blocks that the client sent and that are still on their way. Calls `check` every second, to
     /// learn whether waiting is still of use. Afterwards no more blocks are expected.
-    pub(crate) fn take_rest(
+    pub(crate) fn receive_rest(
         &mut self,
         mut give: impl FnMut(Vec<u8>) -> Result<(), Error>,
         check: impl Fn() -> Result<(), Error>,
@@ -288,11 +288,11 @@ mod tests {
             taken.push(block);
             Ok(())
         };
-        inlets.take_rest(slowly, || Ok(())).unwrap();
+        inlets.receive_rest(slowly, || Ok(())).unwrap();
         assert_eq!(taken, [b"one", b"two"]);
         // The third block never comes.
         inlets.expect(vec![(1, 3)]);
-        inlets.take_rest(|_| panic!("nothing was sent"), || Ok(())).unwrap();
+        inlets.receive_rest(|_| panic!("nothing was sent"), || Ok(())).unwrap();
         drop(writer);
         next(&mut inlets);
         lane.join().unwrap().unwrap();

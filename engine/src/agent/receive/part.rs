@@ -77,7 +77,7 @@ impl Receiver<'_> {
         match self.large.remove(&at) {
             Some(large) => Ok(Some(large)),
             None if self.large.len() == LARGE_MAX => {
-                Err(Error::Protocol("parts of more large files at once than are taken".into()))
+                Err(Error::Protocol("parts of too many large files at once".into()))
             }
             // A client that sends from the beginning replaces all that is there.
             None => self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) }),

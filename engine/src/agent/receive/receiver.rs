@@ -62,7 +62,7 @@ pub(super) struct Contents {
 impl Receiver<'_> {
     pub(super) fn file(&self, entry: u32) -> Result<ManifestFile, Error> {
         let manifest = self.reception.assembly.manifest;
-        manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is no file".into()))
+        manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is not a file".into()))
     }
 
     pub(super) fn staged(&self) -> &Store {

@@ -47,10 +47,10 @@ pub(crate) fn adopt(
         staging::clear_others(lock, layout, assembly.staging, true).ok();
         return Ok(partial);
     }
-    assembly.staging.take_from_others(layout, |left| {
-        let taken: Result<Vec<_>, Error> =
-            left.all(|_| true)?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
-        partial.extend(taken?.into_iter().flatten());
+    assembly.staging.take_from_others(layout, |source| {
+        let adopted: Result<Vec<_>, Error> =
+            source.all(|_| true)?.into_par_iter().map(|name| adopt_object(assembly, wanted, source, name)).collect();
+        partial.extend(adopted?.into_iter().flatten());
         Ok(())
     })?;
     partial.sort_unstable();
@@ -91,23 +91,23 @@ pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<V
     Ok(begun)
 }
 
-fn take(
+fn adopt_object(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
-    left: &Store,
+    source: &Store,
     name: ObjectName,
 ) -> Result<Option<(u32, u64)>, Error> {
     let staged = &assembly.staging.objects;
     let Some(at) = wanted.find(name.key).filter(|_| name.copy == 0) else {
         return Ok(None);
     };
-    let Some(stat) = left.stat(name)? else {
+    let Some(stat) = source.stat(name)? else {
         return Ok(None);
     };
     if stat.size < PARTIAL_BYTES_MIN && stat.size < wanted.size(at) {
         return Ok(None);
     }
-    let Some(file) = open_readable(left, name)? else {
+    let Some(file) = open_readable(source, name)? else {
         return Ok(None);
     };
     if forget_cached(&file).is_err() {
@@ -116,7 +116,7 @@ fn take(
     let whole = beginning(&file, stat.size);
     let set_mode = |mode: u32| {
         set_mode_and_mtime(&file, mode, assembly.second)
-            .map_err(|e| Error::io("set the mode of", left.path_of(name), e))
+            .map_err(|e| Error::io("set the mode of", source.path_of(name), e))
     };
     if whole < wanted.size(at) {
         if whole < PARTIAL_BYTES_MIN {
@@ -124,14 +124,14 @@ fn take(
         }
         // A file that was complete before a power cut, and is not now, has its final mode.
         set_mode(UNFINISHED_MODE)?;
-        return Ok(left.hand_over(name, staged)?.then_some((wanted.entries(at)[0], whole)));
+        return Ok(source.hand_over(name, staged)?.then_some((wanted.entries(at)[0], whole)));
     }
     // Content that the disk does not return counts as missing.
     if !has_hash(&file, name.key.hash) {
         return Ok(None);
     }
     set_mode(u32::from(name.key.mode))?;
-    if left.hand_over(name, staged)? {
+    if source.hand_over(name, staged)? {
         wanted.arrive(at);
     }
     Ok(None)
@@ -147,8 +147,8 @@ fn beginning(file: &std::fs::File, size: u64) -> u64 {
 }
 
 /// Opens an object for reading. If its mode forbids that, its content is sent again.
-fn open_readable(left: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
-    match left.open(name) {
+fn open_readable(source: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
+    match source.open(name) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
         other => other,
     }

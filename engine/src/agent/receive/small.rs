@@ -34,17 +34,17 @@ impl Receiver<'_> {
 
     /// Receives deltas. If an old file is unfit, all files of the block stay wanted.
     fn deltas_in(&self, contents: &mut Contents, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
-        let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
-        let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
+        let wrong = |what: &str| Error::Protocol(format!("deltas {what}"));
+        let base = self.reception.base.ok_or_else(|| wrong("without a base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);
         let mut pairs = Vec::with_capacity(deltas.len());
         for delta in deltas {
             let file = self.file(delta.entry)?;
-            let old = base.file(delta.base).ok_or_else(|| unlike("in terms of what is no file"))?;
+            let old = base.file(delta.base).ok_or_else(|| wrong("against an entry that is not a file"))?;
             old_bytes += old.size;
             new_bytes += file.size;
             if old_bytes.max(new_bytes) > DELTAS_BYTES_MAX {
-                return Err(unlike("of more content than a container may have"));
+                return Err(wrong("of more content than a container may have"));
             }
             pairs.push((file, old));
         }

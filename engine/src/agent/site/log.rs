@@ -35,7 +35,7 @@ pub(crate) struct SwitchLine<'a> {
 
 /// The warnings of a run whose client had gone.
 #[derive(Serialize)]
-pub(crate) struct UnheardLine<'a> {
+pub(crate) struct MissedWarningsLine<'a> {
     /// The time of the answer, Unix time in seconds.
     pub(crate) at: u64,
     /// The verb.

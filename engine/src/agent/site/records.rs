@@ -238,7 +238,7 @@ pub(crate) fn read_removed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) 
 }
 
 /// Returns the bytes behind the hash in front, if they match it.
-fn unaltered(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
+fn verify_hash(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
     let (hash, rest) = bytes.split_first_chunk().ok_or(BadEncoding::Altered)?;
     if Hash::of(rest) == Hash::from_bytes(*hash) { Ok(rest) } else { Err(BadEncoding::Altered) }
 }
@@ -251,7 +251,7 @@ fn placements_from_bytes(bytes: &[u8], entries: Option<usize>) -> Result<Placeme
 }
 
 fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
-    let (Decoded { manifest, .. }, rest) = decode(unaltered(bytes)?, None)?;
+    let (Decoded { manifest, .. }, rest) = decode(verify_hash(bytes)?, None)?;
     let placements = placements_from_bytes(rest, Some(manifest.len() as usize))?;
     Ok(StoredManifest { manifest, placements })
 }

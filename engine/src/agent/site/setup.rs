@@ -79,11 +79,11 @@ fn read_known(root: &Dir, policy: &Policy, reporter: &dyn Reporter) -> Result<Op
         Err(Error::Damage(DamageError::Store { .. })) => {
             let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
             private.rename(STORE, &private, aside.as_bytes())?;
-            reporter.warn(renewed(root, "damaged"));
+            reporter.warn(renewal_warning(root, "damaged"));
             Ok(None)
         }
         Ok(None) if holds_releases(root)? => {
-            reporter.warn(renewed(root, "missing"));
+            reporter.warn(renewal_warning(root, "missing"));
             Ok(None)
         }
         Ok(None) => {
@@ -157,7 +157,7 @@ fn check_not_within(root: &Dir) -> Result<(), Error> {
     }
 }
 
-fn renewed(root: &Dir, what: &str) -> String {
+fn renewal_warning(root: &Dir, what: &str) -> String {
     let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
     format!(
         "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",

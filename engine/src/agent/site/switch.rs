@@ -69,11 +69,11 @@ pub(crate) fn switch(
     // The release is live, even if the following writes fail.
     let noted = note(lock, layout, releases, id, live.as_ref(), at).err().map(|error| {
         let reason = error.with_cause();
-        format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
+        format!("Release {id} is live, but its record could not be written: {reason}. Check the server's disk: the next deploy, switch or cleanup writes the record")
     });
     let logged = log::append(&layout.private, &line).err().map(|error| {
         let reason = error.with_cause();
-        format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
+        format!("Release {id} is live, but the switch could not be logged: {reason}. Check the server's disk")
     });
     Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
 }
