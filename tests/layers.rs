@@ -407,13 +407,7 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 80;
 
 /// Files that are longer, and are to be parted.
-const LONG_FILES: [&str; 23] = [
-    "engine/src/agent/assemble.rs",
-    "engine/src/agent/deploy.rs",
-    "engine/src/agent/layout.rs",
-    "engine/src/agent/process.rs",
-    "engine/src/agent/receive.rs",
-    "engine/src/agent/store.rs",
+const LONG_FILES: [&str; 17] = [
     "engine/src/client/database.rs",
     "engine/src/client/deploy.rs",
     "engine/src/client/lanes.rs",

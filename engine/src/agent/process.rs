@@ -13,12 +13,12 @@
 //! directory since; a process that a vanished process started later; a process that entered an old release by its own
 //! path. Counting those would mean counting every process of the machine: see decision 0017.
 
+mod blind_spot;
 mod proc;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -27,22 +27,17 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
 use rustix::io::Errno;
 
-use crate::disk::is_local;
 use crate::path::Shown;
 use crate::release::BootSpan;
 
-use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link, user_of};
-use super::mounts::{Mount, Mounts, Place, is_mounted_below};
-use super::uptime::Uptime;
+use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
+use super::mounts::{Mounts, Place, is_mounted_below};
 
 /// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.
 const PATHS_KEPT: usize = 50_000;
 
 /// How often `/proc` is listed again for processes that started during the search. Each time there are fewer.
 const ROUNDS_MAX: usize = 16;
-
-/// The process id of `kthreadd`, the parent of all kernel threads. Only the first PID namespace has it.
-const KERNEL_PARENT: u32 = 2;
 
 /// The link count of a `task` directory with one thread. Each further thread adds one.
 const LINKS_OF_ONE_TASK: u64 = 3;
@@ -358,57 +353,5 @@ impl Search {
         if let Some(tree) = tree {
             self.reasons[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
         }
-    }
-
-    /// Returns the reason why `/proc` may hide some processes completely, if there is one.
-    fn find_blind_spot(&self, tree: &Path) -> Option<String> {
-        let mounts = &self.namespaces[0].mounts;
-        if mounts.is_empty() {
-            return Some("processes that live in it cannot be seen without `/proc`".into());
-        }
-        if !is_local(tree) {
-            return Some("a process of another machine may live in it, as its filesystem may be in use there".into());
-        }
-        // If the kernel's own threads are visible, all processes are.
-        if matches!(Process::read(KERNEL_PARENT), Ok(Some(process)) if process.is_kernel) {
-            return None;
-        }
-        let hides = || mounts.holder(Path::new("/proc")).is_some_and(Mount::hides_processes);
-        if !matches!(Process::read(1), Ok(Some(_))) || hides() {
-            return Some("a process that `/proc` hides may live in it".into());
-        }
-        // No process outside a container lives in the container's own root, but other containers may share a volume.
-        let is_volume = mounts.holder(tree).is_none_or(|holder| holder.point != Path::new("/"));
-        is_volume.then(|| "a process outside this container may live in it".into())
-    }
-
-    /// Finds a hidden process that may live in a tree: it, or a process that it descends from, started while the
-    /// release was live.
-    fn find_suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
-        let now = Uptime::now();
-        let started_in = |started: &Range<u64>| match (span, &now) {
-            (Some(span), Some(now)) => span.holds(started, grace, now),
-            _ => true,
-        };
-        let may_live = |pid: u32, process: &Option<Process>| {
-            // Its start is not known either.
-            let Some(process) = process else { return true };
-            let mut started = process.started.clone();
-            let mut parent = process.parent;
-            let mut above = HashSet::from([pid]);
-            while !started_in(&started) {
-                match Process::read(parent).ok().flatten().filter(|_| above.insert(parent)) {
-                    Some(process) => (started, parent) = (process.started, process.parent),
-                    None => return false,
-                }
-            }
-            true
-        };
-        let (pid, process) = self.hidden.iter().find(|(pid, process)| may_live(*pid, process))?;
-        let name = process.as_ref().map_or("a process", |process| &process.name);
-        let user = user_of(*pid).map_or(String::new(), |user| format!(" of {user}"));
-        Some(format!(
-            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started while the release was live"
-        ))
     }
 }
