@@ -1,7 +1,7 @@
 //! Assembles a release: makes directories, links to objects, and symlinks.
 //!
 //! Directories come first, so that the thread that receives an object can link it at once. Meanwhile other threads
-//! link what the store has, a directory at a time. Before an object is linked again, its size, mtime and mode are
+//! link the objects that the store has, a directory at a time. Before an object is linked again, its size, mtime and mode are
 //! compared with the record. If they differ, another copy is used, or the content is received in the same run.
 //!
 //! A link may be refused: by the limit of links to an inode, between filesystems, or by the kernel's protection of

@@ -49,14 +49,14 @@ pub(crate) struct Conversation {
     last_progress: Mutex<Instant>,
     /// The bytes that were read on all connections.
     read: Counter,
-    /// While content is received: the last report of what was read.
-    last_read: Mutex<Option<ReadReport>>,
+    /// While content is received: the last report of the bytes read.
+    last_report: Mutex<Option<ReadReport>>,
     switching: Mutex<Option<ReleaseId>>,
     /// Whether a report of this run could not be sent.
     has_failed_send: AtomicBool,
 }
 
-/// The last report of what was read.
+/// The last report of the bytes read.
 struct ReadReport {
     sent: Instant,
     bytes: u64,
@@ -122,7 +122,7 @@ impl Conversation {
             silent_max,
             last_progress: Mutex::new(Instant::now()),
             read: counter,
-            last_read: Mutex::default(),
+            last_report: Mutex::default(),
             switching: Mutex::default(),
             has_failed_send: AtomicBool::new(false),
         })
@@ -185,7 +185,7 @@ impl Conversation {
 
     /// Returns the release that is being switched to, if the switch has begun.
     pub(crate) fn switching(&self) -> Option<ReleaseId> {
-        self.switching.lock().expect("nobody panics while noting").clone()
+        self.switching.lock().expect("no holder panics").clone()
     }
 
     /// Fails if the client has gone or missed a report. Call it only while no frame is due: it drops the frames that
@@ -227,16 +227,16 @@ impl Conversation {
         self.read.clone()
     }
 
-    /// Begins to report how much was read.
+    /// Begins to report how many bytes were read.
     pub(crate) fn begin_receiving(&self, commits: u32) {
         let report = ReadReport { sent: Instant::now(), bytes: self.read.bytes(), commits };
-        *self.last_read() = Some(report);
+        *self.last_report() = Some(report);
     }
 
-    /// Reports how much was read so far, and for how long blocks had to wait. Does nothing if the last report was too
+    /// Reports how many bytes were read so far, and for how long blocks had to wait. Does nothing if the last report was too
     /// recent.
     pub(crate) fn report_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
-        let mut report = self.last_read();
+        let mut report = self.last_report();
         let bytes = self.read.bytes();
         let Some(report) = &mut *report else { return Ok(()) };
         if report.sent.elapsed() < READ_EVERY || report.bytes == bytes {
@@ -247,15 +247,15 @@ impl Conversation {
         self.send(&FromAgent::Read { bytes, commits: report.commits, stalled })
     }
 
-    /// Queues the number of commits that were read, and stops reporting what is read.
+    /// Queues the number of commits that were read, and stops these reports.
     pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
-        *self.last_read() = None;
+        *self.last_report() = None;
         let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
         self.out.lock().expect("no sender panics").queue(&message)
     }
 
-    fn last_read(&self) -> MutexGuard<'_, Option<ReadReport>> {
-        self.last_read.lock().expect("no sender panics")
+    fn last_report(&self) -> MutexGuard<'_, Option<ReadReport>> {
+        self.last_report.lock().expect("no sender panics")
     }
 }
 
@@ -289,7 +289,7 @@ impl Reporter for Conversation {
 
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
         self.check_client()?;
-        *self.switching.lock().expect("nobody panics while noting") = Some(to.clone());
+        *self.switching.lock().expect("no holder panics") = Some(to.clone());
         Ok(())
     }
 

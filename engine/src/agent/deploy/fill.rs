@@ -1,7 +1,7 @@
 //! The first step: completes the release in staging.
 //!
 //! 1. Adopt the content that an interrupted run received, and check that the rest has space.
-//! 2. Send the list of lacking content. While the client packs it, make the directories and link what is there.
+//! 2. Send the list of lacking content. While the client packs it, make the directories and link the content that is there.
 //! 3. Receive the content in rounds: ask again for objects that did not arrive whole.
 //! 4. Make the links into `shared/`, then set the modes and mtimes of directories.
 

@@ -1,4 +1,4 @@
-//! One round of receiving: takes content until the client commits, and meanwhile links what the store has.
+//! One round of receiving: takes content until the client commits, and meanwhile links the objects that the store has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,13 +28,13 @@ pub(super) fn memory_left(held_bytes: u64) -> u64 {
 
 /// The properties of a round.
 pub(super) struct Round {
-    /// Whether it is the first round, which links what the store has.
+    /// Whether it is the first round, which links the objects that the store has.
     pub(super) is_first: bool,
     /// The memory for receivers, in bytes.
     pub(super) memory_bytes: u64,
 }
 
-/// Receives until the client commits. The first round also links what the store has.
+/// Receives until the client commits. The first round also links the objects that the store has.
 pub(super) fn receive(
     conversation: &Conversation,
     reception: &Reception<'_>,

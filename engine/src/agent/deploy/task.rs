@@ -34,7 +34,7 @@ impl<'a> Task<'a> {
         self.base.map(|base| &base.stored.manifest)
     }
 
-    /// Returns the memory of both manifests and what is known of their entries, in bytes.
+    /// Returns the memory of both manifests and the known properties of their entries, in bytes.
     pub(super) fn memory_bytes(&self) -> u64 {
         let base = self.base.map_or(0, |base| {
             base.stored.manifest.memory_bytes() + size_of_val(base.stored.placements.as_slice()) as u64

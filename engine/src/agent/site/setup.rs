@@ -28,7 +28,7 @@ const SHARD_DIGITS: usize = 2;
 
 impl Layout {
     /// Opens a deploy path, and makes its missing parts. A store file that is missing or damaged is written anew,
-    /// with another identity and a warning. Clients then forget what they knew of the store; nothing else is lost.
+    /// with another identity and a warning. Clients then forget all that they knew of the store; nothing else is lost.
     pub(crate) fn set_up(
         path: &Path,
         policy: &Policy,
