@@ -211,7 +211,7 @@ impl<'a> Content<'a, '_> {
         let base = task.base_manifest();
         let reception = Reception { assembly: &self.assembly, wanted, promise, base, begun };
         let memory_bytes = memory_left(held_bytes + task.memory_bytes() + self.assembly.memory_bytes());
-        receive(self.conversation, &reception, inlets, &Round { is_first: is_first, memory_bytes })?;
+        receive(self.conversation, &reception, inlets, &Round { is_first, memory_bytes })?;
         self.commits += 1;
         self.conversation.end_receiving(self.commits)
     }
