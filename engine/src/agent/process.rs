@@ -63,9 +63,9 @@ pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Du
     let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
     let mut search = Search::run(&paths, ties);
     let reasons = std::mem::take(&mut search.reasons);
-    let reason = |(Candidate { path, span }, reasons): (&Candidate<'_>, Option<String>)| {
+    let reason = |(Candidate { path, span }, known): (&Candidate<'_>, Option<String>)| {
         let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
-        mounted().or(reasons).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
+        mounted().or(known).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
     };
     candidates.iter().zip(reasons).map(reason).collect()
 }

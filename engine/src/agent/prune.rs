@@ -109,19 +109,19 @@ fn collect_garbage(
     options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
-    let removed = RemovedRecords::find(layout, spare)?;
-    let is_due = options.sweep || !removed.is_empty();
+    let records = RemovedRecords::find(layout, spare)?;
+    let is_due = options.sweep || !records.is_empty();
     if is_due
-        && remove_unnamed(layout, releases, spare, &removed, options, report)?
+        && remove_unnamed(layout, releases, spare, &records, options, report)?
         && let Some(lock) = options.lock
     {
         // With these records the last trace of their seconds disappears, and no other content may get such a second.
-        let standing = releases.records.iter().map(|record| record.second).max();
-        let known = standing.max(Some(layout.store.second));
+        let existing = releases.records.iter().map(|record| record.second).max();
+        let known = existing.max(Some(layout.store.second));
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
             layout.keep_second(lock, second)?;
         }
-        removed.delete(lock, layout)?;
+        records.delete(lock, layout)?;
     }
     Ok(())
 }
@@ -229,7 +229,7 @@ fn remove_unnamed(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    removed: &RemovedRecords,
+    records: &RemovedRecords,
     options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<bool, Error> {
@@ -238,7 +238,7 @@ fn remove_unnamed(
         return Ok(false);
     }
     let store = Store::new(layout.objects.again()?);
-    let mut candidates = candidates(layout, releases, &store, removed, options)?;
+    let mut candidates = candidates(layout, releases, &store, records, options)?;
     let unknown = releases.records.iter().filter(|record| options.view(record).is_none());
     // The spare's files occupy the disk anyway, and a later release may need them.
     let others: Vec<Referrer<'_>> = unknown.map(Referrer::Release).chain(spare.map(Referrer::Spare)).collect();
@@ -262,11 +262,11 @@ fn candidates(
     layout: &Layout,
     releases: &Releases,
     store: &Store,
-    removed: &RemovedRecords,
+    records: &RemovedRecords,
     options: &CleanupOptions<'_>,
 ) -> Result<HashSet<ObjectName>, Error> {
     let named = Fingerprints::of(releases.records.iter().filter_map(|record| options.view(record)));
-    let of_removed = if options.sweep { None } else { removed.objects(layout, |name| !named.has(name))? };
+    let of_removed = if options.sweep { None } else { records.objects(layout, |name| !named.has(name))? };
     match of_removed {
         Some(objects) => Ok(objects),
         None => store.all(|name| !named.has(name)),
@@ -327,7 +327,7 @@ fn remove_objects(
 /// Makes the warning that no object was removed, with the reason and the remedy.
 fn no_object_removed(id: &ReleaseId, reason: &str) -> String {
     format!(
-        "No object was removed, because release {id} is damaged and may need any of them: {reason}. If nothing serves from that release, delete `releases/{id}` on the server; the next deploy or cleanup removes the rest"
+        "No object was removed, because release {id} may need any of them: {reason}. If nothing serves from that release, delete `releases/{id}` on the server; the next deploy or cleanup removes the rest"
     )
 }
 

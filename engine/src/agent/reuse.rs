@@ -97,6 +97,7 @@ pub(crate) fn abandon(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -
     Ok(())
 }
 
+/// The check of a spare against the manifest.
 struct Audit<'a> {
     assembly: &'a Assembly<'a>,
     /// The root of the tree, made by this run. Its owner and filesystem are the right ones.

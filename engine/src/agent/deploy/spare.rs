@@ -38,9 +38,9 @@ impl SpareChoice {
     /// Chooses the spare in trash, else a release that expires once the new one is live.
     pub(super) fn make(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<SpareChoice, Error> {
         let policy = task.order.policy();
-        let waiting = Spare::find(&site.layout)?;
-        let mut choice = SpareChoice { has_spare: waiting.is_some(), ..SpareChoice::default() };
-        if choice.try_spare(&site.layout, waiting, policy.grace)? || task.order.begin.no_switch {
+        let spare = Spare::find(&site.layout)?;
+        let mut choice = SpareChoice { has_spare: spare.is_some(), ..SpareChoice::default() };
+        if choice.try_spare(&site.layout, spare, policy.grace)? || task.order.begin.no_switch {
             return Ok(choice);
         }
         match take_due(reporter, site, task)? {
@@ -67,10 +67,10 @@ impl SpareChoice {
     ) -> Result<SpareChoice, Error> {
         let policy = Policy { spare: false, ..policy.clone() };
         let options = CleanupOptions { lock: Some(&site.lock), ..CleanupOptions::default() };
-        let made_room = prune::cleanup(&mut site.layout, &mut site.releases, &policy, &options, reporter)?;
-        made_room.warnings.into_iter().for_each(|warning| reporter.warn(warning));
+        let report = prune::cleanup(&mut site.layout, &mut site.releases, &policy, &options, reporter)?;
+        report.warnings.into_iter().for_each(|warning| reporter.warn(warning));
         let mut removed = self.removed;
-        removed.extend(made_room.removed);
+        removed.extend(report.removed);
         Ok(SpareChoice { removed, ..SpareChoice::default() })
     }
 

@@ -160,7 +160,7 @@ fn check_not_within(root: &Dir) -> Result<(), Error> {
 fn renewal_warning(root: &Dir, what: &str) -> String {
     let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
     format!(
-        "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",
+        "`{}` was {what}, and Cutover wrote a new one: the next deploy of each client sends more than usual",
         path.display()
     )
 }
