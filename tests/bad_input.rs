@@ -518,7 +518,7 @@ fn a_store_file_that_is_lost_or_damaged_is_written_anew_as_the_hint_says() {
             status.failed(4, &[".cutover/store` is damaged", "Hint: Run `cutover setup"]);
             let ran = site.cutover(if way == "deploy" { &["deploy", "--force"] } else { &["setup"] });
             assert_eq!(ran.code, Some(0), "{content:?} {way}: {}", ran.stderr);
-            assert!(ran.stderr.contains("was written anew"), "{content:?} {way}: {}", ran.stderr);
+            assert!(ran.stderr.contains("and Cutover wrote a new one"), "{content:?} {way}: {}", ran.stderr);
             // Another identity: what clients knew of it they believe no more.
             let id = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["id"].clone();
             assert_ne!(id(&fs::read_to_string(&file).unwrap()), id(&before));

@@ -313,9 +313,7 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 80;
 
 /// Files that are longer, and are to be parted.
-const LONG_FILES: [&str; 7] = [
-    "engine/src/agent/process.rs",
-    "engine/src/agent/prune.rs",
+const LONG_FILES: [&str; 5] = [
     "engine/src/client/database.rs",
     "engine/src/delta.rs",
     "engine/src/manifest/encode.rs",

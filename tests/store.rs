@@ -399,8 +399,8 @@ fn what_was_damaged_is_right_in_the_next_release() {
             assert_eq!(ran.code, Some(0), "{damage:?} {next:?}: {}", ran.stderr);
             // Where it is linked again its damage is seen, and told.
             let is_told = ran.stderr.contains(match damage.spares_content() {
-                true => "had been changed by hand, and was put right",
-                false => "had been changed or removed, and was made good",
+                true => "was changed on the server, and Cutover restored it",
+                false => "was changed or removed on the server",
             });
             assert!(!damage.spares_content() || number(&ran.json["sent_bytes"]) < 1000, "{damage:?} {next:?}");
             assert!(is_told || matches!(next, Next::Moved), "{damage:?} {next:?}: {}", ran.stderr);
@@ -818,5 +818,5 @@ fn a_private_copy_has_the_content_of_the_manifest() {
     site.write("version", "two");
     let report = site.deploy(&[]);
     assert_eq!(fs::read_to_string(site.current("config.php")).unwrap(), "content");
-    assert!(report["warnings"].to_string().contains("was made good"), "{}", report["warnings"]);
+    assert!(report["warnings"].to_string().contains("This release has the right content"), "{}", report["warnings"]);
 }

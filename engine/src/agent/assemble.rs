@@ -1,14 +1,15 @@
-//! Assembles a release out of objects: directories, links, symlinks.
+//! Assembles a release: makes directories, links to objects, and symlinks.
 //!
-//! Directories are made first, so that content which arrives can be linked at once by the thread that received it;
-//! what the store has already is linked a directory at a time meanwhile, in parallel. Before an object is linked again
-//! its size, mtime and mode are compared with the record: where they differ, another copy is looked for, and the content
-//! is asked for in the same run where there is none.
+//! Directories come first, so that the thread that receives an object can link it at once. Meanwhile other threads
+//! link the objects that the store has, a directory at a time. Before an object is linked again, its size, mtime and mode are
+//! compared with the record. If they differ, another copy is used, or the content is received in the same run.
 //!
-//! A link may be refused: by the limit of links to an inode, between filesystems, by the kernel's protection of other
-//! users' files. Then a further copy of the object is made, or the file is a copy; both are counted and told.
+//! A link may be refused: by the limit of links to an inode, between filesystems, or by the kernel's protection of
+//! other users' files. Then a further copy of the object is made, or the file becomes a copy; both are counted and
+//! reported.
 //!
-//! Empty files are made and never linked: they share nothing but an inode that everybody would lock.
+//! An empty file is always made anew: as a link it would share nothing but an inode, for which all threads would
+//! wait.
 
 mod assembled;
 mod directories;
@@ -27,34 +28,34 @@ use crate::pattern::Patterns;
 
 use super::receive::WantedObjects;
 use super::staging::Staging;
-use super::store::{Look, ObjectName, Store};
+use super::store::{ObjectName, ObjectState, Store};
 
 use self::directories::Directories;
 use self::entries::Entries;
-use self::sources::{Copied, Object, Sources, Spot, refusal};
+use self::sources::{CopyOutcome, Destination, Object, Sources, refusal};
 use self::tally::Tally;
 
-pub(crate) use self::assembled::Assembled;
+pub(crate) use self::assembled::AssembledTree;
 pub(crate) use self::sources::Origin;
 
-/// A file that is a private copy must be writable by its owner: that is what it is for.
+/// The owner must be able to write to a private copy: that is its purpose.
 const COPY_MODE: u32 = 0o200;
 
-/// A release being assembled.
+/// A release that is being assembled.
 pub(crate) struct Assembly<'a> {
-    /// What it is to be.
+    /// Its manifest.
     pub(crate) manifest: &'a Manifest,
-    /// What is already known to be where, by entry; unknown ones have second 0.
+    /// The placement of each file in the store, by entry. Second 0 means that it is not known.
     pub(crate) expected: &'a [Placement],
-    /// Files that are private copies.
+    /// The patterns of private copies.
     pub(crate) copies: &'a Patterns,
-    /// The second of this release.
+    /// Its second.
     pub(crate) second: u32,
     /// The store.
     pub(crate) store: &'a Store,
     /// This run's staging.
     pub(crate) staging: &'a Staging,
-    /// What links and copies objects.
+    /// The source of links and copies.
     pub(crate) sources: Sources<'a>,
     entries: Entries,
     directories: Directories,
@@ -62,7 +63,7 @@ pub(crate) struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
-    /// Begins.
+    /// Begins an assembly.
     pub(crate) fn new(
         manifest: &'a Manifest,
         expected: &'a [Placement],
@@ -85,12 +86,12 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Goes on with the same manifest, in which all hashes are known now.
+    /// Replaces the manifest by the same one with all hashes.
     pub(crate) fn set_manifest(&mut self, manifest: &'a Manifest) {
         self.manifest = manifest;
     }
 
-    /// Makes all directories, for this user alone until the release is complete.
+    /// Makes all directories. Only this user can enter them until the release is complete.
     pub(crate) fn make_directories(&self) -> Result<(), Error> {
         self.make_below(0, &self.staging.tree)
     }
@@ -101,12 +102,12 @@ impl<'a> Assembly<'a> {
         below.into_par_iter().try_for_each(|(child, name)| self.make_below(child, &dir.create_dir(name, 0o700)?))
     }
 
-    /// Notes that something in a directory was changed, or the directory itself.
+    /// Marks a directory as changed.
     pub(super) fn touch(&self, number: u32) {
         self.directories.touch(number);
     }
 
-    /// Notes that a link into `shared/` stands at a path, which the manifest may not have.
+    /// Marks the directory of a link into `shared/`. The manifest may not have that path.
     pub(crate) fn note_link(&self, path: &RelativePath) {
         let mut above = 0;
         let mut names = path.names().peekable();
@@ -119,8 +120,8 @@ impl<'a> Assembly<'a> {
         self.directories.note_link(above);
     }
 
-    /// Returns the mtime of a symlink, an empty file or a directory other than the root: the second of the release in which
-    /// it, or anything in it, last changed.
+    /// Returns the mtime of a symlink, an empty file, or a directory other than the root: the second of the release
+    /// in which it, or anything in it, last changed.
     pub(super) fn second_of(&self, entry: u32) -> u32 {
         match self.expected[entry as usize].second {
             0 => self.second,
@@ -133,13 +134,13 @@ impl<'a> Assembly<'a> {
         self.manifest.directory_entry(number).map_or(self.second, |entry| self.second_of(entry))
     }
 
-    /// Returns the mode of a directory: the manifest's, with the bit by which the deploy path passes its group on.
+    /// Returns the mode of a directory: the manifest's, with the setgid bit if the deploy path passes its group on.
     pub(super) fn mode_of_directory(&self, number: u32) -> u32 {
         u32::from(self.manifest.directories()[number as usize].mode) | self.staging.setgid
     }
 
-    /// Makes symlinks and empty files, and links every file whose content the store has. `done` is told after each
-    /// directory how many files that were.
+    /// Makes symlinks and empty files, and links every file whose content the store has. Calls `done` after each
+    /// directory with the number of files.
     pub(crate) fn link_known(&self, done: impl Fn(u64) + Sync) -> Result<(), Error> {
         (0..self.manifest.directories().len() as u32).into_par_iter().with_min_len(8).try_for_each(|number| {
             let files = self.link_directory(number)?;
@@ -195,23 +196,23 @@ impl<'a> Assembly<'a> {
             }
             Node::File(file) => {
                 let placement = self.expected[named.index as usize];
-                let inode = match self.store.look(file.key, file.size, placement)? {
-                    Look::Sound(stat) => stat.inode,
-                    Look::Touched if self.store.put_right(file.key, placement)? => 0,
-                    // Whatever is wrong with it, another copy may do, or it was replaced since.
-                    Look::Touched | Look::Missing | Look::Altered => {
+                let inode = match self.store.state(file.key, file.size, placement)? {
+                    ObjectState::Sound(stat) => stat.inode,
+                    ObjectState::Touched if self.store.restore_attributes(file.key, placement)? => 0,
+                    // Another copy may be sound, or the object was replaced since.
+                    ObjectState::Touched | ObjectState::Missing | ObjectState::Altered => {
                         self.note_unfit(named.index);
                         return Ok(());
                     }
                 };
                 let name = ObjectName { key: file.key, copy: placement.copy };
                 let object = Object { name, second: placement.second, origin: Origin::Store, inode };
-                self.place(named.index, object, &Spot { dir, name: named.name })
+                self.place(named.index, object, &Destination { dir, name: named.name })
             }
         }
     }
 
-    /// Sets aside an object that does not have its content, and notes that an entry was to be made of it.
+    /// Sets aside an object with wrong content, and marks the entry as unfit.
     pub(crate) fn set_aside(&self, object: ObjectName, entry: u32) -> Result<(), Error> {
         self.store.set_aside(object, &self.staging.dir, format!("altered-{entry}").as_bytes())?;
         self.note_unfit(entry);
@@ -222,7 +223,7 @@ impl<'a> Assembly<'a> {
         self.tally.find_unfit(entry);
     }
 
-    /// Returns the entries whose object turned out not to be what was expected, and forgets them.
+    /// Returns the unfit entries, and forgets them.
     pub(crate) fn take_unfit(&self) -> Vec<u32> {
         self.tally.take_unfit()
     }
@@ -235,14 +236,13 @@ impl<'a> Assembly<'a> {
         open.into_iter().try_for_each(|&entry| self.place_by_path(entry, object))
     }
 
-    /// Links all that has arrived to those paths that do not have it yet.
+    /// Links all objects that have arrived to the paths that still lack them.
     pub(crate) fn link_all_arrived(&self, wanted: &WantedObjects) -> Result<(), Error> {
         let linked = |at| if wanted.has_arrived(at) { self.link_arrived(wanted, at) } else { Ok(()) };
         (0..wanted.len()).into_par_iter().try_for_each(linked)
     }
 
-    /// Links an entry whose object was found unfit to the same content, where that has arrived for another entry. Says
-    /// whether it has.
+    /// Links an unfit entry to the same content, if that has arrived for another entry. Returns whether it has.
     pub(crate) fn link_if_arrived(&self, entry: u32, arrived: &[WantedObjects]) -> Result<bool, Error> {
         let Some(key) = self.manifest.file(entry).map(|file| file.key) else {
             return Ok(false);
@@ -255,15 +255,15 @@ impl<'a> Assembly<'a> {
         Ok(true)
     }
 
-    /// Links an entry to a copy in the store that was chosen for it after all.
+    /// Links an entry to another copy in the store.
     pub(crate) fn link_stored(&self, entry: u32, placement: Placement) -> Result<(), Error> {
         let Some(key) = self.manifest.file(entry).map(|file| file.key) else { return Ok(()) };
         let name = ObjectName { key, copy: placement.copy };
         self.place_by_path(entry, Object { name, second: placement.second, origin: Origin::Store, inode: 0 })
     }
 
-    /// Links an entry to a further copy that was made for it.
-    pub(crate) fn link_own_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
+    /// Links an entry to the further copy that was made for it.
+    pub(crate) fn link_further_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
         self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })
     }
 
@@ -271,11 +271,11 @@ impl<'a> Assembly<'a> {
         let holder = self.manifest.holder(entry);
         self.touch(holder);
         let dir = self.directories.hold(holder, || self.open_directory(holder))?;
-        self.place(entry, object, &Spot { dir: &dir, name: self.manifest.name(entry) })
+        self.place(entry, object, &Destination { dir: &dir, name: self.manifest.name(entry) })
     }
 
-    /// Puts one file into the tree.
-    fn place(&self, entry: u32, object: Object, to: &Spot<'_>) -> Result<(), Error> {
+    /// Puts one file into the tree, as a link or a copy.
+    fn place(&self, entry: u32, object: Object, to: &Destination<'_>) -> Result<(), Error> {
         if !self.copies.is_empty() && self.copies.mean_file(&self.manifest.path(entry)) {
             return self.copy(entry, object, to, "copy_paths");
         }
@@ -292,9 +292,10 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Makes a copy of an object's content. An object in the store that does not have its content is noted as unfit.
-    fn copy(&self, entry: u32, object: Object, to: &Spot<'_>, reason: &str) -> Result<(), Error> {
-        let Copied::Right(file) = self.sources.copy(object, to)? else {
+    /// Puts a copy of an object's content into the tree. If an object of the store has wrong content, marks the entry
+    /// as unfit.
+    fn copy(&self, entry: u32, object: Object, to: &Destination<'_>, reason: &str) -> Result<(), Error> {
+        let CopyOutcome::Right(file) = self.sources.copy(object, to)? else {
             return self.set_aside(object.name, entry);
         };
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
@@ -308,29 +309,29 @@ impl<'a> Assembly<'a> {
         self.entries.place(entry, Placement { second: object.second, copy: object.name.copy }, object.inode);
     }
 
-    /// Notes that a file is there already, as the object that is expected, which has this inode.
+    /// Marks a file as present: it is a link to the expected object, which has this inode.
     pub(super) fn note_kept(&self, entry: u32, inode: u64) {
         self.entries.place(entry, self.expected[entry as usize], inode);
     }
 
-    /// Notes that a symlink or an empty file is there already.
+    /// Marks a symlink or an empty file as present.
     pub(super) fn note_made(&self, entry: u32) {
         self.entries.note_made(entry);
     }
 
-    /// Notes what a look at a directory said.
+    /// Remembers the stamp of a directory.
     pub(super) fn note_directory(&self, number: u32, stat: &Stat) {
-        self.directories.look(number, stat);
+        self.directories.note_stamp(number, stat);
     }
 
-    /// Forgets what was there already.
+    /// Forgets all files and directories that a reuse left.
     pub(super) fn forget_kept(&self) {
         self.entries.forget();
         self.directories.forget();
     }
 
-    /// Gives every directory that was touched its own mode and mtime, children first: a directory may forbid its owner to
-    /// look into it. Those that a link into `shared/` has replaced are not there any more.
+    /// Gives every changed directory its mode and mtime, children first, because a directory may forbid its owner to
+    /// enter it. Skips directories that a link into `shared/` has replaced.
     pub(crate) fn finish_directories(&self, replaced: &[RelativePath]) -> Result<(), Error> {
         let is_replaced = |path: &[u8]| replaced.iter().any(|link| link.as_bytes() == path);
         self.finish_below(0, &self.staging.tree, &self.directories.touched_below(self.manifest), &is_replaced)
@@ -359,12 +360,12 @@ impl<'a> Assembly<'a> {
         Ok(())
     }
 
-    /// Returns what came of it: the release is complete, and is not changed any more.
-    pub(crate) fn finish(self) -> Assembled {
-        Assembled {
+    /// Ends the assembly. The release is complete, and does not change any more.
+    pub(crate) fn finish(self) -> AssembledTree {
+        AssembledTree {
             placements: self.placements(),
             touched_below: self.directories.touched_below(self.manifest),
-            directories: self.directories.into_sights(),
+            directories: self.directories.into_stamps(),
             inodes: self.entries.into_inodes(),
             further: self.sources.into_further(),
             linked: self.tally.linked(),
@@ -373,7 +374,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Returns where each file came to be, and the mtime of what is not linked.
+    /// Returns the placement of each file, and the mtime of everything that is not linked.
     fn placements(&self) -> Placements {
         let of = |entry: u32| match self.manifest.node(entry) {
             Node::File(file) if file.size > 0 => self.entries.placement(entry),
@@ -382,7 +383,7 @@ impl<'a> Assembly<'a> {
         (0..self.manifest.len()).map(of).collect()
     }
 
-    /// Returns how much memory it takes beside the manifest, in bytes.
+    /// Returns the memory beside the manifest, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let known = size_of_val(self.expected);
         (known + self.entries.memory_bytes() + self.directories.memory_bytes()) as u64
@@ -395,14 +396,14 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::site::layout::Layout;
     use crate::agent::site::lock::Lock;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::{Builder, ObjectKey};
     use crate::target::Policy;
 
-    /// A descriptor that is only written to stands for a disk that does not give what it has.
+    /// A file that is open only for writing stands in for a disk that cannot be read.
     #[test]
     fn a_copy_of_what_cannot_be_read_is_not_made() {
         let place = tempfile::tempdir().unwrap();

@@ -1,17 +1,17 @@
-//! Decides, for each file of a new release, whether the store has its content and which copy of the object to use.
+//! Decides for each file of a new release whether the store has its content, and which copy of the object to use.
 //!
-//! Files that come from the base at the same path keep their object. For the others, two questions: is the content
-//! there, and would its mtime deceive a browser? Web servers make ETags of mtime and size. So where an earlier release
-//! had other content of equal size and mtime at the same path (two files swapped, a directory moved over another), a
-//! further copy of the object is made, with the second of this release.
+//! A file that comes from the base at the same path keeps its object. For the others there are two questions: is the
+//! content there, and would its mtime deceive a browser? Web servers make ETags of mtime and size. If an earlier
+//! release had other content of equal size and mtime at the same path (two files were swapped, or a directory moved
+//! over another), a further copy of the object is made, with the second of this release.
 //!
-//! Releases may disagree about an object's second: one that was damaged and replaced carries that of the release which
-//! replaced it. So a copy counts only where its inode is as some release says, the newest first. An object that no
-//! standing release names was left by a run that died or failed after it published: the filesystem is synced, and the
-//! object hashed from the disk, before use.
+//! Releases may disagree about an object's second: an object that was damaged and replaced has the second of the
+//! release that replaced it. So a copy counts only if its inode agrees with some release, the newest first. An object
+//! that no release names was left by a run that published it and then died or failed. Before use, the filesystem is
+//! synced and the object is hashed from the disk.
 //!
-//! Manifests of other releases are read one at a time, entry by entry, and only what concerns the files in question is
-//! kept.
+//! The manifests of other releases are read one at a time, entry by entry, and only the parts about the files in
+//! question are kept.
 
 use std::collections::HashMap;
 
@@ -25,50 +25,50 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
 
 use super::site::layout::Layout;
-use super::site::records::{Kept, Releases, read_entries};
-use super::store::{Look, ObjectName, Store, has_hash};
+use super::site::records::{Releases, StoredManifest, read_entries};
+use super::store::{ObjectName, ObjectState, Store, has_hash};
 
-/// A file whose object exists, and whose mtime must not be that of any copy that exists.
-pub(crate) struct NeedsOwnCopy {
+/// A file whose object exists, but needs a copy with another mtime.
+pub(crate) struct FurtherCopy {
     /// The entry.
     pub(crate) entry: u32,
     /// The object to copy.
     pub(crate) from: ObjectName,
 }
 
-/// What is known of the files of a new release.
-pub(crate) struct Classified {
-    /// Where each file is, by entry; second 0 where it is not.
+/// The classification of all files of a new release.
+pub(crate) struct Classification {
+    /// The placement of each file in the store, by entry; second 0 if it has none.
     pub(crate) expected: Vec<Placement>,
-    /// The entries whose content is not in the store.
+    /// The entries whose content the store lacks.
     pub(crate) lacking: Vec<u32>,
-    /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<NeedsOwnCopy>,
+    /// The entries that need a further copy of their object.
+    pub(crate) further_copies: Vec<FurtherCopy>,
 }
 
-/// What was chosen for some files.
+/// The copies that were chosen for some files.
 #[derive(Default)]
-pub(crate) struct Choice {
-    /// The entries that a copy in the store is right for, and which.
+pub(crate) struct CopyChoice {
+    /// The entries with a suitable copy in the store, and that copy.
     pub(crate) placed: Vec<(u32, Placement)>,
-    /// The entries that get a further copy of their object.
-    pub(crate) own_copies: Vec<NeedsOwnCopy>,
-    /// The entries whose content is not in the store.
+    /// The entries that need a further copy of their object.
+    pub(crate) further_copies: Vec<FurtherCopy>,
+    /// The entries whose content the store lacks.
     pub(crate) lacking: Vec<u32>,
 }
 
 /// Finds copies for the files of a new release.
 #[derive(Clone, Copy)]
 pub(crate) struct Classifier<'a> {
-    /// Where the manifests of the releases that stand are.
+    /// The deploy path.
     pub(crate) layout: &'a Layout,
-    /// The releases that stand.
+    /// The existing releases.
     pub(crate) releases: &'a Releases,
     /// The store.
     pub(crate) store: &'a Store,
     /// The new release.
     pub(crate) manifest: &'a Manifest,
-    /// Its second.
+    /// The second of the new release.
     pub(crate) second: u32,
     /// Whether nothing may be changed.
     pub(crate) is_dry_run: bool,
@@ -81,13 +81,13 @@ struct Copies {
 }
 
 impl Classifier<'_> {
-    /// Classifies every file. `expected` holds what the base says.
+    /// Classifies every file. `expected` holds the placements of the base.
     pub(crate) fn classify(
         &self,
         origins: &[u32],
-        base: Option<&Kept>,
+        base: Option<&StoredManifest>,
         mut expected: Vec<Placement>,
-    ) -> Result<Classified, Error> {
+    ) -> Result<Classification, Error> {
         let mut lacking = Vec::new();
         let moved = base.map(|base| moved_files(self.manifest, origins, &base.manifest)).unwrap_or_default();
         let mut questions = self.disputed(moved, &expected);
@@ -100,20 +100,20 @@ impl Classifier<'_> {
         for (entry, placement) in choice.placed {
             expected[entry as usize] = placement;
         }
-        let without = choice.own_copies.iter().map(|own| own.entry).chain(choice.lacking.iter().copied());
+        let without = choice.further_copies.iter().map(|own| own.entry).chain(choice.lacking.iter().copied());
         without.for_each(|entry| expected[entry as usize] = Placement::default());
         lacking.extend(choice.lacking);
         lacking.sort_unstable();
-        Ok(Classified { expected, lacking, own_copies: choice.own_copies })
+        Ok(Classification { expected, lacking, further_copies: choice.further_copies })
     }
 
-    /// Returns those of the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
-    /// seen when it is linked.
+    /// Returns the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
+    /// checked when it is linked.
     fn disputed(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Vec<u32> {
         if !entries.is_empty() {
             entries.sort_unstable();
-            let taken = self.taken(&self.files(&entries), |_, _| ());
-            let is_free = |entry: u32, second| second != 0 && taken.binary_search(&(entry, second)).is_err();
+            let used = self.used_seconds(&self.files(&entries), |_, _| ());
+            let is_free = |entry: u32, second| second != 0 && used.binary_search(&(entry, second)).is_err();
             entries.retain(|&entry| !is_free(entry, planned[entry as usize].second));
         }
         entries
@@ -123,28 +123,32 @@ impl Classifier<'_> {
         entries.iter().filter_map(|&entry| Some((entry, self.manifest.file(entry)?))).collect()
     }
 
-    /// Reads what the releases say of their entries, the newest first, and gives it to `note`. Returns the seconds at which
-    /// the path of a file in question had other content of the same size, by entry.
-    fn taken(&self, files: &[(u32, ManifestFile)], mut note: impl FnMut(&Passing<'_>, Placement)) -> Vec<(u32, u32)> {
-        let mut taken = Vec::new();
+    /// Reads the entries of all releases, the newest first, and passes them to `note`. Returns, by entry, the seconds
+    /// at which the path of a file in question had other content of the same size.
+    fn used_seconds(
+        &self,
+        files: &[(u32, ManifestFile)],
+        mut note: impl FnMut(&Passing<'_>, Placement),
+    ) -> Vec<(u32, u32)> {
+        let mut used = Vec::new();
         for record in self.releases.records.iter().rev() {
-            let mut beside = Beside::new(self.manifest, files);
+            let mut beside = PathMatcher::new(self.manifest, files);
             let note = |passing: Passing<'_>, placement: Placement| {
                 note(&passing, placement);
-                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
+                used.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
             };
-            // Of one that cannot be read nothing is known.
+            // A release that cannot be read tells nothing.
             drop(read_entries(self.layout, &record.id, &record.root, note));
         }
-        taken.sort_unstable();
-        taken.dedup();
-        taken
+        used.sort_unstable();
+        used.dedup();
+        used
     }
 
-    /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such, else a
-    /// further one that is to be made of one that is sound.
-    pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<Choice, Error> {
-        let mut choice = Choice::default();
+    /// Chooses a copy for each entry: the planned one if it is sound and deceives nobody, else another such copy,
+    /// else a further copy that is to be made of a sound one.
+    pub(crate) fn choose(&self, mut entries: Vec<u32>, planned: &[Placement]) -> Result<CopyChoice, Error> {
+        let mut choice = CopyChoice::default();
         if entries.is_empty() {
             return Ok(choice);
         }
@@ -152,17 +156,17 @@ impl Classifier<'_> {
         let files = self.files(&entries);
         let mut copies: HashMap<ObjectKey, Copies> =
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
-        let taken = self.taken(&files, |passing, placement| note_copy(passing, placement, &mut copies));
+        let used = self.used_seconds(&files, |passing, placement| note_copy(passing, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
             let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
-            let is_free = |placement: &&Placement| taken.binary_search(&(entry, placement.second)).is_err();
+            let is_free = |placement: &&Placement| used.binary_search(&(entry, placement.second)).is_err();
             let as_planned = sound.iter().filter(|&&placement| placement == planned[entry as usize]);
             match (as_planned.chain(sound).find(is_free), sound.first()) {
                 (Some(&placement), _) => choice.placed.push((entry, placement)),
                 (None, Some(Placement { copy, .. })) => {
                     let from = ObjectName { key: file.key, copy: *copy };
-                    choice.own_copies.push(NeedsOwnCopy { entry, from });
+                    choice.further_copies.push(FurtherCopy { entry, from });
                 }
                 (None, None) => choice.lacking.push(entry),
             }
@@ -170,8 +174,8 @@ impl Classifier<'_> {
         Ok(choice)
     }
 
-    /// Keeps of the copies that releases name those that are as one of them says; where none names any, those that
-    /// nobody names and that have the right content.
+    /// Keeps the copies that agree with one of the releases that name them. If no release names any, keeps those with
+    /// the right content.
     fn keep_sound(&self, key: ObjectKey, copies: &mut Copies) -> Result<(), Error> {
         if copies.placements.is_empty() {
             for (copy, stat) in self.store.copies(key)? {
@@ -181,11 +185,11 @@ impl Classifier<'_> {
         }
         let mut sound = Vec::with_capacity(copies.placements.len());
         for &placement in &copies.placements {
-            let is_sound = match self.store.look(key, copies.size, placement)? {
-                Look::Sound(_) => true,
-                // A dry run changes nothing, and most that was touched has its content still.
-                Look::Touched => self.is_dry_run || self.store.put_right(key, placement)?,
-                Look::Missing | Look::Altered => false,
+            let is_sound = match self.store.state(key, copies.size, placement)? {
+                ObjectState::Sound(_) => true,
+                // A dry run changes nothing, and most touched objects still have their content.
+                ObjectState::Touched => self.is_dry_run || self.store.restore_attributes(key, placement)?,
+                ObjectState::Missing | ObjectState::Altered => false,
             };
             sound.extend(Some(placement).filter(|_| is_sound));
         }
@@ -193,7 +197,7 @@ impl Classifier<'_> {
         Ok(())
     }
 
-    /// Verifies an object that nobody names. Nothing where it cannot be used.
+    /// Verifies an object that no release names. Returns nothing if it cannot be used.
     fn orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<Placement> {
         let second = u32::try_from(stat.mtime).ok().filter(|&own| own > 0 && own < self.second)?;
         let object = self.store.open_orphan(name, size, stat).filter(|_| self.store.is_synced())?;
@@ -202,7 +206,7 @@ impl Classifier<'_> {
     }
 }
 
-/// Notes which copy of an object a release uses.
+/// Adds the copy of an object that a release uses.
 fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
     if let PassingKind::File(file) = passing.kind
         && placement.second != 0
@@ -213,25 +217,25 @@ fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<O
     }
 }
 
-/// Finds what stands beside the entries of another manifest, which pass one after the other.
-struct Beside<'a> {
+/// Matches the entries of another manifest, one after the other, with the files in question at the same path.
+struct PathMatcher<'a> {
     manifest: &'a Manifest,
     /// The files in question, by entry.
     files: &'a [(u32, ManifestFile)],
-    /// By directory: whether one of the files is in it.
+    /// By directory: whether a file in question is in it.
     holds: Vec<bool>,
-    /// By directory of the other manifest: the own one at the same path.
+    /// By directory of the other manifest: the directory of this one at the same path.
     directories: Vec<Option<u32>>,
 }
 
-impl<'a> Beside<'a> {
-    fn new(manifest: &'a Manifest, files: &'a [(u32, ManifestFile)]) -> Beside<'a> {
+impl<'a> PathMatcher<'a> {
+    fn new(manifest: &'a Manifest, files: &'a [(u32, ManifestFile)]) -> PathMatcher<'a> {
         let mut holds = vec![false; manifest.directories().len()];
         files.iter().for_each(|&(entry, _)| holds[manifest.holder(entry) as usize] = true);
-        Beside { manifest, files, holds, directories: vec![Some(0)] }
+        PathMatcher { manifest, files, holds, directories: vec![Some(0)] }
     }
 
-    /// Returns the file in question at the same path, where that has other content of equal size.
+    /// Returns the file in question at the same path, if it has other content of equal size.
     fn other_than(&mut self, passing: &Passing<'_>) -> Option<u32> {
         let directory = self.directories[passing.directory as usize];
         let find = |directory| self.manifest.child(directory, passing.name);
@@ -255,7 +259,7 @@ impl<'a> Beside<'a> {
     }
 }
 
-/// Finds, for each directory, the one of another manifest at the same path.
+/// Returns, for each directory, the directory of another manifest at the same path.
 fn directories_beside(manifest: &Manifest, other: &Manifest) -> Vec<Option<u32>> {
     let mut beside: Vec<Option<u32>> = vec![None; manifest.directories().len()];
     beside[0] = Some(0);
@@ -273,13 +277,13 @@ fn directories_beside(manifest: &Manifest, other: &Manifest) -> Vec<Option<u32>>
     beside
 }
 
-/// Finds the files that come from the base and stand at another path now.
+/// Returns the files that come from the base but have another path now.
 fn moved_files(manifest: &Manifest, origins: &[u32], base: &Manifest) -> Vec<u32> {
     let mut moved = Vec::new();
     for (number, own) in directories_beside(manifest, base).into_iter().enumerate() {
         let is_from_base = |index: u32| origins[index as usize] != INTRODUCED;
         let children = manifest.children(number as u32);
-        // All that a directory has from the base, it has from one directory of the base.
+        // All entries that a directory has from the base come from one directory there.
         let holder = children
             .clone()
             .find(|named| is_from_base(named.index))

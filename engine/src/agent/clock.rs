@@ -1,10 +1,10 @@
-//! The time of day. It may be wrong, and may be set: what must not depend on that asks [`super::uptime`].
+//! The time of day. It may be wrong, and may be set: code that must not depend on it uses [`super::uptime`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The most that the second of a release may be ahead of this clock, in seconds: clocks that are set at all differ by less.
 /// Until that time has come, a web server reports its own time as the mtime, or one in the future.
-pub(crate) const AHEAD_MAX: u32 = 60;
+pub(crate) const AHEAD_SECONDS_MAX: u32 = 60;
 
 /// Returns Unix time in seconds.
 pub(crate) fn now() -> u64 {

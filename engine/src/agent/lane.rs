@@ -1,7 +1,7 @@
 //! The process of a lane: hands its stdin over to the agent of the first connection.
 //!
-//! From then on that agent reads what the client writes, without a copy on the way. This process only stays: it ends
-//! when the agent is done with the lane or is gone, and with it the lane's channel ends.
+//! From then on that agent reads the client's bytes directly, without a copy. This process only waits. It ends when
+//! the agent is done with the lane or is gone, and its SSH channel ends with it.
 
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
@@ -14,7 +14,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use crate::error::Error;
 use crate::wire::lane::{CLAIM_BYTES, OPENING_BYTES, is_own, read_opening};
 
-/// Serves as a lane until the agent whose ticket the client shows is done with it.
+/// Serves a lane until the agent that the client's ticket names is done with it.
 pub(crate) fn serve_lane(mut input: File, mut output: impl Write) -> Result<(), Error> {
     let lost = |source| Error::LineLost { source };
     let mut opening = [0; OPENING_BYTES];
@@ -27,11 +27,11 @@ pub(crate) fn serve_lane(mut input: File, mut output: impl Write) -> Result<(), 
     }
     hand_over(&agent, &claim, &input).map_err(refused)?;
     drop(input);
-    let mut taken = [0];
-    agent.read_exact(&mut taken).map_err(refused)?;
-    output.write_all(&taken).and_then(|()| output.flush()).map_err(lost)?;
-    // It says no more, and closes.
-    let ended = agent.read(&mut taken);
+    let mut confirmation = [0];
+    agent.read_exact(&mut confirmation).map_err(refused)?;
+    output.write_all(&confirmation).and_then(|()| output.flush()).map_err(lost)?;
+    // The agent sends nothing more, and closes.
+    let ended = agent.read(&mut confirmation);
     ended.map_or_else(|source| Err(refused(source)), |_| Ok(()))
 }
 

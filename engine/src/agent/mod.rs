@@ -1,24 +1,24 @@
 //! The server's side: frames → a live release.
 //!
-//! In the order in which a deploy goes through them: what stands at the deploy path (`site`, `seen`, `store`), what is wanted
-//! and received (`staging`, `classify`, `room`, `remode`, `sign`, `receive`), what
-//! becomes of it (`assemble`, `shared`), and what goes (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the order
-//! itself; what it reports goes through `tell`, to a conversation (`talk`). `lane` is a process beside, which hands its stream
-//! over to the inlets of `receive`.
+//! The modules are in the order in which a deploy uses them: the deploy path (`site`, `stamps`, `store`), the content
+//! that is wanted and received (`staging`, `classify`, `space`, `remode`, `sign`, `receive`), the new tree
+//! (`assemble`, `reuse`, `shared`), and removal (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the
+//! order of the steps. They report through `reporter`, to a `conversation`. `lane` is a process of its own: it hands
+//! its stdin over to the inlets of `receive`.
 
 mod clock;
 mod json;
-mod seen;
-mod sight;
 mod site;
+mod stamp;
+mod stamps;
 mod store;
 mod token;
 
 mod classify;
 mod receive;
 mod remode;
-mod room;
 mod sign;
+mod space;
 mod staging;
 
 mod assemble;
@@ -31,12 +31,12 @@ mod prune;
 mod trash;
 mod uptime;
 
+mod conversation;
 mod deploy;
 mod lane;
 mod query;
+mod reporter;
 mod serve;
-mod talk;
-mod tell;
 
 pub(crate) use lane::serve_lane;
 pub(crate) use serve::serve;

@@ -1,13 +1,14 @@
-//! Mounts, as a process sees them: `/proc/<pid>/mountinfo`.
+//! The mounts that a process sees: `/proc/<pid>/mountinfo`.
 //!
-//! A mount shows a directory of a filesystem at a path. So a path of a process in another mount namespace, or below a
-//! second mount of the same filesystem, is compared by its [`Place`]: the filesystem, and the path within it.
+//! A mount shows a directory of a filesystem at a path. A process in another mount namespace, or below a second mount
+//! of the same filesystem, has another path for the same directory. So paths are compared by their [`Place`]: the
+//! filesystem, and the path within it.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// A path within a filesystem, which has the name that the kernel gives to its device.
+/// A path within a filesystem. The filesystem has the name that the kernel gives to its device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     device: Vec<u8>,
@@ -15,12 +16,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Tells whether it is another place or lies in it.
+    /// Tells whether this place is the other one or lies in it.
     pub(crate) fn is_in(&self, other: &Place) -> bool {
         self.device == other.device && self.path.starts_with(&other.path)
     }
 
-    /// Tells whether both are on one filesystem.
+    /// Tells whether both places are on one filesystem.
     pub(crate) fn is_beside(&self, other: &Place) -> bool {
         self.device == other.device
     }
@@ -31,16 +32,16 @@ impl Place {
 pub(crate) struct Mount {
     id: u64,
     parent: u64,
-    /// What it shows.
+    /// The place that it shows.
     pub(crate) shown: Place,
-    /// Where it shows that.
+    /// The path at which it shows it.
     pub(crate) point: PathBuf,
-    /// What the filesystem was mounted with.
+    /// The options of the filesystem.
     options: Vec<u8>,
 }
 
 impl Mount {
-    /// Reads a line: `36 35 98:0 /shown /point rw,noatime master:1 - ext4 /dev/root rw,errors=continue`.
+    /// Parses a line: `36 35 98:0 /shown /point rw,noatime master:1 - ext4 /dev/root rw,errors=continue`.
     fn from_line(line: &[u8]) -> Option<Mount> {
         let mut fields = line.split(|&byte| byte == b' ');
         let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
@@ -53,13 +54,13 @@ impl Mount {
         Some(Mount { id, parent, shown: Place { device, path: root }, point, options })
     }
 
-    /// Tells whether it is one of `/proc` that hides processes.
+    /// Tells whether it is a mount of `/proc` that hides processes.
     pub(crate) fn hides_processes(&self) -> bool {
         let hides = |option: &[u8]| option.strip_prefix(b"hidepid=").is_some_and(|how| how != b"0" && how != b"off");
         self.options.split(|&byte| byte == b',').any(hides)
     }
 
-    /// Returns the layers of an overlay, as far as they are named by whole paths. What is in a layer is seen through the mount.
+    /// Returns the layers of an overlay, if they have absolute paths. The mount shows the content of its layers.
     fn layers(&self) -> impl Iterator<Item = PathBuf> + '_ {
         const NAMES: [&[u8]; 4] = [b"lowerdir=", b"lowerdir+=", b"datadir+=", b"upperdir="];
         let options = self.options.split(|&byte| byte == b',');
@@ -68,10 +69,10 @@ impl Mount {
         paths.map(|path| PathBuf::from(OsString::from_vec(unescaped(path)))).filter(|path| path.has_root())
     }
 
-    /// Returns the place of a path below its point.
+    /// Returns the place of a path below the mount point.
     fn place(&self, path: &Path) -> Option<Place> {
         let below = path.strip_prefix(&self.point).ok()?;
-        // An empty path would add a slash.
+        // Joining an empty path would add a slash.
         let path = if below.as_os_str().is_empty() { self.shown.path.clone() } else { self.shown.path.join(below) };
         Some(Place { device: self.shown.device.clone(), path })
     }
@@ -82,7 +83,7 @@ impl Mount {
 pub(crate) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// Reads those of a process, given as its directory in `/proc`. None where they cannot be read.
+    /// Reads the mounts of a process, given as its directory in `/proc`. Returns none if they cannot be read.
     pub(crate) fn of(process: &Path) -> Mounts {
         Mounts::from_bytes(&std::fs::read(process.join("mountinfo")).unwrap_or_default())
     }
@@ -91,14 +92,14 @@ impl Mounts {
         Mounts(bytes.split(|&byte| byte == b'\n').filter_map(Mount::from_line).collect())
     }
 
-    /// Tells that there are none to be seen.
+    /// Tells whether no mount is visible.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Finds the mount that a path lies on.
+    /// Finds the mount that holds a path.
     pub(crate) fn holder(&self, path: &Path) -> Option<&Mount> {
-        // Of several at one point the last one covers the others.
+        // Of several mounts at one point, the last one covers the others.
         let holders = self.0.iter().filter(|mount| path.starts_with(&mount.point));
         holders.max_by_key(|mount| mount.point.as_os_str().len())
     }
@@ -108,7 +109,7 @@ impl Mounts {
         self.holder(path)?.place(path)
     }
 
-    /// Finds a mount that shows a place, or something in it: by itself, or as a layer of an overlay.
+    /// Finds a mount that shows a place or a part of it, directly or as a layer of an overlay.
     pub(crate) fn showing(&self, place: &Place) -> Option<&Mount> {
         let has_layer_in = |mount: &Mount| {
             mount
@@ -118,7 +119,7 @@ impl Mounts {
         self.0.iter().find(|mount| mount.shown.is_in(place) || has_layer_in(mount))
     }
 
-    /// Finds a mount whose point is a place, or lies in it.
+    /// Finds a mount with its mount point in a place.
     pub(crate) fn below(&self, place: &Place) -> Option<&Mount> {
         self.0.iter().find(|mount| {
             let parent = self.0.iter().find(|parent| parent.id == mount.parent && parent.id != mount.id);
@@ -132,7 +133,7 @@ pub(crate) fn is_mounted_below(tree: &Path) -> bool {
     Mounts::of(Path::new("/proc/self")).0.iter().any(|mount| mount.point.starts_with(tree))
 }
 
-/// Reads a path in which spaces, tabs, newlines and backslashes are written as a backslash and three octal digits.
+/// Decodes a path in which spaces, tabs, newlines and backslashes are a backslash and three octal digits.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,24 +1,24 @@
-//! Finds the processes that live in a release, or may live in one.
+//! Finds the processes that live in a release, or may live in it.
 //!
-//! A process lives in a release where its working directory, its root, its program, a file that it has open or mapped, or
-//! a mount that it sees lies in that release. Each thread may have a working directory of its own. Directories are
+//! A process lives in a release if one of these lies in that release: its working directory, its root, its program,
+//! an open or mapped file, or a mount that it sees. Each thread may have its own working directory. Directories are
 //! compared by device and inode, walking up, because their paths mean nothing in another mount namespace.
 //!
-//! The kernel shows this only of processes that this user may trace: not of another user's, nor of one that has changed
-//! its user. Such a process is hidden. It can have entered a release by `current` while that led there, or within the
-//! grace afterwards, which is for what was resolved just before. So a hidden process that started then, or a descendant of
-//! one that did, may live in the release.
+//! The kernel shows this only of processes that this user may trace: not of another user's process, nor of one that
+//! has changed its user. Such a process is hidden. It can have entered a release through `current` while that pointed
+//! there, or within the grace afterwards, with a path that it resolved just before. So a hidden process may live in
+//! the release if it, or a process that it descends from, started in that time.
 //!
-//! What this cannot tell: a hidden process that is older than the release and has changed its working directory since; one
-//! that was made later, by a process that is gone; one that entered an old release by its name. To count those would be to
-//! count every process of the machine: see decision 0017.
+//! Three kinds of processes are missed: a hidden process that is older than the release and has changed its working
+//! directory since; a process that a vanished process started later; a process that entered an old release by its own
+//! path. Counting those would mean counting every process of the machine: see decision 0017.
 
-mod shown;
+mod blind_spot;
+mod proc;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -27,63 +27,60 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags, fstat, open, openat, stat};
 use rustix::io::Errno;
 
-use crate::disk::is_local;
 use crate::path::Shown;
 use crate::release::BootSpan;
 
-use self::shown::{Hidden, Process, Text, entries, name_of, text, user_of};
-use super::mounts::{Mount, Mounts, Place, is_mounted_below};
-use super::uptime::Uptime;
+use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
+use super::mounts::{Mounts, Place, is_mounted_below};
 
-/// Paths of which the tree is kept: those of some thousand processes, in some megabytes.
+/// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.
 const PATHS_KEPT: usize = 50_000;
 
-/// How often `/proc` is listed for processes that began during the look. Each time there are fewer.
+/// How often `/proc` is listed again for processes that started during the search. Each time there are fewer.
 const ROUNDS_MAX: usize = 16;
 
-/// The process id of `kthreadd`, the parent of all kernel threads. Only the first PID namespace has it.
-const KERNEL_PARENT: u32 = 2;
-
-/// The links of a directory of threads, where there is one thread: each thread is one more.
+/// The link count of a `task` directory with one thread. Each further thread adds one.
 const LINKS_OF_ONE_TASK: u64 = 3;
 
-/// Returns, for each of `trees`, why it must stay: a process that is known to live in it, or a mount that shows it.
-pub(crate) fn living_in(trees: &[PathBuf]) -> Vec<Option<String>> {
-    if trees.is_empty() { Vec::new() } else { Look::at(trees, Ties::All).found }
+/// Returns for each tree the reason why it must stay, if there is one: a process that lives in it, or a mount that
+/// shows it.
+pub(crate) fn find_inhabitants(trees: &[PathBuf]) -> Vec<Option<String>> {
+    if trees.is_empty() { Vec::new() } else { Search::run(trees, Ties::All).reasons }
 }
 
-/// A tree that is to become another release, and when it was live; none where that is not known.
+/// A tree that may become another release, and the time in which that release was live, if it is known.
 pub(crate) struct Candidate<'a> {
     pub(crate) path: PathBuf,
     pub(crate) span: Option<&'a BootSpan>,
 }
 
-/// Returns, for each of these trees, why it must not become another release: a process lives in it, or may, or something is
-/// mounted in it.
-pub(crate) fn holding_on(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
+/// Returns for each candidate the reason why it must not become another release, if there is one: a process lives in
+/// it, or may, or something is mounted in it.
+pub(crate) fn find_obstacles(candidates: &[Candidate<'_>], ties: Ties, grace: Duration) -> Vec<Option<String>> {
     if candidates.is_empty() {
         return Vec::new();
     }
     let paths: Vec<PathBuf> = candidates.iter().map(|candidate| candidate.path.clone()).collect();
-    let mut look = Look::at(&paths, ties);
-    let found = std::mem::take(&mut look.found);
-    let reason = |(Candidate { path, span }, found): (&Candidate<'_>, Option<String>)| {
+    let mut search = Search::run(&paths, ties);
+    let reasons = std::mem::take(&mut search.reasons);
+    let reason = |(Candidate { path, span }, known): (&Candidate<'_>, Option<String>)| {
         let mounted = || is_mounted_below(path).then(|| "something is mounted in it".to_owned());
-        mounted().or(found).or_else(|| look.blindness(path)).or_else(|| look.suspect(*span, grace))
+        mounted().or(known).or_else(|| search.find_blind_spot(path)).or_else(|| search.find_suspect(*span, grace))
     };
-    candidates.iter().zip(found).map(reason).collect()
+    candidates.iter().zip(reasons).map(reason).collect()
 }
 
-/// By what a process is tied to a release.
+/// The ties of a process to a release that count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ties {
-    /// By directories, and by files that it has open.
+    /// Its directories and open files.
     Open,
-    /// Also by its program and by what it has mapped. It may need more of that release; a reuse alters no file.
+    /// Also its program and its mapped files. Such a process may need more of that release, although a reuse alters
+    /// no file.
     All,
 }
 
-/// A tree that processes are looked for in.
+/// A tree to search for processes.
 struct Tree {
     path: PathBuf,
     /// Device and inode.
@@ -91,35 +88,35 @@ struct Tree {
     place: Option<Place>,
 }
 
-/// The mounts that some processes see.
+/// The mounts that a group of processes sees.
 struct Namespace {
-    /// Its identity, and the root of the processes, which decides on which mounts they see.
+    /// The identity of the namespace, and the root of the processes, which decides which mounts they see.
     key: (OsString, PathBuf),
     mounts: Mounts,
-    /// Whether the paths that `/proc` shows of these processes can be found among these mounts.
+    /// Whether the paths that `/proc` shows of these processes can be resolved with these mounts.
     has_paths: bool,
-    /// The trees that a mount shows, or has one in.
+    /// The trees that a mount shows, or that hold a mount.
     shown: Vec<usize>,
 }
 
-/// A look at all processes.
-struct Look {
+/// A search through all processes.
+struct Search {
     trees: Vec<Tree>,
     ties: Ties,
-    /// Why each tree must stay.
-    found: Vec<Option<String>>,
-    /// The first is this process's own.
+    /// The reason why each tree must stay.
+    reasons: Vec<Option<String>>,
+    /// The mount namespaces. The first is this process's own.
     namespaces: Vec<Namespace>,
-    /// By namespace and path, in which tree a directory was found.
+    /// By namespace and path: the tree that holds this directory, found by walking up.
     climbed: HashMap<(usize, PathBuf), Option<usize>>,
-    /// The tree that each path lies in, by namespace, as far as it was asked for.
+    /// By namespace and path: the tree that holds this path, found by the path alone.
     trees_of: HashMap<(usize, PathBuf), Option<usize>>,
-    /// Processes that cannot be looked at, with what is known of them.
+    /// The processes that cannot be inspected, and their visible properties.
     hidden: Vec<(u32, Option<Process>)>,
 }
 
-impl Look {
-    fn at(paths: &[PathBuf], ties: Ties) -> Look {
+impl Search {
+    fn run(paths: &[PathBuf], ties: Ties) -> Search {
         let mounts = Mounts::of(Path::new("/proc/self"));
         let tree = |path: &PathBuf| Tree {
             identity: stat(path).ok().map(|stat| (stat.st_dev, stat.st_ino)),
@@ -130,24 +127,25 @@ impl Look {
         let shown_at = |tree: &Tree| {
             mounts.showing(tree.place.as_ref()?).map(|mount| Shown(mount.point.as_os_str().as_bytes()).to_string())
         };
-        let found =
+        let reasons =
             trees.iter().map(|tree| shown_at(tree).map(|point| format!("it is mounted at `{point}`"))).collect();
         let own = fs::read_link("/proc/self/ns/mnt").unwrap_or_default().into_os_string();
         let own = Namespace { key: (own, PathBuf::new()), mounts, has_paths: true, shown: Vec::new() };
-        let mut look = Look {
+        let mut search = Search {
             trees,
             ties,
-            found,
+            reasons,
             namespaces: vec![own],
             climbed: HashMap::new(),
             trees_of: HashMap::new(),
             hidden: Vec::new(),
         };
-        look.visit_all();
-        look
+        search.visit_all();
+        search
     }
 
-    /// Where processes cannot be listed, or come without end, there may be one that is hidden.
+    /// Inspects all processes. If they cannot be listed, or new ones appear without end, one more is counted as
+    /// hidden.
     fn visit_all(&mut self) {
         let mut visited = HashSet::from([std::process::id()]);
         for _ in 0..ROUNDS_MAX {
@@ -171,12 +169,12 @@ impl Look {
             Ok(Some(process)) if process.is_kernel || (process.is_zombie && process.threads <= 1) => {}
             Ok(Some(process)) => self.hidden.push((pid, Some(process))),
             Ok(None) => {}
-            Err(Hidden) => self.hidden.push((pid, None)),
+            Err(AccessDenied) => self.hidden.push((pid, None)),
         }
     }
 
-    /// Looks at everything by which a process can live somewhere.
-    fn inspect(&mut self, pid: u32) -> Result<(), Hidden> {
+    /// Inspects all ties of a process.
+    fn inspect(&mut self, pid: u32) -> Result<(), AccessDenied> {
         let mut holder = PathBuf::from(format!("/proc/{pid}"));
         let mut namespace = self.inspect_thread(pid, &holder)?;
         let tasks = holder.join("task");
@@ -184,7 +182,7 @@ impl Look {
             for thread in entries(&tasks)?.into_iter().filter(|thread| !thread.ends_with(pid.to_string())) {
                 let of_thread = self.inspect_thread(pid, &thread)?;
                 if namespace.is_none() && of_thread.is_some() {
-                    // The first thread has ended, and the others hold what the process has.
+                    // The first thread has ended, and the other threads hold the process's files.
                     (namespace, holder) = (of_thread, thread);
                 }
             }
@@ -199,9 +197,9 @@ impl Look {
         Ok(())
     }
 
-    /// Looks at the program and at what is mapped.
-    fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), Hidden> {
-        if let Text::Path(path) = text(&dir.join("exe"))? {
+    /// Inspects the program and the mapped files.
+    fn inspect_memory(&mut self, namespace: usize, dir: &Path, pid: u32) -> Result<(), AccessDenied> {
+        if let LinkTarget::Path(path) = read_link(&dir.join("exe"))? {
             let tree = self.tree_of(namespace, &path);
             self.note(tree, pid);
         }
@@ -217,13 +215,13 @@ impl Look {
         Ok(())
     }
 
-    /// Looks at the working directory and the root of a thread, and at the mounts that it sees. Returns its namespace; nothing
-    /// where it has ended.
-    fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, Hidden> {
-        let root = match text(&dir.join("root"))? {
-            Text::Path(root) => root,
-            Text::TooLong => PathBuf::new(),
-            Text::Gone => return Ok(None),
+    /// Inspects the working directory, the root and the mounts of a thread. Returns its namespace, or nothing if it
+    /// has ended.
+    fn inspect_thread(&mut self, pid: u32, dir: &Path) -> Result<Option<usize>, AccessDenied> {
+        let root = match read_link(&dir.join("root"))? {
+            LinkTarget::Path(root) => root,
+            LinkTarget::TooLong => PathBuf::new(),
+            LinkTarget::Gone => return Ok(None),
         };
         let namespace = self.namespace(dir, root)?;
         for at in 0..self.namespaces[namespace].shown.len() {
@@ -234,11 +232,11 @@ impl Look {
         Ok(Some(namespace))
     }
 
-    /// Finds the namespace of a thread.
-    fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, Hidden> {
+    /// Returns the namespace of a thread.
+    fn namespace(&mut self, dir: &Path, root: PathBuf) -> Result<usize, AccessDenied> {
         let own = &self.namespaces[0].key.0;
-        let identity = match text(&dir.join("ns/mnt"))? {
-            Text::Path(identity) if identity.as_os_str() != own => identity.into_os_string(),
+        let identity = match read_link(&dir.join("ns/mnt"))? {
+            LinkTarget::Path(identity) if identity.as_os_str() != own => identity.into_os_string(),
             _ => return Ok(0),
         };
         let key = (identity, root);
@@ -249,22 +247,22 @@ impl Look {
         let involves = |mounts: &Mounts, tree: &Tree| {
             tree.place.as_ref().is_some_and(|place| mounts.showing(place).or(mounts.below(place)).is_some())
         };
-        // What is mounted here too is no matter of these processes alone.
+        // A mount that this process sees too says nothing about these processes.
         let is_shown = |tree: &Tree| involves(&mounts, tree) && !involves(&self.namespaces[0].mounts, tree);
         let shown = (0..self.trees.len()).filter(|&at| is_shown(&self.trees[at])).collect();
-        // They are given from the process's root, paths from that of its namespace.
+        // Mounts are relative to the process's root, paths to the root of the namespace.
         let has_paths = key.1 == Path::new("/");
         self.namespaces.push(Namespace { key, mounts, has_paths, shown });
         Ok(self.namespaces.len() - 1)
     }
 
-    /// Looks at what a link in `/proc` leads to.
-    fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), Hidden> {
-        let path = match text(link)? {
-            Text::Path(path) if !path.has_root() => return Ok(()),
-            Text::Path(path) => Some(path),
-            Text::TooLong => None,
-            Text::Gone => return Ok(()),
+    /// Inspects the target of a link in `/proc`.
+    fn inspect_link(&mut self, namespace: usize, link: &Path, is_dir: bool, pid: u32) -> Result<(), AccessDenied> {
+        let path = match read_link(link)? {
+            LinkTarget::Path(path) if !path.has_root() => return Ok(()),
+            LinkTarget::Path(path) => Some(path),
+            LinkTarget::TooLong => None,
+            LinkTarget::Gone => return Ok(()),
         };
         if let Some(path) = &path {
             let tree = self.tree_of(namespace, path);
@@ -285,7 +283,8 @@ impl Look {
         Ok(())
     }
 
-    /// Finds the tree that a path lies in, by the path alone. Processes share most of their paths, as those of libraries.
+    /// Finds the tree that holds a path, by the path alone. The result is remembered, because processes share most of
+    /// their paths, such as those of libraries.
     fn tree_of(&mut self, namespace: usize, path: &Path) -> Option<usize> {
         let key = (namespace, path.to_owned());
         if let Some(found) = self.trees_of.get(&key) {
@@ -312,8 +311,8 @@ impl Look {
         by_path.or_else(|| has_paths.then(place).flatten())
     }
 
-    /// Tells whether a directory at a path may lie in a tree, though its path does not say so. What is on another filesystem
-    /// is not touched: the server of a remote one may not answer.
+    /// Tells whether a directory may lie in a tree although its path does not show it. Directories on another
+    /// filesystem are not touched: the server of a remote one may not answer.
     fn may_hold(&self, namespace: usize, path: &Path) -> bool {
         let Namespace { mounts, has_paths, .. } = &self.namespaces[namespace];
         if namespace == 0 && path == Path::new("/") {
@@ -326,84 +325,33 @@ impl Look {
         self.trees.iter().any(|tree| tree.place.as_ref().is_none_or(|tree| place.is_beside(tree)))
     }
 
-    /// Finds the tree that a directory lies in, by walking up from it.
-    fn climb(&self, link: &Path) -> Result<Option<usize>, Hidden> {
+    /// Finds the tree that holds a directory, by walking up from it.
+    fn climb(&self, link: &Path) -> Result<Option<usize>, AccessDenied> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut dir: OwnedFd = match open(link, flags, Mode::empty()) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::SRCH | Errno::NOTDIR) => return Ok(None),
-            Err(_) => return Err(Hidden),
+            Err(_) => return Err(AccessDenied),
         };
         let mut below = None;
         loop {
-            let stat = fstat(&dir).map_err(|_| Hidden)?;
+            let stat = fstat(&dir).map_err(|_| AccessDenied)?;
             let identity = Some((stat.st_dev, stat.st_ino));
             if let Some(tree) = self.trees.iter().position(|tree| tree.identity == identity) {
                 return Ok(Some(tree));
             }
-            // What is above the uppermost directory is that directory.
+            // The parent of the root directory is the root directory.
             if identity == below {
                 return Ok(None);
             }
             below = identity;
-            dir = openat(&dir, "..", flags, Mode::empty()).map_err(|_| Hidden)?;
+            dir = openat(&dir, "..", flags, Mode::empty()).map_err(|_| AccessDenied)?;
         }
     }
 
     fn note(&mut self, tree: Option<usize>, pid: u32) {
         if let Some(tree) = tree {
-            self.found[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
+            self.reasons[tree].get_or_insert_with(|| format!("{} ({pid}) lives in it", name_of(pid)));
         }
-    }
-
-    /// Says why there may be processes that `/proc` does not show at all.
-    fn blindness(&self, tree: &Path) -> Option<String> {
-        let mounts = &self.namespaces[0].mounts;
-        if mounts.is_empty() {
-            return Some("processes that live in it cannot be seen without `/proc`".into());
-        }
-        if !is_local(tree) {
-            return Some("a process of another machine may live in it, as its filesystem may be in use there".into());
-        }
-        // Where the kernel's own threads are shown, all processes are.
-        if matches!(Process::read(KERNEL_PARENT), Ok(Some(process)) if process.is_kernel) {
-            return None;
-        }
-        let hides = || mounts.holder(Path::new("/proc")).is_some_and(Mount::hides_processes);
-        if !matches!(Process::read(1), Ok(Some(_))) || hides() {
-            return Some("a process that `/proc` hides may live in it".into());
-        }
-        // Nobody outside a container lives in its own root; a volume may be that of other containers too.
-        let is_volume = mounts.holder(tree).is_none_or(|holder| holder.point != Path::new("/"));
-        is_volume.then(|| "a process outside this container may live in it".into())
-    }
-
-    /// Finds a hidden process that may live in a tree, as it or one that it descends from started while the release was live.
-    fn suspect(&self, span: Option<&BootSpan>, grace: Duration) -> Option<String> {
-        let now = Uptime::now();
-        let started_in = |started: &Range<u64>| match (span, &now) {
-            (Some(span), Some(now)) => span.holds(started, grace, now),
-            _ => true,
-        };
-        let may_live = |pid: u32, process: &Option<Process>| {
-            // Of one that shows nothing the start is not known either.
-            let Some(process) = process else { return true };
-            let mut started = process.started.clone();
-            let mut parent = process.parent;
-            let mut above = HashSet::from([pid]);
-            while !started_in(&started) {
-                match Process::read(parent).ok().flatten().filter(|_| above.insert(parent)) {
-                    Some(process) => (started, parent) = (process.started, process.parent),
-                    None => return false,
-                }
-            }
-            true
-        };
-        let (pid, process) = self.hidden.iter().find(|(pid, process)| may_live(*pid, process))?;
-        let name = process.as_ref().map_or("a process", |process| &process.name);
-        let user = user_of(*pid).map_or(String::new(), |user| format!(" of {user}"));
-        Some(format!(
-            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started at that time"
-        ))
     }
 }

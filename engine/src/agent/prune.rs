@@ -1,13 +1,15 @@
-//! Retention and garbage collection.
+//! Cleanup: removes expired releases, then the objects that nothing names.
 //!
-//! Releases first: those that retention gives up are renamed into trash, tree and record. The trees are deleted there.
-//! Then the objects that the records name and no remaining release does; the epoch grows before the first object goes,
-//! so that no client believes in it afterwards. The records go last: whenever a run is killed, the next one finds in
-//! trash what is still to be looked through. What cannot be deleted is a warning, never a failure: the deploy is live,
-//! and the next one tries again.
+//! 1. Rename the expired releases into trash, tree and record, and delete the trees there.
+//! 2. Increment the epoch, so that no client relies on the objects afterwards.
+//! 3. Remove the objects that these records name and no remaining release does.
+//! 4. Delete the records. If a run is killed before, the next one finds in trash which objects to check.
 //!
-//! Nothing is written before something was deleted: on a full disk a cleanup must make room. So the second of a release
-//! that went is read from its record in trash, until that goes too.
+//! An error is a warning, never a failure: the deploy is live, and the next one tries again. Nothing is written
+//! before something was deleted, because a cleanup must free space on a full disk. So the second of a removed release
+//! stays in its record in trash, and is kept elsewhere only when that record is deleted.
+
+mod retention;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -19,109 +21,64 @@ use crate::release::{Record, ReleaseId};
 use crate::report::{CleanupReport, KeptRelease};
 use crate::target::Policy;
 
+use self::retention::retention;
 use super::clock::now;
-use super::process::{Candidate, Ties, holding_on, living_in};
+use super::process::{Candidate, Ties, find_inhabitants, find_obstacles};
+use super::reporter::Reporter;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
-use super::site::records::{Placed, Releases, read_objects};
+use super::site::records::{ManifestView, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
-use super::tell::Tell;
-use super::trash::{self, Owed, Spare};
+use super::trash::{self, RemovedRecords, Spare};
 use super::uptime::Uptime;
 
-/// How many manifests are read at once.
+/// The most manifests that are read at once.
 const MANIFESTS_AT_ONCE: usize = 2;
 
-/// What retention says of the releases that it would remove.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Retention {
-    /// These go.
-    pub(crate) due: Vec<ReleaseId>,
-    /// These go as soon as their grace is over.
-    pub(crate) in_grace: Vec<ReleaseId>,
-}
-
-/// Decides which releases go. Releases that were live count; the live one and the one that a rollback goes to always
-/// stay. A release that was only ever ready goes when it is older than all that stay.
-///
-/// A grace runs by the clock of the boot, which nobody sets. Where the release was retired under another boot, the time of
-/// day decides, and a time in the future is of a clock that was wrong: no grace is known to run then.
-pub(crate) fn retention(
-    releases: &Releases,
-    live: Option<&ReleaseId>,
-    policy: &Policy,
-    now: u64,
-    uptime: Option<&Uptime>,
-) -> Retention {
-    let mut retention = Retention::default();
-    let Some(live) = live.and_then(|live| releases.find(live)) else {
-        return retention;
-    };
-    let mut kept: HashSet<&ReleaseId> =
-        [Some(live), releases.rollback_from(Some(&live.id))].into_iter().flatten().map(|r| &r.id).collect();
-    for record in releases.records.iter().rev().filter(|record| record.was_live()) {
-        if kept.len() >= policy.keep_releases as usize {
-            break;
-        }
-        kept.insert(&record.id);
-    }
-    let oldest_kept =
-        releases.records.iter().find(|record| kept.contains(&record.id)).map_or(0, |record| record.sequence);
-    let goes = |record: &&Record| !kept.contains(&record.id) && (record.was_live() || record.sequence < oldest_kept);
-    for record in releases.records.iter().filter(goes) {
-        let by_uptime = record.span.as_ref().zip(uptime).and_then(|(span, now)| span.is_in_grace(policy.grace, now));
-        let last_used = record.retired.unwrap_or(record.created);
-        let by_time = last_used <= now && last_used.saturating_add(policy.grace.as_secs()) > now;
-        let list = if by_uptime.unwrap_or(by_time) { &mut retention.in_grace } else { &mut retention.due };
-        list.push(record.id.clone());
-    }
-    retention
-}
-
-/// How a cleanup is made.
+/// The options of a cleanup.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct How<'a> {
-    /// Without the lock nothing is changed: it is a dry run.
+pub(crate) struct CleanupOptions<'a> {
+    /// The lock. Without it nothing is changed: the cleanup is a dry run.
     pub(crate) lock: Option<&'a Lock>,
-    /// Look through all objects, and not only those that are owed.
+    /// Whether to check all objects, and not only those of removed releases.
     pub(crate) sweep: bool,
-    /// What was read of releases already.
-    pub(crate) read: &'a [(&'a ReleaseId, Placed<'a>)],
+    /// The manifests that are already in memory.
+    pub(crate) read: &'a [(&'a ReleaseId, ManifestView<'a>)],
 }
 
-impl<'a> How<'a> {
-    /// Returns what was read of a release already.
-    fn placed(&self, record: &Record) -> Option<Placed<'a>> {
+impl<'a> CleanupOptions<'a> {
+    /// Returns the manifest of a release, if it is already in memory.
+    fn view(&self, record: &Record) -> Option<ManifestView<'a>> {
         self.read.iter().find(|(id, _)| **id == record.id).map(|&(_, placed)| placed)
     }
 }
 
-/// Removes what retention gives up, and the objects that only those releases named; with `sweep`, every object that no
-/// release names and all leftovers. Without it the newest of what goes may stay in trash, as the policy has it, until the
-/// next deploy reuses it.
+/// Removes the expired releases, and the objects that only those releases named. With `sweep`, removes every object
+/// that no release names, and all leftovers. Without `sweep`, the newest expired release may stay in trash as the
+/// spare, if the policy allows it, until the next deploy reuses it.
 pub(crate) fn cleanup(
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
-    how: &How<'_>,
-    tell: &dyn Tell,
+    options: &CleanupOptions<'_>,
+    reporter: &dyn Reporter,
 ) -> Result<CleanupReport, Error> {
-    let &How { lock, sweep, .. } = how;
+    let &CleanupOptions { lock, sweep, .. } = options;
     let mut report = CleanupReport { dry_run: lock.is_none(), ..CleanupReport::default() };
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
-    let Uninhabited { due, stay } = spare_the_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
+    let Removable { due, stay } = keep_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
         if let Some(lock) = lock {
-            // One that cannot be taken keeps no other from going.
-            if let Err(error) = trash::take_release(lock, layout, &id) {
+            // A release that cannot be moved must not keep the others.
+            if let Err(error) = trash::discard_release(lock, layout, &id) {
                 report.warnings.push(error.with_cause());
                 continue;
             }
-            tell.removed(&id);
+            reporter.removed(&id);
         }
         releases.records.retain(|record| record.id != id);
         report.removed.push(id);
@@ -137,57 +94,57 @@ pub(crate) fn cleanup(
             Err(error) => report.warnings.push(error.with_cause()),
         }
     }
-    // What is owed stays owed, and releases are gone already: that is told in any case.
-    if let Err(error) = pay(layout, releases, spare.as_ref(), how, &mut report) {
+    // The releases are gone already, and must be reported in any case. Their objects are removed by the next cleanup.
+    if let Err(error) = collect_garbage(layout, releases, spare.as_ref(), options, &mut report) {
         report.warnings.push(error.with_cause());
     }
     Ok(report)
 }
 
-/// Removes the objects that are owed, and what says so.
-fn pay(
+/// Removes the objects of removed releases, then the records of those releases.
+fn collect_garbage(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    how: &How<'_>,
+    options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<(), Error> {
-    let owed = Owed::find(layout, spare)?;
-    let is_due = how.sweep || !owed.is_empty();
+    let records = RemovedRecords::find(layout, spare)?;
+    let is_due = options.sweep || !records.is_empty();
     if is_due
-        && collect(layout, releases, spare, &owed, how, report)?
-        && let Some(lock) = how.lock
+        && remove_unnamed(layout, releases, spare, &records, options, report)?
+        && let Some(lock) = options.lock
     {
-        // The last traces of releases go: no other content may get a second that they had.
-        let standing = releases.records.iter().map(|record| record.second).max();
-        let known = standing.max(Some(layout.store.second));
+        // With these records the last trace of their seconds disappears, and no other content may get such a second.
+        let existing = releases.records.iter().map(|record| record.second).max();
+        let known = existing.max(Some(layout.store.second));
         if let Some(second) = trash::greatest_second(layout)?.filter(|&second| Some(second) > known) {
             layout.keep_second(lock, second)?;
         }
-        owed.settle(lock, layout)?;
+        records.delete(lock, layout)?;
     }
     Ok(())
 }
 
-/// A release that goes once another one is live, and may be turned into that one before.
-pub(crate) enum Due {
-    /// There is none.
+/// The release that expires once another one is live, and may be turned into that one.
+pub(crate) enum DueRelease {
+    /// No release expires.
     Nothing,
-    /// It was taken, and is in trash.
+    /// The release was moved to trash.
     Taken(ReleaseId),
-    /// There are such releases, and none may be reused.
+    /// No expired release may be reused; the error is that of the newest.
     Refused(Error),
 }
 
-/// Takes the newest release that retention gives up once `next` is live, unless a rollback would go to it, or a process may
-/// live in it.
+/// Moves the newest release to trash that will expire once `next` is live, unless a rollback would go to it, or a
+/// process may live in it.
 pub(crate) fn take_due(
     lock: &Lock,
     layout: &mut Layout,
     releases: &mut Releases,
     policy: &Policy,
     next: Record,
-) -> Result<Due, Error> {
+) -> Result<DueRelease, Error> {
     let live = layout.current.live()?;
     let goes_back = releases.rollback_from(live.as_ref()).map(|record| record.id.clone());
     let id = next.id.clone();
@@ -198,48 +155,49 @@ pub(crate) fn take_due(
     let span = |id| releases.find(id).and_then(|record| record.span.as_ref());
     let candidates: Vec<Candidate<'_>> =
         due.iter().map(|id| Candidate { path: root.join(id.as_str()), span: span(id) }).collect();
-    let reasons = holding_on(&candidates, Ties::All, policy.grace);
-    let mut refused = Due::Nothing;
+    let reasons = find_obstacles(&candidates, Ties::All, policy.grace);
+    let mut refused = DueRelease::Nothing;
     for (id, reason) in due.into_iter().zip(reasons).rev() {
         match reason {
-            Some(reason) if matches!(refused, Due::Nothing) => {
-                refused = Due::Refused(Error::from(ReleaseError::NotReused { id, reason }));
+            Some(reason) if matches!(refused, DueRelease::Nothing) => {
+                refused = DueRelease::Refused(Error::from(ReleaseError::NotReused { id, reason }));
             }
             Some(_) => {}
             None => {
-                // What cannot be moved cannot be reused either, and may still be a way back if this deploy fails.
+                // A release that cannot be moved cannot be reused. It may still be needed for a rollback if this
+                // deploy fails.
                 if !trash::move_release(lock, layout, &id)? {
                     continue;
                 }
                 releases.records.retain(|record| record.id != id);
-                return Ok(Due::Taken(id));
+                return Ok(DueRelease::Taken(id));
             }
         }
     }
     Ok(refused)
 }
 
-/// Returns the path of `releases/`, without symlinks.
+/// Returns the path of `releases/` without symlinks.
 fn releases_path(layout: &Layout) -> Result<PathBuf, Error> {
     std::fs::canonicalize(layout.releases.path()).map_err(|e| Error::io("resolve", layout.releases.path(), e))
 }
 
-/// What may go, as no process is known to live in it.
-struct Uninhabited {
-    /// These releases.
+/// The releases and trees in which no process is known to live.
+struct Removable {
+    /// The releases to remove.
     due: Vec<ReleaseId>,
-    /// Of the trees in trash, all but these.
+    /// The trees in trash that must stay. All others may be deleted.
     stay: HashSet<Vec<u8>>,
 }
 
-/// Keeps the releases that processes are known to live in, and such trees in trash: a process may have entered one after it
-/// came there. With `spares` the newest tree stays there anyway, while nothing newer comes.
-fn spare_the_inhabited(
+/// Keeps the releases in which a process lives, and such trees in trash, as a process may have entered after the
+/// move. With `spares` the newest tree stays there anyway while no newer release is removed.
+fn keep_inhabited(
     layout: &Layout,
     due: Vec<ReleaseId>,
     spares: bool,
     report: &mut CleanupReport,
-) -> Result<Uninhabited, Error> {
+) -> Result<Removable, Error> {
     let spare = if spares && due.is_empty() { Spare::find(layout)? } else { None };
     let in_trash = trash::trees(layout, spare.as_ref())?;
     let root = releases_path(layout)?;
@@ -247,9 +205,9 @@ fn spare_the_inhabited(
     for tree in &in_trash {
         paths.push(trash::tree_path(layout, tree)?);
     }
-    let reasons = living_in(&paths);
+    let reasons = find_inhabitants(&paths);
     let (of_due, of_trash) = reasons.split_at(due.len());
-    let mut free = Uninhabited { due: Vec::new(), stay: HashSet::new() };
+    let mut free = Removable { due: Vec::new(), stay: HashSet::new() };
     for (id, reason) in due.into_iter().zip(of_due) {
         match reason.clone() {
             Some(reason) => report.kept.push(KeptRelease { id, reason }),
@@ -265,59 +223,61 @@ fn spare_the_inhabited(
     Ok(free)
 }
 
-/// Removes the objects that no release names: of all with `sweep`, else of those that are owed. Says whether it could.
-fn collect(
+/// Removes the objects that no release names: of all objects with `sweep`, else of those of removed releases. Returns
+/// whether all could be removed.
+fn remove_unnamed(
     layout: &mut Layout,
     releases: &Releases,
     spare: Option<&Spare>,
-    owed: &Owed,
-    how: &How<'_>,
+    records: &RemovedRecords,
+    options: &CleanupOptions<'_>,
     report: &mut CleanupReport,
 ) -> Result<bool, Error> {
     if let Some((id, reason)) = releases.damaged.first() {
-        report.warnings.push(kept_for(id, reason));
+        report.warnings.push(no_object_removed(id, reason));
         return Ok(false);
     }
     let store = Store::new(layout.objects.again()?);
-    let mut candidates = candidates(layout, releases, &store, owed, how)?;
-    let unknown = releases.records.iter().filter(|record| how.placed(record).is_none());
-    // The spare's files hold the disk anyway, and a later release may want them.
-    let others: Vec<Other<'_>> = unknown.map(Other::Release).chain(spare.map(Other::Spare)).collect();
+    let mut candidates = candidates(layout, releases, &store, records, options)?;
+    let unknown = releases.records.iter().filter(|record| options.view(record).is_none());
+    // The spare's files occupy the disk anyway, and a later release may need them.
+    let others: Vec<Referrer<'_>> = unknown.map(Referrer::Release).chain(spare.map(Referrer::Spare)).collect();
     if let Err((id, error)) = drop_named(layout, &others, &mut candidates) {
         let reason = match &error {
             Error::Damage(DamageError::Release { reason, .. }) => reason.clone(),
             other => other.with_cause(),
         };
-        report.warnings.push(kept_for(&id, &reason));
+        report.warnings.push(no_object_removed(&id, &reason));
         return Ok(false);
     }
-    if let Some(lock) = how.lock.filter(|_| !candidates.is_empty()) {
+    if let Some(lock) = options.lock.filter(|_| !candidates.is_empty()) {
         layout.grow_epoch(lock)?;
     }
-    Ok(remove_objects(&store, candidates, how.lock, report))
+    Ok(remove_objects(&store, candidates, options.lock, report))
 }
 
-/// Returns the objects that may go: of all with `sweep`, else of those that are owed. Those that a release is known to name
-/// are left out.
+/// Returns the objects that may be removed: of all objects with `sweep`, else of those of removed releases. Leaves
+/// out those that a manifest in memory names.
 fn candidates(
     layout: &Layout,
     releases: &Releases,
     store: &Store,
-    owed: &Owed,
-    how: &How<'_>,
+    records: &RemovedRecords,
+    options: &CleanupOptions<'_>,
 ) -> Result<HashSet<ObjectName>, Error> {
-    let named = Prints::of(releases.records.iter().filter_map(|record| how.placed(record)));
-    let of_owed = if how.sweep { None } else { owed.objects(layout, |name| !named.have(name))? };
-    match of_owed {
+    let named = Fingerprints::of(releases.records.iter().filter_map(|record| options.view(record)));
+    let of_removed = if options.sweep { None } else { records.objects(layout, |name| !named.has(name))? };
+    match of_removed {
         Some(objects) => Ok(objects),
-        None => store.all(|name| !named.have(name)),
+        None => store.all(|name| !named.has(name)),
     }
 }
 
-/// Drops the candidates that others name: a few manifests at a time, as each takes memory; and no more of them than it takes.
+/// Drops the candidates that another manifest names. Reads a few manifests at a time, because each takes memory, and
+/// stops when no candidate is left.
 fn drop_named(
     layout: &Layout,
-    others: &[Other<'_>],
+    others: &[Referrer<'_>],
     candidates: &mut HashSet<ObjectName>,
 ) -> Result<(), (ReleaseId, Error)> {
     for others in others.chunks(MANIFESTS_AT_ONCE) {
@@ -333,7 +293,7 @@ fn drop_named(
     Ok(())
 }
 
-/// Removes objects; without the lock, counts them. Says whether all could be removed.
+/// Removes objects, or counts them without the lock. Returns whether all could be removed.
 fn remove_objects(
     store: &Store,
     candidates: HashSet<ObjectName>,
@@ -353,7 +313,7 @@ fn remove_objects(
                 report.objects_removed += u64::from(freed.is_some());
                 report.freed_bytes += freed.unwrap_or(0);
             }
-            // One that stays is told once, not once for each of thousands; what is owed is tried again next time.
+            // The first error is reported, not thousands of equal ones. The next cleanup tries again.
             Err(error) => {
                 if std::mem::replace(&mut is_all, false) {
                     report.warnings.push(error.with_cause());
@@ -364,30 +324,30 @@ fn remove_objects(
     is_all
 }
 
-/// Says why no object goes, and what to do about it.
-fn kept_for(id: &ReleaseId, reason: &str) -> String {
+/// Makes the warning that no object was removed, with the reason and the remedy.
+fn no_object_removed(id: &ReleaseId, reason: &str) -> String {
     format!(
-        "No object was removed, as release {id} may need it: {reason}. If nothing serves from it, delete `releases/{id}` on the server: the next deploy or cleanup does the rest"
+        "No object was removed, because release {id} may need any of them: {reason}. If nothing serves from that release, delete `releases/{id}` on the server; the next deploy or cleanup removes the rest"
     )
 }
 
-/// What may name an object that another release named.
-enum Other<'a> {
-    /// A release that stands.
+/// A release that may name an object of a removed release.
+enum Referrer<'a> {
+    /// An existing release.
     Release(&'a Record),
-    /// One that waits to be reused.
+    /// The spare in trash.
     Spare(&'a Spare),
 }
 
-impl Other<'_> {
-    /// Returns those of the candidates that it names. Of a spare that cannot be read, those that could be.
+impl Referrer<'_> {
+    /// Returns the candidates that it names. If a spare cannot be read to its end, returns those found so far.
     fn named(&self, layout: &Layout, candidates: &HashSet<ObjectName>) -> Result<Vec<ObjectName>, (ReleaseId, Error)> {
         let mut named = Vec::new();
         let mut take = |name| named.extend(Some(name).filter(|name| candidates.contains(name)));
         match self {
-            Other::Release(record) => read_objects(layout, &record.id, &record.root, |name, _| take(name))
+            Referrer::Release(record) => read_objects(layout, &record.id, &record.root, |name, _| take(name))
                 .map_err(|error| (record.id.clone(), error))?,
-            Other::Spare(spare) => {
+            Referrer::Spare(spare) => {
                 spare.objects(layout, take).map_err(|error| (spare.id.clone(), error))?;
             }
         }
@@ -395,98 +355,25 @@ impl Other<'_> {
     }
 }
 
-/// Eight bytes of each of many objects' names, sorted. That an object has those of another is not to be expected, and keeps
-/// it until the next sweep, no more.
-struct Prints(Vec<u64>);
+/// Fingerprints of objects: eight bytes of each name, sorted. Two objects hardly ever share one. If they do, an
+/// object stays until the next sweep, and that is all.
+struct Fingerprints(Vec<u64>);
 
-impl Prints {
-    fn of<'a>(all: impl Iterator<Item = Placed<'a>>) -> Prints {
-        let mut prints: Vec<u64> = all.flat_map(Placed::objects).map(|(name, _)| Prints::print(&name)).collect();
+impl Fingerprints {
+    fn of<'a>(all: impl Iterator<Item = ManifestView<'a>>) -> Fingerprints {
+        let mut prints: Vec<u64> =
+            all.flat_map(ManifestView::objects).map(|(name, _)| Fingerprints::print(&name)).collect();
         prints.par_sort_unstable();
         prints.dedup();
-        Prints(prints)
+        Fingerprints(prints)
     }
 
-    fn have(&self, name: &ObjectName) -> bool {
-        self.0.binary_search(&Prints::print(name)).is_ok()
+    fn has(&self, name: &ObjectName) -> bool {
+        self.0.binary_search(&Fingerprints::print(name)).is_ok()
     }
 
     fn print(name: &ObjectName) -> u64 {
         let hash = name.key.hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         hash ^ u64::from(name.key.mode) << 16 ^ u64::from(name.copy)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::hash::Hash;
-    use crate::release::Provenance;
-
-    /// Releases `1`, `2`, …, each live at its number times 100 but those in `ready`.
-    fn releases(count: u64, ready: &[u64]) -> Releases {
-        let record = |n: u64| Record {
-            id: n.to_string().parse().unwrap(),
-            sequence: n,
-            root: Hash::of(b""),
-            second: n as u32,
-            created: n * 100,
-            provenance: Provenance::default(),
-            files: 0,
-            bytes: 0,
-            new_bytes: 0,
-            shared: Vec::new(),
-            copy_paths: Vec::new(),
-            went_live: if ready.contains(&n) { vec![] } else { vec![n * 100] },
-            live_turn: if ready.contains(&n) { 0 } else { n },
-            retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
-            previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
-            span: None,
-        };
-        Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
-    }
-
-    fn check(releases: &Releases, live: &str, keep: u32, grace: u64, now: u64, due: &[&str], in_grace: &[&str]) {
-        let policy = Policy { keep_releases: keep, grace: Duration::from_secs(grace), ..Policy::default() };
-        let live = live.parse().unwrap();
-        let found = retention(releases, Some(&live), &policy, now, None);
-        let text = |ids: &[ReleaseId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!((text(&found.due), text(&found.in_grace)), (due.map_owned(), in_grace.map_owned()));
-    }
-
-    trait MapOwned {
-        fn map_owned(&self) -> Vec<String>;
-    }
-    impl MapOwned for [&str] {
-        fn map_owned(&self) -> Vec<String> {
-            self.iter().map(|text| (*text).to_owned()).collect()
-        }
-    }
-
-    #[test]
-    fn the_newest_that_were_live_stay() {
-        check(&releases(5, &[]), "5", 3, 0, 10_000, &["1", "2"], &[]);
-        check(&releases(3, &[]), "3", 3, 0, 10_000, &[], &[]);
-    }
-
-    #[test]
-    fn the_live_one_and_where_a_rollback_goes_always_stay() {
-        check(&releases(5, &[]), "5", 1, 0, 10_000, &["1", "2", "3"], &[]);
-        check(&releases(5, &[]), "2", 2, 0, 10_000, &["3", "4", "5"], &[]);
-    }
-
-    #[test]
-    fn a_release_that_was_never_live_takes_no_place() {
-        check(&releases(5, &[4]), "5", 3, 0, 10_000, &["1"], &[]);
-        check(&releases(5, &[1]), "5", 3, 0, 10_000, &["1", "2"], &[]);
-    }
-
-    #[test]
-    fn what_was_live_a_moment_ago_stays_for_its_grace() {
-        check(&releases(5, &[]), "5", 3, 60, 330, &["1"], &["2"]);
-        // What was retired in the future was so by a clock that was wrong.
-        check(&releases(5, &[]), "5", 3, 60, 150, &["1", "2"], &[]);
     }
 }

@@ -1,4 +1,4 @@
-//! Says how things stand: `releases` and `status`. Changes nothing.
+//! The reports `releases` and `status`. They change nothing.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();
     let live = live(layout, &mut warnings)?;
-    let Own { bytes: own_bytes, unreadable, .. } = own(layout, &releases, None)?;
+    let ExclusiveUse { bytes: own_bytes, unreadable, .. } = exclusive_use(layout, &releases, None)?;
     let report = |record: &Record| {
         let own_bytes = own_bytes.get(&record.id).copied().unwrap_or(0);
         let mut report = describe(record, live.as_ref(), own_bytes);
@@ -45,8 +45,8 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
     Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings })
 }
 
-/// Returns what is live, for those who only look. A link that leads elsewhere, as to a page for the time of maintenance, is
-/// named and keeps nothing from being told.
+/// Returns the live release, for a report. If the link points elsewhere, for example at a maintenance page, a warning
+/// names its target and the report goes on.
 fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>, Error> {
     match layout.current.live() {
         Err(error @ Error::Site(SiteError::CurrentForeign { .. } | SiteError::CurrentNotSymlink(_))) => {
@@ -81,37 +81,39 @@ fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> Releas
     }
 }
 
-/// What only one release has.
+/// The disk that only one release uses.
 #[derive(Default)]
-struct Own {
-    /// By release: the sizes of the objects that no other one names, in bytes.
+struct ExclusiveUse {
+    /// By release: the total size of the objects that only this release names, in bytes.
     bytes: HashMap<ReleaseId, u64>,
-    /// Those whose manifest cannot be read.
+    /// The releases whose manifest cannot be read.
     unreadable: Vec<ReleaseId>,
-    /// The same of a spare.
+    /// The total size of the objects that only the spare names, in bytes.
     spare_bytes: u64,
-    /// The directories of a spare.
+    /// The number of directories in the spare.
     spare_directories: u64,
 }
 
-/// Who names an object: one release, or several.
-enum Users {
+/// The releases that name an object: one, or several.
+enum References {
     One(usize, u64),
     Several,
 }
 
-/// Notes that a release names an object.
-fn note(users: &mut HashMap<ObjectName, Users>, at: usize, name: ObjectName, size: u64) {
-    let named = users.entry(name).or_insert(Users::One(at, size));
-    if !matches!(named, Users::One(first, _) if *first == at) {
-        *named = Users::Several;
+/// Counts a reference of a release to an object.
+fn note_reference(references: &mut HashMap<ObjectName, References>, at: usize, name: ObjectName, size: u64) {
+    let named = references.entry(name).or_insert(References::One(at, size));
+    if !matches!(named, References::One(first, _) if *first == at) {
+        *named = References::Several;
     }
 }
 
-fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Own, Error> {
-    let (mut users, mut own) = (HashMap::new(), Own::default());
+fn exclusive_use(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<ExclusiveUse, Error> {
+    let (mut references, mut own) = (HashMap::new(), ExclusiveUse::default());
     for (at, record) in releases.records.iter().enumerate() {
-        if read_objects(layout, &record.id, &record.root, |name, size| note(&mut users, at, name, size)).is_err() {
+        if read_objects(layout, &record.id, &record.root, |name, size| note_reference(&mut references, at, name, size))
+            .is_err()
+        {
             own.unreadable.push(record.id.clone());
         }
     }
@@ -119,12 +121,12 @@ fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Ow
         spare.entries(layout, |passing, placement| {
             own.spare_directories += u64::from(matches!(passing.kind, PassingKind::Directory));
             if let Some((name, size)) = object_of(&passing, placement) {
-                note(&mut users, releases.records.len(), name, size);
+                note_reference(&mut references, releases.records.len(), name, size);
             }
         })?;
     }
-    for users in users.into_values() {
-        if let Users::One(at, size) = users {
+    for references in references.into_values() {
+        if let References::One(at, size) = references {
             match releases.records.get(at) {
                 Some(record) => *own.bytes.entry(record.id.clone()).or_insert(0) += size,
                 None => own.spare_bytes += size,
@@ -134,7 +136,7 @@ fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Ow
     Ok(own)
 }
 
-/// Says how the deploy path stands.
+/// Reports the state of the deploy path.
 pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();
@@ -142,7 +144,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let record = live.as_ref().and_then(|live| releases.find(live));
     let rollback = releases.rollback_from(live.as_ref());
     let spare = Spare::find(layout)?;
-    let own = own(layout, &releases, spare.as_ref())?;
+    let own = exclusive_use(layout, &releases, spare.as_ref())?;
     let (store_objects, store_bytes) = Store::new(layout.objects.again()?).use_of_disk()?;
     let free = layout.root.free()?;
     Ok(StatusReport {

@@ -1,5 +1,5 @@
-//! Makes objects of what the base has in another mode: a file that was only made executable, or a whole tree that was
-//! checked out under another umask, need not be sent.
+//! Makes objects from content that the base has in another mode. A file that was only made executable, or a tree from
+//! a checkout under another umask, need not be sent.
 
 use rayon::prelude::*;
 
@@ -10,8 +10,8 @@ use super::assemble::Assembly;
 use super::receive::WantedObjects;
 use super::store::ObjectName;
 
-/// Copies what is wanted and the base has in another mode into staging, where it counts as arrived. What turns out not to
-/// be what it should stays wanted.
+/// Copies wanted objects into staging that the base has in another mode. They count as arrived. An object with wrong
+/// content stays wanted.
 pub(crate) fn remode(assembly: &Assembly<'_>, wanted: &WantedObjects, base: &Manifest) -> Result<(), Error> {
     if wanted.missing().next().is_none() {
         return Ok(());
@@ -20,7 +20,7 @@ pub(crate) fn remode(assembly: &Assembly<'_>, wanted: &WantedObjects, base: &Man
     for (_, old) in base.all_files() {
         found.extend(wanted.of_hash(&old.key.hash).filter(|&at| !wanted.has_arrived(at)).map(|at| (at, old.key)));
     }
-    // Of several that it could be made of, any will do.
+    // Any of several sources will do.
     found.sort_unstable();
     found.dedup_by_key(|(at, _)| *at);
     found.into_par_iter().try_for_each(|(at, from)| {

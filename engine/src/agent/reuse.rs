@@ -1,20 +1,20 @@
-//! Turns a retired release into a new one: keeps what is as it should be, removes what is not, and leaves to the assembly
-//! what is missing then. So a release costs what changed, and not a link for each file.
+//! Turns a spare into a new release: keeps what is right, removes the rest, and leaves missing entries to the
+//! assembly. So a deploy costs as much as the change, and not a link for each file.
 //!
-//! Nothing is believed of the retired tree, in which an application may have written. It is out of everybody's reach
-//! first: below `.cutover/`, with no process in it. Then all of it is looked at, a directory at a time, in parallel. What is in
-//! a directory need not be listed where inode and ctime are those of when it had the names that it is to have (`seen`).
+//! An application may have written into the spare, so nothing in it is trusted. First it is out of reach: below
+//! `.cutover/`, with no process in it. Then every entry is checked, a directory at a time, in parallel. A directory
+//! is not listed if its stamp shows that it still has the right names (`stamps`).
 //!
-//! - A file is kept where it is the very inode of the object that it should be, and the store finds nothing wrong with that
-//!   object: content, mode, owner and mtime are then those of the object.
-//! - A symlink is kept where its target is right, an empty file where mode and links are.
-//! - A directory is kept where it is one of this user's, without extended attributes and with nothing mounted on it.
-//! - Mode and mtime of what is kept are put right where they differ, of a directory in the end.
-//! - Everything else goes, private copies too, which may have been edited.
+//! - A file is kept if it is the very inode of the right object, and the store finds no fault with that object.
+//!   Content, mode, owner and mtime are then the object's.
+//! - A symlink is kept if its target is right, an empty file if its mode and link count are.
+//! - A directory is kept if it belongs to this user, has no extended attributes, and nothing is mounted on it.
+//! - Wrong modes and mtimes of kept entries are corrected, those of directories at the end.
+//! - Everything else is removed. That includes private copies, which may have been edited.
 //!
-//! The root of the tree is made anew, and the directories of the retired one are moved into it. A directory that has moved
-//! between the base and the new manifest is moved by one rename before the look, which finds what is not the same in it.
-//! Where something cannot be kept and cannot be removed, all of it is set aside and the release is assembled in full.
+//! The root of the tree is made anew, and the directories of the spare are moved into it. A directory that has moved
+//! between the base and the new manifest is moved by one rename before the check, which finds all differences in it.
+//! If something can be neither kept nor removed, the whole spare is set aside, and the release is assembled in full.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,37 +29,37 @@ use crate::path::push_name;
 use crate::report::Reused;
 
 use super::assemble::Assembly;
-use super::seen::{KnownObjects, Seen};
-use super::sight::Sight;
 use super::site::layout::Layout;
-use super::store::{Inodes, Look, ObjectName};
+use super::stamp::Stamp;
+use super::stamps::{KnownObjects, Stamps};
+use super::store::{Inodes, ObjectName, ObjectState};
 use super::token::random_name;
 use super::trash::Spare;
 
-/// What a spare release is brought to, and what is known before it is looked at.
+/// The input of a reuse.
 pub(crate) struct Reuse<'a> {
-    /// The release that is made.
+    /// The release to make.
     pub(crate) assembly: &'a Assembly<'a>,
-    /// What the client described it by: what moved since then is moved in the spare as well.
+    /// The base of the new manifest. A directory that moved since then is moved in the spare as well.
     pub(crate) base: Option<&'a Manifest>,
-    /// What was seen of the spare when it was made.
-    pub(crate) seen: Option<Seen>,
+    /// The stamps of the spare, from when it was made.
+    pub(crate) stamps: Option<Stamps>,
     /// The objects whose inodes are known.
     pub(crate) objects: Option<KnownObjects<'a>>,
 }
 
-/// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
-/// that cannot be done, with whatever there is in the tree: see [`give_up`].
+/// Turns a spare into the release that is being assembled, with all its directories. On an error the tree holds an
+/// unknown part of it: see [`abandon`].
 pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
-    let Reuse { assembly, base, seen, objects: known } = reuse;
+    let Reuse { assembly, base, stamps, objects: known } = reuse;
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_to_change(&spare.tree)?;
-    // It is new, and has the mode of what is being made.
+    // The root is new, and does not have its final mode.
     assembly.touch(0);
-    let mut stood = HashMap::new();
+    let mut old_stamps = HashMap::new();
     for name in from.names()? {
         let Some(stat) = from.stat(&name)?.filter(|stat| stat.kind == Kind::Directory) else { continue };
-        stood.insert(stat.inode, Sight::of(&stat));
+        old_stamps.insert(stat.inode, Stamp::of(&stat));
         // Moving a directory to another parent needs write permission on the directory itself.
         drop(from.open_to_change(&name)?);
         from.rename_new(&name, tree, &name)?;
@@ -67,70 +67,71 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
     let moved = base.map_or(0, |base| Moves::find(base, assembly.manifest).carry_out(tree));
     let audit = Audit {
         assembly,
-        own: tree.own_stat()?,
-        seen: seen.filter(|_| tree.keeps_times().unwrap_or(false)),
-        stood,
+        root: tree.own_stat()?,
+        stamps: stamps.filter(|_| tree.keeps_times().unwrap_or(false)),
+        old_stamps,
         known,
         objects: assembly.store.inodes()?,
         kept: AtomicU64::new(0),
         removed: AtomicU64::new(0),
     };
-    audit.bring(0, tree, b"", false)?;
-    // What stood in its root: the rest is moved.
+    audit.reconcile(0, tree, b"", false)?;
+    // The rest of its root: the directories were moved.
     layout.trash.remove_tree(&spare.tree)?;
     Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
 }
 
-/// Moves what a reuse that failed has left in the tree back into trash, to be deleted there with the rest of the release,
-/// which is no spare any more.
-pub(crate) fn give_up(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -> Result<(), Error> {
+/// Moves what a failed reuse left in the tree back into trash, where it is deleted with the rest of the spare. It is
+/// no spare any more.
+pub(crate) fn abandon(layout: &Layout, assembly: &Assembly<'_>, spare: &Spare) -> Result<(), Error> {
     let (tree, name) = (&assembly.staging.tree, format!("{}-{}", spare.id, random_name()?));
     let aside = match layout.trash.rename(&spare.tree, &layout.trash, name.as_bytes()) {
         Ok(()) => layout.trash.open_dir(name.as_bytes())?,
         Err(_) => layout.trash.create_dir(name.as_bytes(), OWNER_ALL)?,
     };
     for name in tree.names()? {
-        // What was made in place of something that stayed there is not worth moving.
+        // A new entry whose name also exists there is removed instead.
         tree.rename(&name, &aside, &name).or_else(|_| tree.remove_tree(&name))?;
     }
     assembly.forget_kept();
     Ok(())
 }
 
+/// The check of a spare against the manifest.
 struct Audit<'a> {
     assembly: &'a Assembly<'a>,
-    /// The root of the tree, which this run has made: what owner and filesystem should be.
-    own: Stat,
-    seen: Option<Seen>,
-    /// By inode, what was moved from the spare's root: a rename changes the ctime.
-    stood: HashMap<u64, Sight>,
+    /// The root of the tree, made by this run. Its owner and filesystem are the right ones.
+    root: Stat,
+    stamps: Option<Stamps>,
+    /// By inode, the stamps of the moved directories before the move, because a rename changes the ctime.
+    old_stamps: HashMap<u64, Stamp>,
     known: Option<KnownObjects<'a>>,
     objects: Inodes<'a>,
     kept: AtomicU64,
     removed: AtomicU64,
 }
 
-/// A directory that is to be in another one.
-struct Below<'m> {
+/// A directory that the manifest has in another one.
+struct Subdirectory<'m> {
     number: u32,
     name: &'m [u8],
-    /// What stands there, where that is a directory.
+    /// The existing directory of that name, if there is one.
     stat: Option<Stat>,
 }
 
 impl<'a> Audit<'a> {
-    /// Brings a directory to what it should be, as far as that is there. Where it has the names that it should have, they are
-    /// not listed.
-    fn bring(&self, number: u32, dir: &Dir, path: &[u8], has_names: bool) -> Result<(), Error> {
-        let below = if has_names { self.look_at_all(number, dir, path) } else { self.compare(number, dir, path) }?;
-        below.into_par_iter().try_for_each(|Below { number: child, name, stat }| {
+    /// Keeps and removes the entries of a directory, and makes its missing subdirectories. The directory is not
+    /// listed if it has the right names.
+    fn reconcile(&self, number: u32, dir: &Dir, path: &[u8], has_names: bool) -> Result<(), Error> {
+        let below = if has_names { self.check_all(number, dir, path) } else { self.compare(number, dir, path) }?;
+        below.into_par_iter().try_for_each(|Subdirectory { number: child, name, stat }| {
             if let Some(stat) = stat {
                 let held = dir.open_to_change(name)?;
                 let has_names = self.has_names(child, &stat);
                 if self.is_plain(child, &held, &stat, has_names)? {
                     let mut whole = path.to_vec();
                     push_name(&mut whole, name);
-                    return self.bring(child, &held, &whole, has_names);
+                    return self.reconcile(child, &held, &whole, has_names);
                 }
                 self.remove(number, dir, name)?;
             }
@@ -139,11 +140,11 @@ impl<'a> Audit<'a> {
         })
     }
 
-    /// Looks at all that should be in a directory. Returns the directories in it.
-    fn look_at_all(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
+    /// Checks all entries that the manifest has in a directory. Returns its subdirectories.
+    fn check_all(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Subdirectory<'a>>, Error> {
         let mut below = Vec::new();
         for named in self.assembly.manifest.children(number) {
-            let kept = self.look(dir, path, named)?;
+            let kept = self.check(dir, path, named)?;
             if kept.is_none() {
                 self.remove(number, dir, named.name)?;
             }
@@ -152,8 +153,8 @@ impl<'a> Audit<'a> {
         Ok(below)
     }
 
-    /// Lists a directory, looks at what should be in it and removes the rest. Returns the directories that should be in it.
-    fn compare(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Below<'a>>, Error> {
+    /// Lists a directory, checks the entries that the manifest has, and removes the rest. Returns its subdirectories.
+    fn compare(&self, number: u32, dir: &Dir, path: &[u8]) -> Result<Vec<Subdirectory<'a>>, Error> {
         let manifest = self.assembly.manifest;
         let mut wanted = manifest.children(number).peekable();
         let mut below = Vec::new();
@@ -164,7 +165,7 @@ impl<'a> Audit<'a> {
             let kept = match wanted.next_if(|named| named.name == name.as_slice()) {
                 None => None,
                 Some(named) => {
-                    let kept = self.look(dir, path, named)?;
+                    let kept = self.check(dir, path, named)?;
                     below.extend(Self::below(named, kept));
                     kept
                 }
@@ -177,31 +178,32 @@ impl<'a> Audit<'a> {
         Ok(below)
     }
 
-    /// Returns a directory that is to be looked into, or made where it is not there.
-    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Below<'a>> {
+    /// Returns a subdirectory, if the entry is one.
+    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Subdirectory<'a>> {
         match named.node {
-            Node::Directory(number) => Some(Below { number, name: named.name, stat }),
+            Node::Directory(number) => Some(Subdirectory { number, name: named.name, stat }),
             _ => None,
         }
     }
 
-    /// Tells whether a directory has the names that it should have.
+    /// Tells whether a directory still has the right names.
     fn has_names(&self, number: u32, stat: &Stat) -> bool {
-        let stood = self.stood.get(&stat.inode).copied().unwrap_or(Sight::of(stat));
+        let old_stamps = self.old_stamps.get(&stat.inode).copied().unwrap_or(Stamp::of(stat));
         let hash = &self.assembly.manifest.directories()[number as usize].hash;
-        stat.device == self.own.device && self.seen.as_ref().is_some_and(|seen| seen.has_names_of(hash, stood))
+        stat.device == self.root.device
+            && self.stamps.as_ref().is_some_and(|stamps| stamps.has_names_of(hash, old_stamps))
     }
 
-    /// Removes a name from a directory, which has this number.
+    /// Removes a name from the directory with this number.
     fn remove(&self, number: u32, dir: &Dir, name: &[u8]) -> Result<(), Error> {
         self.assembly.touch(number);
         self.removed.fetch_add(1, Ordering::Relaxed);
         dir.remove_tree(name)
     }
 
-    /// Looks at what stands there; nothing where that is not what should. Of a directory, that it is one: what is in it is
-    /// another question.
-    fn look(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
+    /// Checks an entry. Returns its stat if it is kept, and nothing otherwise. Of a directory, only its kind is
+    /// checked here.
+    fn check(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
         let Some(stat) = dir.stat(named.name)? else { return Ok(None) };
         let is_kept = match named.node {
             Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
@@ -222,13 +224,13 @@ impl<'a> Audit<'a> {
         Ok(Some(stat).filter(|_| is_kept))
     }
 
-    /// Tells whether something is of this kind, this user's, and has no other name.
+    /// Tells whether an entry has this kind, belongs to this user, and has no other name.
     fn is_alone(&self, stat: &Stat, kind: Kind) -> bool {
-        let own = (self.own.uid, self.own.gid, self.own.device);
+        let own = (self.root.uid, self.root.gid, self.root.device);
         (stat.uid, stat.gid, stat.device) == own && stat.kind == kind && stat.links == 1
     }
 
-    /// Tells whether a file is the object that it should be, and that object as it should be.
+    /// Tells whether a file is the right object, and that object is sound.
     fn is_object(&self, path: &[u8], named: Named<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
         let assembly = self.assembly;
         let placement = assembly.expected[named.index as usize];
@@ -242,19 +244,19 @@ impl<'a> Audit<'a> {
         }
         let name = ObjectName { key: file.key, copy: placement.copy };
         let known = self.known.as_ref().and_then(|known| known.inode(named.index, file.key, placement));
-        let is_object = self.objects.have(name, known, stat)?;
-        let look = match is_object {
-            true => assembly.store.judge(stat, file.key, file.size, placement)?,
-            false => assembly.store.look(file.key, file.size, placement)?,
+        let is_object = self.objects.has(name, known, stat)?;
+        let state = match is_object {
+            true => assembly.store.state_of(stat, file.key, file.size, placement)?,
+            false => assembly.store.state(file.key, file.size, placement)?,
         };
-        Ok(match look {
-            Look::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
-            Look::Touched => is_object && assembly.store.put_right(file.key, placement)?,
-            Look::Missing | Look::Altered => false,
+        Ok(match state {
+            ObjectState::Sound(object) => (object.inode, object.device) == (stat.inode, stat.device),
+            ObjectState::Touched => is_object && assembly.store.restore_attributes(file.key, placement)?,
+            ObjectState::Missing | ObjectState::Altered => false,
         })
     }
 
-    /// Notes that something stays; gives a symlink or an empty file its mtime, where it has another.
+    /// Keeps an entry. Corrects the mtime of a symlink or an empty file.
     fn keep(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
         let assembly = self.assembly;
         match named.node {
@@ -270,55 +272,55 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// Tells whether a directory is as one that was just made, but for mode and mtime, which it gets in the end where they
-    /// are others. Until then its owner may do everything with it. `stat` is from before it was opened.
-    fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_as_seen: bool) -> Result<bool, Error> {
+    /// Tells whether a directory could have been made by this run, apart from mode and mtime, which are set at the
+    /// end. Until then its owner can change it. `stat` is from before it was opened.
+    fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_unchanged: bool) -> Result<bool, Error> {
         let assembly = self.assembly;
         let mode = assembly.mode_of_directory(number);
         if stat.mode != mode || changes_to_work_in(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
             assembly.touch(number);
         }
         assembly.note_directory(number, stat);
-        // Attributes do not change without the ctime either.
-        Ok((stat.uid, stat.gid) == (self.own.uid, self.own.gid) && (is_as_seen || !dir.has_attributes()?))
+        // Like names, attributes do not change without the ctime.
+        Ok((stat.uid, stat.gid) == (self.root.uid, self.root.gid) && (is_unchanged || !dir.has_attributes()?))
     }
 }
 
-/// Directories that stand elsewhere in a new manifest: from where, to where.
+/// Directories that moved: from path, to path.
 struct Moves(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl Moves {
-    /// Finds the directories of `new` that `old` has not at their place, and has elsewhere where `new` has none.
+    /// Finds the directories of `new` that `old` has at another path, if `new` has none there.
     fn find(old: &Manifest, new: &Manifest) -> Moves {
-        let mut gone = HashMap::new();
-        let mut fresh = Vec::new();
-        compare(old, Some(0), new, Some(0), &mut gone, &mut fresh);
+        let mut old_only = HashMap::new();
+        let mut new_only = Vec::new();
+        compare(old, Some(0), new, Some(0), &mut old_only, &mut new_only);
         let mut moves = Vec::new();
-        while let Some(number) = fresh.pop() {
-            match gone.remove(&new.directories()[number as usize].hash) {
+        while let Some(number) = new_only.pop() {
+            match old_only.remove(&new.directories()[number as usize].hash) {
                 Some(from) => moves.push((old.directory_path(from), new.directory_path(number))),
-                None => fresh.extend(new.directories_in(number).map(|(child, _)| child)),
+                None => new_only.extend(new.directories_in(number).map(|(child, _)| child)),
             }
         }
         Moves(moves)
     }
 
-    /// Moves them, as far as that can be done: what cannot is made anew. Counts what was moved.
+    /// Moves the directories as far as possible; the others are made anew. Returns the number that moved.
     fn carry_out(&self, tree: &Dir) -> u64 {
         let is_moved = |(from, to): &&(Vec<u8>, Vec<u8>)| move_directory(tree, from, to).unwrap_or(false);
         self.0.iter().filter(is_moved).count() as u64
     }
 }
 
-/// Gathers the directories that only `old` has, by their hash, with all that are in them, and the uppermost of those that
-/// only `new` has.
+/// Collects the directories that only `old` has, by hash, with all their subdirectories, and the uppermost of those
+/// that only `new` has.
 fn compare(
     old: &Manifest,
     in_old: Option<u32>,
     new: &Manifest,
     in_new: Option<u32>,
-    gone: &mut HashMap<Hash, u32>,
-    fresh: &mut Vec<u32>,
+    old_only: &mut HashMap<Hash, u32>,
+    new_only: &mut Vec<u32>,
 ) {
     let hash = |manifest: &Manifest, number: u32| manifest.directories()[number as usize].hash;
     if in_old.zip(in_new).is_some_and(|(own, other)| hash(old, own) == hash(new, other)) {
@@ -331,28 +333,28 @@ fn compare(
     for (own, name) in in_old.into_iter().flat_map(|number| old.directories_in(number)) {
         let other = child(new, in_new, name);
         if other.is_none() {
-            gone.insert(hash(old, own), own);
+            old_only.insert(hash(old, own), own);
         }
-        compare(old, Some(own), new, other, gone, fresh);
+        compare(old, Some(own), new, other, old_only, new_only);
     }
     if in_old.is_some() {
         for (own, name) in in_new.into_iter().flat_map(|number| new.directories_in(number)) {
             if child(old, in_old, name).is_none() {
-                fresh.push(own);
+                new_only.push(own);
             }
         }
     }
 }
 
-/// Moves a directory within a tree, making those above its new place. Says whether its new place was free.
+/// Moves a directory within a tree, and makes the directories above its new path. Returns whether that path was free.
 fn move_directory(tree: &Dir, from: &[u8], to: &[u8]) -> Result<bool, Error> {
-    let (from_above, from_name) = holder(tree, from, false)?;
-    let (to_above, to_name) = holder(tree, to, true)?;
+    let (from_above, from_name) = open_parent(tree, from, false)?;
+    let (to_above, to_name) = open_parent(tree, to, true)?;
     from_above.rename_new(from_name, &to_above, to_name)
 }
 
-/// Opens the directory that a path stands in.
-fn holder<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
+/// Opens the directory that holds a path. Returns it with the last name of the path.
+fn open_parent<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
     let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
     let last = names.pop().unwrap_or_default();
     let mut dir = tree.again()?;

@@ -1,4 +1,4 @@
-//! Serves one client: reads what it asks, does it, answers.
+//! Serves one client: reads its request, carries it out, and answers.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -17,53 +17,55 @@ use crate::wire::bounds;
 use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
+use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
 use super::deploy::{Order, deploy};
+use super::reporter::Reporter;
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
-use super::site::log::{self, UnheardLine};
+use super::site::log::{self, MissedWarningsLine};
 use super::site::mend::mend;
 use super::site::records::{Releases, check_manifest, read_manifest};
-use super::site::switch::{self, Switched};
-use super::talk::{CLIENT_SILENT_MAX, Incoming, Talk, alive};
-use super::tell::Tell;
+use super::site::switch::{self, SwitchOutcome};
 use super::{prune, query};
 
-/// Manifests that are asked for at once: those of a comparison.
+/// The most manifests in one request: the two sides of a comparison.
 const SIDES: usize = 2;
 
-/// Serves until the client has its answer.
+/// Serves one client until it has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    converse(&Talk::new(input, output, CLIENT_SILENT_MAX)?)
+    converse(&Conversation::new(input, output, CLIENT_SILENT_MAX)?)
 }
 
-fn converse(talk: &Talk) -> Result<(), Error> {
+fn converse(conversation: &Conversation) -> Result<(), Error> {
     disk::raise_open_files();
-    // The hello may be long in coming: the client connects while it scans.
-    let served = alive(talk, || {
-        let Incoming::Message(ToAgent::Hello(hello)) = talk.next()? else {
+    // The client connects while it scans, so its hello may arrive late.
+    let served = keep_alive(conversation, || {
+        let Incoming::Message(ToAgent::Hello(hello)) = conversation.next()? else {
             return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
         };
-        let message = match (Service { talk, hello: &hello }.answer()) {
+        let message = match (Service { conversation, hello: &hello }.answer()) {
             Ok(reply) => FromAgent::Done(reply.fitting()),
-            Err(error) => FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(talk, &hello) },
+            Err(error) => {
+                FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
+            }
         };
-        let is_gone = talk.check_client().is_err();
-        // A client that has gone does not hear it; what was done is done all the same.
-        let told = talk.send(&message);
-        if is_gone || told.is_err() {
-            log_unheard(&hello, &message);
+        let is_gone = conversation.check_client().is_err();
+        // If the client has gone, the work is done all the same. Only the log can keep its warnings.
+        let sent = conversation.send(&message);
+        if is_gone || sent.is_err() {
+            log_missed_warnings(&hello, &message);
         }
-        told
+        sent
     });
     served.unwrap_or_else(|error| {
-        talk.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
+        conversation.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
 }
 
-/// Writes the warnings of a run into the log, as nobody heard them. There is no other place for what cannot be written.
-fn log_unheard(hello: &Hello, message: &FromAgent) {
+/// Writes the warnings of a run into the log, because the client has gone. If that fails too, nothing is left to try.
+fn log_missed_warnings(hello: &Hello, message: &FromAgent) {
     let unheard = match message {
         FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
         FromAgent::Done(Reply::Switch(report)) => &report.warnings,
@@ -74,30 +76,30 @@ fn log_unheard(hello: &Hello, message: &FromAgent) {
         return;
     }
     let (verb, provenance) = (hello.request.verb(), &hello.provenance);
-    let line = UnheardLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
+    let line = MissedWarningsLine { at: now(), verb, who: &provenance.who, from: &provenance.from, unheard };
     if let Ok(Some(layout)) = deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
         log::append(&layout.private, &line).ok();
     }
 }
 
-/// Cuts off what is too long to be told.
+/// Cuts off text that is longer than a message may carry.
 fn fitting(refusal: Refusal) -> Refusal {
     let Refusal { kind, message, mut causes, hint } = refusal;
     bounds::fitting(&mut causes);
     let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
-    // Half a hint could name another path than the whole: one that is too long is left out.
+    // Half a hint could name another path than the whole, so a hint that is too long is left out.
     let hint = hint.filter(|hint| message::to_bytes(hint).len() <= bounds::REPORTED_TEXT_BYTES_MAX);
     Refusal { kind, message: cut_off(message), causes, hint }
 }
 
-fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
-    let switching = talk.switching();
+fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
+    let switching = conversation.switching();
     let not_found = if switching.is_some() { LiveNow::Unknown } else { LiveNow::Unchanged };
     match deploy_path(hello).and_then(|path| Layout::open(&path, &hello.policy)) {
         Ok(None) => LiveNow::Nothing,
         Ok(Some(layout)) => match layout.current.live() {
             Ok(Some(release)) if switching.as_ref() == Some(&release) => LiveNow::Switched(release),
-            // What it leads to may be gone: then nothing is served.
+            // The link may point at a release that is gone: then nothing is served.
             Ok(Some(release)) if layout.releases.stat(release.as_str().as_bytes()).is_ok_and(|stat| stat.is_some()) => {
                 LiveNow::Release(release)
             }
@@ -108,14 +110,14 @@ fn live_now(talk: &Talk, hello: &Hello) -> LiveNow {
     }
 }
 
-/// Returns the deploy path, absolute: it is told as such.
+/// Returns the deploy path. It is absolute, because reports name it.
 fn deploy_path(hello: &Hello) -> Result<PathBuf, Error> {
     let path = Path::new(OsStr::from_bytes(&hello.path));
     std::path::absolute(path).map_err(|error| Error::io("resolve", path, error))
 }
 
 struct Service<'a> {
-    talk: &'a Talk,
+    conversation: &'a Conversation,
     hello: &'a Hello,
 }
 
@@ -125,13 +127,13 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, self.talk)?;
+                let (mut layout, report) = Layout::set_up(path, policy, self.conversation)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
             Request::Deploy(begin) => {
                 let order = Order { hello: self.hello, begin, path };
-                deploy(self.talk, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
+                deploy(self.conversation, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
@@ -144,8 +146,9 @@ impl Service<'_> {
                 if let Some(lock) = &lock {
                     mend(lock, &mut layout, &mut releases)?;
                 }
-                let how = prune::How { lock: lock.as_ref(), sweep: true, ..prune::How::default() };
-                prune::cleanup(&mut layout, &mut releases, policy, &how, self.talk).map(Reply::Cleanup)
+                let options =
+                    prune::CleanupOptions { lock: lock.as_ref(), sweep: true, ..prune::CleanupOptions::default() };
+                prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
@@ -157,7 +160,7 @@ impl Service<'_> {
             .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
     }
 
-    /// Takes the lock, and reads again what was read before it was held.
+    /// Takes the lock, and reads again what could have changed before.
     fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
         let provenance = &self.hello.provenance;
         let holder = LockHolder {
@@ -169,7 +172,7 @@ impl Service<'_> {
         };
         let lock = Lock::take(&layout.private, &holder)?;
         if let Some(dead) = &lock.taken_over {
-            self.talk.lock_taken_over(lock::describe(dead));
+            self.conversation.lock_taken_over(lock::describe(dead));
         }
         layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)
@@ -188,13 +191,13 @@ impl Service<'_> {
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         check_manifest(&layout, &id, &record.root)?;
         if !record.was_live() {
-            // The run that made it may have died before its names were durable.
+            // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
             layout.releases.sync()?;
         }
-        self.talk.begin_switch(&id)?;
+        self.conversation.begin_switch(&id)?;
         let verb = self.hello.request.verb();
-        let Switched { previous, warnings } =
+        let SwitchOutcome { previous, warnings } =
             switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
@@ -202,7 +205,7 @@ impl Service<'_> {
 
     fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
         if wanted.len() > SIDES {
-            return Err(Error::Protocol("a question for more manifests than a comparison has sides".into()));
+            return Err(Error::Protocol("a request for more than two manifests".into()));
         }
         let layout = self.open(path)?;
         let releases = Releases::read(&layout)?;
@@ -226,8 +229,8 @@ impl Service<'_> {
             };
             before = Some(record);
             let name = BaseName { release: id, root: record.root };
-            self.talk.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
-            self.talk.send_parts(&bytes)?;
+            self.conversation.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
+            self.conversation.send_parts(&bytes)?;
         }
         Ok(Reply::Manifests)
     }
@@ -288,7 +291,7 @@ mod tests {
         }
     }
 
-    /// A client that says all this at once, and then listens.
+    /// Sends all messages of a client at once, and returns the answers.
     fn answers(path: &Path, said: &[ToAgent]) -> Vec<FromAgent> {
         let mut words = Vec::new();
         let mut writer = FrameWriter::new(&mut words);
@@ -327,7 +330,7 @@ mod tests {
         let [FromAgent::Ready { .. }, FromAgent::Lanes(None), FromAgent::Failed { refusal, .. }] = &heard[..] else {
             panic!("{heard:?}");
         };
-        // It waits for one that does.
+        // It waits for a tree that fits.
         assert_eq!(refusal.message, "The connection to the server was lost");
     }
 
@@ -345,7 +348,8 @@ mod tests {
         let path = directory.path().join("site");
         let (input, client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let agent = std::thread::spawn(move || converse(&Talk::new(input, output, Duration::from_secs(1)).unwrap()));
+        let agent =
+            std::thread::spawn(move || converse(&Conversation::new(input, output, Duration::from_secs(1)).unwrap()));
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
         let mut answers = FrameReader::new::<FromAgent>(answers);
@@ -361,7 +365,7 @@ mod tests {
         assert_eq!((refusal.message.as_str(), live), ("The connection to the server was lost", LiveNow::Nothing));
         agent.join().unwrap().unwrap();
         assert!(Lock::holder(&layout.private).unwrap().is_none());
-        // The line stood all the while.
+        // The connection existed all the while.
         drop(client);
     }
 }

@@ -1,14 +1,16 @@
-//! Files that outlive releases: which paths of a release lead into `shared/`.
+//! Plans and makes the links into `shared/`, where files outlive releases.
 //!
-//! Declared directories and files are linked as they are named. What else stands in `shared/` is linked too, unless
-//! that is switched off: as a whole where the release has nothing of that name, child by child where both have a
-//! directory. A file in both is refused: whichever won, the other would be lost without a word.
+//! Declared directories and files are linked at their paths. Other names in `shared/` are linked too, unless that is
+//! switched off: as a whole if the release has nothing of that name, child by child if both have a directory. If both
+//! have a file, the deploy is refused: one of the two would be lost unnoticed.
 //!
-//! A declared directory is linked as a whole even where the release has a directory of that name, as an application
-//! that writes there must write to what outlives the release. What the release has below it is hidden, and told.
+//! A declared directory is linked as a whole even if the release has a directory of that name: an application that
+//! writes there must write to files that outlive the release. The release's files below it are hidden, and a warning
+//! counts them.
 //!
-//! A declared path may be, or lie behind, a symlink in `shared/` to a directory elsewhere, such as a mounted disk: it is
-//! linked like any, and nothing is written there. `lost+found` in `shared/` belongs to a filesystem that is mounted there.
+//! A declared path may be a symlink in `shared/`, or lie behind one, for example on a mounted disk. It is linked like
+//! any other, and Cutover writes nothing there. `lost+found` in `shared/` belongs to a filesystem that is mounted
+//! there.
 //!
 //! Links are relative, so that a deploy path can be moved or mounted elsewhere.
 
@@ -18,22 +20,22 @@ use crate::manifest::{Manifest, Node};
 use crate::path::{RelativePath, Shown, push_name};
 use crate::target::Policy;
 
-/// What a filesystem has in its root.
+/// A directory in the root of some filesystems.
 const LOST_AND_FOUND: &[u8] = b"lost+found";
 
-/// Directories that a link needs and the release does not have.
+/// The mode of directories that a link needs and the release lacks.
 const PARENT_MODE: u32 = 0o755;
 
-/// What is to be linked.
+/// The links into `shared/`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SharedPlan {
     /// The paths, sorted.
     pub(crate) links: Vec<RelativePath>,
-    /// Declared directories below which the release has files, and how many.
+    /// The declared directories that hide files of the release, and how many.
     pub(crate) hidden: Vec<(RelativePath, u64)>,
 }
 
-/// Decides what is linked, and refuses what cannot be.
+/// Plans the links, and refuses conflicts.
 pub(crate) fn plan(shared: &Dir, policy: &Policy, manifest: &Manifest) -> Result<SharedPlan, Error> {
     let mut plan = SharedPlan::default();
     for path in &policy.shared_dirs {
@@ -83,7 +85,7 @@ fn conflict(path: &[u8]) -> Error {
     Error::from(SiteError::SharedConflict(Shown(path).to_string()))
 }
 
-/// Refuses a path below something that is not a directory in the release.
+/// Refuses a path below a file or symlink of the release.
 fn check_parents(manifest: &Manifest, path: &RelativePath) -> Result<(), Error> {
     let mut directory = 0;
     let mut walked = Vec::new();
@@ -101,36 +103,36 @@ fn check_parents(manifest: &Manifest, path: &RelativePath) -> Result<(), Error> 
     Ok(())
 }
 
-/// Opens a declared directory; nothing where a dry run finds that it was not made yet.
+/// Opens a declared directory. Returns nothing if a dry run finds that it was not made yet.
 fn open_below(shared: &Dir, path: &RelativePath) -> Result<Option<Dir>, Error> {
     match first_symlink(shared, path)? {
-        Found::Missing => Ok(None),
-        Found::Inside => shared.open_below(path.as_bytes()).map(Some),
-        Found::Symlink => shared.open_through(path.as_bytes()).map(Some),
+        PathState::Missing => Ok(None),
+        PathState::Inside => shared.open_below(path.as_bytes()).map(Some),
+        PathState::Symlink => shared.open_through(path.as_bytes()).map(Some),
     }
 }
 
-/// Whether a path is to be had in `shared/`.
-enum Found {
+/// The state of a path in `shared/`.
+enum PathState {
     Missing,
-    /// Without a symlink on the way.
+    /// It exists, without a symlink on the way.
     Inside,
-    /// By a symlink that somebody has put there.
+    /// A symlink of the user is on the way.
     Symlink,
 }
 
-fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<Found, Error> {
+fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<PathState, Error> {
     let mut dir = shared.again()?;
     let mut names = path.names().peekable();
     while let Some(name) = names.next() {
         match dir.stat(name)?.map(|stat| stat.kind) {
-            None => return Ok(Found::Missing),
-            Some(Kind::Symlink) => return Ok(Found::Symlink),
+            None => return Ok(PathState::Missing),
+            Some(Kind::Symlink) => return Ok(PathState::Symlink),
             Some(_) if names.peek().is_some() => dir = dir.open_dir(name)?,
             Some(_) => {}
         }
     }
-    Ok(Found::Inside)
+    Ok(PathState::Inside)
 }
 
 fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> {
@@ -192,7 +194,7 @@ fn add_undeclared(
         let kind = dir.stat(&name)?.map(|stat| stat.kind);
         match (kind, node) {
             _ if declared.contains(&own) => {}
-            // What is declared behind it is linked by itself.
+            // The declared path behind it has its own link.
             (Some(Kind::Symlink), _) if leads_to_declared => {}
             (Some(Kind::Directory), Some(Node::Directory(number))) => {
                 add_undeclared(&dir.open_dir(&name)?, manifest, Some(number), path, declared, links)?;
@@ -209,7 +211,7 @@ fn add_undeclared(
     Ok(())
 }
 
-/// Makes the links in a tree whose directories are still open to their owner.
+/// Makes the links in a tree whose directories still allow their owner to write.
 pub(crate) fn link(tree: &Dir, plan: &SharedPlan) -> Result<(), Error> {
     for path in &plan.links {
         let names: Vec<&[u8]> = path.names().collect();
@@ -226,7 +228,8 @@ pub(crate) fn link(tree: &Dir, plan: &SharedPlan) -> Result<(), Error> {
     Ok(())
 }
 
-/// From `releases/<id>/a/b`, whose directory is `releases/<id>/a`, three levels up is the deploy path.
+/// Returns the target of a link. From `releases/<id>/a/b`, in the directory `releases/<id>/a`, the deploy path is
+/// three levels up.
 fn target(path: &RelativePath) -> Vec<u8> {
     let mut target = b"../".repeat(path.names().count() + 1);
     target.extend_from_slice(b"shared/");

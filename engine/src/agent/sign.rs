@@ -1,8 +1,8 @@
-//! Signs what the base has at the paths of files that the client has no old content of, and ranges of large files.
+//! Makes signatures: of the base's files at the paths of lacking files, and of ranges of large files.
 //!
-//! Objects are read as they are: what is described in terms of one that was altered is put together of the same bytes.
-//! They are signed a batch at a time, in order, until there is no room for more: memory is what is sent, and what a batch
-//! reads, however many processors there are.
+//! Objects are read without verifying them: a delta against an altered object is applied to the same bytes. They are
+//! signed in batches, in order, until the message is full. So the memory is bounded by the message and one batch,
+//! however many processors there are.
 
 use std::os::unix::fs::FileExt;
 
@@ -17,36 +17,41 @@ use crate::wire::message::{GAP_BYTES_MAX, GapsOf};
 
 use super::store::Store;
 
-/// Signatures that are made at a time: enough for all processors, and no more than 3 MiB.
+/// The number of signatures in a batch: enough for all processors, and at most 3 MiB.
 const BATCH: usize = 1 << 10;
 
-/// Ranges that are read at a time, in bytes: four of the greatest length.
+/// The content of the ranges in a batch, in bytes: four of the greatest length.
 const BATCH_BYTES: u64 = 32 << 20;
 
-/// Ranges of one file that are signed: as many as a part of it may have.
+/// The most ranges of one file: as many as a part of it may have.
 const RANGES_MAX: usize = BLOCK_ITEMS_MAX;
 
-/// Returns the signatures of the old versions of files of `manifest`, in order. One that is large, or cannot be read, has
+/// Returns the signatures of the old versions of these files, in order. A file that is large or cannot be read has
 /// none.
-pub(crate) fn old_versions(store: &Store, base: Option<&Manifest>, manifest: &Manifest, entries: &[u32]) -> Vec<u8> {
+pub(crate) fn sign_old_versions(
+    store: &Store,
+    base: Option<&Manifest>,
+    manifest: &Manifest,
+    entries: &[u32],
+) -> Vec<u8> {
     let sign = |&entry: &u32| {
         let path = manifest.path(entry);
         let old = match base?.find(path.split(|&byte| byte == b'/'))?.node {
             Node::File(old) if old.size < LARGE_FILE_BYTES => old,
             _ => return None,
         };
-        // Whoever sends that file whole loses nothing but bytes.
+        // Without a signature, the client only sends more bytes.
         Some(signature::sign(&store.content(old).ok()??, Care::File))
     };
     let mut writer = SignaturesWriter::new(entries.len(), SIGNATURES_BYTES_MAX);
-    // Each processor reads one at a time.
+    // Each processor reads one file at a time.
     add_all(&mut writer, entries, |_| 0, sign);
     writer.finish()
 }
 
-/// Returns the signatures of ranges of files of the store, in order. One that is too long, or cannot be read, has none, nor
-/// has what is beyond [`RANGES_MAX`] of a file.
-pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
+/// Returns the signatures of ranges of objects, in order. A range that is too long or cannot be read has none, and so
+/// have the ranges of a file beyond [`RANGES_MAX`].
+pub(crate) fn sign_gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
     let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum(), SIGNATURES_BYTES_MAX);
     for GapsOf { hash, mode, ranges } in gaps {
         let object = store.open_any(ObjectKey { hash: *hash, mode: *mode }).ok().flatten();
@@ -64,7 +69,7 @@ pub(crate) fn gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
     writer.finish()
 }
 
-/// Signs and adds in order. Says whether there was room for all.
+/// Signs and adds in order. Returns whether all signatures had room.
 fn add_all<T: Sync>(
     writer: &mut SignaturesWriter,
     mut of: &[T],
@@ -82,7 +87,7 @@ fn add_all<T: Sync>(
     true
 }
 
-/// Returns how many are signed at a time: one at least.
+/// Returns the length of the next batch, at least one.
 fn batch_of<T>(of: &[T], bytes: impl Fn(&T) -> u64) -> usize {
     let mut read = 0;
     let fits = |one: &&T| {
@@ -98,9 +103,9 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::site::layout::Layout;
     use crate::agent::store::ObjectName;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::signature::Signatures;
     use crate::target::Policy;
@@ -126,10 +131,10 @@ mod tests {
         object.finish(0o444, 1_700_000_000).unwrap();
         let of = |ranges: Vec<(u64, u64)>| GapsOf { hash: key.hash, mode: key.mode, ranges };
         let many = (0..RANGES_MAX as u64 + 2).map(|at| (at % 500, 300)).collect();
-        // The second file has one that reaches beyond its end, and one that is too long.
+        // In the second file, one range reaches beyond the end, and one is too long.
         let asked = [of(many), of(vec![(800, 300), (0, GAP_BYTES_MAX + 1), (600, 400)])];
         let lens: Vec<usize> = asked.iter().flat_map(|of| &of.ranges).map(|&(_, len)| len as usize).collect();
-        let signatures = Signatures::read(gaps(&store, &asked), &lens, Care::Range).unwrap();
+        let signatures = Signatures::read(sign_gaps(&store, &asked), &lens, Care::Range).unwrap();
         let has: Vec<usize> = (0..lens.len()).filter(|&at| signatures.has(at)).collect();
         let expected: Vec<usize> = (0..RANGES_MAX).chain([RANGES_MAX + 4]).collect();
         assert!(has == expected, "{} of {}", has.len(), expected.len());

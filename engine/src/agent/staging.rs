@@ -1,4 +1,4 @@
-//! Staging: what is received and assembled, and not yet published.
+//! Staging: content and releases that are not published yet.
 //!
 //! ```text
 //! .cutover/staging/<boot id>-<token>/
@@ -7,9 +7,9 @@
 //! └── record/                 its record and manifest
 //! ```
 //!
-//! Content arrives under its final name, so that a listing says what is there. That name is a claim until the content
-//! was hashed: whoever finds staging of another run, of a process that died or of another boot, hashes what is in it
-//! before it uses it.
+//! Content arrives under its final name, so that a listing shows which objects are there. Until the content is
+//! hashed, the name is only a claim. A run that finds the staging of another run, dead or from another boot, hashes
+//! the content before it uses it.
 
 use crate::boot;
 use crate::disk::{Dir, SETGID};
@@ -33,16 +33,16 @@ pub(crate) struct Staging {
     pub(crate) dir: Dir,
     /// The release being assembled.
     pub(crate) tree: Dir,
-    /// The setgid bit, where the tree has it: the deploy path passes its group on.
+    /// The setgid bit, if the deploy path passes its group on.
     pub(crate) setgid: u32,
-    /// Where record and manifest are written.
+    /// The directory for record and manifest.
     pub(crate) record: Dir,
-    /// Received content.
+    /// The received content.
     pub(crate) objects: Store,
 }
 
 impl Staging {
-    /// Makes a directory of this run's own.
+    /// Makes the staging of this run.
     pub(crate) fn create(_lock: &Lock, layout: &Layout) -> Result<Staging, Error> {
         let name = format!("{}-{}", &boot_id()[..BOOT_DIGITS], &random_name()?[..TOKEN_DIGITS]).into_bytes();
         let dir = layout.staging.create_dir(&name, PRIVATE_MODE)?;
@@ -53,12 +53,13 @@ impl Staging {
         Ok(Staging { name, dir, tree, setgid, record, objects })
     }
 
-    /// Tells whether no other run has left anything.
-    pub(crate) fn stands_alone(&self, layout: &Layout) -> Result<bool, Error> {
+    /// Tells whether no other run has left staging.
+    pub(crate) fn is_alone(&self, layout: &Layout) -> Result<bool, Error> {
         Ok(runs(layout)?.iter().all(|name| *name == self.name))
     }
 
-    /// Has something taken out of what other runs have received, and removes what is empty then.
+    /// Calls `take` with the received content of each other run, and removes the directories that are empty
+    /// afterwards.
     pub(crate) fn take_from_others(
         &self,
         layout: &Layout,
@@ -74,28 +75,27 @@ impl Staging {
         Ok(())
     }
 
-    /// Removes the tree and the record of a run that failed. Received content stays for the next run.
+    /// Removes tree and record after a failure. Received content stays for the next run.
     pub(crate) fn abandon(self, lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.dir.remove_tree(b"tree")?;
-        trash::take_record(lock, layout, &self.dir, b"record")?;
+        trash::discard_record(lock, layout, &self.dir, b"record")?;
         self.objects.remove_empty(&self.dir, OBJECTS)?;
         layout.staging.remove_empty_dir(&self.name)
     }
 }
 
-/// Removes the staging of every run. To be called when no run's staging is needed any more. Returns the disk that it
-/// freed, in bytes.
+/// Removes the staging of all runs. Call it when none is needed any more. Returns the freed disk space, in bytes.
 pub(crate) fn clear(lock: &Lock, layout: &Layout) -> Result<u64, Error> {
     let freed = staged_bytes(layout)?;
-    // One run that cannot be removed keeps no other.
+    // A run that cannot be removed must not keep the others.
     let removed: Vec<_> = runs(layout)?.iter().map(|name| remove_run(lock, layout, name)).collect();
     removed.into_iter().collect::<Result<(), Error>>()?;
     Ok(freed)
 }
 
-/// Removes what other runs have assembled, which holds on to what they received; with `all`, also that.
+/// Removes the trees of other runs, which hold links to their content; with `all`, also that content.
 pub(crate) fn clear_others(lock: &Lock, layout: &Layout, own: &Staging, all: bool) -> Result<(), Error> {
-    // One that cannot be removed keeps no other.
+    // A run that cannot be removed must not keep the others.
     let others = runs(layout)?.into_iter().filter(|name| *name != own.name);
     let clear = |name: Vec<u8>| match all {
         true => remove_run(lock, layout, &name),
@@ -104,7 +104,7 @@ pub(crate) fn clear_others(lock: &Lock, layout: &Layout, own: &Staging, all: boo
     others.map(clear).collect::<Vec<_>>().into_iter().collect()
 }
 
-/// Returns the directories of all runs. Other names are not ours: they stay, and are never looked into.
+/// Returns the directories of all runs. Other names are not ours: they stay, and are never entered.
 fn runs(layout: &Layout) -> Result<Vec<Vec<u8>>, Error> {
     let is_run = |name: &Vec<u8>| match name.split(|&byte| byte == b'-').collect::<Vec<_>>()[..] {
         [boot, token] => is_random(boot, BOOT_DIGITS) && is_random(token, TOKEN_DIGITS),
@@ -113,19 +113,20 @@ fn runs(layout: &Layout) -> Result<Vec<Vec<u8>>, Error> {
     Ok(layout.staging.names()?.into_iter().filter(is_run).collect())
 }
 
-/// A run that was killed while it published leaves its record, as it may have published objects.
+/// Removes the staging of a run, and moves its record to trash: the run may have published objects before it was
+/// killed.
 fn remove_run(lock: &Lock, layout: &Layout, name: &[u8]) -> Result<(), Error> {
-    trash::take_record(lock, layout, &layout.staging.open_dir(name)?, b"record")?;
+    trash::discard_record(lock, layout, &layout.staging.open_dir(name)?, b"record")?;
     layout.staging.remove_tree(name)
 }
 
-/// Returns what a run has received; nothing where it was cut off before.
+/// Returns the received content of a run, or nothing if it has none.
 fn received(layout: &Layout, run: &[u8]) -> Result<Option<Store>, Error> {
     let run = layout.staging.open_dir(run)?;
     Ok(run.stat(OBJECTS)?.map(|_| run.open_dir(OBJECTS)).transpose()?.map(Store::new))
 }
 
-/// Sums the disk that received content takes.
+/// Returns the disk space of all received content, in bytes.
 pub(crate) fn staged_bytes(layout: &Layout) -> Result<u64, Error> {
     let mut sum = 0;
     for run in runs(layout)? {

@@ -1,13 +1,13 @@
-//! Tokens: the random part of a name, so that no two runs choose the same one.
+//! Tokens: the random part of a name, so that no two runs choose the same name.
 //!
-//! Hexadecimal digits. What is removed or renamed by its name alone is known as ours by them.
+//! A token is hexadecimal digits. They mark as ours the files that are removed or renamed by name alone.
 
 use crate::error::Error;
 
-/// Digits of a [`random_name`].
+/// The length of a [`random_name`].
 pub(crate) const RANDOM_NAME_DIGITS: usize = 32;
 
-/// Tells whether a part of a name is as many digits as a [`random_name`] has, or as many as were taken of it.
+/// Tells whether these are as many hexadecimal digits as a token of this length has.
 pub(crate) fn is_random(digits: &[u8], length: usize) -> bool {
     digits.len() == length && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,16 +1,17 @@
-//! Trash: releases on their way out, and what their removal still owes.
+//! Trash: removed releases.
 //!
 //! ```text
 //! .cutover/trash/
-//! ├── <id>-<token>            a release's tree; the newest may wait for the next deploy, as its spare
+//! ├── <id>-<token>            a release's tree; the newest may wait as the spare for the next deploy
 //! └── <id>-<token>-record     its record and manifest
 //! ```
 //!
-//! On an overlay a release of a lower layer cannot be moved: its record comes here, and its tree is deleted where it is.
+//! A tree is deleted as soon as possible. A record stays until the objects that its manifest names were checked: if a
+//! run is killed before, the next cleanup finds here which objects to check. The record of an interrupted publication
+//! comes here too, because it may have published objects that no release names.
 //!
-//! A tree is deleted as soon as may be. A record stays until the objects that its manifest names were looked through: a
-//! run that is killed between leaves in it what the next cleanup has to look at. A publication that stopped half-way
-//! comes here too, as it may have published objects that nobody names.
+//! On an overlay, a release in a lower layer cannot be moved. Its record comes here, and its tree is deleted in
+//! place.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -25,20 +26,20 @@ use crate::manifest::decode::Passing;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
-use super::process::{Candidate, Ties, holding_on};
-use super::seen::Seen;
+use super::process::{Candidate, Ties, find_obstacles};
 use super::site::layout::Layout;
 use super::site::lock::Lock;
-use super::site::records::{MANIFEST, RECORD, read_owed_entries, read_owed_objects, read_owed_record};
+use super::site::records::{MANIFEST, RECORD, read_removed_entries, read_removed_objects, read_removed_record};
+use super::stamps::Stamps;
 use super::store::ObjectName;
 use super::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 
 const RECORD_SUFFIX: &str = "-record";
 const RECORD_MODE: u32 = 0o700;
-/// In a record: its tree is deleted in `releases/`.
+/// In a record: the tree is being deleted in `releases/`.
 const IN_PLACE: &[u8] = b"in-place";
 
-/// What stands in trash, by name. Other names are not ours, and stay.
+/// The kinds of names in trash. Other names are not ours, and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Tree,
@@ -46,7 +47,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Reads `<id>-<token>`, `<id>-<token>-record` or `<token>-record`.
+    /// Parses `<id>-<token>`, `<id>-<token>-record` or `<token>-record`.
     fn of(name: &[u8]) -> Option<Kind> {
         let (rest, kind) = match name.strip_suffix(RECORD_SUFFIX.as_bytes()) {
             Some(rest) => (rest, Kind::Record),
@@ -67,9 +68,9 @@ fn names_of(layout: &Layout, kind: Kind) -> Result<Vec<Vec<u8>>, Error> {
     Ok(layout.trash.names()?.into_iter().filter(|name| Kind::of(name) == Some(kind)).collect())
 }
 
-/// Takes a release away, durably: after a power cut it stands whole, or not at all. One that cannot be moved, in a lower layer
-/// of an overlay, is deleted where it is.
-pub(crate) fn take_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
+/// Removes a release durably: after a power cut it exists whole, or not at all. If it cannot be moved, because it is
+/// in a lower layer of an overlay, it is deleted in place.
+pub(crate) fn discard_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     if move_release(lock, layout, id)? {
         return Ok(());
     }
@@ -81,15 +82,15 @@ pub(crate) fn take_release(lock: &Lock, layout: &Layout, id: &ReleaseId) -> Resu
     let record = format!("{id}-{}{RECORD_SUFFIX}", random_name()?);
     move_record(layout, &layout.records, name, &record)?;
     layout.records.sync()?;
-    // From here on `resume_removals` goes on with it.
+    // If this is interrupted, `resume_removals` continues it.
     layout.releases.remove_tree(name)?;
     layout.trash.open_dir(record.as_bytes())?.remove_file(IN_PLACE).map(drop)
 }
 
-/// Moves a release here, durably. Says whether it can be moved.
+/// Moves a release to trash, durably. Returns whether it can be moved.
 pub(crate) fn move_release(_lock: &Lock, layout: &Layout, id: &ReleaseId) -> Result<bool, Error> {
     let (name, tree) = (id.as_str().as_bytes(), format!("{id}-{}", random_name()?));
-    // The tree first: a record without a tree is known to be the rest of a removal.
+    // The tree comes first: a record without a tree is known to be the rest of a removal.
     let moved = match layout.releases.rename(name, &layout.trash, tree.as_bytes()) {
         // Moving a directory to another parent needs write permission on the directory itself.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
@@ -109,8 +110,8 @@ pub(crate) fn move_release(_lock: &Lock, layout: &Layout, id: &ReleaseId) -> Res
     Ok(true)
 }
 
-/// Moves a record here. An overlay renames no directory that is in one of its lower layers: there the record is copied,
-/// durably, and then removed.
+/// Moves a record to trash. An overlay cannot rename a directory of a lower layer: then the record is copied,
+/// durably, and the original removed.
 fn move_record(layout: &Layout, from: &Dir, name: &[u8], record: &str) -> Result<(), Error> {
     match from.rename(name, &layout.trash, record.as_bytes()) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
@@ -128,8 +129,8 @@ fn move_record(layout: &Layout, from: &Dir, name: &[u8], record: &str) -> Result
     }
 }
 
-/// Goes on with removals that were made in place and were cut off: of a tree that is no release any more, whose record is
-/// here. What cannot be removed keeps no verb from its work, and is tried again by the next one.
+/// Continues interrupted removals in place: their tree is no release any more, and their record is in trash. A tree
+/// that cannot be removed must not stop a verb; the next one tries again.
 pub(crate) fn resume_removals(_lock: &Lock, layout: &Layout, foreign: &mut Vec<Vec<u8>>) -> Result<(), Error> {
     if foreign.is_empty() {
         return Ok(());
@@ -151,18 +152,18 @@ pub(crate) fn resume_removals(_lock: &Lock, layout: &Layout, foreign: &mut Vec<V
     Ok(())
 }
 
-/// Returns the greatest second of the releases whose records are here.
+/// Returns the greatest second in the records in trash.
 pub(crate) fn greatest_second(layout: &Layout) -> Result<Option<u32>, Error> {
     let mut greatest = None;
     for name in names_of(layout, Kind::Record)? {
-        let record = read_owed_record(&layout.trash.open_dir(&name)?)?;
+        let record = read_removed_record(&layout.trash.open_dir(&name)?)?;
         greatest = greatest.max(record.map(|record| record.second));
     }
     Ok(greatest)
 }
 
-/// Moves the record of a release without a tree here; without a manifest it names nothing, and is removed.
-pub(crate) fn take_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
+/// Moves the record of a release without a tree to trash. Without a manifest it names no objects, and is removed.
+pub(crate) fn discard_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]) -> Result<(), Error> {
     let holds_manifest = from.stat(name)?.is_some() && from.open_dir(name)?.stat(MANIFEST)?.is_some();
     if !holds_manifest {
         return from.remove_tree(name);
@@ -170,20 +171,20 @@ pub(crate) fn take_record(_lock: &Lock, layout: &Layout, from: &Dir, name: &[u8]
     move_record(layout, from, name, &format!("{}{RECORD_SUFFIX}", random_name()?))
 }
 
-/// A release that waits here for the next deploy, which turns it into a new one.
+/// The spare: a removed release that the next deploy turns into a new one.
 pub(crate) struct Spare {
-    /// Which it was.
+    /// Its id.
     pub(crate) id: ReleaseId,
     /// The name of its tree.
     pub(crate) tree: Vec<u8>,
-    /// When it was live.
+    /// The time in which it was live.
     span: Option<BootSpan>,
     /// The name of its record.
     record: Vec<u8>,
 }
 
 impl Spare {
-    /// Finds the newest release of which tree and record are here.
+    /// Finds the newest removed release with both tree and record.
     pub(crate) fn find(layout: &Layout) -> Result<Option<Spare>, Error> {
         let mut newest: Option<(u64, Spare)> = None;
         for tree in names_of(layout, Kind::Tree)? {
@@ -191,7 +192,7 @@ impl Spare {
             if layout.trash.stat(&record)?.is_none() {
                 continue;
             }
-            let Some(found) = read_owed_record(&layout.trash.open_dir(&record)?)? else { continue };
+            let Some(found) = read_removed_record(&layout.trash.open_dir(&record)?)? else { continue };
             if newest.as_ref().is_none_or(|(sequence, _)| found.sequence > *sequence) {
                 newest = Some((found.sequence, Spare { id: found.id, tree, span: found.span, record }));
             }
@@ -199,49 +200,50 @@ impl Spare {
         Ok(newest.map(|(_, spare)| spare))
     }
 
-    /// Gives every entry that it had, with its placement. Tells whether its manifest could be read.
+    /// Calls `take` with each of its entries and its placement. Returns whether its manifest could be read.
     pub(crate) fn entries(&self, layout: &Layout, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
-        read_owed_entries(&layout.trash.open_dir(&self.record)?, take)
+        read_removed_entries(&layout.trash.open_dir(&self.record)?, take)
     }
 
-    /// Gives every object that it named. Tells whether its manifest could be read.
+    /// Calls `take` with each object that it names. Returns whether its manifest could be read.
     pub(crate) fn objects(&self, layout: &Layout, take: impl FnMut(ObjectName)) -> Result<bool, Error> {
-        read_owed_objects(&layout.trash.open_dir(&self.record)?, take)
+        read_removed_objects(&layout.trash.open_dir(&self.record)?, take)
     }
 
-    /// Returns what was seen of it when it was made, where that is known.
-    pub(crate) fn seen(&self, layout: &Layout) -> Result<Option<Seen>, Error> {
-        Seen::read(&layout.trash.open_dir(&self.record)?)
+    /// Returns its stamps, if they can be trusted.
+    pub(crate) fn stamps(&self, layout: &Layout) -> Result<Option<Stamps>, Error> {
+        Stamps::read(&layout.trash.open_dir(&self.record)?)
     }
 
-    /// Returns why it cannot be reused, where something outside holds on to it, or may.
+    /// Returns the reason why it cannot be reused, if there is one: a process lives in it, or may, or something is
+    /// mounted in it.
     pub(crate) fn obstacle(&self, layout: &Layout, grace: Duration) -> Result<Option<String>, Error> {
         let candidate = Candidate { path: tree_path(layout, &self.tree)?, span: self.span.as_ref() };
-        Ok(holding_on(&[candidate], Ties::Open, grace).pop().flatten())
+        Ok(find_obstacles(&[candidate], Ties::Open, grace).pop().flatten())
     }
 }
 
-/// Returns the path of a tree here, without symlinks.
+/// Returns the path of a tree in trash, without symlinks.
 pub(crate) fn tree_path(layout: &Layout, tree: &[u8]) -> Result<PathBuf, Error> {
     let trash = layout.trash.path();
     let real = std::fs::canonicalize(trash).map_err(|e| Error::io("resolve", trash, e))?;
     Ok(real.join(OsStr::from_bytes(tree)))
 }
 
-/// Returns the names of the trees here, but that of a spare.
+/// Returns the names of the trees in trash, except that of the spare.
 pub(crate) fn trees(layout: &Layout, spare: Option<&Spare>) -> Result<Vec<Vec<u8>>, Error> {
     let mut names = names_of(layout, Kind::Tree)?;
     names.retain(|name| spare.is_none_or(|spare| spare.tree != *name));
     Ok(names)
 }
 
-/// Returns the release that a tree here was, where its name says so.
+/// Returns the release of a tree in trash, if its name contains one.
 pub(crate) fn release_of(tree: &[u8]) -> Option<ReleaseId> {
     std::str::from_utf8(tree).ok()?.rsplit_once('-')?.0.parse().ok()
 }
 
-/// Deletes the trees but that of a spare and those that are to stay. Returns what could not be: the rest need not stay
-/// because of it.
+/// Deletes the trees in trash, except the spare's and those in `stay`. Returns the errors: one tree must not keep the
+/// others.
 pub(crate) fn delete_trees(
     _lock: &Lock,
     layout: &Layout,
@@ -257,15 +259,15 @@ pub(crate) fn delete_trees(
     }
 }
 
-/// Records whose objects were not looked through yet.
-pub(crate) struct Owed(Vec<Vec<u8>>);
+/// Records in trash whose objects were not checked yet.
+pub(crate) struct RemovedRecords(Vec<Vec<u8>>);
 
-impl Owed {
-    /// Finds them. A spare owes nothing yet.
-    pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<Owed, Error> {
-        let mut owed = names_of(layout, Kind::Record)?;
-        owed.retain(|name| spare.is_none_or(|spare| spare.record != *name));
-        Ok(Owed(owed))
+impl RemovedRecords {
+    /// Finds these records, except that of the spare, whose objects are still in use.
+    pub(crate) fn find(layout: &Layout, spare: Option<&Spare>) -> Result<RemovedRecords, Error> {
+        let mut removed = names_of(layout, Kind::Record)?;
+        removed.retain(|name| spare.is_none_or(|spare| spare.record != *name));
+        Ok(RemovedRecords(removed))
     }
 
     /// Tells whether there are none.
@@ -273,8 +275,8 @@ impl Owed {
         self.0.is_empty()
     }
 
-    /// Returns those of the objects that they name which `is_due`; nothing where a manifest cannot be read, and it may be
-    /// any object.
+    /// Returns the objects that these records name and for which `is_due` is true. Returns nothing if a manifest
+    /// cannot be read: then any object may be meant.
     pub(crate) fn objects(
         &self,
         layout: &Layout,
@@ -283,15 +285,15 @@ impl Owed {
         let mut objects = HashSet::new();
         for name in &self.0 {
             let record = layout.trash.open_dir(name)?;
-            if !read_owed_objects(&record, |object| objects.extend(Some(object).filter(&is_due)))? {
+            if !read_removed_objects(&record, |object| objects.extend(Some(object).filter(&is_due)))? {
                 return Ok(None);
             }
         }
         Ok(Some(objects))
     }
 
-    /// Deletes them: nothing is owed any more.
-    pub(crate) fn settle(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
+    /// Deletes the records, after their objects were checked.
+    pub(crate) fn delete(self, _lock: &Lock, layout: &Layout) -> Result<(), Error> {
         self.0.iter().try_for_each(|name| layout.trash.remove_tree(name))
     }
 }

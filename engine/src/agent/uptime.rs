@@ -1,7 +1,7 @@
-//! The clock of this boot: how long the machine is up. Nobody sets it, and the kernel gives the start of a process by it.
+//! The uptime: the clock of this boot. Nobody sets it, and the kernel gives the start of a process by it.
 //!
-//! So it can be told which processes started while a release was live, also where the time of day was wrong or was set
-//! meanwhile. A boot is known by its identity: of an earlier one no process is left.
+//! It shows which processes started while a release was live, even if the time of day was wrong or was set since. A
+//! boot has an identity: of an earlier boot no process is left.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::release::BootSpan;
 pub(crate) struct Uptime {
     /// The identity of the boot.
     boot: String,
-    /// Since the boot.
+    /// Milliseconds since the boot.
     millis: u64,
 }
 
 impl Uptime {
-    /// Returns this moment; none where the boot has no identity, as without `/proc`.
+    /// Returns the present moment, or nothing if the boot has no identity, as without `/proc`.
     pub(crate) fn now() -> Option<Uptime> {
         let now = clock_gettime(ClockId::Boottime);
         Some(Uptime { boot: boot::id()?, millis: now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000 })
@@ -33,15 +33,15 @@ impl BootSpan {
         now.map(|Uptime { boot, millis }| BootSpan { boot, from: millis, until: None })
     }
 
-    /// Returns the span of a release that goes live. Where it began is unknown after a boot: the release may have been there
-    /// since then.
+    /// Returns the span of a release that goes live. After a reboot its begin is unknown: the release may have been
+    /// there since the boot.
     pub(crate) fn open(span: Option<&BootSpan>, now: Option<Uptime>) -> Option<BootSpan> {
         let Uptime { boot, .. } = now?;
         let from = span.filter(|span| span.boot == boot).map_or(0, |span| span.from);
         Some(BootSpan { boot, from, until: None })
     }
 
-    /// Returns the span of a release that another one has replaced as the live one, at this moment or before.
+    /// Returns the span of a release that was replaced as the live one, at this moment or before.
     pub(crate) fn close(span: Option<&BootSpan>, now: Option<Uptime>) -> Option<BootSpan> {
         if let Some(closed) = span.filter(|span| span.until.is_some()) {
             return Some(closed.clone());
@@ -50,19 +50,20 @@ impl BootSpan {
         BootSpan::open(span, now).map(|span| BootSpan { until: Some(until), ..span })
     }
 
-    /// Tells whether the grace after it runs still; nothing where it has not ended, or ended under another boot.
+    /// Tells whether the grace after the span still runs. Returns nothing if the span has not ended, or ended in
+    /// another boot.
     pub(crate) fn is_in_grace(&self, grace: Duration, now: &Uptime) -> Option<bool> {
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let until = self.until.filter(|_| self.boot == now.boot)?;
         Some(now.millis < until.saturating_add(grace))
     }
 
-    /// Tells whether something that started in the given milliseconds of this boot started in this span, or within the grace
+    /// Tells whether a process that started in this range of milliseconds started in the span, or within the grace
     /// after it.
     pub(crate) fn holds(&self, started: &std::ops::Range<u64>, grace: Duration, now: &Uptime) -> bool {
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         match self.until {
-            // It ended under an earlier boot.
+            // It ended in an earlier boot.
             Some(_) if self.boot != now.boot => false,
             Some(until) => started.end > self.from && started.start <= until.saturating_add(grace),
             None => self.boot != now.boot || started.end > self.from,
@@ -115,7 +116,7 @@ mod tests {
         for (start, expected) in [(0, false), (990, false), (1000, true), (9000, true)] {
             check(&span("a", 1000, None), start, expected);
         }
-        // Of an earlier boot no process is left, but a release that was not retired since may be entered at any time.
+        // Of an earlier boot no process is left. But a release that was not retired since may be entered at any time.
         check(&span("earlier", 1000, Some(2000)), 1500, false);
         check(&span("earlier", 1000, None), 0, true);
     }

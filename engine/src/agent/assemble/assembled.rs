@@ -1,25 +1,25 @@
-//! What an assembly comes to.
+//! The result of an assembly.
 
-use crate::agent::sight::Sight;
+use crate::agent::stamp::Stamp;
 use crate::agent::store::ObjectName;
 use crate::manifest::placement::Placements;
 
-/// A release that is complete in staging.
-pub(crate) struct Assembled {
-    /// Where each file came to be.
+/// A complete tree in staging.
+pub(crate) struct AssembledTree {
+    /// The placement of each file.
     pub(crate) placements: Placements,
-    /// For each directory, whether it or one below it was touched.
+    /// For each directory, whether it or one below it was changed.
     pub(crate) touched_below: Vec<bool>,
-    /// The directories, by number, as they were looked at last.
-    pub(crate) directories: Vec<Sight>,
-    /// The inode of each entry's object; 0 where it is none, or nobody looked.
+    /// The last stamp of each directory.
+    pub(crate) directories: Vec<Stamp>,
+    /// For each entry, the inode of its object; 0 if there is none or it is not known.
     pub(crate) inodes: Vec<u64>,
-    /// The objects that were made beside those that arrived.
+    /// The further copies that were made.
     pub(crate) further: Vec<ObjectName>,
-    /// Files that were linked.
+    /// The number of linked files.
     pub(crate) linked: u64,
-    /// Files that were copied, by reason.
+    /// The number of copied files, by reason.
     pub(crate) copied: Vec<(String, u64)>,
-    /// Files whose object was changed or gone.
+    /// The number of files whose object was altered or missing.
     pub(crate) unfit: u64,
 }

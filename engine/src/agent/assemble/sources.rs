@@ -1,6 +1,6 @@
-//! Where objects are to be had: the store, and what this run has in staging. Links and copies them into the tree.
+//! The sources of objects: the store, and this run's staging. Links and copies objects into the tree.
 //!
-//! A link may be refused where an inode has no links left to give. Then a further copy of the object is made in staging.
+//! If an inode has no links left, a further copy of the object is made in staging.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::manifest::ObjectKey;
 
 use crate::agent::store::{ObjectName, Store};
 
-/// Where a file's content is to be had.
+/// The place of an object.
 #[derive(Clone, Copy)]
 pub(crate) enum Origin {
     /// In the store.
@@ -25,54 +25,54 @@ pub(crate) enum Origin {
     Staged,
 }
 
-/// A copy of an object, its mtime, and where it is to be had.
+/// A copy of an object.
 #[derive(Clone, Copy)]
 pub(super) struct Object {
-    /// Which copy.
+    /// Its name.
     pub(super) name: ObjectName,
     /// Its mtime.
     pub(super) second: u32,
-    /// Where it is.
+    /// Its place.
     pub(super) origin: Origin,
-    /// Its inode; 0 where nobody looked.
+    /// Its inode; 0 if it is not known.
     pub(super) inode: u64,
 }
 
 /// A name in a directory of the tree.
-pub(super) struct Spot<'a> {
+pub(super) struct Destination<'a> {
     /// The directory.
     pub(super) dir: &'a Dir,
     /// The name in it.
     pub(super) name: &'a [u8],
 }
 
-/// What became of a copy of an object's content.
-pub(super) enum Copied {
-    /// It has its hash.
+/// The result of copying an object's content.
+pub(super) enum CopyOutcome {
+    /// The copy has the right hash.
     Right(NewFile),
-    /// It has not: nothing stands there.
+    /// It has not, and was removed.
     Wrong,
 }
 
-/// The store and staging, and the further copies that were made of objects.
+/// The store and staging, and the further copies that were made.
 pub(crate) struct Sources<'a> {
     store: &'a Store,
     staged: &'a Store,
-    /// The objects that this run made beside those that arrived.
+    /// The further copies that this run made.
     further: Mutex<Vec<ObjectName>>,
-    /// The copy of an object that has links left, where an earlier one has none.
-    roomy: Mutex<HashMap<(ObjectKey, u32), u16>>,
+    /// By object and second, the further copy that has links left.
+    with_links_left: Mutex<HashMap<(ObjectKey, u32), u16>>,
 }
 
 impl<'a> Sources<'a> {
-    /// Begins with what is there.
+    /// Begins with no further copies.
     pub(super) fn new(store: &'a Store, staged: &'a Store) -> Sources<'a> {
-        Sources { store, staged, further: Mutex::default(), roomy: Mutex::default() }
+        Sources { store, staged, further: Mutex::default(), with_links_left: Mutex::default() }
     }
 
-    /// Links an object, or, where it has no links left to give, a further copy of it. Returns what was linked; the refusal
-    /// of a link is left to the caller, for whom it is no failure.
-    pub(super) fn link(&self, object: Object, to: &Spot<'_>) -> Result<Result<Object, Errno>, Error> {
+    /// Links an object, or a further copy if it has no links left. Returns what was linked. The inner error is a
+    /// refused link, which is no failure for the caller.
+    pub(super) fn link(&self, object: Object, to: &Destination<'_>) -> Result<Result<Object, Errno>, Error> {
         match self.try_to_link(object, to) {
             Ok(()) => Ok(Ok(object)),
             Err(Errno::MLINK) => self.link_further(object, to).map(Ok),
@@ -80,7 +80,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn try_to_link(&self, object: Object, to: &Spot<'_>) -> Result<(), Errno> {
+    fn try_to_link(&self, object: Object, to: &Destination<'_>) -> Result<(), Errno> {
         let source = match object.origin {
             Origin::Store => self.store,
             Origin::Staged => self.staged,
@@ -88,23 +88,23 @@ impl<'a> Sources<'a> {
         source.link(object.name, to.dir, to.name)
     }
 
-    /// Links to a further copy of an object that has no links left to give.
-    fn link_further(&self, object: Object, to: &Spot<'_>) -> Result<Object, Error> {
+    /// Links a further copy of an object that has no links left.
+    fn link_further(&self, object: Object, to: &Destination<'_>) -> Result<Object, Error> {
         let further =
             |copy| Object { name: ObjectName { copy, ..object.name }, origin: Origin::Staged, inode: 0, ..object };
-        let mut roomy = self.roomy.lock().expect("no assembler panics");
-        if let Some(&copy) = roomy.get(&(object.name.key, object.second))
+        let mut with_links_left = self.with_links_left.lock().expect("no assembler panics");
+        if let Some(&copy) = with_links_left.get(&(object.name.key, object.second))
             && self.try_to_link(further(copy), to).is_ok()
         {
             return Ok(further(copy));
         }
         let copy = self.make_further(object.name, object.second, object.origin)?;
-        roomy.insert((object.name.key, object.second), copy);
+        with_links_left.insert((object.name.key, object.second), copy);
         self.try_to_link(further(copy), to).map_err(|e| Error::io("link", to.dir.path_of(to.name), e))?;
         Ok(further(copy))
     }
 
-    /// Makes a further copy of an object in staging, with an mtime of its own, verified on the way. Returns its number.
+    /// Makes a further copy of an object in staging, with its own mtime, and verifies it. Returns its number.
     pub(crate) fn make_further(&self, name: ObjectName, second: u32, origin: Origin) -> Result<u16, Error> {
         let mut further = self.further.lock().expect("no assembler panics");
         let mut copy = name.copy.max(1);
@@ -117,15 +117,15 @@ impl<'a> Sources<'a> {
             let path = self.staged.path_of(made).display().to_string();
             return Err(Error::Damage(DamageError::File {
                 path,
-                reason: "a copy of an object does not have its hash".into(),
+                reason: "the copy does not have the hash of its object".into(),
             }));
         }
         further.push(made);
         Ok(copy)
     }
 
-    /// Makes an object in staging whose content is that of a file. Nothing is made where that does not have its hash, or
-    /// cannot be read, as on a bad sector; says whether it was made.
+    /// Makes an object in staging from the content of a file. Returns false, and leaves nothing, if the file has
+    /// another hash or cannot be read, as on a bad sector.
     pub(crate) fn stage_copy(&self, from: &File, name: ObjectName, second: u32) -> Result<bool, Error> {
         let staged = self.staged;
         let mode = u32::from(name.key.mode);
@@ -133,7 +133,7 @@ impl<'a> Sources<'a> {
         let file = staged.create(name, mode)?;
         let is_right = match file.fill_from(from).and_then(|()| file.whole().hash()) {
             Ok((hash, _)) => hash == name.key.hash,
-            // Of what is read and written, one call does not say which failed.
+            // One call copies the content, so its error does not tell whether reading or writing failed.
             Err(_) if FileRange::whole(from).hash().is_err() => false,
             Err(error) => return Err(failed(error)),
         };
@@ -152,25 +152,25 @@ impl<'a> Sources<'a> {
         };
         let vanished = || {
             let path = self.store.path_of(name).display().to_string();
-            Error::Damage(DamageError::File { path, reason: "the object vanished while it was used".into() })
+            Error::Damage(DamageError::File { path, reason: "the object disappeared during the deploy".into() })
         };
         file.ok_or_else(vanished)
     }
 
-    /// Makes a file of an object's content, which is hashed like content that arrives.
-    pub(super) fn copy(&self, object: Object, to: &Spot<'_>) -> Result<Copied, Error> {
+    /// Copies an object's content into the tree, and verifies it.
+    pub(super) fn copy(&self, object: Object, to: &Destination<'_>) -> Result<CopyOutcome, Error> {
         let file = to.dir.create_file(to.name)?;
         let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
         file.fill_from(&self.open(object.name, object.origin)?).map_err(|e| failed("copy", e))?;
         if file.whole().hash().map_err(|e| failed("read", e))?.0 == object.name.key.hash {
-            return Ok(Copied::Right(file));
+            return Ok(CopyOutcome::Right(file));
         }
         to.dir.remove_file(to.name)?;
         match object.origin {
-            Origin::Store => Ok(Copied::Wrong),
+            Origin::Store => Ok(CopyOutcome::Wrong),
             Origin::Staged => Err(Error::Damage(DamageError::File {
                 path: self.staged.path_of(object.name).display().to_string(),
-                reason: "it does not have its hash any more".into(),
+                reason: "its content changed during the deploy".into(),
             })),
         }
     }
@@ -181,7 +181,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Names the reason for which a link was refused, where a copy is the answer.
+/// Returns the name of the error for which a refused link becomes a copy.
 pub(super) fn refusal(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::XDEV => Some("EXDEV"),

@@ -1,4 +1,4 @@
-//! The base: a release of the server against which the new one is described.
+//! The base: the release of the server that the new manifest is described against.
 
 use crate::chunk;
 use crate::error::Error;
@@ -6,27 +6,28 @@ use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::message::{BaseName, Taken};
 
+use crate::agent::reporter::Reporter;
 use crate::agent::site::layout::Layout;
-use crate::agent::site::records::{Kept, Releases, read_manifest};
+use crate::agent::site::records::{Releases, StoredManifest, read_manifest};
 use crate::agent::store::Store;
-use crate::agent::tell::Tell;
 
 use super::order::Order;
 
-/// A release against which the new one is described.
+/// The base of a deploy.
 pub(super) struct Base {
-    /// Which it is.
+    /// Its id and root.
     pub(super) name: BaseName,
-    /// Its manifest, with where its files are.
-    pub(super) kept: Kept,
-    /// The commit that it was made of.
+    /// Its manifest and placements.
+    pub(super) stored: StoredManifest,
+    /// The commit of its source.
     pub(super) commit: Option<String>,
 }
 
 impl Base {
-    /// Takes the client's base where it stands, else the live release, else the newest whose manifest is whole.
+    /// Chooses the client's base if that release exists, else the live release, else the newest one with a readable
+    /// manifest.
     pub(super) fn choose(
-        tell: &dyn Tell,
+        reporter: &dyn Reporter,
         order: &Order<'_>,
         layout: &Layout,
         releases: &Releases,
@@ -38,29 +39,29 @@ impl Base {
         let live = live.and_then(|live| releases.find(live));
         for record in named.chain(live).chain(releases.records.iter().rev()) {
             match read_manifest(layout, &record.id, &record.root) {
-                Ok(kept) => {
+                Ok(stored) => {
                     let name = BaseName { release: record.id.clone(), root: record.root };
-                    return Ok(Some(Base { name, kept, commit: record.provenance.commit.clone() }));
+                    return Ok(Some(Base { name, stored, commit: record.provenance.commit.clone() }));
                 }
-                Err(error) => tell.warn(error.to_string()),
+                Err(error) => reporter.warn(error.to_string()),
             }
         }
         Ok(None)
     }
 
-    /// Tells whether it is the one that the client named.
+    /// Tells whether the client named this base.
     pub(super) fn is_named_by(&self, order: &Order<'_>) -> bool {
         order.begin.base().as_ref() == Some(&self.name)
     }
 
-    /// Returns how the client is told of it.
-    pub(super) fn taken(&self, order: &Order<'_>) -> Taken {
+    /// Returns the message that names this base to the client.
+    pub(super) fn to_message(&self, order: &Order<'_>) -> Taken {
         if self.is_named_by(order) { Taken::Named } else { Taken::Another(self.name.clone()) }
     }
 
-    /// Returns the chunks of a large file, as a client cuts it; nothing where its object is gone or not what it was.
+    /// Returns the chunks of a large file, cut as a client cuts it, or nothing if its object is missing or altered.
     pub(super) fn chunks(&self, layout: &Layout, entry: u32) -> Option<Vec<u8>> {
-        let file = self.kept.manifest.file(entry)?;
+        let file = self.stored.manifest.file(entry)?;
         let store = Store::new(layout.objects.again().ok()?);
         let object = store.open_any(file.key).ok()??;
         let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;

@@ -1,4 +1,4 @@
-//! The answer to a deploy: what its steps came to.
+//! The answer to a deploy: the results of all its steps.
 
 use crate::event::Phase;
 use crate::manifest::diff;
@@ -6,60 +6,60 @@ use crate::path::RelativePath;
 use crate::report::{ChangesReport, DeployState};
 use crate::wire::message::DeployDone;
 
-use super::decided::Decided;
-use super::finish::Tidied;
-use super::made::Made;
+use super::decision::Decision;
+use super::finish::CleanupOutcome;
 use super::order::Order;
-use super::spare::Choice;
+use super::outcome::DeployOutcome;
+use super::spare::SpareChoice;
 use super::task::Task;
 
-/// Returns the answer to a deploy that was made.
-pub(super) fn done(task: Task<'_>, choice: Choice, made: Made, tidied: Tidied) -> DeployDone {
-    let Made { filled, published, switched, put_right, mut seconds } = made;
-    let assembled = filled.assembled;
-    let mut done = would_be_done(task.order, task.decided);
-    done.release = Some(task.decided.id.clone());
+/// Returns the answer to a deploy that made a release.
+pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, cleanup: CleanupOutcome) -> DeployDone {
+    let DeployOutcome { staged, published, switched, restored_objects, mut seconds } = outcome;
+    let assembled = staged.assembled;
+    let mut done = expected_done(task.order, task.decision);
+    done.release = Some(task.decision.id.clone());
     done.making.objects_new = published.objects_new;
     done.making.objects_linked = assembled.linked;
     done.making.copied = assembled.copied.into_iter().collect();
-    match filled.reused {
+    match staged.reused {
         Some(Ok(reused)) => done.making.reused = Some(reused),
         Some(Err(error)) => done.making.not_reused = Some(error.with_cause()),
         None => done.making.not_reused = choice.refused.map(|error| error.with_cause()),
     }
-    done.removed = choice.given_up;
-    done.removed.extend(tidied.removed);
+    done.removed = choice.removed;
+    done.removed.extend(cleanup.removed);
     done.warnings.extend(switched.into_iter().flat_map(|switched| switched.warnings));
     done.warnings.extend((assembled.unfit > 0).then(|| unfit_warning(assembled.unfit)));
-    done.warnings.extend((put_right > 0).then(|| put_right_warning(put_right)));
-    done.warnings.extend(tidied.warnings);
-    seconds.push((Phase::Cleanup, tidied.seconds));
+    done.warnings.extend((restored_objects > 0).then(|| restored_warning(restored_objects)));
+    done.warnings.extend(cleanup.warnings);
+    seconds.push((Phase::Cleanup, cleanup.seconds));
     done.seconds = seconds;
     done
 }
 
-/// Returns what is known of the answer before anything is made: all of it, for a dry run.
-pub(super) fn would_be_done(order: &Order<'_>, decided: &Decided) -> DeployDone {
+/// Returns the part of the answer that is known before anything is made. For a dry run that is all of it.
+pub(super) fn expected_done(order: &Order<'_>, decision: &Decision) -> DeployDone {
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);
-    done.previous.clone_from(&decided.live);
-    let diff::Counts { new, changed, removed } = decided.counts;
+    done.previous.clone_from(&decision.live);
+    let diff::Counts { new, changed, removed } = decision.counts;
     done.changes = ChangesReport { files_new: new, files_changed: changed, files_removed: removed };
-    done.warnings = decided.shared.hidden.iter().map(hidden_warning).collect();
+    done.warnings = decision.shared.hidden.iter().map(hidden_warning).collect();
     done
 }
 
 fn unfit_warning(files: u64) -> String {
     let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     format!(
-        "The stored content of {files} had been changed or removed, and was made good in this release; earlier releases still hold the change: deploy their source again rather than roll back"
+        "The stored content of {files} was changed or removed on the server. This release has the right content, but earlier releases still have the change: to go back, deploy their source again instead of rolling back"
     )
 }
 
-fn put_right_warning(objects: u64) -> String {
+fn restored_warning(objects: u64) -> String {
     let objects = if objects == 1 { "1 stored file".to_owned() } else { format!("{objects} stored files") };
     format!(
-        "The mode, time or group of {objects} had been changed by hand, and was put right: releases share their files. Name in `copy_paths` what the application is to change"
+        "The mode, time or group of {objects} was changed on the server, and Cutover restored it, because releases share their files. If the application must change files, list them in `copy_paths`"
     )
 }
 

@@ -1,6 +1,6 @@
-//! The last step, once a release is live or ready: retention, leftovers, and what was seen of it.
+//! The last step, when a release is live or ready: retention, leftovers, and the stamps of the new release.
 //!
-//! Nothing here fails a deploy, and nothing waits for a client that has gone. What goes wrong is a warning.
+//! Nothing here fails a deploy, and nothing waits for the client. An error becomes a warning.
 
 use std::time::Instant;
 
@@ -9,68 +9,74 @@ use crate::event::Phase;
 use crate::manifest::Manifest;
 use crate::release::ReleaseId;
 
-use crate::agent::prune::{self, How};
-use crate::agent::seen::{self, Looks};
+use crate::agent::prune::{self, CleanupOptions};
+use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
-use crate::agent::site::records::Placed;
+use crate::agent::site::records::ManifestView;
 use crate::agent::staging;
+use crate::agent::stamps::{self, NewStamps};
 use crate::agent::store::Store;
-use crate::agent::tell::Tell;
 
-use super::made::Made;
+use super::outcome::DeployOutcome;
 use super::task::Task;
 
-/// What came of it.
+/// The result of the last step.
 #[derive(Default)]
-pub(super) struct Tidied {
-    /// Releases that were removed.
+pub(super) struct CleanupOutcome {
+    /// The releases that were removed.
     pub(super) removed: Vec<ReleaseId>,
-    /// What the user should know.
+    /// The warnings for the user.
     pub(super) warnings: Vec<String>,
-    /// How long the cleanup took.
+    /// The duration of the cleanup.
     pub(super) seconds: f32,
 }
 
-/// Removes what retention gives up and what runs left in staging, and keeps what was seen of the new release.
-pub(super) fn tidy(tell: &dyn Tell, site: &mut Site, task: Task<'_>, made: &Made) -> Tidied {
-    let manifest = made.filled.manifest(task);
-    tell.began(Phase::Cleanup);
+/// Removes the expired releases and the leftovers in staging, and keeps the stamps of the new release.
+pub(super) fn tidy(
+    reporter: &dyn Reporter,
+    site: &mut Site,
+    task: Task<'_>,
+    outcome: &DeployOutcome,
+) -> CleanupOutcome {
+    let manifest = outcome.staged.manifest(task);
+    reporter.began(Phase::Cleanup);
     let began = Instant::now();
-    let mut tidied = clean_up(tell, site, task, Placed { manifest, placements: &made.filled.assembled.placements });
-    tidied.seconds = began.elapsed().as_secs_f32();
-    tell.ended(Phase::Cleanup);
-    let kept = keep_seen(&site.layout, &task.decided.id, manifest, made);
-    tidied.warnings.extend(kept.err().map(|error| error.with_cause()));
-    tidied
+    let mut cleanup =
+        clean_up(reporter, site, task, ManifestView { manifest, placements: &outcome.staged.assembled.placements });
+    cleanup.seconds = began.elapsed().as_secs_f32();
+    reporter.ended(Phase::Cleanup);
+    let kept = keep_stamps(&site.layout, &task.decision.id, manifest, outcome);
+    cleanup.warnings.extend(kept.err().map(|error| error.with_cause()));
+    cleanup
 }
 
-fn clean_up(tell: &dyn Tell, site: &mut Site, task: Task<'_>, new: Placed<'_>) -> Tidied {
+fn clean_up(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>, new: ManifestView<'_>) -> CleanupOutcome {
     let Site { lock, layout, releases } = site;
-    let mut tidied = Tidied::default();
-    tidied.warnings.extend(staging::clear(lock, layout).err().map(|error| error.with_cause()));
-    let base = task.base.map(|base| (&base.name.release, base.kept.placed()));
-    let read: Vec<_> = base.into_iter().chain([(&task.decided.id, new)]).collect();
-    let how = How { lock: Some(lock), read: &read, ..How::default() };
-    match prune::cleanup(layout, releases, task.order.policy(), &how, tell) {
+    let mut cleanup = CleanupOutcome::default();
+    cleanup.warnings.extend(staging::clear(lock, layout).err().map(|error| error.with_cause()));
+    let base = task.base.map(|base| (&base.name.release, base.stored.view()));
+    let read: Vec<_> = base.into_iter().chain([(&task.decision.id, new)]).collect();
+    let options = CleanupOptions { lock: Some(lock), read: &read, ..CleanupOptions::default() };
+    match prune::cleanup(layout, releases, task.order.policy(), &options, reporter) {
         Ok(report) => {
-            tidied.removed.extend(report.removed);
-            tidied.warnings.extend(report.warnings);
+            cleanup.removed.extend(report.removed);
+            cleanup.warnings.extend(report.warnings);
         }
-        Err(error) => tidied.warnings.push(error.with_cause()),
+        Err(error) => cleanup.warnings.push(error.with_cause()),
     }
     for name in &releases.foreign {
         let path = layout.releases.path_of(name).display().to_string();
-        tidied.warnings.push(format!("`{path}` was not made by Cutover and is left alone"));
+        cleanup.warnings.push(format!("`{path}` was not made by Cutover and is left alone"));
     }
-    tidied
+    cleanup
 }
 
-/// Keeps what was seen of a release for whoever makes another one of it.
-fn keep_seen(layout: &Layout, id: &ReleaseId, manifest: &Manifest, made: &Made) -> Result<(), Error> {
-    let assembled = &made.filled.assembled;
+/// Keeps the stamps of a release for the deploy that will reuse it.
+fn keep_stamps(layout: &Layout, id: &ReleaseId, manifest: &Manifest, outcome: &DeployOutcome) -> Result<(), Error> {
+    let assembled = &outcome.staged.assembled;
     let (directories, inodes) = (&assembled.directories, &assembled.inodes);
-    let looks = Looks { directories, inodes, moment: made.published.moment };
+    let stamps = NewStamps { directories, inodes, moment: outcome.published.moment };
     let record = layout.records.open_dir(id.as_str().as_bytes())?;
-    seen::keep(&record, &Store::new(layout.objects.again()?), manifest, &looks)
+    stamps::write(&record, &Store::new(layout.objects.again()?), manifest, &stamps)
 }

@@ -1,29 +1,29 @@
 //! Makes a release: the agent's part of a deploy, from the lock to the answer.
 //!
-//! First the agent and the client agree on what is to be made: a base, a tree against it, a name. Then four steps, each of
-//! which needs what the one before came to:
+//! First the agent and the client agree on a base, a tree against it, and a name. Then four steps follow, and each
+//! needs the result of the one before:
 //!
-//! 1. fill: links and receives, until the release is complete in staging;
-//! 2. publish: makes it durable, and gives objects, then record, then tree their names, durably;
+//! 1. fill: links and receives content, until the release is complete in staging;
+//! 2. publish: makes it durable, then gives objects, record and tree their names, durably;
 //! 3. switch: points `current` at it;
-//! 4. tidy: removes what retention gives up, and keeps what was seen.
+//! 4. tidy: removes expired releases, and keeps the stamps of the new one.
 //!
-//! That order is what makes it safe. A crash leaves staging that the next run uses, or objects and records that nothing
-//! names yet; `current` is touched last. Behind the switch nothing fails any more, and nothing waits for a client: only if the
-//! link itself cannot be synced, nothing is removed, and the next run completes the record.
+//! The order makes a deploy safe. A crash leaves staging that the next run uses, or objects and records that nothing
+//! names yet: `current` changes last. After the switch nothing fails any more, and nothing waits for the
+//! client. Only if the link itself cannot be synced, nothing is removed, and the next run completes the record.
 
 mod base;
-mod decided;
+mod decision;
 mod done;
 mod dry_run;
 mod fill;
 mod finish;
 mod lacks;
-mod made;
 mod order;
+mod outcome;
 mod phases;
 mod plan;
-mod promised;
+mod promise;
 mod publish;
 mod ready;
 mod reception;
@@ -40,29 +40,29 @@ use crate::error::{Error, SiteError};
 use crate::event::Phase;
 use crate::wire::message::DeployDone;
 
-use self::publish::{Publication, Published, publish};
+use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
+use super::conversation::Conversation;
+use super::reporter::Reporter;
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
-use super::site::switch::{self, Switched};
+use super::site::switch::{self, SwitchOutcome};
 use super::staging::Staging;
 use super::store::Store;
-use super::talk::Talk;
-use super::tell::Tell;
 
 use self::base::Base;
-use self::decided::Decided;
+use self::decision::Decision;
 use self::done::done;
 use self::dry_run::dry_run;
-use self::fill::{Filled, fill};
+use self::fill::{StagedRelease, fill};
 use self::finish::tidy;
-use self::made::Made;
+use self::outcome::DeployOutcome;
 use self::phases::Phases;
 use self::plan::Plan;
 use self::ready::{Ready, holding};
-use self::spare::Choice;
+use self::spare::SpareChoice;
 use self::task::Task;
 use self::unchanged::unchanged;
 
@@ -70,118 +70,129 @@ pub(crate) use self::order::Order;
 
 /// Runs a deploy. `lock` takes the lock of an open deploy path, and reads again what may have changed before.
 pub(crate) fn deploy(
-    talk: &Talk,
+    conversation: &Conversation,
     order: &Order<'_>,
     lock: impl Fn(&mut Layout) -> Result<Lock, Error>,
 ) -> Result<DeployDone, Error> {
     if order.begin.dry_run {
-        return dry_run(talk, order);
+        return dry_run(conversation, order);
     }
-    let (mut layout, _) = Layout::set_up(order.path, order.policy(), talk)?;
+    let (mut layout, _) = Layout::set_up(order.path, order.policy(), conversation)?;
     let lock = lock(&mut layout)?;
-    reserve::take(&lock, &layout.private)?;
+    reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
     let live = site.layout.current.live()?;
     if let Some(done) = unchanged(order, &site.layout, &site.releases, live.as_ref())? {
         return Ok(done);
     }
-    let base = Base::choose(talk, order, &site.layout, &site.releases, live.as_ref())?;
+    let base = Base::choose(conversation, order, &site.layout, &site.releases, live.as_ref())?;
     let held = holding(&site.layout, &site.releases);
     let (base, stores_nothing) = (base.as_ref(), site.layout.stores_nothing()?);
-    Ready { holding: held.clone(), base, live: live.as_ref().into(), stores_nothing }.send(talk, order)?;
-    let tree = tree::receive(talk, order, Some(&site.layout), base)?;
-    let decided = Decided::decide(order, &site.layout, &site.releases, live, base, &tree.manifest)?;
-    let task = Task { order, tree: &tree, base, decided: &decided };
-    let mut done = make(talk, &mut site, task)?;
+    Ready { holding: held.clone(), base, live: live.as_ref().into(), stores_nothing }.send(conversation, order)?;
+    let tree = tree::receive(conversation, order, Some(&site.layout), base)?;
+    let decision = Decision::make(order, &site.layout, &site.releases, live, base, &tree.manifest)?;
+    let task = Task { order, tree: &tree, base, decision: &decision };
+    let mut done = make(conversation, &mut site, task)?;
     let holds = holding(&site.layout, &site.releases);
     done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
     Ok(done)
 }
 
-/// Makes the release of what is there, and tidies up. Where space is short, what waits to be reused goes first.
-fn make(talk: &Talk, site: &mut Site, task: Task<'_>) -> Result<DeployDone, Error> {
-    let mut choice = Choice::make(talk, site, task)?;
-    let made = match build(talk, site, task, &choice) {
-        // Before anything is asked for.
-        Err(Error::Site(SiteError::NoSpace { .. }) | Error::Site(SiteError::NoInodes { .. })) if choice.waits => {
-            choice = choice.make_room(talk, site, task.order.policy())?;
-            build(talk, site, task, &choice)
+/// Makes the release and tidies up. If space is short, removes the spare and tries once more.
+fn make(conversation: &Conversation, site: &mut Site, task: Task<'_>) -> Result<DeployDone, Error> {
+    let mut choice = SpareChoice::make(conversation, site, task)?;
+    let outcome = match build(conversation, site, task, &choice) {
+        // At this point nothing was asked of the client yet.
+        Err(Error::Site(SiteError::NoSpace { .. }) | Error::Site(SiteError::NoInodes { .. })) if choice.has_spare => {
+            choice = choice.make_room(conversation, site, task.order.policy())?;
+            build(conversation, site, task, &choice)
         }
-        made => made,
+        outcome => outcome,
     }?;
-    let tidied = tidy(talk, site, task, &made);
-    Ok(done(task, choice, made, tidied))
+    let cleanup = tidy(conversation, site, task, &outcome);
+    Ok(done(task, choice, outcome, cleanup))
 }
 
-/// Makes the release in a staging of its own. Where that fails, what was received stays for the next run.
-fn build(talk: &Talk, site: &mut Site, task: Task<'_>, choice: &Choice) -> Result<Made, Error> {
+/// Makes the release in a new staging. If that fails, the received content stays for the next run.
+fn build(
+    conversation: &Conversation,
+    site: &mut Site,
+    task: Task<'_>,
+    choice: &SpareChoice,
+) -> Result<DeployOutcome, Error> {
     let store = Store::new(site.layout.objects.again()?);
-    let classified = task.classify(&site.layout, &site.releases, &store)?;
+    let classification = task.classify(&site.layout, &site.releases, &store)?;
     let staging = Staging::create(&site.lock, &site.layout)?;
-    let plan = Plan { task, classified: &classified, choice, store: &store, staging: &staging };
-    let made = run_steps(talk, site, &plan);
-    // What it holds open is closed before other things are opened.
+    let plan = Plan { task, classification: &classification, choice, store: &store, staging: &staging };
+    let outcome = run_steps(conversation, site, &plan);
+    // Close its directories before others are opened.
     drop(store);
-    if made.is_err() {
-        // The next run clears what cannot be removed now; the error is what matters.
+    if outcome.is_err() {
+        // The next run clears what cannot be removed now. The first error is the one that matters.
         drop(staging.abandon(&site.lock, &site.layout));
     }
-    made
+    outcome
 }
 
-/// Takes the steps up to the switch. The first that fails ends it.
-fn run_steps(talk: &Talk, site: &mut Site, plan: &Plan<'_>) -> Result<Made, Error> {
-    let mut phases = Phases::new(talk);
-    let mut filled = phases.time(Phase::Assemble, || fill(talk, site, plan))?;
-    let published = publish_release(&mut phases, site, plan, &filled)?;
-    // A list of all new files: its memory is needed when other manifests are read.
-    filled.arrived = Vec::new();
-    let switched = switch_to(&mut phases, talk, site, plan.task)?;
-    Ok(Made { filled, published, switched, put_right: plan.store.count_put_right(), seconds: phases.finish() })
+/// Runs the steps up to the switch, until one fails.
+fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> Result<DeployOutcome, Error> {
+    let mut phases = Phases::new(conversation);
+    let mut staged = phases.time(Phase::Assemble, || fill(conversation, site, plan))?;
+    let published = publish_release(&mut phases, site, plan, &staged)?;
+    // Nobody needs the list of new files any more, and other manifests need its memory.
+    staged.arrived = Vec::new();
+    let switched = switch_to(&mut phases, conversation, site, plan.task)?;
+    Ok(DeployOutcome {
+        staged,
+        published,
+        switched,
+        restored_objects: plan.store.restored_objects(),
+        seconds: phases.finish(),
+    })
 }
 
 fn publish_release(
     phases: &mut Phases<'_>,
     site: &mut Site,
     plan: &Plan<'_>,
-    filled: &Filled,
-) -> Result<Published, Error> {
+    staged: &StagedRelease,
+) -> Result<PublishedRelease, Error> {
     let Plan { task, store, staging, .. } = *plan;
-    let decided = task.decided;
-    let manifest = filled.manifest(task);
-    let record = decided.record(task.order, manifest, filled.arrived_bytes());
-    if decided.is_whole {
-        wait_for_the_end_of(decided.second);
+    let decision = task.decision;
+    let manifest = staged.manifest(task);
+    let record = decision.record(task.order, manifest, staged.arrived_bytes());
+    if decision.has_whole_seconds {
+        wait_for_end_of(decision.second);
     }
-    let (layout, assembled, arrived) = (&site.layout, &filled.assembled, &filled.arrived);
+    let (layout, assembled, arrived) = (&site.layout, &staged.assembled, &staged.arrived);
     let publication = Publication { layout, store, staging, manifest, assembled, arrived, record: &record };
     let published = phases.time(Phase::Sync, || publish(&site.lock, &publication))?;
     site.releases.records.push(record);
     Ok(published)
 }
 
-/// Makes the release live, unless it is to be ready only.
+/// Makes the release live, unless the client asked for a ready one.
 fn switch_to(
     phases: &mut Phases<'_>,
-    tell: &dyn Tell,
+    reporter: &dyn Reporter,
     site: &mut Site,
     task: Task<'_>,
-) -> Result<Option<Switched>, Error> {
+) -> Result<Option<SwitchOutcome>, Error> {
     if task.order.begin.no_switch {
         return Ok(None);
     }
-    let id = &task.decided.id;
+    let id = &task.decision.id;
     let switched = phases.time(Phase::Switch, || {
-        tell.begin_switch(id)?;
+        reporter.begin_switch(id)?;
         switch::switch(&site.layout, &site.lock, &mut site.releases, id, "deploy", &task.order.hello.provenance)
     })?;
-    tell.live(id);
+    reporter.live(id);
     Ok(Some(switched))
 }
 
-/// Waits until a second is over, which takes so long only where releases come one a second: not where the clock was ahead
-/// when an earlier one was made.
-fn wait_for_the_end_of(second: u32) {
+/// Waits for the end of a second. That takes a moment if two releases come within one second. If the clock was ahead
+/// when an earlier release was made, the wait would be long, and is left out.
+fn wait_for_end_of(second: u32) {
     const WAIT_MAX: u64 = 3;
     const A_WHILE: Duration = Duration::from_millis(20);
     let second = u64::from(second);

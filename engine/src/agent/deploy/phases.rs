@@ -1,34 +1,34 @@
-//! The phases of a deploy: told as they pass, and how long each takes.
+//! The phases of a deploy: reports their begin and end, and measures each.
 
 use std::time::Instant;
 
-use crate::agent::tell::Tell;
+use crate::agent::reporter::Reporter;
 use crate::error::Error;
 use crate::event::Phase;
 
-/// Seconds by phase, as they pass.
+/// The duration of each phase so far.
 pub(super) struct Phases<'a> {
-    tell: &'a dyn Tell,
+    reporter: &'a dyn Reporter,
     seconds: Vec<(Phase, f32)>,
 }
 
 impl<'a> Phases<'a> {
-    /// Begins before the first.
-    pub(super) fn new(tell: &'a dyn Tell) -> Phases<'a> {
-        Phases { tell, seconds: Vec::new() }
+    /// Begins before the first phase.
+    pub(super) fn new(reporter: &'a dyn Reporter) -> Phases<'a> {
+        Phases { reporter, seconds: Vec::new() }
     }
 
-    /// Runs a phase. One that fails has no end.
+    /// Runs a phase. A phase that fails is never reported as ended.
     pub(super) fn time<T>(&mut self, phase: Phase, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.tell.began(phase);
+        self.reporter.began(phase);
         let began = Instant::now();
         let result = work()?;
         self.seconds.push((phase, began.elapsed().as_secs_f32()));
-        self.tell.ended(phase);
+        self.reporter.ended(phase);
         Ok(result)
     }
 
-    /// Returns the seconds that each took.
+    /// Returns the duration of each phase, in seconds.
     pub(super) fn finish(self) -> Vec<(Phase, f32)> {
         self.seconds
     }

@@ -1,23 +1,23 @@
-//! The plan of a release: what is to be made, and of what.
+//! The plan of a release: the task, and everything that the steps work with.
 
-use crate::agent::classify::Classified;
+use crate::agent::classify::Classification;
 use crate::agent::staging::Staging;
 use crate::agent::store::Store;
 
-use super::spare::Choice;
+use super::spare::SpareChoice;
 use super::task::Task;
 
-/// What is to be made, and of what.
+/// The plan of a release.
 #[derive(Clone, Copy)]
 pub(super) struct Plan<'a> {
-    /// What is to be made.
+    /// The release to make.
     pub(super) task: Task<'a>,
-    /// Where its files are.
-    pub(super) classified: &'a Classified,
-    /// The release that is turned into it.
-    pub(super) choice: &'a Choice,
+    /// The place of each file's content.
+    pub(super) classification: &'a Classification,
+    /// The spare to reuse, if there is one.
+    pub(super) choice: &'a SpareChoice,
     /// The store.
     pub(super) store: &'a Store,
-    /// Where it is assembled.
+    /// The staging of this run.
     pub(super) staging: &'a Staging,
 }

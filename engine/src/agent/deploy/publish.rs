@@ -1,9 +1,10 @@
-//! Publishes a complete release: objects into the store, record and tree to their places.
+//! Publishes a complete release: moves objects into the store, record and tree to their names.
 //!
-//! Everything is durable under its staged name before it gets its own: one `syncfs`, or, where little is new, an
-//! `fsync` of each new file and directory, which does not wait for what other programs have written. After the renames
-//! the directories that they changed are synced. Where that fails, the release is taken back: its names need not be on the
-//! disk, and nothing may go live by them.
+//! 1. Make everything durable under its staged name: with one `syncfs`, or, if little is new, with an `fsync` of each
+//!    new file and directory, which does not wait for the writes of other programs.
+//! 2. Rename the objects, then the record, then the tree.
+//! 3. Sync the directories that the renames changed. If that fails, take the release back: its names may not be on
+//!    the disk, so it must not go live.
 
 use std::io::ErrorKind;
 
@@ -13,47 +14,47 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
 
-use crate::agent::assemble::Assembled;
+use crate::agent::assemble::AssembledTree;
 use crate::agent::receive::WantedObjects;
-use crate::agent::sight::Moment;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::Lock;
 use crate::agent::site::records;
 use crate::agent::staging::Staging;
+use crate::agent::stamp::Moment;
 use crate::agent::store::{ObjectName, Store};
 
-/// Up to this many new files and directories are synced one by one. Each costs a write to the disk's journal; past a
+/// The most new files and directories that are synced one by one. Each costs a write to the disk's journal; past a
 /// few dozen of them, one `syncfs` is faster on any disk.
 const SYNC_SINGLY_MAX: usize = 32;
 
-/// What is published.
+/// A release to publish.
 pub(crate) struct Publication<'a> {
-    /// Where to.
+    /// The deploy path.
     pub(crate) layout: &'a Layout,
     /// The store.
     pub(crate) store: &'a Store,
-    /// Where from.
+    /// The staging that holds the release.
     pub(crate) staging: &'a Staging,
-    /// What it is.
+    /// Its manifest.
     pub(crate) manifest: &'a Manifest,
-    /// How it was assembled.
-    pub(crate) assembled: &'a Assembled,
-    /// What arrived.
+    /// Its assembled tree.
+    pub(crate) assembled: &'a AssembledTree,
+    /// The objects that arrived.
     pub(crate) arrived: &'a [WantedObjects],
-    /// The release's record.
+    /// Its record.
     pub(crate) record: &'a Record,
 }
 
-/// What came of it.
-pub(crate) struct Published {
-    /// How many objects are new.
+/// The result of publishing.
+pub(crate) struct PublishedRelease {
+    /// The number of new objects.
     pub(crate) objects_new: u64,
-    /// When the tree was about to be published, complete and still out of everybody's reach.
+    /// The moment before the tree got its name: complete, and out of reach of any other program.
     pub(crate) moment: Moment,
 }
 
-/// Publishes.
-pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Published, Error> {
+/// Publishes a release.
+pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<PublishedRelease, Error> {
     let Publication { layout, store, staging, manifest, assembled, arrived, record } = publication;
     check_complete(manifest, &assembled.placements)?;
     records::stage(&staging.record, record, manifest, &assembled.placements)?;
@@ -78,15 +79,15 @@ pub(crate) fn publish(_lock: &Lock, publication: &Publication<'_>) -> Result<Pub
         return Err(exists());
     }
     if let Err(error) = sync_names(layout, store, shards) {
-        // A filesystem that failed may refuse this too; the first error is the one that matters.
+        // A failing filesystem may refuse this too. The first error is the one that matters.
         let taken_back = layout.releases.rename(id, &staging.dir, b"tree");
         taken_back.and_then(|()| layout.records.rename(id, &staging.dir, b"record")).ok();
         return Err(error);
     }
-    Ok(Published { objects_new: objects.len() as u64, moment })
+    Ok(PublishedRelease { objects_new: objects.len() as u64, moment })
 }
 
-/// Makes the names durable that were published.
+/// Makes the new names durable.
 fn sync_names(layout: &Layout, store: &Store, shards: Vec<usize>) -> Result<(), Error> {
     if shards.len() > SYNC_SINGLY_MAX {
         layout.private.sync_filesystem()?;
@@ -97,7 +98,7 @@ fn sync_names(layout: &Layout, store: &Store, shards: Vec<usize>) -> Result<(), 
     layout.releases.sync()
 }
 
-/// Publishes the objects of one shard: the shard as a whole, where the store has none and nothing else is in it.
+/// Publishes the objects of one shard. The shard is moved as a whole if the store lacks it and it holds nothing else.
 fn publish_shard(objects: &[ObjectName], staging: &Staging, store: &Store) -> Result<(), Error> {
     let shard = objects[0].shard();
     let mut all = staging.objects.in_shard(shard)?;
@@ -107,7 +108,7 @@ fn publish_shard(objects: &[ObjectName], staging: &Staging, store: &Store) -> Re
     }
     for &name in objects {
         if !staging.objects.hand_over(name, store)? {
-            // Something of that name that was found unfit: it makes way.
+            // The store has an unfit object of that name, which makes way.
             let flat = name.flat();
             store.set_aside(name, &staging.dir, format!("unfit-{flat}").as_bytes())?;
             if !staging.objects.hand_over(name, store)? {
@@ -118,7 +119,7 @@ fn publish_shard(objects: &[ObjectName], staging: &Staging, store: &Store) -> Re
     Ok(())
 }
 
-/// The last look before anything is published: no file of the manifest was left out.
+/// Checks that no file of the manifest was left out, before anything is published.
 fn check_complete(manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     let is_left_out = |&(entry, file): &(u32, File)| file.size > 0 && placements[entry as usize].second == 0;
     let mut left_out = manifest.all_files().filter(is_left_out);
@@ -139,7 +140,7 @@ fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result
     let Publication { staging, manifest, assembled, record, .. } = publication;
     let touched_below = &assembled.touched_below;
     let directories = touched_below.iter().filter(|&&is_touched| is_touched).count();
-    // Copies, and directories that only a link into `shared/` needs, stand in no list.
+    // No list has the copies, and the directories that only a link into `shared/` needs.
     let is_plain = assembled.copied.is_empty() && record.shared.is_empty();
     if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
         return staging.dir.sync_filesystem();
@@ -147,7 +148,7 @@ fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result
     for &name in objects {
         match staging.objects.open(name) {
             Ok(Some(file)) => sync_file(&file).map_err(|e| Error::io("sync", staging.objects.path_of(name), e))?,
-            // A mode that forbids its owner to read leaves only the long way.
+            // If a mode forbids its owner to read the file, only `syncfs` remains.
             Err(error) if !is_refused(&error) => return Err(error),
             _ => return staging.dir.sync_filesystem(),
         }
@@ -159,8 +160,8 @@ fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result
     }
 }
 
-/// Tells whether a name could not be opened for a reason that says nothing of the disk: its mode, or what others who may
-/// write there have put in its place.
+/// Tells whether opening a name failed for a reason other than the disk: its mode, or a file that another user put in
+/// its place.
 fn is_refused(error: &Error) -> bool {
     match error {
         Error::Io { source, .. } => matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound),
@@ -169,9 +170,8 @@ fn is_refused(error: &Error) -> bool {
     }
 }
 
-/// Syncs the directories that were touched, and those above them. The others are as the release had them that they come
-/// from, and durable since then. Says whether that could be done: a directory that its owner may not list cannot be synced
-/// alone.
+/// Syncs the changed directories and those above them. The others come from an earlier release and are durable since
+/// then. Returns false if a directory forbids its owner to list it, and so cannot be synced alone.
 fn sync_tree(dir: &Dir, manifest: &Manifest, number: u32, touched_below: &[bool]) -> Result<bool, Error> {
     for (child, name) in manifest.directories_in(number).filter(|&(child, _)| touched_below[child as usize]) {
         match dir.open_dir(name) {

@@ -1,48 +1,48 @@
-//! The agent's first answer to a deploy: what the server holds, what is live, and the base that it takes.
+//! The agent's first answer to a deploy: the holding of the server, the live release, and the base.
 
 use crate::error::Error;
 use crate::live::LiveNow;
 use crate::wire::bounds::STANDING_MAX;
 use crate::wire::message::{FromAgent, Holding, Taken};
 
+use crate::agent::conversation::Conversation;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::Releases;
-use crate::agent::talk::Talk;
 
 use super::base::Base;
 use super::order::Order;
 
-/// How things stand when a deploy begins.
+/// The state of the deploy path when a deploy begins.
 pub(super) struct Ready<'a> {
-    /// What the server holds.
+    /// The store and releases of the server.
     pub(super) holding: Holding,
-    /// The base, where there is one.
+    /// The base, if there is one.
     pub(super) base: Option<&'a Base>,
-    /// What is live.
+    /// The live release.
     pub(super) live: LiveNow,
     /// Whether the server has no content at all.
     pub(super) stores_nothing: bool,
 }
 
 impl Ready<'_> {
-    /// Says so.
-    pub(super) fn send(self, talk: &Talk, order: &Order<'_>) -> Result<(), Error> {
+    /// Sends it to the client.
+    pub(super) fn send(self, conversation: &Conversation, order: &Order<'_>) -> Result<(), Error> {
         let Ready { holding, base, live, stores_nothing } = self;
         let taken = match base {
             None if stores_nothing => Taken::Empty,
             None => Taken::Nothing,
-            Some(base) => base.taken(order),
+            Some(base) => base.to_message(order),
         };
         let commit = base.and_then(|base| base.commit.clone());
-        talk.send(&FromAgent::Ready { holding: order.unless_believed(holding), base: taken, live, commit })
+        conversation.send(&FromAgent::Ready { holding: order.unless_believed(holding), base: taken, live, commit })
     }
 }
 
-/// Returns what the server holds: its store, and the releases that stand.
+/// Returns the holding of the server: its store and its existing releases.
 pub(super) fn holding(layout: &Layout, releases: &Releases) -> Holding {
     let mut standing = releases.ids();
     standing.sort_unstable();
-    // Of more than anybody keeps the newest: what is not told is only not believed in.
+    // Nobody keeps more releases than this, and the oldest are left out. A client only misses a possible base then.
     standing.drain(..standing.len().saturating_sub(STANDING_MAX));
     Holding { store: layout.store.id.clone(), standing }
 }

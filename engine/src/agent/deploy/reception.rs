@@ -1,4 +1,4 @@
-//! A round of a deploy: receives content until the client commits, and links meanwhile what the store has.
+//! One round of receiving: takes content until the client commits, and meanwhile links the objects that the store has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,76 +10,82 @@ use crate::wire::frame::FRAME_MAX;
 use crate::wire::message::{FromAgent, ToAgent};
 
 use crate::agent::assemble::Assembly;
+use crate::agent::conversation::{Conversation, Incoming, Next};
 use crate::agent::receive::{FirstError, Inlets, RECEIVER_BYTES, Receivers, Reception};
-use crate::agent::talk::{Incoming, Next, Talk};
-use crate::agent::tell::Tell;
+use crate::agent::reporter::Reporter;
 
-/// The memory of the agent while it receives, in bytes. What lies beyond it, up to 512 MiB, is for the program, stacks, and
-/// what the allocator keeps.
+/// The memory of the agent while it receives, in bytes. The rest, up to 512 MiB, is for the program, stacks, and what
+/// the allocator keeps.
 const MEMORY_BYTES: u64 = 480 << 20;
 
-/// What waits to be received, in bytes: of the first connection, and of all lanes.
+/// The memory of frames that wait, in bytes: on the first connection, and on all lanes.
 const FRAMES_BYTES: [u64; 2] = [2 * FRAME_MAX as u64, (LANES_AT_ONCE_MAX * FRAME_MAX) as u64];
 
-/// Returns what memory is left for receivers, beside so many bytes that are held.
-pub(super) fn room_beside(held_bytes: u64) -> u64 {
+/// Returns the memory that is left for receivers, in bytes, if so many bytes are in use.
+pub(super) fn memory_left(held_bytes: u64) -> u64 {
     MEMORY_BYTES.saturating_sub(held_bytes + FRAMES_BYTES[0])
 }
 
-/// What a round does, beside receiving.
+/// The properties of a round.
 pub(super) struct Round {
-    /// Links what the store has: that is the first round's.
-    pub(super) links_known: bool,
+    /// Whether it is the first round, which links the objects that the store has.
+    pub(super) is_first: bool,
     /// The memory for receivers, in bytes.
-    pub(super) room_bytes: u64,
+    pub(super) memory_bytes: u64,
 }
 
-/// Receives until the client commits; in the first round, links meanwhile what the store has.
-pub(super) fn receive(talk: &Talk, reception: &Reception<'_>, inlets: &mut Inlets, round: &Round) -> Result<(), Error> {
-    let room = round.room_bytes;
-    let beside_lanes = room.checked_sub(FRAMES_BYTES[1]).filter(|&room| room >= RECEIVER_BYTES);
+/// Receives until the client commits. The first round also links the objects that the store has.
+pub(super) fn receive(
+    conversation: &Conversation,
+    reception: &Reception<'_>,
+    inlets: &mut Inlets,
+    round: &Round,
+) -> Result<(), Error> {
+    let memory = round.memory_bytes;
+    let beside_lanes = memory.checked_sub(FRAMES_BYTES[1]).filter(|&memory| memory >= RECEIVER_BYTES);
     let first_error = FirstError::default();
     let link = || {
-        if let Err(error) = link_known(talk, reception.assembly) {
+        if let Err(error) = link_known(conversation, reception.assembly) {
             first_error.put(error);
         }
     };
     let received = std::thread::scope(|scope| {
-        if round.links_known && threads::spawn_scoped(scope, link).is_err() {
+        if round.is_first && threads::spawn_scoped(scope, link).is_err() {
             link();
         }
-        let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(room))?;
+        let mut receivers = Receivers::start(scope, reception, &first_error, beside_lanes.unwrap_or(memory))?;
         loop {
             first_error.check()?;
-            // A client that has gone is noticed by what is read.
-            drop(talk.tell_read(Some(receivers.stalled())));
-            match talk.next_or(inlets.arrivals())? {
-                Next::Beside(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
-                Next::Here(Incoming::Block(payload)) => receivers.give(payload)?,
-                Next::Here(Incoming::Message(ToAgent::WantLanes)) => {
-                    // Without them the deploy takes longer, and that is all.
+            // If the client has gone, the next read notices it.
+            drop(conversation.report_read(Some(receivers.stalled())));
+            match conversation.next_or(inlets.arrivals())? {
+                Next::Other(arrival) => inlets.note(arrival).map_or(Ok(()), |payload| receivers.give(payload))?,
+                Next::Client(Incoming::Block(payload)) => receivers.give(payload)?,
+                Next::Client(Incoming::Message(ToAgent::WantLanes)) => {
+                    // Without lanes the deploy only takes longer.
                     let ticket = beside_lanes.and_then(|_| inlets.open().ok());
-                    talk.send(&FromAgent::Lanes(ticket))?;
+                    conversation.send(&FromAgent::Lanes(ticket))?;
                 }
-                Next::Here(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
-                Next::Here(Incoming::Message(ToAgent::Commit)) => {
-                    // What was sent on lanes before it may still be on its way there.
+                Next::Client(Incoming::Message(ToAgent::SentOnLanes(sent))) => inlets.expect(sent),
+                Next::Client(Incoming::Message(ToAgent::Commit)) => {
+                    // Blocks that were sent on lanes before this commit may still be on their way.
                     let give = |payload| first_error.check().and_then(|()| receivers.give(payload));
-                    return inlets.take_rest(give, || first_error.check().and_then(|()| talk.check_client()));
+                    return inlets
+                        .receive_rest(give, || first_error.check().and_then(|()| conversation.check_client()));
                 }
-                Next::Here(_) => return Err(Error::Protocol("something else where content was due".into())),
+                Next::Client(_) => return Err(Error::Protocol("another message while content was expected".into())),
             }
         }
     });
-    // What went wrong in a receiver says more than that the conversation broke off because of it.
+    // A receiver's error is the cause, and the end of the conversation only its effect.
     first_error.take()?;
     received
 }
 
-fn link_known(tell: &dyn Tell, assembly: &Assembly<'_>) -> Result<(), Error> {
+fn link_known(reporter: &dyn Reporter, assembly: &Assembly<'_>) -> Result<(), Error> {
     let linked = AtomicU64::new(0);
     assembly.link_known(|files| {
         let files = linked.fetch_add(files, Ordering::Relaxed) + files;
-        tell.progress(Phase::Assemble, files, assembly.manifest.files());
+        reporter.progress(Phase::Assemble, files, assembly.manifest.files());
     })
 }

@@ -1,39 +1,39 @@
-//! The second of a release: the mtime of all that it brings.
+//! The second of a release: the mtime of all its new content.
 //!
-//! The client proposes it, to all servers alike: what is served from several of them then has one ETag. A server takes it
-//! where it is later than every second that was given there before, as two contents of one size and second are one to a
-//! browser; otherwise the next free second. A proposal that is far from the server's own clock is not believed: one of
-//! the two clocks is wrong, and it is the server's that a browser compares an mtime with.
+//! The client proposes one second to all servers of a stage, so that a file has one ETag on all of them. A server
+//! uses the proposal if it is later than every earlier second there: to a browser, two contents of equal size and
+//! mtime are the same. Otherwise the server uses the next free second. It does not trust a proposal far from its own
+//! clock: one of the two clocks is wrong, and a browser compares mtimes with the server's.
 
-use crate::agent::clock::AHEAD_MAX;
+use crate::agent::clock::AHEAD_SECONDS_MAX;
 
-/// How far a proposal may be behind the server's clock, in seconds. From the hello to the decision the tree travels: ten
-/// minutes are enough for a million files at 1 Mbit/s. A browser that is told nothing else keeps a file for a tenth of its
-/// age: that is a minute more.
+/// How far a proposal may be behind the server's clock, in seconds. The tree travels between the hello and the
+/// decision: ten minutes are enough for a million files at 1 Mbit/s. A browser without further instructions keeps a
+/// file for a tenth of its age: that is a minute more.
 const BEHIND_MAX: u32 = 600;
 
-/// What a second is chosen by.
+/// The input for the choice of a second.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seconds {
-    /// What the client proposes.
+    /// The proposal of the client.
     pub(super) proposed: u32,
-    /// The greatest that was given before.
-    pub(super) given: u32,
+    /// The latest second of any release so far.
+    pub(super) used: u32,
     /// The server's clock.
     pub(super) now: u32,
-    /// Whether the filesystem keeps whole seconds alone. There an edit in place in the second that was chosen would not show,
-    /// so that second must be over.
-    pub(super) is_whole: bool,
+    /// Whether the filesystem keeps only whole seconds. An edit in place within the chosen second would not show
+    /// there, so that second must be over.
+    pub(super) has_whole_seconds: bool,
 }
 
 /// Chooses the second of a release.
 pub(super) fn choose(seconds: Seconds) -> u32 {
-    let Seconds { proposed, given, now, is_whole } = seconds;
-    let latest = if is_whole { now.saturating_sub(1) } else { now.saturating_add(AHEAD_MAX) };
-    let is_believed = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);
-    let own = now.saturating_sub(u32::from(is_whole));
-    let wished = if is_believed { proposed } else { own };
-    wished.max(given.saturating_add(1))
+    let Seconds { proposed, used, now, has_whole_seconds } = seconds;
+    let latest = if has_whole_seconds { now.saturating_sub(1) } else { now.saturating_add(AHEAD_SECONDS_MAX) };
+    let is_plausible = (now.saturating_sub(BEHIND_MAX)..=latest).contains(&proposed);
+    let fallback = now.saturating_sub(u32::from(has_whole_seconds));
+    let wanted = if is_plausible { proposed } else { fallback };
+    wanted.max(used.saturating_add(1))
 }
 
 #[cfg(test)]
@@ -44,26 +44,26 @@ mod tests {
 
     #[test]
     fn a_proposal_is_taken_where_it_is_free_and_near_the_clock() {
-        let check = |proposed, given, is_whole, expected| {
-            let seconds = Seconds { proposed, given, now: NOW, is_whole };
+        let check = |proposed, used, has_whole_seconds, expected| {
+            let seconds = Seconds { proposed, used, now: NOW, has_whole_seconds };
             assert_eq!(choose(seconds), expected, "{seconds:?}");
         };
-        for is_whole in [false, true] {
-            check(NOW - 1, 0, is_whole, NOW - 1);
-            check(NOW - BEHIND_MAX, 0, is_whole, NOW - BEHIND_MAX);
-            // Taken, or earlier than one that was given.
-            check(NOW - 1, NOW - 1, is_whole, NOW);
-            check(NOW - 5, NOW + 1000, is_whole, NOW + 1001);
-            // Too old, and far in the future.
-            let own = NOW - u32::from(is_whole);
-            check(NOW - BEHIND_MAX - 1, 0, is_whole, own);
-            check(0, 0, is_whole, own);
-            check(NOW + AHEAD_MAX + 1, 0, is_whole, own);
-            check(u32::MAX, 0, is_whole, own);
+        for has_whole_seconds in [false, true] {
+            check(NOW - 1, 0, has_whole_seconds, NOW - 1);
+            check(NOW - BEHIND_MAX, 0, has_whole_seconds, NOW - BEHIND_MAX);
+            // In use, or earlier than the latest second.
+            check(NOW - 1, NOW - 1, has_whole_seconds, NOW);
+            check(NOW - 5, NOW + 1000, has_whole_seconds, NOW + 1001);
+            // Too old, and too far in the future.
+            let fallback = NOW - u32::from(has_whole_seconds);
+            check(NOW - BEHIND_MAX - 1, 0, has_whole_seconds, fallback);
+            check(0, 0, has_whole_seconds, fallback);
+            check(NOW + AHEAD_SECONDS_MAX + 1, 0, has_whole_seconds, fallback);
+            check(u32::MAX, 0, has_whole_seconds, fallback);
         }
-        check(NOW + AHEAD_MAX, 0, false, NOW + AHEAD_MAX);
+        check(NOW + AHEAD_SECONDS_MAX, 0, false, NOW + AHEAD_SECONDS_MAX);
         check(NOW, 0, false, NOW);
-        // It is not over.
+        // This second is not over.
         check(NOW, 0, true, NOW - 1);
         check(NOW + 1, 0, true, NOW - 1);
         check(u32::MAX, u32::MAX, false, u32::MAX);

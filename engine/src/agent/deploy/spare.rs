@@ -1,4 +1,4 @@
-//! Whether a release that is given up is turned into the new one, and how that goes.
+//! The choice of a spare: a removed release that is turned into the new one.
 
 use std::time::Duration;
 
@@ -9,68 +9,73 @@ use crate::target::Policy;
 
 use crate::agent::assemble::Assembly;
 use crate::agent::clock::now;
-use crate::agent::prune::{self, Due, How};
-use crate::agent::reuse::{Reuse, give_up, reuse};
-use crate::agent::seen::{KnownObjects, Seen};
+use crate::agent::prune::{self, CleanupOptions, DueRelease};
+use crate::agent::reporter::Reporter;
+use crate::agent::reuse::{Reuse, abandon, reuse};
 use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
+use crate::agent::stamps::{KnownObjects, Stamps};
 use crate::agent::store::Store;
-use crate::agent::tell::Tell;
 use crate::agent::trash::Spare;
 
 use super::base::Base;
 use super::task::Task;
 
-/// Whether a release is turned into the new one.
+/// The choice of a spare.
 #[derive(Default)]
-pub(super) struct Choice {
-    /// It is this one.
+pub(super) struct SpareChoice {
+    /// The spare to reuse.
     pub(super) spare: Option<Spare>,
-    /// There is one in trash, this or another, which goes where space is short.
-    pub(super) waits: bool,
-    /// Why the first that was looked at is not.
+    /// Whether trash has a spare, this or another. It is removed if space is short.
+    pub(super) has_spare: bool,
+    /// The reason why the first candidate is not reused.
     pub(super) refused: Option<Error>,
-    /// Releases that were given up for it.
-    pub(super) given_up: Vec<ReleaseId>,
+    /// The releases that were removed to be reused.
+    pub(super) removed: Vec<ReleaseId>,
 }
 
-impl Choice {
-    /// Chooses what waits for that, else what is given up once the new release is live.
-    pub(super) fn make(tell: &dyn Tell, site: &mut Site, task: Task<'_>) -> Result<Choice, Error> {
+impl SpareChoice {
+    /// Chooses the spare in trash, else a release that expires once the new one is live.
+    pub(super) fn make(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<SpareChoice, Error> {
         let policy = task.order.policy();
-        let waiting = Spare::find(&site.layout)?;
-        let mut choice = Choice { waits: waiting.is_some(), ..Choice::default() };
-        if choice.takes(&site.layout, waiting, policy.grace)? || task.order.begin.no_switch {
+        let spare = Spare::find(&site.layout)?;
+        let mut choice = SpareChoice { has_spare: spare.is_some(), ..SpareChoice::default() };
+        if choice.try_spare(&site.layout, spare, policy.grace)? || task.order.begin.no_switch {
             return Ok(choice);
         }
-        match take_due(tell, site, task)? {
-            Due::Taken(id) => {
-                tell.removed(&id);
-                let taken = Spare::find(&site.layout)?.filter(|spare| spare.id == id);
-                choice.given_up.push(id);
-                // A process may have entered it before it was taken.
-                choice.takes(&site.layout, taken, policy.grace)?;
-                choice.waits = true;
+        match take_due(reporter, site, task)? {
+            DueRelease::Taken(id) => {
+                reporter.removed(&id);
+                let spare = Spare::find(&site.layout)?.filter(|spare| spare.id == id);
+                choice.removed.push(id);
+                // A process may have entered it just before it was moved.
+                choice.try_spare(&site.layout, spare, policy.grace)?;
+                choice.has_spare = true;
             }
-            Due::Refused(error) => choice.refused = choice.refused.or(Some(error)),
-            Due::Nothing => {}
+            DueRelease::Refused(error) => choice.refused = choice.refused.or(Some(error)),
+            DueRelease::Nothing => {}
         }
         Ok(choice)
     }
 
-    /// Makes room where space is short: what waits goes, and no release is turned into the new one.
-    pub(super) fn make_room(self, tell: &dyn Tell, site: &mut Site, policy: &Policy) -> Result<Choice, Error> {
+    /// Frees space: removes the spare, and reuses none.
+    pub(super) fn make_room(
+        self,
+        reporter: &dyn Reporter,
+        site: &mut Site,
+        policy: &Policy,
+    ) -> Result<SpareChoice, Error> {
         let policy = Policy { spare: false, ..policy.clone() };
-        let how = How { lock: Some(&site.lock), ..How::default() };
-        let made_room = prune::cleanup(&mut site.layout, &mut site.releases, &policy, &how, tell)?;
-        made_room.warnings.into_iter().for_each(|warning| tell.warn(warning));
-        let mut given_up = self.given_up;
-        given_up.extend(made_room.removed);
-        Ok(Choice { given_up, ..Choice::default() })
+        let options = CleanupOptions { lock: Some(&site.lock), ..CleanupOptions::default() };
+        let report = prune::cleanup(&mut site.layout, &mut site.releases, &policy, &options, reporter)?;
+        report.warnings.into_iter().for_each(|warning| reporter.warn(warning));
+        let mut removed = self.removed;
+        removed.extend(report.removed);
+        Ok(SpareChoice { removed, ..SpareChoice::default() })
     }
 
-    /// Takes a release, where it may be reused. Says whether it did.
-    fn takes(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
+    /// Chooses a release if it may be reused. Returns whether a spare is chosen.
+    fn try_spare(&mut self, layout: &Layout, spare: Option<Spare>, grace: Duration) -> Result<bool, Error> {
         let Some(spare) = spare else { return Ok(false) };
         match spare.obstacle(layout, grace)? {
             Some(reason) => {
@@ -83,25 +88,26 @@ impl Choice {
     }
 }
 
-/// Takes the release that goes once the new one is live. What keeps it from being taken is told when it is to be removed.
-fn take_due(tell: &dyn Tell, site: &mut Site, task: Task<'_>) -> Result<Due, Error> {
+/// Moves the release to trash that expires once the new one is live. An obstacle is not reported here: the cleanup
+/// reports it.
+fn take_due(reporter: &dyn Reporter, site: &mut Site, task: Task<'_>) -> Result<DueRelease, Error> {
     let Site { lock, layout, releases } = site;
-    let mut next = task.decided.record(task.order, &task.tree.manifest, 0);
+    let mut next = task.decision.record(task.order, &task.tree.manifest, 0);
     next.go_live(now(), releases.next_turn());
-    next.previous.clone_from(&task.decided.live);
+    next.previous.clone_from(&task.decision.live);
     match prune::take_due(lock, layout, releases, task.order.policy(), next) {
         Ok(due) => Ok(due),
         Err(error) => {
-            tell.warn(error.with_cause());
-            // It may be half-way to trash.
+            reporter.warn(error.with_cause());
+            // The release may be half-way in trash.
             site.read_again()?;
-            Ok(Due::Nothing)
+            Ok(DueRelease::Nothing)
         }
     }
 }
 
-/// Makes all directories: of a release that may be reused, with what is in them, or anew. Says what came of the reuse,
-/// where there was such a release.
+/// Makes all directories: by reusing the spare with its content, or anew. Returns the result of the reuse, if there
+/// is a spare.
 pub(super) fn make_directories(
     layout: &Layout,
     assembly: &Assembly<'_>,
@@ -111,7 +117,7 @@ pub(super) fn make_directories(
     let Some(spare) = spare else { return assembly.make_directories().map(|()| None) };
     let reused = try_to_reuse(layout, assembly, task, spare);
     if reused.is_err() {
-        give_up(layout, assembly, spare)?;
+        abandon(layout, assembly, spare)?;
         assembly.make_directories()?;
     }
     Ok(Some(reused))
@@ -120,11 +126,11 @@ pub(super) fn make_directories(
 fn try_to_reuse(layout: &Layout, assembly: &Assembly<'_>, task: Task<'_>, spare: &Spare) -> Result<Reused, Error> {
     let known = |base| known_objects(layout, assembly.store, base, spare, &task.tree.origins);
     let objects = task.base.map(known).transpose()?;
-    let (base, seen) = (task.base_manifest(), spare.seen(layout)?);
-    reuse(layout, spare, Reuse { assembly, base, seen, objects: objects.flatten() })
+    let (base, stamps) = (task.base_manifest(), spare.stamps(layout)?);
+    reuse(layout, spare, Reuse { assembly, base, stamps, objects: objects.flatten() })
 }
 
-/// Returns what the store is known to hold of what the base names, where that is known.
+/// Returns the known inodes of the objects that the base names, if its stamps can be trusted.
 fn known_objects<'a>(
     layout: &Layout,
     store: &Store,
@@ -135,11 +141,11 @@ fn known_objects<'a>(
     if !layout.objects.keeps_times()? {
         return Ok(None);
     }
-    // The base may be the very release that is reused: then its record is in trash.
-    let seen = if base.name.release == spare.id {
-        spare.seen(layout)?
+    // If the base is the spare itself, its record is in trash.
+    let stamps = if base.name.release == spare.id {
+        spare.stamps(layout)?
     } else {
-        Seen::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?
+        Stamps::read(&layout.records.open_dir(base.name.release.as_str().as_bytes())?)?
     };
-    seen.map(|seen| KnownObjects::new(seen, store, base.kept.placed(), origins)).transpose()
+    stamps.map(|stamps| KnownObjects::new(stamps, store, base.stored.view(), origins)).transpose()
 }

@@ -1,4 +1,4 @@
-//! The answer to a deploy of what is live already.
+//! The answer to a deploy of the release that is already live.
 
 use crate::error::Error;
 use crate::release::ReleaseId;
@@ -13,7 +13,7 @@ use crate::agent::site::records::{Releases, read_manifest};
 use super::order::Order;
 use super::ready::holding;
 
-/// Answers at once where what is live is what was to be deployed, in content and in what is linked into it.
+/// Returns the answer if the live release already has the content and the links that were asked for.
 pub(super) fn unchanged(
     order: &Order<'_>,
     layout: &Layout,
@@ -31,11 +31,11 @@ pub(super) fn unchanged(
         policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
     if !(shares_nothing && record.shared.is_empty()) {
         threads::start_pool()?;
-        // A manifest that cannot be read is a reason to make the release anew.
-        let Ok(kept) = read_manifest(layout, &record.id, &record.root) else {
+        // If the manifest cannot be read, the release is made anew.
+        let Ok(stored) = read_manifest(layout, &record.id, &record.root) else {
             return Ok(None);
         };
-        if shared::plan(&layout.shared, policy, &kept.manifest)?.links != record.shared {
+        if shared::plan(&layout.shared, policy, &stored.manifest)?.links != record.shared {
             return Ok(None);
         }
     }

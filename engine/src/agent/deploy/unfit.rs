@@ -1,4 +1,4 @@
-//! Entries whose object cannot be used, and those that get a copy of their own.
+//! Entries whose object is unfit, and entries that need a further copy.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -7,12 +7,12 @@ use crate::error::{DamageError, Error};
 use crate::manifest::ObjectKey;
 
 use crate::agent::assemble::{Assembly, Origin};
-use crate::agent::classify::{Classifier, NeedsOwnCopy};
+use crate::agent::classify::{Classifier, FurtherCopy};
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
 
-/// Links the entries whose object was found unfit to what has arrived, or to another copy. Returns those whose content
-/// is to be asked for.
+/// Links the entries whose object was found unfit to content that arrived, or to another copy. Returns those whose
+/// content must be asked for.
 pub(super) fn link_otherwise(
     classifier: &Classifier<'_>,
     assembly: &Assembly<'_>,
@@ -34,16 +34,16 @@ pub(super) fn link_otherwise(
         for (entry, placement) in choice.placed {
             assembly.link_stored(entry, placement)?;
         }
-        // Each object that proves unfit here is set aside, so this comes to an end.
-        make_own_copies(assembly, &choice.own_copies)?;
+        // Each object that proves unfit here is set aside, so the loop ends.
+        make_further_copies(assembly, &choice.further_copies)?;
         lacking.extend(choice.lacking);
     }
 }
 
 /// Makes a further copy of each of these objects, and links the entry to it.
-pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Result<(), Error> {
+pub(super) fn make_further_copies(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Result<(), Error> {
     let mut made: HashMap<ObjectKey, u16> = HashMap::new();
-    for own in own_copies {
+    for own in further_copies {
         let copy = match made.get(&own.from.key) {
             Some(&copy) => copy,
             None => match assembly.sources.make_further(own.from, assembly.second, Origin::Store) {
@@ -58,12 +58,12 @@ pub(super) fn make_own_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCop
                 Err(error) => return Err(error),
             },
         };
-        assembly.link_own_copy(own.entry, ObjectName { key: own.from.key, copy })?;
+        assembly.link_further_copy(own.entry, ObjectName { key: own.from.key, copy })?;
     }
     Ok(())
 }
 
-/// Tells whether a copy failed because of the object that it was to be made of.
+/// Tells whether a copy failed because its source object is unfit.
 fn is_unfit(error: &Error) -> bool {
     match error {
         Error::Damage(DamageError::File { .. }) => true,

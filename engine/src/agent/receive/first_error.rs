@@ -1,4 +1,4 @@
-//! The first error of any receiver: it ends all of them.
+//! The first error of any receiver. It ends all of them.
 
 use std::sync::Mutex;
 
@@ -9,17 +9,17 @@ use crate::error::Error;
 pub(crate) struct FirstError(Mutex<Option<Error>>);
 
 impl FirstError {
-    /// Keeps an error, if it is the first.
+    /// Keeps an error if it is the first.
     pub(crate) fn put(&self, error: Error) {
         self.0.lock().expect("no receiver panics").get_or_insert(error);
     }
 
-    /// Returns the error, if there was one.
+    /// Fails with the error, if there was one.
     pub(crate) fn take(&self) -> Result<(), Error> {
         self.0.lock().expect("no receiver panics").take().map_or(Ok(()), Err)
     }
 
-    /// Fails if there was an error, and leaves it where it is.
+    /// Fails if there was an error, and leaves that error for [`FirstError::take`].
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.is_some() { Err(Error::Interrupted) } else { Ok(()) }
     }

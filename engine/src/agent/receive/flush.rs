@@ -1,4 +1,4 @@
-//! Makes what has arrived durable while more arrives: the disk is idle then, and little is left to wait for at the end.
+//! Makes received content durable while more arrives. The disk is idle then, and little is left to sync at the end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,13 +7,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::agent::staging::Staging;
 use crate::error::Error;
 
-/// The first flush comes after so many bytes, each next one after twice as many in all as the one before, ...
+/// The size of received content at the first flush. Each next flush comes when the total has doubled, ...
 const FIRST_BYTES: u64 = 16 << 20;
 
-/// ... but no more than so many after it. Less makes more work: each waits for the filesystem's journal.
+/// ... but at the latest after this many bytes. More flushes would cost more: each waits for the filesystem's
+/// journal.
 const FLUSH_BYTES: u64 = 256 << 20;
 
-/// Returns how many flushes have come when so many bytes are written.
+/// Returns the number of flushes that are due after so many bytes.
 fn flushes(bytes: u64) -> u64 {
     match bytes {
         0..FIRST_BYTES => 0,
@@ -22,34 +23,34 @@ fn flushes(bytes: u64) -> u64 {
     }
 }
 
-/// Wakes the flusher, which ends when this is dropped.
+/// The end that wakes the flusher. Dropping it ends the flusher.
 pub(crate) struct Flush {
     wake: Sender<()>,
     written: AtomicU64,
 }
 
 impl Flush {
-    /// Returns both ends.
+    /// Makes both ends.
     pub(crate) fn new() -> (Flush, Flusher) {
         let (wake, woken) = bounded(0);
         (Flush { wake, written: AtomicU64::new(0) }, Flusher(woken))
     }
 
-    /// Notes that so many bytes were written.
+    /// Counts written bytes, and wakes the flusher if a flush is due.
     pub(crate) fn note(&self, bytes: u64) {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
         if flushes(before) != flushes(before + bytes) {
-            // While one is under way another would only have to be waited for at the end.
+            // If a flush is running, a second one would only delay the end.
             self.wake.try_send(()).ok();
         }
     }
 }
 
-/// What flushes, on a thread of its own.
+/// The end that flushes, on a thread of its own.
 pub(crate) struct Flusher(Receiver<()>);
 
 impl Flusher {
-    /// Flushes whenever it is woken. A failed write is reported here or by the flush at the end, never by both, so an
+    /// Flushes whenever it is woken. The kernel reports a failed write once, here or to the flush at the end, so an
     /// error here ends the deploy too.
     pub(crate) fn run(self, staging: &Staging) -> Result<(), Error> {
         self.0.into_iter().try_for_each(|()| staging.dir.sync_filesystem())

@@ -1,8 +1,8 @@
-//! Where lanes come in: the agent of the first connection takes over their streams and reads blocks from all of them.
+//! The inlets: the agent of the first connection takes over the streams of all lanes and reads blocks from them.
 //!
-//! A lane is let in by the ticket that the client was given, and only where its process is of the agent's own user. A
-//! thread for each reads one block ahead. What goes wrong in a lane ends that lane and nothing else: what it did not
-//! bring is lacking after the commit, and is asked for again.
+//! A lane is admitted if it shows the ticket that the client got, and if its process belongs to the agent's own user.
+//! One thread for each lane reads one block ahead. An error in a lane ends that lane and nothing else: its missing
+//! blocks are lacking after the commit, and the agent asks for them again.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use crate::agent::talk::CLIENT_SILENT_MAX;
+use crate::agent::conversation::CLIENT_SILENT_MAX;
 use crate::error::Error;
 use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
@@ -25,16 +25,16 @@ use crate::wire::frame::{Counter, FrameKind, FrameReader};
 use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
 
-/// How often a wait for lanes looks whether it is of any use.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the wait for lanes checks whether to go on.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a lane brings.
+/// An item from a lane.
 pub(crate) enum Arrival {
-    /// It was let in.
+    /// The lane was admitted.
     Began { lane: u32, heard: Heard },
-    /// A block.
+    /// A block of the lane.
     Block { lane: u32, payload: Vec<u8> },
-    /// It has ended; what is missing does not come any more.
+    /// The lane has ended, and its missing blocks will not arrive.
     Ended { lane: u32 },
 }
 
@@ -42,18 +42,18 @@ pub(crate) enum Arrival {
 pub(crate) struct Inlets {
     ticket: Option<Ticket>,
     arrivals: Receiver<Arrival>,
-    /// Keeps them from ending, whatever becomes of those that bring them: no more lanes is no failure.
+    /// Keeps the channel open when no lane is left, as that is no failure.
     _sender: Option<Sender<Arrival>>,
     lanes: HashMap<u32, Inlet>,
-    /// Blocks that the client says to have sent, by lane.
+    /// The number of blocks that the client sent, by lane.
     sent: Vec<(u32, u64)>,
-    /// Counts what is read on them.
+    /// The counter of received bytes.
     counter: Counter,
-    /// For how long a lane that owes blocks may be silent.
+    /// The longest silence of a lane with missing blocks.
     silent_max: Duration,
 }
 
-/// A lane, as far as it has been read.
+/// The state of one lane.
 struct Inlet {
     blocks: u64,
     has_ended: bool,
@@ -61,13 +61,13 @@ struct Inlet {
 }
 
 impl Inlets {
-    /// Begins without any: nobody is let in before [`Inlets::open`].
+    /// Makes inlets that admit nobody before [`Inlets::open`].
     pub(crate) fn closed(counter: Counter) -> Inlets {
         let (lanes, sent, silent_max) = (HashMap::new(), Vec::new(), CLIENT_SILENT_MAX);
         Inlets { ticket: None, arrivals: never(), _sender: None, lanes, sent, counter, silent_max }
     }
 
-    /// Lets lanes in that show the ticket, which is returned.
+    /// Begins to admit lanes that show the ticket, and returns the ticket.
     pub(crate) fn open(&mut self) -> Result<Ticket, Error> {
         if let Some(ticket) = self.ticket {
             return Ok(ticket);
@@ -78,7 +78,7 @@ impl Inlets {
         let listener = UnixListener::bind_addr(&address).map_err(failed)?;
         let (sender, arrivals) = bounded(0);
         let to_keep = sender.clone();
-        // It ends with the process: whoever knocks later is let in by nobody.
+        // The thread ends with the process. A lane that comes later finds nobody.
         let counter = self.counter.clone();
         threads::spawn(move || admit_all(&listener, ticket, &sender, &counter))?;
         self._sender = Some(to_keep);
@@ -87,17 +87,17 @@ impl Inlets {
         Ok(ticket)
     }
 
-    /// Tells whether lanes may have brought something.
+    /// Tells whether lanes may have been admitted.
     pub(crate) fn are_open(&self) -> bool {
         self.ticket.is_some()
     }
 
-    /// What the lanes bring, to be given to [`Inlets::note`].
+    /// Returns the channel of arrivals. Pass each of them to [`Inlets::note`].
     pub(crate) fn arrivals(&self) -> &Receiver<Arrival> {
         &self.arrivals
     }
 
-    /// Notes what came, and returns it where it is a block.
+    /// Updates the state of the lane, and returns the block, if the arrival is one.
     pub(crate) fn note(&mut self, arrival: Arrival) -> Option<Vec<u8>> {
         match arrival {
             Arrival::Began { lane, heard } => {
@@ -119,37 +119,37 @@ impl Inlets {
         }
     }
 
-    /// Notes how many blocks the client has sent on its lanes.
+    /// Sets the number of blocks that the client sent, by lane.
     pub(crate) fn expect(&mut self, sent: Vec<(u32, u64)>) {
         self.sent = sent;
     }
 
-    /// Hands over the blocks that the client says to have sent and that are still on their way; looks every second
-    /// whether that is of any use. What was said holds until then.
-    pub(crate) fn take_rest(
+    /// Passes on the blocks that the client sent and that are still on their way. Calls `check` every second, to
+    /// learn whether waiting is still of use. Afterwards no more blocks are expected.
+    pub(crate) fn receive_rest(
         &mut self,
         mut give: impl FnMut(Vec<u8>) -> Result<(), Error>,
-        look: impl Fn() -> Result<(), Error>,
+        check: impl Fn() -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut listening = Instant::now();
         while self.are_due(listening) {
-            match self.arrivals.recv_timeout(LOOK_EVERY) {
+            match self.arrivals.recv_timeout(CHECK_EVERY) {
                 Ok(arrival) => {
                     if let Some(payload) = self.note(arrival) {
                         give(payload)?;
-                        // Until it was taken, what the lanes have brought since had to wait.
+                        // What the lanes have sent since had to wait for this block.
                         listening = Instant::now();
                     }
                 }
-                Err(_) => look()?,
+                Err(_) => check()?,
             }
         }
         self.sent = Vec::new();
         Ok(())
     }
 
-    /// Tells whether a block is still on its way, as far as this side can know; `listening` is since when it waits. A
-    /// lane of which nothing comes for long is given up.
+    /// Tells whether a block may still be on its way. `listening` is the begin of the wait. A lane that is silent for
+    /// too long no longer counts.
     fn are_due(&self, listening: Instant) -> bool {
         let is_due = |&(lane, blocks): &(u32, u64)| {
             self.lanes.get(&lane).is_some_and(|inlet| {
@@ -174,7 +174,7 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
         }
         admitted.push(lane);
         let reader = FrameReader::of_blocks(stream, counter.clone());
-        // Before the client hears that the lane stands, and so before it says what it sent there.
+        // This comes before the client learns that the lane is admitted, and so before it reports what it sent there.
         if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
             return;
         }
@@ -183,17 +183,17 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
         let started = threads::spawn(move || {
             read(lane, socket, reader, &own);
             standing.fetch_sub(1, Ordering::AcqRel);
-            // Where nobody listens any more, the deploy is over.
+            // If nobody receives this, the deploy is over.
             drop(own.send(Arrival::Ended { lane }));
         });
-        // It was not said to be taken, and its socket is closed.
+        // The lane was never confirmed, and its socket is closed now.
         if started.is_err() && arrivals.send(Arrival::Ended { lane }).is_err() {
             return;
         }
     }
 }
 
-/// Hears what a lane shows, and takes its stream where that is right.
+/// Reads the claim of a lane, and takes over its stream if the claim is right.
 fn claim(socket: &UnixStream, ticket: &Ticket) -> Option<(u32, File)> {
     socket.set_read_timeout(Some(STEP_TIMEOUT)).ok()?;
     let mut claim = [0; CLAIM_BYTES];
@@ -210,7 +210,7 @@ fn claim(socket: &UnixStream, ticket: &Ticket) -> Option<(u32, File)> {
     Some((lane, File::from(stream)))
 }
 
-/// Reads blocks until the lane ends, or brings anything else.
+/// Reads blocks until the lane ends or sends anything else.
 fn read(lane: u32, mut socket: UnixStream, mut reader: FrameReader<File>, arrivals: &Sender<Arrival>) {
     if socket.write_all(&[TAKEN]).is_err() {
         return;
@@ -234,7 +234,7 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(20);
 
-    /// Starts the process of a lane, as a thread. Returns the client's end, and what the lane comes to.
+    /// Runs the process of a lane as a thread. Returns the client's end, the answers, and the thread.
     fn lane() -> Lane {
         let (input, client) = std::io::pipe().unwrap();
         let (answers, output) = std::io::pipe().unwrap();
@@ -288,11 +288,11 @@ mod tests {
             taken.push(block);
             Ok(())
         };
-        inlets.take_rest(slowly, || Ok(())).unwrap();
+        inlets.receive_rest(slowly, || Ok(())).unwrap();
         assert_eq!(taken, [b"one", b"two"]);
-        // Of another nothing comes.
+        // The third block never comes.
         inlets.expect(vec![(1, 3)]);
-        inlets.take_rest(|_| panic!("nothing was sent"), || Ok(())).unwrap();
+        inlets.receive_rest(|_| panic!("nothing was sent"), || Ok(())).unwrap();
         drop(writer);
         next(&mut inlets);
         lane.join().unwrap().unwrap();
@@ -305,7 +305,7 @@ mod tests {
         let (mut client, _answers, lane) = lane();
         client.write_all(&ticket.opening(1)).unwrap();
         next(&mut inlets);
-        // The length of a block, and a kind; the block does not follow.
+        // The length of a block and its kind, without the block.
         client.write_all(&[9, 0, 0, 0, FrameKind::Block as u8, 1]).unwrap();
         inlets.expect(vec![(1, 1)]);
         assert!(inlets.are_due(Instant::now()));

@@ -1,6 +1,7 @@
-//! A large file on its way: written where its parts belong, hashed in its turn.
+//! A large file while it arrives. Each part is written to its place at once.
 //!
-//! What comes before its turn lies behind a hole, and is read again when the beginning has reached it.
+//! The file is hashed from its beginning. A part that arrives early lies behind a hole, and is read again when the
+//! beginning has reached it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,31 +12,31 @@ use crate::file_range::FileRange;
 use crate::hasher::Hasher;
 use crate::wire::block::Range;
 
-/// A large file on its way.
-pub(super) struct Large {
+/// A large file while it arrives.
+pub(super) struct LargeFile {
     pub(super) file: NewFile,
     pub(super) hasher: Hasher,
-    /// Bytes of the beginning that is whole.
+    /// The length of the beginning that has arrived whole and is hashed, in bytes.
     pub(super) hashed: u64,
-    /// What was written beyond it: where it begins, and where it ends.
+    /// The ranges that were written beyond the beginning: from offset to end.
     pub(super) ahead: BTreeMap<u64, u64>,
 }
 
-impl Large {
-    /// Goes on with a file whose beginning was hashed.
-    pub(super) fn new(file: NewFile, hasher: Hasher, hashed: u64) -> Large {
-        Large { file, hasher, hashed, ahead: BTreeMap::new() }
+impl LargeFile {
+    /// Continues a file with a hashed beginning.
+    pub(super) fn new(file: NewFile, hasher: Hasher, hashed: u64) -> LargeFile {
+        LargeFile { file, hasher, hashed, ahead: BTreeMap::new() }
     }
 
-    /// Returns where a part ends, if there is room for it: nothing was written there yet, and the file is so long.
+    /// Returns the end of a part if it fits: the range was not written yet and lies within the file.
     pub(super) fn end_of_part(&self, offset: u64, len: u64, size: u64) -> Option<u64> {
         let end = offset.checked_add(len).filter(|&end| end <= size)?;
         let before = self.ahead.range(..end).next_back().map_or(self.hashed, |(_, &end)| end.max(self.hashed));
         (before <= offset).then_some(end)
     }
 
-    /// Writes the ranges of a part. Says whether they were all to be had: an old object that cannot be read, as one on a
-    /// bad sector, is as good as none.
+    /// Writes the ranges of a part. Returns whether all of them could be read: an old object on a bad sector counts
+    /// as missing.
     pub(super) fn write_ranges(
         &mut self,
         mut at: u64,
@@ -68,7 +69,7 @@ impl Large {
         Ok(true)
     }
 
-    /// Writes content to its place, and hashes it where that is its turn.
+    /// Writes content to its place, and hashes it if the beginning ends there.
     fn write(&mut self, content: &[u8], at: u64) -> std::io::Result<()> {
         if at == self.hashed {
             self.hasher.update(content);
@@ -77,7 +78,7 @@ impl Large {
         self.file.put_at(content, at)
     }
 
-    /// Notes that a part was written, and hashes what has come to its turn.
+    /// Remembers that a part was written, and hashes all ranges that the beginning has reached.
     pub(super) fn note(&mut self, offset: u64, end: u64) -> std::io::Result<()> {
         if end > self.hashed.max(offset) {
             self.put_ahead(offset, end);
@@ -95,7 +96,7 @@ impl Large {
         Ok(())
     }
 
-    /// Notes a range beyond the beginning. Those that touch each other are one.
+    /// Remembers a range beyond the beginning, joined with the ranges next to it.
     fn put_ahead(&mut self, mut offset: u64, mut end: u64) {
         if let Some((&before, _)) = self.ahead.range(..offset).next_back().filter(|&(_, &ended)| ended == offset) {
             self.ahead.remove(&before);
@@ -116,20 +117,20 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_each_other_are_one() {
-        let mut large = Large::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
+        let mut large = LargeFile::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
         for (offset, end) in [(10, 20), (30, 40), (60, 70), (40, 50), (20, 30)] {
             large.put_ahead(offset, end);
         }
         assert_eq!(large.ahead, BTreeMap::from([(10, 50), (60, 70)]));
     }
 
-    /// A descriptor that is only written to stands for a disk that does not give what it has.
+    /// A file that is open only for writing stands in for a disk that cannot be read.
     #[test]
     fn a_range_of_an_object_that_cannot_be_read_is_not_to_be_had() {
         let place = tempfile::tempdir().unwrap();
         let old = std::fs::OpenOptions::new().write(true).create_new(true).open(place.path().join("old")).unwrap();
         old.write_all_at(b"content", 0).unwrap();
-        let mut large = Large::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
+        let mut large = LargeFile::new(tempfile::tempfile().unwrap().into(), Hasher::new(), 0);
         let ranges = [Range::Sent { len: 4 }, Range::Old { offset: 0, len: 7 }];
         assert!(!large.write_ranges(0, Some(&old), &ranges, b"sent").unwrap());
         let old = File::open(place.path().join("old")).unwrap();

@@ -1,13 +1,13 @@
-//! Receives content: blocks → verified files in staging, linked at once to where they belong.
+//! Receives content: blocks → verified files in staging, linked into the new tree at once.
 //!
-//! Each receiver is a thread with a bounded queue of its own, so memory is bounded by queues and receivers. An object
-//! belongs to the receiver that began to write it. The parts of one large file always go to the same one. They are hashed
-//! as they are written; what comes before its turn, as it may over several connections, is written where it belongs and
-//! read again when its turn comes. Until then it lies behind a hole, from which a later run sees where the beginning
-//! ends. Content whose hash is not what the manifest says is dropped: it stays wanted.
+//! Each receiver is a thread with a bounded queue, so the number of receivers bounds the memory. An object belongs to
+//! the receiver that began to write it, and all parts of a large file go to one receiver. It hashes them as it writes
+//! them. With several connections a part may arrive early: it is written to its place, and read again when its turn
+//! comes. Until then a hole lies before it, and a later run sees from that hole where the beginning ends. Content
+//! with the wrong hash is dropped, and stays wanted.
 //!
-//! Where the manifest promises a hash, the content is what gives it: it is staged under the hash that it has, and linked
-//! when the manifest's root has proved all of them.
+//! If the manifest promises a hash, the content gives it: it is staged under its own hash, and linked when the root
+//! of the manifest has proved all hashes.
 
 mod promise;
 mod wanted;

@@ -1,4 +1,4 @@
-//! Parts of large files, which come in any order.
+//! Receives parts of large files, in any order.
 
 use crate::agent::store::ObjectName;
 use crate::error::Error;
@@ -6,16 +6,15 @@ use crate::hasher::Hasher;
 use crate::manifest::ObjectKey;
 use crate::wire::block::Range;
 
-use super::large::Large;
+use super::large::LargeFile;
 use super::receiver::Receiver;
 use super::resume::UNFINISHED_MODE;
 
-/// Large files that a receiver has begun and not ended. A client sends four at a time; those of which a lane has lost a
-/// part stay open until the others have come.
+/// The most unfinished large files of one receiver. A client sends four at a time. A file of which a lane lost a part
+/// stays open until its other parts have arrived.
 const LARGE_MAX: usize = 256;
 
-/// Ranges of a large file that have come before their turn, beside those that touch each other. Each lane that is behind
-/// makes one.
+/// The most separate ranges that lie ahead in one large file. Each lane that lags behind makes one.
 pub(super) const AHEAD_MAX: usize = 1024;
 
 impl Receiver<'_> {
@@ -28,7 +27,7 @@ impl Receiver<'_> {
         content: &[u8],
     ) -> Result<(), Error> {
         let file = self.file(entry)?;
-        let Some(at) = self.reception.wanted.of_entry(entry).filter(|_| !self.reception.promise.means(entry)) else {
+        let Some(at) = self.reception.wanted.of_entry(entry).filter(|_| !self.reception.promise.includes(entry)) else {
             return Ok(());
         };
         if offset > file.size {
@@ -39,13 +38,13 @@ impl Receiver<'_> {
         }
         let name = ObjectName { key: file.key, copy: 0 };
         let Some(mut large) = self.take_large(at, name, offset)? else {
-            // Not to be gone on with: named as a beginning, it would be sent the rest of again and again.
+            // It cannot be continued. If it stayed as a beginning, the client would send its rest again and again.
             return self.drop_large(at, name);
         };
         let failed = |e: std::io::Error| Error::io("write", self.staged().path_of(name), e);
         let len =
             ranges.iter().try_fold(0_u64, |sum, &(Range::Old { len, .. } | Range::Sent { len })| sum.checked_add(len));
-        // A part may not make the file longer than the manifest says, nor say anew what was hashed.
+        // A part must not make the file longer than the manifest says, or replace bytes that were hashed.
         let Some(end) = len.and_then(|len| large.end_of_part(offset, len, file.size)) else {
             return self.drop_large(at, name);
         };
@@ -67,38 +66,38 @@ impl Receiver<'_> {
         } else if large.hasher.finish() == file.key.hash {
             self.finish(at, large.file, name)?;
         } else {
-            // Wrong from somewhere on: nothing of it can be kept.
+            // The hash is wrong from some unknown place on: nothing can be kept.
             self.drop_large(at, name)?;
         }
         Ok(())
     }
 
-    /// Takes the file that a part is of, as far as it has come, or opens it. Nothing where it cannot be gone on with.
-    fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<Large>, Error> {
+    /// Returns the file of a part, or opens it. Returns nothing if it cannot be continued.
+    fn take_large(&mut self, at: usize, name: ObjectName, offset: u64) -> Result<Option<LargeFile>, Error> {
         match self.large.remove(&at) {
             Some(large) => Ok(Some(large)),
             None if self.large.len() == LARGE_MAX => {
-                Err(Error::Protocol("parts of more large files at once than are taken".into()))
+                Err(Error::Protocol("parts of too many large files at once".into()))
             }
-            // Who sends from the beginning has no use for what is there of it.
+            // A client that sends from the beginning replaces all that is there.
             None => self.open_large(name, if offset == 0 { 0 } else { self.reception.begun(at) }),
         }
     }
 
-    /// Drops what has come of a file: it stays wanted.
+    /// Drops a file, which stays wanted.
     fn drop_large(&self, at: usize, name: ObjectName) -> Result<(), Error> {
         self.staged().remove(name)?;
         self.reception.wanted.give_back(at);
         Ok(())
     }
 
-    /// Opens the file: anew, or with the beginning that an earlier run received, which is hashed. Nothing where less than
-    /// that is there.
-    fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<Large>, Error> {
+    /// Opens the file, anew or with its hashed beginning from an earlier run. Returns nothing if that beginning is
+    /// shorter than expected.
+    fn open_large(&self, name: ObjectName, begun: u64) -> Result<Option<LargeFile>, Error> {
         if begun == 0 {
-            // Whoever goes on with it in another run must be able to write to it.
+            // A later run that continues the file must be able to write to it.
             let file = self.staged().create(name, UNFINISHED_MODE)?;
-            return Ok(Some(Large::new(file, Hasher::new(), 0)));
+            return Ok(Some(LargeFile::new(file, Hasher::new(), 0)));
         }
         let failed = |e: std::io::Error| Error::io("read", self.staged().path_of(name), e);
         let Some(file) = self.staged().open_to_write(name)? else { return Ok(None) };
@@ -107,6 +106,6 @@ impl Receiver<'_> {
             return Ok(None);
         }
         file.cut(begun).map_err(failed)?;
-        Ok(Some(Large::new(file, hasher, begun)))
+        Ok(Some(LargeFile::new(file, hasher, begun)))
     }
 }

@@ -1,4 +1,4 @@
-//! Hashes that the manifest promises: those of content that comes in the same flight.
+//! The hashes that a manifest promises: their content is sent right behind the manifest.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -6,24 +6,24 @@ use std::sync::Mutex;
 use crate::hash::Hash;
 use crate::manifest::ObjectKey;
 
-/// The entries whose hashes are promised, and the hashes that came.
+/// The entries with promised hashes, and the hashes of the content that arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Promise {
     /// Ascending.
     entries: Vec<u32>,
-    kept: Mutex<Kept>,
+    hashes: Mutex<Hashes>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Hashes {
     hashes: HashMap<u32, Hash>,
     keys: HashSet<ObjectKey>,
 }
 
 impl Promise {
-    /// Begins with the entries, ascending.
+    /// Makes a promise for these entries, ascending.
     pub(crate) fn new(entries: Vec<u32>) -> Promise {
-        Promise { entries, kept: Mutex::default() }
+        Promise { entries, hashes: Mutex::default() }
     }
 
     /// Returns the entries, ascending.
@@ -32,22 +32,22 @@ impl Promise {
     }
 
     /// Tells whether the hash of an entry is promised.
-    pub(crate) fn means(&self, entry: u32) -> bool {
+    pub(crate) fn includes(&self, entry: u32) -> bool {
         self.entries.binary_search(&entry).is_ok()
     }
 
-    /// Notes what an entry's content is. Says whether no other entry's is the same.
-    pub(crate) fn keep(&self, entry: u32, key: ObjectKey) -> bool {
-        let mut kept = self.kept.lock().expect("no receiver panics");
-        let is_first = kept.keys.insert(key);
+    /// Remembers the object of an entry. Returns false if another entry already has the same object.
+    pub(crate) fn add_hash(&self, entry: u32, key: ObjectKey) -> bool {
+        let mut hashes = self.hashes.lock().expect("no receiver panics");
+        let is_first = hashes.keys.insert(key);
         if is_first {
-            kept.hashes.insert(entry, key.hash);
+            hashes.hashes.insert(entry, key.hash);
         }
         is_first
     }
 
-    /// Returns the hash of an entry's content, if that has come.
+    /// Returns the hash of an entry's content, if it has arrived.
     pub(crate) fn hash(&self, entry: u32) -> Option<Hash> {
-        self.kept.lock().expect("no receiver panics").hashes.get(&entry).copied()
+        self.hashes.lock().expect("no receiver panics").hashes.get(&entry).copied()
     }
 }

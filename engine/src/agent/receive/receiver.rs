@@ -1,5 +1,4 @@
-//! One receiver: what it works on, and what content of any size has in common: an object is claimed, written, finished and
-//! linked.
+//! A receiver. For content of any size, it claims an object, writes it, finishes it and links it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,25 +12,25 @@ use crate::wire::block::{BLOCK_BYTES_MAX, DELTAS_BYTES_MAX};
 use crate::wire::frame::FRAME_MAX;
 
 use super::flush::Flush;
-use super::large::Large;
+use super::large::LargeFile;
 use super::promise::Promise;
 use super::wanted::WantedObjects;
 
-/// What a receiver takes at most, in bytes: the content of a block, 16 MiB, and two frames; of deltas also the old
-/// contents, what is gathered of them, literals, numbers and the new contents, 8 MiB each at most.
+/// The most memory of one receiver, in bytes: the content of a block, 16 MiB, and two frames. Deltas also need the
+/// old contents, the gathered parts of these, literals, numbers and the new contents, 8 MiB each at most.
 pub(crate) const RECEIVER_BYTES: u64 = (BLOCK_BYTES_MAX + 2 * FRAME_MAX) as u64 + 5 * DELTAS_BYTES_MAX;
 
-/// What receiving works on.
+/// The input of all receivers of a round.
 pub(crate) struct Reception<'a> {
-    /// Where content goes.
+    /// The assembly that content is linked into.
     pub(crate) assembly: &'a Assembly<'a>,
-    /// What is wanted.
+    /// The wanted objects.
     pub(crate) wanted: &'a WantedObjects,
-    /// What hashes it is to give.
+    /// The hashes that the content is to give.
     pub(crate) promise: &'a Promise,
-    /// The release that deltas are described against.
+    /// The manifest that deltas refer to.
     pub(crate) base: Option<&'a Manifest>,
-    /// Entries of which an earlier run has received the beginning, ascending, and how many bytes.
+    /// The entries whose beginning an earlier run received, ascending, with its length in bytes.
     pub(crate) begun: &'a [(u32, u64)],
 }
 
@@ -46,13 +45,14 @@ pub(super) struct Receiver<'a> {
     pub(super) number: usize,
     pub(super) reception: &'a Reception<'a>,
     pub(super) flush: Arc<Flush>,
-    /// By object, which has one writer and one file whatever entries name it.
-    pub(super) large: HashMap<usize, Large>,
-    /// Memory that is used for each container of deltas: made anew for each, it would cost more than what is done in it.
+    /// By object: one object has one writer and one file, whatever entries name it.
+    pub(super) large: HashMap<usize, LargeFile>,
+    /// Memory for containers of deltas. It is reused, because allocating it for each container would take longer than
+    /// the work in it.
     pub(super) contents: Contents,
 }
 
-/// Memory for the contents of a container of deltas.
+/// Memory for the old and new contents of a container of deltas.
 #[derive(Default)]
 pub(super) struct Contents {
     pub(super) old: Vec<u8>,
@@ -62,7 +62,7 @@ pub(super) struct Contents {
 impl Receiver<'_> {
     pub(super) fn file(&self, entry: u32) -> Result<ManifestFile, Error> {
         let manifest = self.reception.assembly.manifest;
-        manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is no file".into()))
+        manifest.file(entry).ok_or_else(|| Error::Protocol("content for an entry that is not a file".into()))
     }
 
     pub(super) fn staged(&self) -> &Store {
@@ -78,7 +78,7 @@ impl Receiver<'_> {
         file.finish(u32::from(name.key.mode), assembly.second)
             .map_err(|e| Error::io("set the mode of", self.staged().path_of(name), e))?;
         wanted.arrive(at);
-        // What was promised has no place yet.
+        // Promised content has no place yet.
         if wanted.key(at) == name.key { assembly.link_arrived(wanted, at) } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
-//! The receivers of a deploy: threads with a bounded queue each, and the choice of one for each block.
+//! The receivers of a round: threads with a bounded queue each. Each block is given to one of them.
 //!
-//! Parts of one large file go to one receiver, blocks of small files to any that has room.
+//! Parts of one large file go to the same receiver, blocks of small files to any receiver with room.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use super::first_error::FirstError;
 use super::flush::Flush;
 use super::receiver::{Contents, RECEIVER_BYTES, Receiver, Reception};
 
-/// Threads that receive: as many as there are processors, within reason, and as memory has room for.
+/// The most receivers. There is one for each processor up to this number, if memory allows.
 const RECEIVERS_MAX: usize = 3;
 
-/// Blocks that wait for one receiver, beside the one at work.
+/// The blocks that wait for one receiver, beside the one at work.
 const QUEUE_BLOCKS: usize = 1;
 
-/// The queues of the receivers. Dropping it ends them.
+/// The queues of the receivers. Dropping them ends the receivers.
 pub(crate) struct Receivers {
     queues: Vec<Sender<Vec<u8>>>,
     next: usize,
@@ -30,15 +30,15 @@ pub(crate) struct Receivers {
 }
 
 impl Receivers {
-    /// Starts receivers, in a scope that joins them, in memory of about `room` bytes.
+    /// Starts receivers in a scope that joins them, with about `memory` bytes.
     pub(crate) fn start<'scope, 'env>(
         scope: &'scope std::thread::Scope<'scope, 'env>,
         reception: &'scope Reception<'scope>,
         first_error: &'scope FirstError,
-        room: u64,
+        memory: u64,
     ) -> Result<Receivers, Error> {
         let (flush, flusher) = Flush::new();
-        // Without it all is made durable at the end.
+        // Without a flusher, everything is made durable at the end.
         drop(threads::spawn_scoped(scope, || {
             if let Err(error) = flusher.run(reception.assembly.staging) {
                 first_error.put(error);
@@ -46,7 +46,7 @@ impl Receivers {
         }));
         let flush = Arc::new(flush);
         let processors = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, RECEIVERS_MAX);
-        let receivers = receivers(processors, room);
+        let receivers = receivers(processors, memory);
         let start = |number: usize| {
             let (sender, queue) = bounded(QUEUE_BLOCKS);
             let flush = flush.clone();
@@ -55,25 +55,25 @@ impl Receivers {
                     Receiver { number, reception, flush, large: HashMap::new(), contents: Contents::default() };
                 if let Err(error) = receiver.run(&queue, first_error) {
                     first_error.put(error);
-                    // Whoever sends must not wait for a receiver that has ended.
+                    // The sender must not wait for a receiver that has ended.
                     queue.into_iter().for_each(drop);
                 }
             };
             threads::spawn_scoped(scope, receive).map(|_| sender)
         };
         let mut queues = vec![start(0)?];
-        // Where fewer are to be had, those receive all.
+        // If fewer threads can be had, these receive everything.
         queues.extend((1..receivers).map_while(|number| start(number).ok()));
         Ok(Receivers { queues, next: 0, stalled: Duration::ZERO })
     }
 
-    /// Gives a block to a receiver, waiting while its queue is full.
+    /// Gives a block to a receiver, and waits while its queue is full.
     pub(crate) fn give(&mut self, payload: Vec<u8>) -> Result<(), Error> {
         let receiver = match block::part_of(&payload) {
             Some(entry) => entry as usize % self.queues.len(),
             None => {
                 self.next = (self.next + 1) % self.queues.len();
-                // Any receiver will do for small files: one that has room, if there is one.
+                // Small files can go to any receiver: choose one with room, if there is one.
                 (0..self.queues.len())
                     .map(|n| (self.next + n) % self.queues.len())
                     .find(|&n| !self.queues[n].is_full())
@@ -86,15 +86,15 @@ impl Receivers {
         given
     }
 
-    /// For how long blocks had to wait so far.
+    /// Returns how long blocks had to wait so far.
     pub(crate) fn stalled(&self) -> Duration {
         self.stalled
     }
 }
 
-/// Returns how many receivers there are room for: one at least.
-fn receivers(processors: usize, room: u64) -> usize {
-    processors.min(usize::try_from(room / RECEIVER_BYTES).unwrap_or(usize::MAX)).max(1)
+/// Returns the number of receivers that memory allows, at least one.
+fn receivers(processors: usize, memory: u64) -> usize {
+    processors.min(usize::try_from(memory / RECEIVER_BYTES).unwrap_or(usize::MAX)).max(1)
 }
 
 impl Receiver<'_> {

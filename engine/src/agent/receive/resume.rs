@@ -1,9 +1,11 @@
-//! Uses what an interrupted run has received.
+//! Uses the content that an interrupted run received.
 //!
-//! Its content was written by a process that died, perhaps in another boot, or whose sync failed. So the filesystem is
-//! synced, and every file is hashed again, from the disk, before it counts: what a failed sync left in the cache need not
-//! be on the disk. Where the sync fails here, everything is sent again. A large file that is shorter than it should be, or has a hole, is kept as a beginning, whatever its mode: the
-//! rest is asked for, and the whole is verified as ever.
+//! That run died, perhaps in another boot, or its sync failed. So the filesystem is synced first, and each file is
+//! hashed again from the disk before it counts: after a failed sync, the cache may hold content that the disk lacks.
+//! If this sync fails, everything is sent again.
+//!
+//! A large file that is too short or has a hole is kept as a beginning, whatever its mode. The agent asks for the
+//! rest, and verifies the whole file as always.
 
 use rayon::prelude::*;
 use rustix::fs::SeekFrom;
@@ -19,17 +21,17 @@ use crate::error::Error;
 
 use super::wanted::WantedObjects;
 
-/// Beginnings shorter than this are sent again: that costs less than to speak of them.
+/// The shortest beginning that is kept, in bytes. Sending less again costs less than negotiating it.
 pub(crate) const PARTIAL_BYTES_MIN: u64 = 1 << 20;
 
-/// The mode of a large file until all of it is there: whoever goes on with it must be able to write to it.
+/// The mode of an unfinished large file: the run that continues it must be able to write to it.
 pub(crate) const UNFINISHED_MODE: u32 = 0o600;
 
-/// So much before a hole is sent again: a filesystem knows holes by its blocks only, which are no larger.
+/// How much before a hole is sent again. A filesystem knows holes only by its blocks, which are no larger.
 const HOLE_EDGE_BYTES: u64 = 1 << 20;
 
-/// Moves what is wanted into this run's staging, where it counts as arrived. Returns the entries of which a beginning
-/// is there, with its length in bytes.
+/// Moves wanted objects into this run's staging, where they count as arrived. Returns the entries of which a
+/// beginning is there, with its length in bytes.
 pub(crate) fn adopt(
     lock: &Lock,
     layout: &Layout,
@@ -37,18 +39,18 @@ pub(crate) fn adopt(
     wanted: &WantedObjects,
 ) -> Result<Vec<(u32, u64)>, Error> {
     let mut partial = Vec::new();
-    if assembly.staging.stands_alone(layout)? {
+    if assembly.staging.is_alone(layout)? {
         return Ok(partial);
     }
     if assembly.staging.dir.sync_filesystem().is_err() {
-        // What stays is read from the disk by whoever finds it.
+        // If some of it stays, the next run reads it from the disk.
         staging::clear_others(lock, layout, assembly.staging, true).ok();
         return Ok(partial);
     }
-    assembly.staging.take_from_others(layout, |left| {
-        let taken: Result<Vec<_>, Error> =
-            left.all(|_| true)?.into_par_iter().map(|name| take(assembly, wanted, left, name)).collect();
-        partial.extend(taken?.into_iter().flatten());
+    assembly.staging.take_from_others(layout, |source| {
+        let adopted: Result<Vec<_>, Error> =
+            source.all(|_| true)?.into_par_iter().map(|name| adopt_object(assembly, wanted, source, name)).collect();
+        partial.extend(adopted?.into_iter().flatten());
         Ok(())
     })?;
     partial.sort_unstable();
@@ -56,7 +58,7 @@ pub(crate) fn adopt(
     Ok(partial)
 }
 
-/// Forgets the beginnings in whose place something else was made since, or tried.
+/// Drops the beginnings whose object was since made in another way, or failed to be.
 pub(crate) fn retain_begun(
     begun: &mut Vec<(u32, u64)>,
     assembly: &Assembly<'_>,
@@ -74,7 +76,7 @@ pub(crate) fn retain_begun(
     Ok(())
 }
 
-/// Returns the entries of which this run has received a beginning and then no more, with its length in bytes.
+/// Returns the entries of which this run received only a beginning, with its length in bytes.
 pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<Vec<(u32, u64)>, Error> {
     let staged = &assembly.staging.objects;
     let mut begun = Vec::new();
@@ -89,23 +91,23 @@ pub(crate) fn begun(assembly: &Assembly<'_>, wanted: &WantedObjects) -> Result<V
     Ok(begun)
 }
 
-fn take(
+fn adopt_object(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
-    left: &Store,
+    source: &Store,
     name: ObjectName,
 ) -> Result<Option<(u32, u64)>, Error> {
     let staged = &assembly.staging.objects;
     let Some(at) = wanted.find(name.key).filter(|_| name.copy == 0) else {
         return Ok(None);
     };
-    let Some(stat) = left.stat(name)? else {
+    let Some(stat) = source.stat(name)? else {
         return Ok(None);
     };
     if stat.size < PARTIAL_BYTES_MIN && stat.size < wanted.size(at) {
         return Ok(None);
     }
-    let Some(file) = open_readable(left, name)? else {
+    let Some(file) = open_readable(source, name)? else {
         return Ok(None);
     };
     if forget_cached(&file).is_err() {
@@ -114,29 +116,29 @@ fn take(
     let whole = beginning(&file, stat.size);
     let set_mode = |mode: u32| {
         set_mode_and_mtime(&file, mode, assembly.second)
-            .map_err(|e| Error::io("set the mode of", left.path_of(name), e))
+            .map_err(|e| Error::io("set the mode of", source.path_of(name), e))
     };
     if whole < wanted.size(at) {
         if whole < PARTIAL_BYTES_MIN {
             return Ok(None);
         }
-        // A file that was whole before a power cut, and is not now, has its last mode.
+        // A file that was complete before a power cut, and is not now, has its final mode.
         set_mode(UNFINISHED_MODE)?;
-        return Ok(left.hand_over(name, staged)?.then_some((wanted.entries(at)[0], whole)));
+        return Ok(source.hand_over(name, staged)?.then_some((wanted.entries(at)[0], whole)));
     }
-    // What the disk does not give back any more is as good as none.
+    // Content that the disk does not return counts as missing.
     if !has_hash(&file, name.key.hash) {
         return Ok(None);
     }
     set_mode(u32::from(name.key.mode))?;
-    if left.hand_over(name, staged)? {
+    if source.hand_over(name, staged)? {
         wanted.arrive(at);
     }
     Ok(None)
 }
 
-/// Returns how much of a file was written without a gap. Where the filesystem does not know, what is wrong is found by
-/// its hash.
+/// Returns the length of the gapless beginning of a file. If the filesystem does not know holes, the hash finds the
+/// error.
 fn beginning(file: &std::fs::File, size: u64) -> u64 {
     match rustix::fs::seek(file, SeekFrom::Hole(0)) {
         Ok(hole) if hole < size => hole.saturating_sub(HOLE_EDGE_BYTES),
@@ -144,9 +146,9 @@ fn beginning(file: &std::fs::File, size: u64) -> u64 {
     }
 }
 
-/// A mode that forbids its owner to read only costs that the content is sent again.
-fn open_readable(left: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
-    match left.open(name) {
+/// Opens an object for reading. If its mode forbids that, its content is sent again.
+fn open_readable(source: &Store, name: ObjectName) -> Result<Option<std::fs::File>, Error> {
+    match source.open(name) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
         other => other,
     }
@@ -158,8 +160,8 @@ mod tests {
 
     use super::*;
 
+    use crate::agent::reporter::Silent;
     use crate::agent::staging::Staging;
-    use crate::agent::tell::Silent;
     use crate::hash::Hash;
     use crate::manifest::placement::Placement;
     use crate::manifest::{Builder, File, ObjectKey};
@@ -177,7 +179,7 @@ mod tests {
         let store = Store::new(layout.objects.again().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
-        // As many MiB as each has, and those of them that came.
+        // The size of each file in MiB, and the parts that arrived.
         let files: [(&[u8], u64, &[u64]); 4] =
             [(b"a", 5, &[0, 1, 2, 4]), (b"b", 4, &[1, 2, 3]), (b"c", 3, &[0, 1]), (b"d", 3, &[])];
         for (name, size, parts) in files {

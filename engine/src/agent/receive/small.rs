@@ -1,4 +1,4 @@
-//! Files that come whole: their content, or deltas of it against old content. Many come in one block.
+//! Receives files that arrive whole, many in one block: as content, or as deltas against old content.
 
 use std::io::Write;
 
@@ -32,19 +32,19 @@ impl Receiver<'_> {
         received
     }
 
-    /// Where an old file is not as it should be, all files of the block stay wanted.
+    /// Receives deltas. If an old file is unfit, all files of the block stay wanted.
     fn deltas_in(&self, contents: &mut Contents, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
-        let unlike = |what: &str| Error::Protocol(format!("deltas {what}"));
-        let base = self.reception.base.ok_or_else(|| unlike("where there is no base"))?;
+        let wrong = |what: &str| Error::Protocol(format!("deltas {what}"));
+        let base = self.reception.base.ok_or_else(|| wrong("without a base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);
         let mut pairs = Vec::with_capacity(deltas.len());
         for delta in deltas {
             let file = self.file(delta.entry)?;
-            let old = base.file(delta.base).ok_or_else(|| unlike("in terms of what is no file"))?;
+            let old = base.file(delta.base).ok_or_else(|| wrong("against an entry that is not a file"))?;
             old_bytes += old.size;
             new_bytes += file.size;
             if old_bytes.max(new_bytes) > DELTAS_BYTES_MAX {
-                return Err(unlike("of more content than a container may have"));
+                return Err(wrong("of more content than a container may have"));
             }
             pairs.push((file, old));
         }
@@ -85,14 +85,14 @@ impl Receiver<'_> {
             return Ok(());
         };
         let hash = Hash::of(content);
-        let is_promised = promise.means(entry);
+        let is_promised = promise.includes(entry);
         if wanted.has_arrived(at) || !(is_promised || hash == key.hash) || !self.claim(at) {
             return Ok(());
         }
         let key = ObjectKey { hash, ..key };
         if is_promised {
-            if wanted.find(key).is_some() || !promise.keep(entry, key) {
-                // Two of one object, which is one file: they are told apart once all hashes are known.
+            if wanted.find(key).is_some() || !promise.add_hash(entry, key) {
+                // Two entries share this object, which is one file. They are told apart once all hashes are known.
                 wanted.give_back(at);
                 return Ok(());
             }
@@ -102,7 +102,7 @@ impl Receiver<'_> {
             }
         }
         let (name, staged) = (ObjectName { key, copy: 0 }, self.staged());
-        // Of what may be kept as a beginning another run must be able to write the rest.
+        // If it may later count as a beginning, another run must be able to write to it.
         let mode = if content.len() as u64 >= PARTIAL_BYTES_MIN { UNFINISHED_MODE } else { u32::from(key.mode) };
         let mut file = staged.create(name, mode)?;
         file.write_all(content).map_err(|e| Error::io("write", staged.path_of(name), e))?;

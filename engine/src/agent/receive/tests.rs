@@ -1,4 +1,4 @@
-//! A receiver is given blocks, and what it links and refuses is looked at.
+//! Gives blocks to a receiver, and checks which it links and which it refuses.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -10,11 +10,11 @@ use super::receiver::{Contents, Receiver};
 use super::*;
 
 use crate::agent::assemble::Assembly;
+use crate::agent::reporter::Silent;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::Lock;
 use crate::agent::staging::Staging;
 use crate::agent::store::Store;
-use crate::agent::tell::Silent;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::build::Builder;
@@ -26,7 +26,7 @@ use crate::wire::block::{DELTAS_BYTES_MAX, DeltaOf, Range};
 
 const LENGTH: usize = 4000;
 
-/// Entries of one object, sent in parts that lie about each other.
+/// One object has two entries, and its parts contradict each other.
 #[test]
 fn an_object_is_what_was_hashed_whatever_entries_its_parts_come_under() {
     let content: Vec<u8> = (0..LENGTH).map(|n| (n * 7 + n / 256) as u8).collect();
@@ -46,7 +46,7 @@ fn an_object_is_what_was_hashed_whatever_entries_its_parts_come_under() {
     }
 }
 
-/// Parts come in any order over several connections.
+/// Over several connections, parts arrive in any order.
 #[test]
 fn parts_of_a_large_file_may_come_in_any_order() {
     let content: Vec<u8> = (0..LENGTH).map(|n| (n * 7 + n / 256) as u8).collect();
@@ -56,7 +56,7 @@ fn parts_of_a_large_file_may_come_in_any_order() {
     for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1], [0, 2, 1, 3]] {
         let parts: Vec<_> = order.iter().map(|&part| parts[part]).collect();
         assert!(receive(&content, &parts).is_some_and(|stored| stored == content), "{order:?}");
-        // Without the last of them it is not whole, nor with one that comes twice.
+        // A file is incomplete without its last part, or with a part that arrives twice.
         assert_eq!(receive(&content, &parts[..3]), None, "{order:?}");
         let twice = [parts[0], parts[1], parts[1], parts[2], parts[3]];
         assert_eq!(receive(&content, &twice), None, "{order:?}");
@@ -93,7 +93,7 @@ fn deltas_of_more_content_than_a_container_may_have_are_refused() {
         let deltas = [0, 1].map(|entry| DeltaOf { entry, base: entry });
         let receive = |receiver: &mut Receiver<'_>, _: &Staging| receiver.deltas(&deltas, b"");
         let received = with_receiver(&of_sizes(new), Some(&of_sizes(old)), receive);
-        // Those of which the old content is not there stay wanted.
+        // Files whose old content is missing stay wanted.
         assert_eq!(received.is_ok(), is_taken, "{new:?} {old:?}");
     };
     let half = DELTAS_BYTES_MAX / 2;
@@ -103,7 +103,7 @@ fn deltas_of_more_content_than_a_container_may_have_are_refused() {
     check([1, 1], [1, 1 << 62], false);
 }
 
-/// Receives parts in one receiver, and returns what was linked under the first entry.
+/// Gives parts to one receiver, and returns the content that it linked under the first entry.
 fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
     let key = ObjectKey { hash: Hash::of(content), mode: 0o444 };
     let mut builder = Builder::new();
@@ -124,7 +124,7 @@ fn receive(content: &[u8], parts: &[(u32, usize, &[u8])]) -> Option<Vec<u8>> {
     })
 }
 
-/// Has something done by a receiver that wants the first two entries of a manifest.
+/// Runs `work` with a receiver that wants the first two entries of a manifest.
 fn with_receiver<T>(
     manifest: &Manifest,
     base: Option<&Manifest>,

@@ -1,4 +1,4 @@
-//! The objects that a new release needs and that the store does not have.
+//! The wanted objects: the new release needs them, and the store lacks them.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -8,28 +8,28 @@ use crate::manifest::{Manifest, ObjectKey};
 const MISSING: u16 = 0;
 const ARRIVED: u16 = u16::MAX;
 
-/// One object, and the entries that are to be links to it.
+/// A wanted object, and the entries that will link to it.
 #[derive(Debug)]
 struct Wanted {
     key: ObjectKey,
     size: u64,
-    /// Where its entries begin in `entries`.
+    /// The index of its first entry in `entries`.
     first: u32,
-    /// [`MISSING`], or the receiver that writes it, plus one, or [`ARRIVED`].
+    /// [`MISSING`], [`ARRIVED`], or the number of the receiver that writes it, plus one.
     state: AtomicU16,
 }
 
-/// Objects that are wanted, found by key. Entries of one object lie side by side.
+/// The wanted objects, sorted by key. The entries of one object lie side by side.
 #[derive(Debug, Default)]
 pub(crate) struct WantedObjects {
     objects: Vec<Wanted>,
     entries: Vec<u32>,
-    /// By entry of the manifest: its object, plus one.
+    /// By entry of the manifest: the index of its object, plus one.
     by_entry: Vec<u32>,
 }
 
 impl WantedObjects {
-    /// Gathers the objects of the given entries of a manifest; entries that are no files are passed over.
+    /// Gathers the objects of these entries of a manifest, and skips entries that are not files.
     pub(crate) fn gather(manifest: &Manifest, entries: impl IntoIterator<Item = u32>) -> WantedObjects {
         let with_key = |entry| manifest.file(entry).map(|file| (file.key, entry, file.size));
         let mut sorted: Vec<(ObjectKey, u32, u64)> = entries.into_iter().filter_map(with_key).collect();
@@ -48,13 +48,14 @@ impl WantedObjects {
         wanted
     }
 
-    /// Returns how much memory they take, in bytes.
+    /// Returns their memory, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let lists = size_of_val(&*self.objects) + size_of_val(&*self.entries) + size_of_val(&*self.by_entry);
         lists as u64
     }
 
-    /// Forgets the objects that have not arrived, which another round asks for: over the rounds each object is held once.
+    /// Drops the objects that have not arrived. Another round asks for those, so that over all rounds each object is
+    /// held once.
     pub(crate) fn into_arrived(mut self) -> WantedObjects {
         if self.missing().next().is_none() {
             return self;
@@ -79,12 +80,12 @@ impl WantedObjects {
         arrived
     }
 
-    /// Counts the objects.
+    /// Returns the number of objects.
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// Returns all entries, those of one object side by side.
+    /// Returns all entries; those of one object lie side by side.
     pub(crate) fn all_entries(&self) -> &[u32] {
         &self.entries
     }
@@ -99,7 +100,7 @@ impl WantedObjects {
         self.objects.binary_search_by_key(&key, |object| object.key).ok()
     }
 
-    /// Finds the objects of a content, whatever their modes.
+    /// Finds the objects with this content, in any mode.
     pub(crate) fn of_hash(&self, hash: &Hash) -> std::ops::Range<usize> {
         let first = self.objects.partition_point(|object| object.key.hash < *hash);
         let count = self.objects[first..].iter().take_while(|object| object.key.hash == *hash).count();
@@ -116,7 +117,7 @@ impl WantedObjects {
         self.objects[at].size
     }
 
-    /// Returns the entries that are to be links to an object, ascending.
+    /// Returns the entries that will link to an object, ascending.
     pub(crate) fn entries(&self, at: usize) -> &[u32] {
         let end = self.objects.get(at + 1).map_or(self.entries.len(), |next| next.first as usize);
         &self.entries[self.objects[at].first as usize..end]
@@ -127,7 +128,7 @@ impl WantedObjects {
         self.objects[at].state.load(Ordering::Acquire) == ARRIVED
     }
 
-    /// Takes an object for a receiver that is to write it. Says whether it has not arrived and is no other's.
+    /// Claims an object for a receiver. Returns false if it has arrived or belongs to another receiver.
     pub(crate) fn claim(&self, at: usize, receiver: usize) -> bool {
         let own = receiver as u16 + 1;
         let state = &self.objects[at].state;
@@ -137,12 +138,12 @@ impl WantedObjects {
         }
     }
 
-    /// Gives back an object that did not come whole.
+    /// Releases the claim on an object that did not arrive whole.
     pub(crate) fn give_back(&self, at: usize) {
         self.objects[at].state.store(MISSING, Ordering::Release);
     }
 
-    /// Notes that an object has arrived.
+    /// Marks an object as arrived.
     pub(crate) fn arrive(&self, at: usize) {
         self.objects[at].state.store(ARRIVED, Ordering::Release);
     }
@@ -157,14 +158,14 @@ impl WantedObjects {
         (0..self.objects.len()).filter(|&at| !self.has_arrived(at))
     }
 
-    /// Names the objects that have not arrived by their first entries, ascending.
+    /// Returns the first entry of each object that has not arrived, ascending.
     pub(crate) fn missing_entries(&self) -> Vec<u32> {
         let mut entries: Vec<u32> = self.missing().map(|at| self.entries(at)[0]).collect();
         entries.sort_unstable();
         entries
     }
 
-    /// Sums the sizes of what has not arrived, each rounded up to whole blocks.
+    /// Returns the total size of the objects that have not arrived, each rounded up to whole blocks.
     pub(crate) fn missing_disk_bytes(&self, block_bytes: u64) -> u64 {
         self.missing().map(|at| self.size(at).next_multiple_of(block_bytes)).sum()
     }

@@ -1,4 +1,4 @@
-//! The link to the live release: `current`, or where the configuration says.
+//! The link to the live release: `current`, or the path that the configuration names.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -10,19 +10,19 @@ use crate::error::{Error, SiteError};
 use crate::path::Shown;
 use crate::release::ReleaseId;
 
-/// Where the link to the live release stands.
+/// The link to the live release.
 #[derive(Debug)]
-pub(crate) struct CurrentPlace {
-    /// The directory of the link.
+pub(crate) struct CurrentLink {
+    /// The directory that holds the link.
     pub(crate) dir: Dir,
     /// Its name.
     pub(crate) name: Vec<u8>,
-    /// What stands before `releases/<id>` in its target: nothing, or the deploy path and a slash.
+    /// The part of its target before `releases/<id>`: nothing, or the deploy path and a slash.
     prefix: Vec<u8>,
 }
 
-impl CurrentPlace {
-    /// Returns the release that the link points at; nothing where there is no link.
+impl CurrentLink {
+    /// Returns the release that the link points at, or nothing if there is no link.
     pub(crate) fn live(&self) -> Result<Option<ReleaseId>, Error> {
         check_current(self)?;
         let Some(target) = self.dir.read_link(&self.name)? else {
@@ -36,8 +36,8 @@ impl CurrentPlace {
         })
     }
 
-    /// Reads a link's target as that of a release, also where somebody has spelled it otherwise than this program does:
-    /// absolute, or with `.` in it.
+    /// Reads a link's target as a release. A user may have written it in another form than this program: absolute, or
+    /// with `.` in it.
     fn release_at(&self, target: &[u8]) -> Option<ReleaseId> {
         let target = Path::new(OsStr::from_bytes(target));
         let id = target.file_name()?.to_str()?.parse().ok()?;
@@ -58,8 +58,8 @@ impl CurrentPlace {
     }
 }
 
-/// Refuses what is no link.
-pub(super) fn check_current(current: &CurrentPlace) -> Result<(), Error> {
+/// Refuses anything but a link.
+pub(super) fn check_current(current: &CurrentLink) -> Result<(), Error> {
     match current.dir.stat(&current.name)? {
         Some(stat) if stat.kind != Kind::Symlink => {
             Err(Error::Site(SiteError::CurrentNotSymlink(current.path().display().to_string())))
@@ -68,8 +68,8 @@ pub(super) fn check_current(current: &CurrentPlace) -> Result<(), Error> {
     }
 }
 
-/// Decides where the link stands: where the configuration says, or, where it says nothing, where it stood. While the old
-/// link leads to a release here, another place is refused: retention would not see the release that it leads to.
+/// Chooses the path of the link: the configured one, or else the known one. While the known link points at a release
+/// here, another path is refused: retention would not see which release is live.
 pub(super) fn choose_current(
     root: &Dir,
     known: Option<&Path>,
@@ -78,9 +78,9 @@ pub(super) fn choose_current(
     let Some(wanted) = wanted.filter(|&wanted| Some(wanted) != known) else {
         return Ok(known.map(Path::to_owned));
     };
-    let place = match current_place(root, known) {
+    let place = match open_current(root, known) {
         Ok(place) => place,
-        // Not even the directory of the old link is there.
+        // Even the directory of the old link is gone.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             return Ok(Some(wanted.to_owned()));
         }
@@ -96,11 +96,11 @@ pub(super) fn choose_current(
     }
 }
 
-/// Finds the place of a link: `current` in the deploy path, or a path of its own.
-pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace, Error> {
+/// Opens the link: `current` in the deploy path, or a path of its own.
+pub(super) fn open_current(root: &Dir, current_path: Option<&Path>) -> Result<CurrentLink, Error> {
     let Some(path) = current_path else {
         let dir = root.again()?;
-        return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
+        return Ok(CurrentLink { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::Usage(format!("`current_path` cannot be `{}`", path.display())));
@@ -108,5 +108,5 @@ pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<C
     let dir = Dir::open(parent)?;
     let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
     let prefix = [real.as_os_str().as_bytes(), b"/"].concat();
-    Ok(CurrentPlace { dir, name: name.as_bytes().to_vec(), prefix })
+    Ok(CurrentLink { dir, name: name.as_bytes().to_vec(), prefix })
 }

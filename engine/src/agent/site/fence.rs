@@ -1,24 +1,24 @@
 //! The fencing number: `.cutover/fence`, decimal digits and a newline.
 //!
-//! The number grows by one with each taking of the lock, under the lock, and stays when the lock file is removed. A run
-//! that finds another number than its own knows that somebody else has taken the lock since.
+//! Each run that takes the lock increments it, under the lock. It survives the lock file. So a run that finds another
+//! number than its own knows that another run has taken the lock since.
 //!
-//! The number is overwritten in place and not synced: a power cut ends all holders, so an old number deceives nobody. If
-//! somebody removes the file, the count begins anew. On a full disk the number stays as it is, because the reserve is for
-//! the link and a rollback must work. Then the `flock` alone tells two runs apart.
+//! The number is overwritten in place and not synced: no holder survives a power cut, so an old number deceives nobody.
+//! If somebody removes the file, the count begins anew. On a full disk the number is not incremented: the space of the
+//! reserve is for the link, and a rollback must work. Then only the `flock` keeps two runs apart.
 
 use crate::disk::Dir;
 use crate::error::Error;
 
 const FENCE: &[u8] = b"fence";
 
-/// Returns the number; nothing if there is no file, or one without a number.
+/// Reads the number, or nothing if the file is missing or has other content.
 pub(crate) fn read(private: &Dir) -> Result<Option<u64>, Error> {
     Ok(private.read(FENCE)?.and_then(|bytes| from_bytes(&bytes)))
 }
 
-/// Makes the number greater by one and returns it. On a full disk the number stays as it is.
-pub(crate) fn grow(private: &Dir) -> Result<u64, Error> {
+/// Increments the number, and returns it. On a full disk it stays as it is.
+pub(crate) fn increment(private: &Dir) -> Result<u64, Error> {
     let before = read(private)?;
     let next = before.map_or(1, |before| before.saturating_add(1));
     match write(private, before, next) {

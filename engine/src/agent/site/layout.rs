@@ -1,4 +1,4 @@
-//! The deploy path: what stands where, and whether it is ours.
+//! The deploy path: its parts, and whether it is ours.
 //!
 //! ```text
 //! <deploy path>/
@@ -9,7 +9,7 @@
 //!     ├── objects/ab/cdef…-444    see `store`
 //!     ├── releases/<id>/          see `records`
 //!     ├── staging/                see `staging`
-//!     ├── trash/                  what is being deleted
+//!     ├── trash/                  see `trash`
 //!     ├── bin/                    the agent
 //!     ├── store                   see `store_file`
 //!     ├── reserve                 see `reserve`
@@ -18,12 +18,12 @@
 //!     └── log                     see `log`
 //! ```
 //!
-//! Everything inside is opened relative to a held directory and never through a symlink: the path that leads to the
-//! deploy path is the user's affair, what is in it is not. `.cutover/store` tells that a deploy path is ours. A directory
-//! that is missing is made by whichever verb comes first: backups into git or object storage keep no empty ones.
+//! Everything inside is opened relative to a held directory, and never through a symlink. The user decides which path
+//! leads to the deploy path, but not what is inside. The file `.cutover/store` marks a deploy path as ours. The first
+//! verb that misses a directory makes it, because backups into git or object storage keep no empty ones.
 //!
-//! All of it but `shared/` is one filesystem and one mount: files are linked and renamed between its parts. Where the
-//! deploy path has the setgid bit, everything in it gets its group, as with `cp`, `tar` and `git`.
+//! Everything but `shared/` is on one filesystem and one mount, because files are linked and renamed between the
+//! parts. If the deploy path has the setgid bit, everything in it gets its group, as with `cp`, `tar` and `git`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -32,14 +32,14 @@ use crate::disk::{self, Dir};
 use crate::error::Error;
 use crate::target::Policy;
 
-use super::current::{CurrentPlace, choose_current, current_place};
+use super::current::{CurrentLink, choose_current, open_current};
 use super::lock::Lock;
 use super::parts::{
     PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases, open_part,
 };
 use super::store_file::{StoreFile, store_damaged};
 
-/// A deploy path that is ours, held.
+/// A deploy path that is ours, with its parts held open.
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// The deploy path itself.
@@ -59,13 +59,13 @@ pub(crate) struct Layout {
     /// `.cutover/trash/`.
     pub(crate) trash: Dir,
     /// The link to the live release.
-    pub(crate) current: CurrentPlace,
-    /// Identity and epoch, as they were when it was opened; under the lock, as they are.
+    pub(crate) current: CurrentLink,
+    /// The identity and epoch of the store. They are current only under the lock.
     pub(crate) store: StoreFile,
 }
 
 impl Layout {
-    /// Opens a deploy path; nothing where nothing was deployed to it yet.
+    /// Opens a deploy path. Returns nothing if nothing was deployed to it yet.
     pub(crate) fn open(path: &Path, policy: &Policy) -> Result<Option<Layout>, Error> {
         let root = match Dir::open(path) {
             Ok(root) => root,
@@ -85,10 +85,10 @@ impl Layout {
     /// Opens all parts of a deploy path with this store file.
     pub(super) fn hold(root: Dir, store: StoreFile, policy: &Policy) -> Result<Layout, Error> {
         let private = open_part(&root, PRIVATE, PRIVATE_MODE)?;
-        let current = current_place(&root, choose(&root, &store, policy)?.as_deref())?;
+        let current = open_current(&root, choose(&root, &store, policy)?.as_deref())?;
         Ok(Layout {
             releases: open_part(&root, RELEASES, PUBLIC_MODE)?,
-            // It may be a mount of its own: it is only linked to.
+            // It may be a mount of its own, because releases link to it only by symlinks.
             shared: root.ensure_dir(SHARED, PUBLIC_MODE)?.0,
             objects: open_part(&private, b"objects", PRIVATE_MODE)?,
             records: open_part(&private, b"releases", PRIVATE_MODE)?,
@@ -101,12 +101,12 @@ impl Layout {
         })
     }
 
-    /// Reads the store file again, as another run may have changed it before this one got the lock, and writes down
-    /// where the link stands where that is new. To be called as soon as the lock is held.
+    /// Reads the store file again, because another run may have changed it before this run got the lock. Writes the
+    /// path of the link if it is new. Call it as soon as the lock is held.
     pub(crate) fn refresh(&mut self, _lock: &Lock, policy: &Policy) -> Result<(), Error> {
         self.store = StoreFile::read_own(&self.root)?;
         let current_path = choose(&self.root, &self.store, policy)?;
-        self.current = current_place(&self.root, current_path.as_deref())?;
+        self.current = open_current(&self.root, current_path.as_deref())?;
         if self.store.current_path != current_path {
             self.store.current_path = current_path;
             self.store.write(&self.private)?;
@@ -114,19 +114,19 @@ impl Layout {
         Ok(())
     }
 
-    /// Tells whether [`Layout::refresh`] would write down another place of the link.
+    /// Tells whether [`Layout::refresh`] would write another path of the link.
     pub(crate) fn moves_current(&self, policy: &Policy) -> Result<bool, Error> {
         Ok(choose(&self.root, &self.store, policy)? != self.store.current_path)
     }
 
-    /// Grows the epoch, durably: before any object is removed.
+    /// Increments the epoch durably. Call it before an object is removed.
     pub(crate) fn grow_epoch(&mut self, _lock: &Lock) -> Result<(), Error> {
         self.store = StoreFile::read_own(&self.root)?;
         self.store.epoch += 1;
         self.store.write(&self.private)
     }
 
-    /// Remembers a second that was given, durably: before the release that says so is removed.
+    /// Keeps the second of a release durably. Call it before the last record with that second is removed.
     pub(crate) fn keep_second(&mut self, _lock: &Lock, second: u32) -> Result<(), Error> {
         self.store = StoreFile::read_own(&self.root)?;
         self.store.second = self.store.second.max(second);
@@ -138,12 +138,12 @@ impl Layout {
         self.releases.names()
     }
 
-    /// Tells whether its filesystem keeps whole seconds alone, as ext4 does with inodes of 128 bytes.
+    /// Tells whether the filesystem keeps only whole seconds, as ext4 does with inodes of 128 bytes.
     pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
         self.staging.keeps_whole_seconds()
     }
 
-    /// Tells that there is no content, neither of releases nor of a deploy that was cut off.
+    /// Tells whether there is no content at all, neither of releases nor of an interrupted deploy.
     pub(crate) fn stores_nothing(&self) -> Result<bool, Error> {
         Ok(self.objects.names()?.is_empty() && self.staging.names()?.is_empty())
     }
@@ -157,7 +157,7 @@ fn choose(root: &Dir, store: &StoreFile, policy: &Policy) -> Result<Option<PathB
 mod tests {
     use super::*;
 
-    use crate::agent::tell::Silent;
+    use crate::agent::reporter::Silent;
 
     fn open(path: &Path, policy: &Policy) -> Layout {
         Layout::open(path, policy).unwrap().unwrap()

@@ -1,19 +1,21 @@
 //! One deploy at a time: `.cutover/lock`.
 //!
-//! The lock is an `flock` on open files, so the kernel lets go of it when the last process that has them ends, however it
-//! ends. It is held on the directory `.cutover` and on the file: removing the file lets nobody in. A network filesystem that
-//! locks no directories has the file alone; there a run looks again before it switches whether it still is that file.
+//! The lock is an `flock` on open files. The kernel releases it when the last process with these files ends, however
+//! it ends. It is held on the directory `.cutover` and on the file, so removing the file admits nobody. Some network
+//! filesystems cannot lock directories: there a run holds the file alone, and checks before a switch that it still is
+//! that file.
 //!
-//! Each taking has a number, greater than any before it: see [`super::fence`]. Before a switch a run looks whether it still
-//! is its own: a greater one is of somebody who was let in all the same.
+//! Each time the lock is taken it gets a number, greater than any before (see [`super::fence`]). Before a switch a
+//! run checks that the number is still its own: a greater one shows that another run was admitted all the same.
 //!
-//! A process that is to outlive its parent gets the parent's open files: both hold the one lock then, until both have ended.
+//! A process that outlives its parent gets the parent's open files. Both hold the one lock then, until both have
+//! ended.
 //!
-//! What stands in the file is for people: who, where, since. A holder that leaves clears it, so text in a lock that could be
-//! taken is that of one that died. On a full disk it is left out.
+//! The text in the file is for people: who, where, since. A holder that ends clears it, so text in a free lock
+//! belongs to a run that died. On a full disk there is no text.
 //!
-//! A function that changes what stands in a deploy path takes a [`Lock`], so that none can be called without one. Setting a
-//! deploy path up comes before there is a lock: it only makes what is missing.
+//! A function that changes a deploy path takes a [`Lock`], so that none can be called without one. Only setup comes
+//! before the lock: it makes missing parts and changes nothing else.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,28 +32,27 @@ use crate::agent::json::to_json;
 
 const LOCK: &[u8] = b"lock";
 
-/// The lock, held. Dropping it lets go, unless another process has its descriptors too.
+/// The lock, held. Dropping it releases it, unless another process has its descriptors.
 #[derive(Debug)]
 pub(crate) struct Lock {
     descriptors: Descriptors,
-    /// The number of this taking.
+    /// The fencing number of this holder.
     fence: u64,
-    /// The holder that died with it, if one did.
+    /// The holder that died with the lock, if one did.
     pub(crate) taken_over: Option<LockHolder>,
 }
 
-/// The open files on which the lock is held. Where they are handed to a child process, as its stdin and stdout, it holds
-/// the lock too.
+/// The open files that hold the lock. A child process that gets them as stdin and stdout holds the lock too.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
-    /// `.cutover`; nothing where the filesystem locks no directories.
+    /// `.cutover`; nothing if the filesystem cannot lock directories.
     directory: Option<OwnedFd>,
-    /// `.cutover/lock`; nothing where a full disk had no room for it.
+    /// `.cutover/lock`; nothing if a full disk had no space for it.
     file: Option<TextFile>,
 }
 
 impl Lock {
-    /// Takes the lock, or says who holds it.
+    /// Takes the lock, or fails with the name of its holder.
     pub(crate) fn take(private: &Dir, holder: &LockHolder) -> Result<Lock, Error> {
         let directory = private.reopen()?;
         let held_by_another = || {
@@ -74,13 +75,13 @@ impl Lock {
             return held_by_another();
         }
         let taken_over = read(private)?;
-        let fence = fence::grow(private)?;
+        let fence = fence::increment(private)?;
         let lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
         lock.write(&to_json(holder));
         Ok(lock)
     }
 
-    /// Fails where this run may not be the only one any more.
+    /// Fails if another run may have taken the lock.
     pub(crate) fn check(&self, private: &Dir) -> Result<(), Error> {
         let lost = || Err(Error::Release(ReleaseError::LockLost(private.path_of(LOCK).display().to_string())));
         if fence::read(private)?.is_some_and(|fence| fence != self.fence) {
@@ -97,8 +98,8 @@ impl Lock {
         }
     }
 
-    /// Returns descriptors for a child process. It holds the lock for as long as it has one of them, whatever becomes of
-    /// this one. Nothing lets go of the lock but the end of all of them.
+    /// Returns descriptors for a child process, which holds the lock while it has any of them. The lock is released
+    /// only when all of them are closed.
     #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn descriptors_for_child(&self) -> io::Result<Descriptors> {
         let Descriptors { directory, file } = &self.descriptors;
@@ -108,19 +109,19 @@ impl Lock {
         })
     }
 
-    /// Leaves the lock to a child that has its descriptors: what is written in it stays.
+    /// Leaves the lock and its text to a child that has the descriptors.
     #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn leave_to_child(mut self) {
         self.descriptors.file = None;
     }
 
-    /// Goes on with a lock that another process took, which had this number.
+    /// Continues to hold a lock that another process took with this number.
     #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn inherit(descriptors: Descriptors, fence: u64) -> Lock {
         Lock { descriptors, fence, taken_over: None }
     }
 
-    /// Returns the number of this taking.
+    /// Returns the fencing number.
     #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn fence(&self) -> u64 {
         self.fence
@@ -132,7 +133,7 @@ impl Lock {
         Lock::take(private, &unknown()).unwrap()
     }
 
-    /// Says who holds the lock now.
+    /// Returns the present holder, if there is one.
     pub(crate) fn holder(private: &Dir) -> Result<Option<LockHolder>, Error> {
         let is_locked = match disk::is_locked(private.reopen()?) {
             Ok(true) => true,
@@ -148,7 +149,7 @@ impl Lock {
         Ok(if is_locked { Some(read(private)?.unwrap_or_else(unknown)) } else { None })
     }
 
-    /// Writes what is for people to read; the lock is held also where that fails.
+    /// Writes the text for people. The lock is held even if that fails.
     fn write(&self, text: &str) {
         if let Some(file) = &self.descriptors.file {
             drop(file.rewrite(text));
@@ -158,25 +159,26 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A lock that still has text only makes the next deploy say that it took it over.
+        // If the text stays, the next deploy only reports that it took the lock over.
         self.write("");
     }
 }
 
-/// Tells whether a filesystem says that it locks no directories, as NFS does, which wants a descriptor to write to.
+/// Tells whether the filesystem cannot lock directories. NFS cannot: it needs a descriptor that is open for writing.
 fn locks_no_directories(errno: Errno) -> bool {
     matches!(errno, Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL)
 }
 
-/// A look at who holds the lock takes it for a moment, shared, and must not make a deploy fail.
+/// Tries to lock several times. `status` holds a shared lock for a moment, and a deploy must not fail because of
+/// that.
 fn try_patiently(try_lock: impl Fn() -> Result<bool, Errno>) -> Result<bool, Errno> {
-    const LOOKS: usize = 10;
-    const A_LOOK: std::time::Duration = std::time::Duration::from_millis(10);
-    for _ in 0..LOOKS {
+    const TRIES: usize = 10;
+    const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+    for _ in 0..TRIES {
         if try_lock()? {
             return Ok(true);
         }
-        std::thread::sleep(A_LOOK);
+        std::thread::sleep(PAUSE);
     }
     Ok(false)
 }
@@ -185,13 +187,13 @@ fn read(private: &Dir) -> Result<Option<LockHolder>, Error> {
     Ok(private.read(LOCK)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// A holder of whom nothing could be written down.
+/// A holder whose text could not be written.
 fn unknown() -> LockHolder {
     let unknown = || "unknown".to_owned();
     LockHolder { who: unknown(), from: unknown(), since: now(), pid: 0, verb: unknown() }
 }
 
-/// Says who holds a lock, for people.
+/// Describes a holder for people.
 pub(crate) fn describe(holder: &LockHolder) -> String {
     let LockHolder { who, from, since, pid, verb } = holder;
     let since = jiff::Timestamp::from_second(*since as i64).map_or_else(|_| since.to_string(), |at| at.to_string());
@@ -216,7 +218,7 @@ mod tests {
         fs::read_to_string(place.join("fence")).unwrap()
     }
 
-    /// Starts a process that has the lock, and nothing else to do.
+    /// Starts a process that does nothing but hold the lock.
     fn child_with(lock: &Lock) -> Child {
         let Descriptors { directory, file } = lock.descriptors_for_child().unwrap();
         let mut child = Command::new("sleep");
@@ -267,7 +269,7 @@ mod tests {
 
         child.kill().unwrap();
         child.wait().unwrap();
-        // It left its text, as one that died does.
+        // The child left its text, as a process that died does.
         let lock = Lock::take(&dir, &unknown()).unwrap();
         assert!(lock.taken_over.is_some());
         assert_eq!(lock.fence(), 2);

@@ -1,8 +1,8 @@
-//! The log: `.cutover/log`, a line of JSON for each change of what is live, and for warnings that nobody was there to hear.
+//! The log: `.cutover/log`, one line of JSON for each switch, and for warnings that the client did not get.
 //!
-//! Lines are only ever appended, each with one write; no part of Cutover reads them. A line is not synced: a power cut may
-//! take the last ones. A client that goes away while the last answer is on its way to it is not noticed, and those warnings
-//! are lost.
+//! Each line is appended with one write, and no part of Cutover reads it. Lines are not synced: a power cut may lose
+//! the last ones. If a client goes away while the last answer is on its way, the agent does not notice, and those
+//! warnings are lost.
 
 use serde::Serialize;
 
@@ -14,35 +14,35 @@ use crate::agent::json::to_json;
 
 const LOG: &[u8] = b"log";
 
-/// A change of what is live.
+/// A switch.
 #[derive(Serialize)]
 pub(crate) struct SwitchLine<'a> {
-    /// When, Unix time in seconds.
+    /// The time of the switch, Unix time in seconds.
     pub(crate) at: u64,
-    /// By which verb.
+    /// The verb.
     pub(crate) verb: &'a str,
-    /// By whom.
+    /// The user.
     pub(crate) who: &'a str,
-    /// From which host.
+    /// The user's host.
     pub(crate) from: &'a str,
-    /// What is live.
+    /// The release that is live now.
     pub(crate) release: &'a ReleaseId,
-    /// What was live before.
+    /// The release that was live before.
     pub(crate) previous: Option<&'a ReleaseId>,
     /// The commit of the source.
     pub(crate) commit: Option<&'a str>,
 }
 
-/// Warnings of a run whose client had gone.
+/// The warnings of a run whose client had gone.
 #[derive(Serialize)]
-pub(crate) struct UnheardLine<'a> {
-    /// When, Unix time in seconds.
+pub(crate) struct MissedWarningsLine<'a> {
+    /// The time of the answer, Unix time in seconds.
     pub(crate) at: u64,
-    /// Of which verb.
+    /// The verb.
     pub(crate) verb: &'a str,
-    /// Whose run it was.
+    /// The user.
     pub(crate) who: &'a str,
-    /// From which host.
+    /// The user's host.
     pub(crate) from: &'a str,
     /// The warnings.
     pub(crate) unheard: &'a [String],

@@ -1,8 +1,8 @@
-//! Mends what a crash left of the records: brings them in line with `current`, and moves into trash what an interrupted
-//! publication or removal left.
+//! Repairs the records after a crash: brings them in line with `current`, and moves the rest of an interrupted
+//! publication or removal into trash.
 //!
-//! `current` is the truth of what is live. What a crash between a switch and its record kept from being written is taken
-//! from the link and its own mtime.
+//! `current` decides what is live. If a crash came between a switch and its record, the record is completed from the
+//! link and the link's mtime.
 
 use crate::error::Error;
 use crate::release::BootSpan;
@@ -14,8 +14,7 @@ use super::reserve::unless_full;
 use crate::agent::trash;
 use crate::agent::uptime::Uptime;
 
-/// Brings the records in line with `current` after a crash between a switch and its record, and moves what an interrupted
-/// publication or removal left into trash.
+/// Brings the records in line with `current`, and moves the rest of an interrupted publication or removal into trash.
 pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) -> Result<(), Error> {
     let live = layout.current.live()?;
     let switched = layout.current.dir.stat(&layout.current.name)?.map_or(0, |stat| stat.mtime.max(0) as u64);
@@ -31,12 +30,14 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
             record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
         }
         if *record != before {
-            // A full disk must not keep a rollback or a cleanup from making room: what is not written is found again.
+            // On a full disk a rollback or a cleanup must still work. A record that cannot be written is mended by
+            // the next run.
             unless_full(replace(lock, layout, record))?;
         }
     }
     trash::resume_removals(lock, layout, &mut releases.foreign)?;
-    // A record without a tree is a publication or a removal that stopped between two renames; never the live one.
+    // A record without a tree is from a publication or removal that stopped between two renames. It is never the live
+    // one.
     let mut remaining = Vec::new();
     for (id, reason) in std::mem::take(&mut releases.damaged) {
         let name = id.as_str().as_bytes();
@@ -46,7 +47,7 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
             {
                 layout.keep_second(lock, record.second)?;
             }
-            trash::take_record(lock, layout, &layout.records, name)?;
+            trash::discard_record(lock, layout, &layout.records, name)?;
         } else {
             remaining.push((id, reason));
         }

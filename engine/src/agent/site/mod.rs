@@ -1,4 +1,5 @@
-//! The deploy path: what stands where (`layout`), who may change it (`lock`), its releases (`records`), what is live (`switch`).
+//! The deploy path: its parts (`layout`), the right to change it (`lock`), its releases (`records`), the live release
+//! (`switch`).
 
 pub(crate) mod current;
 pub(crate) mod fence;
@@ -20,18 +21,18 @@ use self::lock::Lock;
 use self::mend::mend;
 use self::records::Releases;
 
-/// A deploy path that this run alone changes.
+/// A deploy path that only this run changes.
 pub(crate) struct Site {
     /// The lock.
     pub(crate) lock: Lock,
-    /// What stands where.
+    /// Its parts.
     pub(crate) layout: Layout,
-    /// The releases that stand.
+    /// Its releases.
     pub(crate) releases: Releases,
 }
 
 impl Site {
-    /// Reads the releases, and mends what a crash left of them.
+    /// Reads the releases and mends them after a crash.
     pub(crate) fn hold(lock: Lock, layout: Layout) -> Result<Site, Error> {
         let releases = Releases::read(&layout)?;
         let mut site = Site { lock, layout, releases };
@@ -39,7 +40,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Reads the releases anew, where a change of them broke off.
+    /// Reads the releases again, after a change of them was interrupted.
     pub(crate) fn read_again(&mut self) -> Result<(), Error> {
         self.releases = Releases::read(&self.layout)?;
         mend(&self.lock, &mut self.layout, &mut self.releases)

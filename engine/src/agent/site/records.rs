@@ -1,11 +1,11 @@
-//! What is recorded of each release: `.cutover/releases/<id>/record` and `manifest`.
+//! The records of releases: `.cutover/releases/<id>/record` and `manifest`.
 //!
-//! A record is JSON, for people to read. A manifest is as [`crate::manifest::encode`] has it, from no base, followed by
-//! the placements of its entries, behind the blake3 of both: what only wants to know which objects are named can believe
-//! them then, and need not prove the root. Both stand outside the web root.
+//! A record is JSON, for people to read. The file `manifest` is the blake3 of the rest, then the manifest (see
+//! [`crate::manifest::encode`], without a base), then the placements of its entries. With the hash in front, a reader
+//! that only needs the objects can trust the list without proving the root. Both files are outside the web root.
 //!
-//! `current` is the truth of what is live. A record follows it: before a switch it says where a rollback would go,
-//! after the switch when it was. What a crash kept from being written is mended at the next start, see `mend`.
+//! `current` decides what is live, and the records follow it. Before a switch, the record says where a rollback would
+//! go; after the switch, when the release went live. If a crash prevents that, the next run mends it, see `mend`.
 
 use std::fs::File as DiskFile;
 use std::io::{self, BufWriter, Read, Write};
@@ -33,33 +33,33 @@ pub(crate) const RECORD: &[u8] = b"record";
 /// The name of a manifest, beside its record.
 pub(crate) const MANIFEST: &[u8] = b"manifest";
 
-/// A manifest with where the server keeps its files.
+/// A manifest and the placements of its files on the server.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct StoredManifest {
     /// The manifest.
     pub(crate) manifest: Manifest,
     /// A placement for each entry.
     pub(crate) placements: Placements,
 }
 
-impl Kept {
-    /// Returns a look at it.
-    pub(crate) fn placed(&self) -> Placed<'_> {
-        Placed { manifest: &self.manifest, placements: &self.placements }
+impl StoredManifest {
+    /// Returns a borrowed view of it.
+    pub(crate) fn view(&self) -> ManifestView<'_> {
+        ManifestView { manifest: &self.manifest, placements: &self.placements }
     }
 }
 
-/// A look at a manifest with where the server keeps its files.
+/// A borrowed manifest with its placements.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Placed<'a> {
+pub(crate) struct ManifestView<'a> {
     /// The manifest.
     pub(crate) manifest: &'a Manifest,
     /// A placement for each entry.
     pub(crate) placements: &'a [Placement],
 }
 
-impl<'a> Placed<'a> {
-    /// Returns the objects that it names, with their sizes in bytes.
+impl<'a> ManifestView<'a> {
+    /// Returns the objects that the manifest names, with their sizes in bytes.
     pub(crate) fn objects(self) -> impl Iterator<Item = (ObjectName, u64)> + 'a {
         let with_size = move |(index, file): (u32, File)| {
             (ObjectName { key: file.key, copy: self.placements[index as usize].copy }, file.size)
@@ -68,7 +68,7 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// All releases that stand, in their order.
+/// The existing releases, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
     /// The records, by sequence.
@@ -107,9 +107,9 @@ impl Releases {
         self.records.iter().find(|record| record.id == *id)
     }
 
-    /// Returns the release that a rollback goes to: what was live before what is, and if that is gone, the newest
-    /// earlier release that was ever live; where nothing is live, or what should be is gone, what was live last. No clock
-    /// decides any of that.
+    /// Returns the release that a rollback goes to: the one that was live before the live one, or if that is gone,
+    /// the newest earlier one that was ever live. If nothing is live, or the live release is gone, it is the last one
+    /// that was live. No clock decides any of this.
     pub(crate) fn rollback_from(&self, live: Option<&ReleaseId>) -> Option<&Record> {
         let Some(live) = live.and_then(|live| self.find(live)) else {
             return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.live_turn);
@@ -124,13 +124,13 @@ impl Releases {
         self.records.iter().map(|record| record.live_turn).max().unwrap_or(0) + 1
     }
 
-    /// Returns the names.
+    /// Returns the ids.
     pub(crate) fn ids(&self) -> Vec<ReleaseId> {
         self.records.iter().map(|record| record.id.clone()).collect()
     }
 }
 
-/// Reads a record. One that cannot be read is the damage of that release, and keeps no other from being used.
+/// Reads a record. A record that cannot be read damages only its own release.
 pub(crate) fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, String> {
     let unreadable = |error: Error| format!("its record cannot be read ({})", error.with_cause());
     let dir = layout.records.open_dir(id.as_str().as_bytes()).map_err(unreadable)?;
@@ -142,11 +142,11 @@ pub(crate) fn read_record(layout: &Layout, id: &ReleaseId) -> Result<Record, Str
     }
 }
 
-/// What may be said of a manifest.
+/// Endings of "its manifest …" in errors.
 const ANOTHER: &str = "is another one";
 const MISSING: &str = "is missing";
 
-/// Says of a release what its manifest is or does.
+/// Makes the error for a release with a damaged manifest.
 fn damaged(id: &ReleaseId, what: impl std::fmt::Display) -> Error {
     Error::from(DamageError::Release { id: id.clone(), reason: format!("its manifest {what}") })
 }
@@ -157,13 +157,13 @@ fn manifest_bytes(layout: &Layout, id: &ReleaseId) -> Result<Vec<u8>, Error> {
 }
 
 /// Reads a release's manifest and verifies it against the root in its record.
-pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<Kept, Error> {
-    let kept = manifest_from_bytes(&manifest_bytes(layout, id)?).map_err(|reason| damaged(id, reason))?;
-    if kept.manifest.root() == *root { Ok(kept) } else { Err(damaged(id, ANOTHER)) }
+pub(crate) fn read_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<StoredManifest, Error> {
+    let stored = manifest_from_bytes(&manifest_bytes(layout, id)?).map_err(|reason| damaged(id, reason))?;
+    if stored.manifest.root() == *root { Ok(stored) } else { Err(damaged(id, ANOTHER)) }
 }
 
-/// Fails where a release's manifest is not there, or is another one's. What is in it is not looked at: its tree was proved
-/// when it was made, and a rollback takes as long with a million files as with ten.
+/// Fails if a release's manifest is missing or belongs to another root. Its content is not read: the tree was proved
+/// when it was made, and a rollback must take as long with a million files as with ten.
 pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Result<(), Error> {
     let dir = layout.records.open_dir(id.as_str().as_bytes())?;
     let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))?;
@@ -176,7 +176,7 @@ pub(crate) fn check_manifest(layout: &Layout, id: &ReleaseId, root: &Hash) -> Re
     }
 }
 
-/// Gives every entry of a release with its placement, in order, and makes no manifest of them.
+/// Calls `take` with each entry of a release and its placement, in order, without building the manifest.
 pub(crate) fn read_entries(
     layout: &Layout,
     id: &ReleaseId,
@@ -192,7 +192,7 @@ pub(crate) fn read_entries(
     }
 }
 
-/// Gives every object that a release names, with its size in bytes, and makes no manifest of them.
+/// Calls `take` with each object that a release names and its size in bytes, without building the manifest.
 pub(crate) fn read_objects(
     layout: &Layout,
     id: &ReleaseId,
@@ -206,7 +206,7 @@ pub(crate) fn read_objects(
     })
 }
 
-/// Returns the object that an entry is a link to, with its size in bytes.
+/// Returns the object that an entry links to, with its size in bytes.
 pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
     match passing.kind {
         PassingKind::File(file) if file.size > 0 => {
@@ -216,29 +216,29 @@ pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(
     }
 }
 
-/// Reads the record of a release that does not stand; nothing where it cannot be read.
-pub(crate) fn read_owed_record(dir: &Dir) -> Result<Option<Record>, Error> {
+/// Reads the record of a removed release, or nothing if it cannot be read.
+pub(crate) fn read_removed_record(dir: &Dir) -> Result<Option<Record>, Error> {
     Ok(dir.read(RECORD)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
-/// Gives every entry of a release that does not stand, with its placement. Tells whether its manifest could be read: otherwise
-/// it may have others, or these may be wrong.
-pub(crate) fn read_owed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
+/// Calls `take` with each entry of a removed release and its placement. Returns whether its manifest could be read:
+/// if not, entries may be missing or wrong.
+pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
     let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
     Ok(entries_of(&file, None, take).is_ok())
 }
 
-/// Gives every object that such a release names.
-pub(crate) fn read_owed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
-    read_owed_entries(dir, |passing, placement| {
+/// Calls `take` with each object that a removed release names. Returns whether its manifest could be read.
+pub(crate) fn read_removed_objects(dir: &Dir, mut take: impl FnMut(ObjectName)) -> Result<bool, Error> {
+    read_removed_entries(dir, |passing, placement| {
         if let Some((name, _)) = object_of(&passing, placement) {
             take(name);
         }
     })
 }
 
-/// Returns what follows the hash in front, where that is the one of it.
-fn unaltered(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
+/// Returns the bytes behind the hash in front, if they match it.
+fn verify_hash(bytes: &[u8]) -> Result<&[u8], BadEncoding> {
     let (hash, rest) = bytes.split_first_chunk().ok_or(BadEncoding::Altered)?;
     if Hash::of(rest) == Hash::from_bytes(*hash) { Ok(rest) } else { Err(BadEncoding::Altered) }
 }
@@ -250,13 +250,13 @@ fn placements_from_bytes(bytes: &[u8], entries: Option<usize>) -> Result<Placeme
     Ok(read_placements(&mut ByteReader::new(&raw), entries)?)
 }
 
-fn manifest_from_bytes(bytes: &[u8]) -> Result<Kept, BadEncoding> {
-    let (Decoded { manifest, .. }, rest) = decode(unaltered(bytes)?, None)?;
+fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
+    let (Decoded { manifest, .. }, rest) = decode(verify_hash(bytes)?, None)?;
     let placements = placements_from_bytes(rest, Some(manifest.len() as usize))?;
-    Ok(Kept { manifest, placements })
+    Ok(StoredManifest { manifest, placements })
 }
 
-/// Says whether the manifest is the one of the root that is given.
+/// Calls `take` with each entry of a manifest file. Returns false if the manifest has another root.
 fn entries_of(
     file: &DiskFile,
     root: Option<&Hash>,
@@ -264,12 +264,12 @@ fn entries_of(
 ) -> Result<bool, BadEncoding> {
     let mut front = [0; size_of::<Hash>()];
     file.read_exact_at(&mut front, 0).map_err(|_| BadEncoding::Altered)?;
-    let kept = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
+    let stored = Section::from(file, front.len() as u64).map_err(BadEncoding::Unreadable)?;
     let (hash, _) = FileRange::new(file, front.len() as u64..u64::MAX).hash().map_err(BadEncoding::Unreadable)?;
     if *hash.as_bytes() != front {
         return Err(BadEncoding::Altered);
     }
-    let (parts, mut rest) = Parts::read_from(kept)?;
+    let (parts, mut rest) = Parts::read_from(stored)?;
     if root.is_some_and(|root| parts.root != *root) {
         return Ok(false);
     }
@@ -284,21 +284,21 @@ fn entries_of(
     if is_placed { Ok(true) } else { Err(Malformed.into()) }
 }
 
-/// Returns the manifest part of what [`read_manifest`] reads, for sending.
+/// Encodes a manifest for sending.
 pub(crate) fn manifest_to_bytes(manifest: &Manifest) -> Vec<u8> {
     encode(manifest, None).to_bytes()
 }
 
-/// What is written at once, in bytes: many hashes, which are hashed by the dozen.
+/// The size of one write, in bytes: long enough for several hashes to be computed at once.
 const WRITTEN_BYTES: usize = 128 << 10;
 
-/// What is written, hashed on the way.
-struct Hashing<W> {
+/// A writer that hashes what passes.
+struct HashingWriter<W> {
     out: W,
     hasher: Hasher,
 }
 
-impl<W: Write> Write for Hashing<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write_all(bytes)?;
         self.hasher.update(bytes);
@@ -310,24 +310,24 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// Writes what [`read_manifest`] reads, but for the hash in front, which is returned.
-fn write_kept(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
-    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, Hashing { out, hasher: Hasher::new() });
+/// Writes a manifest and its placements, without the hash in front. Returns that hash.
+fn write_stored(out: impl Write, manifest: &Manifest, placements: &[Placement]) -> io::Result<Hash> {
+    let mut out = BufWriter::with_capacity(WRITTEN_BYTES, HashingWriter { out, hasher: Hasher::new() });
     encode_to_keep(manifest).write_to(&mut out)?;
     let (mut raw, mut packed) = (Vec::new(), Vec::new());
     put_placements(&mut raw, placements);
     put_number(&mut packed, raw.len() as u64);
     put_bytes(&mut packed, &zstd::bulk::compress(&raw, 3)?);
     out.write_all(&packed)?;
-    let Hashing { hasher, .. } = out.into_inner()?;
+    let HashingWriter { hasher, .. } = out.into_inner()?;
     Ok(hasher.finish())
 }
 
-/// Writes record and manifest of a new release into a directory of staging, where the one `syncfs` finds them.
+/// Writes record and manifest of a new release into a directory of staging, durably.
 pub(crate) fn stage(dir: &Dir, record: &Record, manifest: &Manifest, placements: &[Placement]) -> Result<(), Error> {
     sync_staged(dir, RECORD, &dir.create_file_of(RECORD, to_json(record).as_bytes())?)?;
     let file = dir.create_file_of(MANIFEST, &[0; size_of::<Hash>()])?;
-    write_kept(&file, manifest, placements)
+    write_stored(&file, manifest, placements)
         .and_then(|hash| file.put_at(hash.as_bytes(), 0))
         .map_err(|e| Error::io("write", dir.path_of(MANIFEST), e))?;
     sync_staged(dir, MANIFEST, &file)?;
@@ -350,7 +350,7 @@ mod tests {
 
     use crate::manifest::{Builder, ObjectKey};
 
-    fn kept() -> Kept {
+    fn stored() -> StoredManifest {
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let file = |content: &[u8]| {
@@ -364,12 +364,12 @@ mod tests {
         builder.begin(0o755).unwrap();
         builder.file(b"file", file(b"other")).unwrap();
         let placements = [(7, 0), (7, 0), (8, 3), (7, 0), (9, 0)].map(|(second, copy)| Placement { second, copy });
-        Kept { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
+        StoredManifest { manifest: builder.finish().unwrap(), placements: placements.to_vec() }
     }
 
-    fn kept_to_bytes(kept: &Kept) -> Vec<u8> {
+    fn kept_to_bytes(stored: &StoredManifest) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let hash = write_kept(&mut bytes, &kept.manifest, &kept.placements).unwrap();
+        let hash = write_stored(&mut bytes, &stored.manifest, &stored.placements).unwrap();
         [hash.as_bytes(), bytes.as_slice()].concat()
     }
 
@@ -381,21 +381,21 @@ mod tests {
 
     #[test]
     fn what_a_release_names_is_the_same_however_it_is_read() {
-        let kept = kept();
-        let bytes = kept_to_bytes(&kept);
+        let stored = stored();
+        let bytes = kept_to_bytes(&stored);
         let mut named = Vec::new();
         let take = |passing: Passing<'_>, placement| named.extend(object_of(&passing, placement));
-        assert!(entries_of(&on_disk(&bytes), Some(&kept.manifest.root()), take).unwrap());
-        assert_eq!(named, kept.placed().objects().collect::<Vec<_>>());
+        assert!(entries_of(&on_disk(&bytes), Some(&stored.manifest.root()), take).unwrap());
+        assert_eq!(named, stored.view().objects().collect::<Vec<_>>());
         assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);
-        assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, kept.placements);
+        assert_eq!(manifest_from_bytes(&bytes).unwrap().placements, stored.placements);
         assert!(!entries_of(&on_disk(&bytes), Some(&Hash::of(b"another")), |_, _| ()).unwrap());
     }
 
     #[test]
     fn what_is_not_what_was_written_is_not_read() {
-        let kept = kept();
-        let bytes = kept_to_bytes(&kept);
+        let stored = stored();
+        let bytes = kept_to_bytes(&stored);
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;

@@ -1,7 +1,7 @@
-//! A full disk: `.cutover/reserve`, a file that only takes space, and what may stay unwritten.
+//! The reserve against a full disk: `.cutover/reserve`, a file that only occupies space.
 //!
-//! A rollback and a cleanup must work where no block is free. What they cannot do without is written in the space that the
-//! reserve gives up; what is found again later is left out.
+//! A rollback and a cleanup must work when no block is free. The files that they need are written into the space of
+//! the reserve. Files that the next run can mend are left unwritten.
 
 use std::time::Duration;
 
@@ -11,12 +11,13 @@ use crate::error::Error;
 use super::lock::Lock;
 
 const RESERVE: &[u8] = b"reserve";
-/// A link or a new store file takes a block. XFS makes neither before some forty blocks are free.
+/// The size of the reserve. A link or a new store file takes one block, but XFS writes neither before some forty
+/// blocks are free.
 const RESERVE_BYTES: u64 = 256 << 10;
 
-/// Writes something that a rollback or a cleanup cannot do without. On a full disk the reserve makes room for it: at once,
+/// Writes a file that a rollback or a cleanup needs. On a full disk the reserve is removed to make space: at once,
 /// or, on XFS, a moment later.
-pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn write_critical<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     const TRIES: usize = 20;
     const A_MOMENT: Duration = Duration::from_millis(50);
     let mut written = write();
@@ -24,7 +25,7 @@ pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Re
         return written;
     }
     for _ in 0..TRIES {
-        // What was removed is free once the filesystem has finished with it.
+        // The space of a removed file is free only when the filesystem has finished its removal.
         private.sync_filesystem().ok();
         written = write();
         if !written.as_ref().is_err_and(Error::is_full) {
@@ -35,16 +36,16 @@ pub(crate) fn with<T>(private: &Dir, write: impl Fn() -> Result<T, Error>) -> Re
     written
 }
 
-/// Takes space that a rollback or a cleanup may need when there is none left, where it is not taken yet and there is some.
-/// A rollback that uses it must not find it taken again.
-pub(crate) fn take(_lock: &Lock, private: &Dir) -> Result<(), Error> {
+/// Makes the reserve, if it is missing and the disk has space. Only a deploy calls this: a rollback that used the
+/// reserve must not fill the disk again.
+pub(crate) fn ensure(_lock: &Lock, private: &Dir) -> Result<(), Error> {
     if private.stat(RESERVE)?.is_some() {
         return Ok(());
     }
     unless_full(private.create_reserve(RESERVE, RESERVE_BYTES))
 }
 
-/// Drops an error that says that there is no space.
+/// Ignores the error of a full disk.
 pub(crate) fn unless_full(written: Result<(), Error>) -> Result<(), Error> {
     match written {
         Err(error) if error.is_full() => Ok(()),

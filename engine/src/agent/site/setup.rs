@@ -1,7 +1,7 @@
-//! Setting up a deploy path: makes whatever is missing of it.
+//! Sets up a deploy path: makes its missing parts.
 //!
-//! This comes before there is a lock, and may be done by two first deploys at once: directories that stand stay, and the
-//! store file is that of whoever was first.
+//! This comes before the lock, and two first deploys may do it at once. Existing directories stay, and the first
+//! store file wins.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,11 +14,11 @@ use crate::path::RelativePath;
 use crate::report::SetupReport;
 use crate::target::Policy;
 
-use super::current::{check_current, current_place};
+use super::current::{check_current, open_current};
 use super::layout::Layout;
 use super::parts::{PRIVATE, PRIVATE_MODE, PUBLIC_MODE, RELEASES, SHARED, check_empty, check_owner, holds_releases};
 use super::store_file::{STORE, StoreFile};
-use crate::agent::tell::Tell;
+use crate::agent::reporter::Reporter;
 use crate::agent::token::random_name;
 
 /// The directories in `.cutover/`.
@@ -27,14 +27,18 @@ const PRIVATE_PARTS: [&str; 5] = ["objects", "releases", "staging", "trash", "bi
 const SHARD_DIGITS: usize = 2;
 
 impl Layout {
-    /// Opens a deploy path, making whatever is missing. A store file that is lost or damaged is written anew, with another
-    /// identity, and that is told: clients believe nothing of what they knew of the store then, and nothing else is lost.
-    pub(crate) fn set_up(path: &Path, policy: &Policy, tell: &dyn Tell) -> Result<(Layout, SetupReport), Error> {
+    /// Opens a deploy path, and makes its missing parts. A store file that is missing or damaged is written anew,
+    /// with another identity and a warning. Clients then forget all that they knew of the store; nothing else is lost.
+    pub(crate) fn set_up(
+        path: &Path,
+        policy: &Policy,
+        reporter: &dyn Reporter,
+    ) -> Result<(Layout, SetupReport), Error> {
         access::check_before(path)?;
         let root = disk::create_path(path)?;
         check_owner(&root)?;
-        let known = read_known(&root, policy, tell)?;
-        let mut created = Created::default();
+        let known = read_known(&root, policy, reporter)?;
+        let mut created = NewDirectories::default();
         let private = make_directories(&root, policy, &mut created)?;
         let store = match known {
             Some(store) => store,
@@ -47,8 +51,8 @@ impl Layout {
         Ok((layout, report))
     }
 
-    /// Gives the group of a deploy path that passes its own on to the directories in it, also where they were made before it
-    /// did. What cannot be changed stays as it is: files are made all the same.
+    /// If the deploy path passes its group on, gives that group to directories that were made before it did. A
+    /// directory that cannot be changed stays as it is, because files can be made in it all the same.
     fn pass_group_on(&self) -> Result<(), Error> {
         let root = self.root.own_stat()?;
         if root.mode & SETGID == 0 {
@@ -69,35 +73,35 @@ impl Layout {
     }
 }
 
-/// Reads the store file, and puts one that is damaged aside. Nothing where there is none: then the path must be empty.
-fn read_known(root: &Dir, policy: &Policy, tell: &dyn Tell) -> Result<Option<StoreFile>, Error> {
+/// Reads the store file, and renames a damaged one. Returns nothing if there is none; then the path must be empty.
+fn read_known(root: &Dir, policy: &Policy, reporter: &dyn Reporter) -> Result<Option<StoreFile>, Error> {
     match StoreFile::read(root) {
         Err(Error::Damage(DamageError::Store { .. })) => {
             let (private, aside) = (root.open_dir(PRIVATE)?, format!(".store-damaged-{}", random_name()?));
             private.rename(STORE, &private, aside.as_bytes())?;
-            tell.warn(renewed(root, "damaged"));
+            reporter.warn(renewal_warning(root, "damaged"));
             Ok(None)
         }
         Ok(None) if holds_releases(root)? => {
-            tell.warn(renewed(root, "missing"));
+            reporter.warn(renewal_warning(root, "missing"));
             Ok(None)
         }
         Ok(None) => {
             check_empty(root)?;
             check_not_within(root)?;
-            check_current(&current_place(root, policy.current_path.as_deref())?)?;
+            check_current(&open_current(root, policy.current_path.as_deref())?)?;
             Ok(None)
         }
         known => known,
     }
 }
 
-/// The directories that were made, as they are shown.
+/// The directories that were made, as text.
 #[derive(Default)]
-struct Created(Vec<String>);
+struct NewDirectories(Vec<String>);
 
-impl Created {
-    /// Opens a directory, making it durably where it is missing.
+impl NewDirectories {
+    /// Opens a directory, or makes it durably if it is missing.
     fn ensure(&mut self, above: &Dir, shown: &str, name: &[u8], mode: u32) -> Result<Dir, Error> {
         let (dir, is_new) = above.ensure_dir(name, mode)?;
         if is_new {
@@ -108,14 +112,14 @@ impl Created {
     }
 }
 
-/// Makes the directories of a deploy path. Returns the private one.
-fn make_directories(root: &Dir, policy: &Policy, created: &mut Created) -> Result<Dir, Error> {
+/// Makes the directories of a deploy path. Returns `.cutover`.
+fn make_directories(root: &Dir, policy: &Policy, created: &mut NewDirectories) -> Result<Dir, Error> {
     let private = created.ensure(root, ".cutover", PRIVATE, PRIVATE_MODE)?;
     private.set_mode(PRIVATE_MODE | private.own_stat()?.mode & SETGID)?;
     for name in PRIVATE_PARTS {
         let part = created.ensure(&private, &format!(".cutover/{name}"), name.as_bytes(), PRIVATE_MODE)?;
         if name == "bin" {
-            // A start asks for just this mode, without the bit that passes a group on.
+            // The start of an agent requires exactly this mode, without the setgid bit.
             part.set_mode(PRIVATE_MODE)?;
         }
     }
@@ -126,13 +130,13 @@ fn make_directories(root: &Dir, policy: &Policy, created: &mut Created) -> Resul
 }
 
 /// Makes a declared directory in `shared/`.
-fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut Created) -> Result<(), Error> {
+fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut NewDirectories) -> Result<(), Error> {
     let mut shown = PathBuf::from("shared");
     let mut above = shared.again()?;
     for name in wanted.names() {
         shown.push(OsStr::from_bytes(name));
         if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Symlink) {
-            // It leads to data elsewhere, where nothing is made.
+            // It leads to data outside the deploy path, where Cutover makes nothing.
             return root.open_through(shown.as_os_str().as_bytes()).map(drop);
         }
         above = created.ensure(&above, &shown.display().to_string(), name, PUBLIC_MODE)?;
@@ -140,7 +144,7 @@ fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut Cr
     Ok(())
 }
 
-/// Refuses a deploy path within another one, which would take it for a thing of its own or of nobody.
+/// Refuses a deploy path inside another one, which would treat it as its own or as foreign.
 fn check_not_within(root: &Dir) -> Result<(), Error> {
     let real = std::fs::canonicalize(root.path()).map_err(|e| Error::io("resolve", root.path(), e))?;
     let store = Path::new(OsStr::from_bytes(PRIVATE)).join(OsStr::from_bytes(STORE));
@@ -153,10 +157,10 @@ fn check_not_within(root: &Dir) -> Result<(), Error> {
     }
 }
 
-fn renewed(root: &Dir, what: &str) -> String {
+fn renewal_warning(root: &Dir, what: &str) -> String {
     let path = root.path_of(PRIVATE).join(OsStr::from_bytes(STORE));
     format!(
-        "`{}` was {what}, and was written anew: each client's next deploy sends more than usual, once",
+        "`{}` was {what}, and Cutover wrote a new one: the next deploy of each client sends more than usual",
         path.display()
     )
 }

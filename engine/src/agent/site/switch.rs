@@ -1,12 +1,12 @@
 //! Points `current` at a release.
 //!
-//! The link is made under another name beside its place and renamed over it, so a reader sees the old release or the
-//! new one, never neither. Everything the link leads to is durable before: after a power cut, a durable link to files
-//! that are not would be worse than the old release.
+//! The link is made beside its place under another name, and renamed over it: a reader sees the old release or the
+//! new one, never neither. Everything behind the link is durable before. After a power cut, a durable link to lost
+//! files would be worse than the old release.
 //!
-//! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash between
-//! is mended at the next start, see `mend`. So is a record that cannot be written then: the switch is done, and that
-//! is a warning.
+//! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash in
+//! between is mended by the next run, see `mend`. If the record cannot be written after the rename, the switch is
+//! done, and that is a warning.
 
 use crate::disk::{Dir, Kind};
 use crate::error::{Error, ReleaseError, SiteError};
@@ -23,16 +23,16 @@ use crate::agent::uptime::Uptime;
 
 const TEMPORARY: &str = ".cutover-";
 
-/// A switch that was made.
+/// The result of a switch.
 #[derive(Debug)]
-pub(crate) struct Switched {
-    /// What was live before.
+pub(crate) struct SwitchOutcome {
+    /// The release that was live before.
     pub(crate) previous: Option<ReleaseId>,
-    /// What could not be written down of it.
+    /// Warnings about a record or a log line that could not be written.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Makes a release live. Where it is live already, nothing is changed.
+/// Makes a release live. Changes nothing if it is live already.
 pub(crate) fn switch(
     layout: &Layout,
     lock: &Lock,
@@ -40,16 +40,16 @@ pub(crate) fn switch(
     id: &ReleaseId,
     verb: &str,
     provenance: &Provenance,
-) -> Result<Switched, Error> {
+) -> Result<SwitchOutcome, Error> {
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
-        return Ok(Switched { previous: live, warnings: Vec::new() });
+        return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
     }
     lock.check(&layout.private)?;
     check_tree(layout, id)?;
     let before = live.as_ref().and_then(|live| releases.find(live)).map(|record| record.sequence);
     let record = find_mut(releases, id)?;
-    // Going forward, a rollback leads back here; going back, it leads where it led from there before.
+    // After a step forward, a rollback leads back here. After a step back, it leads where it led before.
     if before.is_some_and(|before| before < record.sequence) {
         record.previous.clone_from(&live);
         unless_full(records::replace(lock, layout, record))?;
@@ -66,19 +66,19 @@ pub(crate) fn switch(
         previous: live.as_ref(),
         commit: commit.as_deref(),
     };
-    // It is live, whatever cannot be written of it now.
+    // The release is live, even if the following writes fail.
     let noted = note(lock, layout, releases, id, live.as_ref(), at).err().map(|error| {
         let reason = error.with_cause();
-        format!("Release {id} is live, but its record could not be written: {reason}. See to the server's disk: the next deploy, switch or cleanup writes it")
+        format!("Release {id} is live, but its record could not be written: {reason}. Check the server's disk: the next deploy, switch or cleanup writes the record")
     });
     let logged = log::append(&layout.private, &line).err().map(|error| {
         let reason = error.with_cause();
-        format!("Release {id} is live, but the switch could not be logged: {reason}. See to the server's disk")
+        format!("Release {id} is live, but the switch could not be logged: {reason}. Check the server's disk")
     });
-    Ok(Switched { previous: live, warnings: noted.into_iter().chain(logged).collect() })
+    Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
 }
 
-/// Writes down that a release went live. What fails here is mended at the next start, from the link.
+/// Writes into the records that a release went live. If that fails, the next run mends it from the link.
 fn note(
     lock: &Lock,
     layout: &Layout,
@@ -117,7 +117,7 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     let prefix = [b".", current.name.as_slice(), TEMPORARY.as_bytes()].concat();
     remove_leftovers(&current.dir, &prefix)?;
     let temporary = [prefix.as_slice(), random_name()?.as_bytes()].concat();
-    reserve::with(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
+    reserve::write_critical(&layout.private, || current.dir.symlink(&current.target(id), &temporary))?;
     let renamed = current.dir.rename(&temporary, &current.dir, &current.name);
     if renamed.is_err() {
         current.dir.remove_file(&temporary)?;
@@ -134,8 +134,8 @@ fn point(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
     }
 }
 
-/// Removes the links that a run left which was killed before it renamed them. The directory may be anybody's, as
-/// `current_path` says: what goes is a symlink of this user's with a name of exactly our form.
+/// Removes the links that a killed run left before it renamed them. With `current_path` the directory may belong to
+/// anybody, so only a symlink of this user with a name of exactly our form is removed.
 fn remove_leftovers(dir: &Dir, prefix: &[u8]) -> Result<(), Error> {
     let is_ours = |name: &[u8]| name.strip_prefix(prefix).is_some_and(|token| is_random(token, RANDOM_NAME_DIGITS));
     let user = rustix::process::geteuid().as_raw();

@@ -1,6 +1,6 @@
-//! The content of objects, as it is read.
+//! Reads the content of objects.
 //!
-//! Whether it is right is for the caller to find out.
+//! It is not verified here: the caller does that.
 
 use std::fs::File;
 use std::io;
@@ -25,11 +25,11 @@ impl Store {
         }
     }
 
-    /// Opens a copy of an object for reading: the first that looks like one. Whether its content is right is for the
-    /// caller to find out.
+    /// Opens a copy of an object for reading, preferably one with the right mode and an untouched mtime. The caller
+    /// verifies its content.
     pub(crate) fn open_any(&self, key: ObjectKey) -> Result<Option<File>, Error> {
         let is_as_made = |stat: &Stat| stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
-        // Mostly it is that one: it is looked at once it is open.
+        // Usually the first copy will do. It is checked once it is open.
         if let Ok(Some(file)) = self.open(ObjectName { key, copy: 0 })
             && disk::look(&file).is_ok_and(|stat| self.is_own(&stat) && is_as_made(&stat))
         {
@@ -37,32 +37,32 @@ impl Store {
         }
         let mut copies = self.copies(key)?;
         copies.retain(|(_, stat)| self.is_own(stat));
-        // One that was touched may have its content all the same.
+        // A copy that was touched may still have its content.
         copies.sort_by_key(|(_, stat)| !is_as_made(stat));
         Ok(copies.into_iter().find_map(|(copy, _)| self.open(ObjectName { key, copy }).ok().flatten()))
     }
 
-    /// Reads an object whole; nothing where there is none of its size. Whether its content is right shows in what is made
-    /// of it.
+    /// Reads an object whole. Returns nothing if none has the expected size. Wrong content shows in the file that is
+    /// made of it.
     pub(crate) fn content(&self, file: ManifestFile) -> Result<Option<Vec<u8>>, Error> {
-        let mut room = vec![0; file.size as usize + 1];
-        let is_there = self.read_into(file, &mut room)?;
-        room.pop();
-        Ok(is_there.then_some(room))
+        let mut memory = vec![0; file.size as usize + 1];
+        let is_there = self.read_into(file, &mut memory)?;
+        memory.pop();
+        Ok(is_there.then_some(memory))
     }
 
-    /// Does the same into memory that has room for one byte more than it should be long.
-    pub(crate) fn read_into(&self, file: ManifestFile, room: &mut [u8]) -> Result<bool, Error> {
+    /// Reads an object into memory with room for one byte more than its size. Returns whether it has that size.
+    pub(crate) fn read_into(&self, file: ManifestFile, memory: &mut [u8]) -> Result<bool, Error> {
         let Some(object) = self.open_any(file.key)? else { return Ok(false) };
         let mut len = 0;
-        while len < room.len() {
-            match object.read_at(&mut room[len..], len as u64) {
+        while len < memory.len() {
+            match object.read_at(&mut memory[len..], len as u64) {
                 Ok(0) => break,
                 Ok(read) => len += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Ok(false),
             }
-            // A file gives less than was asked for only at its end.
+            // A file returns fewer bytes than asked for only at its end.
             if len as u64 == file.size {
                 break;
             }
@@ -71,7 +71,7 @@ impl Store {
     }
 }
 
-/// Tells whether an open file has the content that a hash names.
+/// Tells whether an open file has the content of a hash.
 pub(crate) fn has_hash(file: &File, hash: Hash) -> bool {
     FileRange::whole(file).hash().is_ok_and(|(own, _)| own == hash)
 }

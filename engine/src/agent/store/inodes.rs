@@ -1,4 +1,4 @@
-//! The inodes of all objects, as the store's directories list them.
+//! The inodes of all objects, read from the store's directories.
 
 use std::sync::OnceLock;
 
@@ -9,10 +9,10 @@ use crate::hash::Hash;
 use super::name::ObjectName;
 use super::objects::{SHARDS, Store};
 
-/// The inodes of all objects, shard by shard as they are asked for.
+/// The inodes of all objects. Each shard is listed when it is first needed.
 pub(crate) struct Inodes<'a> {
     store: &'a Store,
-    /// The device that the store is on.
+    /// The device of the store.
     device: u64,
     shards: Vec<OnceLock<Shard>>,
 }
@@ -20,23 +20,24 @@ pub(crate) struct Inodes<'a> {
 /// The objects of one shard with their inodes, sorted by [`sort_key`].
 #[derive(Default)]
 struct Shard {
-    /// Their keys, by themselves: what is searched stays in a processor's cache.
+    /// The keys, apart from the rest, so that a search stays in the processor's cache.
     keys: Vec<u64>,
-    listed: Vec<Listed>,
+    entries: Vec<InodeEntry>,
 }
 
-/// What an object's key does not say, in 24 bytes: there may be a million.
-struct Listed {
+/// The properties of an object beyond its key, in 24 bytes, as there may be a million.
+struct InodeEntry {
     inode: u64,
-    /// Eight more bytes of the hash. With the key and the shard that makes 136 bits: nobody finds two contents alike in these.
+    /// Eight more bytes of the hash. With key and shard that makes 136 bits: nobody can find two contents that agree
+    /// in these.
     tail: u64,
     mode: u16,
     copy: u16,
 }
 
-impl Listed {
-    fn new(ObjectName { key, copy }: ObjectName, inode: u64) -> Listed {
-        Listed { inode, tail: number_at(&key.hash, 9), mode: key.mode, copy }
+impl InodeEntry {
+    fn new(ObjectName { key, copy }: ObjectName, inode: u64) -> InodeEntry {
+        InodeEntry { inode, tail: number_at(&key.hash, 9), mode: key.mode, copy }
     }
 
     fn is(&self, ObjectName { key, copy }: ObjectName) -> bool {
@@ -45,9 +46,9 @@ impl Listed {
 }
 
 impl Inodes<'_> {
-    /// Tells whether what was looked at is an object. Where it says no, it may be one all the same: some filesystems list
-    /// other inodes than they show. `known` is the object's inode, where that is known without listing the shard.
-    pub(crate) fn have(&self, name: ObjectName, known: Option<u64>, stat: &Stat) -> Result<bool, Error> {
+    /// Tells whether a file is the object of this name. The answer no may be wrong: some filesystems list other
+    /// inodes than they show. `known` is the object's inode, if it is known without listing the shard.
+    pub(crate) fn has(&self, name: ObjectName, known: Option<u64>, stat: &Stat) -> Result<bool, Error> {
         if stat.device != self.device {
             return Ok(false);
         }
@@ -58,22 +59,21 @@ impl Inodes<'_> {
         let key = sort_key(name);
         let first = first_not_below(&shard.keys, key);
         let alike = shard.keys[first..].iter().take_while(|&&other| other == key).count();
-        let mut alike = shard.listed[first..first + alike].iter();
-        Ok(alike.any(|listed| listed.is(name) && listed.inode == stat.inode))
+        let mut alike = shard.entries[first..first + alike].iter();
+        Ok(alike.any(|entries| entries.is(name) && entries.inode == stat.inode))
     }
 
     fn shard(&self, number: usize) -> Result<&Shard, Error> {
         match self.shards[number].get() {
             Some(shard) => Ok(shard),
-            // Where several threads come here at once, each lists it.
+            // If several threads come here at once, each lists the shard.
             None => self.store.list(number).map(|shard| self.shards[number].get_or_init(|| shard)),
         }
     }
 }
 
 impl Store {
-    /// Returns the inodes of all objects, as the store's directories have them: a look at each object would take longer
-    /// than to list them all.
+    /// Returns the inodes of all objects. Listing the directories takes less time than a stat of each object.
     pub(crate) fn inodes(&self) -> Result<Inodes<'_>, Error> {
         let device = self.dir.own_stat()?.device;
         Ok(Inodes { store: self, device, shards: (0..SHARDS).map(|_| OnceLock::new()).collect() })
@@ -90,11 +90,12 @@ impl Store {
         }
         objects.sort_unstable_by_key(|&(name, _)| sort_key(name));
         let keys = objects.iter().map(|&(name, _)| sort_key(name)).collect();
-        Ok(Shard { keys, listed: objects.iter().map(|&(name, inode)| Listed::new(name, inode)).collect() })
+        Ok(Shard { keys, entries: objects.iter().map(|&(name, inode)| InodeEntry::new(name, inode)).collect() })
     }
 }
 
-/// Bytes of a hash behind the first, which is the shard's. Numbers are compared faster than names.
+/// Returns the eight bytes of the hash behind the first one, which is the shard's. Numbers are compared faster than
+/// names.
 fn sort_key(name: ObjectName) -> u64 {
     number_at(&name.key.hash, 1)
 }
@@ -103,8 +104,8 @@ fn number_at(hash: &Hash, at: usize) -> u64 {
     hash.as_bytes()[at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// Returns where a key is or would be among sorted ones. They are hashes and lie evenly: it is near where that leads to, and
-/// the way there is through neighbours in memory.
+/// Returns the index of the first key that is not less. Keys are parts of hashes and evenly spread, so the search
+/// begins at the proportional place and goes through neighbours in memory.
 fn first_not_below(keys: &[u64], key: u64) -> usize {
     let mut at = ((key as u128 * keys.len() as u128) >> 64) as usize;
     while at > 0 && keys[at - 1] >= key {

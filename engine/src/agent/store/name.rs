@@ -1,19 +1,19 @@
-//! The name of an object: what it holds, and which copy it is.
+//! The name of an object: its content, its mode, and the number of the copy.
 
 use crate::hash::Hash;
 use crate::manifest::ObjectKey;
 
-/// One stored object: what it holds, and which copy.
+/// The name of one stored object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ObjectName {
-    /// Content and mode.
+    /// Its content and mode.
     pub(crate) key: ObjectKey,
-    /// 0, or the number of the further copy.
+    /// The number of the copy: 0, or that of a further copy.
     pub(crate) copy: u16,
 }
 
 impl ObjectName {
-    /// Returns the whole name as one: `abcdef…-444[.n]`.
+    /// Returns the name in one piece: `abcdef…-444[.n]`.
     pub(crate) fn flat(&self) -> String {
         let ObjectName { key: ObjectKey { hash, mode }, copy } = self;
         match copy {
@@ -22,7 +22,7 @@ impl ObjectName {
         }
     }
 
-    /// Reads what [`ObjectName::flat`] made.
+    /// Parses a name as [`ObjectName::flat`] returns it.
     pub(crate) fn parse(flat: &[u8]) -> Option<ObjectName> {
         let text = std::str::from_utf8(flat).ok()?;
         let (hash, rest) = text.split_once('-')?;
@@ -38,7 +38,7 @@ impl ObjectName {
         Some(ObjectName { key: ObjectKey { hash: hash.parse::<Hash>().ok()?, mode }, copy })
     }
 
-    /// Returns the number of the shard that it is in.
+    /// Returns the number of its shard.
     pub(crate) fn shard(&self) -> usize {
         usize::from(self.key.hash.as_bytes()[0])
     }

@@ -1,6 +1,6 @@
-//! The directories of a store: objects are made, moved, listed and removed in them.
+//! The directories of a store: makes, moves, lists and removes objects.
 //!
-//! A shard is opened when it is first asked for, and held from then on.
+//! A shard is a directory of `objects/`. It is opened when it is first needed, and held from then on.
 
 use std::collections::HashSet;
 use std::io;
@@ -11,32 +11,32 @@ use std::sync::atomic::AtomicU64;
 use rayon::prelude::*;
 use rustix::io::Errno;
 
-use crate::agent::sight::Sight;
+use crate::agent::stamp::Stamp;
 use crate::disk::{Dir, Kind, NewFile, Stat};
 use crate::error::Error;
 
 use super::name::ObjectName;
 
-/// Directories of `objects/`: one for each first byte of a hash.
+/// The number of shards: one for each first byte of a hash.
 pub(crate) const SHARDS: usize = 256;
 
-/// They are for the agent alone.
+/// Shards are for the agent alone.
 const SHARD_MODE: u32 = 0o700;
 
-/// The store, or what is staged for it, with its directories held.
+/// A store, or the objects in staging, with its directories held.
 pub(crate) struct Store {
     pub(super) dir: Dir,
     shards: [OnceLock<Dir>; SHARDS],
     synced: OnceLock<bool>,
-    /// Only what this user owns is an object.
+    /// The owner of all objects. A file of another user is not an object.
     pub(super) owner: u32,
-    /// The group that objects get, where their directory passes its own on.
+    /// The group of new objects, if their directory passes its own on.
     pub(super) group: OnceLock<Option<u32>>,
-    pub(super) put_right: AtomicU64,
+    pub(super) restored_objects: AtomicU64,
 }
 
 impl Store {
-    /// Holds the store in `objects/`.
+    /// Makes a store of an `objects/` directory.
     pub(crate) fn new(dir: Dir) -> Store {
         Store {
             dir,
@@ -44,11 +44,11 @@ impl Store {
             synced: OnceLock::new(),
             owner: rustix::process::geteuid().as_raw(),
             group: OnceLock::new(),
-            put_right: AtomicU64::new(0),
+            restored_objects: AtomicU64::new(0),
         }
     }
 
-    /// Returns a shard; nothing where it was never made.
+    /// Returns a shard, or nothing if it was never made.
     pub(super) fn shard(&self, number: usize) -> Result<Option<&Dir>, Error> {
         if let Some(dir) = self.shards[number].get() {
             return Ok(Some(dir));
@@ -69,12 +69,12 @@ impl Store {
         self.shard(number)?.ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
     }
 
-    /// Tells whether something is a file of this user's. Another owner may write to it whatever its mode.
+    /// Tells whether this is a file of this user. Another owner could write to it whatever its mode.
     pub(super) fn is_own(&self, stat: &Stat) -> bool {
         stat.kind == Kind::File && stat.uid == self.owner
     }
 
-    /// Looks whether there is an object, whatever its mtime.
+    /// Returns the stat of an object, or nothing if it is missing.
     pub(crate) fn stat(&self, name: ObjectName) -> Result<Option<Stat>, Error> {
         let flat = name.flat();
         match self.shard(name.shard())? {
@@ -83,13 +83,13 @@ impl Store {
         }
     }
 
-    /// Looks at every shard: nothing of one that was never made.
-    pub(crate) fn sights(&self) -> Result<Vec<Sight>, Error> {
-        let sight = |number: usize| {
+    /// Returns the stamps of all shards. A shard that was never made has an empty stamp.
+    pub(crate) fn stamps(&self) -> Result<Vec<Stamp>, Error> {
+        let stamp = |number: usize| {
             let stat = self.dir.stat(format!("{number:02x}").as_bytes())?;
-            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Sight::default, |stat| Sight::of(&stat)))
+            Ok(stat.filter(|stat| stat.kind == Kind::Directory).map_or_else(Stamp::default, |stat| Stamp::of(&stat)))
         };
-        (0..SHARDS).map(sight).collect()
+        (0..SHARDS).map(stamp).collect()
     }
 
     /// Links an object to a path below a directory.
@@ -101,8 +101,7 @@ impl Store {
         }
     }
 
-    /// Makes an object's file and opens it for writing, instead of what may stand there. Its mode is the one that is
-    /// asked for, less the umask.
+    /// Makes an object's file and opens it for writing, in place of an existing one. The umask applies to `mode`.
     pub(crate) fn create(&self, name: ObjectName, mode: u32) -> Result<NewFile, Error> {
         let (shard, flat) = (self.ensure_shard(name.shard())?, name.flat());
         match shard.create_file_with(&flat.as_bytes()[2..], mode) {
@@ -114,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Opens what stands there for writing, where this user may write it.
+    /// Opens an existing object for writing, if this user may write to it.
     pub(crate) fn open_to_write(&self, name: ObjectName) -> Result<Option<NewFile>, Error> {
         match self.shard(name.shard())? {
             Some(shard) => shard.write_file(&name.flat().as_bytes()[2..]),
@@ -128,29 +127,29 @@ impl Store {
         self.dir.path().join(&flat[..2]).join(&flat[2..])
     }
 
-    /// Moves an object into another store. Says whether the name was free there.
+    /// Moves an object into another store. Returns whether the name was free there.
     pub(crate) fn hand_over(&self, name: ObjectName, to: &Store) -> Result<bool, Error> {
         let flat = name.flat();
         let from = self.shard(name.shard())?.ok_or_else(|| Error::Bug(format!("nothing holds {flat}")))?;
         from.rename_new(&flat.as_bytes()[2..], to.ensure_shard(name.shard())?, &flat.as_bytes()[2..])
     }
 
-    /// Moves a shard with all that is in it into another store that has none. Says whether that was to be done so. This
-    /// store must not be written to afterwards: it holds what is the other's.
+    /// Moves a whole shard into another store that lacks it. Returns whether it was moved. Do not write to this store
+    /// afterwards: it holds a directory of the other one.
     pub(crate) fn hand_over_shard(&self, number: usize, to: &Store) -> Result<bool, Error> {
         let name = format!("{number:02x}");
         match to.shard(number)? {
             Some(_) => Ok(false),
             None => match self.dir.rename_new(name.as_bytes(), &to.dir, name.as_bytes()) {
-                // Some filesystems move files and refuse directories.
+                // Some filesystems move files but not directories.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::CrossesDevices => Ok(false),
                 other => other,
             },
         }
     }
 
-    /// Syncs its filesystem, once. Says whether that was done without an error: only then is content that some other run
-    /// wrote on the disk, or not in the cache either once that was dropped.
+    /// Syncs the filesystem, once. Returns whether that succeeded: only then is the content of another run on the
+    /// disk, or absent from the cache too once that is dropped.
     pub(crate) fn is_synced(&self) -> bool {
         *self.synced.get_or_init(|| self.dir.sync_filesystem().is_ok())
     }
@@ -165,7 +164,7 @@ impl Store {
         self.dir.sync()
     }
 
-    /// Moves an object out of the way, where another thread has not done it yet.
+    /// Moves an object out of the way, unless another thread has done so.
     pub(crate) fn set_aside(&self, name: ObjectName, to: &Dir, new_name: &[u8]) -> Result<(), Error> {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else { return Ok(()) };
@@ -175,7 +174,7 @@ impl Store {
         }
     }
 
-    /// Removes an object. Says what disk that frees; nothing where there was no such object.
+    /// Removes an object. Returns the disk space that it frees, or nothing if there was no such object.
     pub(crate) fn remove(&self, name: ObjectName) -> Result<Option<u64>, Error> {
         let flat = name.flat();
         let Some(shard) = self.shard(name.shard())? else {
@@ -188,7 +187,7 @@ impl Store {
         Ok(Some(if stat.links <= 1 { stat.disk_bytes } else { 0 }))
     }
 
-    /// Removes shards in which nothing is left, and the directory of all where none is.
+    /// Removes empty shards, and the directory itself if no shard is left.
     pub(crate) fn remove_empty(self, above: &Dir, name: &[u8]) -> Result<(), Error> {
         for number in 0..SHARDS {
             self.dir.remove_empty_dir(format!("{number:02x}").as_bytes())?;
@@ -196,7 +195,7 @@ impl Store {
         above.remove_empty_dir(name)
     }
 
-    /// Returns the objects in a shard, by name. Names that are no objects are passed over.
+    /// Returns the objects of a shard, by name. Skips names that are not objects.
     pub(crate) fn in_shard(&self, number: usize) -> Result<Vec<ObjectName>, Error> {
         let Some(shard) = self.shard(number)? else {
             return Ok(Vec::new());
@@ -206,12 +205,12 @@ impl Store {
         Ok(shard.names()?.into_iter().filter_map(parse).collect())
     }
 
-    /// Calls `found` for each object in the store.
+    /// Calls `found` with each object of the store.
     pub(crate) fn for_each(&self, mut found: impl FnMut(ObjectName) -> Result<(), Error>) -> Result<(), Error> {
         (0..SHARDS).try_for_each(|number| self.in_shard(number)?.into_iter().try_for_each(&mut found))
     }
 
-    /// Counts the objects, and sums the disk that they take, in bytes.
+    /// Returns the number of objects and their disk space, in bytes.
     pub(crate) fn use_of_disk(&self) -> Result<(u64, u64), Error> {
         let of_shard = |number| {
             let mut disk_bytes = 0;

@@ -1,4 +1,4 @@
-//! What is decided of a release before content comes: its name, its second, its links into `shared/`.
+//! The properties of a release that are known before content arrives: its id, its second, its links into `shared/`.
 
 use crate::error::{Error, ReleaseError};
 use crate::manifest::{Manifest, diff};
@@ -15,44 +15,44 @@ use super::base::Base;
 use super::order::Order;
 use super::second::{self, Seconds};
 
-/// What was decided.
-pub(super) struct Decided {
-    /// Its name.
+/// The properties of the new release.
+pub(super) struct Decision {
+    /// Its id.
     pub(super) id: ReleaseId,
     /// Its place in the order of releases.
     pub(super) sequence: u64,
-    /// The mtime of what it brings.
+    /// The mtime of its new content.
     pub(super) second: u32,
-    /// Whether the filesystem keeps whole seconds alone.
-    pub(super) is_whole: bool,
-    /// How it differs from what is live.
+    /// Whether the filesystem keeps only whole seconds.
+    pub(super) has_whole_seconds: bool,
+    /// Its differences from the live release.
     pub(super) counts: diff::Counts,
     /// Its links into `shared/`.
     pub(super) shared: SharedPlan,
-    /// What is live before.
+    /// The release that was live when the deploy began.
     pub(super) live: Option<ReleaseId>,
 }
 
-impl Decided {
-    /// Decides, and refuses what cannot be made.
-    pub(super) fn decide(
+impl Decision {
+    /// Decides, and refuses a release that cannot be made.
+    pub(super) fn make(
         order: &Order<'_>,
         layout: &Layout,
         releases: &Releases,
         live: Option<ReleaseId>,
         base: Option<&Base>,
         manifest: &Manifest,
-    ) -> Result<Decided, Error> {
+    ) -> Result<Decision, Error> {
         let shared = shared::plan(&layout.shared, order.policy(), manifest)?;
-        let is_whole = !order.begin.dry_run && layout.keeps_whole_seconds()?;
-        let second = choose_second(order, layout, releases, is_whole)?;
+        let has_whole_seconds = !order.begin.dry_run && layout.keeps_whole_seconds()?;
+        let second = choose_second(order, layout, releases, has_whole_seconds)?;
         let counts = count(layout, releases, live.as_ref(), base, manifest);
         let id = choose_id(order, layout, releases)?;
         let sequence = releases.records.last().map_or(0, |record| record.sequence) + 1;
-        Ok(Decided { id, sequence, second, is_whole, counts, shared, live })
+        Ok(Decision { id, sequence, second, has_whole_seconds, counts, shared, live })
     }
 
-    /// Returns the record of the release, which is not live yet.
+    /// Returns the record of the release before it is live.
     pub(super) fn record(&self, order: &Order<'_>, manifest: &Manifest, new_bytes: u64) -> Record {
         Record {
             id: self.id.clone(),
@@ -74,13 +74,13 @@ impl Decided {
         }
     }
 
-    /// Returns what a dry run says where nothing was deployed yet.
-    pub(super) fn nothing_stood(manifest: &Manifest) -> Decided {
-        Decided {
+    /// Returns the decision for a dry run on a path without any deploy.
+    pub(super) fn without_site(manifest: &Manifest) -> Decision {
+        Decision {
             id: ReleaseId::at(0),
             sequence: 1,
             second: 0,
-            is_whole: false,
+            has_whole_seconds: false,
             counts: diff::count(None, manifest),
             shared: SharedPlan::default(),
             live: None,
@@ -88,15 +88,20 @@ impl Decided {
     }
 }
 
-/// Chooses a second that no release had, also none that is gone.
-fn choose_second(order: &Order<'_>, layout: &Layout, releases: &Releases, is_whole: bool) -> Result<u32, Error> {
-    let given = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
-    let given = given.chain(trash::greatest_second(layout)?);
-    let (proposed, given) = (order.begin.second, given.max().unwrap_or(0));
-    Ok(second::choose(Seconds { proposed, given, now: now() as u32, is_whole }))
+/// Chooses a second that no release had, including the removed ones.
+fn choose_second(
+    order: &Order<'_>,
+    layout: &Layout,
+    releases: &Releases,
+    has_whole_seconds: bool,
+) -> Result<u32, Error> {
+    let used = releases.records.iter().map(|record| record.second).chain([layout.store.second]);
+    let used = used.chain(trash::greatest_second(layout)?);
+    let (proposed, used) = (order.begin.second, used.max().unwrap_or(0));
+    Ok(second::choose(Seconds { proposed, used, now: now() as u32, has_whole_seconds }))
 }
 
-/// Counts how a manifest differs from the live release; all of it is new where that cannot be read.
+/// Counts the differences from the live release. If its manifest cannot be read, all files are new.
 fn count(
     layout: &Layout,
     releases: &Releases,
@@ -108,15 +113,16 @@ fn count(
         return diff::count(None, manifest);
     };
     if let Some(base) = base.filter(|base| base.name.release == record.id) {
-        return diff::count(Some(&base.kept.manifest), manifest);
+        return diff::count(Some(&base.stored.manifest), manifest);
     }
     match read_manifest(layout, &record.id, &record.root) {
-        Ok(kept) => diff::count(Some(&kept.manifest), manifest),
+        Ok(stored) => diff::count(Some(&stored.manifest), manifest),
         Err(_) => diff::count(None, manifest),
     }
 }
 
-/// A name that was asked for is taken as it is or refused; a time is moved on until it is later than every other.
+/// Chooses the id. A name that the user gave is used as it is, or refused. A time is moved on until it is later than
+/// every other id.
 fn choose_id(order: &Order<'_>, layout: &Layout, releases: &Releases) -> Result<ReleaseId, Error> {
     let wanted = &order.begin.release;
     let taken: Vec<ReleaseId> = layout

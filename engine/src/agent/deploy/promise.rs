@@ -1,4 +1,4 @@
-//! Hashes that a tree promises: they are known once the content came.
+//! The hashes that a tree promises. They are known when the content has arrived.
 
 use std::collections::HashSet;
 
@@ -9,36 +9,41 @@ use crate::wire::message::{FromAgent, ToAgent};
 
 use crate::agent::assemble::Assembly;
 use crate::agent::classify::Classifier;
+use crate::agent::conversation::{Conversation, Incoming};
 use crate::agent::receive::Promise;
 use crate::agent::receive::WantedObjects;
 use crate::agent::store::ObjectName;
-use crate::agent::talk::{Incoming, Talk};
 
-use super::unfit::make_own_copies;
+use super::unfit::make_further_copies;
 
-/// Returns the manifest with the hashes that were promised: those of the content that came, or, where the root says
-/// that it is another or not all of it came, those that the client tells.
-pub(super) fn settle(talk: &Talk, root: Hash, manifest: &Manifest, promise: &Promise) -> Result<Manifest, Error> {
+/// Returns the manifest with all hashes. They are computed from the content. If some of it did not arrive, or the
+/// root does not match, the client sends the hashes.
+pub(super) fn resolve_hashes(
+    conversation: &Conversation,
+    root: Hash,
+    manifest: &Manifest,
+    promise: &Promise,
+) -> Result<Manifest, Error> {
     let entries = promise.entries();
     let came: Option<Vec<(u32, Hash)>> = entries.iter().map(|&entry| Some((entry, promise.hash(entry)?))).collect();
     let is_right = |manifest: &Manifest| manifest.root() == root;
     if let Some(manifest) = came.map(|came| manifest.with_hashes(came)).filter(is_right) {
         return Ok(manifest);
     }
-    talk.send(&FromAgent::WantHashes)?;
-    match talk.next()? {
+    conversation.send(&FromAgent::WantHashes)?;
+    match conversation.next()? {
         Incoming::Message(ToAgent::Hashes(hashes)) if hashes.len() == entries.len() => {
             let manifest = manifest.with_hashes(entries.iter().copied().zip(hashes));
-            let lied = || Error::Protocol("hashes that do not lead to the root that was announced".into());
-            if is_right(&manifest) { Ok(manifest) } else { Err(lied()) }
+            let mismatch = || Error::Protocol("hashes that do not match the announced root".into());
+            if is_right(&manifest) { Ok(manifest) } else { Err(mismatch()) }
         }
-        _ => Err(Error::Protocol("something else where hashes were due".into())),
+        _ => Err(Error::Protocol("another message while hashes were expected".into())),
     }
 }
 
-/// Links what was promised and came, now that the manifest's hashes are known. Returns the objects that are wanted and
-/// not in the store, and the entries whose object in the store cannot be used.
-pub(super) fn redeem(
+/// Links the promised content that arrived, now that the hashes are known. Returns the objects that are wanted and
+/// not in the store, and the entries whose object in the store is unfit.
+pub(super) fn link_promised(
     classifier: &Classifier<'_>,
     assembly: &Assembly<'_>,
     promise: &Promise,
@@ -56,9 +61,9 @@ pub(super) fn redeem(
             }
             staged.insert(file.key);
         } else if let Some(hash) = promise.hash(entry) {
-            // Another content than was meant: nobody will ask for it.
+            // This is other content than the manifest names: nobody will ask for it.
             assembly.staging.objects.remove(ObjectName { key: ObjectKey { hash, ..file.key }, copy: 0 })?;
-        } else if !promise.means(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
+        } else if !promise.includes(entry) && before.find(file.key).is_some_and(|at| before.has_arrived(at)) {
             staged.insert(file.key);
         }
         others.push(entry);
@@ -70,6 +75,6 @@ pub(super) fn redeem(
     for (entry, placement) in choice.placed {
         assembly.link_stored(entry, placement)?;
     }
-    make_own_copies(assembly, &choice.own_copies)?;
+    make_further_copies(assembly, &choice.further_copies)?;
     Ok((wanted, choice.lacking))
 }

@@ -1,6 +1,7 @@
-//! A look at an object that is about to be linked again: is it what the record says?
+//! The state of an object before it is linked again: does it still agree with the record?
 //!
-//! Something may have changed it meanwhile, or its owner, mode or mtime. What was only touched is put right.
+//! A program may have changed its content, owner, mode or mtime. If only mode, mtime or group differ, they are
+//! restored.
 
 use std::fs::File;
 use std::io;
@@ -15,21 +16,22 @@ use super::content::has_hash;
 use super::name::ObjectName;
 use super::objects::Store;
 
-/// What a look at an object says.
+/// The state of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// It is as the record says.
+pub(crate) enum ObjectState {
+    /// It agrees with the record.
     Sound(Stat),
-    /// Its mode, mtime or group is another, its owner and size are not: its content decides, see [`Store::put_right`].
+    /// Its mode, mtime or group differs, its owner and size do not. Its content decides, see
+    /// [`Store::restore_attributes`].
     Touched,
-    /// It is not there.
+    /// It is missing.
     Missing,
-    /// Its size or owner is another: something wrote to it, or may write to it whatever its mode, or it was replaced.
+    /// Its size or owner differs: a program wrote to it, may write to it whatever its mode, or replaced it.
     Altered,
 }
 
 impl Store {
-    /// Tells whether there is an object, or a first further copy of it.
+    /// Tells whether the store has an object or its first further copy.
     pub(crate) fn has(&self, key: ObjectKey) -> Result<bool, Error> {
         let names = [0, 1].map(|copy| ObjectName { key, copy });
         let Some(shard) = self.shard(names[0].shard())? else {
@@ -43,7 +45,7 @@ impl Store {
         Ok(false)
     }
 
-    /// Returns the copies of an object that there are: the object itself, and further ones up to a number that is free.
+    /// Returns the existing copies of an object: the object itself, and further copies up to the first free number.
     pub(crate) fn copies(&self, key: ObjectKey) -> Result<Vec<(u16, Stat)>, Error> {
         let mut copies = Vec::new();
         for copy in 0..=u16::MAX {
@@ -56,23 +58,29 @@ impl Store {
         Ok(copies)
     }
 
-    /// Looks at an object that is about to be linked again.
-    pub(crate) fn look(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+    /// Returns the state of an object.
+    pub(crate) fn state(&self, key: ObjectKey, size: u64, placement: Placement) -> Result<ObjectState, Error> {
         match self.stat(ObjectName { key, copy: placement.copy })? {
-            None => Ok(Look::Missing),
-            Some(stat) => self.judge(&stat, key, size, placement),
+            None => Ok(ObjectState::Missing),
+            Some(stat) => self.state_of(&stat, key, size, placement),
         }
     }
 
-    /// Says what a look at an object means.
-    pub(crate) fn judge(&self, stat: &Stat, key: ObjectKey, size: u64, placement: Placement) -> Result<Look, Error> {
+    /// Returns the state of an object with this stat.
+    pub(crate) fn state_of(
+        &self,
+        stat: &Stat,
+        key: ObjectKey,
+        size: u64,
+        placement: Placement,
+    ) -> Result<ObjectState, Error> {
         if !self.is_own(stat) || stat.size != size {
-            return Ok(Look::Altered);
+            return Ok(ObjectState::Altered);
         }
         let is_as_made = stat.mode == u32::from(key.mode)
             && stat.has_mtime(placement.second)
             && self.group()?.is_none_or(|group| stat.gid == group);
-        Ok(if is_as_made { Look::Sound(*stat) } else { Look::Touched })
+        Ok(if is_as_made { ObjectState::Sound(*stat) } else { ObjectState::Touched })
     }
 
     fn group(&self) -> Result<Option<u32>, Error> {
@@ -83,9 +91,9 @@ impl Store {
         Ok(*self.group.get_or_init(|| (stat.mode & SETGID != 0).then_some(stat.gid)))
     }
 
-    /// Gives an object that was touched the mode, mtime and group that it should have, if it has its content still. Says
-    /// whether that was so. Nobody may write to it any more when its content is read.
-    pub(crate) fn put_right(&self, key: ObjectKey, placement: Placement) -> Result<bool, Error> {
+    /// Restores the mode, mtime and group of an object that was touched, if it still has its content. Returns whether
+    /// it has. Its content is read only after the new mode keeps others from writing to it.
+    pub(crate) fn restore_attributes(&self, key: ObjectKey, placement: Placement) -> Result<bool, Error> {
         let name = ObjectName { key, copy: placement.copy };
         let file = match self.open(name) {
             Ok(Some(file)) => file,
@@ -98,25 +106,25 @@ impl Store {
         }
         let mode = u32::from(key.mode);
         let grouped = self.group()?.map_or(Ok(()), |group| disk::set_group(&file, group));
-        // What cannot be changed is replaced.
+        // An object that cannot be changed is replaced.
         if grouped.and_then(|()| disk::set_mode(&file, mode)).is_err() || !has_hash(&file, key.hash) {
             return Ok(false);
         }
         disk::set_mode_and_mtime(&file, mode, placement.second)
             .map_err(|e| Error::io("set the mtime of", self.path_of(name), e))?;
-        self.put_right.fetch_add(1, Ordering::Relaxed);
+        self.restored_objects.fetch_add(1, Ordering::Relaxed);
         Ok(true)
     }
 
-    /// Opens an object that no release names, where it looks like one. Its content is for the caller to find out.
+    /// Opens an object that no release names, if its attributes are right. The caller verifies its content.
     pub(crate) fn open_orphan(&self, name: ObjectName, size: u64, stat: &Stat) -> Option<File> {
         let second = u32::try_from(stat.mtime).ok()?;
-        let look = self.judge(stat, name.key, size, Placement { second, copy: name.copy });
-        matches!(look, Ok(Look::Sound(_))).then(|| self.open(name).ok().flatten())?
+        let state = self.state_of(stat, name.key, size, Placement { second, copy: name.copy });
+        matches!(state, Ok(ObjectState::Sound(_))).then(|| self.open(name).ok().flatten())?
     }
 
-    /// Counts the objects that were put right.
-    pub(crate) fn count_put_right(&self) -> u64 {
-        self.put_right.load(Ordering::Relaxed)
+    /// Returns the number of objects that were restored.
+    pub(crate) fn restored_objects(&self) -> u64 {
+        self.restored_objects.load(Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-//! Whether there is room for a release: asked before anything is received.
+//! Checks that the disk has space for a release, before anything is received.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,32 @@ use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
 
 use super::assemble::Assembly;
-use super::classify::NeedsOwnCopy;
+use super::classify::FurtherCopy;
 use super::receive::WantedObjects;
 use super::site::layout::Layout;
 use super::store::SHARDS;
 
-/// Records, the log, growth of directories that stand already.
+/// Space for records, the log, and the growth of existing directories.
 const MARGIN_BYTES: u64 = 1 << 20;
 const MARGIN_INODES: u64 = 64;
 
-/// Compares what the release still takes with what is free. Private and further copies count whole: whether the
-/// filesystem shares their blocks is not known before. A directory counts as a block: few have names for more.
+/// Compares the space that the release still needs with the free space. Private and further copies count in full,
+/// because it is not known yet whether the filesystem will share their blocks. A directory counts as one block: few
+/// have names for more.
 ///
-/// XFS and Btrfs free what was removed a moment later, or when they are synced: only what is lacking then is lacking.
+/// XFS and Btrfs free the space of removed files a moment later, or at a sync. So a lack of space is only certain
+/// after a sync.
 pub(crate) fn check(
     layout: &Layout,
     assembly: &Assembly<'_>,
-    own_copies: &[NeedsOwnCopy],
+    further_copies: &[FurtherCopy],
     wanted: &WantedObjects,
 ) -> Result<(), Error> {
-    match compare(layout.root.free()?, assembly, own_copies, wanted) {
+    match compare(layout.root.free()?, assembly, further_copies, wanted) {
         Ok(()) => Ok(()),
         Err(_) => {
             layout.root.sync_filesystem()?;
-            compare(layout.root.free()?, assembly, own_copies, wanted)
+            compare(layout.root.free()?, assembly, further_copies, wanted)
         }
     }
 }
@@ -39,15 +41,15 @@ pub(crate) fn check(
 fn compare(
     free: Free,
     assembly: &Assembly<'_>,
-    own_copies: &[NeedsOwnCopy],
+    further_copies: &[FurtherCopy],
     wanted: &WantedObjects,
 ) -> Result<(), Error> {
-    let mut copies = further_copies(assembly, own_copies);
-    copies.extend(private_copies(assembly));
+    let mut copies = further_sizes(assembly, further_copies);
+    copies.extend(private_sizes(assembly));
     let on_disk = |sum: u64, size: &u64| sum.saturating_add(size.next_multiple_of(free.block_bytes));
     let copied_bytes = copies.iter().fold(0, on_disk);
     let missing = wanted.missing().count();
-    // What arrives lies in directories of its own first.
+    // Objects arrive in directories of staging first.
     let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
     let made_bytes = copied_bytes.saturating_add(directories * free.block_bytes + MARGIN_BYTES);
     let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
@@ -62,7 +64,7 @@ fn compare(
     }
 }
 
-/// Counts the empty files and symlinks, which are never links.
+/// Returns the number of empty files and symlinks, which are never links to objects.
 fn own_inodes(assembly: &Assembly<'_>) -> u64 {
     let is_own = |&entry: &u32| match assembly.manifest.node(entry) {
         Node::File(file) => file.size == 0,
@@ -72,15 +74,15 @@ fn own_inodes(assembly: &Assembly<'_>) -> u64 {
     (0..assembly.manifest.len()).filter(is_own).count() as u64
 }
 
-/// Returns the sizes of the further copies of objects: one for each object.
-fn further_copies(assembly: &Assembly<'_>, own_copies: &[NeedsOwnCopy]) -> Vec<u64> {
-    let size = |own: &NeedsOwnCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
-    let objects: BTreeMap<ObjectKey, u64> = own_copies.iter().map(|own| (own.from.key, size(own))).collect();
+/// Returns the sizes of the further copies, one for each object.
+fn further_sizes(assembly: &Assembly<'_>, further_copies: &[FurtherCopy]) -> Vec<u64> {
+    let size = |own: &FurtherCopy| assembly.manifest.file(own.entry).map_or(0, |file| file.size);
+    let objects: BTreeMap<ObjectKey, u64> = further_copies.iter().map(|own| (own.from.key, size(own))).collect();
     objects.into_values().collect()
 }
 
 /// Returns the sizes of the private copies.
-fn private_copies(assembly: &Assembly<'_>) -> Vec<u64> {
+fn private_sizes(assembly: &Assembly<'_>) -> Vec<u64> {
     let mut sizes = Vec::new();
     if assembly.copies.is_empty() {
         return sizes;

@@ -1,8 +1,9 @@
 //! The agent's half of a conversation: messages out, frames in.
 //!
-//! A thread of its own reads frames, so that a client that goes away is noticed while the agent works; another says
-//! that the agent is alive while it is silent, as a `syncfs` may take long. A client of which not a byte comes for long
-//! is taken for dead, so that its lock does not outlive it when the line is cut without a word.
+//! A thread reads frames, so that the agent notices a client that goes away while it works. Another thread sends
+//! `Ping` while the agent has nothing to send, because a `syncfs` may take long. If no byte arrives from a client for
+//! [`CLIENT_SILENT_MAX`], the agent treats it as dead: a connection may be lost without notice, and the lock must not
+//! outlive it.
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
@@ -22,47 +23,47 @@ use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::heard::Heard;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
-use super::tell::Tell;
+use super::reporter::Reporter;
 
-/// A client that is alive says something every few seconds.
+/// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
 
-/// Frames read ahead: what waits here is bounded by this many blocks.
+/// Frames that are read ahead, at most.
 const READ_AHEAD: usize = 1;
 
-/// How often progress is sent at most, and after what time what is to be said soon. A packet takes some 50 bytes beside
-/// what is in it, and what is over sooner needs no progress.
+/// The shortest time between two progress messages, and the longest delay of a queued message. A packet takes some 50
+/// bytes beside its content, and work that ends sooner needs no progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// How often it is sent at most how much was read. A block keeps a receiver busy for about as long.
+/// The shortest time between two `Read` messages. A block keeps a receiver busy for about as long.
 const READ_EVERY: Duration = Duration::from_millis(250);
 
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
 /// A conversation with a client.
-pub(crate) struct Talk {
+pub(crate) struct Conversation {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
     heard: Heard,
     silent_max: Duration,
-    told: Mutex<Instant>,
-    /// Counts what was read on all connections.
+    last_progress: Mutex<Instant>,
+    /// The bytes that were read on all connections.
     read: Counter,
-    /// While it receives: what was said last of what was read, and when.
-    receiving: Mutex<Option<Receiving>>,
+    /// While content is received: the last report of the bytes read.
+    last_report: Mutex<Option<ReadReport>>,
     switching: Mutex<Option<ReleaseId>>,
-    /// Whether something that a run told could not be said.
-    is_unheard: AtomicBool,
+    /// Whether a report of this run could not be sent.
+    has_failed_send: AtomicBool,
 }
 
-/// What was said of what was read.
-struct Receiving {
-    told: Instant,
+/// The last report of the bytes read.
+struct ReadReport {
+    sent: Instant,
     bytes: u64,
     commits: u32,
 }
 
-/// What comes in, in a deploy.
+/// A frame of a deploy, decoded.
 pub(crate) enum Incoming {
     /// A message.
     Message(ToAgent),
@@ -72,21 +73,21 @@ pub(crate) enum Incoming {
     Part(Vec<u8>),
 }
 
-/// What comes next, of two things.
+/// The next item from one of two sources.
 pub(crate) enum Next<T> {
-    /// From the client.
-    Here(Incoming),
-    /// From beside.
-    Beside(T),
+    /// A frame of the client.
+    Client(Incoming),
+    /// An item of the other channel.
+    Other(T),
 }
 
-impl Talk {
-    /// Begins a conversation. A client of which nothing comes for `silent_max` is taken for dead.
+impl Conversation {
+    /// Begins a conversation. A client that sends nothing for `silent_max` is treated as dead.
     pub(crate) fn new(
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         silent_max: Duration,
-    ) -> Result<Talk, Error> {
+    ) -> Result<Conversation, Error> {
         let out: Box<dyn Write + Send> = Box::new(output);
         let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
@@ -96,7 +97,7 @@ impl Talk {
         let read = move || {
             loop {
                 let frame = match reader.read() {
-                    // Heard is heard: waiting in the queue, it would keep the end of the line from being seen.
+                    // A ping is not queued: it would hide the end of the connection behind it.
                     Ok(Some((FrameKind::Message, payload))) if payload == ping => continue,
                     Ok(Some(frame)) => Ok(frame),
                     Ok(None) => return,
@@ -109,21 +110,21 @@ impl Talk {
             }
         };
         if let Err(error) = threads::spawn(read) {
-            // The client has asked nothing yet, and is told all the same.
+            // The client has asked nothing yet, but the error must reach it.
             let failed = FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged };
             out.write(FrameKind::Message, &message::to_bytes(&failed))?;
             return Err(error);
         }
-        Ok(Talk {
+        Ok(Conversation {
             out: Mutex::new(out),
             frames,
             heard,
             silent_max,
-            told: Mutex::new(Instant::now()),
+            last_progress: Mutex::new(Instant::now()),
             read: counter,
-            receiving: Mutex::default(),
+            last_report: Mutex::default(),
             switching: Mutex::default(),
-            is_unheard: AtomicBool::new(false),
+            has_failed_send: AtomicBool::new(false),
         })
     }
 
@@ -133,27 +134,27 @@ impl Talk {
         self.out.lock().expect("no sender panics").write(FrameKind::Message, &bytes)
     }
 
-    /// Sends bytes that a message announced.
+    /// Sends the bytes that a message announced.
     pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = self.out.lock().expect("no sender panics");
         bytes.chunks(1 << 20).try_for_each(|part| out.write(FrameKind::Part, part))
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next frame of the client.
     pub(crate) fn next(&self) -> Result<Incoming, Error> {
         match self.next_or(&never::<Infallible>())? {
-            Next::Here(incoming) => Ok(incoming),
-            Next::Beside(never) => match never {},
+            Next::Client(incoming) => Ok(incoming),
+            Next::Other(never) => match never {},
         }
     }
 
-    /// Waits for what comes next, here or from `beside`, whose other end must stand.
+    /// Waits for a frame of the client or an item of `beside`. The sender of `beside` must exist.
     pub(crate) fn next_or<T>(&self, beside: &Receiver<T>) -> Result<Next<T>, Error> {
         let frame = match self.receive(beside)? {
             Ok(frame) => frame,
-            Err(other) => return Ok(Next::Beside(other)),
+            Err(other) => return Ok(Next::Other(other)),
         };
-        Ok(Next::Here(match frame {
+        Ok(Next::Client(match frame {
             (FrameKind::Block, payload) => Incoming::Block(payload),
             (FrameKind::Part, payload) => Incoming::Part(payload),
             (FrameKind::Message, payload) => Incoming::Message(message::from_bytes(&payload)?),
@@ -161,7 +162,7 @@ impl Talk {
     }
 
     fn receive<T>(&self, beside: &Receiver<T>) -> Result<Result<(FrameKind, Vec<u8>), T>, Error> {
-        // Before, there may have been no room for what the client has to say.
+        // The client may have waited until now for room in the queue: its silence counts from here.
         let listening = Instant::now();
         let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
         loop {
@@ -171,7 +172,7 @@ impl Talk {
                     return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
                 }
                 recv(beside) -> other => {
-                    return other.map(Err).map_err(|_| Error::Bug("what was listened to beside has ended".into()));
+                    return other.map(Err).map_err(|_| Error::Bug("the other channel has ended".into()));
                 }
                 default(left) => {
                     if self.heard.silence(listening) >= self.silent_max {
@@ -182,15 +183,15 @@ impl Talk {
         }
     }
 
-    /// Returns the release that the switch, where it has begun, goes to.
+    /// Returns the release that is being switched to, if the switch has begun.
     pub(crate) fn switching(&self) -> Option<ReleaseId> {
-        self.switching.lock().expect("nobody panics while noting").clone()
+        self.switching.lock().expect("no holder panics").clone()
     }
 
-    /// Fails where the client has gone, or did not hear something that it was told. To be called where nothing is due from
-    /// it: what comes is dropped.
+    /// Fails if the client has gone or missed a report. Call it only while no frame is due: it drops the frames that
+    /// it finds.
     pub(crate) fn check_client(&self) -> Result<(), Error> {
-        if self.is_unheard.load(Ordering::Relaxed) {
+        if self.has_failed_send.load(Ordering::Relaxed) {
             return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
         }
         loop {
@@ -204,63 +205,64 @@ impl Talk {
         }
     }
 
-    /// Notes where something could not be said.
-    fn tell(&self, said: &Result<(), Error>) {
-        if said.is_err() {
-            self.is_unheard.store(true, Ordering::Relaxed);
+    /// Remembers that a report could not be sent.
+    fn note_send(&self, sent: &Result<(), Error>) {
+        if sent.is_err() {
+            self.has_failed_send.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Says that a phase began or ended: with what is said next, or soon.
+    /// Queues the begin or the end of a phase. It is sent with the next message, or soon.
     fn phase(&self, phase: Phase, ended: bool) {
         let message = message::to_bytes(&FromAgent::Phase { phase, ended });
-        self.tell(&self.out.lock().expect("no sender panics").queue(&message));
+        self.note_send(&self.out.lock().expect("no sender panics").queue(&message));
     }
 
     fn flush(&self) -> Result<(), Error> {
         self.out.lock().expect("no sender panics").flush_queued()
     }
 
-    /// Returns what counts the bytes that are read, for further connections.
+    /// Returns the counter of received bytes, for further connections.
     pub(crate) fn counter(&self) -> Counter {
         self.read.clone()
     }
 
-    /// Says from now on how much was read.
+    /// Begins to report how many bytes were read.
     pub(crate) fn begin_receiving(&self, commits: u32) {
-        let receiving = Receiving { told: Instant::now(), bytes: self.read.bytes(), commits };
-        *self.receiving() = Some(receiving);
+        let report = ReadReport { sent: Instant::now(), bytes: self.read.bytes(), commits };
+        *self.last_report() = Some(report);
     }
 
-    /// Says how much was read so far, and for how long no blocks were taken; too soon after the last time, not.
-    pub(crate) fn tell_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
-        let mut receiving = self.receiving();
+    /// Reports how many bytes were read so far, and for how long blocks had to wait. Does nothing if the last report was too
+    /// recent.
+    pub(crate) fn report_read(&self, stalled: Option<Duration>) -> Result<(), Error> {
+        let mut report = self.last_report();
         let bytes = self.read.bytes();
-        let Some(receiving) = &mut *receiving else { return Ok(()) };
-        if receiving.told.elapsed() < READ_EVERY || receiving.bytes == bytes {
+        let Some(report) = &mut *report else { return Ok(()) };
+        if report.sent.elapsed() < READ_EVERY || report.bytes == bytes {
             return Ok(());
         }
-        (receiving.told, receiving.bytes) = (Instant::now(), bytes);
+        (report.sent, report.bytes) = (Instant::now(), bytes);
         let stalled = stalled.map(|time| time.as_micros() as u64);
-        self.send(&FromAgent::Read { bytes, commits: receiving.commits, stalled })
+        self.send(&FromAgent::Read { bytes, commits: report.commits, stalled })
     }
 
-    /// Says with what is said next, or soon, that so many commits were read, and no more of what comes.
+    /// Queues the number of commits that were read, and stops these reports.
     pub(crate) fn end_receiving(&self, commits: u32) -> Result<(), Error> {
-        *self.receiving() = None;
+        *self.last_report() = None;
         let message = message::to_bytes(&FromAgent::Read { bytes: self.read.bytes(), commits, stalled: None });
         self.out.lock().expect("no sender panics").queue(&message)
     }
 
-    fn receiving(&self) -> MutexGuard<'_, Option<Receiving>> {
-        self.receiving.lock().expect("no sender panics")
+    fn last_report(&self) -> MutexGuard<'_, Option<ReadReport>> {
+        self.last_report.lock().expect("no sender panics")
     }
 }
 
-impl Tell for Talk {
+impl Reporter for Conversation {
     fn began(&self, phase: Phase) {
-        // Progress is for what takes a while.
-        *self.told.lock().expect("no sender panics") = Instant::now();
+        // A phase that ends soon needs no progress.
+        *self.last_progress.lock().expect("no sender panics") = Instant::now();
         self.phase(phase, false);
     }
 
@@ -268,40 +270,40 @@ impl Tell for Talk {
         self.phase(phase, true);
     }
 
-    /// Too soon after the last time, nothing is said.
+    /// Does nothing if the last progress message was too recent.
     fn progress(&self, phase: Phase, files: u64, files_total: u64) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.elapsed() >= PROGRESS_EVERY {
-            *told = Instant::now();
-            self.tell(&self.send(&FromAgent::Progress { phase, files, files_total }));
+        let Ok(mut last) = self.last_progress.try_lock() else { return };
+        if last.elapsed() >= PROGRESS_EVERY {
+            *last = Instant::now();
+            self.note_send(&self.send(&FromAgent::Progress { phase, files, files_total }));
         }
     }
 
     fn warn(&self, warning: String) {
-        self.tell(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.note_send(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn lock_taken_over(&self, holder: String) {
-        self.tell(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
+        self.note_send(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
     }
 
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
         self.check_client()?;
-        *self.switching.lock().expect("nobody panics while noting") = Some(to.clone());
+        *self.switching.lock().expect("no holder panics") = Some(to.clone());
         Ok(())
     }
 
     fn live(&self, release: &ReleaseId) {
-        self.tell(&self.send(&FromAgent::Live(release.clone())));
+        self.note_send(&self.send(&FromAgent::Live(release.clone())));
     }
 
     fn removed(&self, release: &ReleaseId) {
-        self.tell(&self.send(&FromAgent::Removed(release.clone())));
+        self.note_send(&self.send(&FromAgent::Removed(release.clone())));
     }
 }
 
-/// Runs `work`; says meanwhile what is to be said soon, and every few seconds that the agent is alive.
-pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error> {
+/// Runs `work`. Meanwhile sends queued messages, and a `Ping` every few seconds.
+pub(crate) fn keep_alive<T>(conversation: &Conversation, work: impl FnOnce() -> T) -> Result<T, Error> {
     const TICKS_A_PING: u32 = 20;
     std::thread::scope(|scope| {
         let (stop, stopped) = bounded::<()>(0);
@@ -309,10 +311,10 @@ pub(crate) fn alive<T>(talk: &Talk, work: impl FnOnce() -> T) -> Result<T, Error
             let mut ticks = 0;
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
                 ticks = (ticks + 1) % TICKS_A_PING;
-                let said = if ticks == 0 { talk.send(&FromAgent::Ping) } else { talk.flush() };
-                let said = said.and_then(|()| talk.tell_read(None));
-                talk.tell(&said);
-                if said.is_err() {
+                let sent = if ticks == 0 { conversation.send(&FromAgent::Ping) } else { conversation.flush() };
+                let sent = sent.and_then(|()| conversation.report_read(None));
+                conversation.note_send(&sent);
+                if sent.is_err() {
                     return;
                 }
             }
@@ -329,7 +331,7 @@ mod tests {
 
     use super::*;
 
-    /// A client whose words come a byte at a time.
+    /// A client whose bytes arrive one at a time.
     struct Trickle(std::vec::IntoIter<u8>);
 
     impl Read for Trickle {
@@ -347,22 +349,22 @@ mod tests {
         FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
         let began = Instant::now();
         let silent_max = Duration::from_secs(1);
-        let talk = Talk::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
-        assert!(matches!(talk.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
+        let conversation = Conversation::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
+        assert!(matches!(conversation.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
     }
 
     #[test]
     fn a_client_that_has_gone_is_noticed_behind_its_pings() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_secs(20)).unwrap();
+        let conversation = Conversation::new(input, io::sink(), Duration::from_secs(20)).unwrap();
         for _ in 0..10 {
             FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
         }
-        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        conversation.begin_switch(&"1".parse().unwrap()).unwrap();
         drop(client);
         let given_up = Instant::now() + Duration::from_secs(5);
-        while talk.begin_switch(&"1".parse().unwrap()).is_ok() {
+        while conversation.begin_switch(&"1".parse().unwrap()).is_ok() {
             assert!(Instant::now() < given_up, "it was not noticed");
         }
     }
@@ -370,9 +372,9 @@ mod tests {
     #[test]
     fn a_client_of_which_nothing_comes_is_taken_for_dead() {
         let (input, mut client) = io::pipe().unwrap();
-        let talk = Talk::new(input, io::sink(), Duration::from_millis(100)).unwrap();
+        let conversation = Conversation::new(input, io::sink(), Duration::from_millis(100)).unwrap();
         client.write_all(&[9]).unwrap();
-        let Err(Error::LineLost { source }) = talk.next() else { panic!("the silence was not noticed") };
+        let Err(Error::LineLost { source }) = conversation.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);
     }
 
@@ -380,12 +382,12 @@ mod tests {
     fn no_switch_begins_where_something_was_not_heard() {
         let (input, _client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let talk = Talk::new(input, output, Duration::from_secs(20)).unwrap();
-        talk.warn("heard".to_owned());
-        talk.begin_switch(&"1".parse().unwrap()).unwrap();
+        let conversation = Conversation::new(input, output, Duration::from_secs(20)).unwrap();
+        conversation.warn("heard".to_owned());
+        conversation.begin_switch(&"1".parse().unwrap()).unwrap();
         drop(answers);
-        talk.warn("not heard".to_owned());
-        assert!(matches!(talk.begin_switch(&"2".parse().unwrap()), Err(Error::LineLost { .. })));
-        assert_eq!(talk.switching(), Some("1".parse().unwrap()));
+        conversation.warn("not heard".to_owned());
+        assert!(matches!(conversation.begin_switch(&"2".parse().unwrap()), Err(Error::LineLost { .. })));
+        assert_eq!(conversation.switching(), Some("1".parse().unwrap()));
     }
 }

@@ -1,6 +1,6 @@
-//! What `/proc` shows of one process.
+//! The properties that `/proc` shows of one process.
 //!
-//! All users may read its name, its parent and its start. What its links lead to is shown to those who may trace it.
+//! All users may read its name, its parent and its start. Only a user who may trace it can read its links.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,17 +15,17 @@ use rustix::io::Errno;
 use crate::accounts::Accounts;
 use crate::path::Shown;
 
-/// A line of at most 52 numbers and a name.
+/// The length of a stat file: at most 52 numbers and a name.
 const STAT_BYTES_MAX: usize = 2048;
 
-/// Set in the flags of a thread of the kernel itself.
+/// The flag of a thread of the kernel itself.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
-/// The kernel does not show what was asked for.
+/// The kernel refuses to show this process.
 #[derive(Debug)]
-pub(super) struct Hidden;
+pub(super) struct AccessDenied;
 
-/// What `/proc/<pid>/stat` says of a process, which all users may read.
+/// The content of `/proc/<pid>/stat`, which all users may read.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) name: String,
@@ -33,13 +33,13 @@ pub(super) struct Process {
     pub(super) is_zombie: bool,
     pub(super) is_kernel: bool,
     pub(super) threads: u64,
-    /// The milliseconds of this boot in which it started.
+    /// The range of its start, in milliseconds of this boot.
     pub(super) started: Range<u64>,
 }
 
 impl Process {
-    /// Reads that of a process; nothing where there is none, or none that is shown.
-    pub(super) fn read(pid: u32) -> Result<Option<Process>, Hidden> {
+    /// Reads the stat file of a process. Returns nothing if there is no such process, or it is not shown.
+    pub(super) fn read(pid: u32) -> Result<Option<Process>, AccessDenied> {
         let read = || {
             let stat = open(format!("/proc/{pid}/stat"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             let mut bytes = [0; STAT_BYTES_MAX];
@@ -49,16 +49,16 @@ impl Process {
         match read() {
             Ok(Some(process)) => Ok(Some(process)),
             Err(Errno::NOENT | Errno::SRCH) => Ok(None),
-            Ok(None) | Err(_) => Err(Hidden),
+            Ok(None) | Err(_) => Err(AccessDenied),
         }
     }
 
-    /// Reads `1 (name) S 0 …`. A name may hold anything.
+    /// Parses `1 (name) S 0 …`. The name may contain anything.
     fn from_stat(bytes: &[u8]) -> Option<Process> {
         let (open, close) =
             (bytes.iter().position(|&byte| byte == b'(')?, bytes.iter().rposition(|&byte| byte == b')')?);
         let fields: Vec<&str> = std::str::from_utf8(bytes.get(close + 2..)?).ok()?.split_ascii_whitespace().collect();
-        // The first field here is the third of the whole, the state.
+        // The first field here is the third of the file, the state.
         let number = |at: usize| fields.get(at - 3)?.parse::<u64>().ok();
         let tick = 1000 / rustix::param::clock_ticks_per_second().clamp(1, 1000);
         let start = number(22)? * tick;
@@ -73,29 +73,29 @@ impl Process {
     }
 }
 
-/// What a link in `/proc` reads as.
-pub(super) enum Text {
+/// The target of a link in `/proc`.
+pub(super) enum LinkTarget {
     Path(PathBuf),
-    /// It is longer than the kernel says.
+    /// It is longer than the kernel returns.
     TooLong,
     /// The process has ended.
     Gone,
 }
 
-pub(super) fn text(link: &Path) -> Result<Text, Hidden> {
+pub(super) fn read_link(link: &Path) -> Result<LinkTarget, AccessDenied> {
     match rustix::fs::readlinkat(CWD, link, Vec::new()) {
-        Ok(text) => Ok(Text::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
-        Err(Errno::NOENT | Errno::SRCH) => Ok(Text::Gone),
-        Err(Errno::NAMETOOLONG) => Ok(Text::TooLong),
-        Err(_) => Err(Hidden),
+        Ok(text) => Ok(LinkTarget::Path(PathBuf::from(OsStr::from_bytes(text.as_bytes())))),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(LinkTarget::Gone),
+        Err(Errno::NAMETOOLONG) => Ok(LinkTarget::TooLong),
+        Err(_) => Err(AccessDenied),
     }
 }
 
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Hidden> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, AccessDenied> {
     match fs::read_dir(dir) {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
         Err(error) if is_gone(&error) => Ok(Vec::new()),
-        Err(_) => Err(Hidden),
+        Err(_) => Err(AccessDenied),
     }
 }
 
@@ -108,7 +108,7 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 
-/// Returns the user of a process: the name where this machine knows one, else the number.
+/// Returns the user of a process, by name if this machine knows it, else by number.
 pub(super) fn user_of(pid: u32) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().nth(1)?;

@@ -1,0 +1,55 @@
+//! Reports of a run: the one way from a step to the user.
+//!
+//! A conversation sends them to the client. A report that cannot be sent stops nothing, with one exception: a switch
+//! does not begin if the client has gone, as nobody would learn of it. After the switch all steps run to their end,
+//! with or without a client.
+
+use crate::error::Error;
+use crate::event::Phase;
+use crate::release::ReleaseId;
+
+/// A receiver of reports.
+pub(crate) trait Reporter: Sync {
+    /// Reports that a phase began.
+    fn began(&self, phase: Phase);
+
+    /// Reports that a phase ended.
+    fn ended(&self, phase: Phase);
+
+    /// Reports how many files of a phase are done.
+    fn progress(&self, phase: Phase, files: u64, files_total: u64);
+
+    /// Reports something that the user should know and that stops nothing.
+    fn warn(&self, warning: String);
+
+    /// Reports that the lock of a dead run was taken over. `holder` describes that run.
+    fn lock_taken_over(&self, holder: String);
+
+    /// Reports that the switch to a release is about to begin. Fails if the client would not learn the result: a
+    /// switch cannot be taken back.
+    fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error>;
+
+    /// Reports that a release is live.
+    fn live(&self, release: &ReleaseId);
+
+    /// Reports that a release was removed.
+    fn removed(&self, release: &ReleaseId);
+}
+
+/// A reporter for tests that drops everything.
+#[cfg(test)]
+pub(crate) struct Silent;
+
+#[cfg(test)]
+impl Reporter for Silent {
+    fn began(&self, _: Phase) {}
+    fn ended(&self, _: Phase) {}
+    fn progress(&self, _: Phase, _: u64, _: u64) {}
+    fn warn(&self, _: String) {}
+    fn lock_taken_over(&self, _: String) {}
+    fn begin_switch(&self, _: &ReleaseId) -> Result<(), Error> {
+        Ok(())
+    }
+    fn live(&self, _: &ReleaseId) {}
+    fn removed(&self, _: &ReleaseId) {}
+}
