@@ -1,33 +1,33 @@
-//! Which algorithms `ssh_config` allows, and which of them libssh2 knows.
+//! The algorithms that `ssh_config` allows, narrowed to those that libssh2 knows.
 
 use ssh2::{MethodType, Session};
 
 use crate::wire::ssh_config::matches_pattern;
 
-/// What a list of algorithms allows.
+/// A list of algorithms as `ssh_config` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Allowed {
-    /// Whatever both sides know.
+    /// All algorithms that both sides know.
     Any,
-    /// These, the first one first.
+    /// These algorithms, the first one preferred.
     Only(Vec<String>),
-    /// All but those that match one of these patterns.
+    /// All algorithms but those that match one of these patterns.
     Without(Vec<String>),
 }
 
-/// What is allowed, by its use.
+/// The allowed algorithms, by their use.
 #[derive(Debug, Clone)]
 pub(super) struct Algorithms {
     pub(super) key_exchanges: Allowed,
     pub(super) host_keys: Allowed,
     pub(super) ciphers: Allowed,
     pub(super) macs: Allowed,
-    /// Those with which a key may sign a login.
+    /// The algorithms with which a key may sign a login.
     pub(super) signatures: Allowed,
 }
 
 impl Allowed {
-    /// Reads a list as `ssh_config` has it. Of one that only adds to the defaults, all may be allowed.
+    /// Parses a list. A list that only adds to the defaults allows everything.
     pub(super) fn read(list: &str) -> Allowed {
         let split = |list: &str| list.split(',').map(str::to_owned).collect();
         match list.as_bytes().first() {
@@ -37,7 +37,7 @@ impl Allowed {
         }
     }
 
-    /// Returns those of `known` that are allowed, in the order that counts.
+    /// Returns the allowed ones of `known`, the preferred one first.
     pub(super) fn among(&self, known: &[&str]) -> Vec<String> {
         let known = known.iter().map(|&name| name.to_owned());
         match self {
@@ -62,7 +62,7 @@ impl Allowed {
         }
     }
 
-    /// Tells whether a key of a kind may sign in any of its ways.
+    /// Returns whether a kind of key may sign with any of its algorithms.
     pub(super) fn allows_key(&self, kind: &str) -> bool {
         let ways: &[&str] = match kind {
             "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
@@ -77,11 +77,11 @@ impl Allowed {
     }
 }
 
-/// That libssh2 knows nothing of what is allowed for a use.
+/// libssh2 knows none of the algorithms that are allowed for this use.
 pub(super) struct NoneKnown(pub(super) &'static str);
 
 impl Algorithms {
-    /// Tells a session what is allowed. `first` are kinds of host key to ask for before others.
+    /// Sets the allowed algorithms on a session. `first` holds kinds of host key to ask for before others.
     pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoneKnown> {
         let uses = [
             ("key exchange", MethodType::Kex, &self.key_exchanges),
@@ -98,7 +98,7 @@ impl Algorithms {
         let kinds = self.host_keys.among(&known(session, MethodType::HostKey));
         prefer(session, MethodType::HostKey, &order_host_keys(kinds, first)).ok_or(NoneKnown("kind of host key"))?;
         if self.signatures != Allowed::Any {
-            // Only keys of RSA sign in several ways; others are judged by their kind.
+            // Only RSA keys have several signature algorithms; the others are checked by their kind.
             let ways = self.signatures.among(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
             prefer(session, MethodType::SignAlgo, &ways).unwrap_or_default();
         }
@@ -114,11 +114,11 @@ fn prefer(session: &Session, method: MethodType, names: &[String]) -> Option<()>
     if names.is_empty() { None } else { session.method_pref(method, &names.join(",")).ok() }
 }
 
-/// Puts the kinds in order. A server that may show a certificate would show it instead of its key, and only the system's
-/// `ssh` can check one.
+/// Puts the kinds in order, without certificates: a server that has one would show it instead of its key, and only
+/// the system's `ssh` can check a certificate.
 fn order_host_keys(kinds: Vec<String>, first: &[&str]) -> Vec<String> {
     let is_first = |name: &str| {
-        // One key of RSA signs in three ways, and has the name of the oldest.
+        // An RSA key signs with three algorithms, and has the name of the oldest.
         let kind = if name.starts_with("rsa-sha2-") { "ssh-rsa" } else { name };
         first.contains(&kind)
     };

@@ -1,10 +1,12 @@
-//! Reaches an agent over SSH: settings, transport, login, agent.
+//! Connects to an agent over SSH: settings, transport, login, agent.
 //!
-//! The built-in transport is used unless the configuration asks for what it does not know; then the system's `ssh` is.
-//! Some ways to log in are only known to that one (Kerberos, tokens, connections that are shared). They say nothing
-//! about whether a plain key works too, so the system's `ssh` comes in only once the built-in login was refused.
+//! The built-in transport is used unless the configuration asks for something that it cannot do; then the system's
+//! `ssh` is used. Some login methods exist only in the system's `ssh` (Kerberos, tokens, shared connections). A
+//! configuration with one of them may still work with a plain key, so the system's `ssh` is tried only after the
+//! built-in login was refused.
 //!
-//! Lanes are opened by the built-in transport alone: it knows how far away the server is, and asks nobody to touch a token.
+//! Only the built-in transport opens lanes: it measures the round trip, and nobody has to touch a token for each
+//! lane.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,8 +26,8 @@ use crate::wire::program::Program;
 use crate::wire::resolution::Resolution;
 use crate::wire::ssh::{Setback, SshLogin};
 
-/// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
-/// has greeted, and is the very program that was to be copied.
+/// Connects to a server that may have no agent yet. The agent of the returned connection has greeted, and is the very
+/// program that this client copies.
 pub(crate) fn connect(
     resolution: Resolution<'_>,
     install: Install,
@@ -35,7 +37,7 @@ pub(crate) fn connect(
 ) -> Result<Connection, Error> {
     let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
-    // Meanwhile `ssh` says what `ssh_config` comes to.
+    // Meanwhile `ssh` evaluates `ssh_config`.
     let program = Program::to_copy(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
@@ -55,7 +57,7 @@ pub(crate) fn connect(
     });
     let Some(settings) = settings else { return started };
     started.map_err(|error| match (error, refused) {
-        // The second refusal is the smaller news: it knows nothing of the keys that were tried.
+        // Report the first refusal: the second one does not name the keys that were tried.
         (Error::Reach(ReachError::OpensshFailed { output, .. }), Some(mut refused)) => {
             refused.tried.push(format!("the system's `ssh`: {output}"));
             login_refused(&settings, refused)
@@ -68,7 +70,7 @@ pub(crate) fn connect(
     })
 }
 
-/// What `ssh` says of a login that is refused, before the methods that the server would take.
+/// The message of `ssh` for a refused login, up to the methods that the server accepts.
 const DENIED: &str = "Permission denied (";
 
 fn login_refused_by_openssh(settings: &HostSettings, reach: &Reach, output: &str) -> Error {
@@ -87,7 +89,7 @@ struct SshLanes {
     program: Program,
     places: Places,
     round_trip: Duration,
-    /// Servers take only so many connections that have not logged in (`MaxStartups`): one at a time.
+    /// Held during a login. Servers limit the connections that have not logged in yet (`MaxStartups`).
     door: Mutex<()>,
 }
 
@@ -100,7 +102,7 @@ impl Lanes for SshLanes {
         let settings = &self.settings;
         let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
         cancel.check()?;
-        // What there is to say of the server was said by the first connection.
+        // The first connection has already reported everything about the server.
         let login = SshLogin::open(settings, &self.destination, &self.reach, &Silent, cancel);
         drop(door);
         let mut login = login.map_err(|setback| match setback {
@@ -121,14 +123,15 @@ struct Connector<'a> {
     cancel: &'a Cancel,
 }
 
-/// A login, and what the built-in transport was refused with before.
+/// A login, and the refusal of the built-in transport if that was tried first.
 struct LoggedIn {
     login: Box<dyn Login>,
     refused: Option<Refused>,
 }
 
 impl Connector<'_> {
-    /// Returns the settings. Where the system's `ssh` was asked for, it says itself what it cannot read.
+    /// Returns the settings. Returns nothing if they cannot be read and the user chose the system's `ssh`, which
+    /// reports the error itself.
     fn resolve(&self, resolution: Resolution<'_>) -> Result<Option<HostSettings>, Error> {
         match resolution.finish(self.cancel) {
             Ok(settings) => Ok(Some(settings)),

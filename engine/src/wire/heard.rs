@@ -1,26 +1,27 @@
-//! When the other side was last heard.
+//! The time of the last bytes from the other side.
 //!
-//! Any byte counts, not whole frames: a block may be minutes on its way over a slow line.
+//! Any byte counts, not only whole frames: a block may take minutes over a slow connection.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The moment at which the last bytes came. Cloning shares it.
+/// The time of the last bytes. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Heard(Arc<Mutex<Instant>>);
 
 impl Heard {
-    /// Begins: a side that was never heard is silent from now on.
+    /// Starts now: a side that never sends anything is silent from now on.
     pub(crate) fn now() -> Heard {
         Heard(Arc::new(Mutex::new(Instant::now())))
     }
 
-    /// Notes that bytes came.
+    /// Sets the time to now.
     pub(crate) fn note(&self) {
         *self.0.lock().expect("nobody panics while noting") = Instant::now();
     }
 
-    /// Returns how long the other side has been silent while this side listened, which it has since `listening`.
+    /// Returns how long the other side has been silent. The silence begins no earlier than `listening`, when this
+    /// side began to listen.
     pub(crate) fn silence(&self, listening: Instant) -> Duration {
         self.0.lock().expect("nobody panics while noting").max(listening).elapsed()
     }

@@ -1,11 +1,11 @@
-//! Key files: which key a file holds, and whether it can be used as it is.
+//! Key files: the key in a file, and whether it can be used.
 //!
 //! | file | its public key |
 //! |---|---|
-//! | a private key of OpenSSH's format | stands in it unencrypted, also where a passphrase locks the rest |
-//! | a private key of another format | stands in the file of the same name and `.pub` |
-//! | a public key | is it; the private one is with an agent |
-//! | a certificate (`key-cert.pub`) | stands in it, behind a number that makes each certificate another one |
+//! | a private key of OpenSSH's format | in the file, unencrypted even if a passphrase locks the rest |
+//! | a private key of another format | in the file with `.pub` behind its name |
+//! | a public key | the file itself; the SSH agent has the private key |
+//! | a certificate (`key-cert.pub`) | in the file, behind a random number |
 
 use std::fs;
 use std::io;
@@ -16,30 +16,30 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 const ARMOR: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// What a file lets its reader do.
+/// The form of a key in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is a private key that is not encrypted.
+    /// A private key that is not encrypted.
     Plain,
-    /// It is a private key that needs a passphrase.
+    /// A private key that needs a passphrase.
     Locked,
-    /// It is only a handle of a key on a FIDO token.
+    /// A handle of a key on a FIDO token.
     Token,
-    /// It is a public key: only an agent can sign.
+    /// A public key: only an SSH agent can sign.
     Public,
 }
 
-/// What a file holds.
+/// The content of a key file.
 #[derive(Debug, Clone)]
 pub(super) struct KeyFile {
-    /// What it is good for.
+    /// The form of the key.
     pub(super) r#use: Use,
-    /// The public key, where it is known.
+    /// The public key, if it is known.
     pub(super) public: Option<Vec<u8>>,
 }
 
 impl KeyFile {
-    /// Reads a file; where it does not exist, the one with `.pub` behind its name.
+    /// Reads a key file, or the one with `.pub` behind its name if it does not exist.
     pub(super) fn read(path: &Path) -> io::Result<KeyFile> {
         let text = match fs::read(path) {
             Ok(content) => String::from_utf8_lossy(&content).into_owned(),
@@ -90,13 +90,13 @@ fn parse_public(text: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Returns the kind of a key or a certificate, which is the first string within it.
+/// Returns the kind of a key or certificate, the first string in it.
 pub(super) fn kind(key: &[u8]) -> String {
     let name = take_string(&mut &*key);
     name.map_or_else(|| "unknown".to_owned(), |name| crate::path::Shown(name).to_string())
 }
 
-/// Returns the key that a certificate is about; a key is about itself.
+/// Returns the key that a certificate certifies. A plain key is returned as it is.
 pub(super) fn certified(key: &[u8]) -> Option<Vec<u8>> {
     let kind = kind(key);
     let Some(plain) = kind.strip_suffix("-cert-v01@openssh.com") else { return Some(key.to_owned()) };
@@ -129,7 +129,7 @@ fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(string)
 }
 
-/// A private key of OpenSSH's format, as far as it is not encrypted.
+/// The unencrypted parts of a private key in OpenSSH's format.
 struct Private {
     is_locked: bool,
     public: Vec<u8>,
@@ -147,7 +147,7 @@ impl Private {
     }
 }
 
-/// Tells whether a private key of another format needs a passphrase.
+/// Returns whether a private key of another format needs a passphrase.
 fn is_encrypted(text: &str) -> bool {
     let is_marked = |line: &str| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
     text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.lines().any(is_marked)

@@ -1,24 +1,25 @@
-//! The messages, and the order in which they go.
+//! The messages, and their order.
 //!
-//! The client speaks first, and sends all that it can without waiting. A deploy, when what the client believes of the
-//! server is right and little is to be sent, is one flight:
+//! The client speaks first, and sends all that it can without waiting. If the client's belief about the server is
+//! right and there is little to send, a deploy is one flight:
 //!
 //! ```text
 //! client                                   agent
 //! Hello { Deploy }                         takes the lock, checks, finds a base
-//! Tree, parts, blocks, Commit        ───►  Ready                what it holds, and which base it takes
-//!                                    ◄───  Lacks                the files of the tree that it has no content for
+//! Tree, parts, blocks, Commit        ───►  Ready                its releases, and the base that it uses
+//!                                    ◄───  Lacks                the files of the tree whose content it lacks
 //!                                    ◄───  Live, Done
 //! ```
 //!
-//! Where the client does not know the base that the agent takes, it waits for `Ready`, asks for an outline of that
-//! release's manifest if need be, and sends the tree (again). Where much is to be sent, or the last upload was cut off, it waits for
-//! `Lacks` and sends just that. When something is lacking at `Commit`, the agent says `Lacks` again, and the client
-//! sends what is named there and commits again.
+//! If the client does not know the base that the agent uses, it waits for `Ready`, asks for an outline of that
+//! release's manifest if necessary, and sends the tree (again). If there is much to send, or the last upload was
+//! interrupted, the client waits for `Lacks` and sends only the lacking content. If content is still lacking at
+//! `Commit`, the agent sends `Lacks` again; the client sends that content and commits again.
 //!
-//! A `Failed` ends it at any time. A side that hears nothing for long takes the other for dead: `Ping` says that it is not.
+//! A `Failed` ends the conversation at any time. A side that receives nothing for long assumes that the other is
+//! dead; `Ping` shows that it is alive.
 //!
-//! The messages of each side are a file; what both speak of is beside them.
+//! The messages of each side have a file of their own, and types that both sides use another.
 
 mod base;
 mod encoding;
@@ -117,14 +118,14 @@ mod tests {
         to_bounded_bytes(&ToAgent::Hashes(vec![Hash::of(b""); bounds::PROMISED_MAX])).unwrap();
         to_bounded_bytes(&ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); bounds::LANES_MAX])).unwrap();
         to_bounded_bytes(&ToAgent::WantOutline(vec![0; 11 * crate::manifest::DIRECTORIES_MAX])).unwrap();
-        // Each range in a file of its own, none beyond what a filesystem holds.
+        // Each range in another file, at the highest offset that a filesystem has.
         let far = GapsOf { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
         to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
         let long = id(&format!("1{}", "x".repeat(63)));
         let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
         let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: LiveNow::Nothing, commit: None };
         to_bounded_bytes(&ready(Some(holding))).unwrap();
-        // One more file than there is room for lists of.
+        // One file more than the message has room for.
         let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];
         let chunks = FromAgent::chunks((0..5).map(|_| Some(list.clone())));
         let FromAgent::Chunks(lists) = &chunks else { panic!() };

@@ -1,7 +1,8 @@
-//! The wire: frames → frames. Both sides name this; it names only the nouns.
+//! The wire: frames → frames. Client and agent use it; it names neither of them.
 //!
-//! What is said (`message`, `block`, in `frame`s; `lane`s carry blocks alone), and how two sides get to speak: through `pipe`s in one process, or
-//! over SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), with an agent that `bootstrap` brings there.
+//! `message` and `block` are the content, `frame` carries both, and `lane`s carry only blocks. A connection is a pair
+//! of pipes in one process (`pipe`), or SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), to an agent
+//! that `bootstrap` starts there.
 
 pub(crate) mod block;
 pub(crate) mod bounds;

@@ -1,7 +1,8 @@
-//! Finds out how to reach a host: what `ssh_config` says is asked for first, and becomes settings when it is needed.
+//! Resolves the settings of a host: reading `ssh_config` begins early, and its values become settings when they are
+//! needed.
 //!
-//! The values come from the system's `ssh`, which reads its files itself while the scan runs, or where there is none from
-//! the files.
+//! The values come from the system's `ssh`, which reads its files itself while the scan runs. On a system without
+//! `ssh` they come from the files.
 
 use crate::cancel::Cancel;
 use crate::error::Error;
@@ -14,7 +15,7 @@ use crate::wire::ssh_config::{self, Source, Values};
 const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
 const SYSTEM_DIRECTORY: &str = "/etc/ssh";
 
-/// The settings of a destination, while they are being found out.
+/// The settings of a destination while they are resolved.
 pub(crate) struct Resolution<'a> {
     pub(super) destination: &'a SshDestination,
     pub(super) reach: &'a Reach,
@@ -22,7 +23,7 @@ pub(crate) struct Resolution<'a> {
 }
 
 impl<'a> Resolution<'a> {
-    /// Begins.
+    /// Starts to read `ssh_config`.
     pub(crate) fn start(destination: &'a SshDestination, reach: &'a Reach) -> Result<Resolution<'a>, Error> {
         Ok(Resolution { destination, reach, evaluation: Evaluation::start(destination, reach)? })
     }
@@ -37,7 +38,7 @@ impl<'a> Resolution<'a> {
     }
 }
 
-/// Makes the settings of what `ssh` says.
+/// Makes the settings from the values of `ssh`.
 fn evaluated(
     destination: &SshDestination,
     reach: &Reach,
@@ -52,7 +53,7 @@ fn evaluated(
     Resolver::new(destination, reach, values, true)?.beside(defaults).settings()
 }
 
-/// Makes the settings of what the files say.
+/// Makes the settings from the files.
 fn read(destination: &SshDestination, reach: &Reach) -> Result<HostSettings, Error> {
     let values = ssh_config::read(&sources(reach), &destination.host, &reach.home)?;
     Resolver::new(destination, reach, &values, false)?.settings()

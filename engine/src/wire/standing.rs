@@ -1,31 +1,31 @@
-//! What each keyword of `ssh_config` means to a deploy: the one table.
+//! The meaning of each keyword of `ssh_config` for a deploy: the one table.
 //!
 //! | standing | the built-in transport | the system's `ssh` |
 //! |---|---|---|
-//! | `Obeyed` | does as the keyword says | does too |
-//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | does as it says |
-//! | `Overruled` | opens a plain session whatever it says | is told the value of a plain session |
-//! | `LoginAid` | goes without it; once the login is refused, the system's `ssh` has a try | does as it says |
-//! | `Evaluated` | cannot do it, but `ssh -G` has done it already | does as it says |
-//! | `NeedsOpenssh` | is not used, unless the value is harmless | does as it says |
+//! | `Obeyed` | obeys the keyword | obeys it |
+//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | obeys it |
+//! | `Overruled` | always opens a plain session | gets the value of a plain session |
+//! | `LoginAid` | ignores it; if the login is refused, the system's `ssh` tries | obeys it |
+//! | `Evaluated` | cannot do it, but `ssh -G` has done it already | obeys it |
+//! | `NeedsOpenssh` | is not used, unless the value is harmless | obeys it |
 //!
-//! A keyword that is not in the table needs the system's `ssh`. So a new keyword of OpenSSH is safe by default.
+//! A keyword that is not in the table needs the system's `ssh`, so a new keyword of OpenSSH is safe by default.
 //!
-//! Debian sets `GSSAPIAuthentication yes` for every host. If a login aid were a reason to use the system's `ssh` from the
-//! start, the built-in transport would never be used there.
+//! Debian sets `GSSAPIAuthentication yes` for every host. If a login aid required the system's `ssh` from the start,
+//! the built-in transport would never be used there.
 
-/// What a keyword means.
+/// The meaning of a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// The built-in transport does as it says.
+    /// The built-in transport obeys it.
     Obeyed,
     /// It has no effect on a deploy.
     WithoutEffect,
-    /// It changes what a session is. A deploy needs a plain session, whose value is this one.
+    /// It changes the kind of session. A deploy needs a plain session, which has this value.
     Overruled(&'static str),
-    /// It is a way to log in, which matters once the built-in login was refused.
+    /// It is a way to log in, which matters only after the built-in login was refused.
     LoginAid,
-    /// `ssh -G` has done what it says. Without `ssh` nobody can.
+    /// `ssh -G` has already applied it. Without `ssh` nothing can.
     Evaluated,
     /// Only the system's `ssh` can do it.
     NeedsOpenssh,
@@ -36,8 +36,8 @@ use Standing::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffe
 const OFF: &[&str] = &["no", "false", "none"];
 const NEVER: &[&str] = &[];
 
-/// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and what it means with
-/// any other value.
+/// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and its meaning
+/// with any other value.
 type Line = (&'static str, &'static [&'static str], Standing);
 
 const TABLE: &[Line] = &[
@@ -162,11 +162,11 @@ const TABLE: &[Line] = &[
     ("RefuseConnection", NEVER, NeedsOpenssh),
 ];
 
-/// Variables that systems send by default. They are about languages and colours; the agent has no use for either.
+/// Variables that systems send by default: languages and colours, which the agent does not use.
 const LOCALE: &[&str] = &["lang", "language", "lc_*", "xmodifiers", "term", "colorterm", "no_color"];
 
 impl Standing {
-    /// Judges a keyword, whatever its case, by its value.
+    /// Returns the standing of a keyword, in any case, with this value.
     pub(super) fn of(keyword: &str, value: &str) -> Standing {
         let Some((name, harmless, standing)) = find(keyword) else { return NeedsOpenssh };
         let value = value.to_ascii_lowercase();
@@ -223,7 +223,7 @@ mod tests {
         check("canonicalizehostname", "always", Evaluated);
     }
 
-    /// Every keyword that this system's `ssh` says by itself is known, and is no reason to use it.
+    /// The table knows every keyword that this system's `ssh` prints by default, and no default requires that `ssh`.
     #[test]
     fn a_host_without_configuration_needs_nothing() {
         let output = std::process::Command::new("ssh").args(["-G", "-T", "-F", "none", "--", "shop", "true"]).output();

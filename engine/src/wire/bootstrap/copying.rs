@@ -1,4 +1,4 @@
-//! The agent on its way to a server: sends it to the script that takes it, tells how much has arrived, and reads the answer.
+//! Sends the agent to the script that reads it, reports how much has arrived, and reads the answer.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -10,25 +10,25 @@ use crate::wire::arrived::Arrived;
 use crate::wire::greeting::wait_readable;
 use crate::wire::login::{Ended, Running};
 
-/// How much of what is printed is kept: its end, as what a login prints comes before the answer.
+/// The part of the output that is kept: its end, because the output of the login comes before the answer.
 const ANSWER_MAX: usize = 64 << 10;
-/// How often it is told how much of the agent has arrived.
+/// The interval of the progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// A copy of the agent, as it travels.
+/// A copy of the agent on its way to the server.
 pub(super) struct Copying<'a> {
     /// The agent, packed or as it is.
     pub(super) content: &'a [u8],
-    /// How long the server may be silent while nothing arrives.
+    /// The time that the server may be silent while nothing arrives.
     pub(super) timeout: Duration,
-    /// Is told how much has arrived.
+    /// Receives the progress.
     pub(super) observer: &'a dyn Observer,
-    /// Ends it.
+    /// Interrupts the copy.
     pub(super) cancel: &'a Cancel,
 }
 
 impl Copying<'_> {
-    /// Sends the agent. Returns what the script printed, and how it ended.
+    /// Sends the agent. Returns the script's output and its exit.
     pub(super) fn run(&self, mut running: Running) -> Result<(Vec<u8>, Ended), Error> {
         self.observer.observe(Event::Began(Phase::CopyAgent));
         self.tell(running.arrived.as_ref());
@@ -42,7 +42,7 @@ impl Copying<'_> {
         for part in self.content.chunks(64 << 10) {
             self.cancel.check()?;
             self.tell(running.arrived.as_ref());
-            // The script ended early; what it printed says why.
+            // The script ended early; its output shows the reason.
             if running.output.write_all(part).is_err() {
                 break;
             }
@@ -60,7 +60,7 @@ impl Copying<'_> {
         loop {
             if !wait_readable(&input, deadline.min(Instant::now() + TELL_EVERY), self.cancel)? {
                 let now = self.tell(arrived.as_ref());
-                // While it arrives, however slowly, nobody is late.
+                // As long as bytes arrive, however slowly, the server is not late.
                 if now != last {
                     (last, deadline) = (now, Instant::now() + self.timeout);
                 } else if Instant::now() >= deadline {
@@ -81,7 +81,7 @@ impl Copying<'_> {
         Ok((printed, process.wait()?))
     }
 
-    /// Tells how much has arrived, and returns it; nothing where the transport does not know.
+    /// Reports and returns how many bytes have arrived, or returns nothing if the transport does not know.
     fn tell(&self, arrived: Option<&Arrived>) -> Option<u64> {
         let bytes_total = self.content.len() as u64;
         let arrived = arrived.and_then(Arrived::bytes).map(|bytes| bytes.min(bytes_total));
