@@ -1,18 +1,20 @@
-//! Who could put something else in the place of what stands at a path.
+//! Checks which other users could replace a file or a directory.
 //!
-//! Whoever may write to a directory, and whoever owns one, can exchange what is in it, down to the last file below. So
-//! the deploy path and each directory above it must belong to the user that runs the agent or to root, and nobody else
-//! may write to it. A directory with the sticky bit is fine too: in `/tmp` everyone may make names, and only their owner
-//! takes them away. The same is asked, of the file and its directory alone, of a config that was
-//! found and not named.
+//! The owner of a directory, and anybody who may write to it, can exchange everything below it. So the deploy path
+//! and each directory above it must belong to root or to the user that runs the agent, and nobody else may write to
+//! it. A directory with the sticky bit is accepted too: in `/tmp` everybody may create names, but only their owner
+//! can remove them. A config that was found, not named, must meet the same demand, but only the file and its
+//! directory are checked.
 //!
-//! A group that has no other member than this user and root is nobody else: many systems give each user a group of its own
-//! and the umask 002. Its members are read from `/etc/group` and `/etc/passwd`, and a group that is not there may have any.
-//! Rights that an access list gives to others show as the group's, and then the group tells nothing.
+//! A group without members other than this user and root is accepted: many systems give each user a group of its own
+//! and the umask 002. The members are read from `/etc/group` and `/etc/passwd`; a group that is not listed there may
+//! have any members. If a file has an access
+//! list, the group bits include the rights of others on that list: a group with write permission is then refused, whatever
+//! its members.
 //!
-//! The directories are looked at from the deploy path, which is held, by `..`: links that led there do not matter any more.
-//! What is found safe cannot be changed by others before it is used. The shell script of `wire/bootstrap.rs` asks for the
-//! same before it copies an agent.
+//! The directories are checked from the deploy path upwards by `..`, from a held descriptor: the links that led there
+//! do not matter any more. Others cannot change a safe path before it is used. The shell script of
+//! `wire/bootstrap.rs` demands the same before it copies an agent.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -29,26 +31,26 @@ const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
 const ALL_WRITE: u32 = 0o002;
 
-/// Others than this user and root who could change something.
+/// Other users than this user and root who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Others {
-    /// What they could change: the file that was asked for, or a directory on the way to it.
+    /// The path: the file itself, or a directory above it.
     pub path: PathBuf,
-    /// Who they are.
+    /// Those users.
     pub who: Who,
 }
 
-/// Those who could change something.
+/// The users who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
-    /// Its owner, by name, or number where there is no name.
+    /// Its owner, by name, or by number if it has no name.
     Owner(String),
-    /// Those who may write to it.
+    /// Users who may write to it.
     Writers(Writers),
 }
 
-/// Returns who could change a file or put another one in its place; nothing where nobody else could. Of the directories above
-/// only the one that holds it is looked at: a file of this user in a directory of this user is one of this user's.
+/// Returns who could change or replace a file, or nothing if nobody else could. Of the directories above, only the
+/// file's own is checked: a file of this user in a directory of this user belongs to this user.
 pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
     let judge = Judge::here();
     let real = std::fs::canonicalize(file)?;
@@ -58,23 +60,23 @@ pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
             return Ok(others);
         }
     }
-    // A link of somebody else leads where its owner likes. Its own mode means nothing.
+    // The owner of a link decides where it leads. The link's own mode means nothing.
     let link = Standing { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
     Ok(judge.others(file, &link, false).or(judge.others(&real, &std::fs::metadata(&real)?.into(), false)))
 }
 
-/// Refuses a directory of this machine's state that others could change.
+/// Refuses a state directory of this machine that others could change.
 pub(crate) fn check_state(directory: &Dir) -> Result<(), Error> {
     Judge::here().check(directory.path(), &directory.own_stat()?.into(), false)
 }
 
-/// Refuses to make a deploy path, and what is missing above it, in a directory that others could change.
+/// Refuses to create a deploy path, and missing directories above it, in a directory that others could change.
 pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
     for (at, path) in path.ancestors().enumerate() {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         match Dir::open(path) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-            // The whole path is there, and is checked as such.
+            // The whole path exists, and its own check covers it.
             Ok(_) if at == 0 => return Ok(()),
             found => return check(&found?),
         }
@@ -82,13 +84,13 @@ pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory in the deploy path that belongs to somebody else, or that others may write to: they could put another
-/// tree where `current` leads.
+/// Refuses a directory in the deploy path that belongs to another user, or that others may write to: they could
+/// replace the tree behind `current`.
 pub(crate) fn check_inner(path: &Path, stat: &Stat) -> Result<(), Error> {
     Judge::here().check(path, &(*stat).into(), false)
 }
 
-/// Refuses a `.cutover` that is not this user's own, or that others may write to.
+/// Refuses a `.cutover` that belongs to another user, or that others may write to.
 pub(crate) fn check_private(path: &Path, stat: &Stat) -> Result<(), Error> {
     let judge = Judge::here();
     if stat.uid != judge.user {
@@ -120,7 +122,7 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-/// Whose something is, and its mode.
+/// The owner, group and mode of a file or directory.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     uid: u32,
@@ -150,7 +152,7 @@ impl Others {
     }
 }
 
-/// Judges for the user that runs this program.
+/// Checks rights for the user that runs this program.
 struct Judge {
     user: u32,
     accounts: Accounts,
@@ -194,7 +196,7 @@ impl Judge {
     }
 }
 
-/// Tells whether a file or directory has an access list, or may have one.
+/// Returns whether a file or directory may have an access list.
 fn has_access_list(path: &Path) -> bool {
     let found = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0][..]);
     !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS))

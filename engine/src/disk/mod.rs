@@ -1,11 +1,11 @@
-//! Every change to a disk goes through here: making, linking, renaming, removing, syncing.
+//! All changes to a disk: creating, linking, renaming, removing, syncing.
 //!
-//! All of it is relative to held directory descriptors and follows no symlink. Errors name the path. A file that may be
-//! written to leaves here as a [`NewFile`], a [`Draft`] or a [`TextFile`], never as a `File`; so all that changes a disk
-//! passes the one file `call`, and each of these calls can be made to fail in tests (`fault`).
+//! They are relative to held directory descriptors and follow no symlink. Errors name the path. A writable file
+//! leaves this module as a [`NewFile`], a [`Draft`] or a [`TextFile`], never as a `File`; so every change to a disk
+//! passes the one file `call`, and tests can make each of these calls fail (`fault`).
 //!
-//! What a crash can lose: a name that was made, linked or renamed is durable once its directory was synced; content
-//! once the file was. [`Dir::sync_filesystem`] does both for a whole filesystem at once.
+//! A name that was created, linked or renamed is durable once its directory was synced, and content once its file
+//! was: until then a crash can lose it. [`Dir::sync_filesystem`] does both for a whole filesystem.
 
 mod dir;
 mod draft;
