@@ -1,4 +1,4 @@
-//! How the command fails: what is printed, and the one table of exit codes.
+//! The failure of a run: its text, and the one table of exit codes.
 //!
 //! ```text
 //! Error: Could not switch `/srv/shop/current`
@@ -6,7 +6,8 @@
 //! Hint: The user that runs this must own the directory; check with `ls -ld`
 //! The site still serves release 20260227093000.
 //! ```
-//! The last line stands where a verb that switches has failed. With `--json` the same is also one object on stdout.
+//! The last line is printed if a verb that switches has failed. With `--json` the failure is also an object on
+//! stdout.
 
 use std::io::{self, Write};
 use std::panic;
@@ -24,26 +25,26 @@ use crate::stdout;
 /// A run that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What scripts tell it by.
+    /// The kind, for scripts.
     pub(crate) kind: Kind,
-    /// What could not be done, and to what.
+    /// The failed action, and its object.
     pub(crate) message: String,
-    /// Why, outermost first.
+    /// The causes, outermost first.
     pub(crate) causes: Vec<String>,
-    /// What to do next.
+    /// The next step.
     pub(crate) hint: Option<String>,
-    /// What is live now, for the verbs that switch.
+    /// The live release, for the verbs that switch.
     pub(crate) live: Option<LiveNow>,
 }
 
-/// How a failure is told.
+/// The way in which a failure is printed.
 #[derive(Debug, Clone)]
 pub(crate) struct Voice {
     /// The colours of stderr.
     pub(crate) palette: Palette,
-    /// Whether stdout carries an object.
+    /// Whether stdout gets an object.
     pub(crate) json: bool,
-    /// The command that shows what is live.
+    /// The command that shows the live release.
     pub(crate) status_command: String,
 }
 
@@ -53,31 +54,31 @@ impl Failure {
         Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
     }
 
-    /// Makes a failure of a panic, which the hook has shown already. `may_switch` says whether the verb switches.
+    /// Makes a failure of a panic, which the hook has already printed. `may_switch` says whether the verb switches.
     pub(crate) fn panic(may_switch: bool) -> Failure {
         let live = may_switch.then_some(LiveNow::Unknown);
         Failure { live, ..Failure::from(Error::Bug("it panicked".into())) }
     }
 
-    /// Adds why.
+    /// Adds a cause.
     pub(crate) fn because(mut self, cause: &impl ToString) -> Failure {
         self.causes.push(cause.to_string());
         self
     }
 
-    /// Adds what to do next.
+    /// Adds the next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says that nothing was switched, unless it is known better.
+    /// Reports that nothing was switched, unless more is known.
     pub(crate) fn before_any_switch(mut self) -> Failure {
         self.live.get_or_insert(LiveNow::Unchanged);
         self
     }
 
-    /// Says that nothing is sent twice, where the line failed under a verb that sends.
+    /// Adds that content is not sent twice, if the connection failed during a verb that sends.
     pub(crate) fn after_sending(mut self) -> Failure {
         if let Some(hint) = self.hint.as_mut().filter(|hint| *hint == RUN_AGAIN) {
             hint.push_str("; what arrived is kept");
@@ -85,13 +86,13 @@ impl Failure {
         self
     }
 
-    /// Makes the commands of the hint work at a place.
+    /// Completes the commands in the hint with a place.
     pub(crate) fn at_place(mut self, place: &str) -> Failure {
         self.hint = self.hint.map(|hint| at_place(&hint, place));
         self
     }
 
-    /// Returns the exit code: the one table. `signal` is the code of the signal that came, if one did.
+    /// Returns the exit code, from the one table. `signal` is the code of a received signal.
     pub(crate) fn exit_code(&self, signal: Option<u8>) -> u8 {
         match self.kind {
             Kind::Refused => 1,
@@ -105,7 +106,7 @@ impl Failure {
         }
     }
 
-    /// Prints it. That nobody reads stderr any more is no further failure.
+    /// Prints the failure. If nobody reads stderr, that is no further failure.
     pub(crate) fn print(&self, voice: &Voice) {
         drop(io::stderr().write_all(self.text(voice).as_bytes()));
         if voice.json {
@@ -168,7 +169,7 @@ impl From<DeployFailure> for Failure {
     }
 }
 
-/// Shows a panic as what it is, with a request, instead of the usual lines.
+/// Prints a panic with a request to report it, instead of the usual lines.
 pub(crate) fn ask_for_reports() {
     panic::set_hook(Box::new(|info| {
         let text = format!(
@@ -192,14 +193,14 @@ fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
     }
 }
 
-/// The last line of a verb that switches when it is ended at once.
+/// Returns the last line of a verb that switches when a second signal ends it at once.
 pub(crate) fn ended_at_once(status_command: &str) -> String {
     live_line(&LiveNow::Unknown, Kind::Interrupted, status_command)
 }
 
-/// Adds a place to each `cutover VERB …` that a text names between backticks, but not to one with flags of its own.
+/// Completes each `cutover VERB …` between backticks with a place, unless it has flags of its own.
 pub(crate) fn at_place(text: &str, place: &str) -> String {
-    // What stands between backticks has an odd number.
+    // The parts between backticks have odd numbers.
     let parts = text.split('`').enumerate().map(|(at, part)| {
         let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -");
         if is_command { format!("{part}{place}") } else { part.to_owned() }
@@ -207,7 +208,7 @@ pub(crate) fn at_place(text: &str, place: &str) -> String {
     parts.collect::<Vec<String>>().join("`")
 }
 
-/// Returns what an error knows beside its message and its sources.
+/// Returns the details of an error that are in neither its message nor its sources.
 fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Login(LoginError::Refused { tried, .. }) => tried.clone(),
@@ -235,14 +236,14 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns what the parser of the command line says, without its first word and the usage below it.
+/// Returns the message of the command-line parser, without its first word and the usage below it.
 pub(crate) fn summary(text: &str) -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).trim().to_owned()
 }
 
-/// Escapes what could move the cursor or forge a line: some of this text came from servers and file names. Further
-/// lines of one text are indented.
+/// Escapes control characters, which could move the cursor or forge a line: some of this text comes from servers and
+/// file names. Further lines of one text are indented.
 pub(crate) fn printable(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| Shown(line.as_bytes()).to_string()).collect();
     lines.join("\n  ")

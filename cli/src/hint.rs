@@ -1,21 +1,21 @@
-//! Hints in words: what the engine says as data becomes a sentence with the flags, verbs and files of this command.
+//! Words the hints of the engine, with the flags, verbs and files of this command.
 //!
-//! A command stands between backticks, so that it can be pasted; a verb of ours is one that `failure` completes with the
-//! place. No hint is dangerous to follow: what may be live is left alone.
+//! Commands are between backticks, so that they can be pasted; `failure` completes Cutover's own with the place. No
+//! hint is dangerous to follow: none changes a directory that may be live.
 
 use engine::error::{DamageHint, Hint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers};
 use engine::shell::quoted;
 
-/// What to do when the line failed.
+/// The next step after a lost connection.
 pub(crate) const RUN_AGAIN: &str = "Run the command again";
 
-/// The programs that the script on the server cannot do without, beside `sh`.
+/// The programs that the script on the server needs beside `sh`.
 const PROGRAMS: &str = "`cat`, `chmod`, `ls`, `mkdir`, `mv`, `rm` and `wc`";
 
-/// What to do where what may be served from a path is not ours.
+/// The next step if the path may be served and is not Cutover's.
 const LEAVE_IT: &str = "leave it, deploy to another path, and then point the web server at `current` there";
 
-/// What to do where the disk is full, behind what to free.
+/// The next step after freeing space on a full disk.
 const THEN_DEPLOY: &str = "and deploy again: what arrived is kept until then. Where old releases take the room, lower \
                            `keep_releases` and run `cutover cleanup`: that removes what arrived too";
 

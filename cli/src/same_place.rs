@@ -1,4 +1,4 @@
-//! The words and flags that send another verb to the place where this one works: messages name commands that run as they stand.
+//! The words and flags that make another verb work at the same place, so that commands in messages can be pasted.
 
 use clap::ValueEnum;
 use engine::shell::quoted;
@@ -6,7 +6,7 @@ use engine::shell::quoted;
 use crate::args::{Args, CleanupArgs, DeployArgs, Everywhere, SetupArgs, Verb};
 use crate::words::{self, Word};
 
-/// Returns the words and flags that make another verb work where this one does, each after a space.
+/// Returns the words and flags that make another verb work at the same place, each after a space.
 pub(crate) fn flags(args: &Args) -> String {
     let (words, target) = match &args.verb {
         Verb::Setup(SetupArgs { place })

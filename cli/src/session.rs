@@ -1,4 +1,4 @@
-//! One run: settings for a verb, the engine at work with progress and interrupts, and the result printed.
+//! One run: resolves the settings of a verb, runs the engine with progress and interrupts, and prints the result.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::report::{self, Report};
 use crate::settings::Settings;
 use crate::tally::Talk;
 
-/// What every verb is run with.
+/// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
     /// The flags of every verb.
     pub(crate) everywhere: &'a Everywhere,
@@ -26,7 +26,7 @@ pub(crate) struct Session<'a> {
     pub(crate) environment: &'a Environment,
     /// The words and flags that make another verb work at the same place.
     pub(crate) place: String,
-    /// What is said when it is ended at once, for the verbs that switch.
+    /// The line to print when a signal ends a verb that switches at once.
     pub(crate) last_line: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Session<'_> {
         Settings::read(place, self.everywhere, self.environment)
     }
 
-    /// Lets the engine work, showing progress, and prints what it came to.
+    /// Runs the engine with progress, and prints the result.
     pub(crate) fn run<T: Report, E: Into<Failure>>(
         &self,
         settings: &Settings,

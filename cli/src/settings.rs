@@ -1,4 +1,4 @@
-//! Resolves arguments, config and surroundings once: below this line nothing is optional any more.
+//! Resolves arguments, config and surroundings once: nothing is optional after that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,29 +17,29 @@ use crate::failure::Failure;
 use crate::keys::{Keys, Located};
 use crate::place::Place;
 
-/// What is meant.
+/// The resolved settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Where to, and how.
+    /// The server and path, and the way to reach them.
     pub(crate) target: Target,
-    /// What the server keeps to.
+    /// The rules for the server.
     pub(crate) policy: Policy,
     /// The directory to deploy, absolute.
     pub(crate) source: PathBuf,
-    /// Patterns that leave paths out.
+    /// The patterns that exclude paths.
     pub(crate) exclude: Vec<String>,
-    /// The config, where there is one, absolute.
+    /// The config file, if there is one, absolute.
     pub(crate) config: Option<PathBuf>,
-    /// The zstd level of content, where one is named.
+    /// The zstd level of content, if one is set.
     pub(crate) zstd_level: Option<i32>,
     /// The directory of the manifest database.
     pub(crate) state_dir: PathBuf,
-    /// Who does it.
+    /// The user and machine of the deploy.
     pub(crate) provenance: Provenance,
 }
 
 impl Settings {
-    /// Reads the config, if there is one, and resolves.
+    /// Reads the config, if there is one, and resolves the settings.
     pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
         let settings = Settings::resolve(place, &Raw { config: config.as_ref(), everywhere, environment })?;
@@ -47,14 +47,14 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Refuses a key that is not there, where one is needed. Of a key that an agent holds, the public half is enough.
+    /// Refuses a missing key file. If an SSH agent has the key, the public half is enough.
     fn check_identity(&self) -> Result<(), Failure> {
         let (Destination::Ssh(_), Some(identity)) = (&self.target.destination, &self.target.reach.identity) else {
             return Ok(());
         };
         let mut public = identity.clone().into_os_string();
         public.push(".pub");
-        // One that cannot be looked at is told of by the login.
+        // If the file cannot be checked, the login reports the error.
         if identity.try_exists().unwrap_or(true) || Path::new(&public).exists() {
             return Ok(());
         }
@@ -81,13 +81,13 @@ impl Settings {
         })
     }
 
-    /// Keeps releases as long as a flag says, where it is given.
+    /// Sets the grace time of a flag, if it is given.
     pub(crate) fn with_grace(mut self, given: Option<Duration>) -> Settings {
         self.policy.grace = given.unwrap_or(self.policy.grace);
         self
     }
 
-    /// Makes what the engine's verbs take.
+    /// Makes the context for the engine's verbs.
     pub(crate) fn context(
         &self,
         observer: std::sync::Arc<dyn engine::event::Observer>,
@@ -104,7 +104,7 @@ impl Settings {
     }
 }
 
-/// What settings are made of, beside the keys of the place.
+/// The raw parts of settings, beside the keys of the place.
 struct Raw<'a> {
     config: Option<&'a Config>,
     everywhere: &'a Everywhere,
@@ -112,7 +112,7 @@ struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Returns the directory that relative paths of the config begin at.
+    /// Returns the directory where relative paths of the config begin.
     fn directory(&self) -> &'a Path {
         self.config.map_or(&self.environment.directory, |config| &config.directory)
     }
@@ -145,15 +145,15 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Returns the `ssh_config` that is named, if one is. One that only a config names, which was found and not named itself,
-    /// must be the user's own.
+    /// Returns the named `ssh_config`, if there is one. If only the config names the file, and the config itself was
+    /// found and not named, the file must belong to the user.
     fn ssh_config(&self, keys: &Keys) -> Result<Option<PathBuf>, Failure> {
         if let Some(given) = &self.everywhere.ssh_config {
             return Ok(Some(self.environment.absolute(given)));
         }
         let file = self.path(keys.ssh_config.as_ref())?;
         if let (Some(file), Some(Config { is_named: false, .. })) = (&file, self.config)
-            // One that is not there is told of where it is read.
+            // A missing file is reported by its reader.
             && file.exists()
         {
             check_others(file, "--ssh-config")?;
@@ -221,7 +221,8 @@ mod tests {
         }
     }
 
-    /// Resolves the words of a command line with a config at `/work/cutover.toml`, or with none where it is empty.
+    /// Resolves the words of a command line with a config at `/work/cutover.toml`, or without a config if the text is
+    /// empty.
     fn resolve(text: &str, stage: &str, target: &str) -> Result<Settings, String> {
         let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
         let place = Place {

@@ -1,4 +1,4 @@
-//! `cutover setup`: makes the deploy path's directories.
+//! `cutover setup`: creates the deploy path's directories.
 
 use engine::report::SetupReport;
 

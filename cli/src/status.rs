@@ -1,4 +1,4 @@
-//! `cutover status`: what is live, and how the server stands.
+//! `cutover status`: the live release and the state of the server.
 
 use engine::report::{ReleaseReport, StatusReport};
 

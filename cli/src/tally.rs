@@ -1,6 +1,6 @@
-//! Counts what the engine tells: which phases run, how far they are, and which lines are to be said.
+//! Counts the engine's events: the running phases, their progress, and the lines to print.
 //!
-//! Pure: it is given events and the time, and draws nothing.
+//! Pure: it gets events and the time, and draws nothing.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,20 +10,20 @@ use engine::event::{Event, Phase};
 use crate::failure::printable;
 use crate::units::{Bytes, Count, Counted, Seconds};
 
-/// How much is said on stderr, each level with all that the earlier ones say.
+/// The amount of output on stderr. Each level includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Talk {
     /// Warnings.
     Quiet,
-    /// What takes long, and what is done once a server.
+    /// Long work, and work that happens once a server.
     Brief,
-    /// Each phase that ended.
+    /// Each finished phase.
     Phases,
-    /// All.
+    /// Everything.
     Verbose,
 }
 
-/// A line to say.
+/// A line to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     /// Plain talk.
@@ -32,10 +32,11 @@ pub(crate) enum Line {
     Warning(String),
 }
 
-/// Lines that wait for a slow terminal, at most: warnings are always kept, the rest is dropped beyond it.
+/// The most lines that wait for a slow terminal. Warnings are always kept; other lines beyond this number are
+/// dropped.
 const LINES_MAX: usize = 10_000;
 
-/// A phase that runs.
+/// A running phase.
 #[derive(Debug, Clone)]
 pub(crate) struct Running {
     pub(crate) phase: Phase,
@@ -46,13 +47,13 @@ pub(crate) struct Running {
     pub(crate) bytes_total: u64,
 }
 
-/// What was told so far.
+/// The events so far, counted.
 #[derive(Debug)]
 pub(crate) struct Tally {
     talk: Talk,
-    /// The phases that run, in the order in which they began.
+    /// The running phases, in the order in which they began.
     pub(crate) running: Vec<Running>,
-    /// The lines that were not said yet.
+    /// The lines that were not printed yet.
     pub(crate) lines: VecDeque<Line>,
 }
 
@@ -61,7 +62,7 @@ impl Tally {
         Tally { talk, running: Vec::new(), lines: VecDeque::new() }
     }
 
-    /// Takes one event.
+    /// Counts one event.
     pub(crate) fn take(&mut self, event: Event, now: Instant) {
         match event {
             Event::Began(phase) => {
@@ -84,7 +85,7 @@ impl Tally {
         }
     }
 
-    /// Says a line, if so much is to be said.
+    /// Queues a line, if the level includes it.
     pub(crate) fn say(&mut self, level: Talk, text: impl Into<String>) {
         if self.talk >= level && self.lines.len() < LINES_MAX {
             self.lines.push_back(Line::Info(printable(&text.into())));
@@ -108,7 +109,7 @@ impl Tally {
         let index = self.running.iter().position(|running| running.phase == phase);
         if let Some(index) = index {
             let running = self.running.remove(index);
-            // That the agent was copied is said by itself.
+            // The copy of the agent has a line of its own.
             if phase != Phase::CopyAgent {
                 self.say(Talk::Phases, running.ended(now));
             }
@@ -117,7 +118,7 @@ impl Tally {
 }
 
 impl Running {
-    /// What the phase does, for a line while it lasts.
+    /// Returns a description of the phase, for a line while it runs.
     pub(crate) fn doing(&self) -> &'static str {
         match self.phase {
             Phase::Connect => "Connecting",
@@ -131,7 +132,7 @@ impl Running {
         }
     }
 
-    /// How far it is: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty where nothing was counted.
+    /// Returns the progress: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty if nothing was counted.
     pub(crate) fn how_far(&self) -> String {
         let files = match (self.files, self.files_total) {
             (0, 0) => None,
@@ -147,7 +148,7 @@ impl Running {
         parts.join(", ")
     }
 
-    /// The line at its end.
+    /// Returns the line at the end of the phase.
     fn ended(&self, now: Instant) -> String {
         let done = match self.phase {
             Phase::Connect => "Connected",
@@ -181,7 +182,7 @@ mod tests {
         Event::Progress { phase, files, files_total: 1828, bytes, bytes_total: 12_345_678 }
     }
 
-    /// Takes the events a second apart and checks what is said.
+    /// Counts the events a second apart, and checks the lines.
     fn check(talk: Talk, events: Vec<Event>, expected: &[Line]) {
         let mut tally = Tally::new(talk);
         let start = Instant::now();
