@@ -1,8 +1,8 @@
-//! Bad input: each has its own message with a next step and its exit code, `current` is as it was, and the last line
-//! says what is live.
+//! Bad input: each case has its own message with a next step and its exit code, `current` is unchanged, and the last
+//! line says which release is live.
 //!
-//! Misspelt keys and shared paths that lead out are in `usage.rs`; host keys, logins and servers without a shell in
-//! `ssh.rs`.
+//! Misspelt keys and shared paths that lead outside are in `usage.rs`; host keys, logins and servers without a shell
+//! in `ssh.rs`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

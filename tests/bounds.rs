@@ -1,5 +1,5 @@
-//! How much one side can make the other hold: every kind of message, told in every way that makes it long, to the real
-//! programs, whose memory is watched.
+//! The memory that one side can make the other use: every kind of message, made long in every way, is sent to the
+//! real programs, whose memory is watched.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,4 +1,5 @@
-//! Clocks that are coarse or were wrong: no change is missed, no release stays for a year, no rollback goes astray.
+//! Clocks that are coarse or were wrong: no change is missed, no release stays for a year, no rollback goes to a
+//! wrong release.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Deploying: what a release is, which are kept, and what each verb says of them.
+//! Deploys: the content of a release, retention, and the output of each verb.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
-//! What a failed sync touched is read from the disk again before it is believed, and no failed sync goes untold.
+//! Data of a failed sync is read from the disk again before it is used, and every failed sync is reported.
 //!
-//! After a write that failed the kernel keeps the content in its cache and calls it clean. A disk whose file is changed
-//! behind the filesystem's back is in the same state: the cache has the content, and the disk has something else.
+//! After a failed write the kernel keeps the content in its cache and marks it clean. A disk whose file was changed
+//! behind the filesystem's back is in the same state: cache and disk have different content.
 
 use std::fs;
 use std::os::unix::fs::FileExt;

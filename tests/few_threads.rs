@@ -1,5 +1,5 @@
-//! A machine of many processors that lets its users have few processes and threads: a deploy works with as few as it
-//! can, and where there are still fewer it says so.
+//! A machine with many processors and a low limit of processes and threads: a deploy works with as few threads as
+//! possible, and reports the limit if there are still fewer.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

@@ -1,4 +1,4 @@
-//! On a disk without a free block a rollback and a cleanup work, and the next deploy finds the room that was made.
+//! On a disk without a free block a rollback and a cleanup work, and the next deploy finds the freed space.
 
 use std::fs;
 use std::io::Write;

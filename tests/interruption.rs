@@ -1,5 +1,5 @@
-//! Interruption and contention: whatever is cut off, deleted or done at once, the next release is right, `current`
-//! is one release or the other, and what arrived is not sent again.
+//! Interruption and contention: whatever is interrupted, deleted or done at once, the next release is right,
+//! `current` leads to one release or the other, and content that has arrived is not sent again.
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,4 @@
-//! Lanes: content over several connections at once, to a real `sshd`, and what becomes of a deploy when one of them
-//! is refused or dies.
+//! Lanes: content over several connections at once, to a real `sshd`, also if one of them is refused or dies.
 
 use std::fs;
 use std::io::{Read, Write};

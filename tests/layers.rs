@@ -1,5 +1,5 @@
-//! The edges between the parts, read from the sources: who may name whom, and who may change a disk. With them how large a
-//! part may be.
+//! The borders between the parts, read from the sources: the names that a part may use, the files that may change a
+//! disk, and the largest size of a part.
 
 use std::collections::BTreeSet;
 use std::fs;

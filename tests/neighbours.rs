@@ -1,4 +1,4 @@
-//! What others have put into the deploy path or done to it stays theirs, and what is ours goes all the same.
+//! Changes of others to the deploy path stay, and Cutover still removes its own files.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,7 +1,7 @@
-//! What a person sees of the program: help, results and errors, whole, as they stand on the screen.
+//! The output that a person sees: help, results and errors, complete, as on the screen.
 //!
-//! Each is a snapshot in the source of its test. Where one differs and the new text is right, `cargo insta accept` or an
-//! editor puts it in. `support/screen.rs` puts brackets in the place of what is never the same twice.
+//! Each is a snapshot in the source of its test. If one differs and the new text is right, `cargo insta accept` or an
+//! editor puts it in. `support/screen.rs` replaces varying text by brackets.
 
 use std::fs;
 use std::path::Path;

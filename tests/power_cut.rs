@@ -1,11 +1,12 @@
 //! Power cuts: a release is on the disk before `current` leads to it.
 //!
-//! The deploy path is a filesystem on a disk that is a file. The file holds what the filesystem has written to the
-//! disk, and nothing of what it still holds in memory. A copy of it, made while the deploy is stopped, is the disk after
-//! a power cut at that moment. The copies are mounted when all is over, as a server that comes up again does.
+//! The deploy path is a filesystem on a disk that is a file. The file contains everything that the filesystem has
+//! written to the disk, and nothing that is still in memory. A copy of the file, made while the deploy is stopped, is
+//! the disk after a power cut at that moment. The copies are mounted at the end, like the disk of a server that
+//! starts again.
 //!
-//! What such a cut spares may be the filesystem's kindness: ext4 makes all names durable with any one file. So the order
-//! of system calls is checked too, by what each of them promises and no more.
+//! Such a cut may lose less than the system calls allow: ext4 makes all names durable with any one file. So the order
+//! of system calls is checked too, only by the documented promise of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Progress is what the server has, not what a buffer on the way has taken.
+//! Progress counts the bytes that the server has, not those in a buffer on the way.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr};

@@ -1,5 +1,5 @@
-//! Releases that are made of one that was given up equal those that are assembled in full, whatever an application has
-//! left in the one that was given up.
+//! Releases that are made from a spare equal those that are assembled in full, whatever an application has left in
+//! the spare.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -1,4 +1,4 @@
-//! What a user may not expect of a release is told before it is live, once for each kind.
+//! Surprises in a release are reported before it is live, once for each kind.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

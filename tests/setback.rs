@@ -1,4 +1,4 @@
-//! A deploy that cannot begin says so at once: the scan and the connection do not wait for each other.
+//! A deploy that cannot begin fails at once: the scan and the connection do not wait for each other.
 
 use std::fs::File;
 use std::process::Command;

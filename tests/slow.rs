@@ -1,7 +1,7 @@
 //! The slow suite: kernel sources over a real sshd, more equal files than an inode has links, and the limit of silence.
 //!
-//! `tests/slow` fetches the trees and names them in `CUTOVER_SLOW_TREES`; without that the tests say that they are
-//! skipped.
+//! `tests/slow` fetches the trees and sets `CUTOVER_SLOW_TREES` to them; without that variable the tests print that
+//! they are skipped.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
 

@@ -1,4 +1,4 @@
-//! Reaching a server: real `sshd`, real login shells, and each way in which it goes wrong.
+//! Reaching a server: a real `sshd`, real login shells, and each way in which it fails.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,4 @@
-//! The store: what objects are, what they promise to web servers, and what happens to one that something wrote to.
+//! The store: its objects, their guarantees for web servers, and the treatment of an object that was written to.
 
 use std::fs;
 use std::io::{Read, Write};

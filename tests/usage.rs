@@ -1,6 +1,6 @@
-//! Wrong usage and wrong configuration, through the real binary: what is said, and the exit code.
+//! Wrong usage and wrong configuration, through the real binary: messages and exit codes.
 //!
-//! Nothing here reaches the engine: each mistake is found before anything is connected to.
+//! No test here reaches the engine: each mistake is found before any connection.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};

@@ -1,4 +1,5 @@
-//! Content is hashed on the server before it is used: what a line has altered, and what an earlier boot has left.
+//! Content is hashed on the server before it is used: content altered on the way, and content left by an earlier
+//! boot.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,9 +1,10 @@
-//! Small filesystems of a test's own, unmounted when they are dropped. Where mounting is not allowed, a test that
-//! wants one says that it is skipped.
+//! Small filesystems of a test's own, unmounted when they are dropped. If mounting is not allowed, a test that needs
+//! one prints that it is skipped.
 //!
-//! A mount namespace keeps a copy of every mount that stood when it was made, until its last process ends. A disk that one
-//! test unmounts so lives on in the namespace of another. Its image must not be written to then, and neither XFS nor Btrfs
-//! mounts a copy of it. So tests that mount a disk again and tests that make namespaces take turns ([`Turn`]).
+//! A mount namespace keeps a copy of every mount that existed when it was made, until its last process ends. So a
+//! disk that one test unmounts lives on in the namespace of another. Its image must not be written to then, and
+//! neither XFS nor Btrfs mounts a copy of it. Therefore tests that mount a disk again and tests that make namespaces
+//! take turns ([`Turn`]).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use super::sshd::run;
 
 static NAMESPACES: RwLock<()> = RwLock::new(());
 
-/// The time in which a test does what tests of the other kind must not see. It ends when it is dropped.
+/// The time in which tests of the other kind must wait. It ends when it is dropped.
 #[expect(dead_code, reason = "the guards are only held")]
 pub(crate) enum Turn {
     /// No test makes a namespace meanwhile.
@@ -47,7 +48,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns the size of the smallest disk of use, and what makes it.
+    /// Returns the size of the smallest useful disk, and the command that makes it.
     fn maker(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Kind::Ext4 => ("64M", &["mke2fs", "-q", "-F", "-t", "ext4"]),
@@ -56,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// Nothing is written to the disk because time has passed: only what is synced, and what that brings along.
+    /// Returns mount options with which time alone writes nothing to the disk: only a sync does.
     fn options(self) -> &'static str {
         match self {
             Kind::Ext4 | Kind::Btrfs => "loop,noatime,commit=600",
@@ -66,12 +67,12 @@ impl Kind {
 }
 
 impl Mounted {
-    /// Mounts one in memory that runs no programs.
+    /// Mounts a filesystem in memory that runs no programs.
     pub(crate) fn noexec(path: &Path) -> Option<Mounted> {
         Mounted::tmpfs(path, "noexec,mode=777")
     }
 
-    /// Mounts one in memory.
+    /// Mounts a filesystem in memory.
     pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mounted> {
         Mounted::mount(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
     }
@@ -97,12 +98,12 @@ impl Mounted {
         }
     }
 
-    /// Mounts a disk that was made, or a copy of one.
+    /// Mounts a disk of [`Mounted::make_disk`], or a copy of one.
     pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mounted> {
         Mounted::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
     }
 
-    /// Mounts one in memory on a directory that stands.
+    /// Mounts a filesystem in memory on an existing directory.
     pub(crate) fn tmpfs_on(path: &Path) -> Option<Mounted> {
         Mounted::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
     }
@@ -126,7 +127,7 @@ impl Mounted {
         for name in ["upper", "work"] {
             fs::create_dir(layers.join(name)).unwrap();
         }
-        // It goes when the overlay does.
+        // It disappears with the overlay.
         std::mem::forget(memory);
         let [lower, upper, work] = [lower.to_owned(), layers.join("upper"), layers.join("work")];
         let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
@@ -154,7 +155,7 @@ impl Mounted {
     }
 }
 
-/// Unmounts all that is mounted below a directory, wherever it was moved to there.
+/// Unmounts everything below a directory, wherever it was moved to there.
 pub(crate) fn unmount_below(path: &Path) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
@@ -163,7 +164,7 @@ pub(crate) fn unmount_below(path: &Path) {
     }
 }
 
-/// Says that the test is skipped.
+/// Prints that the test is skipped.
 fn skip<T>(reason: &str) -> Option<T> {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("{test}: skipped, {reason}");

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::site::{Ran, Site};
 
-/// Runs a verb in which system calls fail, as `strace` has it in `-e inject=…`: those on one path, where one is given.
-/// Nothing where no process may be traced.
+/// Runs a verb in which system calls fail, as in `-e inject=…` of `strace`: those on one path, if one is given.
+/// Returns nothing if no process may be traced.
 pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<Ran> {
     let calls = injection.split_once(':').unwrap().0;
     let mut options = vec!["-o".to_owned(), "/dev/null".to_owned()];
@@ -16,8 +16,8 @@ pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<
     run(site, words, &options)
 }
 
-/// Runs a verb, which must succeed, and returns what `strace` wrote of these calls, of all its threads and with the paths of
-/// descriptors. Nothing where no process may be traced.
+/// Runs a verb, which must succeed, and returns the `strace` output for these calls, of all its threads and with the
+/// paths of descriptors. Returns nothing if no process may be traced.
 pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> {
     let output = site.path("trace");
     let options =
@@ -27,10 +27,11 @@ pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> 
     Some(fs::read_to_string(output).unwrap())
 }
 
-/// Returns a shell script in the place of `ssh`, see [`Site::reach_by_script`]. The agent stops as soon as it has renamed
-/// something within the directory `within`, where the file `mark` stands. Nothing where no process may be traced.
+/// Returns a shell script in the place of `ssh`, see [`Site::reach_by_script`]. The agent stops as soon as it has
+/// renamed a name within the directory `within` in which the file `mark` exists. Returns nothing if no process may be
+/// traced.
 ///
-/// The kernel hangs up on what is stopped when the client dies, which is the parent. A server's `sshd` does not.
+/// The kernel hangs up on a stopped process when its parent, the client, dies. A server's `sshd` does not.
 pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
     let ran = Command::new("strace").args(["-o", "/dev/null", "true"]).output().unwrap();
     if !ran.status.success() {
