@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::program;
 use crate::support::real_tree::noise;
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{Sshd, is_root};
 use crate::support::tree::assert_same;
 
@@ -34,7 +34,7 @@ fn write_source(site: &Site) {
 
 /// Asserts that a deploy worked, or was refused with the reason and a way out.
 #[track_caller]
-fn assert_works_or_says_why(site: &Site, ran: &Ran, limit: u32) -> bool {
+fn assert_works_or_says_why(site: &Site, ran: &RunResult, limit: u32) -> bool {
     let said = &ran.stderr;
     assert!(!said.contains("panicked") && !said.contains("fault in Cutover"), "{limit}: {said}");
     if ran.code == Some(0) {
@@ -74,7 +74,7 @@ fn deploy_locally(site: &Site, program: &Path, limit: u32) -> bool {
     command.arg(format!("--nproc={limit}:{limit}")).arg(plain.get_program()).args(plain.get_args());
     command.env_clear().env("RAYON_NUM_THREADS", PROCESSORS).env("PATH", "/usr/bin:/bin");
     command.env("HOME", site.path("home")).current_dir(site.path("home"));
-    let ran = Ran::of(&command.stdin(Stdio::null()).output().unwrap());
+    let ran = RunResult::of(&command.stdin(Stdio::null()).output().unwrap());
     assert_works_or_says_why(site, &ran, limit)
 }
 

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
-use crate::support::site::{Ran, Site, number, text};
+use crate::support::site::{RunResult, Site, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::strace;
 use crate::support::tree::{Tree, assert_same};
@@ -81,9 +81,9 @@ fn agent_of(site: &Site) -> Pid {
 }
 
 /// Waits for a process that must end by itself.
-fn ended(mut child: Child) -> Ran {
+fn ended(mut child: Child) -> RunResult {
     wait::until("the client ends", || child.try_wait().unwrap());
-    Ran::wait(child)
+    RunResult::wait(child)
 }
 
 fn write_noise(site: &Site, files: u64, bytes: u64) {
@@ -267,7 +267,7 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
     let mut sshd = Sshd::start();
     let user = sshd.add_user("/bin/bash");
     let site = Site::over(&sshd, &user);
-    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=90m") else { return };
+    let Some(_mounted) = Mount::tmpfs(&site.target(""), "size=90m") else { return };
     run(Command::new("chown").arg(&user).arg(site.target("")));
     let relay = Relay::start(sshd.port());
     let mut line = Line { site, relay, sshd, user };
@@ -348,14 +348,14 @@ fn whenever_a_deploy_is_killed_one_release_or_the_other_is_live_and_whole() {
             site.write(&format!("dir-{}/new-{file}", file % 20), noise(file, 20_000));
         }
         let new = Tree::read(&site.path("source"));
-        let (objects, standing) = (site.objects().len(), site.standing().len());
+        let (objects, standing) = (site.objects().len(), site.release_names().len());
         let mut deploy = site.command(&["deploy"]).spawn().unwrap();
         wait::until("there is something to see", || {
             let is_seen = match seen {
                 Seen::Staging => fs::read_dir(site.target(".cutover/staging")).unwrap().next().is_some(),
                 Seen::Content => staged_bytes(&site) > 0,
                 Seen::Objects => site.objects().len() > objects,
-                Seen::Release => site.standing().len() > standing,
+                Seen::Release => site.release_names().len() > standing,
                 Seen::Live => site.live() != Some(first.clone()),
             };
             (is_seen || deploy.try_wait().unwrap().is_some()).then_some(())
@@ -563,7 +563,7 @@ fn a_deploy_whose_line_is_cut_at_the_switch_is_finished_all_the_same() {
     wait::until("the agent ends", || kill_process(agent, Signal::CONT).is_err().then_some(()));
     fs::remove_file(&mark).unwrap();
 
-    assert_eq!(site.standing(), [before.as_str(), &new, "by-hand"]);
+    assert_eq!(site.release_names(), [before.as_str(), &new, "by-hand"]);
     assert_eq!(fs::read_dir(site.target(".cutover/staging")).unwrap().count(), 0);
     for gone in [oldest, older] {
         assert!(!site.target(&format!(".cutover/releases/{gone}")).exists());

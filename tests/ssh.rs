@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use engine::hash::Hash;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::program;
 use crate::support::relay::Relay;
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{HOST, Sshd, is_root, keygen, run};
 use crate::support::wait;
 
@@ -76,7 +76,7 @@ fn a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent() {
         }
         let bin = site.target(".cutover/bin");
         agents(&bin).iter().for_each(|agent| fs::remove_file(agent).unwrap());
-        let ran = Ran::of(&site.command_of(&program, &["setup", "-v"]).output().unwrap());
+        let ran = RunResult::of(&site.command_of(&program, &["setup", "-v"]).output().unwrap());
         assert_eq!(ran.stderr.contains("of another build"), agent == Some(&wrong), "{}", ran.stderr);
         ran.succeeded();
         let copied = fs::read(&agents(&bin)[0]).unwrap();
@@ -229,7 +229,7 @@ fn a_dry_run_goes_past_a_temporary_directory_without_programs() {
         return;
     };
     let home = sshd.home(&user);
-    let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
+    let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
     };
     fs::write(home.join(".bashrc"), format!("export TMPDIR='{}'\n", home.join("noexec").display())).unwrap();
@@ -244,7 +244,7 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
         return;
     };
     let home = sshd.home(&user);
-    let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
+    let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
     };
     run(Command::new("chmod").arg("755").arg(home.join("noexec")));
@@ -295,7 +295,7 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     ];
     sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
-    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=755") else {
+    let Some(_mounted) = Mount::tmpfs(&small, "size=64k,mode=755") else {
         return;
     };
     run(Command::new("chown").arg(&user).arg(&small));
@@ -402,7 +402,7 @@ fn a_jail_without_proc_and_dev_will_do() {
         let from = Path::new("/").join(directory);
         if from.exists() {
             fs::create_dir(jail.path().join(directory)).unwrap();
-            let Some(mount) = Mounted::bind(&from, &jail.path().join(directory)) else { return };
+            let Some(mount) = Mount::bind(&from, &jail.path().join(directory)) else { return };
             mounted.push(mount);
         }
     }

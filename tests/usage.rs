@@ -16,7 +16,7 @@ struct Place {
 
 /// What a run came to, with the working directory written as `[DIR]`.
 #[derive(Debug, PartialEq, Eq)]
-struct Ran {
+struct RunResult {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -40,11 +40,11 @@ impl Place {
     }
 
     /// Runs a command line, its words apart by spaces.
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> RunResult {
         self.run_in(self.path(), line)
     }
 
-    fn run_in(&self, directory: &Path, line: &str) -> Ran {
+    fn run_in(&self, directory: &Path, line: &str) -> RunResult {
         let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(line.split(' '))
             .arg("--state-dir")
@@ -57,12 +57,12 @@ impl Place {
         self.normalised(output)
     }
 
-    fn normalised(&self, output: Output) -> Ran {
+    fn normalised(&self, output: Output) -> RunResult {
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.path().to_str().unwrap(), "[DIR]")
         };
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        RunResult { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
@@ -80,7 +80,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
 fn check(place: &Place, line: &str, stderr: &str) {
-    let expected = Ran { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
+    let expected = RunResult { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
     assert_eq!(place.run(line), expected, "{line}");
 }
 
@@ -306,7 +306,7 @@ fn colour_is_given_when_asked_for() {
 #[test]
 fn the_version_is_one_line() {
     let expected =
-        Ran { code: Some(0), stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")), stderr: String::new() };
+        RunResult { code: Some(0), stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")), stderr: String::new() };
     assert_eq!(Place::new().run("--version"), expected);
 }
 

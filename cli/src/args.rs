@@ -50,7 +50,7 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
     /// The flags of every verb.
     #[command(flatten)]
-    pub(crate) everywhere: Everywhere,
+    pub(crate) everywhere: GlobalArgs,
 }
 
 /// The verbs.
@@ -269,7 +269,7 @@ pub(crate) struct DiffArgs {
 /// The flags of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
-pub(crate) struct Everywhere {
+pub(crate) struct GlobalArgs {
     /// The configuration [default: cutover.toml here or above]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use engine::access::{self, Who};
+use engine::access::{self, ExposedTo};
 use engine::error::Writers;
 use engine::shell::quoted;
 use toml::de::DeTable;
@@ -52,7 +52,7 @@ impl Config {
                 Err(error) => return Err(unreadable(&file, &error)),
                 Ok(_) => {}
             }
-            check_others(&file, "--config")?;
+            check_exposure(&file, "--config")?;
             let text = read(&file).map_err(|error| unreadable(&file, &error))?;
             return Config::parse(&file, &text).map(Some);
         }
@@ -124,15 +124,15 @@ fn read(file: &Path) -> io::Result<String> {
 
 /// Refuses a file that can name programs if users other than this one and root could change it. Naming the file with
 /// the flag means trusting them.
-pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
-    let Some(others) = access::others_who_change(file).map_err(|error| unreadable(file, &error))? else {
+pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
+    let Some(others) = access::find_exposure(file).map_err(|error| unreadable(file, &error))? else {
         return Ok(());
     };
     let (shown, what) = (file.display(), others.path.display());
     let trust = format!("name it: `{flag} {}`", quoted(&file.to_string_lossy()));
-    let (who, mend) = match others.who {
-        Who::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
-        Who::Writers(by) => {
+    let (who, mend) = match others.to {
+        ExposedTo::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
+        ExposedTo::Writers(by) => {
             let right = if by == Writers::All { "go-w" } else { "g-w" };
             let command = format!("chmod {right} {}", quoted(&others.path.to_string_lossy()));
             (

@@ -39,7 +39,7 @@ pub(crate) struct Failure {
 
 /// The way in which a failure is printed.
 #[derive(Debug, Clone)]
-pub(crate) struct Voice {
+pub(crate) struct FailureStyle {
     /// The colours of stderr.
     pub(crate) palette: Palette,
     /// Whether stdout gets an object.
@@ -107,9 +107,9 @@ impl Failure {
     }
 
     /// Prints the failure. If nobody reads stderr, that is no further failure.
-    pub(crate) fn print(&self, voice: &Voice) {
-        drop(io::stderr().write_all(self.text(voice).as_bytes()));
-        if voice.json {
+    pub(crate) fn print(&self, style: &FailureStyle) {
+        drop(io::stderr().write_all(self.text(style).as_bytes()));
+        if style.json {
             self.print_object();
         }
     }
@@ -119,8 +119,8 @@ impl Failure {
         drop(stdout::write(&format!("{}\n", self.object())));
     }
 
-    fn text(&self, voice: &Voice) -> String {
-        let palette = voice.palette;
+    fn text(&self, style: &FailureStyle) -> String {
+        let palette = style.palette;
         let mut text = format!("{} {}\n", palette.error("Error:"), printable(&self.message));
         for cause in &self.causes {
             text += &format!("{} {}\n", palette.error("Caused by:"), printable(cause));
@@ -129,7 +129,7 @@ impl Failure {
             text += &format!("{} {}\n", palette.hint("Hint:"), printable(hint));
         }
         if let Some(live) = &self.live {
-            text += &format!("{}\n", live_line(live, self.kind, &voice.status_command));
+            text += &format!("{}\n", live_line(live, self.kind, &style.status_command));
         }
         text
     }
@@ -256,8 +256,8 @@ mod tests {
 
     use super::*;
 
-    fn voice() -> Voice {
-        Voice { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
+    fn style() -> FailureStyle {
+        FailureStyle { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
     }
 
     #[test]
@@ -265,7 +265,7 @@ mod tests {
         let error = Error::io("switch", "/srv/shop/current", io::Error::from_raw_os_error(13));
         let failure = Failure::from(DeployFailure { error, live: LiveNow::Release("20260227093000".parse().unwrap()) });
         assert_eq!(
-            failure.text(&voice()),
+            failure.text(&style()),
             "Error: Could not switch `/srv/shop/current`\n\
              Caused by: Permission denied (os error 13)\n\
              Hint: The user that runs this must own the directory; check with `ls -ld`\n\
@@ -363,7 +363,7 @@ mod tests {
         let server = Server { name: "web1".into(), host_name: "10.0.0.1".into(), port: 2222 };
         let tried = vec!["`key`: not accepted".into()];
         let error = Error::from(LoginError::Refused { user: "me".into(), server, tried, remedy: LoginRemedy::Key });
-        let text = Failure::from(error).text(&voice());
+        let text = Failure::from(error).text(&style());
         assert!(text.starts_with("Error: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"), "{text}");
         assert_eq!(text.matches("not accepted").count(), 1);
     }
@@ -372,7 +372,7 @@ mod tests {
     fn each_line_of_ssh_is_told_as_a_line() {
         let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
         let failure = Failure::from(Error::from(ReachError::OpensshFailed { server, output: "one\ntwo".into() }));
-        let text = failure.text(&voice());
+        let text = failure.text(&style());
         assert!(text.starts_with("Error: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"), "{text}");
     }
 

@@ -31,14 +31,14 @@ pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<
     let started = threads::spawn(move || match Signals::new(not_ignored()) {
         Ok(signals) => {
             drop(tell.send(Ok(())));
-            hear(signals, &cancel, &progress, last_line.as_deref());
+            handle_signals(signals, &cancel, &progress, last_line.as_deref());
         }
         Err(error) => drop(tell.send(Err(error))),
     });
     if started.is_err() { Ok(()) } else { is_listening.recv().unwrap_or(Ok(())) }
 }
 
-fn hear(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
+fn handle_signals(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
     for signal in signals.forever() {
         let code = if signal == SIGINT { 130 } else { 143 };
         if CODE.swap(code, Ordering::Relaxed) != 0 {

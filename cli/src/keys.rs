@@ -33,30 +33,30 @@ pub(crate) struct Mistake {
     pub(crate) hint: Option<String>,
 }
 
-type Found<T> = Option<Located<T>>;
+type Setting<T> = Option<Located<T>>;
 
 /// The keys of one table. A missing key is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
-    pub(crate) deploy_path: Found<String>,
-    pub(crate) current_path: Found<String>,
-    pub(crate) host: Found<String>,
-    pub(crate) user: Found<String>,
-    pub(crate) port: Found<u16>,
-    pub(crate) identity_file: Found<String>,
-    pub(crate) ssh_config: Found<String>,
-    pub(crate) transport: Found<Transport>,
-    pub(crate) agent_path: Found<String>,
-    pub(crate) source: Found<String>,
-    pub(crate) exclude: Found<Vec<String>>,
-    pub(crate) keep_releases: Found<u32>,
-    pub(crate) grace: Found<Duration>,
-    pub(crate) spare: Found<bool>,
-    pub(crate) shared_dirs: Found<Vec<Located<RelativePath>>>,
-    pub(crate) shared_files: Found<Vec<Located<RelativePath>>>,
-    pub(crate) auto_shared: Found<bool>,
-    pub(crate) copy_paths: Found<Vec<String>>,
-    pub(crate) zstd_level: Found<i32>,
+    pub(crate) deploy_path: Setting<String>,
+    pub(crate) current_path: Setting<String>,
+    pub(crate) host: Setting<String>,
+    pub(crate) user: Setting<String>,
+    pub(crate) port: Setting<u16>,
+    pub(crate) identity_file: Setting<String>,
+    pub(crate) ssh_config: Setting<String>,
+    pub(crate) transport: Setting<Transport>,
+    pub(crate) agent_path: Setting<String>,
+    pub(crate) source: Setting<String>,
+    pub(crate) exclude: Setting<Vec<String>>,
+    pub(crate) keep_releases: Setting<u32>,
+    pub(crate) grace: Setting<Duration>,
+    pub(crate) spare: Setting<bool>,
+    pub(crate) shared_dirs: Setting<Vec<Located<RelativePath>>>,
+    pub(crate) shared_files: Setting<Vec<Located<RelativePath>>>,
+    pub(crate) auto_shared: Setting<bool>,
+    pub(crate) copy_paths: Setting<Vec<String>>,
+    pub(crate) zstd_level: Setting<i32>,
 }
 
 /// The names of the keys, for hints.
@@ -187,7 +187,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    fn put<T>(&self, slot: &mut Found<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
+    fn put<T>(&self, slot: &mut Setting<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
         let line = self.line();
         *slot = Some(Located { value: read(self)?, line });
         Ok(())

@@ -48,7 +48,7 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Args, Verb};
 use crate::color::Palette;
 use crate::environment::Environment;
-use crate::failure::{Failure, Voice};
+use crate::failure::{Failure, FailureStyle};
 use crate::session::Session;
 
 fn main() -> ExitCode {
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     };
     let place = same_place::flags(&args);
     failure = failure.at_place(&place);
-    failure.print(&Voice {
+    failure.print(&FailureStyle {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
         json: args.everywhere.json && !matches!(args.verb, Verb::Agent(_)),
         status_command: format!("cutover status{place}"),

@@ -17,7 +17,7 @@ use engine::threads;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::color::Palette;
-use crate::tally::{Line, Running, Talk, Tally};
+use crate::tally::{Line, RunningPhase, Tally, Verbosity};
 use crate::units::{Bytes, Counted, Seconds};
 
 /// A run that is shorter needs no progress.
@@ -50,18 +50,18 @@ struct State {
 
 impl Progress {
     /// Starts to draw.
-    pub(crate) fn start(talk: Talk, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
+    pub(crate) fn start(talk: Verbosity, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
         let on_terminal = io::stderr().is_terminal() && !dumb_terminal;
         let talk = match talk {
             // The bars have already shown the phases.
-            Talk::Phases if on_terminal => Talk::Brief,
+            Verbosity::Phases if on_terminal => Verbosity::Brief,
             talk => talk,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(State { tally: Tally::new(talk), done: false }),
             changed: Condvar::new(),
         });
-        let screen: Box<dyn Screen + Send> = if talk == Talk::Quiet {
+        let screen: Box<dyn Screen + Send> = if talk == Verbosity::Quiet {
             Box::new(Silence)
         } else if on_terminal {
             Box::new(Bars::new())
@@ -76,7 +76,7 @@ impl Progress {
 
     /// Prints a line of brief talk.
     pub(crate) fn say(&self, text: &str) {
-        self.shared.with(|state| state.tally.say(Talk::Brief, text));
+        self.shared.with(|state| state.tally.say(Verbosity::Brief, text));
     }
 
     /// Draws the rest and clears the bars.
@@ -137,7 +137,7 @@ trait Screen {
     }
 
     /// Draws the running phases.
-    fn draw(&mut self, running: &[Running], since_start: Duration);
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration);
 
     /// Clears the drawing.
     fn clear(&mut self) {}
@@ -147,7 +147,7 @@ trait Screen {
 struct Silence;
 
 impl Screen for Silence {
-    fn draw(&mut self, _running: &[Running], _since_start: Duration) {}
+    fn draw(&mut self, _running: &[RunningPhase], _since_start: Duration) {}
 }
 
 /// A log.
@@ -157,16 +157,16 @@ struct Plain {
 }
 
 impl Screen for Plain {
-    fn draw(&mut self, running: &[Running], since_start: Duration) {
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration) {
         if since_start - self.last < PLAIN_EVERY {
             return;
         }
         self.last = since_start;
         for running in running {
             let seconds = running.began.elapsed().as_secs_f64();
-            let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+            let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
             let rate = (running.bytes > 0).then(|| format!("{}/s", Bytes((running.bytes as f64 / seconds) as u64)));
-            let parts: Vec<String> = how_far.into_iter().chain(rate).collect();
+            let parts: Vec<String> = progress_text.into_iter().chain(rate).collect();
             let colon = if parts.is_empty() { "" } else { ": " };
             self.line(&format!("{}{colon}{}\n", running.doing(), parts.join(", ")));
         }
@@ -185,7 +185,7 @@ impl Bars {
         Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), bars: HashMap::new(), hidden: true }
     }
 
-    fn update(&mut self, running: &Running) {
+    fn update(&mut self, running: &RunningPhase) {
         let all = &self.all;
         let bar = self.bars.entry(running.phase).or_insert_with(|| {
             let bar = all.add(ProgressBar::no_length());
@@ -213,7 +213,7 @@ impl Screen for Bars {
         self.all.suspend(|| write_stderr(text));
     }
 
-    fn draw(&mut self, running: &[Running], since_start: Duration) {
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration) {
         if self.hidden && since_start >= NOTHING_DRAWN {
             self.hidden = false;
             self.all.set_draw_target(ProgressDrawTarget::stderr());
@@ -238,8 +238,8 @@ impl Screen for Bars {
 }
 
 /// `1,200 of 1,828 files, 10.0 MB of 12.3 MB, 5.1 MB/s, 3.20 s left`
-fn message(running: &Running, bar: &ProgressBar, total_is_known: bool) -> String {
-    let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+fn message(running: &RunningPhase, bar: &ProgressBar, total_is_known: bool) -> String {
+    let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
     let per_second = bar.per_sec() as u64;
     let rate = match (running.bytes_total, per_second) {
         (_, 0) => None,
@@ -247,7 +247,7 @@ fn message(running: &Running, bar: &ProgressBar, total_is_known: bool) -> String
         (_, bytes) => Some(format!("{}/s", Bytes(bytes))),
     };
     let left = (total_is_known && per_second > 0).then(|| format!("{} left", Seconds(bar.eta().as_secs_f64().ceil())));
-    let parts: Vec<String> = how_far.into_iter().chain(rate).chain(left).collect();
+    let parts: Vec<String> = progress_text.into_iter().chain(rate).chain(left).collect();
     parts.join(", ")
 }
 

@@ -7,12 +7,12 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::Report;
 use crate::session::Session;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Talk::Brief, engine::releases)
+    session.run(&settings, Verbosity::Brief, engine::releases)
 }
 
 impl Report for ReleasesReport {

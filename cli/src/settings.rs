@@ -8,9 +8,9 @@ use engine::path::RelativePath;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target, Transport};
 
-use crate::args::Everywhere;
+use crate::args::GlobalArgs;
 use crate::choice::Choice;
-use crate::config::{Config, check_not_of_source, check_others};
+use crate::config::{Config, check_exposure, check_not_of_source};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
@@ -40,7 +40,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Reads the config, if there is one, and resolves the settings.
-    pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
+    pub(crate) fn read(place: &Place, everywhere: &GlobalArgs, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
         let settings = Settings::resolve(place, &Raw { config: config.as_ref(), everywhere, environment })?;
         settings.check_identity()?;
@@ -107,7 +107,7 @@ impl Settings {
 /// The raw parts of settings, beside the keys of the place.
 struct Raw<'a> {
     config: Option<&'a Config>,
-    everywhere: &'a Everywhere,
+    everywhere: &'a GlobalArgs,
     environment: &'a Environment,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Raw<'a> {
             // A missing file is reported by its reader.
             && file.exists()
         {
-            check_others(file, "--ssh-config")?;
+            check_exposure(file, "--ssh-config")?;
             check_not_of_source(file, self.directory(), self.environment)?;
         }
         Ok(file)
@@ -229,7 +229,7 @@ mod tests {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
             target: Some(target.into()).filter(|_| !target.is_empty()),
         };
-        let (everywhere, environment) = (Everywhere::default(), environment());
+        let (everywhere, environment) = (GlobalArgs::default(), environment());
         Settings::resolve(&place, &Raw { config: config.as_ref(), everywhere: &everywhere, environment: &environment })
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
     }
@@ -375,12 +375,12 @@ mod tests {
 
     #[test]
     fn the_state_is_in_the_cache_of_the_user() {
-        let check = |everywhere: &Everywhere, environment: &Environment, expected: Option<&str>| {
+        let check = |everywhere: &GlobalArgs, environment: &Environment, expected: Option<&str>| {
             let found = Raw { config: None, everywhere, environment }.state_dir().ok();
             assert_eq!(found, expected.map(PathBuf::from));
         };
-        let none = Everywhere::default();
-        let given = Everywhere { state_dir: Some("state".into()), ..Everywhere::default() };
+        let none = GlobalArgs::default();
+        let given = GlobalArgs { state_dir: Some("state".into()), ..GlobalArgs::default() };
         let with_cache = Environment { cache_home: Some("/cache".into()), ..environment() };
         check(&given, &environment(), Some("/work/sub/state"));
         check(&none, &with_cache, Some("/cache/cutover"));

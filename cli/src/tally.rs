@@ -12,7 +12,7 @@ use crate::units::{Bytes, Count, Counted, Seconds};
 
 /// The amount of output on stderr. Each level includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Talk {
+pub(crate) enum Verbosity {
     /// Warnings.
     Quiet,
     /// Long work, and work that happens once a server.
@@ -38,7 +38,7 @@ const LINES_MAX: usize = 10_000;
 
 /// A running phase.
 #[derive(Debug, Clone)]
-pub(crate) struct Running {
+pub(crate) struct RunningPhase {
     pub(crate) phase: Phase,
     pub(crate) began: Instant,
     pub(crate) files: u64,
@@ -50,15 +50,15 @@ pub(crate) struct Running {
 /// The events so far, counted.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    talk: Talk,
+    talk: Verbosity,
     /// The running phases, in the order in which they began.
-    pub(crate) running: Vec<Running>,
+    pub(crate) running: Vec<RunningPhase>,
     /// The lines that were not printed yet.
     pub(crate) lines: VecDeque<Line>,
 }
 
 impl Tally {
-    pub(crate) fn new(talk: Talk) -> Tally {
+    pub(crate) fn new(talk: Verbosity) -> Tally {
         Tally { talk, running: Vec::new(), lines: VecDeque::new() }
     }
 
@@ -75,18 +75,18 @@ impl Tally {
             }
             Event::Ended(phase) => self.ended(phase, now),
             Event::AgentCopied { bytes } => {
-                self.say(Talk::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
+                self.say(Verbosity::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
             }
-            Event::Live { release } => self.say(Talk::Verbose, format!("Release {release} is live")),
-            Event::ReleaseRemoved { release } => self.say(Talk::Verbose, format!("Removed release {release}")),
+            Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
+            Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Warning(text) => self.warn(&text),
-            Event::Detail(text) => self.say(Talk::Verbose, text),
+            Event::Detail(text) => self.say(Verbosity::Verbose, text),
             _ => {}
         }
     }
 
     /// Queues a line, if the level includes it.
-    pub(crate) fn say(&mut self, level: Talk, text: impl Into<String>) {
+    pub(crate) fn say(&mut self, level: Verbosity, text: impl Into<String>) {
         if self.talk >= level && self.lines.len() < LINES_MAX {
             self.lines.push_back(Line::Info(printable(&text.into())));
         }
@@ -96,10 +96,10 @@ impl Tally {
         self.lines.push_back(Line::Warning(printable(text)));
     }
 
-    fn running(&mut self, phase: Phase, now: Instant) -> &mut Running {
+    fn running(&mut self, phase: Phase, now: Instant) -> &mut RunningPhase {
         let index = self.running.iter().position(|running| running.phase == phase);
         let index = index.unwrap_or_else(|| {
-            self.running.push(Running { phase, began: now, files: 0, files_total: 0, bytes: 0, bytes_total: 0 });
+            self.running.push(RunningPhase { phase, began: now, files: 0, files_total: 0, bytes: 0, bytes_total: 0 });
             self.running.len() - 1
         });
         &mut self.running[index]
@@ -111,13 +111,13 @@ impl Tally {
             let running = self.running.remove(index);
             // The copy of the agent has a line of its own.
             if phase != Phase::CopyAgent {
-                self.say(Talk::Phases, running.ended(now));
+                self.say(Verbosity::Phases, running.ended(now));
             }
         }
     }
 }
 
-impl Running {
+impl RunningPhase {
     /// Returns a description of the phase, for a line while it runs.
     pub(crate) fn doing(&self) -> &'static str {
         match self.phase {
@@ -133,7 +133,7 @@ impl Running {
     }
 
     /// Returns the progress: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty if nothing was counted.
-    pub(crate) fn how_far(&self) -> String {
+    pub(crate) fn progress_text(&self) -> String {
         let files = match (self.files, self.files_total) {
             (0, 0) => None,
             (files, 0) => Some(Counted(files, "file").to_string()),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     /// Counts the events a second apart, and checks the lines.
-    fn check(talk: Talk, events: Vec<Event>, expected: &[Line]) {
+    fn check(talk: Verbosity, events: Vec<Event>, expected: &[Line]) {
         let mut tally = Tally::new(talk);
         let start = Instant::now();
         for (second, event) in events.into_iter().enumerate() {
@@ -210,15 +210,15 @@ mod tests {
         let sent = Line::Info("Sent 1,828 files, 12.3 MB in 3.00 s".into());
         let switched = Line::Info("Switched in 1.00 s".into());
         let detail = Line::Info("one lane".into());
-        check(Talk::Quiet, deploy(), std::slice::from_ref(&warning));
-        check(Talk::Brief, deploy(), std::slice::from_ref(&warning));
-        check(Talk::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
-        check(Talk::Verbose, deploy(), &[warning, sent, switched, detail]);
+        check(Verbosity::Quiet, deploy(), std::slice::from_ref(&warning));
+        check(Verbosity::Brief, deploy(), std::slice::from_ref(&warning));
+        check(Verbosity::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
+        check(Verbosity::Verbose, deploy(), &[warning, sent, switched, detail]);
     }
 
     #[test]
     fn a_slow_terminal_loses_talk_and_no_warning() {
-        let mut tally = Tally::new(Talk::Verbose);
+        let mut tally = Tally::new(Verbosity::Verbose);
         for number in 0..LINES_MAX + 1 {
             tally.take(Event::Detail(number.to_string()), Instant::now());
         }
@@ -229,13 +229,13 @@ mod tests {
 
     #[test]
     fn the_copy_of_the_agent_is_shown_while_it_lasts_and_said_once() {
-        let mut tally = Tally::new(Talk::Phases);
+        let mut tally = Tally::new(Verbosity::Phases);
         let now = Instant::now();
         let copying =
             Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
         tally.take(copying, now);
         let running = tally.running(Phase::CopyAgent, now);
-        assert_eq!((running.doing(), running.how_far()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
+        assert_eq!((running.doing(), running.progress_text()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
         tally.take(Event::Ended(Phase::CopyAgent), now);
         tally.take(Event::AgentCopied { bytes: 2000 }, now);
         assert_eq!(Vec::from(tally.lines), [Line::Info("Copied the agent to the server (2.0 kB)".into())]);
@@ -244,13 +244,13 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_shown() {
-        let mut tally = Tally::new(Talk::Brief);
+        let mut tally = Tally::new(Verbosity::Brief);
         let now = Instant::now();
-        assert_eq!(tally.running(Phase::Connect, now).how_far(), "");
+        assert_eq!(tally.running(Phase::Connect, now).progress_text(), "");
         tally.take(progress(Phase::Upload, 1, 999), now);
-        assert_eq!(tally.running(Phase::Upload, now).how_far(), "1 of 1,828 files, 999 B of 12.3 MB");
+        assert_eq!(tally.running(Phase::Upload, now).progress_text(), "1 of 1,828 files, 999 B of 12.3 MB");
         let scan = tally.running(Phase::Scan, now);
         (scan.files, scan.bytes) = (1, 2000);
-        assert_eq!(scan.how_far(), "1 file, 2.0 kB");
+        assert_eq!(scan.progress_text(), "1 file, 2.0 kB");
     }
 }

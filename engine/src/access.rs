@@ -8,9 +8,8 @@
 //!
 //! A group without members other than this user and root is accepted: many systems give each user a group of its own
 //! and the umask 002. The members are read from `/etc/group` and `/etc/passwd`; a group that is not listed there may
-//! have any members. If a file has an access
-//! list, the group bits include the rights of others on that list: a group with write permission is then refused, whatever
-//! its members.
+//! have any members. If a file has an access list, the group bits include the rights of others on that list: a group
+//! with write permission is then refused, whatever its members.
 //!
 //! The directories are checked from the deploy path upwards by `..`, from a held descriptor: the links that led there
 //! do not matter any more. Others cannot change a safe path before it is used. The shell script of
@@ -33,16 +32,16 @@ const ALL_WRITE: u32 = 0o002;
 
 /// Other users than this user and root who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Others {
+pub struct Exposure {
     /// The path: the file itself, or a directory above it.
     pub path: PathBuf,
     /// Those users.
-    pub who: Who,
+    pub to: ExposedTo,
 }
 
 /// The users who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum ExposedTo {
     /// Its owner, by name, or by number if it has no name.
     Owner(String),
     /// Users who may write to it.
@@ -51,7 +50,7 @@ pub enum Who {
 
 /// Returns who could change or replace a file, or nothing if nobody else could. Of the directories above, only the
 /// file's own is checked: a file of this user in a directory of this user belongs to this user.
-pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
+pub fn find_exposure(file: &Path) -> std::io::Result<Option<Exposure>> {
     let judge = Judge::here();
     let real = std::fs::canonicalize(file)?;
     for directory in [file, &real].into_iter().filter_map(|file| file.parent()) {
@@ -61,7 +60,7 @@ pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
         }
     }
     // The owner of a link decides where it leads. The link's own mode means nothing.
-    let link = Standing { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
+    let link = Ownership { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
     Ok(judge.others(file, &link, false).or(judge.others(&real, &std::fs::metadata(&real)?.into(), false)))
 }
 
@@ -124,30 +123,30 @@ fn parent(path: &Path) -> PathBuf {
 
 /// The owner, group and mode of a file or directory.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct Ownership {
     uid: u32,
     gid: u32,
     mode: u32,
 }
 
-impl From<Stat> for Standing {
-    fn from(Stat { uid, gid, mode, .. }: Stat) -> Standing {
-        Standing { uid, gid, mode }
+impl From<Stat> for Ownership {
+    fn from(Stat { uid, gid, mode, .. }: Stat) -> Ownership {
+        Ownership { uid, gid, mode }
     }
 }
 
-impl From<std::fs::Metadata> for Standing {
-    fn from(metadata: std::fs::Metadata) -> Standing {
-        Standing { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
+impl From<std::fs::Metadata> for Ownership {
+    fn from(metadata: std::fs::Metadata) -> Ownership {
+        Ownership { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
     }
 }
 
-impl Others {
+impl Exposure {
     fn into_error(self) -> Error {
         let path = Shown(self.path.as_os_str().as_bytes()).to_string();
-        match self.who {
-            Who::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
-            Who::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
+        match self.to {
+            ExposedTo::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
+            ExposedTo::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
         }
     }
 }
@@ -163,22 +162,22 @@ impl Judge {
         Judge { user: rustix::process::geteuid().as_raw(), accounts: Accounts::read() }
     }
 
-    fn check(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Result<(), Error> {
-        self.others(path, standing, may_be_sticky).map_or(Ok(()), |others| Err(others.into_error()))
+    fn check(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Result<(), Error> {
+        self.others(path, ownership, may_be_sticky).map_or(Ok(()), |others| Err(others.into_error()))
     }
 
-    fn others(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Others> {
-        if ![ROOT, self.user].contains(&standing.uid) {
-            return Some(self.owner(path, standing.uid));
+    fn others(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Option<Exposure> {
+        if ![ROOT, self.user].contains(&ownership.uid) {
+            return Some(self.owner(path, ownership.uid));
         }
-        let by = self.writers(path, standing, may_be_sticky)?;
-        Some(Others { path: path.to_owned(), who: Who::Writers(by) })
+        let by = self.writers(path, ownership, may_be_sticky)?;
+        Some(Exposure { path: path.to_owned(), to: ExposedTo::Writers(by) })
     }
 
-    fn owner(&self, path: &Path, owner: u32) -> Others {
-        Others {
+    fn owner(&self, path: &Path, owner: u32) -> Exposure {
+        Exposure {
             path: path.to_owned(),
-            who: Who::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
+            to: ExposedTo::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
         }
     }
 
@@ -186,12 +185,12 @@ impl Judge {
         self.accounts.group_name(group).unwrap_or_else(|| group.to_string())
     }
 
-    fn writers(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Writers> {
-        match standing.mode {
+    fn writers(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Option<Writers> {
+        match ownership.mode {
             mode if mode & (GROUP_WRITES | ALL_WRITE) == 0 || (may_be_sticky && mode & STICKY != 0) => None,
             mode if mode & ALL_WRITE != 0 => Some(Writers::All),
-            _ if !has_access_list(path) && self.accounts.is_alone(self.user, standing.gid) => None,
-            _ => Some(Writers::Group(self.group_name(standing.gid))),
+            _ if !has_access_list(path) && self.accounts.is_alone(self.user, ownership.gid) => None,
+            _ => Some(Writers::Group(self.group_name(ownership.gid))),
         }
     }
 }
@@ -219,7 +218,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let check = |(uid, gid, mode): (u32, u32, u32), may_be_sticky: bool, expected: Result<(), &str>| {
             let found = judge()
-                .check(place.path(), &Standing { uid, gid, mode }, may_be_sticky)
+                .check(place.path(), &Ownership { uid, gid, mode }, may_be_sticky)
                 .map_err(|error| error.to_string());
             let at = format!("`{}`", place.path().display());
             let found = found.map_err(|message| message.replace(&at, "it").split(", ").next().unwrap().to_owned());
@@ -274,7 +273,7 @@ mod tests {
         let check = |modes: (u32, u32), expected: Option<&Path>| {
             set(&directory, modes.0);
             set(&file, modes.1);
-            let found = others_who_change(&file).unwrap().map(|others| others.path);
+            let found = find_exposure(&file).unwrap().map(|others| others.path);
             assert_eq!(found.as_deref(), expected, "{modes:?}");
         };
         check((0o755, 0o644), None);
@@ -284,16 +283,16 @@ mod tests {
         check((0o755, 0o644), None);
         let link = place.path().join("link");
         symlink(&file, &link).unwrap();
-        assert_eq!(others_who_change(&link).unwrap(), None);
+        assert_eq!(find_exposure(&link).unwrap(), None);
         set(&file, 0o666);
         let real = file.canonicalize().unwrap();
-        assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: real, who: Who::Writers(Writers::All) }));
-        assert!(others_who_change(&place.path().join("none")).is_err());
+        assert_eq!(find_exposure(&link).unwrap(), Some(Exposure { path: real, to: ExposedTo::Writers(Writers::All) }));
+        assert!(find_exposure(&place.path().join("none")).is_err());
         if rustix::process::geteuid().is_root() {
             set(&file, 0o644);
             std::os::unix::fs::lchown(&link, Some(54_321), None).unwrap();
-            let owner = Who::Owner("54321".into());
-            assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: link, who: owner }));
+            let owner = ExposedTo::Owner("54321".into());
+            assert_eq!(find_exposure(&link).unwrap(), Some(Exposure { path: link, to: owner }));
         }
     }
 }

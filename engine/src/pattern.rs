@@ -83,7 +83,7 @@ impl Patterns {
 
     /// Returns whether a path, relative to the directory of the patterns, is matched (`true`) or exempted by a
     /// pattern with `!` (`false`), or nothing if no pattern matches it. The directories above it are not checked.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let name = last_name(path);
         let fits = |number: &&usize| {
             let rule = &self.rules[**number];
@@ -102,9 +102,9 @@ impl Patterns {
     }
 
     /// Returns whether a file is matched by itself or by a directory above it.
-    pub(crate) fn mean_file(&self, path: &[u8]) -> bool {
+    pub(crate) fn matches_file(&self, path: &[u8]) -> bool {
         let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
-        above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
+        above.any(|directory| self.verdict(directory, true) == Some(true)) || self.verdict(path, false) == Some(true)
     }
 }
 

@@ -37,7 +37,7 @@ impl Turn {
 }
 
 /// A mounted filesystem.
-pub(crate) struct Mounted(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 /// A kind of filesystem that a disk can have.
 #[derive(Debug, Clone, Copy)]
@@ -66,23 +66,23 @@ impl Kind {
     }
 }
 
-impl Mounted {
+impl Mount {
     /// Mounts a filesystem in memory that runs no programs.
-    pub(crate) fn noexec(path: &Path) -> Option<Mounted> {
-        Mounted::tmpfs(path, "noexec,mode=777")
+    pub(crate) fn noexec(path: &Path) -> Option<Mount> {
+        Mount::tmpfs(path, "noexec,mode=777")
     }
 
     /// Mounts a filesystem in memory.
-    pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mounted> {
-        Mounted::mount(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
+    pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mount> {
+        Mount::mount(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
     }
 
     /// Makes and mounts ext4 in an image beside the mount point. `options` are those of `mke2fs`.
-    pub(crate) fn ext4(path: &Path, size: &str, options: &[&str]) -> Option<Mounted> {
+    pub(crate) fn ext4(path: &Path, size: &str, options: &[&str]) -> Option<Mount> {
         let image = path.with_extension("image");
         run(Command::new("truncate").args(["-s", size]).arg(&image));
         run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4"]).args(options).arg(&image));
-        let mounted = Mounted::mount(path, &["-o", "loop", image.to_str().unwrap()])?;
+        let mounted = Mount::mount(path, &["-o", "loop", image.to_str().unwrap()])?;
         fs::remove_dir(path.join("lost+found")).unwrap();
         Some(mounted)
     }
@@ -98,32 +98,32 @@ impl Mounted {
         }
     }
 
-    /// Mounts a disk of [`Mounted::make_disk`], or a copy of one.
-    pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mounted> {
-        Mounted::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
+    /// Mounts a disk of [`Mount::make_disk`], or a copy of one.
+    pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mount> {
+        Mount::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
     }
 
     /// Mounts a filesystem in memory on an existing directory.
-    pub(crate) fn tmpfs_on(path: &Path) -> Option<Mounted> {
-        Mounted::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
+    pub(crate) fn tmpfs_on(path: &Path) -> Option<Mount> {
+        Mount::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
     }
 
     /// Mounts an image.
-    pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mounted> {
-        Mounted::mount(path, &["-o", options, image.to_str().unwrap()])
+    pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mount> {
+        Mount::mount(path, &["-o", options, image.to_str().unwrap()])
     }
 
     /// Mounts a directory onto itself, so that no link can be made across its edge.
-    pub(crate) fn onto_itself(path: &Path) -> Option<Mounted> {
-        Mounted::attach(path, &["--bind", path.to_str().unwrap()])
+    pub(crate) fn onto_itself(path: &Path) -> Option<Mount> {
+        Mount::attach(path, &["--bind", path.to_str().unwrap()])
     }
 
     /// Mounts an overlay over a directory, with its other layer beside the mount point.
-    pub(crate) fn overlay(path: &Path, lower: &Path) -> Option<Mounted> {
+    pub(crate) fn overlay(path: &Path, lower: &Path) -> Option<Mount> {
         // An overlay cannot be the upper layer of another one, and `/tmp` may be one.
         let layers = path.with_extension("layers");
         fs::create_dir(&layers).unwrap();
-        let memory = Mounted::tmpfs_on(&layers)?;
+        let memory = Mount::tmpfs_on(&layers)?;
         for name in ["upper", "work"] {
             fs::create_dir(layers.join(name)).unwrap();
         }
@@ -131,25 +131,25 @@ impl Mounted {
         std::mem::forget(memory);
         let [lower, upper, work] = [lower.to_owned(), layers.join("upper"), layers.join("work")];
         let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-        let mounted = Mounted::mount(path, &["-t", "overlay", "-o", &options, "overlay"]);
+        let mounted = Mount::mount(path, &["-t", "overlay", "-o", &options, "overlay"]);
         Command::new("umount").arg("-l").arg(&layers).status().unwrap();
         mounted
     }
 
     /// Mounts a directory on another one.
-    pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mounted> {
-        Mounted::attach(onto, &["--bind", from.to_str().unwrap()])
+    pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mount> {
+        Mount::attach(onto, &["--bind", from.to_str().unwrap()])
     }
 
-    fn mount(path: &Path, words: &[&str]) -> Option<Mounted> {
+    fn mount(path: &Path, words: &[&str]) -> Option<Mount> {
         fs::create_dir(path).unwrap();
-        Mounted::attach(path, words)
+        Mount::attach(path, words)
     }
 
-    fn attach(path: &Path, words: &[&str]) -> Option<Mounted> {
+    fn attach(path: &Path, words: &[&str]) -> Option<Mount> {
         let mounted = Command::new("mount").args(words).arg(path).output().unwrap();
         if mounted.status.success() {
-            return Some(Mounted(path.to_owned()));
+            return Some(Mount(path.to_owned()));
         }
         skip(&format!("cannot mount: {}", String::from_utf8_lossy(&mounted.stderr)))
     }
@@ -171,7 +171,7 @@ fn skip<T>(reason: &str) -> Option<T> {
     None
 }
 
-impl Drop for Mounted {
+impl Drop for Mount {
     fn drop(&mut self) {
         Command::new("umount").args(["-l"]).arg(&self.0).status().ok();
     }

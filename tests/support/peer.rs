@@ -75,7 +75,7 @@ pub(crate) fn frames(mut recorded: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 /// The end of a program that read hostile input.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub(crate) struct ProgramEnd {
     /// The most memory that it used, in MiB.
     pub(crate) peak_mib: u64,
     /// Its exit code, or nothing if it was killed.
@@ -135,7 +135,7 @@ impl Peer {
 
     /// Runs a verb of the client against an agent that greets, and then writes the output of `say`, whatever the
     /// client sends.
-    pub(crate) fn client_hears(&self, words: &[&str], say: impl FnOnce(&mut File) -> io::Result<()>) -> Watched {
+    pub(crate) fn client_hears(&self, words: &[&str], say: impl FnOnce(&mut File) -> io::Result<()>) -> ProgramEnd {
         let said = self.site.path("said");
         let mut file = File::create(&said).unwrap();
         file.write_all(&Peer::greeting()).unwrap();
@@ -147,13 +147,13 @@ impl Peer {
 }
 
 /// Runs an agent whose client writes the output of `say` and reads nothing.
-pub(crate) fn agent_hears(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Watched {
+pub(crate) fn agent_hears(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ProgramEnd {
     let mut agent = Command::new(Peer::agent());
     agent.arg("agent").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     watch(agent.spawn().unwrap(), say)
 }
 
-fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Watched {
+fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ProgramEnd {
     let mut stderr = child.stderr.take().unwrap();
     let told = std::thread::spawn(move || {
         let mut told = String::new();
@@ -180,7 +180,7 @@ fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
     let counted = used.rusage.maxrss >> 10;
     let is_its_own = peak_of(std::process::id()).is_none_or(|started_with| counted > started_with);
     let peak_mib = if is_its_own { counted } else { peak } >> 10;
-    Watched { peak_mib, code: used.status.code(), stderr: told.join().unwrap() }
+    ProgramEnd { peak_mib, code: used.status.code(), stderr: told.join().unwrap() }
 }
 
 /// Returns the most memory that a process has used so far, in KiB, or nothing once it has ended.

@@ -13,11 +13,11 @@ use super::wait;
 /// A running relay.
 pub(crate) struct Relay {
     port: u16,
-    ways: Arc<Ways>,
+    gates: Arc<Gates>,
 }
 
 /// The gates of all connections.
-struct Ways {
+struct Gates {
     sent: Gate,
     answers: Gate,
     sockets: Mutex<Vec<TcpStream>>,
@@ -52,9 +52,9 @@ impl Relay {
     fn listen(listener: TcpListener, server: u16) -> Relay {
         let port = listener.local_addr().unwrap().port();
         let admitted = Mutex::new(u32::MAX);
-        let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };
-        let ways = Arc::new(ways);
-        let shared = Arc::clone(&ways);
+        let gates = Gates { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };
+        let gates = Arc::new(gates);
+        let shared = Arc::clone(&gates);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if !shared.admits() {
@@ -64,7 +64,7 @@ impl Relay {
                 connect(client, server, &shared);
             }
         });
-        Relay { port, ways }
+        Relay { port, gates }
     }
 
     /// Returns its port.
@@ -74,12 +74,12 @@ impl Relay {
 
     /// Accepts only so many further connections, and closes all others at once.
     pub(crate) fn admit(&self, connections: u32) {
-        *self.ways.admitted.lock().unwrap() = connections;
+        *self.gates.admitted.lock().unwrap() = connections;
     }
 
     /// Holds the client's bytes after so many further ones.
     pub(crate) fn hold_after(&self, bytes: u64) {
-        self.ways.sent.hold_after(bytes);
+        self.gates.sent.hold_after(bytes);
     }
 
     /// Holds all answers of the server from now on.
@@ -89,39 +89,39 @@ impl Relay {
 
     /// Holds the server's bytes after so many further ones.
     pub(crate) fn hold_answers_after(&self, bytes: u64) {
-        self.ways.answers.hold_after(bytes);
+        self.gates.answers.hold_after(bytes);
     }
 
     /// Cuts all connections, and drops the held bytes. New connections are accepted.
     pub(crate) fn cut(&self) {
-        for socket in self.ways.sockets.lock().unwrap().drain(..) {
+        for socket in self.gates.sockets.lock().unwrap().drain(..) {
             socket.shutdown(Shutdown::Both).ok();
         }
-        self.ways.sent.release();
-        self.ways.answers.release();
+        self.gates.sent.release();
+        self.gates.answers.release();
     }
 
     /// Waits until the limit is reached.
     #[track_caller]
     pub(crate) fn wait_until_held(&self) {
         wait::until("the relay holds", || {
-            let state = self.ways.sent.state.lock().unwrap();
+            let state = self.gates.sent.state.lock().unwrap();
             (state.passed_bytes >= state.limit_bytes).then_some(())
         });
     }
 
     /// Passes everything again.
     pub(crate) fn release(&self) {
-        self.ways.sent.release();
+        self.gates.sent.release();
     }
 
     /// Returns how many of the client's bytes have reached the server.
     pub(crate) fn passed_bytes(&self) -> u64 {
-        self.ways.sent.state.lock().unwrap().passed_bytes
+        self.gates.sent.state.lock().unwrap().passed_bytes
     }
 }
 
-impl Ways {
+impl Gates {
     fn admits(&self) -> bool {
         let mut admitted = self.admitted.lock().unwrap();
         let is_admitted = *admitted > 0;
@@ -130,12 +130,12 @@ impl Ways {
     }
 }
 
-fn connect(client: TcpStream, server: TcpStream, ways: &Arc<Ways>) {
+fn connect(client: TcpStream, server: TcpStream, gates: &Arc<Gates>) {
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
-    ways.sockets.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+    gates.sockets.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let (up, down) = (Arc::clone(ways), Arc::clone(ways));
+    let (up, down) = (Arc::clone(gates), Arc::clone(gates));
     std::thread::spawn(move || pass(from_server, to_client, |bytes| down.answers.pass(bytes)));
     std::thread::spawn(move || pass(client, server, |bytes| up.sent.pass(bytes)));
 }

@@ -31,7 +31,7 @@ pub(crate) struct Site {
 
 /// The result of a run.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct RunResult {
     /// The exit code, or nothing if the process was killed.
     pub(crate) code: Option<i32>,
     /// The object on stdout, or null.
@@ -176,8 +176,8 @@ impl Site {
     }
 
     /// Runs a verb.
-    pub(crate) fn cutover(&self, words: &[&str]) -> Ran {
-        Ran::of(&self.command(words).output().unwrap())
+    pub(crate) fn cutover(&self, words: &[&str]) -> RunResult {
+        RunResult::of(&self.command(words).output().unwrap())
     }
 
     /// Runs a verb that must succeed, and returns its object.
@@ -206,7 +206,7 @@ impl Site {
     /// Runs a verb that must be refused with an exit code and these words on stderr. `current` must be unchanged, and
     /// the last line must say which release is live.
     #[track_caller]
-    pub(crate) fn refused(&self, words: &[&str], code: i32, expected: &[&str]) -> Ran {
+    pub(crate) fn refused(&self, words: &[&str], code: i32, expected: &[&str]) -> RunResult {
         let before = self.live();
         let ran = self.cutover(words);
         ran.failed(code, expected);
@@ -228,7 +228,7 @@ impl Site {
     }
 
     /// Returns the names in `releases/`, sorted.
-    pub(crate) fn standing(&self) -> Vec<String> {
+    pub(crate) fn release_names(&self) -> Vec<String> {
         names(&self.target("releases"))
     }
 
@@ -255,10 +255,10 @@ impl Site {
     }
 }
 
-impl Ran {
+impl RunResult {
     /// Makes a result from the output of a process.
-    pub(crate) fn of(output: &Output) -> Ran {
-        Ran {
+    pub(crate) fn of(output: &Output) -> RunResult {
+        RunResult {
             code: output.status.code(),
             json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -266,8 +266,8 @@ impl Ran {
     }
 
     /// Waits for a process that was started from [`Site::command`].
-    pub(crate) fn wait(child: Child) -> Ran {
-        Ran::of(&child.wait_with_output().unwrap())
+    pub(crate) fn wait(child: Child) -> RunResult {
+        RunResult::of(&child.wait_with_output().unwrap())
     }
 
     /// Asserts that it succeeded, and returns its object.

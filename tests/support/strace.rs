@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::site::{Ran, Site};
+use super::site::{RunResult, Site};
 
 /// Runs a verb in which system calls fail, as in `-e inject=…` of `strace`: those on one path, if one is given.
 /// Returns nothing if no process may be traced.
-pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<Ran> {
+pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<RunResult> {
     let calls = injection.split_once(':').unwrap().0;
     let mut options = vec!["-o".to_owned(), "/dev/null".to_owned()];
     options.extend(["-e".to_owned(), format!("trace={calls}"), "-e".to_owned(), format!("inject={injection}")]);
@@ -46,13 +46,13 @@ pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
     ))
 }
 
-fn run(site: &Site, words: &[&str], options: &[String]) -> Option<Ran> {
+fn run(site: &Site, words: &[&str], options: &[String]) -> Option<RunResult> {
     let command = site.command(words);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "signal=none"]).args(options);
     strace.arg(command.get_program()).args(command.get_args());
     strace.env("HOME", site.path("home")).current_dir(site.path(""));
-    let ran = Ran::of(&strace.output().unwrap());
+    let ran = RunResult::of(&strace.output().unwrap());
     if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
         eprintln!("skipped, no process may be traced: {}", ran.stderr);
         return None;

@@ -153,13 +153,13 @@ pub(crate) fn assert_shared(one: &Path, other: &Path) -> usize {
 }
 
 /// A path with the parts of its ETag: size and mtime.
-type Look = (Vec<u8>, u64, (i64, i64));
+type ETagPart = (Vec<u8>, u64, (i64, i64));
 
 /// Asserts the condition of a web server's ETags: a path with equal size and mtime in two of these releases has equal
 /// content.
 #[track_caller]
 pub(crate) fn assert_no_path_deceives(releases: &[impl AsRef<Path>]) {
-    let mut seen: BTreeMap<Look, Vec<u8>> = BTreeMap::new();
+    let mut seen: BTreeMap<ETagPart, Vec<u8>> = BTreeMap::new();
     for release in releases.iter().map(AsRef::as_ref) {
         for (path, entry) in Tree::read(release).entries {
             let Entry::File(_, content) = entry else { continue };

@@ -278,7 +278,7 @@ fn collect(
         report.warnings.push(kept_for(id, reason));
         return Ok(false);
     }
-    let store = Store::new(layout.objects.again()?);
+    let store = Store::new(layout.objects.duplicate()?);
     let mut candidates = candidates(layout, releases, &store, owed, how)?;
     let unknown = releases.records.iter().filter(|record| how.placed(record).is_none());
     // The spare's files hold the disk anyway, and a later release may want them.

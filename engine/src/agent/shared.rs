@@ -120,7 +120,7 @@ enum Found {
 }
 
 fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<Found, Error> {
-    let mut dir = shared.again()?;
+    let mut dir = shared.duplicate()?;
     let mut names = path.names().peekable();
     while let Some(name) = names.next() {
         match dir.stat(name)?.map(|stat| stat.kind) {
@@ -138,7 +138,7 @@ fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> 
     let Some((last, above)) = names.split_last() else {
         return Ok(None);
     };
-    let mut dir = shared.again()?;
+    let mut dir = shared.duplicate()?;
     for name in above {
         dir = match dir.stat(name)?.map(|stat| stat.kind) {
             None => return Ok(None),
@@ -216,7 +216,7 @@ pub(crate) fn link(tree: &Dir, plan: &SharedPlan) -> Result<(), Error> {
         let Some((last, above)) = names.split_last() else {
             continue;
         };
-        let mut dir = tree.again()?;
+        let mut dir = tree.duplicate()?;
         for name in above {
             dir = dir.ensure_dir(name, PARENT_MODE)?.0;
         }

@@ -19,7 +19,7 @@ use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
-use crate::wire::heard::Heard;
+use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::tell::Tell;
@@ -43,7 +43,7 @@ type Frame = Result<(FrameKind, Vec<u8>), Error>;
 pub(crate) struct Talk {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
-    heard: Heard,
+    last_byte: LastByte,
     silent_max: Duration,
     told: Mutex<Instant>,
     /// Counts what was read on all connections.
@@ -91,7 +91,7 @@ impl Talk {
         let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new::<ToAgent>(input);
-        let (heard, counter) = (reader.heard(), reader.counter());
+        let (last_byte, counter) = (reader.last_byte(), reader.counter());
         let ping = message::to_bytes(&ToAgent::Ping);
         let read = move || {
             loop {
@@ -117,7 +117,7 @@ impl Talk {
         Ok(Talk {
             out: Mutex::new(out),
             frames,
-            heard,
+            last_byte,
             silent_max,
             told: Mutex::new(Instant::now()),
             read: counter,
@@ -165,7 +165,7 @@ impl Talk {
         let listening = Instant::now();
         let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
         loop {
-            let left = self.silent_max.saturating_sub(self.heard.silence(listening));
+            let left = self.silent_max.saturating_sub(self.last_byte.silence(listening));
             select! {
                 recv(self.frames) -> frame => {
                     return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
@@ -174,7 +174,7 @@ impl Talk {
                     return other.map(Err).map_err(|_| Error::Bug("what was listened to beside has ended".into()));
                 }
                 default(left) => {
-                    if self.heard.silence(listening) >= self.silent_max {
+                    if self.last_byte.silence(listening) >= self.silent_max {
                         return Err(lost(std::io::ErrorKind::TimedOut));
                     }
                 }

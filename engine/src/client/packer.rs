@@ -35,7 +35,7 @@ use crate::client::sending::{OldContent, OldFile, Sending};
 use crate::client::source::SourceReader;
 use crate::error::Error;
 use crate::hasher::Hasher;
-use crate::wire::block::{self, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
+use crate::wire::block::{self, Block, BlockEncoder, BlockHead, FileDelta, PACKED_BYTES_MAX, Range};
 
 use deltas::DeltaPacker;
 use jobs::{Job, jobs};
@@ -266,7 +266,7 @@ impl Packer<'_> {
             self.reader.read(entry, content)?;
             let file = self.kept_file(entry);
             if file.is_some_and(|file| deltas.add(&old, content, file)) {
-                sent.push(DeltaOf { entry, base: old.index });
+                sent.push(FileDelta { entry, base: old.index });
                 bytes += content.len();
             } else {
                 whole.push(entry);

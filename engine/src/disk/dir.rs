@@ -54,7 +54,7 @@ impl Dir {
     }
 
     /// Duplicates the descriptor.
-    pub(crate) fn again(&self) -> Result<Dir, Error> {
+    pub(crate) fn duplicate(&self) -> Result<Dir, Error> {
         let fd = self.fd.try_clone().map_err(|e| Error::io("hold", &self.path, e))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
@@ -133,7 +133,7 @@ impl Dir {
             return Ok(Dir { fd, path: self.path_of(path) });
         }
         // One name at a time: this works on every kernel, and the error names the directory that is wrong.
-        path.split(|&byte| byte == b'/').try_fold(self.again()?, |dir, name| match name {
+        path.split(|&byte| byte == b'/').try_fold(self.duplicate()?, |dir, name| match name {
             b"" | b"." | b".." => Err(Error::Bug(format!("`{}` is no path below a directory", os(path).display()))),
             name => dir.open_own_dir(name),
         })

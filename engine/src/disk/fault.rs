@@ -72,7 +72,7 @@ mod armed {
         passed: u64,
         nth: u64,
         errno: Errno,
-        struck: Option<(Change, PathBuf)>,
+        failed: Option<(Change, PathBuf)>,
     }
 
     /// A planned failure. Dropping it disarms it.
@@ -85,15 +85,15 @@ mod armed {
         pub(crate) fn arm(below: &Path, nth: u64, errno: Errno) -> Fault {
             let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
             let below = below.canonicalize().unwrap();
-            *plan() = Some(Plan { below, passed: 0, nth, errno, struck: None });
+            *plan() = Some(Plan { below, passed: 0, nth, errno, failed: None });
             IS_ARMED.store(true, Ordering::SeqCst);
             Fault { _turn: turn }
         }
 
         /// Returns the change that failed, and the path of its file or directory, or nothing if there were fewer
         /// changes.
-        pub(crate) fn struck(self) -> Option<(Change, PathBuf)> {
-            plan().as_mut().and_then(|plan| plan.struck.take())
+        pub(crate) fn finish(self) -> Option<(Change, PathBuf)> {
+            plan().as_mut().and_then(|plan| plan.failed.take())
         }
     }
 
@@ -120,7 +120,7 @@ mod armed {
         if plan.passed != plan.nth {
             return Ok(());
         }
-        plan.struck = Some((change, path));
+        plan.failed = Some((change, path));
         Err(plan.errno)
     }
 }

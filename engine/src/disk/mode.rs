@@ -36,7 +36,7 @@ impl Dir {
             other => other?,
         };
         let mode = dir.own_stat()?.mode;
-        if changes_to_work_in(mode) {
+        if needs_mode_change(mode) {
             match call::set_mode(&dir.fd, (mode | OWNER_ALL) & !OTHERS_WRITE) {
                 Ok(()) | Err(Errno::PERM) => {}
                 Err(errno) => return Err(self.error("set the mode of", name, errno)),
@@ -106,7 +106,7 @@ impl Dir {
 }
 
 /// Returns whether [`Dir::open_to_change`] changes the mode of a directory with this mode.
-pub(crate) fn changes_to_work_in(mode: u32) -> bool {
+pub(crate) fn needs_mode_change(mode: u32) -> bool {
     mode & OWNER_ALL != OWNER_ALL || mode & OTHERS_WRITE != 0
 }
 

@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit};
 
 /// Sets the usual umask, whatever the login set: with a stricter one, the mode of each new file would have to be
 /// changed.
-pub(crate) fn take_usual_umask() {
+pub(crate) fn set_usual_umask() {
     rustix::process::umask(Mode::from_raw_mode(0o022));
 }
 

@@ -93,6 +93,6 @@ impl From<fs::Stat> for Stat {
 }
 
 /// Returns the stat of an open file.
-pub(crate) fn look(file: impl AsFd) -> Result<Stat, Errno> {
+pub(crate) fn file_stat(file: impl AsFd) -> Result<Stat, Errno> {
     fs::fstat(file).map(Stat::from)
 }

@@ -148,11 +148,11 @@ fn whatever_change_to_a_disk_fails_a_complete_release_is_live_and_the_next_deplo
         let new = tree(&place.source());
         let fault = Fault::arm(&place.site(), nth, errno(nth));
         let deployed = place.deploy();
-        let struck = fault.struck();
-        let what = format!("change {nth}, {struck:?}, failed: {deployed:?}");
+        let fault = fault.finish();
+        let what = format!("change {nth}, {fault:?}, failed: {deployed:?}");
         let live = place.live();
         assert!(live == new || (live == old && deployed.is_err()), "{what}");
-        let Some((change, _)) = struck else {
+        let Some((change, _)) = fault else {
             deployed.unwrap();
             break;
         };
@@ -175,12 +175,12 @@ fn whatever_change_of_a_first_deploy_fails_the_next_one_is_right() {
         let new = tree(&place.source());
         let fault = Fault::arm(&place.site(), nth, errno(nth));
         let deployed = place.deploy();
-        let struck = fault.struck();
-        let what = format!("change {nth}, {struck:?}, failed: {deployed:?}");
+        let fault = fault.finish();
+        let what = format!("change {nth}, {fault:?}, failed: {deployed:?}");
         let is_live = place.site().join("current").is_symlink();
         assert!(is_live || deployed.is_err(), "{what}");
         assert!(!is_live || place.live() == new, "{what}");
-        if struck.is_none() {
+        if fault.is_none() {
             return deployed.unwrap();
         }
         if let Err(error) = place.deploy() {

@@ -21,7 +21,7 @@ use super::*;
 fn patterns_follow_gitignore() {
     let check = |patterns: &[&str], path: &str, expected: bool| {
         let patterns = Patterns::parse(patterns.iter().copied(), "a test").unwrap();
-        assert_eq!(patterns.mean_file(path.as_bytes()), expected, "{path}");
+        assert_eq!(patterns.matches_file(path.as_bytes()), expected, "{path}");
     };
     check(&["*.db"], "data/app.db", true);
     check(&["/app.db"], "data/app.db", false);
@@ -50,7 +50,7 @@ fn a_path_has_a_pattern_that_matches_it_alone() {
         let meant =
             ["a", "a b/c ", "x.log", "*.log", "ab", "a[b]?", "back\\slash", "!a", "#a", "a/b", "a/**", "  ", "b/a"]
                 .into_iter()
-                .filter(|path| patterns.speak_of(path.as_bytes(), false) == Some(true));
+                .filter(|path| patterns.verdict(path.as_bytes(), false) == Some(true));
         assert_eq!(meant.collect::<Vec<_>>(), [path], "{pattern}");
     }
 }
@@ -59,7 +59,7 @@ fn a_path_has_a_pattern_that_matches_it_alone() {
 fn a_file_is_read_by_lines() {
     let check = |text: &[u8], name: &[u8], expected: bool| {
         let patterns = Patterns::parse_file(text, "a test").unwrap();
-        assert_eq!(patterns.mean_file(name), expected, "{} and {}", text.escape_ascii(), name.escape_ascii());
+        assert_eq!(patterns.matches_file(name), expected, "{} and {}", text.escape_ascii(), name.escape_ascii());
     };
     check(b"\xef\xbb\xbfa", b"a", true);
     check(b"a\r\nb\r\n", b"a", true);
@@ -284,7 +284,7 @@ fn compare(cases: &[Case]) -> (usize, usize) {
     assert_eq!(answers.len(), pairs.len());
     let mut others = Vec::new();
     for (&(case, file), &expected) in pairs.iter().zip(&answers) {
-        if Patterns::parse_file(&case.text, "a test").unwrap().mean_file(file) != expected {
+        if Patterns::parse_file(&case.text, "a test").unwrap().matches_file(file) != expected {
             let (text, file) = (case.text.escape_ascii(), file.escape_ascii());
             others.push(format!("\"{text}\" and \"{file}\": git says {expected}"));
         }

@@ -6,7 +6,7 @@ use crate::wire::ssh_config::matches_pattern;
 
 /// A list of algorithms as `ssh_config` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Allowed {
+pub(super) enum AlgorithmList {
     /// All algorithms that both sides know.
     Any,
     /// These algorithms, the first one preferred.
@@ -18,31 +18,31 @@ pub(super) enum Allowed {
 /// The allowed algorithms, by their use.
 #[derive(Debug, Clone)]
 pub(super) struct Algorithms {
-    pub(super) key_exchanges: Allowed,
-    pub(super) host_keys: Allowed,
-    pub(super) ciphers: Allowed,
-    pub(super) macs: Allowed,
+    pub(super) key_exchanges: AlgorithmList,
+    pub(super) host_keys: AlgorithmList,
+    pub(super) ciphers: AlgorithmList,
+    pub(super) macs: AlgorithmList,
     /// The algorithms with which a key may sign a login.
-    pub(super) signatures: Allowed,
+    pub(super) signatures: AlgorithmList,
 }
 
-impl Allowed {
+impl AlgorithmList {
     /// Parses a list. A list that only adds to the defaults allows everything.
-    pub(super) fn read(list: &str) -> Allowed {
+    pub(super) fn parse(list: &str) -> AlgorithmList {
         let split = |list: &str| list.split(',').map(str::to_owned).collect();
         match list.as_bytes().first() {
-            None | Some(b'+' | b'^') => Allowed::Any,
-            Some(b'-') => Allowed::Without(split(&list[1..])),
-            Some(_) => Allowed::Only(split(list)),
+            None | Some(b'+' | b'^') => AlgorithmList::Any,
+            Some(b'-') => AlgorithmList::Without(split(&list[1..])),
+            Some(_) => AlgorithmList::Only(split(list)),
         }
     }
 
     /// Returns the allowed ones of `known`, the preferred one first.
-    pub(super) fn among(&self, known: &[&str]) -> Vec<String> {
+    pub(super) fn select_from(&self, known: &[&str]) -> Vec<String> {
         let known = known.iter().map(|&name| name.to_owned());
         match self {
-            Allowed::Any => known.collect(),
-            Allowed::Only(list) => {
+            AlgorithmList::Any => known.collect(),
+            AlgorithmList::Only(list) => {
                 let known: Vec<String> = known.collect();
                 let is_named = |pattern: &String, name: &String| matches_pattern(name, pattern);
                 let mut found: Vec<String> = Vec::new();
@@ -56,7 +56,7 @@ impl Allowed {
                 }
                 found
             }
-            Allowed::Without(patterns) => {
+            AlgorithmList::Without(patterns) => {
                 known.filter(|name| !patterns.iter().any(|pattern| matches_pattern(name, pattern))).collect()
             }
         }
@@ -73,16 +73,16 @@ impl Allowed {
             ],
             kind => &[kind],
         };
-        !self.among(ways).is_empty()
+        !self.select_from(ways).is_empty()
     }
 }
 
 /// libssh2 knows none of the algorithms that are allowed for this use.
-pub(super) struct NoneKnown(pub(super) &'static str);
+pub(super) struct NoCommonAlgorithm(pub(super) &'static str);
 
 impl Algorithms {
     /// Sets the allowed algorithms on a session. `first` holds kinds of host key to ask for before others.
-    pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoneKnown> {
+    pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoCommonAlgorithm> {
         let uses = [
             ("key exchange", MethodType::Kex, &self.key_exchanges),
             ("cipher", MethodType::CryptCs, &self.ciphers),
@@ -91,15 +91,17 @@ impl Algorithms {
             ("MAC", MethodType::MacSc, &self.macs),
         ];
         for (name, method, allowed) in uses {
-            if *allowed != Allowed::Any {
-                prefer(session, method, &allowed.among(&known(session, method))).ok_or(NoneKnown(name))?;
+            if *allowed != AlgorithmList::Any {
+                prefer(session, method, &allowed.select_from(&known(session, method)))
+                    .ok_or(NoCommonAlgorithm(name))?;
             }
         }
-        let kinds = self.host_keys.among(&known(session, MethodType::HostKey));
-        prefer(session, MethodType::HostKey, &order_host_keys(kinds, first)).ok_or(NoneKnown("kind of host key"))?;
-        if self.signatures != Allowed::Any {
+        let kinds = self.host_keys.select_from(&known(session, MethodType::HostKey));
+        prefer(session, MethodType::HostKey, &order_host_keys(kinds, first))
+            .ok_or(NoCommonAlgorithm("kind of host key"))?;
+        if self.signatures != AlgorithmList::Any {
             // Only RSA keys have several signature algorithms; the others are checked by their kind.
-            let ways = self.signatures.among(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
+            let ways = self.signatures.select_from(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
             prefer(session, MethodType::SignAlgo, &ways).unwrap_or_default();
         }
         Ok(())
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn a_list_allows_what_it_names() {
         let check = |list: &str, expected: &[&str]| {
-            assert_eq!(Allowed::read(list).among(&["a1", "a2", "b"]), expected, "{list}");
+            assert_eq!(AlgorithmList::parse(list).select_from(&["a1", "a2", "b"]), expected, "{list}");
         };
         check("b,a1,c", &["b", "a1"]);
         check("a*", &["a1", "a2"]);
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_of_rsa_signs_in_three_ways() {
         let check = |list: &str, kind: &str, expected: bool| {
-            assert_eq!(Allowed::read(list).allows_key(kind), expected, "{kind} by {list}");
+            assert_eq!(AlgorithmList::parse(list).allows_key(kind), expected, "{kind} by {list}");
         };
         check("ssh-ed25519,rsa-sha2-256", "ssh-rsa", true);
         check("ssh-ed25519", "ssh-rsa", false);
@@ -169,14 +171,14 @@ mod tests {
     fn a_session_is_told_what_is_allowed() {
         let session = Session::new().unwrap();
         let allow = |key_exchanges: &str, ciphers: &str| Algorithms {
-            key_exchanges: Allowed::read(key_exchanges),
-            host_keys: Allowed::Any,
-            ciphers: Allowed::read(ciphers),
-            macs: Allowed::Any,
-            signatures: Allowed::Any,
+            key_exchanges: AlgorithmList::parse(key_exchanges),
+            host_keys: AlgorithmList::Any,
+            ciphers: AlgorithmList::parse(ciphers),
+            macs: AlgorithmList::Any,
+            signatures: AlgorithmList::Any,
         };
         assert!(allow("sntrup761x25519-sha512,curve25519-sha256", "aes128-ctr").apply(&session, &[]).is_ok());
         let refused = allow("curve25519-sha256", "twofish").apply(&session, &[]);
-        assert!(matches!(refused, Err(NoneKnown("cipher"))));
+        assert!(matches!(refused, Err(NoCommonAlgorithm("cipher"))));
     }
 }

@@ -20,7 +20,7 @@ use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::target::Reach;
 use crate::wire::host_settings::{HostSettings, IdentityFile};
-use crate::wire::key_file::{self, KeyFile, Use, certificate_beside, certified};
+use crate::wire::key_file::{self, KeyFile, KeyForm, certificate_beside, certified_key};
 use crate::wire::steps::Steps;
 
 /// libssh2's answers for "the server does not accept this key", for "there is no signature, or it was not enough",
@@ -30,11 +30,11 @@ const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
 const HUNG_UP: [ErrorCode; 3] = [ErrorCode::Session(-7), ErrorCode::Session(-13), ErrorCode::Session(-43)];
 
 /// The server accepted no key.
-pub(super) struct Refused {
+pub(super) struct LoginRefusal {
     /// The attempts, a line each.
     pub(super) tried: Vec<String>,
     /// Whether one of the keys can only be used by the system's `ssh`.
-    pub(super) openssh_may: bool,
+    pub(super) can_use_openssh: bool,
     /// The way out, for the hint.
     pub(super) remedy: LoginRemedy,
 }
@@ -63,8 +63,8 @@ impl Identity {
         self.read.as_ref().ok()?.public.as_ref()
     }
 
-    fn is(&self, wanted: Use) -> bool {
-        self.read.as_ref().is_ok_and(|file| file.r#use == wanted)
+    fn has_form(&self, wanted: KeyForm) -> bool {
+        self.read.as_ref().is_ok_and(|file| file.form == wanted)
     }
 }
 
@@ -75,12 +75,19 @@ pub(super) fn log_in(
     settings: &HostSettings,
     reach: &Reach,
     observer: &dyn Observer,
-) -> Result<Option<Refused>, Error> {
-    let mut attempts =
-        Attempts { steps, session, settings, agent: None, refused: Refused::new(), is_half_way: false, locked: None };
+) -> Result<Option<LoginRefusal>, Error> {
+    let mut attempts = Attempts {
+        steps,
+        session,
+        settings,
+        agent: None,
+        refused: LoginRefusal::new(),
+        is_half_way: false,
+        locked: None,
+    };
     let keys = attempts.open_agent();
     let identities = identities(settings, reach.identity.as_deref());
-    let keys = attempts.in_order(keys, &identities, reach.identity.is_some());
+    let keys = attempts.order_keys(keys, &identities, reach.identity.is_some());
     for key in keys {
         match attempts.attempt(key)? {
             Answer::LoggedIn(name) => {
@@ -112,7 +119,7 @@ pub(super) fn explain(settings: &HostSettings, reach: &Reach, methods: Option<&s
     let identities = identities(settings, reach.identity.as_deref());
     let locked: Vec<&Path> = identities
         .iter()
-        .filter(|identity| identity.is(Use::Locked))
+        .filter(|identity| identity.has_form(KeyForm::Locked))
         .filter(|identity| identity.public().is_none_or(|public| !of_agent.contains(public)))
         .map(|identity| identity.path.as_path())
         .collect();
@@ -131,16 +138,16 @@ struct Attempts<'a> {
     session: &'a Session,
     settings: &'a HostSettings,
     agent: Option<Agent>,
-    refused: Refused,
+    refused: LoginRefusal,
     /// The server accepted a key, and asks for a second factor.
     is_half_way: bool,
     /// The first key that needs a passphrase and is not in the SSH agent.
     locked: Option<PathBuf>,
 }
 
-impl Refused {
-    fn new() -> Refused {
-        Refused { tried: Vec::new(), openssh_may: false, remedy: LoginRemedy::Key }
+impl LoginRefusal {
+    fn new() -> LoginRefusal {
+        LoginRefusal { tried: Vec::new(), can_use_openssh: false, remedy: LoginRemedy::Key }
     }
 }
 
@@ -164,9 +171,9 @@ impl Attempts<'_> {
 
     /// Puts the keys in order: the key named on the command line, which is the first of the files; those of the SSH
     /// agent that the configuration names; its other keys; the files whose key the agent lacks.
-    fn in_order(&mut self, keys: Vec<PublicKey>, identities: &[Identity], is_named: bool) -> Vec<Key> {
+    fn order_keys(&mut self, keys: Vec<PublicKey>, identities: &[Identity], is_named: bool) -> Vec<Key> {
         let place = |key: &PublicKey| {
-            let plain = certified(key.blob());
+            let plain = certified_key(key.blob());
             identities.iter().position(|identity| identity.public().is_some() && identity.public() == plain.as_ref())
         };
         let mut ordered: Vec<(usize, Key)> = Vec::new();
@@ -208,12 +215,12 @@ impl Attempts<'_> {
         };
         if is_with_agent {
             // libssh2 does not ask the SSH agent to sign for a certificate in a file.
-            self.refused.openssh_may |= !identity.certificates.is_empty();
+            self.refused.can_use_openssh |= !identity.certificates.is_empty();
             return Vec::new();
         }
         let is_allowed = |kind: &str| self.settings.algorithms.signatures.allows_key(kind);
-        match file.r#use {
-            Use::Plain => {
+        match file.form {
+            KeyForm::Plain => {
                 if file.public.as_ref().is_some_and(|public| !is_allowed(&key_file::kind(public))) {
                     return unusable("`PubkeyAcceptedAlgorithms` leaves its kind out");
                 }
@@ -221,15 +228,15 @@ impl Attempts<'_> {
                 let with = |certificate| Key::InFile { path: path.clone(), certificate };
                 certificates.chain([None]).map(with).collect()
             }
-            Use::Locked => {
+            KeyForm::Locked => {
                 self.locked.get_or_insert_with(|| path.clone());
                 vec![Key::Unusable(needs_passphrase(path))]
             }
-            Use::Token => {
-                self.refused.openssh_may = true;
+            KeyForm::Token => {
+                self.refused.can_use_openssh = true;
                 unusable("lies on a security key")
             }
-            Use::Public => unusable("is a public key, and no agent has the private one"),
+            KeyForm::Public => unusable("is a public key, and no agent has the private one"),
         }
     }
 
@@ -250,12 +257,12 @@ impl Attempts<'_> {
         };
         let kind = key_file::kind(key.blob());
         let name = format!("{kind} {} of the agent", Shown(key.comment().as_bytes()));
-        self.refused.openssh_may |= kind.starts_with("sk-") || kind.contains("-cert-");
+        self.refused.can_use_openssh |= kind.starts_with("sk-") || kind.contains("-cert-");
         let user = &self.settings.user;
         let outcome = self.steps.attempt(self.session, "log in", || agent.userauth(user, key))?;
         self.agent = Some(agent);
         // The key may be restricted to certain servers, or wait for a token.
-        self.refused.openssh_may |= outcome.as_ref().is_err_and(is_unsigned);
+        self.refused.can_use_openssh |= outcome.as_ref().is_err_and(is_unsigned);
         Ok(self.judge(name, outcome))
     }
 
@@ -264,7 +271,7 @@ impl Attempts<'_> {
         let user = &self.settings.user;
         let log_in = || self.session.userauth_pubkey_file(user, certificate, path, None);
         let outcome = self.steps.attempt(self.session, "log in", log_in)?;
-        self.refused.openssh_may |= certificate.is_some();
+        self.refused.can_use_openssh |= certificate.is_some();
         Ok(self.judge(name, outcome))
     }
 
@@ -347,7 +354,7 @@ fn identities(settings: &HostSettings, named: Option<&Path>) -> Vec<Identity> {
         .login
         .certificate_files
         .iter()
-        .filter_map(|path| Some((path.clone(), certified(&key_file::read_public(path).ok()?)?)))
+        .filter_map(|path| Some((path.clone(), certified_key(&key_file::read_public(path).ok()?)?)))
         .collect();
     files.map(|file| identity(file, &further)).collect()
 }

@@ -88,7 +88,7 @@ pub(crate) enum BlockHead {
     /// Whole files, one after the other.
     Files(Vec<u32>),
     /// Files as deltas against files of the base.
-    Deltas(Vec<DeltaOf>),
+    Deltas(Vec<FileDelta>),
     /// A part of a large file.
     Part {
         /// The entry of the file.
@@ -104,7 +104,7 @@ pub(crate) enum BlockHead {
 
 /// A file and the base's file that its delta is against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DeltaOf {
+pub(crate) struct FileDelta {
     /// The entry in the new manifest.
     pub(crate) entry: u32,
     /// The entry in the base's manifest.
@@ -395,7 +395,7 @@ fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
                 entry = entry.checked_add(reader.signed()?).ok_or(Malformed)?;
                 away = away.checked_add(reader.signed()?).ok_or(Malformed)?;
                 let base = entry.checked_add(away).ok_or(Malformed)?;
-                deltas.push(DeltaOf { entry: index(entry)?, base: index(base)? });
+                deltas.push(FileDelta { entry: index(entry)?, base: index(base)? });
             }
             Ok(BlockHead::Deltas(deltas))
         }
@@ -424,9 +424,9 @@ mod tests {
             BlockHead::Files(vec![3, 4, 90]),
             BlockHead::Files(Vec::new()),
             BlockHead::Deltas(vec![
-                DeltaOf { entry: 3, base: 5 },
-                DeltaOf { entry: 4, base: 0 },
-                DeltaOf { entry: u32::MAX, base: u32::MAX },
+                FileDelta { entry: 3, base: 5 },
+                FileDelta { entry: 4, base: 0 },
+                FileDelta { entry: u32::MAX, base: u32::MAX },
             ]),
             BlockHead::Part { entry: 5, offset: 1 << 40, old: Some(key), ranges: ranges.clone() },
             BlockHead::Part { entry: 5, offset: 0, old: None, ranges },

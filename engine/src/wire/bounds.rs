@@ -47,7 +47,7 @@ pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
 pub(crate) const RELEASES_MAX: usize = 8 << 10;
 
 /// Releases in [`Holding`](crate::wire::message::Holding).
-pub(crate) const STANDING_MAX: usize = 16 << 10;
+pub(crate) const HELD_RELEASES_MAX: usize = 16 << 10;
 
 /// The server's holding, in bytes: 8 for each release whose name is a time, up to 66 for others.
 pub(crate) const READY_BYTES_MAX: usize = 2 << 20;
@@ -67,7 +67,7 @@ pub(crate) const PARTIAL_MAX: usize = 64 << 10;
 pub(crate) const LACKS_BYTES_MAX: usize = RUNS_BYTES_MAX + 15 * PARTIAL_MAX + 64;
 
 /// The description of a client's directories, in bytes.
-pub(crate) const OWN_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
+pub(crate) const CLIENT_DIRECTORIES_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
 
 /// Large files whose chunks are requested at once. All others are sent whole.
 pub(crate) const CHUNKED_MAX: usize = 128 << 10;
@@ -108,15 +108,15 @@ pub(crate) const WAITING_BYTES_MAX: usize = SIGNATURES_BYTES_MAX + (16 << 20);
 pub(crate) const WAITING_BYTES_EACH: usize = 512;
 
 /// Texts for the user in one conversation, in bytes. All further texts are dropped.
-pub(crate) const TOLD_BYTES_MAX: usize = 1 << 20;
-/// Texts for the user in one conversation. See [`TOLD_BYTES_MAX`].
-pub(crate) const TOLD_MAX: usize = 10_000;
+pub(crate) const TEXTS_BYTES_MAX: usize = 1 << 20;
+/// Texts for the user in one conversation. See [`TEXTS_BYTES_MAX`].
+pub(crate) const TEXTS_MAX: usize = 10_000;
 
 /// Rounds in which the agent requests content in one deploy. It uses four.
 pub(crate) const ROUNDS_MAX: u32 = 8;
 
 /// The bounds of the messages of one side. The first byte of a message is the number of its kind.
-pub(crate) trait Words {
+pub(crate) trait MessageBounds {
     /// The greatest length of each kind, in bytes, by its number.
     const BYTES_MAX: &'static [usize];
 }

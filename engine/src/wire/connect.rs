@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
-use crate::wire::authenticate::{self, Refused};
+use crate::wire::authenticate::{self, LoginRefusal};
 use crate::wire::bootstrap::{Bootstrap, Install, Places};
 use crate::wire::connection::{Connection, Lanes};
 use crate::wire::host_settings::{HostSettings, Need};
@@ -38,19 +38,19 @@ pub(crate) fn connect(
     let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
     // Meanwhile `ssh` evaluates `ssh_config`.
-    let program = Program::to_copy(&reach.program, observer)?;
+    let program = Program::find(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
-    let LoggedIn { mut login, refused } = connector.log_in(settings.as_ref())?;
+    let LoginOutcome { mut login, refused } = connector.log_in(settings.as_ref())?;
     let mut bootstrap = Bootstrap { login: &mut *login, program: &program, packing, places: &places, observer, cancel };
     let started = bootstrap.start_agent(install);
     drop(bootstrap);
     let started = started.map(|mut connection| {
         if let (Install::Keep, Some(round_trip), Some(settings)) = (install, login.round_trip(), settings.clone()) {
             let (destination, reach) = (destination.clone(), reach.clone());
-            let door = Mutex::new(());
-            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, door };
+            let login_lock = Mutex::new(());
+            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, login_lock };
             connection.lanes = Some(Arc::new(lanes));
         }
         connection
@@ -78,7 +78,7 @@ fn login_refused_by_openssh(settings: &HostSettings, reach: &Reach, output: &str
     let (notes, remedy) = authenticate::explain(settings, reach, methods);
     let said = output.lines().map(|line| format!("the system's `ssh`: {line}"));
     let tried = notes.into_iter().chain(said).collect();
-    login_refused(settings, Refused { tried, openssh_may: false, remedy })
+    login_refused(settings, LoginRefusal { tried, can_use_openssh: false, remedy })
 }
 
 /// Opens lanes with the built-in transport.
@@ -90,7 +90,7 @@ struct SshLanes {
     places: Places,
     round_trip: Duration,
     /// Held during a login. Servers limit the connections that have not logged in yet (`MaxStartups`).
-    door: Mutex<()>,
+    login_lock: Mutex<()>,
 }
 
 impl Lanes for SshLanes {
@@ -100,11 +100,11 @@ impl Lanes for SshLanes {
 
     fn open(&self, cancel: &Cancel) -> Result<Connection, Error> {
         let settings = &self.settings;
-        let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        let login_lock = self.login_lock.lock().unwrap_or_else(PoisonError::into_inner);
         cancel.check()?;
         // The first connection has already reported everything about the server.
         let login = SshLogin::open(settings, &self.destination, &self.reach, &Silent, cancel);
-        drop(door);
+        drop(login_lock);
         let mut login = login.map_err(|setback| match setback {
             Setback::NeedsOpenssh(need) => need.into_error(),
             Setback::Refused(refused) => login_refused(settings, refused),
@@ -124,9 +124,9 @@ struct Connector<'a> {
 }
 
 /// A login, and the refusal of the built-in transport if that was tried first.
-struct LoggedIn {
+struct LoginOutcome {
     login: Box<dyn Login>,
-    refused: Option<Refused>,
+    refused: Option<LoginRefusal>,
 }
 
 impl Connector<'_> {
@@ -141,27 +141,27 @@ impl Connector<'_> {
         }
     }
 
-    fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoggedIn, Error> {
+    fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoginOutcome, Error> {
         let Some(settings) = settings.filter(|_| self.reach.transport != Transport::Openssh) else {
-            return Ok(LoggedIn { login: self.openssh(settings, None), refused: None });
+            return Ok(LoginOutcome { login: self.openssh(settings, None), refused: None });
         };
         let may_fall_back = self.reach.transport == Transport::Auto;
         let setback = match &settings.openssh.need {
             Some(need) => Setback::NeedsOpenssh(need.clone()),
             None => match SshLogin::open(settings, self.destination, self.reach, self.observer, self.cancel) {
-                Ok(login) => return Ok(LoggedIn { login: Box::new(login), refused: None }),
+                Ok(login) => return Ok(LoginOutcome { login: Box::new(login), refused: None }),
                 Err(setback) => setback,
             },
         };
         match setback {
             Setback::NeedsOpenssh(need) if may_fall_back => {
-                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: None })
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: None })
             }
             Setback::Refused(refused)
-                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.openssh_may) =>
+                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.can_use_openssh) =>
             {
                 let need = settings.openssh.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
-                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),
             Setback::Refused(refused) => Err(login_refused(settings, refused)),
@@ -176,7 +176,7 @@ impl Connector<'_> {
     }
 }
 
-fn login_refused(settings: &HostSettings, refused: Refused) -> Error {
+fn login_refused(settings: &HostSettings, refused: LoginRefusal) -> Error {
     let (user, server) = (settings.user.clone(), settings.server.clone());
     Error::from(LoginError::Refused { user, server, tried: refused.tried, remedy: refused.remedy })
 }

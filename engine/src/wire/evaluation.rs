@@ -24,8 +24,8 @@ use crate::path::shown_lines;
 use crate::target::{Reach, SshDestination};
 use crate::threads;
 use crate::wire::greeting::wait_readable;
+use crate::wire::keyword_support::spelling;
 use crate::wire::ssh_config::{Value, Values};
-use crate::wire::standing::spelling;
 
 /// The time limit: `ssh_config` may look up names and run commands.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ pub(super) struct Evaluation {
 }
 
 /// The result of an evaluation.
-pub(super) enum Evaluated {
+pub(super) enum SshAnswer {
     /// The values that `ssh` printed.
     Values(Values),
     /// The system has no `ssh` that can evaluate `ssh_config`.
@@ -76,16 +76,16 @@ impl Evaluation {
     }
 
     /// Waits for the result.
-    pub(super) fn finish(mut self, cancel: &Cancel) -> Result<Evaluated, Error> {
+    pub(super) fn finish(mut self, cancel: &Cancel) -> Result<SshAnswer, Error> {
         let text = self.read(cancel)?;
         let status = self.child.wait().map_err(|source| Error::io("wait for", "ssh", source))?;
         let values = parse(&text);
         if status.success() && values.get("hostname").is_some() {
-            return Ok(Evaluated::Values(values));
+            return Ok(SshAnswer::Values(values));
         }
         let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
-        if status.success() || cannot_tell(&String::from_utf8_lossy(&words)) {
-            return Ok(Evaluated::Unavailable);
+        if status.success() || is_unavailable(&String::from_utf8_lossy(&words)) {
+            return Ok(SshAnswer::Unavailable);
         }
         Err(LoginError::SshConfigRefused { said: shown_lines(&words) }.into())
     }
@@ -129,7 +129,7 @@ impl Drop for Evaluation {
 pub(super) fn defaults(destination: &SshDestination, cancel: &Cancel) -> Result<Values, Error> {
     let started = Evaluation::spawn(arguments(destination, Some("none".into())))?;
     match started.map(|evaluation| evaluation.finish(cancel)).transpose()? {
-        Some(Evaluated::Values(values)) => Ok(values),
+        Some(SshAnswer::Values(values)) => Ok(values),
         _ => Ok(Values::default()),
     }
 }
@@ -152,7 +152,7 @@ fn arguments(destination: &SshDestination, config: Option<OsString>) -> Vec<OsSt
 
 /// Returns whether the message of `ssh` means that it cannot evaluate anything: an account that only this process
 /// knows, another program of that name, or an `ssh` before 7.6, which does not know our own option `RemoteCommand`.
-fn cannot_tell(words: &str) -> bool {
+fn is_unavailable(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     if words.contains("command-line") && words.contains("remotecommand") {
         return true;
@@ -226,7 +226,7 @@ mod tests {
             ("config: line 1: Bad configuration option: remotecommand", false),
             ("command-line: line 0: Bad configuration option: remotecommand", true),
         ] {
-            assert_eq!(cannot_tell(words), expected, "{words}");
+            assert_eq!(is_unavailable(words), expected, "{words}");
         }
     }
 }

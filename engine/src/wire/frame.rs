@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::wire::bounds::Words;
-use crate::wire::heard::Heard;
+use crate::wire::bounds::MessageBounds;
+use crate::wire::last_byte::LastByte;
 
 /// The longest frame, in bytes: a block of 8 MiB that does not compress, and its table.
 pub(crate) const FRAME_MAX: usize = 10 << 20;
@@ -152,18 +152,18 @@ fn header(kind: u8, payload_len: usize) -> Result<[u8; 5], Error> {
 }
 
 /// A stream that counts the bytes that were read, and notes the time.
-struct Ear<R> {
+struct CountingReader<R> {
     input: R,
     counter: Counter,
-    heard: Heard,
+    last_byte: LastByte,
 }
 
-impl<R: Read> Read for Ear<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         if read > 0 {
             self.counter.add(read);
-            self.heard.note();
+            self.last_byte.note();
         }
         Ok(read)
     }
@@ -171,7 +171,7 @@ impl<R: Read> Read for Ear<R> {
 
 /// Reads frames.
 pub(crate) struct FrameReader<R> {
-    input: Ear<R>,
+    input: CountingReader<R>,
     /// The greatest length of each kind of message, in bytes, by its number.
     bytes_max: &'static [usize],
     /// The beginning of a message whose last frame was not read yet.
@@ -180,7 +180,7 @@ pub(crate) struct FrameReader<R> {
 
 impl<R: Read> FrameReader<R> {
     /// Reads frames from `input`, with messages of one side.
-    pub(crate) fn new<M: Words>(input: R) -> FrameReader<R> {
+    pub(crate) fn new<M: MessageBounds>(input: R) -> FrameReader<R> {
         FrameReader::bounded(input, M::BYTES_MAX, Counter::default())
     }
 
@@ -190,7 +190,7 @@ impl<R: Read> FrameReader<R> {
     }
 
     fn bounded(input: R, bytes_max: &'static [usize], counter: Counter) -> FrameReader<R> {
-        let input = Ear { input, counter, heard: Heard::now() };
+        let input = CountingReader { input, counter, last_byte: LastByte::now() };
         FrameReader { input, bytes_max, begun: Vec::new() }
     }
 
@@ -200,8 +200,8 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// Returns the time of the last bytes.
-    pub(crate) fn heard(&self) -> Heard {
-        self.input.heard.clone()
+    pub(crate) fn last_byte(&self) -> LastByte {
+        self.input.last_byte.clone()
     }
 
     /// Reads one frame, or a message with all its frames. Returns nothing if the other side closed the stream between
@@ -291,7 +291,7 @@ impl Parts {
     }
 
     /// Returns whether all parts were added.
-    pub(crate) fn are_all(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.bytes.len() == self.length
     }
 
@@ -321,7 +321,7 @@ mod tests {
     /// Kinds of messages, of which the first may be long.
     struct Any;
 
-    impl Words for Any {
+    impl MessageBounds for Any {
         const BYTES_MAX: &'static [usize] = &[3 * FRAME_MAX, 100];
     }
 
@@ -390,7 +390,7 @@ mod tests {
         let check = |length, parts: &[&[u8]], expected: Option<&[u8]>| {
             let added = Parts::begin(length, 5).and_then(|mut begun| {
                 parts.iter().try_for_each(|part| begun.add(part))?;
-                Ok(begun.are_all().then(|| begun.finish()))
+                Ok(begun.is_complete().then(|| begun.finish()))
             });
             assert_eq!(added.ok().flatten().as_deref(), expected, "{length} {parts:?}");
         };

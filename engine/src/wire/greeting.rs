@@ -80,8 +80,8 @@ pub(crate) fn read_greeting(
             seen.drain(..seen.len() - NOISE_KEPT);
         }
         let missing = match find(&seen) {
-            Found::Whole(greeting) => return Ok(greeting),
-            Found::Lacks(bytes) => bytes,
+            Search::Whole(greeting) => return Ok(greeting),
+            Search::Lacks(bytes) => bytes,
         };
         if seen_bytes > NOISE_MAX {
             return Err(NoGreeting::Missing(seen));
@@ -102,32 +102,32 @@ pub(crate) fn read_greeting(
     }
 }
 
-enum Found {
+enum Search {
     Whole(Greeting),
     /// At least this many bytes are still to come, so reading them does not read beyond the greeting.
     Lacks(usize),
 }
 
-fn find(seen: &[u8]) -> Found {
+fn find(seen: &[u8]) -> Search {
     // Only the last read, which is no longer than a greeting, was not searched yet.
     let recent = seen.len().saturating_sub(3 * GREETING_BYTES);
     let (before, seen) = seen.split_at(recent);
     if let Some(start) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) {
         let body = &seen[start + MAGIC.len()..];
         let Some((version, rest)) = body.split_first_chunk::<2>() else {
-            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+            return Search::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
         let Ok(program) = ProgramMark::try_from(rest) else {
-            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+            return Search::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
-        return Found::Whole(Greeting {
+        return Search::Whole(Greeting {
             version: u16::from_le_bytes(*version),
             program,
             noise: [before, &seen[..start]].concat(),
         });
     }
     let begun = (0..MAGIC.len()).rev().find(|&bytes| seen.ends_with(&MAGIC[..bytes])).unwrap_or(0);
-    Found::Lacks(GREETING_BYTES - begun)
+    Search::Lacks(GREETING_BYTES - begun)
 }
 
 /// Waits until `input` can be read. Returns false at the deadline.

@@ -1,7 +1,7 @@
 //! The settings for one host, resolved from `ssh_config` and the command line.
 //!
 //! `resolver` makes these settings of raw values, once; `resolution` chooses where the values come from. No keyword
-//! is ignored silently: if the built-in transport does not obey it, [`Standing`](super::standing::Standing) has the
+//! is ignored silently: if the built-in transport does not obey it, [`KeywordSupport`](super::keyword_support::KeywordSupport) has the
 //! reason, and whether the system's `ssh` must take over.
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::path::shown_lines;
-use crate::wire::arrived::Arrived;
+use crate::wire::ack_meter::AckMeter;
 use crate::wire::connection::{Carrier, Connection};
 
 /// The part of a command's stderr that is kept: its end, where a failing command prints the reason.
@@ -22,10 +22,10 @@ pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// A login on a server.
 pub(super) trait Login {
     /// Starts a command.
-    fn run(&mut self, command: &str) -> Result<Running, Error>;
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error>;
 
     /// Returns the failure of the transport itself, if the command's exit shows one.
-    fn failure(&self, _ended: &Ended) -> Option<Error> {
+    fn failure(&self, _ended: &Exit) -> Option<Error> {
         None
     }
 
@@ -39,18 +39,18 @@ pub(super) trait Login {
 }
 
 /// A command that runs on the server.
-pub(super) struct Running {
+pub(super) struct RemoteCommand {
     /// Its stdout.
     pub(super) input: File,
     /// Its stdin.
     pub(super) output: File,
     /// The meter of its stdin, if the transport has one.
-    pub(super) arrived: Option<Arrived>,
+    pub(super) ack_meter: Option<AckMeter>,
     /// The process behind the streams.
     pub(super) process: Box<dyn Process>,
 }
 
-impl Running {
+impl RemoteCommand {
     /// Makes a connection of the command, once the agent has greeted.
     pub(super) fn into_connection(self) -> Connection {
         Connection {
@@ -63,7 +63,7 @@ impl Running {
     }
 
     /// Closes both streams and waits for the exit.
-    pub(super) fn end(self) -> Result<Ended, Error> {
+    pub(super) fn end(self) -> Result<Exit, Error> {
         drop(self.output);
         drop(self.input);
         self.process.wait()
@@ -73,32 +73,32 @@ impl Running {
 /// The process or thread that runs a command.
 pub(super) trait Process: Send {
     /// Waits for the exit. Both streams must have been dropped or read to their end.
-    fn wait(self: Box<Self>) -> Result<Ended, Error>;
+    fn wait(self: Box<Self>) -> Result<Exit, Error>;
 }
 
 /// The exit of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct Exit {
     /// The exit status, or nothing if a signal killed the command.
     pub(super) status: Option<i32>,
     /// The end of its stderr.
-    pub(super) words: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
 }
 
 struct ProcessCarrier(Box<dyn Process>);
 
 impl Carrier for ProcessCarrier {
     fn finish(self: Box<Self>) -> Result<(), Error> {
-        let ended = self.0.wait()?;
-        if ended.status == Some(0) {
+        let exit = self.0.wait()?;
+        if exit.status == Some(0) {
             return Ok(());
         }
-        let status = match ended.status {
+        let status = match exit.status {
             Some(status) => format!("with status {status}"),
             None => "by a signal".to_owned(),
         };
         Err(Error::LineLost {
-            source: io::Error::other(format!("The agent ended {status}: {}", shown_lines(&ended.words))),
+            source: io::Error::other(format!("The agent ended {status}: {}", shown_lines(&exit.stderr))),
         })
     }
 }

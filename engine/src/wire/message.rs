@@ -28,12 +28,12 @@ mod holding;
 mod lacks;
 mod to_agent;
 
-pub(crate) use base::{Against, BaseName, Taken};
+pub(crate) use base::{AgentBase, BaseName, TreeBase};
 pub(crate) use encoding::{from_bytes, to_bounded_bytes, to_bytes};
 pub(crate) use from_agent::{DeployDone, FromAgent, Reply};
 pub(crate) use holding::Holding;
 pub(crate) use lacks::Lacks;
-pub(crate) use to_agent::{DeployBegin, GAP_BYTES_MAX, GapsOf, Hello, Request, ToAgent};
+pub(crate) use to_agent::{DeployBegin, FileGaps, GAP_BYTES_MAX, Hello, Request, ToAgent};
 
 #[cfg(test)]
 mod tests {
@@ -45,7 +45,7 @@ mod tests {
     use crate::release::{Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
     use crate::target::Policy;
-    use crate::wire::bounds::{self, Words};
+    use crate::wire::bounds::{self, MessageBounds};
 
     fn id(text: &str) -> ReleaseId {
         text.parse().unwrap()
@@ -62,7 +62,7 @@ mod tests {
         let base = BaseName { release: id("1"), root: Hash::of(b"") };
         let to_agent = [
             hello(),
-            ToAgent::Tree { against: Against::Nothing, length: u64::MAX },
+            ToAgent::Tree { against: TreeBase::Nothing, length: u64::MAX },
             ToAgent::WantBase,
             ToAgent::WantOutline(Vec::new()),
             ToAgent::WantSignatures(Vec::new()),
@@ -76,7 +76,7 @@ mod tests {
         ];
         let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
         let from_agent = [
-            FromAgent::Ready { holding: None, base: Taken::Nothing, live: LiveNow::Nothing, commit: None },
+            FromAgent::Ready { holding: None, base: AgentBase::Nothing, live: LiveNow::Nothing, commit: None },
             FromAgent::Manifest { name: base, length: u64::MAX },
             FromAgent::Outline { length: u64::MAX },
             FromAgent::Signatures { length: u64::MAX },
@@ -119,11 +119,12 @@ mod tests {
         to_bounded_bytes(&ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); bounds::LANES_MAX])).unwrap();
         to_bounded_bytes(&ToAgent::WantOutline(vec![0; 11 * crate::manifest::DIRECTORIES_MAX])).unwrap();
         // Each range in another file, at the highest offset that a filesystem has.
-        let far = GapsOf { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
+        let far = FileGaps { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
         to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
         let long = id(&format!("1{}", "x".repeat(63)));
-        let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
-        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: LiveNow::Nothing, commit: None };
+        let holding = Holding { store: "s".repeat(64), releases: vec![long; bounds::HELD_RELEASES_MAX] };
+        let ready =
+            |holding| FromAgent::Ready { holding, base: AgentBase::Nothing, live: LiveNow::Nothing, commit: None };
         to_bounded_bytes(&ready(Some(holding))).unwrap();
         // One file more than the message has room for.
         let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];

@@ -9,8 +9,8 @@ pub(crate) mod bounds;
 pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod greeting;
-pub(crate) mod heard;
 pub(crate) mod lane;
+pub(crate) mod last_byte;
 pub(crate) mod message;
 
 mod connect;
@@ -24,13 +24,13 @@ mod program;
 mod algorithms;
 mod evaluation;
 mod host_settings;
+mod keyword_support;
 mod known_hosts;
 mod resolution;
 mod resolver;
 mod ssh_config;
-mod standing;
 
-mod arrived;
+mod ack_meter;
 mod authenticate;
 mod buffer;
 mod key_file;

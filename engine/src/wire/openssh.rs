@@ -25,7 +25,7 @@ use crate::path::shown_lines;
 use crate::target::{Reach, Server, SshDestination};
 use crate::wire::greeting::timespec;
 use crate::wire::host_settings::{HostSettings, Need};
-use crate::wire::login::{Ended, LINGER, Login, Process, Running, Tail};
+use crate::wire::login::{Exit, LINGER, Login, Process, RemoteCommand, Tail};
 
 /// The exit status with which `ssh` reports its own failure.
 const FAILED: i32 = 255;
@@ -86,7 +86,7 @@ fn existing(identity: &Path) -> PathBuf {
 }
 
 impl Login for OpensshLogin {
-    fn run(&mut self, command: &str) -> Result<Running, Error> {
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error> {
         let mut ssh = Command::new("ssh");
         ssh.args(&self.arguments).arg(command);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -103,14 +103,14 @@ impl Login for OpensshLogin {
         // Larger pipes save context switches; the default size works too.
         rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20).ok();
         rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20).ok();
-        Ok(Running {
+        Ok(RemoteCommand {
             input: OwnedFd::from(stdout).into(),
             output: OwnedFd::from(stdin).into(),
             // `ssh` does not report how many bytes have arrived.
-            arrived: None,
+            ack_meter: None,
             process: Box::new(OpensshProcess {
                 child,
-                words: Words::start(OwnedFd::from(stderr).into()).map_err(failed)?,
+                stderr: StderrReader::start(OwnedFd::from(stderr).into()).map_err(failed)?,
             }),
         })
     }
@@ -119,24 +119,24 @@ impl Login for OpensshLogin {
         &self.server.name
     }
 
-    fn failure(&self, ended: &Ended) -> Option<Error> {
-        (ended.status == Some(FAILED)).then(|| {
-            Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&ended.words) })
+    fn failure(&self, exit: &Exit) -> Option<Error> {
+        (exit.status == Some(FAILED)).then(|| {
+            Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&exit.stderr) })
         })
     }
 }
 
 struct OpensshProcess {
     child: Child,
-    words: Words,
+    stderr: StderrReader,
 }
 
 impl Process for OpensshProcess {
-    fn wait(mut self: Box<Self>) -> Result<Ended, Error> {
+    fn wait(mut self: Box<Self>) -> Result<Exit, Error> {
         self.wait_or_kill();
         let status = self.child.wait().map_err(|error| Error::io("wait for", "ssh", error))?;
         let signalled = status.signal().map(|signal| 128 + signal);
-        Ok(Ended { status: status.code().or(signalled), words: self.words.finish() })
+        Ok(Exit { status: status.code().or(signalled), stderr: self.stderr.finish() })
     }
 }
 
@@ -174,21 +174,21 @@ impl Drop for OpensshProcess {
 ///
 /// The stream may outlive the process: with `ControlPersist`, a process in the background inherits it. So the thread
 /// also watches a pipe that is closed when `ssh` has ended, and then reads only the bytes that are already there.
-struct Words {
+struct StderrReader {
     tail: Tail,
     ended: Option<File>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Words {
-    fn start(stderr: File) -> io::Result<Words> {
+impl StderrReader {
+    fn start(stderr: File) -> io::Result<StderrReader> {
         let (watched, ended) = io::pipe()?;
         let tail = Tail::default();
         let kept = tail.clone();
         let thread = std::thread::Builder::new()
             .name("ssh stderr".into())
             .spawn(move || keep(stderr, &OwnedFd::from(watched).into(), &kept))?;
-        Ok(Words { tail, ended: Some(OwnedFd::from(ended).into()), thread: Some(thread) })
+        Ok(StderrReader { tail, ended: Some(OwnedFd::from(ended).into()), thread: Some(thread) })
     }
 
     fn finish(&mut self) -> Vec<u8> {

@@ -39,7 +39,7 @@ pub(super) struct Preface {
 impl Preface {
     /// Inspects the bytes that libssh2 is about to read. Ends the wait for a server that sends something other than
     /// SSH.
-    pub(super) fn look(&mut self, line: &Line) -> Result<(), ssh2::Error> {
+    pub(super) fn inspect(&mut self, line: &Line) -> Result<(), ssh2::Error> {
         if self.is_ssh {
             return Ok(());
         }
@@ -73,7 +73,7 @@ impl Preface {
 
     /// Connects once more, and returns the server's first line. Returns nothing if the server sends nothing, or an
     /// SSH greeting this time.
-    pub(super) fn hear(settings: &HostSettings, cancel: &Cancel) -> Result<Option<String>, Error> {
+    pub(super) fn read_first_line(settings: &HostSettings, cancel: &Cancel) -> Result<Option<String>, Error> {
         let (mut socket, _) = tcp::connect(settings, cancel)?;
         // Some servers wait for the client to speak first.
         if socket.write_all(OWN_GREETING).is_err() {

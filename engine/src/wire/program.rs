@@ -44,7 +44,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Finds the program to copy, from the running program's file. Skips an agent of another build, and reports that.
-    pub(super) fn to_copy(own: &Path, observer: &dyn Observer) -> Result<Program, Error> {
+    pub(super) fn find(own: &Path, observer: &dyn Observer) -> Result<Program, Error> {
         let Ok(path) = fs::canonicalize(own).map(|own| own.with_file_name(AGENT)) else { return Program::open(own) };
         let Ok(content) = fs::read(&path) else { return Program::open(own) };
         if memchr::memmem::find(&content, BUILD.as_bytes()).is_none() {

@@ -33,10 +33,10 @@ use ssh2::{BlockDirections, Channel, Session, Stream};
 
 use crate::error::Error;
 use crate::threads;
-use crate::wire::arrived::Arrived;
+use crate::wire::ack_meter::AckMeter;
 use crate::wire::buffer::Buffer;
 use crate::wire::greeting::timespec;
-use crate::wire::login::{Ended, LINGER, Process, Running, Tail};
+use crate::wire::login::{Exit, LINGER, Process, RemoteCommand, Tail};
 
 /// The largest pipe of an unprivileged process.
 const PIPE_BYTES: usize = 1 << 20;
@@ -44,7 +44,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// The detection of a dead connection: a question after each silent interval, and the number of questions that may
 /// stay unanswered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Alive {
+pub(super) struct KeepAlive {
     pub(super) interval: Duration,
     pub(super) maximum: u32,
 }
@@ -54,19 +54,19 @@ pub(super) struct Alive {
 pub(super) struct Line {
     pub(super) session: Session,
     pub(super) socket: Arc<TcpStream>,
-    pub(super) alive: Alive,
+    pub(super) alive: KeepAlive,
 }
 
 /// Starts the thread for a channel on which a command was started.
-pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
+pub(super) fn start(line: Line, channel: Channel) -> Result<RemoteCommand, Error> {
     let failed = |source| Error::Io { action: "make a pipe for", path: "the SSH channel".into(), source };
     let (from_caller, output) = pipe().map_err(failed)?;
     let (input, to_caller) = pipe().map_err(failed)?;
     set_nonblocking(&from_caller).map_err(failed)?;
     set_nonblocking(&to_caller).map_err(failed)?;
-    let arrived = Arrived::new(line.socket.clone());
+    let ack_meter = AckMeter::new(line.socket.clone());
     let pump = Pump {
-        handed_over: arrived.handed_over(),
+        written_bytes: ack_meter.written_bytes(),
         stderr: channel.stderr(),
         channel,
         up: Buffer::new(),
@@ -83,7 +83,7 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         line,
     };
     let thread = threads::spawn(|| pump.run())?;
-    Ok(Running { input, output, arrived: Some(arrived), process: Box::new(PumpProcess(thread)) })
+    Ok(RemoteCommand { input, output, ack_meter: Some(ack_meter), process: Box::new(PumpProcess(thread)) })
 }
 
 fn pipe() -> io::Result<(File, File)> {
@@ -97,10 +97,10 @@ fn set_nonblocking(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?)
 }
 
-struct PumpProcess(JoinHandle<Result<Ended, Error>>);
+struct PumpProcess(JoinHandle<Result<Exit, Error>>);
 
 impl Process for PumpProcess {
-    fn wait(self: Box<Self>) -> Result<Ended, Error> {
+    fn wait(self: Box<Self>) -> Result<Exit, Error> {
         self.0.join().unwrap_or_else(|_| Err(Error::Bug("the thread of the SSH session panicked".into())))
     }
 }
@@ -110,7 +110,7 @@ struct Pump {
     channel: Channel,
     stderr: Stream,
     /// Counts the bytes that the socket accepted.
-    handed_over: Arc<AtomicU64>,
+    written_bytes: Arc<AtomicU64>,
     up: Buffer,
     down: Buffer,
     /// None once the caller closed it, or the command reads no more.
@@ -129,13 +129,13 @@ struct Pump {
 }
 
 impl Pump {
-    fn run(mut self) -> Result<Ended, Error> {
+    fn run(mut self) -> Result<Exit, Error> {
         let outcome = self.pump();
         // The caller sees the end of its streams before it waits for this thread.
         self.from_caller = None;
         self.to_caller = None;
         outcome.map_err(|source| Error::LineLost { source })?;
-        Ok(Ended { status: self.exit_status(), words: self.tail.bytes() })
+        Ok(Exit { status: self.exit_status(), stderr: self.tail.bytes() })
     }
 
     fn pump(&mut self) -> io::Result<()> {
@@ -185,7 +185,7 @@ impl Pump {
                 Ok(0) => break,
                 Ok(bytes) => {
                     self.up.take(bytes);
-                    self.handed_over.fetch_add(bytes as u64, Ordering::Relaxed);
+                    self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
                 Err(error) if is_later(&error) => break,
                 Err(error) => return Err(error),

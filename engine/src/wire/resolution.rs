@@ -7,7 +7,7 @@
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::target::{Reach, SshDestination};
-use crate::wire::evaluation::{self, Evaluated, Evaluation};
+use crate::wire::evaluation::{self, Evaluation, SshAnswer};
 use crate::wire::host_settings::HostSettings;
 use crate::wire::resolver::Resolver;
 use crate::wire::ssh_config::{self, Source, Values};
@@ -31,15 +31,15 @@ impl<'a> Resolution<'a> {
     /// Waits for the settings.
     pub(super) fn finish(self, cancel: &Cancel) -> Result<HostSettings, Error> {
         let Resolution { destination, reach, evaluation } = self;
-        match evaluation.map_or(Ok(Evaluated::Unavailable), |evaluation| evaluation.finish(cancel))? {
-            Evaluated::Values(values) => evaluated(destination, reach, &values, cancel),
-            Evaluated::Unavailable => read(destination, reach),
+        match evaluation.map_or(Ok(SshAnswer::Unavailable), |evaluation| evaluation.finish(cancel))? {
+            SshAnswer::Values(values) => settings_of_ssh(destination, reach, &values, cancel),
+            SshAnswer::Unavailable => settings_of_files(destination, reach),
         }
     }
 }
 
 /// Makes the settings from the values of `ssh`.
-fn evaluated(
+fn settings_of_ssh(
     destination: &SshDestination,
     reach: &Reach,
     values: &Values,
@@ -50,11 +50,11 @@ fn evaluated(
         return Ok(settings);
     }
     let defaults = evaluation::defaults(destination, cancel)?;
-    Resolver::new(destination, reach, values, true)?.beside(defaults).settings()
+    Resolver::new(destination, reach, values, true)?.with_defaults(defaults).settings()
 }
 
 /// Makes the settings from the files.
-fn read(destination: &SshDestination, reach: &Reach) -> Result<HostSettings, Error> {
+fn settings_of_files(destination: &SshDestination, reach: &Reach) -> Result<HostSettings, Error> {
     let values = ssh_config::read(&sources(reach), &destination.host, &reach.home)?;
     Resolver::new(destination, reach, &values, false)?.settings()
 }
@@ -90,7 +90,7 @@ mod tests {
             auth_sock: Some("/run/agent".into()),
             ..Reach::default()
         };
-        read(&destination, &reach)
+        settings_of_files(&destination, &reach)
     }
 
     #[test]

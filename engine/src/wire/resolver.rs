@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::target::{Reach, Server, SshDestination};
-use crate::wire::algorithms::{Algorithms, Allowed};
+use crate::wire::algorithms::{AlgorithmList, Algorithms};
 use crate::wire::host_settings::{
     Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Need, OpensshSettings, Strictness,
 };
+use crate::wire::keyword_support::KeywordSupport;
 use crate::wire::ssh_config::{Value, Values};
-use crate::wire::standing::Standing;
 
 /// The identities that `ssh` tries by default, in any of its versions.
 const USUAL_IDENTITIES: [&str; 7] = [
@@ -72,7 +72,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Sets the values of a host without configuration: a keyword with one of these values means nothing.
-    pub(super) fn beside(self, defaults: Values) -> Resolver<'a> {
+    pub(super) fn with_defaults(self, defaults: Values) -> Resolver<'a> {
         Resolver { defaults, ..self }
     }
 
@@ -126,7 +126,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn openssh(&self) -> OpensshSettings {
-        let login_aid = self.standing().find(|(standing, _)| *standing == Standing::LoginAid).map(|(_, need)| need);
+        let login_aid = self.support().find(|(support, _)| *support == KeywordSupport::LoginAid).map(|(_, need)| need);
         OpensshSettings { overruled: self.overruled(), need: self.need(), login_aid }
     }
 
@@ -137,25 +137,25 @@ impl<'a> Resolver<'a> {
     /// Returns the reason that the built-in transport cannot be used at all.
     fn need(&self) -> Option<Need> {
         let unevaluated = self.values.unevaluated.as_ref().map(Need::of);
-        let keyword = || self.standing().find(|(standing, _)| self.is_need(*standing)).map(|(_, need)| need);
+        let keyword = || self.support().find(|(support, _)| self.is_need(*support)).map(|(_, need)| need);
         unevaluated.or_else(|| self.unexpanded.clone()).or_else(keyword)
     }
 
-    fn is_need(&self, standing: Standing) -> bool {
-        standing == Standing::NeedsOpenssh || (standing == Standing::Evaluated && !self.is_evaluated)
+    fn is_need(&self, support: KeywordSupport) -> bool {
+        support == KeywordSupport::NeedsOpenssh || (support == KeywordSupport::Evaluated && !self.is_evaluated)
     }
 
     /// Iterates over the keywords whose value is no default of `ssh`, and their meaning.
-    fn standing(&self) -> impl Iterator<Item = (Standing, Need)> {
+    fn support(&self) -> impl Iterator<Item = (KeywordSupport, Need)> {
         self.values.iter().filter_map(|(keyword, value)| {
             let is_default = self.defaults.all(keyword).any(|other| other.arguments == value.arguments);
-            (!is_default).then(|| (Standing::of(keyword, &value.arguments.join(" ")), Need::of(value)))
+            (!is_default).then(|| (KeywordSupport::of(keyword, &value.arguments.join(" ")), Need::of(value)))
         })
     }
 
     fn overruled(&self) -> Vec<(String, &'static str)> {
-        let plain = |(keyword, value): (&str, &Value)| match Standing::of(keyword, value.first()) {
-            Standing::Overruled(plain) if !plain.eq_ignore_ascii_case(value.first()) => {
+        let plain = |(keyword, value): (&str, &Value)| match KeywordSupport::of(keyword, value.first()) {
+            KeywordSupport::Overruled(plain) if !plain.eq_ignore_ascii_case(value.first()) => {
                 Some((value.keyword.clone(), plain))
             }
             _ => None,
@@ -164,14 +164,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn algorithms(&self) -> Algorithms {
-        let allowed = |keyword| self.values.get(keyword).map_or(Allowed::Any, |value| Allowed::read(value.first()));
+        let allowed =
+            |keyword| self.values.get(keyword).map_or(AlgorithmList::Any, |value| AlgorithmList::parse(value.first()));
         Algorithms {
             key_exchanges: allowed("kexalgorithms"),
             host_keys: allowed("hostkeyalgorithms"),
             ciphers: allowed("ciphers"),
             macs: allowed("macs"),
             signatures: match allowed("pubkeyacceptedalgorithms") {
-                Allowed::Any => allowed("pubkeyacceptedkeytypes"),
+                AlgorithmList::Any => allowed("pubkeyacceptedkeytypes"),
                 allowed => allowed,
             },
         }

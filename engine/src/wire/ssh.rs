@@ -24,14 +24,14 @@ use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::shell::quoted;
 use crate::target::{Reach, SshDestination};
-use crate::wire::algorithms::NoneKnown;
-use crate::wire::authenticate::{self, Refused};
+use crate::wire::algorithms::NoCommonAlgorithm;
+use crate::wire::authenticate::{self, LoginRefusal};
 use crate::wire::host_settings::{HostSettings, Need, Strictness};
 use crate::wire::key_file::kind;
 use crate::wire::known_hosts::{self, KnownHost, Verdict};
-use crate::wire::login::{Login, Running};
+use crate::wire::login::{Login, RemoteCommand};
 use crate::wire::preface::{Preface, is_busy};
-use crate::wire::pump::{self, Alive, Line};
+use crate::wire::pump::{self, KeepAlive, Line};
 use crate::wire::steps::{STEP_TIMEOUT, Steps, wait_a_moment};
 use crate::wire::tcp;
 
@@ -47,7 +47,7 @@ const CHANNEL_TIMEOUT: Duration = Duration::from_secs(3);
 const CHANNEL_EVERY: Duration = Duration::from_millis(20);
 /// The default without a setting in `ssh_config`: a dead connection is noticed within a minute, before most people
 /// check.
-const ALIVE: Alive = Alive { interval: Duration::from_secs(15), maximum: 3 };
+const ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(15), maximum: 3 };
 /// libssh2's answer for "the server opens no channel".
 const NO_CHANNEL: ErrorCode = ErrorCode::Session(-21);
 /// The step in which both sides greet and agree.
@@ -71,7 +71,7 @@ pub(super) enum Setback {
     /// The system's `ssh` might log in.
     NeedsOpenssh(Need),
     /// The server accepted no key; the system's `ssh` might know another method.
-    Refused(Refused),
+    Refused(LoginRefusal),
     /// The login failed.
     Failed(Error),
 }
@@ -158,7 +158,7 @@ impl SshLogin {
         let mut session = Session::new().map_err(|error| steps.failed("start", error))?;
         session.set_tcp_stream(Arc::clone(&socket));
         session.set_blocking(false);
-        let alive = Alive {
+        let alive = KeepAlive {
             // libssh2 asks at most every other second.
             interval: settings.line.alive_interval.unwrap_or(ALIVE.interval).max(Duration::from_secs(2)),
             maximum: settings.line.alive_maximum.unwrap_or(ALIVE.maximum),
@@ -175,12 +175,12 @@ impl SshLogin {
         deadline: Option<Instant>,
     ) -> Result<(), Setback> {
         let mut session = self.line.session.clone();
-        settings.algorithms.apply(&session, &known.kinds()).map_err(|NoneKnown(kind)| {
+        settings.algorithms.apply(&session, &known.kinds()).map_err(|NoCommonAlgorithm(kind)| {
             Setback::NeedsOpenssh(Need::other(format!("The {kind} that `ssh_config` asks for")))
         })?;
         let mut preface = Preface::default();
         let take = || {
-            preface.look(&self.line)?;
+            preface.inspect(&self.line)?;
             session.handshake()
         };
         let outcome = self.steps.attempt_until(&self.line.session, AGREE, deadline, take);
@@ -196,7 +196,7 @@ impl SshLogin {
         let failed = source.downcast_ref::<ssh2::Error>();
         if !preface.is_ssh(&self.line.session) && (failed.is_some() || preface.has_come()) {
             let server = self.steps.server.clone();
-            return Setback::Failed(match Preface::hear(settings, &self.steps.cancel) {
+            return Setback::Failed(match Preface::read_first_line(settings, &self.steps.cancel) {
                 Ok(Some(said)) if !is_busy(&said) => Error::from(ReachError::NotSsh { server, said }),
                 Ok(_) => Error::from(ReachError::ClosedEarly { server }),
                 Err(error) => error,
@@ -272,7 +272,7 @@ impl SshLogin {
 }
 
 impl Login for SshLogin {
-    fn run(&mut self, command: &str) -> Result<Running, Error> {
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error> {
         let began = Instant::now();
         let mut channel = self.open_channel()?;
         // A lost packet makes one measurement long, and seldom two.

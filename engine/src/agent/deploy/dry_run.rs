@@ -38,7 +38,7 @@ fn of_site(talk: &Talk, order: &Order<'_>, layout: &Layout) -> Result<DeployDone
     let base = Base::choose(talk, order, layout, &releases, live.as_ref())?;
     let tree = receive(talk, order, Some(layout), holding(layout, &releases), base.as_ref())?;
     let decided = Decided::decide(order, layout, &releases, live, base.as_ref(), &tree.manifest)?;
-    let store = Store::new(layout.objects.again()?);
+    let store = Store::new(layout.objects.duplicate()?);
     let task = Task { order, tree: &tree, base: base.as_ref(), decided: &decided };
     let classified = task.classify(layout, &releases, &store)?;
     let wanted = WantedObjects::gather(&tree.manifest, classified.lacking);

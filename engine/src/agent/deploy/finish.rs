@@ -72,5 +72,5 @@ fn keep_seen(layout: &Layout, id: &ReleaseId, manifest: &Manifest, made: &Made) 
     let (directories, inodes) = (&assembled.directories, &assembled.inodes);
     let looks = Looks { directories, inodes, moment: made.published.moment };
     let record = layout.records.open_dir(id.as_str().as_bytes())?;
-    seen::keep(&record, &Store::new(layout.objects.again()?), manifest, &looks)
+    seen::keep(&record, &Store::new(layout.objects.duplicate()?), manifest, &looks)
 }

@@ -114,7 +114,7 @@ fn make(talk: &Talk, site: &mut Site, task: Task<'_>) -> Result<DeployDone, Erro
 
 /// Makes the release in a staging of its own. Where that fails, what was received stays for the next run.
 fn build(talk: &Talk, site: &mut Site, task: Task<'_>, choice: &Choice) -> Result<Made, Error> {
-    let store = Store::new(site.layout.objects.again()?);
+    let store = Store::new(site.layout.objects.duplicate()?);
     let classified = task.classify(&site.layout, &site.releases, &store)?;
     let staging = Staging::create(&site.lock, &site.layout)?;
     let plan = Plan { task, classified: &classified, choice, store: &store, staging: &staging };

@@ -9,7 +9,7 @@ use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::{Manifest, outline};
 use crate::wire::bounds::{PROMISED_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
-use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
+use crate::wire::message::{FromAgent, Lacks, ToAgent, TreeBase};
 
 use crate::agent::sign;
 use crate::agent::site::layout::Layout;
@@ -74,13 +74,13 @@ struct Listener<'a> {
 
 impl Listener<'_> {
     /// Reads a tree; nothing where it is not described against the base.
-    fn take_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
+    fn take_tree(&mut self, against: TreeBase, length: u64) -> Result<Option<Tree>, Error> {
         let bytes = self.receive_parts(length)?;
         let to_sign = std::mem::take(&mut self.to_sign);
         let fits = match against {
-            Against::Nothing => self.base.is_none(),
-            Against::Named => self.base.is_some_and(|base| base.is_named_by(self.order)),
-            Against::Taken => self.base.is_some(),
+            TreeBase::Nothing => self.base.is_none(),
+            TreeBase::Proposed => self.base.is_some_and(|base| base.is_named_by(self.order)),
+            TreeBase::Chosen => self.base.is_some(),
         };
         if !fits {
             return Ok(None);
@@ -113,7 +113,7 @@ impl Listener<'_> {
             ToAgent::WantChunks(entries) => self.send_chunks(&entries),
             ToAgent::WantGaps(gaps) => {
                 let signed =
-                    |layout: &Layout| layout.objects.again().map(|objects| sign::gaps(&Store::new(objects), &gaps));
+                    |layout: &Layout| layout.objects.duplicate().map(|objects| sign::gaps(&Store::new(objects), &gaps));
                 let bytes = self.layout.map_or_else(|| Ok(Vec::new()), signed)?;
                 self.talk.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
                 self.talk.send_parts(&bytes)
@@ -153,7 +153,7 @@ impl Listener<'_> {
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
         let mut parts = Parts::begin(length, TREE_BYTES_MAX)?;
-        while !parts.are_all() {
+        while !parts.is_complete() {
             match self.talk.next()? {
                 Incoming::Part(part) => parts.add(&part)?,
                 _ => return Err(Error::Protocol("a manifest that breaks off".into())),

@@ -174,7 +174,7 @@ mod tests {
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let lock = Lock::for_test(&layout.private);
         let staging = Staging::create(&lock, &layout).unwrap();
-        let store = Store::new(layout.objects.again().unwrap());
+        let store = Store::new(layout.objects.duplicate().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         // As many MiB as each has, and those of them that came.

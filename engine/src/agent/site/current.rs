@@ -99,7 +99,7 @@ pub(super) fn choose_current(
 /// Finds the place of a link: `current` in the deploy path, or a path of its own.
 pub(super) fn current_place(root: &Dir, current_path: Option<&Path>) -> Result<CurrentPlace, Error> {
     let Some(path) = current_path else {
-        let dir = root.again()?;
+        let dir = root.duplicate()?;
         return Ok(CurrentPlace { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {

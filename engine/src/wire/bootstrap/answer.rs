@@ -6,7 +6,7 @@
 
 use crate::error::{Error, SiteError, StartError, Writers};
 use crate::path::{Shown, shown_lines};
-use crate::wire::login::Ended;
+use crate::wire::login::Exit;
 use crate::wire::program::SYSTEM;
 
 const MARK: &[u8] = b"cutover-bootstrap:";
@@ -43,13 +43,13 @@ pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
 
 /// Makes the error for a directory that others could change, of the script's report: whether owner or mode is wrong,
 /// then mode, owner, group and path.
-pub(super) fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
+pub(super) fn unsafe_place(answer: &[u8], exit: &Exit) -> Error {
     let mut parts = answer.splitn(5, |&byte| byte == b':').map(|part| Shown(part).to_string());
     let mut next = || parts.next().unwrap_or_default();
     let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     match (why.as_str(), may_write(5), may_write(8)) {
-        _ if mode.is_empty() => Error::Start(StartError::ProgramsMissing { output: said(b"", ended) }),
+        _ if mode.is_empty() => Error::Start(StartError::ProgramsMissing { output: printed_text(b"", exit) }),
         ("m", _, true) => Error::Site(SiteError::OthersWrite { path, by: Writers::All }),
         ("m", true, false) => Error::Site(SiteError::OthersWrite { path, by: Writers::Group(group) }),
         _ => Error::Site(SiteError::OtherOwner { path, owner }),
@@ -57,20 +57,20 @@ pub(super) fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
 }
 
 /// Returns whether the shell reports that a file is no program, as opposed to a file that may not be executed.
-pub(super) fn says_format(words: &[u8]) -> bool {
+pub(super) fn is_format_error(words: &[u8]) -> bool {
     String::from_utf8_lossy(words).to_ascii_lowercase().contains("format")
 }
 
 /// Returns whether the shell reports a missing command: `sh: 1: wc: not found`, `applet not found`.
-pub(super) fn says_missing(words: &[u8]) -> bool {
+pub(super) fn is_command_missing(words: &[u8]) -> bool {
     words.trim_ascii_end().ends_with(b"not found")
 }
 
 /// Returns the output of a command for a message.
-pub(super) fn said(printed: &[u8], ended: &Ended) -> String {
-    let words = [printed, &ended.words].map(shown_lines);
+pub(super) fn printed_text(printed: &[u8], exit: &Exit) -> String {
+    let words = [printed, &exit.stderr].map(shown_lines);
     let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
-    match (words.is_empty(), ended.status) {
+    match (words.is_empty(), exit.status) {
         (false, _) => words.join("\n"),
         (true, Some(status)) => format!("it ended with status {status}"),
         (true, None) => "it was killed".into(),

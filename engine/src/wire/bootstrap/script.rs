@@ -1,6 +1,6 @@
 //! The commands that run on a server before the agent does.
 //!
-//! If the client expects an agent at its place, the short command of [`unasked`] is enough: it checks that one file
+//! If the client expects an agent at its place, the short command of [`direct_command`] is enough: it checks that one file
 //! and starts it. A script for each mode does everything else. `script.sh` has the parts of all scripts; they travel
 //! as one line. The command works in every login shell: it is `exec sh -c '<script>' cutover <mode> <arguments>`. A
 //! script holds no single quote, no newline, no `!` and no doubled backslash, which fish and csh would interpret. The
@@ -16,7 +16,7 @@ use crate::wire::program::Program;
 const PARTS: &str = include_str!("script.sh");
 
 /// The endings of script lines that are not the end of a command.
-const GOES_ON: [&str; 9] = ["{", "(", "&&", "||", "|", "in", "then", "do", "else"];
+const CONTINUATIONS: [&str; 9] = ["{", "(", "&&", "||", "|", "in", "then", "do", "else"];
 
 /// The task of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
         script.push_str(between);
         script.push_str(line);
         let last = line.rsplit(' ').next().unwrap_or_default();
-        between = if last.ends_with(";;") || GOES_ON.contains(&last) { " " } else { ";" };
+        between = if last.ends_with(";;") || CONTINUATIONS.contains(&last) { " " } else { ";" };
     }
     script
 }
@@ -134,22 +134,22 @@ impl Script<'_> {
 /// The command that starts the agent `$0` of the working directory if only the login user can have put it there.
 /// `find` prints two names in that case, the directory's and the agent's; otherwise the command runs nothing. Each of
 /// its bytes crosses the wire with each deploy. Options and the closing quote follow.
-macro_rules! unasked {
+macro_rules! direct_command {
     ($modes:literal) => {
         concat!("&&set x `find . $0 -prune -user $USER ", $modes, "`;exec ./$3 agent")
     };
 }
 
 /// For a directory that Cutover made: exactly the modes that it made.
-const UNASKED: &str = unasked!("-perm 700");
+const DIRECT_COMMAND: &str = direct_command!("-perm 700");
 /// For a directory that the user named: nobody else may write to it.
-const UNASKED_ELSEWHERE: &str = unasked!("! -perm -20 ! -perm -2");
+const DIRECT_COMMAND_ELSEWHERE: &str = direct_command!("! -perm -20 ! -perm -2");
 
 /// Returns the short command that starts an agent at its place, or a lane of it. Returns nothing if the path needs
 /// quotes.
-pub(super) fn unasked(mode: Mode, program: &Program, places: &Places) -> Option<String> {
+pub(super) fn direct_command(mode: Mode, program: &Program, places: &Places) -> Option<String> {
     let directory = places.agent_directory.to_str().filter(|directory| directory.bytes().all(needs_no_quotes))?;
-    let start = if directory.ends_with("/.cutover/bin") { UNASKED } else { UNASKED_ELSEWHERE };
+    let start = if directory.ends_with("/.cutover/bin") { DIRECT_COMMAND } else { DIRECT_COMMAND_ELSEWHERE };
     let option = match (mode, places.deploy_path.is_relative()) {
         (Mode::Lane, _) => " --lane",
         (_, true) => " --from \"$OLDPWD\"",

@@ -16,24 +16,24 @@ pub(crate) struct BaseName {
 
 /// The manifest that a tree is encoded against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Against {
+pub(crate) enum TreeBase {
     /// None: the whole tree follows.
     Nothing,
     /// The base that the client proposed in its hello.
-    Named,
+    Proposed,
     /// The base that the agent chose.
-    Taken,
+    Chosen,
 }
 
 /// The base that the agent chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Taken {
+pub(crate) enum AgentBase {
     /// None.
     Nothing,
     /// None, and the store is empty: all content is lacking.
     Empty,
     /// The base that the client proposed.
-    Named,
+    Proposed,
     /// Another base.
     Another(BaseName),
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::wire::bounds::Words;
+use crate::wire::bounds::MessageBounds;
 
 /// Encodes a message.
 pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
@@ -12,7 +12,7 @@ pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
 }
 
 /// Encodes a message, and refuses one that the other side would refuse as too long.
-pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<u8>, Error> {
+pub(crate) fn to_bounded_bytes<M: Serialize + MessageBounds>(message: &M) -> Result<Vec<u8>, Error> {
     let bytes = to_bytes(message);
     let bytes_max = bytes.first().and_then(|&kind| M::BYTES_MAX.get(usize::from(kind))).copied().unwrap_or_default();
     if bytes.len() > bytes_max {

@@ -9,10 +9,10 @@ use crate::release::ReleaseId;
 use crate::report::{
     ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
 };
-use crate::wire::bounds::{self, Words, at_most};
+use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
 
-use super::base::{BaseName, Taken};
+use super::base::{AgentBase, BaseName};
 use super::holding::Holding;
 use super::lacks::Lacks;
 
@@ -24,7 +24,7 @@ pub(crate) enum FromAgent {
         /// The server's store and releases, if the client believes something else.
         holding: Option<Holding>,
         /// The base that the agent uses.
-        base: Taken,
+        base: AgentBase,
         /// The live release, which stays live while the lock is held.
         live: LiveNow,
         /// The commit that the base was made from, if its source was a git checkout.
@@ -124,7 +124,7 @@ impl FromAgent {
     }
 }
 
-impl Words for FromAgent {
+impl MessageBounds for FromAgent {
     const BYTES_MAX: &'static [usize] = &[
         /* Ready */ bounds::READY_BYTES_MAX,
         /* Manifest */ bounds::PLAIN_BYTES_MAX,

@@ -14,8 +14,8 @@ pub(crate) struct Holding {
     /// The store id.
     pub(crate) store: String,
     /// The existing releases.
-    #[serde(deserialize_with = "at_most::<{ bounds::STANDING_MAX }, _, _>")]
-    pub(crate) standing: Vec<ReleaseId>,
+    #[serde(deserialize_with = "at_most::<{ bounds::HELD_RELEASES_MAX }, _, _>")]
+    pub(crate) releases: Vec<ReleaseId>,
 }
 
 /// A short mark of a [`Holding`]: a side whose mark is right need not be sent the whole.
@@ -31,10 +31,10 @@ impl Holding {
 
     /// Returns the holding after a deploy that made at most one release and removed others.
     pub(crate) fn after(mut self, made: Option<&ReleaseId>, removed: &[ReleaseId]) -> Holding {
-        self.standing.extend(made.cloned());
-        self.standing.retain(|release| !removed.contains(release));
-        self.standing.sort_unstable();
-        self.standing.dedup();
+        self.releases.extend(made.cloned());
+        self.releases.retain(|release| !removed.contains(release));
+        self.releases.sort_unstable();
+        self.releases.dedup();
         self
     }
 }

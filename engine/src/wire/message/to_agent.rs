@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::Policy;
-use crate::wire::bounds::{self, Words, at_most};
+use crate::wire::bounds::{self, MessageBounds, at_most};
 
-use super::base::{Against, BaseName};
+use super::base::{BaseName, TreeBase};
 use super::holding::HoldingMark;
 
 /// A message from the client.
@@ -18,7 +18,7 @@ pub(crate) enum ToAgent {
     /// The manifest follows in parts of this many bytes together, as a difference from a base.
     Tree {
         /// The base.
-        against: Against,
+        against: TreeBase,
         /// Bytes that follow.
         length: u64,
     },
@@ -33,7 +33,7 @@ pub(crate) enum ToAgent {
     /// Asks for the chunks of files of that base, by their entries.
     WantChunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<u32>),
     /// Asks for signatures of ranges of large files.
-    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<GapsOf>),
+    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<FileGaps>),
     /// The promised hashes, in the order of their entries.
     Hashes(#[serde(deserialize_with = "at_most::<{ bounds::PROMISED_MAX }, _, _>")] Vec<Hash>),
     /// The client has sent everything.
@@ -47,12 +47,12 @@ pub(crate) enum ToAgent {
     Ping,
 }
 
-impl Words for ToAgent {
+impl MessageBounds for ToAgent {
     const BYTES_MAX: &'static [usize] = &[
         /* Hello */ bounds::HELLO_BYTES_MAX,
         /* Tree */ bounds::PLAIN_BYTES_MAX,
         /* WantBase */ bounds::PLAIN_BYTES_MAX,
-        /* WantOutline */ bounds::OWN_BYTES_MAX,
+        /* WantOutline */ bounds::CLIENT_DIRECTORIES_BYTES_MAX,
         /* WantSignatures */ bounds::RUNS_BYTES_MAX,
         /* WantChunks */ 5 * bounds::CHUNKED_MAX + 64,
         /* WantGaps */ bounds::GAPS_BYTES_MAX,
@@ -160,7 +160,7 @@ pub(crate) const GAP_BYTES_MAX: u64 = 8 << 20;
 
 /// Ranges of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GapsOf {
+pub(crate) struct FileGaps {
     /// The file's hash.
     pub(crate) hash: Hash,
     /// The file's mode.

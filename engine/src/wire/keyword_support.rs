@@ -1,6 +1,6 @@
 //! The meaning of each keyword of `ssh_config` for a deploy: the one table.
 //!
-//! | standing | the built-in transport | the system's `ssh` |
+//! | support | the built-in transport | the system's `ssh` |
 //! |---|---|---|
 //! | `Obeyed` | obeys the keyword | obeys it |
 //! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | obeys it |
@@ -16,7 +16,7 @@
 
 /// The meaning of a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum KeywordSupport {
     /// The built-in transport obeys it.
     Obeyed,
     /// It has no effect on a deploy.
@@ -31,14 +31,14 @@ pub(super) enum Standing {
     NeedsOpenssh,
 }
 
-use Standing::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffect};
+use KeywordSupport::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffect};
 
 const OFF: &[&str] = &["no", "false", "none"];
 const NEVER: &[&str] = &[];
 
 /// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and its meaning
 /// with any other value.
-type Line = (&'static str, &'static [&'static str], Standing);
+type Line = (&'static str, &'static [&'static str], KeywordSupport);
 
 const TABLE: &[Line] = &[
     // Where the server is, and who logs in.
@@ -165,10 +165,10 @@ const TABLE: &[Line] = &[
 /// Variables that systems send by default: languages and colours, which the agent does not use.
 const LOCALE: &[&str] = &["lang", "language", "lc_*", "xmodifiers", "term", "colorterm", "no_color"];
 
-impl Standing {
-    /// Returns the standing of a keyword, in any case, with this value.
-    pub(super) fn of(keyword: &str, value: &str) -> Standing {
-        let Some((name, harmless, standing)) = find(keyword) else { return NeedsOpenssh };
+impl KeywordSupport {
+    /// Returns the support of a keyword, in any case, with this value.
+    pub(super) fn of(keyword: &str, value: &str) -> KeywordSupport {
+        let Some((name, harmless, support)) = find(keyword) else { return NeedsOpenssh };
         let value = value.to_ascii_lowercase();
         let is_harmless = match *name {
             "PreferredAuthentications" => value.split(',').any(|method| method == "publickey"),
@@ -176,7 +176,7 @@ impl Standing {
             "SendEnv" => value.split_ascii_whitespace().all(|word| harmless.contains(&word) || word.starts_with("lc_")),
             _ => harmless.contains(&value.as_str()),
         };
-        if is_harmless { WithoutEffect } else { *standing }
+        if is_harmless { WithoutEffect } else { *support }
     }
 }
 
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_keyword_is_judged_by_its_value() {
-        let check = |keyword: &str, value: &str, expected: Standing| {
-            assert_eq!(Standing::of(keyword, value), expected, "{keyword} {value}");
+        let check = |keyword: &str, value: &str, expected: KeywordSupport| {
+            assert_eq!(KeywordSupport::of(keyword, value), expected, "{keyword} {value}");
         };
         check("port", "22", Obeyed);
         check("NotInventedYet", "1", NeedsOpenssh);
@@ -234,7 +234,7 @@ mod tests {
             let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
             if keyword != "host" {
                 assert!(find(keyword).is_some(), "{line}");
-                assert!(!matches!(Standing::of(keyword, value), NeedsOpenssh | LoginAid | Evaluated), "{line}");
+                assert!(!matches!(KeywordSupport::of(keyword, value), NeedsOpenssh | LoginAid | Evaluated), "{line}");
             }
         }
     }

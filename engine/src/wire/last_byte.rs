@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 /// The time of the last bytes. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Heard(Arc<Mutex<Instant>>);
+pub(crate) struct LastByte(Arc<Mutex<Instant>>);
 
-impl Heard {
+impl LastByte {
     /// Starts now: a side that never sends anything is silent from now on.
-    pub(crate) fn now() -> Heard {
-        Heard(Arc::new(Mutex::new(Instant::now())))
+    pub(crate) fn now() -> LastByte {
+        LastByte(Arc::new(Mutex::new(Instant::now())))
     }
 
     /// Sets the time to now.

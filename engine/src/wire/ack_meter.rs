@@ -17,26 +17,26 @@ const BYTES_WAITING: Opcode = 0x5411;
 
 /// Counts the acknowledged bytes of a socket. Clones share the counter.
 #[derive(Debug, Clone)]
-pub(super) struct Arrived {
-    handed_over: Arc<AtomicU64>,
+pub(super) struct AckMeter {
+    written_bytes: Arc<AtomicU64>,
     socket: Arc<TcpStream>,
 }
 
-impl Arrived {
+impl AckMeter {
     /// Makes a meter for a socket through which nothing was sent yet.
-    pub(super) fn new(socket: Arc<TcpStream>) -> Arrived {
-        Arrived { handed_over: Arc::default(), socket }
+    pub(super) fn new(socket: Arc<TcpStream>) -> AckMeter {
+        AckMeter { written_bytes: Arc::default(), socket }
     }
 
     /// Returns the counter that the writer of the socket increments.
-    pub(super) fn handed_over(&self) -> Arc<AtomicU64> {
-        self.handed_over.clone()
+    pub(super) fn written_bytes(&self) -> Arc<AtomicU64> {
+        self.written_bytes.clone()
     }
 
     /// Returns how many bytes have arrived, or nothing if the system does not report it.
     pub(super) fn bytes(&self) -> Option<u64> {
-        let handed_over = self.handed_over.load(Ordering::Relaxed);
-        Some(handed_over.saturating_sub(waiting(&self.socket).ok()?))
+        let written_bytes = self.written_bytes.load(Ordering::Relaxed);
+        Some(written_bytes.saturating_sub(waiting(&self.socket).ok()?))
     }
 }
 
@@ -59,13 +59,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut receiver, _) = listener.accept().unwrap();
-        let arrived = Arrived::new(Arc::new(sender.try_clone().unwrap()));
+        let arrived = AckMeter::new(Arc::new(sender.try_clone().unwrap()));
         sender.set_nonblocking(true).unwrap();
         let mut written = 0;
         while let Ok(bytes) = sender.write(&[7; 1 << 20]) {
             written += bytes as u64;
         }
-        arrived.handed_over().store(written, Ordering::Relaxed);
+        arrived.written_bytes().store(written, Ordering::Relaxed);
         let before = arrived.bytes().unwrap();
         assert!(before < written, "{before} of {written}");
         drop(sender);
