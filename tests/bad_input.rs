@@ -198,7 +198,7 @@ fn directories_that_lie_too_deep_are_refused_by_name_and_what_is_taken_is_deploy
     RunResult::of(&limited.output().unwrap()).succeeded();
     assert_same(&site.path("source"), &site.current(""));
     fs::create_dir(site.source(&deepest).join("d")).unwrap();
-    check(&site, &["d/d` lies below 256 directories within each other", "`.deployignore`"]);
+    check(&site, &["d/d` is nested more than 256 directories deep", "`.deployignore`"]);
     // What was taken can be removed again.
     let deep = site.live().unwrap();
     site.write(".deployignore", "/d\n");
@@ -399,7 +399,7 @@ fn a_shared_directory_that_is_a_symlink_to_a_disk_elsewhere_is_linked() {
     assert!(!site.current("lost+found").is_symlink());
     fs::remove_dir_all(site.path("disk")).unwrap();
     site.write("version", "two");
-    site.refused(&["deploy"], 1, &["shared/storage` is a symlink to `", "See whether its disk is mounted"]);
+    site.refused(&["deploy"], 1, &["shared/storage` is a symlink to `", "Check whether its disk is mounted"]);
 }
 
 #[test]
@@ -474,7 +474,7 @@ fn what_a_release_and_shared_both_have_is_refused_before_the_upload() {
         "shared_files = ['.env']\n",
         ".env",
         ".env",
-        &["`.env` stands in the source", "a line `/.env` in `.deployignore`"],
+        &["`.env` is a file in the source", "a line `/.env` in `.deployignore`"],
     );
     shared("", "config/app.php", "config/app.php", &["`config/app.php` is both", "Remove `config/app.php`"]);
     shared("", "config", "config/app.php", &["`config` is both"]);

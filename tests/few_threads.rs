@@ -43,7 +43,7 @@ fn assert_works_or_says_why(site: &Site, ran: &RunResult, limit: u32) -> bool {
     }
     assert!(limit < ENOUGH, "{limit}: {said}");
     assert!(matches!(ran.code, Some(1 | 3)), "{limit}: {:?} {said}", ran.code);
-    assert!(said.contains("\nHint: Some 20 of them are needed"), "{limit}: {said}");
+    assert!(said.contains("\nHint: Cutover needs about 20"), "{limit}: {said}");
     false
 }
 

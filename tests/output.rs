@@ -950,7 +950,7 @@ fn a_directory_that_is_not_a_deploy_path_is_refused() {
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
     Error: The deploy path `[DIR]/srv/shop` is not empty and was not made by Cutover: it holds `index.php`
-    Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may stand there
+    Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may exist
     Nothing was switched.
     ");
 }

@@ -320,5 +320,5 @@ fn an_ignore_file_may_be_a_symlink_in_the_source_and_is_refused_where_it_leads_o
     refused("nothing", "`web/.deployignore` holds no patterns: it is a symlink to `nothing`, which does not exist");
     fs::remove_file(site.source("web/.deployignore")).unwrap();
     site.write("web/.deployignore", b"\xff\xfe.\0e\0n\0v\0");
-    site.refused(&["deploy"], 2, &["`web/.deployignore` holds a NUL byte", "Save it as UTF-8"]);
+    site.refused(&["deploy"], 2, &["`web/.deployignore` contains a NUL byte", "Save it as UTF-8"]);
 }

@@ -837,7 +837,7 @@ fn ssh_evaluates_the_configuration() {
         fs::remove_file(sshd.client("inc").join(name)).unwrap();
     }
     fs::write(sshd.client(".ssh/config"), "Host *\n NotInventedYet 1\n").unwrap();
-    let words = ["`ssh` does not take `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
+    let words = ["`ssh` refuses `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
     sshd.setup(&user, "shop").fails(2, &words);
 }
 
@@ -965,13 +965,13 @@ fn a_port_that_speaks_something_else_is_named() {
     };
     let named = "`shop` (`127.0.0.1` port ";
     let http = b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n";
-    check(http, true, &[named, "does not speak SSH: it says `HTTP/1.1 400 Bad Request`", "Check the port"]);
+    check(http, true, &[named, "does not speak SSH: it sent `HTTP/1.1 400 Bad Request`", "Check the port"]);
     check(
         b"220 mail.example.com ESMTP\r\n",
         false,
-        &[named, "does not speak SSH: it says `220 mail.example.com ESMTP`"],
+        &[named, "does not speak SSH: it sent `220 mail.example.com ESMTP`"],
     );
-    check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it says `\\u{15}"]);
+    check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it sent `\\u{15}"]);
     check(b"", false, &[named, "closed the connection before it said", "MaxStartups"]);
 }
 

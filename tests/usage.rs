@@ -348,7 +348,7 @@ Everywhere:
   -v, --verbose            Say more
       --color <WHEN>       Colour: auto, always or never
 
-`cutover help VERB` tells more, with examples.
+`cutover help VERB` shows details and examples.
 ";
     assert_eq!(ran.stdout, expected);
 }

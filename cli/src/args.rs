@@ -22,7 +22,7 @@ use crate::words;
     about = "Deploys large trees to Linux servers over SSH",
     long_about = "Deploys large trees to Linux servers over SSH. It sends only what the server lacks, assembles a new \
                   release beside the live one, and then points `current` at it.",
-    after_help = "`cutover help VERB` tells more, with examples.",
+    after_help = "`cutover help VERB` shows details and examples.",
     after_long_help = "\
 Examples:
   cutover deploy --source ./site --target /srv/site      to a path on this machine

@@ -81,7 +81,7 @@ impl Failure {
     /// Adds that content is not sent twice, if the connection failed during a verb that sends.
     pub(crate) fn after_sending(mut self) -> Failure {
         if let Some(hint) = self.hint.as_mut().filter(|hint| *hint == RUN_AGAIN) {
-            hint.push_str("; what arrived is kept");
+            hint.push_str("; received content is kept");
         }
         self
     }
@@ -173,7 +173,7 @@ impl From<DeployFailure> for Failure {
 pub(crate) fn ask_for_reports() {
     panic::set_hook(Box::new(|info| {
         let text = format!(
-            "Cutover {} panicked: {}\nPlease report this with the command that you ran and what it printed.\n",
+            "Cutover {} panicked: {}\nPlease report this with your command and its output.\n",
             env!("CARGO_PKG_VERSION"),
             printable(&info.to_string())
         );
@@ -188,8 +188,8 @@ fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
         (LiveNow::Switched(id), _) => format!("The site now serves release {id}."),
         (LiveNow::Nothing, _) => "Nothing was deployed yet.".to_owned(),
         (LiveNow::Unchanged, _) => "Nothing was switched.".to_owned(),
-        (LiveNow::Unknown, Kind::Line) => format!("The line was lost at the switch: {see}"),
-        (LiveNow::Unknown, _) => format!("It may have been switched or not: {see}"),
+        (LiveNow::Unknown, Kind::Line) => format!("The connection was lost during the switch: {see}"),
+        (LiveNow::Unknown, _) => format!("The switch may or may not have happened: {see}"),
     }
 }
 
@@ -289,9 +289,9 @@ mod tests {
         check(LiveNow::Switched(id), Kind::Interrupted, "The site now serves release 20260227093000.");
         check(LiveNow::Nothing, Kind::Refused, "Nothing was deployed yet.");
         check(LiveNow::Unchanged, Kind::Line, "Nothing was switched.");
-        let lost = "The line was lost at the switch: run `cutover status shop` to see what is live.";
+        let lost = "The connection was lost during the switch: run `cutover status shop` to see what is live.";
         check(LiveNow::Unknown, Kind::Line, lost);
-        let left = "It may have been switched or not: run `cutover status shop` to see what is live.";
+        let left = "The switch may or may not have happened: run `cutover status shop` to see what is live.";
         check(LiveNow::Unknown, Kind::Interrupted, left);
         assert_eq!(ended_at_once("cutover status shop"), left);
     }
@@ -354,7 +354,7 @@ mod tests {
         let lost = || Error::LineLost { source: io::Error::from_raw_os_error(104) };
         assert_eq!(Failure::from(lost()).hint.as_deref(), Some("Run the command again"));
         let sent = Failure::from(lost()).after_sending().hint;
-        assert_eq!(sent.as_deref(), Some("Run the command again; what arrived is kept"));
+        assert_eq!(sent.as_deref(), Some("Run the command again; received content is kept"));
         assert_eq!(Failure::usage("").after_sending().hint, None);
     }
 

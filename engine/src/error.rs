@@ -80,10 +80,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The bytes on the wire do not follow the protocol.
-    #[error("The other side sent something that makes no sense: {0}")]
+    #[error("The other side broke the protocol: {0}")]
     Protocol(String),
     /// A message is longer than the other side accepts.
-    #[error("{} would have to be said at once, and at most {} are taken", Bytes(*bytes), Bytes(*most))]
+    #[error("A message of {} is too long: at most {} are allowed", Bytes(*bytes), Bytes(*most))]
     MessageTooLong {
         /// The length of the message.
         bytes: u64,
@@ -102,7 +102,7 @@ pub enum Error {
     #[error("{}", .0.message)]
     Agent(Refusal),
     /// No more threads can be started.
-    #[error("The user may have no more processes and threads on `{host}`")]
+    #[error("The user has reached the limit of processes and threads on `{host}`")]
     NoThread {
         /// The host with the limit.
         host: String,

@@ -299,7 +299,7 @@ mod tests {
         check(&[], &[], &["index.php/x"], Err("`index.php` is both"));
         check(&["storage"], &[], &["storage/keep"], Err("`storage/keep` is both"));
         check(&["index.php/x"], &[], &["index.php/x/"], Err("`index.php` is both"));
-        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` stands in the source"));
+        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` is a file in the source"));
         check(&[], &[".env"], &[], Err("The shared file"));
     }
 

@@ -33,7 +33,7 @@ pub enum DamageError {
         reason: String,
     },
     /// Objects do not match the manifest, even after they were sent again.
-    #[error("{objects} objects did not arrive whole: the first is that of `{path}`")]
+    #[error("{objects} objects arrived damaged: the first belongs to `{path}`")]
     NotWhole {
         /// The number of these objects.
         objects: u64,

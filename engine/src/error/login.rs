@@ -72,7 +72,7 @@ pub enum LoginError {
         reason: String,
     },
     /// The system's `ssh` refuses `ssh_config`.
-    #[error("`ssh` does not take `ssh_config`")]
+    #[error("`ssh` refuses `ssh_config`")]
     SshConfigRefused {
         /// Its message.
         said: String,

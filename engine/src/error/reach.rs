@@ -28,7 +28,7 @@ pub enum ReachError {
         source: io::Error,
     },
     /// Another service than SSH listens at the port.
-    #[error("{server} does not speak SSH: it says `{said}`")]
+    #[error("{server} does not speak SSH: it sent `{said}`")]
     NotSsh {
         /// The server.
         server: Server,
@@ -36,7 +36,7 @@ pub enum ReachError {
         said: String,
     },
     /// The server closed the connection before it sent anything.
-    #[error("{server} closed the connection before it said that it speaks SSH")]
+    #[error("{server} closed the connection before its SSH greeting")]
     ClosedEarly {
         /// The server.
         server: Server,

@@ -41,7 +41,7 @@ pub enum ReleaseError {
         holder: String,
     },
     /// Somebody removed the lock while this run held it.
-    #[error("The lock `{0}` was removed or replaced while this run held it: another one may be at work")]
+    #[error("The lock `{0}` was removed or replaced while this run held it: another run may be at work")]
     LockLost(String),
 }
 

@@ -35,7 +35,7 @@ pub enum SiteError {
         target: String,
     },
     /// `current_path` names another place than that of the existing link to the live release.
-    #[error("`current_path` is `{}`, and the link to the live release stands at `{}`", wanted.display(), known.display())]
+    #[error("`current_path` is `{}`, but the link to the live release is at `{}`", wanted.display(), known.display())]
     CurrentElsewhere {
         /// The existing link.
         known: PathBuf,
@@ -108,7 +108,7 @@ pub enum SiteError {
     #[error("`{0}` is both in the release and in `shared/`")]
     SharedConflict(String),
     /// A declared shared path is a file in the source.
-    #[error("`{0}` stands in the source, and the configuration says that it is shared")]
+    #[error("`{0}` is a file in the source, but the configuration declares it shared")]
     SharedDeclared(String),
     /// Too little disk space is free.
     #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]

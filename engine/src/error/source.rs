@@ -35,7 +35,7 @@ pub enum SourceError {
         kind: &'static str,
     },
     /// Directories are nested more deeply than a manifest allows.
-    #[error("`{path}` lies below {most} directories within each other, and no more are taken")]
+    #[error("`{path}` is nested more than {most} directories deep")]
     TooDeep {
         /// The path, shown with escapes.
         path: String,
@@ -68,7 +68,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A list of patterns contains a NUL byte.
-    #[error("{place} holds a NUL byte, and no pattern does")]
+    #[error("{place} contains a NUL byte, which no pattern may contain")]
     NulInPatterns {
         /// The file, or `exclude`.
         place: String,
