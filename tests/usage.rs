@@ -320,14 +320,14 @@ Deploys large trees to Linux servers over SSH
 Usage: cutover [OPTIONS] <VERB>
 
 Verbs:
-  setup     Make the deploy path's directories
+  setup     Create the deploy path's directories
   deploy    Make a release of the source and switch to it
   releases  List the releases on the server
-  status    Show what is live and how the server stands
+  status    Show the live release and the state of the server
   switch    Make a ready or an earlier release live
   rollback  Switch back to an earlier release
-  cleanup   Remove releases that are due, and what no release needs
-  diff      Show what a deploy would change, or what differs between two releases
+  cleanup   Remove expired releases, and content that no release needs
+  diff      Show what a deploy would change, or the differences between two releases
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -338,14 +338,14 @@ Everywhere:
       --config <FILE>      The configuration [default: cutover.toml here or above]
   -F, --ssh-config <FILE>  The ssh_config to use instead of the user's and the system's
   -i, --identity <FILE>    A private key to try first
-      --transport <SSH>    Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto
+      --transport <SSH>    The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto
                            [default: auto]
-      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of what was
-                           sent [default: $XDG_CACHE_HOME/cutover]
+      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of sent content
+                           [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
       --yes                Answer yes to every question
-  -q, --quiet              Say nothing but errors, warnings, and what was asked for
-  -v, --verbose            Say more
+  -q, --quiet              Print only errors, warnings and the requested result
+  -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never
 
 `cutover help VERB` shows details and examples.
