@@ -74,7 +74,7 @@ impl Mount {
 
     /// Mounts a filesystem in memory.
     pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mount> {
-        Mount::mount(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
+        Mount::create(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
     }
 
     /// Makes and mounts ext4 in an image beside the mount point. `options` are those of `mke2fs`.
@@ -82,7 +82,7 @@ impl Mount {
         let image = path.with_extension("image");
         run(Command::new("truncate").args(["-s", size]).arg(&image));
         run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4"]).args(options).arg(&image));
-        let mounted = Mount::mount(path, &["-o", "loop", image.to_str().unwrap()])?;
+        let mounted = Mount::create(path, &["-o", "loop", image.to_str().unwrap()])?;
         fs::remove_dir(path.join("lost+found")).unwrap();
         Some(mounted)
     }
@@ -100,7 +100,7 @@ impl Mount {
 
     /// Mounts a disk of [`Mount::make_disk`], or a copy of one.
     pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mount> {
-        Mount::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
+        Mount::create(path, &["-o", kind.options(), disk.to_str().unwrap()])
     }
 
     /// Mounts a filesystem in memory on an existing directory.
@@ -110,7 +110,7 @@ impl Mount {
 
     /// Mounts an image.
     pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mount> {
-        Mount::mount(path, &["-o", options, image.to_str().unwrap()])
+        Mount::create(path, &["-o", options, image.to_str().unwrap()])
     }
 
     /// Mounts a directory onto itself, so that no link can be made across its edge.
@@ -131,7 +131,7 @@ impl Mount {
         std::mem::forget(memory);
         let [lower, upper, work] = [lower.to_owned(), layers.join("upper"), layers.join("work")];
         let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-        let mounted = Mount::mount(path, &["-t", "overlay", "-o", &options, "overlay"]);
+        let mounted = Mount::create(path, &["-t", "overlay", "-o", &options, "overlay"]);
         Command::new("umount").arg("-l").arg(&layers).status().unwrap();
         mounted
     }
@@ -141,7 +141,7 @@ impl Mount {
         Mount::attach(onto, &["--bind", from.to_str().unwrap()])
     }
 
-    fn mount(path: &Path, words: &[&str]) -> Option<Mount> {
+    fn create(path: &Path, words: &[&str]) -> Option<Mount> {
         fs::create_dir(path).unwrap();
         Mount::attach(path, words)
     }
