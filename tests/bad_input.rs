@@ -1,8 +1,8 @@
-//! Bad input: each has its own message with a next step and its exit code, `current` is as it was, and the last line
-//! says what is live.
+//! Bad input: each case has its own message with a next step and its exit code, `current` is unchanged, and the last
+//! line says which release is live.
 //!
-//! Misspelt keys and shared paths that lead out are in `usage.rs`; host keys, logins and servers without a shell in
-//! `ssh.rs`.
+//! Misspelt keys and shared paths that lead outside are in `usage.rs`; host keys, logins and servers without a shell
+//! in `ssh.rs`.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -13,10 +13,10 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::program;
 use crate::support::real_tree::noise;
-use crate::support::site::{Ran, Site, names};
+use crate::support::site::{RunResult, Site, names};
 use crate::support::sshd::{is_root, run};
 use crate::support::tree::{Entry, Tree, assert_same};
 
@@ -37,7 +37,7 @@ fn live_site() -> Site {
 
 /// Checks that a deploy is refused and that nothing in the deploy path has changed by it.
 #[track_caller]
-fn check(site: &Site, words: &[&str]) -> Ran {
+fn check(site: &Site, words: &[&str]) -> RunResult {
     let before = site.target("").exists().then(|| Tree::read(&site.target("")));
     let ran = site.refused(&["deploy"], 1, words);
     if let Some(before) = before {
@@ -90,7 +90,7 @@ fn a_current_that_is_a_directory_is_refused() {
     fs::remove_file(site.target("current")).unwrap();
     fs::create_dir(site.target("current")).unwrap();
     check(&site, &["current` is not a symlink, so it cannot be switched", "leave it, deploy to another path"]);
-    site.refused(&["switch", &site.standing()[0]], 1, &["is not a symlink"]);
+    site.refused(&["switch", &site.release_names()[0]], 1, &["is not a symlink"]);
     site.refused(&["rollback"], 1, &["is not a symlink"]);
 }
 
@@ -195,17 +195,17 @@ fn directories_that_lie_too_deep_are_refused_by_name_and_what_is_taken_is_deploy
     let deploy = site.command(&["deploy"]);
     limited.arg("--nofile=1024").arg(deploy.get_program()).args(deploy.get_args()).env_clear();
     limited.envs(deploy.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    Ran::of(&limited.output().unwrap()).succeeded();
+    RunResult::of(&limited.output().unwrap()).succeeded();
     assert_same(&site.path("source"), &site.current(""));
     fs::create_dir(site.source(&deepest).join("d")).unwrap();
-    check(&site, &["d/d` lies below 256 directories within each other", "`.deployignore`"]);
+    check(&site, &["d/d` is nested more than 256 directories deep", "`.deployignore`"]);
     // What was taken can be removed again.
     let deep = site.live().unwrap();
     site.write(".deployignore", "/d\n");
     for _ in 0..4 {
         site.deploy(&["--force", "--grace", "0s"]);
     }
-    assert!(!site.standing().contains(&deep));
+    assert!(!site.release_names().contains(&deep));
     assert_eq!(site.objects().len(), 1);
 }
 
@@ -226,9 +226,9 @@ fn site_for_nobody() -> (Site, PathBuf) {
     (site, program)
 }
 
-fn as_nobody(site: &Site, program: &Path, words: &[&str]) -> Ran {
+fn as_nobody(site: &Site, program: &Path, words: &[&str]) -> RunResult {
     let mut command = site.command_of(program, words);
-    Ran::of(&command.uid(NOBODY).gid(NOBODY).output().unwrap())
+    RunResult::of(&command.uid(NOBODY).gid(NOBODY).output().unwrap())
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn where_space_is_lacking_nothing_is_switched_and_the_need_is_told() {
         return;
     }
     let site = Site::new();
-    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=6m") else { return };
+    let Some(_mounted) = Mount::tmpfs(&site.target(""), "size=6m") else { return };
     site.write("file", "content");
     site.deploy_and_compare(&[]);
     site.write("large", noise(1, 8 << 20));
@@ -310,7 +310,7 @@ fn the_room_for_private_and_further_copies_is_needed_too() {
         return;
     }
     let mut site = Site::new();
-    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=16m") else { return };
+    let Some(_mounted) = Mount::tmpfs(&site.target(""), "size=16m") else { return };
     site.configure("copy_paths = ['/data']\n");
     site.write("one", noise(1, 5 << 20));
     site.write("other", noise(2, 5 << 20));
@@ -333,7 +333,7 @@ fn where_inodes_are_lacking_nothing_is_switched_and_the_need_is_told() {
         return;
     }
     let site = Site::new();
-    let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &["-N", "500"]) else { return };
+    let Some(_mounted) = Mount::ext4(&site.target(""), "32M", &["-N", "500"]) else { return };
     site.write("file", "content");
     site.deploy_and_compare(&[]);
     for file in 0..600 {
@@ -399,7 +399,7 @@ fn a_shared_directory_that_is_a_symlink_to_a_disk_elsewhere_is_linked() {
     assert!(!site.current("lost+found").is_symlink());
     fs::remove_dir_all(site.path("disk")).unwrap();
     site.write("version", "two");
-    site.refused(&["deploy"], 1, &["shared/storage` is a symlink to `", "See whether its disk is mounted"]);
+    site.refused(&["deploy"], 1, &["shared/storage` is a symlink to `", "Check whether its disk is mounted"]);
 }
 
 #[test]
@@ -424,12 +424,12 @@ fn a_part_of_the_deploy_path_that_is_mounted_is_refused_before_the_upload() {
     {
         let site = live_site();
         site.write("large", noise(1, 4 << 20));
-        let Some(mounted) = Mounted::tmpfs_on(&site.target(part)) else { return };
+        let Some(mounted) = Mount::tmpfs_on(&site.target(part)) else { return };
         let ran = site.cutover(&["deploy"]);
         ran.failed(1, &[&format!("{part}` is another filesystem or mount"), "Hint: Unmount it, or mount the whole"]);
         drop(mounted);
         // Of the same filesystem it is a mount all the same.
-        let Some(mounted) = Mounted::onto_itself(&site.target(part)) else { return };
+        let Some(mounted) = Mount::onto_itself(&site.target(part)) else { return };
         site.cutover(&["deploy"]).failed(1, &[&format!("{part}` is another filesystem or mount")]);
         drop(mounted);
         site.deploy_and_compare(&[]);
@@ -474,7 +474,7 @@ fn what_a_release_and_shared_both_have_is_refused_before_the_upload() {
         "shared_files = ['.env']\n",
         ".env",
         ".env",
-        &["`.env` stands in the source", "a line `/.env` in `.deployignore`"],
+        &["`.env` is a file in the source", "a line `/.env` in `.deployignore`"],
     );
     shared("", "config/app.php", "config/app.php", &["`config/app.php` is both", "Remove `config/app.php`"]);
     shared("", "config", "config/app.php", &["`config` is both"]);
@@ -522,7 +522,7 @@ fn a_store_file_that_is_lost_or_damaged_is_written_anew_as_the_hint_says() {
             // Another identity: what clients knew of it they believe no more.
             let id = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap()["id"].clone();
             assert_ne!(id(&fs::read_to_string(&file).unwrap()), id(&before));
-            assert!(site.standing().contains(&live));
+            assert!(site.release_names().contains(&live));
             site.succeed(&["rollback"]);
             site.write("version", "three");
             site.deploy_and_compare(&[]);
@@ -646,7 +646,7 @@ fn who_does_what_is_said_of_a_damaged_release_has_a_store_in_order() {
 fn what_a_deploy_warns_of_is_said_once_and_stands_in_the_object() {
     let site = live_site();
     site.deploy(&[]);
-    for id in site.standing() {
+    for id in site.release_names() {
         let manifest = site.target(&format!(".cutover/releases/{id}/manifest"));
         fs::write(&manifest, "damage").unwrap();
     }

@@ -1,4 +1,4 @@
-//! What the client believes of the server need not be so: the server may be made anew, and others deploy and clean up.
+//! The client's belief about the server may be wrong: the server may be reinstalled, and others deploy and clean up.
 
 use std::fs;
 use std::os::unix::fs::symlink;

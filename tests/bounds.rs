@@ -1,10 +1,10 @@
-//! How much one side can make the other hold: every kind of message, told in every way that makes it long, to the real
-//! programs, whose memory is watched.
+//! The memory that one side can make the other use: every kind of message, made long in every way, is sent to the
+//! real programs, whose memory is watched.
 
 use std::fs::File;
 use std::io::{self, Write};
 
-use crate::support::peer::{Kind, PAYLOAD_MAX, Peer, Watched, agent_hears, frame, long_message, number};
+use crate::support::peer::{Kind, PAYLOAD_MAX, Peer, ProgramEnd, agent_hears, frame, long_message, number};
 use crate::support::site::Site;
 
 /// Neither side takes more because of the other; nor is a test to come near to it.
@@ -63,7 +63,7 @@ fn tell(out: &mut dyn Write, kind: u8, lie: Lie) -> io::Result<()> {
 }
 
 #[track_caller]
-fn assert_bounded(watched: &Watched, what: &str) {
+fn assert_bounded(watched: &ProgramEnd, what: &str) {
     assert!(watched.peak_mib < PEAK_MIB_MAX, "{what}: {} MiB", watched.peak_mib);
     assert!(!watched.stderr.contains("panicked"), "{what}: {}", watched.stderr);
 }

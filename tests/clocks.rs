@@ -1,4 +1,5 @@
-//! Clocks that are coarse or were wrong: no change is missed, no release stays for a year, no rollback goes astray.
+//! Clocks that are coarse or were wrong: no change is missed, no release stays for a year, no rollback goes to a
+//! wrong release.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::mount::{Mounted, Turn};
+use crate::support::mount::{Mount, Turn};
 use crate::support::site::{Site, text};
 use crate::support::sshd::{is_root, run};
 
@@ -34,7 +35,7 @@ fn a_clock_that_was_a_year_ahead_keeps_no_release_for_a_year() {
         site.deploy(&[]);
     }
     let ahead = now() + A_YEAR;
-    for id in site.standing() {
+    for id in site.release_names() {
         change_record(&site, &id, |record| {
             record["created"] = json!(ahead);
             record["went_live"] = json!([ahead]);
@@ -46,7 +47,7 @@ fn a_clock_that_was_a_year_ahead_keeps_no_release_for_a_year() {
     for version in ["three", "four"] {
         site.write("version", version);
         site.deploy(&[]);
-        assert_eq!(site.standing().len(), 2, "{version}");
+        assert_eq!(site.release_names().len(), 2, "{version}");
     }
 }
 
@@ -77,7 +78,7 @@ fn an_edit_in_the_second_of_the_deploy_is_seen_also_where_times_are_whole_second
         return;
     }
     let mut site = Site::new();
-    let Some(_mounted) = Mounted::ext4(&site.path("mounted"), "32M", &["-I", "128"]) else { return };
+    let Some(_mounted) = Mount::ext4(&site.path("mounted"), "32M", &["-I", "128"]) else { return };
     site.move_to(&site.path("mounted/site"));
     site.write("app", "code: good");
     for version in 0..6 {
@@ -123,7 +124,7 @@ fn another_disk_at_the_same_place_is_another_source_however_alike_its_times_are(
                 let at = bytes.windows(12).position(|bytes| bytes == b"version 1.2.").unwrap();
                 bytes[at..at + version.len()].copy_from_slice(version.as_bytes());
                 fs::write(&image, bytes).unwrap();
-                let Some(mounted) = Mounted::image(&site.path(place), options, &image) else { return };
+                let Some(mounted) = Mount::image(&site.path(place), options, &image) else { return };
                 let report = site.deploy(&[]);
                 let deployed =
                     fs::read_to_string(site.current(if place == "source" { "version" } else { "disk/version" }));

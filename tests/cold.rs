@@ -1,4 +1,5 @@
-//! A client that has neither database nor content cache, as a fresh runner: how little it sends, and that it is right.
+//! A client with neither database nor content cache, for example a fresh runner: it sends little, and the release is
+//! right.
 
 use std::collections::HashMap;
 use std::fs;

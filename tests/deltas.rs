@@ -1,4 +1,4 @@
-//! What changed is sent in terms of what the server has: what that saves, and that nothing rests on it.
+//! Deltas: the bytes that they save, and that no release depends on them.
 
 use std::fs;
 use std::ops::Range;

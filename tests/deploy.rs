@@ -1,4 +1,4 @@
-//! Deploying: what a release is, which are kept, and what each verb says of them.
+//! Deploys: the content of a release, retention, and the output of each verb.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::support::immutable::Immutable;
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::real_tree;
-use crate::support::site::{Ran, Site, names, number, text};
+use crate::support::site::{RunResult, Site, names, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::tree::{self, Entry, Tree, assert_same, assert_shared};
 
@@ -37,7 +37,7 @@ fn four_versions(site: &Site) {
         assert_eq!(report["removed"], if number == 3 { json!([ids[0]]) } else { json!([]) });
         ids.push(id);
     }
-    assert_eq!(site.standing(), ids[1..]);
+    assert_eq!(site.release_names(), ids[1..]);
     for (number, id) in ids.iter().enumerate().skip(1) {
         assert_same(&version(number), &site.release(id));
     }
@@ -55,13 +55,13 @@ fn four_versions(site: &Site) {
 }
 
 fn unchanged(site: &Site, source: &Path, live: &str) {
-    let standing = site.standing();
+    let standing = site.release_names();
     let report = site.deploy(&["--source", source.to_str().unwrap()]);
     assert_eq!(report["state"], "unchanged");
     assert_eq!(report["release"], live);
     assert!(number(&report["sent_bytes"]) < 2048, "{}", report["sent_bytes"]);
     assert_eq!(number(&report["round_trips"]), 1);
-    assert_eq!(site.standing(), standing);
+    assert_eq!(site.release_names(), standing);
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn the_umask_changes_nothing() {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("umask {umask}; exec \"$@\"")).arg("sh").arg(cutover.get_program());
         shell.args(cutover.get_args()).current_dir(site.path("")).env("HOME", site.path("home"));
-        Ran::of(&shell.output().unwrap()).succeeded();
+        RunResult::of(&shell.output().unwrap()).succeeded();
         let paths = ["", "releases", "shared", ".cutover", ".cutover/objects", "releases/1", "releases/1/bin"];
         let files = ["releases/1/file", "releases/1/bin/program", "releases/1/empty"];
         paths.iter().chain(&files).map(|path| (*path, tree::stat(&site.target(path)).mode)).collect::<Vec<_>>()
@@ -483,16 +483,16 @@ fn a_cleanup_removes_what_retention_gives_up_and_its_objects() {
         site.deploy(&[]);
     }
     // Within the grace nothing went.
-    let ids = site.standing();
+    let ids = site.release_names();
     assert_eq!(ids.len(), 4);
     let kept = site.succeed(&["cleanup"]);
     assert_eq!((&kept["removed"], &kept["kept"]), (&json!([]), &json!([{ "id": ids[0], "reason": "grace" }])));
     let would = site.succeed(&["cleanup", "--grace", "0s", "--dry-run"]);
     assert_eq!((&would["dry_run"], &would["removed"]), (&json!(true), &json!([ids[0]])));
-    assert_eq!(site.standing(), ids);
+    assert_eq!(site.release_names(), ids);
     let did = site.succeed(&["cleanup", "--grace", "0s"]);
     assert_eq!((&did["removed"], number(&did["objects_removed"])), (&json!([ids[0]]), 1));
-    assert_eq!(site.standing(), ids[1..]);
+    assert_eq!(site.release_names(), ids[1..]);
     assert_eq!(site.objects().len(), 3);
     assert_eq!(did["objects_removed"], would["objects_removed"]);
     assert_eq!(did["freed_bytes"], would["freed_bytes"]);
@@ -510,7 +510,7 @@ enum Stuck {
 fn what_cannot_be_removed_never_fails_a_deploy_that_is_live() {
     for stuck in [Stuck::File, Stuck::Directory, Stuck::Whole] {
         let site = Site::new();
-        let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &[]) else { return };
+        let Some(_mounted) = Mount::ext4(&site.target(""), "32M", &[]) else { return };
         site.write("deep/only-in-the-first", "first");
         let first = deploy_named(&site, "A");
         fs::remove_dir_all(site.source("deep")).unwrap();
@@ -541,7 +541,7 @@ fn what_cannot_be_removed_never_fails_a_deploy_that_is_live() {
         drop(immutable);
         site.succeed(&["cleanup", "--grace", "0s"]);
         assert_eq!(names(&trash), [""; 0]);
-        assert!(!site.standing().contains(&first), "{stuck:?}");
+        assert!(!site.release_names().contains(&first), "{stuck:?}");
         assert_eq!(site.objects().len(), 3, "{stuck:?}");
     }
 }
@@ -574,7 +574,7 @@ fn while_a_release_is_damaged_no_object_is_removed() {
         // A release whose record cannot be read does not count as one that is kept.
         let more = if let Damaged::Manifest = damaged { &["D"][..] } else { &["D", "E"] };
         more.iter().for_each(|name| drop(deploy_named(&site, name)));
-        assert!(!site.standing().contains(&ids[0]), "{damaged:?}");
+        assert!(!site.release_names().contains(&ids[0]), "{damaged:?}");
         let report = site.cutover(&["cleanup", "--grace", "0s"]);
         report.failed(0, &[]);
         let warnings = report.json["warnings"].to_string();
@@ -589,7 +589,7 @@ fn while_a_release_is_damaged_no_object_is_removed() {
         fs::rename(&aside, &of_the_second).unwrap();
         assert_eq!(fs::read_to_string(site.release(&ids[1]).join("version")).unwrap(), "B");
         site.succeed(&["cleanup", "--grace", "0s"]);
-        assert_eq!(site.objects().len(), site.standing().len(), "{damaged:?}");
+        assert_eq!(site.objects().len(), site.release_names().len(), "{damaged:?}");
     }
 }
 
@@ -610,7 +610,7 @@ fn a_directory_that_is_not_ours_is_left_alone_and_named() {
     }
     site.succeed(&["cleanup", "--grace", "0s"]);
     assert_eq!(fs::read_to_string(site.release("20010101000000/file")).unwrap(), "mine");
-    assert_eq!(site.standing().len(), 5);
+    assert_eq!(site.release_names().len(), 5);
     assert_eq!(site.succeed(&["releases"])["foreign"], json!(["20010101000000", "backup"]));
     assert_eq!(site.succeed(&["status"])["foreign"], json!(["20010101000000", "backup"]));
     let ran = site.cutover(&["switch", "20010101000000"]);
@@ -627,7 +627,7 @@ fn a_release_that_a_process_lives_in_stays() {
     for name in ["B", "C", "D"] {
         deploy_named(&site, name);
     }
-    assert_eq!(site.standing().len(), 4);
+    assert_eq!(site.release_names().len(), 4);
     let report = site.succeed(&["cleanup", "--grace", "0s"]);
     let reason = format!("cat ({}) lives in it", inhabitant.id());
     assert_eq!(report["kept"], json!([{ "id": first, "reason": reason }]));
@@ -637,12 +637,12 @@ fn a_release_that_a_process_lives_in_stays() {
 }
 
 /// Deploys with keys of a `cutover.toml`: `--target` would stand in place of `current_path`.
-fn deploy_with(site: &Site, keys: &str) -> Ran {
+fn deploy_with(site: &Site, keys: &str) -> RunResult {
     let config = format!("deploy_path = '{}'\n{keys}", site.target("").display());
     fs::write(site.path("cutover.toml"), config).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
     command.args(["deploy", "--json", "--source", "source", "--state-dir", "state"]).current_dir(site.path(""));
-    Ran::of(&command.output().unwrap())
+    RunResult::of(&command.output().unwrap())
 }
 
 #[test]

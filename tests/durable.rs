@@ -1,7 +1,7 @@
-//! What a failed sync touched is read from the disk again before it is believed, and no failed sync goes untold.
+//! Data of a failed sync is read from the disk again before it is used, and every failed sync is reported.
 //!
-//! After a write that failed the kernel keeps the content in its cache and calls it clean. A disk whose file is changed
-//! behind the filesystem's back is in the same state: the cache has the content, and the disk has something else.
+//! After a failed write the kernel keeps the content in its cache and marks it clean. A disk whose file was changed
+//! behind the filesystem's back is in the same state: cache and disk have different content.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::SystemTime;
 
-use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::mount::{Kind, Mount, Turn};
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names};
 use crate::support::sshd::run;
@@ -23,7 +23,7 @@ const FILE_BYTES: usize = 50_000;
 /// A site whose deploy path is on a disk of its own.
 struct Disk {
     // Unmounted before the site's directory is removed.
-    mounted: Option<Mounted>,
+    mounted: Option<Mount>,
     site: Site,
     _turn: Turn,
 }
@@ -32,8 +32,8 @@ impl Disk {
     fn new() -> Option<Disk> {
         let turn = Turn::to_remount();
         let mut site = Site::new();
-        Mounted::make_disk(Kind::Ext4, &site.path("disk"))?;
-        let mounted = Mounted::disk(&site.path("mounted"), Kind::Ext4, &site.path("disk"))?;
+        Mount::make_disk(Kind::Ext4, &site.path("disk"))?;
+        let mounted = Mount::disk(&site.path("mounted"), Kind::Ext4, &site.path("disk"))?;
         site.move_to(&site.path("mounted/site"));
         Some(Disk { mounted: Some(mounted), site, _turn: turn })
     }
@@ -56,7 +56,7 @@ impl Disk {
     fn mount_again(&mut self) {
         drop(self.mounted.take());
         fs::remove_dir(self.site.path("mounted")).unwrap();
-        self.mounted = Mounted::disk(&self.site.path("mounted"), Kind::Ext4, &self.site.path("disk"));
+        self.mounted = Mount::disk(&self.site.path("mounted"), Kind::Ext4, &self.site.path("disk"));
     }
 
     fn releases(&self) -> Vec<PathBuf> {
@@ -143,13 +143,13 @@ fn a_release_whose_names_may_not_be_on_the_disk_does_not_stand() {
     let site = Site::new();
     site.write("version", "one");
     site.deploy(&[]);
-    let standing = site.standing();
+    let standing = site.release_names();
     site.write("version", "two");
     for place in ["releases", ".cutover/releases", ".cutover/objects"] {
         let place = site.target(place);
         let Some(ran) = strace::inject(&site, &["deploy"], "fsync:error=EIO", Some(&place)) else { return };
         ran.failed(3, &["Could not sync the directory", &format!("The site still serves release {}.", standing[0])]);
-        assert_eq!(site.standing(), standing, "{}", place.display());
+        assert_eq!(site.release_names(), standing, "{}", place.display());
     }
     site.deploy_and_compare(&[]);
 }

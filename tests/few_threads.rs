@@ -1,5 +1,5 @@
-//! A machine of many processors that lets its users have few processes and threads: a deploy works with as few as it
-//! can, and where there are still fewer it says so.
+//! A machine with many processors and a low limit of processes and threads: a deploy works with as few threads as
+//! possible, and reports the limit if there are still fewer.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::program;
 use crate::support::real_tree::noise;
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{Sshd, is_root};
 use crate::support::tree::assert_same;
 
@@ -34,7 +34,7 @@ fn write_source(site: &Site) {
 
 /// Asserts that a deploy worked, or was refused with the reason and a way out.
 #[track_caller]
-fn assert_works_or_says_why(site: &Site, ran: &Ran, limit: u32) -> bool {
+fn assert_works_or_says_why(site: &Site, ran: &RunResult, limit: u32) -> bool {
     let said = &ran.stderr;
     assert!(!said.contains("panicked") && !said.contains("fault in Cutover"), "{limit}: {said}");
     if ran.code == Some(0) {
@@ -43,7 +43,7 @@ fn assert_works_or_says_why(site: &Site, ran: &Ran, limit: u32) -> bool {
     }
     assert!(limit < ENOUGH, "{limit}: {said}");
     assert!(matches!(ran.code, Some(1 | 3)), "{limit}: {:?} {said}", ran.code);
-    assert!(said.contains("\nHint: Some 20 of them are needed"), "{limit}: {said}");
+    assert!(said.contains("\nHint: Cutover needs about 20"), "{limit}: {said}");
     false
 }
 
@@ -74,7 +74,7 @@ fn deploy_locally(site: &Site, program: &Path, limit: u32) -> bool {
     command.arg(format!("--nproc={limit}:{limit}")).arg(plain.get_program()).args(plain.get_args());
     command.env_clear().env("RAYON_NUM_THREADS", PROCESSORS).env("PATH", "/usr/bin:/bin");
     command.env("HOME", site.path("home")).current_dir(site.path("home"));
-    let ran = Ran::of(&command.stdin(Stdio::null()).output().unwrap());
+    let ran = RunResult::of(&command.stdin(Stdio::null()).output().unwrap());
     assert_works_or_says_why(site, &ran, limit)
 }
 

@@ -1,10 +1,10 @@
-//! On a disk without a free block a rollback and a cleanup work, and the next deploy finds the room that was made.
+//! On a disk without a free block a rollback and a cleanup work, and the next deploy finds the freed space.
 
 use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::mount::{Kind, Mount, Turn};
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names};
 use crate::support::sshd::run;
@@ -12,7 +12,7 @@ use crate::support::sshd::run;
 /// A site on a full disk, with four releases of which the last three stand.
 struct FullDisk {
     // Unmounted before the site's directory is removed.
-    mounted: Option<Mounted>,
+    mounted: Option<Mount>,
     site: Site,
     kind: Kind,
     _turn: Turn,
@@ -22,8 +22,8 @@ impl FullDisk {
     fn make(kind: Kind) -> Option<FullDisk> {
         let turn = Turn::to_remount();
         let mut site = Site::new();
-        Mounted::make_disk(kind, &site.path("disk"))?;
-        let mounted = Mounted::disk(&site.path("mounted"), kind, &site.path("disk"))?;
+        Mount::make_disk(kind, &site.path("disk"))?;
+        let mounted = Mount::disk(&site.path("mounted"), kind, &site.path("disk"))?;
         site.move_to(&site.path("mounted/site"));
         for version in 0..4 {
             site.write("version", format!("{version}"));
@@ -43,7 +43,7 @@ impl FullDisk {
         run(Command::new("cp").arg("--sparse=always").args([&full, &disk]));
         self.site.configure("");
         fs::remove_dir(self.site.path("mounted")).ok();
-        self.mounted = Some(Mounted::disk(&self.site.path("mounted"), self.kind, &disk)?);
+        self.mounted = Some(Mount::disk(&self.site.path("mounted"), self.kind, &disk)?);
         Some(())
     }
 }
@@ -91,7 +91,7 @@ fn check(verb: Verb, site: &mut Site, what: &str) {
             assert_eq!(version(site), "2", "{what}");
         }
         Verb::Switch => {
-            site.succeed(&["switch", &site.standing()[1]]);
+            site.succeed(&["switch", &site.release_names()[1]]);
             site.succeed(&["switch", &live]);
             assert_eq!(version(site), "3", "{what}");
             site.succeed(&["rollback"]);
@@ -100,7 +100,7 @@ fn check(verb: Verb, site: &mut Site, what: &str) {
         Verb::Cleanup => {
             site.configure("keep_releases = 2\n");
             let report = site.succeed(&["cleanup", "--grace", "0s"]);
-            assert_eq!(site.standing().len(), 2, "{what} {report}");
+            assert_eq!(site.release_names().len(), 2, "{what} {report}");
             assert!(site.objects().len() < objects, "{what} {report}");
             assert_eq!(names(&site.target(".cutover/trash")), [""; 0], "{what}");
             // There is room for a small release now.

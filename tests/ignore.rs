@@ -1,7 +1,7 @@
-//! Generated trees with ignore files in any of their directories, deployed and compared with what git takes of them.
+//! Generated trees with ignore files in any of their directories, deployed and compared with git's choice of files.
 //!
-//! What one pattern means is compared with git beside the code of patterns. Here it is how ignore files of several directories
-//! work together, and that a scan leaves out what they say, also where it knows the last one.
+//! The tests of `pattern` compare single patterns with git. These tests check how ignore files of several directories
+//! work together, and that a scan obeys them even if it knows the last scan.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

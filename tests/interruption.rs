@@ -1,5 +1,5 @@
-//! Interruption and contention: whatever is cut off, deleted or done at once, the next release is right, `current`
-//! is one release or the other, and what arrived is not sent again.
+//! Interruption and contention: whatever is interrupted, deleted or done at once, the next release is right,
+//! `current` leads to one release or the other, and content that has arrived is not sent again.
 
 use std::fs;
 use std::io::Write;
@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::line::Line;
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
-use crate::support::site::{Ran, Site, number, text};
+use crate::support::site::{RunResult, Site, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::strace;
 use crate::support::tree::{Tree, assert_same};
@@ -61,9 +61,9 @@ fn agent_of(site: &Site) -> Pid {
 }
 
 /// Waits for a process that must end by itself.
-fn ended(mut child: Child) -> Ran {
+fn ended(mut child: Child) -> RunResult {
     wait::until("the client ends", || child.try_wait().unwrap());
-    Ran::wait(child)
+    RunResult::wait(child)
 }
 
 fn write_noise(site: &Site, files: u64, bytes: u64) {
@@ -97,7 +97,7 @@ fn what_arrived_is_not_sent_again(test: &str, victim: Victim, files: u64) {
     relay.release();
     let ran = ended(deploy);
     if let Victim::Agent = victim {
-        ran.failed(3, &["Hint: Run the command again; what arrived is kept"]);
+        ran.failed(3, &["Hint: Run the command again; received content is kept"]);
     }
     assert_eq!(site.live(), Some(first));
     line.wait_until_unlocked();
@@ -247,7 +247,7 @@ fn a_disk_that_fills_up_meanwhile_is_told_and_what_arrived_is_kept() {
     let mut sshd = Sshd::start();
     let user = sshd.add_user("/bin/bash");
     let site = Site::over(&sshd, &user);
-    let Some(_mounted) = Mounted::tmpfs(&site.target(""), "size=90m") else { return };
+    let Some(_mounted) = Mount::tmpfs(&site.target(""), "size=90m") else { return };
     run(Command::new("chown").arg(&user).arg(site.target("")));
     let relay = Relay::start(sshd.port());
     let mut line = Line { site, relay, sshd, user };
@@ -294,7 +294,7 @@ fn a_line_that_is_lost_at_the_switch_leaves_open_what_is_live_and_says_how_to_se
     ran.failed(3, &["Error: The connection to the server was lost", "Hint: Run the command again"]);
     assert_eq!(ran.json["live"], json!({ "state": "unknown", "release": null }));
     let last = ran.stderr.trim_end().lines().last().unwrap();
-    let command = last.strip_prefix("The line was lost at the switch: run `cutover ").unwrap();
+    let command = last.strip_prefix("The connection was lost during the switch: run `cutover ").unwrap();
     let words = command.strip_suffix("` to see what is live.").unwrap();
     let status = format!("exec {} {words} --json", env!("CARGO_BIN_EXE_cutover"));
     let status = run(Command::new("sh").args(["-c", &status]).env("HOME", site.path("home")));
@@ -328,14 +328,14 @@ fn whenever_a_deploy_is_killed_one_release_or_the_other_is_live_and_whole() {
             site.write(&format!("dir-{}/new-{file}", file % 20), noise(file, 20_000));
         }
         let new = Tree::read(&site.path("source"));
-        let (objects, standing) = (site.objects().len(), site.standing().len());
+        let (objects, standing) = (site.objects().len(), site.release_names().len());
         let mut deploy = site.command(&["deploy"]).spawn().unwrap();
         wait::until("there is something to see", || {
             let is_seen = match seen {
                 Seen::Staging => fs::read_dir(site.target(".cutover/staging")).unwrap().next().is_some(),
                 Seen::Content => staged_bytes(&site) > 0,
                 Seen::Objects => site.objects().len() > objects,
-                Seen::Release => site.standing().len() > standing,
+                Seen::Release => site.release_names().len() > standing,
                 Seen::Live => site.live() != Some(first.clone()),
             };
             (is_seen || deploy.try_wait().unwrap().is_some()).then_some(())
@@ -543,7 +543,7 @@ fn a_deploy_whose_line_is_cut_at_the_switch_is_finished_all_the_same() {
     wait::until("the agent ends", || kill_process(agent, Signal::CONT).is_err().then_some(()));
     fs::remove_file(&mark).unwrap();
 
-    assert_eq!(site.standing(), [before.as_str(), &new, "by-hand"]);
+    assert_eq!(site.release_names(), [before.as_str(), &new, "by-hand"]);
     assert_eq!(fs::read_dir(site.target(".cutover/staging")).unwrap().count(), 0);
     for gone in [oldest, older] {
         assert!(!site.target(&format!(".cutover/releases/{gone}")).exists());

@@ -1,4 +1,4 @@
-//! What `--json` prints, and what the docs say of it: each field of one is in the other.
+//! The output of `--json` and its documentation: each field of one is in the other.
 
 use std::collections::BTreeSet;
 use std::fs;

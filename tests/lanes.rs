@@ -1,5 +1,4 @@
-//! Lanes: content over several connections at once, to a real `sshd`, and what becomes of a deploy when one of them
-//! is refused or dies.
+//! Lanes: content over several connections at once, to a real `sshd`, also if one of them is refused or dies.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::dropbear::Dropbear;
 use crate::support::line::Line;
 use crate::support::real_tree::noise;
-use crate::support::site::{Ran, Site, number};
+use crate::support::site::{RunResult, Site, number};
 use crate::support::sshd::{Sshd, is_root};
 use crate::support::tree::assert_same;
 use crate::support::wait;
@@ -105,7 +104,7 @@ fn a_deploy_goes_on_without_a_lane_that_is_killed() {
     assert_eq!(lanes.len(), 2);
     kill_process(lanes[0], Signal::KILL).unwrap();
     relay.release();
-    let ran = Ran::wait(deploy);
+    let ran = RunResult::wait(deploy);
     assert!(ran.stderr.contains("A further connection was lost"), "{}", ran.stderr);
     assert_eq!(number(&ran.succeeded()["connections"]), 3);
     assert_same(&site.path("source"), &site.current(""));

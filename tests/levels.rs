@@ -1,4 +1,4 @@
-//! The level at which content is packed, what is sent as it is, and that all of it arrives.
+//! The level at which content is packed, the content that is not packed, and that all of it arrives.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
 //! End to end: the real program, a real sshd, real trees, real disks.
 //!
-//! All of it is one program, so that it is linked once: a module a subject, in the order of a deploy's life. One module by
-//! itself runs with `cargo test -p cutover --test e2e ssh::`. Two tests run at a time, in one process. So a test changes nothing
-//! that belongs to the process: a umask, a limit or another user belongs to a child. What tests share in spite of that
-//! takes turns (`support/mount.rs`). What takes minutes, or trees of its own, is in `slow.rs`.
+//! All tests are one program, so that it is linked once: a module a subject, in the order of a deploy's life. One
+//! module runs with `cargo test -p cutover --test e2e ssh::`. Two tests run at a time, in one process. So a test
+//! changes nothing that belongs to the process: a umask, a limit or another user belongs to a child. Tests that share
+//! something in spite of that take turns (`support/mount.rs`). Tests that take minutes, or need trees of their own,
+//! are in `slow.rs`.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests may panic, and say why they are skipped")]
 

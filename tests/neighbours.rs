@@ -1,4 +1,4 @@
-//! What others have put into the deploy path or done to it stays theirs, and what is ours goes all the same.
+//! Changes of others to the deploy path stay, and Cutover still removes its own files.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::mount::{Mounted, unmount_below};
-use crate::support::site::{Ran, Site, names};
+use crate::support::mount::{Mount, unmount_below};
+use crate::support::site::{RunResult, Site, names};
 use crate::support::sshd::{is_root, run};
 use crate::support::strace;
 use crate::support::tree::{Tree, assert_same};
@@ -70,9 +70,9 @@ fn site_of_nobody() -> Site {
     site
 }
 
-fn as_nobody(site: &Site, words: &[&str]) -> Ran {
+fn as_nobody(site: &Site, words: &[&str]) -> RunResult {
     let mut command = site.command(words);
-    Ran::of(&command.uid(NOBODY).gid(NOBODY).output().unwrap())
+    RunResult::of(&command.uid(NOBODY).gid(NOBODY).output().unwrap())
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn releases_that_their_owner_made_read_only_go_when_they_are_due() {
             let report = as_nobody(&site, &["deploy"]).succeeded();
             assert_eq!(report["warnings"].as_array().unwrap().len(), 0, "{report}");
             assert_same(&site.path("source"), &site.current(""));
-            assert!(site.standing().len() <= 2, "{spare} {version}");
+            assert!(site.release_names().len() <= 2, "{spare} {version}");
             run(Command::new("chmod").args(["-R", "a-w"]).arg(site.release(&site.live().unwrap())));
         }
         as_nobody(&site, &["cleanup"]).succeeded();
@@ -159,7 +159,7 @@ fn what_is_mounted_in_a_release_is_whole_also_without_openat2() {
         site.write("version", "0");
         let Some(ran) = strace::inject(&site, &["deploy"], injection, None) else { return };
         ran.succeeded();
-        let Some(mounted) = Mounted::bind(&data, &site.current("uploads").canonicalize().unwrap()) else { return };
+        let Some(mounted) = Mount::bind(&data, &site.current("uploads").canonicalize().unwrap()) else { return };
         // It moves with the release.
         std::mem::forget(mounted);
         for version in 1..6 {
@@ -189,7 +189,7 @@ fn a_release_in_a_lower_layer_of_an_overlay_is_removed_where_it_is() {
             site.write("deep/er/file", "same");
             site.deploy(&[]);
         }
-        let Some(_mounted) = Mounted::overlay(&site.path("merged"), &site.path("lower")) else { return };
+        let Some(_mounted) = Mount::overlay(&site.path("merged"), &site.path("lower")) else { return };
         site.move_to(&site.path("merged/site"));
         for version in ["three", "four", "five", "six"] {
             site.write("version", version);
@@ -197,7 +197,7 @@ fn a_release_in_a_lower_layer_of_an_overlay_is_removed_where_it_is() {
             assert_eq!(report["warnings"].as_array().unwrap().len(), 0, "{report}");
             assert_same(&site.path("source"), &site.current(""));
         }
-        assert_eq!(site.standing().len(), 2);
+        assert_eq!(site.release_names().len(), 2);
         site.succeed(&["cleanup"]);
         assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
     }
@@ -220,7 +220,7 @@ fn a_release_of_any_depth_is_removed() {
         site.deploy(&["--grace", "0s"]);
     }
     site.succeed(&["cleanup", "--grace", "0s"]);
-    assert_eq!(site.standing().len(), 3);
+    assert_eq!(site.release_names().len(), 3);
 }
 
 fn paths(below: &Path) -> Vec<PathBuf> {
@@ -237,7 +237,7 @@ fn what_is_left_of_a_removal_in_place_goes_and_nothing_else() {
         site.write("version", version);
         site.deploy(&[]);
     }
-    let id = site.standing()[0].clone();
+    let id = site.release_names()[0].clone();
     for is_marked in [true, false] {
         let record = site.target(&format!(".cutover/releases/{id}"));
         let owed = site.target(&format!(".cutover/trash/{id}-{}-record", "a".repeat(32)));
@@ -290,7 +290,7 @@ fn a_release_that_is_a_layer_of_an_overlay_is_not_reused() {
     site.configure("keep_releases = 1\ngrace = '0s'\n");
     site.write("app/code", "one");
     site.deploy(&[]);
-    let Some(_mounted) = Mounted::overlay(&site.path("merged"), &site.release(&site.live().unwrap())) else { return };
+    let Some(_mounted) = Mount::overlay(&site.path("merged"), &site.release(&site.live().unwrap())) else { return };
     for version in ["two", "three", "four", "five"] {
         site.write("app/code", version);
         site.deploy(&[]);

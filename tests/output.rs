@@ -1,7 +1,7 @@
-//! What a person sees of the program: help, results and errors, whole, as they stand on the screen.
+//! The output that a person sees: help, results and errors, complete, as on the screen.
 //!
-//! Each is a snapshot in the source of its test. Where one differs and the new text is right, `cargo insta accept` or an
-//! editor puts it in. `support/screen.rs` puts brackets in the place of what is never the same twice.
+//! Each is a snapshot in the source of its test. If one differs and the new text is right, `cargo insta accept` or an
+//! editor puts it in. `support/screen.rs` replaces varying text by brackets.
 
 use std::fs;
 use std::path::Path;
@@ -89,14 +89,14 @@ fn help_lists_the_verbs_and_the_exit_codes() {
     Usage: cutover [OPTIONS] <VERB>
 
     Verbs:
-      setup     Make the deploy path's directories
+      setup     Create the deploy path's directories
       deploy    Make a release of the source and switch to it
       releases  List the releases on the server
-      status    Show what is live and how the server stands
+      status    Show the live release and the state of the server
       switch    Make a ready or an earlier release live
       rollback  Switch back to an earlier release
-      cleanup   Remove releases that are due, and what no release needs
-      diff      Show what a deploy would change, or what differs between two releases
+      cleanup   Remove expired releases, and content that no release needs
+      diff      Show what a deploy would change, or the differences between two releases
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -117,10 +117,10 @@ fn help_lists_the_verbs_and_the_exit_codes() {
               A private key to try first
 
           --transport <SSH>
-              Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
+              The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
 
           --state-dir <DIR>
-              The directory of the manifest database and of up to 1 GiB of what was sent [default:
+              The directory of the manifest database and of up to 1 GiB of sent content [default:
               $XDG_CACHE_HOME/cutover]
 
           --json
@@ -130,10 +130,10 @@ fn help_lists_the_verbs_and_the_exit_codes() {
               Answer yes to every question
 
       -q, --quiet
-              Say nothing but errors, warnings, and what was asked for
+              Print only errors, warnings and the requested result
 
       -v, --verbose
-              Say more
+              Print more
 
           --color <WHEN>
               Colour: auto, always or never
@@ -163,7 +163,7 @@ fn help_of_setup() {
     assert_snapshot!(shop.help("setup"), @r"
     $ cutover help setup
     [exit 0]
-    Make the deploy path's directories
+    Create the deploy path's directories
 
     Running it again changes nothing. A deploy does it by itself; this is for putting files into
     `shared/` first.
@@ -172,11 +172,11 @@ fn help_of_setup() {
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -198,19 +198,19 @@ fn help_of_deploy() {
     [exit 0]
     Make a release of the source and switch to it
 
-    Sends what the server lacks, assembles the release, makes it durable and points `current` at it.
-    When it fails, its last line says what is live. Repeating it is always safe, and what arrived is not
-    sent again.
+    Sends the content that the server lacks, assembles the release, makes it durable and points
+    `current` at it. If it fails, its last line says which release is live. Repeating it is always safe,
+    and sends no content twice.
 
     Usage: cutover deploy [OPTIONS] [STAGE]
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -228,20 +228,20 @@ fn help_of_deploy() {
               Make a release even if nothing changed
 
           --dry-run
-              Change nothing; say what a deploy would do
+              Change nothing; show what a deploy would do
 
           --paranoid
-              List every directory and hash every file, whatever the last scan knew
+              List every directory and hash every file, instead of relying on the last scan
 
           --grace <DURATION>
               Keep a release this long after it was last live [default: `grace` of the config, then 60s]
 
           --zstd-level <LEVEL>
-              Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then what the line
-              has time for]
+              Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then as high as the
+              connection leaves time for]
 
           --lanes <NUMBER>
-              Send over this many connections, 1 to 5 [default: as many as the link has use for]
+              Send over this many connections, 1 to 5 [default: as many as make the upload faster]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -268,11 +268,11 @@ fn help_of_releases() {
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -292,19 +292,20 @@ fn help_of_status() {
     assert_snapshot!(shop.help("status"), @r"
     $ cutover help status
     [exit 0]
-    Show what is live and how the server stands
+    Show the live release and the state of the server
 
-    Shows the live release, where a rollback would go, who holds the lock, and what is used and free.
+    Shows the live release, the release that a rollback goes to, the holder of the lock, and the used
+    and free space.
 
     Usage: cutover status [OPTIONS] [STAGE]
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -333,11 +334,11 @@ fn help_of_switch() {
               The release
 
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -360,7 +361,7 @@ fn help_of_rollback() {
     [exit 0]
     Switch back to an earlier release
 
-    Without a release it goes to the one that was live before the live one. Nothing is sent.
+    Without ID, it goes to the release that was live before the live one. Nothing is sent.
 
     Usage: cutover rollback [OPTIONS] [ID] [STAGE]
 
@@ -369,11 +370,11 @@ fn help_of_rollback() {
               The release to go back to [default: the one that was live before]
 
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -398,7 +399,7 @@ fn help_of_cleanup() {
     assert_snapshot!(shop.help("cleanup"), @r"
     $ cutover help cleanup
     [exit 0]
-    Remove releases that are due, and what no release needs
+    Remove expired releases, and content that no release needs
 
     A deploy does it at its end. The live release and the one that a rollback goes to always stay.
 
@@ -406,16 +407,16 @@ fn help_of_cleanup() {
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
           --dry-run
-              Change nothing; say what would be removed
+              Change nothing; show what would be removed
 
           --grace <DURATION>
               Keep a release this long after it was last live [default: `grace` of the config, then 60s]
@@ -437,26 +438,26 @@ fn help_of_diff() {
     assert_snapshot!(shop.help("diff"), @r"
     $ cutover help diff
     [exit 0]
-    Show what a deploy would change, or what differs between two releases
+    Show what a deploy would change, or the differences between two releases
 
-    Compares manifests; no content is read from the server. Without A and B: from `live` to `source`,
+    Compares manifests, and reads no content from the server. Without A and B: from `live` to `source`,
     which is what a deploy would change. With A alone: from A to `live`.
 
     Usage: cutover diff [OPTIONS] [STAGE] [A [B]]
 
     Arguments:
       [STAGE]
-              A table in cutover.toml; needless where there is only one
+              A table in cutover.toml; optional if there is only one
 
       [A]
-              What to compare: a release, `live` or `source`
+              The side to compare: a release, `live` or `source`
 
       [B]
-              With what: a release, `live` or `source`
+              The side to compare it with: a release, `live` or `source`
 
     Options:
           --target <DEST>
-              Where to deploy to; no config is needed then
+              The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
@@ -950,7 +951,7 @@ fn a_directory_that_is_not_a_deploy_path_is_refused() {
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
     Error: The deploy path `[DIR]/srv/shop` is not empty and was not made by Cutover: it holds `index.php`
-    Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may stand there
+    Hint: Choose a deploy path that is empty or does not exist yet; `shared/` may exist
     Nothing was switched.
     ");
 }

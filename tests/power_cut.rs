@@ -1,11 +1,12 @@
 //! Power cuts: a release is on the disk before `current` leads to it.
 //!
-//! The deploy path is a filesystem on a disk that is a file. The file holds what the filesystem has written to the
-//! disk, and nothing of what it still holds in memory. A copy of it, made while the deploy is stopped, is the disk after
-//! a power cut at that moment. The copies are mounted when all is over, as a server that comes up again does.
+//! The deploy path is a filesystem on a disk that is a file. The file contains everything that the filesystem has
+//! written to the disk, and nothing that is still in memory. A copy of the file, made while the deploy is stopped, is
+//! the disk after a power cut at that moment. The copies are mounted at the end, like the disk of a server that
+//! starts again.
 //!
-//! What such a cut spares may be the filesystem's kindness: ext4 makes all names durable with any one file. So the order
-//! of system calls is checked too, by what each of them promises and no more.
+//! Such a cut may lose less than the system calls allow: ext4 makes all names durable with any one file. So the order
+//! of system calls is checked too, only by the documented promise of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,9 +17,9 @@ use std::process::{Child, Command};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, waitid};
 use tempfile::TempDir;
 
-use crate::support::mount::{Kind, Mounted, Turn};
+use crate::support::mount::{Kind, Mount, Turn};
 use crate::support::real_tree::noise;
-use crate::support::site::{Ran, Site, text};
+use crate::support::site::{RunResult, Site, text};
 use crate::support::sshd::{is_root, run};
 use crate::support::strace;
 use crate::support::tree::Tree;
@@ -57,7 +58,7 @@ struct Cut {
 /// A site on a disk of its own.
 struct Machine {
     // Unmounted before the site's directory is removed.
-    mounted: Option<Mounted>,
+    mounted: Option<Mount>,
     site: Site,
     kind: Kind,
     place: TempDir,
@@ -74,9 +75,9 @@ impl Machine {
         // A disk in memory is a disk all the same, and its copies cost nothing.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
-        Mounted::make_disk(kind, &place.path().join("disk"))?;
+        Mount::make_disk(kind, &place.path().join("disk"))?;
         let mut site = Site::new();
-        let mounted = Mounted::disk(&site.path("mounted"), kind, &place.path().join("disk"))?;
+        let mounted = Mount::disk(&site.path("mounted"), kind, &place.path().join("disk"))?;
         site.move_to(&site.path("mounted/site"));
         Some(Machine { mounted: Some(mounted), site, kind, place, versions: BTreeMap::new(), cuts: Vec::new() })
     }
@@ -92,7 +93,7 @@ impl Machine {
         let id = release.to_string();
         let (objects, standing) = match release {
             1 => (Vec::new(), Vec::new()),
-            _ => (self.site.objects(), self.site.standing()),
+            _ => (self.site.objects(), self.site.release_names()),
         };
         let before = self.site.live();
         let words = ["deploy", "--release", &id, "--grace", "0s"];
@@ -107,7 +108,7 @@ impl Machine {
                     Seen::Staging => fs::read_dir(site.target(".cutover/staging")).unwrap().next().is_some(),
                     Seen::Content => staged_files(site) > 0,
                     Seen::Objects => site.objects() != objects,
-                    Seen::Release => site.standing() != standing,
+                    Seen::Release => site.release_names() != standing,
                     Seen::Live | Seen::Returned => false,
                 };
                 (is_seen || has_ended(&deploy)).then_some(())
@@ -119,7 +120,7 @@ impl Machine {
             self.cut(&id, seen, vec![before.clone(), live]);
             kill_process(Pid::from_child(&deploy), Signal::CONT).unwrap();
         }
-        Ran::wait(deploy).succeeded();
+        RunResult::wait(deploy).succeeded();
         self.cut(&id, Seen::Returned, vec![Some(id.clone())]);
     }
 
@@ -145,7 +146,7 @@ impl Machine {
         for (number, cut) in std::mem::take(&mut self.cuts).into_iter().enumerate() {
             let at = self.site.path(&format!("mounted-{number}"));
             eprintln!("{:?} {}", self.kind, cut.name);
-            let _mounted = Mounted::disk(&at, self.kind, &cut.copy).expect("a disk can be mounted after a power cut");
+            let _mounted = Mount::disk(&at, self.kind, &cut.copy).expect("a disk can be mounted after a power cut");
             let spared = fs::read(at.join(&cut.name)).unwrap_or_default();
             assert_ne!(spared, b"never synced", "what was never synced is there: no power was cut");
             self.site.move_to(&at.join("site"));

@@ -1,11 +1,11 @@
-//! Progress is what the server has, not what a buffer on the way has taken.
+//! Progress counts the bytes that the server has, not those in a buffer on the way.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr};
 
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{Sshd, is_root};
 use crate::support::tree::assert_same;
 
@@ -94,6 +94,6 @@ fn what_the_server_does_not_have_yet_is_not_shown_as_sent() {
     relay.release();
     let sent = deploy.line_of("Sent ");
     assert!(sent.starts_with("1 file, 16.8 MB in "), "{sent}");
-    Ran::wait(deploy.child).succeeded();
+    RunResult::wait(deploy.child).succeeded();
     assert_same(&site.path("source"), &site.current(""));
 }

@@ -1,7 +1,7 @@
 //! Random trees and random edits of them, deployed in sequence: each release equals a plain copy of its source.
 //!
-//! The verbs are run through the engine's public API, as two thousand processes would take longer than the deploys.
-//! `PROPTEST_CASES` says how many sequences there are; 500 unless it is set.
+//! The verbs run through the engine's public API: two thousand processes would take longer than the deploys.
+//! `PROPTEST_CASES` sets the number of sequences; the default is 500.
 
 use std::fs;
 use std::path::{Path, PathBuf};

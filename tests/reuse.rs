@@ -1,5 +1,5 @@
-//! Releases that are made of one that was given up equal those that are assembled in full, whatever an application has
-//! left in the one that was given up.
+//! Releases that are made from a spare equal those that are assembled in full, whatever an application has left in
+//! the spare.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -22,9 +22,9 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::Value;
 
 use crate::support::edits::{Edit, edit, memory, pick, remove, swap};
-use crate::support::mount::{Mounted, Turn};
+use crate::support::mount::{Mount, Turn};
 use crate::support::program;
-use crate::support::site::{Ran, Site, names, number, text};
+use crate::support::site::{RunResult, Site, names, number, text};
 use crate::support::sshd::{is_root, run};
 use crate::support::strace;
 use crate::support::tree::{Tree, assert_same};
@@ -306,7 +306,7 @@ fn without_a_spare_nothing_waits_and_what_is_due_is_reused() {
         assert_eq!(names(&site.target(".cutover/trash")), [""; 0]);
         ids.push(report["release"].clone());
     }
-    assert_eq!(site.standing().len(), 3);
+    assert_eq!(site.release_names().len(), 3);
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn what_is_mounted_in_a_release_that_was_given_up_is_not_touched() {
     let outside = site.path("outside");
     fs::create_dir_all(outside.join("below")).unwrap();
     fs::write(outside.join("below/file"), "not ours").unwrap();
-    let Some(mounted) = Mounted::bind(&outside, &spare.join("lib/7")) else { return };
+    let Some(mounted) = Mount::bind(&outside, &spare.join("lib/7")) else { return };
     let reason = deployed(&site).unwrap_err();
     assert!(reason.contains("something is mounted in it"), "{reason}");
     let told = site.cutover(&["cleanup"]).succeeded();
@@ -409,7 +409,7 @@ fn what_was_seen_is_not_listed_again() {
     assert!(seen.exists());
     let Some(count) = listed(&site) else { return };
     assert_eq!(count, (0, 0));
-    for id in site.standing() {
+    for id in site.release_names() {
         fs::remove_file(site.target(&format!(".cutover/releases/{id}/seen"))).unwrap();
     }
     site.write("name", "eleven");
@@ -508,7 +508,7 @@ const STEPS: [&str; 9] =
 #[test]
 fn whenever_a_reuse_is_killed_the_releases_are_whole_and_the_next_run_is_right() {
     let (site, _) = with_spare();
-    let (before, live) = (site.standing(), site.live());
+    let (before, live) = (site.release_names(), site.live());
     let pristine = site.path("pristine");
     run(Command::new("cp").arg("-a").arg(site.target("")).arg(&pristine));
     let mut killed = 0;
@@ -526,7 +526,7 @@ fn whenever_a_reuse_is_killed_the_releases_are_whole_and_the_next_run_is_right()
             let output = strace.output().unwrap();
             let is_live = site.live();
             for id in &before {
-                assert!(site.release(id).join("name").exists() || !site.standing().contains(id), "{step} {at}");
+                assert!(site.release(id).join("name").exists() || !site.release_names().contains(id), "{step} {at}");
             }
             if is_live == live {
                 assert_eq!(fs::read_to_string(site.current("name")).unwrap(), "three", "{step} {at}");
@@ -710,7 +710,7 @@ fn deploy_as(site: &Site, program: &Path, version: &str, by: &[&str]) -> Value {
     let mut command = Command::new(by[0]);
     command.args(&by[1..]).arg(of_site.get_program()).args(of_site.get_args());
     command.env_clear().envs(of_site.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let report = Ran::of(&command.current_dir(site.path("")).output().unwrap()).succeeded();
+    let report = RunResult::of(&command.current_dir(site.path("")).output().unwrap()).succeeded();
     assert_same(&site.source(""), &site.current(""));
     report
 }
@@ -762,7 +762,7 @@ fn a_hidden_process_that_started_within_the_grace_may_live_in_what_was_live_befo
     }
     let (mut site, program) = site_of_deployer();
     deploy_as(&site, &program, "1", &AS_DEPLOYER);
-    let first = site.release(&site.standing()[0]);
+    let first = site.release(&site.release_names()[0]);
     deploy_as(&site, &program, "2", &AS_DEPLOYER);
     let living = live_hidden_in(&site, SERVER, &first.join("lib"));
     deploy_as(&site, &program, "3", &AS_DEPLOYER);
@@ -854,7 +854,7 @@ fn where_processes_cannot_be_seen_no_release_is_reused() {
         let by = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-ec", &script, "sh"];
         let report = deploy_as(&site, &program, "4", &by);
         assert!(report["not_reused"].to_string().contains(expected), "{hiding}: {report}");
-        assert_eq!(site.standing().len(), 2);
+        assert_eq!(site.release_names().len(), 2);
     }
 }
 
@@ -865,7 +865,7 @@ fn in_a_container_no_release_on_a_volume_is_reused() {
     }
     let _turn = Turn::to_make_namespaces();
     let (site, program) = site_of_deployer();
-    let Some(_mounted) = Mounted::onto_itself(&site.target("")) else { return };
+    let Some(_mounted) = Mount::onto_itself(&site.target("")) else { return };
     let by: Vec<&str> =
         ["unshare", "--mount", "--pid", "--fork", "--mount-proc"].into_iter().chain(AS_DEPLOYER).collect();
     for version in ["1", "2", "3"] {

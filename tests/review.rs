@@ -1,4 +1,4 @@
-//! What a user may not expect of a release is told before it is live, once for each kind.
+//! Surprises in a release are reported before it is live, once for each kind.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -320,5 +320,5 @@ fn an_ignore_file_may_be_a_symlink_in_the_source_and_is_refused_where_it_leads_o
     refused("nothing", "`web/.deployignore` holds no patterns: it is a symlink to `nothing`, which does not exist");
     fs::remove_file(site.source("web/.deployignore")).unwrap();
     site.write("web/.deployignore", b"\xff\xfe.\0e\0n\0v\0");
-    site.refused(&["deploy"], 2, &["`web/.deployignore` holds a NUL byte", "Save it as UTF-8"]);
+    site.refused(&["deploy"], 2, &["`web/.deployignore` contains a NUL byte", "Save it as UTF-8"]);
 }

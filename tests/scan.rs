@@ -1,4 +1,4 @@
-//! What the last scan knew is believed only as far as it is so.
+//! The results of the last scan are used only as far as they are still true.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! What docs/security.md says of the C code that is built in.
+//! The statements of docs/security.md about the C code that is built in.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,17 +1,17 @@
-//! A deploy that cannot begin says so at once: the scan and the connection do not wait for each other.
+//! A deploy that cannot begin fails at once: the scan and the connection do not wait for each other.
 
 use std::fs::File;
 use std::process::Command;
 
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::run;
 use crate::support::wait;
 
 /// Starts a deploy that must end by itself, long before what it has begun would.
-fn deploy(site: &Site) -> Ran {
+fn deploy(site: &Site) -> RunResult {
     let mut deploy = site.command(&["deploy"]).spawn().unwrap();
     wait::until("the client ends", || deploy.try_wait().unwrap());
-    Ran::wait(deploy)
+    RunResult::wait(deploy)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The slow suite: kernel sources over a real sshd, more equal files than an inode has links, and the limit of silence.
 //!
-//! `tests/slow` fetches the trees and names them in `CUTOVER_SLOW_TREES`; without that the tests say that they are
-//! skipped.
+//! `tests/slow` fetches the trees and sets `CUTOVER_SLOW_TREES` to them; without that variable the tests print that
+//! they are skipped.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests may panic and speak as tests do")]
 
@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use support::mount::Mounted;
+use support::mount::Mount;
 use support::real_tree::noise;
 use support::relay::Relay;
-use support::site::{Ran, Site, number, text};
+use support::site::{RunResult, Site, number, text};
 use support::sshd::{Sshd, is_root, run};
 use support::tree::stat;
 
@@ -97,7 +97,7 @@ fn kernel_sources_over_ssh_equal_their_sources() {
         }
         ids.push(id);
     }
-    assert_eq!(site.standing(), ids[1..]);
+    assert_eq!(site.release_names(), ids[1..]);
     site.succeed(&["rollback"]);
     assert_same(&trees[2], &site.current(""));
     site.succeed(&["rollback"]);
@@ -116,7 +116,7 @@ fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
         return;
     }
     let site = Site::new();
-    let Some(_mounted) = Mounted::ext4(&site.target(""), "512M", &["-N", "20000"]) else { return };
+    let Some(_mounted) = Mount::ext4(&site.target(""), "512M", &["-N", "20000"]) else { return };
     for directory in 0..70 {
         for file in 0..1000 {
             site.write(&format!("{directory}/{file}"), "the same");
@@ -166,7 +166,7 @@ fn a_client_that_is_silent_for_90_seconds_loses_its_lock() {
     other.write("other", "client");
     other.deploy_and_compare(&[]);
     relay.release();
-    Ran::wait(deploy).failed(3, &[]);
+    RunResult::wait(deploy).failed(3, &[]);
     assert_same(&other.path("source"), &other.current(""));
 }
 
@@ -188,7 +188,7 @@ fn a_scan_may_take_longer_than_a_client_may_be_silent() {
     strace.arg(site.path("trace")).arg(command.get_program()).args(command.get_args());
     strace.env("HOME", site.path("home")).current_dir(site.path(""));
     let began = Instant::now();
-    Ran::of(&strace.output().unwrap()).succeeded();
+    RunResult::of(&strace.output().unwrap()).succeeded();
     assert!(began.elapsed() > CLIENT_SILENT_MAX, "{:?}", began.elapsed());
     assert_same(&site.path("source"), &site.current(""));
 }

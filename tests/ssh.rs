@@ -1,4 +1,4 @@
-//! Reaching a server: real `sshd`, real login shells, and each way in which it goes wrong.
+//! Reaching a server: a real `sshd`, real login shells, and each way in which it fails.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use engine::hash::Hash;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::program;
 use crate::support::relay::Relay;
-use crate::support::site::{Ran, Site};
+use crate::support::site::{RunResult, Site};
 use crate::support::sshd::{HOST, Sshd, is_root, keygen, run};
 use crate::support::wait;
 
@@ -76,7 +76,7 @@ fn a_program_that_has_no_agent_of_its_build_beside_it_is_the_agent() {
         }
         let bin = site.target(".cutover/bin");
         agents(&bin).iter().for_each(|agent| fs::remove_file(agent).unwrap());
-        let ran = Ran::of(&site.command_of(&program, &["setup", "-v"]).output().unwrap());
+        let ran = RunResult::of(&site.command_of(&program, &["setup", "-v"]).output().unwrap());
         assert_eq!(ran.stderr.contains("of another build"), agent == Some(&wrong), "{}", ran.stderr);
         ran.succeeded();
         let copied = fs::read(&agents(&bin)[0]).unwrap();
@@ -229,7 +229,7 @@ fn a_dry_run_goes_past_a_temporary_directory_without_programs() {
         return;
     };
     let home = sshd.home(&user);
-    let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
+    let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
     };
     fs::write(home.join(".bashrc"), format!("export TMPDIR='{}'\n", home.join("noexec").display())).unwrap();
@@ -244,7 +244,7 @@ fn a_noexec_deploy_path_is_named_and_agent_path_helps() {
         return;
     };
     let home = sshd.home(&user);
-    let Some(_mounted) = Mounted::noexec(&home.join("noexec")) else {
+    let Some(_mounted) = Mount::noexec(&home.join("noexec")) else {
         return;
     };
     run(Command::new("chmod").arg("755").arg(home.join("noexec")));
@@ -295,7 +295,7 @@ fn what_keeps_the_agent_from_being_copied_is_named() {
     ];
     sshd.setup(&user, "/usr/shop").fails(1, &ours);
     let small = sshd.home(&user).join("small");
-    let Some(_mounted) = Mounted::tmpfs(&small, "size=64k,mode=755") else {
+    let Some(_mounted) = Mount::tmpfs(&small, "size=64k,mode=755") else {
         return;
     };
     run(Command::new("chown").arg(&user).arg(&small));
@@ -402,7 +402,7 @@ fn a_jail_without_proc_and_dev_will_do() {
         let from = Path::new("/").join(directory);
         if from.exists() {
             fs::create_dir(jail.path().join(directory)).unwrap();
-            let Some(mount) = Mounted::bind(&from, &jail.path().join(directory)) else { return };
+            let Some(mount) = Mount::bind(&from, &jail.path().join(directory)) else { return };
             mounted.push(mount);
         }
     }
@@ -837,7 +837,7 @@ fn ssh_evaluates_the_configuration() {
         fs::remove_file(sshd.client("inc").join(name)).unwrap();
     }
     fs::write(sshd.client(".ssh/config"), "Host *\n NotInventedYet 1\n").unwrap();
-    let words = ["`ssh` does not take `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
+    let words = ["`ssh` refuses `ssh_config`", "Caused by: ", "Bad configuration option: notinventedyet"];
     sshd.setup(&user, "shop").fails(2, &words);
 }
 
@@ -965,13 +965,13 @@ fn a_port_that_speaks_something_else_is_named() {
     };
     let named = "`shop` (`127.0.0.1` port ";
     let http = b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n";
-    check(http, true, &[named, "does not speak SSH: it says `HTTP/1.1 400 Bad Request`", "Check the port"]);
+    check(http, true, &[named, "does not speak SSH: it sent `HTTP/1.1 400 Bad Request`", "Check the port"]);
     check(
         b"220 mail.example.com ESMTP\r\n",
         false,
-        &[named, "does not speak SSH: it says `220 mail.example.com ESMTP`"],
+        &[named, "does not speak SSH: it sent `220 mail.example.com ESMTP`"],
     );
-    check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it says `\\u{15}"]);
+    check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it sent `\\u{15}"]);
     check(b"", false, &[named, "closed the connection before it said", "MaxStartups"]);
 }
 

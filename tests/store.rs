@@ -1,4 +1,4 @@
-//! The store: what objects are, what they promise to web servers, and what happens to one that something wrote to.
+//! The store: its objects, their guarantees for web servers, and the treatment of an object that was written to.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use crate::support::immutable::Immutable;
-use crate::support::mount::Mounted;
+use crate::support::mount::Mount;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
@@ -22,7 +22,7 @@ use crate::support::wait;
 
 /// Returns the directories of all releases that stand.
 fn releases(site: &Site) -> Vec<PathBuf> {
-    site.standing().iter().map(|id| site.release(id)).collect()
+    site.release_names().iter().map(|id| site.release(id)).collect()
 }
 
 fn rename_in_turn(site: &Site, one: &str, other: &str) {
@@ -93,7 +93,7 @@ fn a_second_is_given_once_also_where_its_release_is_gone() {
     let before = stat(&site.current("file")).mtime;
     site.succeed(&["rollback"]);
     site.succeed(&["cleanup", "--grace", "0s"]);
-    assert_eq!(site.standing(), [first]);
+    assert_eq!(site.release_names(), [first]);
     site.write("file", "C");
     let third = site.deploy_and_compare(&[]);
     let between = stat(&site.current("file")).mtime;
@@ -535,14 +535,14 @@ fn copies_are_private_and_writable() {
 #[test]
 fn where_a_link_is_refused_the_file_is_a_copy_counted_and_told() {
     let site = Site::new();
-    let Some(_mounted) = Mounted::ext4(&site.target(""), "32M", &[]) else { return };
+    let Some(_mounted) = Mount::ext4(&site.target(""), "32M", &[]) else { return };
     for path in ["immutable", "elsewhere", "plain", "other"] {
         site.write(path, path);
     }
     site.deploy_and_compare(&[]);
     // No link can be made to an immutable object, nor from a directory that is mounted by itself.
     let _immutable = Immutable::make(&site.object_of("immutable"));
-    let Some(_elsewhere) = Mounted::onto_itself(site.object_of("elsewhere").parent().unwrap()) else { return };
+    let Some(_elsewhere) = Mount::onto_itself(site.object_of("elsewhere").parent().unwrap()) else { return };
     for round in 0..2 {
         site.write("other", format!("other {round}"));
         let report = site.deploy(&[]);
@@ -723,9 +723,9 @@ fn what_only_a_removed_release_named_goes_also_when_the_agent_was_killed() {
             site.deploy(&[]);
         }
         assert_eq!(site.objects().len(), 4);
-        killed.leave(&site, &site.standing()[0]);
+        killed.leave(&site, &site.release_names()[0]);
         // While a release is damaged, nothing that it may name goes, and nothing is forgotten.
-        let record = site.target(&format!(".cutover/releases/{}/record", site.standing()[0]));
+        let record = site.target(&format!(".cutover/releases/{}/record", site.release_names()[0]));
         let aside = site.path("record");
         fs::rename(&record, &aside).unwrap();
         let report = site.deploy(&["--force"]);

@@ -1,6 +1,6 @@
-//! Wrong usage and wrong configuration, through the real binary: what is said, and the exit code.
+//! Wrong usage and wrong configuration, through the real binary: messages and exit codes.
 //!
-//! Nothing here reaches the engine: each mistake is found before anything is connected to.
+//! No test here reaches the engine: each mistake is found before any connection.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -16,7 +16,7 @@ struct Place {
 
 /// What a run came to, with the working directory written as `[DIR]`.
 #[derive(Debug, PartialEq, Eq)]
-struct Ran {
+struct RunResult {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -40,11 +40,11 @@ impl Place {
     }
 
     /// Runs a command line, its words apart by spaces.
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> RunResult {
         self.run_in(self.path(), line)
     }
 
-    fn run_in(&self, directory: &Path, line: &str) -> Ran {
+    fn run_in(&self, directory: &Path, line: &str) -> RunResult {
         let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(line.split(' '))
             .arg("--state-dir")
@@ -57,12 +57,12 @@ impl Place {
         self.normalised(output)
     }
 
-    fn normalised(&self, output: Output) -> Ran {
+    fn normalised(&self, output: Output) -> RunResult {
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
             text.replace(self.path().to_str().unwrap(), "[DIR]")
         };
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        RunResult { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
@@ -80,7 +80,7 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// Checks that a command line is refused as wrong usage, with this on stderr and nothing on stdout.
 fn check(place: &Place, line: &str, stderr: &str) {
-    let expected = Ran { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
+    let expected = RunResult { code: Some(2), stdout: String::new(), stderr: stderr.to_owned() };
     assert_eq!(place.run(line), expected, "{line}");
 }
 
@@ -306,7 +306,7 @@ fn colour_is_given_when_asked_for() {
 #[test]
 fn the_version_is_one_line() {
     let expected =
-        Ran { code: Some(0), stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")), stderr: String::new() };
+        RunResult { code: Some(0), stdout: format!("cutover {}\n", env!("CARGO_PKG_VERSION")), stderr: String::new() };
     assert_eq!(Place::new().run("--version"), expected);
 }
 
@@ -320,14 +320,14 @@ Deploys large trees to Linux servers over SSH
 Usage: cutover [OPTIONS] <VERB>
 
 Verbs:
-  setup     Make the deploy path's directories
+  setup     Create the deploy path's directories
   deploy    Make a release of the source and switch to it
   releases  List the releases on the server
-  status    Show what is live and how the server stands
+  status    Show the live release and the state of the server
   switch    Make a ready or an earlier release live
   rollback  Switch back to an earlier release
-  cleanup   Remove releases that are due, and what no release needs
-  diff      Show what a deploy would change, or what differs between two releases
+  cleanup   Remove expired releases, and content that no release needs
+  diff      Show what a deploy would change, or the differences between two releases
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -338,17 +338,17 @@ Everywhere:
       --config <FILE>      The configuration [default: cutover.toml here or above]
   -F, --ssh-config <FILE>  The ssh_config to use instead of the user's and the system's
   -i, --identity <FILE>    A private key to try first
-      --transport <SSH>    Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto
+      --transport <SSH>    The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto
                            [default: auto]
-      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of what was
-                           sent [default: $XDG_CACHE_HOME/cutover]
+      --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of sent content
+                           [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
       --yes                Answer yes to every question
-  -q, --quiet              Say nothing but errors, warnings, and what was asked for
-  -v, --verbose            Say more
+  -q, --quiet              Print only errors, warnings and the requested result
+  -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never
 
-`cutover help VERB` tells more, with examples.
+`cutover help VERB` shows details and examples.
 ";
     assert_eq!(ran.stdout, expected);
 }

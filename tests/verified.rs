@@ -1,4 +1,5 @@
-//! Content is hashed on the server before it is used: what a line has altered, and what an earlier boot has left.
+//! Content is hashed on the server before it is used: content altered on the way, and content left by an earlier
+//! boot.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -73,7 +74,7 @@ fn content_that_never_arrives_whole_is_never_stored() {
     for size in SIZES {
         alter(&site, size / 4, size / 2);
         site.write("file", noise(1, size));
-        site.refused(&["deploy"], 4, &["`file`", "did not arrive whole"]);
+        site.refused(&["deploy"], 4, &["`file`", "arrived damaged"]);
         assert_eq!(site.objects(), objects);
         // Nor is it kept for the next deploy.
         let altered = |path: &[u8]| path.windows(9).any(|part| part == b"/objects/") && path.ends_with(b"-444");

@@ -1,6 +1,6 @@
 //! `cutover agent`: the server's side, on stdin and stdout.
 //!
-//! Stdout carries frames and nothing else; what goes wrong goes to stderr, which the client shows.
+//! Stdout carries only frames; errors go to stderr, which the client shows.
 
 use std::io::{self, IsTerminal};
 

@@ -1,4 +1,4 @@
-//! The command line as it is written: verbs, flags, words. `settings` turns it into what is meant.
+//! The command line as the user wrote it: verbs, flags, words. `settings` resolves it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::words;
     about = "Deploys large trees to Linux servers over SSH",
     long_about = "Deploys large trees to Linux servers over SSH. It sends only what the server lacks, assembles a new \
                   release beside the live one, and then points `current` at it.",
-    after_help = "`cutover help VERB` tells more, with examples.",
+    after_help = "`cutover help VERB` shows details and examples.",
     after_long_help = "\
 Examples:
   cutover deploy --source ./site --target /srv/site      to a path on this machine
@@ -50,13 +50,13 @@ pub(crate) struct Args {
     pub(crate) verb: Verb,
     /// The flags of every verb.
     #[command(flatten)]
-    pub(crate) everywhere: Everywhere,
+    pub(crate) everywhere: GlobalArgs,
 }
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Make the deploy path's directories
+    /// Create the deploy path's directories
     ///
     /// Running it again changes nothing. A deploy does it by itself; this is for putting files into `shared/` first.
     #[command(after_long_help = "\
@@ -65,8 +65,9 @@ Example:
     Setup(SetupArgs),
     /// Make a release of the source and switch to it
     ///
-    /// Sends what the server lacks, assembles the release, makes it durable and points `current` at it. When it
-    /// fails, its last line says what is live. Repeating it is always safe, and what arrived is not sent again.
+    /// Sends the content that the server lacks, assembles the release, makes it durable and points `current` at it.
+    /// If it fails, its last line says which release is live. Repeating it is always safe, and sends no content
+    /// twice.
     #[command(after_long_help = "\
 Examples:
   cutover deploy production
@@ -79,9 +80,10 @@ Examples:
 Example:
   cutover releases production --json")]
     Releases(PlaceArgs),
-    /// Show what is live and how the server stands
+    /// Show the live release and the state of the server
     ///
-    /// Shows the live release, where a rollback would go, who holds the lock, and what is used and free.
+    /// Shows the live release, the release that a rollback goes to, the holder of the lock, and the used and free
+    /// space.
     #[command(after_long_help = "\
 Example:
   cutover status production")]
@@ -97,7 +99,7 @@ Examples:
     Switch(SwitchArgs),
     /// Switch back to an earlier release
     ///
-    /// Without a release it goes to the one that was live before the live one. Nothing is sent.
+    /// Without ID, it goes to the release that was live before the live one. Nothing is sent.
     #[command(
         override_usage = "cutover rollback [OPTIONS] [ID] [STAGE]",
         after_long_help = "\
@@ -107,7 +109,7 @@ Examples:
   cutover rollback production --to 20260325120000"
     )]
     Rollback(RollbackArgs),
-    /// Remove releases that are due, and what no release needs
+    /// Remove expired releases, and content that no release needs
     ///
     /// A deploy does it at its end. The live release and the one that a rollback goes to always stay.
     #[command(after_long_help = "\
@@ -115,9 +117,9 @@ Examples:
   cutover cleanup production --dry-run
   cutover cleanup production --grace 0s")]
     Cleanup(CleanupArgs),
-    /// Show what a deploy would change, or what differs between two releases
+    /// Show what a deploy would change, or the differences between two releases
     ///
-    /// Compares manifests; no content is read from the server. Without A and B: from `live` to `source`, which is
+    /// Compares manifests, and reads no content from the server. Without A and B: from `live` to `source`, which is
     /// what a deploy would change. With A alone: from A to `live`.
     #[command(
         override_usage = "cutover diff [OPTIONS] [STAGE] [A [B]]",
@@ -134,19 +136,19 @@ Examples:
     Agent(AgentArgs),
 }
 
-/// Where to work.
+/// The place to work at.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PlaceArgs {
-    /// A table in cutover.toml; needless where there is only one
+    /// A table in cutover.toml; optional if there is only one
     pub(crate) stage: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
 }
 
-/// The target, given on the command line.
+/// The target from the command line.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct TargetArg {
-    /// Where to deploy to; no config is needed then
+    /// The server and path to deploy to; needs no config
     ///
     /// `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
     #[arg(long, value_name = "DEST")]
@@ -177,19 +179,20 @@ pub(crate) struct DeployArgs {
     /// Make a release even if nothing changed
     #[arg(long)]
     pub(crate) force: bool,
-    /// Change nothing; say what a deploy would do
+    /// Change nothing; show what a deploy would do
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// List every directory and hash every file, whatever the last scan knew
+    /// List every directory and hash every file, instead of relying on the last scan
     #[arg(long)]
     pub(crate) paranoid: bool,
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
-    /// Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then what the line has time for]
+    /// Pack at this level, from 1 to 19 [default: `zstd_level` of the config, then as high as the connection leaves
+    /// time for]
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=19))]
     pub(crate) zstd_level: Option<i32>,
-    /// Send over this many connections, 1 to 5 [default: as many as the link has use for]
+    /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
 }
@@ -197,10 +200,10 @@ pub(crate) struct DeployArgs {
 /// `agent`
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentArgs {
-    /// Be a lane of one that runs
+    /// Run as a lane of a running agent
     #[arg(long, conflicts_with = "from")]
     pub(crate) lane: bool,
-    /// The directory that relative paths begin at
+    /// The directory where relative paths begin
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
 }
@@ -211,7 +214,7 @@ pub(crate) struct SwitchArgs {
     /// The release
     #[arg(value_name = "ID")]
     first: String,
-    /// A table in cutover.toml; needless where there is only one
+    /// A table in cutover.toml; optional if there is only one
     #[arg(value_name = "STAGE")]
     second: Option<String>,
     #[command(flatten)]
@@ -224,7 +227,7 @@ pub(crate) struct RollbackArgs {
     /// The release to go back to [default: the one that was live before]
     #[arg(value_name = "ID")]
     first: Option<String>,
-    /// A table in cutover.toml; needless where there is only one
+    /// A table in cutover.toml; optional if there is only one
     #[arg(value_name = "STAGE")]
     second: Option<String>,
     #[command(flatten)]
@@ -239,7 +242,7 @@ pub(crate) struct RollbackArgs {
 pub(crate) struct CleanupArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// Change nothing; say what would be removed
+    /// Change nothing; show what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
@@ -250,13 +253,13 @@ pub(crate) struct CleanupArgs {
 /// `diff`
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {
-    /// A table in cutover.toml; needless where there is only one
+    /// A table in cutover.toml; optional if there is only one
     #[arg(value_name = "STAGE")]
     first: Option<String>,
-    /// What to compare: a release, `live` or `source`
+    /// The side to compare: a release, `live` or `source`
     #[arg(value_name = "A")]
     second: Option<String>,
-    /// With what: a release, `live` or `source`
+    /// The side to compare it with: a release, `live` or `source`
     #[arg(value_name = "B")]
     third: Option<String>,
     #[command(flatten)]
@@ -266,7 +269,7 @@ pub(crate) struct DiffArgs {
 /// The flags of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
-pub(crate) struct Everywhere {
+pub(crate) struct GlobalArgs {
     /// The configuration [default: cutover.toml here or above]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -276,10 +279,10 @@ pub(crate) struct Everywhere {
     /// A private key to try first
     #[arg(long, short = 'i', global = true, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
-    /// Which SSH: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
+    /// The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto [default: auto]
     #[arg(long, global = true, value_enum, value_name = "SSH", hide_possible_values = true)]
     pub(crate) transport: Option<TransportChoice>,
-    /// The directory of the manifest database and of up to 1 GiB of what was sent [default: $XDG_CACHE_HOME/cutover]
+    /// The directory of the manifest database and of up to 1 GiB of sent content [default: $XDG_CACHE_HOME/cutover]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// Print one JSON object on stdout at the end
@@ -288,10 +291,10 @@ pub(crate) struct Everywhere {
     /// Answer yes to every question
     #[arg(long, global = true)]
     pub(crate) yes: bool,
-    /// Say nothing but errors, warnings, and what was asked for
+    /// Print only errors, warnings and the requested result
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more
+    /// Print more
     #[arg(long, short = 'v', global = true)]
     pub(crate) verbose: bool,
     /// Colour: auto, always or never
@@ -307,12 +310,12 @@ pub(crate) struct Everywhere {
     pub(crate) color: ColorChoice,
 }
 
-/// Which SSH.
+/// The SSH client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportChoice {
-    /// The built-in one, unless `ssh_config` asks for more.
+    /// The built-in client, unless `ssh_config` needs the other.
     Auto,
-    /// The built-in one.
+    /// The built-in client.
     Ssh2,
     /// The system's `ssh`.
     Openssh,
@@ -329,35 +332,35 @@ impl From<TransportChoice> for Transport {
 }
 
 impl Verb {
-    /// Tells whether it changes what is live.
+    /// Returns whether the verb changes the live release.
     pub(crate) fn switches(&self) -> bool {
         matches!(self, Verb::Deploy(_) | Verb::Switch(_) | Verb::Rollback(_))
     }
 }
 
 impl PlaceArgs {
-    /// Reads the stage.
+    /// Parses the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
     }
 }
 
 impl SwitchArgs {
-    /// Returns the words in the order in which they stand.
+    /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
         [Some(&self.first), self.second.as_ref()].into_iter().flatten().map(String::as_str).collect()
     }
 }
 
 impl RollbackArgs {
-    /// Returns the words in the order in which they stand.
+    /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
         [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
     }
 }
 
 impl DiffArgs {
-    /// Returns the words in the order in which they stand.
+    /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
         [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
     }

@@ -1,7 +1,7 @@
-//! Chooses the keys that hold for a place, and finds the destination that they name.
+//! Chooses the keys for a place, and the destination that they name.
 //!
-//! The stage that is named counts, or the only one, or the keys at the top where there are no stages. A target takes the
-//! keys of a stage, or those at the top, and replaces the destination.
+//! The keys are those of the named stage, or of the only one, or those at the top if there are no stages. A
+//! `--target` uses the keys of a stage, or those at the top, and replaces the destination.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -15,15 +15,15 @@ use crate::failure::Failure;
 use crate::keys::{Keys, Located, Mistake, list};
 use crate::place::Place;
 
-/// The keys that hold, and what names the destination.
+/// The chosen keys, and the source of the destination.
 #[derive(Debug)]
 pub(crate) struct Choice<'a> {
-    /// The keys.
+    /// The chosen keys.
     pub(crate) keys: Keys,
     named_by: NamedBy<'a>,
 }
 
-/// What names the destination.
+/// The source of the destination.
 #[derive(Debug)]
 enum NamedBy<'a> {
     /// `--target`
@@ -36,12 +36,12 @@ enum NamedBy<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Table<'a> {
     config: &'a Config,
-    /// None at the top.
+    /// Nothing for the keys at the top.
     stage: Option<(&'a str, &'a Located<Keys>)>,
 }
 
 impl<'a> Choice<'a> {
-    /// Chooses for a place.
+    /// Chooses the keys for a place.
     pub(crate) fn make(place: &'a Place, config: Option<&'a Config>) -> Result<Choice<'a>, Failure> {
         let target = place.target.as_deref();
         let Some(config) = config else {
@@ -58,7 +58,7 @@ impl<'a> Choice<'a> {
         };
         let keys = table.keys();
         Ok(match target {
-            // The link belongs to the deploy path that it stands for, and must not be pointed at another.
+            // `current_path` belongs to the stage's deploy path, and must not be pointed at another one.
             Some(target) => Choice { keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) },
             None => Choice { keys, named_by: NamedBy::Table(table) },
         })
@@ -106,17 +106,17 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Returns the keys that stand in the table itself.
+    /// Returns the keys in the table itself.
     fn own(self) -> &'a Keys {
         self.stage.map_or(&self.config.defaults, |(_, keys)| &keys.value)
     }
 
-    /// Returns the keys that hold: a stage's own, and the defaults.
+    /// Returns the keys of the table, with the defaults behind a stage's own.
     fn keys(self) -> Keys {
         self.own().clone().or(&self.config.defaults)
     }
 
-    /// Returns the destination that the keys of the table name.
+    /// Returns the destination in the table's keys.
     fn destination(self, keys: &Keys, environment: &Environment) -> Result<Destination, Failure> {
         let config = self.config;
         let path = keys.deploy_path.as_ref().ok_or_else(|| self.no_deploy_path())?;
@@ -150,7 +150,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// Refuses a table that says how to log in and not where: without the host it would deploy to this machine.
+    /// Refuses a table with a login but no host: without the host it would deploy to this machine.
     fn check_hostless(self) -> Result<(), Failure> {
         let own = self.own();
         let user = own.user.as_ref().map(|user| ("user", user.line));

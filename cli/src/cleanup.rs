@@ -8,13 +8,13 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
 use crate::session::Session;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::{Bytes, Counted};
 
 pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
     let request = CleanupRequest { dry_run: args.dry_run };
-    session.run(&settings, Talk::Brief, |context| engine::cleanup(context, request))
+    session.run(&settings, Verbosity::Brief, |context| engine::cleanup(context, request))
 }
 
 impl Report for CleanupReport {

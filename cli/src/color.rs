@@ -1,6 +1,6 @@
-//! Whether output is coloured, and how.
+//! The colours of the output.
 //!
-//! Everything reads the same without colour: it repeats what a word or a sign says already.
+//! The output has the same meaning without colour: a colour repeats a word or a sign.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::environment::Environment;
 
-/// When to colour.
+/// The choice of colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
     /// On a terminal.
@@ -27,8 +27,8 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    /// Decides for one stream: the option, then `NO_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR`, then whether it is a
-    /// terminal that knows colours.
+    /// Chooses for one stream: first by the option, then by `NO_COLOR`, `CLICOLOR_FORCE` and `CLICOLOR`, then by
+    /// whether the stream is a terminal that knows colours.
     pub(crate) fn new(choice: ColorChoice, environment: &Environment, is_terminal: bool) -> Palette {
         let enabled = match choice {
             ColorChoice::Always => true,
@@ -38,37 +38,37 @@ impl Palette {
         Palette { enabled }
     }
 
-    /// A fault.
+    /// An error.
     pub(crate) fn error<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("1;31", text)
     }
 
-    /// What the user should know.
+    /// A warning.
     pub(crate) fn warning<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("1;33", text)
     }
 
-    /// What to do next.
+    /// A next step.
     pub(crate) fn hint<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("1;36", text)
     }
 
-    /// What matters most in a block.
+    /// The most important line of a block.
     pub(crate) fn strong<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("1", text)
     }
 
-    /// What is new.
+    /// A new path.
     pub(crate) fn new_path<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("32", text)
     }
 
-    /// What differs.
+    /// A changed path.
     pub(crate) fn changed_path<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("33", text)
     }
 
-    /// What is gone.
+    /// A removed path.
     pub(crate) fn removed_path<T: fmt::Display>(self, text: T) -> Painted<T> {
         self.paint("31", text)
     }

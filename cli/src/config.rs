@@ -1,13 +1,13 @@
-//! `cutover.toml`: found here or above, read, and checked as a whole.
+//! `cutover.toml`: found here or above, parsed, and checked as a whole.
 //!
-//! Keys at the top are defaults; a table is a stage. A stage's key replaces the default, lists too.
+//! Keys at the top are defaults; a table is a stage. A stage's key replaces the default, also if it is a list.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use engine::access::{self, Who};
+use engine::access::{self, ExposedTo};
 use engine::error::Writers;
 use engine::shell::quoted;
 use toml::de::DeTable;
@@ -18,27 +18,27 @@ use crate::failure::Failure;
 use crate::keys::{Entry, Keys, Located, Mistake, is_key, line_at};
 use crate::words;
 
-/// The name that is looked for.
+/// The file name of a config.
 const NAME: &str = "cutover.toml";
 
 /// A config.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
-    /// The file, as it is shown.
+    /// The file, for messages.
     pub(crate) file: PathBuf,
-    /// Its directory, absolute: relative paths in it begin here.
+    /// Its directory, absolute. Relative paths in it begin here.
     pub(crate) directory: PathBuf,
-    /// Whether the user named it, and so trusts whoever can write it, and what it names.
+    /// Whether the user named the file, and so trusts everybody who can write it, and the programs in it.
     pub(crate) is_named: bool,
     /// The keys at the top.
     pub(crate) defaults: Keys,
-    /// The tables, with the line that each begins on.
+    /// The tables, with the line on which each begins.
     pub(crate) stages: BTreeMap<String, Located<Keys>>,
 }
 
 impl Config {
-    /// Opens the config that is named, or the nearest one here or above, if there is one. One that was found and that others
-    /// could change is refused: it may name programs, and a checkout or `/tmp` may hold one of anybody's.
+    /// Opens the named config, or the nearest one here or above, if there is one. A config that was found, and that
+    /// others could change, is refused: it may name programs, and a checkout or `/tmp` may contain anybody's config.
     pub(crate) fn open(named: Option<&Path>, environment: &Environment) -> Result<Option<Config>, Failure> {
         if let Some(named) = named {
             let file = environment.absolute(named);
@@ -52,14 +52,14 @@ impl Config {
                 Err(error) => return Err(unreadable(&file, &error)),
                 Ok(_) => {}
             }
-            check_others(&file, "--config")?;
+            check_exposure(&file, "--config")?;
             let text = read(&file).map_err(|error| unreadable(&file, &error))?;
             return Config::parse(&file, &text).map(Some);
         }
         Ok(None)
     }
 
-    /// Reads a config from its text.
+    /// Parses a config.
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, Failure> {
         Config::parse_text(file, text).map_err(|mistake| mistake_in(file, mistake))
     }
@@ -109,7 +109,7 @@ fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Located<Keys>, Mistak
     Ok(Located { value, line })
 }
 
-/// Returns the entries in the order of the file, so that the first mistake is the one that is told.
+/// Returns the entries in the order of the file, so that the first mistake is reported.
 fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> =
         table.iter().map(|(name, value)| Entry { text, name: name.get_ref(), at: name.span().start, value }).collect();
@@ -122,17 +122,17 @@ fn read(file: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "It is not UTF-8 text"))
 }
 
-/// Refuses a file that can name programs, where others than the user and root could change it. To name it with the flag is
-/// to trust them.
-pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
-    let Some(others) = access::others_who_change(file).map_err(|error| unreadable(file, &error))? else {
+/// Refuses a file that can name programs if users other than this one and root could change it. Naming the file with
+/// the flag means trusting them.
+pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
+    let Some(others) = access::find_exposure(file).map_err(|error| unreadable(file, &error))? else {
         return Ok(());
     };
     let (shown, what) = (file.display(), others.path.display());
     let trust = format!("name it: `{flag} {}`", quoted(&file.to_string_lossy()));
-    let (who, mend) = match others.who {
-        Who::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
-        Who::Writers(by) => {
+    let (who, mend) = match others.to {
+        ExposedTo::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
+        ExposedTo::Writers(by) => {
             let right = if by == Writers::All { "go-w" } else { "g-w" };
             let command = format!("chmod {right} {}", quoted(&others.path.to_string_lossy()));
             (
@@ -145,8 +145,8 @@ pub(crate) fn check_others(file: &Path, flag: &str) -> Result<(), Failure> {
         .hint(format!("{mend}{trust}")))
 }
 
-/// Refuses a file that can name programs, where it comes with the source, as in a checkout of somebody else's: the user's own
-/// are elsewhere, or in `~/.ssh`. To name it with the flag is to trust it.
+/// Refuses a file that can name programs if it comes with the source, for example with somebody else's checkout: the
+/// user's own files are elsewhere, or in `~/.ssh`. Naming the file with the flag means trusting it.
 pub(crate) fn check_not_of_source(file: &Path, directory: &Path, environment: &Environment) -> Result<(), Failure> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let file = real(file);
@@ -173,7 +173,7 @@ fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
 mod tests {
     use super::*;
 
-    /// Checks the mistake that a text is refused for, or that it is accepted.
+    /// Checks the mistake for which a text is refused, or that it is accepted.
     fn check(text: &str, expected: Result<(), &str>) {
         let found = Config::parse(Path::new("/c/cutover.toml"), text).map(|_| ());
         let found = found.map_err(|failure| match failure.hint {

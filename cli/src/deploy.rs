@@ -10,12 +10,12 @@ use crate::failure::Failure;
 use crate::report::{Block, Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted, Seconds};
 
 pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let done = session.run(&settings, Talk::Phases, |context| engine::deploy(context, &request));
+    let done = session.run(&settings, Verbosity::Phases, |context| engine::deploy(context, &request));
     done.map_err(|failure| if args.dry_run { failure } else { failure.after_sending() })
 }
 

@@ -1,4 +1,4 @@
-//! Reads `DEST`: where to deploy to.
+//! Parses `DEST`, the place to deploy to.
 //!
 //! | form | meaning |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | `[user@]host:path`, `[user@][address]:path` | a path on a server, absolute or from the login directory |
 //! | `ssh://[user@]host[:port]/path` | the same with a port; the path is absolute |
 //!
-//! A colon before any slash makes it a server. A host or a user that could be read as an option of `ssh`, or as more
-//! than one word by a shell that a `ProxyCommand` starts, is refused.
+//! A colon before any slash marks a server. A host or a user is refused if `ssh` could read it as an option, or the
+//! shell of a `ProxyCommand` as more than one word.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::failure::Failure;
 
 const FORMS: &str = "Write `/path`, `user@host:/path` or `ssh://user@host:2222/path`";
 
-/// Reads a destination.
+/// Parses a destination.
 pub(crate) fn parse(text: &OsStr, environment: &Environment) -> Result<Destination, Failure> {
     let shown = Shown(text.as_encoded_bytes()).to_string();
     let wrong = |what: String| Failure::usage(format!("The target `{shown}` {what}")).hint(FORMS);
@@ -53,7 +53,7 @@ pub(crate) fn local(path: &Path, environment: &Environment) -> Result<PathBuf, S
     Ok(environment.absolute(&home.join(path.iter().skip(1).collect::<PathBuf>())))
 }
 
-/// Reads the path of a server: absolute, or from the login directory.
+/// Parses the path on a server: absolute, or from the login directory.
 pub(crate) fn remote_path(path: &str) -> Result<PathBuf, String> {
     let inside = path.strip_prefix("~/").unwrap_or(path);
     if inside.is_empty() || inside == "~" || inside == "/" {
@@ -85,7 +85,7 @@ pub(crate) fn check_word(what: &'static str, word: &str) -> Result<(), String> {
     }
 }
 
-/// Refuses what is no host name and no address.
+/// Refuses a text that is neither a host name nor an address.
 pub(crate) fn check_host(host: &str) -> Result<(), String> {
     check_word("host", host)?;
     if let Some((user, name)) = host.rsplit_once('@') {
@@ -116,7 +116,7 @@ fn words(text: &str) -> Result<SshDestination, String> {
     finish(user, host, None, remote_path(path)?)
 }
 
-/// `[user@]host[:port]/path`, what follows `ssh://`
+/// `[user@]host[:port]/path`, the part behind `ssh://`
 fn url(text: &str) -> Result<SshDestination, String> {
     let slash = text.find('/').ok_or("names no path on the server")?;
     let (user, rest) = split_user(text, slash);
@@ -139,13 +139,14 @@ fn url(text: &str) -> Result<SshDestination, String> {
     finish(user, host, port, remote_path(path)?)
 }
 
-/// Refuses a password. The target is not shown: logs keep what is printed.
+/// Refuses a password. The message does not show the target, because logs keep the output.
 fn password() -> Failure {
     Failure::usage("The target holds a password, which others could read")
         .hint("Leave it out, and log in with a key: `--identity FILE`, or an ssh-agent")
 }
 
-/// `user:password@host:path`. A path from the login directory that looks so can be written with `~/` before it.
+/// Returns whether the text is `user:password@host:path`. A path from the login directory that looks so can be
+/// written with `~/` before it.
 fn words_hold_password(text: &str) -> bool {
     let (_, rest) = text.split('/').next().and_then(|first| first.split_once(':')).unwrap_or_default();
     rest.rsplit_once('@').is_some_and(|(_, server)| server.contains(':'))
@@ -156,7 +157,7 @@ fn holds_password(url: &str) -> bool {
     user.is_some_and(|user| user.contains(':'))
 }
 
-/// Splits at the last `@` before `end`: names of users may hold one.
+/// Splits at the last `@` before `end`: user names may contain one.
 fn split_user(text: &str, end: usize) -> (Option<&str>, &str) {
     match text[..end].rfind('@') {
         Some(at) => (Some(&text[..at]), &text[at + 1..]),

@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::report::{Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::Counted;
 use crate::words::{self, Side};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DiffArgs) -> Result<(), Failure>
     let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
     let (before, after) = (side(before, &settings), side(after, &settings));
-    session.run(&settings, Talk::Brief, |context| engine::diff(context, &before, &after))
+    session.run(&settings, Verbosity::Brief, |context| engine::diff(context, &before, &after))
 }
 
 fn side(side: Side, settings: &Settings) -> DiffSide {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, SpanRelativeTo};
 
-/// What to write instead of a text that is no duration.
+/// The expected form, for messages.
 pub(crate) const EXPECTED: &str = "a number and a unit, such as `60s`, `10m`, `1h30m` or `7d`";
 
-/// Reads a duration: whole numbers, each with one of the units `d`, `h`, `m` and `s`, the larger first, each once.
+/// Parses a duration: whole numbers, each with one of the units `d`, `h`, `m` and `s`, the larger first, each once.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     whole_seconds(text).ok_or_else(|| format!("expected {EXPECTED}"))
 }
 
-/// `jiff` knows more forms (`1.5 hours`, `1h ago`, years): only what means one length to everybody comes to it.
+/// Accepts only forms that mean one length to everybody: `jiff` knows more (`1.5 hours`, `1h ago`, years).
 fn whole_seconds(text: &str) -> Option<Duration> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"dhms".contains(&byte)) && !text.contains("ms");
     let span = is_plain.then(|| SpanParser::new().parse_span(text).ok())??;

@@ -1,6 +1,6 @@
-//! What the command takes from its surroundings, read once: variables, the working directory, the user, the host.
+//! The surroundings of the command, read once: variables, the working directory, the user, the host.
 //!
-//! Nothing else reads a variable; the engine is told explicitly.
+//! No other file reads a variable; the engine gets all values explicitly.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use crate::program::program;
 pub(crate) struct Environment {
     /// The working directory, absolute.
     pub(crate) directory: PathBuf,
-    /// The user's home directory; none where neither `HOME` nor the system knows one.
+    /// The user's home directory, if `HOME` or the system has one.
     pub(crate) home: Option<PathBuf>,
-    /// The user's home directory as `ssh` sees it: it asks the system, and not `HOME`.
+    /// The user's home directory for `ssh`, which asks the system and ignores `HOME`.
     pub(crate) ssh_home: Option<PathBuf>,
-    /// `XDG_CACHE_HOME`, where it is absolute, as its specification asks.
+    /// `XDG_CACHE_HOME`, if it is absolute, as its specification demands.
     pub(crate) cache_home: Option<PathBuf>,
-    /// The user's name, or number where there is no name.
+    /// The user's name, or number if it has no name.
     pub(crate) user: String,
     /// This host's name.
     pub(crate) host: String,
@@ -29,14 +29,14 @@ pub(crate) struct Environment {
     pub(crate) auth_sock: Option<PathBuf>,
     /// This program's file.
     pub(crate) program: PathBuf,
-    /// Whether variables ask for colour, or for none.
+    /// Whether variables request colour or forbid it.
     pub(crate) color: Option<bool>,
     /// Whether the terminal cannot move its cursor.
     pub(crate) dumb_terminal: bool,
 }
 
 impl Environment {
-    /// Reads it all.
+    /// Reads all of them.
     pub(crate) fn read() -> Environment {
         // Cron jobs and containers often run without `USER` and `HOME`.
         let (accounts, number) = (Accounts::read(), rustix::process::getuid().as_raw());
@@ -74,7 +74,7 @@ pub(crate) fn absolute_from(directory: &Path, path: &Path) -> PathBuf {
     directory.join(path).components().collect()
 }
 
-/// Reads the variables that ask for colour or for none; `None` leaves it to the terminal.
+/// Reads the variables that request or forbid colour. `None` leaves it to the terminal.
 fn color_wish(no_color: Option<&str>, clicolor_force: Option<&str>, clicolor: Option<&str>) -> Option<bool> {
     let says = |variable: Option<&str>| variable.is_some_and(|value| !value.is_empty() && value != "0");
     if no_color.is_some_and(|value| !value.is_empty()) {

@@ -1,4 +1,4 @@
-//! How the command fails: what is printed, and the one table of exit codes.
+//! The failure of a run: its text, and the one table of exit codes.
 //!
 //! ```text
 //! Error: Could not switch `/srv/shop/current`
@@ -6,7 +6,8 @@
 //! Hint: The user that runs this must own the directory; check with `ls -ld`
 //! The site still serves release 20260227093000.
 //! ```
-//! The last line stands where a verb that switches has failed. With `--json` the same is also one object on stdout.
+//! The last line is printed if a verb that switches has failed. With `--json` the failure is also an object on
+//! stdout.
 
 use std::io::{self, Write};
 use std::panic;
@@ -24,26 +25,26 @@ use crate::stdout;
 /// A run that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// What scripts tell it by.
+    /// The kind, for scripts.
     pub(crate) kind: Kind,
-    /// What could not be done, and to what.
+    /// The failed action, and its object.
     pub(crate) message: String,
-    /// Why, outermost first.
+    /// The causes, outermost first.
     pub(crate) causes: Vec<String>,
-    /// What to do next.
+    /// The next step.
     pub(crate) hint: Option<String>,
-    /// What is live now, for the verbs that switch.
+    /// The live release, for the verbs that switch.
     pub(crate) live: Option<LiveNow>,
 }
 
-/// How a failure is told.
+/// The way in which a failure is printed.
 #[derive(Debug, Clone)]
-pub(crate) struct Voice {
+pub(crate) struct FailureStyle {
     /// The colours of stderr.
     pub(crate) palette: Palette,
-    /// Whether stdout carries an object.
+    /// Whether stdout gets an object.
     pub(crate) json: bool,
-    /// The command that shows what is live.
+    /// The command that shows the live release.
     pub(crate) status_command: String,
 }
 
@@ -53,45 +54,45 @@ impl Failure {
         Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
     }
 
-    /// Makes a failure of a panic, which the hook has shown already. `may_switch` says whether the verb switches.
+    /// Makes a failure of a panic, which the hook has already printed. `may_switch` says whether the verb switches.
     pub(crate) fn panic(may_switch: bool) -> Failure {
         let live = may_switch.then_some(LiveNow::Unknown);
         Failure { live, ..Failure::from(Error::Bug("it panicked".into())) }
     }
 
-    /// Adds why.
+    /// Adds a cause.
     pub(crate) fn because(mut self, cause: &impl ToString) -> Failure {
         self.causes.push(cause.to_string());
         self
     }
 
-    /// Adds what to do next.
+    /// Adds the next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says that nothing was switched, unless it is known better.
+    /// Reports that nothing was switched, unless more is known.
     pub(crate) fn before_any_switch(mut self) -> Failure {
         self.live.get_or_insert(LiveNow::Unchanged);
         self
     }
 
-    /// Says that nothing is sent twice, where the line failed under a verb that sends.
+    /// Adds that content is not sent twice, if the connection failed during a verb that sends.
     pub(crate) fn after_sending(mut self) -> Failure {
         if let Some(hint) = self.hint.as_mut().filter(|hint| *hint == RUN_AGAIN) {
-            hint.push_str("; what arrived is kept");
+            hint.push_str("; received content is kept");
         }
         self
     }
 
-    /// Makes the commands of the hint work at a place.
+    /// Completes the commands in the hint with a place.
     pub(crate) fn at_place(mut self, place: &str) -> Failure {
         self.hint = self.hint.map(|hint| at_place(&hint, place));
         self
     }
 
-    /// Returns the exit code: the one table. `signal` is the code of the signal that came, if one did.
+    /// Returns the exit code, from the one table. `signal` is the code of a received signal.
     pub(crate) fn exit_code(&self, signal: Option<u8>) -> u8 {
         match self.kind {
             Kind::Refused => 1,
@@ -105,10 +106,10 @@ impl Failure {
         }
     }
 
-    /// Prints it. That nobody reads stderr any more is no further failure.
-    pub(crate) fn print(&self, voice: &Voice) {
-        drop(io::stderr().write_all(self.text(voice).as_bytes()));
-        if voice.json {
+    /// Prints the failure. If nobody reads stderr, that is no further failure.
+    pub(crate) fn print(&self, style: &FailureStyle) {
+        drop(io::stderr().write_all(self.text(style).as_bytes()));
+        if style.json {
             self.print_object();
         }
     }
@@ -118,8 +119,8 @@ impl Failure {
         drop(stdout::write(&format!("{}\n", self.object())));
     }
 
-    fn text(&self, voice: &Voice) -> String {
-        let palette = voice.palette;
+    fn text(&self, style: &FailureStyle) -> String {
+        let palette = style.palette;
         let mut text = format!("{} {}\n", palette.error("Error:"), printable(&self.message));
         for cause in &self.causes {
             text += &format!("{} {}\n", palette.error("Caused by:"), printable(cause));
@@ -128,7 +129,7 @@ impl Failure {
             text += &format!("{} {}\n", palette.hint("Hint:"), printable(hint));
         }
         if let Some(live) = &self.live {
-            text += &format!("{}\n", live_line(live, self.kind, &voice.status_command));
+            text += &format!("{}\n", live_line(live, self.kind, &style.status_command));
         }
         text
     }
@@ -168,11 +169,11 @@ impl From<DeployFailure> for Failure {
     }
 }
 
-/// Shows a panic as what it is, with a request, instead of the usual lines.
+/// Prints a panic with a request to report it, instead of the usual lines.
 pub(crate) fn ask_for_reports() {
     panic::set_hook(Box::new(|info| {
         let text = format!(
-            "Cutover {} panicked: {}\nPlease report this with the command that you ran and what it printed.\n",
+            "Cutover {} panicked: {}\nPlease report this with your command and its output.\n",
             env!("CARGO_PKG_VERSION"),
             printable(&info.to_string())
         );
@@ -187,19 +188,19 @@ fn live_line(live: &LiveNow, kind: Kind, status_command: &str) -> String {
         (LiveNow::Switched(id), _) => format!("The site now serves release {id}."),
         (LiveNow::Nothing, _) => "Nothing was deployed yet.".to_owned(),
         (LiveNow::Unchanged, _) => "Nothing was switched.".to_owned(),
-        (LiveNow::Unknown, Kind::Line) => format!("The line was lost at the switch: {see}"),
-        (LiveNow::Unknown, _) => format!("It may have been switched or not: {see}"),
+        (LiveNow::Unknown, Kind::Line) => format!("The connection was lost during the switch: {see}"),
+        (LiveNow::Unknown, _) => format!("The switch may or may not have happened: {see}"),
     }
 }
 
-/// The last line of a verb that switches when it is ended at once.
+/// Returns the last line of a verb that switches when a second signal ends it at once.
 pub(crate) fn ended_at_once(status_command: &str) -> String {
     live_line(&LiveNow::Unknown, Kind::Interrupted, status_command)
 }
 
-/// Adds a place to each `cutover VERB …` that a text names between backticks, but not to one with flags of its own.
+/// Completes each `cutover VERB …` between backticks with a place, unless it has flags of its own.
 pub(crate) fn at_place(text: &str, place: &str) -> String {
-    // What stands between backticks has an odd number.
+    // The parts between backticks have odd numbers.
     let parts = text.split('`').enumerate().map(|(at, part)| {
         let is_command = at % 2 == 1 && part.starts_with("cutover ") && !part.contains(" -");
         if is_command { format!("{part}{place}") } else { part.to_owned() }
@@ -207,7 +208,7 @@ pub(crate) fn at_place(text: &str, place: &str) -> String {
     parts.collect::<Vec<String>>().join("`")
 }
 
-/// Returns what an error knows beside its message and its sources.
+/// Returns the details of an error that are in neither its message nor its sources.
 fn details(error: &Error) -> Vec<String> {
     match error {
         Error::Login(LoginError::Refused { tried, .. }) => tried.clone(),
@@ -235,14 +236,14 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Returns what the parser of the command line says, without its first word and the usage below it.
+/// Returns the message of the command-line parser, without its first word and the usage below it.
 pub(crate) fn summary(text: &str) -> String {
     let first = text.split("\n\n").next().unwrap_or_default();
     first.strip_prefix("error: ").unwrap_or(first).trim().to_owned()
 }
 
-/// Escapes what could move the cursor or forge a line: some of this text came from servers and file names. Further
-/// lines of one text are indented.
+/// Escapes control characters, which could move the cursor or forge a line: some of this text comes from servers and
+/// file names. Further lines of one text are indented.
 pub(crate) fn printable(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| Shown(line.as_bytes()).to_string()).collect();
     lines.join("\n  ")
@@ -255,8 +256,8 @@ mod tests {
 
     use super::*;
 
-    fn voice() -> Voice {
-        Voice { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
+    fn style() -> FailureStyle {
+        FailureStyle { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
     }
 
     #[test]
@@ -264,7 +265,7 @@ mod tests {
         let error = Error::io("switch", "/srv/shop/current", io::Error::from_raw_os_error(13));
         let failure = Failure::from(DeployFailure { error, live: LiveNow::Release("20260227093000".parse().unwrap()) });
         assert_eq!(
-            failure.text(&voice()),
+            failure.text(&style()),
             "Error: Could not switch `/srv/shop/current`\n\
              Caused by: Permission denied (os error 13)\n\
              Hint: The user that runs this must own the directory; check with `ls -ld`\n\
@@ -288,9 +289,9 @@ mod tests {
         check(LiveNow::Switched(id), Kind::Interrupted, "The site now serves release 20260227093000.");
         check(LiveNow::Nothing, Kind::Refused, "Nothing was deployed yet.");
         check(LiveNow::Unchanged, Kind::Line, "Nothing was switched.");
-        let lost = "The line was lost at the switch: run `cutover status shop` to see what is live.";
+        let lost = "The connection was lost during the switch: run `cutover status shop` to see what is live.";
         check(LiveNow::Unknown, Kind::Line, lost);
-        let left = "It may have been switched or not: run `cutover status shop` to see what is live.";
+        let left = "The switch may or may not have happened: run `cutover status shop` to see what is live.";
         check(LiveNow::Unknown, Kind::Interrupted, left);
         assert_eq!(ended_at_once("cutover status shop"), left);
     }
@@ -353,7 +354,7 @@ mod tests {
         let lost = || Error::LineLost { source: io::Error::from_raw_os_error(104) };
         assert_eq!(Failure::from(lost()).hint.as_deref(), Some("Run the command again"));
         let sent = Failure::from(lost()).after_sending().hint;
-        assert_eq!(sent.as_deref(), Some("Run the command again; what arrived is kept"));
+        assert_eq!(sent.as_deref(), Some("Run the command again; received content is kept"));
         assert_eq!(Failure::usage("").after_sending().hint, None);
     }
 
@@ -362,7 +363,7 @@ mod tests {
         let server = Server { name: "web1".into(), host_name: "10.0.0.1".into(), port: 2222 };
         let tried = vec!["`key`: not accepted".into()];
         let error = Error::from(LoginError::Refused { user: "me".into(), server, tried, remedy: LoginRemedy::Key });
-        let text = Failure::from(error).text(&voice());
+        let text = Failure::from(error).text(&style());
         assert!(text.starts_with("Error: `web1` (`10.0.0.1` port 2222) refused the login of `me`\n"), "{text}");
         assert_eq!(text.matches("not accepted").count(), 1);
     }
@@ -371,7 +372,7 @@ mod tests {
     fn each_line_of_ssh_is_told_as_a_line() {
         let server = Server { name: "web1".into(), host_name: "web1".into(), port: 22 };
         let failure = Failure::from(Error::from(ReachError::OpensshFailed { server, output: "one\ntwo".into() }));
-        let text = failure.text(&voice());
+        let text = failure.text(&style());
         assert!(text.starts_with("Error: `ssh` could not reach `web1`\nCaused by: one\nCaused by: two\n"), "{text}");
     }
 

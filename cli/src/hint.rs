@@ -1,23 +1,23 @@
-//! Hints in words: what the engine says as data becomes a sentence with the flags, verbs and files of this command.
+//! Words the hints of the engine, with the flags, verbs and files of this command.
 //!
-//! A command stands between backticks, so that it can be pasted; a verb of ours is one that `failure` completes with the
-//! place. No hint is dangerous to follow: what may be live is left alone.
+//! Commands are between backticks, so that they can be pasted; `failure` completes Cutover's own with the place. No
+//! hint is dangerous to follow: none changes a directory that may be live.
 
 use engine::error::{DamageHint, Hint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers};
 use engine::shell::quoted;
 
-/// What to do when the line failed.
+/// The next step after a lost connection.
 pub(crate) const RUN_AGAIN: &str = "Run the command again";
 
-/// The programs that the script on the server cannot do without, beside `sh`.
+/// The programs that the script on the server needs beside `sh`.
 const PROGRAMS: &str = "`cat`, `chmod`, `ls`, `mkdir`, `mv`, `rm` and `wc`";
 
-/// What to do where what may be served from a path is not ours.
+/// The next step if the path may be served and is not Cutover's.
 const LEAVE_IT: &str = "leave it, deploy to another path, and then point the web server at `current` there";
 
-/// What to do where the disk is full, behind what to free.
-const THEN_DEPLOY: &str = "and deploy again: what arrived is kept until then. Where old releases take the room, lower \
-                           `keep_releases` and run `cutover cleanup`: that removes what arrived too";
+/// The next step after freeing space on a full disk.
+const THEN_DEPLOY: &str = "and deploy again: received content is kept until then. If old releases take the space, lower \
+                           `keep_releases` and run `cutover cleanup`, which also removes received content";
 
 /// Returns the sentence of a hint.
 pub(crate) fn text(hint: &Hint) -> String {
@@ -32,15 +32,13 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::RunAgain => RUN_AGAIN.into(),
         Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
         Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
-        Hint::FreeThreads => {
-            "Some 20 of them are needed, and few more are of use: end other processes of that user there, or \
-             have its limit raised (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
-                .into()
-        }
+        Hint::FreeThreads => "Cutover needs about 20, and uses few more: end other processes of that user there, or \
+             raise its limit (`ulimit -u`; `TasksMax` or `pids.max` of its control group)"
+            .into(),
         Hint::MoveState { path } => format!(
-            "Name another directory with `--state-dir`. Where `{path}` is Cutover's own, it is only a cache and can go"
+            "Name another directory with `--state-dir`. If Cutover made `{path}`, it is only a cache and can be removed"
         ),
-        Hint::Report => "Please report it with the command that you ran and what it printed".into(),
+        Hint::Report => "Please report it with your command and its output".into(),
     }
 }
 
@@ -78,14 +76,14 @@ fn of_source(hint: &SourceHint) -> String {
 fn of_site(hint: &SiteHint) -> String {
     match hint {
         SiteHint::ChooseEmptyPath => {
-            "Choose a deploy path that is empty or does not exist yet; `shared/` may stand there".into()
+            "Choose a deploy path that is empty or does not exist yet; `shared/` may exist".into()
         }
         SiteHint::DeployFirst => "Run `cutover deploy` first, or check the path in `--target`".into(),
         SiteHint::LeaveServed { path } => format!("Something may be served from `{path}`: {LEAVE_IT}"),
         SiteHint::LeaveServedLink { path } => format!("Something may be served through `{path}`: {LEAVE_IT}"),
         SiteHint::KeepCurrentPath { known } => format!(
-            "Leave `current_path` as it was. Once nothing is served through `{known}` any more, that link can go, and the \
-             new one is made"
+            "Leave `current_path` as it was. Once nothing is served through `{known}` any more, remove that link: \
+             the next deploy makes the new one"
         ),
         SiteHint::LogInAsOwner { owner } => format!(
             "Log in as `{owner}`, or choose a path below directories that belong to root or to the user that logs in"
@@ -95,7 +93,7 @@ fn of_site(hint: &SiteHint) -> String {
             format!("Replace `{path}` by a real directory; to keep the data elsewhere, use a bind mount")
         }
         SiteHint::Unmount => {
-            "See with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run \
+            "Check with `findmnt` what is mounted there, and whether it is in use. Once it is unmounted, run \
              the command again"
                 .into()
         }
@@ -105,7 +103,7 @@ fn of_site(hint: &SiteHint) -> String {
             "Unmount it, or mount the whole deploy path there; only `shared/` may be a mount of its own".into()
         }
         SiteHint::MountOrMake { target } => format!(
-            "See whether its disk is mounted. If the directory is to be made: `mkdir -p {}`, on the server",
+            "Check whether its disk is mounted. If only the directory is missing, make it on the server: `mkdir -p {}`",
             quoted(target)
         ),
         SiteHint::MakeShared { path } => {
@@ -114,7 +112,7 @@ fn of_site(hint: &SiteHint) -> String {
         SiteHint::MoveAway { path } => format!("Move `{path}` away and run the command again"),
         SiteHint::PutShared { path } => format!("Put the file at `{path}` on the server and deploy again"),
         SiteHint::LeaveOutShared { path } => format!(
-            "Leave it out of the release with a line `/{path}` in `.deployignore`. On the server it is taken from `shared/`"
+            "Leave it out of the release with a line `/{path}` in `.deployignore`. The server uses the one in `shared/`"
         ),
         SiteHint::RemoveOne { path } => format!(
             "Remove `{path}` from the source (or leave it out with a line in `.deployignore`), or remove it from `shared/`"
@@ -131,7 +129,7 @@ fn take_right(path: &str, by: &Writers) -> String {
     let path = quoted(path);
     match by {
         Writers::Group(_) => format!(
-            "Take that right from the group: `chmod g-w {path}`. It may read there all the same, and can write to \
+            "Take that right from the group: `chmod g-w {path}`. It can still read there, and write to \
              directories in `shared/`"
         ),
         Writers::All => format!("Take that right from them: `chmod go-w {path}`"),
@@ -201,7 +199,7 @@ fn of_login(hint: &LoginHint) -> String {
              `ControlPath ~/.ssh/%C` and `ControlPersist 1h` into `ssh_config` for this host, log in once with `{login}`, \
              and run the command again"
         ),
-        LoginHint::MendSshConfig => "Mend the file, or name another one with `-F FILE`".into(),
+        LoginHint::MendSshConfig => "Correct the file, or name another one with `-F FILE`".into(),
         LoginHint::InstallOpenssh => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
     }
 }
@@ -210,23 +208,28 @@ fn of_start(hint: &StartHint) -> String {
     match hint {
         StartHint::GiveShell => "The user needs a login shell that runs commands, and `sh` on the server".into(),
         StartHint::ChooseAgentPath => {
-            "Have a directory made for the agent where programs may be executed, that belongs to the user that logs in: \
+            "Make a directory for the agent that belongs to the login user, on a filesystem that allows execution: \
              `sudo install -d -o USER /var/lib/cutover`, on the server. Then set `agent_path` to it"
                 .into()
         }
         StartHint::BuildForServer => "Build Cutover for that system, and run it there with a local target".into(),
         StartHint::MakeDeployPath { path } => format!(
-            "The user must own the deploy path. Where there is none yet, make it on the server: \
-             `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. Where root made it and it is \
-             empty, the last of these is enough. Where it belongs to another user, log in as that one",
-            above = quoted(path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()).unwrap_or("/")),
+            "The user must own the deploy path. If it does not exist, make it on the server: \
+             `sudo mkdir -p {above} && sudo mkdir {path} && sudo chown USER {path}`. If root made it and it is \
+             empty, the last of these commands is enough. If it belongs to another user, log in as that user",
+            above =
+                quoted(path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()).unwrap_or("/")),
             path = quoted(path)
         ),
-        StartHint::AllowDeployPath => "The user must be able to create the deploy path, from its login directory".into(),
+        StartHint::AllowDeployPath => {
+            "The user must be able to create the deploy path, from its login directory".into()
+        }
         StartHint::OwnAgentPath => "`agent_path` must belong to the user that logs in, on the server".into(),
-        StartHint::InstallPrograms => format!("It needs {PROGRAMS}; busybox has them all. Install what is missing"),
+        StartHint::InstallPrograms => {
+            format!("Install the missing program: Cutover needs {PROGRAMS}; busybox has them all")
+        }
         StartHint::QuietLogin { host } => format!(
-            "The account must be one that may run commands, and not for files alone. See what a login prints: `ssh {host} \
+            "The account must be allowed to run commands, not only to transfer files. Check the output of a login: `ssh {host} \
              true` should print nothing"
         ),
     }
@@ -244,7 +247,7 @@ mod tests {
     fn what_is_to_be_pasted_is_quoted() {
         check(
             &Hint::Site(SiteHint::TakeRight { path: "/srv/a b".into(), by: Writers::Group("staff".into()) }),
-            "Take that right from the group: `chmod g-w '/srv/a b'`. It may read there all the same, and can write to \
+            "Take that right from the group: `chmod g-w '/srv/a b'`. It can still read there, and write to \
              directories in `shared/`",
         );
         check(

@@ -1,6 +1,7 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks the engine to stop at a safe point, a second ends the program at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first one asks the engine to stop at a safe point, a second one ends the program
+//! at once.
 //!
-//! Ending at once is safe too: what the server publishes, it publishes by rename. It only takes longer to tidy up.
+//! Ending at once is safe too, because the server publishes only by rename. It only leaves more to clean up.
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,28 +17,28 @@ use signal_hook::iterator::Signals;
 
 use crate::progress::Progress;
 
-/// The exit code of the signal that came, or 0.
+/// The exit code of the received signal, or 0.
 static CODE: AtomicU8 = AtomicU8::new(0);
 
-/// How long a terminal that is stopped may keep the program from ending at once.
+/// The time for which a stopped terminal may delay the end of the program.
 const LAST_LINE: Duration = Duration::from_millis(200);
 
-/// Listens from now on. `last_line` is said when the program is ended at once. Where no thread is to be had, the first
-/// signal ends it at once, without a word.
+/// Handles signals from now on. `last_line` is printed when a signal ends the program at once. If no thread can be
+/// had, the first signal ends it at once, without a line.
 pub(crate) fn listen(cancel: Cancel, progress: Arc<Progress>, last_line: Option<String>) -> io::Result<()> {
     let (tell, is_listening) = mpsc::channel();
-    // Signals are taken only where somebody hears them.
+    // Signals are only caught once a thread handles them.
     let started = threads::spawn(move || match Signals::new(not_ignored()) {
         Ok(signals) => {
             drop(tell.send(Ok(())));
-            hear(signals, &cancel, &progress, last_line.as_deref());
+            handle_signals(signals, &cancel, &progress, last_line.as_deref());
         }
         Err(error) => drop(tell.send(Err(error))),
     });
     if started.is_err() { Ok(()) } else { is_listening.recv().unwrap_or(Ok(())) }
 }
 
-fn hear(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
+fn handle_signals(mut signals: Signals, cancel: &Cancel, progress: &Progress, last_line: Option<&str>) {
     for signal in signals.forever() {
         let code = if signal == SIGINT { 130 } else { 143 };
         if CODE.swap(code, Ordering::Relaxed) != 0 {
@@ -61,13 +62,13 @@ fn say_last(line: Option<&str>) {
     }
 }
 
-/// Returns the exit code of the signal that came, if one did.
+/// Returns the exit code of the received signal, if there was one.
 pub(crate) fn code() -> Option<u8> {
     Some(CODE.load(Ordering::Relaxed)).filter(|&code| code != 0)
 }
 
-/// Returns the signals that the parent does not want ignored: `nohup` ignores SIGHUP, and a shell without job control
-/// ignores SIGINT in what it starts in the background.
+/// Returns the signals that the parent does not ignore: `nohup` ignores SIGHUP, and a shell without job control
+/// ignores SIGINT in background commands.
 fn not_ignored() -> Vec<i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored_mask(&status);

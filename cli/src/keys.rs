@@ -1,7 +1,7 @@
-//! The keys of one table in `cutover.toml`, each with the line it stands on.
+//! The keys of one table in `cutover.toml`, each with its line.
 //!
-//! Every value is checked where it stands, whether its stage is chosen or not: a mistake is found on the first run
-//! and not on the first run of that stage.
+//! Every value is checked in its place, whether its stage is chosen or not: a mistake is found on the first run, not
+//! on the first run of that stage.
 
 use std::time::Duration;
 
@@ -22,41 +22,41 @@ pub(crate) struct Located<T> {
     pub(crate) line: usize,
 }
 
-/// A mistake in the file: where, what, and the way out.
+/// A mistake in the file: its line, its reason and the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
     /// The line, from 1.
     pub(crate) line: usize,
-    /// What is wrong.
+    /// The reason.
     pub(crate) reason: String,
-    /// What to do.
+    /// The way out.
     pub(crate) hint: Option<String>,
 }
 
-type Found<T> = Option<Located<T>>;
+type Setting<T> = Option<Located<T>>;
 
-/// The keys of one table; what does not stand there is `None`.
+/// The keys of one table. A missing key is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Keys {
-    pub(crate) deploy_path: Found<String>,
-    pub(crate) current_path: Found<String>,
-    pub(crate) host: Found<String>,
-    pub(crate) user: Found<String>,
-    pub(crate) port: Found<u16>,
-    pub(crate) identity_file: Found<String>,
-    pub(crate) ssh_config: Found<String>,
-    pub(crate) transport: Found<Transport>,
-    pub(crate) agent_path: Found<String>,
-    pub(crate) source: Found<String>,
-    pub(crate) exclude: Found<Vec<String>>,
-    pub(crate) keep_releases: Found<u32>,
-    pub(crate) grace: Found<Duration>,
-    pub(crate) spare: Found<bool>,
-    pub(crate) shared_dirs: Found<Vec<Located<RelativePath>>>,
-    pub(crate) shared_files: Found<Vec<Located<RelativePath>>>,
-    pub(crate) auto_shared: Found<bool>,
-    pub(crate) copy_paths: Found<Vec<String>>,
-    pub(crate) zstd_level: Found<i32>,
+    pub(crate) deploy_path: Setting<String>,
+    pub(crate) current_path: Setting<String>,
+    pub(crate) host: Setting<String>,
+    pub(crate) user: Setting<String>,
+    pub(crate) port: Setting<u16>,
+    pub(crate) identity_file: Setting<String>,
+    pub(crate) ssh_config: Setting<String>,
+    pub(crate) transport: Setting<Transport>,
+    pub(crate) agent_path: Setting<String>,
+    pub(crate) source: Setting<String>,
+    pub(crate) exclude: Setting<Vec<String>>,
+    pub(crate) keep_releases: Setting<u32>,
+    pub(crate) grace: Setting<Duration>,
+    pub(crate) spare: Setting<bool>,
+    pub(crate) shared_dirs: Setting<Vec<Located<RelativePath>>>,
+    pub(crate) shared_files: Setting<Vec<Located<RelativePath>>>,
+    pub(crate) auto_shared: Setting<bool>,
+    pub(crate) copy_paths: Setting<Vec<String>>,
+    pub(crate) zstd_level: Setting<i32>,
 }
 
 /// The names of the keys, for hints.
@@ -82,16 +82,17 @@ const NAMES: [&str; 19] = [
     "zstd_level",
 ];
 
-/// How alike a key must be to be proposed: `keep_release` is 0.98 to `keep_releases`, unrelated words are below 0.7.
+/// The similarity from which a key is suggested: `keep_release` has 0.98 to `keep_releases`, unrelated words less
+/// than 0.7.
 const ALIKE: f64 = 0.8;
 
-/// Tells whether `name` is a key.
+/// Returns whether `name` is a key.
 pub(crate) fn is_key(name: &str) -> bool {
     NAMES.contains(&name)
 }
 
 impl Keys {
-    /// Takes one entry of the table.
+    /// Sets a key from an entry of the table.
     pub(crate) fn set(&mut self, entry: &Entry<'_>) -> Result<(), Mistake> {
         match entry.name {
             "deploy_path" => entry.put(&mut self.deploy_path, Entry::path),
@@ -117,7 +118,7 @@ impl Keys {
         }
     }
 
-    /// Fills what is missing from the defaults. A list replaces a list.
+    /// Fills missing keys from the defaults. A list replaces a list.
     pub(crate) fn or(self, defaults: &Keys) -> Keys {
         let defaults = defaults.clone();
         Keys {
@@ -143,8 +144,8 @@ impl Keys {
         }
     }
 
-    /// Checks that no shared path stands twice or lies within another: each is one link in a release, and a link
-    /// within a link would be made in `shared/`.
+    /// Refuses a shared path that is named twice or is within another one: each path is one link in a release, and a
+    /// link within a link would be made in `shared/`.
     pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
         let lists = [&self.shared_dirs, &self.shared_files];
         let mut earlier: Vec<&Located<RelativePath>> = Vec::new();
@@ -173,26 +174,26 @@ impl Keys {
     }
 }
 
-/// One key with its value, as it stands in the file.
+/// One key with its value.
 pub(crate) struct Entry<'a> {
     /// The whole file.
     pub(crate) text: &'a str,
     /// The key.
     pub(crate) name: &'a str,
-    /// Where the key begins.
+    /// The offset of the key.
     pub(crate) at: usize,
     /// The value.
     pub(crate) value: &'a Spanned<DeValue<'a>>,
 }
 
 impl Entry<'_> {
-    fn put<T>(&self, slot: &mut Found<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
+    fn put<T>(&self, slot: &mut Setting<T>, read: impl FnOnce(&Self) -> Result<T, Mistake>) -> Result<(), Mistake> {
         let line = self.line();
         *slot = Some(Located { value: read(self)?, line });
         Ok(())
     }
 
-    /// The line of the key.
+    /// Returns the line of the key.
     pub(crate) fn line(&self) -> usize {
         line_at(self.text, self.at)
     }
@@ -205,7 +206,7 @@ impl Entry<'_> {
         self.mistake(format!("`{}` must be {what}", self.name))
     }
 
-    /// The mistake of a key that there is none of.
+    /// Returns the mistake of an unknown key.
     pub(crate) fn unknown(&self) -> Mistake {
         let alike = |name: &&str| strsim::jaro_winkler(self.name, name);
         let nearest = NAMES.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
@@ -315,14 +316,14 @@ impl Entry<'_> {
     }
 }
 
-/// Refuses a value with a variable in it: one that is taken as it stands would make a directory called `$NAME`.
+/// Refuses a value with a variable: used literally, it would make a directory called `$NAME`.
 fn check_variables(value: &str, line: usize, hint: &str) -> Result<(), Mistake> {
     let Some(variable) = variable(value) else { return Ok(()) };
     let reason = format!("`{}` is not expanded: variables are not read", variable.escape_debug());
     Err(Mistake { line, reason, hint: Some(hint.to_owned()) })
 }
 
-/// Returns the first `$NAME` or `${NAME}`. A backslash before it takes its meaning away.
+/// Returns the first `$NAME` or `${NAME}`. A backslash before it escapes it.
 fn variable(value: &str) -> Option<&str> {
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     value.match_indices('$').filter(|&(at, _)| !value[..at].ends_with('\\')).find_map(|(at, _)| {
@@ -335,7 +336,7 @@ fn variable(value: &str) -> Option<&str> {
     })
 }
 
-/// Returns the line of a place in the text, from 1.
+/// Returns the line of an offset in the text, from 1.
 pub(crate) fn line_at(text: &str, at: usize) -> usize {
     let before = &text.as_bytes()[..at.min(text.len())];
     1 + before.iter().filter(|&&byte| byte == b'\n').count()

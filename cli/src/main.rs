@@ -1,4 +1,4 @@
-//! The `cutover` command: arguments become settings, settings become a call of the engine, its result is printed.
+//! The `cutover` command: arguments become settings, settings become a call of the engine, and the result is printed.
 
 #![forbid(unsafe_code)]
 
@@ -48,7 +48,7 @@ use clap::{CommandFactory, Parser};
 use crate::args::{Args, Verb};
 use crate::color::Palette;
 use crate::environment::Environment;
-use crate::failure::{Failure, Voice};
+use crate::failure::{Failure, FailureStyle};
 use crate::session::Session;
 
 fn main() -> ExitCode {
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     };
     let place = same_place::flags(&args);
     failure = failure.at_place(&place);
-    failure.print(&Voice {
+    failure.print(&FailureStyle {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
         json: args.everywhere.json && !matches!(args.verb, Verb::Agent(_)),
         status_command: format!("cutover status{place}"),
@@ -90,7 +90,7 @@ fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
     }
 }
 
-/// Takes the verbs that the help hides out of what the parser proposes.
+/// Removes hidden verbs from the parser's suggestions.
 fn without_hidden_verbs(mut error: clap::Error) -> clap::Error {
     let command = Args::command();
     let is_hidden = |name: &String| command.find_subcommand(name).is_some_and(clap::Command::is_hide_set);
@@ -110,9 +110,9 @@ fn without_hidden_verbs(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Prints what the parser of the command line has to say: help, the version, or what is wrong.
+/// Prints the output of the command-line parser: help, the version, or an error.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A reader that has gone away, as `head` does, has read what it wanted.
+    // A reader that has gone away, for example `head`, has read enough.
     drop(error.print());
     if !error.use_stderr() {
         return ExitCode::SUCCESS;

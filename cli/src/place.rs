@@ -1,12 +1,12 @@
-//! A place to work at, as the words and flags of a verb name it. `settings` resolves it.
+//! The place to work at, from the words and flags of a verb. `settings` resolves it.
 
 use std::ffi::OsString;
 
-/// The place: the stage that is named, or the only one; a target replaces the destination and keeps the policy.
+/// The place: the named stage, or the only one. A target replaces the stage's destination and keeps its other keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The stage, where one is named.
+    /// The stage, if one is named.
     pub(crate) stage: Option<String>,
-    /// The target, where one is given.
+    /// The target, if one is named.
     pub(crate) target: Option<OsString>,
 }

@@ -3,9 +3,9 @@
 use std::env;
 use std::path::PathBuf;
 
-/// Returns this program's file, absolute. `/proc/self/exe` is the running file itself, even where another version has been
-/// installed over its name meanwhile. In a jail without `/proc`, the name that it was started by has to do: an agent is
-/// started by a path.
+/// Returns this program's file, absolute. `/proc/self/exe` is the running file itself, even if another version was
+/// installed over its name meanwhile. In a jail without `/proc` the name that started the program is used: an agent
+/// is started by a path.
 pub(crate) fn program() -> PathBuf {
     let own = PathBuf::from("/proc/self/exe");
     let named = || env::args_os().next().map(PathBuf::from).zip(env::current_dir().ok());

@@ -1,10 +1,10 @@
-//! Shows progress on stderr while the engine works.
+//! Draws progress on stderr while the engine works.
 //!
-//! The engine's threads only count ([`Tally`]); one thread of its own draws what was counted. A terminal that is slow,
-//! or stopped with Ctrl-S, holds up that thread and nothing else.
+//! The engine's threads only count ([`Tally`]); a separate thread draws the counts. A slow terminal, or one stopped
+//! with Ctrl-S, delays only that thread.
 //!
-//! On a terminal each phase that runs is a bar, and nothing is drawn for the first quarter second. Elsewhere there are
-//! plain lines: one when a phase ends, and one every few seconds while it lasts.
+//! On a terminal each running phase is a bar, and nothing is drawn for the first quarter second. Elsewhere progress
+//! is plain lines: one when a phase ends, and one every few seconds while it runs.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
@@ -17,23 +17,24 @@ use engine::threads;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::color::Palette;
-use crate::tally::{Line, Running, Talk, Tally};
+use crate::tally::{Line, RunningPhase, Tally, Verbosity};
 use crate::units::{Bytes, Counted, Seconds};
 
-/// What takes no longer than this needs no progress.
+/// A run that is shorter needs no progress.
 const NOTHING_DRAWN: Duration = Duration::from_millis(250);
 
-/// Between two drawings: fluent to the eye, nothing to the processor.
+/// The time between two drawings: smooth to the eye, and cheap for the processor.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Between two plain lines of a phase: short enough that the log of a job shows life, long enough not to fill it.
+/// The time between two plain lines of a phase: short enough to show life in the log of a job, long enough not to
+/// fill it.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// The observer, and the thread that draws.
 pub(crate) struct Progress {
     shared: Arc<Shared>,
     palette: Palette,
-    /// None where no thread was to be had.
+    /// None if no thread could be had.
     drawer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -49,18 +50,18 @@ struct State {
 
 impl Progress {
     /// Starts to draw.
-    pub(crate) fn start(talk: Talk, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
+    pub(crate) fn start(talk: Verbosity, palette: Palette, dumb_terminal: bool) -> Arc<Progress> {
         let on_terminal = io::stderr().is_terminal() && !dumb_terminal;
         let talk = match talk {
-            // The bars have shown it.
-            Talk::Phases if on_terminal => Talk::Brief,
+            // The bars have already shown the phases.
+            Verbosity::Phases if on_terminal => Verbosity::Brief,
             talk => talk,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(State { tally: Tally::new(talk), done: false }),
             changed: Condvar::new(),
         });
-        let screen: Box<dyn Screen + Send> = if talk == Talk::Quiet {
+        let screen: Box<dyn Screen + Send> = if talk == Verbosity::Quiet {
             Box::new(Silence)
         } else if on_terminal {
             Box::new(Bars::new())
@@ -68,23 +69,23 @@ impl Progress {
             Box::new(Plain::default())
         };
         let seen = Arc::clone(&shared);
-        // Where no thread is to be had, what there is to say is said in the end.
+        // If no thread can be had, the lines are printed at the end.
         let drawer = threads::spawn(move || seen.draw(screen, palette)).ok();
         Arc::new(Progress { shared, palette, drawer: Mutex::new(drawer) })
     }
 
-    /// Says a line of talk.
+    /// Prints a line of brief talk.
     pub(crate) fn say(&self, text: &str) {
-        self.shared.with(|state| state.tally.say(Talk::Brief, text));
+        self.shared.with(|state| state.tally.say(Verbosity::Brief, text));
     }
 
-    /// Draws what is left and clears the bars.
+    /// Draws the rest and clears the bars.
     pub(crate) fn finish(&self) {
         self.shared.with(|state| state.done = true);
         self.shared.changed.notify_all();
         let drawer = self.drawer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match drawer {
-            // A panic of the drawer was shown by the hook, and the deploy does not hang on it.
+            // The hook has printed a panic of the drawing thread, and the deploy does not depend on that thread.
             Some(drawer) => drop(drawer.join()),
             None => self.shared.draw(Box::new(Silence), self.palette),
         }
@@ -102,7 +103,7 @@ impl Shared {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Draws until all is done. The lock is never held while a terminal is written to.
+    /// Draws until the end. The lock is never held while a terminal is written to.
     fn draw(&self, mut screen: Box<dyn Screen + Send>, palette: Palette) {
         let began = Instant::now();
         loop {
@@ -128,17 +129,17 @@ impl Shared {
     }
 }
 
-/// Where progress is drawn.
+/// The place where progress is drawn.
 trait Screen {
     /// Writes a line that stays.
     fn line(&mut self, text: &str) {
         write_stderr(text);
     }
 
-    /// Draws the phases that run.
-    fn draw(&mut self, running: &[Running], since_start: Duration);
+    /// Draws the running phases.
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration);
 
-    /// Clears what was drawn.
+    /// Clears the drawing.
     fn clear(&mut self) {}
 }
 
@@ -146,7 +147,7 @@ trait Screen {
 struct Silence;
 
 impl Screen for Silence {
-    fn draw(&mut self, _running: &[Running], _since_start: Duration) {}
+    fn draw(&mut self, _running: &[RunningPhase], _since_start: Duration) {}
 }
 
 /// A log.
@@ -156,16 +157,16 @@ struct Plain {
 }
 
 impl Screen for Plain {
-    fn draw(&mut self, running: &[Running], since_start: Duration) {
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration) {
         if since_start - self.last < PLAIN_EVERY {
             return;
         }
         self.last = since_start;
         for running in running {
             let seconds = running.began.elapsed().as_secs_f64();
-            let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+            let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
             let rate = (running.bytes > 0).then(|| format!("{}/s", Bytes((running.bytes as f64 / seconds) as u64)));
-            let parts: Vec<String> = how_far.into_iter().chain(rate).collect();
+            let parts: Vec<String> = progress_text.into_iter().chain(rate).collect();
             let colon = if parts.is_empty() { "" } else { ": " };
             self.line(&format!("{}{colon}{}\n", running.doing(), parts.join(", ")));
         }
@@ -184,7 +185,7 @@ impl Bars {
         Bars { all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), bars: HashMap::new(), hidden: true }
     }
 
-    fn update(&mut self, running: &Running) {
+    fn update(&mut self, running: &RunningPhase) {
         let all = &self.all;
         let bar = self.bars.entry(running.phase).or_insert_with(|| {
             let bar = all.add(ProgressBar::no_length());
@@ -212,7 +213,7 @@ impl Screen for Bars {
         self.all.suspend(|| write_stderr(text));
     }
 
-    fn draw(&mut self, running: &[Running], since_start: Duration) {
+    fn draw(&mut self, running: &[RunningPhase], since_start: Duration) {
         if self.hidden && since_start >= NOTHING_DRAWN {
             self.hidden = false;
             self.all.set_draw_target(ProgressDrawTarget::stderr());
@@ -237,8 +238,8 @@ impl Screen for Bars {
 }
 
 /// `1,200 of 1,828 files, 10.0 MB of 12.3 MB, 5.1 MB/s, 3.20 s left`
-fn message(running: &Running, bar: &ProgressBar, total_is_known: bool) -> String {
-    let how_far = Some(running.how_far()).filter(|text| !text.is_empty());
+fn message(running: &RunningPhase, bar: &ProgressBar, total_is_known: bool) -> String {
+    let progress_text = Some(running.progress_text()).filter(|text| !text.is_empty());
     let per_second = bar.per_sec() as u64;
     let rate = match (running.bytes_total, per_second) {
         (_, 0) => None,
@@ -246,7 +247,7 @@ fn message(running: &Running, bar: &ProgressBar, total_is_known: bool) -> String
         (_, bytes) => Some(format!("{}/s", Bytes(bytes))),
     };
     let left = (total_is_known && per_second > 0).then(|| format!("{} left", Seconds(bar.eta().as_secs_f64().ceil())));
-    let parts: Vec<String> = how_far.into_iter().chain(rate).chain(left).collect();
+    let parts: Vec<String> = progress_text.into_iter().chain(rate).chain(left).collect();
     parts.join(", ")
 }
 
@@ -255,7 +256,7 @@ fn style(template: &'static str) -> ProgressStyle {
     style.progress_chars("=> ").tick_chars("-\\|/ ")
 }
 
-/// Nobody may be reading any more; that stops no deploy.
+/// If nobody reads stderr, the deploy goes on.
 fn write_stderr(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
 }

@@ -7,12 +7,12 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::Report;
 use crate::session::Session;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Talk::Brief, engine::releases)
+    session.run(&settings, Verbosity::Brief, engine::releases)
 }
 
 impl Report for ReleasesReport {
@@ -31,7 +31,7 @@ impl Report for ReleasesReport {
     }
 }
 
-/// The name of a state, as in `--json`.
+/// Returns the name of a state, as in `--json`.
 fn state_name(state: ReleaseState) -> &'static str {
     match state {
         ReleaseState::Live => "live",
@@ -43,7 +43,7 @@ fn state_name(state: ReleaseState) -> &'static str {
 
 const HEADS: [&str; 8] = ["RELEASE", "STATE", "LIVE SINCE", "COMMIT", "FILES", "SIZE", "OWN", "WHO"];
 
-/// The columns of numbers, which are aligned at their right.
+/// The number columns, which are aligned at their right.
 const NUMBERS: std::ops::Range<usize> = 4..7;
 
 fn table(releases: &[ReleaseReport], palette: Palette) -> String {

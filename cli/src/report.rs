@@ -1,4 +1,4 @@
-//! What a verb came to, printed on stdout: a text for people, or with `--json` one object.
+//! The result of a verb, printed on stdout: a text for people, or one object with `--json`.
 
 use engine::error::Kind;
 use serde::Serialize;
@@ -10,13 +10,13 @@ use crate::units::Count;
 
 /// The result of a verb.
 pub(crate) trait Report: Serialize {
-    /// Whether the verb is a question: its answer is printed with `--quiet` too.
+    /// Whether the verb is a question, whose answer is printed even with `--quiet`.
     const ANSWERS: bool;
 
     /// Returns the text for people, with a newline at its end.
     fn text(&self, palette: Palette) -> String;
 
-    /// Returns what goes on from here: a sentence that names a command, whose place is added.
+    /// Returns the next step: a sentence with a command, which is completed with the place.
     fn next(&self) -> Option<String> {
         None
     }
@@ -45,7 +45,7 @@ pub(crate) fn changes(new: u64, changed: u64, removed: u64) -> String {
     format!("{} new, {} changed, {} removed", Count(new), Count(changed), Count(removed))
 }
 
-/// Lines of a label and a text, aligned, for the block below a headline.
+/// Aligned lines of a label and a text, for the block below a headline.
 #[derive(Default)]
 pub(crate) struct Block(Vec<(&'static str, String)>);
 
@@ -57,7 +57,7 @@ impl Block {
         self
     }
 
-    /// Adds a line if there is something to say.
+    /// Adds a line if there is a text.
     pub(crate) fn line_if(&mut self, label: &'static str, text: Option<impl ToString>) -> &mut Block {
         if let Some(text) = text {
             self.line(label, text);
@@ -65,7 +65,7 @@ impl Block {
         self
     }
 
-    /// Returns the lines, the texts in one column.
+    /// Returns the lines, with all texts in one column.
     pub(crate) fn text(&self) -> String {
         let width = self.0.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
         let lines = self.0.iter().map(|(label, text)| format!("  {label:width$}  {text}\n"));

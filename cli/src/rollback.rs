@@ -7,12 +7,12 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run(&settings, Talk::Brief, |context| engine::switch(context, &to))
+    session.run(&settings, Verbosity::Brief, |context| engine::switch(context, &to))
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {

@@ -1,12 +1,12 @@
-//! The words and flags that send another verb to the place where this one works: messages name commands that run as they stand.
+//! The words and flags that make another verb work at the same place, so that commands in messages can be pasted.
 
 use clap::ValueEnum;
 use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, Everywhere, SetupArgs, Verb};
+use crate::args::{Args, CleanupArgs, DeployArgs, GlobalArgs, SetupArgs, Verb};
 use crate::words::{self, Word};
 
-/// Returns the words and flags that make another verb work where this one does, each after a space.
+/// Returns the words and flags that make another verb work at the same place, each after a space.
 pub(crate) fn flags(args: &Args) -> String {
     let (words, target) = match &args.verb {
         Verb::Setup(SetupArgs { place })
@@ -29,7 +29,7 @@ pub(crate) fn flags(args: &Args) -> String {
     if let Some(target) = target {
         place += &format!(" --target {}", quoted(&target.to_string_lossy()));
     }
-    let Everywhere { config, ssh_config, identity, transport, .. } = &args.everywhere;
+    let GlobalArgs { config, ssh_config, identity, transport, .. } = &args.everywhere;
     for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
         if let Some(file) = file {
             place += &format!(" {flag} {}", quoted(&file.to_string_lossy()));

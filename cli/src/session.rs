@@ -1,4 +1,4 @@
-//! One run: settings for a verb, the engine at work with progress and interrupts, and the result printed.
+//! One run: resolves the settings of a verb, runs the engine with progress and interrupts, and prints the result.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use engine::Context;
 use engine::cancel::Cancel;
 use engine::error::Error;
 
-use crate::args::Everywhere;
+use crate::args::GlobalArgs;
 use crate::color::Palette;
 use crate::environment::Environment;
 use crate::failure::{self, Failure};
@@ -16,17 +16,17 @@ use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::settings::Settings;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 
-/// What every verb is run with.
+/// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
     /// The flags of every verb.
-    pub(crate) everywhere: &'a Everywhere,
+    pub(crate) everywhere: &'a GlobalArgs,
     /// The surroundings.
     pub(crate) environment: &'a Environment,
     /// The words and flags that make another verb work at the same place.
     pub(crate) place: String,
-    /// What is said when it is ended at once, for the verbs that switch.
+    /// The line to print when a signal ends a verb that switches at once.
     pub(crate) last_line: Option<String>,
 }
 
@@ -36,11 +36,11 @@ impl Session<'_> {
         Settings::read(place, self.everywhere, self.environment)
     }
 
-    /// Lets the engine work, showing progress, and prints what it came to.
+    /// Runs the engine with progress, and prints the result.
     pub(crate) fn run<T: Report, E: Into<Failure>>(
         &self,
         settings: &Settings,
-        talk: Talk,
+        talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
         let palette = self.palette(io::stderr().is_terminal());
@@ -69,10 +69,10 @@ impl Session<'_> {
         }
     }
 
-    fn talk(&self, usual: Talk) -> Talk {
+    fn talk(&self, usual: Verbosity) -> Verbosity {
         match self.everywhere {
-            Everywhere { quiet: true, .. } => Talk::Quiet,
-            Everywhere { verbose: true, .. } => Talk::Verbose,
+            GlobalArgs { quiet: true, .. } => Verbosity::Quiet,
+            GlobalArgs { verbose: true, .. } => Verbosity::Verbose,
             _ => usual,
         }
     }

@@ -1,4 +1,4 @@
-//! Resolves arguments, config and surroundings once: below this line nothing is optional any more.
+//! Resolves arguments, config and surroundings once: nothing is optional after that.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,53 +8,53 @@ use engine::path::RelativePath;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target, Transport};
 
-use crate::args::Everywhere;
+use crate::args::GlobalArgs;
 use crate::choice::Choice;
-use crate::config::{Config, check_not_of_source, check_others};
+use crate::config::{Config, check_exposure, check_not_of_source};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
 use crate::keys::{Keys, Located};
 use crate::place::Place;
 
-/// What is meant.
+/// The resolved settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Where to, and how.
+    /// The server and path, and the way to reach them.
     pub(crate) target: Target,
-    /// What the server keeps to.
+    /// The rules for the server.
     pub(crate) policy: Policy,
     /// The directory to deploy, absolute.
     pub(crate) source: PathBuf,
-    /// Patterns that leave paths out.
+    /// The patterns that exclude paths.
     pub(crate) exclude: Vec<String>,
-    /// The config, where there is one, absolute.
+    /// The config file, if there is one, absolute.
     pub(crate) config: Option<PathBuf>,
-    /// The zstd level of content, where one is named.
+    /// The zstd level of content, if one is set.
     pub(crate) zstd_level: Option<i32>,
     /// The directory of the manifest database.
     pub(crate) state_dir: PathBuf,
-    /// Who does it.
+    /// The user and machine of the deploy.
     pub(crate) provenance: Provenance,
 }
 
 impl Settings {
-    /// Reads the config, if there is one, and resolves.
-    pub(crate) fn read(place: &Place, everywhere: &Everywhere, environment: &Environment) -> Result<Settings, Failure> {
+    /// Reads the config, if there is one, and resolves the settings.
+    pub(crate) fn read(place: &Place, everywhere: &GlobalArgs, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
         let settings = Settings::resolve(place, &Raw { config: config.as_ref(), everywhere, environment })?;
         settings.check_identity()?;
         Ok(settings)
     }
 
-    /// Refuses a key that is not there, where one is needed. Of a key that an agent holds, the public half is enough.
+    /// Refuses a missing key file. If an SSH agent has the key, the public half is enough.
     fn check_identity(&self) -> Result<(), Failure> {
         let (Destination::Ssh(_), Some(identity)) = (&self.target.destination, &self.target.reach.identity) else {
             return Ok(());
         };
         let mut public = identity.clone().into_os_string();
         public.push(".pub");
-        // One that cannot be looked at is told of by the login.
+        // If the file cannot be checked, the login reports the error.
         if identity.try_exists().unwrap_or(true) || Path::new(&public).exists() {
             return Ok(());
         }
@@ -81,13 +81,13 @@ impl Settings {
         })
     }
 
-    /// Keeps releases as long as a flag says, where it is given.
+    /// Sets the grace time of a flag, if it is given.
     pub(crate) fn with_grace(mut self, given: Option<Duration>) -> Settings {
         self.policy.grace = given.unwrap_or(self.policy.grace);
         self
     }
 
-    /// Makes what the engine's verbs take.
+    /// Makes the context for the engine's verbs.
     pub(crate) fn context(
         &self,
         observer: std::sync::Arc<dyn engine::event::Observer>,
@@ -104,15 +104,15 @@ impl Settings {
     }
 }
 
-/// What settings are made of, beside the keys of the place.
+/// The raw parts of settings, beside the keys of the place.
 struct Raw<'a> {
     config: Option<&'a Config>,
-    everywhere: &'a Everywhere,
+    everywhere: &'a GlobalArgs,
     environment: &'a Environment,
 }
 
 impl<'a> Raw<'a> {
-    /// Returns the directory that relative paths of the config begin at.
+    /// Returns the directory where relative paths of the config begin.
     fn directory(&self) -> &'a Path {
         self.config.map_or(&self.environment.directory, |config| &config.directory)
     }
@@ -145,18 +145,18 @@ impl<'a> Raw<'a> {
         })
     }
 
-    /// Returns the `ssh_config` that is named, if one is. One that only a config names, which was found and not named itself,
-    /// must be the user's own.
+    /// Returns the named `ssh_config`, if there is one. If only the config names the file, and the config itself was
+    /// found and not named, the file must belong to the user.
     fn ssh_config(&self, keys: &Keys) -> Result<Option<PathBuf>, Failure> {
         if let Some(given) = &self.everywhere.ssh_config {
             return Ok(Some(self.environment.absolute(given)));
         }
         let file = self.path(keys.ssh_config.as_ref())?;
         if let (Some(file), Some(Config { is_named: false, .. })) = (&file, self.config)
-            // One that is not there is told of where it is read.
+            // A missing file is reported by its reader.
             && file.exists()
         {
-            check_others(file, "--ssh-config")?;
+            check_exposure(file, "--ssh-config")?;
             check_not_of_source(file, self.directory(), self.environment)?;
         }
         Ok(file)
@@ -221,14 +221,15 @@ mod tests {
         }
     }
 
-    /// Resolves the words of a command line with a config at `/work/cutover.toml`, or with none where it is empty.
+    /// Resolves the words of a command line with a config at `/work/cutover.toml`, or without a config if the text is
+    /// empty.
     fn resolve(text: &str, stage: &str, target: &str) -> Result<Settings, String> {
         let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
         let place = Place {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
             target: Some(target.into()).filter(|_| !target.is_empty()),
         };
-        let (everywhere, environment) = (Everywhere::default(), environment());
+        let (everywhere, environment) = (GlobalArgs::default(), environment());
         Settings::resolve(&place, &Raw { config: config.as_ref(), everywhere: &everywhere, environment: &environment })
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
     }
@@ -374,12 +375,12 @@ mod tests {
 
     #[test]
     fn the_state_is_in_the_cache_of_the_user() {
-        let check = |everywhere: &Everywhere, environment: &Environment, expected: Option<&str>| {
+        let check = |everywhere: &GlobalArgs, environment: &Environment, expected: Option<&str>| {
             let found = Raw { config: None, everywhere, environment }.state_dir().ok();
             assert_eq!(found, expected.map(PathBuf::from));
         };
-        let none = Everywhere::default();
-        let given = Everywhere { state_dir: Some("state".into()), ..Everywhere::default() };
+        let none = GlobalArgs::default();
+        let given = GlobalArgs { state_dir: Some("state".into()), ..GlobalArgs::default() };
         let with_cache = Environment { cache_home: Some("/cache".into()), ..environment() };
         check(&given, &environment(), Some("/work/sub/state"));
         check(&none, &with_cache, Some("/cache/cutover"));

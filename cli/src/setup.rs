@@ -1,4 +1,4 @@
-//! `cutover setup`: makes the deploy path's directories.
+//! `cutover setup`: creates the deploy path's directories.
 
 use engine::report::SetupReport;
 
@@ -7,11 +7,11 @@ use crate::color::Palette;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::session::Session;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 
 pub(crate) fn run(session: &Session<'_>, args: &SetupArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place.place()?)?;
-    session.run(&settings, Talk::Brief, engine::setup)
+    session.run(&settings, Verbosity::Brief, engine::setup)
 }
 
 impl Report for SetupReport {

@@ -1,4 +1,4 @@
-//! `cutover status`: what is live, and how the server stands.
+//! `cutover status`: the live release and the state of the server.
 
 use engine::report::{ReleaseReport, StatusReport};
 
@@ -7,12 +7,12 @@ use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
 use crate::session::Session;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Counted, Time};
 
 pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
     let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Talk::Brief, engine::status)
+    session.run(&settings, Verbosity::Brief, engine::status)
 }
 
 impl Report for StatusReport {
@@ -23,7 +23,7 @@ impl Report for StatusReport {
             Some(release) => format!("Release {} is live", release.id),
             None => match &self.broken {
                 Some(id) => format!("`current` leads to release {id}, which is damaged or gone"),
-                None if self.rollback.is_some() => "Nothing is live: there is no link".to_owned(),
+                None if self.rollback.is_some() => "Nothing is live: the link is missing".to_owned(),
                 None => "Nothing is live yet".to_owned(),
             },
         };
@@ -31,9 +31,10 @@ impl Report for StatusReport {
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
         let staging =
             (self.staging_bytes > 0).then(|| format!("{} received and not used yet", Bytes(self.staging_bytes)));
-        let spare = self.spare.as_ref().map(|spare| {
-            format!("{} waits to be made the next release, about {}", spare.release, Bytes(spare.disk_bytes))
-        });
+        let spare = self
+            .spare
+            .as_ref()
+            .map(|spare| format!("{} will become the next release, about {}", spare.release, Bytes(spare.disk_bytes)));
         let inodes = self.free_inodes.map_or(String::new(), |inodes| format!(", {} inodes", Count(inodes)));
         let mut block = Block::default();
         block
@@ -136,7 +137,7 @@ Release 20260325140000 is live
   releases  3
   store     80,000 objects, 1.5 GB
   staging   2.0 kB received and not used yet
-  spare     20260324110000 waits to be made the next release, about 21.0 MB
+  spare     20260324110000 will become the next release, about 21.0 MB
   free      12.3 GB, 1,000,000 inodes
   lock      me@laptop since 2026-03-25 14:00:00Z: deploy (process 4711)
   foreign   `releases/old` was not made by Cutover

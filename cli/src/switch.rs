@@ -10,12 +10,12 @@ use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::tally::Talk;
+use crate::tally::Verbosity;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run(&settings, Talk::Brief, |context| engine::switch(context, &to))
+    session.run(&settings, Verbosity::Brief, |context| engine::switch(context, &to))
 }
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {

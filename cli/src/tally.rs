@@ -1,6 +1,6 @@
-//! Counts what the engine tells: which phases run, how far they are, and which lines are to be said.
+//! Counts the engine's events: the running phases, their progress, and the lines to print.
 //!
-//! Pure: it is given events and the time, and draws nothing.
+//! Pure: it gets events and the time, and draws nothing.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,20 +10,20 @@ use engine::event::{Event, Phase};
 use crate::failure::printable;
 use crate::units::{Bytes, Count, Counted, Seconds};
 
-/// How much is said on stderr, each level with all that the earlier ones say.
+/// The amount of output on stderr. Each level includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Talk {
+pub(crate) enum Verbosity {
     /// Warnings.
     Quiet,
-    /// What takes long, and what is done once a server.
+    /// Long work, and work that happens once a server.
     Brief,
-    /// Each phase that ended.
+    /// Each finished phase.
     Phases,
-    /// All.
+    /// Everything.
     Verbose,
 }
 
-/// A line to say.
+/// A line to print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
     /// Plain talk.
@@ -32,12 +32,13 @@ pub(crate) enum Line {
     Warning(String),
 }
 
-/// Lines that wait for a slow terminal, at most: warnings are always kept, the rest is dropped beyond it.
+/// The most lines that wait for a slow terminal. Warnings are always kept; other lines beyond this number are
+/// dropped.
 const LINES_MAX: usize = 10_000;
 
-/// A phase that runs.
+/// A running phase.
 #[derive(Debug, Clone)]
-pub(crate) struct Running {
+pub(crate) struct RunningPhase {
     pub(crate) phase: Phase,
     pub(crate) began: Instant,
     pub(crate) files: u64,
@@ -46,22 +47,22 @@ pub(crate) struct Running {
     pub(crate) bytes_total: u64,
 }
 
-/// What was told so far.
+/// The events so far, counted.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    talk: Talk,
-    /// The phases that run, in the order in which they began.
-    pub(crate) running: Vec<Running>,
-    /// The lines that were not said yet.
+    talk: Verbosity,
+    /// The running phases, in the order in which they began.
+    pub(crate) running: Vec<RunningPhase>,
+    /// The lines that were not printed yet.
     pub(crate) lines: VecDeque<Line>,
 }
 
 impl Tally {
-    pub(crate) fn new(talk: Talk) -> Tally {
+    pub(crate) fn new(talk: Verbosity) -> Tally {
         Tally { talk, running: Vec::new(), lines: VecDeque::new() }
     }
 
-    /// Takes one event.
+    /// Counts one event.
     pub(crate) fn take(&mut self, event: Event, now: Instant) {
         match event {
             Event::Began(phase) => {
@@ -74,18 +75,18 @@ impl Tally {
             }
             Event::Ended(phase) => self.ended(phase, now),
             Event::AgentCopied { bytes } => {
-                self.say(Talk::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
+                self.say(Verbosity::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
             }
-            Event::Live { release } => self.say(Talk::Verbose, format!("Release {release} is live")),
-            Event::ReleaseRemoved { release } => self.say(Talk::Verbose, format!("Removed release {release}")),
+            Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
+            Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Warning(text) => self.warn(&text),
-            Event::Detail(text) => self.say(Talk::Verbose, text),
+            Event::Detail(text) => self.say(Verbosity::Verbose, text),
             _ => {}
         }
     }
 
-    /// Says a line, if so much is to be said.
-    pub(crate) fn say(&mut self, level: Talk, text: impl Into<String>) {
+    /// Queues a line, if the level includes it.
+    pub(crate) fn say(&mut self, level: Verbosity, text: impl Into<String>) {
         if self.talk >= level && self.lines.len() < LINES_MAX {
             self.lines.push_back(Line::Info(printable(&text.into())));
         }
@@ -95,10 +96,10 @@ impl Tally {
         self.lines.push_back(Line::Warning(printable(text)));
     }
 
-    fn running(&mut self, phase: Phase, now: Instant) -> &mut Running {
+    fn running(&mut self, phase: Phase, now: Instant) -> &mut RunningPhase {
         let index = self.running.iter().position(|running| running.phase == phase);
         let index = index.unwrap_or_else(|| {
-            self.running.push(Running { phase, began: now, files: 0, files_total: 0, bytes: 0, bytes_total: 0 });
+            self.running.push(RunningPhase { phase, began: now, files: 0, files_total: 0, bytes: 0, bytes_total: 0 });
             self.running.len() - 1
         });
         &mut self.running[index]
@@ -108,16 +109,16 @@ impl Tally {
         let index = self.running.iter().position(|running| running.phase == phase);
         if let Some(index) = index {
             let running = self.running.remove(index);
-            // That the agent was copied is said by itself.
+            // The copy of the agent has a line of its own.
             if phase != Phase::CopyAgent {
-                self.say(Talk::Phases, running.ended(now));
+                self.say(Verbosity::Phases, running.ended(now));
             }
         }
     }
 }
 
-impl Running {
-    /// What the phase does, for a line while it lasts.
+impl RunningPhase {
+    /// Returns a description of the phase, for a line while it runs.
     pub(crate) fn doing(&self) -> &'static str {
         match self.phase {
             Phase::Connect => "Connecting",
@@ -131,8 +132,8 @@ impl Running {
         }
     }
 
-    /// How far it is: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty where nothing was counted.
-    pub(crate) fn how_far(&self) -> String {
+    /// Returns the progress: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty if nothing was counted.
+    pub(crate) fn progress_text(&self) -> String {
         let files = match (self.files, self.files_total) {
             (0, 0) => None,
             (files, 0) => Some(Counted(files, "file").to_string()),
@@ -147,7 +148,7 @@ impl Running {
         parts.join(", ")
     }
 
-    /// The line at its end.
+    /// Returns the line at the end of the phase.
     fn ended(&self, now: Instant) -> String {
         let done = match self.phase {
             Phase::Connect => "Connected",
@@ -181,8 +182,8 @@ mod tests {
         Event::Progress { phase, files, files_total: 1828, bytes, bytes_total: 12_345_678 }
     }
 
-    /// Takes the events a second apart and checks what is said.
-    fn check(talk: Talk, events: Vec<Event>, expected: &[Line]) {
+    /// Counts the events a second apart, and checks the lines.
+    fn check(talk: Verbosity, events: Vec<Event>, expected: &[Line]) {
         let mut tally = Tally::new(talk);
         let start = Instant::now();
         for (second, event) in events.into_iter().enumerate() {
@@ -209,15 +210,15 @@ mod tests {
         let sent = Line::Info("Sent 1,828 files, 12.3 MB in 3.00 s".into());
         let switched = Line::Info("Switched in 1.00 s".into());
         let detail = Line::Info("one lane".into());
-        check(Talk::Quiet, deploy(), std::slice::from_ref(&warning));
-        check(Talk::Brief, deploy(), std::slice::from_ref(&warning));
-        check(Talk::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
-        check(Talk::Verbose, deploy(), &[warning, sent, switched, detail]);
+        check(Verbosity::Quiet, deploy(), std::slice::from_ref(&warning));
+        check(Verbosity::Brief, deploy(), std::slice::from_ref(&warning));
+        check(Verbosity::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
+        check(Verbosity::Verbose, deploy(), &[warning, sent, switched, detail]);
     }
 
     #[test]
     fn a_slow_terminal_loses_talk_and_no_warning() {
-        let mut tally = Tally::new(Talk::Verbose);
+        let mut tally = Tally::new(Verbosity::Verbose);
         for number in 0..LINES_MAX + 1 {
             tally.take(Event::Detail(number.to_string()), Instant::now());
         }
@@ -228,13 +229,13 @@ mod tests {
 
     #[test]
     fn the_copy_of_the_agent_is_shown_while_it_lasts_and_said_once() {
-        let mut tally = Tally::new(Talk::Phases);
+        let mut tally = Tally::new(Verbosity::Phases);
         let now = Instant::now();
         let copying =
             Event::Progress { phase: Phase::CopyAgent, files: 0, files_total: 0, bytes: 5, bytes_total: 2000 };
         tally.take(copying, now);
         let running = tally.running(Phase::CopyAgent, now);
-        assert_eq!((running.doing(), running.how_far()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
+        assert_eq!((running.doing(), running.progress_text()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
         tally.take(Event::Ended(Phase::CopyAgent), now);
         tally.take(Event::AgentCopied { bytes: 2000 }, now);
         assert_eq!(Vec::from(tally.lines), [Line::Info("Copied the agent to the server (2.0 kB)".into())]);
@@ -243,13 +244,13 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_shown() {
-        let mut tally = Tally::new(Talk::Brief);
+        let mut tally = Tally::new(Verbosity::Brief);
         let now = Instant::now();
-        assert_eq!(tally.running(Phase::Connect, now).how_far(), "");
+        assert_eq!(tally.running(Phase::Connect, now).progress_text(), "");
         tally.take(progress(Phase::Upload, 1, 999), now);
-        assert_eq!(tally.running(Phase::Upload, now).how_far(), "1 of 1,828 files, 999 B of 12.3 MB");
+        assert_eq!(tally.running(Phase::Upload, now).progress_text(), "1 of 1,828 files, 999 B of 12.3 MB");
         let scan = tally.running(Phase::Scan, now);
         (scan.files, scan.bytes) = (1, 2000);
-        assert_eq!(scan.how_far(), "1 file, 2.0 kB");
+        assert_eq!(scan.progress_text(), "1 file, 2.0 kB");
     }
 }

@@ -1,4 +1,4 @@
-//! How numbers are shown to people: bytes, counts, seconds and times, each a newtype with a `Display`.
+//! Numbers for people: bytes, counts, seconds and times, each a newtype with a `Display`.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use engine::path::Shown;
 pub(crate) use engine::units::Bytes;
 use jiff::Timestamp;
 
-/// A whole number with its thousands apart: `78,622`.
+/// A whole number with thousands separators: `78,622`.
 pub(crate) struct Count(pub(crate) u64);
 
 impl fmt::Display for Count {
@@ -50,7 +50,7 @@ impl fmt::Display for Seconds {
     }
 }
 
-/// The first digits of a commit: as many as git shows of a large repository.
+/// The first digits of a commit: as many as git shows in a large repository.
 pub(crate) struct Commit<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Commit<'_> {

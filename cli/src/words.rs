@@ -1,4 +1,4 @@
-//! The words of a command line that are no flags: stages, releases, `live` and `source`.
+//! The words of a command line beside its flags: stages, releases, `live` and `source`.
 //!
 //! A stage begins with a letter and a release with a digit, so one word is never both and their order is free.
 
@@ -11,11 +11,11 @@ use crate::failure::Failure;
 pub(crate) enum Word {
     /// A table in the config.
     Stage(String),
-    /// One of the things that `diff` compares.
+    /// A side of `diff`.
     Side(Side),
 }
 
-/// What `diff` compares.
+/// A side of `diff`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Side {
     /// A release.
@@ -29,7 +29,7 @@ pub(crate) enum Side {
 /// Words that name no stage.
 const RESERVED: [&str; 2] = ["live", "source"];
 
-/// Reads one word.
+/// Parses one word.
 pub(crate) fn parse(text: &str) -> Result<Word, Failure> {
     match text {
         "live" => Ok(Word::Side(Side::Live)),
@@ -45,7 +45,7 @@ pub(crate) fn parse(text: &str) -> Result<Word, Failure> {
     }
 }
 
-/// Tells why `text` cannot name a stage.
+/// Returns the reason that `text` cannot name a stage.
 pub(crate) fn check_stage(text: &str) -> Result<(), &'static str> {
     if RESERVED.contains(&text) {
         return Err("the word is reserved");
@@ -60,7 +60,7 @@ pub(crate) fn check_stage(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Reads the word of a verb that takes a stage only.
+/// Parses the word of a verb that accepts only a stage.
 pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
     let Some(text) = word else {
         return Ok(None);
@@ -72,10 +72,10 @@ pub(crate) fn stage(word: Option<&str>) -> Result<Option<String>, Failure> {
     }
 }
 
-/// How a release is named.
+/// The way to name a release.
 const ONE_RELEASE: &str = "Name one release as `cutover releases` lists them: its name begins with a digit";
 
-/// Reads the words of `switch`: one release and at most one stage.
+/// Parses the words of `switch`: one release and at most one stage.
 pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Failure> {
     let (stage, sides) = sort(words)?;
     match &sides[..] {
@@ -85,7 +85,7 @@ pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Fail
     }
 }
 
-/// Reads the words of `rollback`: at most one release, which `--to` may name instead, and at most one stage.
+/// Parses the words of `rollback`: at most one release, which `--to` may name instead, and at most one stage.
 pub(crate) fn rollback(words: &[&str], to: Option<&ReleaseId>) -> Result<(Option<ReleaseId>, Option<String>), Failure> {
     let (stage, sides) = sort(words)?;
     match (&sides[..], to) {
@@ -96,7 +96,7 @@ pub(crate) fn rollback(words: &[&str], to: Option<&ReleaseId>) -> Result<(Option
     }
 }
 
-/// Reads the words of `diff`: at most one stage, and the two sides.
+/// Parses the words of `diff`: at most one stage, and the two sides.
 pub(crate) fn diff(words: &[&str]) -> Result<(Option<String>, Side, Side), Failure> {
     let (stage, sides) = sort(words)?;
     let mut sides = sides.into_iter();

@@ -1,18 +1,19 @@
-//! Who could put something else in the place of what stands at a path.
+//! Checks which other users could replace a file or a directory.
 //!
-//! Whoever may write to a directory, and whoever owns one, can exchange what is in it, down to the last file below. So
-//! the deploy path and each directory above it must belong to the user that runs the agent or to root, and nobody else
-//! may write to it. A directory with the sticky bit is fine too: in `/tmp` everyone may make names, and only their owner
-//! takes them away. The same is asked, of the file and its directory alone, of a config that was
-//! found and not named.
+//! The owner of a directory, and anybody who may write to it, can exchange everything below it. So the deploy path
+//! and each directory above it must belong to root or to the user that runs the agent, and nobody else may write to
+//! it. A directory with the sticky bit is accepted too: in `/tmp` everybody may create names, but only their owner
+//! can remove them. A config that was found, not named, must meet the same demand, but only the file and its
+//! directory are checked.
 //!
-//! A group that has no other member than this user and root is nobody else: many systems give each user a group of its own
-//! and the umask 002. Its members are read from `/etc/group` and `/etc/passwd`, and a group that is not there may have any.
-//! Rights that an access list gives to others show as the group's, and then the group tells nothing.
+//! A group without members other than this user and root is accepted: many systems give each user a group of its own
+//! and the umask 002. The members are read from `/etc/group` and `/etc/passwd`; a group that is not listed there may
+//! have any members. If a file has an access list, the group bits include the rights of others on that list: a group
+//! with write permission is then refused, whatever its members.
 //!
-//! The directories are looked at from the deploy path, which is held, by `..`: links that led there do not matter any more.
-//! What is found safe cannot be changed by others before it is used. The shell script of `wire/bootstrap.rs` asks for the
-//! same before it copies an agent.
+//! The directories are checked from the deploy path upwards by `..`, from a held descriptor: the links that led there
+//! do not matter any more. Others cannot change a safe path before it is used. The shell script of
+//! `wire/bootstrap.rs` demands the same before it copies an agent.
 
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -29,27 +30,27 @@ const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
 const ALL_WRITE: u32 = 0o002;
 
-/// Others than this user and root who could change something.
+/// Other users than this user and root who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Others {
-    /// What they could change: the file that was asked for, or a directory on the way to it.
+pub struct Exposure {
+    /// The path: the file itself, or a directory above it.
     pub path: PathBuf,
-    /// Who they are.
-    pub who: Who,
+    /// Those users.
+    pub to: ExposedTo,
 }
 
-/// Those who could change something.
+/// The users who could change a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
-    /// Its owner, by name, or number where there is no name.
+pub enum ExposedTo {
+    /// Its owner, by name, or by number if it has no name.
     Owner(String),
-    /// Those who may write to it.
+    /// Users who may write to it.
     Writers(Writers),
 }
 
-/// Returns who could change a file or put another one in its place; nothing where nobody else could. Of the directories above
-/// only the one that holds it is looked at: a file of this user in a directory of this user is one of this user's.
-pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
+/// Returns who could change or replace a file, or nothing if nobody else could. Of the directories above, only the
+/// file's own is checked: a file of this user in a directory of this user belongs to this user.
+pub fn find_exposure(file: &Path) -> std::io::Result<Option<Exposure>> {
     let judge = Judge::here();
     let real = std::fs::canonicalize(file)?;
     for directory in [file, &real].into_iter().filter_map(|file| file.parent()) {
@@ -58,23 +59,23 @@ pub fn others_who_change(file: &Path) -> std::io::Result<Option<Others>> {
             return Ok(others);
         }
     }
-    // A link of somebody else leads where its owner likes. Its own mode means nothing.
-    let link = Standing { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
+    // The owner of a link decides where it leads. The link's own mode means nothing.
+    let link = Ownership { mode: 0o700, ..std::fs::symlink_metadata(file)?.into() };
     Ok(judge.others(file, &link, false).or(judge.others(&real, &std::fs::metadata(&real)?.into(), false)))
 }
 
-/// Refuses a directory of this machine's state that others could change.
+/// Refuses a state directory of this machine that others could change.
 pub(crate) fn check_state(directory: &Dir) -> Result<(), Error> {
     Judge::here().check(directory.path(), &directory.own_stat()?.into(), false)
 }
 
-/// Refuses to make a deploy path, and what is missing above it, in a directory that others could change.
+/// Refuses to create a deploy path, and missing directories above it, in a directory that others could change.
 pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
     for (at, path) in path.ancestors().enumerate() {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         match Dir::open(path) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-            // The whole path is there, and is checked as such.
+            // The whole path exists, and its own check covers it.
             Ok(_) if at == 0 => return Ok(()),
             found => return check(&found?),
         }
@@ -82,13 +83,13 @@ pub(crate) fn check_before(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a directory in the deploy path that belongs to somebody else, or that others may write to: they could put another
-/// tree where `current` leads.
+/// Refuses a directory in the deploy path that belongs to another user, or that others may write to: they could
+/// replace the tree behind `current`.
 pub(crate) fn check_inner(path: &Path, stat: &Stat) -> Result<(), Error> {
     Judge::here().check(path, &(*stat).into(), false)
 }
 
-/// Refuses a `.cutover` that is not this user's own, or that others may write to.
+/// Refuses a `.cutover` that belongs to another user, or that others may write to.
 pub(crate) fn check_private(path: &Path, stat: &Stat) -> Result<(), Error> {
     let judge = Judge::here();
     if stat.uid != judge.user {
@@ -120,37 +121,37 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).to_owned()
 }
 
-/// Whose something is, and its mode.
+/// The owner, group and mode of a file or directory.
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct Ownership {
     uid: u32,
     gid: u32,
     mode: u32,
 }
 
-impl From<Stat> for Standing {
-    fn from(Stat { uid, gid, mode, .. }: Stat) -> Standing {
-        Standing { uid, gid, mode }
+impl From<Stat> for Ownership {
+    fn from(Stat { uid, gid, mode, .. }: Stat) -> Ownership {
+        Ownership { uid, gid, mode }
     }
 }
 
-impl From<std::fs::Metadata> for Standing {
-    fn from(metadata: std::fs::Metadata) -> Standing {
-        Standing { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
+impl From<std::fs::Metadata> for Ownership {
+    fn from(metadata: std::fs::Metadata) -> Ownership {
+        Ownership { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() }
     }
 }
 
-impl Others {
+impl Exposure {
     fn into_error(self) -> Error {
         let path = Shown(self.path.as_os_str().as_bytes()).to_string();
-        match self.who {
-            Who::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
-            Who::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
+        match self.to {
+            ExposedTo::Owner(owner) => Error::from(SiteError::OtherOwner { path, owner }),
+            ExposedTo::Writers(by) => Error::from(SiteError::OthersWrite { path, by }),
         }
     }
 }
 
-/// Judges for the user that runs this program.
+/// Checks rights for the user that runs this program.
 struct Judge {
     user: u32,
     accounts: Accounts,
@@ -161,22 +162,22 @@ impl Judge {
         Judge { user: rustix::process::geteuid().as_raw(), accounts: Accounts::read() }
     }
 
-    fn check(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Result<(), Error> {
-        self.others(path, standing, may_be_sticky).map_or(Ok(()), |others| Err(others.into_error()))
+    fn check(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Result<(), Error> {
+        self.others(path, ownership, may_be_sticky).map_or(Ok(()), |others| Err(others.into_error()))
     }
 
-    fn others(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Others> {
-        if ![ROOT, self.user].contains(&standing.uid) {
-            return Some(self.owner(path, standing.uid));
+    fn others(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Option<Exposure> {
+        if ![ROOT, self.user].contains(&ownership.uid) {
+            return Some(self.owner(path, ownership.uid));
         }
-        let by = self.writers(path, standing, may_be_sticky)?;
-        Some(Others { path: path.to_owned(), who: Who::Writers(by) })
+        let by = self.writers(path, ownership, may_be_sticky)?;
+        Some(Exposure { path: path.to_owned(), to: ExposedTo::Writers(by) })
     }
 
-    fn owner(&self, path: &Path, owner: u32) -> Others {
-        Others {
+    fn owner(&self, path: &Path, owner: u32) -> Exposure {
+        Exposure {
             path: path.to_owned(),
-            who: Who::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
+            to: ExposedTo::Owner(self.accounts.user_name(owner).unwrap_or_else(|| owner.to_string())),
         }
     }
 
@@ -184,17 +185,17 @@ impl Judge {
         self.accounts.group_name(group).unwrap_or_else(|| group.to_string())
     }
 
-    fn writers(&self, path: &Path, standing: &Standing, may_be_sticky: bool) -> Option<Writers> {
-        match standing.mode {
+    fn writers(&self, path: &Path, ownership: &Ownership, may_be_sticky: bool) -> Option<Writers> {
+        match ownership.mode {
             mode if mode & (GROUP_WRITES | ALL_WRITE) == 0 || (may_be_sticky && mode & STICKY != 0) => None,
             mode if mode & ALL_WRITE != 0 => Some(Writers::All),
-            _ if !has_access_list(path) && self.accounts.is_alone(self.user, standing.gid) => None,
-            _ => Some(Writers::Group(self.group_name(standing.gid))),
+            _ if !has_access_list(path) && self.accounts.is_alone(self.user, ownership.gid) => None,
+            _ => Some(Writers::Group(self.group_name(ownership.gid))),
         }
     }
 }
 
-/// Tells whether a file or directory has an access list, or may have one.
+/// Returns whether a file or directory may have an access list.
 fn has_access_list(path: &Path) -> bool {
     let found = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0_u8; 0][..]);
     !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS))
@@ -217,7 +218,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let check = |(uid, gid, mode): (u32, u32, u32), may_be_sticky: bool, expected: Result<(), &str>| {
             let found = judge()
-                .check(place.path(), &Standing { uid, gid, mode }, may_be_sticky)
+                .check(place.path(), &Ownership { uid, gid, mode }, may_be_sticky)
                 .map_err(|error| error.to_string());
             let at = format!("`{}`", place.path().display());
             let found = found.map_err(|message| message.replace(&at, "it").split(", ").next().unwrap().to_owned());
@@ -272,7 +273,7 @@ mod tests {
         let check = |modes: (u32, u32), expected: Option<&Path>| {
             set(&directory, modes.0);
             set(&file, modes.1);
-            let found = others_who_change(&file).unwrap().map(|others| others.path);
+            let found = find_exposure(&file).unwrap().map(|others| others.path);
             assert_eq!(found.as_deref(), expected, "{modes:?}");
         };
         check((0o755, 0o644), None);
@@ -282,16 +283,16 @@ mod tests {
         check((0o755, 0o644), None);
         let link = place.path().join("link");
         symlink(&file, &link).unwrap();
-        assert_eq!(others_who_change(&link).unwrap(), None);
+        assert_eq!(find_exposure(&link).unwrap(), None);
         set(&file, 0o666);
         let real = file.canonicalize().unwrap();
-        assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: real, who: Who::Writers(Writers::All) }));
-        assert!(others_who_change(&place.path().join("none")).is_err());
+        assert_eq!(find_exposure(&link).unwrap(), Some(Exposure { path: real, to: ExposedTo::Writers(Writers::All) }));
+        assert!(find_exposure(&place.path().join("none")).is_err());
         if rustix::process::geteuid().is_root() {
             set(&file, 0o644);
             std::os::unix::fs::lchown(&link, Some(54_321), None).unwrap();
-            let owner = Who::Owner("54321".into());
-            assert_eq!(others_who_change(&link).unwrap(), Some(Others { path: link, who: owner }));
+            let owner = ExposedTo::Owner("54321".into());
+            assert_eq!(find_exposure(&link).unwrap(), Some(Exposure { path: link, to: owner }));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Users and groups: what `/etc/passwd` and `/etc/group` say.
+//! Users and groups, from `/etc/passwd` and `/etc/group`.
 //!
-//! The files are read as they are, without the system's resolver: programs are static, and a container may have no resolver.
-//! A user or a group that is only in a directory service has a number and no name.
+//! The files are parsed directly, without the system's resolver: the programs are static, and a container may have no
+//! resolver. A user or a group of a directory service therefore has a number and no name.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use crate::path::Shown;
 
-/// The number of root.
+/// The user id of root.
 pub(crate) const ROOT: u32 = 0;
 
-/// The users and groups that this machine's files know.
+/// The users and groups of this machine's files.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     users: Vec<u8>,
@@ -20,36 +20,36 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Reads both files. One that cannot be read names nobody.
+    /// Reads both files. A file that cannot be read counts as empty.
     pub fn read() -> Accounts {
         let read = |file| std::fs::read(file).unwrap_or_default();
         Accounts { users: read("/etc/passwd"), groups: read("/etc/group") }
     }
 
-    /// Makes accounts of the content of the two files.
+    /// Parses the content of the two files.
     #[cfg(test)]
     pub(crate) fn parse(users: &[u8], groups: &[u8]) -> Accounts {
         Accounts { users: users.to_vec(), groups: groups.to_vec() }
     }
 
-    /// Returns a user's name; none where the number has none.
+    /// Returns a user's name, if the number has one.
     pub fn user_name(&self, user: u32) -> Option<String> {
         name_of(&self.users, user)
     }
 
-    /// Returns a group's name; none where the number has none.
+    /// Returns a group's name, if the number has one.
     pub(crate) fn group_name(&self, group: u32) -> Option<String> {
         name_of(&self.groups, group)
     }
 
-    /// Returns a user's home directory; none where no absolute one is known.
+    /// Returns a user's home directory, if an absolute one is known.
     pub fn home(&self, user: u32) -> Option<PathBuf> {
         let fields = line_of(&self.users, user)?;
         let home = PathBuf::from(OsStr::from_bytes(fields.get(5)?));
         Some(home).filter(|home| home.is_absolute())
     }
 
-    /// Tells whether a group is known to have no member but this user and root.
+    /// Returns whether a group is known to have no members other than this user and root.
     pub(crate) fn is_alone(&self, user: u32, group: u32) -> bool {
         let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
         let is_own = |name: &[u8]| {
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(accounts.user_name(10), None);
         assert_eq!(accounts.group_name(33).as_deref(), Some("www-data"));
         assert_eq!(accounts.home(1000).as_deref(), Some(Path::new("/home/deploy")));
-        // One that is not absolute.
+        // The home is not an absolute path.
         assert_eq!(accounts.home(1001), None);
         assert_eq!(accounts.home(10), None);
     }
@@ -120,9 +120,9 @@ mod tests {
         check(1001, false);
         check(33, false);
         check(61, false);
-        // Its member is only in the list of users, on a line without an end.
+        // Its member is only in the list of users, on a line without a newline.
         check(50, false);
-        // It is in neither file.
+        // The group is in neither file.
         check(1005, false);
         assert!(!accounts().is_alone(1001, 1001));
     }

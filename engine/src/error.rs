@@ -1,11 +1,11 @@
-//! What can go wrong, one variant for each situation that a user can tell from the others.
+//! The errors of the engine, one variant for each situation that a user can tell apart.
 //!
-//! The variants are grouped by who mends them: the person at the source, the one who cares for the server, whoever looks
-//! for a lost line. What any part can fail with stands here.
+//! The variants are grouped by who mends them: the person at the source, the administrator of the server, the person
+//! who checks the network. Errors that any part can return are in this file.
 //!
-//! `Display` says what could not be done and to what; the cause stays in `source()`, and the command prints it once.
-//! [`Error::hint`] says what to do next, as data. [`Error::kind`] decides the exit code. An error of the agent crosses the
-//! wire as a [`Refusal`]: its kind, its text, its causes and its hint.
+//! `Display` says which action failed and on what; the cause stays in `source()`, and the command prints it once.
+//! [`Error::hint`] returns the next step as data. [`Error::kind`] decides the exit code. An error of the agent
+//! crosses the wire as a [`Refusal`]: its kind, its text, its causes and its hint.
 
 mod damage;
 mod hint;
@@ -38,7 +38,7 @@ pub use source::SourceError;
 pub use start::StartError;
 pub use writers::Writers;
 
-/// Everything that the engine can fail with.
+/// Any error of the engine.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,7 +48,7 @@ pub enum Error {
     /// The deploy path cannot be used as it is.
     #[error(transparent)]
     Site(#[from] SiteError),
-    /// A release cannot be made, switched to or turned into another one, or not now.
+    /// A release cannot be made, switched to or reused now.
     #[error(transparent)]
     Release(#[from] ReleaseError),
     /// Something is damaged.
@@ -57,7 +57,7 @@ pub enum Error {
     /// The server cannot be reached.
     #[error(transparent)]
     Reach(#[from] ReachError),
-    /// The login is refused, by the server or by this side.
+    /// The login is refused, by the server or by this client.
     #[error(transparent)]
     Login(#[from] LoginError),
     /// The agent cannot be started on the server.
@@ -66,26 +66,26 @@ pub enum Error {
     /// A system call failed.
     #[error("Could not {action} `{path}`")]
     Io {
-        /// The verb, and what it is done to: `create`, `read`, `sync the directory` …
+        /// The action, for example `create`, `read`, `sync the directory`.
         action: &'static str,
         /// The path, shown with escapes.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The connection ended, or nothing came for too long.
+    /// The connection ended, or nothing arrived for too long.
     #[error("The connection to the server was lost")]
     LineLost {
-        /// Why, as far as it is known.
+        /// The cause, if it is known.
         source: io::Error,
     },
-    /// What came over the wire is not the protocol.
-    #[error("The other side sent something that makes no sense: {0}")]
+    /// The bytes on the wire do not follow the protocol.
+    #[error("The other side broke the protocol: {0}")]
     Protocol(String),
-    /// A message would be longer than the other side takes.
-    #[error("{} would have to be said at once, and at most {} are taken", Bytes(*bytes), Bytes(*most))]
+    /// A message is longer than the other side accepts.
+    #[error("A message of {} is too long: at most {} are allowed", Bytes(*bytes), Bytes(*most))]
     MessageTooLong {
-        /// Its length.
+        /// The length of the message.
         bytes: u64,
         /// The greatest length of its kind.
         most: u64,
@@ -93,20 +93,20 @@ pub enum Error {
     /// The two sides speak different versions of the protocol.
     #[error("The other side speaks protocol {found}, and this side speaks protocol {known}")]
     ProtocolVersion {
-        /// The number found.
+        /// The version of the other side.
         found: u16,
-        /// The number known.
+        /// The version of this side.
         known: u16,
     },
     /// The agent refused or failed.
     #[error("{}", .0.message)]
     Agent(Refusal),
-    /// Not one more thread can be started.
-    #[error("The user may have no more processes and threads on `{host}`")]
+    /// No more threads can be started.
+    #[error("The user has reached the limit of processes and threads on `{host}`")]
     NoThread {
-        /// The host on which that is so.
+        /// The host with the limit.
         host: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The manifest database cannot be used.
@@ -114,13 +114,13 @@ pub enum Error {
     Database {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A request that makes no sense.
+    /// The request makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// The user interrupted it.
+    /// The user interrupted the run.
     #[error("Interrupted")]
     Interrupted,
     /// A fault in Cutover.
@@ -129,13 +129,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Makes an error of a failed system call on `path`.
+    /// Makes the error for a failed system call on `path`.
     pub fn io(action: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Error {
         let path = Shown(path.as_ref().as_os_str().as_encoded_bytes()).to_string();
         Error::Io { action, path, source: source.into() }
     }
 
-    /// Tells whether a disk or a quota is full.
+    /// Returns whether a disk or a quota is full.
     pub(crate) fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Error::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// Returns what to do next, where there is something to do.
+    /// Returns the next step, if there is one.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Error::Source(error) => Some(Hint::Source(error.hint())),
@@ -186,7 +186,7 @@ impl Error {
         }
     }
 
-    /// Returns the message with its cause, for a warning.
+    /// Returns the message with its causes, for a warning.
     pub(crate) fn with_cause(&self) -> String {
         match self.source() {
             Some(cause) => format!("{self}: {cause}"),
@@ -194,7 +194,7 @@ impl Error {
         }
     }
 
-    /// Turns the error into what crosses the wire.
+    /// Returns the error as it crosses the wire.
     pub fn to_refusal(&self) -> Refusal {
         let mut causes = Vec::new();
         let mut cause = self.source();

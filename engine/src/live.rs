@@ -1,34 +1,34 @@
-//! What is live: the word that a server says, and that the last line of a failure repeats.
+//! The live release, as the server reports it and the last line of a failure repeats it.
 //!
-//! It crosses the wire in `Ready` and in `Failed`, stands in `DeployFailure`, and `--json` prints it. `Unchanged` and
-//! `Unknown` keep apart what nobody could find out: a failure must never claim more than is known.
+//! It crosses the wire in `Ready` and in `Failed`, is part of `DeployFailure`, and `--json` prints it. `Unchanged`
+//! and `Unknown` separate two cases in which it could not be read: a failure must never claim more than is known.
 
 use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseId;
 
-/// What is live now.
+/// The live release now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiveNow {
-    /// This release, as before.
+    /// This release, as before the run.
     Release(ReleaseId),
-    /// This release, since the switch that was asked for.
+    /// This release, since the switch of this run.
     Switched(ReleaseId),
     /// Nothing was deployed yet.
     Nothing,
-    /// It could not be found out, and nothing was switched.
+    /// Unknown, but nothing was switched.
     Unchanged,
-    /// It could not be found out, and the switch had begun.
+    /// Unknown, and the switch had begun.
     Unknown,
 }
 
 impl LiveNow {
-    /// Tells whether this run made a release live.
+    /// Returns whether this run made a release live.
     pub fn is_switched(&self) -> bool {
         matches!(self, LiveNow::Switched(_))
     }
 
-    /// Returns the release, where one is known to be live.
+    /// Returns the release, if one is known to be live.
     pub fn release(&self) -> Option<&ReleaseId> {
         match self {
             LiveNow::Release(release) | LiveNow::Switched(release) => Some(release),
@@ -36,7 +36,7 @@ impl LiveNow {
         }
     }
 
-    /// Returns the word of `--json`. Scripts rely on these.
+    /// Returns the word for `--json`. Scripts rely on these words.
     pub fn state(&self) -> &'static str {
         match self {
             LiveNow::Release(_) | LiveNow::Switched(_) => "release",

@@ -1,11 +1,11 @@
 //! Patterns of paths, in the grammar of `.gitignore`.
 //!
-//! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They work
-//! on bytes, and mean what they mean to git, which the tests ask.
+//! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They
+//! work on bytes, and match exactly as in git, which the tests ask.
 //!
-//! A line is a glob with, in this order, a `!` before it that exempts what it matches, and a slash behind it that has it
-//! match directories only. A glob with a slash, also one at its beginning, is compared with the path from the directory of
-//! the patterns, one without with the last name alone. A pattern that no path can match, as `a[`, is passed over.
+//! A line is a glob. A `!` before it exempts its matches; a slash behind it restricts it to directories. A glob that
+//! contains a slash, or begins with one, is compared with the path from the directory of the patterns; any other glob
+//! with the last name alone. A pattern that no path can match, for example `a[`, is ignored.
 
 mod exact;
 mod glob;
@@ -18,13 +18,13 @@ use crate::error::{Error, SourceError};
 pub(crate) use exact::pattern_of;
 use glob::Glob;
 
-/// A list of patterns, relative to one directory. A later one wins over an earlier one.
+/// A list of patterns, relative to one directory. A later pattern wins over an earlier one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patterns {
     rules: Vec<Rule>,
-    /// The rules for one name or one path, by its last name, the last one first.
+    /// The rules for one name or one path, by its last name, the last rule first.
     names: HashMap<Vec<u8>, Vec<usize>>,
-    /// The rules for names of one extension, as `*.log`, by `.log`, the last one first.
+    /// The rules for names of one extension, for example `*.log`, by `.log`, the last rule first.
     extensions: HashMap<Vec<u8>, Vec<usize>>,
     /// The other rules, the last one first.
     others: Vec<usize>,
@@ -33,19 +33,19 @@ pub(crate) struct Patterns {
 #[derive(Debug, Clone)]
 struct Rule {
     glob: Glob,
-    /// Whether it is compared with a path, and not with a name.
+    /// Whether the rule is compared with a path, and not with a name.
     is_of_paths: bool,
     is_of_directories: bool,
     exempts: bool,
 }
 
 impl Patterns {
-    /// Reads a list, each of which is a line. `place` is where they come from, for messages.
+    /// Parses a list of lines. `place` is their origin, for messages.
     pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>, place: &str) -> Result<Patterns, Error> {
         Patterns::of_lines(lines.into_iter().map(str::as_bytes), place)
     }
 
-    /// Reads an ignore file.
+    /// Parses an ignore file.
     pub(crate) fn parse_file(text: &[u8], place: &str) -> Result<Patterns, Error> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -61,7 +61,8 @@ impl Patterns {
             patterns.rules.extend(Rule::parse(line));
         }
         for (number, rule) in patterns.rules.iter().enumerate().rev() {
-            // Most rules are for one name or one extension. There may be hundreds, and a path is looked up once for all.
+            // Most rules are for one name or one extension. There may be hundreds, so one look-up finds those that
+            // may match.
             let (rules, key) = match (rule.glob.literal(), rule.glob.extension()) {
                 (Some(path), _) => (&mut patterns.names, last_name(path)),
                 (None, Some(extension)) if !rule.is_of_paths => (&mut patterns.extensions, extension),
@@ -75,14 +76,14 @@ impl Patterns {
         Ok(patterns)
     }
 
-    /// Tells whether there are none.
+    /// Returns whether the list is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Says whether a path, relative to the directory of the patterns, is meant (`true`), exempted by a pattern that
-    /// begins with `!` (`false`), or not spoken of. Directories above it are not looked at.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+    /// Returns whether a path, relative to the directory of the patterns, is matched (`true`) or exempted by a
+    /// pattern with `!` (`false`), or nothing if no pattern matches it. The directories above it are not checked.
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let name = last_name(path);
         let fits = |number: &&usize| {
             let rule = &self.rules[**number];
@@ -100,10 +101,10 @@ impl Patterns {
         Some(!self.rules[last].exempts)
     }
 
-    /// Tells whether a file is meant by itself or through a directory above it.
-    pub(crate) fn mean_file(&self, path: &[u8]) -> bool {
+    /// Returns whether a file is matched by itself or by a directory above it.
+    pub(crate) fn matches_file(&self, path: &[u8]) -> bool {
         let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
-        above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
+        above.any(|directory| self.verdict(directory, true) == Some(true)) || self.verdict(path, false) == Some(true)
     }
 }
 
@@ -112,7 +113,7 @@ fn last_name(path: &[u8]) -> &[u8] {
 }
 
 impl Rule {
-    /// Reads a line. Nothing where it is empty, a comment, or a pattern that no path can match.
+    /// Parses a line. Returns nothing for an empty line, a comment, or a pattern that no path can match.
     fn parse(line: &[u8]) -> Option<Rule> {
         if line.is_empty() || line[0] == b'#' {
             return None;
@@ -126,7 +127,7 @@ impl Rule {
     }
 }
 
-/// Cuts spaces off the end, up to one that a backslash stands before.
+/// Removes spaces at the end, up to a space behind a backslash.
 fn without_spaces_at_end(line: &[u8]) -> &[u8] {
     let mut kept = 0;
     let mut at = 0;

@@ -1,9 +1,9 @@
-//! Words of a command, quoted for a shell. Each command that a message shows can be pasted.
+//! Quotes the words of a command for a shell, so that each command in a message can be pasted.
 //!
-//! Only characters that no shell reads as its own stand without quotes: `[` and `=` are not among them, because zsh takes
-//! the one for a pattern and the other, at the beginning of a word, for the name of a program.
+//! Only characters that no shell interprets stay unquoted. `[` and `=` are not among them: zsh interprets the one as
+//! a pattern, and the other at the start of a word as the name of a program.
 
-/// Quotes a word for a shell, where it needs that.
+/// Quotes a word for a shell if necessary.
 pub fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+,:@%".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {

@@ -150,7 +150,7 @@ pub fn serve_agent(is_lane: bool, program: &Path) -> Result<(), Error> {
     if is_lane {
         return agent::serve_lane(input, output);
     }
-    disk::take_usual_umask();
+    disk::set_usual_umask();
     agent::serve(input, output)
 }
 

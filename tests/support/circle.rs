@@ -1,10 +1,10 @@
-//! Circles of imports: files each of which leads back to itself through what it imports.
+//! Circles of imports: files each of which leads back to itself through its imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::imports::Imports;
 
-/// What ties files that all lead to each other.
+/// Files that all lead to each other, with the imports between them.
 pub(crate) struct Circle {
     pub(crate) ties: Imports,
 }

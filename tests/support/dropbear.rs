@@ -1,4 +1,4 @@
-//! A real `dropbear` on a free loopback port, for a user of a [`Sshd`], ended when it is dropped.
+//! A real `dropbear` on a free loopback port, for a user of a [`Sshd`]. Dropping it ends the server.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -9,21 +9,21 @@ use std::process::{Child, Command, Stdio};
 use super::sshd::{Sshd, run};
 use super::wait;
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Dropbear {
     process: Child,
-    /// The `ssh_config` that reaches it.
+    /// An `ssh_config` for this server.
     pub(crate) config: PathBuf,
 }
 
 impl Dropbear {
-    /// Starts one that lets the client's identity in as a user, and makes it known to the client.
+    /// Starts a server that accepts the client's identity as a user, and that the client knows.
     pub(crate) fn start(sshd: &Sshd, user: &str) -> Dropbear {
         authorize(sshd, user);
         let key = sshd.client("dropbear_key");
         let printed = run(Command::new("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&key));
         let public = printed.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap();
-        // The port may be taken by another test between its choice and its use; then it ends at once.
+        // Another test may use the port between its choice and its use; then the server ends at once.
         let (process, port) = (0..10).find_map(|_| listen(&key)).expect("dropbear listens");
         let config = sshd.through(port);
         let known = sshd.client(".ssh/known_hosts");
@@ -52,7 +52,7 @@ fn listen(key: &Path) -> Option<(Child, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let mut command = Command::new("/usr/sbin/dropbear");
-    // It removes its file of that name at its end.
+    // The server removes its PID file of that name at its end.
     let number = key.with_extension("pid");
     command.args(["-F", "-E", "-p", &address, "-P"]).arg(number).arg("-r").arg(key);
     let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -11,10 +11,10 @@ use proptest::sample::Index;
 
 use super::tree::Tree;
 
-/// Names that edits draw from: few, so that edits meet.
+/// The names in edits: few, so that edits meet.
 const NAMES: [&[u8]; 8] = [b"a", b"b", b"c", b"A", b"\xff\xfe", b"new\nline", b".hidden", b"a.b"];
 
-/// What is done to a tree.
+/// An edit of a tree.
 #[derive(Debug, Clone)]
 pub(crate) enum Edit {
     Write { path: Vec<usize>, content: u8, length: usize },
@@ -32,10 +32,10 @@ fn path() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(0..NAMES.len(), 1..4)
 }
 
-/// Makes them.
+/// Generates edits.
 pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     let modes = prop::sample::select(vec![0o644, 0o755, 0o600, 0o444, 0o640, 0o711]);
-    // Few contents and lengths, so that contents are equal and sizes are.
+    // Few contents and lengths, so that some contents and sizes are equal.
     let length = prop::sample::select(vec![0, 1, 3, 3, 3, 5000]);
     prop_oneof![
         6 => (path(), 0..3_u8, length).prop_map(|(path, content, length)| Edit::Write { path, content, length }),
@@ -50,7 +50,7 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// Makes a path, in place of whatever stands in its way.
+/// Makes the directories of a path, and removes anything in the way.
 fn make_way(source: &Path, names: &[usize]) -> PathBuf {
     let mut path = source.to_owned();
     for (depth, &name) in names.iter().enumerate() {
@@ -68,7 +68,7 @@ fn make_way(source: &Path, names: &[usize]) -> PathBuf {
     path
 }
 
-/// Removes whatever stands there.
+/// Removes a path of any kind.
 pub(crate) fn remove(path: &Path) {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path).unwrap(),
@@ -77,7 +77,7 @@ pub(crate) fn remove(path: &Path) {
     }
 }
 
-/// Picks what stands at a path of the tree; nothing where the tree is empty.
+/// Picks a path of the tree, or nothing if the tree is empty.
 pub(crate) fn pick(source: &Path, at: &Index) -> Option<PathBuf> {
     let tree = Tree::read(source);
     let paths: Vec<&Vec<u8>> = tree.entries.keys().collect();
@@ -123,7 +123,7 @@ impl Edit {
     }
 }
 
-/// Takes something out of the tree, so that what it is put in place of may be its own parent.
+/// Moves a path out of the tree first, because its new place may be within it.
 fn move_aside(source: &Path, at: &Index, put: impl FnOnce(&Path, &Path)) {
     let Some(path) = pick(source, at) else { return };
     let aside = source.with_file_name("aside");
@@ -131,7 +131,7 @@ fn move_aside(source: &Path, at: &Index, put: impl FnOnce(&Path, &Path)) {
     put(&aside, &path);
 }
 
-/// Exchanges two paths of the tree.
+/// Swaps two paths of the tree.
 pub(crate) fn swap(source: &Path, one: &Index, other: &Index) {
     let (Some(one), Some(other)) = (pick(source, one), pick(source, other)) else { return };
     if one.starts_with(&other) || other.starts_with(&one) {
@@ -143,7 +143,7 @@ pub(crate) fn swap(source: &Path, one: &Index, other: &Index) {
     fs::rename(&aside, &other).unwrap();
 }
 
-/// A filesystem in memory where there is one: two thousand deploys, each durable, would only measure the disk.
+/// Returns a directory in memory if there is one: two thousand durable deploys would only measure the disk.
 pub(crate) fn memory() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }

@@ -1,4 +1,4 @@
-//! Git, run in a directory, with a name and without the settings of whoever runs the tests.
+//! Runs git in a directory, with a fixed name and without the settings of the user.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +13,7 @@ pub(crate) fn command(directory: &Path, words: &[&str]) -> Command {
     command
 }
 
-/// Runs git, which must succeed. Returns what it prints.
+/// Runs git, which must succeed. Returns its output.
 #[track_caller]
 pub(crate) fn git(directory: &Path, words: &[&str]) -> String {
     run(&mut command(directory, words)).trim().to_owned()

@@ -1,4 +1,4 @@
-//! What nobody may change, not even root, until it is dropped.
+//! Files and directories that nobody may change, not even root, until they are dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,13 +9,13 @@ use super::sshd::run;
 pub(crate) struct Immutable(PathBuf);
 
 impl Immutable {
-    /// Makes it immutable.
+    /// Makes a path immutable.
     pub(crate) fn make(path: &Path) -> Immutable {
         run(Command::new("chattr").arg("+i").arg(path));
         Immutable(path.to_owned())
     }
 
-    /// Follows it to the place that it was moved to.
+    /// Sets the new path after a move.
     pub(crate) fn follow(&mut self, path: &Path) {
         path.clone_into(&mut self.0);
     }

@@ -1,11 +1,11 @@
-//! The imports between the files of a program, found as the compiler finds them.
+//! The imports between the files of a program, found like the compiler finds them.
 //!
-//! Each file is parsed, and each path in it is followed to the file that defines what it names: through `crate`, `self`
-//! and `super`, through renames and globs, and through names that a module only passes on with `pub use`. A `mod` or a
-//! `pub use` alone imports nothing. What stands under `#[cfg(test)]` is left out.
+//! Each file is parsed, and each path in it is followed to the file that defines the name: through `crate`, `self`
+//! and `super`, through renames and globs, and through `pub use`. A `mod` or a `pub use` alone imports nothing. Code
+//! under `#[cfg(test)]` is left out.
 //!
-//! Inside of macros there is no syntax to follow, only words: each path among them is followed like any other. Methods and
-//! fields name no file, so they import nothing.
+//! Macros have no syntax to follow, only words: each path among these is followed like any other. Methods and fields
+//! name no file, so they import nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,10 +15,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
-/// A file and the names that it imports from another one.
+/// The names that a file imports from another one.
 pub(crate) type Imports = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// A program, read.
+/// A parsed program.
 #[derive(Default)]
 pub(crate) struct Program {
     modules: Vec<Module>,
@@ -33,33 +33,33 @@ struct Module {
     globs: Vec<Vec<String>>,
 }
 
-/// What a name stands for in a module.
+/// The meaning of a name in a module.
 #[derive(Clone)]
 enum Meaning {
     Type,
-    /// A function, a constant or a macro: nothing stands below it.
+    /// A function, a constant or a macro, which contains no further names.
     Value,
     Module(usize),
     Use(Vec<String>),
 }
 
-/// A path that stands in a module.
+/// A path in a module.
 struct Mention {
     module: usize,
     path: Vec<String>,
 }
 
-/// Where a path leads.
+/// The end of a path.
 enum Place {
     Item(usize, String),
     Module(usize),
 }
 
-/// So many names lead to one another at most.
+/// The most names that lead to one another.
 const USES_MAX: u32 = 16;
 
 impl Program {
-    /// Reads the program whose first file is `first`. Files are named by their paths below `root`.
+    /// Parses the program whose first file is `first`. Files are named by their paths below `root`.
     pub(crate) fn read(root: &Path, first: &str) -> Program {
         let mut program = Program::default();
         program.read_file(root, first, None);
@@ -85,12 +85,12 @@ impl Program {
         self.modules.len() - 1
     }
 
-    /// Returns which file imports what from which other one.
+    /// Returns the names that each file imports from each other one.
     pub(crate) fn imports(&self) -> Imports {
         let mut imports = Imports::new();
         for Mention { module, path } in &self.mentions {
             let places = self.follow(*module, path, USES_MAX);
-            // Where a module and a function have one name, it mostly is the module's.
+            // If a module and a function have one name, the module is mostly meant.
             if places.iter().any(|place| matches!(place, Place::Module(_))) {
                 continue;
             }
@@ -112,7 +112,7 @@ impl Program {
         match first.as_str() {
             "crate" => self.follow_in(0, rest, uses_left),
             "self" => self.follow_in(module, rest, uses_left),
-            // A further one leads further up.
+            // Each further `super` leads further up.
             "super" => self.follow(parent(), rest, uses_left),
             _ => self.follow_in(module, path, uses_left),
         }
@@ -139,7 +139,7 @@ impl Program {
         self.modules[module].globs.iter().flat_map(|glob| self.follow_through(module, glob, path, uses_left)).collect()
     }
 
-    /// Follows a path whose first name a glob may bring.
+    /// Follows a path whose first name a glob may import.
     fn follow_through(&self, module: usize, glob: &[String], path: &[String], uses_left: u32) -> Vec<Place> {
         let places = self.follow(module, glob, uses_left - 1);
         let modules = places.into_iter().filter_map(|place| match place {
@@ -154,7 +154,7 @@ impl Program {
 struct Reader<'a> {
     program: &'a mut Program,
     root: &'a Path,
-    /// Where the files of the module's children are.
+    /// The directory of the module's children.
     directory: PathBuf,
     module: usize,
 }
@@ -191,7 +191,7 @@ impl Reader<'_> {
         self.name(&item.ident, Meaning::Module(child));
     }
 
-    /// Reads a `use`. One that passes names on mentions nothing by itself.
+    /// Reads a `use`. A `pub use` mentions nothing by itself.
     fn read_use(&mut self, tree: &UseTree, mut path: Vec<String>, is_private: bool) {
         match tree {
             UseTree::Path(tree) => {
@@ -205,7 +205,7 @@ impl Reader<'_> {
             UseTree::Name(name) => {
                 let last = if name.ident == "self" { path.last().unwrap().clone() } else { name.ident.to_string() };
                 path.extend((name.ident != "self").then(|| last.clone()));
-                // A name that stands for itself says that a crate has it.
+                // A name that leads to itself belongs to a crate.
                 if path != [last.clone()] {
                     self.name(&syn::Ident::new(&last, name.ident.span()), Meaning::Use(path.clone()));
                 }
@@ -344,7 +344,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 }
 
-/// Tells whether something is only there when the program is tested.
+/// Returns whether an item exists only in tests.
 pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let condition = attribute.meta.require_list().ok().filter(|list| list.path.is_ident("cfg"));

@@ -1,4 +1,4 @@
-//! What the end-to-end tests share.
+//! The tools of the end-to-end tests.
 
 pub(crate) mod circle;
 pub(crate) mod dropbear;

@@ -1,9 +1,10 @@
-//! Small filesystems of a test's own, unmounted when they are dropped. Where mounting is not allowed, a test that
-//! wants one says that it is skipped.
+//! Small filesystems of a test's own, unmounted when they are dropped. If mounting is not allowed, a test that needs
+//! one prints that it is skipped.
 //!
-//! A mount namespace keeps a copy of every mount that stood when it was made, until its last process ends. A disk that one
-//! test unmounts so lives on in the namespace of another. Its image must not be written to then, and neither XFS nor Btrfs
-//! mounts a copy of it. So tests that mount a disk again and tests that make namespaces take turns ([`Turn`]).
+//! A mount namespace keeps a copy of every mount that existed when it was made, until its last process ends. So a
+//! disk that one test unmounts lives on in the namespace of another. Its image must not be written to then, and
+//! neither XFS nor Btrfs mounts a copy of it. Therefore tests that mount a disk again and tests that make namespaces
+//! take turns ([`Turn`]).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use super::sshd::run;
 
 static NAMESPACES: RwLock<()> = RwLock::new(());
 
-/// The time in which a test does what tests of the other kind must not see. It ends when it is dropped.
+/// The time in which tests of the other kind must wait. It ends when it is dropped.
 #[expect(dead_code, reason = "the guards are only held")]
 pub(crate) enum Turn {
     /// No test makes a namespace meanwhile.
@@ -36,7 +37,7 @@ impl Turn {
 }
 
 /// A mounted filesystem.
-pub(crate) struct Mounted(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 /// A kind of filesystem that a disk can have.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +48,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns the size of the smallest disk of use, and what makes it.
+    /// Returns the size of the smallest useful disk, and the command that makes it.
     fn maker(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Kind::Ext4 => ("64M", &["mke2fs", "-q", "-F", "-t", "ext4"]),
@@ -56,7 +57,7 @@ impl Kind {
         }
     }
 
-    /// Nothing is written to the disk because time has passed: only what is synced, and what that brings along.
+    /// Returns mount options with which time alone writes nothing to the disk: only a sync does.
     fn options(self) -> &'static str {
         match self {
             Kind::Ext4 | Kind::Btrfs => "loop,noatime,commit=600",
@@ -65,23 +66,23 @@ impl Kind {
     }
 }
 
-impl Mounted {
-    /// Mounts one in memory that runs no programs.
-    pub(crate) fn noexec(path: &Path) -> Option<Mounted> {
-        Mounted::tmpfs(path, "noexec,mode=777")
+impl Mount {
+    /// Mounts a filesystem in memory that runs no programs.
+    pub(crate) fn noexec(path: &Path) -> Option<Mount> {
+        Mount::tmpfs(path, "noexec,mode=777")
     }
 
-    /// Mounts one in memory.
-    pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mounted> {
-        Mounted::mount(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
+    /// Mounts a filesystem in memory.
+    pub(crate) fn tmpfs(path: &Path, options: &str) -> Option<Mount> {
+        Mount::create(path, &["-t", "tmpfs", "-o", options, "tmpfs"])
     }
 
     /// Makes and mounts ext4 in an image beside the mount point. `options` are those of `mke2fs`.
-    pub(crate) fn ext4(path: &Path, size: &str, options: &[&str]) -> Option<Mounted> {
+    pub(crate) fn ext4(path: &Path, size: &str, options: &[&str]) -> Option<Mount> {
         let image = path.with_extension("image");
         run(Command::new("truncate").args(["-s", size]).arg(&image));
         run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4"]).args(options).arg(&image));
-        let mounted = Mounted::mount(path, &["-o", "loop", image.to_str().unwrap()])?;
+        let mounted = Mount::create(path, &["-o", "loop", image.to_str().unwrap()])?;
         fs::remove_dir(path.join("lost+found")).unwrap();
         Some(mounted)
     }
@@ -97,64 +98,64 @@ impl Mounted {
         }
     }
 
-    /// Mounts a disk that was made, or a copy of one.
-    pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mounted> {
-        Mounted::mount(path, &["-o", kind.options(), disk.to_str().unwrap()])
+    /// Mounts a disk of [`Mount::make_disk`], or a copy of one.
+    pub(crate) fn disk(path: &Path, kind: Kind, disk: &Path) -> Option<Mount> {
+        Mount::create(path, &["-o", kind.options(), disk.to_str().unwrap()])
     }
 
-    /// Mounts one in memory on a directory that stands.
-    pub(crate) fn tmpfs_on(path: &Path) -> Option<Mounted> {
-        Mounted::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
+    /// Mounts a filesystem in memory on an existing directory.
+    pub(crate) fn tmpfs_on(path: &Path) -> Option<Mount> {
+        Mount::attach(path, &["-t", "tmpfs", "-o", "mode=700", "tmpfs"])
     }
 
     /// Mounts an image.
-    pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mounted> {
-        Mounted::mount(path, &["-o", options, image.to_str().unwrap()])
+    pub(crate) fn image(path: &Path, options: &str, image: &Path) -> Option<Mount> {
+        Mount::create(path, &["-o", options, image.to_str().unwrap()])
     }
 
     /// Mounts a directory onto itself, so that no link can be made across its edge.
-    pub(crate) fn onto_itself(path: &Path) -> Option<Mounted> {
-        Mounted::attach(path, &["--bind", path.to_str().unwrap()])
+    pub(crate) fn onto_itself(path: &Path) -> Option<Mount> {
+        Mount::attach(path, &["--bind", path.to_str().unwrap()])
     }
 
     /// Mounts an overlay over a directory, with its other layer beside the mount point.
-    pub(crate) fn overlay(path: &Path, lower: &Path) -> Option<Mounted> {
+    pub(crate) fn overlay(path: &Path, lower: &Path) -> Option<Mount> {
         // An overlay cannot be the upper layer of another one, and `/tmp` may be one.
         let layers = path.with_extension("layers");
         fs::create_dir(&layers).unwrap();
-        let memory = Mounted::tmpfs_on(&layers)?;
+        let memory = Mount::tmpfs_on(&layers)?;
         for name in ["upper", "work"] {
             fs::create_dir(layers.join(name)).unwrap();
         }
-        // It goes when the overlay does.
+        // It disappears with the overlay.
         std::mem::forget(memory);
         let [lower, upper, work] = [lower.to_owned(), layers.join("upper"), layers.join("work")];
         let options = format!("lowerdir={},upperdir={},workdir={}", lower.display(), upper.display(), work.display());
-        let mounted = Mounted::mount(path, &["-t", "overlay", "-o", &options, "overlay"]);
+        let mounted = Mount::create(path, &["-t", "overlay", "-o", &options, "overlay"]);
         Command::new("umount").arg("-l").arg(&layers).status().unwrap();
         mounted
     }
 
     /// Mounts a directory on another one.
-    pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mounted> {
-        Mounted::attach(onto, &["--bind", from.to_str().unwrap()])
+    pub(crate) fn bind(from: &Path, onto: &Path) -> Option<Mount> {
+        Mount::attach(onto, &["--bind", from.to_str().unwrap()])
     }
 
-    fn mount(path: &Path, words: &[&str]) -> Option<Mounted> {
+    fn create(path: &Path, words: &[&str]) -> Option<Mount> {
         fs::create_dir(path).unwrap();
-        Mounted::attach(path, words)
+        Mount::attach(path, words)
     }
 
-    fn attach(path: &Path, words: &[&str]) -> Option<Mounted> {
+    fn attach(path: &Path, words: &[&str]) -> Option<Mount> {
         let mounted = Command::new("mount").args(words).arg(path).output().unwrap();
         if mounted.status.success() {
-            return Some(Mounted(path.to_owned()));
+            return Some(Mount(path.to_owned()));
         }
         skip(&format!("cannot mount: {}", String::from_utf8_lossy(&mounted.stderr)))
     }
 }
 
-/// Unmounts all that is mounted below a directory, wherever it was moved to there.
+/// Unmounts everything below a directory, wherever it was moved to there.
 pub(crate) fn unmount_below(path: &Path) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
@@ -163,14 +164,14 @@ pub(crate) fn unmount_below(path: &Path) {
     }
 }
 
-/// Says that the test is skipped.
+/// Prints that the test is skipped.
 fn skip<T>(reason: &str) -> Option<T> {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     eprintln!("{test}: skipped, {reason}");
     None
 }
 
-impl Drop for Mounted {
+impl Drop for Mount {
     fn drop(&mut self) {
         Command::new("umount").args(["-l"]).arg(&self.0).status().ok();
     }

@@ -1,4 +1,4 @@
-//! The other side of a conversation, as a stranger may play it: frames are written by hand, and the program that reads
+//! The other side of a conversation, played by a stranger: frames are written by hand, and the program that reads
 //! them is watched.
 
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use super::site::Site;
 /// The longest payload of a frame, in bytes.
 pub(crate) const PAYLOAD_MAX: usize = (10 << 20) - 1;
 
-/// What a frame carries.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Message = 1,
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Piece = 4,
 }
 
-/// How long a program may take to end when it has heard all. One that does not is killed then.
+/// The time that a program has to end after it has read everything. A slower one is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes a frame.
@@ -34,7 +34,7 @@ pub(crate) fn frame(out: &mut impl Write, kind: Kind, payload: &[u8]) -> io::Res
     out.write_all(payload)
 }
 
-/// Writes a message that begins so and goes on with zeros, in as many pieces as it takes.
+/// Writes a message that begins with `begin` and goes on with zeros, in as many pieces as necessary.
 pub(crate) fn long_message(out: &mut impl Write, begin: &[u8], zeros: usize) -> io::Result<()> {
     let mut piece = begin.to_vec();
     let mut left = zeros;
@@ -51,7 +51,7 @@ pub(crate) fn long_message(out: &mut impl Write, begin: &[u8], zeros: usize) -> 
     }
 }
 
-/// Returns a number as it is written in messages and manifests.
+/// Returns a number as messages and manifests encode it.
 pub(crate) fn number(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
@@ -62,7 +62,7 @@ pub(crate) fn number(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// Returns the frames that were recorded, with their kinds.
+/// Returns the recorded frames, with their kinds.
 pub(crate) fn frames(mut recorded: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut frames = Vec::new();
     while let [a, b, c, d, rest @ ..] = recorded {
@@ -73,18 +73,18 @@ pub(crate) fn frames(mut recorded: &[u8]) -> Vec<(u8, Vec<u8>)> {
     frames
 }
 
-/// What became of a program that read something hostile.
+/// The end of a program that read hostile input.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    /// The most memory that it took, in MiB.
+pub(crate) struct ProgramEnd {
+    /// The most memory that it used, in MiB.
     pub(crate) peak_mib: u64,
-    /// Its exit code; nothing where it was killed.
+    /// Its exit code, or nothing if it was killed.
     pub(crate) code: Option<i32>,
-    /// What it printed on stderr.
+    /// Its stderr.
     pub(crate) stderr: String,
 }
 
-/// How often it is looked whether a program has ended.
+/// The interval of checks whether a program has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The programs of this build, and a site whose server is a script.
@@ -93,7 +93,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Makes one. The script runs the file `play` of the site.
+    /// Makes a peer. The script runs the file `play` of the site.
     pub(crate) fn new() -> Peer {
         let mut site = Site::new();
         let script = format!("#!/bin/sh\nfor last; do :; done\n. {}\n", site.path("play").display());
@@ -102,12 +102,12 @@ impl Peer {
         Peer { site }
     }
 
-    /// Returns the agent by itself.
+    /// Returns the path of the agent alone.
     pub(crate) fn agent() -> PathBuf {
         Path::new(env!("CARGO_BIN_EXE_cutover")).with_file_name("cutover-agent")
     }
 
-    /// Returns what the agent greets with.
+    /// Returns the agent's greeting.
     pub(crate) fn greeting() -> Vec<u8> {
         let mut agent = Command::new(Peer::agent());
         let mut agent = agent.arg("agent").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
@@ -119,13 +119,13 @@ impl Peer {
         greeting
     }
 
-    /// Has the client speak to what this script does in the place of the server.
+    /// Runs this script in the place of the server.
     pub(crate) fn play(&self, script: &str) {
         fs::write(self.site.path("play"), script).unwrap();
         fs::set_permissions(self.site.path("play"), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Deploys to a real agent, and returns what the client said to it.
+    /// Deploys to a real agent, and returns the client's frames.
     pub(crate) fn recorded(&self, words: &[&str]) -> Vec<(u8, Vec<u8>)> {
         let heard = self.site.path("heard");
         self.play(&format!("tee {} | {} agent\n", heard.display(), Peer::agent().display()));
@@ -133,8 +133,9 @@ impl Peer {
         frames(&fs::read(heard).unwrap())
     }
 
-    /// Runs a verb of the client against an agent that greets, and then says what `say` writes, whatever is asked.
-    pub(crate) fn client_hears(&self, words: &[&str], say: impl FnOnce(&mut File) -> io::Result<()>) -> Watched {
+    /// Runs a verb of the client against an agent that greets, and then writes the output of `say`, whatever the
+    /// client sends.
+    pub(crate) fn client_hears(&self, words: &[&str], say: impl FnOnce(&mut File) -> io::Result<()>) -> ProgramEnd {
         let said = self.site.path("said");
         let mut file = File::create(&said).unwrap();
         file.write_all(&Peer::greeting()).unwrap();
@@ -145,14 +146,14 @@ impl Peer {
     }
 }
 
-/// Runs an agent, to which a client says what `say` writes, and which nobody answers.
-pub(crate) fn agent_hears(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Watched {
+/// Runs an agent whose client writes the output of `say` and reads nothing.
+pub(crate) fn agent_hears(say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ProgramEnd {
     let mut agent = Command::new(Peer::agent());
     agent.arg("agent").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     watch(agent.spawn().unwrap(), say)
 }
 
-fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Watched {
+fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ProgramEnd {
     let mut stderr = child.stderr.take().unwrap();
     let told = std::thread::spawn(move || {
         let mut told = String::new();
@@ -160,7 +161,7 @@ fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
         told
     });
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that has heard enough reads no further.
+        // A program that refuses its input reads no further.
         say(&mut stdin).ok();
     }
     let given_up = Instant::now() + PATIENCE;
@@ -175,14 +176,14 @@ fn watch(mut child: Child, say: impl FnOnce(&mut dyn Write) -> io::Result<()>) -
         std::thread::park_timeout(LOOK_EVERY);
     }
     let used = child.wait4().unwrap();
-    // A program begins with the peak of the process that started it, by this count, so it says nothing below that one.
+    // This count starts at the peak of the parent process, so a lower value means nothing.
     let counted = used.rusage.maxrss >> 10;
     let is_its_own = peak_of(std::process::id()).is_none_or(|started_with| counted > started_with);
     let peak_mib = if is_its_own { counted } else { peak } >> 10;
-    Watched { peak_mib, code: used.status.code(), stderr: told.join().unwrap() }
+    ProgramEnd { peak_mib, code: used.status.code(), stderr: told.join().unwrap() }
 }
 
-/// Returns the most memory that a process has taken so far, in KiB; nothing once it has ended.
+/// Returns the most memory that a process has used so far, in KiB, or nothing once it has ended.
 fn peak_of(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

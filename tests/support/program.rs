@@ -1,8 +1,8 @@
-//! Programs that a test makes and then runs.
+//! Programs that a test writes and then runs.
 //!
-//! A file cannot be run while anything holds it open for writing ("Text file busy"). Another test may start a process in the
-//! moment in which this one writes, and until that process runs its own program it holds whatever this one has open. So a
-//! child writes the file: nothing is started out of that.
+//! A file cannot be run while any process holds it open for writing ("Text file busy"). Another test may start a
+//! process while this one writes, and until that process runs its own program, it holds all open files of this one.
+//! So a child writes the file: no process starts from that child.
 
 use std::io::Write;
 use std::path::Path;

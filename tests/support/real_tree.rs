@@ -1,8 +1,8 @@
-//! A real tree of some thousand files, and the versions that follow it.
+//! A real tree of some thousand files, and its next versions.
 //!
-//! It is taken from what the tests need installed anyway: Perl's modules (git brings them) and the headers of C and C++
-//! (nothing can be built without them). Every version is a directory of its own with mtimes of its own, as after a
-//! fresh checkout.
+//! Its files come from packages that the tests need anyway: Perl's modules (git brings them) and the headers of C and
+//! C++ (nothing can be built without them). Every version is a directory of its own with mtimes of its own, as after
+//! a fresh checkout.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -21,7 +21,7 @@ pub(crate) fn make(at: &Path) {
     assert!(count > 2000, "{count} files only: perl-modules, linux-libc-dev and libstdc++-dev must be installed");
 }
 
-/// Makes the version `number` out of the one before it: edits, a removal, a moved directory, modes, new files, and a
+/// Makes the version `number` from the one before it: edits, a removal, a moved directory, modes, new files, and a
 /// file that becomes a directory or a symlink.
 pub(crate) fn next(before: &Path, at: &Path, number: usize) {
     run(Command::new("cp").args(["-r", "--preserve=mode", "--no-dereference", "--"]).arg(before).arg(at));
@@ -74,7 +74,7 @@ fn files(at: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns bytes that do not compress, others for each seed.
+/// Returns bytes that do not compress, different ones for each seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);

@@ -1,8 +1,8 @@
-//! A relay before a server that counts what the client sends, can hold it up after so many bytes, can hold up the
-//! answers, can refuse connections, and can cut the line.
+//! A relay before a server. It counts the client's bytes, and can hold them after a number, hold the answers, refuse
+//! connections, and cut them.
 //!
-//! What is held up is neither lost nor ended: both sides wait, so that a test may kill one of them in the middle of an
-//! upload, whatever the speed of the machine. Dropping the relay ends it.
+//! Held bytes are neither lost nor ended: both sides wait, so that a test can kill one of them in the middle of an
+//! upload, at any speed of the machine. Dropping the relay ends it.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,18 +10,18 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::wait;
 
-/// A relay that runs.
+/// A running relay.
 pub(crate) struct Relay {
     port: u16,
-    ways: Arc<Ways>,
+    gates: Arc<Gates>,
 }
 
-/// What every connection goes through.
-struct Ways {
+/// The gates of all connections.
+struct Gates {
     sent: Gate,
     answers: Gate,
     sockets: Mutex<Vec<TcpStream>>,
-    /// Connections that are still let in.
+    /// The connections that are still accepted.
     admitted: Mutex<u32>,
 }
 
@@ -36,15 +36,15 @@ struct State {
 }
 
 impl Relay {
-    /// Starts one before a port of this machine.
+    /// Starts a relay before a port of this machine.
     pub(crate) fn start(server: u16) -> Relay {
         Relay::listen(TcpListener::bind("127.0.0.1:0").unwrap(), server)
     }
 
-    /// Starts one whose sockets take little of what the client sends before it is passed on.
+    /// Starts a relay whose sockets buffer little of the client's bytes.
     pub(crate) fn start_narrow(server: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        // Sockets that are accepted have what the listening one has.
+        // Accepted sockets inherit the buffer of the listening one.
         rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 64 << 10).unwrap();
         Relay::listen(listener, server)
     }
@@ -52,9 +52,9 @@ impl Relay {
     fn listen(listener: TcpListener, server: u16) -> Relay {
         let port = listener.local_addr().unwrap().port();
         let admitted = Mutex::new(u32::MAX);
-        let ways = Ways { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };
-        let ways = Arc::new(ways);
-        let shared = Arc::clone(&ways);
+        let gates = Gates { sent: Gate::open(), answers: Gate::open(), sockets: Mutex::default(), admitted };
+        let gates = Arc::new(gates);
+        let shared = Arc::clone(&gates);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if !shared.admits() {
@@ -64,7 +64,7 @@ impl Relay {
                 connect(client, server, &shared);
             }
         });
-        Relay { port, ways }
+        Relay { port, gates }
     }
 
     /// Returns its port.
@@ -72,56 +72,56 @@ impl Relay {
         self.port
     }
 
-    /// Closes all but so many further connections at once.
+    /// Accepts only so many further connections, and closes all others at once.
     pub(crate) fn admit(&self, connections: u32) {
-        *self.ways.admitted.lock().unwrap() = connections;
+        *self.gates.admitted.lock().unwrap() = connections;
     }
 
-    /// Holds up what comes after so many further bytes.
+    /// Holds the client's bytes after so many further ones.
     pub(crate) fn hold_after(&self, bytes: u64) {
-        self.ways.sent.hold_after(bytes);
+        self.gates.sent.hold_after(bytes);
     }
 
-    /// Holds up whatever the server says from now on.
+    /// Holds all answers of the server from now on.
     pub(crate) fn hold_answers(&self) {
         self.hold_answers_after(0);
     }
 
-    /// Holds up what the server says after so many further bytes.
+    /// Holds the server's bytes after so many further ones.
     pub(crate) fn hold_answers_after(&self, bytes: u64) {
-        self.ways.answers.hold_after(bytes);
+        self.gates.answers.hold_after(bytes);
     }
 
-    /// Cuts all connections; what was held up is lost. New ones are let through.
+    /// Cuts all connections, and drops the held bytes. New connections are accepted.
     pub(crate) fn cut(&self) {
-        for socket in self.ways.sockets.lock().unwrap().drain(..) {
+        for socket in self.gates.sockets.lock().unwrap().drain(..) {
             socket.shutdown(Shutdown::Both).ok();
         }
-        self.ways.sent.release();
-        self.ways.answers.release();
+        self.gates.sent.release();
+        self.gates.answers.release();
     }
 
     /// Waits until the limit is reached.
     #[track_caller]
     pub(crate) fn wait_until_held(&self) {
         wait::until("the relay holds", || {
-            let state = self.ways.sent.state.lock().unwrap();
+            let state = self.gates.sent.state.lock().unwrap();
             (state.passed_bytes >= state.limit_bytes).then_some(())
         });
     }
 
-    /// Lets everything through again.
+    /// Passes everything again.
     pub(crate) fn release(&self) {
-        self.ways.sent.release();
+        self.gates.sent.release();
     }
 
-    /// Returns how many bytes of the client's have reached the server so far.
+    /// Returns how many of the client's bytes have reached the server.
     pub(crate) fn passed_bytes(&self) -> u64 {
-        self.ways.sent.state.lock().unwrap().passed_bytes
+        self.gates.sent.state.lock().unwrap().passed_bytes
     }
 }
 
-impl Ways {
+impl Gates {
     fn admits(&self) -> bool {
         let mut admitted = self.admitted.lock().unwrap();
         let is_admitted = *admitted > 0;
@@ -130,12 +130,12 @@ impl Ways {
     }
 }
 
-fn connect(client: TcpStream, server: TcpStream, ways: &Arc<Ways>) {
+fn connect(client: TcpStream, server: TcpStream, gates: &Arc<Gates>) {
     client.set_nodelay(true).ok();
     server.set_nodelay(true).ok();
-    ways.sockets.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+    gates.sockets.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-    let (up, down) = (Arc::clone(ways), Arc::clone(ways));
+    let (up, down) = (Arc::clone(gates), Arc::clone(gates));
     std::thread::spawn(move || pass(from_server, to_client, |bytes| down.answers.pass(bytes)));
     std::thread::spawn(move || pass(client, server, |bytes| up.sent.pass(bytes)));
 }
@@ -156,7 +156,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    /// Waits until there is room for more, then counts these.
+    /// Waits until there is room for more, then counts these bytes.
     fn pass(&self, bytes: u64) {
         let state = self.state.lock().unwrap();
         let mut state = self.changed.wait_while(state, |state| state.passed_bytes >= state.limit_bytes).unwrap();

@@ -1,4 +1,4 @@
-//! A run of the program as a person sees it, with what is never the same twice in brackets.
+//! A run of the program as a person sees it, with varying text in brackets.
 //!
 //! ```text
 //! $ cutover rollback
@@ -8,22 +8,22 @@
 //! Note: …
 //! ```
 //!
-//! All that varies is named here, and nowhere else: paths and names that the test gives, and what is told by its form.
+//! All varying text is defined here, and nowhere else: paths and names from the test, and texts of a known form.
 
 use std::process::Command;
 
-/// What a digit stands for in [`FORMS`].
+/// The digit in [`FORMS`].
 const DIGIT: char = '0';
 
-/// What is told by its form, digit for digit.
+/// Forms of varying text, digit for digit.
 const FORMS: [(&str, &str); 3] =
     [("0000-00-00 00:00:00Z", "[TIME]"), ("0000-00-00T00:00:00Z", "[TIME]"), ("00000000000000", "[RELEASE]")];
 
-/// What stands before the fingerprint of a key.
+/// The text before a fingerprint.
 const FINGERPRINT: &str = "SHA256:";
 
-/// What stands behind a number that varies, and what is shown for both. What is counted in single bytes is known, but for
-/// what was sent: that holds the name of this host.
+/// The text behind a varying number, and the replacement of both. Single bytes do not vary, except for sent bytes,
+/// which contain the name of this host.
 const UNITS: [(&str, &str); 6] = [
     ("kB", "[SIZE]"),
     ("MB", "[SIZE]"),
@@ -33,10 +33,10 @@ const UNITS: [(&str, &str); 6] = [
     ("inodes", "[INODES]"),
 ];
 
-/// What stands before a number that varies.
+/// The text before a varying number.
 const BEFORE: [(&str, &str); 2] = [("process ", "[PID]"), ("port ", "[PORT]")];
 
-/// Runs a command, and returns what a person sees. `names` are texts that vary, each with what is shown for it.
+/// Runs a command, and returns its output as a person sees it. `names` are varying texts with their replacements.
 pub(crate) fn shown(command: &mut Command, names: &[(&str, &str)]) -> String {
     let output = command.output().unwrap();
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -47,19 +47,19 @@ pub(crate) fn shown(command: &mut Command, names: &[(&str, &str)]) -> String {
     normalised(&format!("$ cutover {}\n[{code}]\n{stdout}{stderr}", words.join(" ")), names)
 }
 
-/// Puts the connection before the scan: they work at once, and either may be done first.
+/// Puts the connection before the scan: they run at once, and either may end first.
 fn in_order(stderr: &str) -> String {
     let (first, rest): (Vec<&str>, Vec<&str>) = stderr.lines().partition(|line| line.starts_with("Connected in "));
     first.iter().chain(&rest).map(|line| format!("{line}\n")).collect()
 }
 
-/// Puts brackets in the place of what varies.
+/// Replaces varying text by brackets.
 pub(crate) fn normalised(text: &str, names: &[(&str, &str)]) -> String {
     let mut text = text.to_owned();
     for (name, shown) in names {
         text = text.replace(name, shown);
     }
-    // Help has lines of spaces alone, which no source is to have.
+    // Help has lines of only spaces, which the sources must not contain.
     text = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let mut left = text.as_str();
     let mut done = String::new();
@@ -76,7 +76,7 @@ pub(crate) fn normalised(text: &str, names: &[(&str, &str)]) -> String {
     done
 }
 
-/// Tells whether a text begins with what varies: what is shown for that, and how long it is.
+/// Returns the replacement and the length of the varying text at the beginning, if there is one.
 fn varying<'a>(text: &str, before: &str) -> Option<(&'a str, usize)> {
     if let Some((form, shown)) = FORMS.iter().find(|(form, _)| has_form(text, form)) {
         return Some((shown, form.len()));

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! <temporary directory>/
-//! ├── source/        what is deployed
-//! ├── target/        the deploy path, where it is local
+//! ├── source/        the source
+//! ├── target/        the deploy path, if it is local
 //! ├── state/         the manifest database
 //! ├── home/          HOME, empty
 //! ├── bin/           programs that a test puts before those of the system
-//! └── cutover.toml   where a test configures something
+//! └── cutover.toml   the config, if the test writes one
 //! ```
 
 use std::fs;
@@ -29,24 +29,24 @@ pub(crate) struct Site {
     words: Vec<String>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    /// The exit code; nothing when it was killed.
+pub(crate) struct RunResult {
+    /// The exit code, or nothing if the process was killed.
     pub(crate) code: Option<i32>,
-    /// The object on stdout; null where there is none.
+    /// The object on stdout, or null.
     pub(crate) json: Value,
-    /// The conversation.
+    /// The text on stderr.
     pub(crate) stderr: String,
 }
 
 impl Site {
-    /// Makes one with a local target.
+    /// Makes a site with a local target.
     pub(crate) fn new() -> Site {
         Site::at(tempfile::tempdir().unwrap())
     }
 
-    /// Makes one with a local target, on a filesystem in memory where there is one: for what deploys very often.
+    /// Makes a site with a local target, on a filesystem in memory if there is one, for tests that deploy very often.
     pub(crate) fn in_memory() -> Site {
         Site::at(tempfile::tempdir_in(super::edits::memory()).unwrap())
     }
@@ -57,7 +57,7 @@ impl Site {
         Site::make(directory, destination, target, Vec::new())
     }
 
-    /// Makes one whose target is the deploy path `site` in the home of a user of a server.
+    /// Makes a site whose target is the deploy path `site` in the home of a user of a server.
     pub(crate) fn over(sshd: &Sshd, user: &str) -> Site {
         let target = sshd.home(user).join("site");
         let destination = format!("{user}@{HOST}:{}", target.display());
@@ -65,13 +65,13 @@ impl Site {
         Site::make(tempfile::tempdir().unwrap(), destination, target, words)
     }
 
-    /// Makes one whose target is a path of a server, which is another path on this machine.
+    /// Makes a site whose target is a path of a server, which has another path on this machine.
     pub(crate) fn over_at(sshd: &Sshd, user: &str, path: &Path, here: PathBuf) -> Site {
         let site = Site::over(sshd, user);
         Site { destination: format!("{user}@{HOST}:{}", path.display()), target: here, ..site }
     }
 
-    /// Points it at another deploy path on the server.
+    /// Sets another deploy path on the server.
     pub(crate) fn move_on_server(&mut self, user: &str, path: &Path) {
         self.target = path.to_owned();
         self.destination = format!("{user}@{HOST}:{}", path.display());
@@ -84,7 +84,7 @@ impl Site {
         Site { directory, destination, target, words }
     }
 
-    /// Writes `cutover.toml`. Its keys at the top hold from now on; the target stays.
+    /// Writes `cutover.toml`. Its keys at the top apply from now on; the target stays.
     pub(crate) fn configure(&mut self, config: &str) {
         let file = self.path("cutover.toml");
         fs::write(&file, config).unwrap();
@@ -93,13 +93,13 @@ impl Site {
         }
     }
 
-    /// Points it at another deploy path on this machine.
+    /// Sets another deploy path on this machine.
     pub(crate) fn move_to(&mut self, target: &Path) {
         self.target = target.to_owned();
         self.destination = target.to_str().unwrap().to_owned();
     }
 
-    /// Reaches this machine by a shell script in the place of `ssh`, which finds the command as its last argument.
+    /// Reaches this machine by a shell script in the place of `ssh`, which gets the command as its last argument.
     pub(crate) fn reach_by_script(&mut self, script: &str) {
         fs::create_dir_all(self.path("bin")).unwrap();
         program::write(&self.path("bin/ssh"), script);
@@ -123,7 +123,7 @@ impl Site {
         self.path("source").join(path)
     }
 
-    /// Returns a path in the deploy path, as it is on this machine.
+    /// Returns a path in the deploy path, as seen from this machine.
     pub(crate) fn target(&self, path: &str) -> PathBuf {
         self.target.join(path)
     }
@@ -157,7 +157,7 @@ impl Site {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_cutover")), words)
     }
 
-    /// As [`Site::command`], with another copy of the program.
+    /// Works like [`Site::command`], with another copy of the program.
     pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(words).args(["--json", "--target", &self.destination]).args(&self.words);
@@ -176,8 +176,8 @@ impl Site {
     }
 
     /// Runs a verb.
-    pub(crate) fn cutover(&self, words: &[&str]) -> Ran {
-        Ran::of(&self.command(words).output().unwrap())
+    pub(crate) fn cutover(&self, words: &[&str]) -> RunResult {
+        RunResult::of(&self.command(words).output().unwrap())
     }
 
     /// Runs a verb that must succeed, and returns its object.
@@ -186,7 +186,7 @@ impl Site {
         self.cutover(words).succeeded()
     }
 
-    /// Deploys, with further flags. Must succeed; returns the object.
+    /// Deploys, with further flags. It must succeed. Returns the object.
     #[track_caller]
     pub(crate) fn deploy(&self, flags: &[&str]) -> Value {
         let mut words = vec!["deploy"];
@@ -203,10 +203,10 @@ impl Site {
         text(&report["release"])
     }
 
-    /// Runs a verb that must be refused with an exit code and these words on stderr. `current` must be as it was, and
-    /// the last line must say what is live.
+    /// Runs a verb that must be refused with an exit code and these words on stderr. `current` must be unchanged, and
+    /// the last line must say which release is live.
     #[track_caller]
-    pub(crate) fn refused(&self, words: &[&str], code: i32, expected: &[&str]) -> Ran {
+    pub(crate) fn refused(&self, words: &[&str], code: i32, expected: &[&str]) -> RunResult {
         let before = self.live();
         let ran = self.cutover(words);
         ran.failed(code, expected);
@@ -227,8 +227,8 @@ impl Site {
         Some(target.strip_prefix("releases").unwrap().to_str().unwrap().to_owned())
     }
 
-    /// Returns what stands in `releases/`, sorted.
-    pub(crate) fn standing(&self) -> Vec<String> {
+    /// Returns the names in `releases/`, sorted.
+    pub(crate) fn release_names(&self) -> Vec<String> {
         names(&self.target("releases"))
     }
 
@@ -255,10 +255,10 @@ impl Site {
     }
 }
 
-impl Ran {
-    /// Takes what a process left.
-    pub(crate) fn of(output: &Output) -> Ran {
-        Ran {
+impl RunResult {
+    /// Makes a result from the output of a process.
+    pub(crate) fn of(output: &Output) -> RunResult {
+        RunResult {
             code: output.status.code(),
             json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -266,8 +266,8 @@ impl Ran {
     }
 
     /// Waits for a process that was started from [`Site::command`].
-    pub(crate) fn wait(child: Child) -> Ran {
-        Ran::of(&child.wait_with_output().unwrap())
+    pub(crate) fn wait(child: Child) -> RunResult {
+        RunResult::of(&child.wait_with_output().unwrap())
     }
 
     /// Asserts that it succeeded, and returns its object.

@@ -1,4 +1,4 @@
-//! A real `sshd` on a free loopback port, with keys, users and configuration of its own, ended when it is dropped.
+//! A real `sshd` on a free loopback port, with keys, users and configuration of its own. Dropping it ends the server.
 //!
 //! ```text
 //! <temporary directory>/
@@ -6,7 +6,7 @@
 //! └── client/   HOME of the command under test: identity, ssh_config, known_hosts
 //! ```
 //!
-//! Users with other login shells are made with `useradd` and removed again, so these tests want root.
+//! Users with other login shells are made with `useradd` and removed again, so these tests need root.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 /// The name of the server in the client's `ssh_config`.
 pub(crate) const HOST: &str = "shop";
 
-/// A server that runs.
+/// A running server.
 pub(crate) struct Sshd {
     directory: TempDir,
     process: Child,
@@ -32,7 +32,7 @@ pub(crate) struct Sshd {
     log: Arc<Mutex<String>>,
 }
 
-/// Returns whether the tests run as root; otherwise says that the test is skipped.
+/// Returns whether the tests run as root. If not, prints that the test is skipped.
 pub(crate) fn is_root(test: &str) -> bool {
     let root = run(Command::new("id").arg("-u")).trim() == "0";
     if !root {
@@ -42,12 +42,12 @@ pub(crate) fn is_root(test: &str) -> bool {
 }
 
 impl Sshd {
-    /// Starts a server that knows the client's identity, and makes the server known to the client.
+    /// Starts a server that accepts the client's identity, and that the client knows.
     pub(crate) fn start() -> Sshd {
         Sshd::start_with("")
     }
 
-    /// As [`Sshd::start`], with more in its configuration.
+    /// Works like [`Sshd::start`], with more configuration.
     pub(crate) fn start_with(more: &str) -> Sshd {
         let directory = tempfile::tempdir().unwrap();
         // Users of the server must reach their homes in it.
@@ -59,7 +59,7 @@ impl Sshd {
         keygen(&directory.path().join("client/.ssh/id_ed25519"));
         let public = directory.path().join("client/.ssh/id_ed25519.pub");
         fs::copy(public, directory.path().join("server/authorized_keys")).unwrap();
-        // The port may be taken by another test between its choice and its use; then `sshd` ends at once.
+        // Another test may use the port between its choice and its use; then `sshd` ends at once.
         let (process, port, log) = (0..10).find_map(|_| listen(directory.path(), more)).expect("sshd listens");
         let sshd = Sshd { directory, process, port, users: Vec::new(), log };
         sshd.know(&sshd.host_key());
@@ -70,11 +70,11 @@ impl Sshd {
     /// Makes a user of the server with a login shell and a home of its own.
     pub(crate) fn add_user(&mut self, shell: &str) -> String {
         static USERS: AtomicU32 = AtomicU32::new(0);
-        // Process ids come again, and a test that was killed leaves its users behind: the clock tells them apart.
+        // Process ids are reused, and a killed test leaves its users behind: the clock tells them apart.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
         let name = format!("cutover-{now:x}-{}", USERS.fetch_add(1, Ordering::Relaxed));
         let home = self.directory.path().join("server").join(&name);
-        // `*` is a password that nothing matches; a locked account could not log in with a key either.
+        // `*` is a password that nothing matches. A locked account could not log in with a key either.
         run(Command::new("useradd")
             .args(["-m", "-k", "/dev/null", "-p", "*", "-s", shell, "-d"])
             .arg(&home)
@@ -110,7 +110,7 @@ impl Sshd {
         fs::write(self.client(".ssh/config"), config).unwrap();
     }
 
-    /// Makes a public key, a line of a `.pub` file, known to the client as this server's, and no other.
+    /// Makes a public key, a line of a `.pub` file, the only key that the client knows for this server.
     pub(crate) fn know(&self, key: &str) {
         let line = format!("[127.0.0.1]:{} {key}", self.port);
         fs::write(self.client(".ssh/known_hosts"), line).unwrap();
@@ -138,7 +138,7 @@ impl Sshd {
         self.cutover_with(arguments, |_| {})
     }
 
-    /// As [`Sshd::cutover`]; `change` may change the command.
+    /// Works like [`Sshd::cutover`]. `change` may change the command.
     pub(crate) fn cutover_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Outcome {
         let mut command = self.command(arguments);
         change(&mut command);
@@ -184,9 +184,9 @@ impl Drop for Sshd {
 /// Removes a user and its home.
 fn remove_user(user: &str) {
     let mut said = String::new();
-    // The databases of users may be locked by another test.
+    // Another test may hold the lock of the user databases.
     for _ in 0..10 {
-        // A session that is still ending keeps the user from being removed without force.
+        // Without force, a session that is still ending prevents the removal of its user.
         match Command::new("userdel").args(["-f", "-r", user]).output() {
             Ok(output) if output.status.success() => return,
             Ok(output) => said = String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -201,12 +201,12 @@ fn remove_user(user: &str) {
     eprintln!("the user {user} is left behind: {said}");
 }
 
-/// What a command did.
+/// The outcome of a command.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// Its exit status; -1 when it was killed.
+    /// The exit status, or -1 if the command was killed.
     pub(crate) status: i32,
-    /// All that it printed on stderr.
+    /// The whole stderr.
     pub(crate) stderr: String,
 }
 
@@ -224,7 +224,7 @@ impl Outcome {
         assert_eq!(self.status, 0, "{}", self.stderr);
     }
 
-    /// Asserts that the command failed with a status, and that it printed these words.
+    /// Asserts that the command failed with a status, and printed these words.
     #[track_caller]
     pub(crate) fn fails(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, status, "{}", self.stderr);
@@ -279,7 +279,7 @@ pub(crate) fn keygen(path: &Path) {
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(path));
 }
 
-/// Runs a command that must succeed, and returns what it printed.
+/// Runs a command that must succeed, and returns its output.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::site::{Ran, Site};
+use super::site::{RunResult, Site};
 
-/// Runs a verb in which system calls fail, as `strace` has it in `-e inject=…`: those on one path, where one is given.
-/// Nothing where no process may be traced.
-pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<Ran> {
+/// Runs a verb in which system calls fail, as in `-e inject=…` of `strace`: those on one path, if one is given.
+/// Returns nothing if no process may be traced.
+pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<&Path>) -> Option<RunResult> {
     let calls = injection.split_once(':').unwrap().0;
     let mut options = vec!["-o".to_owned(), "/dev/null".to_owned()];
     options.extend(["-e".to_owned(), format!("trace={calls}"), "-e".to_owned(), format!("inject={injection}")]);
@@ -16,8 +16,8 @@ pub(crate) fn inject(site: &Site, words: &[&str], injection: &str, path: Option<
     run(site, words, &options)
 }
 
-/// Runs a verb, which must succeed, and returns what `strace` wrote of these calls, of all its threads and with the paths of
-/// descriptors. Nothing where no process may be traced.
+/// Runs a verb, which must succeed, and returns the `strace` output for these calls, of all its threads and with the
+/// paths of descriptors. Returns nothing if no process may be traced.
 pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> {
     let output = site.path("trace");
     let options =
@@ -27,10 +27,11 @@ pub(crate) fn trace(site: &Site, words: &[&str], calls: &str) -> Option<String> 
     Some(fs::read_to_string(output).unwrap())
 }
 
-/// Returns a shell script in the place of `ssh`, see [`Site::reach_by_script`]. The agent stops as soon as it has renamed
-/// something within the directory `within`, where the file `mark` stands. Nothing where no process may be traced.
+/// Returns a shell script in the place of `ssh`, see [`Site::reach_by_script`]. The agent stops as soon as it has
+/// renamed a name within the directory `within` in which the file `mark` exists. Returns nothing if no process may be
+/// traced.
 ///
-/// The kernel hangs up on what is stopped when the client dies, which is the parent. A server's `sshd` does not.
+/// The kernel hangs up on a stopped process when its parent, the client, dies. A server's `sshd` does not.
 pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
     let ran = Command::new("strace").args(["-o", "/dev/null", "true"]).output().unwrap();
     if !ran.status.success() {
@@ -45,13 +46,13 @@ pub(crate) fn stopping_at_rename(within: &Path, mark: &Path) -> Option<String> {
     ))
 }
 
-fn run(site: &Site, words: &[&str], options: &[String]) -> Option<Ran> {
+fn run(site: &Site, words: &[&str], options: &[String]) -> Option<RunResult> {
     let command = site.command(words);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "signal=none"]).args(options);
     strace.arg(command.get_program()).args(command.get_args());
     strace.env("HOME", site.path("home")).current_dir(site.path(""));
-    let ran = Ran::of(&strace.output().unwrap());
+    let ran = RunResult::of(&strace.output().unwrap());
     if ran.stderr.contains("ptrace(PTRACE_TRACEME") || ran.stderr.contains("PTRACE_SEIZE") {
         eprintln!("skipped, no process may be traced: {}", ran.stderr);
         return None;

@@ -1,7 +1,7 @@
-//! Trees, read and compared: kind, mode with write bits masked, link target and content of every path.
+//! Trees, read and compared: kind, mode without write bits, link target and content of every path.
 //!
-//! The same as `find -printf '%y %m %l %P'` with the bytes beside it. What `rsync` says is asked for too, as it is
-//! nobody's of this project.
+//! This equals `find -printf '%y %m %l %P'` and the bytes. `rsync` compares them too, as a judge from outside the
+//! project.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use super::sshd::run;
 
-/// What stands at a path.
+/// A node of a tree.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// A directory, with its mode.
@@ -26,7 +26,7 @@ pub(crate) enum Entry {
     Other,
 }
 
-/// What is told of a path beside its content.
+/// The stat of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
     pub(crate) inode: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Tree {
     pub(crate) root_mode: u32,
 }
 
-/// Write bits are not a release's: its files are read-only, and its directories the server's.
+/// Write bits do not belong to a release: its files are read-only, and its directories the server's.
 const SHOWN_MODE: u32 = 0o7555;
 
 impl Tree {
@@ -54,7 +54,7 @@ impl Tree {
         Tree { entries, root_mode: fs::metadata(at).unwrap().mode() & SHOWN_MODE }
     }
 
-    /// Asserts that another tree is the same, naming the first paths that are not.
+    /// Asserts that another tree is equal, and names the first paths that differ.
     #[track_caller]
     pub(crate) fn assert_equals(&self, other: &Tree) {
         let paths = self.entries.keys().chain(other.entries.keys());
@@ -108,7 +108,7 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Looks at a path without following it.
+/// Returns the stat of a path itself, not of a link's target.
 #[track_caller]
 pub(crate) fn stat(path: &Path) -> Stat {
     let metadata = fs::symlink_metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -121,7 +121,7 @@ pub(crate) fn stat(path: &Path) -> Stat {
     }
 }
 
-/// Asserts that two directories hold the same, by our own comparison and by rsync's.
+/// Asserts that two directories are equal, by our own comparison and by rsync's.
 #[track_caller]
 pub(crate) fn assert_same(source: &Path, release: &Path) {
     Tree::read(source).assert_equals(&Tree::read(release));
@@ -133,8 +133,8 @@ pub(crate) fn assert_same(source: &Path, release: &Path) {
     assert_eq!(differences, "");
 }
 
-/// Asserts that files of equal content and mode at the same path of two releases are one inode, and returns how many
-/// there are. Empty files are never linked.
+/// Asserts that files of equal content and mode at the same path of two releases share an inode, and returns their
+/// number. Empty files are never linked.
 #[track_caller]
 pub(crate) fn assert_shared(one: &Path, other: &Path) -> usize {
     let (first, second) = (Tree::read(one), Tree::read(other));
@@ -152,14 +152,14 @@ pub(crate) fn assert_shared(one: &Path, other: &Path) -> usize {
     shared
 }
 
-/// A path with what its ETag is made of: size and mtime.
-type Look = (Vec<u8>, u64, (i64, i64));
+/// A path with the parts of its ETag: size and mtime.
+type ETagPart = (Vec<u8>, u64, (i64, i64));
 
-/// Asserts what a web server's ETags rest on: wherever a path has equal size and mtime in two of these releases, it has
-/// equal content.
+/// Asserts the condition of a web server's ETags: a path with equal size and mtime in two of these releases has equal
+/// content.
 #[track_caller]
 pub(crate) fn assert_no_path_deceives(releases: &[impl AsRef<Path>]) {
-    let mut seen: BTreeMap<Look, Vec<u8>> = BTreeMap::new();
+    let mut seen: BTreeMap<ETagPart, Vec<u8>> = BTreeMap::new();
     for release in releases.iter().map(AsRef::as_ref) {
         for (path, entry) in Tree::read(release).entries {
             let Entry::File(_, content) = entry else { continue };

@@ -1,5 +1,5 @@
-//! The agent by itself: what `cutover` copies to servers where it lies beside it. It takes the same words as `cutover agent`,
-//! and holds nothing that only the client needs, which is most.
+//! The agent alone, which `cutover` copies to servers if the file is beside it. It accepts the same words as `cutover
+//! agent`, and lacks everything that only the client needs, which is most of the program.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let texts: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let is_agent = !io::stdin().is_terminal();
-    // What cannot be said is not said.
+    // If nobody reads the output, nothing is to be done.
     match &texts[..] {
         ["--version" | "-V"] => drop(writeln!(io::stdout(), "{}", engine::BUILD)),
         ["--help" | "-h"] => drop(io::stdout().write_all(USAGE.as_bytes())),

@@ -177,7 +177,7 @@ impl<'a> Assembly<'a> {
 
     fn open_directory(&self, number: u32) -> Result<Dir, Error> {
         let path = self.manifest.directory_path(number);
-        if path.is_empty() { self.staging.tree.again() } else { self.staging.tree.open_below(&path) }
+        if path.is_empty() { self.staging.tree.duplicate() } else { self.staging.tree.open_below(&path) }
     }
 
     fn make_entry(&self, dir: &Dir, named: Named<'_>) -> Result<(), Error> {
@@ -276,7 +276,7 @@ impl<'a> Assembly<'a> {
 
     /// Puts one file into the tree, as a link or a copy.
     fn place(&self, entry: u32, object: Object, to: &Destination<'_>) -> Result<(), Error> {
-        if !self.copies.is_empty() && self.copies.mean_file(&self.manifest.path(entry)) {
+        if !self.copies.is_empty() && self.copies.matches_file(&self.manifest.path(entry)) {
             return self.copy(entry, object, to, "copy_paths");
         }
         match self.sources.link(object, to)? {
@@ -410,7 +410,7 @@ mod tests {
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let lock = Lock::for_test(&layout.private);
         let staging = Staging::create(&lock, &layout).unwrap();
-        let store = Store::new(layout.objects.again().unwrap());
+        let store = Store::new(layout.objects.duplicate().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         let manifest = builder.finish().unwrap();

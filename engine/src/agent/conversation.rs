@@ -20,7 +20,7 @@ use crate::release::ReleaseId;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
-use crate::wire::heard::Heard;
+use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::reporter::Reporter;
@@ -44,7 +44,7 @@ type Frame = Result<(FrameKind, Vec<u8>), Error>;
 pub(crate) struct Conversation {
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
-    heard: Heard,
+    last_byte: LastByte,
     silent_max: Duration,
     last_progress: Mutex<Instant>,
     /// The bytes that were read on all connections.
@@ -92,7 +92,7 @@ impl Conversation {
         let mut out = FrameWriter::new(out);
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new::<ToAgent>(input);
-        let (heard, counter) = (reader.heard(), reader.counter());
+        let (last_byte, counter) = (reader.last_byte(), reader.counter());
         let ping = message::to_bytes(&ToAgent::Ping);
         let read = move || {
             loop {
@@ -118,7 +118,7 @@ impl Conversation {
         Ok(Conversation {
             out: Mutex::new(out),
             frames,
-            heard,
+            last_byte,
             silent_max,
             last_progress: Mutex::new(Instant::now()),
             read: counter,
@@ -166,7 +166,7 @@ impl Conversation {
         let listening = Instant::now();
         let lost = |kind: std::io::ErrorKind| Error::LineLost { source: kind.into() };
         loop {
-            let left = self.silent_max.saturating_sub(self.heard.silence(listening));
+            let left = self.silent_max.saturating_sub(self.last_byte.silence(listening));
             select! {
                 recv(self.frames) -> frame => {
                     return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
@@ -175,7 +175,7 @@ impl Conversation {
                     return other.map(Err).map_err(|_| Error::Bug("the other channel has ended".into()));
                 }
                 default(left) => {
-                    if self.heard.silence(listening) >= self.silent_max {
+                    if self.last_byte.silence(listening) >= self.silent_max {
                         return Err(lost(std::io::ErrorKind::TimedOut));
                     }
                 }

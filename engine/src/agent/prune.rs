@@ -237,7 +237,7 @@ fn remove_unnamed(
         report.warnings.push(no_object_removed(id, reason));
         return Ok(false);
     }
-    let store = Store::new(layout.objects.again()?);
+    let store = Store::new(layout.objects.duplicate()?);
     let mut candidates = candidates(layout, releases, &store, records, options)?;
     let unknown = releases.records.iter().filter(|record| options.view(record).is_none());
     // The spare's files occupy the disk anyway, and a later release may need them.

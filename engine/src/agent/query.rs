@@ -145,7 +145,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let rollback = releases.rollback_from(live.as_ref());
     let spare = Spare::find(layout)?;
     let own = exclusive_use(layout, &releases, spare.as_ref())?;
-    let (store_objects, store_bytes) = Store::new(layout.objects.again()?).use_of_disk()?;
+    let (store_objects, store_bytes) = Store::new(layout.objects.duplicate()?).use_of_disk()?;
     let free = layout.root.free()?;
     Ok(StatusReport {
         deploy_path: layout.root.path().display().to_string(),

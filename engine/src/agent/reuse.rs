@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::disk::{Dir, Kind, OWNER_ALL, Stat, changes_to_work_in};
+use crate::disk::{Dir, Kind, OWNER_ALL, Stat, needs_mode_change};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File, Manifest, Named, Node};
@@ -237,7 +237,7 @@ impl<'a> Audit<'a> {
         let is_copy = || {
             let mut whole = path.to_vec();
             push_name(&mut whole, named.name);
-            assembly.copies.mean_file(&whole)
+            assembly.copies.matches_file(&whole)
         };
         if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
             return Ok(false);
@@ -277,7 +277,7 @@ impl<'a> Audit<'a> {
     fn is_plain(&self, number: u32, dir: &Dir, stat: &Stat, is_unchanged: bool) -> Result<bool, Error> {
         let assembly = self.assembly;
         let mode = assembly.mode_of_directory(number);
-        if stat.mode != mode || changes_to_work_in(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
+        if stat.mode != mode || needs_mode_change(mode) || !stat.has_mtime(assembly.second_of_directory(number)) {
             assembly.touch(number);
         }
         assembly.note_directory(number, stat);
@@ -357,7 +357,7 @@ fn move_directory(tree: &Dir, from: &[u8], to: &[u8]) -> Result<bool, Error> {
 fn open_parent<'p>(tree: &Dir, path: &'p [u8], makes: bool) -> Result<(Dir, &'p [u8]), Error> {
     let mut names: Vec<&[u8]> = path.split(|&byte| byte == b'/').collect();
     let last = names.pop().unwrap_or_default();
-    let mut dir = tree.again()?;
+    let mut dir = tree.duplicate()?;
     for name in names {
         dir = match dir.stat(name)? {
             None if makes => dir.create_dir(name, OWNER_ALL)?,

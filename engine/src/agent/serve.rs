@@ -268,7 +268,7 @@ mod tests {
     use crate::release::Provenance;
     use crate::target::Policy;
     use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
-    use crate::wire::message::{self, Against, DeployBegin, Holding};
+    use crate::wire::message::{self, DeployBegin, Holding, TreeBase};
 
     fn hello(path: &Path) -> Hello {
         let begin = DeployBegin {
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn lanes_for_a_tree_that_does_not_fit_are_not_to_be_had() {
         let directory = tempfile::tempdir().unwrap();
-        let tree = ToAgent::Tree { against: Against::Named, length: 0 };
+        let tree = ToAgent::Tree { against: TreeBase::Proposed, length: 0 };
         let said = [tree, ToAgent::WantLanes, ToAgent::SentOnLanes(vec![(1, 2)]), ToAgent::Commit];
         let heard = answers(&directory.path().join("site"), &said);
         let [FromAgent::Ready { .. }, FromAgent::Lanes(None), FromAgent::Failed { refusal, .. }] = &heard[..] else {

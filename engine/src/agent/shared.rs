@@ -122,7 +122,7 @@ enum PathState {
 }
 
 fn first_symlink(shared: &Dir, path: &RelativePath) -> Result<PathState, Error> {
-    let mut dir = shared.again()?;
+    let mut dir = shared.duplicate()?;
     let mut names = path.names().peekable();
     while let Some(name) = names.next() {
         match dir.stat(name)?.map(|stat| stat.kind) {
@@ -140,7 +140,7 @@ fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> 
     let Some((last, above)) = names.split_last() else {
         return Ok(None);
     };
-    let mut dir = shared.again()?;
+    let mut dir = shared.duplicate()?;
     for name in above {
         dir = match dir.stat(name)?.map(|stat| stat.kind) {
             None => return Ok(None),
@@ -218,7 +218,7 @@ pub(crate) fn link(tree: &Dir, plan: &SharedPlan) -> Result<(), Error> {
         let Some((last, above)) = names.split_last() else {
             continue;
         };
-        let mut dir = tree.again()?;
+        let mut dir = tree.duplicate()?;
         for name in above {
             dir = dir.ensure_dir(name, PARENT_MODE)?.0;
         }
@@ -302,7 +302,7 @@ mod tests {
         check(&[], &[], &["index.php/x"], Err("`index.php` is both"));
         check(&["storage"], &[], &["storage/keep"], Err("`storage/keep` is both"));
         check(&["index.php/x"], &[], &["index.php/x/"], Err("`index.php` is both"));
-        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` stands in the source"));
+        check(&[], &["config/app.php"], &["config/app.php"], Err("`config/app.php` is a file in the source"));
         check(&[], &[".env"], &[], Err("The shared file"));
     }
 

@@ -13,7 +13,7 @@ use crate::manifest::{Manifest, Node, ObjectKey};
 use crate::signature::{self, Care, SignaturesWriter};
 use crate::wire::block::BLOCK_ITEMS_MAX;
 use crate::wire::bounds::SIGNATURES_BYTES_MAX;
-use crate::wire::message::{GAP_BYTES_MAX, GapsOf};
+use crate::wire::message::{FileGaps, GAP_BYTES_MAX};
 
 use super::store::Store;
 
@@ -51,9 +51,9 @@ pub(crate) fn sign_old_versions(
 
 /// Returns the signatures of ranges of objects, in order. A range that is too long or cannot be read has none, and so
 /// have the ranges of a file beyond [`RANGES_MAX`].
-pub(crate) fn sign_gaps(store: &Store, gaps: &[GapsOf]) -> Vec<u8> {
+pub(crate) fn sign_gaps(store: &Store, gaps: &[FileGaps]) -> Vec<u8> {
     let mut writer = SignaturesWriter::new(gaps.iter().map(|gaps| gaps.ranges.len()).sum(), SIGNATURES_BYTES_MAX);
-    for GapsOf { hash, mode, ranges } in gaps {
+    for FileGaps { hash, mode, ranges } in gaps {
         let object = store.open_any(ObjectKey { hash: *hash, mode: *mode }).ok().flatten();
         let sign = |&(offset, len): &(u64, u64)| {
             let mut content = vec![0; usize::try_from(len).ok().filter(|_| len <= GAP_BYTES_MAX)?];
@@ -123,13 +123,13 @@ mod tests {
     fn ranges_are_signed_in_order_and_no_more_of_a_file_than_it_may_have() {
         let place = tempfile::tempdir().unwrap();
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
-        let store = Store::new(layout.objects.again().unwrap());
+        let store = Store::new(layout.objects.duplicate().unwrap());
         let content: Vec<u8> = (0..1000_u32).map(|n| (n * 7 + n / 256) as u8).collect();
         let key = ObjectKey { hash: Hash::of(&content), mode: 0o444 };
         let mut object = store.create(ObjectName { key, copy: 0 }, 0o444).unwrap();
         object.write_all(&content).unwrap();
         object.finish(0o444, 1_700_000_000).unwrap();
-        let of = |ranges: Vec<(u64, u64)>| GapsOf { hash: key.hash, mode: key.mode, ranges };
+        let of = |ranges: Vec<(u64, u64)>| FileGaps { hash: key.hash, mode: key.mode, ranges };
         let many = (0..RANGES_MAX as u64 + 2).map(|at| (at % 500, 300)).collect();
         // In the second file, one range reaches beyond the end, and one is too long.
         let asked = [of(many), of(vec![(800, 300), (0, GAP_BYTES_MAX + 1), (600, 400)])];

@@ -93,7 +93,7 @@ fn private_sizes(assembly: &Assembly<'_>) -> Vec<u64> {
             let Node::File(file) = named.node else { continue };
             let mut path = directory.clone();
             push_name(&mut path, named.name);
-            if file.size > 0 && assembly.copies.mean_file(&path) {
+            if file.size > 0 && assembly.copies.matches_file(&path) {
                 sizes.push(file.size);
             }
         }

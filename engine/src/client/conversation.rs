@@ -29,8 +29,8 @@ use crate::threads;
 use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::{Carrier, Connection, Lanes};
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter, Parts};
-use crate::wire::heard::Heard;
-use crate::wire::message::{self, BaseName, FromAgent, Taken, ToAgent};
+use crate::wire::last_byte::LastByte;
+use crate::wire::message::{self, AgentBase, BaseName, FromAgent, ToAgent};
 
 use answers::Answers;
 use inbox::{Arrival, NothingTaken};
@@ -58,7 +58,7 @@ pub(crate) struct Conversation {
 struct Stream {
     /// None once it was closed.
     out: Arc<Mutex<Option<FrameWriter<Output>>>>,
-    heard: Heard,
+    last_byte: LastByte,
     silent_max: Duration,
     carrier: Mutex<Option<Box<dyn Carrier>>>,
     /// Dropped with the conversation, which ends the thread that says that this side is alive.
@@ -96,8 +96,8 @@ impl Conversation {
     ) -> Result<Conversation, Error> {
         let Connection { input, output, carrier, lanes, copied_at } = connection;
         let reader = FrameReader::new::<FromAgent>(input);
-        let heard = reader.heard();
-        let output = Output::new(output, [cancel.clone(), Cancel::default()], heard.clone(), silent_max);
+        let last_byte = reader.last_byte();
+        let output = Output::new(output, [cancel.clone(), Cancel::default()], last_byte.clone(), silent_max);
         let flow = output.flow.clone();
         let writer = FrameWriter::new(output);
         let (sent, read) = (writer.counter(), reader.counter());
@@ -107,7 +107,7 @@ impl Conversation {
         threads::spawn(move || listener.listen(reader))?;
         let alive = keep_alive(out.clone())?;
         Ok(Conversation {
-            stream: Stream { out, heard, silent_max, carrier: Mutex::new(Some(carrier)), _alive: alive },
+            stream: Stream { out, last_byte, silent_max, carrier: Mutex::new(Some(carrier)), _alive: alive },
             answers,
             lanes: LaneSet::new(lanes),
             traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
@@ -178,7 +178,7 @@ impl Conversation {
         let lost = |kind: ErrorKind| Err(self.lost(Error::LineLost { source: kind.into() }));
         match nothing {
             NothingTaken::Ended => lost(ErrorKind::UnexpectedEof),
-            NothingTaken::TimedOut if self.stream.heard.silence(listening) > self.stream.silent_max => {
+            NothingTaken::TimedOut if self.stream.last_byte.silence(listening) > self.stream.silent_max => {
                 lost(ErrorKind::TimedOut)
             }
             NothingTaken::TimedOut => Ok(()),
@@ -206,7 +206,7 @@ impl Conversation {
 
     /// Tells whether the agent takes another base than the one that this side named, or none, as far as it has said.
     pub(crate) fn takes_another(&self) -> bool {
-        self.answers.taken_base.get().is_some_and(|taken| *taken != Taken::Named)
+        self.answers.taken_base.get().is_some_and(|taken| *taken != AgentBase::Proposed)
     }
 
     /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
@@ -236,7 +236,7 @@ impl Conversation {
     /// Receives what was announced as parts of so many bytes together, of which there may be no more than `most`.
     pub(crate) fn parts(&self, length: u64, most: u64) -> Result<Vec<u8>, DeployFailure> {
         let mut parts = Parts::begin(length, most)?;
-        while !parts.are_all() {
+        while !parts.is_complete() {
             match self.receive()? {
                 Arrival::Part(part) => parts.add(&part)?,
                 Arrival::Lost(error) => return Err(self.lost(error)),
@@ -308,7 +308,7 @@ impl Conversation {
     pub(crate) fn add_lane(&self, connection: Connection, stop: Cancel) -> (LaneWriter, Arc<AtomicU64>) {
         let Connection { input, output, carrier, .. } = connection;
         let output =
-            Output::new(output, [self.cancel.clone(), stop], self.stream.heard.clone(), self.stream.silent_max);
+            Output::new(output, [self.cancel.clone(), stop], self.stream.last_byte.clone(), self.stream.silent_max);
         let flow = output.flow.clone();
         let writer = FrameWriter::new(output);
         let kept = KeptLane { sent: writer.counter(), _input: input, _carrier: carrier };

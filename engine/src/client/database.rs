@@ -258,7 +258,7 @@ impl Database {
         let read = |row: &rusqlite::Row<'_>| {
             let standing: Vec<u8> = row.get(1)?;
             let live: Option<String> = row.get(2)?;
-            let holding = Holding { store: row.get(0)?, standing: from_bytes(&standing).unwrap_or_default() };
+            let holding = Holding { store: row.get(0)?, releases: from_bytes(&standing).unwrap_or_default() };
             Ok(Belief { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
         };
         self.with(|connection| {
@@ -271,8 +271,8 @@ impl Database {
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
         let live = belief.live.as_ref().map(ReleaseId::as_str);
         self.with(|connection| {
-            let Holding { store, standing } = &belief.holding;
-            let values = params![destination, store, to_bytes(standing), live, belief.is_cut];
+            let Holding { store, releases } = &belief.holding;
+            let values = params![destination, store, to_bytes(releases), live, belief.is_cut];
             connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4, ?5)", values).map(drop)
         })
     }
@@ -328,7 +328,7 @@ impl Database {
     /// Keeps a release of a store with its manifest, and forgets the releases that do not stand and the stores that
     /// were not deployed to for long.
     pub(crate) fn put_release(&self, holding: &Holding, release: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
-        let Holding { store, standing } = holding;
+        let Holding { store, releases } = holding;
         let root = manifest.root();
         self.with(|connection| {
             let transaction = write(connection)?;
@@ -347,8 +347,7 @@ impl Database {
             let mut forget = transaction.prepare("SELECT release FROM releases WHERE store = ?1")?;
             let known: Vec<String> = forget.query_map([store], |row| row.get(0))?.collect::<Result<_, _>>()?;
             drop(forget);
-            for gone in
-                known.iter().filter(|known| !standing.iter().any(|standing| standing.as_str() == known.as_str()))
+            for gone in known.iter().filter(|known| !releases.iter().any(|release| release.as_str() == known.as_str()))
             {
                 transaction.execute("DELETE FROM releases WHERE store = ?1 AND release = ?2", params![store, gone])?;
             }
@@ -484,7 +483,7 @@ mod tests {
     }
 
     fn holding(store: &str) -> Holding {
-        Holding { store: store.into(), standing: vec![id()] }
+        Holding { store: store.into(), releases: vec![id()] }
     }
 
     fn fill(database: &Database) {

@@ -35,7 +35,7 @@ use crate::client::sending::{OldContent, OldFile, Sending};
 use crate::client::source::SourceReader;
 use crate::error::Error;
 use crate::hasher::Hasher;
-use crate::wire::block::{self, Block, BlockEncoder, BlockHead, DeltaOf, PACKED_BYTES_MAX, Range};
+use crate::wire::block::{self, Block, BlockEncoder, BlockHead, FileDelta, PACKED_BYTES_MAX, Range};
 
 use deltas::DeltaPacker;
 use jobs::{Job, jobs};
@@ -193,7 +193,7 @@ impl Packer<'_> {
         self.leveller.as_it_is(content.len());
         let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
         let files = self.kept_files(&entries);
-        let block = block::block_as_it_is(&BlockHead::Files(entries), content);
+        let block = block::raw_block(&BlockHead::Files(entries), content);
         self.pass_on(PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] }, blocks)
     }
 
@@ -266,7 +266,7 @@ impl Packer<'_> {
             self.reader.read(entry, content)?;
             let file = self.kept_file(entry);
             if file.is_some_and(|file| deltas.add(&old, content, file)) {
-                sent.push(DeltaOf { entry, base: old.index });
+                sent.push(FileDelta { entry, base: old.index });
                 bytes += content.len();
             } else {
                 whole.push(entry);
@@ -356,7 +356,7 @@ impl Packer<'_> {
             let head = BlockHead::Part { entry, offset: part, old, ranges };
             let block = if press.probe.is_dense(content) {
                 self.leveller.as_it_is(content.len());
-                block::block_as_it_is(&head, content)
+                block::raw_block(&head, content)
             } else {
                 self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
             };

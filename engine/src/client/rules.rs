@@ -57,7 +57,7 @@ impl Levels {
     pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let mut level = self.0.as_deref();
         while let Some(Level { patterns, prefix, above }) = level {
-            let meant = patterns.speak_of(&path[*prefix..], is_directory);
+            let meant = patterns.verdict(&path[*prefix..], is_directory);
             if meant.is_some() {
                 return meant;
             }
@@ -92,7 +92,7 @@ impl SourceRules {
 
     /// Says whether patterns leave a path out (`true`), bring it in (`false`), or do not speak of it.
     pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        self.exclude.speak_of(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
+        self.exclude.verdict(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
     }
 
     fn is_for_cutover(&self, name: &[u8], path: &dyn Fn() -> Vec<u8>) -> bool {

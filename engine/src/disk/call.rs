@@ -1,7 +1,7 @@
-//! The system calls that change a disk. No other file makes any of them, and each passes [`fault::point`] first, so that a
-//! test can make every one of them fail.
+//! The system calls that change a disk. No other file makes them, and each passes [`fault::point`] first, so that a
+//! test can make each of them fail.
 //!
-//! They say what the kernel says: which answers are no failure, and what a failure is called, is for the callers.
+//! The functions return the kernel's answer: callers decide which errnos are no failure, and word the errors.
 
 use std::fs::File;
 use std::io;
@@ -13,17 +13,17 @@ use rustix::path::Arg;
 
 use super::fault::{self, Change};
 
-/// Makes a file with this mode, less the umask, and opens it to write and read.
+/// Creates a file with this mode, less the umask, and opens it for writing and reading.
 pub(super) fn create(dir: impl AsFd, name: impl Arg, mode: u32) -> Result<OwnedFd, Errno> {
     open(dir, name, OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW, mode)
 }
 
-/// Opens a file that stands, to write and read.
+/// Opens an existing file for writing and reading.
 pub(super) fn open_to_write(dir: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     open(dir, name, OFlags::NOFOLLOW, 0)
 }
 
-/// Opens a file to write at its end and read, making it for this user alone where it does not exist.
+/// Opens a file for reading and for writing at its end. Creates it for this user alone if it does not exist.
 pub(super) fn open_to_add(dir: impl AsFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     open(dir, name, flags | OFlags::CREATE | OFlags::APPEND, 0o600)
 }
@@ -33,31 +33,31 @@ fn open(dir: impl AsFd, name: impl Arg, flags: OFlags, mode: u32) -> Result<Owne
     fs::openat(dir, name, flags | OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(mode))
 }
 
-/// Makes a directory with this mode, less the umask.
+/// Creates a directory with this mode, less the umask.
 pub(super) fn make_dir(dir: impl AsFd, name: impl Arg, mode: u32) -> Result<(), Errno> {
     fault::point(Change::Make, &dir)?;
     fs::mkdirat(dir, name, Mode::from_raw_mode(mode))
 }
 
-/// Makes a symlink.
+/// Creates a symlink.
 pub(super) fn make_symlink(target: impl Arg, dir: impl AsFd, name: impl Arg) -> Result<(), Errno> {
     fault::point(Change::Make, &dir)?;
     fs::symlinkat(target, dir, name)
 }
 
-/// Makes a hardlink.
+/// Creates a hardlink.
 pub(super) fn link(dir: impl AsFd, name: impl Arg, to: impl AsFd, path: impl Arg) -> Result<(), Errno> {
     fault::point(Change::Link, &to)?;
     fs::linkat(dir, name, to, path, AtFlags::empty())
 }
 
-/// Renames a name, replacing what stands where it goes.
+/// Renames a name, and replaces an existing target.
 pub(super) fn rename(dir: impl AsFd, name: impl Arg, to: impl AsFd, new_name: impl Arg) -> Result<(), Errno> {
     fault::point(Change::Rename, &to)?;
     fs::renameat(dir, name, to, new_name)
 }
 
-/// Renames a name, where nothing stands where it goes.
+/// Renames a name, and fails if the target exists.
 pub(super) fn rename_new(dir: impl AsFd, name: impl Arg, to: impl AsFd, new_name: impl Arg) -> Result<(), Errno> {
     fault::point(Change::Rename, &to)?;
     fs::renameat_with(dir, name, to, new_name, RenameFlags::NOREPLACE)
@@ -75,24 +75,24 @@ pub(super) fn remove_dir(dir: impl AsFd, name: impl Arg) -> Result<(), Errno> {
     fs::unlinkat(dir, name, AtFlags::REMOVEDIR)
 }
 
-/// Writes where the file's position is. Says how much was written.
+/// Writes at the file's position. Returns the number of bytes written.
 pub(super) fn write(file: impl AsFd, content: &[u8]) -> Result<usize, Errno> {
     fault::point(Change::Write, &file)?;
     rustix::io::write(file, content)
 }
 
-/// Writes all of a content where the file's position is.
+/// Writes all of the content at the file's position.
 pub(super) fn write_all(file: impl AsFd, content: &[u8]) -> io::Result<()> {
     whole(content, |left, _| write(&file, left))
 }
 
-/// Writes all of a content to a place.
+/// Writes all of the content at an offset.
 pub(super) fn write_all_at(file: impl AsFd, content: &[u8], at: u64) -> io::Result<()> {
     fault::point(Change::Write, &file)?;
     whole(content, |left, written| rustix::io::pwrite(&file, left, at + written))
 }
 
-/// Writes until all of a content is written.
+/// Writes until all of the content is written.
 fn whole(content: &[u8], mut write: impl FnMut(&[u8], u64) -> Result<usize, Errno>) -> io::Result<()> {
     let mut written = 0;
     while written < content.len() {
@@ -106,20 +106,20 @@ fn whole(content: &[u8], mut write: impl FnMut(&[u8], u64) -> Result<usize, Errn
     Ok(())
 }
 
-/// Copies from where one file's position is to where the other's is, in the kernel where that can do it. Says how much.
+/// Copies from one file's position to the other's, in the kernel if possible. Returns the number of bytes.
 pub(super) fn copy(mut from: &File, mut to: &File) -> io::Result<u64> {
     fault::point(Change::Write, to)?;
-    // `io::copy` between files uses copy_file_range where that works.
+    // `io::copy` between files uses `copy_file_range` if that works.
     io::copy(&mut from, &mut to)
 }
 
-/// Makes an empty file share the blocks of another one.
+/// Makes an empty file share the blocks of another file.
 pub(super) fn share_blocks(from: &File, to: &File) -> Result<(), Errno> {
     fault::point(Change::Write, to)?;
     fs::ioctl_ficlone(to, from)
 }
 
-/// Takes space for so many bytes.
+/// Allocates space for a number of bytes.
 pub(super) fn reserve(file: impl AsFd, bytes: u64) -> Result<(), Errno> {
     fault::point(Change::Length, &file)?;
     fs::fallocate(file, FallocateFlags::empty(), 0, bytes)
@@ -137,7 +137,7 @@ pub(super) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
 }
 
-/// Sets the mode of what a path leads to.
+/// Sets the mode of the file that a path leads to.
 pub(super) fn set_mode_of(dir: impl AsFd, path: impl Arg, mode: u32) -> Result<(), Errno> {
     fault::point(Change::Mode, &dir)?;
     fs::chmodat(dir, path, Mode::from_raw_mode(mode), AtFlags::empty())
@@ -161,7 +161,7 @@ pub(super) fn set_times_of(dir: impl AsFd, name: impl Arg, times: &Timestamps, f
     fs::utimensat(dir, name, times, flags)
 }
 
-/// Makes a file or the names in a directory durable.
+/// Makes a file, or the names in a directory, durable.
 pub(super) fn sync(file: impl AsFd) -> Result<(), Errno> {
     fault::point(Change::Sync, &file)?;
     fs::fsync(file)

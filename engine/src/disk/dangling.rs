@@ -1,4 +1,4 @@
-//! A path that leads nowhere because of a symlink on the way.
+//! Paths that lead nowhere because of a symlink.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

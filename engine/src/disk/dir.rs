@@ -1,8 +1,8 @@
-//! A held directory: a descriptor, and the path by which messages name it.
+//! A held directory: a descriptor, and a path for messages.
 //!
-//! Names in it are looked at and opened relative to the descriptor and through no symlink, so a directory that is replaced
-//! by a symlink while Cutover works leads nowhere. A path of several names is opened without a symlink and without a mount
-//! on the way. What changes names, modes and files stands in the files beside.
+//! Names in the directory are read and opened relative to the descriptor, through no symlink, so a directory that is
+//! replaced by a symlink while Cutover works leads nowhere. A path of several names is opened through no symlink and
+//! no mount. The files beside this one change names, modes and files.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -20,8 +20,8 @@ use super::dangling::refuse_dangling;
 use super::mount::mount;
 use super::stat::{Kind, Stat};
 
-/// What is read of a file of ours at most, in bytes: the longest manifest that the wire carries, and its placements. A
-/// larger one is damage.
+/// The most bytes that are read of a file of Cutover: the longest manifest that the wire carries, and its placements.
+/// A longer file is damaged.
 const OWN_FILE_BYTES_MAX: u64 = 5 << 28;
 
 /// A held directory.
@@ -44,7 +44,7 @@ impl AsFd for Dir {
 }
 
 impl Dir {
-    /// Opens a directory by a path that the user gave; symlinks on the way are followed.
+    /// Opens a directory by a path from the user, through symlinks.
     pub(crate) fn open(path: &Path) -> Result<Dir, Error> {
         match fs::open(path, OPEN_DIRECTORY, Mode::empty()) {
             Ok(fd) => Ok(Dir { fd, path: path.to_owned() }),
@@ -53,22 +53,23 @@ impl Dir {
         }
     }
 
-    /// Holds the same directory once more.
-    pub(crate) fn again(&self) -> Result<Dir, Error> {
+    /// Duplicates the descriptor.
+    pub(crate) fn duplicate(&self) -> Result<Dir, Error> {
         let fd = self.fd.try_clone().map_err(|e| Error::io("hold", &self.path, e))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
 
-    /// Opens the same directory once more, with locks of its own.
+    /// Opens the directory again, with locks of its own.
     pub(crate) fn reopen(&self) -> Result<Dir, Error> {
         let fd =
             fs::openat(&self.fd, ".", OPEN_DIRECTORY, Mode::empty()).map_err(|e| Error::io("open", &self.path, e))?;
         Ok(Dir { fd, path: self.path.clone() })
     }
 
-    /// Holds the directory above it, whatever path it was reached by; the root's is the root. `path` is for messages.
+    /// Opens the parent directory, by whatever path this one was reached. The parent of the root is the root. `path`
+    /// is for messages.
     pub(crate) fn above(&self, path: &Path) -> Result<Dir, Error> {
-        // One above may be such that its names are not for this user to read.
+        // This user may be unable to list the parent.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = fs::openat(&self.fd, "..", flags, Mode::empty()).map_err(|e| Error::io("look at", path, e))?;
         Ok(Dir { fd, path: path.to_owned() })
@@ -79,7 +80,7 @@ impl Dir {
         &self.path
     }
 
-    /// Returns the path of a name in it, for messages.
+    /// Returns the path of a name in the directory, for messages.
     pub(crate) fn path_of(&self, name: &[u8]) -> PathBuf {
         self.path.join(os(name))
     }
@@ -88,7 +89,7 @@ impl Dir {
         Error::io(action, self.path_of(name), errno)
     }
 
-    /// Opens a directory in it, not through a symlink.
+    /// Opens a directory in it, through no symlink.
     pub(crate) fn open_dir(&self, name: &[u8]) -> Result<Dir, Error> {
         match fs::openat(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(fd) => Ok(Dir { fd, path: self.path_of(name) }),
@@ -100,7 +101,7 @@ impl Dir {
         }
     }
 
-    /// Opens a directory in it, not through a symlink and not where something is mounted.
+    /// Opens a directory in it, through no symlink, and refuses a mount point.
     pub(crate) fn open_own_dir(&self, name: &[u8]) -> Result<Dir, Error> {
         let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         match fs::openat2(&self.fd, os(name), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), resolve) {
@@ -115,7 +116,7 @@ impl Dir {
                     _ => Err(Error::Site(SiteError::MountsUnknown(self.path_of(name).display().to_string()))),
                 }
             }
-            // It says more of what is wrong.
+            // The error of this call is more exact.
             Err(Errno::LOOP | Errno::NOTDIR) => self.open_dir(name),
             Err(errno) => Err(self.error("open the directory", name, errno)),
         }
@@ -125,20 +126,20 @@ impl Dir {
         Error::Site(SiteError::MountedInside(self.path_of(name).display().to_string()))
     }
 
-    /// Opens a directory by a path of one or more names below it, with no symlink and no mount on the way.
+    /// Opens a directory by a path of one or more names below this one, through no symlink and no mount.
     pub(crate) fn open_below(&self, path: &[u8]) -> Result<Dir, Error> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
         if let Ok(fd) = fs::openat2(&self.fd, os(path), OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty(), resolve) {
             return Ok(Dir { fd, path: self.path_of(path) });
         }
         // One name at a time: this works on every kernel, and the error names the directory that is wrong.
-        path.split(|&byte| byte == b'/').try_fold(self.again()?, |dir, name| match name {
+        path.split(|&byte| byte == b'/').try_fold(self.duplicate()?, |dir, name| match name {
             b"" | b"." | b".." => Err(Error::Bug(format!("`{}` is no path below a directory", os(path).display()))),
             name => dir.open_own_dir(name),
         })
     }
 
-    /// Opens a directory by a path below it, through symlinks, to look at what is there.
+    /// Opens a directory by a path below this one, through symlinks, for reading only.
     pub(crate) fn open_through(&self, path: &[u8]) -> Result<Dir, Error> {
         match fs::openat(&self.fd, os(path), OPEN_DIRECTORY, Mode::empty()) {
             Ok(fd) => Ok(Dir { fd, path: self.path_of(path) }),
@@ -151,12 +152,12 @@ impl Dir {
         }
     }
 
-    /// Returns what tells its mount from others; nothing where the system does not say.
+    /// Returns the id of the directory's mount, if the system knows it.
     pub(crate) fn mount(&self) -> Option<u64> {
         mount(&self.fd)
     }
 
-    /// Says what a name is; nothing where there is none.
+    /// Returns the stat of a name, if it exists.
     pub(crate) fn stat(&self, name: &[u8]) -> Result<Option<Stat>, Error> {
         match fs::statat(&self.fd, os(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat.into())),
@@ -165,12 +166,12 @@ impl Dir {
         }
     }
 
-    /// Says what it is itself.
+    /// Returns the directory's own stat.
     pub(crate) fn own_stat(&self) -> Result<Stat, Error> {
         fs::fstat(&self.fd).map(Stat::from).map_err(|e| Error::io("look at", &self.path, e))
     }
 
-    /// Tells whether it has extended attributes, as access control lists are.
+    /// Returns whether the directory has extended attributes, for example access control lists.
     pub(crate) fn has_attributes(&self) -> Result<bool, Error> {
         match fs::flistxattr_query(&self.fd) {
             Ok(0) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
@@ -179,7 +180,7 @@ impl Dir {
         }
     }
 
-    /// Returns the names in it, sorted.
+    /// Returns the names in the directory, sorted.
     pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
         let failed = |errno: Errno| Error::io("list the directory", &self.path, errno);
         let mut names = Vec::new();
@@ -193,7 +194,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Returns the names in it, each with the inode that the directory has for it.
+    /// Returns the names in the directory, with their inodes.
     pub(crate) fn names_and_inodes(&self) -> Result<Vec<(Vec<u8>, u64)>, Error> {
         let failed = |errno: Errno| Error::io("list the directory", &self.path, errno);
         let mut names = Vec::new();
@@ -207,7 +208,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Reads a file of ours; nothing where there is none.
+    /// Reads a file of Cutover, if it exists.
     pub(crate) fn read(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let Some(file) = self.open_file(name)? else {
             return Ok(None);
@@ -224,7 +225,7 @@ impl Dir {
         Ok(Some(content))
     }
 
-    /// Opens a file for reading, not through a symlink; nothing where there is none.
+    /// Opens a file for reading, through no symlink, if it exists.
     pub(crate) fn open_file(&self, name: &[u8]) -> Result<Option<File>, Error> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match fs::openat(&self.fd, os(name), flags, Mode::empty()) {
@@ -234,7 +235,7 @@ impl Dir {
         }
     }
 
-    /// Returns the target of a symlink; nothing where there is none, or something else.
+    /// Returns the target of a symlink, or nothing if the name is missing or something else.
     pub(crate) fn read_link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match fs::readlinkat(&self.fd, os(name), Vec::new()) {
             Ok(target) => Ok(Some(target.into_bytes())),

@@ -1,6 +1,6 @@
-//! A new file that is whole or not there: a draft goes again, unless it is kept.
+//! New files that are complete or missing: a draft is removed, unless it is kept.
 //!
-//! What stands is replaced by a draft beside it that is renamed over it once it is durable.
+//! To replace an existing file, a draft beside it is made durable and renamed over it.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::error::Error;
 use super::dir::Dir;
 use super::file::NewFile;
 
-/// A new file that leaves nothing behind where it is dropped before it is kept.
+/// A new file that is removed when it is dropped before [`Draft::keep`].
 #[derive(Debug)]
 pub(crate) struct Draft<'d> {
     dir: &'d Dir,
@@ -21,7 +21,7 @@ pub(crate) struct Draft<'d> {
 }
 
 impl Draft<'_> {
-    /// Keeps it, or what it was renamed to.
+    /// Keeps the file, under whatever name it has now.
     pub(crate) fn keep(mut self) {
         self.is_kept = true;
     }
@@ -46,14 +46,14 @@ impl Write for Draft<'_> {
 }
 
 impl Dir {
-    /// Begins a file that does not exist yet, for this user alone.
+    /// Creates a file for this user alone, which must not exist yet.
     pub(crate) fn draft<'d>(&'d self, name: impl Into<Cow<'d, [u8]>>) -> Result<Draft<'d>, Error> {
         let name = name.into();
         let file = self.create_file(&name)?;
         Ok(Draft { dir: self, name, file, is_kept: false })
     }
 
-    /// Makes a file that only takes space.
+    /// Creates a file that only reserves space.
     pub(crate) fn create_reserve(&self, name: &[u8], bytes: u64) -> Result<(), Error> {
         let mut draft = self.draft(name)?;
         draft.file.reserve(bytes).map_err(|e| Error::io("write", self.path_of(name), e))?;
@@ -61,7 +61,7 @@ impl Dir {
         Ok(())
     }
 
-    /// Gives a name its first content, durably. Says whether nothing stood there.
+    /// Creates a file with this content, durably. Returns false if the name exists.
     pub(crate) fn put_new(&self, name: &[u8], content: &[u8], temporary: &[u8]) -> Result<bool, Error> {
         let draft = self.draft_of(temporary, content, name)?;
         let is_first = self.rename_new(temporary, self, name)?;
@@ -74,7 +74,7 @@ impl Dir {
         Ok(is_first)
     }
 
-    /// Gives a name new content: all of it or, after a crash, the old. Durable when it returns.
+    /// Replaces the content of a file, durably: after a crash the file has the old content or the new.
     pub(crate) fn replace(&self, name: &[u8], content: &[u8]) -> Result<(), Error> {
         let temporary = [b".", name, b".new"].concat();
         self.remove_file(&temporary)?;
@@ -84,7 +84,7 @@ impl Dir {
         self.sync()
     }
 
-    /// Writes the content of a name, durably, under a temporary one.
+    /// Writes the content for `name` to a temporary file, durably.
     fn draft_of<'d>(&'d self, temporary: &'d [u8], content: &[u8], name: &[u8]) -> Result<Draft<'d>, Error> {
         let mut draft = self.draft(temporary)?;
         draft.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e))?;

@@ -1,6 +1,6 @@
 //! Faults: in tests, the Nth change of a disk below a directory fails.
 //!
-//! In the program itself a [`point`] is nothing.
+//! In the program itself, [`point`] does nothing.
 
 #[cfg(test)]
 pub(crate) use armed::Fault;
@@ -22,7 +22,7 @@ pub(crate) enum Change {
     Remove,
     /// Content is written.
     Write,
-    /// A length is set, or space taken.
+    /// A length is set, or space allocated.
     Length,
     /// A mode or a group is set.
     Mode,
@@ -40,7 +40,7 @@ mod unarmed {
 
     use super::Change;
 
-    /// Lets the change happen.
+    /// Allows the change.
     #[expect(clippy::unnecessary_wraps, reason = "in tests it may fail")]
     #[inline]
     pub(in crate::disk) fn point(_: Change, _: impl AsFd) -> Result<(), Errno> {
@@ -59,10 +59,10 @@ mod armed {
 
     use super::Change;
 
-    /// One test at a time has a fault.
+    /// Only one test at a time has a fault.
     static TURN: Mutex<()> = Mutex::new(());
 
-    /// Whether there is a plan: of the changes that other tests make, none waits for it.
+    /// Whether there is a plan, so that the changes of other tests do not wait for the mutex.
     static IS_ARMED: AtomicBool = AtomicBool::new(false);
 
     static PLAN: Mutex<Option<Plan>> = Mutex::new(None);
@@ -72,28 +72,28 @@ mod armed {
         passed: u64,
         nth: u64,
         errno: Errno,
-        struck: Option<(Change, PathBuf)>,
+        failed: Option<(Change, PathBuf)>,
     }
 
-    /// A change that is to fail. Dropping it disarms it.
+    /// A planned failure. Dropping it disarms it.
     pub(crate) struct Fault {
         _turn: MutexGuard<'static, ()>,
     }
 
     impl Fault {
-        /// Makes the change of this number fail, counted from 1, of those below a directory.
+        /// Makes the change of this number below a directory fail, counted from 1.
         pub(crate) fn arm(below: &Path, nth: u64, errno: Errno) -> Fault {
             let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
             let below = below.canonicalize().unwrap();
-            *plan() = Some(Plan { below, passed: 0, nth, errno, struck: None });
+            *plan() = Some(Plan { below, passed: 0, nth, errno, failed: None });
             IS_ARMED.store(true, Ordering::SeqCst);
             Fault { _turn: turn }
         }
 
-        /// Says which change failed, and the path of what it was to change or of the directory; nothing where there were
-        /// fewer changes.
-        pub(crate) fn struck(self) -> Option<(Change, PathBuf)> {
-            plan().as_mut().and_then(|plan| plan.struck.take())
+        /// Returns the change that failed, and the path of its file or directory, or nothing if there were fewer
+        /// changes.
+        pub(crate) fn finish(self) -> Option<(Change, PathBuf)> {
+            plan().as_mut().and_then(|plan| plan.failed.take())
         }
     }
 
@@ -108,7 +108,7 @@ mod armed {
         PLAN.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails where the change is the one that is to fail.
+    /// Fails if this change is the planned one.
     pub(in crate::disk) fn point(change: Change, at: impl AsFd) -> Result<(), Errno> {
         if !IS_ARMED.load(Ordering::SeqCst) {
             return Ok(());
@@ -120,7 +120,7 @@ mod armed {
         if plan.passed != plan.nth {
             return Ok(());
         }
-        plan.struck = Some((change, path));
+        plan.failed = Some((change, path));
         Err(plan.errno)
     }
 }

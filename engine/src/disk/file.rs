@@ -1,6 +1,6 @@
-//! A file that is being written. What may be written to leaves `disk` in no other form, so that nothing else can write.
+//! Files that are open for writing. Nothing leaves `disk` as a plain writable `File`, so no other module can write.
 //!
-//! Content is durable once its file was synced, its name once the directory was.
+//! Content is durable once its file was synced, and its name once the directory was.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,23 +16,23 @@ use super::call;
 use super::dir::{Dir, os};
 use super::mode::set_mode_and_mtime;
 
-/// A file that is being written. It stays where it is when it is dropped: see [`super::Draft`] for one that does not.
+/// A file that is open for writing. It stays when it is dropped, unlike a [`super::Draft`].
 #[derive(Debug)]
 pub(crate) struct NewFile(File);
 
 impl NewFile {
-    /// Writes content to a place in it.
+    /// Writes content at an offset.
     pub(crate) fn put_at(&self, content: &[u8], at: u64) -> io::Result<()> {
         call::write_all_at(&self.0, content, at)
     }
 
-    /// Drops what is beyond a length.
+    /// Truncates the file to a length.
     pub(crate) fn cut(&self, bytes: u64) -> io::Result<()> {
         Ok(call::set_len(&self.0, bytes)?)
     }
 
-    /// Gives it the content of another file, while it has none: shared blocks where the filesystem can, a copy in the kernel
-    /// or through memory where it cannot.
+    /// Fills an empty file with the content of another: by sharing blocks if the filesystem can, otherwise by a copy
+    /// in the kernel or through memory.
     pub(crate) fn fill_from(&self, from: &File) -> io::Result<()> {
         if call::share_blocks(from, &self.0).is_ok() {
             return Ok(());
@@ -40,15 +40,15 @@ impl NewFile {
         call::copy(from, &self.0).map(drop)
     }
 
-    /// Adds the content of another file. Says how many bytes that was.
+    /// Appends the content of another file. Returns the number of bytes.
     pub(crate) fn add_from(&self, from: &File) -> io::Result<u64> {
         call::copy(from, &self.0)
     }
 
-    /// Takes space for so many bytes, in which nothing stands.
+    /// Allocates space for a number of bytes, without content.
     pub(crate) fn reserve(&mut self, bytes: u64) -> io::Result<()> {
         match call::reserve(&self.0, bytes) {
-            // A filesystem that packs what it stores makes nothing of what repeats itself.
+            // A compressing filesystem stores repeated bytes in almost no space.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 File::open("/dev/urandom").and_then(|noise| io::copy(&mut noise.take(bytes), self)).map(drop)
             }
@@ -56,22 +56,22 @@ impl NewFile {
         }
     }
 
-    /// Returns a range of what was written, to be read.
+    /// Returns a range of the file for reading.
     pub(crate) fn range(&self, range: Range<u64>) -> FileRange<'_> {
         FileRange::new(&self.0, range)
     }
 
-    /// Returns all that was written, to be read.
+    /// Returns the whole file for reading.
     pub(crate) fn whole(&self) -> FileRange<'_> {
         FileRange::whole(&self.0)
     }
 
-    /// Makes its content durable.
+    /// Makes the content durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(call::sync(&self.0)?)
     }
 
-    /// Gives it its final mode and mtime. Nothing is written to it afterwards.
+    /// Sets the final mode and mtime. Nothing is written afterwards.
     pub(crate) fn finish(self, mode: u32, second: u32) -> io::Result<()> {
         Ok(set_mode_and_mtime(&self.0, mode, second)?)
     }
@@ -117,32 +117,32 @@ impl From<File> for NewFile {
 }
 
 impl Dir {
-    /// Makes a file that does not exist yet, for this user alone.
+    /// Creates a file for this user alone, which must not exist yet.
     pub(crate) fn create_file(&self, name: &[u8]) -> Result<NewFile, Error> {
         self.create_file_with(name, 0o600)
     }
 
-    /// Makes a file that does not exist yet with this mode, less the umask.
+    /// Creates a file with this mode, less the umask, which must not exist yet.
     pub(crate) fn create_file_with(&self, name: &[u8], mode: u32) -> Result<NewFile, Error> {
         let fd = call::create(&self.fd, os(name), mode).map_err(|e| self.error("create", name, e))?;
         Ok(NewFile(fd.into()))
     }
 
-    /// Makes a file with this content, for this user alone.
+    /// Creates a file with this content, for this user alone.
     pub(crate) fn create_file_of(&self, name: &[u8], content: &[u8]) -> Result<NewFile, Error> {
         let mut file = self.create_file(name)?;
         file.write_all(content).map_err(|e| Error::io("write", self.path_of(name), e))?;
         Ok(file)
     }
 
-    /// Makes a file with the content of another one, durably.
+    /// Creates a file with the content of another one, durably.
     pub(crate) fn copy_file(&self, from: &File, name: &[u8]) -> Result<(), Error> {
         let file = self.create_file(name)?;
         file.fill_from(from).map_err(|e| Error::io("copy", self.path_of(name), e))?;
         file.sync().map_err(|e| Error::io("sync", self.path_of(name), e))
     }
 
-    /// Opens a file to go on with; nothing where there is none, or none that this user may write.
+    /// Opens an existing file for writing. Returns nothing if it is missing, or this user may not write to it.
     pub(crate) fn write_file(&self, name: &[u8]) -> Result<Option<NewFile>, Error> {
         match call::open_to_write(&self.fd, os(name)) {
             Ok(fd) => Ok(Some(NewFile(fd.into()))),
@@ -152,14 +152,14 @@ impl Dir {
     }
 }
 
-/// Makes the content of a file durable that is open for reading.
+/// Syncs the content of a file that is open for reading.
 pub(crate) fn sync_file(file: &File) -> Result<(), Errno> {
     call::sync(file)
 }
 
-/// Makes the next read of an open file come from the disk. After a failed sync the cache holds content that the disk does
-/// not have, marked clean ("fsyncgate": Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-/// What is not on the disk yet stays in the cache, so the caller syncs before.
+/// Drops a file's cached content, so that the next read comes from the disk. After a failed sync the cache holds
+/// content that the disk lacks, marked clean ("fsyncgate": Rebello et al., "Can Applications Recover from fsync
+/// Failures?", USENIX ATC 2020). Unwritten content stays in the cache, so the caller syncs first.
 pub(crate) fn forget_cached(file: &File) -> Result<(), Errno> {
     fs::fadvise(file, 0, None, fs::Advice::DontNeed)
 }

@@ -13,14 +13,14 @@ use super::call;
 use super::dir::Dir;
 use super::mount::mount_of_this_boot;
 
-/// An overlay, as `statfs` names it: a file in it has the times of the file that it is in its upper or lower layer.
+/// An overlay, as `statfs` names it: its files have the times of their upper or lower layer.
 const OVERLAY: u32 = 0x794c_7630;
 
-/// A filesystem that one machine alone writes. A directory on another one may be in use on a machine that cannot be seen.
+/// A filesystem that only one machine writes. A directory on any other may be in use on another machine.
 struct Local {
-    /// Its number, as `statfs` has it.
+    /// Its number in `statfs`.
     number: u32,
-    /// Whether it changes a directory's mtime and ctime whenever a name comes or goes, as far as that is known.
+    /// Whether it is known to change a directory's mtime and ctime whenever a name is added or removed.
     keeps_times: bool,
 }
 
@@ -34,7 +34,7 @@ const LOCAL: [Local; 13] = [
     Local { number: 0xf2f5_2010, keeps_times: true },
     Local { number: 0x2fc1_2fc1, keeps_times: true },
     Local { number: 0xca45_1a4e, keeps_times: true },
-    // It shows the times of its uppermost layer alone.
+    // An overlay shows the times of its uppermost layer alone.
     Local { number: OVERLAY, keeps_times: false },
     // JFS, ReiserFS, NILFS2, UBIFS, ramfs.
     Local { number: 0x3153_464a, keeps_times: false },
@@ -48,17 +48,17 @@ fn find(number: u32) -> Option<&'static Local> {
     LOCAL.iter().find(|local| local.number == number)
 }
 
-/// Tells whether only this machine writes the filesystem of a path.
+/// Returns whether only this machine writes the filesystem of a path.
 pub(crate) fn is_local(path: &Path) -> bool {
     fs::statfs(path).is_ok_and(|statfs| find(statfs.f_type as u32).is_some())
 }
 
-/// Free space of a filesystem.
+/// The free space of a filesystem.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Free {
     /// Bytes free to this user.
     pub(crate) bytes: u64,
-    /// Inodes free; none where the filesystem does not count them.
+    /// Free inodes; none if the filesystem does not count them.
     pub(crate) inodes: Option<u64>,
     /// The size of a block.
     pub(crate) block_bytes: u64,
@@ -75,18 +75,18 @@ impl From<StatVfs> for Free {
 }
 
 impl Dir {
-    /// Makes everything on its filesystem durable. The kernel reports a failed write to whoever held a descriptor from
-    /// before it (since Linux 5.8), which this one does.
+    /// Syncs the whole filesystem. The kernel reports a failed write to every descriptor that was open before it
+    /// (since Linux 5.8), as this one was.
     pub(crate) fn sync_filesystem(&self) -> Result<(), Error> {
         call::sync_filesystem(&self.fd).map_err(|e| Error::io("sync the filesystem of", &self.path, e))
     }
 
-    /// Says how much is free.
+    /// Returns the free space.
     pub(crate) fn free(&self) -> Result<Free, Error> {
         fs::fstatvfs(&self.fd).map(Free::from).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
     }
 
-    /// Tries whether its filesystem keeps whole seconds alone, with its own mtime.
+    /// Returns whether the filesystem keeps only whole seconds, by a test on the directory's own mtime.
     pub(crate) fn keeps_whole_seconds(&self) -> Result<bool, Error> {
         let at = Timespec { tv_sec: 1, tv_nsec: 500_000_000 };
         call::set_times(&self.fd, &Timestamps { last_access: at, last_modification: at })
@@ -94,22 +94,22 @@ impl Dir {
         Ok(self.own_stat()?.mtime_nanos == 0)
     }
 
-    /// See [`keeps_times`].
+    /// Calls [`keeps_times`] on the directory.
     pub(crate) fn keeps_times(&self) -> Result<bool, Error> {
         keeps_times(&self.fd).map_err(|e| Error::io("look at the filesystem of", &self.path, e))
     }
 }
 
-/// Tells whether the filesystem of an open directory changes a directory's times whenever a name in it comes or goes: whoever
-/// finds them as they were need not list it again.
+/// Returns whether the filesystem changes a directory's times whenever a name in it is added or removed: if they are
+/// unchanged, the directory need not be listed again.
 pub(crate) fn keeps_times(dir: impl AsFd) -> Result<bool, Errno> {
     let kind = fs::fstatfs(dir)?.f_type as u32;
     Ok(find(kind).is_some_and(|local| local.keeps_times))
 }
 
-/// Names the mount of an open file, where an equal ctime there means that nothing was changed: where this kernel writes what
-/// is changed, and gives it the time. A read-only mount may be an image that was made with any times, and a filesystem over
-/// a network or in user space shows what it likes.
+/// Returns a name for the mount of an open file, if an equal ctime there means an unchanged file: this kernel must
+/// write the changes and set their times. A read-only mount may be an image with arbitrary times, and a filesystem
+/// over a network or in user space may show any times.
 pub(crate) fn mount_of_own_times(file: impl AsFd + Copy) -> Result<Option<Hash>, Errno> {
     let kind = fs::fstatfs(file)?.f_type as u32;
     let is_read_only = fs::fstatvfs(file)?.f_flag.contains(fs::StatVfsMountFlags::RDONLY);

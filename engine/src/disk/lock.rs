@@ -1,16 +1,16 @@
-//! Locks of open files and directories: `flock`, which the kernel lets go of when the process ends.
+//! Locks on open files and directories: `flock`, which the kernel releases when the process ends.
 
 use std::os::fd::AsFd;
 
 use rustix::fs;
 use rustix::io::Errno;
 
-/// Tells whether somebody holds the exclusive lock of an open file or directory, without keeping others from it.
+/// Returns whether another process holds the exclusive lock, without keeping others from it.
 pub(crate) fn is_locked(file: impl AsFd) -> Result<bool, Errno> {
     try_flock(file, fs::FlockOperation::NonBlockingLockShared).map(|is_taken| !is_taken)
 }
 
-/// Takes an exclusive lock on an open file or directory, if nobody holds it. Says whether it was taken. The kernel lets go of
+/// Locks an open file or directory exclusively. Returns false if another process holds the lock. The kernel releases
 /// it when the process ends, however it ends.
 pub(crate) fn try_lock(file: impl AsFd) -> Result<bool, Errno> {
     try_flock(file, fs::FlockOperation::NonBlockingLockExclusive)

@@ -1,11 +1,11 @@
-//! Every change to a disk goes through here: making, linking, renaming, removing, syncing.
+//! All changes to a disk: creating, linking, renaming, removing, syncing.
 //!
-//! All of it is relative to held directory descriptors and follows no symlink. Errors name the path. A file that may be
-//! written to leaves here as a [`NewFile`], a [`Draft`] or a [`TextFile`], never as a `File`; so all that changes a disk
-//! passes the one file `call`, and each of these calls can be made to fail in tests (`fault`).
+//! They are relative to held directory descriptors and follow no symlink. Errors name the path. A writable file
+//! leaves this module as a [`NewFile`], a [`Draft`] or a [`TextFile`], never as a `File`; so every change to a disk
+//! passes the one file `call`, and tests can make each of these calls fail (`fault`).
 //!
-//! What a crash can lose: a name that was made, linked or renamed is durable once its directory was synced; content
-//! once the file was. [`Dir::sync_filesystem`] does both for a whole filesystem at once.
+//! A name that was created, linked or renamed is durable once its directory was synced, and content once its file
+//! was: until then a crash can lose it. [`Dir::sync_filesystem`] does both for a whole filesystem.
 
 mod dir;
 mod draft;
@@ -36,9 +36,9 @@ pub(crate) use draft::Draft;
 pub(crate) use file::{NewFile, forget_cached, sync_file};
 pub(crate) use filesystem::{Free, is_local, keeps_times, mount_of_own_times};
 pub(crate) use lock::{is_locked, try_lock};
-pub(crate) use mode::{OWNER_ALL, changes_to_work_in, set_group, set_mode, set_mode_and_mtime};
+pub(crate) use mode::{OWNER_ALL, needs_mode_change, set_group, set_mode, set_mode_and_mtime};
 pub(crate) use mount::mount_of_this_boot;
 pub(crate) use path::{create_path, create_private_path, remove_path, rename_path};
-pub(crate) use process::{raise_open_files, take_usual_umask};
-pub(crate) use stat::{Kind, SETGID, Stat, look};
+pub(crate) use process::{raise_open_files, set_usual_umask};
+pub(crate) use stat::{Kind, SETGID, Stat, file_stat};
 pub(crate) use text::TextFile;

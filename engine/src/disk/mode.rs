@@ -1,7 +1,7 @@
-//! Modes, groups and mtimes: of held directories, of names in them, of open files.
+//! Modes, groups and mtimes of held directories, of names in them, and of open files.
 //!
-//! A mode is set through a descriptor, so that it never is another file's. What is as it should be is not set again: to
-//! look costs a tenth of a change.
+//! A mode is set through a descriptor, so that it never hits another file. A value that is already right is not set
+//! again: a check costs a tenth of a change.
 
 use std::fs::File;
 use std::io;
@@ -17,18 +17,18 @@ use super::dir::{Dir, os};
 use super::mount::mount;
 use super::stat::SETGID;
 
-/// What a directory grants its owner while things in it are changed.
+/// The owner's rights on a directory while Cutover changes names in it.
 pub(crate) const OWNER_ALL: u32 = 0o700;
 
-/// What lets others exchange the names in a directory.
+/// The rights that let others exchange the names in a directory.
 const OTHERS_WRITE: u32 = 0o022;
 
 impl Dir {
-    /// Opens a directory whose names are about to be changed: its owner may do everything in it then, and nobody else may
+    /// Opens a directory in which names are about to change: its owner gets all rights, and others lose the right to
     /// exchange names. The mode of another user's directory cannot be changed; it is opened as it is.
     pub(crate) fn open_to_change(&self, name: &[u8]) -> Result<Dir, Error> {
         let dir = match self.open_own_dir(name) {
-            // A directory that its owner may not read, as an application may leave one.
+            // Applications may leave directories that their owner may not read.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
                 self.let_owner_in(name)?;
                 self.open_own_dir(name)?
@@ -36,7 +36,7 @@ impl Dir {
             other => other?,
         };
         let mode = dir.own_stat()?.mode;
-        if changes_to_work_in(mode) {
+        if needs_mode_change(mode) {
             match call::set_mode(&dir.fd, (mode | OWNER_ALL) & !OTHERS_WRITE) {
                 Ok(()) | Err(Errno::PERM) => {}
                 Err(errno) => return Err(self.error("set the mode of", name, errno)),
@@ -45,8 +45,9 @@ impl Dir {
         Ok(dir)
     }
 
-    /// Lets its owner into a directory that may not be opened. The directory is held by a descriptor that follows no link,
-    /// and its mode is set through that. Without `/proc` it is set by name, where nobody else can exchange the name.
+    /// Gives the owner all rights on a directory that cannot be opened. The directory is held by a descriptor that
+    /// follows no link, and its mode is set through that descriptor. Without `/proc` the mode is set by name, if
+    /// nobody else can exchange the name.
     fn let_owner_in(&self, name: &[u8]) -> Result<(), Error> {
         let failed = |errno: Errno| self.error("set the mode of", name, errno);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -68,7 +69,7 @@ impl Dir {
         }
     }
 
-    /// Gives it a group that it passes on, where this user may do that.
+    /// Sets the group and the setgid bit, if this user may do that.
     pub(crate) fn set_group_to_pass_on(&self, group: u32) {
         let changed = call::set_group(&self.fd, group);
         if let (Ok(()), Ok(stat)) = (changed, self.own_stat()) {
@@ -76,12 +77,12 @@ impl Dir {
         }
     }
 
-    /// Sets its own mode.
+    /// Sets the directory's own mode.
     pub(crate) fn set_mode(&self, mode: u32) -> Result<(), Error> {
         set_mode(&self.fd, mode).map_err(|e| Error::io("set the mode of", &self.path, e))
     }
 
-    /// Sets its own mtime, where it is another.
+    /// Sets the directory's own mtime if it differs.
     pub(crate) fn set_mtime(&self, second: u32) -> Result<(), Error> {
         let stat = self.own_stat()?;
         if stat.has_mtime(second) {
@@ -90,8 +91,8 @@ impl Dir {
         call::set_times(&self.fd, &times(second)).map_err(|e| Error::io("set the mtime of", &self.path, e))
     }
 
-    /// Sets the mtime of a name, and of nothing that it leads to: of what it is at one moment, held by a descriptor that
-    /// follows no link. A kernel that takes none for this (before 5.8) sets it by name.
+    /// Sets the mtime of a name, not of its target, through a descriptor that follows no link. A kernel that cannot
+    /// do this through such a descriptor (before 5.8) sets it by name.
     pub(crate) fn set_mtime_of(&self, name: &[u8], second: u32) -> Result<(), Error> {
         let failed = |errno: Errno| self.error("set the mtime of", name, errno);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -104,17 +105,17 @@ impl Dir {
     }
 }
 
-/// Tells whether [`Dir::open_to_change`] gives a directory of this mode another one.
-pub(crate) fn changes_to_work_in(mode: u32) -> bool {
+/// Returns whether [`Dir::open_to_change`] changes the mode of a directory with this mode.
+pub(crate) fn needs_mode_change(mode: u32) -> bool {
     mode & OWNER_ALL != OWNER_ALL || mode & OTHERS_WRITE != 0
 }
 
-/// Returns the path by which the kernel leads to an open file, whatever its name is now.
+/// Returns the kernel's path to an open file, whatever its name is now.
 fn fd_path(fd: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// Gives an open file another group, where it has another.
+/// Sets the group of an open file if it differs.
 pub(crate) fn set_group(file: &File, group: u32) -> Result<(), Errno> {
     if fs::fstat(file)?.st_gid == group {
         return Ok(());
@@ -122,7 +123,7 @@ pub(crate) fn set_group(file: &File, group: u32) -> Result<(), Errno> {
     call::set_group(file, group)
 }
 
-/// Sets a mode where it is another: to look costs a tenth of a change, which goes through the filesystem's journal.
+/// Sets a mode if it differs: a check costs a tenth of a change, which goes through the filesystem's journal.
 pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     if fs::fstat(&file)?.st_mode & 0o7777 == mode {
         return Ok(());
@@ -130,7 +131,7 @@ pub(crate) fn set_mode(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     call::set_mode(&file, mode)
 }
 
-/// Gives an open file its final mode and mtime.
+/// Sets the final mode and mtime of an open file.
 pub(crate) fn set_mode_and_mtime(file: &File, mode: u32, second: u32) -> Result<(), Errno> {
     set_mode(file, mode)?;
     call::set_times(file, &times(second))
@@ -160,7 +161,7 @@ mod tests {
             std::fs::create_dir(place.path().join("directory")).unwrap();
             std::fs::set_permissions(place.path().join("directory"), PermissionsExt::from_mode(mode)).unwrap();
             root.open_to_change(b"directory").unwrap();
-            // Root may open a directory of any mode; its owner's rights are added all the same.
+            // Root may open a directory of any mode; the owner's rights are added all the same.
             assert_eq!(mode_of(&place.path().join("directory")) & !0o1000, expected & !0o1000, "{mode:o}");
             root.remove_tree(b"directory").unwrap();
         }

@@ -1,4 +1,4 @@
-//! The mount that an open file lies on, and its name in this boot.
+//! The mount of an open file, and its name in this boot.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -6,10 +6,10 @@ use rustix::fs::{self, AtFlags, StatxFlags};
 
 use crate::hash::Hash;
 
-/// Asks for the number of a mount that is never given twice, which Linux has since 6.8 and `rustix` does not name.
+/// Requests the id of a mount that is never reused. Linux has it since 6.8, and `rustix` does not name it.
 const MNT_ID_UNIQUE: u32 = 0x4000;
 
-/// Returns what tells the mount of an open file from others; nothing where neither `statx` (Linux 5.8) nor `/proc` says it.
+/// Returns the id of the mount of an open file, or nothing if neither `statx` (Linux 5.8) nor `/proc` knows it.
 pub(crate) fn mount(file: impl AsFd) -> Option<u64> {
     let wanted = StatxFlags::MNT_ID | StatxFlags::from_bits_retain(MNT_ID_UNIQUE);
     if let Ok(statx) = fs::statx(&file, "", AtFlags::EMPTY_PATH, wanted)
@@ -22,7 +22,7 @@ pub(crate) fn mount(file: impl AsFd) -> Option<u64> {
     info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
-/// Names the mount of an open file in this boot; nothing where that is not known.
+/// Returns a name for the mount of an open file in this boot, if its id is known.
 pub(crate) fn mount_of_this_boot(file: impl AsFd) -> Option<Hash> {
     let (mount, boot) = (mount(file)?, crate::boot::id()?);
     Some(Hash::of(format!("{boot} {mount}").as_bytes()))

@@ -1,6 +1,6 @@
-//! Names in a held directory: made, linked, renamed, removed.
+//! Names in a held directory: creates, links, renames and removes them.
 //!
-//! A name that was made, linked or renamed is durable once its directory was synced ([`Dir::sync`]).
+//! A name that was created, linked or renamed is durable once its directory was synced ([`Dir::sync`]).
 
 use std::io;
 
@@ -13,10 +13,10 @@ use super::dir::{Dir, os};
 use super::stat::SETGID;
 
 impl Dir {
-    /// Makes a directory with exactly this mode, whatever the umask, and opens it. Below a directory that passes its group
-    /// on it has that group and passes it on too.
+    /// Creates a directory with exactly this mode, whatever the umask, and opens it. If this directory passes its
+    /// group on (setgid), the new one gets that group and passes it on too.
     pub(crate) fn create_dir(&self, name: &[u8], mode: u32) -> Result<Dir, Error> {
-        // Made with the mode that it is to have, so that a crash before the next line can only leave it too strict by the
+        // Created with its final mode, so that a crash before the next line can only leave it too strict by the
         // umask.
         call::make_dir(&self.fd, os(name), mode).map_err(|e| self.error("create the directory", name, e))?;
         let dir = self.open_dir(name)?;
@@ -27,14 +27,14 @@ impl Dir {
         Ok(dir)
     }
 
-    /// Opens a directory, making it with exactly this mode where it does not exist. Says whether it was made.
+    /// Opens a directory, and creates it with exactly this mode if it does not exist. Returns whether it was created.
     pub(crate) fn ensure_dir(&self, name: &[u8], mode: u32) -> Result<(Dir, bool), Error> {
         if self.stat(name)?.is_some() {
             return Ok((self.open_dir(name)?, false));
         }
         match self.create_dir(name, mode) {
             Ok(dir) => Ok((dir, true)),
-            // Another one made it at the same moment.
+            // Another process created it at the same moment.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
                 Ok((self.open_dir(name)?, false))
             }
@@ -42,28 +42,28 @@ impl Dir {
         }
     }
 
-    /// Makes a symlink.
+    /// Creates a symlink.
     pub(crate) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<(), Error> {
         call::make_symlink(os(target), &self.fd, os(name)).map_err(|e| self.error("create the symlink", name, e))
     }
 
-    /// Links a file of this directory to a path below another one. The errno is left to the caller, for whom a
-    /// refused link is not a failure.
+    /// Links a file of this directory to a path below another one. Returns the errno, because callers can go on after
+    /// a refused link.
     pub(crate) fn link(&self, name: &[u8], to: &Dir, path: &[u8]) -> Result<(), Errno> {
         call::link(&self.fd, os(name), &to.fd, os(path))
     }
 
-    /// Renames a name to one in another directory, replacing what stands there.
+    /// Renames a name into another directory, and replaces an existing target.
     pub(crate) fn rename(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<(), Error> {
         call::rename(&self.fd, os(name), &to.fd, os(new_name)).map_err(|e| to.error("rename to", new_name, e))
     }
 
-    /// Renames a name to one in another directory, where nothing stands. Says whether that was so.
+    /// Renames a name into another directory. Returns false if the target exists.
     pub(crate) fn rename_new(&self, name: &[u8], to: &Dir, new_name: &[u8]) -> Result<bool, Error> {
         match call::rename_new(&self.fd, os(name), &to.fd, os(new_name)) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
-            // Some network and FUSE filesystems know no flags; under the lock nobody else makes names here.
+            // Some network and FUSE filesystems know no flags. Under the lock nobody else creates names here.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 if to.stat(new_name)?.is_some() {
                     return Ok(false);
@@ -74,7 +74,7 @@ impl Dir {
         }
     }
 
-    /// Removes a file or symlink, where there is one. Says whether there was.
+    /// Removes a file or symlink. Returns whether it existed.
     pub(crate) fn remove_file(&self, name: &[u8]) -> Result<bool, Error> {
         match call::remove(&self.fd, os(name)) {
             Ok(()) => Ok(true),
@@ -83,7 +83,7 @@ impl Dir {
         }
     }
 
-    /// Removes a directory, where there is one and nothing is in it.
+    /// Removes a directory if it exists and is empty.
     pub(crate) fn remove_empty_dir(&self, name: &[u8]) -> Result<(), Error> {
         match call::remove_dir(&self.fd, os(name)) {
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
@@ -91,7 +91,7 @@ impl Dir {
         }
     }
 
-    /// Makes its names durable.
+    /// Makes the directory's names durable.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         call::sync(&self.fd).map_err(|e| Error::io("sync the directory", &self.path, e))
     }

@@ -1,5 +1,5 @@
-//! Paths that the user gave, and the files of this machine's state: the only ones that are reached by a whole path, through
-//! the symlinks on the way.
+//! Paths from the user, and the state files of this machine: the only files that are reached by a whole path, through
+//! symlinks.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ use super::call;
 use super::dangling::refuse_dangling;
 use super::dir::Dir;
 
-/// Makes the directories of a path that the user gave, durably, with mode 0755, whatever the umask.
+/// Creates the directories of a path from the user, durably, with mode 0755, whatever the umask.
 pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     match Dir::open(path) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => refuse_dangling(path)?,
@@ -29,7 +29,7 @@ pub(crate) fn create_path(path: &Path) -> Result<Dir, Error> {
     Ok(dir)
 }
 
-/// Makes a directory of this user's own, for state, with what is missing above it.
+/// Creates a state directory for this user alone, and missing directories above it.
 pub(crate) fn create_private_path(path: &Path) -> Result<(), Error> {
     make_private(path).map_err(|e| Error::io("create the directory", path, e))
 }
@@ -41,18 +41,18 @@ fn make_private(path: &Path) -> Result<(), Errno> {
             make_private(parent)?;
             make()
         }
-        // What is above a relative path of one name is the working directory.
+        // The parent of a relative path of one name is the working directory.
         (Err(Errno::NOENT), None) => Ok(()),
         (made, _) => made,
     }
 }
 
-/// Lets an error pass where a directory is there all the same: it stood, or another process made it at the same moment.
+/// Ignores the error if the directory exists: it existed before, or another process created it at the same moment.
 fn unless_there(path: &Path, errno: Errno) -> Result<(), Errno> {
     if path.is_dir() { Ok(()) } else { Err(errno) }
 }
 
-/// Renames a file of this machine's state, where there is one.
+/// Renames a state file of this machine, if it exists.
 pub(crate) fn rename_path(path: &Path, to: &Path) -> Result<(), Error> {
     match call::rename(CWD, path, CWD, to) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -60,7 +60,7 @@ pub(crate) fn rename_path(path: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Removes a file of this machine's state, where there is one.
+/// Removes a state file of this machine, if it exists.
 pub(crate) fn remove_path(path: &Path) -> Result<(), Error> {
     match call::remove(CWD, path) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

@@ -8,7 +8,7 @@ use super::call;
 use super::dir::{Dir, os};
 use super::stat::Kind;
 
-/// A removal holds at most this many nested directories open. It moves deeper ones to the top first: a tree of any depth
+/// The most nested directories that a removal holds open. Deeper ones are moved to the top first: a tree of any depth
 /// takes a bounded stack and a bounded number of descriptors.
 const REMOVAL_DEPTH: usize = 64;
 
@@ -36,13 +36,13 @@ impl Dir {
         match call::remove(&self.fd, os(name)) {
             Ok(()) | Err(Errno::NOENT) => Ok(false),
             Err(Errno::ISDIR) => Ok(true),
-            // What POSIX asks for where the name is a directory; also said of a file that nobody may change.
+            // POSIX's errno for a directory. The kernel also returns it for a file that nobody may change.
             Err(Errno::PERM) if self.stat(name)?.is_some_and(|stat| stat.kind == Kind::Directory) => Ok(true),
             Err(errno) => Err(self.error("remove", name, errno)),
         }
     }
 
-    /// Removes all that is in it. Directories that lie too deep below `top` are moved there, and counted.
+    /// Removes all names in the directory. Directories too deep below `top` are moved there, and counted.
     fn empty(&self, top: &Dir, depth: usize, moved_up: &mut u64) -> Result<(), Error> {
         for name in self.names()? {
             if !self.is_directory_after_unlink(&name)? {
@@ -77,7 +77,7 @@ mod tests {
         let root = Dir::open(place.path()).unwrap();
         let mut dir = root.create_dir(b"deep", 0o755).unwrap();
         for level in 0..DEPTH {
-            // Names that a removal gives to what it moves up.
+            // A name that a removal gives to a directory that it moves up.
             let name = format!("deep-{}", level % 7);
             dir.create_file(b"file").unwrap();
             dir = dir.create_dir(name.as_bytes(), if level % 3 == 0 { 0o500 } else { 0o755 }).unwrap_or_else(|_| {

@@ -1,14 +1,14 @@
-//! What `stat` says of a name or of an open file.
+//! The `stat` of a name or of an open file.
 
 use std::os::fd::AsFd;
 
 use rustix::fs::{self, FileType};
 use rustix::io::Errno;
 
-/// The bit by which a directory passes its group on to what is made in it.
+/// The setgid bit: a directory with it passes its group on to new names.
 pub(crate) const SETGID: u32 = 0o2000;
 
-/// What a name is.
+/// The kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A regular file.
@@ -32,10 +32,10 @@ impl From<FileType> for Kind {
     }
 }
 
-/// What `stat` says of a name, as far as Cutover cares.
+/// The `stat` of a name, as far as Cutover needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stat {
-    /// What it is.
+    /// The kind.
     pub(crate) kind: Kind,
     /// The permission bits, with setuid, setgid and sticky.
     pub(crate) mode: u32,
@@ -51,23 +51,23 @@ pub(crate) struct Stat {
     pub(crate) mtime_nanos: u32,
     /// The ctime in nanoseconds.
     pub(crate) ctime: i64,
-    /// How many links.
+    /// The number of links.
     pub(crate) links: u64,
     /// The inode.
     pub(crate) inode: u64,
     /// The filesystem.
     pub(crate) device: u64,
-    /// The disk that it takes, in bytes.
+    /// The space on the disk, in bytes.
     pub(crate) disk_bytes: u64,
 }
 
 impl Stat {
-    /// Tells whether its mtime is just this second.
+    /// Returns whether the mtime is exactly this second.
     pub(crate) fn has_mtime(&self, second: u32) -> bool {
         (self.mtime, self.mtime_nanos) == (i64::from(second), 0)
     }
 
-    /// Tells whether a directory passes this group on to what is made in it.
+    /// Returns whether a directory passes this group on to new names.
     pub(crate) fn passes_on(&self, group: u32) -> bool {
         self.gid == group && self.mode & SETGID != 0
     }
@@ -92,7 +92,7 @@ impl From<fs::Stat> for Stat {
     }
 }
 
-/// Says what an open file is.
-pub(crate) fn look(file: impl AsFd) -> Result<Stat, Errno> {
+/// Returns the stat of an open file.
+pub(crate) fn file_stat(file: impl AsFd) -> Result<Stat, Errno> {
     fs::fstat(file).map(Stat::from)
 }

@@ -1,7 +1,7 @@
-//! A deploy over a release, with each of its changes to the disk failing once.
+//! A deploy over an existing release, in which each change to the disk fails once.
 //!
-//! Whatever fails, `current` leads to a complete release, the old one or the new one, and the next deploy makes what the
-//! source has.
+//! Whichever change fails, `current` leads to a complete release, the old one or the new one, and the next deploy
+//! makes the release that the source describes.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -19,12 +19,12 @@ use crate::verbs::deploy;
 
 use super::fault::{Change, Fault};
 
-/// A source, a deploy path and state of their own.
+/// A source, a deploy path and a state directory.
 struct Place {
     dir: tempfile::TempDir,
 }
 
-/// What stands at a path: a symlink's target, a file's content and whether it may be executed, or a directory.
+/// A node of a tree: a symlink's target, a file's content and whether it is executable, or a directory.
 #[derive(Debug, PartialEq, Eq)]
 enum Node {
     Symlink(PathBuf),
@@ -36,7 +36,7 @@ type Tree = BTreeMap<PathBuf, Node>;
 
 impl Place {
     fn new() -> Place {
-        // In memory, where there is such a place: hundreds of deploys sync what they write.
+        // In memory if possible: hundreds of deploys sync their files.
         let memory = Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
         let place = Place { dir: dir.unwrap() };
@@ -53,7 +53,7 @@ impl Place {
         self.dir.path().join("site")
     }
 
-    /// Makes the source another one: files that stay, change, move, come and go, an empty one, a link, a directory.
+    /// Changes the source: files that stay, change, move, come and go, an empty file, a link, a directory.
     fn change_source(&self, turn: u64) {
         let source = self.source();
         let write = |name: &str, content: &str| std::fs::write(source.join(name), content).unwrap();
@@ -129,7 +129,8 @@ fn tree(root: &Path) -> Tree {
     found
 }
 
-/// A disk that fails, or one that is full, in turn: a change meets one or the other, as a run changes its place in the order.
+/// Alternates between a failing disk and a full disk. Each change meets one or the other, because its number differs
+/// between runs.
 fn errno(nth: u64) -> Errno {
     if nth.is_multiple_of(2) { Errno::IO } else { Errno::NOSPC }
 }
@@ -147,11 +148,11 @@ fn whatever_change_to_a_disk_fails_a_complete_release_is_live_and_the_next_deplo
         let new = tree(&place.source());
         let fault = Fault::arm(&place.site(), nth, errno(nth));
         let deployed = place.deploy();
-        let struck = fault.struck();
-        let what = format!("change {nth}, {struck:?}, failed: {deployed:?}");
+        let fault = fault.finish();
+        let what = format!("change {nth}, {fault:?}, failed: {deployed:?}");
         let live = place.live();
         assert!(live == new || (live == old && deployed.is_err()), "{what}");
-        let Some((change, _)) = struck else {
+        let Some((change, _)) = fault else {
             deployed.unwrap();
             break;
         };
@@ -174,12 +175,12 @@ fn whatever_change_of_a_first_deploy_fails_the_next_one_is_right() {
         let new = tree(&place.source());
         let fault = Fault::arm(&place.site(), nth, errno(nth));
         let deployed = place.deploy();
-        let struck = fault.struck();
-        let what = format!("change {nth}, {struck:?}, failed: {deployed:?}");
+        let fault = fault.finish();
+        let what = format!("change {nth}, {fault:?}, failed: {deployed:?}");
         let is_live = place.site().join("current").is_symlink();
         assert!(is_live || deployed.is_err(), "{what}");
         assert!(!is_live || place.live() == new, "{what}");
-        if struck.is_none() {
+        if fault.is_none() {
             return deployed.unwrap();
         }
         if let Err(error) = place.deploy() {

@@ -1,4 +1,4 @@
-//! A text of ours that stands and that lines are added to: the log, the lock, a file of known hosts.
+//! Existing text files to which lines are added: the log, the lock, `known_hosts`.
 
 use std::fs::File;
 use std::io;
@@ -13,34 +13,34 @@ use crate::error::Error;
 use super::call;
 use super::dir::{Dir, os};
 
-/// A text, open for writing at its end.
+/// A text file, open for writing at its end.
 #[derive(Debug)]
 pub(crate) struct TextFile(File);
 
 impl TextFile {
-    /// Opens the text at a path that the user gave, making it, for this user alone, where it does not exist.
+    /// Opens the text file at a path from the user, and creates it for this user alone if it does not exist.
     pub(crate) fn open(path: &Path) -> Result<TextFile, Error> {
         let fd = call::open_to_add(CWD, path, OFlags::empty()).map_err(|e| Error::io("open", path, e))?;
         Ok(TextFile(fd.into()))
     }
 
-    /// Adds lines, in one write as far as the system goes: those of two processes do not mix.
+    /// Appends lines, in one write if the system allows it: lines of two processes do not mix.
     pub(crate) fn add(&self, lines: &str) -> io::Result<()> {
         call::write_all(&self.0, lines.as_bytes())
     }
 
-    /// Makes it another text, in place.
+    /// Replaces the text in place.
     pub(crate) fn rewrite(&self, text: &str) -> io::Result<()> {
         call::set_len(&self.0, 0)?;
         self.add(text)
     }
 
-    /// Opens it once more by another descriptor, which has the same locks.
+    /// Duplicates the descriptor, which shares its locks.
     pub(crate) fn try_clone(&self) -> io::Result<TextFile> {
         self.0.try_clone().map(TextFile)
     }
 
-    /// Tells whether its last line is whole: it ends in a newline, or there is none.
+    /// Returns whether the last line is complete: it ends in a newline, or the file is empty.
     pub(crate) fn ends_in_newline(&self) -> io::Result<bool> {
         let Some(last) = self.0.metadata()?.len().checked_sub(1) else { return Ok(true) };
         let mut byte = [0];
@@ -62,7 +62,7 @@ impl AsFd for TextFile {
 }
 
 impl Dir {
-    /// Opens a text, making it, for this user alone, where it does not exist.
+    /// Opens a text file, and creates it for this user alone if it does not exist.
     pub(crate) fn open_text(&self, name: &[u8]) -> Result<TextFile, Error> {
         let fd = call::open_to_add(&self.fd, os(name), OFlags::NOFOLLOW).map_err(|e| self.error("open", name, e))?;
         Ok(TextFile(fd.into()))

@@ -1,4 +1,4 @@
-//! What was found damaged on the server. Nothing that is damaged is deployed.
+//! Damage on the server. Nothing damaged is deployed.
 
 use crate::release::ReleaseId;
 
@@ -8,42 +8,42 @@ use super::hint::DamageHint;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DamageError {
-    /// The store file is lost or damaged.
+    /// The store file is missing or damaged.
     #[error("`{path}` is damaged: {reason}")]
     Store {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The damage.
         reason: String,
     },
-    /// A release stands, but its record or manifest does not.
+    /// The record or the manifest of an existing release is missing or damaged.
     #[error("Release {id} is damaged: {reason}")]
     Release {
         /// The release.
         id: ReleaseId,
-        /// What is missing or wrong.
+        /// The damage.
         reason: String,
     },
-    /// A file of the store cannot be understood.
+    /// A file of the store cannot be parsed.
     #[error("`{path}` is damaged: {reason}")]
     File {
         /// The file.
         path: String,
-        /// What is wrong with it.
+        /// The damage.
         reason: String,
     },
-    /// What was assembled or stored is not what the manifest says, and sending it again did not help.
-    #[error("{objects} objects did not arrive whole: the first is that of `{path}`")]
+    /// Objects do not match the manifest, even after they were sent again.
+    #[error("{objects} objects arrived damaged: the first belongs to `{path}`")]
     NotWhole {
-        /// How many.
+        /// The number of these objects.
         objects: u64,
-        /// A path that needs the first one.
+        /// A path in the release that has the first of them as content.
         path: String,
     },
 }
 
 impl DamageError {
-    /// Returns what to do next.
+    /// Returns the next step.
     pub(super) fn hint(&self) -> DamageHint {
         match self {
             DamageError::Store { .. } => DamageHint::WriteStoreAnew,

@@ -1,11 +1,11 @@
-//! What to do next, as data: the facts, without the words of any program.
+//! The next step after an error, as data: the facts, without the words of any program.
 //!
-//! The engine knows no flag and no verb of the command, nor the names of its files. So an error has a `Hint`, which crosses
-//! the wire with a refusal, and the command makes a sentence of it (`cli/src/hint.rs`). There is one variant for each thing
-//! to do, grouped as the errors are.
+//! The engine knows no flag, verb or file name of the command. So an error has a `Hint`, which crosses the wire with
+//! a refusal, and the command words it (`cli/src/hint.rs`). There is one variant for each step, grouped like the
+//! errors.
 //!
-//! Paths are texts, with escapes where they need them: they are shown, and must be UTF-8 to cross the wire. A hint that is
-//! longer than a report takes is left out and not cut off: half a command may do harm.
+//! Paths are texts with escapes, because a hint is shown and must be UTF-8 to cross the wire. A hint that is too long
+//! for a report is left out, not cut off: half a command may do harm.
 
 use std::io;
 
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 
 use super::writers::Writers;
 
-/// What to do next.
+/// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Hint {
     /// At the source.
     Source(SourceHint),
     /// At the deploy path.
     Site(SiteHint),
-    /// About releases, and about who else is at work.
+    /// About releases, and other runs.
     Release(ReleaseHint),
-    /// About what is damaged.
+    /// About damage.
     Damage(DamageHint),
     /// To reach the server.
     Reach(ReachHint),
@@ -48,71 +48,71 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// Returns what to do where a system call failed.
+    /// Returns the next step after a failed system call.
     pub(super) fn of_io(error: &io::Error) -> Option<Hint> {
         use io::ErrorKind as Is;
         match error.kind() {
             Is::PermissionDenied => Some(Hint::Site(SiteHint::Own)),
             Is::StorageFull | Is::QuotaExceeded => Some(Hint::Site(SiteHint::FreeSpace)),
             Is::ReadOnlyFilesystem => Some(Hint::Site(SiteHint::MountedReadOnly)),
-            // Of what is done here, only starting a process or a thread fails so.
+            // Of Cutover's calls, only the start of a process or a thread fails so.
             Is::WouldBlock => Some(Hint::FreeThreads),
             _ => None,
         }
     }
 }
 
-/// What to do at the source.
+/// The next step at the source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SourceHint {
     /// Name the directory to deploy.
     NameSource,
-    /// Make it readable, or leave it out.
+    /// Make the path readable, or exclude it.
     MakeReadable,
-    /// Leave it out.
+    /// Exclude the path.
     LeaveOut {
-        /// The pattern that does.
+        /// The pattern that excludes it.
         pattern: String,
     },
-    /// Leave out a directory above it.
+    /// Exclude a directory above the path.
     LeaveOutAbove,
-    /// Leave out what the server does not need.
+    /// Exclude everything that the server does not need.
     LeaveOutMore,
-    /// Deploy when nothing writes to it, or leave it out.
+    /// Deploy when no process writes to the file, or exclude it.
     LetRest {
-        /// The pattern that leaves it out.
+        /// The pattern that excludes it.
         pattern: String,
     },
-    /// Deploy again, which reads all files anew; then check this machine.
+    /// Deploy again, which reads all files again; then check this machine.
     DeployAgain,
-    /// Deploy to a path outside the source, or leave the target out.
+    /// Deploy to a path outside the source, or exclude the target.
     DeployElsewhere,
-    /// Put a file with patterns there.
+    /// Replace it by a file with patterns.
     PutPatterns,
     /// Save the file as UTF-8.
     SaveAsUtf8,
 }
 
-/// What to do at the deploy path.
+/// The next step at the deploy path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SiteHint {
     /// Choose a deploy path that is empty.
     ChooseEmptyPath,
     /// Deploy first, or check the path.
     DeployFirst,
-    /// Leave what may be served from there, and deploy to another path.
+    /// Leave the directory or file at the link's place, which may be served, and deploy to another path.
     LeaveServed {
-        /// The directory or file in place of the link.
+        /// The directory or file.
         path: String,
     },
-    /// Leave the link that may be served through, and deploy to another path.
+    /// Leave the link, which may be served through, and deploy to another path.
     LeaveServedLink {
         /// The link.
         path: String,
     },
-    /// Leave the configured place of the link as it was, until nothing is served through the old one.
+    /// Keep the configured place of the link until nothing is served through the old link.
     KeepCurrentPath {
-        /// The link that stands.
+        /// The existing link.
         known: String,
     },
     /// Log in as the owner, or choose another path.
@@ -120,11 +120,11 @@ pub enum SiteHint {
         /// The owner.
         owner: String,
     },
-    /// Take the right to write from others.
+    /// Take write permission from others.
     TakeRight {
         /// The directory.
         path: String,
-        /// Those who have it.
+        /// The others.
         by: Writers,
     },
     /// Replace a symlink by a directory.
@@ -132,47 +132,47 @@ pub enum SiteHint {
         /// The symlink.
         path: String,
     },
-    /// Find out what is mounted there, and unmount it.
+    /// Find out which mount is there, and unmount it.
     Unmount,
     /// Mount `/proc` on the server.
     MountProc,
-    /// Choose a deploy path beside the other one.
+    /// Choose a deploy path beside the existing one.
     ChooseBeside,
     /// Keep the deploy path on one filesystem.
     KeepOneFilesystem,
-    /// Mount the disk, or make the directory that a link leads to.
+    /// Mount the disk, or make the directory that a link points to.
     MountOrMake {
         /// The directory.
         target: String,
     },
-    /// Make a shared directory behind a link.
+    /// Make a shared directory behind a symlink.
     MakeShared {
         /// The directory.
         path: String,
     },
-    /// Move something away.
+    /// Move a path away.
     MoveAway {
-        /// What.
+        /// The path.
         path: String,
     },
-    /// Put a shared file there.
+    /// Put the shared file there.
     PutShared {
         /// The file.
         path: String,
     },
-    /// Leave a shared path out of the release.
+    /// Exclude a shared path from the release.
     LeaveOutShared {
         /// The path.
         path: String,
     },
-    /// Remove a path from the source or from `shared/`.
+    /// Remove a path from the source, or from `shared/`.
     RemoveOne {
         /// The path.
         path: String,
     },
-    /// Free some of what the server has too little of.
+    /// Free space or inodes on the server.
     FreeOnServer,
-    /// Free space on the disk that is full.
+    /// Free space on the full disk.
     FreeSpace,
     /// Give the directory to the user.
     Own,
@@ -182,14 +182,14 @@ pub enum SiteHint {
     UseOtherVersion,
 }
 
-/// What to do about releases.
+/// The next step with releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseHint {
     /// Wait until another deploy is done.
     Wait,
-    /// See how the server stands, and run the command when nothing else is at work.
+    /// Check the state of the server, and run the command when no other run is at work.
     SeeStatus,
-    /// See which releases there are.
+    /// List the releases.
     SeeReleases,
     /// Switch to any release instead.
     SwitchToAny,
@@ -197,10 +197,10 @@ pub enum ReleaseHint {
     ChooseName,
 }
 
-/// What to do about damage.
+/// The next step after damage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DamageHint {
-    /// Have the store file written anew.
+    /// Write the store file again.
     WriteStoreAnew,
     /// Switch to another release, or deploy again.
     UseOtherRelease,
@@ -213,7 +213,7 @@ pub enum DamageHint {
     CheckServer,
 }
 
-/// What to do to reach the server.
+/// The next step to reach the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReachHint {
     /// Check the name, or let the system's `ssh` resolve it.
@@ -222,55 +222,55 @@ pub enum ReachHint {
     CheckHost,
     /// Check the port.
     CheckPort,
-    /// Check the port, or wait until fewer log in.
+    /// Check the port, or wait until fewer logins are under way.
     CheckPortOrWait,
     /// Try the login with the system's `ssh`.
     TrySsh,
 }
 
-/// What to do to log in.
+/// The next step to log in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoginHint {
-    /// Compare the fingerprint, then accept it.
+    /// Compare the fingerprint, then accept the key.
     AcceptHostKey {
-        /// The command that does.
+        /// The command that accepts it.
         command: String,
     },
-    /// Forget the old host key, if the server was installed anew.
+    /// Remove the old host key, if the server was reinstalled.
     ForgetHostKey {
-        /// The name as `known_hosts` has it.
+        /// The name in `known_hosts`.
         host: String,
         /// The file with the old key.
         file: String,
     },
     /// Give the server a new host key.
     ChangeHostKey,
-    /// Use a key that the server takes.
+    /// Use a key that the server accepts.
     UseKey,
-    /// Load a key with a passphrase into an agent.
+    /// Load a key with a passphrase into an SSH agent.
     UnlockKey {
         /// The key.
         path: String,
-        /// Whether an agent is named, running or not.
+        /// Whether an SSH agent is configured, running or not.
         has_agent: bool,
     },
-    /// Answer a question, such as for a second factor: only a person can, with `ssh`.
+    /// Answer a question of the server, for example for a second factor: only a person with `ssh` can.
     AnswerQuestion {
-        /// The command that logs in.
+        /// The command for that login.
         login: String,
     },
-    /// Mend `ssh_config`, or use another one.
+    /// Correct `ssh_config`, or use another file.
     MendSshConfig,
     /// Install the system's `ssh`, or allow its use.
     InstallOpenssh,
 }
 
-/// What to do to start the agent.
+/// The next step to start the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StartHint {
-    /// Give the user a shell that runs commands.
+    /// Give the user a login shell that runs commands.
     GiveShell,
-    /// Have a directory made where programs may be executed.
+    /// Make a directory for the agent in which programs may run.
     ChooseAgentPath,
     /// Build Cutover for the server's system.
     BuildForServer,
@@ -279,13 +279,13 @@ pub enum StartHint {
         /// The deploy path, absolute.
         path: String,
     },
-    /// Let the user make the deploy path in its login directory.
+    /// Allow the user to create the deploy path in its login directory.
     AllowDeployPath,
     /// Give the agent's directory to the user.
     OwnAgentPath,
     /// Install the programs that the script needs.
     InstallPrograms,
-    /// Let the login print nothing, and run commands.
+    /// Make the login print nothing and run commands.
     QuietLogin {
         /// The server.
         host: String,

@@ -1,4 +1,4 @@
-//! Why nobody is logged in: host keys, keys and `ssh_config`. The person who deploys mends it.
+//! Failed logins: host keys, keys and `ssh_config`. The person who deploys mends them.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use crate::target::Server;
 use super::hint::LoginHint;
 use super::kind::Kind;
 
-/// The login is refused, by the server or by this side.
+/// The login is refused, by the server or by this client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// `known_hosts` does not know the server.
+    /// `known_hosts` does not list the server.
     #[error("The host key of `{host}` is not known: {algorithm} {fingerprint}")]
     HostKeyUnknown {
-        /// The name as `known_hosts` would have it: `host` or `[host]:port`.
+        /// The name for `known_hosts`: `host` or `[host]:port`.
         host: String,
         /// The kind of key.
         algorithm: String,
@@ -22,13 +22,13 @@ pub enum LoginError {
         fingerprint: String,
         /// The files that were searched.
         searched: Vec<PathBuf>,
-        /// The user, host and port to try `ssh` with.
+        /// The `ssh` command that shows the key and asks.
         ssh_command: String,
     },
-    /// `known_hosts` knows the server under another key.
+    /// `known_hosts` lists another key for the server.
     #[error("The host key of `{host}` has changed: it is now {algorithm} {fingerprint}")]
     HostKeyChanged {
-        /// The name as `known_hosts` has it.
+        /// The name in `known_hosts`.
         host: String,
         /// The kind of key that the server showed.
         algorithm: String,
@@ -37,10 +37,10 @@ pub enum LoginError {
         /// The file with the other key.
         file: PathBuf,
     },
-    /// The key that the server showed was revoked.
+    /// The server's key is revoked.
     #[error("The host key of `{host}` was revoked in `{file}`: {algorithm} {fingerprint}")]
     HostKeyRevoked {
-        /// The name as `known_hosts` has it.
+        /// The name in `known_hosts`.
         host: String,
         /// The kind of key.
         algorithm: String,
@@ -49,35 +49,35 @@ pub enum LoginError {
         /// The file that revokes it.
         file: PathBuf,
     },
-    /// No key was accepted.
+    /// The server accepted no key.
     #[error("{server} refused the login of `{user}`")]
     Refused {
         /// The user on the server.
         user: String,
         /// The server.
         server: Server,
-        /// What was tried, a line each.
+        /// The attempts, a line each.
         tried: Vec<String>,
-        /// What would help.
+        /// The way out.
         remedy: LoginRemedy,
     },
-    /// `ssh_config` cannot be read or understood.
+    /// `ssh_config` cannot be read or parsed.
     #[error("`{file}` line {line}: {reason}")]
     SshConfig {
         /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The mistake.
         reason: String,
     },
-    /// The system's `ssh` does not take `ssh_config`.
-    #[error("`ssh` does not take `ssh_config`")]
+    /// The system's `ssh` refuses `ssh_config`.
+    #[error("`ssh` refuses `ssh_config`")]
     SshConfigRefused {
-        /// What it printed.
+        /// Its message.
         said: String,
     },
-    /// Something that only the system's `ssh` can do, and there is none or it was ruled out.
+    /// A feature needs the system's `ssh`, which is missing or not allowed.
     #[error("{0} needs the system's `ssh`")]
     NeedsOpenssh(String),
 }
@@ -96,7 +96,7 @@ impl LoginError {
         }
     }
 
-    /// Returns what to do next, where there is something to do.
+    /// Returns the next step, if there is one.
     pub(super) fn hint(&self) -> Option<LoginHint> {
         match self {
             LoginError::HostKeyUnknown { ssh_command, .. } => {
@@ -114,21 +114,21 @@ impl LoginError {
     }
 }
 
-/// What would help a login that was refused.
+/// The way out of a refused login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginRemedy {
-    /// A key that the server takes.
+    /// Use a key that the server accepts.
     Key,
-    /// To load a key with a passphrase into an agent.
+    /// Load a key with a passphrase into an SSH agent.
     Unlock {
         /// The key.
         path: PathBuf,
-        /// Whether an agent is named, running or not.
+        /// Whether an SSH agent is configured, running or not.
         has_agent: bool,
     },
-    /// To answer a question, such as for a second factor: only a person can, with `ssh`.
+    /// Answer a question of the server, for example for a second factor: only a person with `ssh` can.
     Answer {
-        /// The command that logs in.
+        /// The command for that login.
         login: String,
     },
 }

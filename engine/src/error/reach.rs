@@ -1,4 +1,4 @@
-//! Why the server is not reached. Most often the line is at fault, and another try is safe.
+//! Failures to reach the server. Most often the network is at fault, and another try is safe.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub enum ReachError {
     Unresolved {
         /// The server.
         server: Server,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The server does not answer.
@@ -24,19 +24,19 @@ pub enum ReachError {
     Unreachable {
         /// The server.
         server: Server,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Something else than SSH listens at the port.
-    #[error("{server} does not speak SSH: it says `{said}`")]
+    /// Another service than SSH listens at the port.
+    #[error("{server} does not speak SSH: it sent `{said}`")]
     NotSsh {
         /// The server.
         server: Server,
         /// Its first line.
         said: String,
     },
-    /// The server closed the connection before it said anything.
-    #[error("{server} closed the connection before it said that it speaks SSH")]
+    /// The server closed the connection before it sent anything.
+    #[error("{server} closed the connection before its SSH greeting")]
     ClosedEarly {
         /// The server.
         server: Server,
@@ -46,7 +46,7 @@ pub enum ReachError {
     OpensshFailed {
         /// The server.
         server: Server,
-        /// The end of what it printed.
+        /// The end of its output.
         output: String,
     },
     /// The SSH library failed.
@@ -54,9 +54,9 @@ pub enum ReachError {
     Ssh {
         /// The server.
         server: Server,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
@@ -75,7 +75,7 @@ impl ReachError {
         }
     }
 
-    /// Returns what to do next.
+    /// Returns the next step.
     pub(super) fn hint(&self) -> Hint {
         match self {
             ReachError::Unresolved { .. } => Hint::Reach(ReachHint::CheckName),
@@ -88,7 +88,7 @@ impl ReachError {
     }
 }
 
-/// Tells whether `ssh` says that the login or the host key is refused, which no second try changes.
+/// Returns whether `ssh` reports a refused login or host key, which no second try changes.
 fn was_refused(output: &str) -> bool {
     output.contains("Permission denied (") || output.contains("Host key verification failed")
 }

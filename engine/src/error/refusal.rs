@@ -1,4 +1,4 @@
-//! An error as it crosses the wire: what the agent could not do, in its own words, and the hint as data.
+//! An error of the agent as it crosses the wire: the agent's text, and the hint as data.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,10 @@ use super::kind::Kind;
 pub struct Refusal {
     /// The kind, which decides the exit code.
     pub kind: Kind,
-    /// What could not be done, and to what.
+    /// The failed action, and its object.
     pub message: String,
     /// The causes, outermost first.
     pub causes: Vec<String>,
-    /// What to do next.
+    /// The next step.
     pub hint: Option<Hint>,
 }

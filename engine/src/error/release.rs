@@ -1,24 +1,24 @@
-//! What cannot be done with a release, or not now: another one is named, or another deploy is waited for.
+//! Refusals about releases. The user names another release, or waits for another run.
 
 use crate::release::ReleaseId;
 
 use super::hint::ReleaseHint;
 use super::kind::Kind;
 
-/// A release cannot be made, switched to or turned into another one, or not now.
+/// A release cannot be made, switched to or reused now.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
-    /// A release of that name exists, or a directory does.
+    /// A release or a directory of that name exists.
     #[error("There is a release {0} already")]
     Exists(ReleaseId),
-    /// There is no such release.
+    /// No such release exists.
     #[error("There is no release {0}")]
     Unknown(ReleaseId),
-    /// There is no earlier release to go back to.
+    /// No earlier release exists to go back to.
     #[error("There is no earlier release to roll back to")]
     NothingToRollBack,
-    /// The release to roll back to was never live or is the live one.
+    /// The release to roll back to is live, or was never live.
     #[error("A rollback cannot go to release {id}: it {reason}")]
     NotARollback {
         /// The release.
@@ -26,22 +26,22 @@ pub enum ReleaseError {
         /// `is live already`, `was never live`.
         reason: &'static str,
     },
-    /// A release that was given up cannot be turned into a new one.
+    /// A spare cannot be turned into a new release.
     #[error("Release {id} is not reused: {reason}")]
     NotReused {
-        /// Which.
+        /// The spare.
         id: ReleaseId,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Another deploy is at work.
+    /// Another run holds the lock.
     #[error("Another deploy is at work: {holder}")]
     Locked {
-        /// Who, where, since, and doing what.
+        /// Its user, host, start and verb.
         holder: String,
     },
-    /// Somebody removed the lock of a run that held it.
-    #[error("The lock `{0}` was removed or replaced while this run held it: another one may be at work")]
+    /// Somebody removed the lock while this run held it.
+    #[error("The lock `{0}` was removed or replaced while this run held it: another run may be at work")]
     LockLost(String),
 }
 
@@ -58,7 +58,7 @@ impl ReleaseError {
         }
     }
 
-    /// Returns what to do next, where there is something to do.
+    /// Returns the next step, if there is one.
     pub(super) fn hint(&self) -> Option<ReleaseHint> {
         match self {
             ReleaseError::Exists(_) => Some(ReleaseHint::ChooseName),

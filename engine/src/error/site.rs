@@ -1,5 +1,5 @@
-//! What a deploy path cannot be used for: what stands there, who may write there, what is mounted, what is free. The person
-//! who cares for the server mends it.
+//! Reasons that a deploy path cannot be used: its content, write permissions, mounts, free space. The administrator
+//! of the server mends them.
 
 use std::path::PathBuf;
 
@@ -12,59 +12,59 @@ use super::writers::Writers;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SiteError {
-    /// The deploy path holds something that Cutover did not make.
+    /// The deploy path has content that Cutover did not make.
     #[error("The deploy path `{path}` is not empty and was not made by Cutover: it holds `{found}`")]
     NotOurs {
         /// The deploy path.
         path: String,
-        /// One of the things that stand there.
+        /// One name of that content.
         found: String,
     },
-    /// There is nothing at the deploy path yet.
+    /// The deploy path is missing or empty.
     #[error("Nothing was deployed to `{0}` yet")]
     NotSetUp(String),
     /// `current` is a directory or a file.
     #[error("`{0}` is not a symlink, so it cannot be switched")]
     CurrentNotSymlink(String),
-    /// `current` leads to something that is not a release here.
+    /// `current` points to something other than a release of this deploy path.
     #[error("`{path}` leads to `{target}`, which is no release of this deploy path")]
     CurrentForeign {
         /// The link.
         path: String,
-        /// What it points at.
+        /// Its target.
         target: String,
     },
-    /// The link to the live release is wanted at another place than where it stands.
-    #[error("`current_path` is `{}`, and the link to the live release stands at `{}`", wanted.display(), known.display())]
+    /// `current_path` names another place than that of the existing link to the live release.
+    #[error("`current_path` is `{}`, but the link to the live release is at `{}`", wanted.display(), known.display())]
     CurrentElsewhere {
-        /// Where it stands.
+        /// The existing link.
         known: PathBuf,
-        /// Where it is wanted.
+        /// The configured place.
         wanted: PathBuf,
     },
-    /// A directory on the way to what is deployed or executed belongs to another user.
+    /// A directory above the deployed or executed files belongs to another user.
     #[error("`{path}` belongs to `{owner}`, who could put other files in the place of what is deployed or run there")]
     OtherOwner {
         /// The directory.
         path: String,
-        /// The owner's name, or number where there is no name.
+        /// The owner's name, or number if it has no name.
         owner: String,
     },
-    /// Others may write to a directory on the way to what is deployed or executed.
+    /// Others may write to a directory above the deployed or executed files.
     #[error("{by} may write to `{path}`, and so put other files in the place of what is deployed or run there")]
     OthersWrite {
         /// The directory.
         path: String,
-        /// Who may write.
+        /// The others.
         by: Writers,
     },
-    /// A directory that Cutover owns was replaced by a symlink, or a path in `shared/` leads through one.
+    /// A directory of Cutover was replaced by a symlink, or a path in `shared/` leads through one.
     #[error("`{0}` is a symlink or lies behind one, and could lead elsewhere")]
     SymlinkInside(String),
-    /// Something is mounted in a tree of ours.
+    /// Something is mounted within a directory of Cutover.
     #[error("Something is mounted at `{0}`, and is left as it is")]
     MountedInside(String),
-    /// It cannot be told whether something is mounted on a directory, so nothing in it is changed.
+    /// It is unknown whether something is mounted on a directory, so nothing in it is changed.
     #[error(
         "Cannot tell whether something is mounted at `{0}`: this kernel has no `openat2`, and `/proc` does not say"
     )]
@@ -74,17 +74,17 @@ pub enum SiteError {
     WithinAnother {
         /// The deploy path.
         path: String,
-        /// The one that it lies in.
+        /// The deploy path around it.
         outer: String,
     },
-    /// A part of the deploy path is where files cannot be linked or renamed to from the others.
+    /// A part of the deploy path is on another filesystem or mount, so files cannot be linked or renamed to it.
     #[error(
         "`{path}` is another filesystem or mount than `{deploy_path}`: releases are linked and renamed between the two"
     )]
     OtherFilesystem {
         /// The part.
         path: String,
-        /// The directory that it is in.
+        /// The deploy path.
         deploy_path: String,
     },
     /// A path leads through a symlink to nothing.
@@ -92,25 +92,25 @@ pub enum SiteError {
     DanglingLink {
         /// The link.
         path: String,
-        /// Where it leads.
+        /// The target of the link.
         target: String,
     },
-    /// A declared shared directory lies behind a symlink, and is not there.
+    /// A declared shared directory is behind a symlink, and does not exist.
     #[error("The shared directory `{0}` does not exist. It lies behind a symlink, where Cutover makes nothing")]
     MissingBehindLink(String),
-    /// Something other than a directory stands where one is needed.
+    /// A directory is needed, and the path is something else.
     #[error("`{0}` is not a directory")]
     NotDirectory(String),
-    /// A file of `shared_files` is not there.
+    /// A file of `shared_files` does not exist.
     #[error("The shared file `{0}` does not exist")]
     SharedMissing(String),
     /// A path is both in `shared/` and in the release.
     #[error("`{0}` is both in the release and in `shared/`")]
     SharedConflict(String),
-    /// A path that is to be shared, and that the source has as a file.
-    #[error("`{0}` stands in the source, and the configuration says that it is shared")]
+    /// A declared shared path is a file in the source.
+    #[error("`{0}` is a file in the source, but the configuration declares it shared")]
     SharedDeclared(String),
-    /// There is not room enough, in bytes.
+    /// Too little disk space is free.
     #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
     NoSpace {
         /// Bytes needed.
@@ -118,7 +118,7 @@ pub enum SiteError {
         /// Bytes free to this user.
         free: u64,
     },
-    /// There are not inodes enough.
+    /// Too few inodes are free.
     #[error("Not enough inodes on the server: {needed} are needed and {free} are free")]
     NoInodes {
         /// Inodes needed.
@@ -129,15 +129,15 @@ pub enum SiteError {
     /// The store was written by another version of Cutover.
     #[error("The store is of format {found}, and this version of Cutover knows format {known}")]
     StoreFormat {
-        /// The number found.
+        /// The format of the store.
         found: u64,
-        /// The number known.
+        /// The format of this version.
         known: u32,
     },
 }
 
 impl SiteError {
-    /// Returns what to do next.
+    /// Returns the next step.
     pub(super) fn hint(&self) -> SiteHint {
         match self {
             SiteError::NotOurs { .. } => SiteHint::ChooseEmptyPath,

@@ -1,4 +1,4 @@
-//! What the source cannot be deployed for. The person at the source mends it, or leaves a path out.
+//! Reasons that the source cannot be deployed. The person at the source mends them, or excludes a path.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use super::kind::Kind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// There is no such directory.
+    /// The directory does not exist.
     #[error("There is no source directory `{0}`")]
     Missing(PathBuf),
-    /// The source is a file or something else.
+    /// The source is not a directory.
     #[error("The source `{0}` is not a directory")]
     NotDirectory(PathBuf),
     /// A file or directory of the source cannot be read.
@@ -23,10 +23,10 @@ pub enum SourceError {
     Unreadable {
         /// The path, shown with escapes.
         path: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A socket, fifo or device stands in the source.
+    /// The source contains a socket, fifo or device.
     #[error("`{path}` is a {kind}, which cannot be deployed")]
     SpecialFile {
         /// The path, shown with escapes.
@@ -34,24 +34,24 @@ pub enum SourceError {
         /// `socket`, `fifo`, `device`.
         kind: &'static str,
     },
-    /// Directories within directories, more of them than a manifest takes.
-    #[error("`{path}` lies below {most} directories within each other, and no more are taken")]
+    /// Directories are nested more deeply than a manifest allows.
+    #[error("`{path}` is nested more than {most} directories deep")]
     TooDeep {
         /// The path, shown with escapes.
         path: String,
-        /// How many are taken.
+        /// The depth that a manifest allows.
         most: u16,
     },
-    /// More entries, directories or names than are deployed.
+    /// The source has more entries, directories or names than Cutover deploys.
     #[error("The source {0}")]
     TooLarge(String),
-    /// A file changed each time that it was read, or between the scan and its sending.
+    /// A file changed at each reading, or between scan and upload.
     #[error("`{0}` changes while it is deployed")]
     FileChanging(String),
-    /// A file holds other content than it had when it was scanned, and looks as it did then.
+    /// The content of a file has changed since the scan, and its size and times have not.
     #[error("`{0}` has changed since it was scanned, and its size and times have not")]
     FileChangedUnseen(String),
-    /// The source and the local target lie within each other.
+    /// The source and the local target overlap.
     #[error("The source `{source_path}` and the target `{target}` lie within each other")]
     Overlapping {
         /// The source.
@@ -59,16 +59,16 @@ pub enum SourceError {
         /// The deploy path.
         target: PathBuf,
     },
-    /// Something that is no file stands in the place of an ignore file.
+    /// The path of an ignore file is not a file.
     #[error("`{path}` holds no patterns: {reason}")]
     NoPatterns {
         /// The path, shown with escapes.
         path: String,
-        /// What it is.
+        /// The reason.
         reason: String,
     },
-    /// A list of patterns holds a NUL byte.
-    #[error("{place} holds a NUL byte, and no pattern does")]
+    /// A list of patterns contains a NUL byte.
+    #[error("{place} contains a NUL byte, which no pattern may contain")]
     NulInPatterns {
         /// The file, or `exclude`.
         place: String,
@@ -93,7 +93,7 @@ impl SourceError {
         }
     }
 
-    /// Returns what to do next.
+    /// Returns the next step.
     pub(super) fn hint(&self) -> SourceHint {
         match self {
             SourceError::Missing(_) | SourceError::NotDirectory(_) => SourceHint::NameSource,

@@ -1,4 +1,4 @@
-//! Why no agent runs on the server. The person who cares for the server mends it.
+//! Reasons that the agent does not run on the server. The administrator of the server mends them.
 
 use super::hint::{Hint, StartHint};
 use super::kind::Kind;
@@ -12,10 +12,10 @@ pub enum StartError {
     NoShell {
         /// The server.
         host: String,
-        /// The end of what it printed.
+        /// The end of its output.
         output: String,
     },
-    /// The agent cannot be executed where it was put.
+    /// The filesystem of the agent's directory does not allow execution.
     #[error("The agent cannot be executed from `{directory}` on the server: its filesystem is mounted noexec")]
     Noexec {
         /// The directory.
@@ -24,9 +24,9 @@ pub enum StartError {
     /// The server is not Linux on x86-64.
     #[error("The server runs {found}, and this agent runs on {needed}")]
     ForeignArchitecture {
-        /// What `uname -s -m` says.
+        /// The output of `uname -s -m`.
         found: String,
-        /// What this binary was built for.
+        /// The system that this binary was built for.
         needed: &'static str,
     },
     /// The agent could not be copied to the server.
@@ -34,13 +34,13 @@ pub enum StartError {
     AgentNotCopied {
         /// The directory.
         directory: String,
-        /// What the server's shell said.
+        /// The output of the server's shell.
         output: String,
     },
-    /// The server lacks a program that the shell script there needs.
+    /// The server lacks a program that the bootstrap script needs.
     #[error("The server lacks a program that Cutover needs there: {output}")]
     ProgramsMissing {
-        /// What the server's shell said.
+        /// The output of the server's shell.
         output: String,
     },
     /// The agent did not greet.
@@ -48,7 +48,7 @@ pub enum StartError {
     NoGreeting {
         /// The server.
         host: String,
-        /// What came instead.
+        /// The output that came instead.
         output: String,
     },
 }
@@ -66,10 +66,10 @@ impl StartError {
         }
     }
 
-    /// Returns what to do next.
+    /// Returns the next step.
     pub(super) fn hint(&self) -> Hint {
         match self {
-            // What a shell says that may start no program.
+            // The message of a shell that cannot start a program.
             StartError::NoShell { output, .. } | StartError::AgentNotCopied { output, .. }
                 if output.contains("fork") =>
             {
@@ -85,7 +85,7 @@ impl StartError {
     }
 }
 
-/// Returns what to do where the agent cannot be copied into a directory.
+/// Returns the next step if the agent cannot be copied into a directory.
 fn not_copied(directory: &str) -> StartHint {
     match directory.strip_suffix("/.cutover/bin") {
         Some(deploy_path) if deploy_path.starts_with('/') => StartHint::MakeDeployPath { path: deploy_path.to_owned() },

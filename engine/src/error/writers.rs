@@ -1,10 +1,10 @@
-//! Those who may write to a directory beside its owner.
+//! Other users who may write to a directory.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Others that may write somewhere.
+/// Other users who may write to a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Writers {
     /// The members of a group, by its name or number.

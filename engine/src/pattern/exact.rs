@@ -1,4 +1,4 @@
-//! The pattern that means one path and no other, for a line that a user adds to a list of patterns.
+//! Makes a pattern for exactly one path, for a line that a user adds to an ignore file.
 
 /// Returns a pattern that matches one path alone.
 pub(crate) fn pattern_of(path: &str) -> String {

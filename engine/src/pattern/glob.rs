@@ -1,7 +1,7 @@
-//! One glob of git's grammar, made into steps once and matched against many paths.
+//! One glob of git's grammar, parsed into steps once and matched against many paths.
 //!
-//! A glob works on bytes. None of its parts but `**` matches a slash. Git's `*` and `**` mean the same where there is no
-//! slash, so a glob for a name needs no rules of its own.
+//! A glob works on bytes. Only `**` matches a slash. Git's `*` and `**` mean the same if there is no slash, so a glob
+//! for a name needs no rules of its own.
 //!
 //! | glob | matches |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | `[a-z]`, `[!a-z]`, `[^a-z]`, `[[:alpha:]]` | one byte of a set, or one outside it |
 //! | `\x` | `x` |
 
-/// What stands at one place of a glob.
+/// A step of a glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Text(Vec<u8>),
@@ -29,12 +29,12 @@ enum Step {
     Everything,
 }
 
-/// See the module's description.
+/// A parsed glob. See the description of the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob(Vec<Step>);
 
 impl Glob {
-    /// Reads a glob. Nothing where git would match no path: a bracket without its end, a class that there is none of, a
+    /// Parses a glob. Returns nothing if git would match no path: for an unclosed bracket, an unknown class, or a
     /// backslash at the end.
     pub(super) fn parse(glob: &[u8]) -> Option<Glob> {
         let mut steps: Vec<Step> = Vec::new();
@@ -59,7 +59,7 @@ impl Glob {
         Some(Glob(steps))
     }
 
-    /// Returns the only path that it matches, where there is only one.
+    /// Returns the path that the glob matches, if it matches only one.
     pub(super) fn literal(&self) -> Option<&[u8]> {
         match &self.0[..] {
             [Step::Text(text)] => Some(text),
@@ -67,7 +67,7 @@ impl Glob {
         }
     }
 
-    /// Returns the extension, with its dot, of all names that it matches, where that is all that it asks for: of `*.log`.
+    /// Returns the extension with its dot if the glob matches all names of that extension, for example `*.log`.
     pub(super) fn extension(&self) -> Option<&[u8]> {
         match &self.0[..] {
             [Step::Bytes, Step::Text(text)] if memchr::memrchr(b'.', text) == Some(0) => Some(text),
@@ -75,10 +75,11 @@ impl Glob {
         }
     }
 
-    /// Tells whether it matches the whole of a path.
+    /// Returns whether the glob matches the whole path.
     ///
-    /// Only the last `*` and the last `**/` are ever tried again: what an earlier one could match instead, the last one can
-    /// match too. So no glob takes longer than a few times the product of both lengths and the number of directories.
+    /// Only the last `*` and the last `**/` are ever tried again: whatever an earlier one could match instead, the
+    /// last one can match too. So no glob takes longer than a few times the product of both lengths and the number of
+    /// directories.
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         let steps = &self.0;
         if let Some(Step::Text(text)) = steps.last()
@@ -87,7 +88,8 @@ impl Glob {
             return false;
         }
         let (mut step, mut at) = (0, 0);
-        // Behind a `*` and behind a `**/`: the step there, and where in the path it was tried last.
+        // For the last `*` and the last `**/`: the step behind it, and the offset in the path at which that step was
+        // last tried.
         let mut bytes: Option<(usize, usize)> = None;
         let mut directories: Option<(usize, usize)> = None;
         loop {
@@ -130,14 +132,14 @@ impl Glob {
 }
 
 impl Glob {
-    /// Returns where in a path the step behind a `*` is tried after `tried`, which the `*` reaches without a slash.
+    /// Returns the next offset after `tried` for the step behind a `*`, which the `*` reaches without a slash.
     fn next_try(&self, behind: usize, path: &[u8], tried: usize) -> Option<usize> {
         if *path.get(tried)? == b'/' {
             return None;
         }
         let next = tried + 1;
         match self.0.get(behind) {
-            // What is not the first byte of the text need not be tried.
+            // Skip offsets whose byte is not the first byte of the text.
             Some(Step::Text(text)) => {
                 let found = next + memchr::memchr2(text[0], b'/', &path[next..])?;
                 (path[found] == text[0]).then_some(found)
@@ -147,7 +149,7 @@ impl Glob {
     }
 }
 
-/// Reads stars from `at`. Returns the step, and where the next one begins.
+/// Parses stars from `at`. Returns the step and the offset behind it.
 fn stars(glob: &[u8], at: usize) -> (Step, usize) {
     let count = glob[at..].iter().take_while(|&&byte| byte == b'*').count();
     let end = at + count;
@@ -161,19 +163,19 @@ fn stars(glob: &[u8], at: usize) -> (Step, usize) {
     }
 }
 
-/// A set of bytes, as brackets say it. A slash is never in it.
+/// A set of bytes in brackets. It never contains a slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ByteSet([u128; 2]);
 
 impl ByteSet {
-    /// Reads a set from behind its `[`. Returns where the next step begins.
+    /// Parses a set from behind its `[`. Returns it with the offset behind it.
     fn parse(glob: &[u8], at: usize) -> Option<(ByteSet, usize)> {
         let mut set = ByteSet([0; 2]);
         let is_negated = matches!(glob.get(at), Some(b'!' | b'^'));
         let mut at = at + usize::from(is_negated);
-        // What a range may begin with: the byte before, unless that has ended a range or a class.
+        // The possible start of a range: the byte before, unless it ended a range or a class.
         let mut before: Option<u8> = None;
-        // The first byte is in the set, also where it is `]`.
+        // The first byte is in the set, even if it is `]`.
         loop {
             let byte = *glob.get(at)?;
             let range = before.filter(|_| byte == b'-' && !matches!(glob.get(at + 1), None | Some(b']')));
@@ -215,7 +217,7 @@ impl ByteSet {
     }
 }
 
-/// Reads a byte of a set, which a backslash may stand before. Returns where the next one begins.
+/// Parses a byte of a set, perhaps behind a backslash. Returns it with the offset behind it.
 fn one(glob: &[u8], at: usize) -> Option<(u8, usize)> {
     match *glob.get(at)? {
         b'\\' => Some((*glob.get(at + 1)?, at + 2)),
@@ -226,7 +228,8 @@ fn one(glob: &[u8], at: usize) -> Option<(u8, usize)> {
 /// A class of bytes.
 type Class = fn(u8) -> bool;
 
-/// Reads a class such as `[:alpha:]`. `Some(None)` where there is none at `at`; nothing where the set cannot be read.
+/// Parses a class such as `[:alpha:]`. Returns `Some(None)` if `at` has none, and nothing if the set cannot be
+/// parsed.
 fn class(glob: &[u8], at: usize) -> Option<Option<(Class, usize)>> {
     let Some(text) = glob[at..].strip_prefix(b"[:") else { return Some(None) };
     let end = memchr::memchr(b']', text)?;

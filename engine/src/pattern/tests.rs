@@ -1,7 +1,7 @@
-//! Patterns by example, and compared with what `git check-ignore` says.
+//! Patterns by example, and compared with `git check-ignore`.
 //!
-//! One repository holds a directory for each list of patterns, so git runs once for thousands of lists. Only directories
-//! are made: what git does not find it takes for a file.
+//! One repository has a directory for each list of patterns, so git runs once for thousands of lists. Only
+//! directories are created: git treats a missing path as a file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use super::*;
 fn patterns_follow_gitignore() {
     let check = |patterns: &[&str], path: &str, expected: bool| {
         let patterns = Patterns::parse(patterns.iter().copied(), "a test").unwrap();
-        assert_eq!(patterns.mean_file(path.as_bytes()), expected, "{path}");
+        assert_eq!(patterns.matches_file(path.as_bytes()), expected, "{path}");
     };
     check(&["*.db"], "data/app.db", true);
     check(&["/app.db"], "data/app.db", false);
@@ -50,7 +50,7 @@ fn a_path_has_a_pattern_that_matches_it_alone() {
         let meant =
             ["a", "a b/c ", "x.log", "*.log", "ab", "a[b]?", "back\\slash", "!a", "#a", "a/b", "a/**", "  ", "b/a"]
                 .into_iter()
-                .filter(|path| patterns.speak_of(path.as_bytes(), false) == Some(true));
+                .filter(|path| patterns.verdict(path.as_bytes(), false) == Some(true));
         assert_eq!(meant.collect::<Vec<_>>(), [path], "{pattern}");
     }
 }
@@ -59,7 +59,7 @@ fn a_path_has_a_pattern_that_matches_it_alone() {
 fn a_file_is_read_by_lines() {
     let check = |text: &[u8], name: &[u8], expected: bool| {
         let patterns = Patterns::parse_file(text, "a test").unwrap();
-        assert_eq!(patterns.mean_file(name), expected, "{} and {}", text.escape_ascii(), name.escape_ascii());
+        assert_eq!(patterns.matches_file(name), expected, "{} and {}", text.escape_ascii(), name.escape_ascii());
     };
     check(b"\xef\xbb\xbfa", b"a", true);
     check(b"a\r\nb\r\n", b"a", true);
@@ -76,7 +76,7 @@ fn a_file_with_nul_bytes_is_refused_by_name() {
     assert!(matches!(error, Error::Source(SourceError::NulInPatterns { place }) if place == "`.deployignore`"));
 }
 
-/// Parts that patterns are put together from: each element of the grammar, and letters that names have too.
+/// The parts of generated patterns: each element of the grammar, and letters that names contain too.
 const PARTS: [&str; 61] = [
     "a",
     "b",
@@ -141,13 +141,13 @@ const PARTS: [&str; 61] = [
     "\t",
 ];
 
-/// Names that files and directories are made of.
+/// The names of generated files and directories.
 const NAMES: [&str; 34] = [
     "a", "b", "c", "ab", "ba", "abc", "foo", "bar", "foobar", "x", "xa", "A", "1", ".", ".a", "a.b", "-", "_", "a-",
     "é", "\u{80}", "{a,b}", "!", "#", "!a", "#a", " ", "a ", "\t", "a\t", "[ab]", "]", "*", "\\",
 ];
 
-/// Lists in the style of what public templates say for one kind of project each.
+/// Lists in the style of public templates, one for each kind of project.
 const TEMPLATES: [&str; 22] = [
     "__pycache__/\n*.py[cod]\n*$py.class\n*.so\nbuild/\n!lib/build/\n*.egg-info/\n.env\n.venv\nenv/\nlocal_settings.py\n",
     "node_modules/\nnpm-debug.log*\n.npm\n*.tsbuildinfo\n.env\n.env.*\n!.env.example\ndist\n.cache/\n**/coverage/\n",
@@ -173,7 +173,7 @@ const TEMPLATES: [&str; 22] = [
     "a b\na\\ b\\ \n c\n\\ d\ne   \n\tf\n",
 ];
 
-/// Paths that the templates are about.
+/// The paths that the templates match.
 const TEMPLATE_PATHS: &str = "build/x lib/build/x a.pyc a.pyd a$py.class .env .env.local .env.example node_modules/a/b \
     deep/node_modules/x npm-debug.log.1 dist/a web/coverage/x vendor/a/b public/hot public/index.php storage/a.key storage/x/a.key \
     .gitignore src/main.rs target/keep/x deep/target/x a.o b.a x.mod.c tags a/tags .mailmap x.dtb Bin/x bin/x obj/y Debug/z x64/a \
@@ -183,7 +183,7 @@ const TEMPLATE_PATHS: &str = "build/x lib/build/x a.pyc a.pyd a$py.class .env .e
     gradle/wrapper/gradle-wrapper.jar src/a/build/x hs_err_pid12 lib/a.jar log/.keep log/a tmp/pids/x config/master.key a.exe \
     vendor/modules.txt vendor/m/x x.xcworkspace/a default.xcworkspace/a x.py{} x.py a.js a.{js,css} x{y a b 12a Upper -dash q e d c";
 
-/// A list of patterns, and the paths of files that it is asked about.
+/// A list of patterns, and the file paths to check against it.
 #[derive(Debug)]
 struct Case {
     text: Vec<u8>,
@@ -193,13 +193,13 @@ struct Case {
 fn templates() -> Vec<Case> {
     let mut files: BTreeSet<Vec<u8>> = TEMPLATE_PATHS.split_whitespace().map(|path| path.as_bytes().to_vec()).collect();
     files.extend([&b"a b"[..], b"a b ", b" c", b" d", b"\tf", b"Icon\r", b"a.Cache "].map(<[u8]>::to_vec));
-    // A name cannot be that of a file and of a directory.
+    // A name cannot be both a file and a directory.
     let is_directory = |path: &Vec<u8>| files.iter().any(|other| other.starts_with(&[path, &b"/"[..]].concat()));
     let files: BTreeSet<Vec<u8>> = files.iter().filter(|path| !is_directory(path)).cloned().collect();
     TEMPLATES.iter().map(|text| Case { text: text.as_bytes().to_vec(), files: files.clone() }).collect()
 }
 
-/// Bytes of a text, with each character below U+0100 as one byte: what a file in Latin-1 would hold.
+/// Bytes of a text, with each character below U+0100 as one byte: the content of a file in Latin-1.
 fn latin(text: &str) -> Vec<u8> {
     let bytes =
         |letter: char| u8::try_from(u32::from(letter)).map_or(letter.to_string().into_bytes(), |byte| vec![byte]);
@@ -231,8 +231,8 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Tells whether a list has a line such as `a**/b`. Before 2.52 git took these stars, which do not stand behind a slash, for
-/// directories, against its own documentation.
+/// Returns whether a list has a line such as `a**/b`. Before 2.52 git interpreted these stars, which are not behind a
+/// slash, as directories, against its own documentation.
 fn is_misread_by_old_git(text: &[u8]) -> bool {
     text.split(|&byte| byte == b'\n').any(|line| {
         let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -271,12 +271,12 @@ fn ask_git(cases: &[Case]) -> Vec<bool> {
     let asking = std::thread::spawn(move || stdin.write_all(&questions).unwrap());
     let output = process.wait_with_output().unwrap();
     asking.join().unwrap();
-    // Of each: the file that the pattern stands in, its line, the pattern, and the path.
+    // Each answer: the file with the pattern, its line, the pattern, and the path.
     let answers: Vec<&[u8]> = output.stdout.split(|&byte| byte == 0).collect();
     answers.chunks_exact(4).map(|answer| !answer[0].is_empty() && !answer[2].starts_with(b"!")).collect()
 }
 
-/// Compares with git, and returns how many pairs of a list and a path there were, and of how many the path was meant.
+/// Compares with git. Returns the number of pairs of a list and a path, and the number of matches.
 fn compare(cases: &[Case]) -> (usize, usize) {
     let answers = ask_git(cases);
     let pairs: Vec<(&Case, &Vec<u8>)> =
@@ -284,7 +284,7 @@ fn compare(cases: &[Case]) -> (usize, usize) {
     assert_eq!(answers.len(), pairs.len());
     let mut others = Vec::new();
     for (&(case, file), &expected) in pairs.iter().zip(&answers) {
-        if Patterns::parse_file(&case.text, "a test").unwrap().mean_file(file) != expected {
+        if Patterns::parse_file(&case.text, "a test").unwrap().matches_file(file) != expected {
             let (text, file) = (case.text.escape_ascii(), file.escape_ascii());
             others.push(format!("\"{text}\" and \"{file}\": git says {expected}"));
         }

@@ -1,48 +1,48 @@
-//! Which algorithms `ssh_config` allows, and which of them libssh2 knows.
+//! The algorithms that `ssh_config` allows, narrowed to those that libssh2 knows.
 
 use ssh2::{MethodType, Session};
 
 use crate::wire::ssh_config::matches_pattern;
 
-/// What a list of algorithms allows.
+/// A list of algorithms as `ssh_config` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Allowed {
-    /// Whatever both sides know.
+pub(super) enum AlgorithmList {
+    /// All algorithms that both sides know.
     Any,
-    /// These, the first one first.
+    /// These algorithms, the first one preferred.
     Only(Vec<String>),
-    /// All but those that match one of these patterns.
+    /// All algorithms but those that match one of these patterns.
     Without(Vec<String>),
 }
 
-/// What is allowed, by its use.
+/// The allowed algorithms, by their use.
 #[derive(Debug, Clone)]
 pub(super) struct Algorithms {
-    pub(super) key_exchanges: Allowed,
-    pub(super) host_keys: Allowed,
-    pub(super) ciphers: Allowed,
-    pub(super) macs: Allowed,
-    /// Those with which a key may sign a login.
-    pub(super) signatures: Allowed,
+    pub(super) key_exchanges: AlgorithmList,
+    pub(super) host_keys: AlgorithmList,
+    pub(super) ciphers: AlgorithmList,
+    pub(super) macs: AlgorithmList,
+    /// The algorithms with which a key may sign a login.
+    pub(super) signatures: AlgorithmList,
 }
 
-impl Allowed {
-    /// Reads a list as `ssh_config` has it. Of one that only adds to the defaults, all may be allowed.
-    pub(super) fn read(list: &str) -> Allowed {
+impl AlgorithmList {
+    /// Parses a list. A list that only adds to the defaults allows everything.
+    pub(super) fn parse(list: &str) -> AlgorithmList {
         let split = |list: &str| list.split(',').map(str::to_owned).collect();
         match list.as_bytes().first() {
-            None | Some(b'+' | b'^') => Allowed::Any,
-            Some(b'-') => Allowed::Without(split(&list[1..])),
-            Some(_) => Allowed::Only(split(list)),
+            None | Some(b'+' | b'^') => AlgorithmList::Any,
+            Some(b'-') => AlgorithmList::Without(split(&list[1..])),
+            Some(_) => AlgorithmList::Only(split(list)),
         }
     }
 
-    /// Returns those of `known` that are allowed, in the order that counts.
-    pub(super) fn among(&self, known: &[&str]) -> Vec<String> {
+    /// Returns the allowed ones of `known`, the preferred one first.
+    pub(super) fn select_from(&self, known: &[&str]) -> Vec<String> {
         let known = known.iter().map(|&name| name.to_owned());
         match self {
-            Allowed::Any => known.collect(),
-            Allowed::Only(list) => {
+            AlgorithmList::Any => known.collect(),
+            AlgorithmList::Only(list) => {
                 let known: Vec<String> = known.collect();
                 let is_named = |pattern: &String, name: &String| matches_pattern(name, pattern);
                 let mut found: Vec<String> = Vec::new();
@@ -56,13 +56,13 @@ impl Allowed {
                 }
                 found
             }
-            Allowed::Without(patterns) => {
+            AlgorithmList::Without(patterns) => {
                 known.filter(|name| !patterns.iter().any(|pattern| matches_pattern(name, pattern))).collect()
             }
         }
     }
 
-    /// Tells whether a key of a kind may sign in any of its ways.
+    /// Returns whether a kind of key may sign with any of its algorithms.
     pub(super) fn allows_key(&self, kind: &str) -> bool {
         let ways: &[&str] = match kind {
             "ssh-rsa" => &["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"],
@@ -73,16 +73,16 @@ impl Allowed {
             ],
             kind => &[kind],
         };
-        !self.among(ways).is_empty()
+        !self.select_from(ways).is_empty()
     }
 }
 
-/// That libssh2 knows nothing of what is allowed for a use.
-pub(super) struct NoneKnown(pub(super) &'static str);
+/// libssh2 knows none of the algorithms that are allowed for this use.
+pub(super) struct NoCommonAlgorithm(pub(super) &'static str);
 
 impl Algorithms {
-    /// Tells a session what is allowed. `first` are kinds of host key to ask for before others.
-    pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoneKnown> {
+    /// Sets the allowed algorithms on a session. `first` holds kinds of host key to ask for before others.
+    pub(super) fn apply(&self, session: &Session, first: &[&str]) -> Result<(), NoCommonAlgorithm> {
         let uses = [
             ("key exchange", MethodType::Kex, &self.key_exchanges),
             ("cipher", MethodType::CryptCs, &self.ciphers),
@@ -91,15 +91,17 @@ impl Algorithms {
             ("MAC", MethodType::MacSc, &self.macs),
         ];
         for (name, method, allowed) in uses {
-            if *allowed != Allowed::Any {
-                prefer(session, method, &allowed.among(&known(session, method))).ok_or(NoneKnown(name))?;
+            if *allowed != AlgorithmList::Any {
+                prefer(session, method, &allowed.select_from(&known(session, method)))
+                    .ok_or(NoCommonAlgorithm(name))?;
             }
         }
-        let kinds = self.host_keys.among(&known(session, MethodType::HostKey));
-        prefer(session, MethodType::HostKey, &order_host_keys(kinds, first)).ok_or(NoneKnown("kind of host key"))?;
-        if self.signatures != Allowed::Any {
-            // Only keys of RSA sign in several ways; others are judged by their kind.
-            let ways = self.signatures.among(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
+        let kinds = self.host_keys.select_from(&known(session, MethodType::HostKey));
+        prefer(session, MethodType::HostKey, &order_host_keys(kinds, first))
+            .ok_or(NoCommonAlgorithm("kind of host key"))?;
+        if self.signatures != AlgorithmList::Any {
+            // Only RSA keys have several signature algorithms; the others are checked by their kind.
+            let ways = self.signatures.select_from(&["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]);
             prefer(session, MethodType::SignAlgo, &ways).unwrap_or_default();
         }
         Ok(())
@@ -114,11 +116,11 @@ fn prefer(session: &Session, method: MethodType, names: &[String]) -> Option<()>
     if names.is_empty() { None } else { session.method_pref(method, &names.join(",")).ok() }
 }
 
-/// Puts the kinds in order. A server that may show a certificate would show it instead of its key, and only the system's
-/// `ssh` can check one.
+/// Puts the kinds in order, without certificates: a server that has one would show it instead of its key, and only
+/// the system's `ssh` can check a certificate.
 fn order_host_keys(kinds: Vec<String>, first: &[&str]) -> Vec<String> {
     let is_first = |name: &str| {
-        // One key of RSA signs in three ways, and has the name of the oldest.
+        // An RSA key signs with three algorithms, and has the name of the oldest.
         let kind = if name.starts_with("rsa-sha2-") { "ssh-rsa" } else { name };
         first.contains(&kind)
     };
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn a_list_allows_what_it_names() {
         let check = |list: &str, expected: &[&str]| {
-            assert_eq!(Allowed::read(list).among(&["a1", "a2", "b"]), expected, "{list}");
+            assert_eq!(AlgorithmList::parse(list).select_from(&["a1", "a2", "b"]), expected, "{list}");
         };
         check("b,a1,c", &["b", "a1"]);
         check("a*", &["a1", "a2"]);
@@ -148,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_of_rsa_signs_in_three_ways() {
         let check = |list: &str, kind: &str, expected: bool| {
-            assert_eq!(Allowed::read(list).allows_key(kind), expected, "{kind} by {list}");
+            assert_eq!(AlgorithmList::parse(list).allows_key(kind), expected, "{kind} by {list}");
         };
         check("ssh-ed25519,rsa-sha2-256", "ssh-rsa", true);
         check("ssh-ed25519", "ssh-rsa", false);
@@ -169,14 +171,14 @@ mod tests {
     fn a_session_is_told_what_is_allowed() {
         let session = Session::new().unwrap();
         let allow = |key_exchanges: &str, ciphers: &str| Algorithms {
-            key_exchanges: Allowed::read(key_exchanges),
-            host_keys: Allowed::Any,
-            ciphers: Allowed::read(ciphers),
-            macs: Allowed::Any,
-            signatures: Allowed::Any,
+            key_exchanges: AlgorithmList::parse(key_exchanges),
+            host_keys: AlgorithmList::Any,
+            ciphers: AlgorithmList::parse(ciphers),
+            macs: AlgorithmList::Any,
+            signatures: AlgorithmList::Any,
         };
         assert!(allow("sntrup761x25519-sha512,curve25519-sha256", "aes128-ctr").apply(&session, &[]).is_ok());
         let refused = allow("curve25519-sha256", "twofish").apply(&session, &[]);
-        assert!(matches!(refused, Err(NoneKnown("cipher"))));
+        assert!(matches!(refused, Err(NoCommonAlgorithm("cipher"))));
     }
 }

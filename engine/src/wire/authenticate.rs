@@ -1,12 +1,14 @@
-//! Logs in with a public key: the one that was named, then those of the agent, then the usual files.
+//! Logs in with a public key: first the key named on the command line, then the keys of the SSH agent, then the usual
+//! files.
 //!
-//! Servers hang up after a few keys (`MaxAuthTries`, 6), so the keys of the agent that the configuration names go
-//! before its others. A key that needs a passphrase is left out: asking is the agent's business. A certificate goes before
-//! its key.
+//! Servers hang up after a few keys (`MaxAuthTries`, 6), so keys of the SSH agent that the configuration names go
+//! before its others. A certificate goes before its key. Keys that need a passphrase are skipped: only the SSH agent
+//! asks for one.
 //!
-//! libssh2 cannot sign with a key on a FIDO token, does not tell an agent which server a key is for (`ssh-add -h`), lets an
-//! agent sign for a certificate of RSA in a way that servers do not take any more, and for one in a file not at all. In each
-//! of these cases the system's `ssh` may still log in.
+//! libssh2 cannot sign with a key on a FIDO token, does not tell the SSH agent which server a key is for (`ssh-add
+//! -h`), lets the agent sign for an RSA certificate with an algorithm that servers no longer accept, and cannot sign
+//! for a certificate in a file while the agent holds its key. In each of these cases the system's `ssh` may still log
+//! in.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,22 +20,22 @@ use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::target::Reach;
 use crate::wire::host_settings::{HostSettings, IdentityFile};
-use crate::wire::key_file::{self, KeyFile, Use, certificate_beside, certified};
+use crate::wire::key_file::{self, KeyFile, KeyForm, certificate_beside, certified_key};
 use crate::wire::steps::Steps;
 
-/// libssh2's answers for "the server does not take this key", for "it was not signed, or that was not enough", and for
-/// "the server hung up".
+/// libssh2's answers for "the server does not accept this key", for "there is no signature, or it was not enough",
+/// and for "the server hung up".
 const REFUSED: ErrorCode = ErrorCode::Session(-18);
 const UNVERIFIED: ErrorCode = ErrorCode::Session(-19);
 const HUNG_UP: [ErrorCode; 3] = [ErrorCode::Session(-7), ErrorCode::Session(-13), ErrorCode::Session(-43)];
 
-/// That no key was accepted.
-pub(super) struct Refused {
-    /// What was tried, a line each.
+/// The server accepted no key.
+pub(super) struct LoginRefusal {
+    /// The attempts, a line each.
     pub(super) tried: Vec<String>,
-    /// Among the keys is one that only the system's `ssh` can use.
-    pub(super) openssh_may: bool,
-    /// What would help.
+    /// Whether one of the keys can only be used by the system's `ssh`.
+    pub(super) can_use_openssh: bool,
+    /// The way out, for the hint.
     pub(super) remedy: LoginRemedy,
 }
 
@@ -44,11 +46,11 @@ enum Key {
         path: PathBuf,
         certificate: Option<PathBuf>,
     },
-    /// A file of which nothing can be used.
+    /// A file with no usable key, and the reason.
     Unusable(String),
 }
 
-/// A file with a key, and what was found in it.
+/// A key file and its certificates.
 struct Identity {
     path: PathBuf,
     is_usual: bool,
@@ -61,24 +63,31 @@ impl Identity {
         self.read.as_ref().ok()?.public.as_ref()
     }
 
-    fn is(&self, wanted: Use) -> bool {
-        self.read.as_ref().is_ok_and(|file| file.r#use == wanted)
+    fn has_form(&self, wanted: KeyForm) -> bool {
+        self.read.as_ref().is_ok_and(|file| file.form == wanted)
     }
 }
 
-/// Logs in, or returns what was tried.
+/// Logs in, or returns the refusal.
 pub(super) fn log_in(
     steps: &Steps,
     session: &Session,
     settings: &HostSettings,
     reach: &Reach,
     observer: &dyn Observer,
-) -> Result<Option<Refused>, Error> {
-    let mut attempts =
-        Attempts { steps, session, settings, agent: None, refused: Refused::new(), is_half_way: false, locked: None };
+) -> Result<Option<LoginRefusal>, Error> {
+    let mut attempts = Attempts {
+        steps,
+        session,
+        settings,
+        agent: None,
+        refused: LoginRefusal::new(),
+        is_half_way: false,
+        locked: None,
+    };
     let keys = attempts.open_agent();
     let identities = identities(settings, reach.identity.as_deref());
-    let keys = attempts.in_order(keys, &identities, reach.identity.is_some());
+    let keys = attempts.order_keys(keys, &identities, reach.identity.is_some());
     for key in keys {
         match attempts.attempt(key)? {
             Answer::LoggedIn(name) => {
@@ -98,8 +107,8 @@ pub(super) fn log_in(
     Ok(Some(attempts.refused))
 }
 
-/// Returns what would help a login that was refused through the system's `ssh`, and what there is to say of keys that it
-/// could not use. `methods` are those that the server would take.
+/// Returns notes on the keys that the system's `ssh` could not use, and the way out, after it refused a login.
+/// `methods` are the login methods that the server accepts.
 pub(super) fn explain(settings: &HostSettings, reach: &Reach, methods: Option<&str>) -> (Vec<String>, LoginRemedy) {
     let listed =
         settings.login.agent.as_ref().map(|socket| Session::new().and_then(|session| list_agent(&session, socket)));
@@ -110,7 +119,7 @@ pub(super) fn explain(settings: &HostSettings, reach: &Reach, methods: Option<&s
     let identities = identities(settings, reach.identity.as_deref());
     let locked: Vec<&Path> = identities
         .iter()
-        .filter(|identity| identity.is(Use::Locked))
+        .filter(|identity| identity.has_form(KeyForm::Locked))
         .filter(|identity| identity.public().is_none_or(|public| !of_agent.contains(public)))
         .map(|identity| identity.path.as_path())
         .collect();
@@ -129,21 +138,21 @@ struct Attempts<'a> {
     session: &'a Session,
     settings: &'a HostSettings,
     agent: Option<Agent>,
-    refused: Refused,
-    /// The server took a key, and wants more than that.
+    refused: LoginRefusal,
+    /// The server accepted a key, and asks for a second factor.
     is_half_way: bool,
-    /// The first key that needs a passphrase, and is with no agent.
+    /// The first key that needs a passphrase and is not in the SSH agent.
     locked: Option<PathBuf>,
 }
 
-impl Refused {
-    fn new() -> Refused {
-        Refused { tried: Vec::new(), openssh_may: false, remedy: LoginRemedy::Key }
+impl LoginRefusal {
+    fn new() -> LoginRefusal {
+        LoginRefusal { tried: Vec::new(), can_use_openssh: false, remedy: LoginRemedy::Key }
     }
 }
 
 impl Attempts<'_> {
-    /// Returns the keys of the user's agent. One that does not answer has none.
+    /// Returns the keys of the user's SSH agent, or none if it does not answer.
     fn open_agent(&mut self) -> Vec<PublicKey> {
         let Some(socket) = &self.settings.login.agent else {
             return Vec::new();
@@ -160,11 +169,11 @@ impl Attempts<'_> {
         }
     }
 
-    /// Puts the keys in order: the one named on the command line, which is the first of the files, those of the agent that
-    /// the configuration names, its others, and the files that the agent does not have.
-    fn in_order(&mut self, keys: Vec<PublicKey>, identities: &[Identity], is_named: bool) -> Vec<Key> {
+    /// Puts the keys in order: the key named on the command line, which is the first of the files; those of the SSH
+    /// agent that the configuration names; its other keys; the files whose key the agent lacks.
+    fn order_keys(&mut self, keys: Vec<PublicKey>, identities: &[Identity], is_named: bool) -> Vec<Key> {
         let place = |key: &PublicKey| {
-            let plain = certified(key.blob());
+            let plain = certified_key(key.blob());
             identities.iter().position(|identity| identity.public().is_some() && identity.public() == plain.as_ref())
         };
         let mut ordered: Vec<(usize, Key)> = Vec::new();
@@ -194,7 +203,7 @@ impl Attempts<'_> {
         ordered.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// Returns what to try with a file.
+    /// Returns the keys to try from a file.
     fn keys_of(&mut self, identity: &Identity, is_with_agent: bool) -> Vec<Key> {
         let path = &identity.path;
         let name = format!("`{}`", path.display());
@@ -205,13 +214,13 @@ impl Attempts<'_> {
             Err(error) => return unusable(&error.to_string()),
         };
         if is_with_agent {
-            // The agent would have to sign for the certificate with the key, which libssh2 does not ask it to.
-            self.refused.openssh_may |= !identity.certificates.is_empty();
+            // libssh2 does not ask the SSH agent to sign for a certificate in a file.
+            self.refused.can_use_openssh |= !identity.certificates.is_empty();
             return Vec::new();
         }
         let is_allowed = |kind: &str| self.settings.algorithms.signatures.allows_key(kind);
-        match file.r#use {
-            Use::Plain => {
+        match file.form {
+            KeyForm::Plain => {
                 if file.public.as_ref().is_some_and(|public| !is_allowed(&key_file::kind(public))) {
                     return unusable("`PubkeyAcceptedAlgorithms` leaves its kind out");
                 }
@@ -219,15 +228,15 @@ impl Attempts<'_> {
                 let with = |certificate| Key::InFile { path: path.clone(), certificate };
                 certificates.chain([None]).map(with).collect()
             }
-            Use::Locked => {
+            KeyForm::Locked => {
                 self.locked.get_or_insert_with(|| path.clone());
                 vec![Key::Unusable(needs_passphrase(path))]
             }
-            Use::Token => {
-                self.refused.openssh_may = true;
+            KeyForm::Token => {
+                self.refused.can_use_openssh = true;
                 unusable("lies on a security key")
             }
-            Use::Public => unusable("is a public key, and no agent has the private one"),
+            KeyForm::Public => unusable("is a public key, and no agent has the private one"),
         }
     }
 
@@ -248,12 +257,12 @@ impl Attempts<'_> {
         };
         let kind = key_file::kind(key.blob());
         let name = format!("{kind} {} of the agent", Shown(key.comment().as_bytes()));
-        self.refused.openssh_may |= kind.starts_with("sk-") || kind.contains("-cert-");
+        self.refused.can_use_openssh |= kind.starts_with("sk-") || kind.contains("-cert-");
         let user = &self.settings.user;
         let outcome = self.steps.attempt(self.session, "log in", || agent.userauth(user, key))?;
         self.agent = Some(agent);
-        // It may be for one server alone, or wait for a token.
-        self.refused.openssh_may |= outcome.as_ref().is_err_and(is_unsigned);
+        // The key may be restricted to certain servers, or wait for a token.
+        self.refused.can_use_openssh |= outcome.as_ref().is_err_and(is_unsigned);
         Ok(self.judge(name, outcome))
     }
 
@@ -262,7 +271,7 @@ impl Attempts<'_> {
         let user = &self.settings.user;
         let log_in = || self.session.userauth_pubkey_file(user, certificate, path, None);
         let outcome = self.steps.attempt(self.session, "log in", log_in)?;
-        self.refused.openssh_may |= certificate.is_some();
+        self.refused.can_use_openssh |= certificate.is_some();
         Ok(self.judge(name, outcome))
     }
 
@@ -287,7 +296,8 @@ impl Attempts<'_> {
         Answer::Next
     }
 
-    /// Asks which methods the server would take. Some servers know who is there by other means, and ask for nothing.
+    /// Asks which login methods the server accepts. Some servers know the user by other means, and accept the login
+    /// here.
     fn methods(&mut self) -> Result<Option<String>, Error> {
         let user = &self.settings.user;
         let methods =
@@ -312,7 +322,7 @@ impl Attempts<'_> {
     }
 }
 
-/// Returns what would help. `locked` is a key that needs a passphrase.
+/// Returns the way out. `locked` is a key that needs a passphrase.
 fn remedy(settings: &HostSettings, locked: Option<PathBuf>, methods: Option<&str>) -> LoginRemedy {
     let takes_keys = methods.is_none_or(|methods| methods.split(',').any(|method| method == "publickey"));
     match (takes_keys, locked) {
@@ -324,7 +334,7 @@ fn remedy(settings: &HostSettings, locked: Option<PathBuf>, methods: Option<&str
     }
 }
 
-/// Tells whether the key's holder did not sign, although the server would have taken the key.
+/// Returns whether the SSH agent did not sign, although the server would have accepted the key.
 fn is_unsigned(error: &ssh2::Error) -> bool {
     error.code() == UNVERIFIED && error.message().starts_with("Callback")
 }
@@ -333,7 +343,7 @@ fn needs_passphrase(path: &Path) -> String {
     format!("`{}`: needs a passphrase, which cannot be asked for", path.display())
 }
 
-/// Reads the files with keys, the one that was named on the command line first, and finds their certificates.
+/// Reads the key files, the one named on the command line first, and finds their certificates.
 fn identities(settings: &HostSettings, named: Option<&Path>) -> Vec<Identity> {
     let named = named.map(|path| IdentityFile { path: path.to_owned(), is_usual: false });
     let others =
@@ -344,7 +354,7 @@ fn identities(settings: &HostSettings, named: Option<&Path>) -> Vec<Identity> {
         .login
         .certificate_files
         .iter()
-        .filter_map(|path| Some((path.clone(), certified(&key_file::read_public(path).ok()?)?)))
+        .filter_map(|path| Some((path.clone(), certified_key(&key_file::read_public(path).ok()?)?)))
         .collect();
     files.map(|file| identity(file, &further)).collect()
 }

@@ -1,139 +1,89 @@
-//! Blocks: content on the wire.
+//! Blocks: file content on the wire.
 //!
-//! Small files travel many to a block, in one zstd frame, so that like files share what they have in common; at low levels
-//! in several short ones, each of which ends with a file, so that the content cache need not unpack all for one of them. A
-//! large file travels in parts that follow each other; ranges that the server has in an old file are named and not sent. Small
-//! files of which the base has an earlier version travel as one container of deltas (`delta.rs`).
+//! A block holds one of three things:
+//!
+//! - Many small files in one zstd frame, so that they share what they have in common. At low levels the block has
+//!   several short frames, each of which ends with a file: the content cache then unpacks only one frame for a file.
+//! - A part of a large file. Parts follow each other. Ranges that the server has in an old file are named and not
+//!   sent.
+//! - A container of deltas: small files of which the base has an earlier version (`delta.rs`).
 //!
 //! ```text
-//! form        0 files · 1 part of a large file · 2 deltas
-//! 0: count, entries as gaps, signed                                  in the order of their content
-//! 1: entry, offset, old object (present, hash, mode), count, ranges  range: length·2 + 1 and an offset in the old object · length·2 sent
-//! 2: count, for each: entry as a gap, signed; how much further from it the base's entry is than that of the last one was, signed
-//! length, packing (0 as it is · 1 zstd, one frame after the other), then the content to the frame's end
+//! head, length, packing (0 as it is · 1 zstd, one frame after the other), then the content to the frame's end
 //! ```
-//!
-//! An entry is its index in the new manifest, which both sides have: so neither names, sizes nor hashes are repeated.
+
+mod head;
 
 use std::io;
 
 use zstd::zstd_safe::{CParameter, find_frame_compressed_size, get_frame_content_size};
 
-use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
-use crate::hash::Hash;
-use crate::manifest::ObjectKey;
+use crate::bytes::{ByteReader, Malformed, put_number};
 
-/// The most content in one block, in bytes. Bounds what a decoder allocates; past this size, a larger block compresses
-/// kernel sources by less than one percent better.
+pub(crate) use head::{BLOCK_ITEMS_MAX, BlockHead, FileDelta, Range, part_of};
+use head::{put_head, read_head};
+
+/// The most content in one block, in bytes. It bounds the memory of a decoder. A larger block compresses kernel
+/// sources by less than one percent better.
 pub(crate) const BLOCK_BYTES_MAX: usize = 1 << BLOCK_BYTES_LOG;
 
-/// A block is one window of zstd: what two of its files have in common is found wherever they stand in it.
+/// A block is one zstd window, so zstd finds matches between any two of its files.
 const BLOCK_BYTES_LOG: u32 = 24;
 
-/// The most content in one block as it travels, in bytes. It bounds what waits in queues: content that takes more goes
-/// in several blocks.
+/// The most packed content in one block, in bytes. It bounds the queues; content that packs to more goes in several
+/// blocks.
 pub(crate) const PACKED_BYTES_MAX: usize = 8 << 20;
 
-/// The most content of the files of a container of deltas, in bytes: that of the old ones, and that of the new. It
-/// bounds what whoever decodes it holds beside the block.
+/// The most old content of one container of deltas, and the most new content, in bytes each. It bounds the decoder's
+/// memory beside the block.
 pub(crate) const DELTAS_BYTES_MAX: u64 = 8 << 20;
 
-/// Up to this level a block of files is packed in short frames. Such a level is for lines that are faster than the processor,
-/// and what is found in the next version needs a few files of each block.
+/// Up to this level a block of files is packed in short frames. Such a level is for connections that are faster than
+/// the processor, and the next deploy's deltas need only a few files of each block.
 const SHORT_FRAMES_LEVEL: i32 = 3;
 
-/// A short frame ends with the file with which it reaches so many bytes (docs/decisions/0013-zstd-level.md).
+/// A short frame ends with the file that brings it to this size (docs/decisions/0013-zstd-level.md).
 const SHORT_FRAME_BYTES: usize = 256 << 10;
 
-/// The level at which zstd's tables are smaller than it would have them.
+/// The level at which this module makes zstd's tables smaller than the default.
 const SMALL_TABLES_LEVEL: i32 = 3;
 
-/// Entries in zstd's tables at that level, which then fit the cache next to a core: on kernel sources a quarter faster
-/// than twice as many (244 MB/s and 197 MB/s), for one percent more bytes.
+/// Entries in zstd's tables at that level. They fit the cache of a core: a quarter faster on kernel sources than
+/// twice as many (244 MB/s and 197 MB/s), for one percent more bytes.
 const SMALL_TABLE_LOG: u32 = 16;
 
-/// From this level on zstd's tables would take up to 100 MiB for each thread that packs.
+/// From this level on, zstd's default tables take up to 100 MiB for each packer thread.
 const LARGE_TABLES_LEVEL: i32 = 10;
 
-/// Entries in the tables of those levels: 16 MiB together.
+/// Entries in zstd's tables from that level on: 16 MiB together.
 const LARGE_TABLE_LOG: u32 = 21;
-
-/// The most files or ranges in one block. Each takes at most 20 bytes of its head, so that a full block that does not
-/// compress fits a frame.
-pub(crate) const BLOCK_ITEMS_MAX: usize = 1 << 16;
-
-/// A range of a large file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Range {
-    /// Bytes of the old object.
-    Old {
-        /// Where they begin in it.
-        offset: u64,
-        /// How many.
-        len: u64,
-    },
-    /// Bytes of this block's content.
-    Sent {
-        /// How many.
-        len: u64,
-    },
-}
-
-/// What a block holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum BlockHead {
-    /// Whole files, one after the other.
-    Files(Vec<u32>),
-    /// Files in terms of the base's: a container of deltas.
-    Deltas(Vec<DeltaOf>),
-    /// A part of a large file.
-    Part {
-        /// The entry.
-        entry: u32,
-        /// Where the part begins in the file.
-        offset: u64,
-        /// The object that old ranges are taken from.
-        old: Option<ObjectKey>,
-        /// What the part consists of.
-        ranges: Vec<Range>,
-    },
-}
-
-/// A file, and the base's file that it is described in terms of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DeltaOf {
-    /// The entry of the new manifest.
-    pub(crate) entry: u32,
-    /// The entry of the base's.
-    pub(crate) base: u32,
-}
 
 /// The payload of a block frame.
 pub(crate) struct Block {
-    /// All of it.
+    /// The whole payload.
     pub(crate) payload: Vec<u8>,
     head_len: usize,
     packing: u8,
     unpacked_len: usize,
 }
 
-/// Content as it travels.
+/// Packed content.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Body<'a> {
     /// 0 as it is · 1 zstd.
     pub(crate) packing: u8,
-    /// Its length in bytes, once unpacked.
+    /// The length of the unpacked content, in bytes.
     pub(crate) unpacked_len: usize,
-    /// The bytes.
+    /// The packed bytes.
     pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Body<'a> {
-    fn as_it_is(content: &'a [u8]) -> Body<'a> {
+    fn raw(content: &'a [u8]) -> Body<'a> {
         Body { packing: 0, unpacked_len: content.len(), bytes: content }
     }
 
-    /// Divides it into what can be unpacked on its own: its frames.
+    /// Splits the content into its zstd frames, each of which can be unpacked alone.
     pub(crate) fn frames(self) -> Result<Vec<Body<'a>>, Malformed> {
         if self.packing == 0 {
             return Ok(vec![self]);
@@ -152,13 +102,13 @@ impl<'a> Body<'a> {
 }
 
 impl Block {
-    /// Returns the content.
+    /// Returns the packed content.
     pub(crate) fn body(&self) -> Body<'_> {
         Body { packing: self.packing, unpacked_len: self.unpacked_len, bytes: &self.payload[self.head_len..] }
     }
 }
 
-/// Compresses content, or finds that it is not worth it.
+/// Compresses content, or leaves it as it is if that is smaller.
 pub(crate) struct BlockEncoder {
     compressor: zstd::bulk::Compressor<'static>,
     level: i32,
@@ -168,7 +118,7 @@ pub(crate) struct BlockEncoder {
 }
 
 impl BlockEncoder {
-    /// Makes an encoder with a zstd level.
+    /// Makes an encoder for a zstd level.
     pub(crate) fn new(level: i32) -> io::Result<BlockEncoder> {
         let mut compressor = zstd::bulk::Compressor::new(level)?;
         compressor.set_parameter(CParameter::WindowLog(BLOCK_BYTES_LOG))?;
@@ -176,7 +126,7 @@ impl BlockEncoder {
         Ok(BlockEncoder { compressor, level, frame: Vec::new(), compressed: Vec::new() })
     }
 
-    /// Takes another zstd level from the next block on.
+    /// Sets the zstd level from the next block on.
     pub(crate) fn set_level(&mut self, level: i32) -> io::Result<()> {
         if level != self.level {
             self.compressor.set_parameter(CParameter::CompressionLevel(level))?;
@@ -186,13 +136,14 @@ impl BlockEncoder {
         Ok(())
     }
 
-    /// Makes a block of content, that of files of these lengths, or of no files; none where it would be longer than one may
-    /// be. What is not longer unpacked always fits.
+    /// Makes a block. `files` are the lengths of the content's files, or empty if the content is no whole files.
+    /// Returns nothing if the packed content is longer than a block may be; content that is short enough unpacked
+    /// always fits.
     pub(crate) fn encode(&mut self, head: &BlockHead, content: &[u8], files: &[u32]) -> io::Result<Option<Block>> {
         Ok(self.pack(content, files)?.map(|body| make_block(head, body)))
     }
 
-    /// Packs content; none where it would be longer than it may be.
+    /// Packs content. Returns nothing if the packed content is longer than a block may be.
     fn pack<'c>(&'c mut self, content: &'c [u8], files: &[u32]) -> io::Result<Option<Body<'c>>> {
         self.compressed.clear();
         let files = if self.level <= SHORT_FRAMES_LEVEL { files } else { &[] };
@@ -201,7 +152,8 @@ impl BlockEncoder {
             self.frame.reserve(zstd::zstd_safe::compress_bound(part.len()).min(PACKED_BYTES_MAX));
             match self.compressor.compress_to_buffer(part, &mut self.frame) {
                 Ok(_) => self.compressed.extend_from_slice(&self.frame),
-                // The only way to fail, with room for less than the content may come to.
+                // Compression fails only if the buffer is too small, and the buffer is smaller than the bound of
+                // zstd.
                 Err(_) if content.len() > PACKED_BYTES_MAX / 2 => self.compressed.resize(PACKED_BYTES_MAX, 0),
                 Err(error) => return Err(error),
             }
@@ -212,11 +164,11 @@ impl BlockEncoder {
         if !content.is_empty() && self.compressed.len() < content.len().min(PACKED_BYTES_MAX) {
             return Ok(Some(Body { packing: 1, unpacked_len: content.len(), bytes: &self.compressed }));
         }
-        Ok(Some(Body::as_it_is(content)).filter(|_| content.len() <= PACKED_BYTES_MAX))
+        Ok(Some(Body::raw(content)).filter(|_| content.len() <= PACKED_BYTES_MAX))
     }
 }
 
-/// Divides content into that of frames, each of which ends with a file.
+/// Splits content into pieces, one a frame, each of which ends with a file.
 fn short_frames<'c>(mut content: &'c [u8], files: &[u32]) -> Vec<&'c [u8]> {
     let (mut frames, mut len) = (Vec::new(), 0);
     for &file in files {
@@ -235,16 +187,16 @@ fn set_tables(compressor: &mut zstd::bulk::Compressor<'static>, level: i32) -> i
     let (hash, chain) = match level {
         SMALL_TABLES_LEVEL => (SMALL_TABLE_LOG, SMALL_TABLE_LOG - 1),
         LARGE_TABLES_LEVEL.. => (LARGE_TABLE_LOG, LARGE_TABLE_LOG),
-        // As zstd would have them.
+        // The default of zstd.
         _ => (0, 0),
     };
     compressor.set_parameter(CParameter::HashLog(hash))?;
     compressor.set_parameter(CParameter::ChainLog(chain))
 }
 
-/// Makes a block of content as it is, which is no longer than a block may be as it travels.
-pub(crate) fn block_as_it_is(head: &BlockHead, content: &[u8]) -> Block {
-    make_block(head, Body::as_it_is(content))
+/// Makes a block of uncompressed content, which must not be longer than [`PACKED_BYTES_MAX`].
+pub(crate) fn raw_block(head: &BlockHead, content: &[u8]) -> Block {
+    make_block(head, Body::raw(content))
 }
 
 fn make_block(head: &BlockHead, body: Body<'_>) -> Block {
@@ -257,54 +209,7 @@ fn make_block(head: &BlockHead, body: Body<'_>) -> Block {
     Block { payload, head_len, packing: body.packing, unpacked_len: body.unpacked_len }
 }
 
-fn put_head(out: &mut Vec<u8>, head: &BlockHead) {
-    match head {
-        BlockHead::Files(entries) => {
-            out.push(0);
-            put_number(out, entries.len() as u64);
-            let mut last = 0;
-            for &entry in entries {
-                // Within a directory entries ascend, and most gaps are one.
-                put_signed(out, i64::from(entry) - last);
-                last = i64::from(entry);
-            }
-        }
-        BlockHead::Deltas(deltas) => {
-            out.push(2);
-            put_number(out, deltas.len() as u64);
-            let (mut last, mut away) = (0, 0);
-            for delta in deltas {
-                let (entry, base) = (i64::from(delta.entry), i64::from(delta.base));
-                put_signed(out, entry - last);
-                // Both manifests have much the same entries: mostly as far away as the one before.
-                put_signed(out, base - entry - away);
-                (last, away) = (entry, base - entry);
-            }
-        }
-        BlockHead::Part { entry, offset, old, ranges } => {
-            out.push(1);
-            put_number(out, u64::from(*entry));
-            put_number(out, *offset);
-            out.push(u8::from(old.is_some()));
-            if let Some(key) = old {
-                out.extend_from_slice(key.hash.as_bytes());
-                put_number(out, u64::from(key.mode));
-            }
-            put_number(out, ranges.len() as u64);
-            for range in ranges {
-                match range {
-                    Range::Old { offset, len } => {
-                        put_number(out, len * 2 + 1);
-                        put_number(out, *offset);
-                    }
-                    Range::Sent { len } => put_number(out, len * 2),
-                }
-            }
-        }
-    }
-}
-
-/// Decompresses content, in memory that it keeps from block to block.
+/// Decompresses content into memory that it reuses from block to block.
 pub(crate) struct BlockDecoder {
     decompressor: zstd::bulk::Decompressor<'static>,
     content: Vec<u8>,
@@ -316,7 +221,7 @@ impl BlockDecoder {
         Ok(BlockDecoder { decompressor: zstd::bulk::Decompressor::new()?, content: Vec::new() })
     }
 
-    /// Reads the payload of a block frame: its head, and its content decompressed.
+    /// Decodes the payload of a block frame into its head and its unpacked content.
     pub(crate) fn decode<'d>(&'d mut self, payload: &'d [u8]) -> Result<(BlockHead, &'d [u8]), Malformed> {
         let mut reader = ByteReader::new(payload);
         let head = read_head(&mut reader)?;
@@ -337,75 +242,12 @@ impl BlockDecoder {
     }
 }
 
-/// Says of which large file a block is a part, without decoding it; nothing where it is not.
-pub(crate) fn part_of(payload: &[u8]) -> Option<u32> {
-    match payload.split_first() {
-        Some((1, rest)) => ByteReader::new(rest).index().ok(),
-        _ => None,
-    }
-}
-
-fn read_head(reader: &mut ByteReader<'_>) -> Result<BlockHead, Malformed> {
-    match reader.byte()? {
-        0 => {
-            let count = read_count(reader)?;
-            let mut entries = Vec::with_capacity(count as usize);
-            let mut last = 0_i64;
-            for _ in 0..count {
-                last = last.checked_add(reader.signed()?).ok_or(Malformed)?;
-                entries.push(u32::try_from(last).map_err(|_| Malformed)?);
-            }
-            Ok(BlockHead::Files(entries))
-        }
-        1 => {
-            let entry = reader.index()?;
-            let offset = reader.number()?;
-            let old = match reader.byte()? {
-                0 => None,
-                _ => Some(ObjectKey {
-                    hash: Hash::from_bytes(reader.array()?),
-                    mode: reader.number_within(0o777)? as u16,
-                }),
-            };
-            let count = read_count(reader)?;
-            let mut ranges = Vec::with_capacity(count as usize);
-            for _ in 0..count {
-                let tagged = reader.number()?;
-                let len = tagged / 2;
-                ranges.push(if tagged % 2 == 1 {
-                    Range::Old { offset: reader.number()?, len }
-                } else {
-                    Range::Sent { len }
-                });
-            }
-            Ok(BlockHead::Part { entry, offset, old, ranges })
-        }
-        2 => {
-            let count = read_count(reader)?;
-            let mut deltas = Vec::with_capacity(count as usize);
-            let (mut entry, mut away) = (0_i64, 0_i64);
-            let index = |number: i64| u32::try_from(number).map_err(|_| Malformed);
-            for _ in 0..count {
-                entry = entry.checked_add(reader.signed()?).ok_or(Malformed)?;
-                away = away.checked_add(reader.signed()?).ok_or(Malformed)?;
-                let base = entry.checked_add(away).ok_or(Malformed)?;
-                deltas.push(DeltaOf { entry: index(entry)?, base: index(base)? });
-            }
-            Ok(BlockHead::Deltas(deltas))
-        }
-        _ => Err(Malformed),
-    }
-}
-
-/// Reads how many items follow. Each takes a byte at least, so a count beyond the bytes left is a lie.
-fn read_count(reader: &mut ByteReader<'_>) -> Result<u64, Malformed> {
-    reader.number_within(reader.rest().len().min(BLOCK_ITEMS_MAX) as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use crate::hash::Hash;
+    use crate::manifest::ObjectKey;
     use crate::wire::frame::FRAME_MAX;
 
     use super::*;
@@ -418,9 +260,9 @@ mod tests {
             BlockHead::Files(vec![3, 4, 90]),
             BlockHead::Files(Vec::new()),
             BlockHead::Deltas(vec![
-                DeltaOf { entry: 3, base: 5 },
-                DeltaOf { entry: 4, base: 0 },
-                DeltaOf { entry: u32::MAX, base: u32::MAX },
+                FileDelta { entry: 3, base: 5 },
+                FileDelta { entry: 4, base: 0 },
+                FileDelta { entry: u32::MAX, base: u32::MAX },
             ]),
             BlockHead::Part { entry: 5, offset: 1 << 40, old: Some(key), ranges: ranges.clone() },
             BlockHead::Part { entry: 5, offset: 0, old: None, ranges },
@@ -523,7 +365,7 @@ mod tests {
         let mut encoder = BlockEncoder::new(3).unwrap();
         let body = encoder.pack(&content, &[]).unwrap().unwrap();
         assert_eq!(body.frames().map(|frames| frames.len()), Ok(1));
-        assert_eq!(Body::as_it_is(&content).frames().map(|frames| frames.len()), Ok(1));
+        assert_eq!(Body::raw(&content).frames().map(|frames| frames.len()), Ok(1));
         let cut_off = Body { bytes: &body.bytes[..body.bytes.len() - 1], ..body };
         let longer = [body.bytes, &[1]].concat();
         for body in [cut_off, Body { bytes: &longer, ..body }, Body { bytes: &content, ..body }] {

@@ -1,30 +1,30 @@
-//! Gets the agent running on a server that need have nothing but a POSIX `sh`.
+//! Starts the agent on a server that needs nothing but a POSIX `sh`.
 //!
-//! 1. Where an agent is thought to be at its place, a short command looks at that one file and starts it.
-//! 2. Otherwise a script ([`Mode::Start`]) starts the agent at its place, or says what is there instead.
-//! 3. Where there is none, or a wrong one, another script takes the agent from stdin and puts it there ([`Mode::Place`]), or
-//!    into a temporary directory where nothing must stay behind ([`Mode::Lend`]).
-//! 4. The agent that was copied is started ([`Mode::Start`], [`Mode::Vanish`]).
+//! 1. If the client expects an agent at its place, a short command checks that one file and starts it.
+//! 2. Otherwise a script ([`Mode::Start`]) starts the agent at its place, or reports what it found there.
+//! 3. If the agent is missing or damaged, another script reads the agent from stdin and puts it there
+//!    ([`Mode::Place`]), or into a temporary directory if nothing may be left behind ([`Mode::Lend`]).
+//! 4. The copied agent is started ([`Mode::Start`], [`Mode::Vanish`]).
 //!
-//! The script answers on stdout, between marks that are found among whatever a login prints. Script and program never
-//! travel through the same stream: what a shell has read ahead of its script would be missing from the program.
+//! The script answers on stdout, between marks that can be found among the output of the login. Script and program
+//! never share a stream: the shell may read ahead of its script, and those bytes would be missing from the program.
 //!
-//! The name of the agent holds its hash, so what is at its place is right or damaged; the greeting tells which, on
-//! every connection. What is damaged is replaced, once. It is copied under another name and renamed, so two clients
-//! that copy at once do not disturb each other, and none runs half of it. It is not synced: after a power cut it may
-//! be damaged, and then it is replaced.
+//! The agent's file name holds its hash, so the file at that place is right or damaged. The greeting shows which, on
+//! every connection. A damaged agent is replaced, once. A copy is written under another name and renamed, so two
+//! clients that copy at once do not disturb each other, and neither runs a partial file. The copy is not synced: if a
+//! power cut damages it, the next deploy replaces it.
 //!
-//! **Nobody else's program is run.** Whoever may change the agent's file, or the directory that holds it, decides what
-//! the login user runs. So the shell that starts the agent first enters its directory, and looks at owner and mode of
-//! both from inside: they must belong to the login user, and nobody else may write to them. It then runs the file by its
-//! name in that directory. Links and renames on the way there change nothing any more: the directory is held, and only
-//! its owner makes names in it. Nothing is copied to a place of which one of the directories above could be replaced by
-//! others (`judge` in the script). The agent makes the same demands of the deploy path when it opens it.
+//! **No program of another user is run.** Anybody who can change the agent's file or its directory decides what the
+//! login user runs. So the shell that starts the agent first enters its directory and checks owner and mode of both
+//! from inside: they must belong to the login user, and nobody else may write to them. It then runs the file by its
+//! name in that directory. Links and renames on the way there change nothing any more: the shell holds the directory,
+//! and only its owner creates names in it. The agent is copied to no place that others can replace by way of a
+//! directory above (`judge` in the script). The agent makes the same demands of the deploy path when it opens it.
 
 mod answer;
-mod copying;
 mod places;
 mod script;
+mod transfer;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -35,70 +35,74 @@ use crate::cancel::Cancel;
 use crate::error::{Error, SiteError, StartError};
 use crate::event::{Event, Observer};
 use crate::path::Shown;
-use crate::wire::bootstrap::answer::{Answer, check_system, said, says_format, says_missing, unsafe_place};
-use crate::wire::bootstrap::copying::Copying;
+use crate::wire::bootstrap::answer::{
+    Answer, check_system, is_command_missing, is_format_error, printed_text, unsafe_place,
+};
 use crate::wire::bootstrap::places::shown;
-use crate::wire::bootstrap::script::{Mode, Script, Unpack, unasked};
+use crate::wire::bootstrap::script::{Mode, Script, Unpack, direct_command};
+use crate::wire::bootstrap::transfer::AgentTransfer;
 use crate::wire::connection::Connection;
 use crate::wire::greeting::{NoGreeting, PROTOCOL_VERSION, read_greeting};
-use crate::wire::login::{Ended, Login, Running};
+use crate::wire::login::{Exit, Login, RemoteCommand};
 use crate::wire::packing::{self, Packing};
 use crate::wire::program::Program;
 
 pub(super) use crate::wire::bootstrap::places::Places;
 
-/// How long a login may take until the agent greets. Some run a good deal of their owner's configuration first.
+/// The time that a login may take until the agent greets. Some logins run a lot of configuration first.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
-/// A copy that takes less says little of the line: where both ends are busy, beginning and unpacking may take half as long.
-const TELLING: Duration = Duration::from_secs(1);
+/// The shortest copy from which a rate is measured. In a shorter one, start and unpacking may take half the time if
+/// both machines are busy.
+const MEASURABLE_COPY: Duration = Duration::from_secs(1);
 
-/// What to do where no agent is at its place.
+/// What to do if no agent is at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Install {
-    /// Put it there, to stay.
+    /// Copy it there, to stay.
     Keep,
-    /// Start it from a temporary place that is gone at once: for what must leave nothing behind.
+    /// Start it from a temporary directory that is removed at once, for commands that must leave nothing behind.
     Vanish,
 }
 
 /// Starts agents through a login.
 pub(super) struct Bootstrap<'a> {
-    /// Runs the commands.
+    /// The login that runs the commands.
     pub(super) login: &'a mut dyn Login,
     /// The agent.
     pub(super) program: &'a Program,
-    /// Packs it for its way.
+    /// The source of the packed agent.
     pub(super) packing: Packing,
-    /// Where things are on the server.
+    /// The paths on the server.
     pub(super) places: &'a Places,
-    /// Is told what happens.
+    /// Receives the events.
     pub(super) observer: &'a dyn Observer,
-    /// Ends it.
+    /// Interrupts the bootstrap.
     pub(super) cancel: &'a Cancel,
 }
 
-/// What came of an attempt to start the agent.
+/// The result of an attempt to start the agent.
 enum Start {
     Greeted(Connection),
-    /// There is none at its place.
+    /// No agent is at its place.
     Missing(Unpack),
-    /// There is a file at its place that may not be run: it is not the login user's alone, or is not executable.
+    /// The file at its place may not be run: others can write to it, or it is not executable.
     Unfit(Unpack),
-    /// There is one, but it is not what it should be. Holds what it said instead.
+    /// The file at its place is not this agent. Holds its output.
     Damaged(String),
 }
 
-/// An agent that was copied.
-struct Copied {
+/// A copied agent.
+struct AgentCopy {
     directory: PathBuf,
-    /// How many bytes a second the line took, where it took long enough to tell.
+    /// The measured rate of the connection in bytes a second, if the copy took long enough.
     bytes_per_second: Option<f64>,
 }
 
 impl Bootstrap<'_> {
-    /// Starts the agent, copying it when it is missing or damaged, and returns the connection once it has greeted.
+    /// Starts the agent, copies it first if it is missing or damaged, and returns the connection once the agent has
+    /// greeted.
     pub(super) fn start_agent(&mut self, install: Install) -> Result<Connection, Error> {
-        if let Some(connection) = self.start_unasked(Mode::Start)? {
+        if let Some(connection) = self.start_directly(Mode::Start)? {
             return Ok(connection);
         }
         let own = &self.places.agent_directory;
@@ -117,27 +121,27 @@ impl Bootstrap<'_> {
                 Unpack::Cat
             }
         };
-        let Copied { directory, bytes_per_second } = self.copy(copy, directory, unpack)?;
-        let connection = self.insist(start, &directory)?;
+        let AgentCopy { directory, bytes_per_second } = self.copy(copy, directory, unpack)?;
+        let connection = self.start_existing(start, &directory)?;
         Ok(Connection { copied_at: bytes_per_second, ..connection })
     }
 
-    /// Starts a lane of an agent that runs, and returns the connection once it has greeted.
+    /// Starts a lane of the running agent, and returns the connection once the lane has greeted.
     pub(super) fn start_lane(&mut self) -> Result<Connection, Error> {
-        match self.start_unasked(Mode::Lane)? {
+        match self.start_directly(Mode::Lane)? {
             Some(connection) => Ok(connection),
-            None => self.insist(Mode::Lane, &self.places.agent_directory),
+            None => self.start_existing(Mode::Lane, &self.places.agent_directory),
         }
     }
 
-    /// Starts the agent that is thought to be at its place, by a short command. Nothing where that may not be tried, or
-    /// came to nothing.
-    fn start_unasked(&mut self, mode: Mode) -> Result<Option<Connection>, Error> {
-        // Another try costs the system's `ssh` another login.
+    /// Starts the agent by the short command. Returns nothing if the command cannot be used, or the agent did not
+    /// start.
+    fn start_directly(&mut self, mode: Mode) -> Result<Option<Connection>, Error> {
+        // With the system's `ssh`, a second attempt costs a second login.
         if !self.packing.is_on_demand() || self.login.round_trip().is_none() {
             return Ok(None);
         }
-        let Some(command) = unasked(mode, self.program, self.places) else { return Ok(None) };
+        let Some(command) = direct_command(mode, self.program, self.places) else { return Ok(None) };
         self.cancel.check()?;
         let mut running = self.login.run(&command)?;
         match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
@@ -147,8 +151,8 @@ impl Bootstrap<'_> {
             Err(NoGreeting::Failed(error)) => Err(error),
             Err(NoGreeting::TimedOut(noise)) => Err(self.too_late(&noise)),
             Ok(_) | Err(NoGreeting::Missing(_)) => {
-                let ended = running.end()?;
-                self.login.failure(&ended).map_or(Ok(None), Err)
+                let exit = running.end()?;
+                self.login.failure(&exit).map_or(Ok(None), Err)
             }
         }
     }
@@ -162,11 +166,11 @@ impl Bootstrap<'_> {
     }
 
     /// Starts an agent that must be there.
-    fn insist(&mut self, mode: Mode, directory: &Path) -> Result<Connection, Error> {
+    fn start_existing(&mut self, mode: Mode, directory: &Path) -> Result<Connection, Error> {
         match self.start(mode, directory)? {
             Start::Greeted(connection) => Ok(connection),
             Start::Missing(_) => Err(self.no_greeting(format!("it is gone from `{}`", shown(directory)))),
-            // Owner and mode were right when it was copied: the filesystem does not keep them.
+            // Owner and mode were right when the agent was copied: the filesystem does not keep them.
             Start::Unfit(_) => Err(Error::Start(StartError::Noexec { directory: shown(directory) })),
             Start::Damaged(output) => Err(self.no_greeting(output)),
         }
@@ -191,50 +195,54 @@ impl Bootstrap<'_> {
             Err(NoGreeting::TimedOut(noise)) => return Err(self.too_late(&noise)),
             Err(NoGreeting::Missing(noise)) => noise,
         };
-        let ended = running.end()?;
-        self.judge_start(&noise, &ended, directory)
+        let exit = running.end()?;
+        self.judge_start(&noise, &exit, directory)
     }
 
-    fn judge_start(&self, noise: &[u8], ended: &Ended, directory: &Path) -> Result<Start, Error> {
-        if let Some(failure) = self.login.failure(ended) {
+    fn judge_start(&self, noise: &[u8], exit: &Exit, directory: &Path) -> Result<Start, Error> {
+        if let Some(failure) = self.login.failure(exit) {
             return Err(failure);
         }
         match Answer::find(noise) {
-            Some(Answer { word: b"missing", rest }) => Ok(Start::Missing(unpack_there(rest)?)),
-            Some(Answer { word: b"unfit", rest }) => Ok(Start::Unfit(unpack_there(rest)?)),
+            Some(Answer { word: b"missing", rest }) => Ok(Start::Missing(parse_unpack(rest)?)),
+            Some(Answer { word: b"unfit", rest }) => Ok(Start::Unfit(parse_unpack(rest)?)),
             Some(Answer { word: b"foreign", rest }) => {
                 Err(SiteError::NotOurs { path: shown(&self.places.deploy_path), found: Shown(rest).to_string() }.into())
             }
-            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
-            Some(Answer { word: b"start", .. }) if ended.status == Some(126) && !says_format(&ended.words) => {
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, exit)),
+            Some(Answer { word: b"start", .. }) if exit.status == Some(126) && !is_format_error(&exit.stderr) => {
                 Err(StartError::Noexec { directory: shown(directory) }.into())
             }
-            Some(Answer { word: b"start", .. }) => Ok(Start::Damaged(said(b"", ended))),
-            _ => Err(self.no_shell(noise, ended)),
+            Some(Answer { word: b"start", .. }) => Ok(Start::Damaged(printed_text(b"", exit))),
+            _ => Err(self.no_shell(noise, exit)),
         }
     }
 
-    /// Sends the program.
-    fn copy(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<Copied, Error> {
+    /// Sends the agent to the server.
+    fn copy(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<AgentCopy, Error> {
         let content = match unpack {
             Unpack::Cat => packing::read(self.program)?,
             Unpack::Gzip => self.packing.packed(self.program)?,
         };
         let running = self.run(mode, directory, unpack)?;
         let began = Instant::now();
-        let copying =
-            Copying { content: &content, timeout: GREETING_TIMEOUT, observer: self.observer, cancel: self.cancel };
-        let (printed, ended) = copying.run(running)?;
+        let transfer = AgentTransfer {
+            content: &content,
+            timeout: GREETING_TIMEOUT,
+            observer: self.observer,
+            cancel: self.cancel,
+        };
+        let (printed, exit) = transfer.run(running)?;
         let took = began.elapsed().saturating_sub(self.login.round_trip().unwrap_or_default());
-        let bytes_per_second = (took >= TELLING).then(|| content.len() as f64 / took.as_secs_f64());
-        let lent = self.judge_copy(&printed, &ended, directory)?;
+        let bytes_per_second = (took >= MEASURABLE_COPY).then(|| content.len() as f64 / took.as_secs_f64());
+        let lent = self.judge_copy(&printed, &exit, directory)?;
         self.observer.observe(Event::AgentCopied { bytes: content.len() as u64 });
-        Ok(Copied { directory: lent.unwrap_or_else(|| directory.to_owned()), bytes_per_second })
+        Ok(AgentCopy { directory: lent.unwrap_or_else(|| directory.to_owned()), bytes_per_second })
     }
 
-    /// Returns the directory that was lent, where one was.
-    fn judge_copy(&self, printed: &[u8], ended: &Ended, directory: &Path) -> Result<Option<PathBuf>, Error> {
-        if let Some(failure) = self.login.failure(ended) {
+    /// Returns the temporary directory, if the script made one.
+    fn judge_copy(&self, printed: &[u8], exit: &Exit, directory: &Path) -> Result<Option<PathBuf>, Error> {
+        if let Some(failure) = self.login.failure(exit) {
             return Err(failure);
         }
         let not_copied = |output| Error::from(StartError::AgentNotCopied { directory: shown(directory), output });
@@ -243,30 +251,31 @@ impl Bootstrap<'_> {
             Some(Answer { word: b"lent", rest }) if rest.starts_with(b"/") => {
                 Ok(Some(PathBuf::from(OsStr::from_bytes(rest))))
             }
-            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, ended)),
+            Some(Answer { word: b"unsafe", rest }) => Err(unsafe_place(rest, exit)),
             Some(Answer { word: b"noexec", .. }) => Err(StartError::Noexec { directory: shown(directory) }.into()),
             Some(Answer { word: b"short", .. }) => Err(not_copied("not all of it arrived".into())),
-            Some(Answer { word: b"failed", .. }) if says_missing(&ended.words) => {
-                Err(StartError::ProgramsMissing { output: said(b"", ended) }.into())
+            Some(Answer { word: b"failed", .. }) if is_command_missing(&exit.stderr) => {
+                Err(StartError::ProgramsMissing { output: printed_text(b"", exit) }.into())
             }
-            Some(Answer { word: b"failed", .. }) => Err(not_copied(said(b"", ended))),
-            _ => Err(self.no_shell(printed, ended)),
+            Some(Answer { word: b"failed", .. }) => Err(not_copied(printed_text(b"", exit))),
+            _ => Err(self.no_shell(printed, exit)),
         }
     }
 
-    fn run(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<Running, Error> {
+    fn run(&mut self, mode: Mode, directory: &Path, unpack: Unpack) -> Result<RemoteCommand, Error> {
         self.cancel.check()?;
         let deploy_path = &self.places.deploy_path;
         self.login.run(&Script { mode, program: self.program, deploy_path, directory, unpack }.command())
     }
 
-    fn no_shell(&self, printed: &[u8], ended: &Ended) -> Error {
-        Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: said(printed, ended) })
+    fn no_shell(&self, printed: &[u8], exit: &Exit) -> Error {
+        Error::from(StartError::NoShell { host: self.login.host().to_owned(), output: printed_text(printed, exit) })
     }
 }
 
-/// Reads what a server is, and refuses one on which the agent cannot run: `Linux x86_64:gzip`, or nothing behind the colon.
-fn unpack_there(answer: &[u8]) -> Result<Unpack, Error> {
+/// Parses the server's system and unpacker, `Linux x86_64:gzip`, or nothing behind the colon. Refuses a server on
+/// which the agent cannot run.
+fn parse_unpack(answer: &[u8]) -> Result<Unpack, Error> {
     let colon = answer.iter().position(|&byte| byte == b':').unwrap_or(answer.len());
     check_system(&answer[..colon])?;
     Ok(if answer.len() > colon + 1 { Unpack::Gzip } else { Unpack::Cat })

@@ -1,12 +1,12 @@
-//! How much the other side may make this one hold: no peer makes either side take more than 512 MiB.
+//! The sizes up to which one side accepts data from the other: no peer makes either side take more than 512 MiB.
 //!
-//! Every kind of message has a greatest length, which is checked before the message is put together, and every list in
-//! one a greatest number of elements, which is checked before memory is taken for it: an element may take 28 times as
-//! much memory as it takes on the wire. `message.rs` names the kinds; the sizes stand here, each with its reason.
+//! Every kind of message has a greatest length, which is checked before its frames are joined. Every list in a
+//! message has a greatest number of elements, which is checked before memory is allocated for the list: an element
+//! may take 28 times as much memory as it takes on the wire. `message.rs` names the kinds; this file has the sizes
+//! and the reason for each.
 //!
-//! The sizes follow from the largest tree ([`ENTRIES_MAX`], [`DIRECTORIES_MAX`], [`TEXT_BYTES_MAX`]), which both sides
-//! refuse beyond. What a side holds at once at most:
-//!
+//! The sizes follow from the largest tree ([`ENTRIES_MAX`], [`DIRECTORIES_MAX`], [`TEXT_BYTES_MAX`]); both sides
+//! refuse a larger one. The most that a side holds at once:
 //! ```text
 //! agent, while a tree is read      the base 125 MB, its bytes 91, ops 51, the new tree 135            400 MB
 //! agent, while content comes       the base 125 MB, the new tree 120, what is known of it 115         360 MB
@@ -25,10 +25,10 @@ use crate::hash::Hash;
 use crate::manifest::outline::OWN_DIRECTORY_BYTES;
 use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, OPS_BYTES_MAX};
 
-/// A message without lists, in bytes: ids, numbers, a ticket. The longest name of a release has 64 bytes.
+/// A message without lists, in bytes: ids, numbers, a ticket. The longest release name has 64 bytes.
 pub(crate) const PLAIN_BYTES_MAX: usize = 1 << 10;
 
-/// A text that is told, in bytes: a warning with two paths, each of which may be escaped, takes less.
+/// A text for the user, in bytes: a warning with two escaped paths takes less.
 pub(crate) const TEXT_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// The hello, in bytes: a thousand shared paths and patterns of a hundred bytes each take less than half of it.
@@ -37,89 +37,91 @@ pub(crate) const HELLO_BYTES_MAX: usize = 256 << 10;
 /// The last answer, in bytes: ten thousand releases take 3 MB. An element takes up to 28 times as much memory.
 pub(crate) const ANSWER_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of one text of a report, beyond which it is cut off.
+/// One text of a report, in bytes. A longer one is cut off.
 pub(crate) const REPORTED_TEXT_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes of all texts of one list of a report. What does not fit is counted.
+/// All texts of one list of a report, in bytes. The texts that do not fit are counted.
 pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
 
-/// Releases that are reported. Each takes some 300 bytes.
+/// Releases in a report. Each takes some 300 bytes.
 pub(crate) const RELEASES_MAX: usize = 8 << 10;
 
-/// Releases that are told to stand.
-pub(crate) const STANDING_MAX: usize = 16 << 10;
+/// Releases in [`Holding`](crate::wire::message::Holding).
+pub(crate) const HELD_RELEASES_MAX: usize = 16 << 10;
 
-/// What the server holds, in bytes: 8 for each release whose name is a time, up to 66 for others.
+/// The server's holding, in bytes: 8 for each release whose name is a time, up to 66 for others.
 pub(crate) const READY_BYTES_MAX: usize = 2 << 20;
 
-/// Runs of entries: a run ends where an entry is left out.
+/// Runs of entries: a run ends at each entry that is left out.
 pub(crate) const RUNS_MAX: usize = ENTRIES_MAX / 2 + 1;
 
-/// Entries in runs, in bytes. A run of `n` entries, the one that is left out counted, takes at most `n` bytes, or ten
-/// where there are few.
+/// Entries in runs, in bytes. A run of `n` entries, with the one that is left out, takes at most `n` bytes, or ten if
+/// it is short.
 pub(crate) const RUNS_BYTES_MAX: usize = ENTRIES_MAX + 64;
 
-/// Files of which the beginning is told to be there. Of others all is sent again; each is 1 MiB at least.
+/// Files whose beginning the server reports to have. All others are sent again from their start; each is at least 1
+/// MiB.
 pub(crate) const PARTIAL_MAX: usize = 64 << 10;
 
-/// Entries whose content is lacking, in bytes: runs, and 15 for each beginning.
+/// Entries whose content is lacking, in bytes: runs, and 15 for each partial file.
 pub(crate) const LACKS_BYTES_MAX: usize = RUNS_BYTES_MAX + 15 * PARTIAL_MAX + 64;
 
-/// A client's directories as it describes them, in bytes.
-pub(crate) const OWN_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
+/// The description of a client's directories, in bytes.
+pub(crate) const CLIENT_DIRECTORIES_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
 
-/// Large files whose chunks are asked for at once. Of others the whole is sent.
+/// Large files whose chunks are requested at once. All others are sent whole.
 pub(crate) const CHUNKED_MAX: usize = 128 << 10;
 
-/// The lists of chunks of an answer, in bytes: those of a hundred thousand files of 1 MiB, or of eight hundred of 1 GiB.
+/// The chunk lists of an answer, in bytes: those of a hundred thousand files of 1 MiB, or of eight hundred of 1 GiB.
 pub(crate) const CHUNKS_BYTES_MAX: usize = 16 << 20;
 
-/// Ranges of large files that are signed at once. Of others the whole is sent.
+/// Ranges of large files that are signed at once. All others are sent whole.
 pub(crate) const GAPS_MAX: usize = 128 << 10;
 
-/// Ranges of large files, in bytes: 14 each at most, and 37 for each file.
+/// Ranges of large files, in bytes: at most 14 each, and 37 for each file.
 pub(crate) const GAPS_BYTES_MAX: usize = (14 + 37) * GAPS_MAX;
 
-/// Signatures that are sent at once, in bytes: those of 8 GB of small files that changed. Of others the whole is sent.
+/// Signatures that are sent at once, in bytes: those of 8 GB of small changed files. All others are sent whole.
 pub(crate) const SIGNATURES_BYTES_MAX: usize = 48 << 20;
 
-/// Hashes that a tree promises. What goes unasked is about 1 MiB of content, each file counted for 16 bytes at least.
+/// Hashes that a tree promises. The client sends about 1 MiB of content without a request, and counts each file for
+/// at least 16 bytes.
 pub(crate) const PROMISED_MAX: usize = 128 << 10;
 
 /// Those hashes, in bytes.
 pub(crate) const HASHES_BYTES_MAX: usize = PROMISED_MAX * size_of::<Hash>() + 16;
 
-/// Lanes over the time of a deploy. A client has no use for more.
+/// Lanes of one deploy over time. A client has no use for more.
 pub(crate) const LANES_MAX: usize = 64;
 
-/// Lanes that stand at a time. A client opens four; each holds a frame.
+/// Lanes that are open at a time. A client opens four; each holds a frame.
 pub(crate) const LANES_AT_ONCE_MAX: usize = 4;
 
-/// A manifest as it travels, in bytes: its ops, which need not compress, a hash for each entry, and its head.
+/// A manifest on the wire, in bytes: its ops, which may not compress, a hash for each entry, and its head.
 pub(crate) const TREE_BYTES_MAX: u64 = OPS_BYTES_MAX + (ENTRIES_MAX * size_of::<Hash>()) as u64 + (1 << 10);
 
-/// Answers that wait until they are asked for, in bytes. Those that come while a client writes must fit, or both sides
-/// would wait for each other: signatures, and what is lacking.
+/// Queued answers, in bytes. The answers that arrive while the client writes must fit, or both sides would wait for
+/// each other: signatures and lacking entries.
 pub(crate) const WAITING_BYTES_MAX: usize = SIGNATURES_BYTES_MAX + (16 << 20);
 
-/// What an answer that waits is counted for beside its length, in bytes.
+/// The overhead of a queued answer beside its length, in bytes.
 pub(crate) const WAITING_BYTES_EACH: usize = 512;
 
-/// Texts that are told in one conversation, in bytes, and how many. What comes after is not told.
-pub(crate) const TOLD_BYTES_MAX: usize = 1 << 20;
-/// See [`TOLD_BYTES_MAX`].
-pub(crate) const TOLD_MAX: usize = 10_000;
+/// Texts for the user in one conversation, in bytes. All further texts are dropped.
+pub(crate) const TEXTS_BYTES_MAX: usize = 1 << 20;
+/// Texts for the user in one conversation. See [`TEXTS_BYTES_MAX`].
+pub(crate) const TEXTS_MAX: usize = 10_000;
 
-/// How often content is asked for in one deploy: the agent asks four times.
+/// Rounds in which the agent requests content in one deploy. It uses four.
 pub(crate) const ROUNDS_MAX: u32 = 8;
 
-/// The messages of one side. The first byte of a message is the number of its kind.
-pub(crate) trait Words {
+/// The bounds of the messages of one side. The first byte of a message is the number of its kind.
+pub(crate) trait MessageBounds {
     /// The greatest length of each kind, in bytes, by its number.
     const BYTES_MAX: &'static [usize];
 }
 
-/// Takes a list of at most `MAX` elements, in memory that is taken once.
+/// Deserializes a list of at most `MAX` elements, into memory that is allocated once.
 pub(crate) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -150,7 +152,7 @@ where
     deserializer.deserialize_seq(AtMost::<MAX, T>(PhantomData))
 }
 
-/// Cuts a text off where it is longer than may be told.
+/// Cuts a text off at `bytes_max`.
 pub(crate) fn cut_off(mut text: String, bytes_max: usize) -> String {
     const MORE: &str = " …";
     if text.len() > bytes_max {
@@ -160,7 +162,7 @@ pub(crate) fn cut_off(mut text: String, bytes_max: usize) -> String {
     text
 }
 
-/// Leaves out those texts of a list that do not fit a report, and says how many.
+/// Drops the texts of a list that do not fit a report, and reports how many.
 pub(crate) fn fitting(texts: &mut Vec<String>) {
     let mut bytes = 0;
     let mut fits = |text: &&String| {

@@ -1,9 +1,9 @@
 //! A buffer between two streams that do not block.
 
-/// Sixteen of libssh2's packets: large enough that system calls do not matter.
+/// Sixteen of libssh2's packets: so large that the cost of system calls does not matter.
 const BUFFER_BYTES: usize = 16 * 32_700;
 
-/// Bytes on their way, taken from the front and added at the back.
+/// Bytes that are added at the back and removed from the front.
 pub(super) struct Buffer {
     bytes: Box<[u8]>,
     start: usize,

@@ -1,10 +1,12 @@
-//! Reaches an agent over SSH: settings, transport, login, agent.
+//! Connects to an agent over SSH: settings, transport, login, agent.
 //!
-//! The built-in transport is used unless the configuration asks for what it does not know; then the system's `ssh` is.
-//! Some ways to log in are only known to that one (Kerberos, tokens, connections that are shared). They say nothing
-//! about whether a plain key works too, so the system's `ssh` comes in only once the built-in login was refused.
+//! The built-in transport is used unless the configuration asks for something that it cannot do; then the system's
+//! `ssh` is used. Some login methods exist only in the system's `ssh` (Kerberos, tokens, shared connections). A
+//! configuration with one of them may still work with a plain key, so the system's `ssh` is tried only after the
+//! built-in login was refused.
 //!
-//! Lanes are opened by the built-in transport alone: it knows how far away the server is, and asks nobody to touch a token.
+//! Only the built-in transport opens lanes: it measures the round trip, and nobody has to touch a token for each
+//! lane.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::{Error, LoginError, ReachError};
 use crate::event::{Event, Observer, Silent};
 use crate::target::{Reach, SshDestination, Transport};
-use crate::wire::authenticate::{self, Refused};
+use crate::wire::authenticate::{self, LoginRefusal};
 use crate::wire::bootstrap::{Bootstrap, Install, Places};
 use crate::wire::connection::{Connection, Lanes};
 use crate::wire::host_settings::{HostSettings, Need};
@@ -24,8 +26,8 @@ use crate::wire::program::Program;
 use crate::wire::resolution::Resolution;
 use crate::wire::ssh::{Setback, SshLogin};
 
-/// Connects to a server, which has no agent as far as the caller knows, or may have. The agent of the returned connection
-/// has greeted, and is the very program that was to be copied.
+/// Connects to a server that may have no agent yet. The agent of the returned connection has greeted, and is the very
+/// program that this client copies.
 pub(crate) fn connect(
     resolution: Resolution<'_>,
     install: Install,
@@ -35,27 +37,27 @@ pub(crate) fn connect(
 ) -> Result<Connection, Error> {
     let Resolution { destination, reach, .. } = resolution;
     let connector = Connector { destination, reach, observer, cancel };
-    // Meanwhile `ssh` says what `ssh_config` comes to.
-    let program = Program::to_copy(&reach.program, observer)?;
+    // Meanwhile `ssh` evaluates `ssh_config`.
+    let program = Program::find(&reach.program, observer)?;
     let settings = connector.resolve(resolution)?;
     let places = Places::new(&destination.path, reach.agent_path.as_deref());
     let packing = if is_new { Packing::ahead(&program) } else { Packing::on_demand() };
-    let LoggedIn { mut login, refused } = connector.log_in(settings.as_ref())?;
+    let LoginOutcome { mut login, refused } = connector.log_in(settings.as_ref())?;
     let mut bootstrap = Bootstrap { login: &mut *login, program: &program, packing, places: &places, observer, cancel };
     let started = bootstrap.start_agent(install);
     drop(bootstrap);
     let started = started.map(|mut connection| {
         if let (Install::Keep, Some(round_trip), Some(settings)) = (install, login.round_trip(), settings.clone()) {
             let (destination, reach) = (destination.clone(), reach.clone());
-            let door = Mutex::new(());
-            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, door };
+            let login_lock = Mutex::new(());
+            let lanes = SshLanes { destination, reach, settings, program, places, round_trip, login_lock };
             connection.lanes = Some(Arc::new(lanes));
         }
         connection
     });
     let Some(settings) = settings else { return started };
     started.map_err(|error| match (error, refused) {
-        // The second refusal is the smaller news: it knows nothing of the keys that were tried.
+        // Report the first refusal: the second one does not name the keys that were tried.
         (Error::Reach(ReachError::OpensshFailed { output, .. }), Some(mut refused)) => {
             refused.tried.push(format!("the system's `ssh`: {output}"));
             login_refused(&settings, refused)
@@ -68,7 +70,7 @@ pub(crate) fn connect(
     })
 }
 
-/// What `ssh` says of a login that is refused, before the methods that the server would take.
+/// The message of `ssh` for a refused login, up to the methods that the server accepts.
 const DENIED: &str = "Permission denied (";
 
 fn login_refused_by_openssh(settings: &HostSettings, reach: &Reach, output: &str) -> Error {
@@ -76,7 +78,7 @@ fn login_refused_by_openssh(settings: &HostSettings, reach: &Reach, output: &str
     let (notes, remedy) = authenticate::explain(settings, reach, methods);
     let said = output.lines().map(|line| format!("the system's `ssh`: {line}"));
     let tried = notes.into_iter().chain(said).collect();
-    login_refused(settings, Refused { tried, openssh_may: false, remedy })
+    login_refused(settings, LoginRefusal { tried, can_use_openssh: false, remedy })
 }
 
 /// Opens lanes with the built-in transport.
@@ -87,8 +89,8 @@ struct SshLanes {
     program: Program,
     places: Places,
     round_trip: Duration,
-    /// Servers take only so many connections that have not logged in (`MaxStartups`): one at a time.
-    door: Mutex<()>,
+    /// Held during a login. Servers limit the connections that have not logged in yet (`MaxStartups`).
+    login_lock: Mutex<()>,
 }
 
 impl Lanes for SshLanes {
@@ -98,11 +100,11 @@ impl Lanes for SshLanes {
 
     fn open(&self, cancel: &Cancel) -> Result<Connection, Error> {
         let settings = &self.settings;
-        let door = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        let login_lock = self.login_lock.lock().unwrap_or_else(PoisonError::into_inner);
         cancel.check()?;
-        // What there is to say of the server was said by the first connection.
+        // The first connection has already reported everything about the server.
         let login = SshLogin::open(settings, &self.destination, &self.reach, &Silent, cancel);
-        drop(door);
+        drop(login_lock);
         let mut login = login.map_err(|setback| match setback {
             Setback::NeedsOpenssh(need) => need.into_error(),
             Setback::Refused(refused) => login_refused(settings, refused),
@@ -121,14 +123,15 @@ struct Connector<'a> {
     cancel: &'a Cancel,
 }
 
-/// A login, and what the built-in transport was refused with before.
-struct LoggedIn {
+/// A login, and the refusal of the built-in transport if that was tried first.
+struct LoginOutcome {
     login: Box<dyn Login>,
-    refused: Option<Refused>,
+    refused: Option<LoginRefusal>,
 }
 
 impl Connector<'_> {
-    /// Returns the settings. Where the system's `ssh` was asked for, it says itself what it cannot read.
+    /// Returns the settings. Returns nothing if they cannot be read and the user chose the system's `ssh`, which
+    /// reports the error itself.
     fn resolve(&self, resolution: Resolution<'_>) -> Result<Option<HostSettings>, Error> {
         match resolution.finish(self.cancel) {
             Ok(settings) => Ok(Some(settings)),
@@ -138,27 +141,27 @@ impl Connector<'_> {
         }
     }
 
-    fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoggedIn, Error> {
+    fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoginOutcome, Error> {
         let Some(settings) = settings.filter(|_| self.reach.transport != Transport::Openssh) else {
-            return Ok(LoggedIn { login: self.openssh(settings, None), refused: None });
+            return Ok(LoginOutcome { login: self.openssh(settings, None), refused: None });
         };
         let may_fall_back = self.reach.transport == Transport::Auto;
         let setback = match &settings.openssh.need {
             Some(need) => Setback::NeedsOpenssh(need.clone()),
             None => match SshLogin::open(settings, self.destination, self.reach, self.observer, self.cancel) {
-                Ok(login) => return Ok(LoggedIn { login: Box::new(login), refused: None }),
+                Ok(login) => return Ok(LoginOutcome { login: Box::new(login), refused: None }),
                 Err(setback) => setback,
             },
         };
         match setback {
             Setback::NeedsOpenssh(need) if may_fall_back => {
-                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: None })
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: None })
             }
             Setback::Refused(refused)
-                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.openssh_may) =>
+                if may_fall_back && (settings.openssh.login_aid.is_some() || refused.can_use_openssh) =>
             {
                 let need = settings.openssh.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
-                Ok(LoggedIn { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),
             Setback::Refused(refused) => Err(login_refused(settings, refused)),
@@ -173,7 +176,7 @@ impl Connector<'_> {
     }
 }
 
-fn login_refused(settings: &HostSettings, refused: Refused) -> Error {
+fn login_refused(settings: &HostSettings, refused: LoginRefusal) -> Error {
     let (user, server) = (settings.user.clone(), settings.server.clone());
     Error::from(LoginError::Refused { user, server, tried: refused.tried, remedy: refused.remedy })
 }

@@ -1,12 +1,13 @@
-//! Lets the system's `ssh` evaluate `ssh_config` (`ssh -G`): `Match`, tokens, patterns and the keywords of its own version
-//! come out as they do for `ssh` itself.
+//! Lets the system's `ssh` evaluate `ssh_config` (`ssh -G`): the result for `Match`, tokens, patterns and new
+//! keywords is then the one that `ssh` itself uses.
 //!
-//! It takes some milliseconds, so it is started early and waited for late. It is told what the later `ssh` is told, and a
-//! command, as some criteria of `Match` depend on that. What it prints is a line for each keyword, the ones with their
-//! default too, and does not say where a value stands.
+//! The evaluation takes some milliseconds, so it starts early and its result is awaited late. It gets the same
+//! options as the later `ssh`, and a command, because some criteria of `Match` depend on them. `ssh -G` prints a line
+//! for each keyword, also for those with their default, and does not print where a value comes from.
 //!
-//! A keyword of a newer `ssh` may have a default that the table does not know. So before a keyword counts as a reason to use
-//! the system's `ssh`, it is compared with what `ssh` says of a host without configuration.
+//! A keyword of a newer `ssh` may have a default that the table does not know. So before a keyword counts as a reason
+//! to use the system's `ssh`, its value is compared with the value that `ssh` prints for a host without
+//! configuration.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -23,30 +24,30 @@ use crate::path::shown_lines;
 use crate::target::{Reach, SshDestination};
 use crate::threads;
 use crate::wire::greeting::wait_readable;
+use crate::wire::keyword_support::spelling;
 use crate::wire::ssh_config::{Value, Values};
-use crate::wire::standing::spelling;
 
-/// How long it may take: the file may look up names and run commands.
+/// The time limit: `ssh_config` may look up names and run commands.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// More than any configuration comes to.
+/// The most output, in bytes: more than any configuration needs.
 const OUTPUT_MAX: u64 = 16 << 20;
 
-/// An `ssh -G` that runs.
+/// A running `ssh -G`.
 pub(super) struct Evaluation {
     child: Child,
     words: Option<JoinHandle<Vec<u8>>>,
 }
 
-/// What came of it.
-pub(super) enum Evaluated {
-    /// What `ssh` says.
+/// The result of an evaluation.
+pub(super) enum SshAnswer {
+    /// The values that `ssh` printed.
     Values(Values),
-    /// There is no `ssh` that can tell.
+    /// The system has no `ssh` that can evaluate `ssh_config`.
     Unavailable,
 }
 
 impl Evaluation {
-    /// Starts it; nothing where there is no `ssh`.
+    /// Starts `ssh -G`. Returns nothing if the system has no `ssh`.
     pub(super) fn start(destination: &SshDestination, reach: &Reach) -> Result<Option<Evaluation>, Error> {
         let config = reach.ssh_config.as_ref().map(|file| file.clone().into_os_string());
         Evaluation::spawn(arguments(destination, config))
@@ -63,28 +64,28 @@ impl Evaluation {
             Err(error) => return Err(failed(error)),
         };
         let stderr = child.stderr.take().ok_or_else(|| Error::Bug("`ssh` lacks its stderr".into()))?;
-        // Held already: dropping it ends `ssh`.
+        // Made before anything can fail: dropping it ends `ssh`.
         let mut evaluation = Evaluation { child, words: None };
         evaluation.words = Some(threads::spawn(move || {
             let mut words = Vec::new();
-            // What cannot be read any more is missing from a message.
+            // If reading fails, only a part of a message is missing.
             stderr.take(OUTPUT_MAX).read_to_end(&mut words).unwrap_or_default();
             words
         })?);
         Ok(Some(evaluation))
     }
 
-    /// Waits for what it says.
-    pub(super) fn finish(mut self, cancel: &Cancel) -> Result<Evaluated, Error> {
+    /// Waits for the result.
+    pub(super) fn finish(mut self, cancel: &Cancel) -> Result<SshAnswer, Error> {
         let text = self.read(cancel)?;
         let status = self.child.wait().map_err(|source| Error::io("wait for", "ssh", source))?;
         let values = parse(&text);
         if status.success() && values.get("hostname").is_some() {
-            return Ok(Evaluated::Values(values));
+            return Ok(SshAnswer::Values(values));
         }
         let words = self.words.take().and_then(|words| words.join().ok()).unwrap_or_default();
-        if status.success() || cannot_tell(&String::from_utf8_lossy(&words)) {
-            return Ok(Evaluated::Unavailable);
+        if status.success() || is_unavailable(&String::from_utf8_lossy(&words)) {
+            return Ok(SshAnswer::Unavailable);
         }
         Err(LoginError::SshConfigRefused { said: shown_lines(&words) }.into())
     }
@@ -116,7 +117,7 @@ impl Drop for Evaluation {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        // Nobody waits for it, and it may wait for a command that `Match exec` runs.
+        // `ssh` may still wait for a command that `Match exec` runs: kill the whole group.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process_group(group, Signal::KILL).ok();
         }
@@ -124,11 +125,11 @@ impl Drop for Evaluation {
     }
 }
 
-/// Returns what `ssh` says of a host without configuration, a line for each keyword.
+/// Returns the values that `ssh` prints for a host without configuration.
 pub(super) fn defaults(destination: &SshDestination, cancel: &Cancel) -> Result<Values, Error> {
     let started = Evaluation::spawn(arguments(destination, Some("none".into())))?;
     match started.map(|evaluation| evaluation.finish(cancel)).transpose()? {
-        Some(Evaluated::Values(values)) => Ok(values),
+        Some(SshAnswer::Values(values)) => Ok(values),
         _ => Ok(Values::default()),
     }
 }
@@ -149,9 +150,9 @@ fn arguments(destination: &SshDestination, config: Option<OsString>) -> Vec<OsSt
     arguments
 }
 
-/// Tells whether what it says is that it cannot tell at all: an account that only this process knows of, another program of
-/// that name, or an `ssh` before 7.6, which does not know our own option `RemoteCommand`.
-fn cannot_tell(words: &str) -> bool {
+/// Returns whether the message of `ssh` means that it cannot evaluate anything: an account that only this process
+/// knows, another program of that name, or an `ssh` before 7.6, which does not know our own option `RemoteCommand`.
+fn is_unavailable(words: &str) -> bool {
     let words = words.to_ascii_lowercase();
     if words.contains("command-line") && words.contains("remotecommand") {
         return true;
@@ -178,8 +179,8 @@ fn parse(text: &str) -> Values {
     values
 }
 
-/// Splits paths at blanks. A word that begins no absolute path belongs to the absolute path before it: `ssh` prints the
-/// blanks of a path and those between paths alike.
+/// Splits paths at blanks. A word that begins no absolute path belongs to the path before it: `ssh` prints the blanks
+/// within a path like those between paths.
 fn split_paths(text: &str) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     for word in text.split(' ') {
@@ -225,7 +226,7 @@ mod tests {
             ("config: line 1: Bad configuration option: remotecommand", false),
             ("command-line: line 0: Bad configuration option: remotecommand", true),
         ] {
-            assert_eq!(cannot_tell(words), expected, "{words}");
+            assert_eq!(is_unavailable(words), expected, "{words}");
         }
     }
 }

@@ -6,42 +6,42 @@
 //! payload  length - 1 bytes
 //! ```
 //!
-//! A length is checked against [`FRAME_MAX`] before anything is allocated for it. A message that is longer than a frame
-//! may be goes in several, all but the last of them of a kind that says so; how long it may be as a whole, its first byte
-//! says, which is the number of its kind.
+//! A length is checked against [`FRAME_MAX`] before anything is allocated for it. A message that is longer than a
+//! frame goes in several frames; all but the last are of a kind that announces another one. The first byte of a
+//! message, the number of its kind, determines its greatest length.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
-use crate::wire::bounds::Words;
-use crate::wire::heard::Heard;
+use crate::wire::bounds::MessageBounds;
+use crate::wire::last_byte::LastByte;
 
 /// The longest frame, in bytes: a block of 8 MiB that does not compress, and its table.
 pub(crate) const FRAME_MAX: usize = 10 << 20;
 
-/// The most that is held back, in bytes.
+/// The most bytes of queued frames.
 const HELD_BYTES_MAX: usize = 4 << 10;
 
-/// What a frame carries. The numbers are part of the protocol and are never given again.
+/// The content of a frame. The numbers are part of the protocol and are never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FrameKind {
     /// A message of [`crate::wire::message`].
     Message = 1,
     /// Content of many files: [`crate::wire::block`].
     Block = 2,
-    /// A part of what a message announced: a manifest, an outline, signatures.
+    /// A part of a manifest, an outline or signatures, whose length a message announced.
     Part = 3,
 }
 
-/// The number of a frame that carries a message, or the last piece of one.
+/// The kind of a frame that holds a message, or the last piece of one.
 const MESSAGE: u8 = FrameKind::Message as u8;
 
-/// The number of a frame that carries a piece of a message which goes on in the next frame.
+/// The kind of a frame that holds a piece of a message, and is followed by another piece.
 const PIECE: u8 = 4;
 
-/// Counts bytes that passed.
+/// Counts the bytes of a stream. Clones share the counter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counter(Arc<AtomicU64>);
 
@@ -64,19 +64,19 @@ fn lost(source: io::Error) -> Error {
 pub(crate) struct FrameWriter<W> {
     out: W,
     counter: Counter,
-    /// Frames that wait for the next one.
+    /// Short frames that go out with the next frame.
     queued: Vec<u8>,
-    /// Whether all frames wait, as far as they are short.
+    /// Whether short frames are queued instead of written.
     is_holding: bool,
 }
 
 impl<W: Write> FrameWriter<W> {
-    /// Writes to `out`.
+    /// Makes a writer to `out`.
     pub(crate) fn new(out: W) -> FrameWriter<W> {
         FrameWriter { out, counter: Counter::default(), queued: Vec::new(), is_holding: false }
     }
 
-    /// Returns what counts the bytes written.
+    /// Returns the counter of the written bytes.
     pub(crate) fn counter(&self) -> Counter {
         self.counter.clone()
     }
@@ -93,8 +93,8 @@ impl<W: Write> FrameWriter<W> {
         self.write_frame(kind as u8, payload)
     }
 
-    /// Keeps a short message until the next frame is written, which it goes before: in one write, and over SSH in one
-    /// packet, it costs little more than its own bytes.
+    /// Queues a short message, to be written with the next frame: in one write, and over SSH in one packet, it costs
+    /// little more than its own bytes.
     pub(crate) fn queue(&mut self, message: &[u8]) -> Result<(), Error> {
         let header = header(FrameKind::Message as u8, message.len())?;
         self.queued.extend_from_slice(&header);
@@ -102,13 +102,13 @@ impl<W: Write> FrameWriter<W> {
         Ok(())
     }
 
-    /// From now on, or no longer, keeps short frames until there is more to write.
+    /// Starts or stops queueing short frames.
     pub(crate) fn hold(&mut self, hold: bool) -> Result<(), Error> {
         self.is_holding = hold;
         if hold { Ok(()) } else { self.flush_queued() }
     }
 
-    /// Writes what was queued.
+    /// Writes the queued frames.
     pub(crate) fn flush_queued(&mut self) -> Result<(), Error> {
         if self.queued.is_empty() { Ok(()) } else { self.write_all(&[]) }
     }
@@ -151,19 +151,19 @@ fn header(kind: u8, payload_len: usize) -> Result<[u8; 5], Error> {
     Ok(header)
 }
 
-/// A stream that counts what comes, and notes when.
-struct Ear<R> {
+/// A stream that counts the bytes that were read, and notes the time.
+struct CountingReader<R> {
     input: R,
     counter: Counter,
-    heard: Heard,
+    last_byte: LastByte,
 }
 
-impl<R: Read> Read for Ear<R> {
+impl<R: Read> Read for CountingReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         if read > 0 {
             self.counter.add(read);
-            self.heard.note();
+            self.last_byte.note();
         }
         Ok(read)
     }
@@ -171,40 +171,41 @@ impl<R: Read> Read for Ear<R> {
 
 /// Reads frames.
 pub(crate) struct FrameReader<R> {
-    input: Ear<R>,
+    input: CountingReader<R>,
     /// The greatest length of each kind of message, in bytes, by its number.
     bytes_max: &'static [usize],
-    /// The beginning of a message whose last frame has not come.
+    /// The beginning of a message whose last frame was not read yet.
     begun: Vec<u8>,
 }
 
 impl<R: Read> FrameReader<R> {
-    /// Reads what is said in these words from `input`.
-    pub(crate) fn new<M: Words>(input: R) -> FrameReader<R> {
+    /// Reads frames from `input`, with messages of one side.
+    pub(crate) fn new<M: MessageBounds>(input: R) -> FrameReader<R> {
         FrameReader::bounded(input, M::BYTES_MAX, Counter::default())
     }
 
-    /// Reads blocks alone, and counts them with others: every message is too long.
+    /// Reads blocks alone, and adds their bytes to `counter`. It refuses every message as too long.
     pub(crate) fn of_blocks(input: R, counter: Counter) -> FrameReader<R> {
         FrameReader::bounded(input, &[], counter)
     }
 
     fn bounded(input: R, bytes_max: &'static [usize], counter: Counter) -> FrameReader<R> {
-        let input = Ear { input, counter, heard: Heard::now() };
+        let input = CountingReader { input, counter, last_byte: LastByte::now() };
         FrameReader { input, bytes_max, begun: Vec::new() }
     }
 
-    /// Returns what counts the bytes read.
+    /// Returns the counter of the read bytes.
     pub(crate) fn counter(&self) -> Counter {
         self.input.counter.clone()
     }
 
-    /// Returns what notes when bytes were read.
-    pub(crate) fn heard(&self) -> Heard {
-        self.input.heard.clone()
+    /// Returns the time of the last bytes.
+    pub(crate) fn last_byte(&self) -> LastByte {
+        self.input.last_byte.clone()
     }
 
-    /// Reads one frame, or a message with all its frames; nothing when the other side has closed between two.
+    /// Reads one frame, or a message with all its frames. Returns nothing if the other side closed the stream between
+    /// two frames.
     pub(crate) fn read(&mut self) -> Result<Option<(FrameKind, Vec<u8>)>, Error> {
         loop {
             let Some((kind, payload)) = self.read_frame()? else {
@@ -234,7 +235,7 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Fails where a message is longer with these bytes than one of its kind may be.
+    /// Fails if a message with these bytes is longer than its kind may be.
     fn check_message(&self, more: &[u8]) -> Result<(), Error> {
         let kind = usize::from(self.begun.first().or(more.first()).copied().unwrap_or_default());
         let length = self.begun.len() + more.len();
@@ -247,7 +248,7 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Reads one frame, whose kind is one that there is.
+    /// Reads one frame of a known kind.
     fn read_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, Error> {
         let mut header = [0; 5];
         match self.input.read_exact(&mut header[..1]) {
@@ -263,7 +264,7 @@ impl<R: Read> FrameReader<R> {
         if !(1..=PIECE).contains(&kind) {
             return Err(Error::Protocol(format!("a frame of kind {kind}")));
         }
-        // Grows as the bytes come: a peer that only declares a length makes nobody allocate it.
+        // Memory grows as bytes arrive: a peer that only announces a length makes nobody allocate it.
         let mut payload = Vec::new();
         let wanted = length - 1;
         let read = (&mut self.input).take(wanted as u64).read_to_end(&mut payload).map_err(lost)?;
@@ -274,7 +275,7 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-/// What a message announced with its length, as its parts come.
+/// Joins the parts of something whose length a message announced.
 #[derive(Debug)]
 pub(crate) struct Parts {
     bytes: Vec<u8>,
@@ -282,24 +283,24 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Begins with what is so many bytes long, and may be no longer than `most`.
+    /// Makes an empty buffer for `length` bytes, and refuses more than `most`.
     pub(crate) fn begin(length: u64, most: u64) -> Result<Parts, Error> {
         let length = usize::try_from(length).ok().filter(|_| length <= most);
         let length = length.ok_or_else(|| Error::Protocol(format!("parts of more than {most} bytes together")))?;
         Ok(Parts { bytes: Vec::new(), length })
     }
 
-    /// Tells whether all of it is there.
-    pub(crate) fn are_all(&self) -> bool {
+    /// Returns whether all parts were added.
+    pub(crate) fn is_complete(&self) -> bool {
         self.bytes.len() == self.length
     }
 
-    /// Adds the next part: some bytes, and no more than there are to come.
+    /// Adds the next part, which must not be empty and not exceed the announced length.
     pub(crate) fn add(&mut self, part: &[u8]) -> Result<(), Error> {
         if part.is_empty() || part.len() > self.length - self.bytes.len() {
             return Err(Error::Protocol("a part that does not fit what was announced".into()));
         }
-        // Beyond what has come, memory is taken, and not used.
+        // Unused memory beyond the received bytes is reserved, not touched.
         if self.bytes.is_empty() {
             self.bytes.reserve_exact(self.length);
         }
@@ -307,7 +308,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Returns the bytes.
+    /// Returns the joined bytes.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
     }
@@ -317,10 +318,10 @@ impl Parts {
 mod tests {
     use super::*;
 
-    /// Kinds of messages of which the first may be long.
+    /// Kinds of messages, of which the first may be long.
     struct Any;
 
-    impl Words for Any {
+    impl MessageBounds for Any {
         const BYTES_MAX: &'static [usize] = &[3 * FRAME_MAX, 100];
     }
 
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(reader.counter().bytes(), 17);
     }
 
-    /// A stream that counts the writes that it gets.
+    /// A stream that records the length of each write.
     struct Writes(Vec<usize>);
 
     impl Write for Writes {
@@ -402,7 +403,7 @@ mod tests {
         let check = |length, parts: &[&[u8]], expected: Option<&[u8]>| {
             let added = Parts::begin(length, 5).and_then(|mut begun| {
                 parts.iter().try_for_each(|part| begun.add(part))?;
-                Ok(begun.are_all().then(|| begun.finish()))
+                Ok(begun.is_complete().then(|| begun.finish()))
             });
             assert_eq!(added.ok().flatten().as_deref(), expected, "{length} {parts:?}");
         };
@@ -452,7 +453,7 @@ mod tests {
             (FRAME_MAX, &[(FRAME_MAX, 4), (2, 1)]),
             (2 * FRAME_MAX + 5, &[(FRAME_MAX, 4), (FRAME_MAX, 4), (8, 1)]),
         ] {
-            // The first byte is the number of its kind.
+            // The first byte is the number of the kind.
             let message: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
             let mut bytes = Vec::new();
             FrameWriter::new(&mut bytes).write(FrameKind::Message, &message).unwrap();

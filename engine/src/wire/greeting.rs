@@ -1,4 +1,4 @@
-//! How an agent greets: the first bytes that it writes, before it reads any.
+//! The greeting: the first bytes that an agent writes, before it reads any.
 //!
 //! ```text
 //! 4 bytes    magic, none of them ASCII, so that no shell prints them by accident
@@ -6,8 +6,8 @@
 //! 16 bytes   the first of blake3 of the agent's own executable
 //! ```
 //!
-//! A login shell may print before the agent starts (`.bashrc`, a message of the day). That noise is skipped, and its end is
-//! kept for the message in case no greeting follows it. Nothing beyond the greeting is read.
+//! A login shell may print before the agent starts (`.bashrc`, a message of the day). This noise is skipped. Its end
+//! is kept for the error message if no greeting follows. Nothing beyond the greeting is read.
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -24,39 +24,39 @@ use crate::wire::program::{MARK_BYTES, Program, ProgramMark};
 /// The version of the protocol. A version that cannot speak to its predecessor gets the next number.
 pub(crate) const PROTOCOL_VERSION: u16 = 1;
 
-/// No byte is ASCII, and the whole is not UTF-8.
+/// No byte is ASCII, and the magic is not UTF-8.
 const MAGIC: [u8; 4] = [0xc7, 0xf4, 0xff, 0x9e];
 const GREETING_BYTES: usize = MAGIC.len() + 2 + MARK_BYTES;
-/// How much of the noise is kept: its end, which is where a shell says why there is no greeting.
+/// The noise that is kept: its end, where a shell prints why the agent did not start.
 const NOISE_KEPT: usize = 64 << 10;
-/// More noise than any login prints. It bounds how long a program that never stops printing is listened to.
+/// More noise than any login prints. It stops a program that prints forever.
 const NOISE_MAX: usize = 16 << 20;
-/// How often a wait looks whether the user interrupted it.
+/// The interval at which a wait checks for an interrupt.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
 
-/// What an agent said first.
+/// The greeting of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Greeting {
-    /// The version of the protocol that it speaks.
+    /// The version of the agent's protocol.
     pub(crate) version: u16,
-    /// What its executable is known by.
+    /// The mark of the agent's executable.
     pub(crate) program: ProgramMark,
-    /// The end of what the login shell printed before.
+    /// The end of the noise before the greeting.
     pub(crate) noise: Vec<u8>,
 }
 
-/// Why no greeting came.
+/// The reason that no greeting came.
 #[derive(Debug)]
 pub(crate) enum NoGreeting {
-    /// The stream ended before, or ran on without one. Holds the end of what came instead.
+    /// The stream ended or ran on without a greeting. Holds the end of its content.
     Missing(Vec<u8>),
-    /// Nothing came in time. Holds the end of what had come.
+    /// The time was over. Holds the end of the stream so far.
     TimedOut(Vec<u8>),
-    /// The user interrupted it, or the stream failed.
+    /// The user interrupted the wait, or the stream failed.
     Failed(Error),
 }
 
-/// Greets. `program` is the agent's own executable.
+/// Writes the greeting. `program` is the agent's own executable.
 pub(crate) fn write_greeting(mut output: impl Write, program: &Path) -> Result<(), Error> {
     let program = Program::open(program)?;
     let mut greeting = Vec::with_capacity(GREETING_BYTES);
@@ -75,13 +75,13 @@ pub(crate) fn read_greeting(
     let mut seen = Vec::new();
     let mut seen_bytes = 0;
     loop {
-        // Twice as much, so that it is seldom moved.
+        // Twice as much as is kept, so that the bytes are seldom moved.
         if seen.len() > 2 * NOISE_KEPT {
             seen.drain(..seen.len() - NOISE_KEPT);
         }
         let missing = match find(&seen) {
-            Found::Whole(greeting) => return Ok(greeting),
-            Found::Lacks(bytes) => bytes,
+            Search::Whole(greeting) => return Ok(greeting),
+            Search::Lacks(bytes) => bytes,
         };
         if seen_bytes > NOISE_MAX {
             return Err(NoGreeting::Missing(seen));
@@ -102,35 +102,35 @@ pub(crate) fn read_greeting(
     }
 }
 
-enum Found {
+enum Search {
     Whole(Greeting),
-    /// At least so many bytes are still to come, so as many can be read without reading too far.
+    /// At least this many bytes are still to come, so reading them does not read beyond the greeting.
     Lacks(usize),
 }
 
-fn find(seen: &[u8]) -> Found {
-    // It was looked for before in all but what was read last, of which there is no more than a greeting.
+fn find(seen: &[u8]) -> Search {
+    // Only the last read, which is no longer than a greeting, was not searched yet.
     let recent = seen.len().saturating_sub(3 * GREETING_BYTES);
     let (before, seen) = seen.split_at(recent);
     if let Some(start) = seen.windows(MAGIC.len()).position(|window| window == MAGIC) {
         let body = &seen[start + MAGIC.len()..];
         let Some((version, rest)) = body.split_first_chunk::<2>() else {
-            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+            return Search::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
         let Ok(program) = ProgramMark::try_from(rest) else {
-            return Found::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
+            return Search::Lacks(GREETING_BYTES - MAGIC.len() - body.len());
         };
-        return Found::Whole(Greeting {
+        return Search::Whole(Greeting {
             version: u16::from_le_bytes(*version),
             program,
             noise: [before, &seen[..start]].concat(),
         });
     }
     let begun = (0..MAGIC.len()).rev().find(|&bytes| seen.ends_with(&MAGIC[..bytes])).unwrap_or(0);
-    Found::Lacks(GREETING_BYTES - begun)
+    Search::Lacks(GREETING_BYTES - begun)
 }
 
-/// Waits until `input` can be read, and returns whether it can before the deadline.
+/// Waits until `input` can be read. Returns false at the deadline.
 pub(super) fn wait_readable(input: &impl AsFd, deadline: Instant, cancel: &Cancel) -> Result<bool, Error> {
     loop {
         cancel.check()?;
@@ -145,7 +145,7 @@ pub(super) fn wait_readable(input: &impl AsFd, deadline: Instant, cancel: &Cance
     }
 }
 
-/// Returns `duration` as the system's calls want it.
+/// Returns `duration` as a `timespec`.
 pub(super) fn timespec(duration: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -166,7 +166,7 @@ mod tests {
         file
     }
 
-    /// Writes `before`, a greeting and `after` into a pipe, whose other end is returned.
+    /// Writes `before`, a greeting and `after` into a pipe, and returns its other end.
     fn greeted(before: &[u8], after: &[u8]) -> PipeReader {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let before = before.to_vec();

@@ -1,8 +1,8 @@
-//! How to reach one host: what `ssh_config` and the command line come to.
+//! The settings for one host, resolved from `ssh_config` and the command line.
 //!
-//! `resolver` makes these settings of raw values, once; `resolution` says where the values come from. A keyword is never
-//! ignored silently: where it is not obeyed, [`Standing`](super::standing::Standing) says why, and whether the system's
-//! `ssh` must take over.
+//! `resolver` makes these settings of raw values, once; `resolution` chooses where the values come from. No keyword
+//! is ignored silently: if the built-in transport does not obey it, [`KeywordSupport`](super::keyword_support::KeywordSupport) has the
+//! reason, and whether the system's `ssh` must take over.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::target::Server;
 use crate::wire::algorithms::Algorithms;
 use crate::wire::ssh_config::Value;
 
-/// What only the system's `ssh` can do.
+/// A feature that only the system's `ssh` has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Need(String);
 
@@ -24,17 +24,17 @@ impl Need {
         }
     }
 
-    /// What a keyword in a file asks for.
+    /// The feature that a keyword in a file asks for.
     pub(super) fn keyword(keyword: &str, file: &str) -> Need {
         Need(format!("`{keyword}` in `{file}`"))
     }
 
-    /// Something else.
+    /// Another feature.
     pub(super) fn other(what: impl Into<String>) -> Need {
         Need(what.into())
     }
 
-    /// Makes the error that says so.
+    /// Makes the error for a system without `ssh`.
     pub(super) fn into_error(self) -> Error {
         Error::from(LoginError::NeedsOpenssh(self.0))
     }
@@ -46,18 +46,18 @@ impl std::fmt::Display for Need {
     }
 }
 
-/// What to do about a host that `known_hosts` does not know.
+/// The treatment of a host that `known_hosts` does not list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Refuse. `ask` is this too: nobody may be there to ask.
+    /// Refuse it. `ask` means this too, because nobody may be there to answer.
     Refuse,
-    /// Add it, and refuse one that has changed.
+    /// Add it, and refuse a host whose key has changed.
     AcceptNew,
-    /// Accept all.
+    /// Accept every key.
     Off,
 }
 
-/// Which addresses to try.
+/// The addresses to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Any,
@@ -65,83 +65,83 @@ pub(super) enum Family {
     Inet6,
 }
 
-/// How to reach one host.
+/// The settings for one host.
 #[derive(Debug, Clone)]
 pub(super) struct HostSettings {
     /// The name or address to connect to, and the name that the user wrote.
     pub(super) server: Server,
     /// The user to log in as.
     pub(super) user: String,
-    /// What to log in with.
+    /// The means to log in.
     pub(super) login: LoginSettings,
-    /// Which server is the right one.
+    /// The check of the host key.
     pub(super) known: KnownSettings,
-    /// The algorithms that may be used.
+    /// The allowed algorithms.
     pub(super) algorithms: Algorithms,
-    /// How patient to be with the line.
+    /// Timeouts and addresses of the connection.
     pub(super) line: LineSettings,
-    /// What is left to the system's `ssh`.
+    /// The parts that only the system's `ssh` handles.
     pub(super) openssh: OpensshSettings,
 }
 
-/// What to log in with.
+/// The means to log in.
 #[derive(Debug, Clone)]
 pub(super) struct LoginSettings {
-    /// The key files to try, in order: private keys, or public ones that choose a key of the agent.
+    /// The key files to try, in order: private keys, or public keys that select a key of the SSH agent.
     pub(super) identity_files: Vec<IdentityFile>,
-    /// Certificates that do not lie beside their key.
+    /// Certificates that are not beside their key.
     pub(super) certificate_files: Vec<PathBuf>,
-    /// Offer only those keys of the agent that are among the files.
+    /// Whether the SSH agent's keys are used only if they are among the files.
     pub(super) identities_only: bool,
-    /// The agent's socket.
+    /// The SSH agent's socket.
     pub(super) agent: Option<PathBuf>,
 }
 
-/// Which server is the right one.
+/// The check of the host key.
 #[derive(Debug, Clone)]
 pub(super) struct KnownSettings {
-    /// The user's `known_hosts`; a new server is added to the first.
+    /// The user's `known_hosts` files. A new server is added to the first.
     pub(super) user_files: Vec<PathBuf>,
-    /// The system's.
+    /// The system's `known_hosts` files.
     pub(super) global_files: Vec<PathBuf>,
-    /// What to do about a server that is not known.
+    /// The treatment of a server that is not listed.
     pub(super) strictness: Strictness,
-    /// Names are hashed when they are added.
+    /// Whether the name of a new server is hashed.
     pub(super) hashes_names: bool,
     /// The name in `known_hosts`: `host`, `[host]:port`, or an alias.
     pub(super) name: String,
-    /// The name without the port, which counts where the other is not known.
+    /// The name without the port, which counts if the other name is not listed.
     pub(super) plain_name: Option<String>,
 }
 
 impl KnownSettings {
-    /// Iterates over the files in which servers are looked up.
+    /// Iterates over the files in which the server is looked up.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.user_files.iter().chain(&self.global_files)
     }
 }
 
-/// How patient to be with the line.
+/// Timeouts and addresses of the connection.
 #[derive(Debug, Clone)]
 pub(super) struct LineSettings {
-    /// Which addresses to try.
+    /// The addresses to try.
     pub(super) family: Family,
-    /// How long to try.
+    /// The time limit of a connection.
     pub(super) connect_timeout: Option<Duration>,
-    /// How long the line may be silent until a sign of life is asked for.
+    /// The silence after which the client asks the server for a sign of life.
     pub(super) alive_interval: Option<Duration>,
-    /// How many of these may stay without an answer.
+    /// The number of such questions that may stay without an answer.
     pub(super) alive_maximum: Option<u32>,
 }
 
-/// What is left to the system's `ssh`.
+/// The parts that only the system's `ssh` handles.
 #[derive(Debug, Clone)]
 pub(super) struct OpensshSettings {
-    /// Keywords that change what a session is, each with the value of a plain one.
+    /// Keywords that change the kind of session, each with the value for a plain session.
     pub(super) overruled: Vec<(String, &'static str)>,
-    /// What only it can do, from the start.
+    /// A feature that requires the system's `ssh` from the start.
     pub(super) need: Option<Need>,
-    /// What it can do when the built-in login is refused.
+    /// A login method of the system's `ssh` to try if the built-in login is refused.
     pub(super) login_aid: Option<Need>,
 }
 
@@ -149,6 +149,6 @@ pub(super) struct OpensshSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdentityFile {
     pub(super) path: PathBuf,
-    /// It is one that `ssh` tries unasked. That it does not exist is no news.
+    /// Whether `ssh` tries this file by default. If it does not exist, nothing is reported.
     pub(super) is_usual: bool,
 }

@@ -1,11 +1,11 @@
-//! Key files: which key a file holds, and whether it can be used as it is.
+//! Key files: the key in a file, and whether it can be used.
 //!
 //! | file | its public key |
 //! |---|---|
-//! | a private key of OpenSSH's format | stands in it unencrypted, also where a passphrase locks the rest |
-//! | a private key of another format | stands in the file of the same name and `.pub` |
-//! | a public key | is it; the private one is with an agent |
-//! | a certificate (`key-cert.pub`) | stands in it, behind a number that makes each certificate another one |
+//! | a private key of OpenSSH's format | in the file, unencrypted even if a passphrase locks the rest |
+//! | a private key of another format | in the file with `.pub` behind its name |
+//! | a public key | the file itself; the SSH agent has the private key |
+//! | a certificate (`key-cert.pub`) | in the file, behind a random number |
 
 use std::fs;
 use std::io;
@@ -16,53 +16,53 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 const ARMOR: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 
-/// What a file lets its reader do.
+/// The form of a key in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// It is a private key that is not encrypted.
+pub(super) enum KeyForm {
+    /// A private key that is not encrypted.
     Plain,
-    /// It is a private key that needs a passphrase.
+    /// A private key that needs a passphrase.
     Locked,
-    /// It is only a handle of a key on a FIDO token.
+    /// A handle of a key on a FIDO token.
     Token,
-    /// It is a public key: only an agent can sign.
+    /// A public key: only an SSH agent can sign.
     Public,
 }
 
-/// What a file holds.
+/// The content of a key file.
 #[derive(Debug, Clone)]
 pub(super) struct KeyFile {
-    /// What it is good for.
-    pub(super) r#use: Use,
-    /// The public key, where it is known.
+    /// The form of the key.
+    pub(super) form: KeyForm,
+    /// The public key, if it is known.
     pub(super) public: Option<Vec<u8>>,
 }
 
 impl KeyFile {
-    /// Reads a file; where it does not exist, the one with `.pub` behind its name.
+    /// Reads a key file, or the one with `.pub` behind its name if it does not exist.
     pub(super) fn read(path: &Path) -> io::Result<KeyFile> {
         let text = match fs::read(path) {
             Ok(content) => String::from_utf8_lossy(&content).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let public = Some(read_public(&with_suffix(path, ".pub")).map_err(|_| error)?);
-                return Ok(KeyFile { r#use: Use::Public, public });
+                return Ok(KeyFile { form: KeyForm::Public, public });
             }
             Err(error) => return Err(error),
         };
         if let Some(public) = parse_public(&text) {
-            return Ok(KeyFile { r#use: Use::Public, public: Some(public) });
+            return Ok(KeyFile { form: KeyForm::Public, public: Some(public) });
         }
-        let private = Private::parse(&text);
+        let private = PrivateKey::parse(&text);
         let beside = || read_public(&with_suffix(path, ".pub")).ok();
         let is_locked = private.as_ref().map_or_else(|| is_encrypted(&text), |private| private.is_locked);
         let public = private.map(|private| private.public).or_else(beside);
         let is_token = public.as_ref().is_some_and(|public| kind(public).starts_with("sk-"));
-        let r#use = match (is_token, is_locked) {
-            (true, _) => Use::Token,
-            (false, true) => Use::Locked,
-            (false, false) => Use::Plain,
+        let form = match (is_token, is_locked) {
+            (true, _) => KeyForm::Token,
+            (false, true) => KeyForm::Locked,
+            (false, false) => KeyForm::Plain,
         };
-        Ok(KeyFile { r#use, public })
+        Ok(KeyFile { form, public })
     }
 }
 
@@ -90,14 +90,14 @@ fn parse_public(text: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// Returns the kind of a key or a certificate, which is the first string within it.
+/// Returns the kind of a key or certificate, the first string in it.
 pub(super) fn kind(key: &[u8]) -> String {
     let name = take_string(&mut &*key);
     name.map_or_else(|| "unknown".to_owned(), |name| crate::path::Shown(name).to_string())
 }
 
-/// Returns the key that a certificate is about; a key is about itself.
-pub(super) fn certified(key: &[u8]) -> Option<Vec<u8>> {
+/// Returns the key that a certificate certifies. A plain key is returned as it is.
+pub(super) fn certified_key(key: &[u8]) -> Option<Vec<u8>> {
     let kind = kind(key);
     let Some(plain) = kind.strip_suffix("-cert-v01@openssh.com") else { return Some(key.to_owned()) };
     let (fields, suffix) = match plain {
@@ -129,25 +129,25 @@ fn take_string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(string)
 }
 
-/// A private key of OpenSSH's format, as far as it is not encrypted.
-struct Private {
+/// The unencrypted parts of a private key in OpenSSH's format.
+struct PrivateKey {
     is_locked: bool,
     public: Vec<u8>,
 }
 
-impl Private {
-    fn parse(text: &str) -> Option<Private> {
+impl PrivateKey {
+    fn parse(text: &str) -> Option<PrivateKey> {
         let inside = text.split_once(ARMOR)?.1.split_once("-----END")?.0;
         let content = BASE64_STANDARD.decode(inside.split_ascii_whitespace().collect::<String>()).ok()?;
         let mut rest = content.strip_prefix(MAGIC)?;
         let cipher = take_string(&mut rest)?;
         let (_derivation, _options) = (take_string(&mut rest)?, take_string(&mut rest)?);
         let (_keys, mut rest) = rest.split_first_chunk::<4>()?;
-        Some(Private { is_locked: cipher != b"none", public: take_string(&mut rest)?.to_owned() })
+        Some(PrivateKey { is_locked: cipher != b"none", public: take_string(&mut rest)?.to_owned() })
     }
 }
 
-/// Tells whether a private key of another format needs a passphrase.
+/// Returns whether a private key of another format needs a passphrase.
 fn is_encrypted(text: &str) -> bool {
     let is_marked = |line: &str| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED");
     text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.lines().any(is_marked)
@@ -172,17 +172,17 @@ mod tests {
             keygen(&["-t", kind, "-m", format, "-N", passphrase, "-f"], &path);
             let beside = with_suffix(&path, ".pub");
             let public = read_public(&beside).unwrap();
-            let expected = if passphrase.is_empty() { Use::Plain } else { Use::Locked };
+            let expected = if passphrase.is_empty() { KeyForm::Plain } else { KeyForm::Locked };
             let read = KeyFile::read(&path).unwrap();
-            assert_eq!((read.r#use, read.public.as_ref()), (expected, Some(&public)), "{kind} {format}");
+            assert_eq!((read.form, read.public.as_ref()), (expected, Some(&public)), "{kind} {format}");
             let read = KeyFile::read(&beside).unwrap();
-            assert_eq!((read.r#use, read.public.as_ref()), (Use::Public, Some(&public)), "{kind} {format}");
+            assert_eq!((read.form, read.public.as_ref()), (KeyForm::Public, Some(&public)), "{kind} {format}");
             fs::rename(&beside, directory.path().join("aside")).unwrap();
             let read = KeyFile::read(&path).unwrap();
-            assert_eq!((read.r#use, read.public.is_some()), (expected, is_public_inside), "{kind} {format}");
+            assert_eq!((read.form, read.public.is_some()), (expected, is_public_inside), "{kind} {format}");
             fs::rename(directory.path().join("aside"), &beside).unwrap();
             fs::remove_file(&path).unwrap();
-            assert_eq!(KeyFile::read(&path).unwrap().r#use, Use::Public);
+            assert_eq!(KeyFile::read(&path).unwrap().form, KeyForm::Public);
         };
         for kind in ["ed25519", "ecdsa", "rsa"] {
             check(kind, "RFC4716", "", true);
@@ -209,10 +209,10 @@ mod tests {
             let certificate = read_public(&certificate_beside(&path)).unwrap();
             let public = read_public(&public).unwrap();
             assert_ne!(certificate, public);
-            assert_eq!(certified(&certificate), Some(public.clone()));
-            assert_eq!(certified(&public), Some(public));
+            assert_eq!(certified_key(&certificate), Some(public.clone()));
+            assert_eq!(certified_key(&public), Some(public));
         }
-        assert_eq!(certified(b"\0\0\0\x20ssh-ed25519-cert-v01@openssh.com"), None);
+        assert_eq!(certified_key(b"\0\0\0\x20ssh-ed25519-cert-v01@openssh.com"), None);
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
         for text in
             ["", "ssh-ed25519", "ssh-ed25519 AAAA", "a b", ARMOR, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END"]
         {
-            assert!(parse_public(text).is_none() && Private::parse(text).is_none(), "{text}");
+            assert!(parse_public(text).is_none() && PrivateKey::parse(text).is_none(), "{text}");
         }
     }
 }

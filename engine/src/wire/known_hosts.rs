@@ -1,11 +1,11 @@
-//! Looks a server up in `known_hosts`.
+//! Checks a server's key against `known_hosts`.
 //!
-//! The lines are read here rather than by libssh2, which knows neither patterns, nor `@revoked`, nor certificate
-//! authorities, and drops what it does not know. Only the names that OpenSSH hashes are left to libssh2: they are
-//! HMAC-SHA1, and this way that needs no further library.
+//! This module parses the lines itself: libssh2 knows no patterns, no `@revoked` and no certificate authorities, and
+//! drops the lines that it does not know. Only hashed names are left to libssh2: they are HMAC-SHA1, which would need
+//! a further library.
 //!
-//! A host with any key here must show one of its keys. A key of another kind than those known counts as changed: the
-//! known kinds are asked for first, so a server that still had one of them would have shown it.
+//! A host that is listed with any key must show one of its keys. A key of a kind that is not listed counts as
+//! changed: the session asks for the listed kinds first, so a server that still had one of them would have shown it.
 
 use std::fs;
 use std::io;
@@ -19,16 +19,16 @@ use crate::error::Error;
 use crate::wire::key_file::kind;
 use crate::wire::ssh_config::matches_list;
 
-/// What the files say about one server.
+/// The entries of the files for one server.
 #[derive(Debug, Default)]
 pub(super) struct KnownHost {
-    /// The keys that it may show.
+    /// The keys that the server may show.
     keys: Vec<KnownKey>,
-    /// The keys that are known under its name without the port. They count where there are no others.
+    /// The keys that are listed under its name without the port. They count if there are no others.
     plain: Vec<KnownKey>,
-    /// The keys that it must not show.
+    /// The keys that the server must not show.
     revoked: Vec<KnownKey>,
-    /// The file in which an authority vouches for it, which only the system's `ssh` can check.
+    /// The file with a certificate authority for the server, which only the system's `ssh` can check.
     pub(super) authority: Option<PathBuf>,
 }
 
@@ -37,27 +37,28 @@ pub(super) struct KnownHost {
 pub(super) struct KnownKey {
     /// `ssh-ed25519`, `ssh-rsa` …
     pub(super) algorithm: String,
-    /// In base64.
+    /// The key in base64.
     text: String,
-    /// The file with it.
+    /// The file that lists the key.
     pub(super) file: PathBuf,
 }
 
-/// What comes of comparing the key that a server showed.
+/// The result of the check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is one of the known keys.
+    /// The key is listed.
     Known,
-    /// Nothing is known about the server.
+    /// The server is not listed.
     Unknown,
-    /// Another key is known, in this file.
+    /// This file lists another key.
     Changed(PathBuf),
-    /// The key was revoked, in this file.
+    /// This file lists the key as revoked.
     Revoked(PathBuf),
 }
 
 impl KnownHost {
-    /// Reads the files; those that do not exist say nothing. `plain` is the name without the port, where there is one.
+    /// Reads the files, and skips those that do not exist. `plain` is the name without the port, if the port is not
+    /// 22.
     pub(super) fn read<'a>(
         files: impl IntoIterator<Item = &'a PathBuf>,
         name: &str,
@@ -74,13 +75,13 @@ impl KnownHost {
         Ok(known)
     }
 
-    /// Returns the kinds of key that it may show.
+    /// Returns the kinds of the listed keys.
     pub(super) fn kinds(&self) -> Vec<&str> {
         let keys = if self.keys.is_empty() { &self.plain } else { &self.keys };
         keys.iter().map(|key| key.algorithm.as_str()).collect()
     }
 
-    /// Tells whether no key is known.
+    /// Returns whether no key is listed.
     pub(super) fn is_empty(&self) -> bool {
         self.kinds().is_empty()
     }
@@ -102,14 +103,14 @@ impl KnownHost {
                 None => self.plain.push(key),
                 Some("@revoked") => self.revoked.push(key),
                 Some("@cert-authority") => self.authority = Some(file.to_owned()),
-                // OpenSSH skips a line with a marker that it does not know, too.
+                // OpenSSH also skips a line with an unknown marker.
                 Some(_) => {}
             }
         }
     }
 
-    /// Compares the key that the server showed. One that is known without the port is known; another one there says nothing,
-    /// as that may be another server.
+    /// Checks the key that the server showed. A key that is listed without the port is known. Another key listed
+    /// without the port proves nothing, as it may belong to another server.
     pub(super) fn check(&self, key: &[u8]) -> Verdict {
         let text = BASE64_STANDARD.encode(key);
         let same = |known: &&KnownKey| known.text == text;
@@ -133,7 +134,7 @@ fn names_match(names: &str, name: &str) -> bool {
     matches_list(name, &names)
 }
 
-/// Asks libssh2, of a line whose key is of no importance, whether it knows a host of that name.
+/// Asks libssh2 whether a hashed name matches. The key on the line does not matter.
 fn hashed_name_matches(hashed: &str, name: &str) -> bool {
     let line = format!("{hashed} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA");
     let known = Session::new().and_then(|session| session.known_hosts());
@@ -144,7 +145,7 @@ fn hashed_name_matches(hashed: &str, name: &str) -> bool {
         && matches!(known.check(name, b"another key"), CheckResult::Match | CheckResult::Mismatch)
 }
 
-/// Adds a line for a server that was not known.
+/// Adds a line for a new server.
 pub(super) fn add(file: &Path, name: &str, key: &[u8]) -> Result<(), Error> {
     let failed = |error| Error::io("write", file, error);
     if let Some(parent) = file.parent() {

@@ -1,7 +1,8 @@
-//! Lanes: further connections that carry blocks, and nothing else, to the agent of the first.
+//! Lanes: further connections that carry only blocks, to the agent of the first connection.
 //!
-//! A lane is a process of its own on the server, and only hands on its stdin: whoever sends speaks to the first agent
-//! itself. The agent makes a ticket when it is asked for lanes, and tells it over the first connection.
+//! A lane is a process of its own on the server. It only hands its stdin to the first agent, so a client on a lane
+//! speaks to that agent itself. The agent makes a ticket when the client asks for lanes, and sends it over the first
+//! connection.
 //!
 //! ```text
 //! client ──▶ lane      name, token, number        after the greeting
@@ -10,8 +11,8 @@
 //! lane   ──▶ client    TAKEN                      from here on frames, which only the agent reads
 //! ```
 //!
-//! The socket is in Linux's abstract namespace: nothing of it is on disk, and nothing is left when its agent dies.
-//! Whoever is on the server can see such names, so both sides check that the other is of the same user.
+//! The socket is in Linux's abstract namespace: it is not on disk, and disappears with its agent. Every user of the
+//! server can see the name, so both sides check that the other process runs as the same user.
 
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -26,22 +27,22 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::wire::greeting::wait_readable;
 
-/// What the agent of the first connection says when it has taken a lane over.
+/// The answer of the agent when it has accepted a lane.
 pub(crate) const TAKEN: u8 = 0x06;
 
-/// How long each step of opening a lane may take, once its agent runs.
+/// The time limit for each step of opening a lane, once its process runs.
 pub(crate) const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 const NAME_BYTES: usize = 16;
 const TOKEN_BYTES: usize = 16;
 
-/// Bytes that a lane shows its agent.
+/// Bytes that a lane shows to its agent.
 pub(crate) const CLAIM_BYTES: usize = TOKEN_BYTES + 4;
 
-/// Bytes that a client begins a lane with.
+/// Bytes that a client writes first into a lane.
 pub(crate) const OPENING_BYTES: usize = NAME_BYTES + CLAIM_BYTES;
 
-/// How a lane finds its agent, and shows that it may.
+/// The address of the agent, and the token that admits a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ticket {
     name: [u8; NAME_BYTES],
@@ -49,7 +50,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Makes one that nobody can guess.
+    /// Makes a ticket that nobody can guess.
     pub(crate) fn new() -> Result<Ticket, Error> {
         let mut ticket = Ticket { name: [0; NAME_BYTES], token: [0; TOKEN_BYTES] };
         for bytes in [&mut ticket.name, &mut ticket.token] {
@@ -59,7 +60,7 @@ impl Ticket {
         Ok(ticket)
     }
 
-    /// Returns what the client writes first into the lane of a number.
+    /// Returns the bytes that the client writes first into a lane.
     pub(crate) fn opening(&self, lane: u32) -> [u8; OPENING_BYTES] {
         let mut opening = [0; OPENING_BYTES];
         opening[..NAME_BYTES].copy_from_slice(&self.name);
@@ -73,14 +74,14 @@ impl Ticket {
         address(&self.name)
     }
 
-    /// Returns the number of the lane that shows this, where it may.
+    /// Returns the number of the lane, if its claim is right.
     pub(crate) fn admit(&self, claim: &[u8; CLAIM_BYTES]) -> Option<u32> {
         let (token, lane) = claim.split_first_chunk::<TOKEN_BYTES>()?;
         (*token == self.token).then_some(u32::from_le_bytes(lane.try_into().ok()?))
     }
 }
 
-/// Divides what a lane was opened with into the address of its agent and what it is to show there.
+/// Splits an opening into the agent's address and the claim to show there.
 pub(crate) fn read_opening(opening: &[u8; OPENING_BYTES]) -> std::io::Result<(SocketAddr, [u8; CLAIM_BYTES])> {
     let (name, claim) = opening.split_at(NAME_BYTES);
     let mut shown = [0; CLAIM_BYTES];
@@ -93,12 +94,12 @@ fn address(name: &[u8]) -> std::io::Result<SocketAddr> {
     SocketAddr::from_abstract_name(format!("cutover-{digits}"))
 }
 
-/// Tells whether a process of this user is at the other end of a socket.
+/// Returns whether a process of this user is at the other end of a socket.
 pub(crate) fn is_own(socket: &impl AsFd) -> bool {
     socket_peercred(socket).is_ok_and(|peer| peer.uid == geteuid())
 }
 
-/// Waits for the answer to an opening. Says whether it can be read.
+/// Waits for the answer to an opening. Returns false if the time is over.
 pub(crate) fn wait_for_answer(input: &impl AsFd, cancel: &Cancel) -> Result<bool, Error> {
     wait_readable(input, Instant::now() + STEP_TIMEOUT, cancel)
 }

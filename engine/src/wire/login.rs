@@ -1,8 +1,8 @@
-//! A login at a server: commands run there, one after another, whatever speaks SSH.
+//! A login on a server, which runs commands there one after another, over any transport.
 //!
-//! Both transports look the same from here on. A command that runs is two streams and the process behind them; the
-//! process is waited for only after both streams were dropped or came to their end, because whatever moves the bytes
-//! needs somebody at the other end of each.
+//! A running command is two streams and the process behind them. The process must be waited for only after both
+//! streams were dropped or read to their end: its thread or program moves the bytes, and needs a reader and a writer
+//! at their other ends.
 
 use std::fs::File;
 use std::io;
@@ -11,47 +11,47 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::path::shown_lines;
-use crate::wire::arrived::Arrived;
+use crate::wire::ack_meter::AckMeter;
 use crate::wire::connection::{Carrier, Connection};
 
-/// How much of what a command prints on stderr is kept: the end, which is where a failing command says why.
+/// The part of a command's stderr that is kept: its end, where a failing command prints the reason.
 const TAIL_BYTES: usize = 4 << 10;
-/// How long a command may take to end after both its streams were closed.
+/// The time that a command may take to end after both its streams were closed.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 
-/// A login at a server.
+/// A login on a server.
 pub(super) trait Login {
-    /// Starts a command. Its stdin and stdout are the streams of what is returned.
-    fn run(&mut self, command: &str) -> Result<Running, Error>;
+    /// Starts a command.
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error>;
 
-    /// Returns why the transport itself failed, where the end of a command shows that.
-    fn failure(&self, _ended: &Ended) -> Option<Error> {
+    /// Returns the failure of the transport itself, if the command's exit shows one.
+    fn failure(&self, _ended: &Exit) -> Option<Error> {
         None
     }
 
     /// Returns the server as the user wrote it, for messages.
     fn host(&self) -> &str;
 
-    /// Returns the time that a byte takes to the server and back, where it was measured.
+    /// Returns the round trip to the server, if it was measured.
     fn round_trip(&self) -> Option<Duration> {
         None
     }
 }
 
-/// A command that runs at the server.
-pub(super) struct Running {
+/// A command that runs on the server.
+pub(super) struct RemoteCommand {
     /// Its stdout.
     pub(super) input: File,
     /// Its stdin.
     pub(super) output: File,
-    /// How much of its stdin has arrived, where that is known.
-    pub(super) arrived: Option<Arrived>,
-    /// What runs it.
+    /// The meter of its stdin, if the transport has one.
+    pub(super) ack_meter: Option<AckMeter>,
+    /// The process behind the streams.
     pub(super) process: Box<dyn Process>,
 }
 
-impl Running {
-    /// Makes a connection of it, once the agent has greeted.
+impl RemoteCommand {
+    /// Makes a connection of the command, once the agent has greeted.
     pub(super) fn into_connection(self) -> Connection {
         Connection {
             input: self.input,
@@ -62,53 +62,53 @@ impl Running {
         }
     }
 
-    /// Closes both streams and waits for the end of the command.
-    pub(super) fn end(self) -> Result<Ended, Error> {
+    /// Closes both streams and waits for the exit.
+    pub(super) fn end(self) -> Result<Exit, Error> {
         drop(self.output);
         drop(self.input);
         self.process.wait()
     }
 }
 
-/// What runs a command.
+/// The process or thread that runs a command.
 pub(super) trait Process: Send {
-    /// Waits until the command has ended; both streams must have been dropped, or have come to their end.
-    fn wait(self: Box<Self>) -> Result<Ended, Error>;
+    /// Waits for the exit. Both streams must have been dropped or read to their end.
+    fn wait(self: Box<Self>) -> Result<Exit, Error>;
 }
 
-/// How a command ended.
+/// The exit of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// Its exit status; none when a signal killed it.
+pub(super) struct Exit {
+    /// The exit status, or nothing if a signal killed the command.
     pub(super) status: Option<i32>,
-    /// The end of what it printed on stderr.
-    pub(super) words: Vec<u8>,
+    /// The end of its stderr.
+    pub(super) stderr: Vec<u8>,
 }
 
 struct ProcessCarrier(Box<dyn Process>);
 
 impl Carrier for ProcessCarrier {
     fn finish(self: Box<Self>) -> Result<(), Error> {
-        let ended = self.0.wait()?;
-        if ended.status == Some(0) {
+        let exit = self.0.wait()?;
+        if exit.status == Some(0) {
             return Ok(());
         }
-        let status = match ended.status {
+        let status = match exit.status {
             Some(status) => format!("with status {status}"),
             None => "by a signal".to_owned(),
         };
         Err(Error::LineLost {
-            source: io::Error::other(format!("The agent ended {status}: {}", shown_lines(&ended.words))),
+            source: io::Error::other(format!("The agent ended {status}: {}", shown_lines(&exit.stderr))),
         })
     }
 }
 
-/// The end of what a command prints on stderr. Cloning shares it.
+/// The end of a command's stderr. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tail(Arc<Mutex<Vec<u8>>>);
 
 impl Tail {
-    /// Appends, and forgets what is too old.
+    /// Appends bytes, and drops the oldest.
     pub(super) fn push(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend_from_slice(bytes);
@@ -116,7 +116,7 @@ impl Tail {
         kept.drain(..excess);
     }
 
-    /// Returns what is kept.
+    /// Returns the kept bytes.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

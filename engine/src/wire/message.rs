@@ -1,24 +1,25 @@
-//! The messages, and the order in which they go.
+//! The messages, and their order.
 //!
-//! The client speaks first, and sends all that it can without waiting. A deploy, when what the client believes of the
-//! server is right and little is to be sent, is one flight:
+//! The client speaks first, and sends all that it can without waiting. If the client's belief about the server is
+//! right and there is little to send, a deploy is one flight:
 //!
 //! ```text
 //! client                                   agent
 //! Hello { Deploy }                         takes the lock, checks, finds a base
-//! Tree, parts, blocks, Commit        ───►  Ready                what it holds, and which base it takes
-//!                                    ◄───  Lacks                the files of the tree that it has no content for
+//! Tree, parts, blocks, Commit        ───►  Ready                its releases, and the base that it uses
+//!                                    ◄───  Lacks                the files of the tree whose content it lacks
 //!                                    ◄───  Live, Done
 //! ```
 //!
-//! Where the client does not know the base that the agent takes, it waits for `Ready`, asks for an outline of that
-//! release's manifest if need be, and sends the tree (again). Where much is to be sent, or the last upload was cut off, it waits for
-//! `Lacks` and sends just that. When something is lacking at `Commit`, the agent says `Lacks` again, and the client
-//! sends what is named there and commits again.
+//! If the client does not know the base that the agent uses, it waits for `Ready`, asks for an outline of that
+//! release's manifest if necessary, and sends the tree (again). If there is much to send, or the last upload was
+//! interrupted, the client waits for `Lacks` and sends only the lacking content. If content is still lacking at
+//! `Commit`, the agent sends `Lacks` again; the client sends that content and commits again.
 //!
-//! A `Failed` ends it at any time. A side that hears nothing for long takes the other for dead: `Ping` says that it is not.
+//! A `Failed` ends the conversation at any time. A side that receives nothing for long assumes that the other is
+//! dead; `Ping` shows that it is alive.
 //!
-//! The messages of each side are a file; what both speak of is beside them.
+//! The messages of each side have a file of their own, and types that both sides use another.
 
 mod base;
 mod encoding;
@@ -27,12 +28,12 @@ mod holding;
 mod lacks;
 mod to_agent;
 
-pub(crate) use base::{Against, BaseName, Taken};
+pub(crate) use base::{AgentBase, BaseName, TreeBase};
 pub(crate) use encoding::{from_bytes, to_bounded_bytes, to_bytes};
 pub(crate) use from_agent::{DeployDone, FromAgent, Reply};
 pub(crate) use holding::Holding;
 pub(crate) use lacks::Lacks;
-pub(crate) use to_agent::{DeployBegin, GAP_BYTES_MAX, GapsOf, Hello, Request, ToAgent};
+pub(crate) use to_agent::{DeployBegin, FileGaps, GAP_BYTES_MAX, Hello, Request, ToAgent};
 
 #[cfg(test)]
 mod tests {
@@ -44,7 +45,7 @@ mod tests {
     use crate::release::{Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
     use crate::target::Policy;
-    use crate::wire::bounds::{self, Words};
+    use crate::wire::bounds::{self, MessageBounds};
 
     fn id(text: &str) -> ReleaseId {
         text.parse().unwrap()
@@ -61,7 +62,7 @@ mod tests {
         let base = BaseName { release: id("1"), root: Hash::of(b"") };
         let to_agent = [
             hello(),
-            ToAgent::Tree { against: Against::Nothing, length: u64::MAX },
+            ToAgent::Tree { against: TreeBase::Nothing, length: u64::MAX },
             ToAgent::WantBase,
             ToAgent::WantOutline(Vec::new()),
             ToAgent::WantSignatures(Vec::new()),
@@ -75,7 +76,7 @@ mod tests {
         ];
         let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
         let from_agent = [
-            FromAgent::Ready { holding: None, base: Taken::Nothing, live: LiveNow::Nothing, commit: None },
+            FromAgent::Ready { holding: None, base: AgentBase::Nothing, live: LiveNow::Nothing, commit: None },
             FromAgent::Manifest { name: base, length: u64::MAX },
             FromAgent::Outline { length: u64::MAX },
             FromAgent::Signatures { length: u64::MAX },
@@ -117,14 +118,15 @@ mod tests {
         to_bounded_bytes(&ToAgent::Hashes(vec![Hash::of(b""); bounds::PROMISED_MAX])).unwrap();
         to_bounded_bytes(&ToAgent::SentOnLanes(vec![(u32::MAX, u64::MAX); bounds::LANES_MAX])).unwrap();
         to_bounded_bytes(&ToAgent::WantOutline(vec![0; 11 * crate::manifest::DIRECTORIES_MAX])).unwrap();
-        // Each range in a file of its own, none beyond what a filesystem holds.
-        let far = GapsOf { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
+        // Each range in another file, at the highest offset that a filesystem has.
+        let far = FileGaps { hash: Hash::of(b""), mode: 0o444, ranges: vec![(1 << 62, GAP_BYTES_MAX)] };
         to_bounded_bytes(&ToAgent::WantGaps(vec![far; bounds::GAPS_MAX])).unwrap();
         let long = id(&format!("1{}", "x".repeat(63)));
-        let holding = Holding { store: "s".repeat(64), standing: vec![long; bounds::STANDING_MAX] };
-        let ready = |holding| FromAgent::Ready { holding, base: Taken::Nothing, live: LiveNow::Nothing, commit: None };
+        let holding = Holding { store: "s".repeat(64), releases: vec![long; bounds::HELD_RELEASES_MAX] };
+        let ready =
+            |holding| FromAgent::Ready { holding, base: AgentBase::Nothing, live: LiveNow::Nothing, commit: None };
         to_bounded_bytes(&ready(Some(holding))).unwrap();
-        // One more file than there is room for lists of.
+        // One file more than the message has room for.
         let list = vec![7; bounds::CHUNKS_BYTES_MAX / 4];
         let chunks = FromAgent::chunks((0..5).map(|_| Some(list.clone())));
         let FromAgent::Chunks(lists) = &chunks else { panic!() };

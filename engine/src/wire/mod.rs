@@ -1,15 +1,16 @@
-//! The wire: frames → frames. Both sides name this; it names only the nouns.
+//! The wire: frames → frames. Client and agent use it; it names neither of them.
 //!
-//! What is said (`message`, `block`, in `frame`s; `lane`s carry blocks alone), and how two sides get to speak: through `pipe`s in one process, or
-//! over SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), with an agent that `bootstrap` brings there.
+//! `message` and `block` are the content, `frame` carries both, and `lane`s carry only blocks. A connection is a pair
+//! of pipes in one process (`pipe`), or SSH, built in (`ssh`) or through the system's `ssh` (`openssh`), to an agent
+//! that `bootstrap` starts there.
 
 pub(crate) mod block;
 pub(crate) mod bounds;
 pub(crate) mod connection;
 pub(crate) mod frame;
 pub(crate) mod greeting;
-pub(crate) mod heard;
 pub(crate) mod lane;
+pub(crate) mod last_byte;
 pub(crate) mod message;
 
 mod connect;
@@ -23,13 +24,13 @@ mod program;
 mod algorithms;
 mod evaluation;
 mod host_settings;
+mod keyword_support;
 mod known_hosts;
 mod resolution;
 mod resolver;
 mod ssh_config;
-mod standing;
 
-mod arrived;
+mod ack_meter;
 mod authenticate;
 mod buffer;
 mod key_file;

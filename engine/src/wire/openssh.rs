@@ -1,9 +1,10 @@
-//! The transport through the system's `ssh`, for what libssh2 cannot do: proxies, tokens, Kerberos, certificates.
+//! The transport through the system's `ssh`, for features that libssh2 lacks: proxies, tokens, Kerberos,
+//! certificates.
 //!
 //! Each command is a process of its own, which connects and logs in anew, unless `ControlMaster` shares a connection.
-//! Its stdin and stdout are the command's. It runs in batch mode and in a process group of its own, so that an
-//! interrupt at the terminal ends the deploy in order rather than cutting its line. What `ssh_config` says of the kind of
-//! session is overruled: a deploy needs a plain one.
+//! Its stdin and stdout are the command's. `ssh` runs in batch mode and in a process group of its own, so that an
+//! interrupt at the terminal ends the deploy in order and does not cut its connection. Keywords of `ssh_config` that
+//! change the kind of session are overruled: a deploy needs a plain one.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,21 +25,21 @@ use crate::path::shown_lines;
 use crate::target::{Reach, Server, SshDestination};
 use crate::wire::greeting::timespec;
 use crate::wire::host_settings::{HostSettings, Need};
-use crate::wire::login::{Ended, LINGER, Login, Process, Running, Tail};
+use crate::wire::login::{Exit, LINGER, Login, Process, RemoteCommand, Tail};
 
-/// The status with which `ssh` tells that it failed itself.
+/// The exit status with which `ssh` reports its own failure.
 const FAILED: i32 = 255;
 
-/// A login through the system's `ssh`. The first command shows whether it works.
+/// A login through the system's `ssh`. Only the first command shows whether it works.
 pub(super) struct OpensshLogin {
     arguments: Vec<OsString>,
-    /// Why it is used; none where the user chose it.
+    /// The feature that requires `ssh`, or nothing if the user chose it.
     need: Option<Need>,
     server: Server,
 }
 
 impl OpensshLogin {
-    /// Prepares the arguments. Where the settings are not known, `ssh` will say why.
+    /// Prepares the arguments. Without settings, `ssh` itself reports the error in them.
     pub(super) fn new(
         destination: &SshDestination,
         reach: &Reach,
@@ -51,12 +52,12 @@ impl OpensshLogin {
             add(["-F".into(), file.into()]);
         }
         let mut options = vec!["BatchMode=yes".to_owned(), "ClearAllForwardings=yes".to_owned()];
-        // A command for interactive logins would stand in the way of ours.
+        // A configured command for interactive logins would replace ours.
         options.push("RemoteCommand=none".to_owned());
         if settings.is_none_or(|settings| settings.line.alive_interval.is_none()) {
             options.push("ServerAliveInterval=15".to_owned());
         }
-        // Only what is set, as an older `ssh` does not know the others.
+        // Only keywords that are set: an older `ssh` does not know the others.
         let overruled = settings.into_iter().flat_map(|settings| &settings.openssh.overruled);
         options.extend(overruled.map(|(keyword, plain)| format!("{keyword}={plain}")));
         options.into_iter().for_each(|option| add(["-o".into(), option.into()]));
@@ -75,8 +76,8 @@ impl OpensshLogin {
     }
 }
 
-/// Returns the key, or its public half where only that exists and an agent has the other: `ssh` leaves out a file that does
-/// not exist.
+/// Returns the key, or its public half if only that exists and an SSH agent has the private key: `ssh` skips a file
+/// that does not exist.
 fn existing(identity: &Path) -> PathBuf {
     let mut public = identity.as_os_str().to_owned();
     public.push(".pub");
@@ -85,7 +86,7 @@ fn existing(identity: &Path) -> PathBuf {
 }
 
 impl Login for OpensshLogin {
-    fn run(&mut self, command: &str) -> Result<Running, Error> {
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error> {
         let mut ssh = Command::new("ssh");
         ssh.args(&self.arguments).arg(command);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -99,17 +100,17 @@ impl Login for OpensshLogin {
         else {
             return Err(Error::Bug("a child process lacks a stream that was asked for".into()));
         };
-        // Larger pipes save switches between the processes; the usual ones work too.
+        // Larger pipes save context switches; the default size works too.
         rustix::pipe::fcntl_setpipe_size(&stdin, 1 << 20).ok();
         rustix::pipe::fcntl_setpipe_size(&stdout, 1 << 20).ok();
-        Ok(Running {
+        Ok(RemoteCommand {
             input: OwnedFd::from(stdout).into(),
             output: OwnedFd::from(stdin).into(),
-            // What `ssh` has taken, it does not tell.
-            arrived: None,
+            // `ssh` does not report how many bytes have arrived.
+            ack_meter: None,
             process: Box::new(OpensshProcess {
                 child,
-                words: Words::start(OwnedFd::from(stderr).into()).map_err(failed)?,
+                stderr: StderrReader::start(OwnedFd::from(stderr).into()).map_err(failed)?,
             }),
         })
     }
@@ -118,29 +119,29 @@ impl Login for OpensshLogin {
         &self.server.name
     }
 
-    fn failure(&self, ended: &Ended) -> Option<Error> {
-        (ended.status == Some(FAILED)).then(|| {
-            Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&ended.words) })
+    fn failure(&self, exit: &Exit) -> Option<Error> {
+        (exit.status == Some(FAILED)).then(|| {
+            Error::from(ReachError::OpensshFailed { server: self.server.clone(), output: shown_lines(&exit.stderr) })
         })
     }
 }
 
 struct OpensshProcess {
     child: Child,
-    words: Words,
+    stderr: StderrReader,
 }
 
 impl Process for OpensshProcess {
-    fn wait(mut self: Box<Self>) -> Result<Ended, Error> {
+    fn wait(mut self: Box<Self>) -> Result<Exit, Error> {
         self.wait_or_kill();
         let status = self.child.wait().map_err(|error| Error::io("wait for", "ssh", error))?;
         let signalled = status.signal().map(|signal| 128 + signal);
-        Ok(Ended { status: status.code().or(signalled), words: self.words.finish() })
+        Ok(Exit { status: status.code().or(signalled), stderr: self.stderr.finish() })
     }
 }
 
 impl OpensshProcess {
-    /// Kills an `ssh` whose command does not end although nobody speaks to it any more.
+    /// Kills an `ssh` that does not end although both its streams are closed.
     fn wait_or_kill(&mut self) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         let Some(Ok(process)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else {
@@ -163,37 +164,37 @@ impl OpensshProcess {
 
 impl Drop for OpensshProcess {
     fn drop(&mut self) {
-        // Ends a command that nobody waits for; one that has ended is not there to be killed.
+        // End a command that nobody waits for. If it has ended, there is nothing to kill.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// Keeps the end of what `ssh` prints.
+/// Keeps the end of `ssh`'s stderr.
 ///
-/// The stream need not end with the process: with `ControlPersist`, a process in the background inherits it. So the
-/// thread also watches a pipe that is closed when `ssh` has ended, and then takes only what is there.
-struct Words {
+/// The stream may outlive the process: with `ControlPersist`, a process in the background inherits it. So the thread
+/// also watches a pipe that is closed when `ssh` has ended, and then reads only the bytes that are already there.
+struct StderrReader {
     tail: Tail,
     ended: Option<File>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Words {
-    fn start(stderr: File) -> io::Result<Words> {
+impl StderrReader {
+    fn start(stderr: File) -> io::Result<StderrReader> {
         let (watched, ended) = io::pipe()?;
         let tail = Tail::default();
         let kept = tail.clone();
         let thread = std::thread::Builder::new()
             .name("ssh stderr".into())
             .spawn(move || keep(stderr, &OwnedFd::from(watched).into(), &kept))?;
-        Ok(Words { tail, ended: Some(OwnedFd::from(ended).into()), thread: Some(thread) })
+        Ok(StderrReader { tail, ended: Some(OwnedFd::from(ended).into()), thread: Some(thread) })
     }
 
     fn finish(&mut self) -> Vec<u8> {
         self.ended = None;
         if let Some(thread) = self.thread.take() {
-            // It returns nothing, and a panic there would only lose words.
+            // The thread returns nothing, and a panic there only loses a message.
             thread.join().ok();
         }
         self.tail.bytes()

@@ -1,8 +1,8 @@
-//! The program packed for its way to a server: with gzip, which nearly all servers have.
+//! Packs the agent for its way to a server with gzip, which nearly all servers have.
 //!
-//! Packing takes about as long as a connection over a long line. So it begins with the connection where the server is
-//! thought to have no agent, in pieces on all processors: what gzip unpacks may consist of several streams, one after
-//! the other. It stops when the agent turns out to be there.
+//! Packing takes about as long as connecting to a distant server. So if the client expects no agent on the server,
+//! packing begins with the connection, in pieces on all processors: gzip unpacks several streams one after the other.
+//! It stops if the agent turns out to be there.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,39 +18,39 @@ use crate::path::Shown;
 use crate::threads;
 use crate::wire::program::Program;
 
-/// Bytes in a stream. Smaller ones take more room: at this size a hundredth.
+/// Bytes in a stream. Smaller streams cost space: at this size one percent.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Where the packed program comes from.
+/// The source of the packed agent.
 pub(super) struct Packing {
-    /// What is made ahead, if that was begun.
+    /// The result of packing ahead, if that was started.
     ahead: Option<Receiver<Result<Vec<u8>, Error>>>,
     stop: Cancel,
 }
 
 impl Packing {
-    /// Packs when that is asked for.
+    /// Packs on request.
     pub(super) fn on_demand() -> Packing {
         Packing { ahead: None, stop: Cancel::default() }
     }
 
-    /// Begins to pack at once. Dropping it ends that.
+    /// Starts to pack at once. Dropping it stops the work.
     pub(super) fn ahead(program: &Program) -> Packing {
         let (sender, ahead) = bounded(1);
         let (program, stop) = (program.clone(), Cancel::default());
         let packing = Packing { ahead: Some(ahead), stop: stop.clone() };
         let pack_now = move || drop(sender.send(read(&program).and_then(|content| pack(&program, &content, &stop))));
-        // Without a thread it is packed when it is asked for, as the end of the channel tells.
+        // If no thread can be had, the channel ends, and the agent is packed on request.
         drop(threads::spawn(pack_now));
         packing
     }
 
-    /// Tells whether nothing is made ahead: the server is thought to have the program.
+    /// Returns whether nothing is packed ahead: the client expects the agent on the server.
     pub(super) fn is_on_demand(&self) -> bool {
         self.ahead.is_none()
     }
 
-    /// Returns the packed program.
+    /// Returns the packed agent.
     pub(super) fn packed(&mut self, program: &Program) -> Result<Vec<u8>, Error> {
         match self.ahead.take().and_then(|ahead| ahead.recv().ok()) {
             Some(packed) => packed,
@@ -65,7 +65,7 @@ impl Drop for Packing {
     }
 }
 
-/// Reads the program, and makes sure that it still is what runs.
+/// Reads the program, and fails if its file has changed since it was hashed.
 pub(super) fn read(program: &Program) -> Result<Vec<u8>, Error> {
     let content = fs::read(&program.path).map_err(|error| Error::io("read", &program.path, error))?;
     let is_same = Hash::of(&content) == program.hash;

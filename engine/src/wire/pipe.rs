@@ -1,4 +1,4 @@
-//! A local target: the agent in a thread of this process, over two pipes.
+//! A connection to an agent in a thread of this process, over two pipes, for a local target.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use crate::threads;
 
 use super::connection::{Carrier, Connection};
 
-/// The most that an ordinary user may ask for by default.
+/// The largest pipe that an ordinary user may have by default.
 const PIPE_BYTES: usize = 1 << 20;
 
 struct Thread(JoinHandle<Result<(), Error>>);
@@ -18,7 +18,7 @@ struct Thread(JoinHandle<Result<(), Error>>);
 impl Carrier for Thread {
     fn finish(self: Box<Self>) -> Result<(), Error> {
         match self.0.join() {
-            // That the other end closed first is no news to it.
+            // The client closed its end first, and the client reports the reason.
             Ok(Ok(()) | Err(Error::LineLost { .. })) => Ok(()),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(Error::Bug("the agent panicked".into())),
@@ -26,7 +26,7 @@ impl Carrier for Thread {
     }
 }
 
-/// Starts an agent. `serve` is given its input and output.
+/// Starts an agent. `serve` gets its input and output.
 pub(crate) fn connect(
     serve: impl FnOnce(File, File) -> Result<(), Error> + Send + 'static,
 ) -> Result<Connection, Error> {
@@ -37,7 +37,7 @@ pub(crate) fn connect(
     Ok(Connection { input, output, carrier: Box::new(Thread(thread)), lanes: None, copied_at: None })
 }
 
-/// Makes a pipe with room for a block, where the system allows it: fewer switches between the two sides.
+/// Makes a pipe that holds a block if the system allows it, to save context switches.
 fn pipe() -> io::Result<(File, File)> {
     let (reader, writer) = io::pipe()?;
     // A smaller pipe is only slower.

@@ -1,8 +1,8 @@
-//! What a server says before it says that it speaks SSH. One that never does listens at the wrong port.
+//! The lines that a server sends before its SSH greeting. A server that never greets is at the wrong port.
 //!
-//! A server may print lines before its greeting, so only one that goes on with something else is no server of SSH. libssh2
-//! takes the lines off the socket and keeps the last one. So they are looked at just before; and where that came too late, a
-//! connection of its own hears them.
+//! SSH allows such lines, so only a server that goes on with something else is no SSH server. libssh2 takes the lines
+//! off the socket and keeps only the last one. So they are read from the socket just before libssh2 does; if that was
+//! too late, a second connection reads them.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -17,33 +17,34 @@ use crate::wire::host_settings::HostSettings;
 use crate::wire::pump::Line;
 use crate::wire::tcp;
 
-/// How long after its first line a server may take to say that it speaks SSH.
+/// The time that a server may take from its first line to its greeting.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How each greeting of SSH begins.
+/// The beginning of each SSH greeting.
 const SIGN: &[u8] = b"SSH-";
 const OWN_GREETING: &[u8] = b"SSH-2.0-Cutover\r\n";
-/// How much is kept of the first line.
+/// The bytes kept of the first line.
 const KEPT_BYTES: usize = 256;
-/// What ends the wait: libssh2's code for a greeting that cannot be taken.
+/// The error that ends the wait: libssh2's code for a bad greeting.
 const NO_GREETING: ErrorCode = ErrorCode::Session(-2);
 
-/// What a server says before it says that it speaks SSH.
+/// The lines that a server sends before its SSH greeting.
 #[derive(Default)]
 pub(super) struct Preface {
     has_come: bool,
     is_ssh: bool,
-    /// When the first of it came.
+    /// The time of the first bytes.
     since: Option<Instant>,
 }
 
 impl Preface {
-    /// Looks at what has come, which libssh2 is about to take. Ends the wait for a server that says something else.
-    pub(super) fn look(&mut self, line: &Line) -> Result<(), ssh2::Error> {
+    /// Inspects the bytes that libssh2 is about to read. Ends the wait for a server that sends something other than
+    /// SSH.
+    pub(super) fn inspect(&mut self, line: &Line) -> Result<(), ssh2::Error> {
         if self.is_ssh {
             return Ok(());
         }
         let mut bytes = [0; 4];
-        // Where it cannot be looked at, libssh2 finds out why.
+        // If this fails, libssh2 reports the error.
         let length = line.socket.peek(&mut bytes).unwrap_or_default();
         self.note(line.session.banner_bytes().unwrap_or_default());
         self.note(&bytes[..length]);
@@ -59,21 +60,22 @@ impl Preface {
         self.is_ssh |= said.starts_with(SIGN);
     }
 
-    /// Tells whether the server has said anything.
+    /// Returns whether the server has sent anything.
     pub(super) fn has_come(&self) -> bool {
         self.has_come
     }
 
-    /// Tells whether the server has said that it speaks SSH. It may say something else before.
+    /// Returns whether the server has sent its SSH greeting, perhaps after other lines.
     pub(super) fn is_ssh(&mut self, session: &Session) -> bool {
         self.note(session.banner_bytes().unwrap_or_default());
         self.is_ssh
     }
 
-    /// Connects once more, and returns the first line that the server says; none where it says nothing, or speaks SSH now.
-    pub(super) fn hear(settings: &HostSettings, cancel: &Cancel) -> Result<Option<String>, Error> {
+    /// Connects once more, and returns the server's first line. Returns nothing if the server sends nothing, or an
+    /// SSH greeting this time.
+    pub(super) fn read_first_line(settings: &HostSettings, cancel: &Cancel) -> Result<Option<String>, Error> {
         let (mut socket, _) = tcp::connect(settings, cancel)?;
-        // Some speak only when they are spoken to.
+        // Some servers wait for the client to speak first.
         if socket.write_all(OWN_GREETING).is_err() {
             return Ok(None);
         }
@@ -86,8 +88,8 @@ impl Preface {
     }
 }
 
-/// Tells whether a server says that it takes no connection now: too many log in, or, since OpenSSH 9.8, logins from this
-/// address have failed (`PerSourcePenalties`).
+/// Returns whether a server says that it accepts no connection now: too many logins are under way, or, since OpenSSH
+/// 9.8, logins from this address have failed (`PerSourcePenalties`).
 pub(super) fn is_busy(said: &str) -> bool {
     said.starts_with("Exceeded MaxStartups") || said.starts_with("Not allowed at this time")
 }

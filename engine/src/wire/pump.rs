@@ -1,21 +1,21 @@
 //! Moves bytes between an SSH channel and two pipes.
 //!
-//! libssh2 lets one thread at a time into a session, and reads a window's growth only when it is called. So one thread
-//! owns session and channel, never blocks but in `poll`, and always moves both directions: a write that waited while
-//! replies lie unread would deadlock with a server that waits for its replies to be read.
+//! libssh2 allows one thread at a time in a session, and notices that a window has grown only when it is called. So
+//! one thread owns session and channel, blocks only in `poll`, and always moves both directions: if writing waited
+//! while replies are unread, the server might wait for its replies to be read, and neither would go on.
 //!
 //! ```text
 //! caller ── pipe ──▶ up ──▶ channel ──▶ the command's stdin
 //! caller ◀── pipe ── down ◀── channel ◀── its stdout         its stderr ──▶ tail
 //! ```
 //!
-//! Any call of libssh2 may take any packet off the socket, and `poll` announces none of these again. So a round begins with
-//! reading and ends with writing, and before it waits it looks whether something for an earlier step has come since: bytes
-//! to read, or a window that has grown.
+//! Any call of libssh2 may take any packet off the socket, and `poll` does not announce that packet again. So a round
+//! begins with reading and ends with writing, and before it waits it checks whether something for an earlier step has
+//! arrived since: bytes to read, or a window that has grown.
 //!
-//! A packet that the socket takes only in part must be finished before anything else is sent. libssh2 recognises it
-//! by the address of its data, which for the packets that it makes itself is on its stack. They are therefore sent
-//! only while the socket has room for them as a whole.
+//! A packet that the socket accepts only in part must be finished before anything else is sent. libssh2 recognizes
+//! the packet by the address of its data, which is on the stack for packets that libssh2 makes itself. The pump
+//! therefore sends those only while the socket has room for a whole packet.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -33,39 +33,40 @@ use ssh2::{BlockDirections, Channel, Session, Stream};
 
 use crate::error::Error;
 use crate::threads;
-use crate::wire::arrived::Arrived;
+use crate::wire::ack_meter::AckMeter;
 use crate::wire::buffer::Buffer;
 use crate::wire::greeting::timespec;
-use crate::wire::login::{Ended, LINGER, Process, Running, Tail};
+use crate::wire::login::{Exit, LINGER, Process, RemoteCommand, Tail};
 
-/// As large as an unprivileged process may make a pipe.
+/// The largest pipe of an unprivileged process.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// How a dead line is noticed: a question at each interval in which nothing came, and so many of them unanswered.
+/// The detection of a dead connection: a question after each silent interval, and the number of questions that may
+/// stay unanswered.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Alive {
+pub(super) struct KeepAlive {
     pub(super) interval: Duration,
     pub(super) maximum: u32,
 }
 
-/// A session, and the socket that it speaks through.
+/// A session and its socket.
 #[derive(Clone)]
 pub(super) struct Line {
     pub(super) session: Session,
     pub(super) socket: Arc<TcpStream>,
-    pub(super) alive: Alive,
+    pub(super) alive: KeepAlive,
 }
 
 /// Starts the thread for a channel on which a command was started.
-pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
+pub(super) fn start(line: Line, channel: Channel) -> Result<RemoteCommand, Error> {
     let failed = |source| Error::Io { action: "make a pipe for", path: "the SSH channel".into(), source };
     let (from_caller, output) = pipe().map_err(failed)?;
     let (input, to_caller) = pipe().map_err(failed)?;
     set_nonblocking(&from_caller).map_err(failed)?;
     set_nonblocking(&to_caller).map_err(failed)?;
-    let arrived = Arrived::new(line.socket.clone());
+    let ack_meter = AckMeter::new(line.socket.clone());
     let pump = Pump {
-        handed_over: arrived.handed_over(),
+        written_bytes: ack_meter.written_bytes(),
         stderr: channel.stderr(),
         channel,
         up: Buffer::new(),
@@ -82,12 +83,12 @@ pub(super) fn start(line: Line, channel: Channel) -> Result<Running, Error> {
         line,
     };
     let thread = threads::spawn(|| pump.run())?;
-    Ok(Running { input, output, arrived: Some(arrived), process: Box::new(PumpProcess(thread)) })
+    Ok(RemoteCommand { input, output, ack_meter: Some(ack_meter), process: Box::new(PumpProcess(thread)) })
 }
 
 fn pipe() -> io::Result<(File, File)> {
     let (reader, writer) = io::pipe()?;
-    // A user with very many pipes is refused larger ones; the smaller ones work too.
+    // A user with very many pipes gets only smaller ones; they work too.
     rustix::pipe::fcntl_setpipe_size(&writer, PIPE_BYTES).ok();
     Ok((OwnedFd::from(reader).into(), OwnedFd::from(writer).into()))
 }
@@ -96,10 +97,10 @@ fn set_nonblocking(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, fcntl_getfl(file)? | OFlags::NONBLOCK)?)
 }
 
-struct PumpProcess(JoinHandle<Result<Ended, Error>>);
+struct PumpProcess(JoinHandle<Result<Exit, Error>>);
 
 impl Process for PumpProcess {
-    fn wait(self: Box<Self>) -> Result<Ended, Error> {
+    fn wait(self: Box<Self>) -> Result<Exit, Error> {
         self.0.join().unwrap_or_else(|_| Err(Error::Bug("the thread of the SSH session panicked".into())))
     }
 }
@@ -108,18 +109,18 @@ struct Pump {
     line: Line,
     channel: Channel,
     stderr: Stream,
-    /// Counts the bytes that the socket was given.
-    handed_over: Arc<AtomicU64>,
+    /// Counts the bytes that the socket accepted.
+    written_bytes: Arc<AtomicU64>,
     up: Buffer,
     down: Buffer,
-    /// None once the caller closed it, or nobody at the server reads any more.
+    /// None once the caller closed it, or the command reads no more.
     from_caller: Option<File>,
-    /// None once all was written, or the caller closed it.
+    /// None once everything was written, or the caller closed it.
     to_caller: Option<File>,
     eof_sent: bool,
-    /// How much the server let this side send when it last tried to.
+    /// The server's window at the last attempt to send.
     window: u32,
-    /// The server has closed the channel.
+    /// Whether the server has closed the channel.
     closed: bool,
     unanswered: u32,
     next_question: Instant,
@@ -128,13 +129,13 @@ struct Pump {
 }
 
 impl Pump {
-    fn run(mut self) -> Result<Ended, Error> {
+    fn run(mut self) -> Result<Exit, Error> {
         let outcome = self.pump();
         // The caller sees the end of its streams before it waits for this thread.
         self.from_caller = None;
         self.to_caller = None;
         outcome.map_err(|source| Error::LineLost { source })?;
-        Ok(Ended { status: self.exit_status(), words: self.tail.bytes() })
+        Ok(Exit { status: self.exit_status(), stderr: self.tail.bytes() })
     }
 
     fn pump(&mut self) -> io::Result<()> {
@@ -154,13 +155,13 @@ impl Pump {
         }
     }
 
-    /// Tells whether one of the steps took something off the socket that an earlier one waits for.
+    /// Returns whether a step took bytes off the socket that an earlier step waits for.
     fn is_behind(&self) -> bool {
         let has_come = self.channel.read_window().available > 0 && !self.down.is_full();
         has_come || (!self.up.is_empty() && self.channel.write_window().remaining > self.window)
     }
 
-    /// Takes what the caller wrote.
+    /// Reads the caller's bytes.
     fn fill_up(&mut self) -> io::Result<bool> {
         let Some(from_caller) = &mut self.from_caller else {
             return Ok(false);
@@ -184,7 +185,7 @@ impl Pump {
                 Ok(0) => break,
                 Ok(bytes) => {
                     self.up.take(bytes);
-                    self.handed_over.fetch_add(bytes as u64, Ordering::Relaxed);
+                    self.written_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                 }
                 Err(error) if is_later(&error) => break,
                 Err(error) => return Err(error),
@@ -226,7 +227,7 @@ impl Pump {
         }
     }
 
-    /// Hands on what the server sent. Once the caller does not want it any more, it is dropped.
+    /// Writes the server's bytes to the caller, or drops them once the caller has closed its stream.
     fn flush_down(&mut self) -> bool {
         let mut moved = false;
         while !self.down.is_empty() {
@@ -244,7 +245,7 @@ impl Pump {
         moved
     }
 
-    /// Looks whether the command has ended. The end of its stdout alone is not that: it may still read.
+    /// Notes the end of the command. The end of its stdout is not enough: it may still read.
     fn note_close(&mut self) -> io::Result<()> {
         if self.closed || !self.channel.eof() {
             return Ok(());
@@ -263,7 +264,7 @@ impl Pump {
         }
     }
 
-    /// Waits for something to do, but not at all when something `moved`.
+    /// Waits for something to do, or returns at once if something `moved`.
     fn wait(&mut self, moved: bool) -> io::Result<()> {
         let now = Instant::now();
         let until = self.lingers_until.map_or(self.next_question, |until| until.min(self.next_question));
@@ -302,7 +303,7 @@ impl Pump {
         Ok((polled[0].revents(), to_caller))
     }
 
-    /// Gives up on a command that does not end although nobody speaks to it any more.
+    /// Fails if the command does not end although both its streams are closed.
     fn check_linger(&mut self) -> io::Result<()> {
         if self.from_caller.is_some() || self.to_caller.is_some() {
             return Ok(());
@@ -339,7 +340,7 @@ impl Pump {
     }
 
     fn exit_status(&mut self) -> Option<i32> {
-        // Only a courtesy: the server closed the channel already.
+        // Only a courtesy: the server has already closed the channel.
         self.channel.close().ok();
         let killed = self.channel.exit_signal().is_ok_and(|signal| signal.exit_signal.is_some());
         if killed { None } else { self.channel.exit_status().ok() }

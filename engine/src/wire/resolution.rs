@@ -1,12 +1,13 @@
-//! Finds out how to reach a host: what `ssh_config` says is asked for first, and becomes settings when it is needed.
+//! Resolves the settings of a host: reading `ssh_config` begins early, and its values become settings when they are
+//! needed.
 //!
-//! The values come from the system's `ssh`, which reads its files itself while the scan runs, or where there is none from
-//! the files.
+//! The values come from the system's `ssh`, which reads its files itself while the scan runs. On a system without
+//! `ssh` they come from the files.
 
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::target::{Reach, SshDestination};
-use crate::wire::evaluation::{self, Evaluated, Evaluation};
+use crate::wire::evaluation::{self, Evaluation, SshAnswer};
 use crate::wire::host_settings::HostSettings;
 use crate::wire::resolver::Resolver;
 use crate::wire::ssh_config::{self, Source, Values};
@@ -14,7 +15,7 @@ use crate::wire::ssh_config::{self, Source, Values};
 const SYSTEM_CONFIG: &str = "/etc/ssh/ssh_config";
 const SYSTEM_DIRECTORY: &str = "/etc/ssh";
 
-/// The settings of a destination, while they are being found out.
+/// The settings of a destination while they are resolved.
 pub(crate) struct Resolution<'a> {
     pub(super) destination: &'a SshDestination,
     pub(super) reach: &'a Reach,
@@ -22,7 +23,7 @@ pub(crate) struct Resolution<'a> {
 }
 
 impl<'a> Resolution<'a> {
-    /// Begins.
+    /// Starts to read `ssh_config`.
     pub(crate) fn start(destination: &'a SshDestination, reach: &'a Reach) -> Result<Resolution<'a>, Error> {
         Ok(Resolution { destination, reach, evaluation: Evaluation::start(destination, reach)? })
     }
@@ -30,15 +31,15 @@ impl<'a> Resolution<'a> {
     /// Waits for the settings.
     pub(super) fn finish(self, cancel: &Cancel) -> Result<HostSettings, Error> {
         let Resolution { destination, reach, evaluation } = self;
-        match evaluation.map_or(Ok(Evaluated::Unavailable), |evaluation| evaluation.finish(cancel))? {
-            Evaluated::Values(values) => evaluated(destination, reach, &values, cancel),
-            Evaluated::Unavailable => read(destination, reach),
+        match evaluation.map_or(Ok(SshAnswer::Unavailable), |evaluation| evaluation.finish(cancel))? {
+            SshAnswer::Values(values) => settings_of_ssh(destination, reach, &values, cancel),
+            SshAnswer::Unavailable => settings_of_files(destination, reach),
         }
     }
 }
 
-/// Makes the settings of what `ssh` says.
-fn evaluated(
+/// Makes the settings from the values of `ssh`.
+fn settings_of_ssh(
     destination: &SshDestination,
     reach: &Reach,
     values: &Values,
@@ -49,11 +50,11 @@ fn evaluated(
         return Ok(settings);
     }
     let defaults = evaluation::defaults(destination, cancel)?;
-    Resolver::new(destination, reach, values, true)?.beside(defaults).settings()
+    Resolver::new(destination, reach, values, true)?.with_defaults(defaults).settings()
 }
 
-/// Makes the settings of what the files say.
-fn read(destination: &SshDestination, reach: &Reach) -> Result<HostSettings, Error> {
+/// Makes the settings from the files.
+fn settings_of_files(destination: &SshDestination, reach: &Reach) -> Result<HostSettings, Error> {
     let values = ssh_config::read(&sources(reach), &destination.host, &reach.home)?;
     Resolver::new(destination, reach, &values, false)?.settings()
 }
@@ -89,7 +90,7 @@ mod tests {
             auth_sock: Some("/run/agent".into()),
             ..Reach::default()
         };
-        read(&destination, &reach)
+        settings_of_files(&destination, &reach)
     }
 
     #[test]

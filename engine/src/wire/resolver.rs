@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::target::{Reach, Server, SshDestination};
-use crate::wire::algorithms::{Algorithms, Allowed};
+use crate::wire::algorithms::{AlgorithmList, Algorithms};
 use crate::wire::host_settings::{
     Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Need, OpensshSettings, Strictness,
 };
+use crate::wire::keyword_support::KeywordSupport;
 use crate::wire::ssh_config::{Value, Values};
-use crate::wire::standing::Standing;
 
-/// The identities that `ssh` tries where none is configured, as its versions have them.
+/// The identities that `ssh` tries by default, in any of its versions.
 const USUAL_IDENTITIES: [&str; 7] = [
     "~/.ssh/id_rsa",
     "~/.ssh/id_ecdsa",
@@ -23,14 +23,14 @@ const USUAL_IDENTITIES: [&str; 7] = [
     "~/.ssh/id_dsa",
 ];
 
-/// Turns values into settings; its fields are also what tokens stand for.
+/// Turns values into settings. Its fields are also the values of tokens.
 pub(super) struct Resolver<'a> {
     destination: &'a SshDestination,
     reach: &'a Reach,
     values: &'a Values,
-    /// Whether `ssh` has evaluated them.
+    /// Whether the values come from `ssh -G`.
     is_evaluated: bool,
-    /// What `ssh` says by itself, as far as it was asked.
+    /// The values of `ssh` for a host without configuration, if they were asked for.
     defaults: Values,
     host_name: String,
     port: u16,
@@ -64,21 +64,21 @@ impl<'a> Resolver<'a> {
             unexpanded: None,
         };
         if let Some(value) = values.get("hostname") {
-            // `%h` is here the name that the user wrote, and later the one that came of it.
+            // Here `%h` is the name that the user wrote; everywhere else it is the resolved name.
             let host_name = resolver.expand(value, value.first(), is_evaluated);
             resolver.host_name = host_name.unwrap_or(resolver.host_name);
         }
         Ok(resolver)
     }
 
-    /// As before; a keyword with one of these values says nothing.
-    pub(super) fn beside(self, defaults: Values) -> Resolver<'a> {
+    /// Sets the values of a host without configuration: a keyword with one of these values means nothing.
+    pub(super) fn with_defaults(self, defaults: Values) -> Resolver<'a> {
         Resolver { defaults, ..self }
     }
 
     /// Returns the settings.
     pub(super) fn settings(mut self) -> Result<HostSettings, Error> {
-        // Of these each may find what only the system's `ssh` can expand: its need is told last.
+        // Each of these may find a value that only the system's `ssh` can expand, so that need is computed last.
         let login = self.login()?;
         let known = self.known()?;
         let line = self.line()?;
@@ -126,7 +126,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn openssh(&self) -> OpensshSettings {
-        let login_aid = self.standing().find(|(standing, _)| *standing == Standing::LoginAid).map(|(_, need)| need);
+        let login_aid = self.support().find(|(support, _)| *support == KeywordSupport::LoginAid).map(|(_, need)| need);
         OpensshSettings { overruled: self.overruled(), need: self.need(), login_aid }
     }
 
@@ -134,28 +134,28 @@ impl<'a> Resolver<'a> {
         self.values.get(keyword).map_or(Ok(false), yes_or_no)
     }
 
-    /// Returns why the built-in transport cannot be used at all.
+    /// Returns the reason that the built-in transport cannot be used at all.
     fn need(&self) -> Option<Need> {
         let unevaluated = self.values.unevaluated.as_ref().map(Need::of);
-        let keyword = || self.standing().find(|(standing, _)| self.is_need(*standing)).map(|(_, need)| need);
+        let keyword = || self.support().find(|(support, _)| self.is_need(*support)).map(|(_, need)| need);
         unevaluated.or_else(|| self.unexpanded.clone()).or_else(keyword)
     }
 
-    fn is_need(&self, standing: Standing) -> bool {
-        standing == Standing::NeedsOpenssh || (standing == Standing::Evaluated && !self.is_evaluated)
+    fn is_need(&self, support: KeywordSupport) -> bool {
+        support == KeywordSupport::NeedsOpenssh || (support == KeywordSupport::Evaluated && !self.is_evaluated)
     }
 
-    /// Iterates over what the keywords mean that `ssh` does not say by itself.
-    fn standing(&self) -> impl Iterator<Item = (Standing, Need)> {
+    /// Iterates over the keywords whose value is no default of `ssh`, and their meaning.
+    fn support(&self) -> impl Iterator<Item = (KeywordSupport, Need)> {
         self.values.iter().filter_map(|(keyword, value)| {
             let is_default = self.defaults.all(keyword).any(|other| other.arguments == value.arguments);
-            (!is_default).then(|| (Standing::of(keyword, &value.arguments.join(" ")), Need::of(value)))
+            (!is_default).then(|| (KeywordSupport::of(keyword, &value.arguments.join(" ")), Need::of(value)))
         })
     }
 
     fn overruled(&self) -> Vec<(String, &'static str)> {
-        let plain = |(keyword, value): (&str, &Value)| match Standing::of(keyword, value.first()) {
-            Standing::Overruled(plain) if !plain.eq_ignore_ascii_case(value.first()) => {
+        let plain = |(keyword, value): (&str, &Value)| match KeywordSupport::of(keyword, value.first()) {
+            KeywordSupport::Overruled(plain) if !plain.eq_ignore_ascii_case(value.first()) => {
                 Some((value.keyword.clone(), plain))
             }
             _ => None,
@@ -164,14 +164,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn algorithms(&self) -> Algorithms {
-        let allowed = |keyword| self.values.get(keyword).map_or(Allowed::Any, |value| Allowed::read(value.first()));
+        let allowed =
+            |keyword| self.values.get(keyword).map_or(AlgorithmList::Any, |value| AlgorithmList::parse(value.first()));
         Algorithms {
             key_exchanges: allowed("kexalgorithms"),
             host_keys: allowed("hostkeyalgorithms"),
             ciphers: allowed("ciphers"),
             macs: allowed("macs"),
             signatures: match allowed("pubkeyacceptedalgorithms") {
-                Allowed::Any => allowed("pubkeyacceptedkeytypes"),
+                AlgorithmList::Any => allowed("pubkeyacceptedkeytypes"),
                 allowed => allowed,
             },
         }
@@ -192,7 +193,7 @@ impl<'a> Resolver<'a> {
         }
         let values = self.values;
         let named = values.all("identityfile").filter(|value| value.first() != "none");
-        // `ssh` says the usual ones like those that were named.
+        // `ssh -G` prints its default identities like the configured ones.
         let is_usual = |text: &str| self.is_evaluated && USUAL_IDENTITIES.contains(&text);
         let named: Vec<(&Value, bool)> = named.map(|value| (value, is_usual(value.first()))).collect();
         let found = named.into_iter().filter_map(|(value, is_usual)| {
@@ -237,7 +238,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Reads a path. Of some keywords `ssh` has expanded it.
+    /// Expands a path. `ssh -G` has already expanded the paths of some keywords.
     fn path(&mut self, value: &Value, path: &str, is_expanded: bool) -> Option<PathBuf> {
         let other_home = path.starts_with('~') && !path.starts_with("~/");
         if other_home || path.starts_with('$') {
@@ -248,7 +249,7 @@ impl<'a> Resolver<'a> {
         Some(self.home_path(&path))
     }
 
-    /// Expands the tokens that this module knows; any other, and a variable, is for the system's `ssh`.
+    /// Expands the tokens that this module knows. Other tokens and variables need the system's `ssh`.
     fn expand(&mut self, value: &Value, text: &str, is_expanded: bool) -> Option<String> {
         let expanded = if is_expanded { Some(text.to_owned()) } else { self.try_expand(text) };
         if expanded.is_none() {
@@ -283,7 +284,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Returns the name of a server as `known_hosts` has it.
+/// Returns the name of a server as `known_hosts` lists it.
 fn known_name(host: &str, port: u16) -> String {
     let host = host.to_ascii_lowercase();
     match port {
@@ -322,7 +323,7 @@ fn family(value: &Value) -> Result<Family, Error> {
     }
 }
 
-/// Reads `30`, `5m`, `1h30m`; `none` and `0` are no duration.
+/// Parses `30`, `5m`, `1h30m`. `none` and `0` are no duration.
 fn duration(value: &Value) -> Result<Option<Duration>, Error> {
     let text = value.first().to_ascii_lowercase();
     if text == "none" {

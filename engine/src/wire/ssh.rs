@@ -1,16 +1,16 @@
 //! The built-in SSH transport: connects, checks the host key, logs in, runs commands.
 //!
-//! Everything here happens on the caller's thread with a session that does not block, so that an interrupt and a
-//! deadline end each step. A command that was started gets a thread of its own ([`pump`]).
+//! Everything here runs on the caller's thread with a session that does not block, so an interrupt or a deadline can
+//! end each step. A started command gets a thread of its own ([`pump`]).
 //!
-//! The kinds of host key that `known_hosts` has for the server are asked for first. Otherwise a server with several
-//! kinds might show one that is not known, and look as if it had changed.
+//! The session asks for the kinds of host key that `known_hosts` lists for the server first. Otherwise a server with
+//! several keys might show one that is not listed, and look as if its key had changed.
 //!
-//! libssh2 may know none of the algorithms that a server allows. Then nothing is wrong with the server, and the system's
+//! If libssh2 knows none of the algorithms that a server allows, nothing is wrong with the server, and the system's
 //! `ssh` takes over.
 //!
-//! A server that has as many logins under way as it allows (`MaxStartups`) closes a connection before it greets. Another try
-//! a moment later usually succeeds.
+//! A server with as many unfinished logins as it allows (`MaxStartups`) closes a connection before it greets. Another
+//! attempt a moment later usually succeeds.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -24,36 +24,37 @@ use crate::event::{Event, Observer};
 use crate::path::Shown;
 use crate::shell::quoted;
 use crate::target::{Reach, SshDestination};
-use crate::wire::algorithms::NoneKnown;
-use crate::wire::authenticate::{self, Refused};
+use crate::wire::algorithms::NoCommonAlgorithm;
+use crate::wire::authenticate::{self, LoginRefusal};
 use crate::wire::host_settings::{HostSettings, Need, Strictness};
 use crate::wire::key_file::kind;
 use crate::wire::known_hosts::{self, KnownHost, Verdict};
-use crate::wire::login::{Login, Running};
+use crate::wire::login::{Login, RemoteCommand};
 use crate::wire::preface::{Preface, is_busy};
-use crate::wire::pump::{self, Alive, Line};
+use crate::wire::pump::{self, KeepAlive, Line};
 use crate::wire::steps::{STEP_TIMEOUT, Steps, wait_a_moment};
 use crate::wire::tcp;
 
-/// How long a step of a login may take at least, however short `ConnectTimeout` is: a server may look up the user elsewhere.
-/// `ssh` sets no limit there.
+/// The shortest limit for a step of a login, however short `ConnectTimeout` is: a server may look up the user
+/// elsewhere. `ssh` has no limit there.
 const LOGIN_TIMEOUT_MIN: Duration = Duration::from_secs(8);
-/// How long to wait before another try at a server that takes no connection now.
+/// The waits before further attempts at a server that accepts no connection now.
 const TRY_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(1500)];
-/// For how long a channel is asked for again that the server refuses. It may still be closing the one before, which counts
-/// until then (`MaxSessions`).
+/// How long a refused channel is requested again. The channel before may still be closing, and counts until then
+/// (`MaxSessions`).
 const CHANNEL_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long to wait before asking for it again.
+/// The wait between these requests.
 const CHANNEL_EVERY: Duration = Duration::from_millis(20);
-/// Where `ssh_config` does not say: a dead line is noticed within a minute, before most people look.
-const ALIVE: Alive = Alive { interval: Duration::from_secs(15), maximum: 3 };
+/// The default without a setting in `ssh_config`: a dead connection is noticed within a minute, before most people
+/// check.
+const ALIVE: KeepAlive = KeepAlive { interval: Duration::from_secs(15), maximum: 3 };
 /// libssh2's answer for "the server opens no channel".
 const NO_CHANNEL: ErrorCode = ErrorCode::Session(-21);
 /// The step in which both sides greet and agree.
 const AGREE: &str = "agree on encryption";
 /// The step before a command.
 const OPEN: &str = "open a channel";
-/// libssh2's answers where both sides could not agree on algorithms, or where it could not do what they agreed on.
+/// libssh2's answers if both sides could not agree on algorithms, or if it could not do what they agreed on.
 const NO_AGREEMENT: [ErrorCode; 8] = [
     ErrorCode::Session(-4),
     ErrorCode::Session(-5),
@@ -65,13 +66,13 @@ const NO_AGREEMENT: [ErrorCode; 8] = [
     ErrorCode::Session(-33),
 ];
 
-/// Why the built-in transport did not log in.
+/// The reason that the built-in transport did not log in.
 pub(super) enum Setback {
-    /// The system's `ssh` might.
+    /// The system's `ssh` might log in.
     NeedsOpenssh(Need),
-    /// No key was accepted; the system's `ssh` might know another way.
-    Refused(Refused),
-    /// It failed.
+    /// The server accepted no key; the system's `ssh` might know another method.
+    Refused(LoginRefusal),
+    /// The login failed.
     Failed(Error),
 }
 
@@ -85,7 +86,7 @@ impl From<Error> for Setback {
 pub(super) struct SshLogin {
     steps: Steps,
     line: Line,
-    /// The shortest that the server took for an answer that takes it no time.
+    /// The shortest measured round trip.
     round_trip: Duration,
 }
 
@@ -135,7 +136,7 @@ impl SshLogin {
 
     fn try_connect(settings: &HostSettings, known: &KnownHost, cancel: &Cancel) -> Result<SshLogin, Setback> {
         let (socket, round_trip) = tcp::connect(settings, cancel)?;
-        // As with `ssh`, the limit is one for the connection to an address and the handshake together, where there is one.
+        // As with `ssh`, the connection to an address and the handshake share one limit, if there is one.
         let deadline = settings.line.connect_timeout.map(|limit| Instant::now() + limit.saturating_sub(round_trip));
         let mut login = SshLogin::new(settings, Arc::new(socket), round_trip, cancel)?;
         login.handshake(known, settings, deadline)?;
@@ -157,12 +158,12 @@ impl SshLogin {
         let mut session = Session::new().map_err(|error| steps.failed("start", error))?;
         session.set_tcp_stream(Arc::clone(&socket));
         session.set_blocking(false);
-        let alive = Alive {
+        let alive = KeepAlive {
             // libssh2 asks at most every other second.
             interval: settings.line.alive_interval.unwrap_or(ALIVE.interval).max(Duration::from_secs(2)),
             maximum: settings.line.alive_maximum.unwrap_or(ALIVE.maximum),
         };
-        // When to ask is the pump's business. To libssh2, each of its requests must be due.
+        // The pump decides when to ask. libssh2 must regard each of the pump's requests as due.
         session.set_keepalive(true, 1);
         Ok(SshLogin { steps, line: Line { session, socket, alive }, round_trip })
     }
@@ -174,12 +175,12 @@ impl SshLogin {
         deadline: Option<Instant>,
     ) -> Result<(), Setback> {
         let mut session = self.line.session.clone();
-        settings.algorithms.apply(&session, &known.kinds()).map_err(|NoneKnown(kind)| {
+        settings.algorithms.apply(&session, &known.kinds()).map_err(|NoCommonAlgorithm(kind)| {
             Setback::NeedsOpenssh(Need::other(format!("The {kind} that `ssh_config` asks for")))
         })?;
         let mut preface = Preface::default();
         let take = || {
-            preface.look(&self.line)?;
+            preface.inspect(&self.line)?;
             session.handshake()
         };
         let outcome = self.steps.attempt_until(&self.line.session, AGREE, deadline, take);
@@ -189,13 +190,13 @@ impl SshLogin {
         }
     }
 
-    /// Tells a server that does not speak SSH from one that speaks it another way, and from a line that failed.
+    /// Tells apart a server that does not speak SSH, one whose algorithms libssh2 lacks, and a failed connection.
     fn judge_handshake(&self, error: Error, mut preface: Preface, settings: &HostSettings) -> Setback {
         let Error::Reach(ReachError::Ssh { source, .. }) = &error else { return Setback::Failed(error) };
         let failed = source.downcast_ref::<ssh2::Error>();
         if !preface.is_ssh(&self.line.session) && (failed.is_some() || preface.has_come()) {
             let server = self.steps.server.clone();
-            return Setback::Failed(match Preface::hear(settings, &self.steps.cancel) {
+            return Setback::Failed(match Preface::read_first_line(settings, &self.steps.cancel) {
                 Ok(Some(said)) if !is_busy(&said) => Error::from(ReachError::NotSsh { server, said }),
                 Ok(_) => Error::from(ReachError::ClosedEarly { server }),
                 Err(error) => error,
@@ -271,10 +272,10 @@ impl SshLogin {
 }
 
 impl Login for SshLogin {
-    fn run(&mut self, command: &str) -> Result<Running, Error> {
+    fn run(&mut self, command: &str) -> Result<RemoteCommand, Error> {
         let began = Instant::now();
         let mut channel = self.open_channel()?;
-        // A packet that was lost and sent again makes one measurement long, and seldom two.
+        // A lost packet makes one measurement long, and seldom two.
         self.round_trip = self.round_trip.min(began.elapsed());
         let session = &self.line.session;
         self.steps.step(session, "run a command", || channel.exec(command))?;
@@ -291,7 +292,7 @@ impl Login for SshLogin {
 }
 
 impl SshLogin {
-    /// Opens a channel. One that is refused is asked for again for a while.
+    /// Opens a channel, and repeats a refused request for a while.
     fn open_channel(&self) -> Result<Channel, Error> {
         let session = &self.line.session;
         let deadline = Instant::now() + CHANNEL_TIMEOUT;
@@ -311,7 +312,7 @@ fn authority(known: &KnownHost) -> Option<Need> {
     Some(Need::keyword("@cert-authority", &file.display().to_string()))
 }
 
-/// Adds a key that was not known. Where that fails, the login goes on: the configuration accepts the key either way.
+/// Adds a new host key. If that fails, the login goes on: the configuration accepts the key either way.
 fn accept(settings: &HostSettings, key: &[u8], shown: &str, observer: &dyn Observer) {
     let Some(file) = settings.known.user_files.first() else {
         return;

@@ -1,12 +1,12 @@
-//! Reads `ssh_config` files as far as one host is concerned, on systems without `ssh`. Where there is `ssh`, it reads them
-//! itself ([`Evaluation`](super::evaluation)).
+//! Reads the settings of one host from `ssh_config` files, on systems without `ssh`. If there is an `ssh`, it reads
+//! them itself ([`Evaluation`](super::evaluation)).
 //!
-//! The first value that a keyword gets is the one that counts, across the user's file and then the system's; keywords such
-//! as `IdentityFile` add up. `Host` blocks match by pattern. Of `Match`, only `all` is evaluated: the other criteria run
-//! commands or depend on what was resolved so far. A block with one of them, and an `Include` with a pattern that is not
-//! understood, leave the host to the system's `ssh`.
+//! The first value of a keyword counts, across the user's file and then the system's; keywords such as `IdentityFile`
+//! add up. `Host` blocks match by pattern. Of `Match`, only `all` is evaluated: the other criteria run commands or
+//! depend on values resolved so far. A block with one of them, or an `Include` whose pattern this module cannot
+//! parse, leaves the host to the system's `ssh`.
 //!
-//! This module knows syntax. [`resolver`](super::resolver) decides what the keywords come to.
+//! This module knows the syntax. [`resolver`](super::resolver) knows the meaning of the keywords.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,21 +17,21 @@ use wildmatch::WildMatch;
 
 use crate::error::{Error, LoginError};
 
-/// As deep as OpenSSH follows `Include`.
+/// The depth to which OpenSSH follows `Include`.
 const INCLUDE_DEPTH: usize = 16;
 
 /// Keywords of which each line counts.
 const ADDITIVE: [&str; 7] =
     ["identityfile", "certificatefile", "sendenv", "setenv", "localforward", "remoteforward", "dynamicforward"];
 
-/// What a keyword was set to.
+/// A value of a keyword.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Value {
-    /// The keyword as it was written.
+    /// The keyword as the user wrote it.
     pub(super) keyword: String,
-    /// What stands after the keyword.
+    /// The words after the keyword.
     pub(super) arguments: Vec<String>,
-    /// The file and the line, from 1. `ssh -G` does not say where a value stands.
+    /// The file and the line, from 1. `ssh -G` does not print them.
     pub(super) place: Option<(PathBuf, usize)>,
 }
 
@@ -41,7 +41,7 @@ impl Value {
         self.arguments.first().map_or("", String::as_str)
     }
 
-    /// Makes an error of what is wrong with the value.
+    /// Makes the error for a wrong value.
     pub(super) fn wrong(&self, reason: impl Into<String>) -> Error {
         let reason = reason.into();
         match &self.place {
@@ -51,16 +51,16 @@ impl Value {
     }
 }
 
-/// All that is said about one host, in order.
+/// All values for one host, in order.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     values: Vec<(String, Value)>,
-    /// Something that was not understood.
+    /// A value that could not be evaluated.
     pub(super) unevaluated: Option<Value>,
 }
 
 impl Values {
-    /// Returns the value of a keyword, which is in lowercase.
+    /// Returns the value of a keyword, which must be in lowercase.
     pub(super) fn get(&self, keyword: &str) -> Option<&Value> {
         self.iter().find(|(name, _)| *name == keyword).map(|(_, value)| value)
     }
@@ -70,12 +70,12 @@ impl Values {
         self.iter().filter(move |(name, _)| *name == keyword).map(|(_, value)| value)
     }
 
-    /// Iterates over the keywords, in lowercase, that have a value.
+    /// Iterates over the keywords with a value, in lowercase.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.values.iter().map(|(keyword, value)| (keyword.as_str(), value))
     }
 
-    /// Adds a value, unless an earlier one rules it out.
+    /// Adds a value, unless an earlier value rules it out.
     pub(super) fn add(&mut self, keyword: &str, value: Value) {
         let rival = match keyword {
             "proxyjump" => "proxycommand",
@@ -94,13 +94,13 @@ impl Values {
 pub(super) struct Source {
     /// The file.
     pub(super) path: PathBuf,
-    /// The directory that its relative `Include`s start from.
+    /// The directory from which its relative `Include`s start.
     pub(super) include_directory: PathBuf,
-    /// Whether it is an error that the file is missing.
+    /// Whether a missing file is an error.
     pub(super) required: bool,
 }
 
-/// Reads what `sources` say about `host`, which is the name that the user wrote.
+/// Reads the values for `host`, the name that the user wrote.
 pub(super) fn read(sources: &[Source], host: &str, home: &Path) -> Result<Values, Error> {
     let mut walk = Walk { host, home, values: Values::default() };
     for source in sources {
@@ -120,7 +120,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Reads a file that applies as a whole; its own blocks narrow that down and end with it.
+    /// Reads a file that applies as a whole. Its own blocks narrow that down, and end with the file.
     fn file(&mut self, path: &Path, content: &[u8], include_directory: &Path, depth: usize) -> Result<(), Error> {
         let mut applies = true;
         for (keyword, value) in parse(path, &String::from_utf8_lossy(content))? {
@@ -159,7 +159,7 @@ impl Walk<'_> {
                 continue;
             };
             for path in paths {
-                // As in OpenSSH, what cannot be read is passed over: a directory, or a file that was just removed.
+                // Like OpenSSH, skip what cannot be read: a directory, or a file that was just removed.
                 match fs::read(&path) {
                     Ok(content) => self.file(&path, &content, include_directory, depth - 1)?,
                     Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {}
@@ -194,7 +194,7 @@ fn parse(file: &Path, text: &str) -> Result<Vec<(String, Value)>, Error> {
     Ok(lines)
 }
 
-/// Splits at white space, but not within quotes; a `#` that begins a word begins a comment.
+/// Splits at white space, but not within quotes. A `#` at the start of a word starts a comment.
 fn split(text: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut characters = text.chars().peekable();
@@ -225,7 +225,7 @@ fn split(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
-/// Tells whether one of `patterns` matches and none with a `!` before it does.
+/// Returns whether one of `patterns` matches and no pattern with `!` before it does.
 pub(super) fn matches_list<P: AsRef<str>>(text: &str, patterns: &[P]) -> bool {
     let mut matched = false;
     for pattern in patterns {
@@ -238,13 +238,13 @@ pub(super) fn matches_list<P: AsRef<str>>(text: &str, patterns: &[P]) -> bool {
     matched
 }
 
-/// Matches `*` and `?`, which are all that OpenSSH knows; both match a slash and a dot too.
+/// Matches `*` and `?`, the only wildcards of OpenSSH. Both also match a slash and a dot.
 pub(super) fn matches_pattern(text: &str, pattern: &str) -> bool {
     WildMatch::new(pattern).matches(text)
 }
 
-/// Returns the paths that match, sorted; nothing where the pattern is not understood. A directory that cannot be listed
-/// holds no match.
+/// Returns the matching paths, sorted, or nothing if the pattern cannot be parsed. A directory that cannot be listed
+/// has no matches.
 fn glob(pattern: &Path) -> Option<Vec<PathBuf>> {
     let mut found = vec![PathBuf::new()];
     for component in pattern.components() {
@@ -282,12 +282,12 @@ enum Element {
     Star,
     Any,
     Byte(u8),
-    /// Ranges, both ends among them, and whether these are what must not stand here.
+    /// Inclusive ranges, and whether the byte must be outside of them.
     OneOf(Vec<(u8, u8)>, bool),
 }
 
 impl Glob {
-    /// Reads a pattern. Nothing for `[[:alpha:]]` and its like, and for a bracket that is not closed.
+    /// Parses a pattern. Returns nothing for `[[:alpha:]]` and its like, and for an unclosed bracket.
     fn parse(mut text: &[u8]) -> Option<Glob> {
         let mut elements = Vec::new();
         while let Some((&byte, rest)) = text.split_first() {
@@ -310,7 +310,7 @@ impl Glob {
     fn parse_bracket(text: &mut &[u8]) -> Option<Element> {
         let is_negated = matches!(text.first(), Some(b'!' | b'^'));
         let inside = &text[usize::from(is_negated)..];
-        // A bracket that comes first is one of the bytes.
+        // A bracket in the first place is one of the bytes.
         let end = 1 + inside.iter().skip(1).position(|&byte| byte == b']')?;
         let mut bytes = &inside[..end];
         if bytes.iter().any(|byte| b"[\\".contains(byte)) {
@@ -329,9 +329,9 @@ impl Glob {
         Some(Element::OneOf(ranges, is_negated))
     }
 
-    /// Tells whether a name matches, in time that is bounded by the product of the lengths.
+    /// Returns whether a name matches, in time bounded by the product of the lengths.
     fn matches(&self, name: &[u8]) -> bool {
-        // Which beginnings of the name the elements so far match, by their length.
+        // The lengths of the beginnings of the name that the elements so far match.
         let mut reached = vec![false; name.len() + 1];
         reached[0] = true;
         for element in &self.0 {

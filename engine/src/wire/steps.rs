@@ -1,4 +1,4 @@
-//! Steps with a session that does not block, each of which an interrupt and a deadline end.
+//! Steps with a session that does not block. An interrupt or a deadline ends each of them.
 
 use std::io;
 use std::net::TcpStream;
@@ -14,23 +14,23 @@ use crate::error::{Error, ReachError};
 use crate::target::Server;
 use crate::wire::greeting::{SLICE, timespec};
 
-/// How long the server may take for one step. Time enough to touch a key, and for a server that looks up names first.
+/// The time limit of one step: enough to touch a key, and for a server that looks up names first.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 /// libssh2's answers for "call again" and "nothing came in a minute".
 const AGAIN: ErrorCode = ErrorCode::Session(-37);
 const TIMED_OUT: ErrorCode = ErrorCode::Session(-9);
 
-/// Takes steps with a session that does not block.
+/// Runs steps with a session that does not block.
 pub(super) struct Steps {
     pub(super) server: Server,
     pub(super) socket: Arc<TcpStream>,
     pub(super) cancel: Cancel,
-    /// How long the server may take for a step.
+    /// The time limit of one step.
     pub(super) patience: Duration,
 }
 
 impl Steps {
-    /// Takes a step, and makes an error of its failure.
+    /// Runs a step, and returns its failure as an error.
     pub(super) fn step<T>(
         &self,
         session: &Session,
@@ -40,7 +40,7 @@ impl Steps {
         self.attempt(session, action, take)?.map_err(|error| self.failed(action, error))
     }
 
-    /// Takes a step that may fail; only an interrupt and a deadline are errors at once.
+    /// Runs a step that may fail: only an interrupt and the deadline are errors of the outer result.
     pub(super) fn attempt<T>(
         &self,
         session: &Session,
@@ -50,7 +50,7 @@ impl Steps {
         self.attempt_until(session, action, None, take)
     }
 
-    /// As [`Steps::attempt`], with another deadline.
+    /// Works like [`Steps::attempt`], with another deadline.
     pub(super) fn attempt_until<T>(
         &self,
         session: &Session,
@@ -92,7 +92,7 @@ impl Steps {
         }
     }
 
-    /// Makes an error of a failed step.
+    /// Makes the error for a failed step.
     pub(super) fn failed(
         &self,
         action: &'static str,
@@ -102,7 +102,7 @@ impl Steps {
     }
 }
 
-/// Waits, unless it is interrupted.
+/// Waits, and fails at an interrupt.
 pub(super) fn wait_a_moment(time: Duration, cancel: &Cancel) -> Result<(), Error> {
     let until = Instant::now() + time;
     loop {

@@ -1,6 +1,6 @@
-//! Connects to a server, trying each of its addresses in turn.
+//! Connects to a server, and tries each of its addresses in turn.
 //!
-//! The socket does not block, so that an interrupt ends the wait for a server that does not answer.
+//! The socket does not block, so an interrupt ends the wait for a server that does not answer.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -17,11 +17,11 @@ use crate::target::Server;
 use crate::wire::greeting::{SLICE, timespec};
 use crate::wire::host_settings::{Family, HostSettings};
 
-/// How long each address is waited for where `ConnectTimeout` does not say. Longer than three lost packets take to be
-/// sent again, and shorter than the system's two minutes.
+/// The time limit for each address if `ConnectTimeout` is not set. It is longer than the time to send three lost
+/// packets again, and shorter than the system's two minutes.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Connects. The stream does not block. With it comes how long the server took to answer.
+/// Connects. Returns a stream that does not block, and the time that the server took to answer.
 pub(super) fn connect(settings: &HostSettings, cancel: &Cancel) -> Result<(TcpStream, Duration), Error> {
     let unreachable = |source| Error::from(ReachError::Unreachable { server: settings.server.clone(), source });
     let mut last = None;
@@ -53,7 +53,7 @@ fn addresses(settings: &HostSettings) -> Result<Vec<SocketAddr>, Error> {
     Ok(addresses)
 }
 
-/// The outer result is of the whole attempt, the inner one of this address.
+/// Connects to one address. The outer result is the whole attempt's, the inner one this address's.
 fn connect_to(address: SocketAddr, timeout: Duration, cancel: &Cancel) -> Result<io::Result<TcpStream>, Error> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -67,7 +67,7 @@ fn connect_to(address: SocketAddr, timeout: Duration, cancel: &Cancel) -> Result
         Err(errno) => Err(errno.into()),
     };
     let stream = TcpStream::from(socket);
-    // Requests are small and answered at once; waiting to fill a packet would cost a round trip each.
+    // Requests are small and answered at once: waiting to fill a packet would cost a round trip each.
     Ok(outcome.and_then(|()| stream.set_nodelay(true)).map(|()| stream))
 }
 

@@ -4,7 +4,7 @@ use crate::chunk;
 use crate::error::Error;
 use crate::release::ReleaseId;
 use crate::threads;
-use crate::wire::message::{BaseName, Taken};
+use crate::wire::message::{AgentBase, BaseName};
 
 use crate::agent::reporter::Reporter;
 use crate::agent::site::layout::Layout;
@@ -55,14 +55,14 @@ impl Base {
     }
 
     /// Returns the message that names this base to the client.
-    pub(super) fn to_message(&self, order: &Order<'_>) -> Taken {
-        if self.is_named_by(order) { Taken::Named } else { Taken::Another(self.name.clone()) }
+    pub(super) fn to_message(&self, order: &Order<'_>) -> AgentBase {
+        if self.is_named_by(order) { AgentBase::Proposed } else { AgentBase::Another(self.name.clone()) }
     }
 
     /// Returns the chunks of a large file, cut as a client cuts it, or nothing if its object is missing or altered.
     pub(super) fn chunks(&self, layout: &Layout, entry: u32) -> Option<Vec<u8>> {
         let file = self.stored.manifest.file(entry)?;
-        let store = Store::new(layout.objects.again().ok()?);
+        let store = Store::new(layout.objects.duplicate().ok()?);
         let object = store.open_any(file.key).ok()??;
         let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;
         (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))

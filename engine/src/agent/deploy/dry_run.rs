@@ -39,7 +39,7 @@ fn answer_with_site(conversation: &Conversation, order: &Order<'_>, layout: &Lay
     let base = Base::choose(conversation, order, layout, &releases, live.as_ref())?;
     let tree = receive(conversation, order, Some(layout), holding(layout, &releases), base.as_ref())?;
     let decision = Decision::make(order, layout, &releases, live, base.as_ref(), &tree.manifest)?;
-    let store = Store::new(layout.objects.again()?);
+    let store = Store::new(layout.objects.duplicate()?);
     let task = Task { order, tree: &tree, base: base.as_ref(), decision: &decision };
     let classification = task.classify(layout, &releases, &store)?;
     let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);

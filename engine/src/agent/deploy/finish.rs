@@ -78,5 +78,5 @@ fn keep_stamps(layout: &Layout, id: &ReleaseId, manifest: &Manifest, outcome: &D
     let (directories, inodes) = (&assembled.directories, &assembled.inodes);
     let stamps = NewStamps { directories, inodes, moment: outcome.published.moment };
     let record = layout.records.open_dir(id.as_str().as_bytes())?;
-    stamps::write(&record, &Store::new(layout.objects.again()?), manifest, &stamps)
+    stamps::write(&record, &Store::new(layout.objects.duplicate()?), manifest, &stamps)
 }

@@ -120,7 +120,7 @@ fn build(
     task: Task<'_>,
     choice: &SpareChoice,
 ) -> Result<DeployOutcome, Error> {
-    let store = Store::new(site.layout.objects.again()?);
+    let store = Store::new(site.layout.objects.duplicate()?);
     let classification = task.classify(&site.layout, &site.releases, &store)?;
     let staging = Staging::create(&site.lock, &site.layout)?;
     let plan = Plan { task, classification: &classification, choice, store: &store, staging: &staging };

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::live::LiveNow;
-use crate::wire::bounds::STANDING_MAX;
-use crate::wire::message::{FromAgent, Holding, Taken};
+use crate::wire::bounds::HELD_RELEASES_MAX;
+use crate::wire::message::{AgentBase, FromAgent, Holding};
 
 use crate::agent::conversation::Conversation;
 use crate::agent::site::layout::Layout;
@@ -29,8 +29,8 @@ impl Ready<'_> {
     pub(super) fn send(self, conversation: &Conversation, order: &Order<'_>) -> Result<(), Error> {
         let Ready { holding, base, live, stores_nothing } = self;
         let taken = match base {
-            None if stores_nothing => Taken::Empty,
-            None => Taken::Nothing,
+            None if stores_nothing => AgentBase::Empty,
+            None => AgentBase::Nothing,
             Some(base) => base.to_message(order),
         };
         let commit = base.and_then(|base| base.commit.clone());
@@ -43,6 +43,6 @@ pub(super) fn holding(layout: &Layout, releases: &Releases) -> Holding {
     let mut standing = releases.ids();
     standing.sort_unstable();
     // Nobody keeps more releases than this, and the oldest are left out. A client only misses a possible base then.
-    standing.drain(..standing.len().saturating_sub(STANDING_MAX));
-    Holding { store: layout.store.id.clone(), standing }
+    standing.drain(..standing.len().saturating_sub(HELD_RELEASES_MAX));
+    Holding { store: layout.store.id.clone(), releases: standing }
 }

@@ -10,7 +10,7 @@ use crate::manifest::decode::{Decoded, decode_with};
 use crate::manifest::{Manifest, outline};
 use crate::wire::bounds::{PROMISED_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
-use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
+use crate::wire::message::{FromAgent, Lacks, ToAgent, TreeBase};
 
 use crate::agent::conversation::{Conversation, Incoming};
 use crate::agent::sign;
@@ -76,13 +76,13 @@ struct TreeReceiver<'a> {
 
 impl TreeReceiver<'_> {
     /// Reads a tree. Returns nothing if it is not described against the base.
-    fn receive_tree(&mut self, against: Against, length: u64) -> Result<Option<Tree>, Error> {
+    fn receive_tree(&mut self, against: TreeBase, length: u64) -> Result<Option<Tree>, Error> {
         let bytes = self.receive_parts(length)?;
         let to_sign = std::mem::take(&mut self.to_sign);
         let fits = match against {
-            Against::Nothing => self.base.is_none(),
-            Against::Named => self.base.is_some_and(|base| base.is_named_by(self.order)),
-            Against::Taken => self.base.is_some(),
+            TreeBase::Nothing => self.base.is_none(),
+            TreeBase::Proposed => self.base.is_some_and(|base| base.is_named_by(self.order)),
+            TreeBase::Chosen => self.base.is_some(),
         };
         if !fits {
             return Ok(None);
@@ -115,7 +115,7 @@ impl TreeReceiver<'_> {
             ToAgent::WantChunks(entries) => self.send_chunks(&entries),
             ToAgent::WantGaps(gaps) => {
                 let signed = |layout: &Layout| {
-                    layout.objects.again().map(|objects| sign::sign_gaps(&Store::new(objects), &gaps))
+                    layout.objects.duplicate().map(|objects| sign::sign_gaps(&Store::new(objects), &gaps))
                 };
                 let bytes = self.layout.map_or_else(|| Ok(Vec::new()), signed)?;
                 self.conversation.send(&FromAgent::GapSignatures { length: bytes.len() as u64 })?;
@@ -156,7 +156,7 @@ impl TreeReceiver<'_> {
 
     fn receive_parts(&self, length: u64) -> Result<Vec<u8>, Error> {
         let mut parts = Parts::begin(length, TREE_BYTES_MAX)?;
-        while !parts.are_all() {
+        while !parts.is_complete() {
             match self.conversation.next()? {
                 Incoming::Part(part) => parts.add(&part)?,
                 _ => return Err(Error::Protocol("a manifest that breaks off".into())),

@@ -22,8 +22,8 @@ use crate::error::Error;
 use crate::threads;
 use crate::wire::bounds::{LANES_AT_ONCE_MAX, LANES_MAX};
 use crate::wire::frame::{Counter, FrameKind, FrameReader};
-use crate::wire::heard::Heard;
 use crate::wire::lane::{CLAIM_BYTES, STEP_TIMEOUT, TAKEN, Ticket, is_own};
+use crate::wire::last_byte::LastByte;
 
 /// How often the wait for lanes checks whether to go on.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// An item from a lane.
 pub(crate) enum Arrival {
     /// The lane was admitted.
-    Began { lane: u32, heard: Heard },
+    Began { lane: u32, last_byte: LastByte },
     /// A block of the lane.
     Block { lane: u32, payload: Vec<u8> },
     /// The lane has ended, and its missing blocks will not arrive.
@@ -57,7 +57,7 @@ pub(crate) struct Inlets {
 struct Inlet {
     blocks: u64,
     has_ended: bool,
-    heard: Heard,
+    last_byte: LastByte,
 }
 
 impl Inlets {
@@ -100,8 +100,8 @@ impl Inlets {
     /// Updates the state of the lane, and returns the block, if the arrival is one.
     pub(crate) fn note(&mut self, arrival: Arrival) -> Option<Vec<u8>> {
         match arrival {
-            Arrival::Began { lane, heard } => {
-                self.lanes.insert(lane, Inlet { blocks: 0, has_ended: false, heard });
+            Arrival::Began { lane, last_byte } => {
+                self.lanes.insert(lane, Inlet { blocks: 0, has_ended: false, last_byte });
                 None
             }
             Arrival::Block { lane, payload } => {
@@ -153,7 +153,7 @@ impl Inlets {
     fn are_due(&self, listening: Instant) -> bool {
         let is_due = |&(lane, blocks): &(u32, u64)| {
             self.lanes.get(&lane).is_some_and(|inlet| {
-                !inlet.has_ended && inlet.blocks < blocks && inlet.heard.silence(listening) < self.silent_max
+                !inlet.has_ended && inlet.blocks < blocks && inlet.last_byte.silence(listening) < self.silent_max
             })
         };
         self.sent.iter().any(is_due)
@@ -175,7 +175,7 @@ fn admit_all(listener: &UnixListener, ticket: Ticket, arrivals: &Sender<Arrival>
         admitted.push(lane);
         let reader = FrameReader::of_blocks(stream, counter.clone());
         // This comes before the client learns that the lane is admitted, and so before it reports what it sent there.
-        if arrivals.send(Arrival::Began { lane, heard: reader.heard() }).is_err() {
+        if arrivals.send(Arrival::Began { lane, last_byte: reader.last_byte() }).is_err() {
             return;
         }
         standing.fetch_add(1, Ordering::AcqRel);

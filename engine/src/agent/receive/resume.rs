@@ -176,7 +176,7 @@ mod tests {
         let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
         let lock = Lock::for_test(&layout.private);
         let staging = Staging::create(&lock, &layout).unwrap();
-        let store = Store::new(layout.objects.again().unwrap());
+        let store = Store::new(layout.objects.duplicate().unwrap());
         let mut builder = Builder::new();
         builder.begin(0o755).unwrap();
         // The size of each file in MiB, and the parts that arrived.

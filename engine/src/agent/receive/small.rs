@@ -7,7 +7,7 @@ use crate::delta::{self, Delta};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::{File as ManifestFile, ObjectKey};
-use crate::wire::block::{DELTAS_BYTES_MAX, DeltaOf};
+use crate::wire::block::{DELTAS_BYTES_MAX, FileDelta};
 
 use super::receiver::{Contents, Receiver, Reception};
 use super::resume::{PARTIAL_BYTES_MIN, UNFINISHED_MODE};
@@ -25,7 +25,7 @@ impl Receiver<'_> {
         if content.is_empty() { Ok(()) } else { Err(short()) }
     }
 
-    pub(super) fn deltas(&mut self, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+    pub(super) fn deltas(&mut self, deltas: &[FileDelta], container: &[u8]) -> Result<(), Error> {
         let mut contents = std::mem::take(&mut self.contents);
         let received = self.deltas_in(&mut contents, deltas, container);
         self.contents = contents;
@@ -33,7 +33,7 @@ impl Receiver<'_> {
     }
 
     /// Receives deltas. If an old file is unfit, all files of the block stay wanted.
-    fn deltas_in(&self, contents: &mut Contents, deltas: &[DeltaOf], container: &[u8]) -> Result<(), Error> {
+    fn deltas_in(&self, contents: &mut Contents, deltas: &[FileDelta], container: &[u8]) -> Result<(), Error> {
         let wrong = |what: &str| Error::Protocol(format!("deltas {what}"));
         let base = self.reception.base.ok_or_else(|| wrong("without a base"))?;
         let (mut old_bytes, mut new_bytes) = (0, 0);

@@ -22,7 +22,7 @@ use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, ObjectKey};
 use crate::pattern::Patterns;
 use crate::target::Policy;
-use crate::wire::block::{DELTAS_BYTES_MAX, DeltaOf, Range};
+use crate::wire::block::{DELTAS_BYTES_MAX, FileDelta, Range};
 
 const LENGTH: usize = 4000;
 
@@ -90,7 +90,7 @@ fn deltas_of_more_content_than_a_container_may_have_are_refused() {
         builder.finish().unwrap()
     };
     let check = |new: [u64; 2], old: [u64; 2], is_taken: bool| {
-        let deltas = [0, 1].map(|entry| DeltaOf { entry, base: entry });
+        let deltas = [0, 1].map(|entry| FileDelta { entry, base: entry });
         let receive = |receiver: &mut Receiver<'_>, _: &Staging| receiver.deltas(&deltas, b"");
         let received = with_receiver(&of_sizes(new), Some(&of_sizes(old)), receive);
         // Files whose old content is missing stay wanted.
@@ -133,7 +133,7 @@ fn with_receiver<T>(
     let place = tempfile::tempdir().unwrap();
     let (layout, _) = Layout::set_up(&place.path().join("site"), &Policy::default(), &Silent).unwrap();
     let staging = Staging::create(&Lock::for_test(&layout.private), &layout).unwrap();
-    let store = Store::new(layout.objects.again().unwrap());
+    let store = Store::new(layout.objects.duplicate().unwrap());
     let expected = vec![Placement::default(); 2];
     let copies = Patterns::parse([], "none").unwrap();
     let assembly = Assembly::new(manifest, &expected, &copies, 1_700_000_000, &store, &staging);

@@ -99,7 +99,7 @@ pub(super) fn choose_current(
 /// Opens the link: `current` in the deploy path, or a path of its own.
 pub(super) fn open_current(root: &Dir, current_path: Option<&Path>) -> Result<CurrentLink, Error> {
     let Some(path) = current_path else {
-        let dir = root.again()?;
+        let dir = root.duplicate()?;
         return Ok(CurrentLink { dir, name: b"current".to_vec(), prefix: Vec::new() });
     };
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {

@@ -91,7 +91,7 @@ impl Lock {
         if directory.is_some() {
             return Ok(());
         }
-        let own = file.as_ref().and_then(|file| disk::look(file).ok());
+        let own = file.as_ref().and_then(|file| disk::file_stat(file).ok());
         match (private.stat(LOCK)?, own) {
             (Some(found), Some(own)) if (found.inode, found.device) == (own.inode, own.device) => Ok(()),
             _ => lost(),

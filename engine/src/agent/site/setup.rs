@@ -132,7 +132,7 @@ fn make_directories(root: &Dir, policy: &Policy, created: &mut NewDirectories) -
 /// Makes a declared directory in `shared/`.
 fn make_shared(root: &Dir, shared: &Dir, wanted: &RelativePath, created: &mut NewDirectories) -> Result<(), Error> {
     let mut shown = PathBuf::from("shared");
-    let mut above = shared.again()?;
+    let mut above = shared.duplicate()?;
     for name in wanted.names() {
         shown.push(OsStr::from_bytes(name));
         if above.stat(name)?.is_some_and(|stat| stat.kind == Kind::Symlink) {

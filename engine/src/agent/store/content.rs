@@ -31,7 +31,7 @@ impl Store {
         let is_as_made = |stat: &Stat| stat.mode == u32::from(key.mode) && stat.mtime_nanos == 0;
         // Usually the first copy will do. It is checked once it is open.
         if let Ok(Some(file)) = self.open(ObjectName { key, copy: 0 })
-            && disk::look(&file).is_ok_and(|stat| self.is_own(&stat) && is_as_made(&stat))
+            && disk::file_stat(&file).is_ok_and(|stat| self.is_own(&stat) && is_as_made(&stat))
         {
             return Ok(Some(file));
         }

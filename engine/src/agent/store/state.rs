@@ -101,7 +101,7 @@ impl Store {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
             Err(error) => return Err(error),
         };
-        if !disk::look(&file).is_ok_and(|stat| self.is_own(&stat)) {
+        if !disk::file_stat(&file).is_ok_and(|stat| self.is_own(&stat)) {
             return Ok(false);
         }
         let mode = u32::from(key.mode);

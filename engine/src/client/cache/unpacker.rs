@@ -167,7 +167,7 @@ mod tests {
     fn block(level: i32) -> Block {
         let head = BlockHead::Files(Vec::new());
         match level {
-            0 => block::block_as_it_is(&head, &content()),
+            0 => block::raw_block(&head, &content()),
             level => BlockEncoder::new(level).unwrap().encode(&head, &content(), &FILES).unwrap().unwrap(),
         }
     }

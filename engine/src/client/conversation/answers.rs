@@ -7,7 +7,7 @@ use crate::client::load::Load;
 use crate::event::Observer;
 use crate::live::LiveNow;
 use crate::wire::lane::Ticket;
-use crate::wire::message::Taken;
+use crate::wire::message::AgentBase;
 
 use super::inbox::Inbox;
 
@@ -15,7 +15,7 @@ use super::inbox::Inbox;
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
 
 /// The base that the agent takes, once it has said so; none where it answers without one.
-pub(super) type TakenBase = Arc<OnceLock<Taken>>;
+pub(super) type TakenBase = Arc<OnceLock<AgentBase>>;
 
 /// See the module's description.
 #[derive(Clone)]

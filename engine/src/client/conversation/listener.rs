@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::live::LiveNow;
-use crate::wire::bounds::{TOLD_BYTES_MAX, TOLD_MAX};
+use crate::wire::bounds::{TEXTS_BYTES_MAX, TEXTS_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
-use crate::wire::message::{self, FromAgent, Taken};
+use crate::wire::message::{self, AgentBase, FromAgent};
 
 use super::answers::Answers;
 use super::inbox::Arrival;
@@ -43,7 +43,7 @@ impl Allowance {
     }
 
     fn has_room(&self) -> bool {
-        self.count <= TOLD_MAX && self.bytes <= TOLD_BYTES_MAX
+        self.count <= TEXTS_MAX && self.bytes <= TEXTS_BYTES_MAX
     }
 }
 
@@ -122,7 +122,7 @@ impl Listener {
             }
             FromAgent::Ping => return None,
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
-                self.answers.taken_base.get_or_init(|| Taken::Nothing);
+                self.answers.taken_base.get_or_init(|| AgentBase::Nothing);
                 if matches!(end, FromAgent::Done(_)) {
                     self.answers.delivery.answered();
                 }

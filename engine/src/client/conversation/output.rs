@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::threads;
 use crate::wire::frame::{FrameKind, FrameWriter};
-use crate::wire::heard::Heard;
+use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, ToAgent};
 
 /// How soon an interruption is noticed.
@@ -32,15 +32,15 @@ pub(crate) struct Output {
     cancels: [Cancel; 2],
     /// Bytes taken.
     pub(super) flow: Arc<AtomicU64>,
-    heard: Heard,
+    last_byte: LastByte,
     silent_max: Duration,
 }
 
 impl Output {
-    pub(super) fn new(file: File, cancels: [Cancel; 2], heard: Heard, silent_max: Duration) -> Output {
+    pub(super) fn new(file: File, cancels: [Cancel; 2], last_byte: LastByte, silent_max: Duration) -> Output {
         // Where it cannot be set, a write waits as long as the line does.
         fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
-        Output { file, cancels, flow: Arc::default(), heard, silent_max }
+        Output { file, cancels, flow: Arc::default(), last_byte, silent_max }
     }
 
     fn persist(&self, write: impl Fn(&File) -> io::Result<usize>) -> io::Result<usize> {
@@ -59,7 +59,7 @@ impl Output {
 
     fn wait(&self, began: Instant) -> io::Result<()> {
         self.cancels.iter().try_for_each(Cancel::check).map_err(|_| ErrorKind::TimedOut)?;
-        if self.heard.silence(began) > self.silent_max {
+        if self.last_byte.silence(began) > self.silent_max {
             return Err(ErrorKind::TimedOut.into());
         }
         let timeout = Timespec::try_from(CANCEL_EVERY).map_err(|_| ErrorKind::InvalidInput)?;

@@ -68,7 +68,7 @@ fn id(text: &str) -> crate::release::ReleaseId {
 }
 
 fn ready(live: LiveNow) -> FromAgent {
-    FromAgent::Ready { holding: None, base: Taken::Nothing, live, commit: None }
+    FromAgent::Ready { holding: None, base: AgentBase::Nothing, live, commit: None }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::manifest::outline;
 use crate::release::Provenance;
 use crate::report::DeployFailure;
-use crate::wire::message::{Against, DeployBegin, Hello, Request, ToAgent};
+use crate::wire::message::{DeployBegin, Hello, Request, ToAgent, TreeBase};
 
 use super::base::Base;
 use super::forecast::{Flight, Forecast};
@@ -65,12 +65,12 @@ impl Exchange<'_> {
         let conversation = self.conversation;
         let olds = match content {
             None => {
-                self.send_manifest(Against::Named, &tree)?;
+                self.send_manifest(TreeBase::Proposed, &tree)?;
                 olds
             }
             // What does not come whole then is sent without any art.
             Some(content) => conversation.together(|| {
-                self.send_manifest(Against::Named, &tree)?;
+                self.send_manifest(TreeBase::Proposed, &tree)?;
                 self.send_content(sendings(content, &[], &olds), true)?;
                 // Otherwise all of it is said again.
                 if !conversation.takes_another() {

@@ -4,7 +4,7 @@ use crate::client::shared_manifest::SharedManifest;
 use crate::manifest::outline;
 use crate::report::DeployFailure;
 use crate::wire::bounds::TREE_BYTES_MAX;
-use crate::wire::message::{BaseName, DeployDone, FromAgent, Holding, Lacks, Reply, Taken, ToAgent};
+use crate::wire::message::{AgentBase, BaseName, DeployDone, FromAgent, Holding, Lacks, Reply, ToAgent};
 
 use super::base::Base;
 use super::state::{Exchange, Opening, unexpected};
@@ -62,25 +62,25 @@ impl Exchange<'_> {
     fn hear_ready(
         &mut self,
         holding: Option<Holding>,
-        base: Taken,
+        base: AgentBase,
         commit: Option<String>,
         tree: &SentTree,
     ) -> Result<Option<Answer>, DeployFailure> {
         if let Some(holding) = holding {
             self.holding = holding;
         }
-        let name = |base: Taken| if let Taken::Another(name) = base { Some(name) } else { None };
+        let name = |base: AgentBase| if let AgentBase::Another(name) = base { Some(name) } else { None };
         match (self.opening.take().ok_or_else(unexpected)?, base) {
-            (Opening::Flight, Taken::Named) => Ok(None),
+            (Opening::Flight, AgentBase::Proposed) => Ok(None),
             (Opening::Flight, base) => {
                 self.drop_gaps(&tree.gaps)?;
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, false)?)))
             }
-            (Opening::Question { believed: Some(believed), .. }, Taken::Named) => {
+            (Opening::Question { believed: Some(believed), .. }, AgentBase::Proposed) => {
                 Ok(Some(Answer::TakesBase(Some(Base { commit, ..believed }))))
             }
-            (Opening::Question { believed: None, .. }, Taken::Named) => Err(unexpected()),
-            (Opening::Question { .. }, Taken::Empty) => Ok(Some(Answer::StoresNothing)),
+            (Opening::Question { believed: None, .. }, AgentBase::Proposed) => Err(unexpected()),
+            (Opening::Question { .. }, AgentBase::Empty) => Ok(Some(Answer::StoresNothing)),
             (Opening::Question { believed, wants_outline }, base) => {
                 // It takes memory.
                 drop(believed);

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::report::DeployFailure;
 use crate::signature::{Care, Signature, Signatures};
 use crate::wire::bounds::{GAPS_MAX, SIGNATURES_BYTES_MAX};
-use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
+use crate::wire::message::{FileGaps, FromAgent, GAP_BYTES_MAX, ToAgent};
 
 use super::olds::Olds;
 use super::state::{Exchange, unexpected};
@@ -76,7 +76,7 @@ impl Exchange<'_> {
         let of_file = |gaps: &[Gap]| {
             let Some(Old::Large(recipe)) = olds.get(&gaps[0].entry) else { return None };
             let ranges = gaps.iter().map(|gap| (gap.offset, gap.len)).collect();
-            Some(GapsOf { hash: recipe.old.hash, mode: recipe.old.mode, ranges })
+            Some(FileGaps { hash: recipe.old.hash, mode: recipe.old.mode, ranges })
         };
         if gaps.is_empty() {
             return Ok(());

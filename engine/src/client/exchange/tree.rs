@@ -9,7 +9,7 @@ use crate::hash::Hash;
 use crate::manifest::encode::{encode, encode_with};
 use crate::report::DeployFailure;
 use crate::wire::bounds::CHUNKED_MAX;
-use crate::wire::message::{Against, FromAgent, Lacks, ToAgent};
+use crate::wire::message::{FromAgent, Lacks, ToAgent, TreeBase};
 
 use super::base::Base;
 use super::comparison::Comparison;
@@ -55,14 +55,14 @@ impl Exchange<'_> {
             self.conversation.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
         }
         self.want_gaps(&tree.gaps, &tree.olds)?;
-        let against = if base.is_some() { Against::Taken } else { Against::Nothing };
+        let against = if base.is_some() { TreeBase::Chosen } else { TreeBase::Nothing };
         self.send_manifest(against, &encoded.to_bytes())?;
         self.source.keep();
         Ok(tree)
     }
 
     /// Sends the encoded manifest.
-    pub(super) fn send_manifest(&self, against: Against, bytes: &[u8]) -> Result<(), Error> {
+    pub(super) fn send_manifest(&self, against: TreeBase, bytes: &[u8]) -> Result<(), Error> {
         self.conversation.send(&ToAgent::Tree { against, length: bytes.len() as u64 })?;
         self.conversation.send_parts(bytes)
     }

@@ -55,7 +55,7 @@ impl KeptBlock {
         let head = BlockHead::Files(Vec::new());
         let lens: Vec<u32> = self.files.iter().map(KeptFile::len).collect();
         let own = match probe.is_dense(&self.bytes) {
-            true => block::block_as_it_is(&head, &self.bytes),
+            true => block::raw_block(&head, &self.bytes),
             false => encoder.encode(&head, &self.bytes, &lens).map_err(no_zstd)?.ok_or_else(too_long)?,
         };
         Ok(Some(KeptFiles { files: std::mem::take(&mut self.files), own: Some(own) }))

@@ -1,4 +1,4 @@
-//! What a script answers: between marks on stdout, found among whatever a login prints.
+//! The answer of a script: between marks on stdout, among the output of the login.
 //!
 //! ```text
 //! cutover-bootstrap:WORD:REST:end
@@ -6,23 +6,23 @@
 
 use crate::error::{Error, SiteError, StartError, Writers};
 use crate::path::{Shown, shown_lines};
-use crate::wire::login::Ended;
+use crate::wire::login::Exit;
 use crate::wire::program::SYSTEM;
 
 const MARK: &[u8] = b"cutover-bootstrap:";
 const END_MARK: &[u8] = b":end";
 
-/// An answer: a word, and what it says beside.
+/// An answer: a word and its details.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer<'a> {
-    /// Which answer it is.
+    /// The word.
     pub(super) word: &'a [u8],
-    /// What follows it.
+    /// The details.
     pub(super) rest: &'a [u8],
 }
 
 impl<'a> Answer<'a> {
-    /// Finds the last answer in what was printed.
+    /// Finds the last answer in the output.
     pub(super) fn find(printed: &'a [u8]) -> Option<Answer<'a>> {
         let start = printed.windows(MARK.len()).rposition(|window| window == MARK)? + MARK.len();
         let answer = &printed[start..];
@@ -33,7 +33,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Refuses a server on which this program cannot run. One that does not say what it is gets the benefit of the doubt.
+/// Refuses a server on which this program cannot run. A server whose system is unknown is accepted.
 pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
     if found.is_empty() || found == SYSTEM.as_bytes() {
         return Ok(());
@@ -41,36 +41,36 @@ pub(super) fn check_system(found: &[u8]) -> Result<(), Error> {
     Err(Error::Start(StartError::ForeignArchitecture { found: Shown(found).to_string(), needed: SYSTEM }))
 }
 
-/// Reads what the script says of a directory that others could change: whether by its owner or by its mode, mode, owner,
-/// group, path.
-pub(super) fn unsafe_place(answer: &[u8], ended: &Ended) -> Error {
+/// Makes the error for a directory that others could change, of the script's report: whether owner or mode is wrong,
+/// then mode, owner, group and path.
+pub(super) fn unsafe_place(answer: &[u8], exit: &Exit) -> Error {
     let mut parts = answer.splitn(5, |&byte| byte == b':').map(|part| Shown(part).to_string());
     let mut next = || parts.next().unwrap_or_default();
     let (why, mode, owner, group, path) = (next(), next(), next(), next(), next());
     let may_write = |at: usize| mode.as_bytes().get(at) == Some(&b'w');
     match (why.as_str(), may_write(5), may_write(8)) {
-        _ if mode.is_empty() => Error::Start(StartError::ProgramsMissing { output: said(b"", ended) }),
+        _ if mode.is_empty() => Error::Start(StartError::ProgramsMissing { output: printed_text(b"", exit) }),
         ("m", _, true) => Error::Site(SiteError::OthersWrite { path, by: Writers::All }),
         ("m", true, false) => Error::Site(SiteError::OthersWrite { path, by: Writers::Group(group) }),
         _ => Error::Site(SiteError::OtherOwner { path, owner }),
     }
 }
 
-/// Tells whether a shell found that a file is no program, as against that it may not be executed.
-pub(super) fn says_format(words: &[u8]) -> bool {
+/// Returns whether the shell reports that a file is no program, as opposed to a file that may not be executed.
+pub(super) fn is_format_error(words: &[u8]) -> bool {
     String::from_utf8_lossy(words).to_ascii_lowercase().contains("format")
 }
 
-/// Tells whether a shell says that it has no such program: `sh: 1: wc: not found`, `applet not found`.
-pub(super) fn says_missing(words: &[u8]) -> bool {
+/// Returns whether the shell reports a missing command: `sh: 1: wc: not found`, `applet not found`.
+pub(super) fn is_command_missing(words: &[u8]) -> bool {
     words.trim_ascii_end().ends_with(b"not found")
 }
 
-/// Returns what was printed, for a message.
-pub(super) fn said(printed: &[u8], ended: &Ended) -> String {
-    let words = [printed, &ended.words].map(shown_lines);
+/// Returns the output of a command for a message.
+pub(super) fn printed_text(printed: &[u8], exit: &Exit) -> String {
+    let words = [printed, &exit.stderr].map(shown_lines);
     let words: Vec<String> = words.into_iter().filter(|words| !words.is_empty()).collect();
-    match (words.is_empty(), ended.status) {
+    match (words.is_empty(), exit.status) {
         (false, _) => words.join("\n"),
         (true, Some(status)) => format!("it ended with status {status}"),
         (true, None) => "it was killed".into(),

@@ -1,11 +1,11 @@
-//! Where things are on a server.
+//! The paths on a server.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::path::Shown;
 
-/// The deploy path, and the directory of the agent. Relative ones begin at the directory in which a login begins.
+/// The deploy path and the agent's directory. Relative paths begin at the directory in which a login begins.
 #[derive(Debug, Clone)]
 pub(in crate::wire) struct Places {
     /// The deploy path.
@@ -15,7 +15,7 @@ pub(in crate::wire) struct Places {
 }
 
 impl Places {
-    /// The agent goes into the deploy path, unless it has a directory of its own.
+    /// Makes the places. The agent's directory is in the deploy path, unless `agent_path` names another.
     pub(in crate::wire) fn new(deploy_path: &Path, agent_path: Option<&Path>) -> Places {
         let agent_directory = match agent_path {
             Some(path) => from_login_directory(path),
@@ -30,7 +30,7 @@ fn from_login_directory(path: &Path) -> PathBuf {
     if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
 }
 
-/// Shows a path as the user wrote it.
+/// Returns a path as the user wrote it.
 pub(super) fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     Shown(bytes.strip_prefix(b"./").unwrap_or(bytes)).to_string()

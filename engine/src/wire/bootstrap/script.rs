@@ -1,10 +1,10 @@
-//! The commands that a server is sent before the agent runs there.
+//! The commands that run on a server before the agent does.
 //!
-//! Where an agent is thought to be at its place, [`unasked`] is enough: it looks at that one file and starts it. A script for
-//! each mode does everything else. `script.sh` has its parts; they travel as one line. Whatever the login shell is, it gets
-//! `exec sh -c '<script>' cutover <mode> <arguments>`: a script holds no single quote, no newline, no `!` and no
-//! doubled backslash, which fish and csh would read their own way, and the arguments are in an alphabet that no shell
-//! reads anything into. It decodes them, so paths may hold any byte.
+//! If the client expects an agent at its place, the short command of [`direct_command`] is enough: it checks that one file
+//! and starts it. A script for each mode does everything else. `script.sh` has the parts of all scripts; they travel
+//! as one line. The command works in every login shell: it is `exec sh -c '<script>' cutover <mode> <arguments>`. A
+//! script holds no single quote, no newline, no `!` and no doubled backslash, which fish and csh would interpret. The
+//! arguments are encoded in an alphabet that no shell interprets, so paths may hold any byte.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,28 +15,28 @@ use crate::wire::program::Program;
 /// The parts, each behind a line `#: name`.
 const PARTS: &str = include_str!("script.sh");
 
-/// What a line of the script ends with where its end is no end of a command.
-const GOES_ON: [&str; 9] = ["{", "(", "&&", "||", "|", "in", "then", "do", "else"];
+/// The endings of script lines that are not the end of a command.
+const CONTINUATIONS: [&str; 9] = ["{", "(", "&&", "||", "|", "in", "then", "do", "else"];
 
-/// What a script is to do.
+/// The task of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Run the agent at its place, or say what is there instead.
+    /// Run the agent at its place, or report what is there instead.
     Start,
-    /// The same for what must leave nothing behind: whether the deploy path is ours does not matter then.
+    /// The same for commands that must leave nothing behind: the owner of the deploy path does not matter then.
     Look,
-    /// Run the agent at its place as a lane of one that runs already.
+    /// Run the agent at its place as a lane of the running agent.
     Lane,
-    /// Take the agent from stdin, put it at its place.
+    /// Read the agent from stdin and put it at its place.
     Place,
-    /// Take the agent from stdin, put it into a fresh temporary directory, and say which.
+    /// Read the agent from stdin, put it into a new temporary directory, and report that directory.
     Lend,
-    /// Run the agent there; the directory is removed before, or afterwards where there is no `/proc`.
+    /// Run the agent there. The directory is removed first, or afterwards if the server has no `/proc`.
     Vanish,
 }
 
 impl Mode {
-    /// Returns the word for it in the arguments of a script.
+    /// Returns the word of the mode in the arguments of a script.
     fn word(self) -> &'static str {
         match self {
             Mode::Start => "start",
@@ -48,7 +48,7 @@ impl Mode {
         }
     }
 
-    /// Returns the parts that it needs.
+    /// Returns the names of the parts that the script needs.
     fn parts(self) -> &'static [&'static str] {
         match self {
             Mode::Start | Mode::Look | Mode::Lane => &["begin", "ours", "judge", "start"],
@@ -58,7 +58,7 @@ impl Mode {
         }
     }
 
-    /// Returns its script.
+    /// Returns the script.
     pub(super) fn script(self) -> String {
         one_line(self.parts().iter().flat_map(|part| lines_of(part)))
     }
@@ -71,24 +71,24 @@ fn lines_of(part: &str) -> impl Iterator<Item = &'static str> {
     lines.map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// Makes one line of several.
+/// Joins the lines into one.
 fn one_line<'a>(lines: impl Iterator<Item = &'a str>) -> String {
     let (mut script, mut between) = (String::new(), "");
     for line in lines {
         script.push_str(between);
         script.push_str(line);
         let last = line.rsplit(' ').next().unwrap_or_default();
-        between = if last.ends_with(";;") || GOES_ON.contains(&last) { " " } else { ";" };
+        between = if last.ends_with(";;") || CONTINUATIONS.contains(&last) { " " } else { ";" };
     }
     script
 }
 
-/// What reads the program on the server.
+/// The command that reads the agent on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unpack {
-    /// It is sent as it is.
+    /// The agent is sent as it is.
     Cat,
-    /// It is sent packed.
+    /// The agent is sent packed.
     Gzip,
 }
 
@@ -103,20 +103,20 @@ impl Unpack {
 
 /// A script with its arguments.
 pub(super) struct Script<'a> {
-    /// What it is to do.
+    /// The task.
     pub(super) mode: Mode,
     /// The agent.
     pub(super) program: &'a Program,
     /// The deploy path.
     pub(super) deploy_path: &'a Path,
-    /// The directory with the agent, or for it.
+    /// The agent's directory.
     pub(super) directory: &'a Path,
     /// How the agent is sent.
     pub(super) unpack: Unpack,
 }
 
 impl Script<'_> {
-    /// Returns the command that runs it.
+    /// Returns the command that runs the script.
     pub(super) fn command(&self) -> String {
         format!(
             "exec sh -c '{}' cutover {} {} {} '{}' '{}' '{}'",
@@ -131,24 +131,25 @@ impl Script<'_> {
     }
 }
 
-/// Starts the agent `$0` of the working directory, where only the login user can have put it there: `find` prints both names
-/// then, the directory's and the agent's, and otherwise there is nothing to run. Every byte of it crosses the wire with
-/// each deploy. Options and the closing quote follow.
-macro_rules! unasked {
+/// The command that starts the agent `$0` of the working directory if only the login user can have put it there.
+/// `find` prints two names in that case, the directory's and the agent's; otherwise the command runs nothing. Each of
+/// its bytes crosses the wire with each deploy. Options and the closing quote follow.
+macro_rules! direct_command {
     ($modes:literal) => {
         concat!("&&set x `find . $0 -prune -user $USER ", $modes, "`;exec ./$3 agent")
     };
 }
 
-/// For a directory of our own making: the modes are just what was made.
-const UNASKED: &str = unasked!("-perm 700");
-/// For a directory that the user named: nobody else may write.
-const UNASKED_ELSEWHERE: &str = unasked!("! -perm -20 ! -perm -2");
+/// For a directory that Cutover made: exactly the modes that it made.
+const DIRECT_COMMAND: &str = direct_command!("-perm 700");
+/// For a directory that the user named: nobody else may write to it.
+const DIRECT_COMMAND_ELSEWHERE: &str = direct_command!("! -perm -20 ! -perm -2");
 
-/// Returns the short command that starts an agent at its place, or a lane of it; nothing where the place needs quotes.
-pub(super) fn unasked(mode: Mode, program: &Program, places: &Places) -> Option<String> {
+/// Returns the short command that starts an agent at its place, or a lane of it. Returns nothing if the path needs
+/// quotes.
+pub(super) fn direct_command(mode: Mode, program: &Program, places: &Places) -> Option<String> {
     let directory = places.agent_directory.to_str().filter(|directory| directory.bytes().all(needs_no_quotes))?;
-    let start = if directory.ends_with("/.cutover/bin") { UNASKED } else { UNASKED_ELSEWHERE };
+    let start = if directory.ends_with("/.cutover/bin") { DIRECT_COMMAND } else { DIRECT_COMMAND_ELSEWHERE };
     let option = match (mode, places.deploy_path.is_relative()) {
         (Mode::Lane, _) => " --lane",
         (_, true) => " --from \"$OLDPWD\"",
@@ -157,12 +158,13 @@ pub(super) fn unasked(mode: Mode, program: &Program, places: &Places) -> Option<
     Some(format!("sh -c 'cd {directory}{start}{option}' {}", program.name()))
 }
 
-/// Tells whether no shell reads anything into a byte.
+/// Returns whether no shell interprets a byte.
 fn needs_no_quotes(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)
 }
 
-/// Writes all but letters, digits and what paths usually hold as `\0` and three octal digits, which `printf %b` reads.
+/// Encodes all but letters, digits and the usual bytes of paths as `\0` and three octal digits, which `printf %b`
+/// reads.
 fn encode(bytes: &[u8]) -> String {
     let mut text = String::new();
     for &byte in bytes {

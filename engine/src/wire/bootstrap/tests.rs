@@ -76,8 +76,8 @@ impl Server {
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     }
 
-    fn unasked(&self) -> String {
-        self.run(&unasked(Mode::Start, &self.program, &self.places).unwrap(), b"")
+    fn direct_command(&self) -> String {
+        self.run(&direct_command(Mode::Start, &self.program, &self.places).unwrap(), b"")
     }
 
     fn script(&self, mode: Mode, input: &[u8]) -> String {
@@ -104,8 +104,8 @@ impl Server {
         match word.as_str() {
             "start" => printed.lines().last().unwrap().to_owned(),
             "unsafe" => {
-                let ended = Ended { status: Some(0), words: Vec::new() };
-                let message = unsafe_place(rest, &ended).to_string();
+                let exit = Exit { status: Some(0), stderr: Vec::new() };
+                let message = unsafe_place(rest, &exit).to_string();
                 let shown = fs::canonicalize(self.directory.path()).unwrap();
                 let message = message.split(", ").next().unwrap().to_owned();
                 message.replace(&format!("{}/", shown.display()), "").replace(&shown.display().to_string(), "all")
@@ -141,12 +141,12 @@ fn only_an_agent_that_nobody_else_can_have_put_there_is_started() {
     if !is_root("only_an_agent_that_nobody_else_can_have_put_there_is_started") {
         return;
     }
-    let check = |alter: &dyn Fn(&Server), unasked: bool, asked: &str| {
+    let check = |alter: &dyn Fn(&Server), direct_command: bool, asked: &str| {
         for shell in SHELLS {
             let server = Server::new(shell);
             server.install();
             alter(&server);
-            assert_eq!(server.unasked(), if unasked { "ran agent\n" } else { "" }, "{shell:?} {asked}");
+            assert_eq!(server.direct_command(), if direct_command { "ran agent\n" } else { "" }, "{shell:?} {asked}");
             let from = fs::canonicalize(server.directory.path()).unwrap();
             let asked = asked.replace("DIR", &from.display().to_string());
             assert_eq!(server.start(), asked, "{shell:?}");
@@ -188,9 +188,9 @@ fn a_mode_that_leaves_others_out_is_put_right() {
         server.install();
         mode(&server.agent(), 0o755);
         mode(&server.places.agent_directory, 0o755);
-        assert_eq!(server.unasked(), "");
+        assert_eq!(server.direct_command(), "");
         assert!(server.start().starts_with("ran agent"), "{shell:?}");
-        assert_eq!(server.unasked(), "ran agent\n");
+        assert_eq!(server.direct_command(), "ran agent\n");
     }
 }
 
@@ -203,7 +203,7 @@ fn an_agent_in_a_directory_that_the_user_named_is_started_whatever_others_may_re
         server.install();
         for (mode_of_all, expected) in [(0o700, "ran agent\n"), (0o755, "ran agent\n"), (0o775, ""), (0o757, "")] {
             mode(&directory, mode_of_all);
-            assert_eq!(server.unasked(), expected, "{shell:?} {mode_of_all:o}");
+            assert_eq!(server.direct_command(), expected, "{shell:?} {mode_of_all:o}");
         }
     }
 }

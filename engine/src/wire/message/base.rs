@@ -1,11 +1,11 @@
-//! The base: the release that a new one is described against. The client names one, the agent takes one.
+//! The base: the release that a new one is described against. The client proposes one, and the agent chooses.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
 use crate::release::ReleaseId;
 
-/// A release that new ones are described against.
+/// The name of a base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BaseName {
     /// The release.
@@ -14,26 +14,26 @@ pub(crate) struct BaseName {
     pub(crate) root: Hash,
 }
 
-/// What a manifest is described against.
+/// The manifest that a tree is encoded against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Against {
-    /// Nothing: all of it follows.
+pub(crate) enum TreeBase {
+    /// None: the whole tree follows.
     Nothing,
-    /// The base that the client named when it began.
-    Named,
-    /// The base that the agent said it takes.
-    Taken,
+    /// The base that the client proposed in its hello.
+    Proposed,
+    /// The base that the agent chose.
+    Chosen,
 }
 
-/// The base that the agent takes.
+/// The base that the agent chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Taken {
+pub(crate) enum AgentBase {
     /// None.
     Nothing,
-    /// None, and nothing is stored either: all content is lacking.
+    /// None, and the store is empty: all content is lacking.
     Empty,
-    /// The one that the client named.
-    Named,
-    /// Another.
+    /// The base that the client proposed.
+    Proposed,
+    /// Another base.
     Another(BaseName),
 }

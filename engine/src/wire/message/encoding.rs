@@ -1,17 +1,18 @@
-//! Messages as bytes: postcard, whose first byte is the number of the kind. None is longer than its kind may be.
+//! Messages as bytes: postcard, whose first byte is the number of the kind. No message is longer than its kind may
+//! be.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::wire::bounds::Words;
+use crate::wire::bounds::MessageBounds;
 
-/// Returns a message as bytes.
+/// Encodes a message.
 pub(crate) fn to_bytes<M: Serialize>(message: &M) -> Vec<u8> {
     postcard::to_stdvec(message).expect("messages can always be serialized")
 }
 
-/// Returns a message as bytes, where it is no longer than the other side takes.
-pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<u8>, Error> {
+/// Encodes a message, and refuses one that the other side would refuse as too long.
+pub(crate) fn to_bounded_bytes<M: Serialize + MessageBounds>(message: &M) -> Result<Vec<u8>, Error> {
     let bytes = to_bytes(message);
     let bytes_max = bytes.first().and_then(|&kind| M::BYTES_MAX.get(usize::from(kind))).copied().unwrap_or_default();
     if bytes.len() > bytes_max {
@@ -20,7 +21,7 @@ pub(crate) fn to_bounded_bytes<M: Serialize + Words>(message: &M) -> Result<Vec<
     Ok(bytes)
 }
 
-/// Reads a message.
+/// Decodes a message.
 pub(crate) fn from_bytes<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M, Error> {
     postcard::from_bytes(bytes).map_err(|error| Error::Protocol(format!("a message that cannot be read ({error})")))
 }

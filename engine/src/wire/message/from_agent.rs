@@ -1,4 +1,4 @@
-//! What the agent says: what it takes and lacks, what only tells, and the last answer. Only the agent sends these.
+//! The messages of the agent: its base and lacking content, progress and warnings, the last answer.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,60 +9,60 @@ use crate::release::ReleaseId;
 use crate::report::{
     ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
 };
-use crate::wire::bounds::{self, Words, at_most};
+use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
 
-use super::base::{BaseName, Taken};
+use super::base::{AgentBase, BaseName};
 use super::holding::Holding;
 use super::lacks::Lacks;
 
-/// From the agent.
+/// A message from the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum FromAgent {
     /// The deploy may go on.
     Ready {
-        /// What the server holds, where the client believes something else.
+        /// The server's store and releases, if the client believes something else.
         holding: Option<Holding>,
-        /// The base that the agent takes.
-        base: Taken,
-        /// What is live, and stays so while the lock is held.
+        /// The base that the agent uses.
+        base: AgentBase,
+        /// The live release, which stays live while the lock is held.
         live: LiveNow,
-        /// The commit that the base was made of, where it was a git checkout.
+        /// The commit that the base was made from, if its source was a git checkout.
         commit: Option<String>,
     },
-    /// A manifest follows in parts of this many bytes together: as its difference from the one before, where another went
-    /// before it, and nothing of one that the client has. Unasked, where the tree that came does not fit the base, of which
-    /// the client has an outline only: it is to be sent again.
+    /// A manifest follows in parts of this many bytes together: as a difference from the manifest before it, if there
+    /// is one, and with no bytes if the client has it. The agent also sends it unasked if the client knows only an
+    /// outline of the base and its tree does not fit the base: the client then sends the tree again.
     Manifest {
-        /// The release that it is of.
+        /// The release of the manifest.
         name: BaseName,
         /// Bytes that follow.
         length: u64,
     },
-    /// An outline of the manifest of the base follows in parts of this many bytes together.
+    /// An outline of the base's manifest follows in parts of this many bytes together.
     Outline {
         /// Bytes that follow.
         length: u64,
     },
-    /// Signatures follow in parts of this many bytes together: of those files that were asked for and are lacking.
+    /// Signatures follow in parts of this many bytes together: those of the requested files that are lacking.
     Signatures {
         /// Bytes that follow.
         length: u64,
     },
-    /// The chunks that were asked for, in order; none where the content is not there.
+    /// The requested chunk lists, in order; none for content that the server lacks.
     Chunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<Option<Vec<u8>>>),
-    /// Signatures of the ranges that were asked for follow in parts of this many bytes together.
+    /// Signatures of the requested ranges follow in parts of this many bytes together.
     GapSignatures {
         /// Bytes that follow.
         length: u64,
     },
-    /// What content is wanted.
+    /// The content that the server lacks.
     Lacks(Lacks),
-    /// Content that was promised did not come, or another did: its hashes are wanted.
+    /// Promised content did not come, or differs: the agent asks for its hashes.
     WantHashes,
-    /// The ticket for lanes that was asked for; none where the server allows no socket.
+    /// The requested ticket for lanes; none if the server allows no socket.
     Lanes(Option<Ticket>),
-    /// How far a phase is.
+    /// The progress of a phase.
     Progress {
         /// The phase.
         phase: Phase,
@@ -71,49 +71,49 @@ pub(crate) enum FromAgent {
         /// Files in all.
         files_total: u64,
     },
-    /// What it has read so far, while it receives.
+    /// The progress of the agent's reading, while it receives.
     Read {
         /// Bytes, on all connections.
         bytes: u64,
         /// Commits.
         commits: u32,
-        /// For how long it has taken no blocks since it began to receive, as all receivers were at work, in microseconds;
-        /// none where they are at work now. The client sees by it whether the agent waits for content or content for the
-        /// agent.
+        /// The time in microseconds for which the agent read no blocks since it began to receive, because all
+        /// receivers were busy; none while they are busy. It shows the client whether the agent waits for content, or
+        /// the content for the agent.
         stalled: Option<u64>,
     },
     /// A phase began or ended.
     Phase {
         /// The phase.
         phase: Phase,
-        /// Whether it ended.
+        /// Whether the phase ended.
         ended: bool,
     },
-    /// A dead deploy's lock was taken over.
+    /// The lock of a dead deploy was taken over.
     LockTakenOver(String),
-    /// What the user should know.
+    /// A warning for the user.
     Warning(String),
     /// A release was removed.
     Removed(ReleaseId),
     /// `current` points at the release, durably.
     Live(ReleaseId),
-    /// The end.
+    /// The last message of a success.
     Done(Reply),
-    /// The end, with an error.
+    /// The last message of a failure.
     Failed {
         /// The error.
         refusal: Refusal,
-        /// What is live.
+        /// The live release.
         live: LiveNow,
     },
-    /// Alive.
+    /// The agent is alive.
     Ping,
 }
 
 impl FromAgent {
-    /// Makes a message of lists of chunks. A list that there is no room for is left out: that file is sent whole.
+    /// Makes the message of chunk lists. A list that does not fit is left out: the client then sends the file whole.
     pub(crate) fn chunks(lists: impl Iterator<Item = Option<Vec<u8>>>) -> FromAgent {
-        // A list that is there takes up to 6 bytes more, one that is not takes 1.
+        // A list takes up to 6 bytes beside its own; a missing list takes 1.
         let mut room = bounds::CHUNKS_BYTES_MAX - 6 * bounds::CHUNKED_MAX;
         let fitting = |list: Option<Vec<u8>>| {
             let list = list?;
@@ -124,7 +124,7 @@ impl FromAgent {
     }
 }
 
-impl Words for FromAgent {
+impl MessageBounds for FromAgent {
     const BYTES_MAX: &'static [usize] = &[
         /* Ready */ bounds::READY_BYTES_MAX,
         /* Manifest */ bounds::PLAIN_BYTES_MAX,
@@ -148,31 +148,31 @@ impl Words for FromAgent {
     ];
 }
 
-/// What a deploy came to, as far as the agent knows.
+/// The result of a deploy as the agent knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeployDone {
-    /// The release made, or the live one where nothing changed.
+    /// The new release, or the live one if nothing changed.
     pub(crate) release: Option<ReleaseId>,
-    /// What was live before.
+    /// The release that was live before.
     pub(crate) previous: Option<ReleaseId>,
-    /// What it came to.
+    /// The outcome.
     pub(crate) state: DeployState,
-    /// How it differs from what was live.
+    /// The difference from the live release before.
     pub(crate) changes: ChangesReport,
-    /// What it was made of.
+    /// The parts that the release was made of.
     pub(crate) making: MakingReport,
-    /// Releases removed.
+    /// Removed releases.
     pub(crate) removed: Vec<ReleaseId>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub(crate) warnings: Vec<String>,
-    /// What the server holds now, where that does not follow from what it held and the releases made and removed.
+    /// The server's store and releases, if they do not follow from the former ones and the releases made and removed.
     pub(crate) holding: Option<Holding>,
-    /// Seconds, by phase.
+    /// Seconds by phase.
     pub(crate) seconds: Vec<(Phase, f32)>,
 }
 
 impl DeployDone {
-    /// Begins with a state and nothing done.
+    /// Makes a result with a state and nothing else.
     pub(crate) fn of(state: DeployState) -> DeployDone {
         DeployDone {
             release: None,
@@ -188,7 +188,7 @@ impl DeployDone {
     }
 }
 
-/// What the agent answers in the end.
+/// The last answer of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Reply {
     /// To `Setup`.
@@ -208,7 +208,7 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    /// Leaves out what does not fit a message: of lists that may be as long as a directory of the server, what is beyond
+    /// Drops the elements that do not fit a message from lists that may be as long as a directory of the server, beyond
     /// some thousands.
     pub(crate) fn fitting(mut self) -> Reply {
         match &mut self {
@@ -220,7 +220,7 @@ impl Reply {
             }
             Reply::Releases(report) => {
                 bounds::fitting(&mut report.foreign);
-                // Oldest first: what is left out is what nobody goes back to.
+                // Drop the oldest releases: nobody goes back to them.
                 report.releases.drain(..report.releases.len().saturating_sub(bounds::RELEASES_MAX));
             }
             Reply::Status(report) => bounds::fitting(&mut report.foreign),

@@ -1,4 +1,4 @@
-//! What the server holds, and a mark that tells it in few bytes.
+//! The store and releases of a server, and a short mark of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,17 +8,17 @@ use crate::wire::bounds::{self, at_most};
 
 use super::encoding::to_bytes;
 
-/// What the server holds.
+/// The store and releases of a server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Holding {
-    /// The store.
+    /// The store id.
     pub(crate) store: String,
-    /// The releases that stand.
-    #[serde(deserialize_with = "at_most::<{ bounds::STANDING_MAX }, _, _>")]
-    pub(crate) standing: Vec<ReleaseId>,
+    /// The existing releases.
+    #[serde(deserialize_with = "at_most::<{ bounds::HELD_RELEASES_MAX }, _, _>")]
+    pub(crate) releases: Vec<ReleaseId>,
 }
 
-/// Tells one [`Holding`] from another in few bytes: what the other side has right need not be said.
+/// A short mark of a [`Holding`]: a side whose mark is right need not be sent the whole.
 pub(crate) type HoldingMark = [u8; 8];
 
 impl Holding {
@@ -29,12 +29,12 @@ impl Holding {
         mark
     }
 
-    /// Returns what is held after a deploy that made one release, if any, and removed others.
+    /// Returns the holding after a deploy that made at most one release and removed others.
     pub(crate) fn after(mut self, made: Option<&ReleaseId>, removed: &[ReleaseId]) -> Holding {
-        self.standing.extend(made.cloned());
-        self.standing.retain(|release| !removed.contains(release));
-        self.standing.sort_unstable();
-        self.standing.dedup();
+        self.releases.extend(made.cloned());
+        self.releases.retain(|release| !removed.contains(release));
+        self.releases.sort_unstable();
+        self.releases.dedup();
         self
     }
 }

@@ -1,25 +1,25 @@
-//! Files whose content the server lacks, as runs of entries of the manifest.
+//! The files whose content the server lacks, as runs of entries of the manifest.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::wire::bounds::{self, at_most};
 
-/// Files of the new manifest whose content is wanted.
+/// The files of the new manifest whose content the server lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lacks {
-    /// How many commits the agent had read when it said so.
+    /// The number of commits that the agent had read before.
     pub(crate) after_commits: u32,
-    /// Runs of entries: how many to skip since the last run, and how many are meant.
+    /// Runs of entries: the number of entries to skip after the run before, and the number in this run.
     #[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")]
     pub(crate) runs: Vec<(u32, u32)>,
-    /// Entries of which the beginning is there, and how many bytes.
+    /// Entries whose beginning the server has, with its length in bytes.
     #[serde(deserialize_with = "at_most::<{ bounds::PARTIAL_MAX }, _, _>")]
     pub(crate) partial: Vec<(u32, u64)>,
 }
 
 impl Lacks {
-    /// Packs entries, which ascend.
+    /// Packs ascending entries into runs.
     pub(crate) fn pack(entries: impl IntoIterator<Item = u32>) -> Vec<(u32, u32)> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         let mut next = 0;
@@ -33,12 +33,12 @@ impl Lacks {
         runs
     }
 
-    /// Returns the entries, none at or beyond `limit`.
+    /// Returns the entries, and refuses one at or beyond `limit`.
     pub(crate) fn entries(&self, limit: u32) -> Result<Vec<u32>, Error> {
         Lacks::unpack(&self.runs, limit)
     }
 
-    /// Unpacks entries, none at or beyond `limit`.
+    /// Unpacks runs, and refuses an entry at or beyond `limit`.
     pub(crate) fn unpack(runs: &[(u32, u32)], limit: u32) -> Result<Vec<u32>, Error> {
         let beyond = || Error::Protocol("a file beyond the manifest".into());
         let mut entries = Vec::new();

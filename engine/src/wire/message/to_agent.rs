@@ -1,57 +1,58 @@
-//! What the client says: the hello with its request, and what follows it. Only the client sends these.
+//! The messages of the client: the hello with its request, and those that follow.
 
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::Policy;
-use crate::wire::bounds::{self, Words, at_most};
+use crate::wire::bounds::{self, MessageBounds, at_most};
 
-use super::base::{Against, BaseName};
+use super::base::{BaseName, TreeBase};
 use super::holding::HoldingMark;
 
-/// From the client.
+/// A message from the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ToAgent {
     /// The first message.
     Hello(Box<Hello>),
-    /// The manifest follows in parts of this many bytes together, as its difference from the base.
+    /// The manifest follows in parts of this many bytes together, as a difference from a base.
     Tree {
         /// The base.
-        against: Against,
+        against: TreeBase,
         /// Bytes that follow.
         length: u64,
     },
-    /// Asks for the manifest of the base that the agent takes.
+    /// Asks for the manifest of the base that the agent uses.
     WantBase,
-    /// Asks for an outline of that manifest in terms of the directories of the new one, which this describes. Where there
-    /// is no base it is no question.
+    /// Asks for an outline of that manifest by the directories of the new one, which this describes. The agent does
+    /// not answer it if there is no base.
     WantOutline(Vec<u8>),
-    /// Asks for signatures of the base's files at the paths of files of the tree that follows: runs of entries, as in
-    /// [`Lacks`].
+    /// Asks for signatures of the base's files at the paths of these files of the following tree: runs of entries, as
+    /// in [`Lacks`].
     WantSignatures(#[serde(deserialize_with = "at_most::<{ bounds::RUNS_MAX }, _, _>")] Vec<(u32, u32)>),
     /// Asks for the chunks of files of that base, by their entries.
     WantChunks(#[serde(deserialize_with = "at_most::<{ bounds::CHUNKED_MAX }, _, _>")] Vec<u32>),
     /// Asks for signatures of ranges of large files.
-    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<GapsOf>),
-    /// The hashes that were promised, in the order of their entries.
+    WantGaps(#[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")] Vec<FileGaps>),
+    /// The promised hashes, in the order of their entries.
     Hashes(#[serde(deserialize_with = "at_most::<{ bounds::PROMISED_MAX }, _, _>")] Vec<Hash>),
-    /// Everything was sent.
+    /// The client has sent everything.
     Commit,
     /// Asks for a ticket for lanes.
     WantLanes,
-    /// How many blocks were sent on each lane that stands, by its number. Goes before the commit, which waits for them.
+    /// The number of blocks sent on each open lane, by the number of the lane. It goes before the commit, which waits
+    /// for these blocks.
     SentOnLanes(#[serde(deserialize_with = "at_most::<{ bounds::LANES_MAX }, _, _>")] Vec<(u32, u64)>),
-    /// Alive.
+    /// The client is alive.
     Ping,
 }
 
-impl Words for ToAgent {
+impl MessageBounds for ToAgent {
     const BYTES_MAX: &'static [usize] = &[
         /* Hello */ bounds::HELLO_BYTES_MAX,
         /* Tree */ bounds::PLAIN_BYTES_MAX,
         /* WantBase */ bounds::PLAIN_BYTES_MAX,
-        /* WantOutline */ bounds::OWN_BYTES_MAX,
+        /* WantOutline */ bounds::CLIENT_DIRECTORIES_BYTES_MAX,
         /* WantSignatures */ bounds::RUNS_BYTES_MAX,
         /* WantChunks */ 5 * bounds::CHUNKED_MAX + 64,
         /* WantGaps */ bounds::GAPS_BYTES_MAX,
@@ -63,50 +64,50 @@ impl Words for ToAgent {
     ];
 }
 
-/// What the client opens with.
+/// The first message of the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// The deploy path.
     pub(crate) path: Vec<u8>,
-    /// What the server keeps to.
+    /// The rules for the server.
     pub(crate) policy: Policy,
-    /// Who asks.
+    /// The user and machine of the client.
     pub(crate) provenance: Provenance,
-    /// What is asked.
+    /// The request.
     pub(crate) request: Request,
 }
 
-/// What is asked of the agent.
+/// A request to the agent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Make the directories.
+    /// Create the directories.
     Setup,
     /// Make a release.
     Deploy(DeployBegin),
     /// List the releases.
     Releases,
-    /// Say how things stand.
+    /// Report the state of the deploy path.
     Status,
     /// Point `current` at a release.
     Switch(ReleaseId),
     /// Point `current` at an earlier release.
     Rollback(Option<ReleaseId>),
-    /// Retention and garbage collection.
+    /// Remove releases by retention, then collect garbage.
     Cleanup {
-        /// Change nothing.
+        /// Whether to change nothing.
         dry_run: bool,
     },
     /// Send the manifests of releases.
     Manifests {
-        /// Of these, in order; none names the live one.
+        /// The releases, in order; none means the live one.
         wanted: Vec<Option<ReleaseId>>,
-        /// The roots of those that the client has.
+        /// The roots of the manifests that the client has.
         known: Vec<Hash>,
     },
 }
 
 impl Request {
-    /// Names the verb, for the lock and the log.
+    /// Returns the verb, for the lock and the log.
     pub(crate) fn verb(&self) -> &'static str {
         match self {
             Request::Setup => "setup",
@@ -121,33 +122,33 @@ impl Request {
     }
 }
 
-/// What release is to be made.
+/// The release to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DeployBegin {
-    /// Its root.
+    /// The root of its manifest.
     pub(crate) root: Hash,
-    /// The release that the client would describe it against.
+    /// The release that the client proposes as base.
     pub(crate) base: Option<ReleaseId>,
-    /// The root of that one, where it is another.
+    /// The root of the base, if it differs from `root`.
     pub(crate) base_root: Option<Hash>,
-    /// The mark of what the client believes the server to hold.
+    /// The mark of the server's holding as the client believes it.
     pub(crate) believed: HoldingMark,
-    /// Its name, or the time in UTC where the server may choose a later one.
+    /// The release's name, or the time in UTC if the server may choose a later one.
     pub(crate) release: ReleaseId,
-    /// Whether the name must be just that.
+    /// Whether the release must have that name.
     pub(crate) is_named: bool,
-    /// The second (Unix time) that its files are to carry as mtime, where the server can take it.
+    /// The second (Unix time) for the mtime of its files, if the server can use it.
     pub(crate) second: u32,
-    /// Leave it ready.
+    /// Whether to leave the release ready.
     pub(crate) no_switch: bool,
-    /// Make it even where nothing changed.
+    /// Whether to make the release even if nothing changed.
     pub(crate) force: bool,
-    /// Change nothing.
+    /// Whether to change nothing.
     pub(crate) dry_run: bool,
 }
 
 impl DeployBegin {
-    /// Returns the base that the client would describe it against.
+    /// Returns the base that the client proposes.
     pub(crate) fn base(&self) -> Option<BaseName> {
         let release = self.base.clone()?;
         Some(BaseName { release, root: self.base_root.unwrap_or(self.root) })
@@ -157,14 +158,14 @@ impl DeployBegin {
 /// The longest range of an old file that is signed, in bytes: both sides hold it in memory.
 pub(crate) const GAP_BYTES_MAX: u64 = 8 << 20;
 
-/// Ranges of a file of the store.
+/// Ranges of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct GapsOf {
-    /// Its hash.
+pub(crate) struct FileGaps {
+    /// The file's hash.
     pub(crate) hash: Hash,
-    /// Its mode.
+    /// The file's mode.
     pub(crate) mode: u16,
-    /// Where each begins, and its length in bytes.
+    /// The offset and length of each range in bytes.
     #[serde(deserialize_with = "at_most::<{ bounds::GAPS_MAX }, _, _>")]
     pub(crate) ranges: Vec<(u64, u64)>,
 }

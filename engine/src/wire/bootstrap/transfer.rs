@@ -1,4 +1,4 @@
-//! The agent on its way to a server: sends it to the script that takes it, tells how much has arrived, and reads the answer.
+//! Sends the agent to the script that reads it, reports how much has arrived, and reads the answer.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -6,43 +6,43 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::error::Error;
 use crate::event::{Event, Observer, Phase};
-use crate::wire::arrived::Arrived;
+use crate::wire::ack_meter::AckMeter;
 use crate::wire::greeting::wait_readable;
-use crate::wire::login::{Ended, Running};
+use crate::wire::login::{Exit, RemoteCommand};
 
-/// How much of what is printed is kept: its end, as what a login prints comes before the answer.
+/// The part of the output that is kept: its end, because the output of the login comes before the answer.
 const ANSWER_MAX: usize = 64 << 10;
-/// How often it is told how much of the agent has arrived.
+/// The interval of the progress reports.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// A copy of the agent, as it travels.
-pub(super) struct Copying<'a> {
+/// A copy of the agent on its way to the server.
+pub(super) struct AgentTransfer<'a> {
     /// The agent, packed or as it is.
     pub(super) content: &'a [u8],
-    /// How long the server may be silent while nothing arrives.
+    /// The time that the server may be silent while nothing arrives.
     pub(super) timeout: Duration,
-    /// Is told how much has arrived.
+    /// Receives the progress.
     pub(super) observer: &'a dyn Observer,
-    /// Ends it.
+    /// Interrupts the copy.
     pub(super) cancel: &'a Cancel,
 }
 
-impl Copying<'_> {
-    /// Sends the agent. Returns what the script printed, and how it ended.
-    pub(super) fn run(&self, mut running: Running) -> Result<(Vec<u8>, Ended), Error> {
+impl AgentTransfer<'_> {
+    /// Sends the agent. Returns the script's output and its exit.
+    pub(super) fn run(&self, mut running: RemoteCommand) -> Result<(Vec<u8>, Exit), Error> {
         self.observer.observe(Event::Began(Phase::CopyAgent));
-        self.tell(running.arrived.as_ref());
+        self.report(running.ack_meter.as_ref());
         self.send(&mut running)?;
         let told = self.read_to_end(running)?;
         self.observer.observe(Event::Ended(Phase::CopyAgent));
         Ok(told)
     }
 
-    fn send(&self, running: &mut Running) -> Result<(), Error> {
+    fn send(&self, running: &mut RemoteCommand) -> Result<(), Error> {
         for part in self.content.chunks(64 << 10) {
             self.cancel.check()?;
-            self.tell(running.arrived.as_ref());
-            // The script ended early; what it printed says why.
+            self.report(running.ack_meter.as_ref());
+            // The script ended early; its output shows the reason.
             if running.output.write_all(part).is_err() {
                 break;
             }
@@ -50,8 +50,8 @@ impl Copying<'_> {
         Ok(())
     }
 
-    fn read_to_end(&self, running: Running) -> Result<(Vec<u8>, Ended), Error> {
-        let Running { mut input, output, process, arrived } = running;
+    fn read_to_end(&self, running: RemoteCommand) -> Result<(Vec<u8>, Exit), Error> {
+        let RemoteCommand { mut input, output, process, ack_meter } = running;
         drop(output);
         let mut printed = Vec::new();
         let mut buffer = [0; 4096];
@@ -59,8 +59,8 @@ impl Copying<'_> {
         let mut last = None;
         loop {
             if !wait_readable(&input, deadline.min(Instant::now() + TELL_EVERY), self.cancel)? {
-                let now = self.tell(arrived.as_ref());
-                // While it arrives, however slowly, nobody is late.
+                let now = self.report(ack_meter.as_ref());
+                // As long as bytes arrive, however slowly, the server is not late.
                 if now != last {
                     (last, deadline) = (now, Instant::now() + self.timeout);
                 } else if Instant::now() >= deadline {
@@ -81,10 +81,10 @@ impl Copying<'_> {
         Ok((printed, process.wait()?))
     }
 
-    /// Tells how much has arrived, and returns it; nothing where the transport does not know.
-    fn tell(&self, arrived: Option<&Arrived>) -> Option<u64> {
+    /// Reports and returns how many bytes have arrived, or returns nothing if the transport does not know.
+    fn report(&self, ack_meter: Option<&AckMeter>) -> Option<u64> {
         let bytes_total = self.content.len() as u64;
-        let arrived = arrived.and_then(Arrived::bytes).map(|bytes| bytes.min(bytes_total));
+        let arrived = ack_meter.and_then(AckMeter::bytes).map(|bytes| bytes.min(bytes_total));
         self.observer.observe(Event::Progress {
             phase: Phase::CopyAgent,
             files: 0,

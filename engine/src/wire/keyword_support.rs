@@ -1,44 +1,44 @@
-//! What each keyword of `ssh_config` means to a deploy: the one table.
+//! The meaning of each keyword of `ssh_config` for a deploy: the one table.
 //!
-//! | standing | the built-in transport | the system's `ssh` |
+//! | support | the built-in transport | the system's `ssh` |
 //! |---|---|---|
-//! | `Obeyed` | does as the keyword says | does too |
-//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | does as it says |
-//! | `Overruled` | opens a plain session whatever it says | is told the value of a plain session |
-//! | `LoginAid` | goes without it; once the login is refused, the system's `ssh` has a try | does as it says |
-//! | `Evaluated` | cannot do it, but `ssh -G` has done it already | does as it says |
-//! | `NeedsOpenssh` | is not used, unless the value is harmless | does as it says |
+//! | `Obeyed` | obeys the keyword | obeys it |
+//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | obeys it |
+//! | `Overruled` | always opens a plain session | gets the value of a plain session |
+//! | `LoginAid` | ignores it; if the login is refused, the system's `ssh` tries | obeys it |
+//! | `Evaluated` | cannot do it, but `ssh -G` has done it already | obeys it |
+//! | `NeedsOpenssh` | is not used, unless the value is harmless | obeys it |
 //!
-//! A keyword that is not in the table needs the system's `ssh`. So a new keyword of OpenSSH is safe by default.
+//! A keyword that is not in the table needs the system's `ssh`, so a new keyword of OpenSSH is safe by default.
 //!
-//! Debian sets `GSSAPIAuthentication yes` for every host. If a login aid were a reason to use the system's `ssh` from the
-//! start, the built-in transport would never be used there.
+//! Debian sets `GSSAPIAuthentication yes` for every host. If a login aid required the system's `ssh` from the start,
+//! the built-in transport would never be used there.
 
-/// What a keyword means.
+/// The meaning of a keyword.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The built-in transport does as it says.
+pub(super) enum KeywordSupport {
+    /// The built-in transport obeys it.
     Obeyed,
     /// It has no effect on a deploy.
     WithoutEffect,
-    /// It changes what a session is. A deploy needs a plain session, whose value is this one.
+    /// It changes the kind of session. A deploy needs a plain session, which has this value.
     Overruled(&'static str),
-    /// It is a way to log in, which matters once the built-in login was refused.
+    /// It is a way to log in, which matters only after the built-in login was refused.
     LoginAid,
-    /// `ssh -G` has done what it says. Without `ssh` nobody can.
+    /// `ssh -G` has already applied it. Without `ssh` nothing can.
     Evaluated,
     /// Only the system's `ssh` can do it.
     NeedsOpenssh,
 }
 
-use Standing::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffect};
+use KeywordSupport::{Evaluated, LoginAid, NeedsOpenssh, Obeyed, Overruled, WithoutEffect};
 
 const OFF: &[&str] = &["no", "false", "none"];
 const NEVER: &[&str] = &[];
 
-/// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and what it means with
-/// any other value.
-type Line = (&'static str, &'static [&'static str], Standing);
+/// A line of the table: the keyword as the manual writes it, the values with which it has no effect, and its meaning
+/// with any other value.
+type Line = (&'static str, &'static [&'static str], KeywordSupport);
 
 const TABLE: &[Line] = &[
     // Where the server is, and who logs in.
@@ -162,13 +162,13 @@ const TABLE: &[Line] = &[
     ("RefuseConnection", NEVER, NeedsOpenssh),
 ];
 
-/// Variables that systems send by default. They are about languages and colours; the agent has no use for either.
+/// Variables that systems send by default: languages and colours, which the agent does not use.
 const LOCALE: &[&str] = &["lang", "language", "lc_*", "xmodifiers", "term", "colorterm", "no_color"];
 
-impl Standing {
-    /// Judges a keyword, whatever its case, by its value.
-    pub(super) fn of(keyword: &str, value: &str) -> Standing {
-        let Some((name, harmless, standing)) = find(keyword) else { return NeedsOpenssh };
+impl KeywordSupport {
+    /// Returns the support of a keyword, in any case, with this value.
+    pub(super) fn of(keyword: &str, value: &str) -> KeywordSupport {
+        let Some((name, harmless, support)) = find(keyword) else { return NeedsOpenssh };
         let value = value.to_ascii_lowercase();
         let is_harmless = match *name {
             "PreferredAuthentications" => value.split(',').any(|method| method == "publickey"),
@@ -176,7 +176,7 @@ impl Standing {
             "SendEnv" => value.split_ascii_whitespace().all(|word| harmless.contains(&word) || word.starts_with("lc_")),
             _ => harmless.contains(&value.as_str()),
         };
-        if is_harmless { WithoutEffect } else { *standing }
+        if is_harmless { WithoutEffect } else { *support }
     }
 }
 
@@ -202,8 +202,8 @@ mod tests {
 
     #[test]
     fn a_keyword_is_judged_by_its_value() {
-        let check = |keyword: &str, value: &str, expected: Standing| {
-            assert_eq!(Standing::of(keyword, value), expected, "{keyword} {value}");
+        let check = |keyword: &str, value: &str, expected: KeywordSupport| {
+            assert_eq!(KeywordSupport::of(keyword, value), expected, "{keyword} {value}");
         };
         check("port", "22", Obeyed);
         check("NotInventedYet", "1", NeedsOpenssh);
@@ -223,7 +223,7 @@ mod tests {
         check("canonicalizehostname", "always", Evaluated);
     }
 
-    /// Every keyword that this system's `ssh` says by itself is known, and is no reason to use it.
+    /// The table knows every keyword that this system's `ssh` prints by default, and no default requires that `ssh`.
     #[test]
     fn a_host_without_configuration_needs_nothing() {
         let output = std::process::Command::new("ssh").args(["-G", "-T", "-F", "none", "--", "shop", "true"]).output();
@@ -234,7 +234,7 @@ mod tests {
             let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
             if keyword != "host" {
                 assert!(find(keyword).is_some(), "{line}");
-                assert!(!matches!(Standing::of(keyword, value), NeedsOpenssh | LoginAid | Evaluated), "{line}");
+                assert!(!matches!(KeywordSupport::of(keyword, value), NeedsOpenssh | LoginAid | Evaluated), "{line}");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! How much of what was written to a command has arrived at its server.
+//! The number of bytes that the server has received of those written to a socket.
 //!
-//! A socket takes megabytes that are still on this side. What the kernel has sent and the server's has acknowledged, it
-//! has: the rest waits in the socket, and the kernel tells how much that is.
+//! A socket buffers megabytes on this side. The kernel reports how many of them the server's kernel has not
+//! acknowledged yet; all others have arrived.
 
 use std::ffi::c_int;
 use std::io;
@@ -11,37 +11,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::ioctl::{Getter, Opcode, ioctl};
 
-/// `SIOCOUTQ`: the bytes of a socket that were not acknowledged, the same on all architectures that this is built for.
+/// `SIOCOUTQ`: the unacknowledged bytes of a socket. The number is the same on all architectures that Cutover is
+/// built for.
 const BYTES_WAITING: Opcode = 0x5411;
 
-/// Cloning shares it.
+/// Counts the acknowledged bytes of a socket. Clones share the counter.
 #[derive(Debug, Clone)]
-pub(super) struct Arrived {
-    handed_over: Arc<AtomicU64>,
+pub(super) struct AckMeter {
+    written_bytes: Arc<AtomicU64>,
     socket: Arc<TcpStream>,
 }
 
-impl Arrived {
-    /// Begins with a socket through which nothing was sent yet.
-    pub(super) fn new(socket: Arc<TcpStream>) -> Arrived {
-        Arrived { handed_over: Arc::default(), socket }
+impl AckMeter {
+    /// Makes a meter for a socket through which nothing was sent yet.
+    pub(super) fn new(socket: Arc<TcpStream>) -> AckMeter {
+        AckMeter { written_bytes: Arc::default(), socket }
     }
 
-    /// Returns what whoever writes to the socket counts the bytes in.
-    pub(super) fn handed_over(&self) -> Arc<AtomicU64> {
-        self.handed_over.clone()
+    /// Returns the counter that the writer of the socket increments.
+    pub(super) fn written_bytes(&self) -> Arc<AtomicU64> {
+        self.written_bytes.clone()
     }
 
-    /// Returns how many bytes have arrived; nothing where the system does not say.
+    /// Returns how many bytes have arrived, or nothing if the system does not report it.
     pub(super) fn bytes(&self) -> Option<u64> {
-        let handed_over = self.handed_over.load(Ordering::Relaxed);
-        Some(handed_over.saturating_sub(waiting(&self.socket).ok()?))
+        let written_bytes = self.written_bytes.load(Ordering::Relaxed);
+        Some(written_bytes.saturating_sub(waiting(&self.socket).ok()?))
     }
 }
 
 #[expect(unsafe_code, reason = "no safe function asks a socket this")]
 fn waiting(socket: &TcpStream) -> io::Result<u64> {
-    // SAFETY: of a socket, this writes one `int` to where it is told to, and nothing else.
+    // SAFETY: for a socket, this call writes one `int` to the given address, and nothing else.
     let bytes = unsafe { ioctl(socket, Getter::<BYTES_WAITING, c_int>::new()) }?;
     Ok(u64::try_from(bytes).unwrap_or_default())
 }
@@ -58,13 +59,13 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut receiver, _) = listener.accept().unwrap();
-        let arrived = Arrived::new(Arc::new(sender.try_clone().unwrap()));
+        let arrived = AckMeter::new(Arc::new(sender.try_clone().unwrap()));
         sender.set_nonblocking(true).unwrap();
         let mut written = 0;
         while let Ok(bytes) = sender.write(&[7; 1 << 20]) {
             written += bytes as u64;
         }
-        arrived.handed_over().store(written, Ordering::Relaxed);
+        arrived.written_bytes().store(written, Ordering::Relaxed);
         let before = arrived.bytes().unwrap();
         assert!(before < written, "{before} of {written}");
         drop(sender);
