@@ -1,9 +1,9 @@
 //! Finds the commit of a source that is a git checkout, by reading git's files.
 //!
-//! Mostly no `git` is needed: a checkout that belongs to another user cannot get in the way. Only a `.git` of the source
-//! itself counts, not one above it. Where the files are in a form that is not known here, as with a reftable, git is asked,
-//! in a way that starts no program of the checkout ([`git::head`]). Where that fails too, the reason is told: a
-//! release without its commit should surprise nobody.
+//! Mostly no `git` is needed, so a checkout that belongs to another user works too. Only a `.git` of the source itself
+//! counts, not one above it. If the files are in an unknown form, such as a reftable, git is asked in a way that starts
+//! no program of the checkout ([`git::head`]). If that fails too, the user is warned with the reason: a release without
+//! its commit should surprise nobody.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::client::git;
 
-/// The most that one of git's small files holds, in bytes.
+/// The most bytes of one of git's small files.
 const SMALL_FILE_MAX: u64 = 64 << 20;
 
-/// How many symbolic references are followed.
+/// The most symbolic references that are followed.
 const SYMBOLIC_DEPTH: usize = 5;
 
 /// The commit that `HEAD` of a source names.
@@ -22,11 +22,11 @@ const SYMBOLIC_DEPTH: usize = 5;
 pub(crate) enum Commit {
     /// The source is no checkout, or has no commit yet.
     None,
-    /// This one.
+    /// The commit.
     Known(String),
-    /// It is a checkout, and its commit cannot be told.
+    /// The source is a checkout, and its commit cannot be found.
     Unknown {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -39,7 +39,7 @@ impl Commit {
         }
         let found = match read_head(source) {
             Ok(found) => Ok(found),
-            Err(NotKnown) if would_wait(source) => Err("a file of its repository is something else".to_owned()),
+            Err(NotKnown) if would_wait(source) => Err("a file of its repository is not a regular file".to_owned()),
             Err(NotKnown) => git::head(source),
         };
         match found {
@@ -49,7 +49,7 @@ impl Commit {
         }
     }
 
-    /// Returns the commit where it is known.
+    /// Returns the commit, if it is known.
     pub(crate) fn known(&self) -> Option<&str> {
         match self {
             Commit::Known(commit) => Some(commit),
@@ -58,11 +58,11 @@ impl Commit {
     }
 }
 
-/// The files of a repository are in a form that is not known here.
+/// The files of a repository are in an unknown form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotKnown;
 
-/// Reads the commit that `HEAD` names; nothing where that is a branch without a commit.
+/// Reads the commit that `HEAD` names. None if `HEAD` names a branch without a commit.
 fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
     let (git, common) = directories(source)?;
     if common.join("reftable").exists() {
@@ -87,7 +87,7 @@ fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
     if git::is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
 }
 
-/// Tells whether git would wait for ever where it is asked: for whoever writes to a fifo that stands in the place of a file.
+/// Tells whether git would wait for ever, for a writer to a fifo that replaces one of its files.
 pub(crate) fn would_wait(checkout: &Path) -> bool {
     let Ok((git, common)) = directories(checkout) else { return false };
     let names = ["HEAD", "config", "config.worktree", "index", "packed-refs", "info/exclude", "reftable/tables.list"];
@@ -105,7 +105,7 @@ pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), NotKnow
     Ok((git, common))
 }
 
-/// `.git` is a directory, or, in a worktree or submodule, a file that names one.
+/// Finds the repository. `.git` is a directory, or, in a worktree or submodule, a file that names one.
 fn git_directory(path: &Path) -> Result<PathBuf, NotKnown> {
     if path.is_dir() {
         return Ok(path.to_owned());
@@ -120,7 +120,7 @@ fn packed(common: &Path, name: &str) -> Result<Option<String>, NotKnown> {
     Ok(packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned)))
 }
 
-/// Reads a small file. Nothing where there is none, or a directory: a branch `a/b` stands in one, where `a` would stand.
+/// Reads a small file. None if it does not exist or is a directory: a branch `a/b` lies in a directory `a`.
 fn read(path: &Path) -> Result<Option<String>, NotKnown> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(None),

@@ -1,24 +1,25 @@
-//! The manifest database: what was scanned, and what each target is known to hold.
+//! The manifest database: the scans of sources, and the known state of each target.
 //!
-//! It is a cache. Every row may be missing, old or wrong without harm to a release: the server verifies all that it
-//! stores and every root. So there is one format and no migration: a database of another format, or one that turns out
-//! to be damaged at any time, is removed and begun anew; and where no database can be had at all, a deploy goes on
-//! without. Damage is told once.
+//! It is a cache. Every row may be missing, old or wrong without harm to a release: the server verifies everything that
+//! it stores and every root. So there is one format and no migration. A database of another format is removed, a
+//! damaged one is moved aside at any time, and a new one is begun. If no database can be had at all, a deploy goes on
+//! without it. Damage is reported once.
 //!
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
 //!
 //! ```text
-//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`last_scan.rs`)
+//! scans      source path, root → a number that grows with each scan, the begin of the scan, the scan (`last_scan.rs`)
 //! ignored    source path → the files of its last scan that git ignores (`review.rs`)
 //! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
-//! stores     store id → a number that is higher the later it was deployed to
+//! targets    destination → store id, its releases and the live one, whether an upload to it was cut off
+//! stores     store id → a number that grows with each deploy
 //! releases   store id, release → root
-//! manifests  root → manifest, where no scan has it
+//! manifests  root → manifest, if no scan has it
 //! ```
 //!
-//! It is bounded: of the sources that were scanned last the last scan is kept, and those before that releases name, as their
-//! manifests; what is known of the stores that were deployed to last; and the manifests that their releases name. SQLite uses again what becomes free in the file.
+//! It is bounded. It keeps the last scan of each of the sources that were scanned last, and their earlier scans that a
+//! release names, as its manifest. It keeps the state of the stores that were deployed to last, and the manifests of
+//! their releases. SQLite uses the freed space of the file again.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -41,30 +42,31 @@ use crate::release::ReleaseId;
 use crate::scan::snapshot::Snapshot;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
-/// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
+/// The format. It grows with every change of a table, of a blob's content, or of the built-in rules by which every
+/// source leaves out paths.
 const FORMAT: i64 = 8;
 
-/// Marks a database as one of Cutover's: `cuto`.
+/// The mark of a database of Cutover's: `cuto`.
 const APPLICATION: i64 = 0x6375_746f;
 
-/// How long another process that writes is waited for.
+/// The time to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// What is read at once: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
+/// The bytes of a page: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
 const PAGE_BYTES: i64 = 16 << 10;
 
-/// Sources of which scans are kept. A scan of 80,000 files takes 5 MB, and where it is gone the source is read once.
+/// The most sources whose scans are kept. A scan of 80,000 files takes 5 MB. A source without one is read once.
 const SOURCES_MAX: i64 = 16;
 
-/// Stores of which something is kept: the manifest of each release that stands there, of 80,000 files 3 MB. Where they are gone
-/// the agent is asked for an outline.
+/// The most stores whose state is kept: the manifest of each existing release, 3 MB for 80,000 files. Without them the
+/// agent is asked for an outline.
 const STORES_MAX: i64 = 16;
 
-/// Where the lists of chunks take more than this, in bytes, they are dropped before others are kept. Those of 400 GB of files
+/// The bytes of chunk lists above which all of them are dropped before others are kept. The lists of 400 GB of files
 /// take as much.
 const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
 
-/// Tables with large blobs have row ids: in one without, SQLite reads a row to its end, blob and all, to look at its key.
+/// Tables with large blobs have row ids: without one, SQLite reads a row to its end, blob and all, to compare its key.
 const SCHEMA: &str = "
     CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
         scan BLOB NOT NULL, PRIMARY KEY (source, root));
@@ -78,10 +80,10 @@ const SCHEMA: &str = "
     CREATE TABLE manifests (root BLOB PRIMARY KEY NOT NULL, manifest BLOB NOT NULL);
 ";
 
-/// What is believed of a target.
+/// The known state of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Belief {
-    /// What the server held when it was last seen.
+    /// The releases that the server had when it last answered.
     pub(crate) holding: Holding,
     /// The release that was live then.
     pub(crate) live: Option<ReleaseId>,
@@ -94,16 +96,16 @@ pub(crate) struct Database {
     /// None once it could not be used: then nothing is known, and nothing is kept.
     connection: RefCell<Option<Connection>>,
     path: PathBuf,
-    /// Hears of damage.
+    /// Receives the warning of damage.
     observer: Arc<dyn Observer>,
 }
 
 impl Database {
-    /// Opens the database in a directory, making either where it is missing.
+    /// Opens the database in a directory. Makes either if it is missing.
     pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
-        // What is believed decides what is sent.
+        // The known state of a target decides what is sent.
         crate::access::check_state(&crate::disk::Dir::open(state_dir)?)?;
         let database = Database { connection: RefCell::new(None), path, observer };
         let connection = match try_open(&database.path) {
@@ -122,8 +124,8 @@ impl Database {
         Ok(database)
     }
 
-    /// Runs `work`. Where the database turns out to be damaged, that is told, and `work` is run on one begun anew. One
-    /// that cannot be used is not asked again.
+    /// Runs `work`. If the database turns out to be damaged, reports that and runs `work` on a new one. A database that
+    /// cannot be used is not asked again.
     fn with<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         let Some(connection) = self.connection.take() else { return Ok(T::default()) };
         let (connection, result) = match work(&connection) {
@@ -143,12 +145,13 @@ impl Database {
 
     fn tell(&self, error: &rusqlite::Error) {
         let path = self.path.display();
-        let text =
-            format!("The manifest database `{path}` is damaged and was begun anew, as it is only a cache: {error}");
+        let text = format!(
+            "The manifest database `{path}` is damaged and was replaced by an empty one, as it is only a cache: {error}"
+        );
         self.observer.observe(Event::Warning(text));
     }
 
-    /// Begins it anew. A damaged one is moved aside: nothing in it says that it was ever Cutover's.
+    /// Begins a new database. A damaged one is moved aside: nothing in it proves that it was Cutover's.
     fn begin_anew(&self) -> Result<Connection, Error> {
         let beside = |suffix: &str| {
             let mut file = self.path.clone().into_os_string();
@@ -171,7 +174,7 @@ impl Database {
         Error::Database { path: self.path.clone(), source: source.into() }
     }
 
-    /// Returns the last scan of a source. One that cannot be understood is none.
+    /// Returns the last scan of a source. None if it cannot be decoded.
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Snapshot>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
@@ -180,8 +183,8 @@ impl Database {
         Ok(known.flatten())
     }
 
-    /// Keeps a scan, and forgets those of the same source that no release names, and of sources that were not scanned for
-    /// long.
+    /// Keeps a scan. Forgets the scans of the same source that no release names, and those of sources that were not
+    /// scanned for long.
     pub(crate) fn put_scan(&self, source: &Path, scan: &Snapshot) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = last_scan::to_bytes(scan);
@@ -210,7 +213,7 @@ impl Database {
         self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
     }
 
-    /// Returns the files of a source that git ignores, as they were kept.
+    /// Returns the files of a source that git ignored at the last review.
     pub(crate) fn ignored(&self, source: &Path) -> Result<Option<IgnoredFiles>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let row: Option<Vec<u8>> = self.with(|connection| {
@@ -244,7 +247,7 @@ impl Database {
         })
     }
 
-    /// Returns the chunks of a content, where they are known.
+    /// Returns the chunks of a content, if they are known.
     pub(crate) fn chunks(&self, hash: &Hash) -> Result<Option<Chunks>, Error> {
         let row: Option<Vec<u8>> = self.with(|connection| {
             let query = "SELECT chunks FROM chunks WHERE hash = ?1";
@@ -253,7 +256,7 @@ impl Database {
         Ok(row.and_then(|chunks| chunk::from_bytes(&chunks).ok()))
     }
 
-    /// Returns what is believed of a target.
+    /// Returns the known state of a target.
     pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
             let standing: Vec<u8> = row.get(1)?;
@@ -267,7 +270,7 @@ impl Database {
         })
     }
 
-    /// Keeps what is believed of a target.
+    /// Keeps the known state of a target.
     pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
         let live = belief.live.as_ref().map(ReleaseId::as_str);
         self.with(|connection| {
@@ -277,14 +280,14 @@ impl Database {
         })
     }
 
-    /// Notes that an upload to a target begins, until [`Database::put_belief`] says what came of it.
+    /// Notes that an upload to a target begins, until [`Database::put_target`] notes its result.
     pub(crate) fn begin_upload(&self, destination: &str) -> Result<(), Error> {
         self.with(|connection| {
             connection.execute("UPDATE targets SET is_cut = 1 WHERE destination = ?1", [destination]).map(drop)
         })
     }
 
-    /// Returns the newest release of a store that has a root, where one is known.
+    /// Returns the newest release of a store with a root, if one is known.
     pub(crate) fn release_of(&self, store: &str, root: &Hash) -> Result<Option<ReleaseId>, Error> {
         let row: Option<String> = self.with(|connection| {
             let query = "SELECT release FROM releases WHERE store = ?1 AND root = ?2 ORDER BY release DESC LIMIT 1";
@@ -293,13 +296,13 @@ impl Database {
         Ok(row.and_then(|release| release.parse().ok()))
     }
 
-    /// Tells whether a root is known to be that of a release, in any store.
+    /// Tells whether any store is known to have a release with a root.
     pub(crate) fn has_release(&self, root: &Hash) -> Result<bool, Error> {
         let query = "SELECT EXISTS (SELECT 1 FROM releases WHERE root = ?1)";
         self.with(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
     }
 
-    /// Returns the root of a release, where it is known.
+    /// Returns the root of a release, if it is known.
     pub(crate) fn root(&self, store: &str, release: &ReleaseId) -> Result<Option<Hash>, Error> {
         let row: Option<[u8; 32]> = self.with(|connection| {
             let query = "SELECT root FROM releases WHERE store = ?1 AND release = ?2";
@@ -308,7 +311,7 @@ impl Database {
         Ok(row.map(Hash::from_bytes))
     }
 
-    /// Returns the manifest of a root, where it is known.
+    /// Returns the manifest of a root, if it is known.
     pub(crate) fn manifest(&self, root: &Hash) -> Result<Option<Manifest>, Error> {
         let row: Option<Vec<u8>> = self.with(|connection| {
             let query = "SELECT manifest FROM manifests WHERE root = ?1";
@@ -325,8 +328,8 @@ impl Database {
         Ok(manifest.filter(|manifest| manifest.root() == *root))
     }
 
-    /// Keeps a release of a store with its manifest, and forgets the releases that do not stand and the stores that
-    /// were not deployed to for long.
+    /// Keeps a release of a store with its manifest. Forgets the releases that do not exist any more, and the stores
+    /// that were not deployed to for long.
     pub(crate) fn put_release(&self, holding: &Holding, release: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
         let Holding { store, standing } = holding;
         let root = manifest.root();
@@ -361,7 +364,7 @@ impl Database {
 
 fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Snapshot>> {
     match row.get_ref(1)? {
-        // It is read where SQLite has it: a copy would cost as much again.
+        // Decoded in SQLite's memory: a copy would cost as much again.
         ValueRef::Blob(scan) => Ok(last_scan::from_bytes(scan, row.get(0)?)),
         other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
     }
@@ -386,13 +389,14 @@ fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite:
     Ok(())
 }
 
-/// Begins to write. One that read first and then wrote would fail at once, not wait, where another process writes.
+/// Begins a write transaction. A transaction that reads first and then writes would fail at once while another process
+/// writes, and not wait.
 fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }
 
-/// Opens a database, and makes its tables where it has none. Nothing where it is of another format. One of another
-/// program is an error, before anything is changed in it.
+/// Opens a database, and makes its tables if it has none. None if it has another format. A database of another program
+/// is an error, before anything in it is changed.
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -404,7 +408,7 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     if tables > 0 && application != APPLICATION {
         return Err(rusqlite::Error::ToSqlConversionFailure("it is another program's".into()));
     }
-    // Without effect on one that has tables.
+    // Without effect on a database that has tables.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -422,7 +426,7 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     Ok(Some(connection))
 }
 
-/// Tells whether a database is ours from before it was marked as that.
+/// Tells whether a database is one of Cutover's from before databases had its mark.
 fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('scans', 'targets', 'releases')";
@@ -430,8 +434,8 @@ fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
     Ok((1..FORMAT).contains(&format) && tables == 3)
 }
 
-/// Tells a database that is damaged from one that is only busy or out of reach. What is asked of it never changes, so
-/// SQL that fails is the fault of the tables, and a value of another type that of a row.
+/// Tells whether a database is damaged, and not only busy or out of reach. The queries never change, so SQL that fails
+/// is the fault of the tables, and a value of another type that of a row.
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as Is;
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};

@@ -1,8 +1,9 @@
-//! How much of an upload has arrived, by what the agent says that it has read.
+//! The arrived part of an upload, as the agent reports it.
 //!
-//! What a write has taken is on its way at best: sockets, windows and pipes between the two sides hold megabytes. The
-//! agent tells now and then how many bytes it has read on all connections, and this says whose content they are. Blocks
-//! of several connections pass each other on the way, so that while they do it is a guess, right but for a few of them.
+//! Bytes that a write has accepted are not there yet: sockets, windows and pipes between the two sides hold megabytes.
+//! The agent reports now and then how many bytes it has read on all connections. This module finds out whose content
+//! they are. Blocks of several connections pass each other on the way, so the result is a guess then, right but for a
+//! few of them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Observer, Phase};
 
-/// What some content comes to.
+/// An amount of content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Content {
-    /// Files that it makes whole.
+    /// The files that it completes.
     pub(crate) files: u64,
-    /// Its bytes, unpacked.
+    /// The bytes, unpacked.
     pub(crate) bytes: u64,
 }
 
-/// What is being delivered. Cloning shares it.
+/// The delivery of uploads. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Delivery(Arc<Shared>);
 
@@ -31,11 +32,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     upload: Option<Upload>,
-    /// For how long uploads before it lasted.
+    /// The duration of the uploads before.
     took: Duration,
 }
 
-/// What became of blocks that were on their way when an upload ended.
+/// The fate of the blocks that were on their way when an upload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Arrived,
@@ -46,20 +47,20 @@ enum Rest {
 struct Upload {
     began: Instant,
     total: Content,
-    /// Bytes that the agent has read, at which the first block that has not arrived begins.
+    /// The number of bytes that the agent had read at the begin of the first block that has not arrived.
     begin: u64,
-    /// How many of its bytes have arrived.
+    /// The bytes after that begin that have arrived.
     read: u64,
-    /// Blocks on their way: their length as they travel, and what they hold.
+    /// The blocks on their way: the length on the wire, and the content.
     blocks: VecDeque<(u64, Content)>,
-    /// What has arrived, whole blocks.
+    /// The content of the blocks that have arrived whole.
     arrived: Content,
-    /// The commit after which nothing of it is on its way.
+    /// The commit after which no block is on its way.
     last_commit: Option<u32>,
 }
 
 impl Delivery {
-    /// Begins, with nothing to be delivered.
+    /// Begins without an upload.
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Delivery {
         Delivery(Arc::new(Shared { observer, state: Mutex::default() }))
     }
@@ -68,10 +69,10 @@ impl Delivery {
         self.0.state.lock().expect("nobody panics while content is counted")
     }
 
-    /// Begins an upload, when so many bytes were written so far, on all connections.
+    /// Begins an upload, after `written` bytes on all connections.
     pub(crate) fn begin(&self, total: Content, written: u64) {
         let mut state = self.state();
-        // What is sent again comes after a commit that was read.
+        // Content is only sent again after a commit that the agent has read.
         self.end(&mut state, Rest::Dropped);
         state.upload = Some(Upload {
             began: Instant::now(),
@@ -87,21 +88,21 @@ impl Delivery {
         self.tell(Content::default(), total);
     }
 
-    /// Notes a block that is about to be written: its length as it travels, and what it holds.
+    /// Notes a block that is about to be written: its length on the wire, and its content.
     pub(crate) fn note(&self, length: u64, content: Content) {
         if let Some(upload) = &mut self.state().upload {
             upload.blocks.push_back((length, content));
         }
     }
 
-    /// Notes that all was written, and that the commit of this number comes next.
+    /// Notes that all blocks were written, and that the commit of this number comes next.
     pub(crate) fn written(&self, commit: u32) {
         if let Some(upload) = &mut self.state().upload {
             upload.last_commit = Some(commit);
         }
     }
 
-    /// Notes that the agent has read so many bytes on all connections, and so many commits.
+    /// Notes the bytes that the agent has read on all connections, and the number of commits.
     pub(crate) fn acknowledged(&self, read: u64, commits: u32) {
         let mut state = self.state();
         let Some(upload) = &mut state.upload else { return };
@@ -115,12 +116,12 @@ impl Delivery {
         self.tell(content, total);
     }
 
-    /// Ends what is on its way, as the agent has answered: all has arrived that was of use.
+    /// Ends the upload, as the agent has answered: all content of use has arrived.
     pub(crate) fn answered(&self) {
         self.end(&mut self.state(), Rest::Arrived);
     }
 
-    /// Returns for how long content was on its way.
+    /// Returns the time for which content was on its way.
     pub(crate) fn took(&self) -> Duration {
         let state = self.state();
         state.took + state.upload.as_ref().map_or(Duration::ZERO, |upload| upload.began.elapsed())
@@ -154,7 +155,7 @@ impl Content {
 }
 
 impl Upload {
-    /// Takes the blocks of which all was read.
+    /// Removes the blocks that were read whole.
     fn take(&mut self, read: u64) {
         self.read = self.read.max(read.saturating_sub(self.begin));
         while let Some(&(length, content)) = self.blocks.front().filter(|(length, _)| *length <= self.read) {
@@ -165,7 +166,7 @@ impl Upload {
         }
     }
 
-    /// Returns what has arrived, with the part that was read of a block counted for as much of its content.
+    /// Returns the content that has arrived. A block that was read in part counts in proportion.
     fn so_far(&self) -> Content {
         let part = self
             .blocks

@@ -1,12 +1,12 @@
-//! Spreads blocks over lanes: further connections, opened while much is to be sent and the window is the limit.
+//! Spreads blocks over lanes: further connections, opened while much is left to send and the window is the limit.
 //!
-//! A channel of SSH carries at most a window in a round trip, whatever the link's rate. Where the rate comes near to
-//! that, the link may well carry more: another lane is opened, and another while each brings about as much as the one
-//! before. On a link that is slower than the window, or near, none is. All lanes take blocks from one queue, so that each
-//! gets as much as it can carry.
+//! A channel of SSH carries at most a window in a round trip, whatever the link's rate. If the rate comes near to that,
+//! the link may well carry more. Then the client opens another lane, and another while each brings about as much as the
+//! one before. On a link that is slower than the window, or near, it opens none. All lanes take blocks from one queue,
+//! so that each gets as much as it can carry.
 //!
-//! The first connection tells at the end how many blocks went over each lane that stands, and the agent waits for these.
-//! What a lane that broke had taken is not told: it is lacking after the commit, and asked for again.
+//! The first connection reports at the end how many blocks went over each lane that is still open, and the agent waits
+//! for these. Blocks of a broken lane are not reported: the agent lacks them after the commit, and asks for them again.
 
 mod gauge;
 
@@ -31,44 +31,44 @@ use crate::wire::message::ToAgent;
 
 use gauge::Gauge;
 
-/// The most connections at once. Five carry 1 Gbit/s at 80 ms; each costs the server up to 14 MiB, and the client 10.
+/// The most connections at once. Five carry 1 Gbit/s at 80 ms. Each costs the server up to 14 MiB, and the client 10.
 const LANES_MAX: u32 = 5;
 
-/// Bytes that a lane takes at once, and that say nothing about the link: they fill pipes and buffers.
+/// The bytes that fill the pipes and buffers of a new lane. They say nothing about the link.
 const BUFFERED_BYTES: u64 = 3 << 20;
 
-/// How often the rate is looked at.
+/// The time between two checks of the rate.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether a ticket came.
+/// The time between two checks for the ticket.
 const TICKET_EVERY: Duration = Duration::from_millis(5);
 
-/// So much is sent before the agent has said that it takes the base that it is described against, in bytes.
+/// The most bytes that are sent before the agent has said that it takes the base that they are described against.
 const BELIEVED_BYTES_MAX: u64 = 2 << 20;
 
-/// What blocks are sent with.
+/// The parameters of sending blocks.
 pub(crate) struct Outlet<'a> {
     /// The first connection.
     pub(crate) conversation: &'a Conversation,
-    /// Is told of lanes.
+    /// Receives details about lanes.
     pub(crate) observer: &'a dyn Observer,
-    /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
+    /// The number of connections, from the beginning. None: as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    /// Whether all blocks are described against the named base, and are sent before the agent says that it takes it.
     pub(crate) is_unasked: bool,
-    /// Returns how much is still to be packed, in bytes as they are sent.
+    /// Returns the bytes that are still to be packed, as they travel.
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more or they are of no use. Calls `sending` for each before it is
-/// written, and `sent` afterwards, with the time that its connection took.
+/// Sends blocks, in any order, until the queue has ended or they are of no use. Calls `before` for each block before it
+/// is written, and `after` afterwards, with the time that the write took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
     sending: impl Fn(&T) + Sync,
     sent: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
-    // What is sent again because a lane broke is little, and not worth further ones.
+    // Blocks that are sent again after a lane broke are few, and not worth further lanes.
     let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
     let spread = Spread {
         outlet,
@@ -88,7 +88,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
         let (ready, is_ready) = bounded(0);
         if let Some(lanes) = lanes {
             let (spread, blocks) = (&spread, blocks.clone());
-            // Without a thread that opens lanes there are none.
+            // Without a thread to open lanes there are none.
             drop(threads::spawn_scoped(scope, move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready)));
         } else {
             drop((ended, ready));
@@ -110,23 +110,23 @@ struct Spread<'a, T, B, S> {
     may_open: bool,
     /// Ends lanes at once.
     stop: Cancel,
-    /// Ends what opens lanes.
+    /// Ends the opening of lanes.
     opening: Cancel,
-    /// The first connection is to ask for a ticket.
+    /// Whether the first connection is to ask for a ticket.
     wants_ticket: AtomicBool,
-    /// The first error of a packer that a lane came upon.
+    /// The first error of a packer that a lane received.
     failed: Mutex<Option<Error>>,
-    /// Blocks whose lane broke while it took them.
+    /// The blocks whose lane broke while they were written.
     returned: Mutex<Vec<T>>,
-    /// Blocks by lane, of those that stand.
+    /// The number of blocks by lane, of unbroken lanes.
     delivered: Mutex<Vec<(u32, u64)>>,
-    /// Lanes that were opened.
+    /// The number of lanes that were opened.
     opened: AtomicU32,
 }
 
 impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread<'_, T, B, S> {
-    /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
-    /// listening and end.
+    /// Writes blocks to the first connection. It owns its receiver of the queue: when it stops early, packers find the
+    /// queue closed and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let conversation = self.outlet.conversation;
@@ -138,7 +138,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         }
         let mut bytes = 0;
         loop {
-            // A block may be long in the making, and a failure must not wait for it.
+            // A block may take long to make, and a failure must not wait for it.
             let block = blocks.recv_timeout(TICK);
             conversation.check()?;
             if let Some(failure) = conversation.failed_early() {
@@ -164,7 +164,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         }
     }
 
-    /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
+    /// Tells whether to send this many bytes in all. An agent that takes another base drops them.
     fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
         if !self.outlet.is_unasked {
             return Ok(true);
@@ -182,7 +182,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         Ok(())
     }
 
-    /// Sends what lanes gave back, and says what they brought. All of them have ended.
+    /// Sends the blocks of broken lanes, and reports the blocks of each lane. All lanes have ended.
     fn finish(self) -> Result<(), DeployFailure> {
         if let Some(error) = self.failed.lock().expect("no lane panics").take() {
             return Err(error.into());
@@ -196,7 +196,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         Ok(())
     }
 
-    /// Opens lanes while they are of use and until everything was taken; says when those are open that were asked for.
+    /// Opens lanes while they are of use, until the queue has ended. Drops `ready` once the requested lanes are open.
     fn open_lanes<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -220,7 +220,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 Some(wanted) => standing < wanted.min(LANES_MAX) && ready.is_some() && !gauge.has_given_up(),
                 None => {
                     gauge.note(now, flows.iter().map(|flow| beyond_buffers(flow)).sum());
-                    // The second waits at the door until the first has logged in.
+                    // The second waits until the first has logged in.
                     standing < LANES_MAX && pending < 2 && gauge.wants_more(now, (self.outlet.left)())
                 }
             };
@@ -248,8 +248,8 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                             Err(_) => gauge.give_up(),
                         },
                         Ok(Err(error)) => {
-                            self.tell(format!("No further connection: {}", error.with_cause()));
-                            // Whatever keeps this one out would keep out the next.
+                            self.tell(format!("Could not open another connection: {}", error.with_cause()));
+                            // The same cause would prevent the next one.
                             gauge.give_up();
                         }
                         Err(_) => {}
@@ -258,7 +258,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 default(TICK) => {}
             }
         }
-        // A login that is under way keeps nobody waiting.
+        // A login that is under way delays nobody.
         self.opening.cancel();
     }
 
@@ -267,7 +267,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         let (ticket, cancel) = (self.outlet.conversation.ticket().clone(), self.opening.clone());
         let to_fail = opened.clone();
         let started = threads::spawn(move || {
-            // One that comes when everything was sent is closed.
+            // A lane that comes after everything was sent is closed.
             drop(opened.send(Lane::open(&*lanes, number, &ticket, &cancel)));
         });
         if let Err(error) = started {
@@ -275,7 +275,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         }
     }
 
-    /// Starts the thread that writes to a lane. Returns what counts its bytes.
+    /// Starts the thread that writes to a lane. Returns the counter of its bytes.
     fn start_lane<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -309,7 +309,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             (self.sending)(&block);
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
-                // One that was told to stop was not lost.
+                // A lane that was told to stop was not lost.
                 if self.stop.check().and_then(|()| self.outlet.conversation.check()).is_ok() {
                     self.tell(format!("A further connection was lost: {}", error.with_cause()));
                 }
@@ -353,7 +353,7 @@ impl Lane {
     }
 }
 
-/// Waits for the answer to `WantLanes`, which was most likely there before the lane's agent.
+/// Waits for the answer to `WantLanes`, which mostly arrives before the lane's agent starts.
 fn wait_for(ticket: &TicketSlot, cancel: &Cancel) -> Result<Option<Ticket>, Error> {
     let deadline = Instant::now() + STEP_TIMEOUT;
     loop {

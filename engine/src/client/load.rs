@@ -1,32 +1,32 @@
-//! Whether the agent keeps up, by what it says of it while it receives.
+//! The load of the agent, as it reports it while it receives.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What was said last, and what it came to. Cloning shares it.
+/// The load of the agent. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Load(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When it was said, and for how long no blocks had been taken then.
+    /// The time of the last report, and the time in which no blocks had been accepted by then.
     said: Option<(Instant, Duration)>,
     stalled: f64,
 }
 
 impl Load {
-    /// Notes for how long no blocks were taken so far.
+    /// Notes the time in which no blocks were accepted so far.
     pub(super) fn note(&self, now: Instant, stalled: Duration) {
         let mut state = self.0.lock().expect("no listener panics");
         if let Some((then, before)) = state.said.replace((now, stalled)) {
             let passed = (now - then).as_secs_f64();
-            // Another round of receiving begins anew.
+            // Another round of receiving counts from zero.
             let stood = stalled.checked_sub(before).unwrap_or_default().as_secs_f64();
             state.stalled = if passed > 0.0 { (stood / passed).min(1.0) } else { 0.0 };
         }
     }
 
-    /// Returns the share of the time for which no blocks were taken, between the last two times that it was said.
+    /// Returns the share of the time in which no blocks were accepted, between the last two reports.
     pub(super) fn stalled(&self) -> f64 {
         self.0.lock().expect("no listener panics").stalled
     }

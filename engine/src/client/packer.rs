@@ -1,18 +1,18 @@
 //! Packs content of a source into blocks.
 //!
-//! Threads read and compress what they are given in jobs, and put blocks into a queue. A packer knows the source and
-//! what it is described in terms of; it knows no host, and no connection. A block names files by their entries in the
-//! source's manifest, so a block of whole files is the same for every host that lacks them all, and a block of deltas
-//! for every host that has the same base: what is packed once may be written to several.
+//! Threads read and compress content, a job at a time, and put blocks into a queue. A packer knows the source and the
+//! old versions of its files. It knows no host, and no connection. A block names files by their entries in the source's
+//! manifest. So a block of whole files is the same for every host that lacks them all, and a block of deltas for every
+//! host with the same base: a block that is packed once may be written to several.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `jobs` | what one thread does at a time |
+//! | `jobs` | the jobs of the threads |
 //! | `press` | the tools of a thread |
 //! | `parts` | the parts of a large file |
 //! | `deltas` | a container of small files in terms of old ones |
-//! | `kept_block` | files that the content cache keeps in a block of their own |
-//! | `packed_block` | a block, with what of it is kept |
+//! | `cache_block` | files in a block that only the content cache gets |
+//! | `packed_block` | a block, with its files for the content cache |
 
 mod deltas;
 mod jobs;
@@ -45,42 +45,42 @@ use press::{Press, no_zstd, too_long};
 use packed_block::KeptFiles;
 pub(crate) use packed_block::PackedBlock;
 
-/// Threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of what does not compress, twice what it becomes,
-/// 8 MiB at most, and up to 20 MiB of zstd's tables.
+/// The most threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of content that does not compress,
+/// twice the packed block, 8 MiB at most, and up to 20 MiB of zstd's tables.
 const PACKERS_MAX: usize = 4;
 
-/// How often it is looked whether the wire is known.
+/// The time between two checks whether the speed of the wire is known.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// Packs files, on as many threads as call [`Packer::run`].
+/// A packer of files, on as many threads as call [`Packer::run`].
 pub(crate) struct Packer<'a> {
     reader: SourceReader<'a>,
     olds: OldContent<'a>,
     jobs: Mutex<std::vec::IntoIter<Job>>,
-    /// What there is to pack, in bytes of content.
+    /// The bytes of content to pack.
     bytes_total: u64,
-    /// What of it was packed.
+    /// The bytes of content that were packed.
     bytes: AtomicU64,
-    /// What was written, in bytes as they travel.
+    /// The bytes that were written, as they travel.
     packed_bytes: AtomicU64,
-    /// Nobody takes blocks any more.
+    /// Whether nobody takes blocks any more.
     is_over: AtomicBool,
     leveller: Leveller,
 }
 
-/// How content is packed.
+/// The way in which content is packed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Packing {
-    /// The zstd level; where none is said, the one that the line has time for.
+    /// The zstd level. None: the level that the line has time for.
     pub(crate) level: Option<i32>,
-    /// How many threads pack.
+    /// The number of threads that pack.
     pub(crate) threads: usize,
-    /// What is known of the line.
+    /// The known properties of the line.
     pub(crate) line: Line,
 }
 
 impl Packing {
-    /// Returns how many threads pack on this machine.
+    /// Returns the number of threads that pack on this machine.
     pub(crate) fn usual_threads() -> usize {
         std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX)
     }
@@ -110,14 +110,14 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// Returns what there is to pack, in bytes of content.
+    /// Returns the bytes of content to pack.
     pub(crate) fn bytes_total(&self) -> u64 {
         self.bytes_total
     }
 }
 
 impl Packer<'_> {
-    /// Packs until nothing is left, or nobody takes blocks any more. To be called by each thread that packs.
+    /// Packs until nothing is left, or nobody takes blocks any more. Each thread that packs calls it.
     pub(crate) fn run(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
         let mut press = Press::new().map_err(no_zstd)?;
         let mut deltas = None;
@@ -144,9 +144,9 @@ impl Packer<'_> {
         }
     }
 
-    /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
+    /// Waits while a block waits whose level is not known to be right: the next would get the same level.
     fn wait_for_the_wire(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
-        // A queue that nobody takes from still counts what was left in it.
+        // A queue that nobody takes from still counts its blocks.
         while !blocks.is_empty() && !self.leveller.is_settled() && !self.is_over.load(Ordering::Relaxed) {
             self.reader.check()?;
             std::thread::sleep(LOOK_EVERY);
@@ -154,7 +154,7 @@ impl Packer<'_> {
         Ok(())
     }
 
-    /// Sends whole files, those that do not compress in blocks of their own. Says whether anybody still listens.
+    /// Sends whole files. Those that do not compress go in blocks of their own. Returns false if the queue is closed.
     fn files(
         &self,
         entries: Vec<u32>,
@@ -197,7 +197,7 @@ impl Packer<'_> {
         self.pass_on(PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] }, blocks)
     }
 
-    /// Sends files in a block, or in several where they take more than one as it travels.
+    /// Sends files in a block, or in several if one would be too long on the wire. Returns false if the queue is closed.
     fn send_packed(
         &self,
         entries: Vec<u32>,
@@ -224,8 +224,8 @@ impl Packer<'_> {
             && self.send_packed(rest, rest_content, encoder, blocks)?)
     }
 
-    /// Packs content, that of files of these lengths or of no files, at the level of the moment; none where it takes more
-    /// than a block as it travels.
+    /// Packs content at the present level. `files` are the lengths of the files in it, if it has files. None if the
+    /// block would be too long on the wire.
     fn pack(
         &self,
         head: &BlockHead,
@@ -243,14 +243,14 @@ impl Packer<'_> {
         Ok(block)
     }
 
-    /// Queues a block. Says whether anybody still listens.
+    /// Queues a block. Returns false if the queue is closed.
     fn pass_on(&self, packed: PackedBlock, blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
         self.bytes.fetch_add(packed.holds.bytes, Ordering::Relaxed);
         blocks.send(Ok(packed)).is_ok()
     }
 
-    /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
-    /// that takes more than a block as it travels. Says whether anybody still listens.
+    /// Sends files in terms of old ones. Sends those whole whose old content is not what it should be, or all of them
+    /// if the block would be too long on the wire. Returns false if the queue is closed.
     fn deltas(
         &self,
         files: Vec<(u32, OldFile)>,
@@ -298,7 +298,7 @@ impl Packer<'_> {
         Some(KeptFile { hash: file.key.hash, size: file.size as u32, patch: None })
     }
 
-    /// Notes that a block was written, how long that took, and over how many connections at once.
+    /// Notes that a block was written, the time that it took, and the number of connections.
     pub(crate) fn sent(&self, packed: &PackedBlock, took: Duration, connections: u32, stalled: f64) {
         let bytes = packed.block.payload.len();
         self.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -310,12 +310,12 @@ impl Packer<'_> {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Returns bytes of content by the zstd level that they were packed at, 0 being none.
+    /// Returns the bytes of content by zstd level, 0 being none.
     pub(crate) fn tally(self) -> BTreeMap<i32, u64> {
         self.leveller.tally()
     }
 
-    /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
+    /// Guesses the bytes that are still to be packed, as they travel: the rest will pack like the content that was sent.
     pub(crate) fn left(&self) -> u64 {
         let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         let left = self.bytes_total.saturating_sub(bytes);
@@ -371,8 +371,8 @@ impl Packer<'_> {
     }
 }
 
-/// Divides contents of these lengths into two parts of about the same length. Returns how many are in the first, and their
-/// bytes; what is more than one leaves none of the two empty.
+/// Divides contents of these lengths into two parts of about the same length. Returns the number of contents in the
+/// first, and their bytes. Of several contents, neither part is empty.
 fn first_half(lens: &[u32]) -> (usize, usize) {
     let total: usize = lens.iter().map(|&len| len as usize).sum();
     let mut bytes = 0;

@@ -1,7 +1,7 @@
-//! The verbs that ask one thing and hear one answer.
+//! The verbs that ask one question and receive one answer.
 //!
-//! A query fails with an error alone. A switch that fails says also what is live: the line may break after the agent began
-//! it.
+//! A failed query is an error alone. A failed switch also says what is live: the line may break after the agent began
+//! the switch.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
-/// The manifest of a release, by its name.
+/// The manifest of a release, with the name of the release.
 pub(crate) type Named = (String, Arc<Manifest>);
 
-/// Asks what switches nothing, and returns the answer with the manifests that came before it. Those that are known need
-/// not come.
+/// Asks a question that switches nothing. Returns the answer, with the manifests that came before it. The agent need
+/// not send those that are `known`.
 pub(crate) fn ask(
     connection: Connection,
     hello: Hello,

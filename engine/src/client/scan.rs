@@ -1,7 +1,7 @@
-//! Scans the source: what a deploy of it would send.
+//! Scans the source of a deploy.
 //!
-//! The walk is [`crate::scan`]'s. What only a source has is added here: the rules of `.deployignore`, the commit of a git
-//! checkout, and the file `REVISION` that names it.
+//! The walk is that of [`crate::scan`]. This module adds what only a source has: the rules of `.deployignore`, the
+//! commit of a git checkout, and the file `REVISION` that names it.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -23,36 +23,36 @@ use crate::scan::{Generated, WalkRequest, unreadable, walk};
 /// The name of the file with the commit.
 pub(crate) const REVISION: &[u8] = b"REVISION";
 
-/// What is asked of a scan.
+/// The request of a scan.
 pub(crate) struct ScanRequest<'a> {
     /// The directory.
     pub(crate) source: &'a Path,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
-    /// The config in use, which is left out where it is in the source.
+    /// The config in use, which is left out if it lies in the source.
     pub(crate) config: Option<&'a Path>,
-    /// The last scan of the same directory; without one, everything is listed and read.
+    /// The last scan of the same directory. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
     pub(crate) observer: &'a dyn Observer,
-    /// Interrupts.
+    /// The request to stop.
     pub(crate) cancel: &'a Cancel,
 }
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The manifest, and the stat of each entry. That of the last scan itself where all is as that knew it.
+    /// The manifest, and the stat of each entry. If nothing has changed, it is the last scan itself.
     pub(crate) found: Arc<Snapshot>,
     /// The source, held.
     pub(crate) source: OwnedFd,
-    /// The entry whose content is not in the source, with its content.
+    /// The entry of the generated file, with its content.
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
     pub(crate) commit: Commit,
-    /// The rules that it began with.
+    /// The rules at the beginning of the scan.
     pub(crate) rules: SourceRules,
 }
 

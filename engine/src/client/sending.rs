@@ -1,4 +1,4 @@
-//! What is to be sent of a file, and what it is described in terms of.
+//! A file to send, and its old version.
 
 use std::collections::HashMap;
 
@@ -8,56 +8,56 @@ use crate::client::git::{Blob, Blobs};
 use crate::manifest::{File, ObjectKey};
 use crate::signature::Signatures;
 
-/// One file to be sent.
+/// A file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sending {
-    /// The entry of the new manifest.
+    /// The entry in the new manifest.
     pub(crate) entry: u32,
-    /// Bytes at its beginning that the server has.
+    /// The bytes at its beginning that the server has.
     pub(crate) skip: u64,
     /// The old version that the server has.
     pub(crate) old: Option<Old>,
 }
 
-/// Where the old content of small files is read from.
+/// The sources of the old content of small files.
 #[derive(Clone, Copy)]
 pub(crate) struct OldContent<'a> {
-    /// What was sent before.
+    /// The content cache.
     pub(crate) cache: Option<&'a Cache>,
-    /// What git has of the base.
+    /// Git's blobs of the base.
     pub(crate) blobs: &'a Blobs,
-    /// What the agent told of the base.
+    /// The agent's signatures of the base.
     pub(crate) signatures: &'a Signatures,
 }
 
-/// What a file is described in terms of.
+/// The old version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Old {
     /// A large file, in pieces.
     Large(Recipe),
-    /// A small one, by a delta.
+    /// A small file, for a delta.
     Small(OldFile),
 }
 
 /// A small file of the base whose content is at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OldFile {
-    /// The entry of the base's manifest.
+    /// The entry in the base's manifest.
     pub(crate) index: u32,
-    /// What it is.
+    /// The file.
     pub(crate) file: File,
-    /// Where its content is to be had.
+    /// The source of its content.
     pub(crate) at: OldAt,
 }
 
-/// What is at hand of the old content of a small file.
+/// The source of the old content of a small file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OldAt {
     /// All of it, in the content cache.
     Cached(Spot),
     /// All of it, in git.
     Git(Blob),
-    /// A signature, by its place among all of them.
+    /// A signature, by its number.
     Signed(usize),
 }
 
@@ -66,14 +66,14 @@ pub(crate) enum OldAt {
 pub(crate) struct Recipe {
     /// The old file.
     pub(crate) old: ObjectKey,
-    /// Its size in bytes.
+    /// The size of the old file in bytes.
     pub(crate) old_size: u64,
-    /// What the new one consists of.
+    /// The pieces of the new file.
     pub(crate) pieces: Vec<Piece>,
 }
 
 impl Recipe {
-    /// Returns how many bytes of the new file are not in the old one.
+    /// Returns the bytes of the new file that are not in the old one.
     pub(crate) fn sent_bytes(&self) -> u64 {
         let sent = |piece: &Piece| if let Piece::New { len } = piece { *len } else { 0 };
         self.pieces.iter().map(sent).sum()
@@ -81,7 +81,7 @@ impl Recipe {
 }
 
 impl Sending {
-    /// Returns how a large file is put together of an old one, if it is.
+    /// Returns the recipe of a large file, if it has one.
     pub(crate) fn recipe(&self) -> Option<&Recipe> {
         match &self.old {
             Some(Old::Large(recipe)) => Some(recipe),
@@ -90,7 +90,7 @@ impl Sending {
     }
 }
 
-/// Turns entries that the agent lacks into what is to be sent.
+/// Returns the entries that the agent lacks as files to send.
 pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap<u32, Old>) -> Vec<Sending> {
     let skip: HashMap<u32, u64> = partial.iter().copied().collect();
     let sending =

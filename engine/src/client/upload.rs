@@ -1,6 +1,6 @@
 //! Sends content to one host: threads pack it, and lanes write the blocks.
 //!
-//! The queue between them is short, so memory is a few blocks whatever is sent.
+//! The queue between them is short, so memory is a few blocks, however much is sent.
 
 mod keeper;
 
@@ -24,32 +24,32 @@ use crate::units::Bytes;
 
 use keeper::Keeper;
 
-/// PackedBlock blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
-/// takes longer than others.
+/// The packed blocks that wait for the wire: so many that neither the packing threads nor the wire wait for a block
+/// that takes longer than others.
 const QUEUE_BLOCKS: usize = 4;
 
-/// What an upload works with.
+/// The parameters of an upload.
 #[derive(Clone, Copy)]
 pub(crate) struct Upload<'a> {
-    /// Where it goes.
+    /// The conversation with the host.
     pub(crate) conversation: &'a Conversation,
-    /// The content. What is sent is kept in the content cache, if there is one.
+    /// The reader of the content. Sent content is kept in the content cache, if there is one.
     pub(crate) reader: SourceReader<'a>,
-    /// What it is described in terms of.
+    /// The sources of old content.
     pub(crate) olds: OldContent<'a>,
-    /// The zstd level; where none is said, the one that the line has time for.
+    /// The zstd level. None: the level that the line has time for.
     pub(crate) level: Option<i32>,
-    /// Hears how far it is.
+    /// Receives the details.
     pub(crate) observer: &'a dyn Observer,
-    /// Over how many connections; where none is said, as many as the link has use for.
+    /// The number of connections. None: as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    /// Whether all content is described against the named base, and is sent before the agent says that it takes it.
     pub(crate) is_unasked: bool,
 }
 
 impl Upload<'_> {
-    /// Sends files, in order; not all of them where the agent takes another base than was believed. Returns bytes of
-    /// content by the zstd level that they were packed at, 0 being none.
+    /// Sends files, in order. Stops early if the agent takes another base. Returns the bytes of content by zstd level,
+    /// 0 being none.
     pub(crate) fn send(&self, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
         let &Upload { conversation, reader, olds, level, observer, lanes, is_unasked } = self;
         if sendings.is_empty() {
@@ -69,14 +69,14 @@ impl Upload<'_> {
                 let (packer, own) = (&packer, sender.clone());
                 let pack = move || {
                     if let Err(error) = packer.run(&own) {
-                        // Where nobody listens any more, another error came first.
+                        // If the queue is closed, another error came first.
                         drop(own.send(Err(error)));
                     }
                 };
                 match threads::spawn_scoped(scope, pack) {
                     Ok(_) => {}
                     Err(error) if number == 0 => return Err(error.into()),
-                    // Those that there are do it all.
+                    // The existing threads do all the work.
                     Err(_) => break,
                 }
             }
@@ -91,7 +91,7 @@ impl Upload<'_> {
             packer.end();
             sent
         });
-        // Whether or not all of it was sent, it is what the source holds.
+        // Sent or not, it is content of the source.
         keeper.into_inner().expect("no keeper panics").finish();
         sent?;
         let levels = packer.tally();
@@ -100,7 +100,7 @@ impl Upload<'_> {
     }
 }
 
-/// Says how much was packed at which level: `1.2 GB at zstd level 6, 3.0 MB as it is`.
+/// Returns the packed bytes by level, as `1.2 GB at zstd level 6, 3.0 MB uncompressed`.
 fn levels_text(levels: &BTreeMap<i32, u64>) -> String {
     let part = |(&level, &bytes): (&i32, &u64)| match level {
         0 => format!("{} as it is", Bytes(bytes)),

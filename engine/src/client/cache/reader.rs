@@ -1,6 +1,6 @@
-//! Reads content out of the content cache: as it was kept, or made of whole content by a patch.
+//! Reads content from the content cache: whole, or made of whole content by a patch.
 //!
-//! What was read is hashed, so that nothing else is given out, whatever a pack holds.
+//! Everything read is hashed, so the reader returns no other content than asked for, whatever a pack holds.
 
 use std::io;
 
@@ -12,14 +12,14 @@ use super::index::{PatchPlace, Whole};
 use super::unpacker::Unpacker;
 use super::{Cache, Place, Spot};
 
-/// Reads content, most cheaply in the order in which it was kept.
+/// A reader of cached content. The order in which the content was written is the cheapest to read.
 pub(crate) struct CacheReader<'a> {
     cache: &'a Cache,
-    /// What unpacks patches has a block of its own: otherwise each would throw the other's block out.
+    /// The reader of patches has a block of its own: otherwise each reader would evict the other's block.
     wholes: Unpacker<'a>,
     patches: Unpacker<'a>,
     patch: Patch,
-    /// What a patch made.
+    /// The content that a patch made.
     made: Vec<u8>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Cached<'r> {
     pub(crate) content: &'r [u8],
     /// The whole content that it is, or is made of.
     pub(crate) whole: Whole,
-    /// By what it is made of that.
+    /// The patch that made it, if it is not whole.
     pub(crate) patch: Option<&'r Patch>,
 }
 
@@ -40,7 +40,7 @@ impl<'a> CacheReader<'a> {
         Ok(CacheReader { cache, wholes, patches, patch: Patch::default(), made: Vec::new() })
     }
 
-    /// Reads content where it is said to lie; nothing where that is not what is there.
+    /// Reads content at a place. None if the place has other content.
     pub(crate) fn read(&mut self, spot: Spot, hash: &Hash) -> Option<Cached<'_>> {
         let cached = match spot {
             Spot::Whole(Place { pack, file }) => {

@@ -1,4 +1,4 @@
-//! The step *announce*: the hello, and what goes behind it before anything is heard.
+//! The step *announce*: the hello, and the flight that follows before any answer.
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -15,7 +15,7 @@ use super::state::{Exchange, Opening};
 use super::tree::SentTree;
 
 impl Exchange<'_> {
-    /// Opens the conversation: by a flight where one is forecast, else by a question.
+    /// Opens the conversation: by a flight if one is forecast, else by a question.
     pub(super) fn announce(&mut self, forecast: Forecast) -> Result<SentTree, DeployFailure> {
         let Forecast { base, flight } = forecast;
         self.hello(base.as_ref())?;
@@ -24,7 +24,8 @@ impl Exchange<'_> {
             self.opening = Some(Opening::Flight);
             return self.send_flight(flight);
         }
-        // A store that is known under the name of another host needs none: then the wait for its answer is worth it.
+        // If the database knows the store under the name of another host, no outline is needed, and that is worth the
+        // wait for the answer.
         let wants_outline = base.is_none() && !self.knows_a_release();
         if wants_outline {
             self.want_outline()?;
@@ -58,7 +59,7 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::Hello(Box::new(hello)))
     }
 
-    /// Sends the tree, and all its content where that is little.
+    /// Sends the tree, and all its content if that is little.
     fn send_flight(&mut self, flight: Flight) -> Result<SentTree, DeployFailure> {
         let Flight { tree, promised, content, olds, gaps } = flight;
         self.want_gaps(&gaps, &olds)?;
@@ -68,11 +69,11 @@ impl Exchange<'_> {
                 self.send_manifest(Against::Named, &tree)?;
                 olds
             }
-            // What does not come whole then is sent without any art.
+            // Content that does not arrive whole is sent again without deltas.
             Some(content) => conversation.together(|| {
                 self.send_manifest(Against::Named, &tree)?;
                 self.send_content(sendings(content, &[], &olds), true)?;
-                // Otherwise all of it is said again.
+                // If the agent takes another base, all of it is sent again.
                 if !conversation.takes_another() {
                     self.commit()?;
                 }
@@ -88,7 +89,7 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::WantOutline(outline::describe_own(self.source.manifest())))
     }
 
-    /// Tells whether this tree was deployed to some store.
+    /// Tells whether this tree was deployed to any store.
     fn knows_a_release(&self) -> bool {
         let root = self.source.manifest().root();
         self.source.memory().ask(|database| database.has_release(&root)).unwrap_or(false)

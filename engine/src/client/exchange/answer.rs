@@ -1,4 +1,4 @@
-//! What the agent says between two things that this side says.
+//! The agent's answers between two steps of the client.
 
 use crate::client::shared_manifest::SharedManifest;
 use crate::manifest::outline;
@@ -10,22 +10,22 @@ use super::base::Base;
 use super::state::{Exchange, Opening, unexpected};
 use super::tree::SentTree;
 
-/// What the agent says, and waits for.
+/// An answer: the agent says what it waits for.
 pub(super) enum Answer {
-    /// It takes this base, or none, and waits for the tree, described against that.
+    /// The agent takes this base, or none, and waits for the tree, described against the base.
     TakesBase(Option<Base>),
-    /// It takes no base, and stores nothing: it waits for the tree and all content.
+    /// The agent has no base and an empty store: it waits for the tree and all content.
     StoresNothing,
-    /// It waits for the hashes that were promised.
+    /// The agent waits for the hashes that were promised.
     WantsHashes,
-    /// It waits for content.
+    /// The agent waits for content.
     Lacks(Lacks),
-    /// It waits for nothing any more.
+    /// The agent waits for nothing any more.
     Done(Box<DeployDone>),
 }
 
 impl Exchange<'_> {
-    /// Waits until the agent waits for something. What it says meanwhile completes what is known for `tree`.
+    /// Waits until the agent waits for something. Meanwhile its messages complete `tree`.
     pub(super) fn answer(&mut self, tree: &mut SentTree) -> Result<Answer, DeployFailure> {
         let mut message = self.conversation.wait()?;
         loop {
@@ -36,9 +36,9 @@ impl Exchange<'_> {
                         return Ok(answer);
                     }
                 }
-                // Before the agent has said which base it takes, it has nothing else to say.
+                // Before the agent has said which base it takes, it may send nothing else.
                 _ if matches!(self.opening, Some(Opening::Question { .. })) => return Err(unexpected()),
-                // What was said before it had read all that was sent is no news.
+                // Ignores a `Lacks` that the agent sent before it read the last `Commit`.
                 FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 FromAgent::Lacks(lacks) => return Ok(Answer::Lacks(lacks)),
                 FromAgent::GapSignatures { length } => {
@@ -47,7 +47,7 @@ impl Exchange<'_> {
                 }
                 FromAgent::WantHashes if !tree.promised.is_empty() => return Ok(Answer::WantsHashes),
                 FromAgent::Manifest { name, length } => {
-                    // A guess was wrong that the outline had led to.
+                    // A guess from the outline was wrong.
                     let outline = tree.outline.take().ok_or_else(unexpected)?;
                     let bytes = self.conversation.parts(length, TREE_BYTES_MAX)?;
                     return Ok(Answer::TakesBase(Some(Base::whole(name, &bytes, outline.commit)?)));
@@ -58,7 +58,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// Hears which base the agent takes. Nothing is to be said where the tree that was sent is described against that.
+    /// Handles the base that the agent takes. Returns none if the tree that was sent is described against that base.
     fn hear_ready(
         &mut self,
         holding: Option<Holding>,
@@ -82,15 +82,15 @@ impl Exchange<'_> {
             (Opening::Question { believed: None, .. }, Taken::Named) => Err(unexpected()),
             (Opening::Question { .. }, Taken::Empty) => Ok(Some(Answer::StoresNothing)),
             (Opening::Question { believed, wants_outline }, base) => {
-                // It takes memory.
+                // The manifest takes memory.
                 drop(believed);
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, wants_outline)?)))
             }
         }
     }
 
-    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
-    /// asked for or is now.
+    /// Returns the base that the agent takes: with the manifest from this machine, or with an outline from the agent.
+    /// The client has asked for the outline already, or asks now.
     fn learn_base(
         &self,
         base: Option<BaseName>,

@@ -1,4 +1,4 @@
-//! The source beside a base: which files are new there, and which of them the base has under another name or in another
+//! The source compared with a base: the new files, and the files that the base has at another path or in another
 //! version.
 
 use std::collections::{HashMap, HashSet};
@@ -14,11 +14,12 @@ use crate::wire::bounds::PROMISED_MAX;
 use super::base::Base;
 use super::olds::{OldEntry, Olds, Pair};
 
-/// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (10 Mbit/s) a wrong
-/// guess costs a second; a wait costs one round trip each time.
+/// The most content that is sent before the server says that it lacks it. On a slow line (10 Mbit/s) a wrong guess
+/// costs a second. Waiting for the answer costs one round trip each time.
 pub(super) const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
-/// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
+/// The estimated size of a delta: this part of its file, and some bytes. Edits of kernel sources come to a third of
+/// that.
 const DELTA_SHARE: u64 = 128;
 const DELTA_BYTES: u64 = 16;
 
@@ -26,16 +27,17 @@ const DELTA_BYTES: u64 = 16;
 pub(super) struct Comparison<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) base: &'a Base,
-    /// Files that stand at a path where the base has another, or none.
+    /// The files that the base does not have at their path.
     introduced: Vec<u32>,
-    /// Those of them whose content the base has.
+    /// Those of them whose content the base has, with its place there.
     pub(super) givens: Givens,
     /// Those whose content it does not have, the first of each.
     pub(super) fresh: Vec<u32>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Finds which files of the source the base has at another path or in another mode, and which content it does not have.
+    /// Finds the files of the source that the base has at another path or in another mode, and the content that it does
+    /// not have.
     pub(super) fn new(source: &'a Source<'a>, base: &'a Base) -> Comparison<'a> {
         let manifest = source.manifest();
         let introduced = introduced(manifest, Some(&base.manifest));
@@ -57,8 +59,8 @@ impl<'a> Comparison<'a> {
         Comparison { source, base, introduced, givens, fresh }
     }
 
-    /// Chooses the files whose hashes need not be sent, as their content is: small ones, each of which is the only one of
-    /// its content.
+    /// Chooses the files whose hashes need not be sent, as their content is: small files, each the only one of its
+    /// content.
     pub(super) fn to_promise(&self) -> Vec<u32> {
         let manifest = self.source.manifest();
         let mut counts: HashMap<ObjectKey, u32> = HashMap::new();
@@ -72,7 +74,7 @@ impl<'a> Comparison<'a> {
         self.fresh.iter().copied().filter(may).take(PROMISED_MAX).collect()
     }
 
-    /// Tells whether so little is to be sent that it is not worth asking first.
+    /// Tells whether so little is to be sent that asking first is not worth it.
     pub(super) fn is_little(&self, olds: &Olds) -> bool {
         let size = |&entry: &u32| {
             let size = self.source.manifest().file(entry).map_or(0, |file| file.size);
@@ -85,7 +87,7 @@ impl<'a> Comparison<'a> {
         self.fresh.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
     }
 
-    /// Finds the base's files at the paths of changed ones, both with content.
+    /// Pairs changed files with the base's files at their paths. Both have content.
     pub(super) fn pairs(&self) -> Vec<Pair> {
         let manifest = self.source.manifest();
         let pair = |&entry: &u32| {

@@ -1,4 +1,4 @@
-//! The steps *upload* and *commit*: the content that the agent lacks, and that all of it was sent.
+//! The steps *upload* and *commit*: the content that the agent lacks, and the message that all of it was sent.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use super::state::{Exchange, unexpected};
 use super::tree::SentTree;
 
 impl Exchange<'_> {
-    /// Sends the content that is lacking. What does not come whole then is sent without any art.
+    /// Sends the content that the agent lacks. Content that does not arrive whole is sent again without deltas.
     pub(super) fn send_lacking(&mut self, lacks: &Lacks, tree: &mut SentTree) -> Result<(), DeployFailure> {
         if self.host.request.dry_run {
             return Ok(());
@@ -33,7 +33,7 @@ impl Exchange<'_> {
         Ok(self.commit()?)
     }
 
-    /// Sends the tree and all content, to a host that has nothing: there is nothing to wait for.
+    /// Sends the tree and all content to a host that has nothing: there is nothing to wait for.
     pub(super) fn send_all(&mut self) -> Result<SentTree, DeployFailure> {
         let tree = self.send_tree(None)?;
         let mut seen = HashSet::new();
@@ -44,7 +44,7 @@ impl Exchange<'_> {
         Ok(tree)
     }
 
-    /// Sends content. Where it goes unasked, it is described against the base that was named.
+    /// Sends content. Unasked content is described against the named base.
     pub(super) fn send_content(&mut self, sendings: Vec<Sending>, is_unasked: bool) -> Result<(), DeployFailure> {
         if sendings.is_empty() {
             return Ok(());
@@ -52,10 +52,10 @@ impl Exchange<'_> {
         let (context, request, memory) = (self.host.context, self.host.request, self.source.memory());
         self.host.begin_upload(memory);
         for file in self.source.to_cut(&sendings) {
-            // One that is not cut costs a question next time.
+            // A file that is not cut costs a question next time.
             self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
         }
-        // What is asked for after a commit did not come as it should.
+        // Content that is asked for after a commit did not arrive as it should.
         let is_suspect = self.sent_commits > 0;
         let upload = Upload {
             conversation: self.conversation,
@@ -63,7 +63,7 @@ impl Exchange<'_> {
             olds: OldContent { cache: memory.cache(), blobs: &self.blobs, signatures: &self.signatures },
             level: request.zstd_level,
             observer: context.observer.as_ref(),
-            // An agent that takes another base knows nothing of lanes yet.
+            // An agent that takes another base does not know of lanes yet.
             lanes: if is_unasked { Some(1) } else { request.lanes },
             is_unasked,
         };
@@ -75,7 +75,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Says that all was sent.
+    /// Tells the agent that all content was sent.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         if !self.host.request.dry_run && !self.host.request.no_switch {
             self.conversation.may_switch();
@@ -85,7 +85,7 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Hears the signatures that were asked for: those of files that are lacking.
+    /// Receives the signatures that the client asked for: those of files that the agent lacks.
     fn hear_signatures(
         &mut self,
         lacks: &Lacks,

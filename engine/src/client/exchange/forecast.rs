@@ -1,4 +1,5 @@
-//! What is sent before anything is heard: the base that is believed in, and a flight behind the hello.
+//! The forecast of an exchange: the base that the agent will take, and a flight that follows the hello before any
+//! answer.
 
 use crate::client::source::Source;
 use crate::error::Error;
@@ -14,46 +15,46 @@ use super::recipes::add_recipes;
 /// See the module's description.
 #[derive(Default)]
 pub(crate) struct Forecast {
-    /// The release that the agent is believed to have.
+    /// The base that the agent will take, according to the database.
     pub(super) base: Option<Base>,
-    /// What goes behind the hello; nothing where the agent is asked first.
+    /// The flight behind the hello. None if the agent is asked first.
     pub(super) flight: Option<Flight>,
 }
 
-/// The tree, and all its content where that is little.
+/// The tree, and all its content if that is little.
 pub(super) struct Flight {
     /// The manifest, as its difference from the base.
     pub(super) tree: Vec<u8>,
-    /// The entries whose hashes are not in it, ascending.
+    /// The entries whose hashes are not in the manifest, ascending.
     pub(super) promised: Vec<u32>,
-    /// The entries whose content goes at once, where it does.
+    /// The entries whose content goes at once. None if no content does.
     pub(super) content: Option<Vec<u32>>,
-    /// What files can be described in terms of.
+    /// The old versions of files.
     pub(super) olds: Olds,
-    /// What the agent is to be asked to sign of large files.
+    /// The ranges of large files that the agent is asked to sign.
     pub(super) gaps: Vec<Gap>,
 }
 
 impl Forecast {
-    /// Finds the base that is believed in, and what is to be sent unasked: the tree, and all its content where that is
-    /// little and no upload was cut off before, which the agent would have some of.
+    /// Finds the base that the agent will take, and the flight: the tree, and all its content if that is little. After
+    /// an upload that was cut off no content goes unasked, as the agent may have some of it.
     pub(crate) fn new(source: &Source<'_>, host: &Host<'_>) -> Result<Forecast, Error> {
         let Some(base) = Base::believed(source, host) else { return Ok(Forecast::default()) };
-        // Where nothing changed the agent sees that by the root, and needs no tree.
+        // If nothing changed, the agent knows that from the root, and needs no tree.
         let is_to_ask = host.request.dry_run || is_live(source, host, &base) && !host.request.force;
         let flight = if is_to_ask { None } else { Flight::new(source, host, &base)? };
         Ok(Forecast { base: Some(base), flight })
     }
 }
 
-/// Tells whether the source is believed to be live.
+/// Tells whether the database says that the source is live.
 fn is_live(source: &Source<'_>, host: &Host<'_>, base: &Base) -> bool {
     let live = host.belief.as_ref().and_then(|belief| belief.live.as_ref());
     base.name.root == source.manifest().root() && live == Some(&base.name.release)
 }
 
 impl Flight {
-    /// Nothing where the agent must be asked first.
+    /// Returns the flight. None if the agent must be asked first.
     fn new(source: &Source<'_>, host: &Host<'_>, base: &Base) -> Result<Option<Flight>, Error> {
         let mut comparison = Comparison::new(source, base);
         let Some(olds) = olds_at_hand(&comparison, host)? else { return Ok(None) };
@@ -68,7 +69,7 @@ impl Flight {
     }
 }
 
-/// Finds what changed files can be described in terms of without a question to the agent; nothing where one is worth it.
+/// Finds the old versions that need no question to the agent. None if a question is worth it.
 fn olds_at_hand(comparison: &Comparison<'_>, host: &Host<'_>) -> Result<Option<Olds>, Error> {
     let memory = comparison.source.memory();
     let pairs = comparison.pairs();

@@ -1,4 +1,4 @@
-//! Changed files beside the base's files at their paths, and what they are described in terms of.
+//! The old versions of changed files: the base's files at the same paths, in terms of which the new ones are described.
 
 use std::collections::HashMap;
 
@@ -6,16 +6,17 @@ use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::sending::{Old, OldAt, OldFile};
 use crate::manifest::File;
 
-/// Of smaller files the agent is not asked for signatures: compressed with others they take little more than those.
+/// The least bytes of a file for which the agent is asked for a signature. A smaller file, compressed with others,
+/// takes little more than its signature.
 const SIGNED_BYTES_MIN: u64 = 512;
 
-/// By entry of the new manifest: what it is described in terms of.
+/// By entry of the new manifest: its old version.
 pub(super) type Olds = HashMap<u32, Old>;
 
-/// A changed file, and the base's at its path.
+/// A changed file, and the base's file at the same path.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
-    /// The entry of the new manifest.
+    /// The entry in the new manifest.
     pub(super) entry: u32,
     pub(super) file: File,
     pub(super) old: OldEntry,
@@ -24,7 +25,7 @@ pub(super) struct Pair {
 /// A file of the base.
 #[derive(Clone, Copy)]
 pub(super) struct OldEntry {
-    /// The entry of the base's manifest.
+    /// The entry in the base's manifest.
     pub(super) index: u32,
     pub(super) file: File,
 }
@@ -35,19 +36,19 @@ impl Pair {
         self.file.size.min(self.old.file.size) >= LARGE_FILE_BYTES
     }
 
-    /// Tells whether both go into a container of deltas.
+    /// Tells whether both fit a container of deltas.
     pub(super) fn is_small(&self) -> bool {
         self.file.size.max(self.old.file.size) < LARGE_FILE_BYTES
     }
 
-    /// Tells whether to know of the old content saves more than it costs.
+    /// Tells whether a signature of the old content saves more than it costs.
     pub(super) fn is_signable(&self) -> bool {
         self.is_small() && self.file.size.min(self.old.file.size) >= SIGNED_BYTES_MIN
     }
 }
 
 impl OldEntry {
-    /// Describes a small file in terms of it.
+    /// Makes an old version of a small file.
     pub(super) fn small(self, at: OldAt) -> Old {
         Old::Small(OldFile { index: self.index, file: self.file, at })
     }

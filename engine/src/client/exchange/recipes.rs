@@ -1,4 +1,4 @@
-//! Large files in terms of old ones, by the chunks that both have.
+//! Large files in terms of old ones, by the chunks of both.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::error::Error;
 
 use super::olds::{Olds, Pair};
 
-/// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
+/// Adds recipes of large files. `asked` has the chunks, in order, of the old files whose chunks this machine does not
+/// know.
 pub(super) fn add_recipes(
     source: &Source<'_>,
     pairs: &[Pair],

@@ -1,4 +1,5 @@
-//! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong to it.
+//! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong
+//! to it.
 
 use std::sync::Arc;
 
@@ -18,24 +19,24 @@ use super::olds::{OldEntry, Olds, Pair};
 use super::recipes::add_recipes;
 use super::state::{Exchange, unexpected};
 
-/// The tree that was sent, and what of its content can be told in terms of the base.
+/// The tree that was sent, and the old versions of its files.
 #[derive(Default)]
 pub(super) struct SentTree {
     /// The entries whose hashes were not sent, ascending.
     pub(super) promised: Vec<u32>,
-    /// What files can be described in terms of, until their content was sent once.
+    /// The old versions of files, until their content was sent once.
     pub(super) olds: Olds,
-    /// Files of whose old versions signatures were asked for.
+    /// The files for whose old versions the client asked for signatures.
     pub(super) to_sign: Vec<(u32, OldEntry)>,
-    /// What the agent was asked to sign of large files.
+    /// The ranges of large files that the agent was asked to sign.
     pub(super) gaps: Vec<Gap>,
-    /// Where an outline had led to the base that it is described against: what else is known of that.
+    /// The outline of the base, if the base is known by an outline.
     pub(super) outline: Option<Outline>,
 }
 
-/// A base that is known by an outline.
+/// The facts about a base beside its outline.
 pub(super) struct Outline {
-    /// The commit that it was made of.
+    /// The commit of its source.
     pub(super) commit: Option<String>,
 }
 
@@ -74,7 +75,7 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::Hashes(tree.promised.iter().filter_map(hash).collect()))
     }
 
-    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
+    /// Finds the old versions of changed files. Asks the agent for chunks if necessary.
     fn find_olds(&mut self, comparison: &Comparison<'_>) -> Result<SentTree, DeployFailure> {
         let memory = self.source.memory();
         let pairs = comparison.pairs();
@@ -96,7 +97,7 @@ impl Exchange<'_> {
         Ok(SentTree { promised: Vec::new(), olds, to_sign, gaps, outline })
     }
 
-    /// Adds small files whose old content git has.
+    /// Adds the small files whose old content git has.
     fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
         let is_checkout = self.source.commit().is_some();
         let Some(commit) = base.commit.as_ref().filter(|_| is_checkout && !pairs.is_empty()) else { return };
@@ -112,7 +113,7 @@ impl Exchange<'_> {
         self.blobs = blobs;
     }
 
-    /// Asks for the chunks of files of the base. Of those beyond [`CHUNKED_MAX`] there are none: they are sent whole.
+    /// Asks for the chunks of files of the base. Files beyond [`CHUNKED_MAX`] have none: they are sent whole.
     fn ask_chunks(&self, olds: &[OldEntry]) -> Result<Vec<Option<Arc<Chunks>>>, DeployFailure> {
         if olds.is_empty() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Describes files in terms of their old versions, wherever those come from.
+//! Describes files in terms of their old versions, from any source of those.
 
 use crate::client::cache::{CacheReader, KeptFile};
 use crate::client::git::BlobReader;
@@ -14,15 +14,15 @@ use super::kept_block::KeptBlock;
 use super::packed_block::KeptFiles;
 use super::press::{KEPT_LEVEL, no_zstd};
 
-/// What a thread needs for deltas.
+/// The tools of a thread for deltas.
 pub(super) struct DeltaPacker<'a> {
     cached: Option<CacheReader<'a>>,
     blobs: BlobReader<'a>,
     signatures: &'a Signatures,
     pub(super) encoder: DeltaEncoder,
-    /// Packs for the content cache.
+    /// The encoder of blocks for the content cache.
     kept: BlockEncoder,
-    /// What is to be kept of the files of the container.
+    /// The patches and whole files of the container, for the content cache.
     patches: KeptBlock,
     wholes: KeptBlock,
 }
@@ -41,8 +41,8 @@ impl<'a> DeltaPacker<'a> {
         })
     }
 
-    /// Adds a file to the container, unless its old content is not what it should be. Where that was read from the content
-    /// cache, it is kept as a patch of what is there.
+    /// Adds a file to the container, unless its old content is not what it should be. If that content came from the
+    /// content cache, the file is kept as a patch of it.
     pub(super) fn add(&mut self, old: &OldFile, new: &[u8], file: KeptFile) -> bool {
         let (mut patch, hash) = (None, &old.file.key.hash);
         let is_added = match old.at {
@@ -66,13 +66,13 @@ impl<'a> DeltaPacker<'a> {
         is_added
     }
 
-    /// Begins with a container, of which nothing is to be kept yet.
+    /// Begins a container.
     pub(super) fn begin(&mut self) {
         self.patches.clear();
         self.wholes.clear();
     }
 
-    /// Returns what is to be kept of the container.
+    /// Returns the files of the container for the content cache.
     pub(super) fn kept(&mut self, probe: &mut Probe) -> Result<Vec<KeptFiles>, Error> {
         let blocks = [&mut self.patches, &mut self.wholes];
         blocks.into_iter().filter_map(|block| block.pack(&mut self.kept, probe).transpose()).collect()

@@ -1,26 +1,26 @@
-//! What goes together: files are gathered into the jobs of packing threads.
+//! Gathers files into the jobs of packing threads.
 
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::client::sending::{Old, OldFile, Sending};
 use crate::manifest::Manifest;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, PACKED_BYTES_MAX};
 
-/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
-/// where nothing is alike, a container holds all of the new content, and its numbers.
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both. It is less than a block on
+/// the wire: if nothing is alike, a container holds all of the new content, and its numbers.
 pub(super) const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
 
-/// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
-/// large files are much alike, for one percent less than each in parts of its own.
+/// The largest file that travels with its neighbours, if the server has nothing of it. On kernel sources, where large
+/// files are much alike, that takes one percent less than parts of its own.
 pub(super) const WHOLE_BYTES_MAX: u64 = 4 << 20;
 
-/// What one packing thread does at a time.
+/// A job of a packing thread.
 pub(super) enum Job {
     Files(Vec<u32>),
     Deltas(Vec<(u32, OldFile)>),
     Large(Sending),
 }
 
-/// Gathers neighbouring small files into blocks; large files go alone.
+/// Gathers neighbouring small files into blocks. Each large file is a job.
 pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut files = Vec::new();
@@ -59,8 +59,8 @@ pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     jobs
 }
 
-/// Sorts by directory, each before those in it and neighbours side by side: what is near in the tree is alike, and
-/// should be in one block. An index of the manifest is breadth first.
+/// Sorts by directory, depth first. Files near in the tree are alike, and should be in one block. Indices of the
+/// manifest are breadth first.
 fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> {
     let mut ranks = vec![0; manifest.directories().len()];
     let mut rank = 0_u32;

@@ -1,4 +1,4 @@
-//! Files that are kept in the content cache in a block of their own.
+//! Files for the content cache, in a block that is not sent.
 
 use crate::client::cache::{KeptFile, PatchOf, Whole};
 use crate::client::patch::Patch;
@@ -9,12 +9,12 @@ use crate::wire::block::{self, BlockEncoder, BlockHead};
 use super::packed_block::KeptFiles;
 use super::press::{no_zstd, too_long};
 
-/// A patch is kept where it takes at most this part of its content. Content takes a quarter to a third of its length where
-/// it is kept whole, and is read without another: beyond this part a patch would save less than half of that, and the next
-/// one, which is longer, less again.
+/// A patch is kept if it takes at most this part of its content. Whole content takes a quarter to a third of its
+/// length, and is read without another. Beyond this part a patch would save less than half of that, and the next one,
+/// which is longer, even less.
 const PATCH_SHARE: usize = 8;
 
-/// Files that are to be kept in a block of their own, one after the other.
+/// Files for the content cache, one after the other.
 #[derive(Default)]
 pub(super) struct KeptBlock {
     files: Vec<KeptFile>,
@@ -22,13 +22,13 @@ pub(super) struct KeptBlock {
 }
 
 impl KeptBlock {
-    /// Adds a file as it is.
+    /// Adds a file whole.
     pub(super) fn add(&mut self, content: &[u8], file: KeptFile) {
         self.bytes.extend_from_slice(content);
         self.files.push(file);
     }
 
-    /// Adds a file as a patch of whole content, unless that takes too much.
+    /// Adds a file as a patch of whole content. Returns false if the patch is too long.
     pub(super) fn add_patch(&mut self, patch: &Patch, whole: Whole, content: &[u8], file: KeptFile) -> bool {
         let begin = self.bytes.len();
         patch.put(content, &mut self.bytes);
@@ -47,7 +47,7 @@ impl KeptBlock {
         self.bytes.clear();
     }
 
-    /// Returns the block, if it holds anything.
+    /// Returns the block, if it has files.
     pub(super) fn pack(&mut self, encoder: &mut BlockEncoder, probe: &mut Probe) -> Result<Option<KeptFiles>, Error> {
         if self.files.is_empty() {
             return Ok(None);

@@ -1,16 +1,16 @@
-//! A packed block, with what of it the content cache keeps.
+//! A packed block, with its files for the content cache.
 
 use crate::client::cache::KeptFile;
 use crate::client::delivery::Content;
 use crate::wire::block::Block;
 
-/// What a packing thread has made.
+/// The output of a packing thread.
 pub(crate) struct PackedBlock {
-    /// The block as it travels.
+    /// The block on the wire.
     pub(crate) block: Block,
-    /// What it holds.
+    /// The amount of content in it.
     pub(crate) holds: Content,
-    /// What of it is worth keeping.
+    /// The files that are worth keeping.
     pub(crate) kept: Vec<KeptFiles>,
 }
 
@@ -20,10 +20,10 @@ impl AsRef<[u8]> for PackedBlock {
     }
 }
 
-/// Files to be kept in the content cache.
+/// Files for the content cache.
 pub(crate) struct KeptFiles {
-    /// Which they are.
+    /// The files.
     pub(crate) files: Vec<KeptFile>,
-    /// The block that holds them, where it is not the one that is sent.
+    /// The block that holds them, if it is not the one that is sent.
     pub(crate) own: Option<Block>,
 }

@@ -1,10 +1,10 @@
-//! A large file as the parts that it travels in.
+//! The parts in which a large file travels.
 
 use crate::chunk::Piece;
 use crate::client::sending::Sending;
 use crate::wire::block::{BLOCK_ITEMS_MAX, PACKED_BYTES_MAX, Range};
 
-/// Returns the pieces of a file beyond what the server has of its beginning.
+/// Returns the pieces of a file behind the beginning that the server has.
 pub(super) fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     let whole = [Piece::New { len: size }];
     let pieces = sending.recipe().map_or(&whole[..], |recipe| &recipe.pieces);
@@ -24,7 +24,7 @@ pub(super) fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     rest
 }
 
-/// Divides pieces into parts, each with no more ranges and no more sent content than fit a block.
+/// Divides pieces into parts. A part has no more ranges and no more sent content than fit a block.
 pub(super) fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
     let mut parts = Vec::new();
     let (mut part, mut room) = (Vec::new(), PACKED_BYTES_MAX as u64);
