@@ -1,4 +1,4 @@
-//! What a walk found, and what becomes of it: the last scan itself, or a new one.
+//! The tree that a walk found. It becomes a new snapshot, or the last scan itself if nothing has changed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,52 +11,52 @@ use crate::scan::listing::{Listed, Listing};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::{FileStat, directory_mode, file_of};
 
-/// A directory of the tree.
+/// A directory of the tree, and everything in it.
 #[derive(Debug)]
 pub(super) enum Branch {
-    /// As the last scan knew the directory of this number, with everything in it.
+    /// Unchanged since the last scan, which knew it by this number.
     Same(u32),
-    /// Not so.
+    /// Changed, or new.
     New(Box<Found>),
 }
 
-/// A directory as it was found.
+/// A directory that was listed or has changed.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Its stat before it was listed.
+    /// The stat before it was listed.
     pub(super) stat: FileStat,
     /// The hash of its own file of rules.
     pub(super) rule_file: Option<Hash>,
     /// Whether it has the name that the rules note.
     pub(super) has_noted: bool,
-    /// What [`Name::Listed`] refers to.
+    /// The listing that [`Name::Listed`] refers to.
     pub(super) listing: Listing,
-    /// What is in it, sorted by name.
+    /// The entries, sorted by name.
     pub(super) entries: Vec<FoundEntry>,
 }
 
 /// An entry.
 #[derive(Debug)]
 pub(super) struct FoundEntry {
-    /// Its name.
+    /// The name.
     pub(super) name: Name,
-    /// What it is.
+    /// The kind and content.
     pub(super) node: FoundNode,
 }
 
-/// Where a name is.
+/// The place of a name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Name {
-    /// The last scan's, of this entry.
+    /// In the last scan, as the name of this entry.
     Known(u32),
-    /// The listing's.
+    /// In the listing.
     Listed(Listed),
 }
 
-/// What an entry is.
+/// The kind and content of an entry.
 #[derive(Debug)]
 pub(super) enum FoundNode {
-    /// The file or symlink that the last scan knew as this entry.
+    /// A file or symlink that is unchanged since the last scan, which knew it as this entry.
     Same(u32),
     /// A file, and whether it has capabilities.
     File(FileStat, Hash, bool),
@@ -66,12 +66,12 @@ pub(super) enum FoundNode {
     Directory(Branch),
 }
 
-/// An entry in the root whose content is not in the tree. A tree that has an entry of that name keeps its own.
+/// A generated file in the root, whose content is not in the tree. A file of that name in the tree takes precedence.
 #[derive(Debug)]
 pub(crate) struct Generated {
-    /// Its name.
+    /// The name.
     pub(crate) name: &'static [u8],
-    /// Its content.
+    /// The content.
     pub(crate) content: Vec<u8>,
     file: File,
 }
@@ -84,23 +84,23 @@ impl Generated {
     }
 }
 
-/// What a walk found.
+/// The tree that a walk found.
 #[derive(Debug)]
 pub(crate) struct Shape {
-    /// The tree.
+    /// The root.
     pub(super) root: Branch,
-    /// The last scan, where it was believed.
+    /// The last scan, if it was trusted.
     pub(super) last: Option<Arc<Snapshot>>,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) rules: Hash,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) mount: Option<Hash>,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) began: i64,
 }
 
 impl Shape {
-    /// Returns what is known now, with what is generated. Where everything is as the last scan knew it, that is it.
+    /// Returns the snapshot of the tree, with the generated file. If nothing has changed, it is the last scan itself.
     pub(crate) fn finish(self, generated: Option<&Generated>) -> Result<Arc<Snapshot>, Error> {
         if let (Branch::Same(root), Some(last)) = (&self.root, &self.last) {
             let has_own = generated.is_some_and(|generated| last.manifest.child(*root, generated.name).is_some());
@@ -153,10 +153,10 @@ struct Layout<'a> {
     rule_files: Vec<(u32, Hash)>,
     noted: Vec<u32>,
     capable: Vec<u32>,
-    /// Until it has its place, or another has it.
+    /// The generated file, until it is in its place or the tree has one of that name.
     generated: Option<&'a Generated>,
     queue: VecDeque<Branch>,
-    /// The number of the directory that is next.
+    /// The number of the next directory.
     number: u32,
 }
 
@@ -205,7 +205,7 @@ impl Layout<'_> {
     fn copy(&mut self, directory: u32, last: &Snapshot) -> Result<(), BadManifest> {
         let known = last.manifest.directories()[directory as usize];
         match directory {
-            // What is generated may be another.
+            // The generated file may differ.
             0 => self.builder.begin(known.mode)?,
             _ => self.builder.begin_with(known.mode, known.hash)?,
         }
@@ -235,7 +235,7 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// Adds what is generated where its place in the root is before `name`.
+    /// Adds the generated file, if its place in the root is before `name`.
     fn generate_before(&mut self, name: &[u8]) -> Result<(), BadManifest> {
         match self.generated {
             Some(generated) if generated.name < name => self.generate(),

@@ -10,14 +10,14 @@ use crate::scan::stat::FileStat;
 pub(super) struct KnownDirectory<'a> {
     /// The last scan.
     pub(super) known: &'a Snapshot,
-    /// Its number there.
+    /// The number in the last scan.
     pub(super) number: u32,
-    /// Its stat then.
+    /// The stat in the last scan.
     pub(super) stat: &'a FileStat,
 }
 
 impl<'a> KnownDirectory<'a> {
-    /// Returns a directory in this one, by its entry.
+    /// Returns the directory of an entry in this one. None if the entry is not a directory.
     pub(super) fn below(self, index: u32) -> Option<KnownDirectory<'a>> {
         match self.known.manifest.node(index) {
             Node::Directory(number) => Some(KnownDirectory { number, stat: &self.known.stats[index as usize], ..self }),
@@ -25,13 +25,13 @@ impl<'a> KnownDirectory<'a> {
         }
     }
 
-    /// Returns what was in it, but for what was generated.
+    /// Returns the entries in the last scan, without the generated file.
     pub(super) fn children(self) -> impl Iterator<Item = Named<'a>> {
         let KnownDirectory { known, number, .. } = self;
         known.manifest.children(number).filter(|named| !known.is_generated(named.index))
     }
 
-    /// Tells whether entries are all that was in it, and as it was.
+    /// Tells whether `entries` are all entries of the last scan, unchanged.
     pub(super) fn is_all_of(self, entries: &[FoundEntry]) -> bool {
         let is_same =
             |entry: &FoundEntry| matches!(entry.node, FoundNode::Same(_) | FoundNode::Directory(Branch::Same(_)));

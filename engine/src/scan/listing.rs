@@ -1,4 +1,4 @@
-//! The names of one directory, as it was listed: one buffer for all of them.
+//! The names of one listed directory, in one buffer.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-/// As much as the C library asks for at once.
+/// The size of the buffer: as much as the C library asks for at once.
 const BUFFER_BYTES: usize = 32 << 10;
 
 /// See the module's description.
@@ -17,17 +17,17 @@ pub(super) struct Listing {
     names: Vec<Listed>,
 }
 
-/// A name of a [`Listing`].
+/// A name in a [`Listing`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listed {
     start: u32,
     len: u16,
-    /// What the directory says that it is, which may be nothing.
+    /// The kind of the entry, as the directory says. It may be unknown.
     pub(super) kind: FileType,
 }
 
 impl Listing {
-    /// Lists a directory that was not read from before.
+    /// Lists a directory from which nothing was read before.
     pub(super) fn read(directory: impl AsFd) -> Result<Listing, Errno> {
         thread_local! {
             // Not on the stack: directories lie within each other.
@@ -68,7 +68,7 @@ impl Listing {
         listed.of(&self.text)
     }
 
-    /// Tells whether there is a name.
+    /// Tells whether the listing has a name.
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.names.binary_search_by(|listed| self.name(*listed).cmp(name)).is_ok()
     }

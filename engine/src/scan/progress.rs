@@ -1,4 +1,4 @@
-//! How far a scan is: files that were seen, and their bytes.
+//! The progress of a scan: the files found so far, and their bytes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use crate::event::{Event, Observer, Phase};
 use crate::scan::stat::FileStat;
 
-/// How often progress is told at most.
+/// The least time between two reports.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 /// See the module's description.
@@ -26,7 +26,7 @@ impl<'a> Progress<'a> {
         Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
     }
 
-    /// Adds the files among these.
+    /// Adds the files among these entries.
     pub(super) fn add<'s>(&self, stats: impl Iterator<Item = &'s FileStat>) {
         let (mut files, mut bytes) = (0, 0);
         for stat in stats.filter(|stat| stat.kind() == FileType::RegularFile) {
@@ -37,12 +37,12 @@ impl<'a> Progress<'a> {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Tells how far it is, where that was not told a moment ago.
+    /// Reports the progress, unless it was reported a moment ago.
     pub(super) fn tell(&self) {
         self.tell_after(PROGRESS_EVERY);
     }
 
-    /// Tells the last of it.
+    /// Reports the final progress.
     pub(super) fn finish(&self) {
         self.tell_after(Duration::ZERO);
     }

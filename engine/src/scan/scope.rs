@@ -1,4 +1,4 @@
-//! What holds in a directory because of those above it: rules, and how far a stat can be believed.
+//! The state that a directory inherits from those above it: the rules, and the trust in stats.
 
 use std::os::fd::OwnedFd;
 
@@ -12,13 +12,14 @@ use crate::scan::rules::Rules;
 pub(super) struct Scope<'a> {
     /// The rules in force.
     pub(super) rules: &'a dyn Rules,
-    /// Whether they are those of the last scan.
+    /// Whether the rules are those of the last scan.
     pub(super) is_ruled_as_before: bool,
-    /// The device that it is on.
+    /// The device of the directory.
     pub(super) device: u64,
     /// See [`disk::keeps_times`].
     pub(super) keeps_times: bool,
-    /// Whether what looks as before is as before: not on what is mounted in the tree, which may be another disk now.
+    /// Whether an equal stat means an unchanged entry. Not on a filesystem that is mounted in the tree: another disk
+    /// may be there now.
     pub(super) believes: bool,
 }
 
@@ -28,12 +29,12 @@ impl<'a> Scope<'a> {
         Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_times: false, believes: true }
     }
 
-    /// Returns what holds in a directory on this device.
+    /// Returns the scope of a directory on this device.
     pub(super) fn on(self, device: u64, fd: &OwnedFd) -> Result<Scope<'a>, Errno> {
         if device == self.device {
             return Ok(self);
         }
-        // The root's own is the first.
+        // The device of the root is the first.
         let believes = self.device == u64::MAX;
         Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, believes, ..self })
     }

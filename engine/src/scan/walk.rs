@@ -1,11 +1,13 @@
 //! The walk over a tree, in parallel, each directory relative to its own descriptor.
 //!
-//! What the last scan knew, and which has the same inode, size, mtime, ctime and mode, is not read again, unless that scan was
-//! too close to its last change. For a directory that means: it is not listed. Its names are known, and no name can come or go
-//! without a change of its mtime. That holds where the filesystem keeps to it ([`disk::keeps_times`]), and where the patterns in force
-//! are those of the last scan: what they left out is not known.
+//! An entry is unchanged if its inode, size, mtime, ctime and mode equal those of the last scan, and if that scan was
+//! not too close to its last change. An unchanged entry is not read again. An unchanged directory is not listed: its
+//! names are known, and no name can come or go without a change of its mtime. That holds if the filesystem keeps this
+//! rule ([`disk::keeps_times`]), and if the patterns in force are those of the last scan, which does not know the names
+//! that they left out.
 //!
-//! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
+//! The stat of a directory is taken before it is listed, so that a name that comes meanwhile makes the directory look
+//! changed to the next scan.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -38,27 +40,27 @@ use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::FileStat;
 use crate::threads;
 
-/// The bits of a file that may be executed. Others have no use for capabilities, and are not asked for them.
+/// The execute bits of a file. Files without them have no use for capabilities, and are not asked for them.
 const EXECUTE: u32 = 0o111;
 
-/// A directory of more names than this is looked at by several threads: half a millisecond of work each.
+/// A directory of more names than this is inspected by several threads: half a millisecond of work each.
 const NAMES_AT_ONCE: usize = 256;
 
-/// What is asked of a walk.
+/// The request of a walk.
 pub(crate) struct WalkRequest<'a> {
-    /// The tree, held by a descriptor that was not read from before: names that were read do not come again.
+    /// The tree, held by a descriptor from which nothing was read before: a name that was read would not come again.
     pub(crate) root: &'a OwnedFd,
     /// The path of the tree, for messages.
     pub(crate) path: &'a Path,
-    /// What is left out.
+    /// The rules of the paths to leave out.
     pub(crate) rules: &'a dyn Rules,
-    /// The last scan of the same tree; without one, everything is listed and read.
+    /// The last scan of the same tree. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the tree.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
     pub(crate) observer: &'a dyn Observer,
-    /// Interrupts.
+    /// The request to stop.
     pub(crate) cancel: &'a Cancel,
 }
 
@@ -83,15 +85,15 @@ struct Walk<'a> {
     progress: Progress<'a>,
 }
 
-/// What came of a look.
+/// The result of inspecting a name.
 enum Looked {
-    /// Left out, or gone.
+    /// Left out, or removed.
     Absent,
-    /// The file or symlink that the last scan knew as this entry.
+    /// The file or symlink is unchanged since the last scan, which knew it as this entry.
     Same(u32),
-    /// To be read or resolved.
+    /// The entry must be read or resolved.
     Other(FileStat),
-    /// To be entered.
+    /// The directory must be entered.
     Directory,
 }
 
@@ -167,7 +169,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    // Not part of the frame that each level has.
+    // A function of its own keeps this out of the frame that each level has.
     #[inline(never)]
     fn look_at_all(&self, names: &Names<'_>) -> Result<Vec<Looked>, Error> {
         let look = |named: &Named| self.look(names, named);
@@ -229,7 +231,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Reads, resolves and enters what has to be, in parallel.
+    /// Reads, resolves and enters the entries that need it, in parallel.
     fn entries(&self, names: &Names<'_>, looked: &[Looked]) -> Result<Vec<FoundEntry>, Error> {
         let is_open = |looked: &Looked| matches!(looked, Looked::Other(_) | Looked::Directory);
         let open: Vec<usize> = (0..looked.len()).filter(|&at| is_open(&looked[at])).collect();
@@ -270,9 +272,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Tells whether a directory that holds no other is as it was known, by looks through the one that it is in. It is not opened
-    /// for that: most directories are such. Where it becomes a symlink meanwhile, what is seen through that counts only where it
-    /// is the same files.
+    /// Tells whether a directory without subdirectories is unchanged, by stats taken through its parent. So most
+    /// directories need not be opened. If it becomes a symlink meanwhile, a stat through the symlink counts only if it
+    /// is of the same files.
     #[inline(never)]
     fn is_unchanged_leaf(&self, names: &Names<'_>, name: &[u8], leaf: KnownDirectory<'_>) -> Result<bool, Error> {
         let KnownDirectory { known, number, .. } = leaf;
@@ -284,9 +286,9 @@ impl Walk<'_> {
             && known.rule_file(number).is_none()
             && !children.clone().any(|child| matches!(child.node, Node::Directory(_)));
         let look = |path: &[u8]| fs::statat(names.fd, OsStr::from_bytes(path), AtFlags::SYMLINK_NOFOLLOW);
-        // Whatever goes wrong shows again where the directory is opened, and is told there.
+        // Any error shows again when the directory is opened, and is reported there.
         let Some(stat) = Some(name).filter(|_| may_be).and_then(|name| look(name).ok()) else { return Ok(false) };
-        // The target's directory, and what is mounted, are looked at more closely.
+        // The directory of the target, and a mounted filesystem, get a closer check.
         let is_other = stat.st_dev != names.scope.device || self.request.forbidden == Some((stat.st_dev, stat.st_ino));
         if is_other || !known.is_unchanged(leaf.stat, &FileStat::from(stat)) {
             return Ok(false);
@@ -307,7 +309,7 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    // Not part of the frame that each level has: hashing takes kilobytes.
+    // A function of its own keeps this out of the frame that each level has: hashing takes kilobytes.
     #[inline(never)]
     fn read(&self, names: &Names<'_>, name: &[u8], stat: FileStat) -> Result<Option<FoundNode>, Error> {
         let os_name = OsStr::from_bytes(name);
@@ -329,13 +331,13 @@ impl Walk<'_> {
     }
 }
 
-// Not part of the frame that each level has.
+// A function of its own keeps this out of the frame that each level has.
 #[inline(never)]
 fn enter(fd: &OwnedFd, place: &Place<'_>, rules: &dyn Rules) -> Result<Option<Entered>, Error> {
     rules.enter(fd, &place.path())
 }
 
-// Not part of the frame that each level has.
+// A function of its own keeps this out of the frame that each level has.
 #[inline(never)]
 fn open_directory(names: &Names<'_>, name: &[u8]) -> Result<Option<OwnedFd>, Error> {
     match fs::openat(names.fd, OsStr::from_bytes(name), content::OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
