@@ -1,35 +1,35 @@
 //! A manifest as bytes: its difference from a base, or from nothing.
 //!
 //! ```text
-//! root       32 bytes     what the whole must hash to
+//! root       32 bytes     the hash of the whole
 //! ops        length, length compressed, zstd
 //! hashes     length, 32 bytes each: not compressible, so kept out of the ops
 //!
 //! ops of the root:        source
-//! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 base directory k as it is
+//! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 an equal base directory k
 //! script                  mode, then ops until End; scripts follow each other in the order of directory numbers
 //! op                      kind in the low three bits, a count above them
 //! ```
 //!
-//! | kind | op | what follows |
+//! | kind | op | operands |
 //! |---:|---|---|
 //! | 0 | End | |
-//! | 1 | Copy | count entries of the base directory, subdirectories with all that is in them |
+//! | 1 | Copy | count entries of the base directory, subdirectories with everything in them |
 //! | 2 | Drop | count entries of the base directory are not in the new one |
 //! | 3 | File | name, content, size |
 //! | 4 | Symlink | name, target |
 //! | 5 | Directory | name, source |
-//! | 6 | Change | the base's file at this place: content, and by how much it is longer, signed |
+//! | 6 | Change | the base's file at this place: content, and the difference of its size, signed |
 //! | 7 | Enter | the base's directory at this place: a script against it |
 //!
-//! A file's content is its mode times three, and then: 0, the next hash is its · 1, its hash is promised · 2, it is that of
-//! an entry of the base, whose number follows. Where a hash is promised, the content itself comes in the same flight, so
-//! that whoever receives it can hash it; until then a [`Hash::placeholder`] stands in its place, and the root proves
+//! A file's content is its mode times three, plus: 0, its hash is the next one · 1, its hash is promised · 2, its hash
+//! is that of an entry of the base, whose number follows. If a hash is promised, the content itself comes in the same
+//! flight, so that the receiver can hash it. Until then a [`Hash::placeholder`] replaces the hash, and the root proves
 //! nothing. An empty file has no hash here.
 //!
 //! So an unchanged tree is one number, a moved directory is one op at each of its two places, and a changed file costs
-//! what changed and not its name. Decoding checks every name and the order of names, and in the end the root: whatever
-//! was sent, the result is the manifest that the root names, or an error.
+//! its changes and not its name. Decoding checks every name, the order of names, and in the end the root: whatever was
+//! sent, the result is the manifest that the root names, or an error.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -39,20 +39,20 @@ use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{File, Manifest, Named, Node};
 
-/// Marks an entry that the base does not have.
+/// The origin of an entry that the base does not have.
 pub(crate) const INTRODUCED: u32 = u32::MAX;
 
-/// Of ops on the wire: they are small next to hashes, and this is within a few percent of the best.
+/// The zstd level of ops on the wire: they are small next to hashes, and this is within a few percent of the best.
 const OPS_LEVEL: i32 = 3;
-/// Of ops that are kept: of 78,000 files they take half the time and a tenth more bytes.
+/// The zstd level of ops that are stored: of 78,000 files they take half the time and a tenth more bytes.
 const KEPT_OPS_LEVEL: i32 = 1;
-/// Ops that wait to be compressed, in bytes. A million files have twenty times as many; up to so many are compressed in one
-/// step, which makes fewer bytes of a few.
+/// The bytes of ops that wait to be compressed. A million files have twenty times as many. Up to this many are
+/// compressed in one step, which makes fewer bytes of a few.
 const OPS_WAITING: usize = 1 << 20;
 
 const IN_MEMORY: &str = "writing into memory does not fail";
 
-/// Why bytes are not a manifest.
+/// The reason why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadEncoding {
     /// Cut off, or a number out of range.
@@ -61,24 +61,24 @@ pub(crate) enum BadEncoding {
     /// The compressed part cannot be read.
     #[error("holds what cannot be decompressed")]
     Compression(#[from] std::io::Error),
-    /// What it describes cannot be a manifest.
+    /// The described entries do not make a manifest.
     #[error("{0}")]
     Manifest(#[from] BadManifest),
-    /// What it stands in cannot be read.
+    /// The file with the bytes cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// It is well formed, and not the manifest that it says it is.
+    /// The bytes are well formed, and make another manifest than they say.
     #[error("does not hash to its root")]
     Root,
-    /// The hash in front of it is another one.
+    /// The hash before the bytes is that of other bytes.
     #[error("is not what was written")]
     Altered,
-    /// It refers to a base that was not given.
+    /// The bytes refer to a base that was not given.
     #[error("refers to a base that is not there")]
     Base,
 }
 
-/// Where a directory of the new manifest comes from.
+/// The source of a directory of the new manifest.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     Script(Option<u32>),
@@ -121,24 +121,24 @@ pub(super) const HASHED: u64 = 0;
 const PROMISED: u64 = 1;
 pub(super) const IN_BASE: u64 = 2;
 
-/// How the other side gets to know the hash of a file.
+/// The way in which the other side learns the hash of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// From content that comes in the same flight.
+    /// From the content, which comes in the same flight.
     Promised,
     /// From the base's entry of this number, which has the same content.
     InBase(u32),
 }
 
-/// By entry: what is not given as a hash.
+/// By entry: the files whose hashes are not sent.
 pub(crate) type Givens = HashMap<u32, Given>;
 
-/// A manifest that is ready to be written: its hashes, which are most of it, are not copied before.
+/// An encoded manifest, ready to be written. Its hashes, which are most of it, are not copied before.
 pub(crate) struct Encoded<'a> {
     manifest: &'a Manifest,
     ops_len: u64,
     compressed: Vec<u8>,
-    /// The entries whose hashes are told, ascending.
+    /// The entries whose hashes are sent, ascending.
     hashed: Vec<u32>,
 }
 
@@ -164,7 +164,7 @@ impl Encoded<'_> {
     }
 }
 
-/// Returns the indices of files of `manifest` that `base` does not have at their place, in order.
+/// Returns the indices of files of `manifest` that `base` does not have at their path, in order.
 pub(crate) fn introduced(manifest: &Manifest, base: Option<&Manifest>) -> Vec<u32> {
     Encoder::run(OPS_LEVEL, manifest, base, &Givens::new()).introduced
 }
@@ -174,12 +174,12 @@ pub(crate) fn encode<'a>(manifest: &'a Manifest, base: Option<&Manifest>) -> Enc
     encode_with(manifest, base, &Givens::new())
 }
 
-/// Encodes `manifest` from nothing, to be kept.
+/// Encodes `manifest` from nothing, to be stored.
 pub(crate) fn encode_to_keep(manifest: &Manifest) -> Encoded<'_> {
     encode_at(KEPT_OPS_LEVEL, manifest, None, &Givens::new())
 }
 
-/// Encodes `manifest` as its difference from `base`, with only those hashes that are not given otherwise.
+/// Encodes `manifest` as its difference from `base`, without the hashes that have another source.
 pub(crate) fn encode_with<'a>(manifest: &'a Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded<'a> {
     encode_at(OPS_LEVEL, manifest, base, givens)
 }
@@ -197,12 +197,12 @@ struct Ops {
     level: i32,
     waiting: Vec<u8>,
     compressor: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
-    /// How many the compressor was given, in bytes.
+    /// The bytes of ops that the compressor got.
     given: u64,
 }
 
 impl Ops {
-    /// Compresses what waits, where that is much.
+    /// Compresses the waiting ops, if there are many.
     fn relieve(&mut self) -> io::Result<()> {
         if self.waiting.len() >= OPS_WAITING { self.give().map(drop) } else { Ok(()) }
     }
@@ -219,7 +219,7 @@ impl Ops {
         Ok(compressor)
     }
 
-    /// Returns how long they are, and what they are compressed.
+    /// Returns the length of the ops, and the compressed ops.
     fn finish(mut self) -> io::Result<(u64, Vec<u8>)> {
         if self.compressor.is_none() {
             return Ok((self.waiting.len() as u64, zstd::bulk::compress(&self.waiting, self.level)?));
@@ -234,15 +234,15 @@ struct Encoder<'a> {
     manifest: &'a Manifest,
     base: Option<&'a Manifest>,
     givens: &'a Givens,
-    /// The base's directories by content: a moved one is found whatever its place.
+    /// The base's directories by content, to find a moved one whatever its path.
     known: HashMap<Hash, u32>,
     ops: Ops,
-    /// The entries whose hashes are told.
+    /// The entries whose hashes are sent.
     hashed: Vec<u32>,
     introduced: Vec<u32>,
 }
 
-/// Gathers neighbouring copies and drops into one op each.
+/// Joins neighbouring copies and drops into one op each.
 #[derive(Default)]
 struct Run {
     kind: u64,
@@ -368,7 +368,7 @@ impl<'a> Encoder<'a> {
             Node::Directory(_) => {
                 put_number(&mut self.ops.waiting, DIRECTORY);
                 put_bytes(&mut self.ops.waiting, named.name);
-                // A directory that was something else before has nothing beside it to be compared with.
+                // A directory that replaces another kind of entry has no base to be compared with.
                 let last = sources.last_mut().expect("the directory's source was pushed");
                 if let Source::Script(beside) = last {
                     *beside = None;

@@ -1,31 +1,32 @@
-//! An outline: a manifest in terms of another that the other side has, in few bytes.
+//! An outline: a short description of a base, in terms of a manifest that the other side has.
 //!
-//! A client that does not have the base tells of each directory of its own tree the first bytes of two hashes: of all
-//! that is in it, and of the names alone. What of the base it has too is then named, the rest is listed, with a mark in
-//! place of each hash, and without names where it has a directory of the same ones. From that and its own tree it puts
-//! together a manifest with the base's entries in their order.
+//! A client that does not have the base sends a summary of each directory of its own tree: the first bytes of the hash
+//! of everything in it, and of the hash of its names alone. The agent names the base's directories that the client has
+//! too, and lists the others. A listed directory has a mark in place of each hash, and no names if the client has a
+//! directory of the same names. From the outline and its own tree, the client builds a manifest with the base's entries
+//! in their order.
 //!
 //! ```text
-//! own         for each directory 11 bytes: 6 of its hash, 5 of that of kinds, names and targets of symlinks
+//! summary     for each directory of the client 11 bytes: 6 of its hash, 5 of the hash of kinds, names and targets
 //!
-//! outline     shapes · names · sizes · marks · hashes, each: length, packing (0 as it is · 1 zstd), bytes with length
-//! shapes      0 the root is listed · else it is the own directory of this number less one; then the directories that are
-//!             listed, breadth first
-//! directory   mode·2 + 1 its names are those of an own directory, whose number follows · mode·2 they are among the names;
+//! outline     shapes · names · sizes · marks · hashes, each: length, packing (0 raw · 1 zstd), bytes with length
+//! shapes      0 the root is listed · else it equals the client's directory of this number less one; then the listed
+//!             directories, breadth first
+//! directory   mode·2 + 1 its names are those of a client's directory, whose number follows · mode·2 its names are in `names`;
 //!             then entries, to the last of those names or until End
 //! entry       kind in the low three bits, a file's mode above them: 0 End · 1 File · 2 Symlink · 3 Directory that is listed
-//!             · 4 Directory, then the number of the own one
-//! number      zigzag of the distance from the one after the last own directory of which the content, or the names, were had
+//!             · 4 Directory, then the number of the client's
+//! number      zigzag of the distance from the successor of the last such number, counted apart for contents and for names
 //! names       for each entry, and then the target of a symlink: bytes until 0
 //! sizes       for each file
 //! marks       for each file below `LARGE_FILE_BYTES`: 4 bytes
 //! hashes      for each other file: 32 bytes, as parts of it are asked for by its hash
 //! ```
 //!
-//! Nothing here proves anything. A file of which the own tree has one at the same path, with the same mark, mode and
-//! size, is taken for that file; of any other the hash is not known, and a mark stands for it that no hash equals
-//! ([`Hash::of_mark`]). What is described against such a manifest is decoded against the base itself: where a guess was
-//! wrong the root does not fit in the end, and the base's whole manifest is sent.
+//! An outline proves nothing. If the client's tree has a file at the same path, with the same mark, mode and size, the
+//! file is assumed to be equal. The hash of any other file is unknown, and a mark that no hash equals replaces it
+//! ([`Hash::of_mark`]). A tree that is described against such a manifest is decoded against the base itself. If a guess
+//! was wrong, the root does not match in the end, and the agent sends the base's whole manifest.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -39,11 +40,11 @@ use crate::manifest::decode::decompress;
 use crate::manifest::encode::BadEncoding;
 use crate::manifest::{Builder, ENTRIES_MAX, File, Manifest, Node, ObjectKey, TEXT_BYTES_MAX};
 
-/// Names are most of what is compressed: a few percent less than level 3 for a few milliseconds.
+/// The zstd level. Names are most of the content: a few percent less than at level 3, for a few milliseconds.
 const LEVEL: i32 = 12;
 
-/// The most bytes of each stream, unpacked: for each entry a shape of 6, a name, a target and a zero behind each, a size of 9,
-/// a mark, a hash.
+/// The most bytes of each stream, unpacked. An entry has a shape of 6 bytes, a name and a target with a zero behind
+/// each, a size of 9, a mark, a hash.
 const STREAM_BYTES_MAX: [u64; 5] = [
     6 * ENTRIES_MAX as u64,
     (TEXT_BYTES_MAX + 2 * ENTRIES_MAX) as u64,
@@ -52,7 +53,7 @@ const STREAM_BYTES_MAX: [u64; 5] = [
     (size_of::<Hash>() * ENTRIES_MAX) as u64,
 ];
 
-/// The most bytes of an outline as it travels: that of a tree of which the client has nothing. A file has a mark or a hash.
+/// The most bytes of an outline on the wire: of a tree of which the client has nothing. A file has a mark or a hash.
 pub(crate) const OUTLINE_BYTES_MAX: u64 =
     STREAM_BYTES_MAX[0] + STREAM_BYTES_MAX[1] + STREAM_BYTES_MAX[2] + STREAM_BYTES_MAX[4] + (1 << 10);
 
@@ -62,17 +63,17 @@ const SYMLINK: u64 = 2;
 const LISTED: u64 = 3;
 const OWN: u64 = 4;
 
-/// Bytes of the hash of a directory that are told: two of fifty thousand are taken for each other in one of a hundred
-/// thousand deploys.
+/// The bytes of a directory's hash in a summary: in one of a hundred thousand deploys, two of fifty thousand
+/// directories are mistaken for each other.
 const DIRECTORY_BYTES: usize = 6;
 
-/// Bytes of the hash of its names: these are compared where a directory has changed, which most have not.
+/// The bytes of the hash of a directory's names. These are compared only if the directory has changed, which is rare.
 const NAMES_BYTES: usize = 5;
 
-/// Bytes of both.
+/// The bytes of a directory's summary.
 pub(crate) const OWN_DIRECTORY_BYTES: usize = DIRECTORY_BYTES + NAMES_BYTES;
 
-/// Describes the directories of a manifest, in their order: what an outline can be in terms of.
+/// Returns the summaries of a manifest's directories, in their order. An outline can refer to them.
 pub(crate) fn describe_own(own: &Manifest) -> Vec<u8> {
     let mut out = Vec::with_capacity(own.directories().len() * OWN_DIRECTORY_BYTES);
     for (number, directory) in own.directories().iter().enumerate() {
@@ -97,7 +98,7 @@ fn hash_of_names(manifest: &Manifest, directory: u32) -> Hash {
     Hash::of(&names)
 }
 
-/// Describes `base` in terms of the manifest whose directories [`describe_own`] described.
+/// Encodes `base` in terms of the manifest whose directories [`summarize`] described.
 pub(crate) fn encode(base: &Manifest, own: &[u8]) -> std::io::Result<Vec<u8>> {
     let own = || own.chunks_exact(OWN_DIRECTORY_BYTES).zip(0..);
     let mut outliner = Outliner {
@@ -143,20 +144,20 @@ impl Streams {
 
 struct Outliner<'a> {
     base: &'a Manifest,
-    /// The other manifest's directories, by all that is in them.
+    /// The client's directories, by everything in them.
     whole: HashMap<&'a [u8], i64>,
-    /// The same by their names.
+    /// The client's directories, by their names.
     named: HashMap<&'a [u8], i64>,
     streams: Streams,
-    /// The number after the last one that was named.
+    /// The successor of the last directory that was named.
     next: i64,
-    /// The number after the last one whose names were had.
+    /// The successor of the last directory whose names were used.
     next_named: i64,
     listed: VecDeque<u32>,
 }
 
 impl Outliner<'_> {
-    /// Finds a directory in the other manifest, or has it listed.
+    /// Finds a directory in the client's tree, or queues it to be listed.
     fn source_of(&mut self, directory: u32) -> Option<i64> {
         let hash = self.base.directories()[directory as usize].hash;
         let own = self.whole.get(&hash.as_bytes()[..DIRECTORY_BYTES]).copied();
@@ -220,8 +221,8 @@ impl Outliner<'_> {
     }
 }
 
-/// Puts together what [`encode`] described in terms of `own`. Its entries are those of the base, if no guess was wrong;
-/// where a hash is not known, it is that of a mark.
+/// Builds the base that [`encode`] described in terms of the tree `client`. Its entries are those of the base, if no
+/// guess was wrong. An unknown hash is replaced by its mark.
 pub(crate) fn decode(outline: &[u8], own: &Manifest) -> Result<Manifest, BadEncoding> {
     let mut reader = ByteReader::new(outline);
     let mut streams = [const { Vec::new() }; 5];
@@ -271,11 +272,11 @@ fn unpack(reader: &mut ByteReader<'_>, len_max: u64) -> Result<Vec<u8>, BadEncod
     if stream.len() as u64 == len { Ok(stream) } else { Err(Malformed.into()) }
 }
 
-/// Where a directory comes from.
+/// The source of a directory.
 enum Source {
-    /// The own directory as it is.
+    /// An equal directory of the client.
     Own(u32),
-    /// It is listed; with the own directory at its path.
+    /// A listing, with the client's directory at the same path.
     Listed(Option<u32>),
 }
 
@@ -345,7 +346,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Adds an entry to the directory that is being listed.
+    /// Adds an entry to the listed directory.
     fn entry(
         &mut self,
         shape: u64,
@@ -379,7 +380,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads the number of an own directory as its distance.
+    /// Reads the number of a client's directory as its distance.
     fn own_directory_after(&mut self, next: i64) -> Result<u32, BadEncoding> {
         let number = next.checked_add(self.shapes.signed()?).ok_or(Malformed)?;
         self.own_directory(u64::try_from(number).map_err(|_| Malformed)?)

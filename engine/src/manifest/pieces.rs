@@ -1,12 +1,12 @@
-//! A vector in pieces, which its copies share until one of them changes something there.
+//! A vector in segments. Its clones share each segment until one of them changes it.
 
 use std::ops::Index;
 use std::sync::Arc;
 
-/// Elements in a piece.
+/// The elements of a segment.
 const PIECE: usize = 1024;
 
-/// See the module's description. It grows without being copied, so that there is never twice of it.
+/// See the module's description. It grows without being copied, so it is never in memory twice.
 #[derive(Debug, Clone)]
 pub(crate) struct Pieces<T> {
     /// All but the last are full.
@@ -21,7 +21,7 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T: Clone> Pieces<T> {
-    /// Counts the elements.
+    /// Returns the number of elements.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -35,16 +35,16 @@ impl<T: Clone> Pieces<T> {
         self.len += 1;
     }
 
-    /// Returns an element, if there are so many.
+    /// Returns an element. None beyond the end.
     pub(crate) fn get(&self, at: usize) -> Option<&T> {
         self.pieces.get(at / PIECE)?.get(at % PIECE)
     }
 
-    /// Returns an element to be changed in this copy alone.
+    /// Returns an element, to be changed in this clone alone.
     ///
     /// # Panics
     ///
-    /// Panics if there are not so many.
+    /// Panics beyond the end.
     pub(crate) fn get_mut(&mut self, at: usize) -> &mut T {
         &mut Arc::make_mut(&mut self.pieces[at / PIECE])[at % PIECE]
     }
@@ -54,7 +54,7 @@ impl<T: Clone> Pieces<T> {
         self.pieces.iter().flat_map(|piece| piece.iter())
     }
 
-    /// Gives back memory that waited for more elements.
+    /// Frees the memory that was reserved for more elements.
     pub(crate) fn shrink_to_fit(&mut self) {
         self.pieces.shrink_to_fit();
         if let Some(piece) = self.pieces.last_mut() {
