@@ -1,72 +1,73 @@
 //! Deltas: new files in terms of old ones that the other side has.
 //!
-//! Many files share one container, since what one small edit costs is mostly overhead. A file is a list of copies out of
-//! its old content with insertions between them. Numbers of one kind lie together, and so do all insertions: each such
-//! stream is compressed on its own.
+//! Many files share one container, since a small edit costs mostly overhead. A file is a list of copies out of its old
+//! content, with insertions between them. Numbers of one kind form a stream, and so do all insertions. Each stream is
+//! compressed on its own.
 //!
 //! ```text
-//! container   counts · inserts · skips · lengths · literals, each: length, packing (0 as it is · 1 zstd), bytes with length
-//! counts      for each file: how many copies, times two, and one more where its old content is prefix to the literals
-//! inserts     for each copy: how many literals come before it
-//! skips       for each copy: where it begins, as zigzag of the distance from the end of the last one
-//! lengths     for each copy: how many bytes; 0 where it goes on to the end of the new file
-//! literals    what is inserted, of all files; what is left of a file after its last copy is inserted too
+//! container   counts · inserts · skips · lengths · literals, each: length, packing (0 raw · 1 zstd), bytes with length
+//! counts      for each file: the number of copies, times two, plus one if its old content is prefix to the literals
+//! inserts     for each copy: the number of literals before it
+//! skips       for each copy: its begin, as zigzag of the distance from the end of the last copy
+//! lengths     for each copy: the number of bytes; 0 if it reaches the end of the new file
+//! literals    the insertions of all files, with the rest of each file after its last copy
 //! ```
 //!
-//! What is inserted resembles what stands around it: the literals are compressed with the old content near each insertion
-//! as prefix (`ZSTD_CCtx_refPrefix`), which the other side can gather from the other streams.
+//! An insertion resembles the old content around it. So the literals are compressed with the old content near each
+//! insertion as prefix (`ZSTD_CCtx_refPrefix`). The other side can gather the same prefix from the other streams.
 //!
-//! Where the old content is at hand, copies are found by hashes of [`SEED`] bytes at every [`STRIDE`]th place of it, longest
-//! first among few candidates: the copy that goes on where the last one ended is always one of them, as edits mostly
-//! replace or insert. Otherwise they are found by a signature of it (`signature.rs`), and nothing of it is prefix.
-//! Nothing here proves anything: whoever decodes hashes the result.
+//! If the old content is at hand, hashes of [`SEED`] bytes at every [`STRIDE`]th place of it find the copies. The
+//! longest of a few candidates is chosen. The copy that continues where the last one ended is always a candidate, as
+//! edits mostly replace or insert. If only a signature of the old content is at hand (`signature.rs`), the signature
+//! finds the copies, and nothing is prefix. A delta proves nothing: the side that decodes it hashes the result.
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::signature::{Match as Copy, Signature};
 
-/// Bytes that are looked up. Shorter copies that go on where the last one ended are found all the same; others cost more
-/// in numbers than they save in literals: on kernel sources 16 bytes make a container two percent larger.
+/// The bytes that a hash covers. Shorter copies are found only if they continue where the last one ended. Other short
+/// copies cost more in numbers than they save in literals: on kernel sources 16 bytes make a container two percent
+/// larger.
 const SEED: usize = 32;
 
-/// By what each word of a hash is multiplied: odd numbers whose bits are in no order.
+/// The factors of the words of a hash: odd numbers whose bits follow no pattern.
 const FACTORS: [u64; SEED / 8] =
     [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
 
-/// Places of the old content from one that is looked up to the next: a sixth of the time of every place, for less than
-/// three percent.
+/// The distance between two hashed places of the old content. It takes a sixth of the time of hashing every place, for
+/// less than three percent of the bytes.
 const STRIDE: usize = 8;
 
-/// What a copy costs in numbers, in bytes: one that goes on where the last one ended, and any other.
+/// The cost of a copy in numbers, in bytes: of a copy that continues where the last one ended, and of any other.
 const NEXT_COST: i64 = 4;
 const COPY_COST: i64 = 12;
 
-/// Places that are tried for each hash: bounds the time on content that repeats itself.
+/// The most places that are tried for each hash. It bounds the time on content that repeats itself.
 const CANDIDATES_MAX: usize = 16;
 
-/// A copy of this length is taken without looking for a longer one.
+/// The length from which a copy is accepted without a search for a longer one.
 const LONG_ENOUGH: usize = 256;
 
-/// Bytes of the old content on each side of an insertion that are prefix to the literals: on kernel sources they save a
-/// sixth of them, and four times as many another hundredth.
+/// The bytes of the old content on each side of an insertion that are prefix to the literals. On kernel sources they
+/// save a sixth of the literals, and four times as many save another hundredth.
 const NEAR: usize = 256;
 
-/// Bytes that an insertion adds to the prefix at most, where much of the old content was removed.
+/// The most bytes that an insertion adds to the prefix, if much of the old content was removed.
 const NEAR_MAX: usize = 4 * NEAR;
 
-/// Streams are small and mostly literals: the effort is a few milliseconds a container.
+/// The zstd level. Streams are small and mostly literals: this takes a few milliseconds a container.
 const LEVEL: i32 = 9;
 
-/// Literals and their prefix lie within one window: both are bounded by what a container holds.
+/// The zstd window. Literals and their prefix lie within one window: the limits of a container bound both.
 const WINDOW_LOG: u32 = 24;
 
-/// Encodes files into one container.
+/// An encoder of files into one container.
 pub(crate) struct DeltaEncoder {
     streams: Streams,
     near: Near,
     matcher: Matcher,
-    /// Of the file that was added last.
+    /// The copies of the file that was added last.
     copies: Vec<Copy>,
 }
 
@@ -90,7 +91,7 @@ impl DeltaEncoder {
         }
     }
 
-    /// Adds a file. Returns the copies that were found, in its order.
+    /// Adds a file. Returns the copies that were found, in the order of the new content.
     pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Copy] {
         let DeltaEncoder { streams, near, matcher, copies } = self;
         near.begin();
@@ -104,14 +105,14 @@ impl DeltaEncoder {
         copies
     }
 
-    /// Adds a file of whose old content there is only a signature.
+    /// Adds a file whose old content is known by a signature only.
     pub(crate) fn add_signed(&mut self, signature: &Signature, new: &[u8]) {
         let mut adding = Adding::begin(&mut self.streams, new, None);
         signature.search(new, |copy| adding.copy(copy));
         adding.finish();
     }
 
-    /// Returns the container of all files that were added, and begins another.
+    /// Returns the container of all added files and begins another.
     pub(crate) fn finish(&mut self) -> std::io::Result<Vec<u8>> {
         let Streams { counts, inserts, skips, lengths, literals } = std::mem::take(&mut self.streams);
         let near = std::mem::take(&mut self.near.bytes);
@@ -137,7 +138,7 @@ fn compress(stream: &[u8], prefix: &[u8]) -> Result<Vec<u8>, usize> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(LEVEL))?;
     context.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-    // The length stands before the stream.
+    // The length precedes the stream.
     context.set_parameter(CParameter::ContentSizeFlag(false))?;
     context.ref_prefix(prefix)?;
     let mut packed = Vec::with_capacity(compress_bound(stream.len()));
@@ -145,11 +146,11 @@ fn compress(stream: &[u8], prefix: &[u8]) -> Result<Vec<u8>, usize> {
     Ok(packed)
 }
 
-/// The old content near insertions.
+/// The prefix to the literals: the old content near insertions.
 #[derive(Default)]
 struct Near {
     bytes: Vec<u8>,
-    /// Up to where the file's old content was gathered; never back, so that it is gathered once.
+    /// The end of the gathered part of the file's old content. It never moves back, so that nothing is gathered twice.
     done: usize,
 }
 
@@ -159,7 +160,7 @@ impl Near {
         self.done = 0;
     }
 
-    /// Notes an insertion between a copy that ended at a place in the old content and one that begins at another.
+    /// Gathers the old content near an insertion between a copy that ended at `ended` and one that begins at `begins`.
     fn note(&mut self, old: &[u8], ended: usize, begins: usize) {
         let from = ended.saturating_sub(NEAR).max(self.done);
         let to = begins.max(ended).saturating_add(NEAR).min(old.len()).min(from + NEAR_MAX);
@@ -170,16 +171,16 @@ impl Near {
     }
 }
 
-/// A file on its way into the streams.
+/// An encoder of one file into the streams.
 struct Adding<'a> {
     streams: &'a mut Streams,
-    /// The old content, where it is at hand, and what is gathered of it.
+    /// The prefix and the old content, if that is at hand.
     near: Option<(&'a mut Near, &'a [u8])>,
     new: &'a [u8],
     copies: u64,
-    /// How far the new content is described.
+    /// The end of the described part of the new content.
     inserted: usize,
-    /// Where the last copy ended in the old content.
+    /// The end of the last copy in the old content.
     ended: usize,
 }
 
@@ -199,7 +200,7 @@ impl<'a> Adding<'a> {
         self.copies += 1;
     }
 
-    /// Inserts what was not described yet up to a place, which a copy from a place of the old content follows.
+    /// Inserts the content that was not described yet up to `until`. A copy of the old content from `begins` follows.
     fn insert(&mut self, until: usize, begins: usize) {
         if let Some((near, old)) = &mut self.near
             && self.inserted < until
@@ -215,20 +216,20 @@ impl<'a> Adding<'a> {
     }
 }
 
-/// A file that is to be decoded.
+/// A file to decode.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delta<'a> {
     /// The old content.
     pub(crate) old: &'a [u8],
-    /// How long the new content is, in bytes.
+    /// The length of the new content in bytes.
     pub(crate) len: usize,
 }
 
-/// Decodes a container into memory that is used again, whatever is there: the new contents, one after the other, as long as
-/// they are said to be, or an error. What is allocated is bounded: by three times what they take, and once what the old ones do.
+/// Decodes a container into memory that is used again, whatever it holds. Returns the new contents one after the other,
+/// of the declared lengths, or an error. Memory is bounded by three times the new contents and once the old ones.
 pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'_>]) -> Result<(), Malformed> {
     let total: usize = deltas.iter().map(|delta| delta.len).sum();
-    // No copy is made that is shorter, with what is inserted before it, than all its numbers together.
+    // A copy is never shorter, with the insertion before it, than all its numbers together.
     let mut left = total + 10 * deltas.len();
     let mut reader = ByteReader::new(container);
     let mut stream = || {
@@ -294,12 +295,12 @@ fn unpack(reader: &mut ByteReader<'_>, limit: usize, prefix: &[u8]) -> Result<Ve
     if stream.len() == len { Ok(stream) } else { Err(Malformed) }
 }
 
-/// What the new content of a file goes on with.
+/// A step in the new content of a file.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Literals, between copies that end and begin at these places of the old content.
+    /// Literals, between a copy that ended and one that begins at these places of the old content.
     Insert { len: usize, ended: usize, begins: usize, is_near: bool },
-    /// A range of the old content, which has it.
+    /// A range of the old content, within its bounds.
     Copy { begin: usize, end: usize },
 }
 
@@ -312,7 +313,7 @@ struct Numbers<'a> {
 }
 
 impl Numbers<'_> {
-    /// Reads the steps of a file, which together make as much as it is long.
+    /// Reads the steps of a file. Together they make exactly its length.
     fn read(
         &mut self,
         delta: &Delta<'_>,
@@ -349,18 +350,18 @@ impl Numbers<'_> {
     }
 }
 
-/// Finds copies. Its tables are kept from file to file.
+/// A search for copies. Its tables are kept from file to file.
 #[derive(Default)]
 struct Matcher {
     /// By hash: the first place in the old content, plus one.
     heads: Vec<u32>,
-    /// By every [`STRIDE`]th place: the next one of the same hash, plus one.
+    /// By every [`STRIDE`]th place: the next place of the same hash, plus one.
     next: Vec<u32>,
     bits: u32,
 }
 
 impl Matcher {
-    /// Tells `found` of copies in the order of the new content.
+    /// Calls `found` for each copy, in the order of the new content.
     fn run(&mut self, old: &[u8], new: &[u8], mut found: impl FnMut(Copy)) {
         self.index(old);
         let (mut at, mut inserted, mut ended) = (0, 0, 0);
@@ -369,7 +370,7 @@ impl Matcher {
                 at += 1;
                 continue;
             };
-            // What was passed over before may belong to it.
+            // Bytes that were passed over may belong to the copy.
             let back = common_suffix(&old[..place], &new[inserted..at]);
             let copy = Copy { new: at - back, old: place - back, len: len + back };
             at = copy.new + copy.len;
@@ -399,7 +400,7 @@ impl Matcher {
         (sum >> (u64::BITS - self.bits)) as usize
     }
 
-    /// Returns the place and length of the copy that saves most, if any does.
+    /// Returns the place and length of the copy that saves most. None if no copy saves anything.
     fn best(&self, old: &[u8], new: &[u8], at: usize, expected: [usize; 2]) -> Option<(usize, usize)> {
         let mut best = None;
         let mut best_saved = 0;

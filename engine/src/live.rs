@@ -1,7 +1,7 @@
-//! What is live: the word that a server says, and that the last line of a failure repeats.
+//! What is live: the server reports it, and the last line of a failure repeats it.
 //!
-//! It crosses the wire in `Ready` and in `Failed`, stands in `DeployFailure`, and `--json` prints it. `Unchanged` and
-//! `Unknown` keep apart what nobody could find out: a failure must never claim more than is known.
+//! It crosses the wire in `Ready` and in `Failed`, is part of `DeployFailure`, and `--json` prints it. `Unchanged` and
+//! `Unknown` are two kinds of not knowing: a failure must never claim more than is known.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ pub enum LiveNow {
     Switched(ReleaseId),
     /// Nothing was deployed yet.
     Nothing,
-    /// It could not be found out, and nothing was switched.
+    /// The state is unknown, and nothing was switched.
     Unchanged,
-    /// It could not be found out, and the switch had begun.
+    /// The state is unknown, and the switch had begun.
     Unknown,
 }
 
@@ -28,7 +28,7 @@ impl LiveNow {
         matches!(self, LiveNow::Switched(_))
     }
 
-    /// Returns the release, where one is known to be live.
+    /// Returns the live release, if it is known.
     pub fn release(&self) -> Option<&ReleaseId> {
         match self {
             LiveNow::Release(release) | LiveNow::Switched(release) => Some(release),
@@ -36,7 +36,7 @@ impl LiveNow {
         }
     }
 
-    /// Returns the word of `--json`. Scripts rely on these.
+    /// Returns the word that `--json` prints. Scripts rely on these words.
     pub fn state(&self) -> &'static str {
         match self {
             LiveNow::Release(_) | LiveNow::Switched(_) => "release",

@@ -1,11 +1,11 @@
 //! Patterns of paths, in the grammar of `.gitignore`.
 //!
-//! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They work
-//! on bytes, and mean what they mean to git, which the tests ask.
+//! Both sides use them: the client for `.deployignore`, `exclude` and `.gitignore`, the server for `copy_paths`. They
+//! work on bytes and mean the same as in git. The tests compare them with git.
 //!
-//! A line is a glob with, in this order, a `!` before it that exempts what it matches, and a slash behind it that has it
-//! match directories only. A glob with a slash, also one at its beginning, is compared with the path from the directory of
-//! the patterns, one without with the last name alone. A pattern that no path can match, as `a[`, is passed over.
+//! A line is a glob. A `!` before it exempts its matches. A slash at its end restricts it to directories. A glob with
+//! another slash, even at its beginning, is compared with the path from the directory of the patterns. A glob without
+//! one is compared with the last name alone. A pattern that no path can match, such as `a[`, is ignored.
 
 mod exact;
 mod glob;
@@ -18,13 +18,13 @@ use crate::error::{Error, SourceError};
 pub(crate) use exact::pattern_of;
 use glob::Glob;
 
-/// A list of patterns, relative to one directory. A later one wins over an earlier one.
+/// A list of patterns, relative to one directory. A later one takes precedence over an earlier one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Patterns {
     rules: Vec<Rule>,
-    /// The rules for one name or one path, by its last name, the last one first.
+    /// The rules for one name or one path, by its last name, the last rule first.
     names: HashMap<Vec<u8>, Vec<usize>>,
-    /// The rules for names of one extension, as `*.log`, by `.log`, the last one first.
+    /// The rules for names of one extension, such as `*.log`, by `.log`, the last rule first.
     extensions: HashMap<Vec<u8>, Vec<usize>>,
     /// The other rules, the last one first.
     others: Vec<usize>,
@@ -40,12 +40,12 @@ struct Rule {
 }
 
 impl Patterns {
-    /// Reads a list, each of which is a line. `place` is where they come from, for messages.
+    /// Parses a list of lines. `place` is their origin, for messages.
     pub(crate) fn parse<'a>(lines: impl IntoIterator<Item = &'a str>, place: &str) -> Result<Patterns, Error> {
         Patterns::of_lines(lines.into_iter().map(str::as_bytes), place)
     }
 
-    /// Reads an ignore file.
+    /// Parses an ignore file.
     pub(crate) fn parse_file(text: &[u8], place: &str) -> Result<Patterns, Error> {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         let lines = text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -61,7 +61,8 @@ impl Patterns {
             patterns.rules.extend(Rule::parse(line));
         }
         for (number, rule) in patterns.rules.iter().enumerate().rev() {
-            // Most rules are for one name or one extension. There may be hundreds, and a path is looked up once for all.
+            // Most rules are for one name or one extension. A list may have hundreds, and one lookup of a path checks
+            // all of them.
             let (rules, key) = match (rule.glob.literal(), rule.glob.extension()) {
                 (Some(path), _) => (&mut patterns.names, last_name(path)),
                 (None, Some(extension)) if !rule.is_of_paths => (&mut patterns.extensions, extension),
@@ -75,13 +76,13 @@ impl Patterns {
         Ok(patterns)
     }
 
-    /// Tells whether there are none.
+    /// Tells whether the list is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Says whether a path, relative to the directory of the patterns, is meant (`true`), exempted by a pattern that
-    /// begins with `!` (`false`), or not spoken of. Directories above it are not looked at.
+    /// Returns `true` if a pattern matches a path, relative to the directory of the patterns, `false` if a pattern with
+    /// `!` exempts it, and none if no pattern matches. Ignores directories above the path.
     pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let name = last_name(path);
         let fits = |number: &&usize| {
@@ -126,7 +127,7 @@ impl Rule {
     }
 }
 
-/// Cuts spaces off the end, up to one that a backslash stands before.
+/// Cuts spaces off the end, up to one that a backslash escapes.
 fn without_spaces_at_end(line: &[u8]) -> &[u8] {
     let mut kept = 0;
     let mut at = 0;

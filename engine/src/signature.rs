@@ -1,34 +1,33 @@
-//! Signatures: an old file as far as a new one can be described in terms of it, in few bytes.
+//! Signatures: a short description of an old file, in terms of which a new one can be described.
 //!
-//! The old file is cut into blocks of equal length, the last of which begins where it has to; of each there is a hash. A
-//! hash that rolls finds these blocks at any place of the new file (Tridgell and Mackerras, "The rsync algorithm", 1996).
-//! One hash of few bits is enough: what is made of a block that only looked alike has another hash than it should, and
-//! is sent whole.
+//! The old file is cut into blocks of equal length, of which the last ends with the file, and each block has a hash. A
+//! rolling hash finds these blocks at any place of the new file (Tridgell and Mackerras, "The rsync algorithm", 1996).
+//! One hash of few bits is enough: a file made from a wrong match does not have its hash, and is sent whole.
 //!
 //! ```text
 //! signature    for each block: its hash, in as many bits as the length of the file asks for; filled up to a byte
-//! signatures   for each file a bit, least significant first: whether there is one; then those that there are
+//! signatures   for each file a bit, least significant first: whether there is a signature; then the signatures
 //! ```
 //!
 //! Both sides know the length of the old file, and from it everything but the hashes.
 
 use crate::bytes::{ByteReader, Malformed};
 
-/// Blocks of less would take more than they save.
+/// The least length of a block. Shorter ones would take more than they save.
 const BLOCK_BYTES_MIN: usize = 64;
 
-/// How much it costs to take a block for another.
+/// The subject of a signature, which decides the cost of a wrong match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Care {
-    /// A small file is sent whole then.
+    /// A small file: it is sent whole then.
     File,
-    /// A range of a large file: all of that file is sent.
+    /// A range of a large file: all of that file is sent then.
     Range,
 }
 
 impl Care {
-    /// Returns how many bits of a hash are beyond those that tell the places of the new content from each other, for each
-    /// block of the old: of files one in a thousand is taken wrong, if all of it is new; of ranges one in four billion.
+    /// Returns the bits of a hash beyond those that tell the places of the new content from each other, for each block
+    /// of the old. If all content is new, one file in a thousand has a wrong match, and one range in four billion.
     fn spare_bits(self) -> u32 {
         match self {
             Care::File => 10,
@@ -37,10 +36,10 @@ impl Care {
     }
 }
 
-/// Places of a table that are tried for a hash: bounds the time whatever the hashes.
+/// The most slots of a table that are tried for a hash. It bounds the time whatever the hashes.
 const PROBES_MAX: usize = 16;
 
-/// How a file of some length is signed.
+/// The layout of the signature of a file of some length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Form {
     old_len: usize,
@@ -51,7 +50,7 @@ struct Form {
 
 impl Form {
     fn of(old_len: usize, care: Care) -> Form {
-        // A change costs about a block, and blocks cost their hashes: both are least where a block's length is in
+        // A change costs about a block, and blocks cost their hashes. The sum is least if a block's length is in
         // proportion to the root of the file's. The factor of 2.5 is measured (docs/decisions/0012-cold-client.md).
         let block_len = (old_len.saturating_mul(25) / 4).isqrt().max(BLOCK_BYTES_MIN);
         let blocks = if old_len < block_len { 0 } else { old_len.div_ceil(block_len) };
@@ -63,7 +62,7 @@ impl Form {
         (self.blocks * self.bits as usize).div_ceil(8)
     }
 
-    /// Where a block begins.
+    /// Returns the begin of a block.
     fn begin_of(&self, block: usize) -> usize {
         (block * self.block_len).min(self.old_len - self.block_len)
     }
@@ -75,15 +74,15 @@ impl Form {
     }
 }
 
-/// A hash of a window that moves on, a byte at a time: the bytes are the digits of a number, modulo 2^64.
+/// The hash of a window that moves on a byte at a time: the bytes are the digits of a number, modulo 2^64.
 #[derive(Debug, Clone, Copy)]
 struct Rolling {
     hash: u64,
-    /// What the first byte of the window weighs once the next one is there.
+    /// The weight of the first byte of the window once the next byte is added.
     weight: u64,
 }
 
-/// An odd number whose powers are many and look like noise.
+/// The base of the number: odd, with many powers that look like noise.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Rolling {
@@ -124,7 +123,7 @@ pub(crate) fn sign(old: &[u8], care: Care) -> Vec<u8> {
     out
 }
 
-/// Puts signatures together, in order, until there is no room.
+/// A list of signatures, in order, up to a limit of bytes.
 #[derive(Debug)]
 pub(crate) struct SignaturesWriter {
     bytes: Vec<u8>,
@@ -133,12 +132,13 @@ pub(crate) struct SignaturesWriter {
 }
 
 impl SignaturesWriter {
-    /// Begins, for this many files and at most so many bytes.
+    /// Begins a list for this many files and at most this many bytes.
     pub(crate) fn new(files: usize, bytes_max: usize) -> SignaturesWriter {
         SignaturesWriter { bytes: vec![0; files.div_ceil(8)], bytes_max, at: 0 }
     }
 
-    /// Adds that of the next file, if there is one. Says whether there was room: of all that would follow there is none.
+    /// Adds the signature of the next file, if it has one. Returns whether the list has room. Once it is full, no later
+    /// signature fits either.
     pub(crate) fn add(&mut self, signature: Option<&[u8]>) -> bool {
         if let Some(signature) = signature {
             if self.bytes.len() + signature.len() > self.bytes_max {
@@ -151,27 +151,27 @@ impl SignaturesWriter {
         true
     }
 
-    /// Passes over files that there is none of.
+    /// Passes over files that have no signature.
     pub(crate) fn pass(&mut self, files: usize) {
         self.at += files;
     }
 
-    /// Returns them.
+    /// Returns the bytes.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Signatures as they came.
+/// A received list of signatures.
 #[derive(Debug, Default)]
 pub(crate) struct Signatures {
     bytes: Vec<u8>,
-    /// For each file: where its signature begins, and its form.
+    /// For each file: the begin of its signature, and its layout.
     places: Vec<Option<(usize, Form)>>,
 }
 
 impl Signatures {
-    /// Reads signatures of files whose old content is this long.
+    /// Reads signatures of files whose old contents have these lengths.
     pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize], care: Care) -> Result<Signatures, Malformed> {
         let mut reader = ByteReader::new(&bytes);
         let present = reader.take(old_lens.len().div_ceil(8))?;
@@ -188,26 +188,26 @@ impl Signatures {
         if reader.rest().is_empty() { Ok(Signatures { bytes, places }) } else { Err(Malformed) }
     }
 
-    /// Returns the signature of a file, if there is one.
+    /// Returns the signature of a file, if it has one.
     pub(crate) fn get(&self, at: usize) -> Option<Signature> {
         let (begin, form) = (*self.places.get(at)?)?;
         Some(Signature::read(&self.bytes[begin..], form))
     }
 
-    /// Tells whether there is one of a file.
+    /// Tells whether a file has a signature.
     pub(crate) fn has(&self, at: usize) -> bool {
         self.places.get(at).is_some_and(Option::is_some)
     }
 }
 
-/// A range of a new file that seems to stand in the old one.
+/// A range of a new file that the old file seems to have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Match {
-    /// Where it begins in the new file.
+    /// The begin in the new file.
     pub(crate) new: usize,
-    /// Where it begins in the old one.
+    /// The begin in the old file.
     pub(crate) old: usize,
-    /// How long it is, in bytes.
+    /// The length in bytes.
     pub(crate) len: usize,
 }
 
@@ -216,7 +216,7 @@ pub(crate) struct Match {
 pub(crate) struct Signature {
     form: Form,
     hashes: Vec<u64>,
-    /// Blocks by hash, plus one. Of equal ones the first.
+    /// The blocks by hash, plus one. Of equal hashes, the first block.
     table: Vec<u32>,
 }
 
@@ -243,7 +243,7 @@ impl Signature {
         signature
     }
 
-    /// Finds the place of a hash in the table, or one that is to be had; nothing where another block has it already.
+    /// Finds the slot of a hash in the table that `is_wanted` accepts. None if another block has the hash.
     fn slot(&self, hash: u64, is_wanted: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.table.len() - 1;
         for probe in 0..PROBES_MAX {
@@ -259,7 +259,7 @@ impl Signature {
         None
     }
 
-    /// Finds a block by its hash: the one that is due, if it is that, else the first.
+    /// Finds a block by its hash: `due` if its hash is equal, else the first.
     fn find(&self, hash: u64, due: usize) -> Option<usize> {
         if self.hashes.get(due) == Some(&hash) {
             return Some(due);
@@ -268,7 +268,7 @@ impl Signature {
         self.slot(hash, is_it).map(|slot| self.table[slot] as usize - 1)
     }
 
-    /// Tells `found` of ranges in the order of the new content; those that go on in both are one.
+    /// Calls `found` for each match, in the order of the new content. Matches that continue in both files are joined.
     pub(crate) fn search(&self, new: &[u8], mut found: impl FnMut(Match)) {
         let Form { old_len, block_len, blocks, .. } = self.form;
         if blocks == 0 || new.len() < block_len {
@@ -294,7 +294,7 @@ impl Signature {
                 at += 1;
             }
         }
-        // Both mostly end alike, and the last block reaches back over what was found already.
+        // Both files mostly end alike, and the last block may reach back into earlier matches.
         let end = Rolling::of(&new[new.len() - block_len..]);
         if ended < new.len() && self.hashes[blocks - 1] == self.form.shorten(end.hash) {
             let len = block_len.min(new.len() - ended);

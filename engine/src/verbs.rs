@@ -1,4 +1,4 @@
-//! The public verbs: what a program can do with the engine.
+//! The public verbs: the functions of the engine for a program.
 
 use std::fs::File;
 use std::io;
@@ -28,8 +28,8 @@ use crate::threads;
 use crate::wire::message::{Hello, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
-/// The memory of the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, and the paths that they make
-/// need not be: those of a manifest that somebody made up would take gigabytes.
+/// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
+/// they make need not be: those of a forged manifest would take gigabytes.
 const LISTED_BYTES_MAX: usize = 128 << 20;
 
 /// Makes the directories of the deploy path.
@@ -62,7 +62,7 @@ pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
     })
 }
 
-/// Tells what is live and how the server stands.
+/// Returns what is live, and the state of the server.
 pub fn status(context: &Context) -> Result<StatusReport, Error> {
     context.warned(|context| match context.ask(Request::Status, Install::Vanish)? {
         Reply::Status(report) => Ok(*report),
@@ -95,7 +95,7 @@ pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupRepo
     })
 }
 
-/// Compares two sides, from manifests alone: no content is sent.
+/// Compares two sides by their manifests alone: no content is sent.
 pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
     context.warned(|context| diff_in(context, before, after))
 }
@@ -142,8 +142,9 @@ fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Dif
     Ok(report)
 }
 
-/// Serves as the agent on stdin and stdout until the client is done; as a lane, hands stdin over to an agent that serves
-/// already, and stays until it is done with that. `program` is the running program's file, whose hash the greeting carries.
+/// Serves as the agent on stdin and stdout until the client is done. As a lane, it hands stdin over to an agent that
+/// serves already, and stays until that agent has read it. `program` is the running program's file. The greeting
+/// carries its hash.
 pub fn serve_agent(is_lane: bool, program: &Path) -> Result<(), Error> {
     let (input, mut output) = (unbuffered(&io::stdin(), "stdin")?, unbuffered(&io::stdout(), "stdout")?);
     greeting::write_greeting(&mut output, program)?;
@@ -165,7 +166,7 @@ fn mismatch() -> Error {
 }
 
 impl Context {
-    /// Runs a verb in which each warning is said once, and puts all of them into its report.
+    /// Runs a verb. Each warning is reported once, and all of them are in the verb's report.
     fn warned<T: Warned, E>(&self, verb: impl FnOnce(&Context) -> Result<T, E>) -> Result<T, E> {
         let warnings = Arc::new(Warnings::new(self.observer.clone()));
         let mut report = verb(&Context { observer: warnings.clone(), ..self.clone() })?;
@@ -176,7 +177,7 @@ impl Context {
         Ok(report)
     }
 
-    /// Begins to find out how the server is reached, where there is one. That may go on beside other work.
+    /// Begins to resolve the way to the server, if the target has one. Other work may go on meanwhile.
     fn start_resolution(&self) -> Result<Option<Resolution<'_>>, Error> {
         match &self.target.destination {
             Destination::Local(_) => Ok(None),
@@ -221,7 +222,7 @@ impl Context {
         query::switch(connection, self.hello(request), self.observer.clone(), self.cancel.clone())
     }
 
-    /// Returns the manifests of releases, none being the live one. What the database has of them is not sent.
+    /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.
     fn manifests(&self, wanted: Vec<Option<ReleaseId>>, memory: &Memory) -> Result<Vec<Named>, Error> {
         let manifests = self.remembered(&wanted, memory);
         let known = manifests.iter().map(|manifest| manifest.root()).collect();
@@ -232,7 +233,7 @@ impl Context {
         }
     }
 
-    /// Returns those of the manifests of releases that the database has, as far as it knows which release is live.
+    /// Returns those manifests of `wanted` that the database has, as far as it knows which release is live.
     fn remembered(&self, wanted: &[Option<ReleaseId>], memory: &Memory) -> Vec<Arc<Manifest>> {
         let destination = self.target.destination.to_string();
         let Some(belief) = memory.ask(|database| database.belief(&destination)).flatten() else { return Vec::new() };
@@ -244,7 +245,7 @@ impl Context {
         wanted.iter().filter_map(remember).collect()
     }
 
-    /// Scans a source as a deploy would, and keeps what was found for the next scan.
+    /// Scans a source as a deploy would, and keeps the result for the next scan.
     fn scan_for_diff(&self, request: &SourceRequest, memory: &Memory) -> Result<Manifest, Error> {
         let directory = SourceDirectory::find(request, &self.target.destination)?;
         let observer = self.observer.as_ref();

@@ -1,4 +1,4 @@
-//! The pattern that means one path and no other, for a line that a user adds to a list of patterns.
+//! A pattern that means one path and no other, for a line that a user adds to a list of patterns.
 
 /// Returns a pattern that matches one path alone.
 pub(crate) fn pattern_of(path: &str) -> String {

@@ -1,6 +1,6 @@
-//! One glob of git's grammar, made into steps once and matched against many paths.
+//! One glob of git's grammar, parsed into steps once and matched against many paths.
 //!
-//! A glob works on bytes. None of its parts but `**` matches a slash. Git's `*` and `**` mean the same where there is no
+//! A glob works on bytes. None of its parts but `**` matches a slash. Git's `*` and `**` mean the same if there is no
 //! slash, so a glob for a name needs no rules of its own.
 //!
 //! | glob | matches |
@@ -13,7 +13,7 @@
 //! | `[a-z]`, `[!a-z]`, `[^a-z]`, `[[:alpha:]]` | one byte of a set, or one outside it |
 //! | `\x` | `x` |
 
-/// What stands at one place of a glob.
+/// A step of a glob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Text(Vec<u8>),
@@ -34,8 +34,8 @@ enum Step {
 pub(super) struct Glob(Vec<Step>);
 
 impl Glob {
-    /// Reads a glob. Nothing where git would match no path: a bracket without its end, a class that there is none of, a
-    /// backslash at the end.
+    /// Parses a glob. None if git would match no path: a bracket without its end, an unknown class, a backslash at the
+    /// end.
     pub(super) fn parse(glob: &[u8]) -> Option<Glob> {
         let mut steps: Vec<Step> = Vec::new();
         let mut at = 0;
@@ -59,7 +59,7 @@ impl Glob {
         Some(Glob(steps))
     }
 
-    /// Returns the only path that it matches, where there is only one.
+    /// Returns the only path that the glob matches, if it matches only one.
     pub(super) fn literal(&self) -> Option<&[u8]> {
         match &self.0[..] {
             [Step::Text(text)] => Some(text),
@@ -67,7 +67,7 @@ impl Glob {
         }
     }
 
-    /// Returns the extension, with its dot, of all names that it matches, where that is all that it asks for: of `*.log`.
+    /// Returns the extension, with its dot, if the glob matches every name with it and nothing else, such as `*.log`.
     pub(super) fn extension(&self) -> Option<&[u8]> {
         match &self.0[..] {
             [Step::Bytes, Step::Text(text)] if memchr::memrchr(b'.', text) == Some(0) => Some(text),
@@ -75,10 +75,11 @@ impl Glob {
         }
     }
 
-    /// Tells whether it matches the whole of a path.
+    /// Tells whether the glob matches the whole of a path.
     ///
-    /// Only the last `*` and the last `**/` are ever tried again: what an earlier one could match instead, the last one can
-    /// match too. So no glob takes longer than a few times the product of both lengths and the number of directories.
+    /// Only the last `*` and the last `**/` are ever tried again: the last one can match everything that an earlier one
+    /// could match instead. So no glob takes longer than a few times the product of both lengths and the number of
+    /// directories.
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         let steps = &self.0;
         if let Some(Step::Text(text)) = steps.last()
@@ -87,7 +88,7 @@ impl Glob {
             return false;
         }
         let (mut step, mut at) = (0, 0);
-        // Behind a `*` and behind a `**/`: the step there, and where in the path it was tried last.
+        // Behind a `*` and behind a `**/`: the next step, and the place in the path where it was tried last.
         let mut bytes: Option<(usize, usize)> = None;
         let mut directories: Option<(usize, usize)> = None;
         loop {
@@ -130,14 +131,14 @@ impl Glob {
 }
 
 impl Glob {
-    /// Returns where in a path the step behind a `*` is tried after `tried`, which the `*` reaches without a slash.
+    /// Returns the next place after `tried` at which to try the step behind a `*`. The `*` may not pass a slash.
     fn next_try(&self, behind: usize, path: &[u8], tried: usize) -> Option<usize> {
         if *path.get(tried)? == b'/' {
             return None;
         }
         let next = tried + 1;
         match self.0.get(behind) {
-            // What is not the first byte of the text need not be tried.
+            // Only the first byte of the text is worth a try.
             Some(Step::Text(text)) => {
                 let found = next + memchr::memchr2(text[0], b'/', &path[next..])?;
                 (path[found] == text[0]).then_some(found)
@@ -147,7 +148,7 @@ impl Glob {
     }
 }
 
-/// Reads stars from `at`. Returns the step, and where the next one begins.
+/// Reads stars from `at`. Returns the step, and the begin of the next one.
 fn stars(glob: &[u8], at: usize) -> (Step, usize) {
     let count = glob[at..].iter().take_while(|&&byte| byte == b'*').count();
     let end = at + count;
@@ -161,19 +162,19 @@ fn stars(glob: &[u8], at: usize) -> (Step, usize) {
     }
 }
 
-/// A set of bytes, as brackets say it. A slash is never in it.
+/// A set of bytes, as written in brackets. A slash is never in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ByteSet([u128; 2]);
 
 impl ByteSet {
-    /// Reads a set from behind its `[`. Returns where the next step begins.
+    /// Reads a set from behind its `[`. Returns the begin of the next step.
     fn parse(glob: &[u8], at: usize) -> Option<(ByteSet, usize)> {
         let mut set = ByteSet([0; 2]);
         let is_negated = matches!(glob.get(at), Some(b'!' | b'^'));
         let mut at = at + usize::from(is_negated);
-        // What a range may begin with: the byte before, unless that has ended a range or a class.
+        // The possible begin of a range: the byte before, unless that has ended a range or a class.
         let mut before: Option<u8> = None;
-        // The first byte is in the set, also where it is `]`.
+        // The first byte is in the set, even if it is `]`.
         loop {
             let byte = *glob.get(at)?;
             let range = before.filter(|_| byte == b'-' && !matches!(glob.get(at + 1), None | Some(b']')));
@@ -215,7 +216,7 @@ impl ByteSet {
     }
 }
 
-/// Reads a byte of a set, which a backslash may stand before. Returns where the next one begins.
+/// Reads a byte of a set, which a backslash may precede. Returns the begin of the next one.
 fn one(glob: &[u8], at: usize) -> Option<(u8, usize)> {
     match *glob.get(at)? {
         b'\\' => Some((*glob.get(at + 1)?, at + 2)),
@@ -226,7 +227,7 @@ fn one(glob: &[u8], at: usize) -> Option<(u8, usize)> {
 /// A class of bytes.
 type Class = fn(u8) -> bool;
 
-/// Reads a class such as `[:alpha:]`. `Some(None)` where there is none at `at`; nothing where the set cannot be read.
+/// Reads a class such as `[:alpha:]`. `Some(None)` if there is no class at `at`. None if the set is invalid.
 fn class(glob: &[u8], at: usize) -> Option<Option<(Class, usize)>> {
     let Some(text) = glob[at..].strip_prefix(b"[:") else { return Some(None) };
     let end = memchr::memchr(b']', text)?;
