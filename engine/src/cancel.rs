@@ -8,10 +8,10 @@ use crate::error::Error;
 
 /// A request to stop, shared between the caller and the engine. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<Wish>);
+pub struct Cancel(Arc<CancelState>);
 
 #[derive(Debug, Default)]
-struct Wish {
+struct CancelState {
     is_set: AtomicBool,
     /// The whole that this is a part of.
     above: Option<Cancel>,
@@ -34,7 +34,7 @@ impl Cancel {
 
     /// Returns the request to stop one part of the work. The whole or that part alone can be cancelled.
     pub(crate) fn part(&self) -> Cancel {
-        Cancel(Arc::new(Wish { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
+        Cancel(Arc::new(CancelState { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
     }
 
     /// Wraps a reader so that it fails once this is cancelled.

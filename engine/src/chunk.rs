@@ -45,7 +45,7 @@ pub(crate) struct Chunks {
 
 /// Returns the average length of chunks, as a power of two, that describes a file of this length in the fewest bytes to
 /// a side that knows nothing of the file. The bytes are the list and the question about the gap in one chunk.
-pub(crate) fn told_average_log(len: u64) -> u8 {
+pub(crate) fn transfer_average_log(len: u64) -> u8 {
     // Both are equal if chunks grow with the power of two thirds of the file's length.
     let log = (2 * len.max(2).ilog2() - 2) / 3;
     (log as u8).clamp(KEPT_AVERAGE_LOG, AVERAGE_LOG_MAX)
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn chunks_that_are_told_grow_with_the_file() {
         for (len, log) in [(1 << 20, 16), (16 << 20, 16), (256 << 20, 18), (10 << 30, 21), (1 << 50, 22)] {
-            assert_eq!(told_average_log(len), log, "{len}");
+            assert_eq!(transfer_average_log(len), log, "{len}");
         }
     }
 }

@@ -24,7 +24,7 @@
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
-use crate::signature::{Match as Copy, Signature};
+use crate::signature::{Match, Signature};
 
 /// The bytes that a hash covers. Shorter copies are found only if they continue where the last one ended. Other short
 /// copies cost more in numbers than they save in literals: on kernel sources 16 bytes make a container two percent
@@ -51,10 +51,10 @@ const LONG_ENOUGH: usize = 256;
 
 /// The bytes of the old content on each side of an insertion that are prefix to the literals. On kernel sources they
 /// save a sixth of the literals, and four times as many save another hundredth.
-const NEAR: usize = 256;
+const PREFIX_BYTES: usize = 256;
 
 /// The most bytes that an insertion adds to the prefix, if much of the old content was removed.
-const NEAR_MAX: usize = 4 * NEAR;
+const PREFIX_BYTES_MAX: usize = 4 * PREFIX_BYTES;
 
 /// The zstd level. Streams are small and mostly literals: this takes a few milliseconds a container.
 const LEVEL: i32 = 9;
@@ -65,10 +65,10 @@ const WINDOW_LOG: u32 = 24;
 /// An encoder of files into one container.
 pub(crate) struct DeltaEncoder {
     streams: Streams,
-    near: Near,
-    matcher: Matcher,
+    prefix: LiteralPrefix,
+    finder: MatchFinder,
     /// The copies of the file that was added last.
-    copies: Vec<Copy>,
+    copies: Vec<Match>,
 }
 
 #[derive(Default)]
@@ -85,42 +85,42 @@ impl DeltaEncoder {
     pub(crate) fn new() -> DeltaEncoder {
         DeltaEncoder {
             streams: Streams::default(),
-            near: Near::default(),
-            matcher: Matcher::default(),
+            prefix: LiteralPrefix::default(),
+            finder: MatchFinder::default(),
             copies: Vec::new(),
         }
     }
 
     /// Adds a file. Returns the copies that were found, in the order of the new content.
-    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Copy] {
-        let DeltaEncoder { streams, near, matcher, copies } = self;
-        near.begin();
+    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Match] {
+        let DeltaEncoder { streams, prefix, finder, copies } = self;
+        prefix.begin();
         copies.clear();
-        let mut adding = Adding::begin(streams, new, Some((near, old)));
-        matcher.run(old, new, |copy| {
-            adding.copy(copy);
+        let mut encoder = FileEncoder::begin(streams, new, Some((prefix, old)));
+        finder.find(old, new, |copy| {
+            encoder.copy(copy);
             copies.push(copy);
         });
-        adding.finish();
+        encoder.finish();
         copies
     }
 
     /// Adds a file whose old content is known by a signature only.
     pub(crate) fn add_signed(&mut self, signature: &Signature, new: &[u8]) {
-        let mut adding = Adding::begin(&mut self.streams, new, None);
-        signature.search(new, |copy| adding.copy(copy));
-        adding.finish();
+        let mut encoder = FileEncoder::begin(&mut self.streams, new, None);
+        signature.search(new, |copy| encoder.copy(copy));
+        encoder.finish();
     }
 
     /// Returns the container of all added files and begins another.
     pub(crate) fn finish(&mut self) -> std::io::Result<Vec<u8>> {
         let Streams { counts, inserts, skips, lengths, literals } = std::mem::take(&mut self.streams);
-        let near = std::mem::take(&mut self.near.bytes);
+        let prefix = std::mem::take(&mut self.prefix.bytes);
         let mut out = Vec::new();
         for stream in [counts, inserts, skips, lengths] {
             pack(&stream, &[], &mut out)?;
         }
-        pack(&literals, &near, &mut out)?;
+        pack(&literals, &prefix, &mut out)?;
         Ok(out)
     }
 }
@@ -148,13 +148,13 @@ fn compress(stream: &[u8], prefix: &[u8]) -> Result<Vec<u8>, usize> {
 
 /// The prefix to the literals: the old content near insertions.
 #[derive(Default)]
-struct Near {
+struct LiteralPrefix {
     bytes: Vec<u8>,
     /// The end of the gathered part of the file's old content. It never moves back, so that nothing is gathered twice.
     done: usize,
 }
 
-impl Near {
+impl LiteralPrefix {
     /// Begins with a file.
     fn begin(&mut self) {
         self.done = 0;
@@ -162,8 +162,8 @@ impl Near {
 
     /// Gathers the old content near an insertion between a copy that ended at `ended` and one that begins at `begins`.
     fn note(&mut self, old: &[u8], ended: usize, begins: usize) {
-        let from = ended.saturating_sub(NEAR).max(self.done);
-        let to = begins.max(ended).saturating_add(NEAR).min(old.len()).min(from + NEAR_MAX);
+        let from = ended.saturating_sub(PREFIX_BYTES).max(self.done);
+        let to = begins.max(ended).saturating_add(PREFIX_BYTES).min(old.len()).min(from + PREFIX_BYTES_MAX);
         if from < to {
             self.bytes.extend_from_slice(&old[from..to]);
             self.done = to;
@@ -172,10 +172,10 @@ impl Near {
 }
 
 /// An encoder of one file into the streams.
-struct Adding<'a> {
+struct FileEncoder<'a> {
     streams: &'a mut Streams,
     /// The prefix and the old content, if that is at hand.
-    near: Option<(&'a mut Near, &'a [u8])>,
+    prefix: Option<(&'a mut LiteralPrefix, &'a [u8])>,
     new: &'a [u8],
     copies: u64,
     /// The end of the described part of the new content.
@@ -184,12 +184,16 @@ struct Adding<'a> {
     ended: usize,
 }
 
-impl<'a> Adding<'a> {
-    fn begin(streams: &'a mut Streams, new: &'a [u8], near: Option<(&'a mut Near, &'a [u8])>) -> Adding<'a> {
-        Adding { streams, near, new, copies: 0, inserted: 0, ended: 0 }
+impl<'a> FileEncoder<'a> {
+    fn begin(
+        streams: &'a mut Streams,
+        new: &'a [u8],
+        prefix: Option<(&'a mut LiteralPrefix, &'a [u8])>,
+    ) -> FileEncoder<'a> {
+        FileEncoder { streams, prefix, new, copies: 0, inserted: 0, ended: 0 }
     }
 
-    fn copy(&mut self, copy: Copy) {
+    fn copy(&mut self, copy: Match) {
         let end = copy.new + copy.len;
         put_number(&mut self.streams.inserts, (copy.new - self.inserted) as u64);
         put_signed(&mut self.streams.skips, copy.old as i64 - self.ended as i64);
@@ -202,17 +206,17 @@ impl<'a> Adding<'a> {
 
     /// Inserts the content that was not described yet up to `until`. A copy of the old content from `begins` follows.
     fn insert(&mut self, until: usize, begins: usize) {
-        if let Some((near, old)) = &mut self.near
+        if let Some((prefix, old)) = &mut self.prefix
             && self.inserted < until
         {
-            near.note(old, self.ended, begins);
+            prefix.note(old, self.ended, begins);
         }
         self.streams.literals.extend_from_slice(&self.new[self.inserted..until]);
     }
 
     fn finish(mut self) {
         self.insert(self.new.len(), self.ended);
-        put_number(&mut self.streams.counts, self.copies * 2 + u64::from(self.near.is_some()));
+        put_number(&mut self.streams.counts, self.copies * 2 + u64::from(self.prefix.is_some()));
     }
 }
 
@@ -244,21 +248,21 @@ pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'
         skips: ByteReader::new(&skips),
         lengths: ByteReader::new(&lengths),
     };
-    let mut near = Near::default();
+    let mut prefix = LiteralPrefix::default();
     let mut to_gather = numbers();
     for delta in deltas {
-        near.begin();
+        prefix.begin();
         to_gather.read(delta, |step| {
-            if let Step::Insert { ended, begins, is_near: true, .. } = step {
-                near.note(delta.old, ended, begins);
+            if let Step::Insert { ended, begins, has_prefix: true, .. } = step {
+                prefix.note(delta.old, ended, begins);
             }
             Ok(())
         })?;
     }
-    if !to_gather.are_read() {
+    if !to_gather.is_at_end() {
         return Err(Malformed);
     }
-    let literals = unpack(&mut reader, total, &near.bytes)?;
+    let literals = unpack(&mut reader, total, &prefix.bytes)?;
     if !reader.rest().is_empty() {
         return Err(Malformed);
     }
@@ -299,7 +303,7 @@ fn unpack(reader: &mut ByteReader<'_>, limit: usize, prefix: &[u8]) -> Result<Ve
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// Literals, between a copy that ended and one that begins at these places of the old content.
-    Insert { len: usize, ended: usize, begins: usize, is_near: bool },
+    Insert { len: usize, ended: usize, begins: usize, has_prefix: bool },
     /// A range of the old content, within its bounds.
     Copy { begin: usize, end: usize },
 }
@@ -322,7 +326,7 @@ impl Numbers<'_> {
         let (mut left, mut ended) = (delta.len, 0_usize);
         let within = |left: usize, len: u64| usize::try_from(len).ok().filter(|&len| len <= left).ok_or(Malformed);
         let count = self.counts.number()?;
-        let is_near = count % 2 == 1;
+        let has_prefix = count % 2 == 1;
         for _ in 0..count / 2 {
             let inserted = within(left, self.inserts.number()?)?;
             left -= inserted;
@@ -334,25 +338,25 @@ impl Numbers<'_> {
             left -= copied;
             let end = begin.checked_add(copied).filter(|&end| end <= delta.old.len()).ok_or(Malformed)?;
             if inserted > 0 {
-                take(Step::Insert { len: inserted, ended, begins: begin, is_near })?;
+                take(Step::Insert { len: inserted, ended, begins: begin, has_prefix })?;
             }
             take(Step::Copy { begin, end })?;
             ended = end;
         }
         if left > 0 {
-            take(Step::Insert { len: left, ended, begins: ended, is_near })?;
+            take(Step::Insert { len: left, ended, begins: ended, has_prefix })?;
         }
         Ok(())
     }
 
-    fn are_read(&self) -> bool {
+    fn is_at_end(&self) -> bool {
         [&self.counts, &self.inserts, &self.skips, &self.lengths].iter().all(|stream| stream.rest().is_empty())
     }
 }
 
 /// A search for copies. Its tables are kept from file to file.
 #[derive(Default)]
-struct Matcher {
+struct MatchFinder {
     /// By hash: the first place in the old content, plus one.
     heads: Vec<u32>,
     /// By every [`STRIDE`]th place: the next place of the same hash, plus one.
@@ -360,9 +364,9 @@ struct Matcher {
     bits: u32,
 }
 
-impl Matcher {
+impl MatchFinder {
     /// Calls `found` for each copy, in the order of the new content.
-    fn run(&mut self, old: &[u8], new: &[u8], mut found: impl FnMut(Copy)) {
+    fn find(&mut self, old: &[u8], new: &[u8], mut found: impl FnMut(Match)) {
         self.index(old);
         let (mut at, mut inserted, mut ended) = (0, 0, 0);
         while at < new.len() {
@@ -372,7 +376,7 @@ impl Matcher {
             };
             // Bytes that were passed over may belong to the copy.
             let back = common_suffix(&old[..place], &new[inserted..at]);
-            let copy = Copy { new: at - back, old: place - back, len: len + back };
+            let copy = Match { new: at - back, old: place - back, len: len + back };
             at = copy.new + copy.len;
             (inserted, ended) = (at, copy.old + copy.len);
             found(copy);

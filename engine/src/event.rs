@@ -114,29 +114,29 @@ impl<T> OkOrWarn<T> for Result<T, Error> {
 /// An observer that forwards events, each warning once, and keeps the warnings for the report.
 pub(crate) struct Warnings {
     observer: Arc<dyn Observer>,
-    said: Mutex<Vec<String>>,
+    texts: Mutex<Vec<String>>,
 }
 
 impl Warnings {
     /// Forwards to an observer.
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Warnings {
-        Warnings { observer, said: Mutex::default() }
+        Warnings { observer, texts: Mutex::default() }
     }
 
     /// Returns the warnings so far.
-    pub(crate) fn said(&self) -> Vec<String> {
-        self.said.lock().expect("no observer panics").clone()
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.texts.lock().expect("no observer panics").clone()
     }
 }
 
 impl Observer for Warnings {
     fn observe(&self, event: Event) {
         if let Event::Warning(text) = &event {
-            let mut said = self.said.lock().expect("no observer panics");
-            if said.contains(text) {
+            let mut texts = self.texts.lock().expect("no observer panics");
+            if texts.contains(text) {
                 return;
             }
-            said.push(text.clone());
+            texts.push(text.clone());
         }
         self.observer.observe(event);
     }

@@ -83,7 +83,7 @@ impl Patterns {
 
     /// Returns `true` if a pattern matches a path, relative to the directory of the patterns, `false` if a pattern with
     /// `!` exempts it, and none if no pattern matches. Ignores directories above the path.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let name = last_name(path);
         let fits = |number: &&usize| {
             let rule = &self.rules[**number];
@@ -104,7 +104,7 @@ impl Patterns {
     /// Tells whether a file is meant by itself or through a directory above it.
     pub(crate) fn mean_file(&self, path: &[u8]) -> bool {
         let mut above = memchr::memchr_iter(b'/', path).map(|slash| &path[..slash]);
-        above.any(|directory| self.speak_of(directory, true) == Some(true)) || self.speak_of(path, false) == Some(true)
+        above.any(|directory| self.verdict(directory, true) == Some(true)) || self.verdict(path, false) == Some(true)
     }
 }
 

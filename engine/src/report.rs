@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 
-pub use deploy::{ChangesReport, DeployReport, DeployState, MakingReport, Reused, Seconds, TrafficReport, TreeReport};
+pub use deploy::{
+    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
+};
 
 /// The result of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,14 +227,14 @@ pub struct DiffReport {
 }
 
 /// A report with the warnings of its verb.
-pub(crate) trait Warned {
+pub(crate) trait HasWarnings {
     /// Returns the warnings.
     fn warnings(&mut self) -> &mut Vec<String>;
 }
 
-macro_rules! warned {
+macro_rules! has_warnings {
     ($($report:ty),*) => {
-        $(impl Warned for $report {
+        $(impl HasWarnings for $report {
             fn warnings(&mut self) -> &mut Vec<String> {
                 &mut self.warnings
             }
@@ -240,7 +242,7 @@ macro_rules! warned {
     };
 }
 
-warned!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
+has_warnings!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
 
 /// A deploy, switch or rollback that failed, with what is live now.
 #[derive(Debug)]

@@ -18,20 +18,20 @@ const BLOCK_BYTES_MIN: usize = 64;
 
 /// The subject of a signature, which decides the cost of a wrong match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Care {
+pub(crate) enum SignatureKind {
     /// A small file: it is sent whole then.
     File,
     /// A range of a large file: all of that file is sent then.
     Range,
 }
 
-impl Care {
+impl SignatureKind {
     /// Returns the bits of a hash beyond those that tell the places of the new content from each other, for each block
     /// of the old. If all content is new, one file in a thousand has a wrong match, and one range in four billion.
     fn spare_bits(self) -> u32 {
         match self {
-            Care::File => 10,
-            Care::Range => 32,
+            SignatureKind::File => 10,
+            SignatureKind::Range => 32,
         }
     }
 }
@@ -41,21 +41,21 @@ const PROBES_MAX: usize = 16;
 
 /// The layout of the signature of a file of some length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Form {
+struct BlockLayout {
     old_len: usize,
     block_len: usize,
     blocks: usize,
     bits: u32,
 }
 
-impl Form {
-    fn of(old_len: usize, care: Care) -> Form {
+impl BlockLayout {
+    fn of(old_len: usize, kind: SignatureKind) -> BlockLayout {
         // A change costs about a block, and blocks cost their hashes. The sum is least if a block's length is in
         // proportion to the root of the file's. The factor of 2.5 is measured (docs/decisions/0012-cold-client.md).
         let block_len = (old_len.saturating_mul(25) / 4).isqrt().max(BLOCK_BYTES_MIN);
         let blocks = if old_len < block_len { 0 } else { old_len.div_ceil(block_len) };
-        let bits = (old_len.max(1).ilog2() + blocks.max(1).ilog2() + 1 + care.spare_bits()).min(u64::BITS);
-        Form { old_len, block_len, blocks, bits }
+        let bits = (old_len.max(1).ilog2() + blocks.max(1).ilog2() + 1 + kind.spare_bits()).min(u64::BITS);
+        BlockLayout { old_len, block_len, blocks, bits }
     }
 
     fn packed_len(&self) -> usize {
@@ -76,7 +76,7 @@ impl Form {
 
 /// The hash of a window that moves on a byte at a time: the bytes are the digits of a number, modulo 2^64.
 #[derive(Debug, Clone, Copy)]
-struct Rolling {
+struct RollingHash {
     hash: u64,
     /// The weight of the first byte of the window once the next byte is added.
     weight: u64,
@@ -85,9 +85,9 @@ struct Rolling {
 /// The base of the number: odd, with many powers that look like noise.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl Rolling {
-    fn of(window: &[u8]) -> Rolling {
-        let mut rolling = Rolling { hash: 0, weight: 1 };
+impl RollingHash {
+    fn of(window: &[u8]) -> RollingHash {
+        let mut rolling = RollingHash { hash: 0, weight: 1 };
         for &byte in window {
             rolling.hash = rolling.hash.wrapping_mul(BASE).wrapping_add(u64::from(byte));
             rolling.weight = rolling.weight.wrapping_mul(BASE);
@@ -102,23 +102,23 @@ impl Rolling {
 }
 
 /// Returns the signature of an old file.
-pub(crate) fn sign(old: &[u8], care: Care) -> Vec<u8> {
-    let form = Form::of(old.len(), care);
-    let mut out = Vec::with_capacity(form.packed_len());
-    let (mut held, mut held_bits) = (0_u128, 0);
-    for block in 0..form.blocks {
-        let begin = form.begin_of(block);
-        let hash = form.shorten(Rolling::of(&old[begin..begin + form.block_len]).hash);
-        held |= u128::from(hash) << held_bits;
-        held_bits += form.bits;
-        while held_bits >= 8 {
-            out.push(held as u8);
-            held >>= 8;
-            held_bits -= 8;
+pub(crate) fn sign(old: &[u8], kind: SignatureKind) -> Vec<u8> {
+    let layout = BlockLayout::of(old.len(), kind);
+    let mut out = Vec::with_capacity(layout.packed_len());
+    let (mut pending, mut pending_bits) = (0_u128, 0);
+    for block in 0..layout.blocks {
+        let begin = layout.begin_of(block);
+        let hash = layout.shorten(RollingHash::of(&old[begin..begin + layout.block_len]).hash);
+        pending |= u128::from(hash) << pending_bits;
+        pending_bits += layout.bits;
+        while pending_bits >= 8 {
+            out.push(pending as u8);
+            pending >>= 8;
+            pending_bits -= 8;
         }
     }
-    if held_bits > 0 {
-        out.push(held as u8);
+    if pending_bits > 0 {
+        out.push(pending as u8);
     }
     out
 }
@@ -167,12 +167,12 @@ impl SignaturesWriter {
 pub(crate) struct Signatures {
     bytes: Vec<u8>,
     /// For each file: the begin of its signature, and its layout.
-    places: Vec<Option<(usize, Form)>>,
+    places: Vec<Option<(usize, BlockLayout)>>,
 }
 
 impl Signatures {
     /// Reads signatures of files whose old contents have these lengths.
-    pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize], care: Care) -> Result<Signatures, Malformed> {
+    pub(crate) fn read(bytes: Vec<u8>, old_lens: &[usize], kind: SignatureKind) -> Result<Signatures, Malformed> {
         let mut reader = ByteReader::new(&bytes);
         let present = reader.take(old_lens.len().div_ceil(8))?;
         let mut places = Vec::with_capacity(old_lens.len());
@@ -181,17 +181,17 @@ impl Signatures {
                 places.push(None);
                 continue;
             }
-            let form = Form::of(old_len, care);
-            places.push(Some((bytes.len() - reader.rest().len(), form)));
-            reader.take(form.packed_len())?;
+            let layout = BlockLayout::of(old_len, kind);
+            places.push(Some((bytes.len() - reader.rest().len(), layout)));
+            reader.take(layout.packed_len())?;
         }
         if reader.rest().is_empty() { Ok(Signatures { bytes, places }) } else { Err(Malformed) }
     }
 
     /// Returns the signature of a file, if it has one.
     pub(crate) fn get(&self, at: usize) -> Option<Signature> {
-        let (begin, form) = (*self.places.get(at)?)?;
-        Some(Signature::read(&self.bytes[begin..], form))
+        let (begin, layout) = (*self.places.get(at)?)?;
+        Some(Signature::read(&self.bytes[begin..], layout))
     }
 
     /// Tells whether a file has a signature.
@@ -214,28 +214,28 @@ pub(crate) struct Match {
 /// The signature of one old file, to be searched.
 #[derive(Debug)]
 pub(crate) struct Signature {
-    form: Form,
+    layout: BlockLayout,
     hashes: Vec<u64>,
     /// The blocks by hash, plus one. Of equal hashes, the first block.
     table: Vec<u32>,
 }
 
 impl Signature {
-    fn read(bytes: &[u8], form: Form) -> Signature {
-        let mut hashes = Vec::with_capacity(form.blocks);
-        let (mut held, mut held_bits) = (0_u128, 0);
+    fn read(bytes: &[u8], layout: BlockLayout) -> Signature {
+        let mut hashes = Vec::with_capacity(layout.blocks);
+        let (mut pending, mut pending_bits) = (0_u128, 0);
         let mut bytes = bytes.iter();
-        for _ in 0..form.blocks {
-            while held_bits < form.bits {
-                held |= u128::from(bytes.next().copied().unwrap_or(0)) << held_bits;
-                held_bits += 8;
+        for _ in 0..layout.blocks {
+            while pending_bits < layout.bits {
+                pending |= u128::from(bytes.next().copied().unwrap_or(0)) << pending_bits;
+                pending_bits += 8;
             }
-            hashes.push((held & ((1 << form.bits) - 1)) as u64);
-            held >>= form.bits;
-            held_bits -= form.bits;
+            hashes.push((pending & ((1 << layout.bits) - 1)) as u64);
+            pending >>= layout.bits;
+            pending_bits -= layout.bits;
         }
-        let mut signature = Signature { form, hashes, table: vec![0; (form.blocks * 4).next_power_of_two()] };
-        for block in 0..form.blocks {
+        let mut signature = Signature { layout, hashes, table: vec![0; (layout.blocks * 4).next_power_of_two()] };
+        for block in 0..layout.blocks {
             if let Some(slot) = signature.slot(signature.hashes[block], |there| there == 0) {
                 signature.table[slot] = block as u32 + 1;
             }
@@ -270,7 +270,7 @@ impl Signature {
 
     /// Calls `found` for each match, in the order of the new content. Matches that continue in both files are joined.
     pub(crate) fn search(&self, new: &[u8], mut found: impl FnMut(Match)) {
-        let Form { old_len, block_len, blocks, .. } = self.form;
+        let BlockLayout { old_len, block_len, blocks, .. } = self.layout;
         if blocks == 0 || new.len() < block_len {
             return;
         }
@@ -280,13 +280,13 @@ impl Signature {
             _ => last.replace(next).into_iter().for_each(&mut found),
         };
         let (mut at, mut due, mut ended) = (0, 0, 0);
-        let mut window = Rolling::of(&new[..block_len]);
+        let mut window = RollingHash::of(&new[..block_len]);
         while at + block_len <= new.len() {
-            if let Some(block) = self.find(self.form.shorten(window.hash), due) {
-                tell(Match { new: at, old: self.form.begin_of(block), len: block_len });
+            if let Some(block) = self.find(self.layout.shorten(window.hash), due) {
+                tell(Match { new: at, old: self.layout.begin_of(block), len: block_len });
                 (at, due) = (at + block_len, block + 1);
                 ended = at;
-                window = Rolling::of(new.get(at..at + block_len).unwrap_or(&[]));
+                window = RollingHash::of(new.get(at..at + block_len).unwrap_or(&[]));
             } else {
                 if let Some(&come) = new.get(at + block_len) {
                     window.roll(new[at], come);
@@ -295,8 +295,8 @@ impl Signature {
             }
         }
         // Both files mostly end alike, and the last block may reach back into earlier matches.
-        let end = Rolling::of(&new[new.len() - block_len..]);
-        if ended < new.len() && self.hashes[blocks - 1] == self.form.shorten(end.hash) {
+        let end = RollingHash::of(&new[new.len() - block_len..]);
+        if ended < new.len() && self.hashes[blocks - 1] == self.layout.shorten(end.hash) {
             let len = block_len.min(new.len() - ended);
             tell(Match { new: new.len() - len, old: old_len - len, len });
         }
@@ -323,8 +323,8 @@ mod tests {
     }
 
     fn signature(old: &[u8]) -> Signature {
-        let bytes = to_bytes(&[Some(sign(old, Care::File))]);
-        Signatures::read(bytes, &[old.len()], Care::File).unwrap().get(0).unwrap()
+        let bytes = to_bytes(&[Some(sign(old, SignatureKind::File))]);
+        Signatures::read(bytes, &[old.len()], SignatureKind::File).unwrap().get(0).unwrap()
     }
 
     fn matches(old: &[u8], new: &[u8]) -> Vec<Match> {
@@ -349,7 +349,7 @@ mod tests {
     fn what_was_edited_costs_about_a_block() {
         for len in [1_000, 45_678, 1 << 20] {
             let old = noise("old", len);
-            let block = Form::of(len, Care::File).block_len;
+            let block = BlockLayout::of(len, SignatureKind::File).block_len;
             assert_eq!(matches(&old, &old), [Match { new: 0, old: 0, len }]);
             let mut new = old.clone();
             new.splice(len / 2..len / 2 + 7, *b"some other text");
@@ -378,8 +378,8 @@ mod tests {
     fn signatures_that_all_say_the_same_take_no_longer_than_they_should() {
         let (old, new) = (noise("old", 1 << 20), noise("new", 1 << 20));
         for byte in [0, 0xff] {
-            let lies = vec![byte; sign(&old, Care::File).len()];
-            let signatures = Signatures::read(to_bytes(&[Some(lies)]), &[old.len()], Care::File).unwrap();
+            let lies = vec![byte; sign(&old, SignatureKind::File).len()];
+            let signatures = Signatures::read(to_bytes(&[Some(lies)]), &[old.len()], SignatureKind::File).unwrap();
             signatures.get(0).unwrap().search(&new, drop);
         }
     }
@@ -388,24 +388,25 @@ mod tests {
     fn what_there_is_no_signature_of_is_left_out() {
         let olds = [noise("one", 5_000), noise("other", 70_000)];
         let lens = [olds[0].len(), 300, olds[1].len()];
-        let bytes = to_bytes(&[Some(sign(&olds[0], Care::File)), None, Some(sign(&olds[1], Care::File))]);
-        let signatures = Signatures::read(bytes.clone(), &lens, Care::File).unwrap();
+        let bytes =
+            to_bytes(&[Some(sign(&olds[0], SignatureKind::File)), None, Some(sign(&olds[1], SignatureKind::File))]);
+        let signatures = Signatures::read(bytes.clone(), &lens, SignatureKind::File).unwrap();
         assert_eq!([0, 1, 2, 3].map(|at| signatures.has(at)), [true, false, true, false]);
         assert_eq!(signatures.get(2).unwrap().hashes, signature(&olds[1]).hashes);
-        assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2], Care::File).is_err());
-        assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens, Care::File).is_err());
+        assert!(Signatures::read(bytes.clone(), &[lens[0], 300, lens[2] / 2], SignatureKind::File).is_err());
+        assert!(Signatures::read(bytes[..bytes.len() - 1].to_vec(), &lens, SignatureKind::File).is_err());
     }
 
     #[test]
     fn where_there_is_no_room_for_one_there_is_none_of_all_that_follow() {
         let olds = [noise("one", 5_000), noise("large", 70_000), noise("other", 5_000)];
-        let signatures = [0, 1, 2].map(|at| sign(&olds[at], Care::File));
+        let signatures = [0, 1, 2].map(|at| sign(&olds[at], SignatureKind::File));
         let mut writer = SignaturesWriter::new(3, 1 + signatures[0].len() + signatures[2].len());
         let added: Vec<bool> =
             signatures.iter().map(|signature| writer.add(Some(signature))).take_while(|&added| added).collect();
         assert_eq!(added, [true]);
         let lens = [0, 1, 2].map(|at| olds[at].len());
-        let read = Signatures::read(writer.finish(), &lens, Care::File).unwrap();
+        let read = Signatures::read(writer.finish(), &lens, SignatureKind::File).unwrap();
         assert_eq!([0, 1, 2].map(|at| read.has(at)), [true, false, false]);
     }
 
@@ -414,7 +415,7 @@ mod tests {
         fn whatever_is_said_of_an_old_file_matches_lie_in_both(
             old_len in 0..4000_usize, bytes in prop::collection::vec(any::<u8>(), 0..2000), new in prop::collection::vec(0..3_u8, 0..3000),
         ) {
-            let Ok(signatures) = Signatures::read(bytes, &[old_len], Care::File) else { return Ok(()) };
+            let Ok(signatures) = Signatures::read(bytes, &[old_len], SignatureKind::File) else { return Ok(()) };
             let Some(signature) = signatures.get(0) else { return Ok(()) };
             let mut at = 0;
             let mut fits = true;
@@ -427,10 +428,10 @@ mod tests {
 
         #[test]
         fn a_window_that_rolls_has_the_hash_of_what_it_shows(bytes in prop::collection::vec(any::<u8>(), 8..200)) {
-            let mut window = Rolling::of(&bytes[..8]);
+            let mut window = RollingHash::of(&bytes[..8]);
             for at in 8..bytes.len() {
                 window.roll(bytes[at - 8], bytes[at]);
-                prop_assert_eq!(window.hash, Rolling::of(&bytes[at - 7..=at]).hash);
+                prop_assert_eq!(window.hash, RollingHash::of(&bytes[at - 7..=at]).hash);
             }
         }
     }

@@ -22,23 +22,23 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// The threads that are left beside the pool. The two sides of a local target need this many at once, with one that
 /// packs and one that receives.
-const BESIDE_THE_POOL: usize = 12;
+const OTHER_THREADS: usize = 12;
 
 /// The size of a pool that is made without a check. The check takes half a millisecond, which is more than the pool
 /// saves if nothing has changed.
 const FEW_THREADS: usize = 4;
 
 /// The stack of a thread that only waits.
-const LITTLE_STACK_BYTES: usize = 64 << 10;
+const WAITING_STACK_BYTES: usize = 64 << 10;
 
 /// A thread that has ended counts for a moment longer. So a refused one is tried again: this often, after this time.
 const TRIES: u32 = 10;
-const TRY_AFTER: Duration = Duration::from_millis(2);
+const RETRY_AFTER: Duration = Duration::from_millis(2);
 
 /// Starts a thread.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
     let work = Work::new(work);
-    persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
+    retry(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
 }
 
 /// Starts a thread in a scope that joins it.
@@ -47,7 +47,7 @@ pub(crate) fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Error> {
     let work = Work::new(work);
-    persist(|| Builder::new().spawn_scoped(scope, work.once())).map_err(no_thread)
+    retry(|| Builder::new().spawn_scoped(scope, work.once())).map_err(no_thread)
 }
 
 /// Does one thing on a thread of its own while another is done here. If no thread is to be had, it does one after the
@@ -55,7 +55,7 @@ pub(crate) fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
 pub(crate) fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
     std::thread::scope(|scope| {
         let other = Work::new(other);
-        let started = persist(|| Builder::new().spawn_scoped(scope, other.once()));
+        let started = retry(|| Builder::new().spawn_scoped(scope, other.once()));
         let done = here();
         let other = match started {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -76,11 +76,11 @@ fn make_pool() -> io::Result<()> {
     let usual = usual_threads();
     let threads = match usual {
         0..=FEW_THREADS => usual,
-        _ => to_be_had(usual + BESIDE_THE_POOL)?.saturating_sub(BESIDE_THE_POOL).max(1),
+        _ => available_threads(usual + OTHER_THREADS)?.saturating_sub(OTHER_THREADS).max(1),
     };
     let start = |thread: rayon::ThreadBuilder| {
         let work = Work::new(|| thread.run());
-        persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)
+        retry(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)
     };
     match rayon::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(start).build_global() {
         Ok(()) => Ok(()),
@@ -99,14 +99,14 @@ fn usual_threads() -> usize {
 }
 
 /// Returns how many of the wanted threads can be had at once: at least one, or the reason for none.
-fn to_be_had(wanted: usize) -> io::Result<usize> {
+fn available_threads(wanted: usize) -> io::Result<usize> {
     let is_over = Arc::new((Mutex::new(false), Condvar::new()));
     let mut threads = Vec::new();
     let mut refused = None;
     while threads.len() < wanted && refused.is_none() {
         let is_over = is_over.clone();
         let wait = move || drop(is_over.1.wait_while(lock(&is_over.0), |is_over| !*is_over));
-        match Builder::new().stack_size(LITTLE_STACK_BYTES).spawn(wait) {
+        match Builder::new().stack_size(WAITING_STACK_BYTES).spawn(wait) {
             Ok(thread) => threads.push(thread),
             Err(error) => refused = Some(error),
         }
@@ -143,12 +143,12 @@ impl<W> Work<W> {
     }
 }
 
-fn persist<T>(spawn: impl Fn() -> io::Result<T>) -> io::Result<T> {
+fn retry<T>(spawn: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let mut tries = 1;
     loop {
         match spawn() {
             Err(error) if error.kind() == ErrorKind::WouldBlock && tries < TRIES => {
-                std::thread::sleep(TRY_AFTER);
+                std::thread::sleep(RETRY_AFTER);
                 tries += 1;
             }
             other => return other,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn as_many_threads_are_counted_as_can_be_had() {
-        assert_eq!(to_be_had(5).unwrap(), 5);
+        assert_eq!(available_threads(5).unwrap(), 5);
         assert!(usual_threads() >= 1);
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let tries = std::cell::Cell::new(0);
         let spawn = |at: u32, kind| {
             tries.set(0);
-            persist(|| {
+            retry(|| {
                 tries.set(tries.get() + 1);
                 if tries.get() == at { Ok(at) } else { Err(io::Error::from(kind)) }
             })

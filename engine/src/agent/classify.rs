@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use crate::disk::{Stat, forget_cached};
 use crate::error::Error;
-use crate::manifest::decode::{Passing, PassingKind};
+use crate::manifest::decode::{StreamEntry, StreamEntryKind};
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
@@ -125,13 +125,17 @@ impl Classifier<'_> {
 
     /// Reads what the releases say of their entries, the newest first, and gives it to `note`. Returns the seconds at which
     /// the path of a file in question had other content of the same size, by entry.
-    fn taken(&self, files: &[(u32, ManifestFile)], mut note: impl FnMut(&Passing<'_>, Placement)) -> Vec<(u32, u32)> {
+    fn taken(
+        &self,
+        files: &[(u32, ManifestFile)],
+        mut note: impl FnMut(&StreamEntry<'_>, Placement),
+    ) -> Vec<(u32, u32)> {
         let mut taken = Vec::new();
         for record in self.releases.records.iter().rev() {
             let mut beside = Beside::new(self.manifest, files);
-            let note = |passing: Passing<'_>, placement: Placement| {
-                note(&passing, placement);
-                taken.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
+            let note = |entry: StreamEntry<'_>, placement: Placement| {
+                note(&entry, placement);
+                taken.extend(beside.other_than(&entry).map(|entry| (entry, placement.second)));
             };
             // Of one that cannot be read nothing is known.
             drop(read_entries(self.layout, &record.id, &record.root, note));
@@ -152,7 +156,7 @@ impl Classifier<'_> {
         let files = self.files(&entries);
         let mut copies: HashMap<ObjectKey, Copies> =
             files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
-        let taken = self.taken(&files, |passing, placement| note_copy(passing, placement, &mut copies));
+        let taken = self.taken(&files, |entry, placement| note_copy(entry, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
             let sound = copies.get(&file.key).map_or(&[][..], |copies| &copies.placements);
@@ -203,8 +207,8 @@ impl Classifier<'_> {
 }
 
 /// Notes which copy of an object a release uses.
-fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
-    if let PassingKind::File(file) = passing.kind
+fn note_copy(entry: &StreamEntry<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
+    if let StreamEntryKind::File(file) = entry.kind
         && placement.second != 0
         && let Some(known) = copies.get_mut(&file.key)
         && !known.placements.contains(&placement)
@@ -232,11 +236,11 @@ impl<'a> Beside<'a> {
     }
 
     /// Returns the file in question at the same path, where that has other content of equal size.
-    fn other_than(&mut self, passing: &Passing<'_>) -> Option<u32> {
-        let directory = self.directories[passing.directory as usize];
-        let find = |directory| self.manifest.child(directory, passing.name);
-        match passing.kind {
-            PassingKind::Directory => {
+    fn other_than(&mut self, entry: &StreamEntry<'_>) -> Option<u32> {
+        let directory = self.directories[entry.directory as usize];
+        let find = |directory| self.manifest.child(directory, entry.name);
+        match entry.kind {
+            StreamEntryKind::Directory => {
                 let beside = directory.and_then(find).and_then(|named| match named.node {
                     Node::Directory(number) => Some(number),
                     _ => None,
@@ -244,13 +248,13 @@ impl<'a> Beside<'a> {
                 self.directories.push(beside);
                 None
             }
-            PassingKind::File(file) => {
+            StreamEntryKind::File(file) => {
                 let entry = find(directory.filter(|&number| self.holds[number as usize])?)?.index;
                 let at = self.files.binary_search_by_key(&entry, |&(entry, _)| entry).ok()?;
                 let own = self.files[at].1;
                 (own.size == file.size && own.key.hash != file.key.hash).then_some(entry)
             }
-            PassingKind::Symlink => None,
+            StreamEntryKind::Symlink => None,
         }
     }
 }

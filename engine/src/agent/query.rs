@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, SiteError};
-use crate::manifest::decode::PassingKind;
+use crate::manifest::decode::StreamEntryKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
@@ -116,9 +116,9 @@ fn own(layout: &Layout, releases: &Releases, spare: Option<&Spare>) -> Result<Ow
         }
     }
     if let Some(spare) = spare {
-        spare.entries(layout, |passing, placement| {
-            own.spare_directories += u64::from(matches!(passing.kind, PassingKind::Directory));
-            if let Some((name, size)) = object_of(&passing, placement) {
+        spare.entries(layout, |entry, placement| {
+            own.spare_directories += u64::from(matches!(entry.kind, StreamEntryKind::Directory));
+            if let Some((name, size)) = object_of(&entry, placement) {
                 note(&mut users, releases.records.len(), name, size);
             }
         })?;

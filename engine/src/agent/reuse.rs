@@ -24,9 +24,9 @@ use rayon::prelude::*;
 use crate::disk::{Dir, Kind, OWNER_ALL, Stat, changes_to_work_in};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::{File, Manifest, Named, Node};
+use crate::manifest::{EntryRef, File, Manifest, Node};
 use crate::path::push_name;
-use crate::report::Reused;
+use crate::report::ReuseReport;
 
 use super::assemble::Assembly;
 use super::seen::{KnownObjects, Seen};
@@ -50,7 +50,7 @@ pub(crate) struct Reuse<'a> {
 
 /// Brings a spare release to the manifest that is assembled, in the assembly's tree, with all directories made. Fails where
 /// that cannot be done, with whatever there is in the tree: see [`give_up`].
-pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
+pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<ReuseReport, Error> {
     let Reuse { assembly, base, seen, objects: known } = reuse;
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_to_change(&spare.tree)?;
@@ -78,7 +78,12 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
     audit.bring(0, tree, b"", false)?;
     // What stood in its root: the rest is moved.
     layout.trash.remove_tree(&spare.tree)?;
-    Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
+    Ok(ReuseReport {
+        release: spare.id.clone(),
+        kept: audit.kept.into_inner(),
+        removed: audit.removed.into_inner(),
+        moved,
+    })
 }
 
 /// Moves what a reuse that failed has left in the tree back into trash, to be deleted there with the rest of the release,
@@ -178,7 +183,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Returns a directory that is to be looked into, or made where it is not there.
-    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Below<'a>> {
+    fn below(named: EntryRef<'a>, stat: Option<Stat>) -> Option<Below<'a>> {
         match named.node {
             Node::Directory(number) => Some(Below { number, name: named.name, stat }),
             _ => None,
@@ -201,7 +206,7 @@ impl<'a> Audit<'a> {
 
     /// Looks at what stands there; nothing where that is not what should. Of a directory, that it is one: what is in it is
     /// another question.
-    fn look(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
+    fn look(&self, dir: &Dir, path: &[u8], named: EntryRef<'_>) -> Result<Option<Stat>, Error> {
         let Some(stat) = dir.stat(named.name)? else { return Ok(None) };
         let is_kept = match named.node {
             Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
@@ -229,7 +234,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Tells whether a file is the object that it should be, and that object as it should be.
-    fn is_object(&self, path: &[u8], named: Named<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
+    fn is_object(&self, path: &[u8], named: EntryRef<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
         let assembly = self.assembly;
         let placement = assembly.expected[named.index as usize];
         let is_copy = || {
@@ -255,7 +260,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Notes that something stays; gives a symlink or an empty file its mtime, where it has another.
-    fn keep(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
+    fn keep(&self, dir: &Dir, named: EntryRef<'_>, stat: &Stat) -> Result<(), Error> {
         let assembly = self.assembly;
         match named.node {
             Node::File(file) if file.size > 0 => assembly.note_kept(named.index, stat.inode),

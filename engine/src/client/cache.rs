@@ -38,8 +38,8 @@ use index::{FilePlace, Index};
 use name::{BEGUN, INDEX, PACK, file_name, pack_of};
 use pack::PackWriter;
 
-pub(crate) use index::Whole;
-pub(crate) use pack::{KeptFile, PatchOf};
+pub(crate) use index::WholeContent;
+pub(crate) use pack::{CachedFile, CachedPatch};
 pub(crate) use reader::CacheReader;
 
 /// The bounds of the cache.
@@ -80,23 +80,23 @@ struct Pack {
 
 /// A complete pack whose index was not read.
 #[derive(Debug)]
-struct Found {
+struct PackFile {
     name: String,
     bytes: u64,
 }
 
 /// The place of content, according to an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spot {
+pub(crate) enum CachePlace {
     /// Whole.
-    Whole(Place),
+    Whole(WholePlace),
     /// In the patch of this number in its pack, of whole content.
-    Patch { pack: usize, number: u32, whole: Place },
+    Patch { pack: usize, number: u32, whole: WholePlace },
 }
 
 /// The place of whole content, according to an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct WholePlace {
     pack: usize,
     file: FilePlace,
 }
@@ -120,21 +120,21 @@ impl Cache {
     }
 
     /// Finds content of this size by its hash, or by its mark: whole, or as a patch of whole content.
-    pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<Spot> {
+    pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<CachePlace> {
         let size = u32::try_from(size).ok()?;
-        self.find_whole(hash, size).map(Spot::Whole).or_else(|| self.find_patch(hash, size))
+        self.find_whole(hash, size).map(CachePlace::Whole).or_else(|| self.find_patch(hash, size))
     }
 
-    fn find_whole(&self, hash: &Hash, size: u32) -> Option<Place> {
-        let place = |(pack, found): (usize, &Pack)| Some(Place { pack, file: found.index.whole(hash, size)? });
+    fn find_whole(&self, hash: &Hash, size: u32) -> Option<WholePlace> {
+        let place = |(pack, found): (usize, &Pack)| Some(WholePlace { pack, file: found.index.whole(hash, size)? });
         self.packs.iter().enumerate().find_map(place)
     }
 
-    fn find_patch(&self, hash: &Hash, size: u32) -> Option<Spot> {
-        let of = |whole: &Whole| self.find_whole(&whole.hash, whole.size);
+    fn find_patch(&self, hash: &Hash, size: u32) -> Option<CachePlace> {
+        let of = |whole: &WholeContent| self.find_whole(&whole.hash, whole.size);
         self.packs.iter().enumerate().find_map(|(pack, found)| {
             let (number, whole) = found.index.patch(hash, size, of)?;
-            Some(Spot::Patch { pack, number, whole })
+            Some(CachePlace::Patch { pack, number, whole })
         })
     }
 
@@ -157,7 +157,7 @@ pub(crate) struct CacheWriter<'a> {
 impl CacheWriter<'_> {
     /// Adds a body with these files, one after the other, unless the cache has all of them or this deploy has used its
     /// share of the cache.
-    pub(crate) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
+    pub(crate) fn add(&mut self, body: Body<'_>, files: &[CachedFile]) -> Result<(), Error> {
         let bytes = self.deploy_bytes + body.bytes.len() as u64;
         if bytes > self.cache.bounds.deploy_bytes {
             return Ok(());
@@ -181,11 +181,11 @@ impl CacheWriter<'_> {
 }
 
 /// Returns the complete packs, oldest first. Removes indexes without a pack.
-fn packs_by_age(dir: &Dir) -> Result<Vec<Found>, Error> {
+fn packs_by_age(dir: &Dir) -> Result<Vec<PackFile>, Error> {
     let mut packs = Vec::new();
     for name in dir.names()?.iter().filter_map(|name| pack_of(name, &[INDEX])) {
         match dir.stat(&file_name(&name, PACK))? {
-            Some(stat) => packs.push(Found { name, bytes: stat.size }),
+            Some(stat) => packs.push(PackFile { name, bytes: stat.size }),
             None => remove_pack(dir, &name)?,
         }
     }
@@ -208,7 +208,7 @@ fn remove_pack(dir: &Dir, name: &str) -> Result<(), Error> {
 
 /// Brings the cache within its bounds, and removes unfinished files of processes that died. Returns the remaining
 /// packs, oldest first.
-fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<Found>, Error> {
+fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<PackFile>, Error> {
     let mut packs = Vec::new();
     let mut room = bounds.cache_bytes;
     for found in packs_by_age(dir)?.into_iter().rev() {
@@ -230,8 +230,8 @@ fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<Found>, Error> {
 }
 
 /// Merges this many packs of neighbouring age into one: those that are smallest together.
-fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(), Error> {
-    let bytes = |run: &[Found]| run.iter().map(|found| found.bytes).sum::<u64>();
+fn merge_smallest(dir: &Dir, packs: &mut Vec<PackFile>, count: usize) -> Result<(), Error> {
+    let bytes = |run: &[PackFile]| run.iter().map(|found| found.bytes).sum::<u64>();
     let runs = packs.windows(count).map(bytes).enumerate();
     let first = runs.min_by_key(|&(_, bytes)| bytes).map_or(0, |(first, _)| first);
     let run = first..(first + count).min(packs.len());
@@ -244,7 +244,7 @@ fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(),
             merged.add_pack(index, &file)?;
         }
     }
-    let found = Found { name: merged.name.clone(), bytes: merged.written };
+    let found = PackFile { name: merged.name.clone(), bytes: merged.written };
     merged.finish()?;
     packs[run.clone()].iter().try_for_each(|found| remove_pack(dir, &found.name))?;
     packs.splice(run, [found]);
@@ -252,7 +252,7 @@ fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(),
 }
 
 /// Removes unfinished files that were begun long ago.
-fn remove_begun(dir: &Dir, packs: &[Found]) -> Result<(), Error> {
+fn remove_begun(dir: &Dir, packs: &[PackFile]) -> Result<(), Error> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
     for name in dir.names()? {
         let Some(of) = pack_of(&name, &[PACK, INDEX, BEGUN]) else { continue };
@@ -282,12 +282,12 @@ mod tests {
         number.to_le_bytes().repeat(25)
     }
 
-    fn kept_file(content: &[u8]) -> KeptFile {
-        KeptFile { hash: Hash::of(content), size: content.len() as u32, patch: None }
+    fn kept_file(content: &[u8]) -> CachedFile {
+        CachedFile { hash: Hash::of(content), size: content.len() as u32, patch: None }
     }
 
     /// Names the files of these lengths that content is of.
-    pub(super) fn files_of(mut content: &[u8], lens: &[u32]) -> Vec<KeptFile> {
+    pub(super) fn files_of(mut content: &[u8], lens: &[u32]) -> Vec<CachedFile> {
         let mut file = |&len: &u32| {
             let (file, rest) = content.split_at(len as usize);
             content = rest;
@@ -319,8 +319,8 @@ mod tests {
         let is_kept = |number: &u32| {
             let content = content(*number);
             let hash = Hash::of(&content);
-            let spot = cache.find(&hash, content.len() as u64);
-            spot.and_then(|spot| reader.read(spot, &hash)).is_some_and(|cached| cached.content == content)
+            let place = cache.find(&hash, content.len() as u64);
+            place.and_then(|place| reader.read(place, &hash)).is_some_and(|cached| cached.content == content)
         };
         numbers.filter(is_kept).collect()
     }
@@ -413,9 +413,9 @@ mod tests {
         keep(state.path(), SMALL, 0..1);
         let cache = Cache::open_bounded(state.path(), SMALL).unwrap();
         let hash = Hash::of(&content(0));
-        let spot = cache.find(&hash, 100).unwrap();
+        let place = cache.find(&hash, 100).unwrap();
         fs::remove_dir_all(state.path().join(DIRECTORY)).unwrap();
-        assert_eq!(CacheReader::new(&cache).unwrap().read(spot, &hash), None);
+        assert_eq!(CacheReader::new(&cache).unwrap().read(place, &hash), None);
     }
 
     /// Content of 1000 bytes, of which the first and the last are these.
@@ -435,10 +435,10 @@ mod tests {
         let patch = if let Some(old) = cached.patch { patch.through(old) } else { patch };
         let mut bytes = Vec::new();
         patch.put(new, &mut bytes);
-        let of = PatchOf { len: bytes.len() as u32, whole: cached.whole };
+        let of = CachedPatch { len: bytes.len() as u32, whole: cached.whole };
         let mut writer = cache.begin().unwrap();
         let body = Body { packing: 0, unpacked_len: bytes.len(), bytes: &bytes };
-        writer.add(body, &[KeptFile { patch: Some(of), ..kept_file(new) }]).unwrap();
+        writer.add(body, &[CachedFile { patch: Some(of), ..kept_file(new) }]).unwrap();
         writer.finish().unwrap();
     }
 

@@ -33,8 +33,8 @@ use crate::wire::heard::Heard;
 use crate::wire::message::{self, BaseName, FromAgent, Taken, ToAgent};
 
 use answers::Answers;
-use inbox::{Arrival, NothingTaken};
-use lanes::{KeptLane, LaneSet};
+use inbox::{Arrival, EmptyInbox};
+use lanes::{LaneSet, OpenLane};
 use listener::Listener;
 use output::{CANCEL_EVERY, Output, keep_alive};
 
@@ -51,7 +51,7 @@ pub(crate) struct Conversation {
     lanes: LaneSet,
     traffic: Traffic,
     cancel: Cancel,
-    may_switch: AtomicBool,
+    can_switch: AtomicBool,
 }
 
 /// The stream to the agent, and the signs that the agent is alive.
@@ -112,7 +112,7 @@ impl Conversation {
             lanes: LaneSet::new(lanes),
             traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
             cancel,
-            may_switch: AtomicBool::new(false),
+            can_switch: AtomicBool::new(false),
         })
     }
 
@@ -132,12 +132,12 @@ impl Conversation {
         written
     }
 
-    /// Holds back the frames that `say` sends while they are short, so that they go in as few packets as possible.
-    pub(crate) fn together<T>(&self, say: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
+    /// Holds back the frames that `send` sends while they are short, so that they go in as few packets as possible.
+    pub(crate) fn batched<T>(&self, send: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
         self.hold(true)?;
-        let said = say()?;
+        let sent = send()?;
         self.hold(false)?;
-        Ok(said)
+        Ok(sent)
     }
 
     fn hold(&self, hold: bool) -> Result<(), Error> {
@@ -168,20 +168,20 @@ impl Conversation {
             self.cancel.check()?;
             match self.answers.inbox.take(Instant::now() + CANCEL_EVERY) {
                 Ok(arrival) => return Ok(arrival),
-                Err(nothing) => self.check_line(nothing, listening)?,
+                Err(reason) => self.check_line(reason, listening)?,
             }
         }
     }
 
     /// Fails if the stream has ended, or if nothing has arrived for long since `listening`.
-    fn check_line(&self, nothing: NothingTaken, listening: Instant) -> Result<(), DeployFailure> {
+    fn check_line(&self, reason: EmptyInbox, listening: Instant) -> Result<(), DeployFailure> {
         let lost = |kind: ErrorKind| Err(self.lost(Error::LineLost { source: kind.into() }));
-        match nothing {
-            NothingTaken::Ended => lost(ErrorKind::UnexpectedEof),
-            NothingTaken::TimedOut if self.stream.heard.silence(listening) > self.stream.silent_max => {
+        match reason {
+            EmptyInbox::Ended => lost(ErrorKind::UnexpectedEof),
+            EmptyInbox::TimedOut if self.stream.heard.silence(listening) > self.stream.silent_max => {
                 lost(ErrorKind::TimedOut)
             }
-            NothingTaken::TimedOut => Ok(()),
+            EmptyInbox::TimedOut => Ok(()),
         }
     }
 
@@ -193,7 +193,7 @@ impl Conversation {
 
     /// Returns the failure that ends the conversation, if it has arrived already. Other answers stay in the inbox: the
     /// agent answers frames that were sent unasked while they are still being sent.
-    pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
+    pub(crate) fn early_failure(&self) -> Option<DeployFailure> {
         match self.answers.inbox.take_end()? {
             Arrival::Lost(error) => Some(self.lost(error)),
             Arrival::Message(message) => match *message {
@@ -205,7 +205,7 @@ impl Conversation {
     }
 
     /// Tells whether the agent has said that it takes another base than the named one, or none.
-    pub(crate) fn takes_another(&self) -> bool {
+    pub(crate) fn has_rejected_base(&self) -> bool {
         self.answers.taken_base.get().is_some_and(|taken| *taken != Taken::Named)
     }
 
@@ -219,11 +219,11 @@ impl Conversation {
         let has_said = || self.answers.taken_base.get().is_some();
         while !has_said() {
             self.cancel.check()?;
-            if let Some(failure) = self.failed_early() {
+            if let Some(failure) = self.early_failure() {
                 return Err(failure);
             }
-            if let Err(nothing) = self.answers.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
-                self.check_line(nothing, listening)?;
+            if let Err(reason) = self.answers.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
+                self.check_line(reason, listening)?;
             }
         }
         Ok(())
@@ -275,8 +275,8 @@ impl Conversation {
     }
 
     /// Notes that from now on the agent may switch without the client learning of it.
-    pub(crate) fn may_switch(&self) {
-        self.may_switch.store(true, Ordering::Relaxed);
+    pub(crate) fn note_possible_switch(&self) {
+        self.can_switch.store(true, Ordering::Relaxed);
     }
 
     /// Fails once the user interrupted.
@@ -311,8 +311,8 @@ impl Conversation {
             Output::new(output, [self.cancel.clone(), stop], self.stream.heard.clone(), self.stream.silent_max);
         let flow = output.flow.clone();
         let writer = FrameWriter::new(output);
-        let kept = KeptLane { sent: writer.counter(), _input: input, _carrier: carrier };
-        self.lanes.keep(kept);
+        let lane = OpenLane { sent: writer.counter(), _input: input, _carrier: carrier };
+        self.lanes.add(lane);
         (writer, flow)
     }
 
@@ -332,8 +332,8 @@ impl Conversation {
     }
 
     /// Returns the share of the time in which the agent accepted no blocks.
-    pub(crate) fn stalled(&self) -> f64 {
-        self.answers.load.stalled()
+    pub(crate) fn stalled_share(&self) -> f64 {
+        self.answers.load.stalled_share()
     }
 
     /// Returns the bytes a second that the line accepted before the conversation, if that was measured.

@@ -82,7 +82,7 @@ const SCHEMA: &str = "
 
 /// The known state of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Belief {
+pub(crate) struct KnownTarget {
     /// The releases that the server had when it last answered.
     pub(crate) holding: Holding,
     /// The release that was live then.
@@ -112,11 +112,11 @@ impl Database {
             Ok(Some(connection)) => connection,
             Ok(None) => {
                 crate::disk::remove_path(&database.path)?;
-                database.begin_anew()?
+                database.replace()?
             }
             Err(error) if is_damage(&error) => {
-                database.tell(&error);
-                database.begin_anew()?
+                database.warn(&error);
+                database.replace()?
             }
             Err(error) => return Err(database.failed(error)),
         };
@@ -126,13 +126,13 @@ impl Database {
 
     /// Runs `work`. If the database turns out to be damaged, reports that and runs `work` on a new one. A database that
     /// cannot be used is not asked again.
-    fn with<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    fn run<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         let Some(connection) = self.connection.take() else { return Ok(T::default()) };
         let (connection, result) = match work(&connection) {
             Err(error) if is_damage(&error) => {
-                self.tell(&error);
+                self.warn(&error);
                 drop(connection);
-                let anew = self.begin_anew()?;
+                let anew = self.replace()?;
                 let result = work(&anew);
                 (anew, result)
             }
@@ -143,7 +143,7 @@ impl Database {
         Ok(result)
     }
 
-    fn tell(&self, error: &rusqlite::Error) {
+    fn warn(&self, error: &rusqlite::Error) {
         let path = self.path.display();
         let text = format!(
             "The manifest database `{path}` is damaged and was replaced by an empty one, as it is only a cache: {error}"
@@ -152,7 +152,7 @@ impl Database {
     }
 
     /// Begins a new database. A damaged one is moved aside: nothing in it proves that it was Cutover's.
-    fn begin_anew(&self) -> Result<Connection, Error> {
+    fn replace(&self) -> Result<Connection, Error> {
         let beside = |suffix: &str| {
             let mut file = self.path.clone().into_os_string();
             file.push(suffix);
@@ -179,7 +179,7 @@ impl Database {
         let key = source.as_os_str().as_encoded_bytes();
         let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
             (SELECT root FROM scans WHERE source = ?1 ORDER BY kept DESC LIMIT 1)";
-        let known = self.with(|connection| connection.query_row(query, [key], read_scan).optional())?;
+        let known = self.run(|connection| connection.query_row(query, [key], read_scan).optional())?;
         Ok(known.flatten())
     }
 
@@ -189,7 +189,7 @@ impl Database {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = last_scan::to_bytes(scan);
         let root = scan.manifest.root();
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             // Not by the clock, which may be set back.
             let query = "SELECT coalesce(max(kept), 0) + 1 FROM scans";
@@ -210,13 +210,13 @@ impl Database {
     /// Forgets the scans of a source.
     pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
+        self.run(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
     }
 
     /// Returns the files of a source that git ignored at the last review.
     pub(crate) fn ignored(&self, source: &Path) -> Result<Option<IgnoredFiles>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT files FROM ignored WHERE source = ?1";
             connection.query_row(query, [key], |row| row.get(0)).optional()
         })?;
@@ -227,12 +227,12 @@ impl Database {
     pub(crate) fn put_ignored(&self, source: &Path, files: &IgnoredFiles) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let values = params![key, to_bytes(files)];
-        self.with(|connection| connection.execute("REPLACE INTO ignored VALUES (?1, ?2)", values).map(drop))
+        self.run(|connection| connection.execute("REPLACE INTO ignored VALUES (?1, ?2)", values).map(drop))
     }
 
     /// Keeps the chunks of large files.
     pub(crate) fn put_chunks(&self, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             let query = "SELECT coalesce(sum(length(chunks)), 0) FROM chunks";
             let bytes: i64 = transaction.query_row(query, [], |row| row.get(0))?;
@@ -249,7 +249,7 @@ impl Database {
 
     /// Returns the chunks of a content, if they are known.
     pub(crate) fn chunks(&self, hash: &Hash) -> Result<Option<Chunks>, Error> {
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT chunks FROM chunks WHERE hash = ?1";
             connection.query_row(query, [hash.as_bytes()], |row| row.get(0)).optional()
         })?;
@@ -257,39 +257,39 @@ impl Database {
     }
 
     /// Returns the known state of a target.
-    pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
+    pub(crate) fn target(&self, destination: &str) -> Result<Option<KnownTarget>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
             let standing: Vec<u8> = row.get(1)?;
             let live: Option<String> = row.get(2)?;
             let holding = Holding { store: row.get(0)?, standing: from_bytes(&standing).unwrap_or_default() };
-            Ok(Belief { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
+            Ok(KnownTarget { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
         };
-        self.with(|connection| {
+        self.run(|connection| {
             let query = "SELECT store, standing, live, is_cut FROM targets WHERE destination = ?1";
             connection.query_row(query, [destination], read).optional()
         })
     }
 
     /// Keeps the known state of a target.
-    pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
-        let live = belief.live.as_ref().map(ReleaseId::as_str);
-        self.with(|connection| {
-            let Holding { store, standing } = &belief.holding;
-            let values = params![destination, store, to_bytes(standing), live, belief.is_cut];
+    pub(crate) fn put_target(&self, destination: &str, known: &KnownTarget) -> Result<(), Error> {
+        let live = known.live.as_ref().map(ReleaseId::as_str);
+        self.run(|connection| {
+            let Holding { store, standing } = &known.holding;
+            let values = params![destination, store, to_bytes(standing), live, known.is_cut];
             connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4, ?5)", values).map(drop)
         })
     }
 
     /// Notes that an upload to a target begins, until [`Database::put_target`] notes its result.
     pub(crate) fn begin_upload(&self, destination: &str) -> Result<(), Error> {
-        self.with(|connection| {
+        self.run(|connection| {
             connection.execute("UPDATE targets SET is_cut = 1 WHERE destination = ?1", [destination]).map(drop)
         })
     }
 
     /// Returns the newest release of a store with a root, if one is known.
     pub(crate) fn release_of(&self, store: &str, root: &Hash) -> Result<Option<ReleaseId>, Error> {
-        let row: Option<String> = self.with(|connection| {
+        let row: Option<String> = self.run(|connection| {
             let query = "SELECT release FROM releases WHERE store = ?1 AND root = ?2 ORDER BY release DESC LIMIT 1";
             connection.query_row(query, params![store, root.as_bytes()], |row| row.get(0)).optional()
         })?;
@@ -299,12 +299,12 @@ impl Database {
     /// Tells whether any store is known to have a release with a root.
     pub(crate) fn has_release(&self, root: &Hash) -> Result<bool, Error> {
         let query = "SELECT EXISTS (SELECT 1 FROM releases WHERE root = ?1)";
-        self.with(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
+        self.run(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
     }
 
     /// Returns the root of a release, if it is known.
     pub(crate) fn root(&self, store: &str, release: &ReleaseId) -> Result<Option<Hash>, Error> {
-        let row: Option<[u8; 32]> = self.with(|connection| {
+        let row: Option<[u8; 32]> = self.run(|connection| {
             let query = "SELECT root FROM releases WHERE store = ?1 AND release = ?2";
             connection.query_row(query, params![store, release.as_str()], |row| row.get(0)).optional()
         })?;
@@ -313,13 +313,13 @@ impl Database {
 
     /// Returns the manifest of a root, if it is known.
     pub(crate) fn manifest(&self, root: &Hash) -> Result<Option<Manifest>, Error> {
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT manifest FROM manifests WHERE root = ?1";
             connection.query_row(query, [root.as_bytes()], |row| row.get(0)).optional()
         })?;
         let manifest = match row {
             Some(bytes) => decode(&bytes, None).ok().map(|(decoded, _)| decoded.manifest),
-            None => self.with(|connection| {
+            None => self.run(|connection| {
                 let query = "SELECT began, scan FROM scans WHERE root = ?1 LIMIT 1";
                 let known = connection.query_row(query, [root.as_bytes()], read_scan).optional()?;
                 Ok(known.flatten().map(|known| known.manifest))
@@ -333,7 +333,7 @@ impl Database {
     pub(crate) fn put_release(&self, holding: &Holding, release: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
         let Holding { store, standing } = holding;
         let root = manifest.root();
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             put_manifest(&transaction, manifest)?;
             transaction.execute(
@@ -497,8 +497,8 @@ mod tests {
         database.put_scan(Path::new("/source"), &known()).unwrap();
         database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
         database.put_release(&holding(STORE), &id(), &manifest(4000)).unwrap();
-        let belief = Belief { holding: holding(STORE), live: Some(id()), is_cut: false };
-        database.put_belief("destination", &belief).unwrap();
+        let known = KnownTarget { holding: holding(STORE), live: Some(id()), is_cut: false };
+        database.put_target("destination", &known).unwrap();
     }
 
     /// Counts what is known of what [`fill`] put there.
@@ -506,7 +506,7 @@ mod tests {
         [
             database.scan(Path::new("/source")).unwrap().is_some(),
             database.chunks(&Hash::of(b"large")).unwrap().is_some(),
-            database.belief("destination").unwrap().is_some(),
+            database.target("destination").unwrap().is_some(),
             database.root(STORE, &id()).unwrap().is_some(),
             database.manifest(&manifest(4000).root()).unwrap().is_some(),
         ]
@@ -551,11 +551,11 @@ mod tests {
 
     fn rows(database: &Database, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
-        database.with(|connection| connection.query_row(&query, [], |row| row.get(0))).unwrap()
+        database.run(|connection| connection.query_row(&query, [], |row| row.get(0))).unwrap()
     }
 
     fn pages(database: &Database) -> i64 {
-        database.with(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap()
+        database.run(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap()
     }
 
     #[test]
@@ -599,8 +599,8 @@ mod tests {
             // What was not scanned here.
             let other = manifest(9000 + number as u64);
             database.put_release(&holding(&format!("other {number}")), &release, &other).unwrap();
-            let belief = Belief { holding: holding(&store), live: Some(release), is_cut: false };
-            database.put_belief(&format!("destination {number}"), &belief).unwrap();
+            let known = KnownTarget { holding: holding(&store), live: Some(release), is_cut: false };
+            database.put_target(&format!("destination {number}"), &known).unwrap();
         };
         (0..20).for_each(deploy);
         let before = pages(&database);
@@ -613,14 +613,14 @@ mod tests {
         // What is kept is the newest.
         assert!(database.scan(Path::new("/source/59")).unwrap().is_some());
         assert!(database.scan(Path::new("/source/30")).unwrap().is_none());
-        assert!(database.belief("destination 59").unwrap().is_some());
+        assert!(database.target("destination 59").unwrap().is_some());
         assert_eq!(database.root("store 30", &id()).unwrap(), None);
         // A store that is deployed to again is a new one.
         deploy(44);
         (60..67).for_each(deploy);
-        assert!(database.belief("destination 44").unwrap().is_some());
-        assert!(database.belief("destination 60").unwrap().is_some());
-        assert_eq!(database.belief("destination 59").unwrap(), None);
+        assert!(database.target("destination 44").unwrap().is_some());
+        assert!(database.target("destination 60").unwrap().is_some());
+        assert_eq!(database.target("destination 59").unwrap(), None);
     }
 
     #[test]
@@ -663,7 +663,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Arc::new(Recorder::default());
         let database = Database::open(directory.path(), recorder.clone()).unwrap();
-        let failed = database.with::<()>(|connection| connection.execute("no such statement", []).map(drop));
+        let failed = database.run::<()>(|connection| connection.execute("no such statement", []).map(drop));
         assert!(matches!(failed, Err(Error::Database { .. })));
         fill(&database);
         assert_eq!(count(&database), 0);

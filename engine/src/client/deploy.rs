@@ -108,7 +108,7 @@ fn prepare<'a>(
 
 /// Notes the durations of the phases. The agent reports those of its own.
 fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversation, began: Instant) {
-    seconds.upload = conversation.delivery().took().as_secs_f64();
+    seconds.upload = conversation.delivery().duration().as_secs_f64();
     for &(phase, spent) in &outcome.done.seconds {
         // Microseconds: an `f32` has no more precision.
         let spent = (f64::from(spent) * 1e6).round() / 1e6;

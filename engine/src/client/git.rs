@@ -73,7 +73,7 @@ pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
 
 /// The files that git tracks in a checkout, by paths in it.
 #[derive(Debug, Default)]
-pub(crate) struct Tracked {
+pub(crate) struct TrackedFiles {
     /// Files and symlinks.
     pub(crate) files: Vec<Vec<u8>>,
     /// The directories of submodules.
@@ -81,12 +81,12 @@ pub(crate) struct Tracked {
 }
 
 /// Returns the files that git tracks in the checkout that begins at `directory`. The error says why git has no answer.
-pub(crate) fn tracked(directory: &Path) -> Result<Tracked, String> {
+pub(crate) fn tracked(directory: &Path) -> Result<TrackedFiles, String> {
     let output = command(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
     if !output.status.success() {
         return Err(complaint(&output.stderr));
     }
-    let mut tracked = Tracked::default();
+    let mut tracked = TrackedFiles::default();
     // Each has mode, hash, stage, a tab and the path.
     for line in output.stdout.split(|&byte| byte == 0) {
         let Some(tab) = line.iter().position(|&byte| byte == b'\t') else { continue };
@@ -134,7 +134,7 @@ impl Blobs {
     /// Finds files at these paths in a commit. Returns, in order, a blob of the size of each, or none.
     pub(crate) fn find(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> (Blobs, Vec<Option<Blob>>) {
         let mut blobs = Blobs { source: source.to_owned(), ids: Vec::new() };
-        let found = look(source, commit, files).unwrap_or_default();
+        let found = find_blobs(source, commit, files).unwrap_or_default();
         let mut add = |id: Option<String>| {
             let id = id?;
             blobs.ids.push(id);
@@ -147,18 +147,18 @@ impl Blobs {
 }
 
 /// Returns the name of each file's blob. None if git cannot be asked, or does not have the commit.
-fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
+fn find_blobs(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
     // The commit comes from the server, and must not be another argument to git.
     if !is_commit(commit) {
         return None;
     }
     let Git { mut process, mut questions, mut answers } = Git::start(source, "--batch-check")?;
-    let looked = std::thread::scope(|scope| {
+    let found = std::thread::scope(|scope| {
         writeln!(questions, "{commit}^{{commit}}").ok()?;
         object_of(&line(&mut answers)?)?;
         // A thread of its own asks: both pipes are shorter than all questions and answers.
         let ask = move || {
-            for (path, _) in files.iter().filter(|(path, _)| is_asked(path)) {
+            for (path, _) in files.iter().filter(|(path, _)| can_ask(path)) {
                 let question = [commit.as_bytes(), b":", path, b"\n"].concat();
                 if questions.write_all(&question).is_err() {
                     return;
@@ -167,23 +167,23 @@ fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Opt
         };
         threads::spawn_scoped(scope, ask).ok()?;
         let answer = |(path, size): &(Vec<u8>, u64)| {
-            if !is_asked(path) {
+            if !can_ask(path) {
                 return Some(None);
             }
             let object = object_of(&line(&mut answers)?);
             Some(object.filter(|object| object.kind == "blob" && object.size == *size).map(|object| object.id))
         };
-        let looked = files.iter().map(answer).collect();
+        let found = files.iter().map(answer).collect();
         // The thread that may still ask is not waited for.
         drop(process.kill());
-        looked
+        found
     });
     drop((process.kill(), process.wait()));
-    looked
+    found
 }
 
 /// Tells whether git can be asked for a path. A path with a newline would be two questions.
-fn is_asked(path: &[u8]) -> bool {
+fn can_ask(path: &[u8]) -> bool {
     !path.contains(&b'\n')
 }
 
@@ -317,7 +317,7 @@ mod tests {
     fn a_commit_that_is_none_is_not_asked_for() {
         let files = [(b"a".to_vec(), 1)];
         for commit in ["", "HEAD", "--help", &"x".repeat(40), "0123456789abcdef0123456789abcdef0123456\n"] {
-            assert_eq!(look(Path::new("/"), commit, &files), None);
+            assert_eq!(find_blobs(Path::new("/"), commit, &files), None);
         }
         let (_, found) = Blobs::find(Path::new("/nowhere"), &"0".repeat(40), &files);
         assert_eq!(found, [None]);

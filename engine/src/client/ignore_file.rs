@@ -37,7 +37,7 @@ pub(crate) fn read(source: &Path, directory: impl AsFd, name: &[u8], path: &[u8]
         Err(Errno::NXIO) => return Err(no_patterns(path, "it is a socket".into())),
         Err(errno) => return Err(failed(errno)),
     };
-    let kind = content::look(&file)
+    let kind = content::stat(&file)
         .map_err(|source| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source }))?
         .kind();
     match kind {

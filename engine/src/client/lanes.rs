@@ -44,7 +44,7 @@ const TICK: Duration = Duration::from_millis(50);
 const TICKET_EVERY: Duration = Duration::from_millis(5);
 
 /// The most bytes that are sent before the agent has said that it takes the base that they are described against.
-const BELIEVED_BYTES_MAX: u64 = 2 << 20;
+const UNCONFIRMED_BYTES_MAX: u64 = 2 << 20;
 
 /// The parameters of sending blocks.
 pub(crate) struct Outlet<'a> {
@@ -65,16 +65,16 @@ pub(crate) struct Outlet<'a> {
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
-    sending: impl Fn(&T) + Sync,
-    sent: impl Fn(&T, Duration) + Sync,
+    before: impl Fn(&T) + Sync,
+    after: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
     // Blocks that are sent again after a lane broke are few, and not worth further lanes.
     let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
-    let spread = Spread {
+    let block_sender = BlockSender {
         outlet,
         may_open: lanes.is_some(),
-        sending: &sending,
-        sent: &sent,
+        before: &before,
+        after: &after,
         stop: Cancel::default(),
         opening: Cancel::default(),
         wants_ticket: AtomicBool::new(false),
@@ -87,26 +87,26 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
         let (end, ended) = bounded(0);
         let (ready, is_ready) = bounded(0);
         if let Some(lanes) = lanes {
-            let (spread, blocks) = (&spread, blocks.clone());
+            let (block_sender, blocks) = (&block_sender, blocks.clone());
             // Without a thread to open lanes there are none.
-            drop(threads::spawn_scoped(scope, move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready)));
+            drop(threads::spawn_scoped(scope, move || block_sender.open_lanes(scope, &lanes, &blocks, &ended, ready)));
         } else {
             drop((ended, ready));
         }
-        let written = spread.write(blocks, &is_ready);
+        let written = block_sender.write_blocks(blocks, &is_ready);
         if written.is_err() {
-            spread.stop.cancel();
+            block_sender.stop.cancel();
         }
         drop(end);
         written
     })?;
-    spread.finish()
+    block_sender.finish()
 }
 
-struct Spread<'a, T, B, S> {
+struct BlockSender<'a, T, B, S> {
     outlet: &'a Outlet<'a>,
-    sending: &'a B,
-    sent: &'a S,
+    before: &'a B,
+    after: &'a S,
     may_open: bool,
     /// Ends lanes at once.
     stop: Cancel,
@@ -124,11 +124,11 @@ struct Spread<'a, T, B, S> {
     opened: AtomicU32,
 }
 
-impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread<'_, T, B, S> {
+impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> BlockSender<'_, T, B, S> {
     /// Writes blocks to the first connection. It owns its receiver of the queue: when it stops early, packers find the
     /// queue closed and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
-    fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
+    fn write_blocks(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let conversation = self.outlet.conversation;
         if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
             conversation.send(&ToAgent::WantLanes)?;
@@ -141,7 +141,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
             // A block may take long to make, and a failure must not wait for it.
             let block = blocks.recv_timeout(TICK);
             conversation.check()?;
-            if let Some(failure) = conversation.failed_early() {
+            if let Some(failure) = conversation.early_failure() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
@@ -156,29 +156,29 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             bytes += block.as_ref().len() as u64;
-            if !self.is_of_use(bytes)? {
+            if !self.is_wanted(bytes)? {
                 return Ok(());
             }
-            (self.sending)(&block);
+            (self.before)(&block);
             self.write_block(&block)?;
         }
     }
 
     /// Tells whether to send this many bytes in all. An agent that takes another base drops them.
-    fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
+    fn is_wanted(&self, bytes: u64) -> Result<bool, DeployFailure> {
         if !self.outlet.is_unasked {
             return Ok(true);
         }
-        if bytes > BELIEVED_BYTES_MAX {
+        if bytes > UNCONFIRMED_BYTES_MAX {
             self.outlet.conversation.wait_for_base()?;
         }
-        Ok(!self.outlet.conversation.takes_another())
+        Ok(!self.outlet.conversation.has_rejected_base())
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
         let began = Instant::now();
         self.outlet.conversation.send_frame(FrameKind::Block, block.as_ref())?;
-        (self.sent)(block, began.elapsed());
+        (self.after)(block, began.elapsed());
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                             Err(_) => gauge.give_up(),
                         },
                         Ok(Err(error)) => {
-                            self.tell(format!("Could not open another connection: {}", error.with_cause()));
+                            self.report(format!("Could not open another connection: {}", error.with_cause()));
                             // The same cause would prevent the next one.
                             gauge.give_up();
                         }
@@ -288,7 +288,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         let (writer, flow) = self.outlet.conversation.add_lane(lane.connection, self.stop.clone());
         threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
-        self.tell(format!("Sending over {number} connections"));
+        self.report(format!("Sending over {number} connections"));
         Ok(flow)
     }
 
@@ -306,23 +306,23 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                     return;
                 }
             };
-            (self.sending)(&block);
+            (self.before)(&block);
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
                 // A lane that was told to stop was not lost.
                 if self.stop.check().and_then(|()| self.outlet.conversation.check()).is_ok() {
-                    self.tell(format!("A further connection was lost: {}", error.with_cause()));
+                    self.report(format!("A further connection was lost: {}", error.with_cause()));
                 }
                 self.returned.lock().expect("no lane panics").push(block);
                 return;
             }
-            (self.sent)(&block, began.elapsed());
+            (self.after)(&block, began.elapsed());
             count += 1;
         }
         self.delivered.lock().expect("no lane panics").push((number, count));
     }
 
-    fn tell(&self, detail: String) {
+    fn report(&self, detail: String) {
         self.outlet.observer.observe(Event::Detail(detail));
     }
 }

@@ -68,20 +68,20 @@ const RUNGS: [Rung; 8] = [
 ];
 
 /// A higher level is preferred if the fastest is estimated to be faster by no more than this.
-const INDIFFERENT: f64 = 1.04;
+const TIE_FACTOR: f64 = 1.04;
 
 /// The level is kept unless another is estimated to be faster by more than this, or to take no longer and send less by
 /// more than [`SMALLER_FACTOR`]. Estimates vary by as much from block to block.
-const HELD: f64 = 1.06;
+const CHANGE_FACTOR: f64 = 1.06;
 
 /// Sending so little less is no reason to pack at a higher level.
-const LESS: f64 = 0.985;
+const SMALLER_FACTOR: f64 = 0.985;
 
 /// The most rungs of one step: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
 
 /// The least time of a write that had to wait for room.
-const WAITED: Duration = Duration::from_millis(20);
+const WAIT_MIN: Duration = Duration::from_millis(20);
 
 /// The least time over which the wire is measured: little of what it carries then is absorbed by pipes and buffers.
 const SPAN_MIN: Duration = Duration::from_millis(500);
@@ -90,23 +90,23 @@ const SPAN_MIN: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The factor by which it is assumed to be faster.
-const FASTER: f64 = 1.25;
+const SPEEDUP: f64 = 1.25;
 
 /// The part of the time from which the wire counts as always at work.
-const AT_WORK: f64 = 0.8;
+const BUSY_SHARE: f64 = 0.8;
 
 /// The weight of the newest measurement in an estimate.
-const NEWEST: f64 = 0.3;
+const NEWEST_WEIGHT: f64 = 0.3;
 
 /// The least content of a block that is measured.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
 /// The shares of time in which the agent accepted no blocks: from the first on, the agent is one reason for a slow
 /// wire; from the second on, the only one.
-const STALLED: [f64; 2] = [0.3, 0.8];
+const STALLED_SHARES: [f64; 2] = [0.3, 0.8];
 
 /// The most that the wire may be faster than it seems if only the agent slows it down.
-const HELD_UP: f64 = 10.0;
+const STALL_SPEEDUP: f64 = 10.0;
 
 /// The known properties of the line before anything is sent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -118,7 +118,7 @@ pub(crate) struct Line {
 }
 
 /// A chooser of levels, for all threads that pack.
-pub(super) struct Leveller {
+pub(super) struct LevelChooser {
     fixed: Option<i32>,
     state: Mutex<State>,
 }
@@ -152,9 +152,9 @@ struct Span {
     writing: Duration,
 }
 
-impl Leveller {
+impl LevelChooser {
     /// Begins an upload of `content_bytes`, packed by this many threads. `fixed` fixes the level.
-    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, line: Line) -> Leveller {
+    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, line: Line) -> LevelChooser {
         let Line { rate, round_trip } = line;
         let fixed = fixed.or_else(|| (content_bytes <= LITTLE_BYTES).then_some(LITTLE_LEVEL));
         let mut state = State {
@@ -168,7 +168,7 @@ impl Leveller {
         if let Some((_, best)) = state.costs() {
             state.rung = best;
         }
-        Leveller { fixed, state: Mutex::new(state) }
+        LevelChooser { fixed, state: Mutex::new(state) }
     }
 
     /// Returns the level for the next block.
@@ -182,7 +182,7 @@ impl Leveller {
     }
 
     /// Notes that content was packed at a level: its bytes, the packed bytes, and the time.
-    pub(super) fn packed(&self, level: i32, content: usize, packed: usize, took: Duration) {
+    pub(super) fn note_packed(&self, level: i32, content: usize, packed: usize, took: Duration) {
         let mut state = self.state();
         *state.tally.entry(level).or_default() += content as u64;
         let Some(rung) = RUNGS.iter().find(|rung| rung.level == level).filter(|_| content >= MEASURED_BYTES_MIN) else {
@@ -190,19 +190,19 @@ impl Leveller {
         };
         let speed = content as f64 / took.as_secs_f64().max(1e-6) / rung.speed;
         let ratio = packed as f64 / content as f64 / rung.ratio;
-        state.speed += NEWEST * (speed - state.speed);
-        state.ratio += NEWEST * (ratio - state.ratio);
+        state.speed += NEWEST_WEIGHT * (speed - state.speed);
+        state.ratio += NEWEST_WEIGHT * (ratio - state.ratio);
         state.choose();
     }
 
     /// Notes that content is sent uncompressed.
-    pub(super) fn as_it_is(&self, content: usize) {
+    pub(super) fn note_uncompressed(&self, content: usize) {
         *self.state().tally.entry(0).or_default() += content as u64;
     }
 
     /// Notes that one of `connections` accepted bytes until now, the time that it took, and the share of the time in
     /// which the agent accepted none.
-    pub(super) fn sent(&self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) {
+    pub(super) fn note_sent(&self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) {
         let mut state = self.state();
         if state.wire.note(now, bytes, took, connections, stalled) {
             state.choose();
@@ -226,18 +226,18 @@ impl State {
         let costs = RUNGS.map(|rung| {
             let pack = 1.0 / (rung.speed * self.speed * self.packers);
             let send = rung.ratio * self.ratio / wire;
-            together(pack, send)
+            combined_time(pack, send)
         });
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        let best = costs.iter().rposition(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
+        let best = costs.iter().rposition(|&cost| cost <= least * TIE_FACTOR).unwrap_or(self.rung);
         Some((costs, best))
     }
 
     fn choose(&mut self) {
         let Some((costs, best)) = self.costs() else { return };
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        let sends_less = RUNGS[best].ratio < RUNGS[self.rung].ratio * LESS;
-        if costs[self.rung] > least * HELD || sends_less {
+        let sends_less = RUNGS[best].ratio < RUNGS[self.rung].ratio * SMALLER_FACTOR;
+        if costs[self.rung] > least * CHANGE_FACTOR || sends_less {
             self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
         }
     }
@@ -245,14 +245,14 @@ impl State {
 
 /// Returns the time of two stages, of which one works on the output of the other, from the time of each alone. If one
 /// is much slower, it is the time of that one. If both are equally fast, it is a fifth longer, as was measured.
-fn together(one: f64, other: f64) -> f64 {
+fn combined_time(one: f64, other: f64) -> f64 {
     (one.powi(4) + other.powi(4)).powf(0.25)
 }
 
 impl Wire {
     /// Notes a write. Returns whether there is a new estimate.
     fn note(&mut self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) -> bool {
-        let has_waited = took >= WAITED;
+        let has_waited = took >= WAIT_MIN;
         let begin = |is_full| Span { began: now, is_full, bytes: 0, writing: Duration::ZERO };
         let Some(span) = &mut self.span else {
             self.span = Some(begin(has_waited));
@@ -269,16 +269,16 @@ impl Wire {
         if passed < if has_waited { SPAN_MIN } else { IDLE }.as_secs_f64() {
             return false;
         }
-        let is_at_work = span.writing.as_secs_f64() >= passed * f64::from(connections) * AT_WORK;
+        let is_at_work = span.writing.as_secs_f64() >= passed * f64::from(connections) * BUSY_SHARE;
         *span = begin(has_waited);
-        let [from, to] = STALLED;
-        let held_up = 1.0 + (HELD_UP - 1.0) * ((stalled - from) / (to - from)).clamp(0.0, 1.0);
+        let [from, to] = STALLED_SHARES;
+        let held_up = 1.0 + (STALL_SPEEDUP - 1.0) * ((stalled - from) / (to - from)).clamp(0.0, 1.0);
         self.rate = Some(match self.rate {
             None if has_waited => carried * held_up,
-            None => carried * HELD_UP,
-            Some(rate) if has_waited && is_at_work => rate + NEWEST * (carried * held_up - rate),
+            None => carried * STALL_SPEEDUP,
+            Some(rate) if has_waited && is_at_work => rate + NEWEST_WEIGHT * (carried * held_up - rate),
             Some(rate) if has_waited => rate.max(carried * held_up),
-            Some(rate) => rate.max(carried) * FASTER,
+            Some(rate) => rate.max(carried) * SPEEDUP,
         });
         true
     }
@@ -310,19 +310,19 @@ mod tests {
     impl Lab {
         /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
         fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
-            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS, Line::default()), Instant::now());
+            let (level_chooser, began) = (LevelChooser::new(fixed, u64::MAX, PACKERS, Line::default()), Instant::now());
             let mut packer_free = [0.0_f64; PACKERS];
             let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
             let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
             for number in 0..blocks {
                 let wobble = 1.0 + 0.1 * ((number * 7 % 5) as f64 - 2.0) / 2.0;
                 let packer = usize::from(packer_free[1] < packer_free[0]);
-                let level = leveller.level();
+                let level = level_chooser.level();
                 levels.push(level);
                 let rung = RUNGS.iter().find(|rung| rung.level == level).unwrap();
                 let pack = BLOCK / (rung.speed * self.speed * wobble);
                 let packed = BLOCK * rung.ratio * wobble;
-                leveller.packed(level, BLOCK as usize, packed as usize, Duration::from_secs_f64(pack));
+                level_chooser.note_packed(level, BLOCK as usize, packed as usize, Duration::from_secs_f64(pack));
                 let ready = packer_free[packer] + pack;
                 // The writer takes it when it is done with the one before, and writes until all but what the buffers
                 // hold has gone; the link goes on while the agent has room.
@@ -337,7 +337,7 @@ mod tests {
                 // It takes no blocks for as long as what has come waits for room.
                 let stalled = if room > begin { ((room - begin) / (end - begin).max(1e-9)).min(1.0) } else { 0.0 };
                 let now = began + Duration::from_secs_f64(end);
-                leveller.sent(now, packed as usize, Duration::from_secs_f64(end - begin), 1, stalled);
+                level_chooser.note_sent(now, packed as usize, Duration::from_secs_f64(end - begin), 1, stalled);
                 // The packer goes on when there is room in the queue.
                 packer_free[packer] = ready.max(taken.get(taken.len().wrapping_sub(QUEUE + 1)).copied().unwrap_or(0.0));
             }
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_line_counts_from_the_first_block_on() {
-        let level = |rate| Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip: None }).level();
+        let level = |rate| LevelChooser::new(None, u64::MAX, PACKERS, Line { rate, round_trip: None }).level();
         let levels = [None, Some(1e9), Some(100.0 * MBIT), Some(5.0 * MBIT)].map(level);
         assert_eq!(levels[..2], [3, 1]);
         assert!((6..=9).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
@@ -383,7 +383,7 @@ mod tests {
     fn a_long_round_trip_counts_until_more_is_known() {
         let level = |rate, round_trip| {
             let round_trip = Some(Duration::from_millis(round_trip));
-            Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip }).level()
+            LevelChooser::new(None, u64::MAX, PACKERS, Line { rate, round_trip }).level()
         };
         assert_eq!([level(None, 0), level(None, 40), level(Some(1e9), 40)], [3, 7, 1]);
     }
@@ -407,22 +407,22 @@ mod tests {
 
     #[test]
     fn little_content_and_a_level_that_was_named_are_not_measured() {
-        let check = |leveller: Leveller, level: i32| {
-            leveller.packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
-            leveller.sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
-            assert_eq!(leveller.level(), level);
+        let check = |level_chooser: LevelChooser, level: i32| {
+            level_chooser.note_packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
+            level_chooser.note_sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
+            assert_eq!(level_chooser.level(), level);
         };
-        check(Leveller::new(None, LITTLE_BYTES, 2, Line::default()), LITTLE_LEVEL);
-        check(Leveller::new(Some(4), u64::MAX, 2, Line::default()), 4);
-        check(Leveller::new(Some(4), 1, 2, Line::default()), 4);
+        check(LevelChooser::new(None, LITTLE_BYTES, 2, Line::default()), LITTLE_LEVEL);
+        check(LevelChooser::new(Some(4), u64::MAX, 2, Line::default()), 4);
+        check(LevelChooser::new(Some(4), 1, 2, Line::default()), 4);
     }
 
     #[test]
     fn content_is_told_by_the_level_that_it_was_packed_at() {
-        let leveller = Leveller::new(Some(6), 100, 2, Line::default());
-        leveller.packed(6, 50, 20, Duration::ZERO);
-        leveller.packed(6, 30, 20, Duration::ZERO);
-        leveller.as_it_is(20);
-        assert_eq!(leveller.tally(), BTreeMap::from([(0, 20), (6, 80)]));
+        let level_chooser = LevelChooser::new(Some(6), 100, 2, Line::default());
+        level_chooser.note_packed(6, 50, 20, Duration::ZERO);
+        level_chooser.note_packed(6, 30, 20, Duration::ZERO);
+        level_chooser.note_uncompressed(20);
+        assert_eq!(level_chooser.tally(), BTreeMap::from([(0, 20), (6, 80)]));
     }
 }

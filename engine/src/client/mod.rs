@@ -30,9 +30,9 @@ mod source;
 mod source_directory;
 
 mod level;
+mod outgoing_file;
 mod packer;
 mod probe;
-mod sending;
 
 mod conversation;
 mod delivery;

@@ -17,7 +17,7 @@ use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
 /// The manifest of a release, with the name of the release.
-pub(crate) type Named = (String, Arc<Manifest>);
+pub(crate) type NamedManifest = (String, Arc<Manifest>);
 
 /// Asks a question that switches nothing. Returns the answer, with the manifests that came before it. The agent need
 /// not send those that are `known`.
@@ -27,11 +27,11 @@ pub(crate) fn ask(
     known: &[Arc<Manifest>],
     observer: Arc<dyn Observer>,
     cancel: Cancel,
-) -> Result<(Reply, Vec<Named>), Error> {
+) -> Result<(Reply, Vec<NamedManifest>), Error> {
     let conversation = Conversation::new(connection, observer, cancel)?;
-    let heard = hear(&conversation, hello, known).map_err(|failure| failure.error)?;
+    let answer = receive(&conversation, hello, known).map_err(|failure| failure.error)?;
     conversation.finish();
-    Ok(heard)
+    Ok(answer)
 }
 
 /// Asks for a switch or a rollback. A failure says what is live.
@@ -42,23 +42,23 @@ pub(crate) fn switch(
     cancel: Cancel,
 ) -> Result<Reply, DeployFailure> {
     let conversation = Conversation::new(connection, observer, cancel)?;
-    conversation.may_switch();
-    let (reply, _) = hear(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
+    conversation.note_possible_switch();
+    let (reply, _) = receive(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
     conversation.finish();
     Ok(reply)
 }
 
-fn hear(
+fn receive(
     conversation: &Conversation,
     hello: Hello,
     known: &[Arc<Manifest>],
-) -> Result<(Reply, Vec<Named>), DeployFailure> {
+) -> Result<(Reply, Vec<NamedManifest>), DeployFailure> {
     let most = match &hello.request {
         Request::Manifests { wanted, .. } => wanted.len(),
         _ => 0,
     };
     conversation.send(&ToAgent::Hello(Box::new(hello)))?;
-    let mut manifests: Vec<Named> = Vec::new();
+    let mut manifests: Vec<NamedManifest> = Vec::new();
     loop {
         match conversation.wait()? {
             FromAgent::Done(reply) => return Ok((reply, manifests)),

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::ignore_file::{self, IGNORE_FILE};
 use crate::client::rules::SourceRules;
-use crate::manifest::{Named, Node};
+use crate::manifest::{EntryRef, Node};
 use crate::path::{Shown, push_name};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
@@ -76,7 +76,7 @@ impl Review<'_> {
     /// Returns the warnings, and the files that git ignores, if they differ from those `kept` at the last review.
     pub(crate) fn warnings(&self, kept: Option<&IgnoredFiles>) -> (Vec<String>, Option<IgnoredFiles>) {
         let (ignored, is_new) = IgnoredFiles::find(self, kept);
-        let warnings = self.tell(&self.findings(), &ignored);
+        let warnings = self.describe(&self.findings(), &ignored);
         (warnings, is_new.then_some(ignored))
     }
 
@@ -86,13 +86,13 @@ impl Review<'_> {
         findings.add_directory(self.found.root.mode, || b".".to_vec());
         for number in 0..self.found.manifest.directories().len() as u32 {
             for named in self.found.manifest.children(number).filter(|named| !self.found.is_generated(named.index)) {
-                self.look(number, &named, &mut rules, &mut findings);
+                self.inspect(number, &named, &mut rules, &mut findings);
             }
         }
         findings
     }
 
-    fn look(&self, directory: u32, named: &Named<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
+    fn inspect(&self, directory: u32, named: &EntryRef<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
         let FileStat { mode, .. } = self.found.stats[named.index as usize];
         let path = || self.found.manifest.path(named.index);
         match named.node {
@@ -107,14 +107,14 @@ impl Review<'_> {
             }
             Node::Symlink(target) => {
                 let target = self.found.manifest.text(target);
-                if leads_out(&self.found.manifest, directory, target) && !rules.mean(directory, &path(), false) {
+                if leads_out(&self.found.manifest, directory, target) && !rules.is_meant(directory, &path(), false) {
                     findings.symlinks_out.add(format!("`{}` to `{}`", Shown(&path()), Shown(target)));
                 }
             }
         }
     }
 
-    fn tell(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
+    fn describe(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
         let mut warnings = Vec::new();
         if (0..self.found.manifest.len()).all(|entry| self.found.is_generated(entry)) {
             warnings.push(format!("There is nothing to deploy in `{}`: the release is empty", self.source.display()));
@@ -128,42 +128,42 @@ impl Review<'_> {
                 self.source.display()
             ));
         }
-        let mut tell = |paths: &Paths, one: &str, several: &str| {
+        let mut warn = |paths: &Paths, one: &str, several: &str| {
             if paths.number > 0 {
                 warnings.push(format!("{}: {paths}", paths.count(one, several)));
             }
         };
-        tell(
+        warn(
             &findings.private_directories,
             "1 directory can be entered by its owner alone, and not by a web server of another user",
             "{} directories can be entered by their owner alone, and not by a web server of another user",
         );
-        tell(
+        warn(
             &findings.private_files,
             "1 file can be read by its owner alone, and not by a web server of another user",
             "{} files can be read by their owner alone, and not by a web server of another user",
         );
-        tell(
+        warn(
             &findings.files_with_bits,
             "1 file loses its setuid, setgid or sticky bit",
             "{} files lose their setuid, setgid or sticky bits",
         );
-        tell(
+        warn(
             &findings.directories_with_bits,
             "1 directory loses its setgid or sticky bit",
             "{} directories lose their setgid or sticky bits",
         );
-        tell(
+        warn(
             &findings.closed_directories,
             "1 directory can be written to by its owner alone, as it loses its sticky bit",
             "{} directories can be written to by their owner alone, as they lose their sticky bits",
         );
-        tell(
+        warn(
             &findings.capable_files,
             "1 file loses its capabilities, which a service manager can give to the process instead",
             "{} files lose their capabilities, which a service manager can give to the processes instead",
         );
-        tell(
+        warn(
             &findings.symlinks_out,
             "1 symlink leads out of the source, and on the server to something else or nothing",
             "{} symlinks lead out of the source, and on the server to something else or nothing",
@@ -185,9 +185,9 @@ impl<'a> RulesByDirectory<'a> {
     }
 
     /// Tells whether a pattern brings in an entry of a directory, or a directory above it.
-    fn mean(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
+    fn is_meant(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
         loop {
-            if self.of(directory).speak_of(path, is_directory) == Some(false) {
+            if self.of(directory).verdict(path, is_directory) == Some(false) {
                 return true;
             }
             let Some(slash) = memchr::memrchr(b'/', path) else { return false };

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::{Shown, push_name};
 use crate::pattern::Patterns;
-use crate::scan::rules::{Entered, Rules};
+use crate::scan::rules::{DirectoryRules, Rules};
 
 /// The name of git's file with patterns, in any directory of a checkout.
 pub(crate) const GITIGNORE: &[u8] = b".gitignore";
@@ -54,12 +54,12 @@ impl Levels {
     }
 
     /// Returns the verdict on a path, as [`Patterns::verdict`] does.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let mut level = self.0.as_deref();
         while let Some(Level { patterns, prefix, above }) = level {
-            let meant = patterns.speak_of(&path[*prefix..], is_directory);
-            if meant.is_some() {
-                return meant;
+            let verdict = patterns.verdict(&path[*prefix..], is_directory);
+            if verdict.is_some() {
+                return verdict;
             }
             level = above.0.as_deref();
         }
@@ -91,8 +91,8 @@ impl SourceRules {
     }
 
     /// Returns `true` if patterns leave a path out, `false` if they bring it in, and none if no pattern matches it.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        self.exclude.speak_of(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+        self.exclude.verdict(path, is_directory).or_else(|| self.levels.verdict(path, is_directory))
     }
 
     fn is_for_cutover(&self, name: &[u8], path: &dyn Fn() -> Vec<u8>) -> bool {
@@ -114,11 +114,11 @@ impl Rules for SourceRules {
         Some(GITIGNORE)
     }
 
-    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error> {
+    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<DirectoryRules>, Error> {
         let mut file = path.to_vec();
         push_name(&mut file, IGNORE_FILE);
         let Some(text) = ignore_file::read(&self.source, directory, IGNORE_FILE, &file)? else { return Ok(None) };
-        Ok(Some(Entered { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
+        Ok(Some(DirectoryRules { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
     }
 
     /// Without patterns, the path is not needed.
@@ -127,8 +127,8 @@ impl Rules for SourceRules {
             return true;
         }
         let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
-        let spoken = if has_patterns { self.speak_of(&path(), is_directory) } else { None };
-        spoken.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
+        let verdict = if has_patterns { self.verdict(&path(), is_directory) } else { None };
+        verdict.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
     }
 }
 

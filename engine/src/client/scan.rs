@@ -60,7 +60,7 @@ pub(crate) struct Scan {
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let rules = SourceRules::new(request.source, request.exclude, request.config)?;
-    let shape = walk(&WalkRequest {
+    let tree = walk(&WalkRequest {
         root: &source,
         path: request.source,
         rules: &rules,
@@ -71,7 +71,7 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     })?;
     let commit = Commit::of(request.source);
     let revision = commit.known().map(|commit| Generated::new(REVISION, format!("{commit}\n").into_bytes()));
-    let found = shape.finish(revision.as_ref())?;
+    let found = tree.finish(revision.as_ref())?;
     let generated = found.generated().zip(revision).map(|((entry, _), revision)| (entry, revision.content));
     Ok(Scan { found, source, generated, commit, rules })
 }

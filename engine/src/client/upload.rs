@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use crossbeam_channel::bounded;
 
 use crate::client::conversation::Conversation;
-use crate::client::delivery::Content;
+use crate::client::delivery::Amount;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::Line;
+use crate::client::outgoing_file::{OldSources, OutgoingFile};
 use crate::client::packer::{PackedBlock, Packer, Packing};
-use crate::client::sending::{OldContent, Sending};
 use crate::client::source::SourceReader;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -22,7 +22,7 @@ use crate::report::DeployFailure;
 use crate::threads;
 use crate::units::Bytes;
 
-use keeper::Keeper;
+use keeper::CacheKeeper;
 
 /// The packed blocks that wait for the wire: so many that neither the packing threads nor the wire wait for a block
 /// that takes longer than others.
@@ -36,7 +36,7 @@ pub(crate) struct Upload<'a> {
     /// The reader of the content. Sent content is kept in the content cache, if there is one.
     pub(crate) reader: SourceReader<'a>,
     /// The sources of old content.
-    pub(crate) olds: OldContent<'a>,
+    pub(crate) old_versions: OldSources<'a>,
     /// The zstd level. None: the level that the line has time for.
     pub(crate) level: Option<i32>,
     /// Receives the details.
@@ -50,19 +50,19 @@ pub(crate) struct Upload<'a> {
 impl Upload<'_> {
     /// Sends files, in order. Stops early if the agent takes another base. Returns the bytes of content by zstd level,
     /// 0 being none.
-    pub(crate) fn send(&self, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-        let &Upload { conversation, reader, olds, level, observer, lanes, is_unasked } = self;
-        if sendings.is_empty() {
+    pub(crate) fn send(&self, outgoing_files: Vec<OutgoingFile>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
+        let &Upload { conversation, reader, old_versions, level, observer, lanes, is_unasked } = self;
+        if outgoing_files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let files = sendings.len() as u64;
+        let files = outgoing_files.len() as u64;
         let threads = Packing::usual_threads();
         let round_trip = conversation.lanes().map(|lanes| lanes.round_trip());
         let line = Line { rate: conversation.copied_at(), round_trip };
-        let packer = Packer::new(reader, olds, Packing { level, threads, line }, sendings);
-        let total = Content { files, bytes: packer.bytes_total() };
+        let packer = Packer::new(reader, old_versions, Packing { level, threads, line }, outgoing_files);
+        let total = Amount { files, bytes: packer.bytes_total() };
         conversation.delivery().begin(total, conversation.sent_bytes());
-        let keeper = Mutex::new(Keeper::begin(olds.cache, observer));
+        let keeper = Mutex::new(CacheKeeper::begin(old_versions.cache, observer));
         let (sender, blocks) = bounded::<Result<PackedBlock, Error>>(QUEUE_BLOCKS);
         let sent = std::thread::scope(|scope| {
             for number in 0..threads {
@@ -82,10 +82,10 @@ impl Upload<'_> {
             }
             drop(sender);
             let outlet = Outlet { conversation, observer, lanes, is_unasked, left: &|| packer.left() };
-            let sending =
+            let before =
                 |packed: &PackedBlock| conversation.delivery().note(packed.block.payload.len() as u64, packed.holds);
-            let sent = lanes::send(&outlet, blocks, sending, |packed: &PackedBlock, took| {
-                packer.sent(packed, took, conversation.connections().max(1) as u32, conversation.stalled());
+            let sent = lanes::send(&outlet, blocks, before, |packed: &PackedBlock, took| {
+                packer.sent(packed, took, conversation.connections().max(1) as u32, conversation.stalled_share());
                 keeper.lock().expect("no keeper panics").keep(packed);
             });
             packer.end();

@@ -8,14 +8,14 @@ use crate::bytes::{ByteReader, Malformed};
 use crate::hash::Hash;
 use crate::manifest::build::Builder;
 use crate::manifest::encode::{
-    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, INTRODUCED, SYMLINK, Source,
-    directory_of,
+    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, DirectorySource, END, ENTER, FILE, HASHED, IN_BASE, INTRODUCED,
+    SYMLINK, directory_of,
 };
-use crate::manifest::{Directory, ENTRIES_MAX, File, Manifest, Named, Node, OPS_BYTES_MAX, ObjectKey};
+use crate::manifest::{Directory, ENTRIES_MAX, EntryRef, File, Manifest, Node, OPS_BYTES_MAX, ObjectKey};
 
 /// A decoded manifest, and its relation to the base.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedManifest {
     /// The manifest.
     pub(crate) manifest: Manifest,
     /// For each entry, the base's entry that it was copied from, or [`INTRODUCED`].
@@ -28,14 +28,17 @@ pub(crate) struct Decoded {
 
 /// Decodes the output of [`encode`](super::encode::encode), against the same base. Returns the complete manifest, and
 /// the bytes that follow.
-pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(DecodedManifest, &'a [u8]), BadEncoding> {
     let (decoded, rest) = decode_with(bytes, base)?;
     if decoded.promised.is_empty() { Ok((decoded, rest)) } else { Err(BadEncoding::Root) }
 }
 
 /// Decodes the output of [`encode_with`](super::encode::encode_with), against the same base. Returns the manifest, in
 /// which hashes may be promised, and the bytes that follow.
-pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+pub(crate) fn decode_with<'a>(
+    bytes: &'a [u8],
+    base: Option<&Manifest>,
+) -> Result<(DecodedManifest, &'a [u8]), BadEncoding> {
     let (Parts { root, ops, hashes }, rest) = Parts::read(bytes)?;
     let empty = Manifest::default();
     let base = base.unwrap_or(&empty);
@@ -50,8 +53,8 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
         promised: Vec::new(),
         sources: Vec::new(),
     };
-    let given = decoder.given_base();
-    decoder.sources.push(Source::read(&mut decoder.ops, given)?);
+    let base = decoder.optional_base();
+    decoder.sources.push(DirectorySource::read(&mut decoder.ops, base)?);
     decoder.run()?;
     if !decoder.ops.rest().is_empty() || !decoder.hashes.rest().is_empty() {
         return Err(Malformed.into());
@@ -61,7 +64,7 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
     if promised.is_empty() && manifest.root() != root {
         return Err(BadEncoding::Root);
     }
-    Ok((Decoded { manifest, origins, promised, root }, rest))
+    Ok((DecodedManifest { manifest, origins, promised, root }, rest))
 }
 
 /// A manifest's bytes, split into their parts and not decoded yet.
@@ -153,7 +156,7 @@ impl Read for Section<'_> {
 impl<H: Read> Parts<H> {
     /// Calls `take` for every entry, in order, of a manifest that was encoded without a base. No manifest is built and
     /// the root is not proved: another proof must say that the bytes are those that were written.
-    pub(crate) fn entries(mut self, mut take: impl FnMut(Passing<'_>)) -> Result<(), BadEncoding> {
+    pub(crate) fn for_each_entry(mut self, mut take: impl FnMut(StreamEntry<'_>)) -> Result<(), BadEncoding> {
         let mut ops = ByteReader::new(&self.ops);
         let mut next_hash = || {
             let mut hash = [0; size_of::<Hash>()];
@@ -176,19 +179,19 @@ impl<H: Read> Parts<H> {
                         let content = ops.number_within(0o777 * 3)?;
                         let size = ops.number()?;
                         let hash = if size == 0 { Hash::of(b"") } else { next_hash()? };
-                        PassingKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
+                        StreamEntryKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
                     }
                     SYMLINK => {
                         ops.bytes()?;
-                        PassingKind::Symlink
+                        StreamEntryKind::Symlink
                     }
                     DIRECTORY if ops.number()? == 0 => {
                         directories = directories.checked_add(1).ok_or(Malformed)?;
-                        PassingKind::Directory
+                        StreamEntryKind::Directory
                     }
                     _ => return Err(BadEncoding::Base),
                 };
-                take(Passing { directory, index, name, kind });
+                take(StreamEntry { directory, index, name, kind });
                 index += 1;
             }
             directory += 1;
@@ -199,7 +202,7 @@ impl<H: Read> Parts<H> {
 }
 
 /// An entry of a manifest that is read entry by entry.
-pub(crate) struct Passing<'a> {
+pub(crate) struct StreamEntry<'a> {
     /// The directory that holds it.
     pub(crate) directory: u32,
     /// The index.
@@ -207,11 +210,11 @@ pub(crate) struct Passing<'a> {
     /// The name.
     pub(crate) name: &'a [u8],
     /// The kind.
-    pub(crate) kind: PassingKind,
+    pub(crate) kind: StreamEntryKind,
 }
 
 /// The kind of a [`StreamEntry`].
-pub(crate) enum PassingKind {
+pub(crate) enum StreamEntryKind {
     /// A regular file.
     File(File),
     /// A directory, which has the next number.
@@ -239,12 +242,12 @@ struct Decoder<'a> {
     builder: Builder,
     origins: Vec<u32>,
     promised: Vec<u32>,
-    sources: Vec<Source>,
+    sources: Vec<DirectorySource>,
 }
 
 impl<'a> Decoder<'a> {
     /// Returns the base, if there is one.
-    fn given_base(&self) -> Option<&'a Manifest> {
+    fn optional_base(&self) -> Option<&'a Manifest> {
         Some(self.base).filter(|base| !base.directories().is_empty())
     }
 
@@ -252,14 +255,14 @@ impl<'a> Decoder<'a> {
         let mut number = 0;
         while number < self.sources.len() {
             match self.sources[number] {
-                Source::Same(base) => {
+                DirectorySource::Same(base) => {
                     let Directory { mode, hash, .. } = self.base.directories()[base as usize];
                     self.builder.begin_with(mode, hash)?;
                     for old in self.base.children(base) {
                         self.copy(old)?;
                     }
                 }
-                Source::Script(base) => self.script(base)?,
+                DirectorySource::Script(base) => self.script(base)?,
             }
             number += 1;
         }
@@ -294,7 +297,7 @@ impl<'a> Decoder<'a> {
                 ENTER => {
                     let old = before.next().ok_or(Malformed)?;
                     let beside = directory_of(old).ok_or(Malformed)?;
-                    self.directory(old.name, Source::Script(Some(beside)))?;
+                    self.directory(old.name, DirectorySource::Script(Some(beside)))?;
                 }
                 _ => self.insert(kind)?,
             }
@@ -312,8 +315,8 @@ impl<'a> Decoder<'a> {
                 Ok(())
             }
             DIRECTORY => {
-                let base = self.given_base();
-                let source = Source::read(&mut self.ops, base)?;
+                let base = self.optional_base();
+                let source = DirectorySource::read(&mut self.ops, base)?;
                 self.directory(name, source)
             }
             _ => Err(Malformed.into()),
@@ -348,19 +351,19 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn directory(&mut self, name: &[u8], source: Source) -> Result<(), BadEncoding> {
+    fn directory(&mut self, name: &[u8], source: DirectorySource) -> Result<(), BadEncoding> {
         self.builder.directory(name)?;
         self.sources.push(source);
         self.note(INTRODUCED);
         Ok(())
     }
 
-    fn copy(&mut self, old: Named<'_>) -> Result<(), BadEncoding> {
+    fn copy(&mut self, old: EntryRef<'_>) -> Result<(), BadEncoding> {
         match old.node {
             Node::File(file) => self.builder.file(old.name, file)?,
             Node::Symlink(target) => self.builder.symlink(old.name, self.base.text(target))?,
             Node::Directory(number) => {
-                self.sources.push(Source::Same(number));
+                self.sources.push(DirectorySource::Same(number));
                 self.builder.directory(old.name)?
             }
         };

@@ -1,6 +1,6 @@
 //! Compares two manifests: the paths that are new, changed or removed. Touches no disk.
 
-use crate::manifest::{Directory, Manifest, Named, Node};
+use crate::manifest::{Directory, EntryRef, Manifest, Node};
 use crate::path::push_name;
 use crate::report::Change;
 
@@ -85,7 +85,7 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
         }
     }
 
-    fn entry(&mut self, old: Option<Named<'a>>, new: Option<Named<'a>>) {
+    fn entry(&mut self, old: Option<EntryRef<'a>>, new: Option<EntryRef<'a>>) {
         let Some(name) = new.or(old).map(|named| named.name) else {
             return;
         };

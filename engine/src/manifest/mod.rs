@@ -14,8 +14,8 @@ pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod encode;
 pub(crate) mod outline;
-mod pieces;
 pub(crate) mod placement;
+mod shared_vec;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::hash::Hash;
 use crate::path::push_name;
 
 pub(crate) use build::Builder;
-use pieces::Pieces;
+use shared_vec::SharedVec;
 
 /// The permission bits of a file in a release: objects are read-only, so write bits are dropped.
 pub(crate) const FILE_MODE_MASK: u32 = 0o555;
@@ -158,7 +158,7 @@ pub(crate) struct Directory {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Manifest {
     text: Arc<Vec<u8>>,
-    entries: Pieces<Entry>,
+    entries: SharedVec<Entry>,
     directories: Vec<Directory>,
     files: u64,
     bytes: u64,
@@ -166,7 +166,7 @@ pub(crate) struct Manifest {
 
 /// An entry of a manifest, seen from outside.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Named<'a> {
+pub(crate) struct EntryRef<'a> {
     /// The index.
     pub(crate) index: u32,
     /// The name.
@@ -249,9 +249,9 @@ impl Manifest {
     }
 
     /// Returns the entries of a directory, sorted by name.
-    pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = Named<'_>> + Clone {
+    pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = EntryRef<'_>> + Clone {
         let Directory { first, count, .. } = self.directories[directory as usize];
-        (first..first + count).map(|index| Named { index, name: self.name(index), node: self.node(index) })
+        (first..first + count).map(|index| EntryRef { index, name: self.name(index), node: self.node(index) })
     }
 
     /// Returns the directories in a directory, with their numbers, sorted by name.
@@ -263,7 +263,7 @@ impl Manifest {
     }
 
     /// Finds an entry of a directory by name.
-    pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<Named<'_>> {
+    pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<EntryRef<'_>> {
         let Directory { first, count, .. } = self.directories[directory as usize];
         let (mut low, mut high) = (first, first + count);
         while low < high {
@@ -271,14 +271,14 @@ impl Manifest {
             match self.name(index).cmp(name) {
                 Ordering::Less => low = index + 1,
                 Ordering::Greater => high = index,
-                Ordering::Equal => return Some(Named { index, name: self.name(index), node: self.node(index) }),
+                Ordering::Equal => return Some(EntryRef { index, name: self.name(index), node: self.node(index) }),
             }
         }
         None
     }
 
     /// Finds an entry by its path.
-    pub(crate) fn find<'a>(&self, names: impl IntoIterator<Item = &'a [u8]>) -> Option<Named<'_>> {
+    pub(crate) fn find<'a>(&self, names: impl IntoIterator<Item = &'a [u8]>) -> Option<EntryRef<'_>> {
         let mut directory = Some(0);
         let mut found = None;
         for name in names {

@@ -50,7 +50,7 @@ fn a_path_has_a_pattern_that_matches_it_alone() {
         let meant =
             ["a", "a b/c ", "x.log", "*.log", "ab", "a[b]?", "back\\slash", "!a", "#a", "a/b", "a/**", "  ", "b/a"]
                 .into_iter()
-                .filter(|path| patterns.speak_of(path.as_bytes(), false) == Some(true));
+                .filter(|path| patterns.verdict(path.as_bytes(), false) == Some(true));
         assert_eq!(meant.collect::<Vec<_>>(), [path], "{pattern}");
     }
 }

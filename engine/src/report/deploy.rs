@@ -119,7 +119,7 @@ pub struct MakingReport {
     /// The number of files that were linked.
     pub objects_linked: u64,
     /// The release that was turned into this one, if any.
-    pub reused: Option<Reused>,
+    pub reused: Option<ReuseReport>,
     /// The reason why an existing spare was not reused.
     pub not_reused: Option<String>,
     /// The number of files that are copies and not links, by reason.
@@ -128,7 +128,7 @@ pub struct MakingReport {
 
 /// A release that was turned into a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reused {
+pub struct ReuseReport {
     /// The name that the release had.
     pub release: ReleaseId,
     /// The number of its files and symlinks that were kept.

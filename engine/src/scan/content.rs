@@ -38,7 +38,7 @@ pub(crate) fn open(directory: impl std::os::fd::AsFd, name: &std::ffi::OsStr) ->
 }
 
 /// Returns the stat of an open file.
-pub(crate) fn look(file: &File) -> io::Result<FileStat> {
+pub(crate) fn stat(file: &File) -> io::Result<FileStat> {
     Ok(fs::fstat(file)?.into())
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn hash(file: &File, seen: FileStat, path: impl Fn() -> Vec<u8>, canc
     let mut before = seen;
     for _ in 0..ATTEMPTS {
         let (hash, length) = FileRange::whole_of_size(file, before.size).until(cancel).hash().map_err(failed)?;
-        let after = look(file).map_err(failed)?;
+        let after = stat(file).map_err(failed)?;
         if length == after.size && after == before {
             return Ok(Content { stat: after, hash });
         }
@@ -77,7 +77,7 @@ mod tests {
     fn a_file_has_the_hash_and_the_stat_of_one_moment() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
-        let seen = look(&file).unwrap();
+        let seen = stat(&file).unwrap();
         let cancel = Cancel::default();
         let hashed = |seen| hash(&file, seen, || b"file".to_vec(), &cancel);
         // Where it was seen otherwise before, it is read again.

@@ -1,9 +1,9 @@
 //! A directory that the last scan knew.
 
-use crate::manifest::{Named, Node};
-use crate::scan::found::{Branch, FoundEntry, FoundNode};
+use crate::manifest::{EntryRef, Node};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::FileStat;
+use crate::scan::tree::{Branch, ScannedEntry, ScannedNode};
 
 /// See the module's description.
 #[derive(Clone, Copy)]
@@ -26,15 +26,15 @@ impl<'a> KnownDirectory<'a> {
     }
 
     /// Returns the entries in the last scan, without the generated file.
-    pub(super) fn children(self) -> impl Iterator<Item = Named<'a>> {
+    pub(super) fn children(self) -> impl Iterator<Item = EntryRef<'a>> {
         let KnownDirectory { known, number, .. } = self;
         known.manifest.children(number).filter(|named| !known.is_generated(named.index))
     }
 
     /// Tells whether `entries` are all entries of the last scan, unchanged.
-    pub(super) fn is_all_of(self, entries: &[FoundEntry]) -> bool {
+    pub(super) fn is_all_of(self, entries: &[ScannedEntry]) -> bool {
         let is_same =
-            |entry: &FoundEntry| matches!(entry.node, FoundNode::Same(_) | FoundNode::Directory(Branch::Same(_)));
+            |entry: &ScannedEntry| matches!(entry.node, ScannedNode::Same(_) | ScannedNode::Directory(Branch::Same(_)));
         self.children().count() == entries.len() && entries.iter().all(is_same)
     }
 }

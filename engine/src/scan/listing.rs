@@ -14,12 +14,12 @@ const BUFFER_BYTES: usize = 32 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     text: Vec<u8>,
-    names: Vec<Listed>,
+    names: Vec<ListedName>,
 }
 
 /// A name in a [`Listing`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Listed {
+pub(super) struct ListedName {
     start: u32,
     len: u16,
     /// The kind of the entry, as the directory says. It may be unknown.
@@ -50,7 +50,7 @@ impl Listing {
                 let start = u32::try_from(listing.text.len()).map_err(|_| Errno::FBIG)?;
                 let len = u16::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
                 listing.text.extend_from_slice(name);
-                listing.names.push(Listed { start, len, kind: entry.file_type() });
+                listing.names.push(ListedName { start, len, kind: entry.file_type() });
             }
         }
         let Listing { text, names } = &mut listing;
@@ -59,12 +59,12 @@ impl Listing {
     }
 
     /// Returns the names, sorted.
-    pub(super) fn names(&self) -> &[Listed] {
+    pub(super) fn names(&self) -> &[ListedName] {
         &self.names
     }
 
     /// Returns the bytes of a name.
-    pub(super) fn name(&self, listed: Listed) -> &[u8] {
+    pub(super) fn name(&self, listed: ListedName) -> &[u8] {
         listed.of(&self.text)
     }
 
@@ -74,7 +74,7 @@ impl Listing {
     }
 }
 
-impl Listed {
+impl ListedName {
     fn of(self, text: &[u8]) -> &[u8] {
         &text[self.start as usize..][..usize::from(self.len)]
     }

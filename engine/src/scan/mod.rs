@@ -19,7 +19,6 @@ pub(crate) mod rules;
 pub(crate) mod snapshot;
 pub(crate) mod stat;
 
-mod found;
 mod known;
 mod listing;
 mod names;
@@ -27,8 +26,9 @@ mod place;
 mod progress;
 mod refusal;
 mod scope;
+mod tree;
 mod walk;
 
-pub(crate) use found::Generated;
 pub(crate) use refusal::unreadable;
+pub(crate) use tree::Generated;
 pub(crate) use walk::{WalkRequest, walk};

@@ -8,12 +8,12 @@ use rustix::io::Errno;
 use crate::error::{Error, SourceError};
 use crate::manifest::{self, LEVELS_MAX, Node};
 use crate::path::Shown;
-use crate::scan::found::Name;
 use crate::scan::known::KnownDirectory;
 use crate::scan::listing::Listing;
 use crate::scan::place::Place;
 use crate::scan::refusal::unreadable;
 use crate::scan::scope::Scope;
+use crate::scan::tree::Name;
 
 /// The longest path in bytes. A program that opens a path as a whole cannot open a longer one (`PATH_MAX`, less space
 /// for a prefix).
@@ -32,7 +32,7 @@ pub(super) struct Names<'a> {
     /// The listing. None if the names are those of the last scan.
     pub(super) listing: Option<Listing>,
     /// The candidates, sorted by name.
-    pub(super) names: Vec<Named>,
+    pub(super) candidates: Vec<Candidate>,
 }
 
 impl Names<'_> {
@@ -66,7 +66,7 @@ impl Names<'_> {
 }
 
 /// A name to inspect.
-pub(super) struct Named {
+pub(super) struct Candidate {
     /// The place of the name.
     pub(super) name: Name,
     /// The kind, which may be unknown.
@@ -77,7 +77,7 @@ pub(super) struct Named {
 
 /// Returns the candidates, sorted: the listed names, each with its entry in the last scan, or all names of the last
 /// scan.
-pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Named> {
+pub(super) fn candidates(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Candidate> {
     let mut children = known.into_iter().flat_map(KnownDirectory::children).peekable();
     let Some(listing) = listing else {
         let kind = |node| match node {
@@ -85,7 +85,7 @@ pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>
             Node::File(_) => FileType::RegularFile,
             Node::Symlink(_) => FileType::Symlink,
         };
-        let named = |child: manifest::Named<'_>| Named {
+        let named = |child: manifest::EntryRef<'_>| Candidate {
             name: Name::Known(child.index),
             kind: kind(child.node),
             known: Some(child.index),
@@ -96,7 +96,7 @@ pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>
         let name = listing.name(listed);
         while children.next_if(|child| child.name < name).is_some() {}
         let known = children.next_if(|child| child.name == name).map(|child| child.index);
-        Named { name: Name::Listed(listed), kind: listed.kind, known }
+        Candidate { name: Name::Listed(listed), kind: listed.kind, known }
     };
     listing.names().iter().map(named).collect()
 }

@@ -17,13 +17,13 @@ pub(super) struct Progress<'a> {
     observer: &'a dyn Observer,
     files: AtomicU64,
     bytes: AtomicU64,
-    told: Mutex<Instant>,
+    reported: Mutex<Instant>,
 }
 
 impl<'a> Progress<'a> {
     /// Starts with nothing.
     pub(super) fn new(observer: &'a dyn Observer) -> Progress<'a> {
-        Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
+        Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), reported: Mutex::new(Instant::now()) }
     }
 
     /// Adds the files among these entries.
@@ -38,19 +38,19 @@ impl<'a> Progress<'a> {
     }
 
     /// Reports the progress, unless it was reported a moment ago.
-    pub(super) fn tell(&self) {
-        self.tell_after(PROGRESS_EVERY);
+    pub(super) fn report(&self) {
+        self.report_after(PROGRESS_EVERY);
     }
 
     /// Reports the final progress.
     pub(super) fn finish(&self) {
-        self.tell_after(Duration::ZERO);
+        self.report_after(Duration::ZERO);
     }
 
-    fn tell_after(&self, pause: Duration) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.elapsed() >= pause {
-            *told = Instant::now();
+    fn report_after(&self, pause: Duration) {
+        let Ok(mut reported) = self.reported.try_lock() else { return };
+        if reported.elapsed() >= pause {
+            *reported = Instant::now();
             self.observer.observe(Event::Progress {
                 phase: Phase::Scan,
                 files: self.files.load(Ordering::Relaxed),

@@ -17,7 +17,7 @@ pub(super) fn changing(path: &[u8]) -> Error {
 }
 
 /// Returns none for an entry that vanished, and an error for one that changed its kind or cannot be read.
-pub(super) fn gone<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option<T>, Error> {
+pub(super) fn absent_or_error<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option<T>, Error> {
     match errno {
         Errno::NOENT => Ok(None),
         Errno::LOOP | Errno::NOTDIR | Errno::INVAL => Err(changing(&path())),

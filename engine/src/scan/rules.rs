@@ -21,14 +21,14 @@ pub(crate) trait Rules: Sync {
 
     /// Reads the file of rules in a directory. Returns the rules in force with it. None if the directory has no such
     /// file.
-    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error>;
+    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<DirectoryRules>, Error>;
 
     /// Tells whether an entry is left out. `path` makes its path.
     fn leave_out(&self, name: &[u8], is_directory: bool, path: &dyn Fn() -> Vec<u8>) -> bool;
 }
 
 /// The rules in force in a directory with a file of rules.
-pub(crate) struct Entered {
+pub(crate) struct DirectoryRules {
     /// The rules.
     pub(crate) rules: Box<dyn Rules>,
     /// The hash of the file.

@@ -13,20 +13,20 @@ pub(super) struct Scope<'a> {
     /// The rules in force.
     pub(super) rules: &'a dyn Rules,
     /// Whether the rules are those of the last scan.
-    pub(super) is_ruled_as_before: bool,
+    pub(super) has_same_rules: bool,
     /// The device of the directory.
     pub(super) device: u64,
     /// See [`disk::keeps_times`].
     pub(super) keeps_times: bool,
     /// Whether an equal stat means an unchanged entry. Not on a filesystem that is mounted in the tree: another disk
     /// may be there now.
-    pub(super) believes: bool,
+    pub(super) trusts_stats: bool,
 }
 
 impl<'a> Scope<'a> {
     /// Starts above the root, where no device is known yet: the root asks for its own.
-    pub(super) fn above(rules: &'a dyn Rules, is_ruled_as_before: bool) -> Scope<'a> {
-        Scope { rules, is_ruled_as_before, device: u64::MAX, keeps_times: false, believes: true }
+    pub(super) fn above(rules: &'a dyn Rules, has_same_rules: bool) -> Scope<'a> {
+        Scope { rules, has_same_rules, device: u64::MAX, keeps_times: false, trusts_stats: true }
     }
 
     /// Returns the scope of a directory on this device.
@@ -35,7 +35,7 @@ impl<'a> Scope<'a> {
             return Ok(self);
         }
         // The device of the root is the first.
-        let believes = self.device == u64::MAX;
-        Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, believes, ..self })
+        let trusts_stats = self.device == u64::MAX;
+        Ok(Scope { device, keeps_times: disk::keeps_times(fd)?, trusts_stats, ..self })
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{DamageError, Error};
 use crate::manifest::Manifest;
 use crate::path::Shown;
 use crate::pattern::Patterns;
-use crate::report::Reused;
+use crate::report::ReuseReport;
 use crate::wire::message::FromAgent;
 
 use crate::agent::assemble::{Assembled, Assembly};
@@ -44,7 +44,7 @@ pub(super) struct Filled {
     /// Its manifest, where hashes of the one that came were promised.
     settled: Option<Manifest>,
     /// What became of a release that was to be reused: why it could not be, where that is so.
-    pub(super) reused: Option<Result<Reused, Error>>,
+    pub(super) reused: Option<Result<ReuseReport, Error>>,
 }
 
 impl Filled {
@@ -119,7 +119,7 @@ fn announce(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
     partial: &[(u32, u64)],
-) -> Result<Option<Result<Reused, Error>>, Error> {
+) -> Result<Option<Result<ReuseReport, Error>>, Error> {
     let tree = plan.task.tree;
     // If the tree promises hashes, the client is already sending that content.
     if tree.promised.is_empty() {

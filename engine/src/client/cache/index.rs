@@ -49,12 +49,12 @@ pub(super) struct PatchPlace {
     pub(super) file: FilePlace,
     /// The length of the content that it makes, in bytes.
     pub(super) size: u32,
-    pub(super) of: Whole,
+    pub(super) of: WholeContent,
 }
 
 /// Content that is kept whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Whole {
+pub(crate) struct WholeContent {
     pub(crate) hash: Hash,
     pub(crate) size: u32,
 }
@@ -66,7 +66,12 @@ impl Index {
     }
 
     /// Finds a patch that makes this content, out of whole content that `find` finds. Returns its number.
-    pub(super) fn patch<T>(&self, hash: &Hash, size: u32, find: impl Fn(&Whole) -> Option<T>) -> Option<(u32, T)> {
+    pub(super) fn patch<T>(
+        &self,
+        hash: &Hash,
+        size: u32,
+        find: impl Fn(&WholeContent) -> Option<T>,
+    ) -> Option<(u32, T)> {
         let mut patches = alike(&self.patches, |patch| patch.file.key, hash).filter(|(_, patch)| patch.size == size);
         patches.find_map(|(number, patch)| Some((number as u32, find(&patch.of)?)))
     }
@@ -131,7 +136,7 @@ impl Index {
         }
         for _ in 0..number(&mut reader)? {
             let (file, size) = (file(&mut reader)?, number(&mut reader)?);
-            let of = Whole { hash: Hash::from_bytes(reader.array()?), size: number(&mut reader)? };
+            let of = WholeContent { hash: Hash::from_bytes(reader.array()?), size: number(&mut reader)? };
             index.patches.push(PatchPlace { file, size, of });
         }
         Ok(index)
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn what_it_says_reads_back_and_nothing_else_does() {
         let file = |number: u8| FilePlace { key: [number; 8], block: 1, offset: 2, len: 3 };
-        let of = Whole { hash: Hash::of(b"whole"), size: 5 };
+        let of = WholeContent { hash: Hash::of(b"whole"), size: 5 };
         let index = Index {
             blocks: vec![BlockPlace { offset: 1 << 40, len: 7, unpacked_len: 8, packing: 1 }; 2],
             wholes: vec![file(1), file(2)],

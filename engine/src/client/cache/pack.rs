@@ -8,30 +8,30 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::wire::block::Body;
 
-use super::index::{BlockPlace, FilePlace, Index, PatchPlace, Whole, key_of};
+use super::index::{BlockPlace, FilePlace, Index, PatchPlace, WholeContent, key_of};
 use super::name::{BEGUN, INDEX, NANOS_DIGITS, PACK, file_name};
 
 /// The content of a file in the cache.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeptFile {
+pub(crate) struct CachedFile {
     /// The hash of the content.
     pub(crate) hash: Hash,
     /// The length of the content in bytes.
     pub(crate) size: u32,
     /// The patch, if the content is not kept whole.
-    pub(crate) patch: Option<PatchOf>,
+    pub(crate) patch: Option<CachedPatch>,
 }
 
 /// A patch in the cache.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PatchOf {
+pub(crate) struct CachedPatch {
     /// The length of the patch in bytes.
     pub(crate) len: u32,
     /// The whole content that it is a patch of.
-    pub(crate) whole: Whole,
+    pub(crate) whole: WholeContent,
 }
 
-impl KeptFile {
+impl CachedFile {
     /// Returns the length in the pack, in bytes.
     pub(crate) fn len(&self) -> u32 {
         self.patch.map_or(self.size, |patch| patch.len)
@@ -60,7 +60,7 @@ impl<'a> PackWriter<'a> {
     }
 
     /// Adds a body with these files, one after the other. Each of its frames is a block.
-    pub(super) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
+    pub(super) fn add(&mut self, body: Body<'_>, files: &[CachedFile]) -> Result<(), Error> {
         let frames = body.frames().map_err(|_| Error::Bug("what is kept is no frames".into()))?;
         let mut files = files.iter();
         for frame in frames {
@@ -70,7 +70,11 @@ impl<'a> PackWriter<'a> {
     }
 
     /// Adds a block, with as many of `files` as it holds.
-    fn add_frame<'f>(&mut self, frame: Body<'_>, files: &mut impl Iterator<Item = &'f KeptFile>) -> Result<(), Error> {
+    fn add_frame<'f>(
+        &mut self,
+        frame: Body<'_>,
+        files: &mut impl Iterator<Item = &'f CachedFile>,
+    ) -> Result<(), Error> {
         let block = self.index.blocks.len() as u32;
         let (len, unpacked_len) = (frame.bytes.len() as u32, frame.unpacked_len as u32);
         self.index.blocks.push(BlockPlace { offset: self.written, len, unpacked_len, packing: frame.packing });
@@ -81,7 +85,7 @@ impl<'a> PackWriter<'a> {
             let place = FilePlace { key: key_of(&file.hash), block, offset, len: file.len() };
             match file.patch {
                 None => self.index.wholes.push(place),
-                Some(PatchOf { whole, .. }) => {
+                Some(CachedPatch { whole, .. }) => {
                     self.index.patches.push(PatchPlace { file: place, size: file.size, of: whole });
                 }
             }

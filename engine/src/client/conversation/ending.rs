@@ -9,17 +9,17 @@ use crate::report::DeployFailure;
 use crate::wire::message::FromAgent;
 
 use super::Conversation;
-use super::inbox::{Arrival, NothingTaken};
+use super::inbox::{Arrival, EmptyInbox};
 use super::live::live_after;
 
 /// The time in which the agent may say what is live after the client has closed the stream.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const FINAL_STATE_TIME: Duration = Duration::from_secs(10);
 /// The time in which the agent may tidy up after a failure.
-const TIDYING: Duration = Duration::from_secs(5);
+const TIDY_TIME: Duration = Duration::from_secs(5);
 /// The time in which an agent that has answered ends by itself.
-const ANSWERED: Duration = Duration::from_secs(2);
+const SELF_END_TIME: Duration = Duration::from_secs(2);
 /// The time in which the agent may end after its answer.
-const ENDING: Duration = Duration::from_secs(30);
+const END_TIME: Duration = Duration::from_secs(30);
 
 impl Conversation {
     /// Adds to a failure the release that is live, as far as the client can know it: from what the agent said, or says
@@ -29,8 +29,8 @@ impl Conversation {
         if live != LiveNow::Unchanged || matches!(error, Error::Agent(_)) {
             return DeployFailure { error, live };
         }
-        if self.may_switch.load(Ordering::Relaxed) {
-            return DeployFailure { error, live: self.last_words() };
+        if self.can_switch.load(Ordering::Relaxed) {
+            return DeployFailure { error, live: self.final_state() };
         }
         // While the line is up, the agent holds the lock: nobody else has switched.
         let live = if error.kind() == Kind::Line { live } else { self.answers.live() };
@@ -38,9 +38,9 @@ impl Conversation {
     }
 
     /// Closes the stream, and returns the live release that the agent then reports.
-    fn last_words(&self) -> LiveNow {
+    fn final_state(&self) -> LiveNow {
         self.close();
-        let deadline = Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + FINAL_STATE_TIME;
         loop {
             let live = self.answers.live();
             if live.is_switched() {
@@ -64,7 +64,7 @@ impl Conversation {
     /// command at once should not meet the lock.
     pub(crate) fn leave(self) {
         self.close();
-        self.await_end(TIDYING);
+        self.await_end(TIDY_TIME);
     }
 
     /// Waits for the end of the agent's stream. Returns whether it came in time.
@@ -73,23 +73,23 @@ impl Conversation {
         loop {
             match self.take_until(deadline) {
                 Ok(_) => {}
-                Err(nothing) => return nothing == NothingTaken::Ended,
+                Err(reason) => return reason == EmptyInbox::Ended,
             }
         }
     }
 
     /// Takes the next arrival. Takes nothing after `deadline`, however much has arrived.
-    fn take_until(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
-        if Instant::now() < deadline { self.answers.inbox.take(deadline) } else { Err(NothingTaken::TimedOut) }
+    fn take_until(&self, deadline: Instant) -> Result<Arrival, EmptyInbox> {
+        if Instant::now() < deadline { self.answers.inbox.take(deadline) } else { Err(EmptyInbox::TimedOut) }
     }
 
     /// Ends the conversation in good order.
     pub(crate) fn finish(self) {
         // The agent ends once it has answered. Telling it that no more comes would only be another packet.
-        let mut ended = self.await_end(ANSWERED);
+        let mut ended = self.await_end(SELF_END_TIME);
         self.close();
         // The carrier waits for the end of the agent's stream, which may never come.
-        ended |= self.await_end(ENDING);
+        ended |= self.await_end(END_TIME);
         // The answer has arrived: the way in which the carrier ends does not change it.
         if ended && let Some(carrier) = self.stream.carrier.lock().expect("nobody panics while closing").take() {
             drop(carrier.finish());

@@ -42,7 +42,7 @@ struct State {
 
 /// The reason why nothing was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NothingTaken {
+pub(super) enum EmptyInbox {
     /// Nothing arrived in time.
     TimedOut,
     /// Nothing arrives any more.
@@ -81,7 +81,7 @@ impl Inbox {
     }
 
     /// Takes the first arrival, waiting for it until `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
+    pub(super) fn take(&self, deadline: Instant) -> Result<Arrival, EmptyInbox> {
         let left = deadline.saturating_duration_since(Instant::now());
         let is_empty = |state: &mut State| state.waiting.is_empty() && !state.has_ended;
         let waited = self.0.changed.wait_timeout_while(self.state(), left, is_empty);
@@ -92,8 +92,8 @@ impl Inbox {
                 self.0.changed.notify_all();
                 Ok(arrival)
             }
-            None if state.has_ended => Err(NothingTaken::Ended),
-            None => Err(NothingTaken::TimedOut),
+            None if state.has_ended => Err(EmptyInbox::Ended),
+            None => Err(EmptyInbox::TimedOut),
         }
     }
 
@@ -112,15 +112,15 @@ impl Inbox {
     }
 
     /// Waits until `is_so` returns true.
-    pub(super) fn wait_until(&self, is_so: impl Fn() -> bool, deadline: Instant) -> Result<(), NothingTaken> {
+    pub(super) fn wait_until(&self, is_so: impl Fn() -> bool, deadline: Instant) -> Result<(), EmptyInbox> {
         let left = deadline.saturating_duration_since(Instant::now());
         let is_not = |state: &mut State| !is_so() && !state.has_ended;
         let waited = self.0.changed.wait_timeout_while(self.state(), left, is_not);
         let (state, _) = waited.expect("nobody panics while an answer waits");
         match is_so() {
             true => Ok(()),
-            false if state.has_ended => Err(NothingTaken::Ended),
-            false => Err(NothingTaken::TimedOut),
+            false if state.has_ended => Err(EmptyInbox::Ended),
+            false => Err(EmptyInbox::TimedOut),
         }
     }
 
@@ -157,7 +157,7 @@ mod tests {
         std::thread::scope(|scope| {
             let third = scope.spawn(|| inbox.put(part(3), 0));
             let waited = inbox.wait_until(|| third.is_finished(), Instant::now() + Duration::from_millis(100));
-            assert_eq!(waited, Err(NothingTaken::TimedOut));
+            assert_eq!(waited, Err(EmptyInbox::TimedOut));
             for byte in 1..=3 {
                 let taken = inbox.take(Instant::now() + SOON);
                 assert!(matches!(taken, Ok(Arrival::Part(bytes)) if bytes == [byte]));
@@ -179,6 +179,6 @@ mod tests {
         assert!(matches!(inbox.take_end(), Some(Arrival::Lost(Error::Interrupted))));
         inbox.end();
         assert!(matches!(inbox.take(Instant::now()), Ok(Arrival::Part(_))));
-        assert!(matches!(inbox.take(Instant::now()), Err(NothingTaken::Ended)));
+        assert!(matches!(inbox.take(Instant::now()), Err(EmptyInbox::Ended)));
     }
 }

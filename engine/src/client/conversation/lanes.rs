@@ -16,7 +16,7 @@ use super::output::Output;
 pub(crate) type LaneWriter = FrameWriter<Output>;
 
 /// An open lane. It ends when both its streams are closed.
-pub(super) struct KeptLane {
+pub(super) struct OpenLane {
     pub(super) sent: Counter,
     pub(super) _input: File,
     pub(super) _carrier: Box<dyn Carrier>,
@@ -26,17 +26,17 @@ pub(super) struct KeptLane {
 pub(super) struct LaneSet {
     opener: Option<Arc<dyn Lanes>>,
     next_number: AtomicU32,
-    kept: Mutex<Vec<KeptLane>>,
+    open: Mutex<Vec<OpenLane>>,
 }
 
 impl LaneSet {
     /// Begins without lanes. `opener` opens them, if they are of use.
     pub(super) fn new(opener: Option<Arc<dyn Lanes>>) -> LaneSet {
-        LaneSet { opener, next_number: AtomicU32::new(1), kept: Mutex::default() }
+        LaneSet { opener, next_number: AtomicU32::new(1), open: Mutex::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<KeptLane>> {
-        self.kept.lock().expect("nobody panics while a lane is added")
+    fn open(&self) -> MutexGuard<'_, Vec<OpenLane>> {
+        self.open.lock().expect("nobody panics while a lane is added")
     }
 
     /// Returns the opener of lanes.
@@ -50,17 +50,17 @@ impl LaneSet {
     }
 
     /// Adds an open lane.
-    pub(super) fn keep(&self, lane: KeptLane) {
-        self.kept().push(lane);
+    pub(super) fn add(&self, lane: OpenLane) {
+        self.open().push(lane);
     }
 
     /// Returns the number of lanes that were opened.
     pub(super) fn len(&self) -> usize {
-        self.kept().len()
+        self.open().len()
     }
 
     /// Returns the bytes sent on all lanes.
     pub(super) fn sent_bytes(&self) -> u64 {
-        self.kept().iter().map(|lane| lane.sent.bytes()).sum()
+        self.open().iter().map(|lane| lane.sent.bytes()).sum()
     }
 }

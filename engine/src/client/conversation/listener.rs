@@ -112,7 +112,7 @@ impl Listener {
                 if let Some(micros) = stalled {
                     self.answers.load.note(Instant::now(), Duration::from_micros(micros));
                 }
-                self.answers.delivery.acknowledged(bytes, commits);
+                self.answers.delivery.note_read(bytes, commits);
                 return None;
             }
             FromAgent::Lanes(ticket) => {
@@ -124,7 +124,7 @@ impl Listener {
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
                 self.answers.taken_base.get_or_init(|| Taken::Nothing);
                 if matches!(end, FromAgent::Done(_)) {
-                    self.answers.delivery.answered();
+                    self.answers.delivery.finish();
                 }
                 self.answers.inbox.wake();
                 return Some(end);

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::client::sending::sendings;
+use crate::client::outgoing_file::outgoing_files;
 use crate::error::Error;
 use crate::manifest::outline;
 use crate::release::Provenance;
@@ -30,7 +30,7 @@ impl Exchange<'_> {
         if wants_outline {
             self.want_outline()?;
         }
-        self.opening = Some(Opening::Question { believed: base, wants_outline });
+        self.opening = Some(Opening::Question { expected: base, wants_outline });
         Ok(SentTree::default())
     }
 
@@ -61,32 +61,32 @@ impl Exchange<'_> {
 
     /// Sends the tree, and all its content if that is little.
     fn send_flight(&mut self, flight: Flight) -> Result<SentTree, DeployFailure> {
-        let Flight { tree, promised, content, olds, gaps } = flight;
-        self.want_gaps(&gaps, &olds)?;
+        let Flight { tree, promised, content, old_versions, gaps } = flight;
+        self.want_gaps(&gaps, &old_versions)?;
         let conversation = self.conversation;
-        let olds = match content {
+        let old_versions = match content {
             None => {
                 self.send_manifest(Against::Named, &tree)?;
-                olds
+                old_versions
             }
             // Content that does not arrive whole is sent again without deltas.
-            Some(content) => conversation.together(|| {
+            Some(content) => conversation.batched(|| {
                 self.send_manifest(Against::Named, &tree)?;
-                self.send_content(sendings(content, &[], &olds), true)?;
+                self.send_content(outgoing_files(content, &[], &old_versions), true)?;
                 // If the agent takes another base, all of it is sent again.
-                if !conversation.takes_another() {
+                if !conversation.has_rejected_base() {
                     self.commit()?;
                 }
                 Ok(Default::default())
             })?,
         };
         self.source.keep();
-        Ok(SentTree { promised, olds, gaps, ..SentTree::default() })
+        Ok(SentTree { promised, old_versions, gaps, ..SentTree::default() })
     }
 
     /// Asks for an outline of the base that the agent takes.
     pub(super) fn want_outline(&self) -> Result<(), Error> {
-        self.conversation.send(&ToAgent::WantOutline(outline::describe_own(self.source.manifest())))
+        self.conversation.send(&ToAgent::WantOutline(outline::summarize(self.source.manifest())))
     }
 
     /// Tells whether this tree was deployed to any store.

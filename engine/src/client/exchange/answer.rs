@@ -32,7 +32,7 @@ impl Exchange<'_> {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(Answer::Done(done)),
                 FromAgent::Ready { holding, base, commit, .. } => {
-                    if let Some(answer) = self.hear_ready(holding, base, commit, tree)? {
+                    if let Some(answer) = self.handle_ready(holding, base, commit, tree)? {
                         return Ok(answer);
                     }
                 }
@@ -43,7 +43,7 @@ impl Exchange<'_> {
                 FromAgent::Lacks(lacks) => return Ok(Answer::Lacks(lacks)),
                 FromAgent::GapSignatures { length } => {
                     let gaps = std::mem::take(&mut tree.gaps);
-                    self.close_gaps(&gaps, length, &mut tree.olds)?;
+                    self.close_gaps(&gaps, length, &mut tree.old_versions)?;
                 }
                 FromAgent::WantHashes if !tree.promised.is_empty() => return Ok(Answer::WantsHashes),
                 FromAgent::Manifest { name, length } => {
@@ -59,7 +59,7 @@ impl Exchange<'_> {
     }
 
     /// Handles the base that the agent takes. Returns none if the tree that was sent is described against that base.
-    fn hear_ready(
+    fn handle_ready(
         &mut self,
         holding: Option<Holding>,
         base: Taken,
@@ -76,14 +76,14 @@ impl Exchange<'_> {
                 self.drop_gaps(&tree.gaps)?;
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, false)?)))
             }
-            (Opening::Question { believed: Some(believed), .. }, Taken::Named) => {
-                Ok(Some(Answer::TakesBase(Some(Base { commit, ..believed }))))
+            (Opening::Question { expected: Some(expected), .. }, Taken::Named) => {
+                Ok(Some(Answer::TakesBase(Some(Base { commit, ..expected }))))
             }
-            (Opening::Question { believed: None, .. }, Taken::Named) => Err(unexpected()),
+            (Opening::Question { expected: None, .. }, Taken::Named) => Err(unexpected()),
             (Opening::Question { .. }, Taken::Empty) => Ok(Some(Answer::StoresNothing)),
-            (Opening::Question { believed, wants_outline }, base) => {
+            (Opening::Question { expected, wants_outline }, base) => {
                 // The manifest takes memory.
-                drop(believed);
+                drop(expected);
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, wants_outline)?)))
             }
         }
@@ -95,14 +95,14 @@ impl Exchange<'_> {
         &self,
         base: Option<BaseName>,
         commit: Option<String>,
-        is_asked: bool,
+        has_asked: bool,
     ) -> Result<Option<Base>, DeployFailure> {
         let Some(name) = base else { return Ok(None) };
         let known = Base::find(self.source, name.clone()).map(|base| Base { commit: commit.clone(), ..base });
-        if known.is_some() && !is_asked {
+        if known.is_some() && !has_asked {
             return Ok(known);
         }
-        let answer = if is_asked {
+        let answer = if has_asked {
             self.conversation.next()?
         } else {
             self.want_outline()?;

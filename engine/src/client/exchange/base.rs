@@ -29,14 +29,14 @@ impl Base {
 
     /// Returns the base that a host will take, according to the database: a release with the same content if there is
     /// one, else the live one.
-    pub(super) fn believed(source: &Source<'_>, host: &Host<'_>) -> Option<Base> {
-        let belief = host.belief.as_ref()?;
-        let (memory, store, own) = (source.memory(), &belief.holding.store, source.manifest().root());
+    pub(super) fn expected(source: &Source<'_>, host: &Host<'_>) -> Option<Base> {
+        let known = host.known.as_ref()?;
+        let (memory, store, own) = (source.memory(), &known.holding.store, source.manifest().root());
         let alike = memory.ask(|database| database.release_of(store, &own)).flatten();
         let name = match alike {
             Some(release) => BaseName { release, root: own },
             None => {
-                let release = belief.live.clone()?;
+                let release = known.live.clone()?;
                 let root = memory.ask(|database| database.root(store, &release)).flatten()?;
                 BaseName { release, root }
             }

@@ -4,15 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::client::sending::{Old, OldAt};
+use crate::client::outgoing_file::{OldSource, OldVersion};
 use crate::client::source::Source;
 use crate::hash::Hash;
-use crate::manifest::encode::{Given, Givens, introduced};
+use crate::manifest::encode::{HashSource, HashSources, introduced};
 use crate::manifest::{File, Node, ObjectKey};
 use crate::wire::bounds::PROMISED_MAX;
 
 use super::base::Base;
-use super::olds::{OldEntry, Olds, Pair};
+use super::old_versions::{OldEntry, OldVersions, Pair};
 
 /// The most content that is sent before the server says that it lacks it. On a slow line (10 Mbit/s) a wrong guess
 /// costs a second. Waiting for the answer costs one round trip each time.
@@ -30,7 +30,7 @@ pub(super) struct Comparison<'a> {
     /// The files that the base does not have at their path.
     introduced: Vec<u32>,
     /// Those of them whose content the base has, with its place there.
-    pub(super) givens: Givens,
+    pub(super) hash_sources: HashSources,
     /// Those whose content it does not have, the first of each.
     pub(super) fresh: Vec<u32>,
 }
@@ -51,12 +51,12 @@ impl<'a> Comparison<'a> {
             }
         }
         let mut seen = HashSet::new();
-        let in_base = |(entry, file): &(u32, File)| Some((*entry, Given::InBase(*there.get(&file.key.hash)?)));
-        let givens = files.iter().filter_map(in_base).collect();
+        let in_base = |(entry, file): &(u32, File)| Some((*entry, HashSource::InBase(*there.get(&file.key.hash)?)));
+        let hash_sources = files.iter().filter_map(in_base).collect();
         let is_fresh =
             |(_, file): &&(u32, File)| file.size > 0 && !there.contains_key(&file.key.hash) && seen.insert(file.key);
         let fresh = files.iter().filter(is_fresh).map(|(entry, _)| *entry).collect();
-        Comparison { source, base, introduced, givens, fresh }
+        Comparison { source, base, introduced, hash_sources, fresh }
     }
 
     /// Chooses the files whose hashes need not be sent, as their content is: small files, each the only one of its
@@ -75,13 +75,13 @@ impl<'a> Comparison<'a> {
     }
 
     /// Tells whether so little is to be sent that asking first is not worth it.
-    pub(super) fn is_little(&self, olds: &Olds) -> bool {
+    pub(super) fn is_little(&self, old_versions: &OldVersions) -> bool {
         let size = |&entry: &u32| {
             let size = self.source.manifest().file(entry).map_or(0, |file| file.size);
-            match olds.get(&entry) {
+            match old_versions.get(&entry) {
                 None => size,
-                Some(Old::Small(_)) => size / DELTA_SHARE + DELTA_BYTES,
-                Some(Old::Large(recipe)) => recipe.sent_bytes(),
+                Some(OldVersion::Small(_)) => size / DELTA_SHARE + DELTA_BYTES,
+                Some(OldVersion::Large(recipe)) => recipe.sent_bytes(),
             }
         };
         self.fresh.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
@@ -105,14 +105,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// Finds the small files whose old content is in the content cache.
-    pub(super) fn cached_olds(&self, pairs: &[Pair]) -> Olds {
+    pub(super) fn cached_versions(&self, pairs: &[Pair]) -> OldVersions {
         let mut small = pairs.iter().filter(|pair| pair.is_small()).peekable();
         let Some(cache) = small.peek().and_then(|_| self.source.memory().cache()) else {
-            return Olds::default();
+            return OldVersions::default();
         };
         let old = |pair: &Pair| {
-            let spot = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
-            Some((pair.entry, pair.old.small(OldAt::Cached(spot))))
+            let place = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
+            Some((pair.entry, pair.old.small(OldSource::Cached(place))))
         };
         small.filter_map(old).collect()
     }

@@ -8,14 +8,14 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::Piece;
-use crate::client::sending::{Old, Recipe};
+use crate::client::outgoing_file::{OldVersion, Recipe};
 use crate::error::Error;
 use crate::report::DeployFailure;
-use crate::signature::{Care, Signature, Signatures};
+use crate::signature::{Signature, SignatureKind, Signatures};
 use crate::wire::bounds::{GAPS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FromAgent, GAP_BYTES_MAX, GapsOf, ToAgent};
 
-use super::olds::Olds;
+use super::old_versions::OldVersions;
 use super::state::{Exchange, unexpected};
 
 /// The least bytes of a gap. Smaller ones are sent without a question.
@@ -35,10 +35,10 @@ pub(super) struct Gap {
 }
 
 /// Finds the gaps of large files. Those of one file lie side by side.
-pub(super) fn gaps(olds: &Olds) -> Vec<Gap> {
+pub(super) fn gaps(old_versions: &OldVersions) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    for (&entry, old) in olds {
-        if let Old::Large(recipe) = old {
+    for (&entry, old) in old_versions {
+        if let OldVersion::Large(recipe) = old {
             gaps.extend(gaps_of(entry, recipe));
         }
     }
@@ -73,9 +73,9 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
 
 impl Exchange<'_> {
     /// Asks the agent to sign gaps.
-    pub(super) fn want_gaps(&self, gaps: &[Gap], olds: &Olds) -> Result<(), Error> {
+    pub(super) fn want_gaps(&self, gaps: &[Gap], old_versions: &OldVersions) -> Result<(), Error> {
         let of_file = |gaps: &[Gap]| {
-            let Some(Old::Large(recipe)) = olds.get(&gaps[0].entry) else { return None };
+            let Some(OldVersion::Large(recipe)) = old_versions.get(&gaps[0].entry) else { return None };
             let ranges = gaps.iter().map(|gap| (gap.offset, gap.len)).collect();
             Some(GapsOf { hash: recipe.old.hash, mode: recipe.old.mode, ranges })
         };
@@ -96,14 +96,19 @@ impl Exchange<'_> {
     }
 
     /// Receives the signatures of gaps, and describes the new ranges there in terms of them.
-    pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
+    pub(super) fn close_gaps(
+        &self,
+        gaps: &[Gap],
+        length: u64,
+        old_versions: &mut OldVersions,
+    ) -> Result<(), DeployFailure> {
         let bytes = self.conversation.parts(length, SIGNATURES_BYTES_MAX as u64)?;
         let lens: Vec<usize> = gaps.iter().map(|gap| gap.len as usize).collect();
-        let signatures = Signatures::read(bytes, &lens, Care::Range)
+        let signatures = Signatures::read(bytes, &lens, SignatureKind::Range)
             .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
         let mut at = 0;
         for gaps in gaps.chunk_by(|one, next| one.entry == next.entry) {
-            if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
+            if let Some(OldVersion::Large(recipe)) = old_versions.get_mut(&gaps[0].entry)
                 && let Some(file) = self.source.open(gaps[0].entry)
             {
                 let signature = |gap| signatures.get(at + gap);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::database::Belief;
+use crate::client::database::KnownTarget;
 use crate::client::memory::Memory;
 use crate::client::source::Source;
 use crate::error::Error;
@@ -29,25 +29,25 @@ pub(crate) struct Host<'a> {
     /// The request.
     pub(crate) request: &'a DeployRequest,
     /// The known state. None if this machine knows nothing of the host.
-    pub(super) belief: Option<Belief>,
+    pub(super) known: Option<KnownTarget>,
 }
 
 impl<'a> Host<'a> {
     /// Reads the known state of a host from the database.
     pub(crate) fn recall(context: &'a Context, request: &'a DeployRequest, memory: &Memory) -> Host<'a> {
-        let mut host = Host { context, request, belief: None };
-        host.belief = memory.ask(|database| database.belief(&host.name())).flatten();
+        let mut host = Host { context, request, known: None };
+        host.known = memory.ask(|database| database.target(&host.name())).flatten();
         host
     }
 
     /// Tells whether this machine knows nothing of the host.
     pub(crate) fn is_new(&self) -> bool {
-        self.belief.is_none()
+        self.known.is_none()
     }
 
     /// Returns the known releases and store of the host.
     pub(super) fn holding(&self) -> Holding {
-        self.belief.as_ref().map_or_else(Holding::default, |belief| belief.holding.clone())
+        self.known.as_ref().map_or_else(Holding::default, |known| known.holding.clone())
     }
 
     /// Notes that an upload to the host begins. Until it has ended, the host may have some of it.
@@ -65,7 +65,7 @@ impl<'a> Host<'a> {
         };
         source.memory().ask(|database| -> Result<(), Error> {
             database.put_release(holding, release, source.manifest())?;
-            database.put_belief(&self.name(), &Belief { holding: holding.clone(), live, is_cut: false })
+            database.put_target(&self.name(), &KnownTarget { holding: holding.clone(), live, is_cut: false })
         });
     }
 

@@ -30,7 +30,7 @@ mod content;
 mod forecast;
 mod gaps;
 mod host;
-mod olds;
+mod old_versions;
 mod proposal;
 mod recipes;
 mod state;

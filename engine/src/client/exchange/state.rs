@@ -45,7 +45,7 @@ pub(super) enum Opening {
     /// By a question for the base.
     Question {
         /// The forecast base.
-        believed: Option<Base>,
+        expected: Option<Base>,
         /// Whether the question asks for an outline of the base too.
         wants_outline: bool,
     },

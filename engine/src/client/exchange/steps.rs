@@ -44,41 +44,41 @@ impl Exchange<'_> {
         let (source, over) = (self.source, &self.host.context.cancel.part());
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
-        let (conversed, chunks);
+        let (result, chunks);
         // Moved in, so that the end of the conversation, however it comes, ends the cutting.
         let cutting = move || source.cut_until(over, &to_cut);
-        (chunks, (self, conversed)) = threads::beside(cutting, move || {
-            let conversed = self.converse(forecast);
+        (chunks, (self, result)) = threads::beside(cutting, move || {
+            let result = self.converse(forecast);
             // A file that was not cut by then costs a question next time. The deploy does not wait for it.
             over.cancel();
             self.cutter = None;
-            (self, conversed)
+            (self, result)
         });
         source.keep();
         source.memory().keep_chunks(&chunks);
-        let mut done = match conversed {
-            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
+        let mut done = match result {
+            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.final_answer(failure)?,
             other => other.map_err(|failure| self.conversation.settle(failure))?,
         };
-        let told = done.holding.take();
-        let holding = told.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
+        let holding_after = done.holding.take();
+        let holding = holding_after.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
         Ok(Outcome { done, holding, zstd_levels: self.zstd_levels })
     }
 
     /// Returns the agent's last answer. A write fails if the agent has answered and gone.
-    fn last_words(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
-        let mut said = self.conversation.wait();
+    fn final_answer(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+        let mut answer = self.conversation.wait();
         loop {
-            match said {
+            match answer {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
                 Ok(message) => {
                     if let FromAgent::Ready { holding: Some(holding), .. } = message {
                         self.holding = holding;
                     }
-                    said = self.conversation.next();
+                    answer = self.conversation.next();
                 }
-                Err(said) if !matches!(said.error, Error::LineLost { .. }) => {
-                    return Err(self.conversation.settle(said));
+                Err(last) if !matches!(last.error, Error::LineLost { .. }) => {
+                    return Err(self.conversation.settle(last));
                 }
                 Err(lost) => {
                     return Err(self.conversation.settle(DeployFailure { error: failure.error, live: lost.live }));

@@ -1,7 +1,7 @@
 //! A packed block, with its files for the content cache.
 
-use crate::client::cache::KeptFile;
-use crate::client::delivery::Content;
+use crate::client::cache::CachedFile;
+use crate::client::delivery::Amount;
 use crate::wire::block::Block;
 
 /// The output of a packing thread.
@@ -9,9 +9,9 @@ pub(crate) struct PackedBlock {
     /// The block on the wire.
     pub(crate) block: Block,
     /// The amount of content in it.
-    pub(crate) holds: Content,
+    pub(crate) holds: Amount,
     /// The files that are worth keeping.
-    pub(crate) kept: Vec<KeptFiles>,
+    pub(crate) kept: Vec<FilesToCache>,
 }
 
 impl AsRef<[u8]> for PackedBlock {
@@ -21,9 +21,9 @@ impl AsRef<[u8]> for PackedBlock {
 }
 
 /// Files for the content cache.
-pub(crate) struct KeptFiles {
+pub(crate) struct FilesToCache {
     /// The files.
-    pub(crate) files: Vec<KeptFile>,
+    pub(crate) files: Vec<CachedFile>,
     /// The block that holds them, if it is not the one that is sent.
     pub(crate) own: Option<Block>,
 }

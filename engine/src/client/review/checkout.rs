@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType};
 
 use crate::bytes::put_bytes;
-use crate::client::commit::{directories, would_wait};
+use crate::client::commit::{directories, would_block_git};
 use crate::client::git;
 use crate::client::ignore_file::read_file;
 use crate::client::rules::{GITIGNORE, Levels};
@@ -37,19 +37,19 @@ pub(super) struct Checkout {
 
 /// The ignored entries of a directory.
 #[derive(Debug, Clone)]
-pub(super) enum Ignored {
+pub(super) enum IgnoredEntries {
     /// Those that these patterns match.
     By(Levels),
     /// All: the directory is ignored, or one above it.
     All,
 }
 
-impl Ignored {
+impl IgnoredEntries {
     /// Tells whether an entry is ignored, by its path in the checkout.
     pub(super) fn has(&self, path: &[u8], is_directory: bool) -> bool {
         match self {
-            Ignored::By(levels) => levels.speak_of(path, is_directory) == Some(true),
-            Ignored::All => true,
+            IgnoredEntries::By(levels) => levels.verdict(path, is_directory) == Some(true),
+            IgnoredEntries::All => true,
         }
     }
 }
@@ -68,7 +68,7 @@ impl Checkout {
             let file = directory.join(OsStr::from_bytes(&path)).join(OsStr::from_bytes(GITIGNORE));
             levels = with(&levels, &path, read(CWD, &file), &mut texts);
             push_name(&mut path, name);
-            if levels.speak_of(&path, true) == Some(true) {
+            if levels.verdict(&path, true) == Some(true) {
                 return None;
             }
         }
@@ -88,8 +88,8 @@ impl Checkout {
     }
 
     /// Returns the ignored entries of the source, before its own `.gitignore` is read.
-    pub(super) fn root(&self) -> Ignored {
-        Ignored::By(self.levels.clone())
+    pub(super) fn root(&self) -> IgnoredEntries {
+        IgnoredEntries::By(self.levels.clone())
     }
 
     /// Reads the `.gitignore` of a directory of the source. Git reads none behind a symlink.
@@ -100,19 +100,19 @@ impl Checkout {
     }
 
     /// Adds the `.gitignore` of a directory of the source. `path` is the directory's path in the checkout.
-    pub(super) fn enter(&self, ignored: &Ignored, source: &OwnedFd, path: &[u8]) -> Ignored {
-        let Ignored::By(levels) = ignored else { return Ignored::All };
+    pub(super) fn enter(&self, ignored: &IgnoredEntries, source: &OwnedFd, path: &[u8]) -> IgnoredEntries {
+        let IgnoredEntries::By(levels) = ignored else { return IgnoredEntries::All };
         let text = Checkout::read_in(source, self.path_in_source(path));
-        Ignored::By(with(levels, path, text, &mut Vec::new()))
+        IgnoredEntries::By(with(levels, path, text, &mut Vec::new()))
     }
 
     /// Removes the files that git tracks, and those of submodules, which have patterns of their own. Returns false if
     /// git has no answer.
-    pub(super) fn untrack(&self, files: &mut Vec<Vec<u8>>) -> bool {
+    pub(super) fn remove_tracked(&self, files: &mut Vec<Vec<u8>>) -> bool {
         if files.is_empty() {
             return true;
         }
-        let tracked = if would_wait(&self.directory) { None } else { git::tracked(&self.directory).ok() };
+        let tracked = if would_block_git(&self.directory) { None } else { git::tracked(&self.directory).ok() };
         let Some(tracked) = tracked else { return false };
         let is_of_submodule = |path: &[u8]| {
             tracked
@@ -156,6 +156,6 @@ fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Ve
 /// Reads a file with patterns. None if it cannot be read.
 fn read(directory: impl AsFd, file: &Path) -> Option<Vec<u8>> {
     let file = content::open(directory, file.as_os_str()).ok()?;
-    let is_file = content::look(&file).ok()?.kind() == FileType::RegularFile;
+    let is_file = content::stat(&file).ok()?.kind() == FileType::RegularFile;
     read_file(&file).ok().filter(|_| is_file)
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::put_bytes;
-use crate::client::review::checkout::{Checkout, Ignored};
+use crate::client::review::checkout::{Checkout, IgnoredEntries};
 use crate::client::review::{Paths, Review, RulesByDirectory};
 use crate::client::rules::GITIGNORE;
 use crate::hash::Hash;
@@ -25,14 +25,14 @@ pub(crate) struct IgnoredFiles {
     basis: Hash,
     paths: Paths,
     /// Whether git said which files it tracks.
-    is_told: bool,
+    is_tracking_known: bool,
 }
 
 impl IgnoredFiles {
     /// Finds the files, or returns the kept ones. Returns also whether they are new.
     pub(super) fn find(review: &Review<'_>, kept: Option<&IgnoredFiles>) -> (IgnoredFiles, bool) {
         let Some(checkout) = Checkout::around(review.source) else {
-            let none = IgnoredFiles { basis: Hash::of(b""), paths: Paths::default(), is_told: true };
+            let none = IgnoredFiles { basis: Hash::of(b""), paths: Paths::default(), is_tracking_known: true };
             return (none, false);
         };
         let basis = basis(review, &checkout);
@@ -40,15 +40,15 @@ impl IgnoredFiles {
             return (kept.clone(), false);
         }
         let mut files = files(review, &checkout);
-        let is_told = checkout.untrack(&mut files);
-        (IgnoredFiles { basis, paths: Paths::of(&files), is_told }, true)
+        let is_tracking_known = checkout.remove_tracked(&mut files);
+        (IgnoredFiles { basis, paths: Paths::of(&files), is_tracking_known }, true)
     }
 
     /// Returns the warning, if there are such files.
     pub(super) fn warning(&self) -> Option<String> {
-        let IgnoredFiles { paths, is_told, .. } = self;
+        let IgnoredFiles { paths, is_tracking_known, .. } = self;
         let count = paths.count("1 file is deployed that git ignores", "{} files are deployed that git ignores");
-        let doubt = if *is_told { "" } else { " or tracks (`git` did not say which)" };
+        let doubt = if *is_tracking_known { "" } else { " or tracks (`git` did not say which)" };
         let advice = "To leave a path out, add a line to `.deployignore`; to deploy it without this warning, put `!` before \
                       the line";
         (paths.number > 0).then(|| format!("{count}{doubt}: {paths}. {advice}"))
@@ -97,8 +97,8 @@ fn files(review: &Review<'_>, checkout: &Checkout) -> Vec<Vec<u8>> {
             let is_directory = matches!(named.node, Node::Directory(_));
             let mut within = ignored.as_ref();
             if within.is_some_and(|ignored| ignored.has(&path, is_directory)) {
-                let is_meant = rules.mean(number, checkout.path_in_source(&path), is_directory);
-                within = if is_meant { None } else { Some(&Ignored::All) };
+                let is_meant = rules.is_meant(number, checkout.path_in_source(&path), is_directory);
+                within = if is_meant { None } else { Some(&IgnoredEntries::All) };
                 if !is_meant && !is_directory {
                     files.push(checkout.path_in_source(&path).to_vec());
                 }

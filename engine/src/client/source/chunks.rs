@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG};
-use crate::client::sending::Sending;
+use crate::client::outgoing_file::OutgoingFile;
 use crate::error::Error;
 use crate::hash::Hash;
 
@@ -26,13 +26,13 @@ pub(crate) type CutKey = (Hash, u8);
 
 impl Source<'_> {
     /// Chooses the large files to cut while they are sent, by entry and hash: whole files whose chunks are unknown.
-    pub(crate) fn to_cut(&self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
-        let is_whole = |sending: &&Sending| sending.skip == 0 && sending.old.is_none();
-        let large = |sending: &Sending| {
-            let file = self.manifest().file(sending.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
-            self.memory().chunks(&file.key.hash).is_none().then_some((sending.entry, file.key.hash))
+    pub(crate) fn to_cut(&self, outgoing_files: &[OutgoingFile]) -> Vec<(u32, Hash)> {
+        let is_whole = |outgoing: &&OutgoingFile| outgoing.skip == 0 && outgoing.old.is_none();
+        let large = |outgoing: &OutgoingFile| {
+            let file = self.manifest().file(outgoing.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
+            self.memory().chunks(&file.key.hash).is_none().then_some((outgoing.entry, file.key.hash))
         };
-        sendings.iter().filter(is_whole).filter_map(large).collect()
+        outgoing_files.iter().filter(is_whole).filter_map(large).collect()
     }
 
     /// Cuts files as they come, until `over`. Leaves out changed files.

@@ -116,7 +116,7 @@ impl SourceFile<'_> {
 
     /// Fails if the stat differs from that of the scan.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let stat = content::look(&self.file).map_err(|source| unreadable(&self.path, source))?;
+        let stat = content::stat(&self.file).map_err(|source| unreadable(&self.path, source))?;
         if stat == self.scan.found.stats[self.entry as usize] { Ok(()) } else { Err(self.changing()) }
     }
 

@@ -5,15 +5,15 @@ use crate::client::packer::PackedBlock;
 use crate::event::{Observer, OkOrWarn};
 
 /// A keeper of sent content. Without it the next deploy sends more, which is no reason for this one to fail.
-pub(crate) struct Keeper<'a> {
+pub(crate) struct CacheKeeper<'a> {
     writer: Option<CacheWriter<'a>>,
     observer: &'a dyn Observer,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> CacheKeeper<'a> {
     /// Begins.
-    pub(crate) fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> Keeper<'a> {
-        Keeper { writer: cache.and_then(|cache| cache.begin().ok_or_warn(observer)), observer }
+    pub(crate) fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> CacheKeeper<'a> {
+        CacheKeeper { writer: cache.and_then(|cache| cache.begin().ok_or_warn(observer)), observer }
     }
 
     /// Keeps the files of a block that are worth it.

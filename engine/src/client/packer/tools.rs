@@ -8,10 +8,10 @@ use crate::wire::block::{BLOCK_BYTES_MAX, BlockEncoder};
 
 /// The zstd level of blocks that only the content cache gets: they are read once or twice and take little space. It is
 /// three times as fast as level 1.
-pub(super) const KEPT_LEVEL: i32 = -3;
+pub(super) const CACHE_LEVEL: i32 = -3;
 
 /// The tools of a packing thread.
-pub(super) struct Press {
+pub(super) struct PackTools {
     pub(super) encoder: BlockEncoder,
     pub(super) probe: Probe,
     pub(super) content: Vec<u8>,
@@ -19,13 +19,13 @@ pub(super) struct Press {
     pub(super) dense: Vec<u8>,
 }
 
-impl Press {
+impl PackTools {
     /// Begins.
-    pub(super) fn new() -> io::Result<Press> {
-        let encoder = BlockEncoder::new(KEPT_LEVEL)?;
+    pub(super) fn new() -> io::Result<PackTools> {
+        let encoder = BlockEncoder::new(CACHE_LEVEL)?;
         // If it grew, it would be moved, and be twice as large meanwhile.
         let content = Vec::with_capacity(BLOCK_BYTES_MAX);
-        Ok(Press { encoder, probe: Probe::new()?, content, dense: Vec::new() })
+        Ok(PackTools { encoder, probe: Probe::new()?, content, dense: Vec::new() })
     }
 }
 

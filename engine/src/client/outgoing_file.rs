@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 
 use crate::chunk::Piece;
-use crate::client::cache::{Cache, Spot};
+use crate::client::cache::{Cache, CachePlace};
 use crate::client::git::{Blob, Blobs};
 use crate::manifest::{File, ObjectKey};
 use crate::signature::Signatures;
 
 /// A file to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sending {
+pub(crate) struct OutgoingFile {
     /// The entry in the new manifest.
     pub(crate) entry: u32,
     /// The bytes at its beginning that the server has.
     pub(crate) skip: u64,
     /// The old version that the server has.
-    pub(crate) old: Option<Old>,
+    pub(crate) old: Option<OldVersion>,
 }
 
 /// The sources of the old content of small files.
 #[derive(Clone, Copy)]
-pub(crate) struct OldContent<'a> {
+pub(crate) struct OldSources<'a> {
     /// The content cache.
     pub(crate) cache: Option<&'a Cache>,
     /// Git's blobs of the base.
@@ -32,7 +32,7 @@ pub(crate) struct OldContent<'a> {
 
 /// The old version of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Old {
+pub(crate) enum OldVersion {
     /// A large file, in pieces.
     Large(Recipe),
     /// A small file, for a delta.
@@ -47,14 +47,14 @@ pub(crate) struct OldFile {
     /// The file.
     pub(crate) file: File,
     /// The source of its content.
-    pub(crate) at: OldAt,
+    pub(crate) at: OldSource,
 }
 
 /// The source of the old content of a small file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldAt {
+pub(crate) enum OldSource {
     /// All of it, in the content cache.
-    Cached(Spot),
+    Cached(CachePlace),
     /// All of it, in git.
     Git(Blob),
     /// A signature, by its number.
@@ -80,20 +80,27 @@ impl Recipe {
     }
 }
 
-impl Sending {
+impl OutgoingFile {
     /// Returns the recipe of a large file, if it has one.
     pub(crate) fn recipe(&self) -> Option<&Recipe> {
         match &self.old {
-            Some(Old::Large(recipe)) => Some(recipe),
+            Some(OldVersion::Large(recipe)) => Some(recipe),
             _ => None,
         }
     }
 }
 
 /// Returns the entries that the agent lacks as files to send.
-pub(crate) fn sendings(entries: Vec<u32>, partial: &[(u32, u64)], olds: &HashMap<u32, Old>) -> Vec<Sending> {
+pub(crate) fn outgoing_files(
+    entries: Vec<u32>,
+    partial: &[(u32, u64)],
+    old_versions: &HashMap<u32, OldVersion>,
+) -> Vec<OutgoingFile> {
     let skip: HashMap<u32, u64> = partial.iter().copied().collect();
-    let sending =
-        |entry| Sending { entry, skip: skip.get(&entry).copied().unwrap_or(0), old: olds.get(&entry).cloned() };
-    entries.into_iter().map(sending).collect()
+    let outgoing = |entry| OutgoingFile {
+        entry,
+        skip: skip.get(&entry).copied().unwrap_or(0),
+        old: old_versions.get(&entry).cloned(),
+    };
+    entries.into_iter().map(outgoing).collect()
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{Builder, File, Node, ObjectKey};
-use crate::scan::listing::{Listed, Listing};
+use crate::scan::listing::{ListedName, Listing};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::{FileStat, directory_mode, file_of};
 
@@ -17,12 +17,12 @@ pub(super) enum Branch {
     /// Unchanged since the last scan, which knew it by this number.
     Same(u32),
     /// Changed, or new.
-    New(Box<Found>),
+    New(Box<ScannedDirectory>),
 }
 
 /// A directory that was listed or has changed.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct ScannedDirectory {
     /// The stat before it was listed.
     pub(super) stat: FileStat,
     /// The hash of its own file of rules.
@@ -32,16 +32,16 @@ pub(super) struct Found {
     /// The listing that [`Name::Listed`] refers to.
     pub(super) listing: Listing,
     /// The entries, sorted by name.
-    pub(super) entries: Vec<FoundEntry>,
+    pub(super) entries: Vec<ScannedEntry>,
 }
 
 /// An entry.
 #[derive(Debug)]
-pub(super) struct FoundEntry {
+pub(super) struct ScannedEntry {
     /// The name.
     pub(super) name: Name,
     /// The kind and content.
-    pub(super) node: FoundNode,
+    pub(super) node: ScannedNode,
 }
 
 /// The place of a name.
@@ -50,12 +50,12 @@ pub(super) enum Name {
     /// In the last scan, as the name of this entry.
     Known(u32),
     /// In the listing.
-    Listed(Listed),
+    Listed(ListedName),
 }
 
 /// The kind and content of an entry.
 #[derive(Debug)]
-pub(super) enum FoundNode {
+pub(super) enum ScannedNode {
     /// A file or symlink that is unchanged since the last scan, which knew it as this entry.
     Same(u32),
     /// A file, and whether it has capabilities.
@@ -86,7 +86,7 @@ impl Generated {
 
 /// The tree that a walk found.
 #[derive(Debug)]
-pub(crate) struct Shape {
+pub(crate) struct ScannedTree {
     /// The root.
     pub(super) root: Branch,
     /// The last scan, if it was trusted.
@@ -99,7 +99,7 @@ pub(crate) struct Shape {
     pub(super) began: i64,
 }
 
-impl Shape {
+impl ScannedTree {
     /// Returns the snapshot of the tree, with the generated file. If nothing has changed, it is the last scan itself.
     pub(crate) fn finish(self, generated: Option<&Generated>) -> Result<Arc<Snapshot>, Error> {
         if let (Branch::Same(root), Some(last)) = (&self.root, &self.last) {
@@ -117,9 +117,9 @@ impl Shape {
 }
 
 /// Lays the tree out breadth first.
-fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadManifest> {
-    let last = shape.last.as_deref();
-    let root = match (&shape.root, last) {
+fn lay_out(tree: ScannedTree, generated: Option<&Generated>) -> Result<Snapshot, BadManifest> {
+    let last = tree.last.as_deref();
+    let root = match (&tree.root, last) {
         (Branch::New(found), _) => found.stat,
         (Branch::Same(_), Some(last)) => last.root,
         (Branch::Same(_), None) => return Err(BadManifest::Shape),
@@ -131,7 +131,7 @@ fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadM
         noted: Vec::new(),
         capable: Vec::new(),
         generated,
-        queue: VecDeque::from([shape.root]),
+        queue: VecDeque::from([tree.root]),
         number: 0,
     };
     while let Some(branch) = layout.queue.pop_front() {
@@ -143,7 +143,7 @@ fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadM
         layout.number += 1;
     }
     let Layout { builder, stats, rule_files, noted, capable, .. } = layout;
-    let (rules, mount, began) = (shape.rules, shape.mount, shape.began);
+    let (rules, mount, began) = (tree.rules, tree.mount, tree.began);
     Ok(Snapshot { manifest: builder.finish()?, stats, root, mount, rules, rule_files, noted, capable, began })
 }
 
@@ -161,11 +161,11 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn add(&mut self, found: Found, last: Option<&Snapshot>) -> Result<(), BadManifest> {
+    fn add(&mut self, found: ScannedDirectory, last: Option<&Snapshot>) -> Result<(), BadManifest> {
         self.builder.begin(directory_mode(&found.stat))?;
         self.rule_files.extend(found.rule_file.map(|hash| (self.number, hash)));
         self.noted.extend(found.has_noted.then_some(self.number));
-        for FoundEntry { name, node } in found.entries {
+        for ScannedEntry { name, node } in found.entries {
             let name = match (name, last) {
                 (Name::Listed(listed), _) => found.listing.name(listed),
                 (Name::Known(index), Some(last)) => last.manifest.name(index),
@@ -173,18 +173,18 @@ impl Layout<'_> {
             };
             self.generate_before(name)?;
             match (node, last) {
-                (FoundNode::File(stat, hash, is_capable), _) => {
+                (ScannedNode::File(stat, hash, is_capable), _) => {
                     self.builder.file(name, file_of(&stat, hash))?;
                     self.capable.extend(is_capable.then_some(self.stats.len() as u32));
                     self.stats.push(stat);
                 }
-                (FoundNode::Symlink(stat, target), _) => {
+                (ScannedNode::Symlink(stat, target), _) => {
                     self.builder.symlink(name, &target)?;
                     self.stats.push(stat);
                 }
-                (FoundNode::Same(index), Some(last)) => self.copy_entry(index, last)?,
-                (FoundNode::Directory(branch), _) => self.directory(name, branch, last)?,
-                (FoundNode::Same(_), None) => return Err(BadManifest::Shape),
+                (ScannedNode::Same(index), Some(last)) => self.copy_entry(index, last)?,
+                (ScannedNode::Directory(branch), _) => self.directory(name, branch, last)?,
+                (ScannedNode::Same(_), None) => return Err(BadManifest::Shape),
             }
         }
         self.generate()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::client::sending::{Old, OldAt, OldFile};
+use crate::client::outgoing_file::{OldFile, OldSource, OldVersion};
 use crate::manifest::File;
 
 /// The least bytes of a file for which the agent is asked for a signature. A smaller file, compressed with others,
@@ -11,7 +11,7 @@ use crate::manifest::File;
 const SIGNED_BYTES_MIN: u64 = 512;
 
 /// By entry of the new manifest: its old version.
-pub(super) type Olds = HashMap<u32, Old>;
+pub(super) type OldVersions = HashMap<u32, OldVersion>;
 
 /// A changed file, and the base's file at the same path.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ impl Pair {
 
 impl OldEntry {
     /// Makes an old version of a small file.
-    pub(super) fn small(self, at: OldAt) -> Old {
-        Old::Small(OldFile { index: self.index, file: self.file, at })
+    pub(super) fn small(self, at: OldSource) -> OldVersion {
+        OldVersion::Small(OldFile { index: self.index, file: self.file, at })
     }
 }
