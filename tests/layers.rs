@@ -407,25 +407,15 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 80;
 
 /// Files that are longer, and are to be parted.
-const LONG_FILES: [&str; 23] = [
+const LONG_FILES: [&str; 13] = [
     "engine/src/agent/assemble.rs",
     "engine/src/agent/deploy.rs",
     "engine/src/agent/layout.rs",
     "engine/src/agent/process.rs",
     "engine/src/agent/receive.rs",
     "engine/src/agent/store.rs",
-    "engine/src/client/database.rs",
-    "engine/src/client/deploy.rs",
-    "engine/src/client/lanes.rs",
-    "engine/src/client/scan/walk.rs",
-    "engine/src/client/talk.rs",
-    "engine/src/client/upload.rs",
-    "engine/src/delta.rs",
     "engine/src/disk.rs",
     "engine/src/error.rs",
-    "engine/src/manifest/encode.rs",
-    "engine/src/manifest/outline.rs",
-    "engine/src/verbs.rs",
     "engine/src/wire/block.rs",
     "engine/src/wire/bootstrap.rs",
     "engine/src/wire/message.rs",

@@ -6,20 +6,9 @@
 //! without it. Damage is reported once.
 //!
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
-//!
-//! ```text
-//! scans      source path, root → a number that grows with each scan, the begin of the scan, the scan (`last_scan.rs`)
-//! ignored    source path → the files of its last scan that git ignores (`review.rs`)
-//! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, its releases and the live one, whether an upload to it was cut off
-//! stores     store id → a number that grows with each deploy
-//! releases   store id, release → root
-//! manifests  root → manifest, if no scan has it
-//! ```
-//!
-//! It is bounded. It keeps the last scan of each of the sources that were scanned last, and their earlier scans that a
-//! release names, as its manifest. It keeps the state of the stores that were deployed to last, and the manifests of
-//! their releases. SQLite uses the freed space of the file again.
+//! [`schema`] has the tables and the bounds.
+
+mod schema;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -30,6 +19,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::chunk::{self, Chunks};
+use crate::client::known_target::KnownTarget;
 use crate::client::last_scan;
 use crate::client::review::IgnoredFiles;
 use crate::error::Error;
@@ -42,54 +32,10 @@ use crate::release::ReleaseId;
 use crate::scan::snapshot::Snapshot;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
-/// The format. It grows with every change of a table, of a blob's content, or of the built-in rules by which every
-/// source leaves out paths.
-const FORMAT: i64 = 8;
-
-/// The mark of a database of Cutover's: `cuto`.
-const APPLICATION: i64 = 0x6375_746f;
+use schema::{APPLICATION, CHUNK_LISTS_BYTES_MAX, FORMAT, PAGE_BYTES, SCHEMA, SOURCES_MAX, STORES_MAX};
 
 /// The time to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// The bytes of a page: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
-const PAGE_BYTES: i64 = 16 << 10;
-
-/// The most sources whose scans are kept. A scan of 80,000 files takes 5 MB. A source without one is read once.
-const SOURCES_MAX: i64 = 16;
-
-/// The most stores whose state is kept: the manifest of each existing release, 3 MB for 80,000 files. Without them the
-/// agent is asked for an outline.
-const STORES_MAX: i64 = 16;
-
-/// The bytes of chunk lists above which all of them are dropped before others are kept. The lists of 400 GB of files
-/// take as much.
-const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
-
-/// Tables with large blobs have row ids: without one, SQLite reads a row to its end, blob and all, to compare its key.
-const SCHEMA: &str = "
-    CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
-        scan BLOB NOT NULL, PRIMARY KEY (source, root));
-    CREATE TABLE ignored (source BLOB PRIMARY KEY NOT NULL, files BLOB NOT NULL);
-    CREATE TABLE chunks (hash BLOB PRIMARY KEY NOT NULL, chunks BLOB NOT NULL);
-    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
-        is_cut INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE stores (store TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
-        PRIMARY KEY (store, release)) WITHOUT ROWID;
-    CREATE TABLE manifests (root BLOB PRIMARY KEY NOT NULL, manifest BLOB NOT NULL);
-";
-
-/// The known state of a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KnownTarget {
-    /// The releases that the server had when it last answered.
-    pub(crate) holding: Holding,
-    /// The release that was live then.
-    pub(crate) live: Option<ReleaseId>,
-    /// Whether an upload was begun since then, and not ended.
-    pub(crate) is_cut: bool,
-}
 
 /// An open manifest database.
 pub(crate) struct Database {

@@ -3,7 +3,7 @@
 //! | question | files |
 //! |---|---|
 //! | What is in the source? | `rules` with `ignore_file`, `commit`, `scan`, `review` |
-//! | What is remembered? | `memory`: `last_scan`, `database`, `cache` with `patch`, `git` |
+//! | What is remembered? | `memory`: `last_scan`, `known_target`, `database`, `cache` with `patch`, `git` |
 //! | What is deployed? | `source_directory`, `source` |
 //! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
 //! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
@@ -22,6 +22,7 @@ mod scan;
 mod cache;
 mod database;
 mod git;
+mod known_target;
 mod memory;
 mod patch;
 

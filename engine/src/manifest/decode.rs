@@ -7,10 +7,8 @@ use std::os::unix::fs::FileExt;
 use crate::bytes::{ByteReader, Malformed};
 use crate::hash::Hash;
 use crate::manifest::build::Builder;
-use crate::manifest::encode::{
-    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, DirectorySource, END, ENTER, FILE, HASHED, IN_BASE, INTRODUCED,
-    SYMLINK, directory_of,
-};
+use crate::manifest::encode::{BadEncoding, DirectorySource, INTRODUCED, directory_of};
+use crate::manifest::ops::{CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, SYMLINK};
 use crate::manifest::{Directory, ENTRIES_MAX, EntryRef, File, Manifest, Node, OPS_BYTES_MAX, ObjectKey};
 
 /// A decoded manifest, and its relation to the base.

@@ -37,6 +37,7 @@ use std::io::{self, Write};
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
+use crate::manifest::ops::{CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, Ops, PROMISED, SYMLINK};
 use crate::manifest::{EntryRef, File, Manifest, Node};
 
 /// The origin of an entry that the base does not have.
@@ -46,9 +47,6 @@ pub(crate) const INTRODUCED: u32 = u32::MAX;
 const OPS_LEVEL: i32 = 3;
 /// The zstd level of ops that are stored: of 78,000 files they take half the time and a tenth more bytes.
 const KEPT_OPS_LEVEL: i32 = 1;
-/// The bytes of ops that wait to be compressed. A million files have twenty times as many. Up to this many are
-/// compressed in one step, which makes fewer bytes of a few.
-const OPS_WAITING: usize = 1 << 20;
 
 const IN_MEMORY: &str = "writing into memory does not fail";
 
@@ -107,19 +105,6 @@ impl DirectorySource {
         Ok(if number % 2 == 1 { DirectorySource::Script(Some(directory)) } else { DirectorySource::Same(directory) })
     }
 }
-
-pub(super) const END: u64 = 0;
-pub(super) const COPY: u64 = 1;
-pub(super) const DROP: u64 = 2;
-pub(super) const FILE: u64 = 3;
-pub(super) const SYMLINK: u64 = 4;
-pub(super) const DIRECTORY: u64 = 5;
-pub(super) const CHANGE: u64 = 6;
-pub(super) const ENTER: u64 = 7;
-
-pub(super) const HASHED: u64 = 0;
-const PROMISED: u64 = 1;
-pub(super) const IN_BASE: u64 = 2;
 
 /// The way in which the other side learns the hash of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,46 +184,6 @@ fn encode_at<'a>(
     EncodedManifest { manifest, ops_len, compressed, hashed }
 }
 
-/// Ops, compressed as they come.
-#[derive(Default)]
-struct Ops {
-    /// The zstd level.
-    level: i32,
-    waiting: Vec<u8>,
-    compressor: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
-    /// The bytes of ops that the compressor got.
-    input_bytes: u64,
-}
-
-impl Ops {
-    /// Compresses the waiting ops, if there are many.
-    fn flush_if_large(&mut self) -> io::Result<()> {
-        if self.waiting.len() >= OPS_WAITING { self.flush().map(drop) } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<&mut zstd::stream::write::Encoder<'static, Vec<u8>>> {
-        let compressor = match self.compressor.take() {
-            Some(compressor) => compressor,
-            None => zstd::stream::write::Encoder::new(Vec::new(), self.level)?,
-        };
-        let compressor = self.compressor.insert(compressor);
-        compressor.write_all(&self.waiting)?;
-        self.input_bytes += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(compressor)
-    }
-
-    /// Returns the length of the ops, and the compressed ops.
-    fn finish(mut self) -> io::Result<(u64, Vec<u8>)> {
-        if self.compressor.is_none() {
-            return Ok((self.waiting.len() as u64, zstd::bulk::compress(&self.waiting, self.level)?));
-        }
-        self.flush()?;
-        let compressed = self.compressor.take().map_or_else(|| Ok(Vec::new()), zstd::stream::write::Encoder::finish)?;
-        Ok((self.input_bytes, compressed))
-    }
-}
-
 struct Encoder<'a> {
     manifest: &'a Manifest,
     base: Option<&'a Manifest>,
@@ -288,7 +233,7 @@ impl<'a> Encoder<'a> {
             base,
             hash_sources,
             known: known.unwrap_or_default(),
-            ops: Ops { level, waiting: Vec::new(), compressor: None, input_bytes: 0 },
+            ops: Ops::new(level),
             hashed: Vec::new(),
             introduced: Vec::new(),
         };
@@ -633,7 +578,7 @@ mod tests {
         }
         let manifest = builder.finish().unwrap();
         let encoded = encode(&manifest, None);
-        assert!(encoded.ops_len > 2 * OPS_WAITING as u64);
+        assert!(encoded.ops_len > 2 * crate::manifest::ops::OPS_WAITING as u64);
         let bytes = encoded.to_bytes();
         let (decoded, rest) = decode(&bytes, None).unwrap();
         assert_eq!((decoded.manifest.root(), rest), (manifest.root(), b"".as_slice()));

@@ -28,34 +28,18 @@
 //! ([`Hash::of_mark`]). A tree that is described against such a manifest is decoded against the base itself. If a guess
 //! was wrong, the root does not match in the end, and the agent sends the base's whole manifest.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+mod streams;
 
-use zstd::bulk::Compressor;
+use std::collections::{HashMap, VecDeque};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
-use crate::manifest::decode::decompress;
 use crate::manifest::encode::BadEncoding;
-use crate::manifest::{Builder, ENTRIES_MAX, File, Manifest, Node, ObjectKey, TEXT_BYTES_MAX};
+use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
 
-/// The zstd level. Names are most of the content: a few percent less than at level 3, for a few milliseconds.
-const LEVEL: i32 = 12;
-
-/// The most bytes of each stream, unpacked. An entry has a shape of 6 bytes, a name and a target with a zero behind
-/// each, a size of 9, a mark, a hash.
-const STREAM_BYTES_MAX: [u64; 5] = [
-    6 * ENTRIES_MAX as u64,
-    (TEXT_BYTES_MAX + 2 * ENTRIES_MAX) as u64,
-    9 * ENTRIES_MAX as u64,
-    4 * ENTRIES_MAX as u64,
-    (size_of::<Hash>() * ENTRIES_MAX) as u64,
-];
-
-/// The most bytes of an outline on the wire: of a tree of which the client has nothing. A file has a mark or a hash.
-pub(crate) const OUTLINE_BYTES_MAX: u64 =
-    STREAM_BYTES_MAX[0] + STREAM_BYTES_MAX[1] + STREAM_BYTES_MAX[2] + STREAM_BYTES_MAX[4] + (1 << 10);
+pub(crate) use streams::OUTLINE_BYTES_MAX;
+use streams::{STREAM_BYTES_MAX, Streams, unpack};
 
 const END: u64 = 0;
 const FILE: u64 = 1;
@@ -116,30 +100,6 @@ pub(crate) fn encode(base: &Manifest, client: &[u8]) -> std::io::Result<Vec<u8>>
         writer.list(directory);
     }
     writer.streams.pack()
-}
-
-#[derive(Default)]
-struct Streams {
-    shapes: Vec<u8>,
-    names: Vec<u8>,
-    sizes: Vec<u8>,
-    marks: Vec<u8>,
-    hashes: Vec<u8>,
-}
-
-impl Streams {
-    fn pack(self) -> std::io::Result<Vec<u8>> {
-        let mut compressor = Compressor::new(LEVEL)?;
-        let mut out = Vec::new();
-        for stream in [self.shapes, self.names, self.sizes, self.marks, self.hashes] {
-            let packed = compressor.compress(&stream)?;
-            put_number(&mut out, stream.len() as u64);
-            let is_smaller = packed.len() < stream.len();
-            out.push(u8::from(is_smaller));
-            put_bytes(&mut out, if is_smaller { &packed } else { &stream });
-        }
-        Ok(out)
-    }
 }
 
 struct OutlineWriter<'a> {
@@ -264,18 +224,6 @@ pub(crate) fn decode(outline: &[u8], client: &Manifest) -> Result<Manifest, BadE
         return Err(Malformed.into());
     }
     Ok(outline_reader.builder.finish()?)
-}
-
-fn unpack(reader: &mut ByteReader<'_>, len_max: u64) -> Result<Vec<u8>, BadEncoding> {
-    let len = reader.number_within(len_max)?;
-    let packing = reader.byte()?;
-    let bytes = reader.bytes()?;
-    let stream = match packing {
-        0 => bytes.to_vec(),
-        1 => decompress(bytes, len)?,
-        _ => return Err(Malformed.into()),
-    };
-    if stream.len() as u64 == len { Ok(stream) } else { Err(Malformed.into()) }
 }
 
 /// The source of a directory.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::database::KnownTarget;
+use crate::client::known_target::KnownTarget;
 use crate::client::memory::Memory;
 use crate::client::source::Source;
 use crate::error::Error;
