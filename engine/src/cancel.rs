@@ -77,7 +77,7 @@ mod tests {
         let mut reader = cancel.reader(io::repeat(7));
         reader.read_exact(&mut [0; 9]).unwrap();
         cancel.cancel();
-        // Whoever reads again after a signal would do so for ever.
+        // A reader that reads again after a signal would do so for ever.
         assert!(io::copy(&mut reader, &mut io::sink()).is_err());
     }
 }

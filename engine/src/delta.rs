@@ -363,7 +363,7 @@ mod tests {
             .prop_map(|words| words.concat())
     }
 
-    /// An old text, and what some edits make of it.
+    /// An old text, and the same text after some edits.
     fn edited() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
         let edit = (any::<prop::sample::Index>(), 0..40_usize, text());
         (text(), prop::collection::vec(edit, 0..5)).prop_map(|(old, edits)| {

@@ -333,7 +333,7 @@ mod tests {
         matches
     }
 
-    /// Asserts that matches are what they say, and returns how much of the new content they leave.
+    /// Asserts that both contents are equal at each match, and returns the bytes of the new content without a match.
     #[track_caller]
     fn left(old: &[u8], new: &[u8]) -> usize {
         let (mut at, mut left) = (0, 0);
@@ -354,7 +354,7 @@ mod tests {
             let mut new = old.clone();
             new.splice(len / 2..len / 2 + 7, *b"some other text");
             assert!(left(&old, &new) <= 2 * block, "{} of {len}", left(&old, &new));
-            // What begins or ends otherwise, and what was put into another order.
+            // Other begins and ends, and another order.
             assert!(left(&old, &[b"before", &old[..], b"behind"].concat()) <= 2 * block);
             assert!(left(&old, &[&old[len / 2..], &old[..len / 2]].concat()) <= 3 * block);
             assert_eq!(left(&old, &noise("new", len)), len);

@@ -390,7 +390,7 @@ mod tests {
     fn a_deploy_that_is_too_large_keeps_its_beginning_and_what_was_there() {
         let state = tempfile::tempdir().unwrap();
         keep(state.path(), SMALL, 0..10);
-        // Twice the same, as to another target: what of it is there counts.
+        // The same content twice, as for another target: content that is there already counts.
         for _ in 0..2 {
             keep(state.path(), SMALL, 100..200);
             assert_eq!(kept(state.path(), SMALL, 0..200), (0..10).chain(100..120).collect::<Vec<_>>());
@@ -450,7 +450,7 @@ mod tests {
         writer.finish().unwrap();
     }
 
-    /// Reads content, told by its hash and by its mark. Says of what it is made.
+    /// Reads content by its hash and by its mark. Returns the whole content that it is made of.
     fn read(state: &Path, bounds: Bounds, content: &[u8]) -> Option<(Hash, bool)> {
         let cache = Cache::open_bounded(state, bounds).unwrap();
         let mut reader = CacheReader::new(&cache).unwrap();

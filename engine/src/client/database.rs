@@ -447,7 +447,7 @@ mod tests {
         database.put_target("destination", &known).unwrap();
     }
 
-    /// Counts what is known of what [`fill`] put there.
+    /// Counts the facts of [`fill`] that are still known.
     fn count(database: &Database) -> usize {
         [
             database.scan(Path::new("/source")).unwrap().is_some(),
@@ -542,7 +542,7 @@ mod tests {
                 database.put_release(&holding(&store), &release, &manifest).unwrap();
                 assert!(database.manifest(&manifest.root()).unwrap().is_some());
             }
-            // What was not scanned here.
+            // A tree that was not scanned here.
             let other = manifest(9000 + number as u64);
             database.put_release(&holding(&format!("other {number}")), &release, &other).unwrap();
             let known = KnownTarget { holding: holding(&store), live: Some(release), is_cut: false };
@@ -554,9 +554,9 @@ mod tests {
         let counts = ["scans", "stores", "releases", "targets", "manifests"].map(|table| rows(&database, table));
         let half = STORES_MAX / 2;
         assert_eq!(counts, [SOURCES_MAX, STORES_MAX, STORES_MAX, half, half]);
-        // Pages of what went are used again.
+        // Freed pages are used again.
         assert!(pages(&database) <= before + before / 5, "{} pages after {before}", pages(&database));
-        // What is kept is the newest.
+        // The newest are kept.
         assert!(database.scan(Path::new("/source/59")).unwrap().is_some());
         assert!(database.scan(Path::new("/source/30")).unwrap().is_none());
         assert!(database.target("destination 59").unwrap().is_some());

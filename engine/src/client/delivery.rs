@@ -212,7 +212,7 @@ mod tests {
         check(1005, (0, 50));
         check(1010, (1, 100));
         check(1029, (2, 290));
-        // What is said late says nothing new.
+        // A late report changes nothing.
         check(1012, (2, 290));
         check(u64::MAX, (3, 300));
     }

@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads `source/a/.deployignore`, which `make` makes. Returns what it holds, or why it holds nothing.
+    /// Reads `source/a/.deployignore`, which `make` makes. Returns its text, or the reason why it holds no patterns.
     fn check(make: impl FnOnce(&Path), expected: Result<Option<&str>, &str>) {
         let place = tempfile::tempdir().unwrap();
         let source = place.path().join("source");

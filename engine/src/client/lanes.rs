@@ -72,7 +72,7 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
     let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
     let block_sender = BlockSender {
         outlet,
-        may_open: lanes.is_some(),
+        can_open: lanes.is_some(),
         before: &before,
         after: &after,
         stop: Cancel::default(),
@@ -107,7 +107,7 @@ struct BlockSender<'a, T, B, S> {
     outlet: &'a Outlet<'a>,
     before: &'a B,
     after: &'a S,
-    may_open: bool,
+    can_open: bool,
     /// Ends lanes at once.
     stop: Cancel,
     /// Ends the opening of lanes.
@@ -130,7 +130,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> BlockS
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
     fn write_blocks(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let conversation = self.outlet.conversation;
-        if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
+        if self.can_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
             conversation.send(&ToAgent::WantLanes)?;
             while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
                 conversation.check()?;

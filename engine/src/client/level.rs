@@ -288,14 +288,14 @@ impl Wire {
 mod tests {
     use super::*;
 
-    /// Two machines and what lies between them.
+    /// Two machines and the line between them.
     #[derive(Clone, Copy)]
     struct Lab {
         /// Bytes a second.
         wire: f64,
         /// Bytes of content that the agent stores in a second.
         agent: f64,
-        /// How fast a thread packs, to what is on the rungs.
+        /// The speed of packing, relative to the rungs.
         speed: f64,
         /// Bytes between the two ends.
         buffered: f64,

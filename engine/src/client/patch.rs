@@ -172,7 +172,7 @@ mod tests {
         prop::collection::vec(numbered, 0..40).prop_map(|lines| lines.concat())
     }
 
-    /// What some edits make of text.
+    /// A text after some edits.
     fn edited(old: Vec<u8>) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
         let edit = (any::<prop::sample::Index>(), 0..90_usize, text());
         prop::collection::vec(edit, 0..4).prop_map(move |edits| {
@@ -247,7 +247,7 @@ mod tests {
         let (mut old, mut new) = (whole.clone(), Vec::new());
         old.splice(1000..1010, *b"the first edit");
         new.extend_from_slice(&old);
-        // Where the first one was, and elsewhere.
+        // At the place of the first one, and elsewhere.
         new.splice(1004..1006, *b"second");
         new.splice(9000..9000, *b"and another");
         let through = patch(&old, &new).through(&patch(&whole, &old));

@@ -200,7 +200,7 @@ mod tests {
         paths
     }
 
-    /// Asserts that a scan found what one finds that knows nothing.
+    /// Asserts that a scan has the same result as one without a last scan.
     #[track_caller]
     fn assert_right(what: &str, found: &Scan, expected: &Scan) {
         assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest), "{what}");
@@ -297,7 +297,7 @@ mod tests {
             let found = place.scan(Some(&known));
             assert_right(what, &found, &place.scan(None));
             assert!(!Arc::ptr_eq(&found.found, &known), "nothing was found of: {what}");
-            // What is found next is what was found now.
+            // The next scan has the same result.
             let again = place.scan(Some(&later(&found.found, HOUR)));
             assert_right(what, &again, &found);
         }
@@ -355,7 +355,7 @@ mod tests {
         }
     }
 
-    /// What is known, without one name and with other content and targets: so one sees what is believed.
+    /// The last scan, without one name and with other content and targets: they show which parts of it are trusted.
     fn lies_of(known: &Snapshot, without: &[u8]) -> Arc<Snapshot> {
         let manifest = &known.manifest;
         let (mut builder, mut stats) = (Builder::new(), Vec::new());
@@ -392,7 +392,7 @@ mod tests {
         let is_read =
             ["a/one", "a/two", "a/new", "a/deep/three", "b/one"].map(|path| hash(&found, path) != Hash::of(b"lies"));
         assert_eq!(is_read, [false, true, true, false, false]);
-        // Soon after a change nothing is believed.
+        // Soon after a change nothing is trusted.
         let soon = Arc::new(Snapshot { began: lies.began - HOUR, ..Snapshot::clone(&lies) });
         assert_right("", &place.scan(Some(&soon)), &expected);
         // Other patterns: everything is listed, and read only where it was not known.
@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn what_changes_during_a_scan_is_found_by_the_next() {
         let place = Place::new();
-        // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here were believed.
+        // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here would be trusted.
         let window = |known: &Snapshot| later(known, 1_980_000_000);
         let mut known = window(&place.scan(None).found);
         let mut scans = 0;

@@ -383,7 +383,7 @@ mod tests {
     use super::super::encode as difference;
     use super::*;
 
-    /// What lies in each directory of each directory of the root.
+    /// The entries of each directory of each directory of the root.
     type Tree = BTreeMap<u8, BTreeMap<u8, BTreeMap<u8, u8>>>;
 
     fn tree() -> impl Strategy<Value = Tree> {

@@ -1,7 +1,7 @@
 //! Patterns by example, and compared with what `git check-ignore` says.
 //!
 //! One repository holds a directory for each list of patterns, so git runs once for thousands of lists. Only directories
-//! are made: what git does not find it takes for a file.
+//! are made: git treats a missing path as a file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -147,7 +147,7 @@ const NAMES: [&str; 34] = [
     "é", "\u{80}", "{a,b}", "!", "#", "!a", "#a", " ", "a ", "\t", "a\t", "[ab]", "]", "*", "\\",
 ];
 
-/// Lists in the style of what public templates say for one kind of project each.
+/// Lists in the style of public templates, each for one kind of project.
 const TEMPLATES: [&str; 22] = [
     "__pycache__/\n*.py[cod]\n*$py.class\n*.so\nbuild/\n!lib/build/\n*.egg-info/\n.env\n.venv\nenv/\nlocal_settings.py\n",
     "node_modules/\nnpm-debug.log*\n.npm\n*.tsbuildinfo\n.env\n.env.*\n!.env.example\ndist\n.cache/\n**/coverage/\n",
@@ -231,7 +231,7 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// Tells whether a list has a line such as `a**/b`. Before 2.52 git took these stars, which do not stand behind a slash, for
+/// Tells whether a list has a line such as `a**/b`. Before 2.52 git mistook these stars, which do not follow a slash, for
 /// directories, against its own documentation.
 fn is_misread_by_old_git(text: &[u8]) -> bool {
     text.split(|&byte| byte == b'\n').any(|line| {

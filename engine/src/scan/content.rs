@@ -80,7 +80,7 @@ mod tests {
         let seen = stat(&file).unwrap();
         let cancel = Cancel::default();
         let hashed = |seen| hash(&file, seen, || b"file".to_vec(), &cancel);
-        // Where it was seen otherwise before, it is read again.
+        // If its stat was different before, it is read again.
         for size in [0, 7, 8, 1 << 20] {
             let content = hashed(FileStat { size, ..seen }).unwrap();
             assert_eq!((content.stat, content.hash), (seen, Hash::of(b"content")), "{size}");

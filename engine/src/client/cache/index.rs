@@ -194,7 +194,7 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Index::from_bytes(&bytes[..end]), Err(Malformed));
         }
-        // What an earlier version wrote.
+        // The mark of an earlier version.
         let earlier = [&b"cutcont1"[..], &[0; 8]].concat();
         let earlier = [&earlier[..], Hash::of(&earlier).as_bytes()].concat();
         assert_eq!(Index::from_bytes(&earlier), Err(Malformed));

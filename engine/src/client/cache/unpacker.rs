@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(unpacker.content.len(), unpacked);
     }
 
-    /// Says which of the files can be read, after their packs were changed.
+    /// Returns the files that can be read after their packs were changed.
     fn readable(level: i32, change: impl Fn(&mut Vec<u8>)) -> Vec<bool> {
         let state = tempfile::tempdir().unwrap();
         let (cache, places) = kept(state.path(), level);
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn what_was_altered_is_not_read_and_costs_nothing_else() {
         for level in LEVELS {
-            // Where a frame begins, and in what it holds.
+            // At the begin of a frame, and in its content.
             for at in [0, 4, 20, 1000] {
                 let altered = readable(level, |bytes| bytes[at] ^= 0xff);
                 assert!(!altered[0] && !altered[6], "{at} at level {level}");
@@ -282,7 +282,7 @@ mod tests {
         }
     }
 
-    /// Changes what an index says of its first block.
+    /// Changes the first block in an index.
     fn misread(level: i32, change: impl Fn(&mut BlockPlace)) -> Option<Vec<u8>> {
         let state = tempfile::tempdir().unwrap();
         let (mut cache, places) = kept(state.path(), level);

@@ -19,7 +19,7 @@ impl Carrier for Nothing {
     }
 }
 
-/// The agent's ends of a conversation: what it hears, and what it says.
+/// The agent's ends of a conversation: its input and its output.
 struct Agent {
     _hears: io::PipeReader,
     says: io::PipeWriter,
@@ -117,7 +117,7 @@ fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
     assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
 }
 
-/// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
+/// Interrupts a conversation in which the agent has sent these messages, and returns the known live release.
 fn interrupted_after(messages: &[FromAgent], can_switch: bool) -> LiveNow {
     let (mut agent, conversation, cancel) = Agent::begin(LONG);
     if can_switch {

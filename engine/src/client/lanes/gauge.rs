@@ -29,13 +29,13 @@ pub(super) struct Gauge {
     began: Vec<Instant>,
     /// The bytes sent by a time, in the span over which the rate is measured.
     samples: VecDeque<(Instant, u64)>,
-    given_up: bool,
+    has_given_up: bool,
 }
 
 impl Gauge {
     /// Begins with the first connection.
     pub(super) fn new(round_trip: Duration, now: Instant) -> Gauge {
-        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), given_up: false }
+        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), has_given_up: false }
     }
 
     /// Notes that a lane began.
@@ -45,12 +45,12 @@ impl Gauge {
 
     /// Notes that no further lane is wanted.
     pub(super) fn give_up(&mut self) {
-        self.given_up = true;
+        self.has_given_up = true;
     }
 
     /// Tells whether no further lane is wanted.
     pub(super) fn has_given_up(&self) -> bool {
-        self.given_up
+        self.has_given_up
     }
 
     fn span(&self) -> Duration {
@@ -74,7 +74,7 @@ impl Gauge {
 
     /// Tells whether all lanes together carry about as much as their windows allow, and enough is left for another one.
     pub(super) fn wants_more(&self, now: Instant, left: u64) -> bool {
-        let Some(rate) = self.rate(now).filter(|_| !self.given_up) else { return false };
+        let Some(rate) = self.rate(now).filter(|_| !self.has_given_up) else { return false };
         let warm_up = self.round_trip * WARM_UP_ROUND_TRIPS;
         // A lane that has just begun need not bring anything yet. The first connection always counts.
         let warm = self.began[1..].iter().filter(|&&began| now - began >= warm_up).count() as u64 + 1;
