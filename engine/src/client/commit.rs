@@ -40,7 +40,7 @@ impl Commit {
         let found = match read_head(source) {
             Ok(found) => Ok(found),
             Err(UnknownForm) if would_block_git(source) => {
-                Err("one of the files in its `.git` is not a regular file".to_owned())
+                Err("a file of its repository is not a regular file".to_owned())
             }
             Err(UnknownForm) => git::head(source),
         };
@@ -203,6 +203,8 @@ mod tests {
         let head = source.path().join(".git/HEAD");
         let mode = rustix::fs::Mode::RUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &head, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert!(matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("something else")));
+        assert!(
+            matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("not a regular file"))
+        );
     }
 }
