@@ -402,7 +402,7 @@ fn a_database_damaged_beyond_its_first_page_is_told_once_and_begun_anew() {
     fs::write(&database, bytes).unwrap();
     site.write("file-0", "edited");
     let ran = site.cutover(&["deploy"]);
-    ran.failed(0, &["is damaged and was begun anew"]);
+    ran.failed(0, &["is damaged and was replaced by an empty one"]);
     assert_eq!(ran.stderr.matches("manifest database").count(), 1, "{}", ran.stderr);
     assert_same(&site.path("source"), &site.current(""));
     let ran = site.cutover(&["deploy"]);

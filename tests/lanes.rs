@@ -137,7 +137,7 @@ fn where_further_connections_are_refused_one_does() {
     write_source(site);
     relay.admit(2);
     let ran = site.cutover(&["deploy", "--lanes", "4", "--verbose"]);
-    assert_eq!(ran.stderr.matches("No further connection: ").count(), 2, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("Could not open another connection: ").count(), 2, "{}", ran.stderr);
     assert_eq!(number(&ran.succeeded()["connections"]), 2);
     assert_same(&site.path("source"), &site.current(""));
 }

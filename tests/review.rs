@@ -54,7 +54,7 @@ fn files_that_git_ignores_are_told_with_their_number() {
     let site = checkout();
     check(&site, &[], &[]);
     site.write(".env", "SECRET=1");
-    check(&site, &[], &["1 file is deployed that git ignores: `.env`. Leave out"]);
+    check(&site, &[], &["1 file is deployed that git ignores: `.env`. To leave a path out"]);
     for path in ["vendor/a", "vendor/deep/b", "logs/c.log", "logs/kept.log", "src/d"] {
         site.write(path, path);
     }
@@ -147,8 +147,7 @@ fn no_program_of_a_checkout_is_run() {
 
 #[test]
 fn where_git_cannot_be_asked_what_it_tracks_that_is_told() {
-    let expected =
-        "1 file is deployed that git ignores, unless it tracks them, which it does not tell: `tracked.log`. ";
+    let expected = "1 file is deployed that git ignores or tracks (`git` did not say which): `tracked.log`. ";
     let site = checkout();
     // It would wait for ever.
     fs::remove_file(site.source(".git/index")).unwrap();
@@ -169,7 +168,7 @@ fn symlinks_that_lead_out_of_the_source_are_told() {
         fs::create_dir_all(site.source("deep")).unwrap();
         symlink(target, site.source(link)).unwrap();
     }
-    let expected = "2 symlinks lead out of the source, and on the server to what stands there: `absolute` to `/etc/passwd`, \
+    let expected = "2 symlinks lead out of the source, and on the server to something else or nothing: `absolute` to `/etc/passwd`, \
                     `deep/up` to `../..`";
     check(&site, &[], &[expected]);
     symlink("../directory/up", site.source("deep/chain")).unwrap();
@@ -194,7 +193,7 @@ fn what_its_owner_alone_may_read_is_told() {
     ];
     check(&site, &[], &others);
     chmod(&site, "", 0o700);
-    let root = "Only its owner may enter the release, as the source has mode 700: a web server of another user cannot read it. ";
+    let root = "Only its owner may enter the release, as the source has mode 700: a web server that runs as another user cannot read it. ";
     check(&site, &[], &[root, others[0], others[1]]);
 }
 
@@ -285,11 +284,11 @@ fn where_the_commit_of_a_checkout_cannot_be_told_that_is_told() {
     site.write("index.php", "page");
     site.write(".git/HEAD", "ref: refs/heads/.invalid\n");
     site.write(".git/reftable/tables.list", "");
-    let begin = "The release has no `REVISION`, as the commit of the source cannot be told: ";
+    let begin = "The release has no `REVISION`, as the commit of the source is unknown: ";
     check(&site, &[], &[&format!("{begin}`git` says: not a git repository")]);
     let ran = site.command(&["deploy"]).env("PATH", site.path("bin")).output().unwrap();
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
-    assert_eq!(report["warnings"][0], format!("{begin}there is no `git` to ask"));
+    assert_eq!(report["warnings"][0], format!("{begin}`git` is not installed"));
     // Nobody misses what the source has itself.
     site.write("REVISION", "mine");
     check(&site, &[], &[]);

@@ -1,7 +1,7 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
 use engine::release::ReleaseId;
-use engine::report::{ChangesReport, DeployReport, DeployState, MakingReport, Reused};
+use engine::report::{ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
 use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
@@ -89,7 +89,7 @@ fn stored(making: &MakingReport) -> Option<String> {
 }
 
 fn reuse(making: &MakingReport) -> Option<String> {
-    let Some(Reused { release, kept, .. }) = &making.reused else { return making.not_reused.clone() };
+    let Some(ReuseReport { release, kept, .. }) = &making.reused else { return making.not_reused.clone() };
     Some(format!("{release}, with {} of its files", Count(*kept)))
 }
 
@@ -129,7 +129,7 @@ mod tests {
             making: MakingReport {
                 objects_new: 1840,
                 objects_linked: 1840,
-                reused: Some(Reused {
+                reused: Some(ReuseReport {
                     release: "20260301120000".parse().unwrap(),
                     kept: 76_782,
                     removed: 1843,

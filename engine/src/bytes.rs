@@ -1,7 +1,7 @@
-//! Reading and writing of the compact binary forms: manifests, blocks.
+//! Reads and writes the compact binary forms: manifests and blocks.
 //!
-//! Numbers are LEB128 varints (seven bits a byte, least significant first). Every read is checked against what is
-//! left, so no declared length is believed before the bytes are there.
+//! Numbers are LEB128 varints (seven bits a byte, least significant first). Every read is checked against the bytes
+//! that are left, so no declared length is trusted before its bytes have arrived.
 
 /// The bytes end too early, or a number is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a number with a sign: small ones of either are short (zigzag).
+/// Appends a number with a sign in zigzag form: numbers near zero are short.
 pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
     put_number(out, ((value << 1) ^ (value >> 63)) as u64);
 }
@@ -38,7 +38,7 @@ impl<'a> ByteReader<'a> {
         ByteReader(bytes)
     }
 
-    /// Returns what was not read yet.
+    /// Returns the bytes that were not read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -79,7 +79,7 @@ impl<'a> ByteReader<'a> {
         Err(Malformed)
     }
 
-    /// Reads what [`put_signed`] wrote.
+    /// Reads a number that [`put_signed`] wrote.
     pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {
         self.number().map(|value| (value >> 1) as i64 ^ -((value & 1) as i64))
     }

@@ -1,4 +1,4 @@
-//! The wish to stop, set by a signal handler and looked at between steps.
+//! The request to stop: a signal handler sets it, and the engine checks it between steps.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::Error;
 
-/// Shared between whoever interrupts and the engine. Cloning shares it.
+/// A request to stop, shared between the caller and the engine. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<Wish>);
+pub struct Cancel(Arc<CancelState>);
 
 #[derive(Debug, Default)]
-struct Wish {
+struct CancelState {
     is_set: AtomicBool,
-    /// What it is a part of.
+    /// The whole that this is a part of.
     above: Option<Cancel>,
 }
 
@@ -32,18 +32,18 @@ impl Cancel {
         self.0.is_set.load(Ordering::Relaxed) || self.0.above.as_ref().is_some_and(Cancel::is_cancelled)
     }
 
-    /// Returns one for a part of the work, which is cancelled with the whole or alone.
+    /// Returns the request to stop one part of the work. The whole or that part alone can be cancelled.
     pub(crate) fn part(&self) -> Cancel {
-        Cancel(Arc::new(Wish { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
+        Cancel(Arc::new(CancelState { is_set: AtomicBool::new(false), above: Some(self.clone()) }))
     }
 
-    /// Returns a reader that fails once this is cancelled.
+    /// Wraps a reader so that it fails once this is cancelled.
     pub(crate) fn reader<R: Read>(&self, reader: R) -> CancelReader<'_, R> {
         CancelReader { reader, cancel: self }
     }
 }
 
-/// Reads until it is cancelled.
+/// A reader that fails once its [`Cancel`] is cancelled.
 pub(crate) struct CancelReader<'a, R> {
     reader: R,
     cancel: &'a Cancel,
@@ -51,7 +51,7 @@ pub(crate) struct CancelReader<'a, R> {
 
 impl<R: Read> Read for CancelReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Not as `ErrorKind::Interrupted`, after which readers read again.
+        // Not `ErrorKind::Interrupted`: readers would read again.
         self.cancel.check().map_err(io::Error::other)?;
         self.reader.read(buffer)
     }
@@ -77,7 +77,7 @@ mod tests {
         let mut reader = cancel.reader(io::repeat(7));
         reader.read_exact(&mut [0; 9]).unwrap();
         cancel.cancel();
-        // Whoever reads again after a signal would do so for ever.
+        // A reader that reads again after a signal would do so for ever.
         assert!(io::copy(&mut reader, &mut io::sink()).is_err());
     }
 }

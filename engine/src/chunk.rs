@@ -1,8 +1,8 @@
 //! Chunks: the pieces by which a large file is recognised in its next version.
 //!
-//! A file of [`LARGE_FILE_BYTES`] or more is cut by content (FastCDC, Xia et al. 2020, through the `fastcdc` crate), so
-//! that an insertion moves only the cuts around it. Chunks are never stored: the server keeps whole files, and a chunk
-//! that it has in an old file travels as a range of that file.
+//! The client cuts a file of [`LARGE_FILE_BYTES`] or more by content (FastCDC, Xia et al. 2020, through the `fastcdc`
+//! crate), so that an insertion moves only the cuts around it. Chunks are never stored: the server keeps whole files,
+//! and a chunk that an old file there has travels as a range of that file.
 
 use std::io::{self, Read};
 
@@ -10,48 +10,48 @@ use crate::bytes::{ByteReader, Malformed, put_number};
 use crate::hash::Hash;
 use crate::hasher::Hasher;
 
-/// Files of this size are cut into chunks. Below it, sending the whole file costs less than it takes to be clever: in
-/// a Linux kernel tree 99 % of the files are smaller than an eighth of this.
+/// The least size of a file that is cut into chunks. Below it, sending the whole file costs less than looking for
+/// shared chunks: in a Linux kernel tree 99 % of the files are smaller than an eighth of this.
 pub(crate) const LARGE_FILE_BYTES: u64 = 1 << 20;
 
-/// The average length of chunks that are kept where they are needed, as a power of two: the usual one of a chunk store
+/// The average length of the chunks whose lists a side stores, as a power of two. It is the usual one of a chunk store
 /// (casync's and desync's). A chunk is a quarter to four times as long.
 pub(crate) const KEPT_AVERAGE_LOG: u8 = 16;
 
-/// The longest average: what is new within a chunk is found by another question.
+/// The longest average. Changes within a chunk are then found by signatures of the gaps.
 const AVERAGE_LOG_MAX: u8 = 22;
 
-/// The name of a chunk: the first bytes of its blake3 hash. Among a million chunks of each of two files, one pair of three
-/// hundred is taken wrong, and costs that the file is sent whole: its own hash is verified.
+/// The name of a chunk: the first bytes of its blake3 hash. Among a million chunks of each of two files, one pair of
+/// files in three hundred has a wrong match. It costs that the file is sent whole, since its own hash is verified.
 pub(crate) type ChunkId = [u8; 6];
 
-/// One chunk of a file.
+/// A chunk of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// Its name.
+    /// The name.
     pub(crate) id: ChunkId,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub(crate) len: u32,
 }
 
 /// The chunks of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunks {
-    /// Their average length, as a power of two. Only lists of the same average can be compared.
+    /// The average length, as a power of two. Only lists of the same average can be compared.
     pub(crate) average_log: u8,
     /// The chunks, in order.
     pub(crate) list: Vec<Chunk>,
 }
 
-/// Returns the average length of chunks, as a power of two, with which a file of this length is described in fewest
-/// bytes to whoever knows nothing of it: the list, and what is asked about one chunk then.
-pub(crate) fn told_average_log(len: u64) -> u8 {
-    // The two are equal where chunks grow with the power of two thirds of the file's length.
+/// Returns the average length of chunks, as a power of two, that describes a file of this length in the fewest bytes to
+/// a side that knows nothing of the file. The bytes are the list and the question about the gap in one chunk.
+pub(crate) fn transfer_average_log(len: u64) -> u8 {
+    // Both are equal if chunks grow with the power of two thirds of the file's length.
     let log = (2 * len.max(2).ilog2() - 2) / 3;
     (log as u8).clamp(KEPT_AVERAGE_LOG, AVERAGE_LOG_MAX)
 }
 
-/// Reads `content` to its end, and returns its hash and its chunks.
+/// Reads `content` to its end and returns its hash and its chunks.
 pub(crate) fn cut(content: impl Read, average_log: u8) -> io::Result<(Hash, Chunks)> {
     let average = 1_usize << average_log.min(AVERAGE_LOG_MAX);
     let mut whole = Hasher::new();
@@ -71,7 +71,7 @@ fn id_of(content: &[u8]) -> ChunkId {
     id
 }
 
-/// A range of the new file: taken from the old one, or sent.
+/// A range of the new file, which is copied from the old file or sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// `len` bytes of the old file from `offset`.
@@ -81,14 +81,14 @@ pub(crate) enum Piece {
 }
 
 impl Piece {
-    /// Returns its length in bytes.
+    /// Returns the length in bytes.
     pub(crate) fn len(self) -> u64 {
         let (Piece::Old { len, .. } | Piece::New { len }) = self;
         len
     }
 }
 
-/// Describes the new file as ranges of the old one and of itself. Neighbouring ranges are one.
+/// Describes the new file as ranges of the old file and of itself. Neighbouring ranges are joined.
 pub(crate) fn pieces(old: &[Chunk], new: &[Chunk]) -> Vec<Piece> {
     let mut places = std::collections::HashMap::with_capacity(old.len());
     let mut offset = 0;
@@ -110,7 +110,7 @@ pub(crate) fn pieces(old: &[Chunk], new: &[Chunk]) -> Vec<Piece> {
     pieces
 }
 
-/// Returns chunks as bytes.
+/// Encodes chunks as bytes.
 pub(crate) fn to_bytes(chunks: &Chunks) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + chunks.list.len() * 10);
     bytes.push(chunks.average_log);
@@ -121,14 +121,14 @@ pub(crate) fn to_bytes(chunks: &Chunks) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`to_bytes`] made of a file of this length.
+/// Decodes the output of [`to_bytes`] for a file of this length.
 pub(crate) fn from_bytes_of(bytes: &[u8], len: u64) -> Result<Chunks, Malformed> {
     let chunks = from_bytes(bytes)?;
     let sum: u64 = chunks.list.iter().map(|chunk| u64::from(chunk.len)).sum();
     if sum == len { Ok(chunks) } else { Err(Malformed) }
 }
 
-/// Reads what [`to_bytes`] made.
+/// Decodes the output of [`to_bytes`].
 pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Chunks, Malformed> {
     let mut reader = ByteReader::new(bytes);
     let mut chunks = Chunks { average_log: reader.byte()?, list: Vec::new() };
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn chunks_that_are_told_grow_with_the_file() {
         for (len, log) in [(1 << 20, 16), (16 << 20, 16), (256 << 20, 18), (10 << 30, 21), (1 << 50, 22)] {
-            assert_eq!(told_average_log(len), log, "{len}");
+            assert_eq!(transfer_average_log(len), log, "{len}");
         }
     }
 }

@@ -1,73 +1,54 @@
 //! Deltas: new files in terms of old ones that the other side has.
 //!
-//! Many files share one container, since what one small edit costs is mostly overhead. A file is a list of copies out of
-//! its old content with insertions between them. Numbers of one kind lie together, and so do all insertions: each such
-//! stream is compressed on its own.
+//! Many files share one container, since a small edit costs mostly overhead. A file is a list of copies out of its old
+//! content, with insertions between them. Numbers of one kind form a stream, and so do all insertions. Each stream is
+//! compressed on its own.
 //!
 //! ```text
-//! container   counts · inserts · skips · lengths · literals, each: length, packing (0 as it is · 1 zstd), bytes with length
-//! counts      for each file: how many copies, times two, and one more where its old content is prefix to the literals
-//! inserts     for each copy: how many literals come before it
-//! skips       for each copy: where it begins, as zigzag of the distance from the end of the last one
-//! lengths     for each copy: how many bytes; 0 where it goes on to the end of the new file
-//! literals    what is inserted, of all files; what is left of a file after its last copy is inserted too
+//! container   counts · inserts · skips · lengths · literals, each: length, packing (0 raw · 1 zstd), bytes with length
+//! counts      for each file: the number of copies, times two, plus one if its old content is prefix to the literals
+//! inserts     for each copy: the number of literals before it
+//! skips       for each copy: its begin, as zigzag of the distance from the end of the last copy
+//! lengths     for each copy: the number of bytes; 0 if it reaches the end of the new file
+//! literals    the insertions of all files, with the rest of each file after its last copy
 //! ```
 //!
-//! What is inserted resembles what stands around it: the literals are compressed with the old content near each insertion
-//! as prefix (`ZSTD_CCtx_refPrefix`), which the other side can gather from the other streams.
+//! An insertion resembles the old content around it. So the literals are compressed with the old content near each
+//! insertion as prefix (`ZSTD_CCtx_refPrefix`). The other side can gather the same prefix from the other streams.
 //!
-//! Where the old content is at hand, copies are found by hashes of [`SEED`] bytes at every [`STRIDE`]th place of it, longest
-//! first among few candidates: the copy that goes on where the last one ended is always one of them, as edits mostly
-//! replace or insert. Otherwise they are found by a signature of it (`signature.rs`), and nothing of it is prefix.
-//! Nothing here proves anything: whoever decodes hashes the result.
+//! If the old content is at hand, [`match_finder`] finds the copies in it. If only a signature of the old content is at
+//! hand (`signature.rs`), the signature finds the copies, and nothing is prefix. A delta proves nothing: the side that
+//! decodes it hashes the result.
+
+mod match_finder;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, compress_bound, get_error_name};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
-use crate::signature::{Match as Copy, Signature};
+use crate::signature::{Match, Signature};
 
-/// Bytes that are looked up. Shorter copies that go on where the last one ended are found all the same; others cost more
-/// in numbers than they save in literals: on kernel sources 16 bytes make a container two percent larger.
-const SEED: usize = 32;
+use match_finder::MatchFinder;
 
-/// By what each word of a hash is multiplied: odd numbers whose bits are in no order.
-const FACTORS: [u64; SEED / 8] =
-    [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+/// The bytes of the old content on each side of an insertion that are prefix to the literals. On kernel sources they
+/// save a sixth of the literals, and four times as many save another hundredth.
+const PREFIX_BYTES: usize = 256;
 
-/// Places of the old content from one that is looked up to the next: a sixth of the time of every place, for less than
-/// three percent.
-const STRIDE: usize = 8;
+/// The most bytes that an insertion adds to the prefix, if much of the old content was removed.
+const PREFIX_BYTES_MAX: usize = 4 * PREFIX_BYTES;
 
-/// What a copy costs in numbers, in bytes: one that goes on where the last one ended, and any other.
-const NEXT_COST: i64 = 4;
-const COPY_COST: i64 = 12;
-
-/// Places that are tried for each hash: bounds the time on content that repeats itself.
-const CANDIDATES_MAX: usize = 16;
-
-/// A copy of this length is taken without looking for a longer one.
-const LONG_ENOUGH: usize = 256;
-
-/// Bytes of the old content on each side of an insertion that are prefix to the literals: on kernel sources they save a
-/// sixth of them, and four times as many another hundredth.
-const NEAR: usize = 256;
-
-/// Bytes that an insertion adds to the prefix at most, where much of the old content was removed.
-const NEAR_MAX: usize = 4 * NEAR;
-
-/// Streams are small and mostly literals: the effort is a few milliseconds a container.
+/// The zstd level. Streams are small and mostly literals: this takes a few milliseconds a container.
 const LEVEL: i32 = 9;
 
-/// Literals and their prefix lie within one window: both are bounded by what a container holds.
+/// The zstd window. Literals and their prefix lie within one window: the limits of a container bound both.
 const WINDOW_LOG: u32 = 24;
 
-/// Encodes files into one container.
+/// An encoder of files into one container.
 pub(crate) struct DeltaEncoder {
     streams: Streams,
-    near: Near,
-    matcher: Matcher,
-    /// Of the file that was added last.
-    copies: Vec<Copy>,
+    prefix: LiteralPrefix,
+    finder: MatchFinder,
+    /// The copies of the file that was added last.
+    copies: Vec<Match>,
 }
 
 #[derive(Default)]
@@ -84,42 +65,42 @@ impl DeltaEncoder {
     pub(crate) fn new() -> DeltaEncoder {
         DeltaEncoder {
             streams: Streams::default(),
-            near: Near::default(),
-            matcher: Matcher::default(),
+            prefix: LiteralPrefix::default(),
+            finder: MatchFinder::default(),
             copies: Vec::new(),
         }
     }
 
-    /// Adds a file. Returns the copies that were found, in its order.
-    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Copy] {
-        let DeltaEncoder { streams, near, matcher, copies } = self;
-        near.begin();
+    /// Adds a file. Returns the copies that were found, in the order of the new content.
+    pub(crate) fn add(&mut self, old: &[u8], new: &[u8]) -> &[Match] {
+        let DeltaEncoder { streams, prefix, finder, copies } = self;
+        prefix.begin();
         copies.clear();
-        let mut adding = Adding::begin(streams, new, Some((near, old)));
-        matcher.run(old, new, |copy| {
-            adding.copy(copy);
+        let mut encoder = FileEncoder::begin(streams, new, Some((prefix, old)));
+        finder.find(old, new, |copy| {
+            encoder.copy(copy);
             copies.push(copy);
         });
-        adding.finish();
+        encoder.finish();
         copies
     }
 
-    /// Adds a file of whose old content there is only a signature.
+    /// Adds a file whose old content is known by a signature only.
     pub(crate) fn add_signed(&mut self, signature: &Signature, new: &[u8]) {
-        let mut adding = Adding::begin(&mut self.streams, new, None);
-        signature.search(new, |copy| adding.copy(copy));
-        adding.finish();
+        let mut encoder = FileEncoder::begin(&mut self.streams, new, None);
+        signature.search(new, |copy| encoder.copy(copy));
+        encoder.finish();
     }
 
-    /// Returns the container of all files that were added, and begins another.
+    /// Returns the container of all added files and begins another.
     pub(crate) fn finish(&mut self) -> std::io::Result<Vec<u8>> {
         let Streams { counts, inserts, skips, lengths, literals } = std::mem::take(&mut self.streams);
-        let near = std::mem::take(&mut self.near.bytes);
+        let prefix = std::mem::take(&mut self.prefix.bytes);
         let mut out = Vec::new();
         for stream in [counts, inserts, skips, lengths] {
             pack(&stream, &[], &mut out)?;
         }
-        pack(&literals, &near, &mut out)?;
+        pack(&literals, &prefix, &mut out)?;
         Ok(out)
     }
 }
@@ -137,7 +118,7 @@ fn compress(stream: &[u8], prefix: &[u8]) -> Result<Vec<u8>, usize> {
     let mut context = CCtx::create();
     context.set_parameter(CParameter::CompressionLevel(LEVEL))?;
     context.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-    // The length stands before the stream.
+    // The length precedes the stream.
     context.set_parameter(CParameter::ContentSizeFlag(false))?;
     context.ref_prefix(prefix)?;
     let mut packed = Vec::with_capacity(compress_bound(stream.len()));
@@ -145,24 +126,24 @@ fn compress(stream: &[u8], prefix: &[u8]) -> Result<Vec<u8>, usize> {
     Ok(packed)
 }
 
-/// The old content near insertions.
+/// The prefix to the literals: the old content near insertions.
 #[derive(Default)]
-struct Near {
+struct LiteralPrefix {
     bytes: Vec<u8>,
-    /// Up to where the file's old content was gathered; never back, so that it is gathered once.
+    /// The end of the gathered part of the file's old content. It never moves back, so that nothing is gathered twice.
     done: usize,
 }
 
-impl Near {
+impl LiteralPrefix {
     /// Begins with a file.
     fn begin(&mut self) {
         self.done = 0;
     }
 
-    /// Notes an insertion between a copy that ended at a place in the old content and one that begins at another.
+    /// Gathers the old content near an insertion between a copy that ended at `ended` and one that begins at `begins`.
     fn note(&mut self, old: &[u8], ended: usize, begins: usize) {
-        let from = ended.saturating_sub(NEAR).max(self.done);
-        let to = begins.max(ended).saturating_add(NEAR).min(old.len()).min(from + NEAR_MAX);
+        let from = ended.saturating_sub(PREFIX_BYTES).max(self.done);
+        let to = begins.max(ended).saturating_add(PREFIX_BYTES).min(old.len()).min(from + PREFIX_BYTES_MAX);
         if from < to {
             self.bytes.extend_from_slice(&old[from..to]);
             self.done = to;
@@ -170,25 +151,29 @@ impl Near {
     }
 }
 
-/// A file on its way into the streams.
-struct Adding<'a> {
+/// An encoder of one file into the streams.
+struct FileEncoder<'a> {
     streams: &'a mut Streams,
-    /// The old content, where it is at hand, and what is gathered of it.
-    near: Option<(&'a mut Near, &'a [u8])>,
+    /// The prefix and the old content, if that is at hand.
+    prefix: Option<(&'a mut LiteralPrefix, &'a [u8])>,
     new: &'a [u8],
     copies: u64,
-    /// How far the new content is described.
+    /// The end of the described part of the new content.
     inserted: usize,
-    /// Where the last copy ended in the old content.
+    /// The end of the last copy in the old content.
     ended: usize,
 }
 
-impl<'a> Adding<'a> {
-    fn begin(streams: &'a mut Streams, new: &'a [u8], near: Option<(&'a mut Near, &'a [u8])>) -> Adding<'a> {
-        Adding { streams, near, new, copies: 0, inserted: 0, ended: 0 }
+impl<'a> FileEncoder<'a> {
+    fn begin(
+        streams: &'a mut Streams,
+        new: &'a [u8],
+        prefix: Option<(&'a mut LiteralPrefix, &'a [u8])>,
+    ) -> FileEncoder<'a> {
+        FileEncoder { streams, prefix, new, copies: 0, inserted: 0, ended: 0 }
     }
 
-    fn copy(&mut self, copy: Copy) {
+    fn copy(&mut self, copy: Match) {
         let end = copy.new + copy.len;
         put_number(&mut self.streams.inserts, (copy.new - self.inserted) as u64);
         put_signed(&mut self.streams.skips, copy.old as i64 - self.ended as i64);
@@ -199,36 +184,36 @@ impl<'a> Adding<'a> {
         self.copies += 1;
     }
 
-    /// Inserts what was not described yet up to a place, which a copy from a place of the old content follows.
+    /// Inserts the content that was not described yet up to `until`. A copy of the old content from `begins` follows.
     fn insert(&mut self, until: usize, begins: usize) {
-        if let Some((near, old)) = &mut self.near
+        if let Some((prefix, old)) = &mut self.prefix
             && self.inserted < until
         {
-            near.note(old, self.ended, begins);
+            prefix.note(old, self.ended, begins);
         }
         self.streams.literals.extend_from_slice(&self.new[self.inserted..until]);
     }
 
     fn finish(mut self) {
         self.insert(self.new.len(), self.ended);
-        put_number(&mut self.streams.counts, self.copies * 2 + u64::from(self.near.is_some()));
+        put_number(&mut self.streams.counts, self.copies * 2 + u64::from(self.prefix.is_some()));
     }
 }
 
-/// A file that is to be decoded.
+/// A file to decode.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Delta<'a> {
     /// The old content.
     pub(crate) old: &'a [u8],
-    /// How long the new content is, in bytes.
+    /// The length of the new content in bytes.
     pub(crate) len: usize,
 }
 
-/// Decodes a container into memory that is used again, whatever is there: the new contents, one after the other, as long as
-/// they are said to be, or an error. What is allocated is bounded: by three times what they take, and once what the old ones do.
+/// Decodes a container into memory that is used again, whatever it holds. Returns the new contents one after the other,
+/// of the declared lengths, or an error. Memory is bounded by three times the new contents and once the old ones.
 pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'_>]) -> Result<(), Malformed> {
     let total: usize = deltas.iter().map(|delta| delta.len).sum();
-    // No copy is made that is shorter, with what is inserted before it, than all its numbers together.
+    // A copy is never shorter, with the insertion before it, than all its numbers together.
     let mut left = total + 10 * deltas.len();
     let mut reader = ByteReader::new(container);
     let mut stream = || {
@@ -243,21 +228,21 @@ pub(crate) fn decode_into(out: &mut Vec<u8>, container: &[u8], deltas: &[Delta<'
         skips: ByteReader::new(&skips),
         lengths: ByteReader::new(&lengths),
     };
-    let mut near = Near::default();
+    let mut prefix = LiteralPrefix::default();
     let mut to_gather = numbers();
     for delta in deltas {
-        near.begin();
+        prefix.begin();
         to_gather.read(delta, |step| {
-            if let Step::Insert { ended, begins, is_near: true, .. } = step {
-                near.note(delta.old, ended, begins);
+            if let Step::Insert { ended, begins, has_prefix: true, .. } = step {
+                prefix.note(delta.old, ended, begins);
             }
             Ok(())
         })?;
     }
-    if !to_gather.are_read() {
+    if !to_gather.is_at_end() {
         return Err(Malformed);
     }
-    let literals = unpack(&mut reader, total, &near.bytes)?;
+    let literals = unpack(&mut reader, total, &prefix.bytes)?;
     if !reader.rest().is_empty() {
         return Err(Malformed);
     }
@@ -294,12 +279,12 @@ fn unpack(reader: &mut ByteReader<'_>, limit: usize, prefix: &[u8]) -> Result<Ve
     if stream.len() == len { Ok(stream) } else { Err(Malformed) }
 }
 
-/// What the new content of a file goes on with.
+/// A step in the new content of a file.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Literals, between copies that end and begin at these places of the old content.
-    Insert { len: usize, ended: usize, begins: usize, is_near: bool },
-    /// A range of the old content, which has it.
+    /// Literals, between a copy that ended and one that begins at these places of the old content.
+    Insert { len: usize, ended: usize, begins: usize, has_prefix: bool },
+    /// A range of the old content, within its bounds.
     Copy { begin: usize, end: usize },
 }
 
@@ -312,7 +297,7 @@ struct Numbers<'a> {
 }
 
 impl Numbers<'_> {
-    /// Reads the steps of a file, which together make as much as it is long.
+    /// Reads the steps of a file. Together they make exactly its length.
     fn read(
         &mut self,
         delta: &Delta<'_>,
@@ -321,7 +306,7 @@ impl Numbers<'_> {
         let (mut left, mut ended) = (delta.len, 0_usize);
         let within = |left: usize, len: u64| usize::try_from(len).ok().filter(|&len| len <= left).ok_or(Malformed);
         let count = self.counts.number()?;
-        let is_near = count % 2 == 1;
+        let has_prefix = count % 2 == 1;
         for _ in 0..count / 2 {
             let inserted = within(left, self.inserts.number()?)?;
             left -= inserted;
@@ -333,119 +318,20 @@ impl Numbers<'_> {
             left -= copied;
             let end = begin.checked_add(copied).filter(|&end| end <= delta.old.len()).ok_or(Malformed)?;
             if inserted > 0 {
-                take(Step::Insert { len: inserted, ended, begins: begin, is_near })?;
+                take(Step::Insert { len: inserted, ended, begins: begin, has_prefix })?;
             }
             take(Step::Copy { begin, end })?;
             ended = end;
         }
         if left > 0 {
-            take(Step::Insert { len: left, ended, begins: ended, is_near })?;
+            take(Step::Insert { len: left, ended, begins: ended, has_prefix })?;
         }
         Ok(())
     }
 
-    fn are_read(&self) -> bool {
+    fn is_at_end(&self) -> bool {
         [&self.counts, &self.inserts, &self.skips, &self.lengths].iter().all(|stream| stream.rest().is_empty())
     }
-}
-
-/// Finds copies. Its tables are kept from file to file.
-#[derive(Default)]
-struct Matcher {
-    /// By hash: the first place in the old content, plus one.
-    heads: Vec<u32>,
-    /// By every [`STRIDE`]th place: the next one of the same hash, plus one.
-    next: Vec<u32>,
-    bits: u32,
-}
-
-impl Matcher {
-    /// Tells `found` of copies in the order of the new content.
-    fn run(&mut self, old: &[u8], new: &[u8], mut found: impl FnMut(Copy)) {
-        self.index(old);
-        let (mut at, mut inserted, mut ended) = (0, 0, 0);
-        while at < new.len() {
-            let Some((place, len)) = self.best(old, new, at, [ended + (at - inserted), ended]) else {
-                at += 1;
-                continue;
-            };
-            // What was passed over before may belong to it.
-            let back = common_suffix(&old[..place], &new[inserted..at]);
-            let copy = Copy { new: at - back, old: place - back, len: len + back };
-            at = copy.new + copy.len;
-            (inserted, ended) = (at, copy.old + copy.len);
-            found(copy);
-        }
-    }
-
-    fn index(&mut self, old: &[u8]) {
-        self.bits = (usize::BITS - (old.len() / STRIDE).leading_zeros()).clamp(8, 20);
-        self.heads.clear();
-        self.heads.resize(1 << self.bits, 0);
-        self.next.clear();
-        self.next.resize(old.len() / STRIDE + 1, 0);
-        // From the end, so that the first candidate is the first place.
-        for place in (0..(old.len() + 1).saturating_sub(SEED)).step_by(STRIDE).rev() {
-            let head = self.slot(&old[place..]);
-            self.next[place / STRIDE] = std::mem::replace(&mut self.heads[head], place as u32 + 1);
-        }
-    }
-
-    fn slot(&self, bytes: &[u8]) -> usize {
-        // Products that do not wait for each other; the upper bits of their sum depend on all bytes.
-        let words = <[u8]>::as_chunks::<8>(&bytes[..SEED]).0.iter().zip(FACTORS);
-        let sum =
-            words.fold(0_u64, |sum, (word, factor)| sum.wrapping_add(u64::from_le_bytes(*word).wrapping_mul(factor)));
-        (sum >> (u64::BITS - self.bits)) as usize
-    }
-
-    /// Returns the place and length of the copy that saves most, if any does.
-    fn best(&self, old: &[u8], new: &[u8], at: usize, expected: [usize; 2]) -> Option<(usize, usize)> {
-        let mut best = None;
-        let mut best_saved = 0;
-        let mut consider = |place: usize, cost: i64| {
-            let len = common_prefix(&old[place..], &new[at..]);
-            let saved = len as i64 - cost;
-            if saved > best_saved {
-                (best, best_saved) = (Some((place, len)), saved);
-            }
-            len
-        };
-        for place in expected.into_iter().filter(|&place| place < old.len()) {
-            if consider(place, NEXT_COST) >= LONG_ENOUGH {
-                return best;
-            }
-        }
-        if new.len() - at >= SEED {
-            let mut next = self.heads[self.slot(&new[at..])];
-            for _ in 0..CANDIDATES_MAX {
-                let Some(place) = next.checked_sub(1) else { break };
-                if consider(place as usize, COPY_COST) >= LONG_ENOUGH {
-                    break;
-                }
-                next = self.next[place as usize / STRIDE];
-            }
-        }
-        best
-    }
-}
-
-fn common_prefix(one: &[u8], other: &[u8]) -> usize {
-    // Eight bytes at a time: this is where the time goes.
-    let words = |bytes| <[u8]>::as_chunks::<8>(bytes).0;
-    let mut common = 0;
-    for (one, other) in words(one).iter().zip(words(other)) {
-        let differing = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
-        if differing != 0 {
-            return common + differing.trailing_zeros() as usize / 8;
-        }
-        common += 8;
-    }
-    common + one[common..].iter().zip(&other[common..]).take_while(|(one, other)| one == other).count()
-}
-
-fn common_suffix(one: &[u8], other: &[u8]) -> usize {
-    one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]
@@ -477,7 +363,7 @@ mod tests {
             .prop_map(|words| words.concat())
     }
 
-    /// An old text, and what some edits make of it.
+    /// An old text, and the same text after some edits.
     fn edited() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
         let edit = (any::<prop::sample::Index>(), 0..40_usize, text());
         (text(), prop::collection::vec(edit, 0..5)).prop_map(|(old, edits)| {

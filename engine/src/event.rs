@@ -1,38 +1,38 @@
-//! What the engine tells while it works. It never prints: whoever calls it observes events and draws what it likes.
+//! The events of the engine. It never prints: its caller observes events and draws them as it likes.
 
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 use crate::release::ReleaseId;
 
-/// The phases of a deploy, in the order in which they end. Several run at once.
+/// A phase of a deploy, in the order in which the phases end. Several run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Phase {
     /// Reaching the server and starting the agent.
     Connect,
     /// Copying the agent to the server, while connecting.
     CopyAgent,
-    /// Walking the source and hashing what is new.
+    /// Walking the source and hashing new content.
     Scan,
-    /// Sending what the server lacks.
+    /// Sending the content that the server lacks.
     Upload,
     /// Making the release's directories and links.
     Assemble,
-    /// Making it durable on the server's disk.
+    /// Making the release durable on the server's disk.
     Sync,
-    /// Pointing `current` at it.
+    /// Pointing `current` at the release.
     Switch,
     /// Removing releases and objects by retention.
     Cleanup,
 }
 
-/// Something that happened.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// A phase began.
     Began(Phase),
-    /// How far a phase is. Totals are 0 while they are not known. Bytes of what is sent count once the server has them.
+    /// The progress of a phase. Totals are 0 while they are unknown. Sent bytes count once the server has them.
     Progress {
         /// The phase.
         phase: Phase,
@@ -49,7 +49,7 @@ pub enum Event {
     Ended(Phase),
     /// The agent was copied to the server.
     AgentCopied {
-        /// Bytes that were sent for it; it may have been packed.
+        /// Bytes that were sent for the agent, which may have been compressed.
         bytes: u64,
     },
     /// The release is live: `current` points at it, durably.
@@ -62,19 +62,19 @@ pub enum Event {
         /// The release.
         release: ReleaseId,
     },
-    /// Something that the user should know, and that stops nothing.
+    /// A fact that the user should know and that stops nothing.
     Warning(String),
     /// A detail for `-v`.
     Detail(String),
 }
 
-/// Receives events, from any thread. Must return at once.
+/// An observer of events, from any thread. It must return at once.
 pub trait Observer: Send + Sync {
-    /// Takes one event.
+    /// Receives one event.
     fn observe(&self, event: Event);
 }
 
-/// Observes nothing.
+/// An observer that ignores everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -82,7 +82,7 @@ impl Observer for Silent {
     fn observe(&self, _event: Event) {}
 }
 
-/// Keeps every event, for tests.
+/// An observer that keeps every event, for tests.
 #[derive(Debug, Default)]
 pub struct Recorder(Mutex<Vec<Event>>);
 
@@ -99,9 +99,9 @@ impl Observer for Recorder {
     }
 }
 
-/// What came of work that need not succeed.
+/// The result of work that need not succeed.
 pub(crate) trait OkOrWarn<T> {
-    /// Returns what it came to; where it failed, that is a warning, and nothing comes of it.
+    /// Returns the value. Turns an error into a warning and returns none.
     fn ok_or_warn(self, observer: &dyn Observer) -> Option<T>;
 }
 
@@ -111,32 +111,32 @@ impl<T> OkOrWarn<T> for Result<T, Error> {
     }
 }
 
-/// Forwards events, each warning once, and keeps the warnings for the report.
+/// An observer that forwards events, each warning once, and keeps the warnings for the report.
 pub(crate) struct Warnings {
     observer: Arc<dyn Observer>,
-    said: Mutex<Vec<String>>,
+    texts: Mutex<Vec<String>>,
 }
 
 impl Warnings {
     /// Forwards to an observer.
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Warnings {
-        Warnings { observer, said: Mutex::default() }
+        Warnings { observer, texts: Mutex::default() }
     }
 
     /// Returns the warnings so far.
-    pub(crate) fn said(&self) -> Vec<String> {
-        self.said.lock().expect("no observer panics").clone()
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.texts.lock().expect("no observer panics").clone()
     }
 }
 
 impl Observer for Warnings {
     fn observe(&self, event: Event) {
         if let Event::Warning(text) = &event {
-            let mut said = self.said.lock().expect("no observer panics");
-            if said.contains(text) {
+            let mut texts = self.texts.lock().expect("no observer panics");
+            if texts.contains(text) {
                 return;
             }
-            said.push(text.clone());
+            texts.push(text.clone());
         }
         self.observer.observe(event);
     }

@@ -1,7 +1,7 @@
 //! A range of a file, read step by step: to be hashed, or copied on the way.
 //!
-//! It is read at positions, so where the descriptor stands does not matter, nor who else reads through it. The memory belongs to
-//! the thread and is used again: a file takes no allocation. A range ends where the file ends.
+//! The range is read at positions, so the offset of the descriptor does not matter, nor do other readers of it. The
+//! buffer belongs to the thread and is used again: reading a file allocates nothing. A range ends where the file ends.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -13,7 +13,7 @@ use crate::cancel::Cancel;
 use crate::hash::Hash;
 use crate::hasher::Hasher;
 
-/// The most that is read at once. Hashing is fastest with as much as this (3.3 GB/s where steps of 8 KiB gave 2.1, those of
+/// The most bytes that are read at once. Hashing is fastest with this size (3.3 GB/s; steps of 8 KiB gave 2.1, steps of
 /// 1 MiB 3.1), and it stays in the cache of a processor.
 const STEP_BYTES: u64 = 128 << 10;
 
@@ -24,9 +24,9 @@ thread_local! {
 /// See the module's description.
 pub(crate) struct FileRange<'a> {
     file: &'a File,
-    /// What is left of it.
+    /// The unread part of the range.
     left: Range<u64>,
-    /// Where the file is expected to end.
+    /// The expected end of the file.
     expected_end: Option<u64>,
     is_over: bool,
     cancel: Option<&'a Cancel>,
@@ -34,37 +34,37 @@ pub(crate) struct FileRange<'a> {
 }
 
 impl<'a> FileRange<'a> {
-    /// Takes a range, which may reach beyond the end of the file.
+    /// Makes a range, which may reach beyond the end of the file.
     pub(crate) fn new(file: &'a File, range: Range<u64>) -> FileRange<'a> {
         FileRange { file, left: range, expected_end: None, is_over: false, cancel: None, buffer: BUFFER.take() }
     }
 
-    /// Takes a whole file.
+    /// Makes a range of a whole file.
     pub(crate) fn whole(file: &'a File) -> FileRange<'a> {
         FileRange::new(file, 0..u64::MAX)
     }
 
-    /// Takes a whole file that is expected to have this size, and a byte more: so a file that has grown is noticed, and one that
-    /// has not needs no further read to say so.
+    /// Makes a range of a whole file of the expected size, and one byte more. So a file that has grown is noticed, and
+    /// a file that has not needs no further read.
     pub(crate) fn whole_of_size(file: &'a File, size: u64) -> FileRange<'a> {
         let mut range = FileRange::new(file, 0..size.saturating_add(1));
         range.expected_end = Some(size);
         range
     }
 
-    /// Fails before the next step once this is cancelled.
+    /// Makes every step fail once this is cancelled.
     pub(crate) fn until(mut self, cancel: &'a Cancel) -> FileRange<'a> {
         self.cancel = Some(cancel);
         self
     }
 
-    /// Returns what comes next; nothing at the end.
+    /// Returns the next step. None at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         let read = self.step()?;
         Ok(Some(&self.buffer[..read]).filter(|step| !step.is_empty()))
     }
 
-    /// Returns the hash of the range, and how many bytes of it were there.
+    /// Returns the hash of the range, and the number of bytes that the file has of it.
     pub(crate) fn hash(mut self) -> io::Result<(Hash, u64)> {
         let first = self.step()?;
         if self.is_over {
@@ -77,7 +77,7 @@ impl<'a> FileRange<'a> {
         Ok((hasher.finish(), first as u64 + rest))
     }
 
-    /// Adds the range to what was hashed. Returns how many bytes of it were there.
+    /// Adds the range to `hasher`. Returns the number of bytes that the file has of it.
     pub(crate) fn hash_into(mut self, hasher: &mut Hasher) -> io::Result<u64> {
         let mut bytes = 0;
         while let Some(step) = self.next()? {
@@ -87,13 +87,13 @@ impl<'a> FileRange<'a> {
         Ok(bytes)
     }
 
-    /// Reads the next step into the buffer. Returns how many bytes that are.
+    /// Reads the next step into the buffer. Returns its length.
     fn step(&mut self) -> io::Result<usize> {
         if self.is_over {
             return Ok(0);
         }
         if let Some(cancel) = self.cancel {
-            // Not as `ErrorKind::Interrupted`, after which readers read again.
+            // Not `ErrorKind::Interrupted`: readers would read again.
             cancel.check().map_err(io::Error::other)?;
         }
         let wanted = (self.left.end - self.left.start).min(STEP_BYTES) as usize;

@@ -1,7 +1,7 @@
 //! Content hashes.
 //!
-//! Everything that is named by content is named by a 32-byte blake3 hash. What is hashed as a structure (directories)
-//! uses blake3's key derivation with a context of its own, so that no file's content can pose as a directory.
+//! Everything that is named by content is named by a 32-byte blake3 hash. A hash of a structure (a directory) uses
+//! blake3's key derivation with a context of its own, so that no file's content can pose as a directory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Hash([u8; 32]);
 
-/// Bytes of a mark. It is only compared with what is likely to be the same: a file of one size at one path.
+/// The bytes of a mark. A mark is only compared with one likely equal: a file of the same size at the same path.
 pub(crate) const MARK_BYTES: usize = 4;
 
 /// The text is not 64 lowercase hexadecimal digits.
@@ -27,7 +27,7 @@ impl Hash {
         Hash(*blake3::hash(content).as_bytes())
     }
 
-    /// Returns the hash of a structure of this kind, which no content has.
+    /// Returns the hash of a structure of this kind. No content has it.
     pub(crate) fn of_structure(kind: &str, encoded: &[u8]) -> Hash {
         Hash(blake3::derive_key(kind, encoded))
     }
@@ -37,7 +37,8 @@ impl Hash {
         Hash(bytes)
     }
 
-    /// Returns what stands for the hash of an entry that is not known yet: like no other entry's, and no content's.
+    /// Returns a placeholder for the unknown hash of an entry. It differs from that of every other entry and from the
+    /// hash of any content.
     pub(crate) fn placeholder(entry: u32) -> Hash {
         let mut bytes = [0xff; 32];
         bytes[28..].copy_from_slice(&entry.to_be_bytes());
@@ -49,26 +50,27 @@ impl Hash {
         &self.0
     }
 
-    /// Returns the mark: the first bytes, by which something is recognised where nothing rests on it.
+    /// Returns the mark: the first bytes, which recognise content if nothing depends on it.
     pub(crate) fn mark(&self) -> [u8; MARK_BYTES] {
         let mut mark = [0; MARK_BYTES];
         mark.copy_from_slice(&self.0[..MARK_BYTES]);
         mark
     }
 
-    /// Stands for a hash of which only the mark is known: that of no content is followed by so many zeros.
+    /// Returns the stand-in for a hash of which only the mark is known. No content has a hash with so many zeros at its
+    /// end.
     pub(crate) fn of_mark(mark: [u8; MARK_BYTES]) -> Hash {
         let mut bytes = [0; 32];
         bytes[..MARK_BYTES].copy_from_slice(&mark);
         Hash(bytes)
     }
 
-    /// Tells whether only the mark is known.
+    /// Tells whether only the mark of the hash is known.
     pub(crate) fn is_mark(&self) -> bool {
         self.0[MARK_BYTES..].iter().all(|&byte| byte == 0)
     }
 
-    /// Tells whether this hash is what is known of one.
+    /// Tells whether this hash equals `known`, or has its mark if only that is known.
     pub(crate) fn fits(&self, known: &Hash) -> bool {
         self == known || (known.is_mark() && self.mark() == known.mark())
     }
@@ -112,7 +114,7 @@ impl FromStr for Hash {
     type Err = NotAHash;
 
     fn from_str(text: &str) -> Result<Hash, NotAHash> {
-        // `blake3` reads capitals too; one content must have one name.
+        // `blake3` accepts capitals too, but one content must have one name.
         if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(NotAHash);
         }

@@ -1,4 +1,4 @@
-//! Hashes content as it comes, piece after piece.
+//! Hashes content piece after piece.
 
 use crate::hash::Hash;
 
@@ -12,12 +12,12 @@ impl Hasher {
         Hasher::default()
     }
 
-    /// Adds what comes next.
+    /// Adds the next piece.
     pub(crate) fn update(&mut self, content: &[u8]) {
         self.0.update(content);
     }
 
-    /// Returns the hash of all that came.
+    /// Returns the hash of all pieces.
     pub(crate) fn finish(&self) -> Hash {
         self.0.finalize().into()
     }

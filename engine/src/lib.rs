@@ -1,8 +1,8 @@
 //! The engine of Cutover: from a source tree to a live release.
 //!
-//! Three places make the data flow. On the client a tree is scanned, compared with what the server holds and packed
-//! ([`client`]); frames cross the wire ([`wire`]); on the server the agent receives, stores, assembles and switches
-//! ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
+//! Data flows through three places. On the client, a tree is scanned, compared with the content of the server and
+//! packed ([`client`]). Frames cross the wire ([`wire`]). On the server, the agent receives, stores, assembles and
+//! switches ([`agent`]). The nouns that all three share come first. `client` and `agent` never name each other.
 
 pub mod access;
 pub mod accounts;

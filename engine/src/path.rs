@@ -1,7 +1,7 @@
 //! Paths inside a release, as bytes.
 //!
 //! Names on Linux are bytes, not text: they need not be UTF-8 and may hold newlines. A [`RelativePath`] and every name
-//! of a manifest are checked here, at the edge, so that nothing further in can lead out of a release.
+//! of a manifest are checked here, at the edge, so that no path can lead out of a release.
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -33,7 +33,7 @@ pub enum BadPath {
     TooLong,
 }
 
-/// Checks one name: what stands between two slashes.
+/// Checks one name: the bytes between two slashes.
 pub fn check_name(name: &[u8]) -> Result<(), BadPath> {
     match name {
         b"" => Err(BadPath::Empty),
@@ -46,12 +46,12 @@ pub fn check_name(name: &[u8]) -> Result<(), BadPath> {
 
 /// A checked path below some directory: one name or more, joined by `/`, none of them `.` or `..`.
 ///
-/// In JSON it is text that reads back to the same bytes: what is not UTF-8 stands as `\xff`, a backslash as `\\`.
+/// In JSON it is text that reads back to the same bytes: a byte that is not UTF-8 is written `\xff`, a backslash `\\`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelativePath(Vec<u8>);
 
 impl RelativePath {
-    /// Checks `bytes`; one slash at the end is dropped, as people write directories that way.
+    /// Checks `bytes`. One slash at the end is dropped, as people write directories that way.
     pub fn parse(bytes: &[u8]) -> Result<RelativePath, BadPath> {
         if bytes.first() == Some(&b'/') {
             return Err(BadPath::Absolute);
@@ -68,7 +68,7 @@ impl RelativePath {
         &self.0
     }
 
-    /// Returns the same as a path of the standard library.
+    /// Returns the path as one of the standard library.
     pub fn as_path(&self) -> &Path {
         Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
@@ -115,7 +115,7 @@ fn spell(bytes: &[u8]) -> String {
     text
 }
 
-/// Reads what [`spell`] made; nothing where the text is not the one spelling of any bytes.
+/// Reads the output of [`spell`]. None if the text is not the one spelling of some bytes.
 fn read_spelling(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('\\');
     let mut bytes = parts.next()?.as_bytes().to_vec();
@@ -145,8 +145,8 @@ impl fmt::Debug for RelativePath {
     }
 }
 
-/// Shows bytes that came from a filesystem or from another machine: what is not printable is escaped, so that a name
-/// can neither move the cursor of a terminal nor forge a line of a log.
+/// Bytes from a filesystem or from another machine, to be shown. Characters that are not printable are escaped, so that
+/// a name can neither move the cursor of a terminal nor forge a line of a log.
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
@@ -167,7 +167,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Shows a text of several lines: each with escapes, without blanks at its end, and none that is empty.
+/// Shows a text of several lines: each line is escaped and without blanks at its end, and empty lines are dropped.
 pub fn shown_lines(text: &[u8]) -> String {
     let lines = text.split(|byte| b"\r\n".contains(byte)).map(<[u8]>::trim_ascii_end);
     let lines: Vec<String> = lines.filter(|line| !line.is_empty()).map(|line| Shown(line).to_string()).collect();

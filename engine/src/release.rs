@@ -1,4 +1,4 @@
-//! Release names, and what is recorded of a release.
+//! Release names, and the record of a release.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::hash::Hash;
 use crate::path::RelativePath;
 
-/// The name of a release: a directory in `releases/`. Begins with a digit, so that it is never taken for a stage.
+/// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
 ///
-/// By default the time of the deploy in UTC, `YYYYMMDDHHMMSS`. Names say nothing of the order: the record does.
+/// By default it is the time of the deploy in UTC, `YYYYMMDDHHMMSS`. Names say nothing of the order: the record does.
 ///
-/// Text for whoever reads it; in messages, one that is a plain number takes the bytes of a number.
+/// Readers get text. On the wire, a name that is a plain number takes the bytes of a number.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReleaseId(String);
 
-/// A release's name in a message.
+/// A release's name on the wire.
 #[derive(Serialize, Deserialize)]
 enum Packed {
     Number(u64),
@@ -36,7 +36,7 @@ impl ReleaseId {
     }
 }
 
-/// The form of a release's name by default.
+/// The default form of a release's name.
 const TIME_FORM: &str = "%Y%m%d%H%M%S";
 
 impl ReleaseId {
@@ -47,7 +47,7 @@ impl ReleaseId {
         ReleaseId(at.strftime(TIME_FORM).to_string())
     }
 
-    /// Returns the name one second later; nothing where this one is not a time.
+    /// Returns the name one second later. None if this name is not a time.
     pub(crate) fn a_second_later(&self) -> Option<ReleaseId> {
         let time = jiff::civil::DateTime::strptime(TIME_FORM, &self.0).ok()?;
         let later = time.checked_add(jiff::Span::new().seconds(1)).ok()?;
@@ -113,57 +113,58 @@ impl fmt::Debug for ReleaseId {
     }
 }
 
-/// Who makes a release, and of what.
+/// The person who makes a release, and its commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The person or job that deploys, as `user`.
     pub who: String,
     /// The host that the deploy runs on.
     pub from: String,
-    /// The commit of the source, where it is a git checkout.
+    /// The commit of the source, if the source is a git checkout.
     pub commit: Option<String>,
     /// The version of the program that deploys.
     pub version: String,
 }
 
-/// What stands in `.cutover/releases/<id>/record`, as JSON: all that is known of a release beside its content.
+/// The content of `.cutover/releases/<id>/record`, as JSON: all that is known of a release beside its content.
 ///
-/// Whether a release is live now is not recorded: `current` says it.
+/// The record does not say whether the release is live: `current` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The release.
     pub id: ReleaseId,
-    /// The order of releases: one more than the greatest before it.
+    /// The order of releases: one more than the greatest before.
     pub sequence: u64,
     /// The root of the manifest: the identity of the content.
     pub root: Hash,
-    /// The second (Unix time) that files brought by this release carry as mtime: later than any earlier release's.
+    /// The mtime of the files that this release brought, in Unix seconds. It is later than that of any earlier release.
     pub second: u32,
-    /// When the release was made, Unix time in seconds.
+    /// The time at which the release was made, in Unix seconds.
     pub created: u64,
-    /// Who made it, of what.
+    /// The person who made the release, and its commit.
     pub provenance: Provenance,
-    /// Every entry but directories.
+    /// The number of entries other than directories.
     pub files: u64,
-    /// The sum of the sizes of its files, in bytes.
+    /// The sum of the sizes of all files, in bytes.
     pub bytes: u64,
     /// The bytes of the objects that came with this release.
     pub new_bytes: u64,
-    /// The paths in it that lead into `shared/`, sorted.
+    /// The paths in the release that lead into `shared/`, sorted.
     pub shared: Vec<RelativePath>,
     /// The patterns of paths that are private copies, as configured.
     pub copy_paths: Vec<String>,
-    /// When it went live, each time; empty for a release that is only ready. Unix time in seconds.
+    /// Each time at which the release went live, in Unix seconds. Empty for a release that is only ready.
     pub went_live: Vec<u64>,
-    /// Which switch made it live last, counted in this deploy path from 1; 0 for a release that is only ready. Clocks may be
-    /// set, so the order in which releases were live is this one.
+    /// The number of the switch that made the release live last, counted in this deploy path from 1. It is 0 for a
+    /// release that is only ready. Clocks may be set, so this is the order in which releases were live.
     #[serde(default)]
     pub live_turn: u64,
-    /// When it was last replaced as the live release; none while it is live. Unix time in seconds.
+    /// The time at which another release last replaced it as the live one, in Unix seconds. None while it is live.
     pub retired: Option<u64>,
-    /// What was live before it first went live: where a rollback goes.
+    /// The release that was live before it first went live: the goal of a rollback.
     pub previous: Option<ReleaseId>,
-    /// From its making until it was last replaced, by the clock of a boot. None where that clock could not be read.
+    /// The time from its making until it was last replaced, by the clock of a boot. None if that clock could not be
+    /// read.
     pub span: Option<BootSpan>,
 }
 
@@ -172,19 +173,19 @@ pub struct Record {
 pub struct BootSpan {
     /// The identity of the boot.
     pub boot: String,
-    /// When it began, in milliseconds since the boot.
+    /// The begin, in milliseconds since the boot.
     pub from: u64,
-    /// When it ended, if it has.
+    /// The end, if the span has ended.
     pub until: Option<u64>,
 }
 
 impl Record {
-    /// Tells whether the release was ever live; only such releases count for retention.
+    /// Tells whether the release was ever live. Only such releases count for retention.
     pub fn was_live(&self) -> bool {
         !self.went_live.is_empty()
     }
 
-    /// Notes that it went live, by which switch.
+    /// Notes that the switch of this number made the release live.
     pub(crate) fn go_live(&mut self, at: u64, turn: u64) {
         self.went_live.push(at);
         self.live_turn = turn;

@@ -1,4 +1,4 @@
-//! What each verb returns: the objects that `--json` prints. Their fields are a contract with scripts.
+//! The results of the verbs: the objects that `--json` prints. Their fields are a contract with scripts.
 
 mod deploy;
 
@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 
-pub use deploy::{ChangesReport, DeployReport, DeployState, MakingReport, Reused, Seconds, TrafficReport, TreeReport};
+pub use deploy::{
+    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
+};
 
 /// The result of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +19,9 @@ pub struct SetupReport {
     pub deploy_path: String,
     /// The identity of the store.
     pub store: String,
-    /// The directories that were made, relative to the deploy path; empty when everything stood.
+    /// The directories that were made, relative to the deploy path. Empty if all of them existed.
     pub created: Vec<String>,
-    /// What the user should know, each once.
+    /// Warnings, each once.
     pub warnings: Vec<String>,
 }
 
@@ -31,32 +33,32 @@ pub enum ReleaseState {
     Live,
     /// Complete, and never switched to.
     Ready,
-    /// It was live earlier.
+    /// The release was live earlier.
     Earlier,
-    /// Its record, manifest or tree is missing or damaged.
+    /// The record, the manifest or the tree is missing or damaged.
     Damaged,
 }
 
-/// One release, in `releases`.
+/// A release, in `releases`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseReport {
-    /// Its name.
+    /// The name.
     pub id: ReleaseId,
-    /// Its state.
+    /// The state.
     pub state: ReleaseState,
-    /// When it last went live, Unix time in seconds.
+    /// The time at which it last went live, in Unix seconds.
     pub live_since: Option<u64>,
-    /// When it was made, Unix time in seconds.
+    /// The time at which it was made, in Unix seconds.
     pub created: u64,
-    /// The commit it was made of.
+    /// The commit of its source.
     pub commit: Option<String>,
-    /// Its entries other than directories.
+    /// The number of entries other than directories.
     pub files: u64,
-    /// The sum of the sizes of its files.
+    /// The sum of the sizes of its files, in bytes.
     pub bytes: u64,
-    /// The bytes of objects that no other release names: what removing it would free.
+    /// The bytes of objects that no other release names: removing the release would free them.
     pub own_bytes: u64,
-    /// Who made it, as `user@host`.
+    /// The person who made it, as `user@host`.
     pub who: String,
     /// The root hash of its manifest.
     pub manifest: String,
@@ -69,18 +71,18 @@ pub struct ReleasesReport {
     pub releases: Vec<ReleaseReport>,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
-    /// What the user should know, each once.
+    /// Warnings, each once.
     pub warnings: Vec<String>,
 }
 
-/// Who holds the lock.
+/// The holder of the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockHolder {
     /// The user that deploys.
     pub who: String,
     /// The host that the deploy runs on.
     pub from: String,
-    /// Since when, Unix time in seconds.
+    /// The time since which the lock is held, in Unix seconds.
     pub since: u64,
     /// The agent's process on the server.
     pub pid: u32,
@@ -97,40 +99,41 @@ pub struct StatusReport {
     pub current_path: String,
     /// The live release.
     pub live: Option<ReleaseReport>,
-    /// The release that the link leads to, where it is damaged or gone.
+    /// The release that the link leads to, if it is damaged or missing.
     pub broken: Option<ReleaseId>,
-    /// Where a rollback would go.
+    /// The release that a rollback would go to.
     pub rollback: Option<ReleaseId>,
-    /// Who holds the lock now.
+    /// The holder of the lock.
     pub lock: Option<LockHolder>,
-    /// How many releases stand.
+    /// The number of existing releases.
     pub releases: u64,
-    /// The objects in the store.
+    /// The number of objects in the store.
     pub store_objects: u64,
-    /// The disk that they take, in bytes.
+    /// The disk space of the objects, in bytes.
     pub store_bytes: u64,
-    /// Bytes received by interrupted deploys, waiting to be used.
+    /// The bytes of interrupted deploys that the next deploy can use.
     pub staging_bytes: u64,
-    /// The release that was given up and waits for the next deploy.
+    /// The removed release that the next deploy can reuse.
     pub spare: Option<SpareReport>,
-    /// Bytes free to this user on that filesystem.
+    /// The free bytes for this user on that filesystem.
     pub free_bytes: u64,
-    /// Inodes free on that filesystem; none where it does not count them.
+    /// The free inodes on that filesystem. None if it does not count them.
     pub free_inodes: Option<u64>,
     /// The identity of the store.
     pub store: String,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
-    /// What the user should know, each once.
+    /// Warnings, each once.
     pub warnings: Vec<String>,
 }
 
-/// A release that waits for the next deploy to make another one of it.
+/// A removed release that the next deploy can turn into another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpareReport {
-    /// Which it was.
+    /// The name that the release had.
     pub release: ReleaseId,
-    /// About the disk that it takes, in bytes: its directories, a block each, and the content that no other release has.
+    /// About the disk space that it takes, in bytes: a block for each directory, and the content that no other release
+    /// has.
     pub disk_bytes: u64,
 }
 
@@ -139,11 +142,11 @@ pub struct SpareReport {
 pub struct SwitchReport {
     /// The release that is live now.
     pub release: ReleaseId,
-    /// What was live before.
+    /// The release that was live before.
     pub previous: Option<ReleaseId>,
-    /// Whether `current` was changed: false when the release was live already.
+    /// Whether `current` was changed: false if the release was live already.
     pub switched: bool,
-    /// What could not be written down of the switch.
+    /// Parts of the record of the switch that could not be written.
     pub warnings: Vec<String>,
 }
 
@@ -152,53 +155,53 @@ pub struct SwitchReport {
 pub struct CleanupReport {
     /// Whether it was a dry run.
     pub dry_run: bool,
-    /// Releases removed.
+    /// The releases that were removed.
     pub removed: Vec<ReleaseId>,
-    /// Releases that are due and stay for now, with the reason.
+    /// The releases that are due and stay for now, with the reason.
     pub kept: Vec<KeptRelease>,
-    /// Objects removed.
+    /// The number of objects that were removed.
     pub objects_removed: u64,
-    /// The disk that removing objects and interrupted uploads freed, in bytes.
+    /// The disk space that removing objects and interrupted uploads freed, in bytes.
     pub freed_bytes: u64,
-    /// What could not be removed, and other things worth knowing.
+    /// Warnings: failed removals, and other facts worth knowing.
     pub warnings: Vec<String>,
 }
 
-/// A release that retention would remove, and that stays for now.
+/// A release that is due for removal and stays for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptRelease {
     /// The release.
     pub id: ReleaseId,
-    /// `grace`, the process that lives in it, or where else it is mounted.
+    /// `grace`, the process that lives in the release, or the other place where it is mounted.
     pub reason: String,
 }
 
-/// How a path differs.
+/// The way in which a path differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// Only the second has it.
+    /// Only the second side has it.
     New,
-    /// Both have it, with other content.
+    /// Both have it, with different content.
     Content,
-    /// Both have it, with another mode.
+    /// Both have it, with different modes.
     Mode,
-    /// Both have it, and it is another kind of thing.
+    /// Both have it, as different kinds.
     Kind,
-    /// Only the first has it.
+    /// Only the first side has it.
     Removed,
 }
 
-/// One path that differs.
+/// A path that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangedPath {
-    /// The path; what is not UTF-8 or not printable is escaped.
+    /// The path. Bytes that are not UTF-8 or not printable are escaped.
     pub path: String,
-    /// How it differs.
+    /// The way in which it differs.
     pub change: Change,
-    /// Its size before, for files.
+    /// The size before, for files.
     pub bytes_before: Option<u64>,
-    /// Its size after, for files.
+    /// The size after, for files.
     pub bytes_after: Option<u64>,
 }
 
@@ -209,29 +212,29 @@ pub struct DiffReport {
     pub before: String,
     /// The second side.
     pub after: String,
-    /// Paths only in the second.
+    /// The number of paths that only the second side has.
     pub files_new: u64,
-    /// Paths that differ.
+    /// The number of paths that differ.
     pub files_changed: u64,
-    /// Paths only in the first.
+    /// The number of paths that only the first side has.
     pub files_removed: u64,
     /// The paths, sorted, up to about a million.
     pub paths: Vec<ChangedPath>,
-    /// Paths beyond them, which are counted and not listed.
+    /// The number of further paths, which are counted and not listed.
     pub paths_left_out: u64,
-    /// What the user should know, each once.
+    /// Warnings, each once.
     pub warnings: Vec<String>,
 }
 
-/// A report that has the warnings of its verb.
-pub(crate) trait Warned {
-    /// Returns them.
+/// A report with the warnings of its verb.
+pub(crate) trait HasWarnings {
+    /// Returns the warnings.
     fn warnings(&mut self) -> &mut Vec<String>;
 }
 
-macro_rules! warned {
+macro_rules! has_warnings {
     ($($report:ty),*) => {
-        $(impl Warned for $report {
+        $(impl HasWarnings for $report {
             fn warnings(&mut self) -> &mut Vec<String> {
                 &mut self.warnings
             }
@@ -239,14 +242,14 @@ macro_rules! warned {
     };
 }
 
-warned!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
+has_warnings!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
 
 /// A deploy, switch or rollback that failed, with what is live now.
 #[derive(Debug)]
 pub struct DeployFailure {
-    /// What went wrong.
+    /// The error.
     pub error: Error,
-    /// What is live.
+    /// The state that is live.
     pub live: LiveNow,
 }
 

@@ -1,4 +1,4 @@
-//! Where to deploy to, how to get there, and what the server should keep to.
+//! The target of a deploy, the way to it, and the configuration of the deploy path.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,18 +19,18 @@ pub enum Destination {
 /// A deploy path on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshDestination {
-    /// The user to log in as; `ssh_config` and then the local user's name where there is none.
+    /// The user to log in as. None: that of `ssh_config`, else the local user.
     pub user: Option<String>,
     /// The host as the user wrote it: a name, an address or an alias of `ssh_config`.
     pub host: String,
-    /// The port; `ssh_config` and then 22 where there is none.
+    /// The port. None: that of `ssh_config`, else 22.
     pub port: Option<u16>,
     /// The deploy path, absolute, or relative to the login directory.
     pub path: PathBuf,
 }
 
 impl Destination {
-    /// Returns the deploy path, as it is opened there.
+    /// Returns the deploy path, as the agent opens it.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Destination::Local(path) => path,
@@ -40,7 +40,7 @@ impl Destination {
 }
 
 impl SshDestination {
-    /// Returns the server as far as the destination names it.
+    /// Returns the server, as far as the destination names it.
     pub(crate) fn server(&self) -> Server {
         Server { name: self.host.clone(), host_name: self.host.clone(), port: self.port.unwrap_or(22) }
     }
@@ -63,7 +63,7 @@ impl std::fmt::Display for Destination {
     }
 }
 
-/// A server, for messages: the name that the user wrote, and what it came to.
+/// A server in messages: the name that the user wrote, and the address behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// The host as the user wrote it.
@@ -85,10 +85,10 @@ impl std::fmt::Display for Server {
     }
 }
 
-/// Which SSH implementation to use.
+/// An SSH implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Transport {
-    /// The built-in one, unless `ssh_config` asks for what only the system's `ssh` can do.
+    /// The built-in one, unless `ssh_config` asks for something that only the system's `ssh` can do.
     #[default]
     Auto,
     /// The built-in one.
@@ -97,16 +97,16 @@ pub enum Transport {
     Openssh,
 }
 
-/// How to reach a server: all that comes from the user's environment, given explicitly.
+/// The way to a server: all facts from the user's environment, given explicitly.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    /// Which implementation.
+    /// The SSH implementation.
     pub transport: Transport,
-    /// `ssh_config` to use instead of `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    /// The `ssh_config` to use instead of `~/.ssh/config` and `/etc/ssh/ssh_config`.
     pub ssh_config: Option<PathBuf>,
     /// A private key to try first.
     pub identity: Option<PathBuf>,
-    /// The local user's home directory, as the system knows it: `ssh` does not look at `HOME`.
+    /// The local user's home directory, as the system knows it: `ssh` ignores `HOME`.
     pub home: PathBuf,
     /// The local user's name.
     pub user: String,
@@ -114,37 +114,37 @@ pub struct Reach {
     pub auth_sock: Option<PathBuf>,
     /// A directory on the server for the agent, instead of `.cutover/bin`.
     pub agent_path: Option<PathBuf>,
-    /// The running program's file, which is copied to the server as the agent where there is no smaller one beside it.
+    /// The running program's file. It is copied to the server as the agent if no smaller one lies beside it.
     pub program: PathBuf,
 }
 
-/// A target: where, and how to get there.
+/// A target: a destination, and the way to it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Where.
+    /// The destination.
     pub destination: Destination,
-    /// How to get there.
+    /// The way to it.
     pub reach: Reach,
 }
 
-/// What the server keeps to: the configuration of one deploy path.
+/// The configuration of one deploy path, which the server applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
-    /// The link to the live release, where it is not `current` in the deploy path. Absolute.
+    /// The link to the live release, absolute. None: `current` in the deploy path.
     pub current_path: Option<PathBuf>,
-    /// How many releases that were live are kept, the live one included. At least 1.
+    /// The number of releases that were live and are kept, the live one included. At least 1.
     pub keep_releases: u32,
-    /// How long a release stays after it was last live.
+    /// The time for which a release stays after it was last live.
     pub grace: Duration,
-    /// Whether the newest release that was given up waits for the next deploy, which turns it into the new one.
+    /// Whether the newest removed release waits for the next deploy, which turns it into the new one.
     pub spare: bool,
     /// Directories in `shared/` that are linked into each release.
     pub shared_dirs: Vec<RelativePath>,
     /// Files in `shared/` that are linked into each release.
     pub shared_files: Vec<RelativePath>,
-    /// Whether whatever else stands in `shared/` is linked too.
+    /// Whether everything else in `shared/` is linked too.
     pub auto_shared: bool,
-    /// Patterns (of gitignore) of files that the application edits in place: private copies in each release.
+    /// Patterns (of gitignore) of files that the application edits in place: each release has private copies.
     pub copy_paths: Vec<String>,
 }
 

@@ -1,10 +1,9 @@
-//! Threads: as many as are to be had.
+//! Threads: as many as the system allows.
 //!
 //! A server may let a user have few processes and threads (`ulimit -u`, `pids.max`), and have many processors all the
-//! same. So the pool that rayon works with is made once, of as many threads as can be started while some are left for
-//! what needs a thread of its own; every other thread is asked for, and never taken for granted. Where one cannot be had,
-//! its work is done by the thread that is there, or left out where it is of use and no more; what cannot be done
-//! without it fails with [`Error::NoThread`].
+//! same. So rayon's pool is made once. It has as many threads as can be started while some are left for work that needs
+//! a thread of its own. Every other thread is asked for, and may be refused. Then the thread at hand does the work, or
+//! leaves it out if it is optional. Work that cannot be done without the thread fails with [`Error::NoThread`].
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
@@ -16,29 +15,30 @@ use rustix::system::uname;
 
 use crate::error::Error;
 
-/// The stack of a thread that may walk a tree: one of the pool, or an agent in this process. A walk takes 5 KiB of it for each of [`crate::manifest::LEVELS_MAX`] directories within
-/// each other, and while a thread waits for another one, it may begin with a second path of as many.
+/// The stack of a thread that may walk a tree: a thread of the pool, or an agent in this process. A walk takes 5 KiB of
+/// it for each of [`crate::manifest::LEVELS_MAX`] nested directories. While a thread waits for another one, it may
+/// begin a second path of as many.
 const STACK_BYTES: usize = 8 << 20;
 
-/// Threads that are left for what needs one of its own: the two sides of a local target take so many at once, with one that
+/// The threads that are left beside the pool. The two sides of a local target need this many at once, with one that
 /// packs and one that receives.
-const BESIDE_THE_POOL: usize = 12;
+const OTHER_THREADS: usize = 12;
 
-/// A pool of so few threads is taken to be had. To find out takes half a millisecond, which is more than they are of use
-/// where nothing has changed.
+/// The size of a pool that is made without a check. The check takes half a millisecond, which is more than the pool
+/// saves if nothing has changed.
 const FEW_THREADS: usize = 4;
 
 /// The stack of a thread that only waits.
-const LITTLE_STACK_BYTES: usize = 64 << 10;
+const WAITING_STACK_BYTES: usize = 64 << 10;
 
-/// A thread that has ended counts for a moment longer: how often a refused one is asked for again, and after what time.
+/// A thread that has ended counts for a moment longer. So a refused one is tried again: this often, after this time.
 const TRIES: u32 = 10;
-const TRY_AFTER: Duration = Duration::from_millis(2);
+const RETRY_AFTER: Duration = Duration::from_millis(2);
 
 /// Starts a thread.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, Error> {
     let work = Work::new(work);
-    persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
+    retry(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map_err(no_thread)
 }
 
 /// Starts a thread in a scope that joins it.
@@ -47,14 +47,15 @@ pub(crate) fn spawn_scoped<'scope, 'env, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Error> {
     let work = Work::new(work);
-    persist(|| Builder::new().spawn_scoped(scope, work.once())).map_err(no_thread)
+    retry(|| Builder::new().spawn_scoped(scope, work.once())).map_err(no_thread)
 }
 
-/// Does one thing on a thread of its own while another one is done here; where no thread is to be had, after it.
+/// Does one thing on a thread of its own while another is done here. If no thread is to be had, it does one after the
+/// other.
 pub(crate) fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, here: impl FnOnce() -> B) -> (A, B) {
     std::thread::scope(|scope| {
         let other = Work::new(other);
-        let started = persist(|| Builder::new().spawn_scoped(scope, other.once()));
+        let started = retry(|| Builder::new().spawn_scoped(scope, other.once()));
         let done = here();
         let other = match started {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -64,8 +65,7 @@ pub(crate) fn beside<A: Send, B>(other: impl FnOnce() -> A + Send, here: impl Fn
     })
 }
 
-/// Makes the pool that rayon works with, once. To be called before anything is given to rayon, which would panic where it
-/// cannot have all its threads.
+/// Makes rayon's pool, once. Call it before rayon gets any work: rayon panics if it cannot have all its threads.
 pub(crate) fn start_pool() -> Result<(), Error> {
     static SIZE: OnceLock<Result<(), i32>> = OnceLock::new();
     let started = SIZE.get_or_init(|| make_pool().map_err(|error| error.raw_os_error().unwrap_or_default()));
@@ -76,15 +76,15 @@ fn make_pool() -> io::Result<()> {
     let usual = usual_threads();
     let threads = match usual {
         0..=FEW_THREADS => usual,
-        _ => to_be_had(usual + BESIDE_THE_POOL)?.saturating_sub(BESIDE_THE_POOL).max(1),
+        _ => available_threads(usual + OTHER_THREADS)?.saturating_sub(OTHER_THREADS).max(1),
     };
     let start = |thread: rayon::ThreadBuilder| {
         let work = Work::new(|| thread.run());
-        persist(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)
+        retry(|| Builder::new().stack_size(STACK_BYTES).spawn(work.once())).map(drop)
     };
     match rayon::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(start).build_global() {
         Ok(()) => Ok(()),
-        // Whoever uses the engine made one already, which will do.
+        // The caller of the engine has made a pool already, which will do.
         Err(error) => match error.source().and_then(|source| source.downcast_ref::<io::Error>()) {
             Some(error) => Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap_or_default())),
             None => Ok(()),
@@ -92,21 +92,21 @@ fn make_pool() -> io::Result<()> {
     }
 }
 
-/// Returns how many threads rayon would start: as many as there are processors, or as its own variable says.
+/// Returns the number of threads that rayon would start: one a processor, or the number that its own variable says.
 fn usual_threads() -> usize {
     let pool = rayon::ThreadPoolBuilder::new().spawn_handler(|_| Ok(())).build();
     pool.map_or(1, |pool| pool.current_num_threads())
 }
 
-/// Returns how many of so many threads can be had at once: one at least, or the reason why not even that.
-fn to_be_had(wanted: usize) -> io::Result<usize> {
+/// Returns how many of the wanted threads can be had at once: at least one, or the reason for none.
+fn available_threads(wanted: usize) -> io::Result<usize> {
     let is_over = Arc::new((Mutex::new(false), Condvar::new()));
     let mut threads = Vec::new();
     let mut refused = None;
     while threads.len() < wanted && refused.is_none() {
         let is_over = is_over.clone();
         let wait = move || drop(is_over.1.wait_while(lock(&is_over.0), |is_over| !*is_over));
-        match Builder::new().stack_size(LITTLE_STACK_BYTES).spawn(wait) {
+        match Builder::new().stack_size(WAITING_STACK_BYTES).spawn(wait) {
             Ok(thread) => threads.push(thread),
             Err(error) => refused = Some(error),
         }
@@ -130,7 +130,7 @@ impl<W> Work<W> {
         Work(Arc::new(Mutex::new(Some(work))))
     }
 
-    /// Returns what does it, of which one may be called.
+    /// Returns a closure that does the work. Only one of them may be called.
     fn once<T>(&self) -> impl FnOnce() -> T + use<W, T>
     where
         W: FnOnce() -> T,
@@ -143,12 +143,12 @@ impl<W> Work<W> {
     }
 }
 
-fn persist<T>(spawn: impl Fn() -> io::Result<T>) -> io::Result<T> {
+fn retry<T>(spawn: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let mut tries = 1;
     loop {
         match spawn() {
             Err(error) if error.kind() == ErrorKind::WouldBlock && tries < TRIES => {
-                std::thread::sleep(TRY_AFTER);
+                std::thread::sleep(RETRY_AFTER);
                 tries += 1;
             }
             other => return other,
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn as_many_threads_are_counted_as_can_be_had() {
-        assert_eq!(to_be_had(5).unwrap(), 5);
+        assert_eq!(available_threads(5).unwrap(), 5);
         assert!(usual_threads() >= 1);
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let tries = std::cell::Cell::new(0);
         let spawn = |at: u32, kind| {
             tries.set(0);
-            persist(|| {
+            retry(|| {
                 tries.set(tries.get() + 1);
                 if tries.get() == at { Ok(at) } else { Err(io::Error::from(kind)) }
             })

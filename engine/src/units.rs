@@ -1,8 +1,8 @@
-//! How bytes are shown to people, wherever they stand.
+//! Bytes as they are shown to people.
 
 use std::fmt;
 
-/// Bytes in decimal units, as disks and networks are sold: `12.3 MB`.
+/// A number of bytes in decimal units, as disks and networks are sold: `12.3 MB`.
 pub struct Bytes(pub u64);
 
 impl fmt::Display for Bytes {
@@ -13,7 +13,7 @@ impl fmt::Display for Bytes {
         }
         let mut value = self.0 as f64 / 1000.0;
         let mut unit = 0;
-        // What would round to `1000.0` belongs to the next unit.
+        // A value that would round to `1000.0` belongs to the next unit.
         while value >= 999.95 && unit + 1 < UNITS.len() {
             value /= 1000.0;
             unit += 1;

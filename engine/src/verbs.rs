@@ -1,4 +1,4 @@
-//! The public verbs: what a program can do with the engine.
+//! The public verbs: the functions of the engine for a program.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::agent;
 use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
-use crate::client::query::{self, Named};
+use crate::client::query::{self, NamedManifest};
 use crate::client::{LastScan, Memory, Source, SourceDirectory};
 use crate::disk;
 use crate::error::Error;
@@ -19,8 +19,8 @@ use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::ReleaseId;
 use crate::report::{
-    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, ReleasesReport, SetupReport,
-    StatusReport, SwitchReport, Warned,
+    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, ReleasesReport,
+    SetupReport, StatusReport, SwitchReport,
 };
 use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
 use crate::target::Destination;
@@ -28,13 +28,13 @@ use crate::threads;
 use crate::wire::message::{Hello, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
-/// The memory of the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, and the paths that they make
-/// need not be: those of a manifest that somebody made up would take gigabytes.
+/// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
+/// they make need not be: those of a forged manifest would take gigabytes.
 const LISTED_BYTES_MAX: usize = 128 << 20;
 
 /// Makes the directories of the deploy path.
 pub fn setup(context: &Context) -> Result<SetupReport, Error> {
-    context.warned(|context| match context.ask(Request::Setup, Install::Keep)? {
+    context.with_warnings(|context| match context.ask(Request::Setup, Install::Keep)? {
         Reply::Setup(report) => Ok(report),
         _ => Err(mismatch()),
     })
@@ -42,7 +42,7 @@ pub fn setup(context: &Context) -> Result<SetupReport, Error> {
 
 /// Deploys.
 pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
-    context.warned(|context| deploy_in(context, request))
+    context.with_warnings(|context| deploy_in(context, request))
 }
 
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
@@ -56,15 +56,15 @@ fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport,
 
 /// Lists the releases.
 pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
-    context.warned(|context| match context.ask(Request::Releases, Install::Vanish)? {
+    context.with_warnings(|context| match context.ask(Request::Releases, Install::Vanish)? {
         Reply::Releases(report) => Ok(report),
         _ => Err(mismatch()),
     })
 }
 
-/// Tells what is live and how the server stands.
+/// Returns what is live, and the state of the server.
 pub fn status(context: &Context) -> Result<StatusReport, Error> {
-    context.warned(|context| match context.ask(Request::Status, Install::Vanish)? {
+    context.with_warnings(|context| match context.ask(Request::Status, Install::Vanish)? {
         Reply::Status(report) => Ok(*report),
         _ => Err(mismatch()),
     })
@@ -72,7 +72,7 @@ pub fn status(context: &Context) -> Result<StatusReport, Error> {
 
 /// Points `current` at another release.
 pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFailure> {
-    context.warned(|context| {
+    context.with_warnings(|context| {
         let request = match to {
             SwitchTo::Release(id) => Request::Switch(id.clone()),
             SwitchTo::Back(id) => Request::Rollback(id.clone()),
@@ -86,7 +86,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
 
 /// Removes releases by retention, then objects that no release names.
 pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupReport, Error> {
-    context.warned(|context| {
+    context.with_warnings(|context| {
         let install = if request.dry_run { Install::Vanish } else { Install::Keep };
         match context.ask(Request::Cleanup { dry_run: request.dry_run }, install)? {
             Reply::Cleanup(report) => Ok(report),
@@ -95,9 +95,9 @@ pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupRepo
     })
 }
 
-/// Compares two sides, from manifests alone: no content is sent.
+/// Compares two sides by their manifests alone: no content is sent.
 pub fn diff(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
-    context.warned(|context| diff_in(context, before, after))
+    context.with_warnings(|context| diff_in(context, before, after))
 }
 
 fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<DiffReport, Error> {
@@ -142,8 +142,9 @@ fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Dif
     Ok(report)
 }
 
-/// Serves as the agent on stdin and stdout until the client is done; as a lane, hands stdin over to an agent that serves
-/// already, and stays until it is done with that. `program` is the running program's file, whose hash the greeting carries.
+/// Serves as the agent on stdin and stdout until the client is done. As a lane, it hands stdin over to an agent that
+/// serves already, and stays until that agent has read it. `program` is the running program's file. The greeting
+/// carries its hash.
 pub fn serve_agent(is_lane: bool, program: &Path) -> Result<(), Error> {
     let (input, mut output) = (unbuffered(&io::stdin(), "stdin")?, unbuffered(&io::stdout(), "stdout")?);
     greeting::write_greeting(&mut output, program)?;
@@ -165,18 +166,18 @@ fn mismatch() -> Error {
 }
 
 impl Context {
-    /// Runs a verb in which each warning is said once, and puts all of them into its report.
-    fn warned<T: Warned, E>(&self, verb: impl FnOnce(&Context) -> Result<T, E>) -> Result<T, E> {
+    /// Runs a verb. Each warning is reported once, and all of them are in the verb's report.
+    fn with_warnings<T: HasWarnings, E>(&self, verb: impl FnOnce(&Context) -> Result<T, E>) -> Result<T, E> {
         let warnings = Arc::new(Warnings::new(self.observer.clone()));
         let mut report = verb(&Context { observer: warnings.clone(), ..self.clone() })?;
         for warning in std::mem::take(report.warnings()) {
             warnings.observe(Event::Warning(warning));
         }
-        *report.warnings() = warnings.said();
+        *report.warnings() = warnings.texts();
         Ok(report)
     }
 
-    /// Begins to find out how the server is reached, where there is one. That may go on beside other work.
+    /// Begins to resolve the way to the server, if the target has one. Other work may go on meanwhile.
     fn start_resolution(&self) -> Result<Option<Resolution<'_>>, Error> {
         match &self.target.destination {
             Destination::Local(_) => Ok(None),
@@ -211,7 +212,7 @@ impl Context {
         request: Request,
         install: Install,
         known: &[Arc<Manifest>],
-    ) -> Result<(Reply, Vec<Named>), Error> {
+    ) -> Result<(Reply, Vec<NamedManifest>), Error> {
         let connection = self.connect(self.start_resolution()?, install, false, &self.cancel)?;
         query::ask(connection, self.hello(request), known, self.observer.clone(), self.cancel.clone())
     }
@@ -221,8 +222,8 @@ impl Context {
         query::switch(connection, self.hello(request), self.observer.clone(), self.cancel.clone())
     }
 
-    /// Returns the manifests of releases, none being the live one. What the database has of them is not sent.
-    fn manifests(&self, wanted: Vec<Option<ReleaseId>>, memory: &Memory) -> Result<Vec<Named>, Error> {
+    /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.
+    fn manifests(&self, wanted: Vec<Option<ReleaseId>>, memory: &Memory) -> Result<Vec<NamedManifest>, Error> {
         let manifests = self.remembered(&wanted, memory);
         let known = manifests.iter().map(|manifest| manifest.root()).collect();
         let request = Request::Manifests { wanted, known };
@@ -232,19 +233,19 @@ impl Context {
         }
     }
 
-    /// Returns those of the manifests of releases that the database has, as far as it knows which release is live.
+    /// Returns those manifests of `wanted` that the database has, as far as it knows which release is live.
     fn remembered(&self, wanted: &[Option<ReleaseId>], memory: &Memory) -> Vec<Arc<Manifest>> {
         let destination = self.target.destination.to_string();
-        let Some(belief) = memory.ask(|database| database.belief(&destination)).flatten() else { return Vec::new() };
+        let Some(known) = memory.ask(|database| database.target(&destination)).flatten() else { return Vec::new() };
         let remember = |wanted: &Option<ReleaseId>| {
-            let release = wanted.as_ref().or(belief.live.as_ref())?;
-            let root = memory.ask(|database| database.root(&belief.holding.store, release)).flatten()?;
+            let release = wanted.as_ref().or(known.live.as_ref())?;
+            let root = memory.ask(|database| database.root(&known.holding.store, release)).flatten()?;
             memory.ask(|database| database.manifest(&root)).flatten().map(Arc::new)
         };
         wanted.iter().filter_map(remember).collect()
     }
 
-    /// Scans a source as a deploy would, and keeps what was found for the next scan.
+    /// Scans a source as a deploy would, and keeps the result for the next scan.
     fn scan_for_diff(&self, request: &SourceRequest, memory: &Memory) -> Result<Manifest, Error> {
         let directory = SourceDirectory::find(request, &self.target.destination)?;
         let observer = self.observer.as_ref();

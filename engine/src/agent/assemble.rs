@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use crate::disk::{Dir, Stat};
 use crate::error::Error;
 use crate::manifest::placement::{Placement, Placements};
-use crate::manifest::{Manifest, Named, Node};
+use crate::manifest::{EntryRef, Manifest, Node};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
@@ -180,7 +180,7 @@ impl<'a> Assembly<'a> {
         if path.is_empty() { self.staging.tree.duplicate() } else { self.staging.tree.open_below(&path) }
     }
 
-    fn make_entry(&self, dir: &Dir, named: Named<'_>) -> Result<(), Error> {
+    fn make_entry(&self, dir: &Dir, named: EntryRef<'_>) -> Result<(), Error> {
         match named.node {
             Node::Directory(_) => Ok(()),
             Node::Symlink(target) => {

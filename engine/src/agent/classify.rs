@@ -19,7 +19,7 @@ use rayon::prelude::*;
 
 use crate::disk::{Stat, forget_cached};
 use crate::error::Error;
-use crate::manifest::decode::{Passing, PassingKind};
+use crate::manifest::decode::{StreamEntry, StreamEntryKind};
 use crate::manifest::encode::INTRODUCED;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File as ManifestFile, Manifest, Node, ObjectKey};
@@ -128,12 +128,12 @@ impl Classifier<'_> {
     fn used_seconds(
         &self,
         files: &[(u32, ManifestFile)],
-        mut note: impl FnMut(&Passing<'_>, Placement),
+        mut note: impl FnMut(&StreamEntry<'_>, Placement),
     ) -> Vec<(u32, u32)> {
         let mut used = Vec::new();
         for record in self.releases.records.iter().rev() {
             let mut beside = PathMatcher::new(self.manifest, files);
-            let note = |passing: Passing<'_>, placement: Placement| {
+            let note = |passing: StreamEntry<'_>, placement: Placement| {
                 note(&passing, placement);
                 used.extend(beside.other_than(&passing).map(|entry| (entry, placement.second)));
             };
@@ -207,8 +207,8 @@ impl Classifier<'_> {
 }
 
 /// Adds the copy of an object that a release uses.
-fn note_copy(passing: &Passing<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
-    if let PassingKind::File(file) = passing.kind
+fn note_copy(passing: &StreamEntry<'_>, placement: Placement, copies: &mut HashMap<ObjectKey, Copies>) {
+    if let StreamEntryKind::File(file) = passing.kind
         && placement.second != 0
         && let Some(known) = copies.get_mut(&file.key)
         && !known.placements.contains(&placement)
@@ -236,11 +236,11 @@ impl<'a> PathMatcher<'a> {
     }
 
     /// Returns the file in question at the same path, if it has other content of equal size.
-    fn other_than(&mut self, passing: &Passing<'_>) -> Option<u32> {
+    fn other_than(&mut self, passing: &StreamEntry<'_>) -> Option<u32> {
         let directory = self.directories[passing.directory as usize];
         let find = |directory| self.manifest.child(directory, passing.name);
         match passing.kind {
-            PassingKind::Directory => {
+            StreamEntryKind::Directory => {
                 let beside = directory.and_then(find).and_then(|named| match named.node {
                     Node::Directory(number) => Some(number),
                     _ => None,
@@ -248,13 +248,13 @@ impl<'a> PathMatcher<'a> {
                 self.directories.push(beside);
                 None
             }
-            PassingKind::File(file) => {
+            StreamEntryKind::File(file) => {
                 let entry = find(directory.filter(|&number| self.holds[number as usize])?)?.index;
                 let at = self.files.binary_search_by_key(&entry, |&(entry, _)| entry).ok()?;
                 let own = self.files[at].1;
                 (own.size == file.size && own.key.hash != file.key.hash).then_some(entry)
             }
-            PassingKind::Symlink => None,
+            StreamEntryKind::Symlink => None,
         }
     }
 }

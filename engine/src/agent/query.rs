@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, SiteError};
-use crate::manifest::decode::PassingKind;
+use crate::manifest::decode::StreamEntryKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
@@ -119,7 +119,7 @@ fn exclusive_use(layout: &Layout, releases: &Releases, spare: Option<&Spare>) ->
     }
     if let Some(spare) = spare {
         spare.entries(layout, |passing, placement| {
-            own.spare_directories += u64::from(matches!(passing.kind, PassingKind::Directory));
+            own.spare_directories += u64::from(matches!(passing.kind, StreamEntryKind::Directory));
             if let Some((name, size)) = object_of(&passing, placement) {
                 note_reference(&mut references, releases.records.len(), name, size);
             }

@@ -24,9 +24,9 @@ use rayon::prelude::*;
 use crate::disk::{Dir, Kind, OWNER_ALL, Stat, needs_mode_change};
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::manifest::{File, Manifest, Named, Node};
+use crate::manifest::{EntryRef, File, Manifest, Node};
 use crate::path::push_name;
-use crate::report::Reused;
+use crate::report::ReuseReport;
 
 use super::assemble::Assembly;
 use super::site::layout::Layout;
@@ -50,7 +50,7 @@ pub(crate) struct Reuse<'a> {
 
 /// Turns a spare into the release that is being assembled, with all its directories. On an error the tree holds an
 /// unknown part of it: see [`abandon`].
-pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<Reused, Error> {
+pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<ReuseReport, Error> {
     let Reuse { assembly, base, stamps, objects: known } = reuse;
     let tree = &assembly.staging.tree;
     let from = layout.trash.open_to_change(&spare.tree)?;
@@ -78,7 +78,12 @@ pub(crate) fn reuse(layout: &Layout, spare: &Spare, reuse: Reuse<'_>) -> Result<
     audit.reconcile(0, tree, b"", false)?;
     // The rest of its root: the directories were moved.
     layout.trash.remove_tree(&spare.tree)?;
-    Ok(Reused { release: spare.id.clone(), kept: audit.kept.into_inner(), removed: audit.removed.into_inner(), moved })
+    Ok(ReuseReport {
+        release: spare.id.clone(),
+        kept: audit.kept.into_inner(),
+        removed: audit.removed.into_inner(),
+        moved,
+    })
 }
 
 /// Moves what a failed reuse left in the tree back into trash, where it is deleted with the rest of the spare. It is
@@ -179,7 +184,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Returns a subdirectory, if the entry is one.
-    fn below(named: Named<'a>, stat: Option<Stat>) -> Option<Subdirectory<'a>> {
+    fn below(named: EntryRef<'a>, stat: Option<Stat>) -> Option<Subdirectory<'a>> {
         match named.node {
             Node::Directory(number) => Some(Subdirectory { number, name: named.name, stat }),
             _ => None,
@@ -203,7 +208,7 @@ impl<'a> Audit<'a> {
 
     /// Checks an entry. Returns its stat if it is kept, and nothing otherwise. Of a directory, only its kind is
     /// checked here.
-    fn check(&self, dir: &Dir, path: &[u8], named: Named<'_>) -> Result<Option<Stat>, Error> {
+    fn check(&self, dir: &Dir, path: &[u8], named: EntryRef<'_>) -> Result<Option<Stat>, Error> {
         let Some(stat) = dir.stat(named.name)? else { return Ok(None) };
         let is_kept = match named.node {
             Node::Directory(_) => return Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
@@ -231,7 +236,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Tells whether a file is the right object, and that object is sound.
-    fn is_object(&self, path: &[u8], named: Named<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
+    fn is_object(&self, path: &[u8], named: EntryRef<'_>, file: File, stat: &Stat) -> Result<bool, Error> {
         let assembly = self.assembly;
         let placement = assembly.expected[named.index as usize];
         let is_copy = || {
@@ -257,7 +262,7 @@ impl<'a> Audit<'a> {
     }
 
     /// Keeps an entry. Corrects the mtime of a symlink or an empty file.
-    fn keep(&self, dir: &Dir, named: Named<'_>, stat: &Stat) -> Result<(), Error> {
+    fn keep(&self, dir: &Dir, named: EntryRef<'_>, stat: &Stat) -> Result<(), Error> {
         let assembly = self.assembly;
         match named.node {
             Node::File(file) if file.size > 0 => assembly.note_kept(named.index, stat.inode),

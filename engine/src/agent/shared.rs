@@ -152,7 +152,7 @@ fn stat_below(shared: &Dir, path: &RelativePath) -> Result<Option<Kind>, Error> 
 }
 
 fn files_below(manifest: &Manifest, directory: u32) -> u64 {
-    let below = |named: crate::manifest::Named<'_>| match named.node {
+    let below = |named: crate::manifest::EntryRef<'_>| match named.node {
         Node::Directory(number) => files_below(manifest, number),
         _ => 1,
     };

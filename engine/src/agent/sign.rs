@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::manifest::{Manifest, Node, ObjectKey};
-use crate::signature::{self, Care, SignaturesWriter};
+use crate::signature::{self, SignatureKind, SignaturesWriter};
 use crate::wire::block::BLOCK_ITEMS_MAX;
 use crate::wire::bounds::SIGNATURES_BYTES_MAX;
 use crate::wire::message::{FileGaps, GAP_BYTES_MAX};
@@ -41,7 +41,7 @@ pub(crate) fn sign_old_versions(
             _ => return None,
         };
         // Without a signature, the client only sends more bytes.
-        Some(signature::sign(&store.content(old).ok()??, Care::File))
+        Some(signature::sign(&store.content(old).ok()??, SignatureKind::File))
     };
     let mut writer = SignaturesWriter::new(entries.len(), SIGNATURES_BYTES_MAX);
     // Each processor reads one file at a time.
@@ -58,7 +58,7 @@ pub(crate) fn sign_gaps(store: &Store, gaps: &[FileGaps]) -> Vec<u8> {
         let sign = |&(offset, len): &(u64, u64)| {
             let mut content = vec![0; usize::try_from(len).ok().filter(|_| len <= GAP_BYTES_MAX)?];
             object.as_ref()?.read_exact_at(&mut content, offset).ok()?;
-            Some(signature::sign(&content, Care::Range))
+            Some(signature::sign(&content, SignatureKind::Range))
         };
         let (signed, beyond) = ranges.split_at(ranges.len().min(RANGES_MAX));
         if !add_all(&mut writer, signed, |&(_, len)| len.min(GAP_BYTES_MAX), sign) {
@@ -134,7 +134,7 @@ mod tests {
         // In the second file, one range reaches beyond the end, and one is too long.
         let asked = [of(many), of(vec![(800, 300), (0, GAP_BYTES_MAX + 1), (600, 400)])];
         let lens: Vec<usize> = asked.iter().flat_map(|of| &of.ranges).map(|&(_, len)| len as usize).collect();
-        let signatures = Signatures::read(sign_gaps(&store, &asked), &lens, Care::Range).unwrap();
+        let signatures = Signatures::read(sign_gaps(&store, &asked), &lens, SignatureKind::Range).unwrap();
         let has: Vec<usize> = (0..lens.len()).filter(|&at| signatures.has(at)).collect();
         let expected: Vec<usize> = (0..RANGES_MAX).chain([RANGES_MAX + 4]).collect();
         assert!(has == expected, "{} of {}", has.len(), expected.len());

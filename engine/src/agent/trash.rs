@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::disk::Dir;
 use crate::error::Error;
-use crate::manifest::decode::Passing;
+use crate::manifest::decode::StreamEntry;
 use crate::manifest::placement::Placement;
 use crate::release::{BootSpan, ReleaseId};
 
@@ -201,7 +201,7 @@ impl Spare {
     }
 
     /// Calls `take` with each of its entries and its placement. Returns whether its manifest could be read.
-    pub(crate) fn entries(&self, layout: &Layout, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
+    pub(crate) fn entries(&self, layout: &Layout, take: impl FnMut(StreamEntry<'_>, Placement)) -> Result<bool, Error> {
         read_removed_entries(&layout.trash.open_dir(&self.record)?, take)
     }
 

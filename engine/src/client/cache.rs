@@ -1,22 +1,24 @@
-//! The content cache: what was sent, kept so that its next version can be described in terms of it.
+//! The content cache: content of earlier deploys, kept so that the next version of a file can be described in terms of
+//! it.
 //!
 //! ```text
 //! <state directory>/content/
-//! ├── <time>-<process>.pack     content and patches, in blocks: frames as they were sent, each of them a block
-//! └── <time>-<process>.index    where each file's content lies in it; made when the pack is complete (cache/index.rs)
+//! ├── <time>-<process>.pack     content and patches, in blocks: each frame as it was sent is a block
+//! └── <time>-<process>.index    the place of each file's content in it; made when the pack is complete (cache/index.rs)
 //! ```
 //!
-//! What was sent whole is kept as it was sent. What was sent in terms of old content that was read here is kept as a patch
-//! (`patch.rs`): how it is made of what is here whole, as it would take much longer to pack all of it once more. A patch is
-//! always one of whole content. Where that went with its pack, the patch is as good as none, and is not found.
+//! Content that was sent whole is kept as it was sent. Content that was sent in terms of old content from this cache is
+//! kept as a patch of whole content in the cache (`patch.rs`): packing all of it once more would take much longer. A
+//! patch is always one of whole content. If that is gone with its pack, the patch is useless, and is not found.
 //!
-//! It is a cache: whatever is missing, cut off or altered in it costs bytes on the wire and nothing else. An index is
-//! checked against its hash and what is read against the content's. Of the packs' files no more are open than are read.
+//! Missing, cut off or altered files in the cache cost bytes on the wire and nothing else. An index is checked against
+//! its hash, and content that is read against the content's hash. Only the pack files that are being read are open.
 //!
-//! It is bounded in bytes: the oldest packs go. One deploy may fill half of it, with what of its content is there already,
-//! so that what is large leaves the newest of the others. It is bounded in packs: neighbours in age become one, those that
-//! are smallest together, as what small deploys sent is as likely to be asked for as the rest. Another process that has
-//! opened the cache then finds a pack gone, and sends what it would have found there.
+//! The cache is bounded in bytes: the oldest packs are removed. One deploy may fill half of the cache, content that is
+//! there already included, so that a large deploy leaves the newest of the others. The cache is bounded in packs too:
+//! neighbours in age are merged, those that are smallest together, as the content of small deploys is as likely to be
+//! asked for as the rest. Another process that has opened the cache then misses a pack, and sends the content that it
+//! would have found there.
 
 mod index;
 mod name;
@@ -36,37 +38,37 @@ use index::{FilePlace, Index};
 use name::{BEGUN, INDEX, PACK, file_name, pack_of};
 use pack::PackWriter;
 
-pub(crate) use index::Whole;
-pub(crate) use pack::{KeptFile, PatchOf};
+pub(crate) use index::WholeContent;
+pub(crate) use pack::{CachedFile, CachedPatch};
 pub(crate) use reader::CacheReader;
 
-/// How much is kept.
+/// The bounds of the cache.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// The most that all packs take together, in bytes.
+    /// The most bytes of all packs together.
     cache_bytes: u64,
-    /// The most of it that the content of one deploy takes, in bytes.
+    /// The most bytes of the content of one deploy.
     deploy_bytes: u64,
-    /// The most packs that there are: each is looked through for every changed file.
+    /// The most packs: each is searched for every changed file.
     packs: usize,
-    /// By how many they become fewer where there are too many. One deploy in so many waits for that; what is copied then is a
-    /// third of the cache at most.
+    /// The number by which too many packs are reduced at once. One deploy in so many waits for that, and copies at most
+    /// a third of the cache.
     merged: usize,
 }
 
 const BOUNDS: Bounds = Bounds { cache_bytes: 1 << 30, deploy_bytes: 1 << 29, packs: 64, merged: 16 };
 
-/// A pack that is older than this and has no index was left by a process that died.
+/// The age in seconds after which a pack without an index is removed: the process that wrote it has died.
 const BEGUN_SECONDS_MAX: i64 = 24 * 60 * 60;
 
 const DIRECTORY: &str = "content";
 
-/// What was sent by earlier deploys.
+/// The cached content of earlier deploys.
 #[derive(Debug)]
 pub(crate) struct Cache {
     dir: Dir,
     bounds: Bounds,
-    /// The newest first.
+    /// The packs, newest first.
     packs: Vec<Pack>,
 }
 
@@ -76,31 +78,31 @@ struct Pack {
     index: Index,
 }
 
-/// A complete pack, not looked into.
+/// A complete pack whose index was not read.
 #[derive(Debug)]
-struct Found {
+struct PackFile {
     name: String,
     bytes: u64,
 }
 
-/// Where content is said to lie.
+/// The place of content, according to an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spot {
-    /// As it is.
-    Whole(Place),
-    /// In a patch, the one of that number in its pack, of what is whole.
-    Patch { pack: usize, number: u32, whole: Place },
+pub(crate) enum CachePlace {
+    /// Whole.
+    Whole(WholePlace),
+    /// In the patch of this number in its pack, of whole content.
+    Patch { pack: usize, number: u32, whole: WholePlace },
 }
 
-/// Where whole content is said to lie.
+/// The place of whole content, according to an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct WholePlace {
     pack: usize,
     file: FilePlace,
 }
 
 impl Cache {
-    /// Opens the cache in a state directory; what cannot be used of it is passed over.
+    /// Opens the cache in a state directory. Unusable parts of it are ignored.
     pub(crate) fn open(state_dir: &Path) -> Result<Cache, Error> {
         Cache::open_bounded(state_dir, BOUNDS)
     }
@@ -117,22 +119,22 @@ impl Cache {
         Ok(Cache { dir, bounds, packs })
     }
 
-    /// Finds content by its hash, or by the mark of it, of this size: whole, or a patch of what is there whole.
-    pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<Spot> {
+    /// Finds content of this size by its hash, or by its mark: whole, or as a patch of whole content.
+    pub(crate) fn find(&self, hash: &Hash, size: u64) -> Option<CachePlace> {
         let size = u32::try_from(size).ok()?;
-        self.find_whole(hash, size).map(Spot::Whole).or_else(|| self.find_patch(hash, size))
+        self.find_whole(hash, size).map(CachePlace::Whole).or_else(|| self.find_patch(hash, size))
     }
 
-    fn find_whole(&self, hash: &Hash, size: u32) -> Option<Place> {
-        let place = |(pack, found): (usize, &Pack)| Some(Place { pack, file: found.index.whole(hash, size)? });
+    fn find_whole(&self, hash: &Hash, size: u32) -> Option<WholePlace> {
+        let place = |(pack, found): (usize, &Pack)| Some(WholePlace { pack, file: found.index.whole(hash, size)? });
         self.packs.iter().enumerate().find_map(place)
     }
 
-    fn find_patch(&self, hash: &Hash, size: u32) -> Option<Spot> {
-        let of = |whole: &Whole| self.find_whole(&whole.hash, whole.size);
+    fn find_patch(&self, hash: &Hash, size: u32) -> Option<CachePlace> {
+        let of = |whole: &WholeContent| self.find_whole(&whole.hash, whole.size);
         self.packs.iter().enumerate().find_map(|(pack, found)| {
             let (number, whole) = found.index.patch(hash, size, of)?;
-            Some(Spot::Patch { pack, number, whole })
+            Some(CachePlace::Patch { pack, number, whole })
         })
     }
 
@@ -144,18 +146,18 @@ impl Cache {
     }
 }
 
-/// What a deploy sends, being kept.
+/// A writer of the content that a deploy sends.
 pub(crate) struct CacheWriter<'a> {
     cache: &'a Cache,
     pack: PackWriter<'a>,
-    /// What the content of this deploy takes in the cache, so far.
+    /// The bytes of this deploy's content in the cache, so far.
     deploy_bytes: u64,
 }
 
 impl CacheWriter<'_> {
-    /// Adds a body that holds these files, one after the other, unless all of them are there or this deploy has taken its
-    /// part of the cache.
-    pub(crate) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
+    /// Adds a body with these files, one after the other, unless the cache has all of them or this deploy has used its
+    /// share of the cache.
+    pub(crate) fn add(&mut self, body: Body<'_>, files: &[CachedFile]) -> Result<(), Error> {
         let bytes = self.deploy_bytes + body.bytes.len() as u64;
         if bytes > self.cache.bounds.deploy_bytes {
             return Ok(());
@@ -167,10 +169,10 @@ impl CacheWriter<'_> {
         self.pack.add(body, files)
     }
 
-    /// Makes the pack known, and keeps the cache within its bounds.
+    /// Publishes the pack, and keeps the cache within its bounds.
     pub(crate) fn finish(self) -> Result<(), Error> {
         if self.pack.is_empty() {
-            // Dropping it removes it.
+            // Dropping the pack removes it.
             return Ok(());
         }
         self.pack.finish()?;
@@ -178,19 +180,19 @@ impl CacheWriter<'_> {
     }
 }
 
-/// Returns the complete packs, the oldest first. What is left of one that is gone goes too.
-fn packs_by_age(dir: &Dir) -> Result<Vec<Found>, Error> {
+/// Returns the complete packs, oldest first. Removes indexes without a pack.
+fn packs_by_age(dir: &Dir) -> Result<Vec<PackFile>, Error> {
     let mut packs = Vec::new();
     for name in dir.names()?.iter().filter_map(|name| pack_of(name, &[INDEX])) {
         match dir.stat(&file_name(&name, PACK))? {
-            Some(stat) => packs.push(Found { name, bytes: stat.size }),
+            Some(stat) => packs.push(PackFile { name, bytes: stat.size }),
             None => remove_pack(dir, &name)?,
         }
     }
     Ok(packs)
 }
 
-/// Reads the index of a pack; a pack whose index is not right is as good as none, and is removed.
+/// Reads the index of a pack. Removes a pack whose index is damaged.
 fn read_index(dir: &Dir, name: &str) -> Result<Option<Index>, Error> {
     let index = dir.read(&file_name(name, INDEX))?.and_then(|bytes| Index::from_bytes(&bytes).ok());
     if index.is_none() {
@@ -200,13 +202,13 @@ fn read_index(dir: &Dir, name: &str) -> Result<Option<Index>, Error> {
 }
 
 fn remove_pack(dir: &Dir, name: &str) -> Result<(), Error> {
-    // The index first: a pack without one is never read.
+    // The index first: a pack without an index is never read.
     [INDEX, PACK].iter().try_for_each(|extension| dir.remove_file(&file_name(name, extension)).map(drop))
 }
 
-/// Brings the cache within its bounds, and removes what processes that died have begun. Returns the packs that are left,
-/// the oldest first.
-fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<Found>, Error> {
+/// Brings the cache within its bounds, and removes unfinished files of processes that died. Returns the remaining
+/// packs, oldest first.
+fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<PackFile>, Error> {
     let mut packs = Vec::new();
     let mut room = bounds.cache_bytes;
     for found in packs_by_age(dir)?.into_iter().rev() {
@@ -227,13 +229,13 @@ fn trim(dir: &Dir, bounds: Bounds) -> Result<Vec<Found>, Error> {
     Ok(packs)
 }
 
-/// Makes one pack of so many that follow each other in age: of those that take least together.
-fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(), Error> {
-    let bytes = |run: &[Found]| run.iter().map(|found| found.bytes).sum::<u64>();
+/// Merges this many packs of neighbouring age into one: those that are smallest together.
+fn merge_smallest(dir: &Dir, packs: &mut Vec<PackFile>, count: usize) -> Result<(), Error> {
+    let bytes = |run: &[PackFile]| run.iter().map(|found| found.bytes).sum::<u64>();
     let runs = packs.windows(count).map(bytes).enumerate();
     let first = runs.min_by_key(|&(_, bytes)| bytes).map_or(0, |(first, _)| first);
     let run = first..(first + count).min(packs.len());
-    // As old as the newest of them, and none of them.
+    // As old as the newest of them, with a name of its own.
     let newest = packs[run.end - 1].name.split('-').next().and_then(|nanos| nanos.parse::<u128>().ok());
     let mut merged = PackWriter::begin(dir, newest.unwrap_or(0) + 1)?;
     for found in &packs[run.clone()] {
@@ -242,15 +244,15 @@ fn merge_smallest(dir: &Dir, packs: &mut Vec<Found>, count: usize) -> Result<(),
             merged.add_pack(index, &file)?;
         }
     }
-    let found = Found { name: merged.name.clone(), bytes: merged.written };
+    let found = PackFile { name: merged.name.clone(), bytes: merged.written };
     merged.finish()?;
     packs[run.clone()].iter().try_for_each(|found| remove_pack(dir, &found.name))?;
     packs.splice(run, [found]);
     Ok(())
 }
 
-/// Removes what was begun long ago.
-fn remove_begun(dir: &Dir, packs: &[Found]) -> Result<(), Error> {
+/// Removes unfinished files that were begun long ago.
+fn remove_begun(dir: &Dir, packs: &[PackFile]) -> Result<(), Error> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs() as i64);
     for name in dir.names()? {
         let Some(of) = pack_of(&name, &[PACK, INDEX, BEGUN]) else { continue };
@@ -280,12 +282,12 @@ mod tests {
         number.to_le_bytes().repeat(25)
     }
 
-    fn kept_file(content: &[u8]) -> KeptFile {
-        KeptFile { hash: Hash::of(content), size: content.len() as u32, patch: None }
+    fn kept_file(content: &[u8]) -> CachedFile {
+        CachedFile { hash: Hash::of(content), size: content.len() as u32, patch: None }
     }
 
     /// Names the files of these lengths that content is of.
-    pub(super) fn files_of(mut content: &[u8], lens: &[u32]) -> Vec<KeptFile> {
+    pub(super) fn files_of(mut content: &[u8], lens: &[u32]) -> Vec<CachedFile> {
         let mut file = |&len: &u32| {
             let (file, rest) = content.split_at(len as usize);
             content = rest;
@@ -317,8 +319,8 @@ mod tests {
         let is_kept = |number: &u32| {
             let content = content(*number);
             let hash = Hash::of(&content);
-            let spot = cache.find(&hash, content.len() as u64);
-            spot.and_then(|spot| reader.read(spot, &hash)).is_some_and(|cached| cached.content == content)
+            let place = cache.find(&hash, content.len() as u64);
+            place.and_then(|place| reader.read(place, &hash)).is_some_and(|cached| cached.content == content)
         };
         numbers.filter(is_kept).collect()
     }
@@ -388,7 +390,7 @@ mod tests {
     fn a_deploy_that_is_too_large_keeps_its_beginning_and_what_was_there() {
         let state = tempfile::tempdir().unwrap();
         keep(state.path(), SMALL, 0..10);
-        // Twice the same, as to another target: what of it is there counts.
+        // The same content twice, as for another target: content that is there already counts.
         for _ in 0..2 {
             keep(state.path(), SMALL, 100..200);
             assert_eq!(kept(state.path(), SMALL, 0..200), (0..10).chain(100..120).collect::<Vec<_>>());
@@ -411,9 +413,9 @@ mod tests {
         keep(state.path(), SMALL, 0..1);
         let cache = Cache::open_bounded(state.path(), SMALL).unwrap();
         let hash = Hash::of(&content(0));
-        let spot = cache.find(&hash, 100).unwrap();
+        let place = cache.find(&hash, 100).unwrap();
         fs::remove_dir_all(state.path().join(DIRECTORY)).unwrap();
-        assert_eq!(CacheReader::new(&cache).unwrap().read(spot, &hash), None);
+        assert_eq!(CacheReader::new(&cache).unwrap().read(place, &hash), None);
     }
 
     /// Content of 1000 bytes, of which the first and the last are these.
@@ -433,10 +435,10 @@ mod tests {
         let patch = if let Some(old) = cached.patch { patch.through(old) } else { patch };
         let mut bytes = Vec::new();
         patch.put(new, &mut bytes);
-        let of = PatchOf { len: bytes.len() as u32, whole: cached.whole };
+        let of = CachedPatch { len: bytes.len() as u32, whole: cached.whole };
         let mut writer = cache.begin().unwrap();
         let body = Body { packing: 0, unpacked_len: bytes.len(), bytes: &bytes };
-        writer.add(body, &[KeptFile { patch: Some(of), ..kept_file(new) }]).unwrap();
+        writer.add(body, &[CachedFile { patch: Some(of), ..kept_file(new) }]).unwrap();
         writer.finish().unwrap();
     }
 
@@ -448,7 +450,7 @@ mod tests {
         writer.finish().unwrap();
     }
 
-    /// Reads content, told by its hash and by its mark. Says of what it is made.
+    /// Reads content by its hash and by its mark. Returns the whole content that it is made of.
     fn read(state: &Path, bounds: Bounds, content: &[u8]) -> Option<(Hash, bool)> {
         let cache = Cache::open_bounded(state, bounds).unwrap();
         let mut reader = CacheReader::new(&cache).unwrap();

@@ -1,9 +1,9 @@
 //! Finds the commit of a source that is a git checkout, by reading git's files.
 //!
-//! Mostly no `git` is needed: a checkout that belongs to another user cannot get in the way. Only a `.git` of the source
-//! itself counts, not one above it. Where the files are in a form that is not known here, as with a reftable, git is asked,
-//! in a way that starts no program of the checkout ([`git::head`]). Where that fails too, the reason is told: a
-//! release without its commit should surprise nobody.
+//! Mostly no `git` is needed, so a checkout that belongs to another user works too. Only a `.git` of the source itself
+//! counts, not one above it. If the files are in an unknown form, such as a reftable, git is asked in a way that starts
+//! no program of the checkout ([`git::head`]). If that fails too, the user is warned with the reason: a release without
+//! its commit should surprise nobody.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::client::git;
 
-/// The most that one of git's small files holds, in bytes.
+/// The most bytes of one of git's small files.
 const SMALL_FILE_MAX: u64 = 64 << 20;
 
-/// How many symbolic references are followed.
+/// The most symbolic references that are followed.
 const SYMBOLIC_DEPTH: usize = 5;
 
 /// The commit that `HEAD` of a source names.
@@ -22,11 +22,11 @@ const SYMBOLIC_DEPTH: usize = 5;
 pub(crate) enum Commit {
     /// The source is no checkout, or has no commit yet.
     None,
-    /// This one.
+    /// The commit.
     Known(String),
-    /// It is a checkout, and its commit cannot be told.
+    /// The source is a checkout, and its commit cannot be found.
     Unknown {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -39,8 +39,10 @@ impl Commit {
         }
         let found = match read_head(source) {
             Ok(found) => Ok(found),
-            Err(NotKnown) if would_wait(source) => Err("a file of its repository is something else".to_owned()),
-            Err(NotKnown) => git::head(source),
+            Err(UnknownForm) if would_block_git(source) => {
+                Err("a file of its repository is not a regular file".to_owned())
+            }
+            Err(UnknownForm) => git::head(source),
         };
         match found {
             Ok(Some(commit)) => Commit::Known(commit),
@@ -49,7 +51,7 @@ impl Commit {
         }
     }
 
-    /// Returns the commit where it is known.
+    /// Returns the commit, if it is known.
     pub(crate) fn known(&self) -> Option<&str> {
         match self {
             Commit::Known(commit) => Some(commit),
@@ -58,23 +60,23 @@ impl Commit {
     }
 }
 
-/// The files of a repository are in a form that is not known here.
+/// The files of a repository are in an unknown form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NotKnown;
+pub(crate) struct UnknownForm;
 
-/// Reads the commit that `HEAD` names; nothing where that is a branch without a commit.
-fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
+/// Reads the commit that `HEAD` names. None if `HEAD` names a branch without a commit.
+fn read_head(source: &Path) -> Result<Option<String>, UnknownForm> {
     let (git, common) = directories(source)?;
     if common.join("reftable").exists() {
-        return Err(NotKnown);
+        return Err(UnknownForm);
     }
-    let mut value = read(&git.join("HEAD"))?.ok_or(NotKnown)?;
+    let mut value = read(&git.join("HEAD"))?.ok_or(UnknownForm)?;
     for _ in 0..SYMBOLIC_DEPTH {
         let Some(name) = value.trim_end().strip_prefix("ref: ") else {
             break;
         };
         if !name.starts_with("refs/") || name.split('/').any(|part| part.is_empty() || part == "..") {
-            return Err(NotKnown);
+            return Err(UnknownForm);
         }
         let loose = [git.join(name), common.join(name)];
         let found = read(&loose[0]).transpose().or_else(|| read(&loose[1]).transpose());
@@ -84,11 +86,11 @@ fn read_head(source: &Path) -> Result<Option<String>, NotKnown> {
         };
     }
     let commit = value.trim_end();
-    if git::is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(NotKnown) }
+    if git::is_commit(commit) { Ok(Some(commit.to_owned())) } else { Err(UnknownForm) }
 }
 
-/// Tells whether git would wait for ever where it is asked: for whoever writes to a fifo that stands in the place of a file.
-pub(crate) fn would_wait(checkout: &Path) -> bool {
+/// Tells whether git would wait for ever, for a writer to a fifo that replaces one of its files.
+pub(crate) fn would_block_git(checkout: &Path) -> bool {
     let Ok((git, common)) = directories(checkout) else { return false };
     let names = ["HEAD", "config", "config.worktree", "index", "packed-refs", "info/exclude", "reftable/tables.list"];
     let mut files = names.iter().flat_map(|name| [git.join(name), common.join(name)]);
@@ -96,7 +98,7 @@ pub(crate) fn would_wait(checkout: &Path) -> bool {
 }
 
 /// Returns the directory of a checkout's repository, and the one that its worktrees share.
-pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), NotKnown> {
+pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), UnknownForm> {
     let git = git_directory(&checkout.join(".git"))?;
     let common = match read(&git.join("commondir"))? {
         Some(path) => git.join(path.trim_end()),
@@ -105,30 +107,30 @@ pub(crate) fn directories(checkout: &Path) -> Result<(PathBuf, PathBuf), NotKnow
     Ok((git, common))
 }
 
-/// `.git` is a directory, or, in a worktree or submodule, a file that names one.
-fn git_directory(path: &Path) -> Result<PathBuf, NotKnown> {
+/// Finds the repository. `.git` is a directory, or, in a worktree or submodule, a file that names one.
+fn git_directory(path: &Path) -> Result<PathBuf, UnknownForm> {
     if path.is_dir() {
         return Ok(path.to_owned());
     }
-    let link = read(path)?.ok_or(NotKnown)?;
-    let link = link.strip_prefix("gitdir: ").ok_or(NotKnown)?;
-    Ok(path.parent().ok_or(NotKnown)?.join(link.trim_end()))
+    let link = read(path)?.ok_or(UnknownForm)?;
+    let link = link.strip_prefix("gitdir: ").ok_or(UnknownForm)?;
+    Ok(path.parent().ok_or(UnknownForm)?.join(link.trim_end()))
 }
 
-fn packed(common: &Path, name: &str) -> Result<Option<String>, NotKnown> {
+fn packed(common: &Path, name: &str) -> Result<Option<String>, UnknownForm> {
     let Some(packed) = read(&common.join("packed-refs"))? else { return Ok(None) };
     Ok(packed.lines().find_map(|line| line.strip_suffix(name)?.strip_suffix(' ').map(str::to_owned)))
 }
 
-/// Reads a small file. Nothing where there is none, or a directory: a branch `a/b` stands in one, where `a` would stand.
-fn read(path: &Path) -> Result<Option<String>, NotKnown> {
+/// Reads a small file. None if it does not exist or is a directory: a branch `a/b` lies in a directory `a`.
+fn read(path: &Path) -> Result<Option<String>, UnknownForm> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Ok(None),
         Ok(metadata) if metadata.is_file() && metadata.len() <= SMALL_FILE_MAX => {
-            fs::read_to_string(path).map(Some).map_err(|_| NotKnown)
+            fs::read_to_string(path).map(Some).map_err(|_| UnknownForm)
         }
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        _ => Err(NotKnown),
+        _ => Err(UnknownForm),
     }
 }
 
@@ -138,7 +140,7 @@ mod tests {
 
     const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-    fn check(files: &[(&str, &str)], expected: Result<Option<&str>, NotKnown>) {
+    fn check(files: &[(&str, &str)], expected: Result<Option<&str>, UnknownForm>) {
         let source = tempfile::tempdir().unwrap();
         for (path, content) in files {
             let path = source.path().join(path);
@@ -179,15 +181,15 @@ mod tests {
 
     #[test]
     fn other_forms_are_not_known() {
-        check(&[(".git/other", "")], Err(NotKnown));
-        check(&[(".git", "gitdir: nowhere\n")], Err(NotKnown));
-        check(&[(".git", "nothing")], Err(NotKnown));
-        check(&[(".git/HEAD", "ref: ../../etc/passwd\n")], Err(NotKnown));
-        check(&[(".git/HEAD", "ref: refs/../../etc/passwd\n")], Err(NotKnown));
-        check(&[(".git/HEAD", "not a hash\n")], Err(NotKnown));
-        check(&[(".git/HEAD", "ref: refs/heads/.invalid\n"), (".git/reftable/tables.list", "")], Err(NotKnown));
+        check(&[(".git/other", "")], Err(UnknownForm));
+        check(&[(".git", "gitdir: nowhere\n")], Err(UnknownForm));
+        check(&[(".git", "nothing")], Err(UnknownForm));
+        check(&[(".git/HEAD", "ref: ../../etc/passwd\n")], Err(UnknownForm));
+        check(&[(".git/HEAD", "ref: refs/../../etc/passwd\n")], Err(UnknownForm));
+        check(&[(".git/HEAD", "not a hash\n")], Err(UnknownForm));
+        check(&[(".git/HEAD", "ref: refs/heads/.invalid\n"), (".git/reftable/tables.list", "")], Err(UnknownForm));
         let circle = "ref: refs/heads/main\n";
-        check(&[(".git/HEAD", circle), (".git/refs/heads/main", circle)], Err(NotKnown));
+        check(&[(".git/HEAD", circle), (".git/refs/heads/main", circle)], Err(UnknownForm));
     }
 
     #[test]
@@ -201,6 +203,8 @@ mod tests {
         let head = source.path().join(".git/HEAD");
         let mode = rustix::fs::Mode::RUSR;
         rustix::fs::mknodat(rustix::fs::CWD, &head, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        assert!(matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("something else")));
+        assert!(
+            matches!(Commit::of(source.path()), Commit::Unknown { reason } if reason.contains("not a regular file"))
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The client's half of a conversation: frames out, answers in.
 //!
-//! A thread of its own reads, so that a write never waits while answers are unread. What only tells (progress,
-//! warnings) goes to the observer at once; answers wait until they are asked for. An agent of which not a byte comes for
-//! long is taken for dead; while this side has nothing to say it says that it is alive.
+//! A thread of its own reads, so that a write never waits while answers are unread. Progress and warnings go to the
+//! observer at once. Answers wait until they are asked for. An agent from which no byte arrives for long counts as
+//! dead. While the client has nothing to send, it sends `Ping`.
 
 mod answers;
 mod ending;
@@ -33,15 +33,15 @@ use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, AgentBase, BaseName, FromAgent, ToAgent};
 
 use answers::Answers;
-use inbox::{Arrival, NothingTaken};
-use lanes::{KeptLane, LaneSet};
+use inbox::{Arrival, EmptyInbox};
+use lanes::{LaneSet, OpenLane};
 use listener::Listener;
 use output::{CANCEL_EVERY, Output, keep_alive};
 
 pub(crate) use answers::TicketSlot;
 pub(crate) use lanes::LaneWriter;
 
-/// An agent that is alive says something every ten seconds.
+/// An agent that is alive sends something every ten seconds.
 const AGENT_SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// A conversation with an agent.
@@ -51,29 +51,29 @@ pub(crate) struct Conversation {
     lanes: LaneSet,
     traffic: Traffic,
     cancel: Cancel,
-    may_switch: AtomicBool,
+    can_switch: AtomicBool,
 }
 
-/// The stream to the agent, and what tells that the agent is alive.
+/// The stream to the agent, and the signs that the agent is alive.
 struct Stream {
     /// None once it was closed.
     out: Arc<Mutex<Option<FrameWriter<Output>>>>,
     last_byte: LastByte,
     silent_max: Duration,
     carrier: Mutex<Option<Box<dyn Carrier>>>,
-    /// Dropped with the conversation, which ends the thread that says that this side is alive.
+    /// Its drop, with the conversation, ends the thread that sends `Ping`.
     _alive: Sender<()>,
 }
 
-/// What went over the first connection.
+/// The traffic of the first connection.
 struct Traffic {
     sent: Counter,
     read: Counter,
-    /// Bytes that the line took.
+    /// The bytes that the line accepted.
     flow: Arc<AtomicU64>,
-    /// How many it took a second before the conversation, where that was measured.
+    /// The bytes a second that it accepted before the conversation, if that was measured.
     copied_at: Option<f64>,
-    /// Waits so far.
+    /// The number of waits so far.
     round_trips: AtomicU64,
 }
 
@@ -87,7 +87,7 @@ impl Conversation {
         Conversation::begin(connection, observer, cancel, AGENT_SILENT_MAX)
     }
 
-    /// As [`Conversation::new`]; an agent of which nothing comes for `silent_max` is taken for dead.
+    /// As [`Conversation::new`]. An agent from which nothing arrives for `silent_max` counts as dead.
     fn begin(
         connection: Connection,
         observer: Arc<dyn Observer>,
@@ -112,7 +112,7 @@ impl Conversation {
             lanes: LaneSet::new(lanes),
             traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
             cancel,
-            may_switch: AtomicBool::new(false),
+            can_switch: AtomicBool::new(false),
         })
     }
 
@@ -127,24 +127,24 @@ impl Conversation {
         let mut out = self.stream.out.lock().expect("no sender panics");
         let writer = out.as_mut().ok_or_else(|| Error::Bug("a frame after the end".into()))?;
         let written = writer.write(kind, payload);
-        // An interruption ends a write that could not go on; that the line is of no more use then is not the news.
+        // After an interruption, a write that fails is no news: the line is of no more use.
         self.cancel.check()?;
         written
     }
 
-    /// Holds back what `say` sends as long as it is short, so that it goes in as few packets as it fits into.
-    pub(crate) fn together<T>(&self, say: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
+    /// Holds back the frames that `send` sends while they are short, so that they go in as few packets as possible.
+    pub(crate) fn batched<T>(&self, send: impl FnOnce() -> Result<T, DeployFailure>) -> Result<T, DeployFailure> {
         self.hold(true)?;
-        let said = say()?;
+        let sent = send()?;
         self.hold(false)?;
-        Ok(said)
+        Ok(sent)
     }
 
     fn hold(&self, hold: bool) -> Result<(), Error> {
         self.stream.out.lock().expect("no sender panics").as_mut().map_or(Ok(()), |out| out.hold(hold))
     }
 
-    /// Sends bytes that a message announced.
+    /// Sends the bytes that a message announced.
     pub(crate) fn send_parts(&self, bytes: &[u8]) -> Result<(), Error> {
         bytes.chunks(1 << 20).try_for_each(|part| self.send_frame(FrameKind::Part, part))
     }
@@ -161,39 +161,39 @@ impl Conversation {
         }
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next arrival.
     fn receive(&self) -> Result<Arrival, DeployFailure> {
         let listening = Instant::now();
         loop {
             self.cancel.check()?;
             match self.answers.inbox.take(Instant::now() + CANCEL_EVERY) {
                 Ok(arrival) => return Ok(arrival),
-                Err(nothing) => self.check_line(nothing, listening)?,
+                Err(reason) => self.check_line(reason, listening)?,
             }
         }
     }
 
-    /// Fails where nothing comes any more, or nothing has come for long since this side listens.
-    fn check_line(&self, nothing: NothingTaken, listening: Instant) -> Result<(), DeployFailure> {
+    /// Fails if the stream has ended, or if nothing has arrived for long since `listening`.
+    fn check_line(&self, reason: EmptyInbox, listening: Instant) -> Result<(), DeployFailure> {
         let lost = |kind: ErrorKind| Err(self.lost(Error::LineLost { source: kind.into() }));
-        match nothing {
-            NothingTaken::Ended => lost(ErrorKind::UnexpectedEof),
-            NothingTaken::TimedOut if self.stream.last_byte.silence(listening) > self.stream.silent_max => {
+        match reason {
+            EmptyInbox::Ended => lost(ErrorKind::UnexpectedEof),
+            EmptyInbox::TimedOut if self.stream.last_byte.silence(listening) > self.stream.silent_max => {
                 lost(ErrorKind::TimedOut)
             }
-            NothingTaken::TimedOut => Ok(()),
+            EmptyInbox::TimedOut => Ok(()),
         }
     }
 
-    /// As [`Conversation::next`], and counts that this side had to wait for it.
+    /// As [`Conversation::next`], and counts the wait.
     pub(crate) fn wait(&self) -> Result<FromAgent, DeployFailure> {
         self.count_wait();
         self.next()
     }
 
-    /// Returns the failure that ends the conversation, if it is there already. Answers wait for whoever asks for them:
-    /// what was sent unasked is answered while it is being sent.
-    pub(crate) fn failed_early(&self) -> Option<DeployFailure> {
+    /// Returns the failure that ends the conversation, if it has arrived already. Other answers stay in the inbox: the
+    /// agent answers frames that were sent unasked while they are still being sent.
+    pub(crate) fn early_failure(&self) -> Option<DeployFailure> {
         match self.answers.inbox.take_end()? {
             Arrival::Lost(error) => Some(self.lost(error)),
             Arrival::Message(message) => match *message {
@@ -204,12 +204,12 @@ impl Conversation {
         }
     }
 
-    /// Tells whether the agent takes another base than the one that this side named, or none, as far as it has said.
-    pub(crate) fn takes_another(&self) -> bool {
+    /// Tells whether the agent has said that it takes another base than the named one, or none.
+    pub(crate) fn has_rejected_base(&self) -> bool {
         self.answers.taken_base.get().is_some_and(|taken| *taken != AgentBase::Proposed)
     }
 
-    /// Waits until the agent has said which base it takes. Answers wait for whoever asks for them.
+    /// Waits until the agent has said which base it takes. Answers stay in the inbox.
     pub(crate) fn wait_for_base(&self) -> Result<(), DeployFailure> {
         if self.answers.taken_base.get().is_some() {
             return Ok(());
@@ -219,11 +219,11 @@ impl Conversation {
         let has_said = || self.answers.taken_base.get().is_some();
         while !has_said() {
             self.cancel.check()?;
-            if let Some(failure) = self.failed_early() {
+            if let Some(failure) = self.early_failure() {
                 return Err(failure);
             }
-            if let Err(nothing) = self.answers.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
-                self.check_line(nothing, listening)?;
+            if let Err(reason) = self.answers.inbox.wait_until(has_said, Instant::now() + CANCEL_EVERY) {
+                self.check_line(reason, listening)?;
             }
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Conversation {
         self.traffic.round_trips.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Receives what was announced as parts of so many bytes together, of which there may be no more than `most`.
+    /// Receives announced parts of `length` bytes together, of which `most` are accepted.
     pub(crate) fn parts(&self, length: u64, most: u64) -> Result<Vec<u8>, DeployFailure> {
         let mut parts = Parts::begin(length, most)?;
         while !parts.is_complete() {
@@ -254,29 +254,29 @@ impl Conversation {
         }
     }
 
-    /// Turns a broken stream into what is known of why it broke.
+    /// Replaces the error of a broken stream by the reason why it broke, if that is known.
     fn lost(&self, error: Error) -> DeployFailure {
         self.close();
         let carrier = self.stream.carrier.lock().expect("nobody panics while closing").take();
         let is_silent = matches!(&error, Error::LineLost { source } if source.kind() == ErrorKind::TimedOut);
-        // An agent that does not speak does not end either.
+        // An agent that is silent does not end either.
         let error = match carrier.filter(|_| !is_silent).map(Carrier::finish) {
             Some(Err(reason)) => reason,
             _ => error,
         };
-        // The lock is gone with the line, so that what was live before may not be any more.
+        // The lock is gone with the line, so the release that was live before may not be live any more.
         let live = Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unchanged);
         DeployFailure { error, live }
     }
 
-    /// Stops sending: the agent ends when it has done what it was told.
+    /// Stops sending. The agent ends when it has done its orders.
     pub(crate) fn close(&self) {
         drop(self.stream.out.lock().expect("no sender panics").take());
     }
 
-    /// Notes that from now on the agent may switch without this side hearing of it.
-    pub(crate) fn may_switch(&self) {
-        self.may_switch.store(true, Ordering::Relaxed);
+    /// Notes that from now on the agent may switch without the client learning of it.
+    pub(crate) fn note_possible_switch(&self) {
+        self.can_switch.store(true, Ordering::Relaxed);
     }
 
     /// Fails once the user interrupted.
@@ -284,64 +284,64 @@ impl Conversation {
         self.cancel.check()
     }
 
-    /// Returns what opens lanes, where they are of use.
+    /// Returns the opener of lanes, if lanes are of use.
     pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         self.lanes.opener()
     }
 
-    /// Returns where the agent's ticket for lanes comes.
+    /// Returns the slot for the agent's ticket for lanes.
     pub(crate) fn ticket(&self) -> &TicketSlot {
         &self.answers.ticket
     }
 
-    /// Returns what counts the bytes that the line took.
+    /// Returns the counter of the bytes that the line accepted.
     pub(crate) fn flow(&self) -> Arc<AtomicU64> {
         self.traffic.flow.clone()
     }
 
-    /// Returns a number for a lane.
+    /// Returns the number of the next lane.
     pub(crate) fn next_lane(&self) -> u32 {
         self.lanes.next_number()
     }
 
-    /// Takes a lane that stands. Returns what writes to it, until `stop`, and what counts the bytes that it took.
+    /// Adds an open lane. Returns its writer, which ends at `stop`, and the counter of the bytes that the lane accepted.
     pub(crate) fn add_lane(&self, connection: Connection, stop: Cancel) -> (LaneWriter, Arc<AtomicU64>) {
         let Connection { input, output, carrier, .. } = connection;
         let output =
             Output::new(output, [self.cancel.clone(), stop], self.stream.last_byte.clone(), self.stream.silent_max);
         let flow = output.flow.clone();
         let writer = FrameWriter::new(output);
-        let kept = KeptLane { sent: writer.counter(), _input: input, _carrier: carrier };
-        self.lanes.keep(kept);
+        let lane = OpenLane { sent: writer.counter(), _input: input, _carrier: carrier };
+        self.lanes.add(lane);
         (writer, flow)
     }
 
-    /// Returns how many connections content went over.
+    /// Returns the number of connections for content.
     pub(crate) fn connections(&self) -> u64 {
         self.lanes.len() as u64 + 1
     }
 
-    /// Returns bytes sent so far.
+    /// Returns the bytes sent so far.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.traffic.sent.bytes() + self.lanes.sent_bytes()
     }
 
-    /// Returns what counts what has arrived of an upload.
+    /// Returns the delivery of the upload.
     pub(crate) fn delivery(&self) -> &Delivery {
         &self.answers.delivery
     }
 
-    /// Returns for which share of the time the agent took no blocks.
-    pub(crate) fn stalled(&self) -> f64 {
-        self.answers.load.stalled()
+    /// Returns the share of the time in which the agent accepted no blocks.
+    pub(crate) fn stalled_share(&self) -> f64 {
+        self.answers.load.stalled_share()
     }
 
-    /// Returns how many bytes a second the line took before the conversation, where that was measured.
+    /// Returns the bytes a second that the line accepted before the conversation, if that was measured.
     pub(crate) fn copied_at(&self) -> Option<f64> {
         self.traffic.copied_at
     }
 
-    /// Returns what crossed the wire so far, on all connections.
+    /// Returns the traffic so far, on all connections.
     pub(crate) fn traffic(&self) -> TrafficReport {
         TrafficReport {
             sent_bytes: self.sent_bytes(),
@@ -359,7 +359,7 @@ impl Drop for Conversation {
     }
 }
 
-/// An error of the agent, as an error of this side.
+/// Turns an error of the agent into one of the client.
 fn failure(refusal: Refusal, live: LiveNow) -> DeployFailure {
     DeployFailure { error: Error::Agent(refusal), live }
 }

@@ -1,24 +1,14 @@
-//! The manifest database: what was scanned, and what each target is known to hold.
+//! The manifest database: the scans of sources, and the known state of each target.
 //!
-//! It is a cache. Every row may be missing, old or wrong without harm to a release: the server verifies all that it
-//! stores and every root. So there is one format and no migration: a database of another format, or one that turns out
-//! to be damaged at any time, is removed and begun anew; and where no database can be had at all, a deploy goes on
-//! without. Damage is told once.
+//! It is a cache. Every row may be missing, old or wrong without harm to a release: the server verifies everything that
+//! it stores and every root. So there is one format and no migration. A database of another format is removed, a
+//! damaged one is moved aside at any time, and a new one is begun. If no database can be had at all, a deploy goes on
+//! without it. Damage is reported once.
 //!
 //! The last scan of a source is one blob: tens of thousands of rows would take longer to read than the walk itself.
-//!
-//! ```text
-//! scans      source path, root → a number that is higher the later it was kept, when it began, what is known of it (`last_scan.rs`)
-//! ignored    source path → the files of its last scan that git ignores (`review.rs`)
-//! chunks     content hash → the chunks of a large file
-//! targets    destination → store id, the releases that stood there and the live one, whether an upload to it was cut off
-//! stores     store id → a number that is higher the later it was deployed to
-//! releases   store id, release → root
-//! manifests  root → manifest, where no scan has it
-//! ```
-//!
-//! It is bounded: of the sources that were scanned last the last scan is kept, and those before that releases name, as their
-//! manifests; what is known of the stores that were deployed to last; and the manifests that their releases name. SQLite uses again what becomes free in the file.
+//! [`schema`] has the tables and the bounds.
+
+mod schema;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -29,6 +19,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::chunk::{self, Chunks};
+use crate::client::known_target::KnownTarget;
 use crate::client::last_scan;
 use crate::client::review::IgnoredFiles;
 use crate::error::Error;
@@ -41,80 +32,37 @@ use crate::release::ReleaseId;
 use crate::scan::snapshot::Snapshot;
 use crate::wire::message::{Holding, from_bytes, to_bytes};
 
-/// Grows with every change of a table or of what stands in a blob, and of what is left out of every source.
-const FORMAT: i64 = 8;
+use schema::{APPLICATION, CHUNK_LISTS_BYTES_MAX, FORMAT, PAGE_BYTES, SCHEMA, SOURCES_MAX, STORES_MAX};
 
-/// Marks a database as one of Cutover's: `cuto`.
-const APPLICATION: i64 = 0x6375_746f;
-
-/// How long another process that writes is waited for.
+/// The time to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// What is read at once: with SQLite's 4 KiB, a scan of 80,000 files takes 1,200 calls.
-const PAGE_BYTES: i64 = 16 << 10;
-
-/// Sources of which scans are kept. A scan of 80,000 files takes 5 MB, and where it is gone the source is read once.
-const SOURCES_MAX: i64 = 16;
-
-/// Stores of which something is kept: the manifest of each release that stands there, of 80,000 files 3 MB. Where they are gone
-/// the agent is asked for an outline.
-const STORES_MAX: i64 = 16;
-
-/// Where the lists of chunks take more than this, in bytes, they are dropped before others are kept. Those of 400 GB of files
-/// take as much.
-const CHUNK_LISTS_BYTES_MAX: i64 = 64 << 20;
-
-/// Tables with large blobs have row ids: in one without, SQLite reads a row to its end, blob and all, to look at its key.
-const SCHEMA: &str = "
-    CREATE TABLE scans (source BLOB NOT NULL, root BLOB NOT NULL, kept INTEGER NOT NULL, began INTEGER NOT NULL,
-        scan BLOB NOT NULL, PRIMARY KEY (source, root));
-    CREATE TABLE ignored (source BLOB PRIMARY KEY NOT NULL, files BLOB NOT NULL);
-    CREATE TABLE chunks (hash BLOB PRIMARY KEY NOT NULL, chunks BLOB NOT NULL);
-    CREATE TABLE targets (destination TEXT PRIMARY KEY, store TEXT NOT NULL, standing BLOB NOT NULL, live TEXT,
-        is_cut INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE stores (store TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE releases (store TEXT NOT NULL, release TEXT NOT NULL, root BLOB NOT NULL,
-        PRIMARY KEY (store, release)) WITHOUT ROWID;
-    CREATE TABLE manifests (root BLOB PRIMARY KEY NOT NULL, manifest BLOB NOT NULL);
-";
-
-/// What is believed of a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Belief {
-    /// What the server held when it was last seen.
-    pub(crate) holding: Holding,
-    /// The release that was live then.
-    pub(crate) live: Option<ReleaseId>,
-    /// Whether an upload was begun since then, and not ended.
-    pub(crate) is_cut: bool,
-}
 
 /// An open manifest database.
 pub(crate) struct Database {
     /// None once it could not be used: then nothing is known, and nothing is kept.
     connection: RefCell<Option<Connection>>,
     path: PathBuf,
-    /// Hears of damage.
+    /// Receives the warning of damage.
     observer: Arc<dyn Observer>,
 }
 
 impl Database {
-    /// Opens the database in a directory, making either where it is missing.
+    /// Opens the database in a directory. Makes either if it is missing.
     pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Result<Database, Error> {
         let path = state_dir.join("manifests.db");
         crate::disk::create_private_path(state_dir)?;
-        // What is believed decides what is sent.
+        // The known state of a target decides what is sent.
         crate::access::check_state(&crate::disk::Dir::open(state_dir)?)?;
         let database = Database { connection: RefCell::new(None), path, observer };
         let connection = match try_open(&database.path) {
             Ok(Some(connection)) => connection,
             Ok(None) => {
                 crate::disk::remove_path(&database.path)?;
-                database.begin_anew()?
+                database.replace()?
             }
             Err(error) if is_damage(&error) => {
-                database.tell(&error);
-                database.begin_anew()?
+                database.warn(&error);
+                database.replace()?
             }
             Err(error) => return Err(database.failed(error)),
         };
@@ -122,15 +70,15 @@ impl Database {
         Ok(database)
     }
 
-    /// Runs `work`. Where the database turns out to be damaged, that is told, and `work` is run on one begun anew. One
-    /// that cannot be used is not asked again.
-    fn with<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    /// Runs `work`. If the database turns out to be damaged, reports that and runs `work` on a new one. A database that
+    /// cannot be used is not asked again.
+    fn run<T: Default>(&self, work: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         let Some(connection) = self.connection.take() else { return Ok(T::default()) };
         let (connection, result) = match work(&connection) {
             Err(error) if is_damage(&error) => {
-                self.tell(&error);
+                self.warn(&error);
                 drop(connection);
-                let anew = self.begin_anew()?;
+                let anew = self.replace()?;
                 let result = work(&anew);
                 (anew, result)
             }
@@ -141,15 +89,16 @@ impl Database {
         Ok(result)
     }
 
-    fn tell(&self, error: &rusqlite::Error) {
+    fn warn(&self, error: &rusqlite::Error) {
         let path = self.path.display();
-        let text =
-            format!("The manifest database `{path}` is damaged and was begun anew, as it is only a cache: {error}");
+        let text = format!(
+            "The manifest database `{path}` is damaged and was replaced by an empty one, as it is only a cache: {error}"
+        );
         self.observer.observe(Event::Warning(text));
     }
 
-    /// Begins it anew. A damaged one is moved aside: nothing in it says that it was ever Cutover's.
-    fn begin_anew(&self) -> Result<Connection, Error> {
+    /// Begins a new database. A damaged one is moved aside: nothing in it proves that it was Cutover's.
+    fn replace(&self) -> Result<Connection, Error> {
         let beside = |suffix: &str| {
             let mut file = self.path.clone().into_os_string();
             file.push(suffix);
@@ -171,22 +120,22 @@ impl Database {
         Error::Database { path: self.path.clone(), source: source.into() }
     }
 
-    /// Returns the last scan of a source. One that cannot be understood is none.
+    /// Returns the last scan of a source. None if it cannot be decoded.
     pub(crate) fn scan(&self, source: &Path) -> Result<Option<Snapshot>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let query = "SELECT began, scan FROM scans WHERE source = ?1 AND root =
             (SELECT root FROM scans WHERE source = ?1 ORDER BY kept DESC LIMIT 1)";
-        let known = self.with(|connection| connection.query_row(query, [key], read_scan).optional())?;
+        let known = self.run(|connection| connection.query_row(query, [key], read_scan).optional())?;
         Ok(known.flatten())
     }
 
-    /// Keeps a scan, and forgets those of the same source that no release names, and of sources that were not scanned for
-    /// long.
+    /// Keeps a scan. Forgets the scans of the same source that no release names, and those of sources that were not
+    /// scanned for long.
     pub(crate) fn put_scan(&self, source: &Path, scan: &Snapshot) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let blob = last_scan::to_bytes(scan);
         let root = scan.manifest.root();
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             // Not by the clock, which may be set back.
             let query = "SELECT coalesce(max(kept), 0) + 1 FROM scans";
@@ -207,13 +156,13 @@ impl Database {
     /// Forgets the scans of a source.
     pub(crate) fn forget_scan(&self, source: &Path) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        self.with(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
+        self.run(|connection| connection.execute("DELETE FROM scans WHERE source = ?1", [key]).map(drop))
     }
 
-    /// Returns the files of a source that git ignores, as they were kept.
+    /// Returns the files of a source that git ignored at the last review.
     pub(crate) fn ignored(&self, source: &Path) -> Result<Option<IgnoredFiles>, Error> {
         let key = source.as_os_str().as_encoded_bytes();
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT files FROM ignored WHERE source = ?1";
             connection.query_row(query, [key], |row| row.get(0)).optional()
         })?;
@@ -224,12 +173,12 @@ impl Database {
     pub(crate) fn put_ignored(&self, source: &Path, files: &IgnoredFiles) -> Result<(), Error> {
         let key = source.as_os_str().as_encoded_bytes();
         let values = params![key, to_bytes(files)];
-        self.with(|connection| connection.execute("REPLACE INTO ignored VALUES (?1, ?2)", values).map(drop))
+        self.run(|connection| connection.execute("REPLACE INTO ignored VALUES (?1, ?2)", values).map(drop))
     }
 
     /// Keeps the chunks of large files.
     pub(crate) fn put_chunks(&self, chunks: &[(Hash, Chunks)]) -> Result<(), Error> {
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             let query = "SELECT coalesce(sum(length(chunks)), 0) FROM chunks";
             let bytes: i64 = transaction.query_row(query, [], |row| row.get(0))?;
@@ -244,79 +193,79 @@ impl Database {
         })
     }
 
-    /// Returns the chunks of a content, where they are known.
+    /// Returns the chunks of a content, if they are known.
     pub(crate) fn chunks(&self, hash: &Hash) -> Result<Option<Chunks>, Error> {
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT chunks FROM chunks WHERE hash = ?1";
             connection.query_row(query, [hash.as_bytes()], |row| row.get(0)).optional()
         })?;
         Ok(row.and_then(|chunks| chunk::from_bytes(&chunks).ok()))
     }
 
-    /// Returns what is believed of a target.
-    pub(crate) fn belief(&self, destination: &str) -> Result<Option<Belief>, Error> {
+    /// Returns the known state of a target.
+    pub(crate) fn target(&self, destination: &str) -> Result<Option<KnownTarget>, Error> {
         let read = |row: &rusqlite::Row<'_>| {
             let standing: Vec<u8> = row.get(1)?;
             let live: Option<String> = row.get(2)?;
             let holding = Holding { store: row.get(0)?, releases: from_bytes(&standing).unwrap_or_default() };
-            Ok(Belief { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
+            Ok(KnownTarget { holding, live: live.and_then(|live| live.parse().ok()), is_cut: row.get(3)? })
         };
-        self.with(|connection| {
+        self.run(|connection| {
             let query = "SELECT store, standing, live, is_cut FROM targets WHERE destination = ?1";
             connection.query_row(query, [destination], read).optional()
         })
     }
 
-    /// Keeps what is believed of a target.
-    pub(crate) fn put_belief(&self, destination: &str, belief: &Belief) -> Result<(), Error> {
-        let live = belief.live.as_ref().map(ReleaseId::as_str);
-        self.with(|connection| {
-            let Holding { store, releases } = &belief.holding;
-            let values = params![destination, store, to_bytes(releases), live, belief.is_cut];
+    /// Keeps the known state of a target.
+    pub(crate) fn put_target(&self, destination: &str, known: &KnownTarget) -> Result<(), Error> {
+        let live = known.live.as_ref().map(ReleaseId::as_str);
+        self.run(|connection| {
+            let Holding { store, releases: standing } = &known.holding;
+            let values = params![destination, store, to_bytes(standing), live, known.is_cut];
             connection.execute("REPLACE INTO targets VALUES (?1, ?2, ?3, ?4, ?5)", values).map(drop)
         })
     }
 
-    /// Notes that an upload to a target begins, until [`Database::put_belief`] says what came of it.
+    /// Notes that an upload to a target begins, until [`Database::put_target`] notes its result.
     pub(crate) fn begin_upload(&self, destination: &str) -> Result<(), Error> {
-        self.with(|connection| {
+        self.run(|connection| {
             connection.execute("UPDATE targets SET is_cut = 1 WHERE destination = ?1", [destination]).map(drop)
         })
     }
 
-    /// Returns the newest release of a store that has a root, where one is known.
+    /// Returns the newest release of a store with a root, if one is known.
     pub(crate) fn release_of(&self, store: &str, root: &Hash) -> Result<Option<ReleaseId>, Error> {
-        let row: Option<String> = self.with(|connection| {
+        let row: Option<String> = self.run(|connection| {
             let query = "SELECT release FROM releases WHERE store = ?1 AND root = ?2 ORDER BY release DESC LIMIT 1";
             connection.query_row(query, params![store, root.as_bytes()], |row| row.get(0)).optional()
         })?;
         Ok(row.and_then(|release| release.parse().ok()))
     }
 
-    /// Tells whether a root is known to be that of a release, in any store.
+    /// Tells whether any store is known to have a release with a root.
     pub(crate) fn has_release(&self, root: &Hash) -> Result<bool, Error> {
         let query = "SELECT EXISTS (SELECT 1 FROM releases WHERE root = ?1)";
-        self.with(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
+        self.run(|connection| connection.query_row(query, [root.as_bytes()], |row| row.get(0)))
     }
 
-    /// Returns the root of a release, where it is known.
+    /// Returns the root of a release, if it is known.
     pub(crate) fn root(&self, store: &str, release: &ReleaseId) -> Result<Option<Hash>, Error> {
-        let row: Option<[u8; 32]> = self.with(|connection| {
+        let row: Option<[u8; 32]> = self.run(|connection| {
             let query = "SELECT root FROM releases WHERE store = ?1 AND release = ?2";
             connection.query_row(query, params![store, release.as_str()], |row| row.get(0)).optional()
         })?;
         Ok(row.map(Hash::from_bytes))
     }
 
-    /// Returns the manifest of a root, where it is known.
+    /// Returns the manifest of a root, if it is known.
     pub(crate) fn manifest(&self, root: &Hash) -> Result<Option<Manifest>, Error> {
-        let row: Option<Vec<u8>> = self.with(|connection| {
+        let row: Option<Vec<u8>> = self.run(|connection| {
             let query = "SELECT manifest FROM manifests WHERE root = ?1";
             connection.query_row(query, [root.as_bytes()], |row| row.get(0)).optional()
         })?;
         let manifest = match row {
             Some(bytes) => decode(&bytes, None).ok().map(|(decoded, _)| decoded.manifest),
-            None => self.with(|connection| {
+            None => self.run(|connection| {
                 let query = "SELECT began, scan FROM scans WHERE root = ?1 LIMIT 1";
                 let known = connection.query_row(query, [root.as_bytes()], read_scan).optional()?;
                 Ok(known.flatten().map(|known| known.manifest))
@@ -325,12 +274,12 @@ impl Database {
         Ok(manifest.filter(|manifest| manifest.root() == *root))
     }
 
-    /// Keeps a release of a store with its manifest, and forgets the releases that do not stand and the stores that
-    /// were not deployed to for long.
+    /// Keeps a release of a store with its manifest. Forgets the releases that do not exist any more, and the stores
+    /// that were not deployed to for long.
     pub(crate) fn put_release(&self, holding: &Holding, release: &ReleaseId, manifest: &Manifest) -> Result<(), Error> {
         let Holding { store, releases } = holding;
         let root = manifest.root();
-        self.with(|connection| {
+        self.run(|connection| {
             let transaction = write(connection)?;
             put_manifest(&transaction, manifest)?;
             transaction.execute(
@@ -360,7 +309,7 @@ impl Database {
 
 fn read_scan(row: &Row<'_>) -> rusqlite::Result<Option<Snapshot>> {
     match row.get_ref(1)? {
-        // It is read where SQLite has it: a copy would cost as much again.
+        // Decoded in SQLite's memory: a copy would cost as much again.
         ValueRef::Blob(scan) => Ok(last_scan::from_bytes(scan, row.get(0)?)),
         other => Err(rusqlite::Error::InvalidColumnType(1, "scan".to_owned(), other.data_type())),
     }
@@ -385,13 +334,14 @@ fn put_manifest(transaction: &Transaction<'_>, manifest: &Manifest) -> rusqlite:
     Ok(())
 }
 
-/// Begins to write. One that read first and then wrote would fail at once, not wait, where another process writes.
+/// Begins a write transaction. A transaction that reads first and then writes would fail at once while another process
+/// writes, and not wait.
 fn write(connection: &Connection) -> rusqlite::Result<Transaction<'_>> {
     Transaction::new_unchecked(connection, TransactionBehavior::Immediate)
 }
 
-/// Opens a database, and makes its tables where it has none. Nothing where it is of another format. One of another
-/// program is an error, before anything is changed in it.
+/// Opens a database, and makes its tables if it has none. None if it has another format. A database of another program
+/// is an error, before anything in it is changed.
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
@@ -403,7 +353,7 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     if tables > 0 && application != APPLICATION {
         return Err(rusqlite::Error::ToSqlConversionFailure("it is another program's".into()));
     }
-    // Without effect on one that has tables.
+    // Without effect on a database that has tables.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -421,7 +371,7 @@ fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
     Ok(Some(connection))
 }
 
-/// Tells whether a database is ours from before it was marked as that.
+/// Tells whether a database is one of Cutover's from before databases had its mark.
 fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
     let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let query = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('scans', 'targets', 'releases')";
@@ -429,8 +379,8 @@ fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
     Ok((1..FORMAT).contains(&format) && tables == 3)
 }
 
-/// Tells a database that is damaged from one that is only busy or out of reach. What is asked of it never changes, so
-/// SQL that fails is the fault of the tables, and a value of another type that of a row.
+/// Tells whether a database is damaged, and not only busy or out of reach. The queries never change, so SQL that fails
+/// is the fault of the tables, and a value of another type that of a row.
 fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as Is;
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
@@ -492,16 +442,16 @@ mod tests {
         database.put_scan(Path::new("/source"), &known()).unwrap();
         database.put_chunks(&[(Hash::of(b"large"), chunks)]).unwrap();
         database.put_release(&holding(STORE), &id(), &manifest(4000)).unwrap();
-        let belief = Belief { holding: holding(STORE), live: Some(id()), is_cut: false };
-        database.put_belief("destination", &belief).unwrap();
+        let known = KnownTarget { holding: holding(STORE), live: Some(id()), is_cut: false };
+        database.put_target("destination", &known).unwrap();
     }
 
-    /// Counts what is known of what [`fill`] put there.
+    /// Counts the facts of [`fill`] that are still known.
     fn count(database: &Database) -> usize {
         [
             database.scan(Path::new("/source")).unwrap().is_some(),
             database.chunks(&Hash::of(b"large")).unwrap().is_some(),
-            database.belief("destination").unwrap().is_some(),
+            database.target("destination").unwrap().is_some(),
             database.root(STORE, &id()).unwrap().is_some(),
             database.manifest(&manifest(4000).root()).unwrap().is_some(),
         ]
@@ -546,11 +496,11 @@ mod tests {
 
     fn rows(database: &Database, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
-        database.with(|connection| connection.query_row(&query, [], |row| row.get(0))).unwrap()
+        database.run(|connection| connection.query_row(&query, [], |row| row.get(0))).unwrap()
     }
 
     fn pages(database: &Database) -> i64 {
-        database.with(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap()
+        database.run(|connection| connection.pragma_query_value(None, "page_count", |row| row.get(0))).unwrap()
     }
 
     #[test]
@@ -591,11 +541,11 @@ mod tests {
                 database.put_release(&holding(&store), &release, &manifest).unwrap();
                 assert!(database.manifest(&manifest.root()).unwrap().is_some());
             }
-            // What was not scanned here.
+            // A tree that was not scanned here.
             let other = manifest(9000 + number as u64);
             database.put_release(&holding(&format!("other {number}")), &release, &other).unwrap();
-            let belief = Belief { holding: holding(&store), live: Some(release), is_cut: false };
-            database.put_belief(&format!("destination {number}"), &belief).unwrap();
+            let known = KnownTarget { holding: holding(&store), live: Some(release), is_cut: false };
+            database.put_target(&format!("destination {number}"), &known).unwrap();
         };
         (0..20).for_each(deploy);
         let before = pages(&database);
@@ -603,19 +553,19 @@ mod tests {
         let counts = ["scans", "stores", "releases", "targets", "manifests"].map(|table| rows(&database, table));
         let half = STORES_MAX / 2;
         assert_eq!(counts, [SOURCES_MAX, STORES_MAX, STORES_MAX, half, half]);
-        // Pages of what went are used again.
+        // Freed pages are used again.
         assert!(pages(&database) <= before + before / 5, "{} pages after {before}", pages(&database));
-        // What is kept is the newest.
+        // The newest are kept.
         assert!(database.scan(Path::new("/source/59")).unwrap().is_some());
         assert!(database.scan(Path::new("/source/30")).unwrap().is_none());
-        assert!(database.belief("destination 59").unwrap().is_some());
+        assert!(database.target("destination 59").unwrap().is_some());
         assert_eq!(database.root("store 30", &id()).unwrap(), None);
         // A store that is deployed to again is a new one.
         deploy(44);
         (60..67).for_each(deploy);
-        assert!(database.belief("destination 44").unwrap().is_some());
-        assert!(database.belief("destination 60").unwrap().is_some());
-        assert_eq!(database.belief("destination 59").unwrap(), None);
+        assert!(database.target("destination 44").unwrap().is_some());
+        assert!(database.target("destination 60").unwrap().is_some());
+        assert_eq!(database.target("destination 59").unwrap(), None);
     }
 
     #[test]
@@ -658,7 +608,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let recorder = Arc::new(Recorder::default());
         let database = Database::open(directory.path(), recorder.clone()).unwrap();
-        let failed = database.with::<()>(|connection| connection.execute("no such statement", []).map(drop));
+        let failed = database.run::<()>(|connection| connection.execute("no such statement", []).map(drop));
         assert!(matches!(failed, Err(Error::Database { .. })));
         fill(&database);
         assert_eq!(count(&database), 0);

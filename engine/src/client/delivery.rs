@@ -1,8 +1,9 @@
-//! How much of an upload has arrived, by what the agent says that it has read.
+//! The arrived part of an upload, as the agent reports it.
 //!
-//! What a write has taken is on its way at best: sockets, windows and pipes between the two sides hold megabytes. The
-//! agent tells now and then how many bytes it has read on all connections, and this says whose content they are. Blocks
-//! of several connections pass each other on the way, so that while they do it is a guess, right but for a few of them.
+//! Bytes that a write has accepted are not there yet: sockets, windows and pipes between the two sides hold megabytes.
+//! The agent reports now and then how many bytes it has read on all connections. This module finds out whose content
+//! they are. Blocks of several connections pass each other on the way, so the result is a guess then, right but for a
+//! few of them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Observer, Phase};
 
-/// What some content comes to.
+/// An amount of content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Content {
-    /// Files that it makes whole.
+pub(crate) struct Amount {
+    /// The files that it completes.
     pub(crate) files: u64,
-    /// Its bytes, unpacked.
+    /// The bytes, unpacked.
     pub(crate) bytes: u64,
 }
 
-/// What is being delivered. Cloning shares it.
+/// The delivery of uploads. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Delivery(Arc<Shared>);
 
@@ -30,36 +31,36 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    upload: Option<Upload>,
-    /// For how long uploads before it lasted.
-    took: Duration,
+    upload: Option<Transit>,
+    /// The duration of the uploads before.
+    duration: Duration,
 }
 
-/// What became of blocks that were on their way when an upload ended.
+/// The fate of the blocks that were on their way when an upload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum Remainder {
     Arrived,
     Dropped,
 }
 
 /// An upload that has not ended.
-struct Upload {
+struct Transit {
     began: Instant,
-    total: Content,
-    /// Bytes that the agent has read, at which the first block that has not arrived begins.
+    total: Amount,
+    /// The number of bytes that the agent had read at the begin of the first block that has not arrived.
     begin: u64,
-    /// How many of its bytes have arrived.
+    /// The bytes after that begin that have arrived.
     read: u64,
-    /// Blocks on their way: their length as they travel, and what they hold.
-    blocks: VecDeque<(u64, Content)>,
-    /// What has arrived, whole blocks.
-    arrived: Content,
-    /// The commit after which nothing of it is on its way.
+    /// The blocks on their way: the length on the wire, and the content.
+    blocks: VecDeque<(u64, Amount)>,
+    /// The content of the blocks that have arrived whole.
+    arrived: Amount,
+    /// The commit after which no block is on its way.
     last_commit: Option<u32>,
 }
 
 impl Delivery {
-    /// Begins, with nothing to be delivered.
+    /// Begins without an upload.
     pub(crate) fn new(observer: Arc<dyn Observer>) -> Delivery {
         Delivery(Arc::new(Shared { observer, state: Mutex::default() }))
     }
@@ -68,75 +69,75 @@ impl Delivery {
         self.0.state.lock().expect("nobody panics while content is counted")
     }
 
-    /// Begins an upload, when so many bytes were written so far, on all connections.
-    pub(crate) fn begin(&self, total: Content, written: u64) {
+    /// Begins an upload, after `written` bytes on all connections.
+    pub(crate) fn begin(&self, total: Amount, written: u64) {
         let mut state = self.state();
-        // What is sent again comes after a commit that was read.
-        self.end(&mut state, Rest::Dropped);
-        state.upload = Some(Upload {
+        // Content is only sent again after a commit that the agent has read.
+        self.end(&mut state, Remainder::Dropped);
+        state.upload = Some(Transit {
             began: Instant::now(),
             total,
             begin: written,
             read: 0,
             blocks: VecDeque::new(),
-            arrived: Content::default(),
+            arrived: Amount::default(),
             last_commit: None,
         });
         drop(state);
         self.0.observer.observe(Event::Began(Phase::Upload));
-        self.tell(Content::default(), total);
+        self.tell(Amount::default(), total);
     }
 
-    /// Notes a block that is about to be written: its length as it travels, and what it holds.
-    pub(crate) fn note(&self, length: u64, content: Content) {
+    /// Notes a block that is about to be written: its length on the wire, and its content.
+    pub(crate) fn note(&self, length: u64, content: Amount) {
         if let Some(upload) = &mut self.state().upload {
             upload.blocks.push_back((length, content));
         }
     }
 
-    /// Notes that all was written, and that the commit of this number comes next.
-    pub(crate) fn written(&self, commit: u32) {
+    /// Notes that all blocks were written, and that the commit of this number comes next.
+    pub(crate) fn note_written(&self, commit: u32) {
         if let Some(upload) = &mut self.state().upload {
             upload.last_commit = Some(commit);
         }
     }
 
-    /// Notes that the agent has read so many bytes on all connections, and so many commits.
-    pub(crate) fn acknowledged(&self, read: u64, commits: u32) {
+    /// Notes the bytes that the agent has read on all connections, and the number of commits.
+    pub(crate) fn note_read(&self, read: u64, commits: u32) {
         let mut state = self.state();
         let Some(upload) = &mut state.upload else { return };
         upload.take(read);
         if upload.last_commit.is_some_and(|last| last <= commits) {
-            return self.end(&mut state, Rest::Arrived);
+            return self.end(&mut state, Remainder::Arrived);
         }
-        let content = upload.so_far();
+        let content = upload.arrived_amount();
         let total = upload.total;
         drop(state);
         self.tell(content, total);
     }
 
-    /// Ends what is on its way, as the agent has answered: all has arrived that was of use.
-    pub(crate) fn answered(&self) {
-        self.end(&mut self.state(), Rest::Arrived);
+    /// Ends the upload, as the agent has answered: all content of use has arrived.
+    pub(crate) fn finish(&self) {
+        self.end(&mut self.state(), Remainder::Arrived);
     }
 
-    /// Returns for how long content was on its way.
-    pub(crate) fn took(&self) -> Duration {
+    /// Returns the time for which content was on its way.
+    pub(crate) fn duration(&self) -> Duration {
         let state = self.state();
-        state.took + state.upload.as_ref().map_or(Duration::ZERO, |upload| upload.began.elapsed())
+        state.duration + state.upload.as_ref().map_or(Duration::ZERO, |upload| upload.began.elapsed())
     }
 
-    fn end(&self, state: &mut State, rest: Rest) {
+    fn end(&self, state: &mut State, rest: Remainder) {
         let Some(upload) = state.upload.take() else { return };
-        state.took += upload.began.elapsed();
-        if rest == Rest::Arrived {
+        state.duration += upload.began.elapsed();
+        if rest == Remainder::Arrived {
             let on_their_way = upload.blocks.iter().map(|(_, content)| *content);
-            self.tell(on_their_way.fold(upload.arrived, Content::plus), upload.total);
+            self.tell(on_their_way.fold(upload.arrived, Amount::plus), upload.total);
         }
         self.0.observer.observe(Event::Ended(Phase::Upload));
     }
 
-    fn tell(&self, content: Content, total: Content) {
+    fn tell(&self, content: Amount, total: Amount) {
         self.0.observer.observe(Event::Progress {
             phase: Phase::Upload,
             files: content.files.min(total.files),
@@ -147,14 +148,14 @@ impl Delivery {
     }
 }
 
-impl Content {
-    fn plus(self, other: Content) -> Content {
-        Content { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
+impl Amount {
+    fn plus(self, other: Amount) -> Amount {
+        Amount { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 
-impl Upload {
-    /// Takes the blocks of which all was read.
+impl Transit {
+    /// Removes the blocks that were read whole.
     fn take(&mut self, read: u64) {
         self.read = self.read.max(read.saturating_sub(self.begin));
         while let Some(&(length, content)) = self.blocks.front().filter(|(length, _)| *length <= self.read) {
@@ -165,13 +166,13 @@ impl Upload {
         }
     }
 
-    /// Returns what has arrived, with the part that was read of a block counted for as much of its content.
-    fn so_far(&self) -> Content {
+    /// Returns the content that has arrived. A block that was read in part counts in proportion.
+    fn arrived_amount(&self) -> Amount {
         let part = self
             .blocks
             .front()
             .map_or(0, |&(length, content)| (content.bytes as f64 * self.read as f64 / length.max(1) as f64) as u64);
-        self.arrived.plus(Content { files: 0, bytes: part })
+        self.arrived.plus(Amount { files: 0, bytes: part })
     }
 }
 
@@ -180,14 +181,14 @@ mod tests {
     use super::*;
     use crate::event::Recorder;
 
-    const TOTAL: Content = Content { files: 3, bytes: 300 };
+    const TOTAL: Amount = Amount { files: 3, bytes: 300 };
 
     /// Begins when 1000 bytes were written, with three blocks of 10 bytes that hold a file of 100 each.
     fn delivery() -> (Arc<Recorder>, Delivery) {
         let recorder = Arc::new(Recorder::default());
         let delivery = Delivery::new(recorder.clone());
         delivery.begin(TOTAL, 1000);
-        (0..3).for_each(|_| delivery.note(10, Content { files: 1, bytes: 100 }));
+        (0..3).for_each(|_| delivery.note(10, Amount { files: 1, bytes: 100 }));
         (recorder, delivery)
     }
 
@@ -203,7 +204,7 @@ mod tests {
         let (recorder, delivery) = delivery();
         assert_eq!(last(&recorder), Some((0, 0)));
         let check = |read, expected| {
-            delivery.acknowledged(read, 0);
+            delivery.note_read(read, 0);
             assert_eq!(last(&recorder), Some(expected), "{read}");
         };
         check(900, (0, 0));
@@ -211,7 +212,7 @@ mod tests {
         check(1005, (0, 50));
         check(1010, (1, 100));
         check(1029, (2, 290));
-        // What is said late says nothing new.
+        // A late report changes nothing.
         check(1012, (2, 290));
         check(u64::MAX, (3, 300));
     }
@@ -220,19 +221,19 @@ mod tests {
     fn an_upload_ends_when_the_agent_has_read_the_commit_behind_it() {
         let ended = |recorder: &Recorder| recorder.events().last() == Some(&Event::Ended(Phase::Upload));
         let (recorder, delivery) = delivery();
-        delivery.acknowledged(1030, 2);
+        delivery.note_read(1030, 2);
         assert!(!ended(&recorder));
-        delivery.written(2);
-        delivery.acknowledged(1030, 1);
+        delivery.note_written(2);
+        delivery.note_read(1030, 1);
         assert!(!ended(&recorder));
-        delivery.acknowledged(1030, 2);
+        delivery.note_read(1030, 2);
         assert!(ended(&recorder));
         let (recorder, delivery) = self::delivery();
-        delivery.answered();
+        delivery.finish();
         assert!(ended(&recorder));
         let told = recorder.events().len();
-        delivery.answered();
-        delivery.acknowledged(2000, 9);
+        delivery.finish();
+        delivery.note_read(2000, 9);
         assert_eq!(recorder.events().len(), told);
     }
 }

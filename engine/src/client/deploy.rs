@@ -1,7 +1,8 @@
-//! A deploy to one host, from the client's side: the source is scanned while the host is reached, then both are exchanged.
+//! A deploy to one host, from the client's side. The source is scanned while the client connects to the host; then both
+//! are exchanged.
 //!
-//! What is to be sent is found out while the connection may still be on its way. What a user may not expect is told before
-//! anything is live.
+//! The content to send is found while the connection may still be under way. Warnings about the source are reported
+//! before anything is live.
 
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::request::{Context, DeployRequest};
 use crate::threads;
 use crate::wire::connection::Connection;
 
-/// What was found before anything was sent.
+/// The state before anything was sent.
 struct Preparation<'a> {
     source: Source<'a>,
     warnings: Vec<String>,
@@ -27,8 +28,8 @@ struct Preparation<'a> {
     seconds: Seconds,
 }
 
-/// Deploys over the connection that `connect` makes, unless it is cancelled; it is told whether the host is one that this
-/// side knows nothing of.
+/// Deploys over the connection that `connect` makes. `connect` gets a flag that says whether this machine knows nothing
+/// of the host, and may be cancelled.
 pub(crate) fn deploy(
     context: &Context,
     request: &DeployRequest,
@@ -63,7 +64,7 @@ pub(crate) fn deploy(
     Ok(report)
 }
 
-/// Scans, finds out what there is to say, and connects at once. Where one of them fails, nobody waits for the other.
+/// Scans, prepares and connects at once. If one of them fails, the others are not waited for.
 fn prepare<'a>(
     host: &Host<'_>,
     directory: &SourceDirectory<'_>,
@@ -88,7 +89,7 @@ fn prepare<'a>(
     };
     let connected = || {
         observer.observe(Event::Began(Phase::Connect));
-        // The conversation begins at once: it tells the agent that this side is alive while it scans.
+        // The conversation begins at once: it keeps the agent alive during the scan.
         let conversation = Conversation::new(connect(&both)?, observer.clone(), cancel.clone())?;
         observer.observe(Event::Ended(Phase::Connect));
         Ok((conversation, began.elapsed().as_secs_f64()))
@@ -100,16 +101,16 @@ fn prepare<'a>(
             let seconds = Seconds { connect, scan: scanned, ..Seconds::default() };
             Ok(Preparation { source, warnings, forecast, conversation, seconds })
         }
-        // It was only cancelled because of the other.
+        // This one was only cancelled because of the other.
         (Err(Error::Interrupted), Err(error)) | (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 
-/// Notes how long the phases took, of which the agent tells those of its own.
+/// Notes the durations of the phases. The agent reports those of its own.
 fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversation, began: Instant) {
-    seconds.upload = conversation.delivery().took().as_secs_f64();
+    seconds.upload = conversation.delivery().duration().as_secs_f64();
     for &(phase, spent) in &outcome.done.seconds {
-        // Microseconds: an `f32` has no more to tell.
+        // Microseconds: an `f32` has no more precision.
         let spent = (f64::from(spent) * 1e6).round() / 1e6;
         match phase {
             Phase::Assemble => seconds.assemble = spent,

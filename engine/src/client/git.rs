@@ -1,11 +1,11 @@
-//! Questions to git, where the source is a checkout: old content from its objects, its commit, what it tracks.
+//! Questions to git, if the source is a checkout: old content from its objects, its commit, its tracked files.
 //!
-//! Each is asked in the source. It runs no hook, no filter and no monitor of files, fetches nothing that a partial clone
-//! left out, asks nobody anything, and takes no replacement for an object. A checkout may come from a stranger.
+//! Git is started in the source. It runs no hook, no filter and no file monitor, fetches nothing that a partial clone
+//! left out, prompts nobody, and uses no replacement objects: a checkout may come from a stranger.
 //!
-//! `git cat-file --batch` reads the content that a commit has. Where there is no git, where it does not trust
-//! the checkout, or where the commit is not there (in a shallow clone), there are no blobs. What a blob holds counts
-//! only where its hash is that of the base's file: a filter may have made other content of it when it was checked out.
+//! `git cat-file --batch` reads the content of a commit. There are no blobs if there is no git, if git does not trust
+//! the checkout, or if the commit is missing (in a shallow clone). A blob counts only if its hash is that of the base's
+//! file: a filter may have made other content of it at the checkout.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::hash::Hash;
 use crate::path::Shown;
 use crate::threads;
 
-/// What would have git look elsewhere than into the source.
+/// The variables that would make git use another directory than the source.
 const ELSEWHERE: [&str; 8] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -28,7 +28,7 @@ const ELSEWHERE: [&str; 8] = [
     "GIT_REPLACE_REF_BASE",
 ];
 
-/// A line of git: a hash of 64 digits, a kind, a length.
+/// The most bytes of a line of git: a hash of 64 digits, a kind, a length.
 const LINE_BYTES_MAX: u64 = 8 << 10;
 
 /// Makes a command of git that starts no program of the checkout.
@@ -43,7 +43,7 @@ fn command(source: &Path) -> Command {
         // Only a `.git` of the source itself, as for the commit of a release.
         .env("GIT_CEILING_DIRECTORIES", source.parent().unwrap_or(source))
         .env("GIT_NO_LAZY_FETCH", "1")
-        // Where git does not know that variable: no way to fetch is allowed.
+        // For a git that does not know that variable: no way to fetch is allowed.
         .env("GIT_ALLOW_PROTOCOL", "none")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_OPTIONAL_LOCKS", "0")
@@ -57,12 +57,13 @@ pub(crate) fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Returns the commit that `HEAD` names; nothing where that is a branch without a commit. Where git does not tell it, says why.
+/// Returns the commit that `HEAD` names. None if `HEAD` names a branch without a commit. The error says why git has no
+/// answer.
 pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
     let words = ["rev-parse", "--show-prefix", "--verify", "--quiet", "HEAD^{commit}"];
     let output = command(source).args(words).output().map_err(|error| not_run(&error))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    // The path of the source in the checkout, which is empty: not in the checkout of a directory above.
+    // The path of the source in the checkout is empty: the source does not lie in the checkout of a directory above.
     match (output.status.code(), text.strip_prefix('\n').map(str::trim_end)) {
         (Some(0), Some(commit)) if is_commit(commit) => Ok(Some(commit.to_owned())),
         (Some(1), Some("")) if output.stderr.is_empty() => Ok(None),
@@ -70,23 +71,23 @@ pub(crate) fn head(source: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// What git tracks in a checkout, by paths in it.
+/// The files that git tracks in a checkout, by paths in it.
 #[derive(Debug, Default)]
-pub(crate) struct Tracked {
+pub(crate) struct TrackedFiles {
     /// Files and symlinks.
     pub(crate) files: Vec<Vec<u8>>,
     /// The directories of submodules.
     pub(crate) submodules: Vec<Vec<u8>>,
 }
 
-/// Asks what git tracks in the checkout that begins at `directory`. Where git does not tell it, says why.
-pub(crate) fn tracked(directory: &Path) -> Result<Tracked, String> {
+/// Returns the files that git tracks in the checkout that begins at `directory`. The error says why git has no answer.
+pub(crate) fn tracked(directory: &Path) -> Result<TrackedFiles, String> {
     let output = command(directory).args(["ls-files", "-z", "--stage"]).output().map_err(|error| not_run(&error))?;
     if !output.status.success() {
         return Err(complaint(&output.stderr));
     }
-    let mut tracked = Tracked::default();
-    // Of each: mode, hash, stage, a tab and the path.
+    let mut tracked = TrackedFiles::default();
+    // Each has mode, hash, stage, a tab and the path.
     for line in output.stdout.split(|&byte| byte == 0) {
         let Some(tab) = line.iter().position(|&byte| byte == b'\t') else { continue };
         let paths = if line.starts_with(b"160000 ") { &mut tracked.submodules } else { &mut tracked.files };
@@ -97,28 +98,28 @@ pub(crate) fn tracked(directory: &Path) -> Result<Tracked, String> {
 
 fn not_run(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no `git` to ask".to_owned(),
+        io::ErrorKind::NotFound => "`git` is not installed".to_owned(),
         _ => format!("`git` cannot be run: {error}"),
     }
 }
 
-/// Returns what git says of a failure, without the advice below it.
+/// Returns git's error message, without the advice below it.
 fn complaint(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let mut lines = text.lines();
     let mut reason = lines.next().unwrap_or_default().to_owned();
-    // What it lists.
+    // The lines of a list.
     for line in lines.take_while(|line| line.starts_with('\t')) {
         reason += &format!(" {}", line.trim());
     }
     let reason = reason.strip_prefix("fatal: ").unwrap_or(&reason);
     match reason {
-        "" => "`git` does not know it".to_owned(),
+        "" => "`git` gave no reason".to_owned(),
         reason => format!("`git` says: {}", Shown(reason.as_bytes())),
     }
 }
 
-/// Blobs that a commit has, as the checkout says.
+/// The blobs of a commit, according to the checkout.
 #[derive(Debug, Default)]
 pub(crate) struct Blobs {
     source: PathBuf,
@@ -130,11 +131,10 @@ pub(crate) struct Blobs {
 pub(crate) struct Blob(usize);
 
 impl Blobs {
-    /// Looks for files at these paths in a commit. Returns what there is, in order: of each a blob of its size or
-    /// nothing.
+    /// Finds files at these paths in a commit. Returns, in order, a blob of the size of each, or none.
     pub(crate) fn find(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> (Blobs, Vec<Option<Blob>>) {
         let mut blobs = Blobs { source: source.to_owned(), ids: Vec::new() };
-        let found = look(source, commit, files).unwrap_or_default();
+        let found = find_blobs(source, commit, files).unwrap_or_default();
         let mut add = |id: Option<String>| {
             let id = id?;
             blobs.ids.push(id);
@@ -146,19 +146,19 @@ impl Blobs {
     }
 }
 
-/// Asks for the name and size of each. Nothing where git cannot be asked, or does not have the commit.
-fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
-    // It comes from the server, and is to be no other words to git.
+/// Returns the name of each file's blob. None if git cannot be asked, or does not have the commit.
+fn find_blobs(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Option<String>>> {
+    // The commit comes from the server, and must not be another argument to git.
     if !is_commit(commit) {
         return None;
     }
     let Git { mut process, mut questions, mut answers } = Git::start(source, "--batch-check")?;
-    let looked = std::thread::scope(|scope| {
+    let found = std::thread::scope(|scope| {
         writeln!(questions, "{commit}^{{commit}}").ok()?;
         object_of(&line(&mut answers)?)?;
         // A thread of its own asks: both pipes are shorter than all questions and answers.
         let ask = move || {
-            for (path, _) in files.iter().filter(|(path, _)| is_asked(path)) {
+            for (path, _) in files.iter().filter(|(path, _)| can_ask(path)) {
                 let question = [commit.as_bytes(), b":", path, b"\n"].concat();
                 if questions.write_all(&question).is_err() {
                     return;
@@ -167,27 +167,27 @@ fn look(source: &Path, commit: &str, files: &[(Vec<u8>, u64)]) -> Option<Vec<Opt
         };
         threads::spawn_scoped(scope, ask).ok()?;
         let answer = |(path, size): &(Vec<u8>, u64)| {
-            if !is_asked(path) {
+            if !can_ask(path) {
                 return Some(None);
             }
             let object = object_of(&line(&mut answers)?);
             Some(object.filter(|object| object.kind == "blob" && object.size == *size).map(|object| object.id))
         };
-        let looked = files.iter().map(answer).collect();
-        // Whoever still asks is not waited for.
+        let found = files.iter().map(answer).collect();
+        // The thread that may still ask is not waited for.
         drop(process.kill());
-        looked
+        found
     });
     drop((process.kill(), process.wait()));
-    looked
+    found
 }
 
-/// A path with a newline would be two questions.
-fn is_asked(path: &[u8]) -> bool {
+/// Tells whether git can be asked for a path. A path with a newline would be two questions.
+fn can_ask(path: &[u8]) -> bool {
     !path.contains(&b'\n')
 }
 
-/// What git says of an object.
+/// Git's answer about an object.
 #[derive(Debug, PartialEq, Eq)]
 struct Object {
     id: String,
@@ -209,7 +209,7 @@ fn line(answers: &mut BufReader<ChildStdout>) -> Option<Vec<u8>> {
     (line.pop() == Some(b'\n')).then_some(line)
 }
 
-/// A git that answers questions.
+/// A running git that answers questions.
 struct Git {
     process: Child,
     questions: ChildStdin,
@@ -226,10 +226,10 @@ impl Git {
     }
 }
 
-/// Reads blobs, one at a time. Git is started when the first is asked for.
+/// Reads blobs, one at a time. The first one starts git.
 pub(crate) struct BlobReader<'a> {
     blobs: &'a Blobs,
-    /// Nothing where it has failed.
+    /// `Some(None)` once git has failed.
     git: Option<Option<Git>>,
     content: Vec<u8>,
 }
@@ -240,12 +240,12 @@ impl<'a> BlobReader<'a> {
         BlobReader { blobs, git: None, content: Vec::new() }
     }
 
-    /// Reads a blob; nothing where its content is not what has this hash.
+    /// Reads a blob. None if its content has another hash.
     pub(crate) fn read(&mut self, blob: Blob, hash: &Hash) -> Option<&[u8]> {
         let id = self.blobs.ids.get(blob.0)?;
         let git = self.git.get_or_insert_with(|| Git::start(&self.blobs.source, "--batch"));
         if read(git.as_mut()?, id, &mut self.content).is_none() {
-            // Where it stands now is not known.
+            // Its position in the stream is unknown now.
             self.end();
             return None;
         }
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_complaint_of_git_is_told_without_its_advice() {
         let check = |stderr: &str, expected: &str| assert_eq!(complaint(stderr.as_bytes()), expected);
-        check("", "`git` does not know it");
+        check("", "`git` gave no reason");
         check("fatal: not a git repository: '/x'\n", "`git` says: not a git repository: '/x'");
         check(
             "fatal: unknown repository extension found:\n\trefstorage\n",
@@ -317,7 +317,7 @@ mod tests {
     fn a_commit_that_is_none_is_not_asked_for() {
         let files = [(b"a".to_vec(), 1)];
         for commit in ["", "HEAD", "--help", &"x".repeat(40), "0123456789abcdef0123456789abcdef0123456\n"] {
-            assert_eq!(look(Path::new("/"), commit, &files), None);
+            assert_eq!(find_blobs(Path::new("/"), commit, &files), None);
         }
         let (_, found) = Blobs::find(Path::new("/nowhere"), &"0".repeat(40), &files);
         assert_eq!(found, [None]);

@@ -1,8 +1,8 @@
 //! Reads the ignore files of the source.
 //!
-//! A `.deployignore` may be a symlink, often to `.gitignore`. It is followed where it leads to a file in the source:
-//! another one would not be there for whoever deploys the same source elsewhere. What is no file holds no patterns, and a
-//! deploy without them could make public what they leave out, so it is refused.
+//! A `.deployignore` may be a symlink, often to `.gitignore`. It is followed if it leads to a file in the source:
+//! another file would be missing if somebody deployed the same source elsewhere. Anything but a file holds no patterns.
+//! A deploy without the patterns could publish the paths that they leave out, so it is refused.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,37 +21,36 @@ use crate::scan::content;
 /// The name of the file with patterns, in any directory of the source.
 pub(crate) const IGNORE_FILE: &[u8] = b".deployignore";
 
-/// The most that an ignore file holds, in bytes: as much as git reads.
+/// The most bytes of an ignore file: as many as git reads.
 const BYTES_MAX: u64 = 100 << 20;
 
-/// Reads a `.deployignore` of the source, of which `path` is the path there, and `name` the one from `directory`. Nothing where
-/// there is none.
+/// Reads a `.deployignore`, by its `name` in `directory`. `path` is its path in the source. None if it does not exist.
 pub(crate) fn read(source: &Path, directory: impl AsFd, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let failed =
         |errno: Errno| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: errno.into() });
     let file = match content::open(directory, OsStr::from_bytes(name)) {
         Ok(file) => file,
         Err(Errno::NOENT) => return Ok(None),
-        // Of a symlink.
+        // A symlink.
         Err(Errno::LOOP) => open_target(source, path)?,
-        // Of a socket.
+        // A socket.
         Err(Errno::NXIO) => return Err(no_patterns(path, "it is a socket".into())),
         Err(errno) => return Err(failed(errno)),
     };
-    let kind = content::look(&file)
+    let kind = content::stat(&file)
         .map_err(|source| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source }))?
         .kind();
     match kind {
         FileType::RegularFile => {}
         FileType::Directory => return Err(no_patterns(path, "it is a directory".into())),
-        _ => return Err(no_patterns(path, "it is no file".into())),
+        _ => return Err(no_patterns(path, "it is not a regular file".into())),
     }
     read_file(&file)
         .map(Some)
         .map_err(|source| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source }))
 }
 
-/// Reads a file as far as an ignore file may reach.
+/// Reads a file, up to the size limit of an ignore file.
 pub(crate) fn read_file(file: &File) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(BYTES_MAX + 1).read_to_end(&mut text)?;
@@ -61,7 +60,7 @@ pub(crate) fn read_file(file: &File) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Opens what a symlink leads to, in the source.
+/// Opens the target of a symlink, in the source.
 fn open_target(source: &Path, path: &[u8]) -> Result<File, Error> {
     let unreadable =
         |error: std::io::Error| Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source: error });
@@ -93,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads `source/a/.deployignore`, which `make` makes. Returns what it holds, or why it holds nothing.
+    /// Reads `source/a/.deployignore`, which `make` makes. Returns its text, or the reason why it holds no patterns.
     fn check(make: impl FnOnce(&Path), expected: Result<Option<&str>, &str>) {
         let place = tempfile::tempdir().unwrap();
         let source = place.path().join("source");
@@ -129,7 +128,7 @@ mod tests {
         check(|path| fs::create_dir(path).unwrap(), Err("it is a directory"));
         check(|path| drop(UnixListener::bind(path).unwrap()), Err("it is a socket"));
         let fifo = |path: &Path| rustix::fs::mknodat(CWD, path, FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        check(fifo, Err("it is no file"));
+        check(fifo, Err("it is not a regular file"));
         let huge = |path: &Path| File::create(path).unwrap().set_len(BYTES_MAX + 1).unwrap();
         check(huge, Err("Could not read `a/.deployignore`: File too large (os error 27)"));
     }

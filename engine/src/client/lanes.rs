@@ -1,12 +1,12 @@
-//! Spreads blocks over lanes: further connections, opened while much is to be sent and the window is the limit.
+//! Spreads blocks over lanes: further connections, opened while much is left to send and the window is the limit.
 //!
-//! A channel of SSH carries at most a window in a round trip, whatever the link's rate. Where the rate comes near to
-//! that, the link may well carry more: another lane is opened, and another while each brings about as much as the one
-//! before. On a link that is slower than the window, or near, none is. All lanes take blocks from one queue, so that each
-//! gets as much as it can carry.
+//! A channel of SSH carries at most a window in a round trip, whatever the link's rate. If the rate comes near to that,
+//! the link may well carry more. Then the client opens another lane, and another while each brings about as much as the
+//! one before. On a link that is slower than the window, or near, it opens none. All lanes take blocks from one queue,
+//! so that each gets as much as it can carry.
 //!
-//! The first connection tells at the end how many blocks went over each lane that stands, and the agent waits for these.
-//! What a lane that broke had taken is not told: it is lacking after the commit, and asked for again.
+//! The first connection reports at the end how many blocks went over each lane that is still open, and the agent waits
+//! for these. Blocks of a broken lane are not reported: the agent lacks them after the commit, and asks for them again.
 
 mod gauge;
 
@@ -31,50 +31,50 @@ use crate::wire::message::ToAgent;
 
 use gauge::Gauge;
 
-/// The most connections at once. Five carry 1 Gbit/s at 80 ms; each costs the server up to 14 MiB, and the client 10.
+/// The most connections at once. Five carry 1 Gbit/s at 80 ms. Each costs the server up to 14 MiB, and the client 10.
 const LANES_MAX: u32 = 5;
 
-/// Bytes that a lane takes at once, and that say nothing about the link: they fill pipes and buffers.
+/// The bytes that fill the pipes and buffers of a new lane. They say nothing about the link.
 const BUFFERED_BYTES: u64 = 3 << 20;
 
-/// How often the rate is looked at.
+/// The time between two checks of the rate.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether a ticket came.
+/// The time between two checks for the ticket.
 const TICKET_EVERY: Duration = Duration::from_millis(5);
 
-/// So much is sent before the agent has said that it takes the base that it is described against, in bytes.
-const BELIEVED_BYTES_MAX: u64 = 2 << 20;
+/// The most bytes that are sent before the agent has said that it takes the base that they are described against.
+const UNCONFIRMED_BYTES_MAX: u64 = 2 << 20;
 
-/// What blocks are sent with.
+/// The parameters of sending blocks.
 pub(crate) struct Outlet<'a> {
     /// The first connection.
     pub(crate) conversation: &'a Conversation,
-    /// Is told of lanes.
+    /// Receives details about lanes.
     pub(crate) observer: &'a dyn Observer,
-    /// As many connections as this, from the beginning; where none is said, as many as the link has use for.
+    /// The number of connections, from the beginning. None: as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    /// Whether all blocks are described against the named base, and are sent before the agent says that it takes it.
     pub(crate) is_unasked: bool,
-    /// Returns how much is still to be packed, in bytes as they are sent.
+    /// Returns the bytes that are still to be packed, as they travel.
     pub(crate) left: &'a (dyn Fn() -> u64 + Sync),
 }
 
-/// Sends blocks, in any order, until there are no more or they are of no use. Calls `sending` for each before it is
-/// written, and `sent` afterwards, with the time that its connection took.
+/// Sends blocks, in any order, until the queue has ended or they are of no use. Calls `before` for each block before it
+/// is written, and `after` afterwards, with the time that the write took.
 pub(crate) fn send<T: AsRef<[u8]> + Send>(
     outlet: &Outlet<'_>,
     blocks: Receiver<Result<T, Error>>,
-    sending: impl Fn(&T) + Sync,
-    sent: impl Fn(&T, Duration) + Sync,
+    before: impl Fn(&T) + Sync,
+    after: impl Fn(&T, Duration) + Sync,
 ) -> Result<(), DeployFailure> {
-    // What is sent again because a lane broke is little, and not worth further ones.
+    // Blocks that are sent again after a lane broke are few, and not worth further lanes.
     let lanes = outlet.conversation.lanes().filter(|_| outlet.conversation.connections() == 1);
-    let spread = Spread {
+    let block_sender = BlockSender {
         outlet,
-        may_open: lanes.is_some(),
-        sending: &sending,
-        sent: &sent,
+        can_open: lanes.is_some(),
+        before: &before,
+        after: &after,
         stop: Cancel::default(),
         opening: Cancel::default(),
         wants_ticket: AtomicBool::new(false),
@@ -87,50 +87,50 @@ pub(crate) fn send<T: AsRef<[u8]> + Send>(
         let (end, ended) = bounded(0);
         let (ready, is_ready) = bounded(0);
         if let Some(lanes) = lanes {
-            let (spread, blocks) = (&spread, blocks.clone());
-            // Without a thread that opens lanes there are none.
-            drop(threads::spawn_scoped(scope, move || spread.open_lanes(scope, &lanes, &blocks, &ended, ready)));
+            let (block_sender, blocks) = (&block_sender, blocks.clone());
+            // Without a thread to open lanes there are none.
+            drop(threads::spawn_scoped(scope, move || block_sender.open_lanes(scope, &lanes, &blocks, &ended, ready)));
         } else {
             drop((ended, ready));
         }
-        let written = spread.write(blocks, &is_ready);
+        let written = block_sender.write_blocks(blocks, &is_ready);
         if written.is_err() {
-            spread.stop.cancel();
+            block_sender.stop.cancel();
         }
         drop(end);
         written
     })?;
-    spread.finish()
+    block_sender.finish()
 }
 
-struct Spread<'a, T, B, S> {
+struct BlockSender<'a, T, B, S> {
     outlet: &'a Outlet<'a>,
-    sending: &'a B,
-    sent: &'a S,
-    may_open: bool,
+    before: &'a B,
+    after: &'a S,
+    can_open: bool,
     /// Ends lanes at once.
     stop: Cancel,
-    /// Ends what opens lanes.
+    /// Ends the opening of lanes.
     opening: Cancel,
-    /// The first connection is to ask for a ticket.
+    /// Whether the first connection is to ask for a ticket.
     wants_ticket: AtomicBool,
-    /// The first error of a packer that a lane came upon.
+    /// The first error of a packer that a lane received.
     failed: Mutex<Option<Error>>,
-    /// Blocks whose lane broke while it took them.
+    /// The blocks whose lane broke while they were written.
     returned: Mutex<Vec<T>>,
-    /// Blocks by lane, of those that stand.
+    /// The number of blocks by lane, of unbroken lanes.
     delivered: Mutex<Vec<(u32, u64)>>,
-    /// Lanes that were opened.
+    /// The number of lanes that were opened.
     opened: AtomicU32,
 }
 
-impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread<'_, T, B, S> {
-    /// Writes blocks to the first connection. The queue is taken by value: when writing stops early, packers find nobody
-    /// listening and end.
+impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> BlockSender<'_, T, B, S> {
+    /// Writes blocks to the first connection. It owns its receiver of the queue: when it stops early, packers find the
+    /// queue closed and end.
     #[expect(clippy::needless_pass_by_value, reason = "its end is the end of the queue")]
-    fn write(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
+    fn write_blocks(&self, blocks: Receiver<Result<T, Error>>, is_ready: &Receiver<()>) -> Result<(), DeployFailure> {
         let conversation = self.outlet.conversation;
-        if self.may_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
+        if self.can_open && self.outlet.lanes.is_some_and(|lanes| lanes > 1) {
             conversation.send(&ToAgent::WantLanes)?;
             while let Err(RecvTimeoutError::Timeout) = is_ready.recv_timeout(TICK) {
                 conversation.check()?;
@@ -138,10 +138,10 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         }
         let mut bytes = 0;
         loop {
-            // A block may be long in the making, and a failure must not wait for it.
+            // A block may take long to make, and a failure must not wait for it.
             let block = blocks.recv_timeout(TICK);
             conversation.check()?;
-            if let Some(failure) = conversation.failed_early() {
+            if let Some(failure) = conversation.early_failure() {
                 return Err(failure);
             }
             if self.stop.check().is_err() {
@@ -156,33 +156,33 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
             bytes += block.as_ref().len() as u64;
-            if !self.is_of_use(bytes)? {
+            if !self.is_wanted(bytes)? {
                 return Ok(());
             }
-            (self.sending)(&block);
+            (self.before)(&block);
             self.write_block(&block)?;
         }
     }
 
-    /// Tells whether to send so many bytes in all. What is described against a base that the agent does not take, it drops.
-    fn is_of_use(&self, bytes: u64) -> Result<bool, DeployFailure> {
+    /// Tells whether to send this many bytes in all. An agent that takes another base drops them.
+    fn is_wanted(&self, bytes: u64) -> Result<bool, DeployFailure> {
         if !self.outlet.is_unasked {
             return Ok(true);
         }
-        if bytes > BELIEVED_BYTES_MAX {
+        if bytes > UNCONFIRMED_BYTES_MAX {
             self.outlet.conversation.wait_for_base()?;
         }
-        Ok(!self.outlet.conversation.takes_another())
+        Ok(!self.outlet.conversation.has_rejected_base())
     }
 
     fn write_block(&self, block: &T) -> Result<(), Error> {
         let began = Instant::now();
         self.outlet.conversation.send_frame(FrameKind::Block, block.as_ref())?;
-        (self.sent)(block, began.elapsed());
+        (self.after)(block, began.elapsed());
         Ok(())
     }
 
-    /// Sends what lanes gave back, and says what they brought. All of them have ended.
+    /// Sends the blocks of broken lanes, and reports the blocks of each lane. All lanes have ended.
     fn finish(self) -> Result<(), DeployFailure> {
         if let Some(error) = self.failed.lock().expect("no lane panics").take() {
             return Err(error.into());
@@ -196,7 +196,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         Ok(())
     }
 
-    /// Opens lanes while they are of use and until everything was taken; says when those are open that were asked for.
+    /// Opens lanes while they are of use, until the queue has ended. Drops `ready` once the requested lanes are open.
     fn open_lanes<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -220,7 +220,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 Some(wanted) => standing < wanted.min(LANES_MAX) && ready.is_some() && !gauge.has_given_up(),
                 None => {
                     gauge.note(now, flows.iter().map(|flow| beyond_buffers(flow)).sum());
-                    // The second waits at the door until the first has logged in.
+                    // The second waits until the first has logged in.
                     standing < LANES_MAX && pending < 2 && gauge.wants_more(now, (self.outlet.left)())
                 }
             };
@@ -248,8 +248,8 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                             Err(_) => gauge.give_up(),
                         },
                         Ok(Err(error)) => {
-                            self.tell(format!("No further connection: {}", error.with_cause()));
-                            // Whatever keeps this one out would keep out the next.
+                            self.report(format!("Could not open another connection: {}", error.with_cause()));
+                            // The same cause would prevent the next one.
                             gauge.give_up();
                         }
                         Err(_) => {}
@@ -258,7 +258,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                 default(TICK) => {}
             }
         }
-        // A login that is under way keeps nobody waiting.
+        // A login that is under way delays nobody.
         self.opening.cancel();
     }
 
@@ -267,7 +267,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         let (ticket, cancel) = (self.outlet.conversation.ticket().clone(), self.opening.clone());
         let to_fail = opened.clone();
         let started = threads::spawn(move || {
-            // One that comes when everything was sent is closed.
+            // A lane that comes after everything was sent is closed.
             drop(opened.send(Lane::open(&*lanes, number, &ticket, &cancel)));
         });
         if let Err(error) = started {
@@ -275,7 +275,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         }
     }
 
-    /// Starts the thread that writes to a lane. Returns what counts its bytes.
+    /// Starts the thread that writes to a lane. Returns the counter of its bytes.
     fn start_lane<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -288,7 +288,7 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
         let (writer, flow) = self.outlet.conversation.add_lane(lane.connection, self.stop.clone());
         threads::spawn_scoped(scope, move || self.run_lane(lane.number, writer, blocks))?;
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 2;
-        self.tell(format!("Sending over {number} connections"));
+        self.report(format!("Sending over {number} connections"));
         Ok(flow)
     }
 
@@ -306,23 +306,23 @@ impl<T: AsRef<[u8]> + Send, B: Fn(&T) + Sync, S: Fn(&T, Duration) + Sync> Spread
                     return;
                 }
             };
-            (self.sending)(&block);
+            (self.before)(&block);
             let began = Instant::now();
             if let Err(error) = writer.write(FrameKind::Block, block.as_ref()) {
-                // One that was told to stop was not lost.
+                // A lane that was told to stop was not lost.
                 if self.stop.check().and_then(|()| self.outlet.conversation.check()).is_ok() {
-                    self.tell(format!("A further connection was lost: {}", error.with_cause()));
+                    self.report(format!("A further connection was lost: {}", error.with_cause()));
                 }
                 self.returned.lock().expect("no lane panics").push(block);
                 return;
             }
-            (self.sent)(&block, began.elapsed());
+            (self.after)(&block, began.elapsed());
             count += 1;
         }
         self.delivered.lock().expect("no lane panics").push((number, count));
     }
 
-    fn tell(&self, detail: String) {
+    fn report(&self, detail: String) {
         self.outlet.observer.observe(Event::Detail(detail));
     }
 }
@@ -353,7 +353,7 @@ impl Lane {
     }
 }
 
-/// Waits for the answer to `WantLanes`, which was most likely there before the lane's agent.
+/// Waits for the answer to `WantLanes`, which mostly arrives before the lane's agent starts.
 fn wait_for(ticket: &TicketSlot, cancel: &Cancel) -> Result<Option<Ticket>, Error> {
     let deadline = Instant::now() + STEP_TIMEOUT;
     loop {

@@ -1,10 +1,10 @@
-//! The last scan, in the form in which the manifest database keeps it for the next one.
+//! The last scan, in the form in which the manifest database keeps it.
 //!
 //! ```text
-//! hash          32 bytes: blake3 of all that follows
-//! rules         32 bytes: hash of what was left out beside what ignore files say
+//! hash          32 bytes: blake3 of everything that follows
+//! rules         32 bytes: hash of the rules other than ignore files
 //! counts        entries, bytes of names and targets, directories
-//! mount         32 bytes: the mount that the source was on, in its boot; zeros where times there say nothing
+//! mount         32 bytes: the mount of the source, in its boot; zeros if times there mean nothing
 //! root          stat of the source
 //! directories   by number: mode, hash, count of entries; of each entry kind and name, then
 //!   file        stat, hash
@@ -16,8 +16,8 @@
 //! capable       count; of each the index of its entry, less the one before
 //! ```
 //!
-//! Numbers are varints, each stat is the difference from the one before. The hash in front stands for everything that is
-//! not looked at when it is read: above all, hashes of directories are not computed again.
+//! Numbers are varints. Each stat is the difference from the one before. The hash in front replaces all checks on
+//! reading: above all, hashes of directories are not computed again.
 
 use rustix::fs::FileType;
 
@@ -29,7 +29,7 @@ use crate::scan::stat::{FileStat, file_of};
 
 const NO_MOUNT: Hash = Hash::from_bytes([0; 32]);
 
-/// Returns the form of a scan in the database; `began` is not part of it.
+/// Encodes a scan for the database, without `began`.
 pub(crate) fn to_bytes(scan: &Snapshot) -> Vec<u8> {
     let manifest = &scan.manifest;
     let mut bytes = Vec::with_capacity(64 + scan.stats.len() * 56 + manifest.text_bytes());
@@ -79,7 +79,7 @@ pub(crate) fn to_bytes(scan: &Snapshot) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`to_bytes`] made; nothing where it is anything else.
+/// Decodes the output of [`to_bytes`]. None for any other bytes.
 pub(crate) fn from_bytes(bytes: &[u8], began: i64) -> Option<Snapshot> {
     let (hash, rest) = bytes.split_first_chunk()?;
     if Hash::of(rest) != Hash::from_bytes(*hash) {

@@ -1,51 +1,52 @@
 //! Chooses the zstd level of each block, so that an upload ends as soon as it can.
 //!
-//! While packed blocks wait for the wire, time is there to make them smaller; while the wire waits for blocks, they
-//! should come faster. So for each level two times are estimated, for a byte of content: how long all threads together
-//! need to pack it, and how long the wire needs to take it when packed. As both go on at once, it takes about as long as
-//! the larger of the two, and longer where they are nearly equal: then, as blocks vary, each waits for the other now and
-//! again ([`together`]). The level that takes least is chosen; of several that take about as long, the one that sends least.
+//! While packed blocks wait for the wire, there is time to make them smaller. While the wire waits for blocks, they
+//! should come faster. So each level has two estimates, for a byte of content: the time of all threads together to pack
+//! it, and the time of the wire to carry it when packed. As both go on at once, the upload takes about the larger of
+//! the two. It takes longer if they are nearly equal: as blocks vary, each then waits for the other now and again
+//! ([`combined_time`]). The level of the least time is chosen. Of several with about the same time, it is the one that
+//! sends least.
 //!
-//! The estimates begin with what was measured on kernel sources ([`RUNGS`]) and follow what is measured here: how fast
-//! packing is, with whatever else the processors do; how small the content becomes; how fast the wire takes bytes.
+//! The estimates begin with measurements on kernel sources ([`RUNGS`]) and follow the measurements of this upload: the
+//! speed of packing, beside the other load of the processors; the size of the packed content; the speed of the wire.
 //!
-//! A write only tells how fast the wire is while the buffers on the way are full: else they take a block at once. So the
-//! wire is measured from the end of one write that had to wait to the end of a later one, at both of which they were
-//! full. Where no block was there to be written for part of that time, the wire may have been idle, and is at least that
-//! fast. How fast it took the agent, where that was copied just before, is known from the first block on. Otherwise, until
-//! something is known, a line with a long round trip is taken for a slow one, and no whole files are packed while a block
-//! waits.
+//! A write measures the wire only while the buffers on the way are full: else they accept a block at once. So the wire
+//! is measured from the end of one write that had to wait to the end of a later one: the buffers were full at both. If
+//! there was no block to write for part of that time, the wire may have been idle, and is at least that fast. If the
+//! agent was copied just before, the speed of that copy is known from the first block on. Otherwise, until something is
+//! known, a line with a long round trip counts as slow, and no whole files are packed while a block waits.
 //!
-//! What holds up the wire may be the receiver, which smaller blocks do not make faster, and which may even share its
-//! processors with this side. The agent tells for which part of the time it did not take blocks: while that is most of
-//! it, the wire is taken for faster than it seems.
+//! The receiver may be the reason for a slow wire. Smaller blocks do not make it faster, and it may even share its
+//! processors with the client. The agent reports the part of the time in which it accepted no blocks. While that is
+//! most of it, the wire is assumed to be faster than it seems.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Up to this much content is packed at [`LITTLE_LEVEL`]: nothing could be measured before it is sent.
+/// The most bytes of content that are packed at [`LITTLE_LEVEL`]: nothing could be measured before they are sent.
 const LITTLE_BYTES: u64 = 1 << 20;
 
-/// It takes 20 ms.
+/// The level of little content. It takes 20 ms.
 const LITTLE_LEVEL: i32 = 9;
 
-/// The rung to begin on: level 3. A faster line is not kept waiting for long, on a slower one the first blocks vanish
-/// in buffers.
+/// The rung to begin on: level 3. A faster line does not wait for long. On a slower one the first blocks vanish in
+/// buffers.
 const FIRST_RUNG: usize = 1;
 
-/// The rung to begin on where a round trip takes [`FAR`] or longer: level 7.
+/// The rung to begin on if a round trip takes [`FAR`] or longer: level 7.
 const FAR_RUNG: usize = 4;
 
-/// Nothing in the same building is so far away; lines that lead out of it are seldom as fast as those within.
+/// The round trip of a far host. Nothing in the same building is so far away, and lines that lead out of it are seldom
+/// as fast as those within.
 const FAR: Duration = Duration::from_millis(5);
 
-/// A level to choose, and what it does to kernel sources.
+/// A level to choose, and its effect on kernel sources.
 struct Rung {
     level: i32,
-    /// Bytes of content that a thread packs in a second.
+    /// The bytes of content that a thread packs in a second.
     speed: f64,
-    /// Bytes as they are sent, for each byte of content.
+    /// The packed bytes for each byte of content.
     ratio: f64,
 }
 
@@ -53,8 +54,8 @@ const fn rung(level: i32, megabytes: u32, per_mille: f64) -> Rung {
     Rung { level, speed: megabytes as f64 * 1e6, ratio: per_mille / 1e3 }
 }
 
-/// The levels, of which each is slower and smaller than the one before, as measured for
-/// `docs/decisions/0013-zstd-level.md`. Those left out are little faster or little smaller than their neighbours.
+/// The levels, each slower and smaller than the one before, as measured for `docs/decisions/0013-zstd-level.md`. Levels
+/// in between are little faster or little smaller than their neighbours.
 const RUNGS: [Rung; 8] = [
     rung(1, 330, 167.0),
     rung(3, 230, 151.0),
@@ -66,58 +67,58 @@ const RUNGS: [Rung; 8] = [
     rung(16, 4, 116.4),
 ];
 
-/// A higher level is taken for one that is estimated to be faster by no more than this.
-const INDIFFERENT: f64 = 1.04;
+/// A higher level is preferred if the fastest is estimated to be faster by no more than this.
+const TIE_FACTOR: f64 = 1.04;
 
-/// The level is kept unless another is estimated to be faster by more than this, as estimates vary by as much from block to
-/// block, or to take no longer and send less by more than [`LESS`].
-const HELD: f64 = 1.06;
+/// The level is kept unless another is estimated to be faster by more than this, or to take no longer and send less by
+/// more than [`SMALLER_FACTOR`]. Estimates vary by as much from block to block.
+const CHANGE_FACTOR: f64 = 1.06;
 
-/// To send so little less is no reason to pack at a higher level.
-const LESS: f64 = 0.985;
+/// Sending so little less is no reason to pack at a higher level.
+const SMALLER_FACTOR: f64 = 0.985;
 
-/// How many rungs one step goes at most: one bad measurement does not lead far astray.
+/// The most rungs of one step: one bad measurement does not lead far astray.
 const STEP_MAX: usize = 2;
 
-/// A write that takes as long as this had to wait for room.
-const WAITED: Duration = Duration::from_millis(20);
+/// The least time of a write that had to wait for room.
+const WAIT_MIN: Duration = Duration::from_millis(20);
 
-/// Over how long the wire is measured at least: what goes through the pipes and buffers at once is little beside it.
+/// The least time over which the wire is measured: little of what it carries then is absorbed by pipes and buffers.
 const SPAN_MIN: Duration = Duration::from_millis(500);
 
-/// A wire that no write had to wait for in this time is faster than it is taken for.
+/// The time after which a wire that made no write wait is assumed to be faster.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How much faster it is taken for then.
-const FASTER: f64 = 1.25;
+/// The factor by which it is assumed to be faster.
+const SPEEDUP: f64 = 1.25;
 
-/// The wire was at work all the time where it was written to for this part of it.
-const AT_WORK: f64 = 0.8;
+/// The part of the time from which the wire counts as always at work.
+const BUSY_SHARE: f64 = 0.8;
 
-/// How much of an estimate is the newest measurement.
-const NEWEST: f64 = 0.3;
+/// The weight of the newest measurement in an estimate.
+const NEWEST_WEIGHT: f64 = 0.3;
 
-/// Blocks of less content tell too little.
+/// The least content of a block that is measured.
 const MEASURED_BYTES_MIN: usize = 1 << 20;
 
-/// From the first share of time in which the agent took no blocks, that is a reason why the wire is slow; at the second,
-/// the only one.
-const STALLED: [f64; 2] = [0.3, 0.8];
+/// The shares of time in which the agent accepted no blocks: from the first on, the agent is one reason for a slow
+/// wire; from the second on, the only one.
+const STALLED_SHARES: [f64; 2] = [0.3, 0.8];
 
-/// How much faster the wire may be than it seems when only the agent holds it up.
-const HELD_UP: f64 = 10.0;
+/// The most that the wire may be faster than it seems if only the agent slows it down.
+const STALL_SPEEDUP: f64 = 10.0;
 
-/// What is known of the line before anything is sent.
+/// The known properties of the line before anything is sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Line {
     /// Bytes a second.
     pub(crate) rate: Option<f64>,
-    /// The shortest that was seen.
+    /// The shortest round trip so far.
     pub(crate) round_trip: Option<Duration>,
 }
 
-/// Chooses levels, for all threads that pack.
-pub(super) struct Leveller {
+/// A chooser of levels, for all threads that pack.
+pub(super) struct LevelChooser {
     fixed: Option<i32>,
     state: Mutex<State>,
 }
@@ -125,15 +126,15 @@ pub(super) struct Leveller {
 struct State {
     packers: f64,
     rung: usize,
-    /// How much faster packing is than on the rungs.
+    /// The speed of packing, relative to the rungs.
     speed: f64,
-    /// How much larger the content becomes than on the rungs.
+    /// The size of packed content, relative to the rungs.
     ratio: f64,
     wire: Wire,
     tally: BTreeMap<i32, u64>,
 }
 
-/// How fast the wire takes bytes.
+/// The speed of the wire.
 #[derive(Default)]
 struct Wire {
     /// Bytes a second.
@@ -141,19 +142,19 @@ struct Wire {
     span: Option<Span>,
 }
 
-/// Since the end of a write.
+/// The span since the end of a write.
 struct Span {
     began: Instant,
-    /// Whether all buffers were full then.
+    /// Whether all buffers were full at its begin.
     is_full: bool,
     bytes: u64,
-    /// How long writes took, by all connections together.
+    /// The duration of writes, of all connections together.
     writing: Duration,
 }
 
-impl Leveller {
-    /// Begins an upload of so much content, packed by so many threads; with a level, at that one.
-    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, line: Line) -> Leveller {
+impl LevelChooser {
+    /// Begins an upload of `content_bytes`, packed by this many threads. `fixed` fixes the level.
+    pub(super) fn new(fixed: Option<i32>, content_bytes: u64, packers: usize, line: Line) -> LevelChooser {
         let Line { rate, round_trip } = line;
         let fixed = fixed.or_else(|| (content_bytes <= LITTLE_BYTES).then_some(LITTLE_LEVEL));
         let mut state = State {
@@ -167,7 +168,7 @@ impl Leveller {
         if let Some((_, best)) = state.costs() {
             state.rung = best;
         }
-        Leveller { fixed, state: Mutex::new(state) }
+        LevelChooser { fixed, state: Mutex::new(state) }
     }
 
     /// Returns the level for the next block.
@@ -175,13 +176,13 @@ impl Leveller {
         self.fixed.unwrap_or_else(|| RUNGS[self.state().rung].level)
     }
 
-    /// Tells whether there is a reason for the level that the next block gets.
+    /// Tells whether the level of the next block has a reason.
     pub(super) fn is_settled(&self) -> bool {
         self.fixed.is_some() || self.state().wire.rate.is_some()
     }
 
-    /// Notes that content was packed at a level: its bytes, those that it became, and how long that took.
-    pub(super) fn packed(&self, level: i32, content: usize, packed: usize, took: Duration) {
+    /// Notes that content was packed at a level: its bytes, the packed bytes, and the time.
+    pub(super) fn note_packed(&self, level: i32, content: usize, packed: usize, took: Duration) {
         let mut state = self.state();
         *state.tally.entry(level).or_default() += content as u64;
         let Some(rung) = RUNGS.iter().find(|rung| rung.level == level).filter(|_| content >= MEASURED_BYTES_MIN) else {
@@ -189,26 +190,26 @@ impl Leveller {
         };
         let speed = content as f64 / took.as_secs_f64().max(1e-6) / rung.speed;
         let ratio = packed as f64 / content as f64 / rung.ratio;
-        state.speed += NEWEST * (speed - state.speed);
-        state.ratio += NEWEST * (ratio - state.ratio);
+        state.speed += NEWEST_WEIGHT * (speed - state.speed);
+        state.ratio += NEWEST_WEIGHT * (ratio - state.ratio);
         state.choose();
     }
 
-    /// Notes that content is sent as it is.
-    pub(super) fn as_it_is(&self, content: usize) {
+    /// Notes that content is sent uncompressed.
+    pub(super) fn note_uncompressed(&self, content: usize) {
         *self.state().tally.entry(0).or_default() += content as u64;
     }
 
-    /// Notes that one of so many connections took bytes, how long that took until now, and for which share of the time
-    /// the agent took none.
-    pub(super) fn sent(&self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) {
+    /// Notes that one of `connections` accepted bytes until now, the time that it took, and the share of the time in
+    /// which the agent accepted none.
+    pub(super) fn note_sent(&self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) {
         let mut state = self.state();
         if state.wire.note(now, bytes, took, connections, stalled) {
             state.choose();
         }
     }
 
-    /// Returns bytes of content by the level that they were packed at, with those that were sent as they are as 0.
+    /// Returns the bytes of content by level, with uncompressed content under 0.
     pub(super) fn tally(self) -> BTreeMap<i32, u64> {
         self.state.into_inner().expect("no packer panics").tally
     }
@@ -219,39 +220,39 @@ impl Leveller {
 }
 
 impl State {
-    /// Returns what each rung is estimated to cost, and the best; nothing while nothing is known of the wire.
+    /// Returns the estimated cost of each rung, and the best rung. None while the speed of the wire is unknown.
     fn costs(&self) -> Option<([f64; RUNGS.len()], usize)> {
         let wire = self.wire.rate?;
         let costs = RUNGS.map(|rung| {
             let pack = 1.0 / (rung.speed * self.speed * self.packers);
             let send = rung.ratio * self.ratio / wire;
-            together(pack, send)
+            combined_time(pack, send)
         });
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        let best = costs.iter().rposition(|&cost| cost <= least * INDIFFERENT).unwrap_or(self.rung);
+        let best = costs.iter().rposition(|&cost| cost <= least * TIE_FACTOR).unwrap_or(self.rung);
         Some((costs, best))
     }
 
     fn choose(&mut self) {
         let Some((costs, best)) = self.costs() else { return };
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
-        let sends_less = RUNGS[best].ratio < RUNGS[self.rung].ratio * LESS;
-        if costs[self.rung] > least * HELD || sends_less {
+        let sends_less = RUNGS[best].ratio < RUNGS[self.rung].ratio * SMALLER_FACTOR;
+        if costs[self.rung] > least * CHANGE_FACTOR || sends_less {
             self.rung = best.clamp(self.rung.saturating_sub(STEP_MAX), self.rung + STEP_MAX);
         }
     }
 }
 
-/// How long two stages take of which one works on what the other has done, from how long each would take alone. Where
-/// one is much slower, as long as that one; where both are equally fast, a fifth longer, as was measured.
-fn together(one: f64, other: f64) -> f64 {
+/// Returns the time of two stages, of which one works on the output of the other, from the time of each alone. If one
+/// is much slower, it is the time of that one. If both are equally fast, it is a fifth longer, as was measured.
+fn combined_time(one: f64, other: f64) -> f64 {
     (one.powi(4) + other.powi(4)).powf(0.25)
 }
 
 impl Wire {
-    /// Says whether there is a new estimate.
+    /// Notes a write. Returns whether there is a new estimate.
     fn note(&mut self, now: Instant, bytes: usize, took: Duration, connections: u32, stalled: f64) -> bool {
-        let has_waited = took >= WAITED;
+        let has_waited = took >= WAIT_MIN;
         let begin = |is_full| Span { began: now, is_full, bytes: 0, writing: Duration::ZERO };
         let Some(span) = &mut self.span else {
             self.span = Some(begin(has_waited));
@@ -268,16 +269,16 @@ impl Wire {
         if passed < if has_waited { SPAN_MIN } else { IDLE }.as_secs_f64() {
             return false;
         }
-        let is_at_work = span.writing.as_secs_f64() >= passed * f64::from(connections) * AT_WORK;
+        let is_at_work = span.writing.as_secs_f64() >= passed * f64::from(connections) * BUSY_SHARE;
         *span = begin(has_waited);
-        let [from, to] = STALLED;
-        let held_up = 1.0 + (HELD_UP - 1.0) * ((stalled - from) / (to - from)).clamp(0.0, 1.0);
+        let [from, to] = STALLED_SHARES;
+        let held_up = 1.0 + (STALL_SPEEDUP - 1.0) * ((stalled - from) / (to - from)).clamp(0.0, 1.0);
         self.rate = Some(match self.rate {
             None if has_waited => carried * held_up,
-            None => carried * HELD_UP,
-            Some(rate) if has_waited && is_at_work => rate + NEWEST * (carried * held_up - rate),
+            None => carried * STALL_SPEEDUP,
+            Some(rate) if has_waited && is_at_work => rate + NEWEST_WEIGHT * (carried * held_up - rate),
             Some(rate) if has_waited => rate.max(carried * held_up),
-            Some(rate) => rate.max(carried) * FASTER,
+            Some(rate) => rate.max(carried) * SPEEDUP,
         });
         true
     }
@@ -287,14 +288,14 @@ impl Wire {
 mod tests {
     use super::*;
 
-    /// Two machines and what lies between them.
+    /// Two machines and the line between them.
     #[derive(Clone, Copy)]
     struct Lab {
         /// Bytes a second.
         wire: f64,
         /// Bytes of content that the agent stores in a second.
         agent: f64,
-        /// How fast a thread packs, to what is on the rungs.
+        /// The speed of packing, relative to the rungs.
         speed: f64,
         /// Bytes between the two ends.
         buffered: f64,
@@ -309,19 +310,19 @@ mod tests {
     impl Lab {
         /// Sends blocks of noisy speed and size. Returns the seconds it took and the levels.
         fn upload(self, blocks: usize, fixed: Option<i32>) -> (f64, Vec<i32>) {
-            let (leveller, began) = (Leveller::new(fixed, u64::MAX, PACKERS, Line::default()), Instant::now());
+            let (level_chooser, began) = (LevelChooser::new(fixed, u64::MAX, PACKERS, Line::default()), Instant::now());
             let mut packer_free = [0.0_f64; PACKERS];
             let (mut writer_free, mut link_free, mut agent_free) = (0.0_f64, 0.0_f64, 0.0_f64);
             let (mut taken, mut stored, mut levels) = (Vec::new(), Vec::new(), Vec::new());
             for number in 0..blocks {
                 let wobble = 1.0 + 0.1 * ((number * 7 % 5) as f64 - 2.0) / 2.0;
                 let packer = usize::from(packer_free[1] < packer_free[0]);
-                let level = leveller.level();
+                let level = level_chooser.level();
                 levels.push(level);
                 let rung = RUNGS.iter().find(|rung| rung.level == level).unwrap();
                 let pack = BLOCK / (rung.speed * self.speed * wobble);
                 let packed = BLOCK * rung.ratio * wobble;
-                leveller.packed(level, BLOCK as usize, packed as usize, Duration::from_secs_f64(pack));
+                level_chooser.note_packed(level, BLOCK as usize, packed as usize, Duration::from_secs_f64(pack));
                 let ready = packer_free[packer] + pack;
                 // The writer takes it when it is done with the one before, and writes until all but what the buffers
                 // hold has gone; the link goes on while the agent has room.
@@ -336,7 +337,7 @@ mod tests {
                 // It takes no blocks for as long as what has come waits for room.
                 let stalled = if room > begin { ((room - begin) / (end - begin).max(1e-9)).min(1.0) } else { 0.0 };
                 let now = began + Duration::from_secs_f64(end);
-                leveller.sent(now, packed as usize, Duration::from_secs_f64(end - begin), 1, stalled);
+                level_chooser.note_sent(now, packed as usize, Duration::from_secs_f64(end - begin), 1, stalled);
                 // The packer goes on when there is room in the queue.
                 packer_free[packer] = ready.max(taken.get(taken.len().wrapping_sub(QUEUE + 1)).copied().unwrap_or(0.0));
             }
@@ -372,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_the_line_counts_from_the_first_block_on() {
-        let level = |rate| Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip: None }).level();
+        let level = |rate| LevelChooser::new(None, u64::MAX, PACKERS, Line { rate, round_trip: None }).level();
         let levels = [None, Some(1e9), Some(100.0 * MBIT), Some(5.0 * MBIT)].map(level);
         assert_eq!(levels[..2], [3, 1]);
         assert!((6..=9).contains(&levels[2]) && levels[3] >= 9, "{levels:?}");
@@ -382,7 +383,7 @@ mod tests {
     fn a_long_round_trip_counts_until_more_is_known() {
         let level = |rate, round_trip| {
             let round_trip = Some(Duration::from_millis(round_trip));
-            Leveller::new(None, u64::MAX, PACKERS, Line { rate, round_trip }).level()
+            LevelChooser::new(None, u64::MAX, PACKERS, Line { rate, round_trip }).level()
         };
         assert_eq!([level(None, 0), level(None, 40), level(Some(1e9), 40)], [3, 7, 1]);
     }
@@ -406,22 +407,22 @@ mod tests {
 
     #[test]
     fn little_content_and_a_level_that_was_named_are_not_measured() {
-        let check = |leveller: Leveller, level: i32| {
-            leveller.packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
-            leveller.sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
-            assert_eq!(leveller.level(), level);
+        let check = |level_chooser: LevelChooser, level: i32| {
+            level_chooser.note_packed(level, 8 << 20, 1 << 20, Duration::from_secs(9));
+            level_chooser.note_sent(Instant::now(), 9 << 20, Duration::from_millis(100), 1, 0.0);
+            assert_eq!(level_chooser.level(), level);
         };
-        check(Leveller::new(None, LITTLE_BYTES, 2, Line::default()), LITTLE_LEVEL);
-        check(Leveller::new(Some(4), u64::MAX, 2, Line::default()), 4);
-        check(Leveller::new(Some(4), 1, 2, Line::default()), 4);
+        check(LevelChooser::new(None, LITTLE_BYTES, 2, Line::default()), LITTLE_LEVEL);
+        check(LevelChooser::new(Some(4), u64::MAX, 2, Line::default()), 4);
+        check(LevelChooser::new(Some(4), 1, 2, Line::default()), 4);
     }
 
     #[test]
     fn content_is_told_by_the_level_that_it_was_packed_at() {
-        let leveller = Leveller::new(Some(6), 100, 2, Line::default());
-        leveller.packed(6, 50, 20, Duration::ZERO);
-        leveller.packed(6, 30, 20, Duration::ZERO);
-        leveller.as_it_is(20);
-        assert_eq!(leveller.tally(), BTreeMap::from([(0, 20), (6, 80)]));
+        let level_chooser = LevelChooser::new(Some(6), 100, 2, Line::default());
+        level_chooser.note_packed(6, 50, 20, Duration::ZERO);
+        level_chooser.note_packed(6, 30, 20, Duration::ZERO);
+        level_chooser.note_uncompressed(20);
+        assert_eq!(level_chooser.tally(), BTreeMap::from([(0, 20), (6, 80)]));
     }
 }

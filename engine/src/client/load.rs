@@ -1,33 +1,33 @@
-//! Whether the agent keeps up, by what it says of it while it receives.
+//! The load of the agent, as it reports it while it receives.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What was said last, and what it came to. Cloning shares it.
+/// The load of the agent. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Load(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When it was said, and for how long no blocks had been taken then.
-    said: Option<(Instant, Duration)>,
+    /// The time of the last report, and the time in which no blocks had been accepted by then.
+    last_report: Option<(Instant, Duration)>,
     stalled: f64,
 }
 
 impl Load {
-    /// Notes for how long no blocks were taken so far.
+    /// Notes the time in which no blocks were accepted so far.
     pub(super) fn note(&self, now: Instant, stalled: Duration) {
         let mut state = self.0.lock().expect("no listener panics");
-        if let Some((then, before)) = state.said.replace((now, stalled)) {
+        if let Some((then, before)) = state.last_report.replace((now, stalled)) {
             let passed = (now - then).as_secs_f64();
-            // Another round of receiving begins anew.
+            // Another round of receiving counts from zero.
             let stood = stalled.checked_sub(before).unwrap_or_default().as_secs_f64();
             state.stalled = if passed > 0.0 { (stood / passed).min(1.0) } else { 0.0 };
         }
     }
 
-    /// Returns the share of the time for which no blocks were taken, between the last two times that it was said.
-    pub(super) fn stalled(&self) -> f64 {
+    /// Returns the share of the time in which no blocks were accepted, between the last two reports.
+    pub(super) fn stalled_share(&self) -> f64 {
         self.0.lock().expect("no listener panics").stalled
     }
 }
@@ -42,7 +42,7 @@ mod tests {
         let after = |millis| began + Duration::from_millis(millis);
         let check = |now, stalled: u64, expected: f64| {
             load.note(after(now), Duration::from_millis(stalled));
-            assert!((load.stalled() - expected).abs() < 1e-9, "{}", load.stalled());
+            assert!((load.stalled_share() - expected).abs() < 1e-9, "{}", load.stalled_share());
         };
         check(100, 50, 0.0);
         check(200, 125, 0.75);

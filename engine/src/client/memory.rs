@@ -1,10 +1,10 @@
-//! What this machine remembers of earlier deploys: the manifest database and the content cache, in the state directory.
+//! The memory of earlier deploys on this machine: the manifest database and the content cache, in the state directory.
 //!
-//! All of it can be deleted, and may not be usable: then a deploy is slower and sends more, and is right all the same. So
-//! whatever fails here is told as a warning, and nothing is remembered.
+//! All of it can be deleted, and may be unusable. Then a deploy is slower and sends more, and is right all the same. So
+//! every failure here is only a warning.
 //!
-//! One memory serves a source and all hosts that it is exchanged with, from any thread. The database is asked by one of
-//! them at a time; the cache is opened when it is first needed.
+//! One memory serves a source and all hosts that it is exchanged with, from any thread. One thread at a time asks the
+//! database. The cache is opened when it is first needed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,38 +21,38 @@ use crate::hash::Hash;
 pub(crate) struct Memory {
     database: Option<Mutex<Database>>,
     cache: OnceLock<Option<Cache>>,
-    /// What the database has of chunks, as far as it was asked.
+    /// The chunks in the database, for each hash that was asked for.
     chunks: Mutex<HashMap<Hash, Option<Arc<Chunks>>>>,
     state_dir: PathBuf,
     observer: Arc<dyn Observer>,
 }
 
 impl Memory {
-    /// Opens what a state directory has.
+    /// Opens the memory in a state directory.
     pub(crate) fn open(state_dir: &Path, observer: Arc<dyn Observer>) -> Memory {
         let database = Database::open(state_dir, observer.clone()).ok_or_warn(observer.as_ref()).map(Mutex::new);
         let (cache, chunks) = (OnceLock::new(), Mutex::default());
         Memory { database, cache, chunks, state_dir: state_dir.to_owned(), observer }
     }
 
-    /// Asks the database, or has it keep something. Nothing comes of it where there is none, or where that fails.
+    /// Asks or changes the database. None if there is none, or if that fails.
     pub(crate) fn ask<T>(&self, question: impl FnOnce(&Database) -> Result<T, Error>) -> Option<T> {
         let database = self.database.as_ref()?.lock().expect("no question to the database panics");
         question(&database).ok_or_warn(self.observer.as_ref())
     }
 
-    /// Returns the content cache, where it can be used.
+    /// Returns the content cache, if it is usable.
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.cache.get_or_init(|| Cache::open(&self.state_dir).ok_or_warn(self.observer.as_ref())).as_ref()
     }
 
-    /// Returns the chunks of a file as far as they are kept, which is read once.
+    /// Returns the stored chunks of a file, which are read once.
     pub(crate) fn chunks(&self, hash: &Hash) -> Option<Arc<Chunks>> {
         let read = || self.ask(|database| database.chunks(hash)).flatten().map(Arc::new);
         self.chunks.lock().expect("no question for chunks panics").entry(*hash).or_insert_with(read).clone()
     }
 
-    /// Keeps the chunks of large files for their next versions.
+    /// Stores the chunks of large files for their next versions.
     pub(crate) fn keep_chunks(&self, chunks: &[(Hash, Chunks)]) {
         if chunks.is_empty() || self.ask(|database| database.put_chunks(chunks)).is_none() {
             return;

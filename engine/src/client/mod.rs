@@ -2,15 +2,15 @@
 //!
 //! | question | files |
 //! |---|---|
-//! | What is there? | `rules` with `ignore_file`, `commit`, `content`, `scan`, `review` |
-//! | What is remembered? | `memory`: `known`, `database`, `cache` with `patch`, `git` |
+//! | What is in the source? | `rules` with `ignore_file`, `commit`, `scan`, `review` |
+//! | What is remembered? | `memory`: `last_scan`, `known_target`, `database`, `cache` with `patch`, `git` |
 //! | What is deployed? | `source_directory`, `source` |
-//! | How is it packed? | `packer` with `sending`, `level`, `probe` |
+//! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
 //! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
-//! | What is said to one host? | `exchange` for a deploy, `query` for the other verbs |
+//! | What is exchanged with one host? | `exchange` for a deploy, `query` for the other verbs |
 //! | In which order? | `deploy` |
 //!
-//! A source and a packer know no host; an exchange has one.
+//! A source and a packer know no host. An exchange has one.
 
 mod commit;
 mod ignore_file;
@@ -22,6 +22,7 @@ mod scan;
 mod cache;
 mod database;
 mod git;
+mod known_target;
 mod memory;
 mod patch;
 
@@ -30,9 +31,9 @@ mod source;
 mod source_directory;
 
 mod level;
+mod outgoing_file;
 mod packer;
 mod probe;
-mod sending;
 
 mod conversation;
 mod delivery;

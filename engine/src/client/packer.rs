@@ -1,25 +1,25 @@
 //! Packs content of a source into blocks.
 //!
-//! Threads read and compress what they are given in jobs, and put blocks into a queue. A packer knows the source and
-//! what it is described in terms of; it knows no host, and no connection. A block names files by their entries in the
-//! source's manifest, so a block of whole files is the same for every host that lacks them all, and a block of deltas
-//! for every host that has the same base: what is packed once may be written to several.
+//! Threads read and compress content, a job at a time, and put blocks into a queue. A packer knows the source and the
+//! old versions of its files. It knows no host, and no connection. A block names files by their entries in the source's
+//! manifest. So a block of whole files is the same for every host that lacks them all, and a block of deltas for every
+//! host with the same base: a block that is packed once may be written to several.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `jobs` | what one thread does at a time |
-//! | `press` | the tools of a thread |
+//! | `jobs` | the jobs of the threads |
+//! | `tools` | the tools of a thread |
 //! | `parts` | the parts of a large file |
 //! | `deltas` | a container of small files in terms of old ones |
-//! | `kept_block` | files that the content cache keeps in a block of their own |
-//! | `packed_block` | a block, with what of it is kept |
+//! | `cache_block` | files in a block that only the content cache gets |
+//! | `packed_block` | a block, with its files for the content cache |
 
+mod cache_block;
 mod deltas;
 mod jobs;
-mod kept_block;
 mod packed_block;
 mod parts;
-mod press;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use crate::client::cache::KeptFile;
-use crate::client::delivery::Content;
-use crate::client::level::{Leveller, Line};
-use crate::client::sending::{OldContent, OldFile, Sending};
+use crate::client::cache::CachedFile;
+use crate::client::delivery::Amount;
+use crate::client::level::{LevelChooser, Line};
+use crate::client::outgoing_file::{OldFile, OldSources, OutgoingFile};
 use crate::client::source::SourceReader;
 use crate::error::Error;
 use crate::hasher::Hasher;
@@ -40,47 +40,47 @@ use crate::wire::block::{self, Block, BlockEncoder, BlockHead, FileDelta, PACKED
 use deltas::DeltaPacker;
 use jobs::{Job, jobs};
 use parts::{parts, pieces_after};
-use press::{Press, no_zstd, too_long};
+use tools::{PackTools, no_zstd, too_long};
 
-use packed_block::KeptFiles;
+use packed_block::FilesToCache;
 pub(crate) use packed_block::PackedBlock;
 
-/// Threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of what does not compress, twice what it becomes,
-/// 8 MiB at most, and up to 20 MiB of zstd's tables.
+/// The most threads that pack. Each holds the content of a block, 16 MiB, 8 MiB of content that does not compress,
+/// twice the packed block, 8 MiB at most, and up to 20 MiB of zstd's tables.
 const PACKERS_MAX: usize = 4;
 
-/// How often it is looked whether the wire is known.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// The time between two checks whether the speed of the wire is known.
+const CHECK_EVERY: Duration = Duration::from_millis(2);
 
-/// Packs files, on as many threads as call [`Packer::run`].
+/// A packer of files, on as many threads as call [`Packer::run`].
 pub(crate) struct Packer<'a> {
     reader: SourceReader<'a>,
-    olds: OldContent<'a>,
+    old_versions: OldSources<'a>,
     jobs: Mutex<std::vec::IntoIter<Job>>,
-    /// What there is to pack, in bytes of content.
+    /// The bytes of content to pack.
     bytes_total: u64,
-    /// What of it was packed.
+    /// The bytes of content that were packed.
     bytes: AtomicU64,
-    /// What was written, in bytes as they travel.
+    /// The bytes that were written, as they travel.
     packed_bytes: AtomicU64,
-    /// Nobody takes blocks any more.
+    /// Whether nobody takes blocks any more.
     is_over: AtomicBool,
-    leveller: Leveller,
+    level_chooser: LevelChooser,
 }
 
-/// How content is packed.
+/// The way in which content is packed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Packing {
-    /// The zstd level; where none is said, the one that the line has time for.
+    /// The zstd level. None: the level that the line has time for.
     pub(crate) level: Option<i32>,
-    /// How many threads pack.
+    /// The number of threads that pack.
     pub(crate) threads: usize,
-    /// What is known of the line.
+    /// The known properties of the line.
     pub(crate) line: Line,
 }
 
 impl Packing {
-    /// Returns how many threads pack on this machine.
+    /// Returns the number of threads that pack on this machine.
     pub(crate) fn usual_threads() -> usize {
         std::thread::available_parallelism().map_or(2, usize::from).min(PACKERS_MAX)
     }
@@ -90,36 +90,36 @@ impl<'a> Packer<'a> {
     /// Prepares to pack files.
     pub(crate) fn new(
         reader: SourceReader<'a>,
-        olds: OldContent<'a>,
+        old_versions: OldSources<'a>,
         packing: Packing,
-        sendings: Vec<Sending>,
+        outgoing_files: Vec<OutgoingFile>,
     ) -> Packer<'a> {
         let manifest = reader.manifest();
-        let size = |sending: &Sending| manifest.file(sending.entry).map_or(0, |file| file.size - sending.skip);
-        let bytes_total = sendings.iter().map(size).sum();
+        let size = |outgoing: &OutgoingFile| manifest.file(outgoing.entry).map_or(0, |file| file.size - outgoing.skip);
+        let bytes_total = outgoing_files.iter().map(size).sum();
         let Packing { level, threads, line } = packing;
         Packer {
             reader,
-            olds,
-            jobs: Mutex::new(jobs(manifest, sendings).into_iter()),
+            old_versions,
+            jobs: Mutex::new(jobs(manifest, outgoing_files).into_iter()),
             bytes_total,
             bytes: AtomicU64::new(0),
             packed_bytes: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
-            leveller: Leveller::new(level, bytes_total, threads, line),
+            level_chooser: LevelChooser::new(level, bytes_total, threads, line),
         }
     }
 
-    /// Returns what there is to pack, in bytes of content.
+    /// Returns the bytes of content to pack.
     pub(crate) fn bytes_total(&self) -> u64 {
         self.bytes_total
     }
 }
 
 impl Packer<'_> {
-    /// Packs until nothing is left, or nobody takes blocks any more. To be called by each thread that packs.
+    /// Packs until nothing is left, or nobody takes blocks any more. Each thread that packs calls it.
     pub(crate) fn run(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
-        let mut press = Press::new().map_err(no_zstd)?;
+        let mut tools = PackTools::new().map_err(no_zstd)?;
         let mut deltas = None;
         loop {
             let Some(job) = self.jobs.lock().expect("no packer panics").next() else { return Ok(()) };
@@ -128,15 +128,15 @@ impl Packer<'_> {
                 self.wait_for_the_wire(blocks)?;
             }
             let goes_on = match job {
-                Job::Files(entries) => self.files(entries, &mut press, blocks)?,
+                Job::Files(entries) => self.files(entries, &mut tools, blocks)?,
                 Job::Deltas(files) => {
                     let deltas = match &mut deltas {
                         Some(deltas) => deltas,
-                        None => deltas.insert(DeltaPacker::new(self.olds)?),
+                        None => deltas.insert(DeltaPacker::new(self.old_versions)?),
                     };
-                    self.deltas(files, deltas, &mut press, blocks)?
+                    self.deltas(files, deltas, &mut tools, blocks)?
                 }
-                Job::Large(sending) => self.large(&sending, &mut press, blocks)?,
+                Job::Large(outgoing) => self.large(&outgoing, &mut tools, blocks)?,
             };
             if !goes_on {
                 return Ok(());
@@ -144,60 +144,60 @@ impl Packer<'_> {
         }
     }
 
-    /// Waits while a block waits of which nobody knows whether its level was right: others would get the same.
+    /// Waits while a block waits whose level is not known to be right: the next would get the same level.
     fn wait_for_the_wire(&self, blocks: &Sender<Result<PackedBlock, Error>>) -> Result<(), Error> {
-        // A queue that nobody takes from still counts what was left in it.
-        while !blocks.is_empty() && !self.leveller.is_settled() && !self.is_over.load(Ordering::Relaxed) {
+        // A queue that nobody takes from still counts its blocks.
+        while !blocks.is_empty() && !self.level_chooser.is_settled() && !self.is_over.load(Ordering::Relaxed) {
             self.reader.check()?;
-            std::thread::sleep(LOOK_EVERY);
+            std::thread::sleep(CHECK_EVERY);
         }
         Ok(())
     }
 
-    /// Sends whole files, those that do not compress in blocks of their own. Says whether anybody still listens.
+    /// Sends whole files. Those that do not compress go in blocks of their own. Returns false if the queue is closed.
     fn files(
         &self,
         entries: Vec<u32>,
-        press: &mut Press,
+        tools: &mut PackTools,
         blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
-        press.content.clear();
-        press.dense.clear();
+        tools.content.clear();
+        tools.dense.clear();
         let (mut plain, mut dense) = (Vec::new(), Vec::new());
         for entry in entries {
-            let begin = press.content.len();
-            self.reader.read(entry, &mut press.content)?;
-            let own = &press.content[begin..];
-            if !press.probe.is_dense(own) {
+            let begin = tools.content.len();
+            self.reader.read(entry, &mut tools.content)?;
+            let own = &tools.content[begin..];
+            if !tools.probe.is_dense(own) {
                 plain.push(entry);
                 continue;
             }
-            if press.dense.len() + own.len() > PACKED_BYTES_MAX {
-                if !self.send_as_they_are(std::mem::take(&mut dense), &press.dense, blocks) {
+            if tools.dense.len() + own.len() > PACKED_BYTES_MAX {
+                if !self.send_as_they_are(std::mem::take(&mut dense), &tools.dense, blocks) {
                     return Ok(false);
                 }
-                press.dense.clear();
+                tools.dense.clear();
             }
-            press.dense.extend_from_slice(own);
-            press.content.truncate(begin);
+            tools.dense.extend_from_slice(own);
+            tools.content.truncate(begin);
             dense.push(entry);
         }
-        Ok(self.send_as_they_are(dense, &press.dense, blocks)
-            && self.send_packed(plain, &press.content, &mut press.encoder, blocks)?)
+        Ok(self.send_as_they_are(dense, &tools.dense, blocks)
+            && self.send_packed(plain, &tools.content, &mut tools.encoder, blocks)?)
     }
 
     fn send_as_they_are(&self, entries: Vec<u32>, content: &[u8], blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
         if entries.is_empty() {
             return true;
         }
-        self.leveller.as_it_is(content.len());
-        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
-        let files = self.kept_files(&entries);
+        self.level_chooser.note_uncompressed(content.len());
+        let holds = Amount { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.cached_files(&entries);
         let block = block::raw_block(&BlockHead::Files(entries), content);
-        self.pass_on(PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] }, blocks)
+        self.queue(PackedBlock { block, holds, kept: vec![FilesToCache { files, own: None }] }, blocks)
     }
 
-    /// Sends files in a block, or in several where they take more than one as it travels.
+    /// Sends files in a block, or in several if one would be too long on the wire. Returns false if the queue is closed.
     fn send_packed(
         &self,
         entries: Vec<u32>,
@@ -208,13 +208,13 @@ impl Packer<'_> {
         if entries.is_empty() {
             return Ok(true);
         }
-        let holds = Content { files: entries.len() as u64, bytes: content.len() as u64 };
-        let files = self.kept_files(&entries);
-        let lens: Vec<u32> = files.iter().map(KeptFile::len).collect();
+        let holds = Amount { files: entries.len() as u64, bytes: content.len() as u64 };
+        let files = self.cached_files(&entries);
+        let lens: Vec<u32> = files.iter().map(CachedFile::len).collect();
         let head = BlockHead::Files(entries);
         if let Some(block) = self.pack(&head, content, &lens, encoder)? {
-            let packed = PackedBlock { block, holds, kept: vec![KeptFiles { files, own: None }] };
-            return Ok(self.pass_on(packed, blocks));
+            let packed = PackedBlock { block, holds, kept: vec![FilesToCache { files, own: None }] };
+            return Ok(self.queue(packed, blocks));
         }
         let BlockHead::Files(mut entries) = head else { return Err(Error::Bug("files that are none".into())) };
         let (first, bytes) = first_half(&lens);
@@ -224,8 +224,8 @@ impl Packer<'_> {
             && self.send_packed(rest, rest_content, encoder, blocks)?)
     }
 
-    /// Packs content, that of files of these lengths or of no files, at the level of the moment; none where it takes more
-    /// than a block as it travels.
+    /// Packs content at the present level. `files` are the lengths of the files in it, if it has files. None if the
+    /// block would be too long on the wire.
     fn pack(
         &self,
         head: &BlockHead,
@@ -233,38 +233,38 @@ impl Packer<'_> {
         files: &[u32],
         encoder: &mut BlockEncoder,
     ) -> Result<Option<Block>, Error> {
-        let level = self.leveller.level();
+        let level = self.level_chooser.level();
         encoder.set_level(level).map_err(no_zstd)?;
         let began = Instant::now();
         let block = encoder.encode(head, content, files).map_err(no_zstd)?;
         if let Some(block) = &block {
-            self.leveller.packed(level, content.len(), block.body().bytes.len(), began.elapsed());
+            self.level_chooser.note_packed(level, content.len(), block.body().bytes.len(), began.elapsed());
         }
         Ok(block)
     }
 
-    /// Queues a block. Says whether anybody still listens.
-    fn pass_on(&self, packed: PackedBlock, blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
+    /// Queues a block. Returns false if the queue is closed.
+    fn queue(&self, packed: PackedBlock, blocks: &Sender<Result<PackedBlock, Error>>) -> bool {
         self.bytes.fetch_add(packed.holds.bytes, Ordering::Relaxed);
         blocks.send(Ok(packed)).is_ok()
     }
 
-    /// Sends files in terms of old ones, and those whole whose old content is not what it should be, or all of them where
-    /// that takes more than a block as it travels. Says whether anybody still listens.
+    /// Sends files in terms of old ones. Sends those whole whose old content is not what it should be, or all of them
+    /// if the block would be too long on the wire. Returns false if the queue is closed.
     fn deltas(
         &self,
         files: Vec<(u32, OldFile)>,
         deltas: &mut DeltaPacker<'_>,
-        press: &mut Press,
+        tools: &mut PackTools,
         blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
-        let content = &mut press.content;
+        let content = &mut tools.content;
         let (mut bytes, mut sent, mut whole) = (0, Vec::new(), Vec::new());
         deltas.begin();
         for (entry, old) in files {
             content.clear();
             self.reader.read(entry, content)?;
-            let file = self.kept_file(entry);
+            let file = self.cached_file(entry);
             if file.is_some_and(|file| deltas.add(&old, content, file)) {
                 sent.push(FileDelta { entry, base: old.index });
                 bytes += content.len();
@@ -276,33 +276,33 @@ impl Packer<'_> {
             let entries: Vec<u32> = sent.iter().map(|delta| delta.entry).collect();
             let container = deltas.encoder.finish().map_err(no_zstd)?;
             let head = BlockHead::Deltas(sent);
-            if let Some(block) = self.pack(&head, &container, &[], &mut press.encoder)? {
-                let kept = deltas.kept(&mut press.probe)?;
-                let holds = Content { files: entries.len() as u64, bytes: bytes as u64 };
-                if !self.pass_on(PackedBlock { block, holds, kept }, blocks) {
+            if let Some(block) = self.pack(&head, &container, &[], &mut tools.encoder)? {
+                let kept = deltas.kept(&mut tools.probe)?;
+                let holds = Amount { files: entries.len() as u64, bytes: bytes as u64 };
+                if !self.queue(PackedBlock { block, holds, kept }, blocks) {
                     return Ok(false);
                 }
             } else {
                 whole.extend(entries);
             }
         }
-        Ok(whole.is_empty() || self.files(whole, press, blocks)?)
+        Ok(whole.is_empty() || self.files(whole, tools, blocks)?)
     }
 
-    fn kept_files(&self, entries: &[u32]) -> Vec<KeptFile> {
-        entries.iter().filter_map(|&entry| self.kept_file(entry)).collect()
+    fn cached_files(&self, entries: &[u32]) -> Vec<CachedFile> {
+        entries.iter().filter_map(|&entry| self.cached_file(entry)).collect()
     }
 
-    fn kept_file(&self, entry: u32) -> Option<KeptFile> {
+    fn cached_file(&self, entry: u32) -> Option<CachedFile> {
         let file = self.reader.manifest().file(entry)?;
-        Some(KeptFile { hash: file.key.hash, size: file.size as u32, patch: None })
+        Some(CachedFile { hash: file.key.hash, size: file.size as u32, patch: None })
     }
 
-    /// Notes that a block was written, how long that took, and over how many connections at once.
+    /// Notes that a block was written, the time that it took, and the number of connections.
     pub(crate) fn sent(&self, packed: &PackedBlock, took: Duration, connections: u32, stalled: f64) {
         let bytes = packed.block.payload.len();
         self.packed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.leveller.sent(Instant::now(), bytes, took, connections, stalled);
+        self.level_chooser.note_sent(Instant::now(), bytes, took, connections, stalled);
     }
 
     /// Notes that nobody takes blocks any more.
@@ -310,12 +310,12 @@ impl Packer<'_> {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
-    /// Returns bytes of content by the zstd level that they were packed at, 0 being none.
+    /// Returns the bytes of content by zstd level, 0 being none.
     pub(crate) fn tally(self) -> BTreeMap<i32, u64> {
-        self.leveller.tally()
+        self.level_chooser.tally()
     }
 
-    /// Guesses how much is still to be packed, in bytes as they are sent: the rest will pack as what was sent did.
+    /// Guesses the bytes that are still to be packed, as they travel: the rest will pack like the content that was sent.
     pub(crate) fn left(&self) -> u64 {
         let (packed, bytes) = (self.packed_bytes.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
         let left = self.bytes_total.saturating_sub(bytes);
@@ -324,18 +324,18 @@ impl Packer<'_> {
 
     fn large(
         &self,
-        sending: &Sending,
-        press: &mut Press,
+        outgoing: &OutgoingFile,
+        tools: &mut PackTools,
         blocks: &Sender<Result<PackedBlock, Error>>,
     ) -> Result<bool, Error> {
-        let content = &mut press.content;
-        let entry = sending.entry;
+        let content = &mut tools.content;
+        let entry = outgoing.entry;
         let mut file = self.reader.open(entry)?;
         let size = file.size();
-        let old = sending.recipe().map(|recipe| recipe.old);
-        let mut offset = sending.skip;
+        let old = outgoing.recipe().map(|recipe| recipe.old);
+        let mut offset = outgoing.skip;
         let mut hasher = (self.reader.is_suspect() && offset == 0 && old.is_none()).then(Hasher::new);
-        let parts = parts(&pieces_after(sending, size));
+        let parts = parts(&pieces_after(outgoing, size));
         let last = parts.len().saturating_sub(1);
         for (number, ranges) in parts.into_iter().enumerate() {
             self.reader.check()?;
@@ -354,14 +354,14 @@ impl Packer<'_> {
                 hasher.update(content);
             }
             let head = BlockHead::Part { entry, offset: part, old, ranges };
-            let block = if press.probe.is_dense(content) {
-                self.leveller.as_it_is(content.len());
+            let block = if tools.probe.is_dense(content) {
+                self.level_chooser.note_uncompressed(content.len());
                 block::raw_block(&head, content)
             } else {
-                self.pack(&head, content, &[], &mut press.encoder)?.ok_or_else(too_long)?
+                self.pack(&head, content, &[], &mut tools.encoder)?.ok_or_else(too_long)?
             };
-            let holds = Content { files: u64::from(number == last), bytes: offset - part };
-            if !self.pass_on(PackedBlock { block, holds, kept: Vec::new() }, blocks) {
+            let holds = Amount { files: u64::from(number == last), bytes: offset - part };
+            if !self.queue(PackedBlock { block, holds, kept: Vec::new() }, blocks) {
                 return Ok(false);
             }
         }
@@ -371,8 +371,8 @@ impl Packer<'_> {
     }
 }
 
-/// Divides contents of these lengths into two parts of about the same length. Returns how many are in the first, and their
-/// bytes; what is more than one leaves none of the two empty.
+/// Divides contents of these lengths into two parts of about the same length. Returns the number of contents in the
+/// first, and their bytes. Of several contents, neither part is empty.
 fn first_half(lens: &[u32]) -> (usize, usize) {
     let total: usize = lens.iter().map(|&len| len as usize).sum();
     let mut bytes = 0;
@@ -395,7 +395,7 @@ mod tests {
     use crate::cancel::Cancel;
     use crate::client::git::Blobs;
     use crate::client::memory::Memory;
-    use crate::client::sending::sendings;
+    use crate::client::outgoing_file::outgoing_files;
     use crate::client::source::Source;
     use crate::client::source_directory::{LastScan, SourceDirectory};
     use crate::event::Silent;
@@ -416,10 +416,10 @@ mod tests {
         let source = Source::scan(&directory, LastScan::Ignored, &memory, &Silent, &Cancel::default()).unwrap();
         let (cancel, blobs, signatures) = (Cancel::default(), Blobs::default(), Signatures::default());
         let packed = |entry: u32| {
-            let olds = OldContent { cache: None, blobs: &blobs, signatures: &signatures };
+            let old_versions = OldSources { cache: None, blobs: &blobs, signatures: &signatures };
             let packing = Packing { level: None, threads: 1, line: Line::default() };
-            let sendings = sendings(vec![entry], &[], &HashMap::new());
-            let packer = Packer::new(source.reader(&cancel, false), olds, packing, sendings);
+            let outgoing_files = outgoing_files(vec![entry], &[], &HashMap::new());
+            let packer = Packer::new(source.reader(&cancel, false), old_versions, packing, outgoing_files);
             let (sender, blocks) = crossbeam_channel::unbounded();
             packer.run(&sender).map(|()| blocks.len())
         };

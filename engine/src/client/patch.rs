@@ -1,25 +1,25 @@
 //! Patches: content in terms of whole content that is at hand.
 //!
 //! ```text
-//! patch    pieces, which together make the content, each: length·2 + 1 and where it begins in the whole content, as zigzag
-//!          of the distance from the end of the last one taken from there · length·2, of literals; then all literals
+//! patch    pieces, which together make the content, each: length·2 + 1 and its begin in the whole content, as zigzag of the
+//!          distance from the end of the last such piece · length·2, of literals; then all literals
 //! ```
 //!
-//! Nothing here proves anything: whoever makes content by a patch hashes it.
+//! A patch proves nothing: the reader hashes the content that it makes.
 
 use crate::bytes::{ByteReader, Malformed, put_number, put_signed};
 use crate::chunk::Piece;
 use crate::signature::Match;
 
-/// What content is made of: ranges of whole content, and literals.
+/// The pieces of content: ranges of whole content, and literals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Patch {
-    /// None is empty, and no two neighbours could be one.
+    /// No piece is empty, and no two neighbours could be joined.
     pieces: Vec<Piece>,
 }
 
 impl Patch {
-    /// Describes content of so many bytes by the copies that were found in it, in its order.
+    /// Describes content of this length by the copies that were found in it, in its order.
     pub(crate) fn of_copies(copies: &[Match], len: usize) -> Patch {
         let mut patch = Patch::default();
         let mut described = 0;
@@ -32,7 +32,8 @@ impl Patch {
         patch
     }
 
-    /// Describes the same content in terms of what the content that it is a patch of is made of by a patch.
+    /// Describes the same content in terms of the whole content behind `old`, which is the patch of the content that
+    /// this one refers to.
     pub(crate) fn through(&self, old: &Patch) -> Patch {
         let ends: Vec<u64> = ends(&old.pieces).collect();
         let mut through = Patch::default();
@@ -45,7 +46,7 @@ impl Patch {
         through
     }
 
-    /// Tells `found` of the pieces of a range of the content.
+    /// Calls `found` for each piece of a range of the content.
     fn range(&self, ends: &[u64], offset: u64, len: u64, mut found: impl FnMut(Piece)) {
         let first = ends.partition_point(|&end| end <= offset);
         let (mut at, end) = (offset, offset + len);
@@ -93,7 +94,7 @@ impl Patch {
         }
     }
 
-    /// Reads a patch that makes content of so many bytes out of so many. Returns its literals.
+    /// Reads a patch that makes content of `len` bytes out of `whole_len` bytes. Returns its literals.
     pub(crate) fn read<'b>(&mut self, bytes: &'b [u8], whole_len: u64, len: u64) -> Result<&'b [u8], Malformed> {
         self.pieces.clear();
         let mut reader = ByteReader::new(bytes);
@@ -101,7 +102,7 @@ impl Patch {
         while left > 0 {
             let tagged = reader.number_within(left * 2 + 1)?;
             let len = tagged / 2;
-            // An empty piece would be one of as many as there are bytes.
+            // With empty pieces, a patch could have any number of pieces.
             left = left.checked_sub(len).filter(|_| len > 0).ok_or(Malformed)?;
             if tagged % 2 == 1 {
                 let offset = ended.checked_add_signed(reader.signed()?).ok_or(Malformed)?;
@@ -130,7 +131,7 @@ impl Patch {
     }
 }
 
-/// Returns where each piece ends in what they make.
+/// Returns the end of each piece in the content.
 fn ends(pieces: &[Piece]) -> impl Iterator<Item = u64> {
     pieces.iter().scan(0, |end, piece| {
         *end += piece.len();
@@ -171,7 +172,7 @@ mod tests {
         prop::collection::vec(numbered, 0..40).prop_map(|lines| lines.concat())
     }
 
-    /// What some edits make of text.
+    /// A text after some edits.
     fn edited(old: Vec<u8>) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
         let edit = (any::<prop::sample::Index>(), 0..90_usize, text());
         prop::collection::vec(edit, 0..4).prop_map(move |edits| {
@@ -246,7 +247,7 @@ mod tests {
         let (mut old, mut new) = (whole.clone(), Vec::new());
         old.splice(1000..1010, *b"the first edit");
         new.extend_from_slice(&old);
-        // Where the first one was, and elsewhere.
+        // At the place of the first one, and elsewhere.
         new.splice(1004..1006, *b"second");
         new.splice(9000..9000, *b"and another");
         let through = patch(&old, &new).through(&patch(&whole, &old));

@@ -1,33 +1,35 @@
-//! Tells content that does not compress, from samples of it, so that no time is spent on trying.
+//! Recognises content that does not compress, from samples of it, so that no time is spent on trying.
 //!
-//! First by how often each byte occurs, which costs next to nothing: in text and programs some are far more frequent
-//! than others. What looks like noise is tried on larger samples, as it may repeat itself.
+//! It first counts how often each byte occurs, which costs next to nothing: in text and programs some bytes are far
+//! more frequent than others. Content that looks like noise may still repeat itself, so larger samples of it are
+//! compressed.
 
 use std::io;
 
-/// Less than this is compressed with its neighbours, whatever it is: a sample would tell too little.
+/// The least content that is probed. Less is compressed with its neighbours, whatever it is: a sample would say too
+/// little.
 const DENSE_BYTES_MIN: usize = 32 << 10;
 
-/// Samples, evenly spread.
+/// The number of samples, evenly spread.
 const SAMPLES: usize = 4;
 
-/// Bytes of a sample that are counted.
+/// The bytes of a sample that are counted.
 const COUNTED_BYTES: usize = 2 << 10;
 
-/// Bits to a byte above which samples are tried. Those of noise have 7.97, of compressed files mostly more than 7.9, of
-/// text and programs below 7.
+/// The bits to a byte above which samples are compressed. Noise has 7.97, compressed files mostly more than 7.9, text
+/// and programs less than 7.
 const NOISE_BITS: f64 = 7.6;
 
-/// Bytes of a sample that are tried.
+/// The bytes of a sample that are compressed.
 const TRIED_BYTES: usize = 16 << 10;
 
-/// Compressed to more than this part, content is not worth it.
+/// Content is worth compressing if its samples shrink to this part, in percent.
 const DENSE_PERCENT: usize = 97;
 
-/// The level to try with: it finds what there is to find in noise.
+/// The level for samples: it finds everything there is to find in noise.
 const LEVEL: i32 = 1;
 
-/// What tries samples.
+/// A probe of content.
 pub(super) struct Probe {
     compressor: zstd::bulk::Compressor<'static>,
     sample: Vec<u8>,
@@ -63,7 +65,7 @@ fn samples(content: &[u8], bytes: usize) -> impl Iterator<Item = &[u8]> {
     (0..SAMPLES).map(move |number| &content[number * step..][..bytes])
 }
 
-/// Tells whether all bytes occur about as often (Shannon's entropy).
+/// Tells whether all bytes occur about equally often (Shannon's entropy).
 fn looks_like_noise(content: &[u8]) -> bool {
     let mut counts = [0_u32; 256];
     let mut total = 0;

@@ -1,7 +1,7 @@
-//! The verbs that ask one thing and hear one answer.
+//! The verbs that ask one question and receive one answer.
 //!
-//! A query fails with an error alone. A switch that fails says also what is live: the line may break after the agent began
-//! it.
+//! A failed query is an error alone. A failed switch also says what is live: the line may break after the agent began
+//! the switch.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
 
-/// The manifest of a release, by its name.
-pub(crate) type Named = (String, Arc<Manifest>);
+/// The manifest of a release, with the name of the release.
+pub(crate) type NamedManifest = (String, Arc<Manifest>);
 
-/// Asks what switches nothing, and returns the answer with the manifests that came before it. Those that are known need
-/// not come.
+/// Asks a question that switches nothing. Returns the answer, with the manifests that came before it. The agent need
+/// not send those that are `known`.
 pub(crate) fn ask(
     connection: Connection,
     hello: Hello,
     known: &[Arc<Manifest>],
     observer: Arc<dyn Observer>,
     cancel: Cancel,
-) -> Result<(Reply, Vec<Named>), Error> {
+) -> Result<(Reply, Vec<NamedManifest>), Error> {
     let conversation = Conversation::new(connection, observer, cancel)?;
-    let heard = hear(&conversation, hello, known).map_err(|failure| failure.error)?;
+    let answer = receive(&conversation, hello, known).map_err(|failure| failure.error)?;
     conversation.finish();
-    Ok(heard)
+    Ok(answer)
 }
 
 /// Asks for a switch or a rollback. A failure says what is live.
@@ -42,23 +42,23 @@ pub(crate) fn switch(
     cancel: Cancel,
 ) -> Result<Reply, DeployFailure> {
     let conversation = Conversation::new(connection, observer, cancel)?;
-    conversation.may_switch();
-    let (reply, _) = hear(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
+    conversation.note_possible_switch();
+    let (reply, _) = receive(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
     conversation.finish();
     Ok(reply)
 }
 
-fn hear(
+fn receive(
     conversation: &Conversation,
     hello: Hello,
     known: &[Arc<Manifest>],
-) -> Result<(Reply, Vec<Named>), DeployFailure> {
+) -> Result<(Reply, Vec<NamedManifest>), DeployFailure> {
     let most = match &hello.request {
         Request::Manifests { wanted, .. } => wanted.len(),
         _ => 0,
     };
     conversation.send(&ToAgent::Hello(Box::new(hello)))?;
-    let mut manifests: Vec<Named> = Vec::new();
+    let mut manifests: Vec<NamedManifest> = Vec::new();
     loop {
         match conversation.wait()? {
             FromAgent::Done(reply) => return Ok((reply, manifests)),

@@ -1,15 +1,15 @@
-//! What a user may not expect of a scan, told before it goes live: one warning of each kind, with how many there are.
+//! Reviews a scan for surprises, before the release goes live: one warning of each kind, with the number of paths.
 //!
-//! | kind | why it is told |
+//! | kind | reason for the warning |
 //! |---|---|
-//! | bits and capabilities that a release does not keep | a program fails that needs them |
-//! | what its owner alone may enter or read | a web server is mostly another user |
-//! | symlinks that lead out of the source | on the server something else stands there |
-//! | files that git ignores | they are mostly secrets, or the rest of a build |
+//! | bits and capabilities that a release does not keep | a program that needs them fails |
+//! | paths that only their owner may enter or read | a web server is mostly another user |
+//! | symlinks that lead out of the source | on the server they lead to something else |
+//! | files that git ignores | they are mostly secrets, or output of a build |
 //!
-//! Everything but ignore files is in the scan, so nothing is looked at again. A pattern of `.deployignore` or `exclude`
-//! that begins with `!` and brings in an ignored file or a symlink says that it is meant, so it is not told.
-//!
+//! The scan has all that is needed but the ignore files, so the tree is not read again. A pattern of `.deployignore` or
+//! `exclude` that begins with `!` and brings in an ignored file or a symlink shows the user's intention, so there is no
+//! warning.
 
 mod checkout;
 mod ignored;
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::ignore_file::{self, IGNORE_FILE};
 use crate::client::rules::SourceRules;
-use crate::manifest::{Named, Node};
+use crate::manifest::{EntryRef, Node};
 use crate::path::{Shown, push_name};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
@@ -32,29 +32,29 @@ use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
 pub(crate) use ignored::IgnoredFiles;
 use symlink::leads_out;
 
-/// Setuid, setgid and sticky.
+/// The setuid, setgid and sticky bits.
 const SPECIAL: u32 = 0o7000;
 /// The bits by which group and others enter a directory.
 const SHARED_ENTER: u32 = 0o011;
 /// The bits by which group and others read.
 const SHARED_READ: u32 = 0o044;
 
-/// How many examples a warning has.
+/// The number of examples in a warning.
 const EXAMPLES: usize = 3;
 
-/// What is reviewed.
+/// A scan to review.
 pub(crate) struct Review<'a> {
     /// The source, absolute.
     pub(crate) source: &'a Path,
     /// The source, held.
     pub(crate) held: &'a OwnedFd,
-    /// The rules that the scan began with.
+    /// The rules at the beginning of the scan.
     pub(crate) rules: &'a SourceRules,
-    /// What the scan found.
+    /// The result of the scan.
     pub(crate) found: &'a Snapshot,
 }
 
-/// Some of the paths of one kind, and how many there are.
+/// The number of paths of one kind, and some of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Paths {
     number: usize,
@@ -73,10 +73,10 @@ struct Findings {
 }
 
 impl Review<'_> {
-    /// Returns the warnings, and the files that git ignores where they are others than those `kept` of the last review.
+    /// Returns the warnings, and the files that git ignores, if they differ from those `kept` at the last review.
     pub(crate) fn warnings(&self, kept: Option<&IgnoredFiles>) -> (Vec<String>, Option<IgnoredFiles>) {
         let (ignored, is_new) = IgnoredFiles::find(self, kept);
-        let warnings = self.tell(&self.findings(), &ignored);
+        let warnings = self.describe(&self.findings(), &ignored);
         (warnings, is_new.then_some(ignored))
     }
 
@@ -86,13 +86,13 @@ impl Review<'_> {
         findings.add_directory(self.found.root.mode, || b".".to_vec());
         for number in 0..self.found.manifest.directories().len() as u32 {
             for named in self.found.manifest.children(number).filter(|named| !self.found.is_generated(named.index)) {
-                self.look(number, &named, &mut rules, &mut findings);
+                self.inspect(number, &named, &mut rules, &mut findings);
             }
         }
         findings
     }
 
-    fn look(&self, directory: u32, named: &Named<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
+    fn inspect(&self, directory: u32, named: &EntryRef<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
         let FileStat { mode, .. } = self.found.stats[named.index as usize];
         let path = || self.found.manifest.path(named.index);
         match named.node {
@@ -107,14 +107,14 @@ impl Review<'_> {
             }
             Node::Symlink(target) => {
                 let target = self.found.manifest.text(target);
-                if leads_out(&self.found.manifest, directory, target) && !rules.mean(directory, &path(), false) {
+                if leads_out(&self.found.manifest, directory, target) && !rules.is_meant(directory, &path(), false) {
                     findings.symlinks_out.add(format!("`{}` to `{}`", Shown(&path()), Shown(target)));
                 }
             }
         }
     }
 
-    fn tell(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
+    fn describe(&self, findings: &Findings, ignored: &IgnoredFiles) -> Vec<String> {
         let mut warnings = Vec::new();
         if (0..self.found.manifest.len()).all(|entry| self.found.is_generated(entry)) {
             warnings.push(format!("There is nothing to deploy in `{}`: the release is empty", self.source.display()));
@@ -123,57 +123,57 @@ impl Review<'_> {
         if root & SHARED_ENTER == 0 {
             let mode = root & 0o777;
             warnings.push(format!(
-                "Only its owner may enter the release, as the source has mode {mode:o}: a web server of another user cannot \
-                 read it. Where one should, `chmod go+rx '{}'` and deploy again",
+                "Only its owner may enter the release, as the source has mode {mode:o}: a web server that runs as another user cannot \
+                 read it. If it should, run `chmod go+rx '{}'` and deploy again",
                 self.source.display()
             ));
         }
-        let mut tell = |paths: &Paths, one: &str, several: &str| {
+        let mut warn = |paths: &Paths, one: &str, several: &str| {
             if paths.number > 0 {
                 warnings.push(format!("{}: {paths}", paths.count(one, several)));
             }
         };
-        tell(
+        warn(
             &findings.private_directories,
             "1 directory can be entered by its owner alone, and not by a web server of another user",
             "{} directories can be entered by their owner alone, and not by a web server of another user",
         );
-        tell(
+        warn(
             &findings.private_files,
             "1 file can be read by its owner alone, and not by a web server of another user",
             "{} files can be read by their owner alone, and not by a web server of another user",
         );
-        tell(
+        warn(
             &findings.files_with_bits,
             "1 file loses its setuid, setgid or sticky bit",
             "{} files lose their setuid, setgid or sticky bits",
         );
-        tell(
+        warn(
             &findings.directories_with_bits,
             "1 directory loses its setgid or sticky bit",
             "{} directories lose their setgid or sticky bits",
         );
-        tell(
+        warn(
             &findings.closed_directories,
             "1 directory can be written to by its owner alone, as it loses its sticky bit",
             "{} directories can be written to by their owner alone, as they lose their sticky bits",
         );
-        tell(
+        warn(
             &findings.capable_files,
             "1 file loses its capabilities, which a service manager can give to the process instead",
             "{} files lose their capabilities, which a service manager can give to the processes instead",
         );
-        tell(
+        warn(
             &findings.symlinks_out,
-            "1 symlink leads out of the source, and on the server to what stands there",
-            "{} symlinks lead out of the source, and on the server to what stands there",
+            "1 symlink leads out of the source, and on the server to something else or nothing",
+            "{} symlinks lead out of the source, and on the server to something else or nothing",
         );
         warnings.extend(ignored.warning());
         warnings
     }
 }
 
-/// The rules of each directory that was asked for.
+/// The rules of directories, each made on demand.
 struct RulesByDirectory<'a> {
     review: &'a Review<'a>,
     rules: HashMap<u32, SourceRules>,
@@ -185,9 +185,9 @@ impl<'a> RulesByDirectory<'a> {
     }
 
     /// Tells whether a pattern brings in an entry of a directory, or a directory above it.
-    fn mean(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
+    fn is_meant(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
         loop {
-            if self.of(directory).speak_of(path, is_directory) == Some(false) {
+            if self.of(directory).verdict(path, is_directory) == Some(false) {
                 return true;
             }
             let Some(slash) = memchr::memrchr(b'/', path) else { return false };
@@ -210,7 +210,7 @@ impl<'a> RulesByDirectory<'a> {
             let path = found.manifest.directory_path(directory);
             let mut file = path.clone();
             push_name(&mut file, IGNORE_FILE);
-            // Where it cannot be read, the scan has told so.
+            // If it cannot be read, the scan has reported that.
             let text = ignore_file::read(source, held, &file, &file).ok().flatten();
             if let Some(entered) = text.and_then(|text| rules.with(&path, &text).ok()) {
                 rules = entered;
@@ -253,7 +253,7 @@ impl Paths {
     }
 }
 
-/// The examples, and how many there are beside them.
+/// Shows the examples, and the number of further paths.
 impl fmt::Display for Paths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.examples.join(", "))?;

@@ -1,9 +1,9 @@
-//! What of the source is left out: `.git`, the files that are for Cutover alone, `exclude` and `.deployignore`.
+//! The rules of a source, by which paths are left out: `.git`, files for Cutover alone, `exclude` and `.deployignore`.
 //!
-//! Patterns of `exclude` are asked first, then the `.deployignore` of the directory, then those above it. The first
-//! that speaks of a path decides. A directory that is left out is not entered, as in git. Where no pattern speaks of it, a
-//! file called `.deployignore` or `cutover.toml` is left out, and so is the config in use: they name servers, and no
-//! application reads them. A pattern that begins with `!` brings them in. `.git` is left out always.
+//! Patterns of `exclude` are checked first, then the `.deployignore` of the directory, then those above it. The first
+//! pattern that matches a path decides. A directory that is left out is not entered, as in git. If no pattern matches,
+//! files called `.deployignore` or `cutover.toml` are left out, and so is the config in use: they name servers, and no
+//! application reads them. A pattern that begins with `!` brings them in. `.git` is always left out.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::path::{Shown, push_name};
 use crate::pattern::Patterns;
-use crate::scan::rules::{Entered, Rules};
+use crate::scan::rules::{DirectoryRules, Rules};
 
 /// The name of git's file with patterns, in any directory of a checkout.
 pub(crate) const GITIGNORE: &[u8] = b".gitignore";
@@ -28,38 +28,38 @@ const CONFIG_FILE: &[u8] = b"cutover.toml";
 pub(crate) struct SourceRules {
     source: Arc<Path>,
     exclude: Arc<Patterns>,
-    /// The paths in the source of the config in use.
+    /// The paths of the config in use, in the source.
     config: Arc<[Vec<u8>]>,
     hash: Hash,
     levels: Levels,
 }
 
-/// The patterns that stand in one directory and in those above it. The nearest that speak of a path decide.
+/// The patterns of one directory and of those above it. The nearest match decides.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Levels(Option<Arc<Level>>);
 
 #[derive(Debug)]
 struct Level {
     patterns: Patterns,
-    /// The length of the path of the directory that they stand in, with the slash after it.
+    /// The length of the path of their directory, with the slash after it.
     prefix: usize,
     above: Levels,
 }
 
 impl Levels {
-    /// Adds the patterns that stand in a directory below.
+    /// Adds the patterns of a directory below.
     pub(crate) fn with(&self, directory: &[u8], patterns: Patterns) -> Levels {
         let prefix = if directory.is_empty() { 0 } else { directory.len() + 1 };
         Levels(Some(Arc::new(Level { patterns, prefix, above: self.clone() })))
     }
 
-    /// Says of a path what [`Patterns::speak_of`] does.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+    /// Returns the verdict on a path, as [`Patterns::verdict`] does.
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
         let mut level = self.0.as_deref();
         while let Some(Level { patterns, prefix, above }) = level {
-            let meant = patterns.verdict(&path[*prefix..], is_directory);
-            if meant.is_some() {
-                return meant;
+            let verdict = patterns.verdict(&path[*prefix..], is_directory);
+            if verdict.is_some() {
+                return verdict;
             }
             level = above.0.as_deref();
         }
@@ -90,9 +90,9 @@ impl SourceRules {
         Ok(SourceRules { levels: self.levels.with(directory, patterns), ..self.clone() })
     }
 
-    /// Says whether patterns leave a path out (`true`), bring it in (`false`), or do not speak of it.
-    pub(crate) fn speak_of(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        self.exclude.verdict(path, is_directory).or_else(|| self.levels.speak_of(path, is_directory))
+    /// Returns `true` if patterns leave a path out, `false` if they bring it in, and none if no pattern matches it.
+    pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
+        self.exclude.verdict(path, is_directory).or_else(|| self.levels.verdict(path, is_directory))
     }
 
     fn is_for_cutover(&self, name: &[u8], path: &dyn Fn() -> Vec<u8>) -> bool {
@@ -114,25 +114,25 @@ impl Rules for SourceRules {
         Some(GITIGNORE)
     }
 
-    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error> {
+    fn enter(&self, directory: &OwnedFd, path: &[u8]) -> Result<Option<DirectoryRules>, Error> {
         let mut file = path.to_vec();
         push_name(&mut file, IGNORE_FILE);
         let Some(text) = ignore_file::read(&self.source, directory, IGNORE_FILE, &file)? else { return Ok(None) };
-        Ok(Some(Entered { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
+        Ok(Some(DirectoryRules { rules: Box::new(self.with(path, &text)?), file: Hash::of(&text) }))
     }
 
-    /// The path need not be known where there are no patterns.
+    /// Without patterns, the path is not needed.
     fn leave_out(&self, name: &[u8], is_directory: bool, path: &dyn Fn() -> Vec<u8>) -> bool {
         if name == b".git" {
             return true;
         }
         let has_patterns = !self.exclude.is_empty() || self.levels.0.is_some();
-        let spoken = if has_patterns { self.speak_of(&path(), is_directory) } else { None };
-        spoken.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
+        let verdict = if has_patterns { self.verdict(&path(), is_directory) } else { None };
+        verdict.unwrap_or_else(|| !is_directory && self.is_for_cutover(name, path))
     }
 }
 
-/// Returns the paths in a source by which a file is reached: its own, and where it is a symlink that of its target.
+/// Returns the paths of a file in a source: its own, and that of its target if it is a symlink.
 fn paths_within(source: &Path, file: &Path) -> Vec<Vec<u8>> {
     let Ok(source) = source.canonicalize() else { return Vec::new() };
     let directory = file.parent().and_then(|parent| parent.canonicalize().ok());

@@ -1,7 +1,7 @@
-//! Scans the source: what a deploy of it would send.
+//! Scans the source of a deploy.
 //!
-//! The walk is [`crate::scan`]'s. What only a source has is added here: the rules of `.deployignore`, the commit of a git
-//! checkout, and the file `REVISION` that names it.
+//! The walk is that of [`crate::scan`]. This module adds what only a source has: the rules of `.deployignore`, the
+//! commit of a git checkout, and the file `REVISION` that names it.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -23,36 +23,36 @@ use crate::scan::{Generated, WalkRequest, unreadable, walk};
 /// The name of the file with the commit.
 pub(crate) const REVISION: &[u8] = b"REVISION";
 
-/// What is asked of a scan.
+/// The request of a scan.
 pub(crate) struct ScanRequest<'a> {
     /// The directory.
     pub(crate) source: &'a Path,
     /// Patterns that leave paths out.
     pub(crate) exclude: &'a [String],
-    /// The config in use, which is left out where it is in the source.
+    /// The config in use, which is left out if it lies in the source.
     pub(crate) config: Option<&'a Path>,
-    /// The last scan of the same directory; without one, everything is listed and read.
+    /// The last scan of the same directory. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the source: the local target.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
     pub(crate) observer: &'a dyn Observer,
-    /// Interrupts.
+    /// The request to stop.
     pub(crate) cancel: &'a Cancel,
 }
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The manifest, and the stat of each entry. That of the last scan itself where all is as that knew it.
+    /// The manifest, and the stat of each entry. If nothing has changed, it is the last scan itself.
     pub(crate) found: Arc<Snapshot>,
     /// The source, held.
     pub(crate) source: OwnedFd,
-    /// The entry whose content is not in the source, with its content.
+    /// The entry of the generated file, with its content.
     pub(crate) generated: Option<(u32, Vec<u8>)>,
     /// The commit of the source.
     pub(crate) commit: Commit,
-    /// The rules that it began with.
+    /// The rules at the beginning of the scan.
     pub(crate) rules: SourceRules,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Scan {
 pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     let source = open_source(request.source)?;
     let rules = SourceRules::new(request.source, request.exclude, request.config)?;
-    let shape = walk(&WalkRequest {
+    let tree = walk(&WalkRequest {
         root: &source,
         path: request.source,
         rules: &rules,
@@ -71,7 +71,7 @@ pub(crate) fn scan(request: &ScanRequest<'_>) -> Result<Scan, Error> {
     })?;
     let commit = Commit::of(request.source);
     let revision = commit.known().map(|commit| Generated::new(REVISION, format!("{commit}\n").into_bytes()));
-    let found = shape.finish(revision.as_ref())?;
+    let found = tree.finish(revision.as_ref())?;
     let generated = found.generated().zip(revision).map(|((entry, _), revision)| (entry, revision.content));
     Ok(Scan { found, source, generated, commit, rules })
 }
@@ -200,7 +200,7 @@ mod tests {
         paths
     }
 
-    /// Asserts that a scan found what one finds that knows nothing.
+    /// Asserts that a scan has the same result as one without a last scan.
     #[track_caller]
     fn assert_right(what: &str, found: &Scan, expected: &Scan) {
         assert_eq!(paths(&found.found.manifest), paths(&expected.found.manifest), "{what}");
@@ -297,7 +297,7 @@ mod tests {
             let found = place.scan(Some(&known));
             assert_right(what, &found, &place.scan(None));
             assert!(!Arc::ptr_eq(&found.found, &known), "nothing was found of: {what}");
-            // What is found next is what was found now.
+            // The next scan has the same result.
             let again = place.scan(Some(&later(&found.found, HOUR)));
             assert_right(what, &again, &found);
         }
@@ -355,7 +355,7 @@ mod tests {
         }
     }
 
-    /// What is known, without one name and with other content and targets: so one sees what is believed.
+    /// The last scan, without one name and with other content and targets: they show which parts of it are trusted.
     fn lies_of(known: &Snapshot, without: &[u8]) -> Arc<Snapshot> {
         let manifest = &known.manifest;
         let (mut builder, mut stats) = (Builder::new(), Vec::new());
@@ -392,7 +392,7 @@ mod tests {
         let is_read =
             ["a/one", "a/two", "a/new", "a/deep/three", "b/one"].map(|path| hash(&found, path) != Hash::of(b"lies"));
         assert_eq!(is_read, [false, true, true, false, false]);
-        // Soon after a change nothing is believed.
+        // Soon after a change nothing is trusted.
         let soon = Arc::new(Snapshot { began: lies.began - HOUR, ..Snapshot::clone(&lies) });
         assert_right("", &place.scan(Some(&soon)), &expected);
         // Other patterns: everything is listed, and read only where it was not known.
@@ -405,7 +405,7 @@ mod tests {
     #[test]
     fn what_changes_during_a_scan_is_found_by_the_next() {
         let place = Place::new();
-        // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here were believed.
+        // A tick is 10 ms at most; with the two seconds that are allowed for, nothing here would be trusted.
         let window = |known: &Snapshot| later(known, 1_980_000_000);
         let mut known = window(&place.scan(None).found);
         let mut scans = 0;

@@ -1,4 +1,4 @@
-//! A manifest that stands by itself, or as part of a scan that others hold too.
+//! A manifest by itself, or as part of a scan that others hold too.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,11 +1,10 @@
-//! What is deployed: a directory that was scanned, held open.
+//! The source of a deploy: a directory that was scanned, held open.
 //!
 //! A source knows no host. It is scanned once, and exchanged with any number of hosts, one after another or at once
-//! ([`crate::client::exchange`]): it can be asked from any thread. An exchange asks it for its manifest and for older ones
-//! that this machine has at hand, opens and reads files by their entry in the manifest, and has it keep what the next
-//! deploy is faster by.
+//! ([`crate::client::exchange`]), so any thread can use it. An exchange uses its manifest and the older ones on this
+//! machine, opens and reads files by their entry in the manifest, and stores facts that make the next deploy faster.
 //!
-//! What the last scan knew is held beside it until [`Source::drop_last`]: it is most likely what the hosts have, and takes
+//! The last scan is held beside it until [`Source::drop_last`]: the hosts most likely have its manifest, but it takes
 //! memory.
 
 mod chunks;
@@ -39,7 +38,7 @@ pub(crate) use reader::SourceReader;
 pub(crate) struct Source<'a> {
     path: PathBuf,
     scan: Scan,
-    /// What the last scan knew, where it is another than this one.
+    /// The last scan, if it differs from this one.
     last: Mutex<Option<Arc<Snapshot>>>,
     memory: &'a Memory,
     /// Whether the database has this scan.
@@ -76,29 +75,29 @@ impl<'a> Source<'a> {
         Ok(Source { path: path.clone(), scan, last, memory, is_kept: AtomicBool::new(is_kept) })
     }
 
-    /// Returns its manifest.
+    /// Returns the manifest.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.scan.found.manifest
     }
 
-    /// Returns its manifest by itself.
+    /// Returns the manifest by itself.
     pub(crate) fn into_manifest(self) -> Manifest {
         let Source { scan, last, .. } = self;
         drop(last);
         Arc::try_unwrap(scan.found).map_or_else(|found| found.manifest.clone(), |found| found.manifest)
     }
 
-    /// Returns the commit that it is of, where it is a git checkout and that can be told.
+    /// Returns the commit, if the source is a git checkout and its commit is known.
     pub(crate) fn commit(&self) -> Option<&str> {
         self.scan.commit.known()
     }
 
-    /// Returns what this machine remembers of earlier deploys.
+    /// Returns the memory of earlier deploys.
     pub(crate) fn memory(&self) -> &'a Memory {
         self.memory
     }
 
-    /// Returns what a user may not expect of a release of it.
+    /// Returns warnings about a release of the source.
     pub(crate) fn review(&self, last_scan: LastScan) -> Vec<String> {
         let kept = match last_scan {
             LastScan::Trusted => self.memory.ask(|database| database.ignored(&self.path)).flatten(),
@@ -113,13 +112,12 @@ impl<'a> Source<'a> {
         if let Commit::Unknown { reason } = commit
             && !has_own
         {
-            warnings
-                .push(format!("The release has no `REVISION`, as the commit of the source cannot be told: {reason}"));
+            warnings.push(format!("The release has no `REVISION`, as the commit of the source is unknown: {reason}"));
         }
         warnings
     }
 
-    /// Finds a manifest on this machine by its root: this one, the last scan's, or one that was kept.
+    /// Finds a manifest on this machine by its root: this one, the last scan's, or one in the database.
     pub(crate) fn find_manifest(&self, root: &Hash) -> Option<SharedManifest> {
         let is_it = |known: &&Arc<Snapshot>| known.manifest.root() == *root;
         let scanned =
@@ -134,30 +132,30 @@ impl<'a> Source<'a> {
         self.last.lock().expect("nobody panics while the last scan is looked at")
     }
 
-    /// Drops what the last scan knew. To be called once each host was looked at that may have it.
+    /// Drops the last scan. Call it once every host that may have its manifest was checked.
     pub(crate) fn drop_last(&self) {
         self.last().take();
     }
 
-    /// Keeps what was scanned for the next scan, once, where it differs from what is kept. To be called where the agent has
-    /// work to do: the scan and the conversation would wait for it.
+    /// Stores the scan for the next one, once, if it differs from the stored one. Call it while the agent has work to
+    /// do: otherwise the scan and the conversation would wait for it.
     pub(crate) fn keep(&self) {
         if !self.is_kept.swap(true, Ordering::Relaxed) {
             self.memory.ask(|database| database.put_scan(&self.path, &self.scan.found));
         }
     }
 
-    /// Lets the next scan read all files.
+    /// Makes the next scan read all files.
     pub(crate) fn forget(&self) {
         self.memory.ask(|database| database.forget_scan(&self.path));
     }
 
-    /// Opens the file of an entry, whatever became of it.
+    /// Opens the file of an entry, even if it has changed.
     pub(crate) fn open(&self, entry: u32) -> Option<File> {
         content::open(&self.scan.source, OsStr::from_bytes(&self.manifest().path(entry))).ok()
     }
 
-    /// Finds the content that git has of files of a commit: paths, and how long their content is.
+    /// Finds git's blobs of files of a commit, by their paths and the lengths of their contents.
     pub(crate) fn find_blobs(&self, commit: &str, files: &[(Vec<u8>, u64)]) -> (Blobs, Vec<Option<Blob>>) {
         Blobs::find(&self.path, commit, files)
     }

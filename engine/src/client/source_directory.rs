@@ -1,6 +1,6 @@
-//! A directory to be deployed, found and not yet scanned.
+//! The directory of a source, before it is scanned.
 //!
-//! It must not be inside its own target, nor hold it, unless a pattern leaves the target out: a release would hold itself.
+//! It must not lie in its own target, nor hold it, unless a pattern leaves the target out: a release would hold itself.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,10 @@ use crate::error::{Error, SourceError};
 use crate::request::SourceRequest;
 use crate::target::Destination;
 
-/// Whether a scan believes the last one.
+/// The use of the last scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LastScan {
-    /// What looks as it did then is not read again.
+    /// Entries with an equal stat are not read again.
     Trusted,
     /// Every directory is listed and every file is read.
     Ignored,
@@ -21,16 +21,16 @@ pub(crate) enum LastScan {
 
 /// See the module's description.
 pub(crate) struct SourceDirectory<'a> {
-    /// What is asked.
+    /// The request.
     pub(crate) request: &'a SourceRequest,
-    /// Its path, absolute and without symlinks.
+    /// The path, absolute and without symlinks.
     pub(crate) path: PathBuf,
-    /// The local target's directory, as device and inode.
+    /// The directory of the local target, as device and inode.
     pub(crate) forbidden: Option<(u64, u64)>,
 }
 
 impl<'a> SourceDirectory<'a> {
-    /// Finds the directory. Refuses one inside its own local target.
+    /// Finds the directory. Refuses a directory inside its own local target.
     pub(crate) fn find(request: &'a SourceRequest, destination: &Destination) -> Result<SourceDirectory<'a>, Error> {
         let path = std::fs::canonicalize(&request.directory).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::Source(SourceError::Missing(request.directory.clone())),
@@ -43,7 +43,7 @@ impl<'a> SourceDirectory<'a> {
     }
 }
 
-/// Returns the local target's device and inode where it exists, so that the scan refuses a source that holds it.
+/// Returns the device and inode of the local target, if it exists, so that the scan refuses a source that holds it.
 fn check_overlap(source: &Path, destination: &Destination) -> Result<Option<(u64, u64)>, Error> {
     let Destination::Local(target) = destination else { return Ok(None) };
     let overlapping =
@@ -54,13 +54,13 @@ fn check_overlap(source: &Path, destination: &Destination) -> Result<Option<(u64
     }
     let own = std::fs::metadata(&real).ok();
     if own.is_none() && real.starts_with(source) {
-        // It would be made in the source, and be part of every deploy but the first.
+        // The target would be made in the source, and be part of every deploy but the first.
         return Err(overlapping());
     }
     Ok(own.map(|metadata| (metadata.dev(), metadata.ino())))
 }
 
-/// Resolves as much of a path as exists.
+/// Resolves the existing part of a path.
 fn real_path(path: &Path) -> PathBuf {
     match (std::fs::canonicalize(path), path.parent(), path.file_name()) {
         (Ok(real), ..) => real,

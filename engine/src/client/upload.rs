@@ -1,6 +1,6 @@
 //! Sends content to one host: threads pack it, and lanes write the blocks.
 //!
-//! The queue between them is short, so memory is a few blocks whatever is sent.
+//! The queue between them is short, so memory is a few blocks, however much is sent.
 
 mod keeper;
 
@@ -10,11 +10,11 @@ use std::sync::Mutex;
 use crossbeam_channel::bounded;
 
 use crate::client::conversation::Conversation;
-use crate::client::delivery::Content;
+use crate::client::delivery::Amount;
 use crate::client::lanes::{self, Outlet};
 use crate::client::level::Line;
+use crate::client::outgoing_file::{OldSources, OutgoingFile};
 use crate::client::packer::{PackedBlock, Packer, Packing};
-use crate::client::sending::{OldContent, Sending};
 use crate::client::source::SourceReader;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -22,76 +22,76 @@ use crate::report::DeployFailure;
 use crate::threads;
 use crate::units::Bytes;
 
-use keeper::Keeper;
+use keeper::CacheKeeper;
 
-/// PackedBlock blocks that wait for the wire: so many that neither the threads that pack nor the wire wait for a block that
-/// takes longer than others.
+/// The packed blocks that wait for the wire: so many that neither the packing threads nor the wire wait for a block
+/// that takes longer than others.
 const QUEUE_BLOCKS: usize = 4;
 
-/// What an upload works with.
+/// The parameters of an upload.
 #[derive(Clone, Copy)]
 pub(crate) struct Upload<'a> {
-    /// Where it goes.
+    /// The conversation with the host.
     pub(crate) conversation: &'a Conversation,
-    /// The content. What is sent is kept in the content cache, if there is one.
+    /// The reader of the content. Sent content is kept in the content cache, if there is one.
     pub(crate) reader: SourceReader<'a>,
-    /// What it is described in terms of.
-    pub(crate) olds: OldContent<'a>,
-    /// The zstd level; where none is said, the one that the line has time for.
+    /// The sources of old content.
+    pub(crate) old_versions: OldSources<'a>,
+    /// The zstd level. None: the level that the line has time for.
     pub(crate) level: Option<i32>,
-    /// Hears how far it is.
+    /// Receives the details.
     pub(crate) observer: &'a dyn Observer,
-    /// Over how many connections; where none is said, as many as the link has use for.
+    /// The number of connections. None: as many as the link has use for.
     pub(crate) lanes: Option<u32>,
-    /// Whether all is described against the base that was named, and the agent need not have said yet that it takes it.
+    /// Whether all content is described against the named base, and is sent before the agent says that it takes it.
     pub(crate) is_unasked: bool,
 }
 
 impl Upload<'_> {
-    /// Sends files, in order; not all of them where the agent takes another base than was believed. Returns bytes of
-    /// content by the zstd level that they were packed at, 0 being none.
-    pub(crate) fn send(&self, sendings: Vec<Sending>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
-        let &Upload { conversation, reader, olds, level, observer, lanes, is_unasked } = self;
-        if sendings.is_empty() {
+    /// Sends files, in order. Stops early if the agent takes another base. Returns the bytes of content by zstd level,
+    /// 0 being none.
+    pub(crate) fn send(&self, outgoing_files: Vec<OutgoingFile>) -> Result<BTreeMap<i32, u64>, DeployFailure> {
+        let &Upload { conversation, reader, old_versions, level, observer, lanes, is_unasked } = self;
+        if outgoing_files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let files = sendings.len() as u64;
+        let files = outgoing_files.len() as u64;
         let threads = Packing::usual_threads();
         let round_trip = conversation.lanes().map(|lanes| lanes.round_trip());
         let line = Line { rate: conversation.copied_at(), round_trip };
-        let packer = Packer::new(reader, olds, Packing { level, threads, line }, sendings);
-        let total = Content { files, bytes: packer.bytes_total() };
+        let packer = Packer::new(reader, old_versions, Packing { level, threads, line }, outgoing_files);
+        let total = Amount { files, bytes: packer.bytes_total() };
         conversation.delivery().begin(total, conversation.sent_bytes());
-        let keeper = Mutex::new(Keeper::begin(olds.cache, observer));
+        let keeper = Mutex::new(CacheKeeper::begin(old_versions.cache, observer));
         let (sender, blocks) = bounded::<Result<PackedBlock, Error>>(QUEUE_BLOCKS);
         let sent = std::thread::scope(|scope| {
             for number in 0..threads {
                 let (packer, own) = (&packer, sender.clone());
                 let pack = move || {
                     if let Err(error) = packer.run(&own) {
-                        // Where nobody listens any more, another error came first.
+                        // If the queue is closed, another error came first.
                         drop(own.send(Err(error)));
                     }
                 };
                 match threads::spawn_scoped(scope, pack) {
                     Ok(_) => {}
                     Err(error) if number == 0 => return Err(error.into()),
-                    // Those that there are do it all.
+                    // The existing threads do all the work.
                     Err(_) => break,
                 }
             }
             drop(sender);
             let outlet = Outlet { conversation, observer, lanes, is_unasked, left: &|| packer.left() };
-            let sending =
+            let before =
                 |packed: &PackedBlock| conversation.delivery().note(packed.block.payload.len() as u64, packed.holds);
-            let sent = lanes::send(&outlet, blocks, sending, |packed: &PackedBlock, took| {
-                packer.sent(packed, took, conversation.connections().max(1) as u32, conversation.stalled());
+            let sent = lanes::send(&outlet, blocks, before, |packed: &PackedBlock, took| {
+                packer.sent(packed, took, conversation.connections().max(1) as u32, conversation.stalled_share());
                 keeper.lock().expect("no keeper panics").keep(packed);
             });
             packer.end();
             sent
         });
-        // Whether or not all of it was sent, it is what the source holds.
+        // Sent or not, it is content of the source.
         keeper.into_inner().expect("no keeper panics").finish();
         sent?;
         let levels = packer.tally();
@@ -100,7 +100,7 @@ impl Upload<'_> {
     }
 }
 
-/// Says how much was packed at which level: `1.2 GB at zstd level 6, 3.0 MB as it is`.
+/// Returns the packed bytes by level, as `1.2 GB at zstd level 6, 3.0 MB uncompressed`.
 fn levels_text(levels: &BTreeMap<i32, u64>) -> String {
     let part = |(&level, &bytes): (&i32, &u64)| match level {
         0 => format!("{} as it is", Bytes(bytes)),

@@ -16,19 +16,19 @@ const DIRECTORY_CONTEXT: &str = "cutover 2026 manifest directory 1";
 /// The longest target of a symlink on Linux, in bytes (`PATH_MAX`).
 const TARGET_MAX: usize = 4096;
 
-/// Stands for the hash of a directory until that is computed.
+/// The hash of a directory until it is computed.
 const NOT_HASHED: Hash = Hash::from_bytes([0; 32]);
 
 /// The most content, in bytes: no file of Linux is longer, and sums of a few sizes stay within 64 bits.
 const CONTENT_MAX: u64 = i64::MAX as u64;
 
-/// What cannot stand in a manifest.
+/// The reason why entries do not make a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadManifest {
     /// A name that could lead elsewhere.
     #[error("holds a bad name: {0}")]
     Name(#[from] BadPath),
-    /// Names of a directory that are not in order, or twice the same.
+    /// Names of a directory that are out of order, or twice the same.
     #[error("has names out of order")]
     Order,
     /// A symlink's target that is empty, too long, or holds a NUL byte.
@@ -37,16 +37,16 @@ pub(crate) enum BadManifest {
     /// Permission bits that do not belong there.
     #[error("holds a bad mode")]
     Mode,
-    /// More than is taken: entries, directories, bytes of names and targets, or 2^63 bytes of content.
+    /// More than a manifest may hold: entries, directories, bytes of names and targets, or 2^63 bytes of content.
     #[error(
-        "is too large: at most {} entries, {} of them directories, and {} MiB of names are taken",
+        "is too large: at most {} entries, {} of them directories, and {} MiB of names are accepted",
         super::ENTRIES_MAX, super::DIRECTORIES_MAX, super::TEXT_BYTES_MAX >> 20
     )]
     TooLarge,
-    /// More directories within each other than [`super::LEVELS_MAX`].
+    /// More nested directories than [`super::LEVELS_MAX`].
     #[error("has more than {} directories within each other", super::LEVELS_MAX)]
     TooDeep,
-    /// Directories that were named and not given, or given and not named.
+    /// A directory that is named and has no entries of its own, or has them and is not named.
     #[error("has directories that do not fit together")]
     Shape,
 }
@@ -58,11 +58,12 @@ struct NamedDirectory {
     parent: u32,
     /// The entry that names it.
     entry: u32,
-    /// How many directories it lies within, the root not counted.
+    /// The number of directories above it, the root not counted.
     level: u16,
 }
 
-/// Takes directories in the order of their numbers: the root, then each directory in the order in which it was named.
+/// A builder of a manifest. It accepts directories in the order of their numbers: the root, then each directory in the
+/// order in which it was named.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     manifest: Manifest,
@@ -76,19 +77,19 @@ impl Builder {
         Builder { manifest: Manifest::default(), named: vec![NamedDirectory { parent: 0, entry: 0, level: 0 }] }
     }
 
-    /// Starts with nothing, and with room for as many bytes of names.
+    /// Starts with nothing, and with capacity for this many bytes of names.
     pub(crate) fn with_room(text_bytes: usize) -> Builder {
         let mut builder = Builder::new();
         Arc::make_mut(&mut builder.manifest.text).reserve_exact(text_bytes.min(super::TEXT_BYTES_MAX));
         builder
     }
 
-    /// Begins the next directory; entries given from now on are its own.
+    /// Begins the next directory. The following entries are in it.
     pub(crate) fn begin(&mut self, mode: u16) -> Result<(), BadManifest> {
         self.begin_with(mode, NOT_HASHED)
     }
 
-    /// Begins the next directory, of which the hash was computed before, from the same entries.
+    /// Begins the next directory, whose hash was computed before from the same entries.
     pub(crate) fn begin_with(&mut self, mode: u16, hash: Hash) -> Result<(), BadManifest> {
         if u32::from(mode) & !super::DIRECTORY_MODE_MASK != 0 {
             return Err(BadManifest::Mode);
@@ -100,7 +101,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds a file to the directory begun last.
+    /// Adds a file to the directory that was begun last.
     pub(crate) fn file(&mut self, name: &[u8], file: File) -> Result<u32, BadManifest> {
         if u32::from(file.key.mode) & !super::FILE_MODE_MASK != 0 {
             return Err(BadManifest::Mode);
@@ -111,7 +112,7 @@ impl Builder {
         self.push(name, Node::File(file))
     }
 
-    /// Adds a symlink to the directory begun last.
+    /// Adds a symlink to the directory that was begun last.
     pub(crate) fn symlink(&mut self, name: &[u8], target: &[u8]) -> Result<u32, BadManifest> {
         if target.is_empty() || target.len() > TARGET_MAX || target.contains(&0) {
             return Err(BadManifest::Target);
@@ -121,7 +122,7 @@ impl Builder {
         self.push(name, Node::Symlink(target))
     }
 
-    /// Adds a directory to the directory begun last; its own entries follow in its turn.
+    /// Adds a directory to the directory that was begun last. Its own entries follow in its turn.
     pub(crate) fn directory(&mut self, name: &[u8]) -> Result<u32, BadManifest> {
         if self.named.len() == super::DIRECTORIES_MAX {
             return Err(BadManifest::TooLarge);
@@ -137,7 +138,7 @@ impl Builder {
         Ok(entry)
     }
 
-    /// Tells whether every directory that was named was also given.
+    /// Tells whether every directory that was named was also begun.
     pub(crate) fn is_complete(&self) -> bool {
         self.manifest.directories.len() == self.named.len()
     }
@@ -184,16 +185,16 @@ impl Builder {
     }
 }
 
-/// From so many directories of a level on they are hashed by several threads: a microsecond each.
+/// From this many directories of a level on, several threads hash them: a microsecond each.
 const HASHED_AT_ONCE: usize = 64;
 
 impl Manifest {
-    /// Hashes the directories that are not, a level at a time, the lowest first.
+    /// Computes the missing hashes of directories, a level at a time, the lowest first.
     fn hash_directories(&mut self) {
         for level in self.levels().into_iter().rev() {
             let open: Vec<usize> = level.filter(|&number| self.directories[number].hash == NOT_HASHED).collect();
             let hash = |encoded: &mut Vec<u8>, &number: &usize| directory_hash(self, number as u32, encoded);
-            // For a few it takes longer to wake other threads.
+            // For a few, waking other threads takes longer.
             let hashes: Vec<Hash> = if open.len() < HASHED_AT_ONCE {
                 let mut encoded = Vec::new();
                 open.iter().map(|number| hash(&mut encoded, number)).collect()
@@ -204,7 +205,7 @@ impl Manifest {
         }
     }
 
-    /// Returns the numbers of the directories of each level: those of one lie side by side.
+    /// Returns the numbers of the directories of each level. Those of one level lie side by side.
     fn levels(&self) -> Vec<Range<usize>> {
         let (mut levels, mut begin) = (Vec::new(), 0);
         while begin < self.directories.len() {
@@ -224,7 +225,7 @@ impl Manifest {
         for (entry, hash) in hashes {
             manifest.entries.get_mut(entry as usize).hash = hash;
             let mut number = manifest.holder(entry);
-            // Those above one that is to be hashed are already.
+            // If a directory is still to be hashed, so are all above it.
             while manifest.directories[number as usize].hash != NOT_HASHED {
                 manifest.directories[number as usize].hash = NOT_HASHED;
                 number = manifest.directories[number as usize].parent;
@@ -235,8 +236,8 @@ impl Manifest {
     }
 }
 
-/// Hashes a directory: its mode, then each entry as kind, name and what it is. Lengths stand before what varies, so
-/// no two directories have one encoding.
+/// Hashes a directory: its mode, then each entry as kind, name and content. A length precedes each variable part, so no
+/// two directories have the same encoding.
 fn directory_hash(manifest: &Manifest, number: u32, encoded: &mut Vec<u8>) -> Hash {
     encoded.clear();
     put_number(encoded, u64::from(manifest.directories[number as usize].mode));

@@ -7,39 +7,40 @@ use std::os::unix::fs::FileExt;
 use crate::bytes::{ByteReader, Malformed};
 use crate::hash::Hash;
 use crate::manifest::build::Builder;
-use crate::manifest::encode::{
-    BadEncoding, CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, INTRODUCED, SYMLINK, Source,
-    directory_of,
-};
-use crate::manifest::{Directory, ENTRIES_MAX, File, Manifest, Named, Node, OPS_BYTES_MAX, ObjectKey};
+use crate::manifest::encode::{BadEncoding, DirectorySource, INTRODUCED, directory_of};
+use crate::manifest::ops::{CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, SYMLINK};
+use crate::manifest::{Directory, ENTRIES_MAX, EntryRef, File, Manifest, Node, OPS_BYTES_MAX, ObjectKey};
 
-/// A decoded manifest, with what it owes to its base.
+/// A decoded manifest, and its relation to the base.
 #[derive(Debug)]
-pub(crate) struct Decoded {
+pub(crate) struct DecodedManifest {
     /// The manifest.
     pub(crate) manifest: Manifest,
     /// For each entry, the base's entry that it was copied from, or [`INTRODUCED`].
     pub(crate) origins: Vec<u32>,
-    /// The entries that have a placeholder for a hash, ascending.
+    /// The entries with a placeholder for a hash, ascending.
     pub(crate) promised: Vec<u32>,
-    /// The root that the manifest has once they have their hashes.
+    /// The root of the manifest once all hashes are there.
     pub(crate) root: Hash,
 }
 
-/// Decodes what [`encode`](super::encode::encode) made, against the same base. Returns the manifest, whole, and the bytes
-/// that follow it.
-pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+/// Decodes the output of [`encode`](super::encode::encode), against the same base. Returns the complete manifest, and
+/// the bytes that follow.
+pub(crate) fn decode<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(DecodedManifest, &'a [u8]), BadEncoding> {
     let (decoded, rest) = decode_with(bytes, base)?;
     if decoded.promised.is_empty() { Ok((decoded, rest)) } else { Err(BadEncoding::Root) }
 }
 
-/// Decodes what [`encode_with`](super::encode::encode_with) made, against the same base. Returns the manifest, in which
-/// hashes may be promised, and the bytes that follow it.
-pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Result<(Decoded, &'a [u8]), BadEncoding> {
+/// Decodes the output of [`encode_with`](super::encode::encode_with), against the same base. Returns the manifest, in
+/// which hashes may be promised, and the bytes that follow.
+pub(crate) fn decode_with<'a>(
+    bytes: &'a [u8],
+    base: Option<&Manifest>,
+) -> Result<(DecodedManifest, &'a [u8]), BadEncoding> {
     let (Parts { root, ops, hashes }, rest) = Parts::read(bytes)?;
     let empty = Manifest::default();
     let base = base.unwrap_or(&empty);
-    // A guess that is near enough for most: growing from nothing moves everything a dozen times.
+    // A guess that is near enough for most: growing from nothing would move everything a dozen times.
     let entries = (base.len() as usize + hashes.len() / size_of::<Hash>()).min(ENTRIES_MAX);
     let mut decoder = Decoder {
         ops: ByteReader::new(&ops),
@@ -50,8 +51,8 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
         promised: Vec::new(),
         sources: Vec::new(),
     };
-    let given = decoder.given_base();
-    decoder.sources.push(Source::read(&mut decoder.ops, given)?);
+    let base = decoder.optional_base();
+    decoder.sources.push(DirectorySource::read(&mut decoder.ops, base)?);
     decoder.run()?;
     if !decoder.ops.rest().is_empty() || !decoder.hashes.rest().is_empty() {
         return Err(Malformed.into());
@@ -61,19 +62,19 @@ pub(crate) fn decode_with<'a>(bytes: &'a [u8], base: Option<&Manifest>) -> Resul
     if promised.is_empty() && manifest.root() != root {
         return Err(BadEncoding::Root);
     }
-    Ok((Decoded { manifest, origins, promised, root }, rest))
+    Ok((DecodedManifest { manifest, origins, promised, root }, rest))
 }
 
-/// A manifest's bytes, of which nothing was looked at yet.
+/// A manifest's bytes, split into their parts and not decoded yet.
 pub(crate) struct Parts<H> {
-    /// What the whole must hash to.
+    /// The hash that the whole must have.
     pub(crate) root: Hash,
     ops: Vec<u8>,
     hashes: H,
 }
 
 impl<'a> Parts<&'a [u8]> {
-    /// Takes apart what [`encode`](super::encode::encode) made. Returns the bytes that follow it too.
+    /// Splits the output of [`encode`](super::encode::encode). Returns also the bytes that follow.
     pub(super) fn read(bytes: &'a [u8]) -> Result<(Parts<&'a [u8]>, &'a [u8]), BadEncoding> {
         let mut reader = ByteReader::new(bytes);
         let root = Hash::from_bytes(reader.array()?);
@@ -85,8 +86,8 @@ impl<'a> Parts<&'a [u8]> {
 }
 
 impl<'f> Parts<BufReader<Section<'f>>> {
-    /// Takes apart what stands in a section of a file. The hashes, which are most of it, are not read yet. Returns the section
-    /// that follows too.
+    /// Splits a manifest in a section of a file. The hashes, which are most of it, are not read yet. Returns also the
+    /// section that follows.
     pub(crate) fn read_from(mut section: Section<'f>) -> Result<(Self, Section<'f>), BadEncoding> {
         let mut root = [0; size_of::<Hash>()];
         section.read_exact(&mut root).map_err(cut_off)?;
@@ -113,7 +114,7 @@ pub(crate) struct Section<'f> {
 }
 
 impl<'f> Section<'f> {
-    /// Returns what follows a place in a file, in bytes.
+    /// Returns the part of a file from a place on, in bytes.
     pub(crate) fn from(file: &'f DiskFile, at: u64) -> io::Result<Section<'f>> {
         Ok(Section { file, at, end: file.metadata()?.len().max(at) })
     }
@@ -129,7 +130,7 @@ impl<'f> Section<'f> {
         Ok(number)
     }
 
-    /// Reads a length, and passes over as many bytes, which it returns.
+    /// Reads a length, and returns the section of this many bytes, which is passed over.
     pub(crate) fn part(&mut self) -> Result<Section<'f>, BadEncoding> {
         let len = self.number()?;
         let part = Section { file: self.file, at: self.at, end: self.at.checked_add(len).ok_or(Malformed)? };
@@ -151,16 +152,16 @@ impl Read for Section<'_> {
 }
 
 impl<H: Read> Parts<H> {
-    /// Gives every entry, in order, of a manifest that was encoded without a base. Nothing is made of it, and the root not
-    /// proved: for bytes of which something else says that they are what was written.
-    pub(crate) fn entries(mut self, mut take: impl FnMut(Passing<'_>)) -> Result<(), BadEncoding> {
+    /// Calls `take` for every entry, in order, of a manifest that was encoded without a base. No manifest is built and
+    /// the root is not proved: another proof must say that the bytes are those that were written.
+    pub(crate) fn for_each_entry(mut self, mut take: impl FnMut(StreamEntry<'_>)) -> Result<(), BadEncoding> {
         let mut ops = ByteReader::new(&self.ops);
         let mut next_hash = || {
             let mut hash = [0; size_of::<Hash>()];
             self.hashes.read_exact(&mut hash).map_err(cut_off).map(|()| Hash::from_bytes(hash))
         };
         let mut index = 0;
-        // One is begun, or named: each is a script with no base.
+        // Every directory is a script with no base, or is named by one before it.
         let mut directories = u32::from(ops.number()? == 0);
         let mut directory = 0;
         while directory < directories {
@@ -176,19 +177,19 @@ impl<H: Read> Parts<H> {
                         let content = ops.number_within(0o777 * 3)?;
                         let size = ops.number()?;
                         let hash = if size == 0 { Hash::of(b"") } else { next_hash()? };
-                        PassingKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
+                        StreamEntryKind::File(File { key: ObjectKey { hash, mode: (content / 3) as u16 }, size })
                     }
                     SYMLINK => {
                         ops.bytes()?;
-                        PassingKind::Symlink
+                        StreamEntryKind::Symlink
                     }
                     DIRECTORY if ops.number()? == 0 => {
                         directories = directories.checked_add(1).ok_or(Malformed)?;
-                        PassingKind::Directory
+                        StreamEntryKind::Directory
                     }
                     _ => return Err(BadEncoding::Base),
                 };
-                take(Passing { directory, index, name, kind });
+                take(StreamEntry { directory, index, name, kind });
                 index += 1;
             }
             directory += 1;
@@ -198,32 +199,32 @@ impl<H: Read> Parts<H> {
     }
 }
 
-/// An entry of a manifest of which nothing is made.
-pub(crate) struct Passing<'a> {
-    /// The directory that it is in.
+/// An entry of a manifest that is read entry by entry.
+pub(crate) struct StreamEntry<'a> {
+    /// The directory that holds it.
     pub(crate) directory: u32,
-    /// Its index.
+    /// The index.
     pub(crate) index: u32,
-    /// Its name.
+    /// The name.
     pub(crate) name: &'a [u8],
-    /// What it is.
-    pub(crate) kind: PassingKind,
+    /// The kind.
+    pub(crate) kind: StreamEntryKind,
 }
 
-/// What an entry is that is not kept.
-pub(crate) enum PassingKind {
+/// The kind of a [`StreamEntry`].
+pub(crate) enum StreamEntryKind {
     /// A regular file.
     File(File),
-    /// A directory: the next number.
+    /// A directory, which has the next number.
     Directory,
     /// A symlink.
     Symlink,
 }
 
-/// The largest window of zstd that is taken, as a power of two: at no level that is used here has one a larger one.
+/// The largest accepted window of zstd, as a power of two: no level in use here has a larger one.
 const WINDOW_LOG_MAX: u32 = 23;
 
-/// Decompresses exactly `len` bytes: growing as they come, never by what was declared.
+/// Decompresses exactly `len` bytes. Memory grows as they come, never by the declared length.
 pub(crate) fn decompress(compressed: impl BufRead, len: u64) -> Result<Vec<u8>, BadEncoding> {
     let mut out = Vec::new();
     let mut decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
@@ -239,12 +240,12 @@ struct Decoder<'a> {
     builder: Builder,
     origins: Vec<u32>,
     promised: Vec<u32>,
-    sources: Vec<Source>,
+    sources: Vec<DirectorySource>,
 }
 
 impl<'a> Decoder<'a> {
-    /// Returns the base, where one was given.
-    fn given_base(&self) -> Option<&'a Manifest> {
+    /// Returns the base, if there is one.
+    fn optional_base(&self) -> Option<&'a Manifest> {
         Some(self.base).filter(|base| !base.directories().is_empty())
     }
 
@@ -252,14 +253,14 @@ impl<'a> Decoder<'a> {
         let mut number = 0;
         while number < self.sources.len() {
             match self.sources[number] {
-                Source::Same(base) => {
+                DirectorySource::Same(base) => {
                     let Directory { mode, hash, .. } = self.base.directories()[base as usize];
                     self.builder.begin_with(mode, hash)?;
                     for old in self.base.children(base) {
                         self.copy(old)?;
                     }
                 }
-                Source::Script(base) => self.script(base)?,
+                DirectorySource::Script(base) => self.script(base)?,
             }
             number += 1;
         }
@@ -294,7 +295,7 @@ impl<'a> Decoder<'a> {
                 ENTER => {
                     let old = before.next().ok_or(Malformed)?;
                     let beside = directory_of(old).ok_or(Malformed)?;
-                    self.directory(old.name, Source::Script(Some(beside)))?;
+                    self.directory(old.name, DirectorySource::Script(Some(beside)))?;
                 }
                 _ => self.insert(kind)?,
             }
@@ -312,15 +313,15 @@ impl<'a> Decoder<'a> {
                 Ok(())
             }
             DIRECTORY => {
-                let base = self.given_base();
-                let source = Source::read(&mut self.ops, base)?;
+                let base = self.optional_base();
+                let source = DirectorySource::read(&mut self.ops, base)?;
                 self.directory(name, source)
             }
             _ => Err(Malformed.into()),
         }
     }
 
-    /// Reads a file, which the base may have had in another size.
+    /// Reads a file, which the base may have with another size.
     fn file(&mut self, name: &[u8], old_size: Option<u64>) -> Result<(), BadEncoding> {
         let content = self.ops.number_within(0o777 * 3 + 2)?;
         let in_base = if content % 3 == IN_BASE { Some(self.ops.index()?) } else { None };
@@ -329,7 +330,7 @@ impl<'a> Decoder<'a> {
             None => self.ops.number()?,
         };
         let hash = match (content % 3, in_base) {
-            // Nothing comes of an empty file that would prove another hash.
+            // An empty file has no content that would disprove another hash.
             (HASHED, _) if size == 0 => Hash::of(b""),
             (HASHED, _) => Hash::from_bytes(self.hashes.array()?),
             (_, Some(entry)) => {
@@ -348,19 +349,19 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn directory(&mut self, name: &[u8], source: Source) -> Result<(), BadEncoding> {
+    fn directory(&mut self, name: &[u8], source: DirectorySource) -> Result<(), BadEncoding> {
         self.builder.directory(name)?;
         self.sources.push(source);
         self.note(INTRODUCED);
         Ok(())
     }
 
-    fn copy(&mut self, old: Named<'_>) -> Result<(), BadEncoding> {
+    fn copy(&mut self, old: EntryRef<'_>) -> Result<(), BadEncoding> {
         match old.node {
             Node::File(file) => self.builder.file(old.name, file)?,
             Node::Symlink(target) => self.builder.symlink(old.name, self.base.text(target))?,
             Node::Directory(number) => {
-                self.sources.push(Source::Same(number));
+                self.sources.push(DirectorySource::Same(number));
                 self.builder.directory(old.name)?
             }
         };

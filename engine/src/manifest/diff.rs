@@ -1,15 +1,15 @@
-//! Compares two manifests: which paths are new, changed or gone. Touches no disk.
+//! Compares two manifests: the paths that are new, changed or removed. Touches no disk.
 
-use crate::manifest::{Directory, Manifest, Named, Node};
+use crate::manifest::{Directory, EntryRef, Manifest, Node};
 use crate::path::push_name;
 use crate::report::Change;
 
-/// One path that differs. Directories appear only where they become something else.
+/// A path that differs. A directory counts only if it becomes something else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// The path.
     pub(crate) path: Vec<u8>,
-    /// How it differs.
+    /// The way in which it differs.
     pub(crate) change: Change,
     /// The size of the file before.
     pub(crate) bytes_before: Option<u64>,
@@ -17,14 +17,14 @@ pub(crate) struct Difference {
     pub(crate) bytes_after: Option<u64>,
 }
 
-/// How many paths differ. Counted as in [`compare`]: directories do not count.
+/// The numbers of paths that differ. As in [`compare`], directories do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Paths only in the second.
+    /// Paths that only the second manifest has.
     pub(crate) new: u64,
-    /// Paths in both that differ.
+    /// Paths of both that differ.
     pub(crate) changed: u64,
-    /// Paths only in the first.
+    /// Paths that only the first manifest has.
     pub(crate) removed: u64,
 }
 
@@ -38,7 +38,7 @@ impl Counts {
     }
 }
 
-/// Counts what differs from `before` to `after`; nothing before means that all is new.
+/// Counts the differences from `before` to `after`. Without `before`, everything is new.
 pub(crate) fn count(before: Option<&Manifest>, after: &Manifest) -> Counts {
     let mut counts = Counts::default();
     compare(before, after, |difference| counts.add(difference.change));
@@ -85,7 +85,7 @@ impl<'a, F: FnMut(Difference)> Comparison<'a, F> {
         }
     }
 
-    fn entry(&mut self, old: Option<Named<'a>>, new: Option<Named<'a>>) {
+    fn entry(&mut self, old: Option<EntryRef<'a>>, new: Option<EntryRef<'a>>) {
         let Some(name) = new.or(old).map(|named| named.name) else {
             return;
         };

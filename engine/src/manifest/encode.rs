@@ -1,35 +1,35 @@
 //! A manifest as bytes: its difference from a base, or from nothing.
 //!
 //! ```text
-//! root       32 bytes     what the whole must hash to
+//! root       32 bytes     the hash of the whole
 //! ops        length, length compressed, zstd
 //! hashes     length, 32 bytes each: not compressible, so kept out of the ops
 //!
 //! ops of the root:        source
-//! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 base directory k as it is
+//! source                  0 a script with no base · 2k+1 a script against base directory k · 2k+2 an equal base directory k
 //! script                  mode, then ops until End; scripts follow each other in the order of directory numbers
 //! op                      kind in the low three bits, a count above them
 //! ```
 //!
-//! | kind | op | what follows |
+//! | kind | op | operands |
 //! |---:|---|---|
 //! | 0 | End | |
-//! | 1 | Copy | count entries of the base directory, subdirectories with all that is in them |
+//! | 1 | Copy | count entries of the base directory, subdirectories with everything in them |
 //! | 2 | Drop | count entries of the base directory are not in the new one |
 //! | 3 | File | name, content, size |
 //! | 4 | Symlink | name, target |
 //! | 5 | Directory | name, source |
-//! | 6 | Change | the base's file at this place: content, and by how much it is longer, signed |
+//! | 6 | Change | the base's file at this place: content, and the difference of its size, signed |
 //! | 7 | Enter | the base's directory at this place: a script against it |
 //!
-//! A file's content is its mode times three, and then: 0, the next hash is its · 1, its hash is promised · 2, it is that of
-//! an entry of the base, whose number follows. Where a hash is promised, the content itself comes in the same flight, so
-//! that whoever receives it can hash it; until then a [`Hash::placeholder`] stands in its place, and the root proves
+//! A file's content is its mode times three, plus: 0, its hash is the next one · 1, its hash is promised · 2, its hash
+//! is that of an entry of the base, whose number follows. If a hash is promised, the content itself comes in the same
+//! flight, so that the receiver can hash it. Until then a [`Hash::placeholder`] replaces the hash, and the root proves
 //! nothing. An empty file has no hash here.
 //!
 //! So an unchanged tree is one number, a moved directory is one op at each of its two places, and a changed file costs
-//! what changed and not its name. Decoding checks every name and the order of names, and in the end the root: whatever
-//! was sent, the result is the manifest that the root names, or an error.
+//! its changes and not its name. Decoding checks every name, the order of names, and in the end the root: whatever was
+//! sent, the result is the manifest that the root names, or an error.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -37,22 +37,20 @@ use std::io::{self, Write};
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
-use crate::manifest::{File, Manifest, Named, Node};
+use crate::manifest::ops::{CHANGE, COPY, DIRECTORY, DROP, END, ENTER, FILE, HASHED, IN_BASE, Ops, PROMISED, SYMLINK};
+use crate::manifest::{EntryRef, File, Manifest, Node};
 
-/// Marks an entry that the base does not have.
+/// The origin of an entry that the base does not have.
 pub(crate) const INTRODUCED: u32 = u32::MAX;
 
-/// Of ops on the wire: they are small next to hashes, and this is within a few percent of the best.
+/// The zstd level of ops on the wire: they are small next to hashes, and this is within a few percent of the best.
 const OPS_LEVEL: i32 = 3;
-/// Of ops that are kept: of 78,000 files they take half the time and a tenth more bytes.
+/// The zstd level of ops that are stored: of 78,000 files they take half the time and a tenth more bytes.
 const KEPT_OPS_LEVEL: i32 = 1;
-/// Ops that wait to be compressed, in bytes. A million files have twenty times as many; up to so many are compressed in one
-/// step, which makes fewer bytes of a few.
-const OPS_WAITING: usize = 1 << 20;
 
 const IN_MEMORY: &str = "writing into memory does not fail";
 
-/// Why bytes are not a manifest.
+/// The reason why bytes are not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadEncoding {
     /// Cut off, or a number out of range.
@@ -61,88 +59,75 @@ pub(crate) enum BadEncoding {
     /// The compressed part cannot be read.
     #[error("holds what cannot be decompressed")]
     Compression(#[from] std::io::Error),
-    /// What it describes cannot be a manifest.
+    /// The described entries do not make a manifest.
     #[error("{0}")]
     Manifest(#[from] BadManifest),
-    /// What it stands in cannot be read.
+    /// The file with the bytes cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// It is well formed, and not the manifest that it says it is.
+    /// The bytes are well formed, and make another manifest than they say.
     #[error("does not hash to its root")]
     Root,
-    /// The hash in front of it is another one.
+    /// The hash before the bytes is that of other bytes.
     #[error("is not what was written")]
     Altered,
-    /// It refers to a base that was not given.
+    /// The bytes refer to a base that was not given.
     #[error("refers to a base that is not there")]
     Base,
 }
 
-/// Where a directory of the new manifest comes from.
+/// The source of a directory of the new manifest.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
+pub(super) enum DirectorySource {
     Script(Option<u32>),
     Same(u32),
 }
 
-impl Source {
+impl DirectorySource {
     fn number(self) -> u64 {
         match self {
-            Source::Script(None) => 0,
-            Source::Script(Some(base)) => u64::from(base) * 2 + 1,
-            Source::Same(base) => u64::from(base) * 2 + 2,
+            DirectorySource::Script(None) => 0,
+            DirectorySource::Script(Some(base)) => u64::from(base) * 2 + 1,
+            DirectorySource::Same(base) => u64::from(base) * 2 + 2,
         }
     }
 
-    pub(super) fn read(reader: &mut ByteReader<'_>, base: Option<&Manifest>) -> Result<Source, BadEncoding> {
+    pub(super) fn read(reader: &mut ByteReader<'_>, base: Option<&Manifest>) -> Result<DirectorySource, BadEncoding> {
         let number = reader.number()?;
         if number == 0 {
-            return Ok(Source::Script(None));
+            return Ok(DirectorySource::Script(None));
         }
         let directory = u32::try_from((number - 1) / 2).map_err(|_| Malformed)?;
         let directories = base.ok_or(BadEncoding::Base)?.directories().len();
         if directory as usize >= directories {
             return Err(BadEncoding::Base);
         }
-        Ok(if number % 2 == 1 { Source::Script(Some(directory)) } else { Source::Same(directory) })
+        Ok(if number % 2 == 1 { DirectorySource::Script(Some(directory)) } else { DirectorySource::Same(directory) })
     }
 }
 
-pub(super) const END: u64 = 0;
-pub(super) const COPY: u64 = 1;
-pub(super) const DROP: u64 = 2;
-pub(super) const FILE: u64 = 3;
-pub(super) const SYMLINK: u64 = 4;
-pub(super) const DIRECTORY: u64 = 5;
-pub(super) const CHANGE: u64 = 6;
-pub(super) const ENTER: u64 = 7;
-
-pub(super) const HASHED: u64 = 0;
-const PROMISED: u64 = 1;
-pub(super) const IN_BASE: u64 = 2;
-
-/// How the other side gets to know the hash of a file.
+/// The way in which the other side learns the hash of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// From content that comes in the same flight.
+pub(crate) enum HashSource {
+    /// From the content, which comes in the same flight.
     Promised,
     /// From the base's entry of this number, which has the same content.
     InBase(u32),
 }
 
-/// By entry: what is not given as a hash.
-pub(crate) type Givens = HashMap<u32, Given>;
+/// By entry: the files whose hashes are not sent.
+pub(crate) type HashSources = HashMap<u32, HashSource>;
 
-/// A manifest that is ready to be written: its hashes, which are most of it, are not copied before.
-pub(crate) struct Encoded<'a> {
+/// An encoded manifest, ready to be written. Its hashes, which are most of it, are not copied before.
+pub(crate) struct EncodedManifest<'a> {
     manifest: &'a Manifest,
     ops_len: u64,
     compressed: Vec<u8>,
-    /// The entries whose hashes are told, ascending.
+    /// The entries whose hashes are sent, ascending.
     hashed: Vec<u32>,
 }
 
-impl Encoded<'_> {
+impl EncodedManifest<'_> {
     /// Writes the bytes.
     pub(crate) fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         let mut front = self.manifest.root().as_bytes().to_vec();
@@ -164,85 +149,54 @@ impl Encoded<'_> {
     }
 }
 
-/// Returns the indices of files of `manifest` that `base` does not have at their place, in order.
+/// Returns the indices of files of `manifest` that `base` does not have at their path, in order.
 pub(crate) fn introduced(manifest: &Manifest, base: Option<&Manifest>) -> Vec<u32> {
-    Encoder::run(OPS_LEVEL, manifest, base, &Givens::new()).introduced
+    Encoder::run(OPS_LEVEL, manifest, base, &HashSources::new()).introduced
 }
 
 /// Encodes `manifest` as its difference from `base`, with all hashes.
-pub(crate) fn encode<'a>(manifest: &'a Manifest, base: Option<&Manifest>) -> Encoded<'a> {
-    encode_with(manifest, base, &Givens::new())
+pub(crate) fn encode<'a>(manifest: &'a Manifest, base: Option<&Manifest>) -> EncodedManifest<'a> {
+    encode_with(manifest, base, &HashSources::new())
 }
 
-/// Encodes `manifest` from nothing, to be kept.
-pub(crate) fn encode_to_keep(manifest: &Manifest) -> Encoded<'_> {
-    encode_at(KEPT_OPS_LEVEL, manifest, None, &Givens::new())
+/// Encodes `manifest` from nothing, to be stored.
+pub(crate) fn encode_to_keep(manifest: &Manifest) -> EncodedManifest<'_> {
+    encode_at(KEPT_OPS_LEVEL, manifest, None, &HashSources::new())
 }
 
-/// Encodes `manifest` as its difference from `base`, with only those hashes that are not given otherwise.
-pub(crate) fn encode_with<'a>(manifest: &'a Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded<'a> {
-    encode_at(OPS_LEVEL, manifest, base, givens)
+/// Encodes `manifest` as its difference from `base`, without the hashes that have another source.
+pub(crate) fn encode_with<'a>(
+    manifest: &'a Manifest,
+    base: Option<&Manifest>,
+    hash_sources: &HashSources,
+) -> EncodedManifest<'a> {
+    encode_at(OPS_LEVEL, manifest, base, hash_sources)
 }
 
-fn encode_at<'a>(level: i32, manifest: &'a Manifest, base: Option<&Manifest>, givens: &Givens) -> Encoded<'a> {
-    let Encoder { ops, hashed, .. } = Encoder::run(level, manifest, base, givens);
-    let (ops_len, compressed) = ops.finish().expect(IN_MEMORY);
-    Encoded { manifest, ops_len, compressed, hashed }
-}
-
-/// Ops, compressed as they come.
-#[derive(Default)]
-struct Ops {
-    /// The zstd level.
+fn encode_at<'a>(
     level: i32,
-    waiting: Vec<u8>,
-    compressor: Option<zstd::stream::write::Encoder<'static, Vec<u8>>>,
-    /// How many the compressor was given, in bytes.
-    given: u64,
-}
-
-impl Ops {
-    /// Compresses what waits, where that is much.
-    fn relieve(&mut self) -> io::Result<()> {
-        if self.waiting.len() >= OPS_WAITING { self.give().map(drop) } else { Ok(()) }
-    }
-
-    fn give(&mut self) -> io::Result<&mut zstd::stream::write::Encoder<'static, Vec<u8>>> {
-        let compressor = match self.compressor.take() {
-            Some(compressor) => compressor,
-            None => zstd::stream::write::Encoder::new(Vec::new(), self.level)?,
-        };
-        let compressor = self.compressor.insert(compressor);
-        compressor.write_all(&self.waiting)?;
-        self.given += self.waiting.len() as u64;
-        self.waiting.clear();
-        Ok(compressor)
-    }
-
-    /// Returns how long they are, and what they are compressed.
-    fn finish(mut self) -> io::Result<(u64, Vec<u8>)> {
-        if self.compressor.is_none() {
-            return Ok((self.waiting.len() as u64, zstd::bulk::compress(&self.waiting, self.level)?));
-        }
-        self.give()?;
-        let compressed = self.compressor.take().map_or_else(|| Ok(Vec::new()), zstd::stream::write::Encoder::finish)?;
-        Ok((self.given, compressed))
-    }
+    manifest: &'a Manifest,
+    base: Option<&Manifest>,
+    hash_sources: &HashSources,
+) -> EncodedManifest<'a> {
+    let Encoder { ops, hashed, .. } = Encoder::run(level, manifest, base, hash_sources);
+    let (ops_len, compressed) = ops.finish().expect(IN_MEMORY);
+    EncodedManifest { manifest, ops_len, compressed, hashed }
 }
 
 struct Encoder<'a> {
     manifest: &'a Manifest,
     base: Option<&'a Manifest>,
-    givens: &'a Givens,
-    /// The base's directories by content: a moved one is found whatever its place.
+    hash_sources: &'a HashSources,
+    /// The base's directories by content, to find a moved one whatever its path.
     known: HashMap<Hash, u32>,
     ops: Ops,
-    /// The entries whose hashes are told.
+    /// The entries whose hashes are sent.
     hashed: Vec<u32>,
     introduced: Vec<u32>,
 }
 
-/// Gathers neighbouring copies and drops into one op each.
+/// Joins neighbouring copies and drops into one op each.
 #[derive(Default)]
 struct Run {
     kind: u64,
@@ -267,14 +221,19 @@ impl Run {
 }
 
 impl<'a> Encoder<'a> {
-    fn run(level: i32, manifest: &'a Manifest, base: Option<&'a Manifest>, givens: &'a Givens) -> Encoder<'a> {
+    fn run(
+        level: i32,
+        manifest: &'a Manifest,
+        base: Option<&'a Manifest>,
+        hash_sources: &'a HashSources,
+    ) -> Encoder<'a> {
         let known = base.map(|base| base.directories().iter().enumerate().map(|(k, d)| (d.hash, k as u32)).collect());
         let mut encoder = Encoder {
             manifest,
             base,
-            givens,
+            hash_sources,
             known: known.unwrap_or_default(),
-            ops: Ops { level, waiting: Vec::new(), compressor: None, given: 0 },
+            ops: Ops::new(level),
             hashed: Vec::new(),
             introduced: Vec::new(),
         };
@@ -289,25 +248,25 @@ impl<'a> Encoder<'a> {
         let mut number = 0;
         while number < sources.len() {
             match sources[number] {
-                Source::Same(_) => {
+                DirectorySource::Same(_) => {
                     let subdirectories = self.manifest.children(number as u32).filter_map(directory_of);
-                    sources.extend(subdirectories.map(|_| Source::Same(0)));
+                    sources.extend(subdirectories.map(|_| DirectorySource::Same(0)));
                 }
-                Source::Script(base) => self.script(number as u32, base, &mut sources),
+                DirectorySource::Script(base) => self.script(number as u32, base, &mut sources),
             }
-            self.ops.relieve().expect(IN_MEMORY);
+            self.ops.flush_if_large().expect(IN_MEMORY);
             number += 1;
         }
     }
 
-    fn source_of(&self, directory: u32, beside: Option<u32>) -> Source {
+    fn source_of(&self, directory: u32, beside: Option<u32>) -> DirectorySource {
         match self.known.get(&self.manifest.directories()[directory as usize].hash) {
-            Some(&base) => Source::Same(base),
-            None => Source::Script(beside),
+            Some(&base) => DirectorySource::Same(base),
+            None => DirectorySource::Script(beside),
         }
     }
 
-    fn script(&mut self, number: u32, base: Option<u32>, sources: &mut Vec<Source>) {
+    fn script(&mut self, number: u32, base: Option<u32>, sources: &mut Vec<DirectorySource>) {
         put_number(&mut self.ops.waiting, u64::from(self.manifest.directories()[number as usize].mode));
         let mut before =
             base.and_then(|base| self.base.map(|manifest| manifest.children(base))).into_iter().flatten().peekable();
@@ -323,7 +282,13 @@ impl<'a> Encoder<'a> {
         put_number(&mut self.ops.waiting, END);
     }
 
-    fn entry(&mut self, named: Named<'_>, old: Option<Named<'_>>, run: &mut Run, sources: &mut Vec<Source>) {
+    fn entry(
+        &mut self,
+        named: EntryRef<'_>,
+        old: Option<EntryRef<'_>>,
+        run: &mut Run,
+        sources: &mut Vec<DirectorySource>,
+    ) {
         let beside = old.and_then(directory_of);
         if let Node::Directory(number) = named.node {
             sources.push(self.source_of(number, beside));
@@ -338,7 +303,9 @@ impl<'a> Encoder<'a> {
                 self.content(named.index, file);
                 put_signed(&mut self.ops.waiting, file.size.wrapping_sub(old.size) as i64);
             }
-            (Node::Directory(_), Some(Node::Directory(_))) if matches!(sources.last(), Some(Source::Script(_))) => {
+            (Node::Directory(_), Some(Node::Directory(_)))
+                if matches!(sources.last(), Some(DirectorySource::Script(_))) =>
+            {
                 run.flush(&mut self.ops.waiting);
                 put_number(&mut self.ops.waiting, ENTER);
             }
@@ -352,7 +319,7 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    fn insert(&mut self, named: Named<'_>, node: Node, sources: &mut [Source]) {
+    fn insert(&mut self, named: EntryRef<'_>, node: Node, sources: &mut [DirectorySource]) {
         match node {
             Node::File(file) => {
                 put_number(&mut self.ops.waiting, FILE);
@@ -368,9 +335,9 @@ impl<'a> Encoder<'a> {
             Node::Directory(_) => {
                 put_number(&mut self.ops.waiting, DIRECTORY);
                 put_bytes(&mut self.ops.waiting, named.name);
-                // A directory that was something else before has nothing beside it to be compared with.
+                // A directory that replaces another kind of entry has no base to be compared with.
                 let last = sources.last_mut().expect("the directory's source was pushed");
-                if let Source::Script(beside) = last {
+                if let DirectorySource::Script(beside) = last {
                     *beside = None;
                 }
                 put_number(&mut self.ops.waiting, last.number());
@@ -381,14 +348,14 @@ impl<'a> Encoder<'a> {
     fn content(&mut self, index: u32, file: File) {
         self.introduced.push(index);
         let mode = u64::from(file.key.mode) * 3;
-        match self.givens.get(&index) {
+        match self.hash_sources.get(&index) {
             _ if file.size == 0 => put_number(&mut self.ops.waiting, mode + HASHED),
             None => {
                 put_number(&mut self.ops.waiting, mode + HASHED);
                 self.hashed.push(index);
             }
-            Some(Given::Promised) => put_number(&mut self.ops.waiting, mode + PROMISED),
-            Some(Given::InBase(entry)) => {
+            Some(HashSource::Promised) => put_number(&mut self.ops.waiting, mode + PROMISED),
+            Some(HashSource::InBase(entry)) => {
                 put_number(&mut self.ops.waiting, mode + IN_BASE);
                 put_number(&mut self.ops.waiting, u64::from(*entry));
             }
@@ -408,7 +375,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-pub(super) fn directory_of(named: Named<'_>) -> Option<u32> {
+pub(super) fn directory_of(named: EntryRef<'_>) -> Option<u32> {
     match named.node {
         Node::Directory(number) => Some(number),
         _ => None,
@@ -422,7 +389,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::manifest::decode::{Parts, Passing, PassingKind, decode, decode_with};
+    use crate::manifest::decode::{Parts, StreamEntry, StreamEntryKind, decode, decode_with};
     use crate::manifest::{Builder, ObjectKey};
 
     #[derive(Debug, Clone, PartialEq)]
@@ -488,19 +455,19 @@ mod tests {
             prop_assert_eq!(introduced, super::introduced(&manifest, base.as_ref()));
             if base.is_none() {
                 let (mut files, mut paths) = (Vec::new(), vec![Vec::new()]);
-                let take = |passing: Passing<'_>| {
-                    if let PassingKind::File(file) = passing.kind {
-                        files.push((passing.index, file));
+                let take = |entry: StreamEntry<'_>| {
+                    if let StreamEntryKind::File(file) = entry.kind {
+                        files.push((entry.index, file));
                     }
-                    let path = match paths.get(passing.directory as usize) {
-                        Some(above) => [above, passing.name].join(&b'/'),
+                    let path = match paths.get(entry.directory as usize) {
+                        Some(above) => [above, entry.name].join(&b'/'),
                         None => Vec::new(),
                     };
-                    if matches!(passing.kind, PassingKind::Directory) {
+                    if matches!(entry.kind, StreamEntryKind::Directory) {
                         paths.push(path);
                     }
                 };
-                Parts::read(&bytes).unwrap().0.entries(take).unwrap();
+                Parts::read(&bytes).unwrap().0.for_each_entry(take).unwrap();
                 let own = (0..manifest.directories().len() as u32).map(|number| manifest.directory_path(number));
                 let passed = paths.iter().map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec());
                 prop_assert!(passed.eq(own));
@@ -519,17 +486,17 @@ mod tests {
             let in_base = |file: File| base.all_files().find(|(_, old)| old.key.hash == file.key.hash).map(|(old, _)| old);
             let given = |(entry, file): (u32, File)| match choice >> (entry % 32 * 2) & 3 {
                 0 => None,
-                1 => Some((entry, Given::InBase(in_base(file)?))),
-                _ => Some((entry, Given::Promised)),
+                1 => Some((entry, HashSource::InBase(in_base(file)?))),
+                _ => Some((entry, HashSource::Promised)),
             };
             let introduced = introduced(&manifest, Some(&base));
-            let givens: Givens =
+            let hash_sources: HashSources =
                 introduced.iter().filter_map(|&entry| given((entry, manifest.file(entry)?))).collect();
-            let bytes = encode_with(&manifest, Some(&base), &givens).to_bytes();
+            let bytes = encode_with(&manifest, Some(&base), &hash_sources).to_bytes();
             let (decoded, rest) = decode_with(&bytes, Some(&base)).unwrap();
             prop_assert!(rest.is_empty());
             let mut promised: Vec<u32> =
-                givens.iter().filter(|(_, given)| **given == Given::Promised).map(|(entry, _)| *entry).collect();
+                hash_sources.iter().filter(|(_, given)| **given == HashSource::Promised).map(|(entry, _)| *entry).collect();
             promised.sort_unstable();
             prop_assert_eq!(&decoded.promised, &promised);
             prop_assert_eq!(decoded.root, manifest.root());
@@ -542,7 +509,7 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(base in root(), mut bytes in prop::collection::vec(any::<u8>(), 0..200), new in root(), flip in any::<(u16, u8)>()) {
             let base = build(&base);
             drop(decode(&bytes, Some(&base)));
-            drop(Parts::read(&bytes).map(|(parts, _)| parts.entries(|_| ())));
+            drop(Parts::read(&bytes).map(|(parts, _)| parts.for_each_entry(|_| ())));
             bytes = encode(&build(&new), Some(&base)).to_bytes();
             let at = usize::from(flip.0) % bytes.len();
             bytes[at] ^= flip.1;
@@ -611,7 +578,7 @@ mod tests {
         }
         let manifest = builder.finish().unwrap();
         let encoded = encode(&manifest, None);
-        assert!(encoded.ops_len > 2 * OPS_WAITING as u64);
+        assert!(encoded.ops_len > 2 * crate::manifest::ops::OPS_WAITING as u64);
         let bytes = encoded.to_bytes();
         let (decoded, rest) = decode(&bytes, None).unwrap();
         assert_eq!((decoded.manifest.root(), rest), (manifest.root(), b"".as_slice()));

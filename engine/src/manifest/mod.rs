@@ -7,15 +7,16 @@
 //!
 //! Memory is one small record an entry and the bytes of its name: nothing grows with file sizes.
 //!
-//! What the server adds (mtimes, which copy of an object) is not part of a manifest: see [`placement`].
+//! The server's additions (mtimes, the copy of an object) are not part of a manifest: see [`placement`].
 
 pub(crate) mod build;
 pub(crate) mod decode;
 pub(crate) mod diff;
 pub(crate) mod encode;
+mod ops;
 pub(crate) mod outline;
-mod pieces;
 pub(crate) mod placement;
+mod shared_vec;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -24,29 +25,30 @@ use crate::hash::Hash;
 use crate::path::push_name;
 
 pub(crate) use build::Builder;
-use pieces::Pieces;
+use shared_vec::SharedVec;
 
-/// The permission bits that a file keeps: objects are read-only, so write bits are dropped.
+/// The permission bits of a file in a release: objects are read-only, so write bits are dropped.
 pub(crate) const FILE_MODE_MASK: u32 = 0o555;
-/// The permission bits that a directory keeps.
+/// The permission bits of a directory in a release.
 pub(crate) const DIRECTORY_MODE_MASK: u32 = 0o777;
-/// The owner can always add to and remove from a directory, or a release could not be removed again.
+/// The bit that every directory has. Its owner must be able to add and remove entries, or a release could not be
+/// removed.
 pub(crate) const DIRECTORY_MODE_ALWAYS: u32 = 0o200;
 
-/// How many directories may lie within each other below the root. Trees are walked a level at a time, each with a
-/// held directory and a frame of a thread's stack: the limits of both (1024 descriptors, 2 MiB) must not be in reach of
-/// whoever makes a manifest. `PATH_MAX` would allow 2048.
+/// The most directories within each other below the root. A tree is walked a level at a time, each with a held
+/// directory and a frame of a thread's stack. The author of a manifest must not be able to reach the limits of both
+/// (1024 descriptors, 2 MiB). `PATH_MAX` would allow 2048.
 pub(crate) const LEVELS_MAX: u16 = 256;
 
-/// The most entries of a manifest: a million files, and a quarter as many directories or further files. The server holds
-/// some 300 bytes for each where all of a tree is new and the base is as large: `wire/bounds.rs` adds them up.
+/// The most entries of a manifest: a million files, and a quarter as many directories or further files. If all of a
+/// tree is new and the base is as large, the server holds some 300 bytes for each: `wire/bounds.rs` adds them up.
 pub(crate) const ENTRIES_MAX: usize = 1_250_000;
 
-/// The most directories among them. Each takes another 120 bytes.
+/// The most directories among the entries. Each takes another 120 bytes.
 pub(crate) const DIRECTORIES_MAX: usize = 400_000;
 
-/// The most bytes of all names and targets of a manifest together: 26 for each entry, where those of kernel sources and of
-/// PHP and JavaScript packages take 12 to 16.
+/// The most bytes of all names and targets of a manifest together: 26 for each entry. Kernel sources and PHP and
+/// JavaScript packages take 12 to 16.
 pub(crate) const TEXT_BYTES_MAX: usize = 32 << 20;
 
 /// The most bytes of the ops that describe a manifest, unpacked: its names and targets, and 14 for each entry.
@@ -59,7 +61,7 @@ pub(crate) struct Text {
     len: u16,
 }
 
-/// One content at one mode: what is stored once.
+/// One content at one mode: the server stores it once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ObjectKey {
     /// The hash of the content.
@@ -71,13 +73,13 @@ pub(crate) struct ObjectKey {
 /// A regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct File {
-    /// Its content and mode.
+    /// The content and mode.
     pub(crate) key: ObjectKey,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(crate) size: u64,
 }
 
-/// What an entry is.
+/// The kind of an entry, with its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Node {
     /// A regular file.
@@ -88,19 +90,19 @@ pub(crate) enum Node {
     Symlink(Text),
 }
 
-/// One name in a directory. Trees have a million of them, so it is packed: a [`Node`] beside a [`Text`] takes 64 bytes
-/// instead of 48.
+/// An entry in memory. Trees have a million of them, so it is packed into 48 bytes: a [`Node`] beside a [`Text`] takes
+/// 64.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// The hash of a file's content; of others, [`NO_HASH`].
+    /// The hash of a file's content. For other entries, [`NO_HASH`].
     hash: Hash,
-    /// The size of a file, the number of a directory, where a symlink's target starts.
+    /// The size of a file, the number of a directory, or the start of a symlink's target.
     value: u64,
-    /// Where the name starts.
+    /// The start of the name.
     name_start: u32,
     name_len: u8,
     kind: EntryKind,
-    /// The permission bits of a file, the length of a symlink's target.
+    /// The permission bits of a file, or the length of a symlink's target.
     detail: u16,
 }
 
@@ -111,7 +113,7 @@ enum EntryKind {
     Symlink,
 }
 
-/// Stands where a hash is not called for.
+/// The hash of an entry that has none.
 const NO_HASH: Hash = Hash::from_bytes([0; 32]);
 
 impl Entry {
@@ -143,9 +145,9 @@ impl Entry {
 pub(crate) struct Directory {
     /// The permission bits.
     pub(crate) mode: u16,
-    /// The directory that names it; the root names itself.
+    /// The directory that holds it. The root holds itself.
     pub(crate) parent: u32,
-    /// The entry that names it; meaningless for the root.
+    /// The entry that names it. Meaningless for the root.
     entry: u32,
     first: u32,
     count: u32,
@@ -153,24 +155,24 @@ pub(crate) struct Directory {
     pub(crate) hash: Hash,
 }
 
-/// See the module's description. A copy shares what it does not change.
+/// See the module's description. Clones share their unchanged parts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Manifest {
     text: Arc<Vec<u8>>,
-    entries: Pieces<Entry>,
+    entries: SharedVec<Entry>,
     directories: Vec<Directory>,
     files: u64,
     bytes: u64,
 }
 
-/// An entry as it is seen from outside.
+/// An entry of a manifest, seen from outside.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Named<'a> {
-    /// Its index.
+pub(crate) struct EntryRef<'a> {
+    /// The index.
     pub(crate) index: u32,
-    /// Its name.
+    /// The name.
     pub(crate) name: &'a [u8],
-    /// What it is.
+    /// The kind and content.
     pub(crate) node: Node,
 }
 
@@ -180,7 +182,7 @@ impl Manifest {
         self.directories[0].hash
     }
 
-    /// Counts every entry but directories.
+    /// Returns the number of entries other than directories.
     pub(crate) fn files(&self) -> u64 {
         self.files
     }
@@ -195,28 +197,28 @@ impl Manifest {
         &self.directories
     }
 
-    /// Counts the entries; indices are below it.
+    /// Returns the number of entries. Indices are below it.
     pub(crate) fn len(&self) -> u32 {
         self.entries.len() as u32
     }
 
-    /// Counts the bytes of all names and targets.
+    /// Returns the bytes of all names and targets.
     pub(crate) fn text_bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Returns how much memory it takes, in bytes.
+    /// Returns the memory of the manifest, in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let records = self.entries.len() * size_of::<Entry>() + self.directories.len() * size_of::<Directory>();
         (records + self.text.len()) as u64
     }
 
-    /// Returns what an entry is.
+    /// Returns the kind and content of an entry.
     pub(crate) fn node(&self, index: u32) -> Node {
         self.entries[index as usize].node()
     }
 
-    /// Returns the file at an index, if it is one.
+    /// Returns the file at an index, if the entry is a file.
     pub(crate) fn file(&self, index: u32) -> Option<File> {
         match self.entries.get(index as usize)?.node() {
             Node::File(file) => Some(file),
@@ -248,9 +250,9 @@ impl Manifest {
     }
 
     /// Returns the entries of a directory, sorted by name.
-    pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = Named<'_>> + Clone {
+    pub(crate) fn children(&self, directory: u32) -> impl ExactSizeIterator<Item = EntryRef<'_>> + Clone {
         let Directory { first, count, .. } = self.directories[directory as usize];
-        (first..first + count).map(|index| Named { index, name: self.name(index), node: self.node(index) })
+        (first..first + count).map(|index| EntryRef { index, name: self.name(index), node: self.node(index) })
     }
 
     /// Returns the directories in a directory, with their numbers, sorted by name.
@@ -262,7 +264,7 @@ impl Manifest {
     }
 
     /// Finds an entry of a directory by name.
-    pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<Named<'_>> {
+    pub(crate) fn child(&self, directory: u32, name: &[u8]) -> Option<EntryRef<'_>> {
         let Directory { first, count, .. } = self.directories[directory as usize];
         let (mut low, mut high) = (first, first + count);
         while low < high {
@@ -270,14 +272,14 @@ impl Manifest {
             match self.name(index).cmp(name) {
                 Ordering::Less => low = index + 1,
                 Ordering::Greater => high = index,
-                Ordering::Equal => return Some(Named { index, name: self.name(index), node: self.node(index) }),
+                Ordering::Equal => return Some(EntryRef { index, name: self.name(index), node: self.node(index) }),
             }
         }
         None
     }
 
     /// Finds an entry by its path.
-    pub(crate) fn find<'a>(&self, names: impl IntoIterator<Item = &'a [u8]>) -> Option<Named<'_>> {
+    pub(crate) fn find<'a>(&self, names: impl IntoIterator<Item = &'a [u8]>) -> Option<EntryRef<'_>> {
         let mut directory = Some(0);
         let mut found = None;
         for name in names {
@@ -291,24 +293,24 @@ impl Manifest {
         found
     }
 
-    /// Returns the entry that names a directory; meaningless for the root.
+    /// Returns the entry that names a directory. Meaningless for the root.
     pub(crate) fn entry_of(&self, directory: u32) -> u32 {
         self.directories[directory as usize].entry
     }
 
     /// Returns the directory that holds an entry.
     pub(crate) fn holder(&self, index: u32) -> u32 {
-        // Directories lie in the order of their entries; an empty one shares `first` with its successor, so the last
-        // that begins at or before `index` is the one that is not empty.
+        // Directories lie in the order of their entries. An empty directory shares `first` with its successor, so the
+        // last directory that begins at or before `index` is the one that is not empty.
         (self.directories.partition_point(|directory| directory.first <= index) - 1) as u32
     }
 
-    /// Returns the entry that names a directory; none for the root.
+    /// Returns the entry that names a directory. None for the root.
     pub(crate) fn directory_entry(&self, number: u32) -> Option<u32> {
         (number != 0).then(|| self.directories[number as usize].entry)
     }
 
-    /// Returns the path of a directory; that of the root is empty.
+    /// Returns the path of a directory. That of the root is empty.
     pub(crate) fn directory_path(&self, number: u32) -> Vec<u8> {
         if number == 0 {
             return Vec::new();

@@ -1,83 +1,68 @@
-//! An outline: a manifest in terms of another that the other side has, in few bytes.
+//! An outline: a short description of a base, in terms of a manifest that the other side has.
 //!
-//! A client that does not have the base tells of each directory of its own tree the first bytes of two hashes: of all
-//! that is in it, and of the names alone. What of the base it has too is then named, the rest is listed, with a mark in
-//! place of each hash, and without names where it has a directory of the same ones. From that and its own tree it puts
-//! together a manifest with the base's entries in their order.
+//! A client that does not have the base sends a summary of each directory of its own tree: the first bytes of the hash
+//! of everything in it, and of the hash of its names alone. The agent names the base's directories that the client has
+//! too, and lists the others. A listed directory has a mark in place of each hash, and no names if the client has a
+//! directory of the same names. From the outline and its own tree, the client builds a manifest with the base's entries
+//! in their order.
 //!
 //! ```text
-//! own         for each directory 11 bytes: 6 of its hash, 5 of that of kinds, names and targets of symlinks
+//! summary     for each directory of the client 11 bytes: 6 of its hash, 5 of the hash of kinds, names and targets
 //!
-//! outline     shapes · names · sizes · marks · hashes, each: length, packing (0 as it is · 1 zstd), bytes with length
-//! shapes      0 the root is listed · else it is the own directory of this number less one; then the directories that are
-//!             listed, breadth first
-//! directory   mode·2 + 1 its names are those of an own directory, whose number follows · mode·2 they are among the names;
+//! outline     shapes · names · sizes · marks · hashes, each: length, packing (0 raw · 1 zstd), bytes with length
+//! shapes      0 the root is listed · else it equals the client's directory of this number less one; then the listed
+//!             directories, breadth first
+//! directory   mode·2 + 1 its names are those of a client's directory, whose number follows · mode·2 its names are in `names`;
 //!             then entries, to the last of those names or until End
 //! entry       kind in the low three bits, a file's mode above them: 0 End · 1 File · 2 Symlink · 3 Directory that is listed
-//!             · 4 Directory, then the number of the own one
-//! number      zigzag of the distance from the one after the last own directory of which the content, or the names, were had
+//!             · 4 Directory, then the number of the client's
+//! number      zigzag of the distance from the successor of the last such number, counted apart for contents and for names
 //! names       for each entry, and then the target of a symlink: bytes until 0
 //! sizes       for each file
 //! marks       for each file below `LARGE_FILE_BYTES`: 4 bytes
 //! hashes      for each other file: 32 bytes, as parts of it are asked for by its hash
 //! ```
 //!
-//! Nothing here proves anything. A file of which the own tree has one at the same path, with the same mark, mode and
-//! size, is taken for that file; of any other the hash is not known, and a mark stands for it that no hash equals
-//! ([`Hash::of_mark`]). What is described against such a manifest is decoded against the base itself: where a guess was
-//! wrong the root does not fit in the end, and the base's whole manifest is sent.
+//! An outline proves nothing. If the client's tree has a file at the same path, with the same mark, mode and size, the
+//! file is assumed to be equal. The hash of any other file is unknown, and a mark that no hash equals replaces it
+//! ([`Hash::of_mark`]). A tree that is described against such a manifest is decoded against the base itself. If a guess
+//! was wrong, the root does not match in the end, and the agent sends the base's whole manifest.
 
-use std::collections::HashMap;
-use std::collections::VecDeque;
+mod streams;
 
-use zstd::bulk::Compressor;
+use std::collections::{HashMap, VecDeque};
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number, put_signed};
 use crate::chunk::LARGE_FILE_BYTES;
 use crate::hash::Hash;
-use crate::manifest::decode::decompress;
 use crate::manifest::encode::BadEncoding;
-use crate::manifest::{Builder, ENTRIES_MAX, File, Manifest, Node, ObjectKey, TEXT_BYTES_MAX};
+use crate::manifest::{Builder, File, Manifest, Node, ObjectKey};
 
-/// Names are most of what is compressed: a few percent less than level 3 for a few milliseconds.
-const LEVEL: i32 = 12;
-
-/// The most bytes of each stream, unpacked: for each entry a shape of 6, a name, a target and a zero behind each, a size of 9,
-/// a mark, a hash.
-const STREAM_BYTES_MAX: [u64; 5] = [
-    6 * ENTRIES_MAX as u64,
-    (TEXT_BYTES_MAX + 2 * ENTRIES_MAX) as u64,
-    9 * ENTRIES_MAX as u64,
-    4 * ENTRIES_MAX as u64,
-    (size_of::<Hash>() * ENTRIES_MAX) as u64,
-];
-
-/// The most bytes of an outline as it travels: that of a tree of which the client has nothing. A file has a mark or a hash.
-pub(crate) const OUTLINE_BYTES_MAX: u64 =
-    STREAM_BYTES_MAX[0] + STREAM_BYTES_MAX[1] + STREAM_BYTES_MAX[2] + STREAM_BYTES_MAX[4] + (1 << 10);
+pub(crate) use streams::OUTLINE_BYTES_MAX;
+use streams::{STREAM_BYTES_MAX, Streams, unpack};
 
 const END: u64 = 0;
 const FILE: u64 = 1;
 const SYMLINK: u64 = 2;
 const LISTED: u64 = 3;
-const OWN: u64 = 4;
+const CLIENT: u64 = 4;
 
-/// Bytes of the hash of a directory that are told: two of fifty thousand are taken for each other in one of a hundred
-/// thousand deploys.
+/// The bytes of a directory's hash in a summary: in one of a hundred thousand deploys, two of fifty thousand
+/// directories are mistaken for each other.
 const DIRECTORY_BYTES: usize = 6;
 
-/// Bytes of the hash of its names: these are compared where a directory has changed, which most have not.
+/// The bytes of the hash of a directory's names. These are compared only if the directory has changed, which is rare.
 const NAMES_BYTES: usize = 5;
 
-/// Bytes of both.
-pub(crate) const OWN_DIRECTORY_BYTES: usize = DIRECTORY_BYTES + NAMES_BYTES;
+/// The bytes of a directory's summary.
+pub(crate) const SUMMARY_BYTES: usize = DIRECTORY_BYTES + NAMES_BYTES;
 
-/// Describes the directories of a manifest, in their order: what an outline can be in terms of.
-pub(crate) fn describe_own(own: &Manifest) -> Vec<u8> {
-    let mut out = Vec::with_capacity(own.directories().len() * OWN_DIRECTORY_BYTES);
-    for (number, directory) in own.directories().iter().enumerate() {
+/// Returns the summaries of a manifest's directories, in their order. An outline can refer to them.
+pub(crate) fn summarize(client: &Manifest) -> Vec<u8> {
+    let mut out = Vec::with_capacity(client.directories().len() * SUMMARY_BYTES);
+    for (number, directory) in client.directories().iter().enumerate() {
         out.extend_from_slice(&directory.hash.as_bytes()[..DIRECTORY_BYTES]);
-        out.extend_from_slice(&hash_of_names(own, number as u32).as_bytes()[..NAMES_BYTES]);
+        out.extend_from_slice(&hash_of_names(client, number as u32).as_bytes()[..NAMES_BYTES]);
     }
     out
 }
@@ -97,73 +82,49 @@ fn hash_of_names(manifest: &Manifest, directory: u32) -> Hash {
     Hash::of(&names)
 }
 
-/// Describes `base` in terms of the manifest whose directories [`describe_own`] described.
-pub(crate) fn encode(base: &Manifest, own: &[u8]) -> std::io::Result<Vec<u8>> {
-    let own = || own.chunks_exact(OWN_DIRECTORY_BYTES).zip(0..);
-    let mut outliner = Outliner {
+/// Encodes `base` in terms of the manifest whose directories [`summarize`] described.
+pub(crate) fn encode(base: &Manifest, client: &[u8]) -> std::io::Result<Vec<u8>> {
+    let client = || client.chunks_exact(SUMMARY_BYTES).zip(0..);
+    let mut writer = OutlineWriter {
         base,
-        whole: own().map(|(hashes, number)| (&hashes[..DIRECTORY_BYTES], number)).collect(),
-        named: own().map(|(hashes, number)| (&hashes[DIRECTORY_BYTES..], number)).collect(),
+        whole: client().map(|(hashes, number)| (&hashes[..DIRECTORY_BYTES], number)).collect(),
+        named: client().map(|(hashes, number)| (&hashes[DIRECTORY_BYTES..], number)).collect(),
         streams: Streams::default(),
         next: 0,
         next_named: 0,
         listed: VecDeque::new(),
     };
-    let root = outliner.source_of(0);
-    put_number(&mut outliner.streams.shapes, root.map_or(0, |own| own as u64 + 1));
-    while let Some(directory) = outliner.listed.pop_front() {
-        outliner.list(directory);
+    let root = writer.source_of(0);
+    put_number(&mut writer.streams.shapes, root.map_or(0, |number| number as u64 + 1));
+    while let Some(directory) = writer.listed.pop_front() {
+        writer.list(directory);
     }
-    outliner.streams.pack()
+    writer.streams.pack()
 }
 
-#[derive(Default)]
-struct Streams {
-    shapes: Vec<u8>,
-    names: Vec<u8>,
-    sizes: Vec<u8>,
-    marks: Vec<u8>,
-    hashes: Vec<u8>,
-}
-
-impl Streams {
-    fn pack(self) -> std::io::Result<Vec<u8>> {
-        let mut compressor = Compressor::new(LEVEL)?;
-        let mut out = Vec::new();
-        for stream in [self.shapes, self.names, self.sizes, self.marks, self.hashes] {
-            let packed = compressor.compress(&stream)?;
-            put_number(&mut out, stream.len() as u64);
-            let is_smaller = packed.len() < stream.len();
-            out.push(u8::from(is_smaller));
-            put_bytes(&mut out, if is_smaller { &packed } else { &stream });
-        }
-        Ok(out)
-    }
-}
-
-struct Outliner<'a> {
+struct OutlineWriter<'a> {
     base: &'a Manifest,
-    /// The other manifest's directories, by all that is in them.
+    /// The client's directories, by everything in them.
     whole: HashMap<&'a [u8], i64>,
-    /// The same by their names.
+    /// The client's directories, by their names.
     named: HashMap<&'a [u8], i64>,
     streams: Streams,
-    /// The number after the last one that was named.
+    /// The successor of the last directory that was named.
     next: i64,
-    /// The number after the last one whose names were had.
+    /// The successor of the last directory whose names were used.
     next_named: i64,
     listed: VecDeque<u32>,
 }
 
-impl Outliner<'_> {
-    /// Finds a directory in the other manifest, or has it listed.
+impl OutlineWriter<'_> {
+    /// Finds a directory in the client's tree, or queues it to be listed.
     fn source_of(&mut self, directory: u32) -> Option<i64> {
         let hash = self.base.directories()[directory as usize].hash;
-        let own = self.whole.get(&hash.as_bytes()[..DIRECTORY_BYTES]).copied();
-        if own.is_none() {
+        let number = self.whole.get(&hash.as_bytes()[..DIRECTORY_BYTES]).copied();
+        if number.is_none() {
             self.listed.push_back(directory);
         }
-        own
+        number
     }
 
     fn list(&mut self, directory: u32) {
@@ -172,9 +133,9 @@ impl Outliner<'_> {
         let names = hash_of_names(base, directory);
         let named = self.named.get(&names.as_bytes()[..NAMES_BYTES]).copied();
         put_number(&mut self.streams.shapes, mode << 1 | u64::from(named.is_some()));
-        if let Some(own) = named {
-            put_signed(&mut self.streams.shapes, own - self.next_named);
-            self.next_named = own + 1;
+        if let Some(number) = named {
+            put_signed(&mut self.streams.shapes, number - self.next_named);
+            self.next_named = number + 1;
         }
         for entry in base.children(directory) {
             if named.is_none() {
@@ -190,10 +151,10 @@ impl Outliner<'_> {
                 }
                 Node::Directory(number) => match self.source_of(number) {
                     None => put_number(&mut self.streams.shapes, LISTED),
-                    Some(own) => {
-                        put_number(&mut self.streams.shapes, OWN);
-                        put_signed(&mut self.streams.shapes, own - self.next);
-                        self.next = own + 1;
+                    Some(number) => {
+                        put_number(&mut self.streams.shapes, CLIENT);
+                        put_signed(&mut self.streams.shapes, number - self.next);
+                        self.next = number + 1;
                     }
                 },
             }
@@ -220,93 +181,87 @@ impl Outliner<'_> {
     }
 }
 
-/// Puts together what [`encode`] described in terms of `own`. Its entries are those of the base, if no guess was wrong;
-/// where a hash is not known, it is that of a mark.
-pub(crate) fn decode(outline: &[u8], own: &Manifest) -> Result<Manifest, BadEncoding> {
+/// Builds the base that [`encode`] described in terms of the tree `client`. Its entries are those of the base, if no
+/// guess was wrong. An unknown hash is replaced by its mark.
+pub(crate) fn decode(outline: &[u8], client: &Manifest) -> Result<Manifest, BadEncoding> {
     let mut reader = ByteReader::new(outline);
     let mut streams = [const { Vec::new() }; 5];
     for (stream, len_max) in streams.iter_mut().zip(STREAM_BYTES_MAX) {
         *stream = unpack(&mut reader, len_max)?;
     }
     let [shapes, names, sizes, marks, hashes] = streams.each_ref().map(|stream| ByteReader::new(stream));
-    let mut reading = Reading {
+    let mut outline_reader = OutlineReader {
         shapes,
         names,
         sizes,
         marks,
         hashes,
-        own,
+        client,
         next: 0,
         next_named: 0,
         builder: Builder::new(),
         open: VecDeque::new(),
     };
-    let root = match reading.shapes.number()?.checked_sub(1) {
-        Some(number) => Source::Own(reading.own_directory(number)?),
-        None => Source::Listed(Some(0)),
+    let root = match outline_reader.shapes.number()?.checked_sub(1) {
+        Some(number) => DirectorySource::Client(outline_reader.client_directory(number)?),
+        None => DirectorySource::Listed(Some(0)),
     };
-    reading.open.push_back(root);
-    while let Some(source) = reading.open.pop_front() {
+    outline_reader.open.push_back(root);
+    while let Some(source) = outline_reader.open.pop_front() {
         match source {
-            Source::Own(number) => reading.copy(number)?,
-            Source::Listed(beside) => reading.list(beside)?,
+            DirectorySource::Client(number) => outline_reader.copy(number)?,
+            DirectorySource::Listed(beside) => outline_reader.list(beside)?,
         }
     }
-    let rest = [reading.shapes, reading.names, reading.sizes, reading.marks, reading.hashes];
+    let rest = [
+        outline_reader.shapes,
+        outline_reader.names,
+        outline_reader.sizes,
+        outline_reader.marks,
+        outline_reader.hashes,
+    ];
     if rest.iter().any(|stream| !stream.rest().is_empty()) || !reader.rest().is_empty() {
         return Err(Malformed.into());
     }
-    Ok(reading.builder.finish()?)
+    Ok(outline_reader.builder.finish()?)
 }
 
-fn unpack(reader: &mut ByteReader<'_>, len_max: u64) -> Result<Vec<u8>, BadEncoding> {
-    let len = reader.number_within(len_max)?;
-    let packing = reader.byte()?;
-    let bytes = reader.bytes()?;
-    let stream = match packing {
-        0 => bytes.to_vec(),
-        1 => decompress(bytes, len)?,
-        _ => return Err(Malformed.into()),
-    };
-    if stream.len() as u64 == len { Ok(stream) } else { Err(Malformed.into()) }
-}
-
-/// Where a directory comes from.
-enum Source {
-    /// The own directory as it is.
-    Own(u32),
-    /// It is listed; with the own directory at its path.
+/// The source of a directory.
+enum DirectorySource {
+    /// An equal directory of the client.
+    Client(u32),
+    /// A listing, with the client's directory at the same path.
     Listed(Option<u32>),
 }
 
-struct Reading<'a> {
+struct OutlineReader<'a> {
     shapes: ByteReader<'a>,
     names: ByteReader<'a>,
     sizes: ByteReader<'a>,
     marks: ByteReader<'a>,
     hashes: ByteReader<'a>,
-    own: &'a Manifest,
+    client: &'a Manifest,
     next: i64,
     next_named: i64,
     builder: Builder,
-    open: VecDeque<Source>,
+    open: VecDeque<DirectorySource>,
 }
 
-impl<'a> Reading<'a> {
-    fn own_directory(&self, number: u64) -> Result<u32, BadEncoding> {
+impl<'a> OutlineReader<'a> {
+    fn client_directory(&self, number: u64) -> Result<u32, BadEncoding> {
         let number = u32::try_from(number).map_err(|_| Malformed)?;
-        if (number as usize) < self.own.directories().len() { Ok(number) } else { Err(BadEncoding::Base) }
+        if (number as usize) < self.client.directories().len() { Ok(number) } else { Err(BadEncoding::Base) }
     }
 
     fn copy(&mut self, directory: u32) -> Result<(), BadEncoding> {
-        let own = self.own;
-        self.builder.begin(own.directories()[directory as usize].mode)?;
-        for named in own.children(directory) {
+        let client = self.client;
+        self.builder.begin(client.directories()[directory as usize].mode)?;
+        for named in client.children(directory) {
             match named.node {
                 Node::File(file) => self.builder.file(named.name, file)?,
-                Node::Symlink(target) => self.builder.symlink(named.name, own.text(target))?,
+                Node::Symlink(target) => self.builder.symlink(named.name, client.text(target))?,
                 Node::Directory(number) => {
-                    self.open.push_back(Source::Own(number));
+                    self.open.push_back(DirectorySource::Client(number));
                     self.builder.directory(named.name)?
                 }
             };
@@ -320,13 +275,13 @@ impl<'a> Reading<'a> {
         if head & 1 == 0 {
             return self.list_named(beside);
         }
-        let own = self.own;
-        let directory = self.own_directory_after(self.next_named)?;
+        let client = self.client;
+        let directory = self.client_directory_after(self.next_named)?;
         self.next_named = i64::from(directory) + 1;
-        for named in own.children(directory) {
+        for named in client.children(directory) {
             let shape = self.shapes.number()?;
             let target = match named.node {
-                Node::Symlink(target) => own.text(target),
+                Node::Symlink(target) => client.text(target),
                 _ => &[],
             };
             self.entry(shape, named.name, beside, |_| Ok(target))?;
@@ -341,11 +296,11 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
             let name = self.text()?;
-            self.entry(shape, name, beside, Reading::text)?;
+            self.entry(shape, name, beside, OutlineReader::text)?;
         }
     }
 
-    /// Adds an entry to the directory that is being listed.
+    /// Adds an entry to the listed directory.
     fn entry(
         &mut self,
         shape: u64,
@@ -354,10 +309,10 @@ impl<'a> Reading<'a> {
         target: impl FnOnce(&mut Self) -> Result<&'a [u8], BadEncoding>,
     ) -> Result<(), BadEncoding> {
         let (kind, mode) = (shape & 7, shape >> 3);
-        let own = beside.and_then(|beside| self.own.child(beside, name)).map(|named| named.node);
+        let client = beside.and_then(|beside| self.client.child(beside, name)).map(|named| named.node);
         match kind {
             FILE => {
-                let file = self.file(u16::try_from(mode).map_err(|_| Malformed)?, own)?;
+                let file = self.file(u16::try_from(mode).map_err(|_| Malformed)?, client)?;
                 self.builder.file(name, file)?;
             }
             SYMLINK => {
@@ -365,13 +320,13 @@ impl<'a> Reading<'a> {
                 self.builder.symlink(name, target)?;
             }
             LISTED => {
-                self.open.push_back(Source::Listed(own.and_then(directory_of)));
+                self.open.push_back(DirectorySource::Listed(client.and_then(directory_of)));
                 self.builder.directory(name)?;
             }
-            OWN => {
-                let directory = self.own_directory_after(self.next)?;
+            CLIENT => {
+                let directory = self.client_directory_after(self.next)?;
                 self.next = i64::from(directory) + 1;
-                self.open.push_back(Source::Own(directory));
+                self.open.push_back(DirectorySource::Client(directory));
                 self.builder.directory(name)?;
             }
             _ => return Err(Malformed.into()),
@@ -379,13 +334,13 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Reads the number of an own directory as its distance.
-    fn own_directory_after(&mut self, next: i64) -> Result<u32, BadEncoding> {
+    /// Reads the number of a client's directory as its distance.
+    fn client_directory_after(&mut self, next: i64) -> Result<u32, BadEncoding> {
         let number = next.checked_add(self.shapes.signed()?).ok_or(Malformed)?;
-        self.own_directory(u64::try_from(number).map_err(|_| Malformed)?)
+        self.client_directory(u64::try_from(number).map_err(|_| Malformed)?)
     }
 
-    fn file(&mut self, mode: u16, own: Option<Node>) -> Result<File, BadEncoding> {
+    fn file(&mut self, mode: u16, client: Option<Node>) -> Result<File, BadEncoding> {
         let size = self.sizes.number()?;
         let hash = if size < LARGE_FILE_BYTES {
             Hash::of_mark(self.marks.array()?)
@@ -393,8 +348,12 @@ impl<'a> Reading<'a> {
             Hash::from_bytes(self.hashes.array()?)
         };
         let listed = File { key: ObjectKey { hash, mode }, size };
-        Ok(match own {
-            Some(Node::File(own)) if own.size == size && own.key.mode == mode && own.key.hash.fits(&hash) => own,
+        Ok(match client {
+            Some(Node::File(client))
+                if client.size == size && client.key.mode == mode && client.key.hash.fits(&hash) =>
+            {
+                client
+            }
             _ => listed,
         })
     }
@@ -424,7 +383,7 @@ mod tests {
     use super::super::encode as difference;
     use super::*;
 
-    /// What lies in each directory of each directory of the root.
+    /// The entries of each directory of each directory of the root.
     type Tree = BTreeMap<u8, BTreeMap<u8, BTreeMap<u8, u8>>>;
 
     fn tree() -> impl Strategy<Value = Tree> {
@@ -464,15 +423,15 @@ mod tests {
         (0..manifest.len()).map(|index| manifest.path(index)).collect()
     }
 
-    fn outlined(base: &Manifest, own: &Manifest) -> Manifest {
-        decode(&encode(base, &describe_own(own)).unwrap(), own).unwrap()
+    fn outlined(base: &Manifest, client: &Manifest) -> Manifest {
+        decode(&encode(base, &summarize(client)).unwrap(), client).unwrap()
     }
 
     proptest! {
         #[test]
-        fn what_is_described_against_an_outline_reads_back_against_the_base(base in tree(), own in tree()) {
-            let (base, own) = (build(&base), build(&own));
-            let outlined = outlined(&base, &own);
+        fn what_is_described_against_an_outline_reads_back_against_the_base(base in tree(), client in tree()) {
+            let (base, client) = (build(&base), build(&client));
+            let outlined = outlined(&base, &client);
             prop_assert_eq!(paths(&outlined), paths(&base));
             for index in 0..base.len() {
                 match (base.node(index), outlined.node(index)) {
@@ -486,21 +445,21 @@ mod tests {
                     (one, other) => prop_assert_eq!(one, other),
                 }
             }
-            let encoded = difference::encode(&own, Some(&outlined));
+            let encoded = difference::encode(&client, Some(&outlined));
             let (decoded, _) = crate::manifest::decode::decode(&encoded.to_bytes(), Some(&base)).unwrap();
-            prop_assert_eq!(decoded.manifest.root(), own.root());
+            prop_assert_eq!(decoded.manifest.root(), client.root());
         }
 
         #[test]
         fn no_bytes_make_the_decoder_panic(
-            base in tree(), own in tree(), bytes in prop::collection::vec(any::<u8>(), 0..100), flip in any::<(u16, u8)>(),
+            base in tree(), client in tree(), bytes in prop::collection::vec(any::<u8>(), 0..100), flip in any::<(u16, u8)>(),
         ) {
-            let (base, own) = (build(&base), build(&own));
-            drop(decode(&bytes, &own));
-            let mut bytes = encode(&base, &describe_own(&own)).unwrap();
+            let (base, client) = (build(&base), build(&client));
+            drop(decode(&bytes, &client));
+            let mut bytes = encode(&base, &summarize(&client)).unwrap();
             let at = usize::from(flip.0) % bytes.len();
             bytes[at] ^= flip.1;
-            drop(decode(&bytes, &own));
+            drop(decode(&bytes, &client));
         }
     }
 
@@ -525,10 +484,10 @@ mod tests {
             }
             builder.finish().unwrap()
         };
-        let (base, own) = (numbered(1 << 20), numbered(1 << 21));
-        let bytes = encode(&base, &describe_own(&own)).unwrap();
+        let (base, client) = (numbered(1 << 20), numbered(1 << 21));
+        let bytes = encode(&base, &summarize(&client)).unwrap();
         assert!(bytes.len() < 100 * 8, "{}", bytes.len());
-        let outlined = decode(&bytes, &own).unwrap();
+        let outlined = decode(&bytes, &client).unwrap();
         let unknown = outlined.all_files().filter(|(index, file)| base.file(*index) != Some(*file));
         assert_eq!(unknown.map(|(index, _)| index).collect::<Vec<_>>(), [100 + 50 * 100 + 50]);
         assert!(base.root() == self::outlined(&base, &base).root());
@@ -545,8 +504,8 @@ mod tests {
         let hash = Hash::of(b"content");
         let mut alike = *hash.as_bytes();
         alike[31] ^= 1;
-        let (base, own) = (holding(hash), holding(Hash::from_bytes(alike)));
-        let encoded = difference::encode(&own, Some(&outlined(&base, &own)));
+        let (base, client) = (holding(hash), holding(Hash::from_bytes(alike)));
+        let encoded = difference::encode(&client, Some(&outlined(&base, &client)));
         assert!(matches!(crate::manifest::decode::decode(&encoded.to_bytes(), Some(&base)), Err(BadEncoding::Root)));
     }
 }

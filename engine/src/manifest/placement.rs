@@ -1,16 +1,17 @@
-//! Where the server keeps each file of a release: which copy of its object, with which mtime.
+//! The placement of each file of a release on the server: the copy of its object, and its mtime.
 //!
 //! A hardlink shares its inode's mtime, and web servers make ETags of mtime and size. So the mtime belongs to the
-//! stored object and not to the source: it is the second of the release that brought the content. It stands beside the
-//! manifest and outside of its root, so that it can be given to further servers.
+//! stored object and not to the source: it is the second of the release that brought the content. It is stored beside
+//! the manifest and outside of its root, so that further servers can get the same mtimes.
 //!
-//! What is not linked (symlinks, empty files, directories) has the second of the release in which it last changed, a
-//! directory with anything in it: so it is what it was in the release before, and need not be touched where that is reused.
+//! Entries that are not linked (symlinks, empty files, directories) have the second of the release in which they last
+//! changed. A directory changes with anything in it. So it is equal to that of the release before, and need not be
+//! touched if that release is reused.
 
 use crate::bytes::{ByteReader, Malformed, put_number};
 use crate::manifest::ENTRIES_MAX;
 
-/// Which copy of an object, and its mtime.
+/// The copy of an object, and its mtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Placement {
     /// The mtime, Unix time in seconds.
@@ -19,7 +20,7 @@ pub(crate) struct Placement {
     pub(crate) copy: u16,
 }
 
-/// One placement for each entry of a manifest; of what is not linked, only its second means anything.
+/// One placement for each entry of a manifest. If an entry is not linked, only the second has a meaning.
 pub(crate) type Placements = Vec<Placement>;
 
 /// Appends `placements` as runs of equal ones.
@@ -31,7 +32,7 @@ pub(crate) fn put_placements(out: &mut Vec<u8>, placements: &[Placement]) {
     }
 }
 
-/// Reads all placements; where their `count` is known, as many.
+/// Reads all placements: exactly `count`, if it is known.
 pub(crate) fn read_placements(reader: &mut ByteReader<'_>, count: Option<usize>) -> Result<Placements, Malformed> {
     let mut placements = Placements::with_capacity(count.unwrap_or_default());
     let most = count.unwrap_or(ENTRIES_MAX);

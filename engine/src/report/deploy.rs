@@ -1,4 +1,4 @@
-//! What a deploy returns.
+//! The result of `deploy`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseId;
 
-/// What a deploy came to.
+/// The outcome of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeployState {
@@ -14,14 +14,14 @@ pub enum DeployState {
     Live,
     /// The new release is complete and was not switched to.
     Ready,
-    /// What is live is what was to be deployed.
+    /// The live release already has this content.
     Unchanged,
 }
 
 /// Seconds spent, by phase. Phases run at once, so they do not add up to the total.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Seconds {
-    /// Until the agent greeted.
+    /// Until the agent's greeting.
     pub connect: f64,
     /// Walking and hashing the source.
     pub scan: f64,
@@ -35,7 +35,7 @@ pub struct Seconds {
     pub switch: f64,
     /// Retention and garbage collection, on the server.
     pub cleanup: f64,
-    /// From the start until `current` was switched (or the answer, where nothing was).
+    /// From the start until `current` was switched, or until the answer if nothing was switched.
     pub live: f64,
     /// From the start to the end.
     pub total: f64,
@@ -44,97 +44,97 @@ pub struct Seconds {
 /// The result of `deploy`. Its parts are grouped by role here, and flat where it is printed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeployReport {
-    /// The release that was made, or the live one when nothing changed; none for a dry run that would make one.
+    /// The release that was made, or the live one if nothing changed. None for a dry run that would make a release.
     pub release: Option<ReleaseId>,
-    /// What was live before.
+    /// The release that was live before.
     pub previous: Option<ReleaseId>,
-    /// What it came to; for a dry run, what it would come to.
+    /// The outcome. For a dry run, the outcome that a deploy would have.
     pub state: DeployState,
     /// Whether it was a dry run.
     pub dry_run: bool,
-    /// What was deployed.
+    /// The tree that was deployed.
     #[serde(flatten)]
     pub tree: TreeReport,
-    /// How it differs from what was live.
+    /// The differences from the live release.
     #[serde(flatten)]
     pub changes: ChangesReport,
-    /// What crossed the wire.
+    /// The traffic on the wire.
     #[serde(flatten)]
     pub traffic: TrafficReport,
-    /// What the server made it of.
+    /// The server's work.
     #[serde(flatten)]
     pub making: MakingReport,
-    /// Releases that were removed.
+    /// The releases that were removed.
     pub removed: Vec<ReleaseId>,
-    /// What the user should know.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// Seconds by phase.
     pub seconds: Seconds,
 }
 
-/// What was deployed.
+/// The tree that was deployed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TreeReport {
     /// The root hash of the manifest.
     pub manifest: String,
     /// The commit of the source.
     pub commit: Option<String>,
-    /// Entries of the release other than directories.
+    /// The number of entries other than directories.
     pub files: u64,
-    /// The sum of the sizes of its files.
+    /// The sum of the sizes of its files, in bytes.
     pub bytes: u64,
 }
 
-/// How a release differs from the live one.
+/// The differences of a release from the live one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangesReport {
-    /// Paths that the live release does not have.
+    /// The number of paths that the live release does not have.
     pub files_new: u64,
-    /// Paths whose kind, content or mode differs.
+    /// The number of paths whose kind, content or mode differs.
     pub files_changed: u64,
-    /// Paths that only the live release has.
+    /// The number of paths that only the live release has.
     pub files_removed: u64,
 }
 
-/// What crossed the wire.
+/// The traffic on the wire.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct TrafficReport {
-    /// Bytes sent to the agent: frames, before SSH.
+    /// The bytes sent to the agent: frames, before SSH.
     pub sent_bytes: u64,
-    /// Bytes received from the agent.
+    /// The bytes received from the agent.
     pub received_bytes: u64,
-    /// Times that the client waited for an answer of the agent before it could go on.
+    /// The number of times that the client waited for an answer of the agent before it could go on.
     pub round_trips: u64,
-    /// Bytes of content that were sent, by the zstd level that they were packed at; what was sent as it is under 0.
+    /// The bytes of sent content by zstd level. Uncompressed content counts under 0.
     pub zstd_levels: BTreeMap<i32, u64>,
-    /// Connections that content was sent over.
+    /// The number of connections that content was sent over.
     pub connections: u64,
 }
 
-/// What the server made a release of.
+/// The server's work on a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MakingReport {
-    /// Objects that were stored.
+    /// The number of objects that were stored.
     pub objects_new: u64,
-    /// Files that were linked.
+    /// The number of files that were linked.
     pub objects_linked: u64,
-    /// The release that it was made of, if it was.
-    pub reused: Option<Reused>,
-    /// Why no release was reused, where one could have been.
+    /// The release that was turned into this one, if any.
+    pub reused: Option<ReuseReport>,
+    /// The reason why an existing spare was not reused.
     pub not_reused: Option<String>,
-    /// Files that are copies and not links, by reason.
+    /// The number of files that are copies and not links, by reason.
     pub copied: BTreeMap<String, u64>,
 }
 
 /// A release that was turned into a new one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reused {
-    /// Which it was.
+pub struct ReuseReport {
+    /// The name that the release had.
     pub release: ReleaseId,
-    /// Files and symlinks of it that were kept.
+    /// The number of its files and symlinks that were kept.
     pub kept: u64,
-    /// Names in it that were removed.
+    /// The number of its names that were removed.
     pub removed: u64,
-    /// Directories of it that were moved.
+    /// The number of its directories that were moved.
     pub moved: u64,
 }

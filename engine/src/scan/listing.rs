@@ -1,4 +1,4 @@
-//! The names of one directory, as it was listed: one buffer for all of them.
+//! The names of one listed directory, in one buffer.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -7,27 +7,27 @@ use std::os::fd::AsFd;
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
 
-/// As much as the C library asks for at once.
+/// The size of the buffer: as much as the C library asks for at once.
 const BUFFER_BYTES: usize = 32 << 10;
 
 /// See the module's description.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     text: Vec<u8>,
-    names: Vec<Listed>,
+    names: Vec<ListedName>,
 }
 
-/// A name of a [`Listing`].
+/// A name in a [`Listing`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Listed {
+pub(super) struct ListedName {
     start: u32,
     len: u16,
-    /// What the directory says that it is, which may be nothing.
+    /// The kind of the entry, as the directory says. It may be unknown.
     pub(super) kind: FileType,
 }
 
 impl Listing {
-    /// Lists a directory that was not read from before.
+    /// Lists a directory from which nothing was read before.
     pub(super) fn read(directory: impl AsFd) -> Result<Listing, Errno> {
         thread_local! {
             // Not on the stack: directories lie within each other.
@@ -50,7 +50,7 @@ impl Listing {
                 let start = u32::try_from(listing.text.len()).map_err(|_| Errno::FBIG)?;
                 let len = u16::try_from(name.len()).map_err(|_| Errno::NAMETOOLONG)?;
                 listing.text.extend_from_slice(name);
-                listing.names.push(Listed { start, len, kind: entry.file_type() });
+                listing.names.push(ListedName { start, len, kind: entry.file_type() });
             }
         }
         let Listing { text, names } = &mut listing;
@@ -59,22 +59,22 @@ impl Listing {
     }
 
     /// Returns the names, sorted.
-    pub(super) fn names(&self) -> &[Listed] {
+    pub(super) fn names(&self) -> &[ListedName] {
         &self.names
     }
 
     /// Returns the bytes of a name.
-    pub(super) fn name(&self, listed: Listed) -> &[u8] {
+    pub(super) fn name(&self, listed: ListedName) -> &[u8] {
         listed.of(&self.text)
     }
 
-    /// Tells whether there is a name.
+    /// Tells whether the listing has a name.
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.names.binary_search_by(|listed| self.name(*listed).cmp(name)).is_ok()
     }
 }
 
-impl Listed {
+impl ListedName {
     fn of(self, text: &[u8]) -> &[u8] {
         &text[self.start as usize..][..usize::from(self.len)]
     }

@@ -1,4 +1,4 @@
-//! The names of one directory: as it was listed, or, where it is as it was, as they are known.
+//! The candidate names of one directory: from its listing, or from the last scan if the directory is unchanged.
 
 use std::os::fd::OwnedFd;
 
@@ -8,30 +8,31 @@ use rustix::io::Errno;
 use crate::error::{Error, SourceError};
 use crate::manifest::{self, LEVELS_MAX, Node};
 use crate::path::Shown;
-use crate::scan::found::Name;
 use crate::scan::known::KnownDirectory;
 use crate::scan::listing::Listing;
 use crate::scan::place::Place;
 use crate::scan::refusal::unreadable;
 use crate::scan::scope::Scope;
+use crate::scan::tree::Name;
 
-/// Paths longer than this cannot be opened by a program that knows them whole (`PATH_MAX`, less room for a prefix).
+/// The longest path in bytes. A program that opens a path as a whole cannot open a longer one (`PATH_MAX`, less space
+/// for a prefix).
 const PATH_BYTES_MAX: usize = 3840;
 
 /// See the module's description.
 pub(super) struct Names<'a> {
-    /// Where the directory is.
+    /// The place of the directory.
     pub(super) place: &'a Place<'a>,
     /// The directory, held.
     pub(super) fd: &'a OwnedFd,
-    /// What holds in it.
+    /// The rules and trust in it.
     pub(super) scope: Scope<'a>,
-    /// What the last scan knew of it.
+    /// The directory in the last scan.
     pub(super) known: Option<KnownDirectory<'a>>,
-    /// Nothing where the names are those that are known.
+    /// The listing. None if the names are those of the last scan.
     pub(super) listing: Option<Listing>,
-    /// The names, sorted.
-    pub(super) names: Vec<Named>,
+    /// The candidates, sorted by name.
+    pub(super) candidates: Vec<Candidate>,
 }
 
 impl Names<'_> {
@@ -44,7 +45,7 @@ impl Names<'_> {
         }
     }
 
-    /// Tells whether a listed name is left out. A path that no manifest takes is refused.
+    /// Tells whether the rules leave out a listed name. Refuses a path that is too long or too deep for a manifest.
     pub(super) fn is_left_out(&self, name: &[u8], is_directory: bool) -> Result<bool, Error> {
         let Names { place, scope, .. } = self;
         if scope.rules.leave_out(name, is_directory, &|| place.path_of(name)) {
@@ -64,18 +65,19 @@ impl Names<'_> {
     }
 }
 
-/// A name that is to be looked at.
-pub(super) struct Named {
-    /// Where it is.
+/// A name to inspect.
+pub(super) struct Candidate {
+    /// The place of the name.
     pub(super) name: Name,
-    /// What is said of it, which may be nothing.
+    /// The kind, which may be unknown.
     pub(super) kind: FileType,
-    /// The entry that the last scan knew by this name.
+    /// The entry of this name in the last scan.
     pub(super) known: Option<u32>,
 }
 
-/// Returns the names to look at, sorted: the listed ones, each with what is known by that name, or those that are known.
-pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Named> {
+/// Returns the candidates, sorted: the listed names, each with its entry in the last scan, or all names of the last
+/// scan.
+pub(super) fn candidates(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>) -> Vec<Candidate> {
     let mut children = known.into_iter().flat_map(KnownDirectory::children).peekable();
     let Some(listing) = listing else {
         let kind = |node| match node {
@@ -83,7 +85,7 @@ pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>
             Node::File(_) => FileType::RegularFile,
             Node::Symlink(_) => FileType::Symlink,
         };
-        let named = |child: manifest::Named<'_>| Named {
+        let named = |child: manifest::EntryRef<'_>| Candidate {
             name: Name::Known(child.index),
             kind: kind(child.node),
             known: Some(child.index),
@@ -94,7 +96,7 @@ pub(super) fn named(known: Option<KnownDirectory<'_>>, listing: Option<&Listing>
         let name = listing.name(listed);
         while children.next_if(|child| child.name < name).is_some() {}
         let known = children.next_if(|child| child.name == name).map(|child| child.index);
-        Named { name: Name::Listed(listed), kind: listed.kind, known }
+        Candidate { name: Name::Listed(listed), kind: listed.kind, known }
     };
     listing.names().iter().map(named).collect()
 }

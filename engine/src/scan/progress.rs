@@ -1,4 +1,4 @@
-//! How far a scan is: files that were seen, and their bytes.
+//! The progress of a scan: the files found so far, and their bytes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use crate::event::{Event, Observer, Phase};
 use crate::scan::stat::FileStat;
 
-/// How often progress is told at most.
+/// The least time between two reports.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 /// See the module's description.
@@ -17,16 +17,16 @@ pub(super) struct Progress<'a> {
     observer: &'a dyn Observer,
     files: AtomicU64,
     bytes: AtomicU64,
-    told: Mutex<Instant>,
+    reported: Mutex<Instant>,
 }
 
 impl<'a> Progress<'a> {
     /// Starts with nothing.
     pub(super) fn new(observer: &'a dyn Observer) -> Progress<'a> {
-        Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
+        Progress { observer, files: AtomicU64::new(0), bytes: AtomicU64::new(0), reported: Mutex::new(Instant::now()) }
     }
 
-    /// Adds the files among these.
+    /// Adds the files among these entries.
     pub(super) fn add<'s>(&self, stats: impl Iterator<Item = &'s FileStat>) {
         let (mut files, mut bytes) = (0, 0);
         for stat in stats.filter(|stat| stat.kind() == FileType::RegularFile) {
@@ -37,20 +37,20 @@ impl<'a> Progress<'a> {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Tells how far it is, where that was not told a moment ago.
-    pub(super) fn tell(&self) {
-        self.tell_after(PROGRESS_EVERY);
+    /// Reports the progress, unless it was reported a moment ago.
+    pub(super) fn report(&self) {
+        self.report_after(PROGRESS_EVERY);
     }
 
-    /// Tells the last of it.
+    /// Reports the final progress.
     pub(super) fn finish(&self) {
-        self.tell_after(Duration::ZERO);
+        self.report_after(Duration::ZERO);
     }
 
-    fn tell_after(&self, pause: Duration) {
-        let Ok(mut told) = self.told.try_lock() else { return };
-        if told.elapsed() >= pause {
-            *told = Instant::now();
+    fn report_after(&self, pause: Duration) {
+        let Ok(mut reported) = self.reported.try_lock() else { return };
+        if reported.elapsed() >= pause {
+            *reported = Instant::now();
             self.observer.observe(Event::Progress {
                 phase: Phase::Scan,
                 files: self.files.load(Ordering::Relaxed),

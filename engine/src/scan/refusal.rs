@@ -1,4 +1,4 @@
-//! What a scan refuses, by name.
+//! The entries that a scan refuses, by name.
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -6,18 +6,18 @@ use rustix::io::Errno;
 use crate::error::{Error, SourceError};
 use crate::path::Shown;
 
-/// Refuses what cannot be read.
+/// Refuses an entry that cannot be read.
 pub(crate) fn unreadable(path: &[u8], errno: Errno) -> Error {
     Error::Source(SourceError::Unreadable { path: Shown(path).to_string(), source: errno.into() })
 }
 
-/// Refuses what is not what it was a moment ago.
+/// Refuses an entry that changed during the scan.
 pub(super) fn changing(path: &[u8]) -> Error {
     Error::Source(SourceError::FileChanging(Shown(path).to_string()))
 }
 
-/// What vanished, or became something else, between two looks is not there; the rest is an error.
-pub(super) fn gone<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option<T>, Error> {
+/// Returns none for an entry that vanished, and an error for one that changed its kind or cannot be read.
+pub(super) fn absent_or_error<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option<T>, Error> {
     match errno {
         Errno::NOENT => Ok(None),
         Errno::LOOP | Errno::NOTDIR | Errno::INVAL => Err(changing(&path())),
@@ -25,7 +25,7 @@ pub(super) fn gone<T>(path: impl Fn() -> Vec<u8>, errno: Errno) -> Result<Option
     }
 }
 
-/// Refuses what is neither file, directory nor symlink.
+/// Refuses an entry that is neither file, directory nor symlink.
 pub(super) fn special(path: &[u8], kind: FileType) -> Error {
     Error::Source(SourceError::SpecialFile { path: Shown(path).to_string(), kind: kind_name(kind) })
 }

@@ -1,15 +1,15 @@
-//! What a look at an entry shows, and what a release has of that.
+//! The stat of an entry, and the part of it that a release keeps.
 //!
-//! A change of content or names always changes the ctime, which no program can set. So an equal stat means equal content,
-//! where the filesystem keeps to that and the change is not as young as its clock is coarse.
+//! A change of content or names always changes the ctime, which no program can set. So an equal stat means equal
+//! content, if the filesystem keeps that rule and the change is older than a tick of its clock.
 
 use rustix::fs::{self, FileType};
 
 use crate::hash::Hash;
 use crate::manifest::{DIRECTORY_MODE_ALWAYS, DIRECTORY_MODE_MASK, FILE_MODE_MASK, File, ObjectKey};
 
-/// What tells whether a file is the one that was hashed, a symlink the one that was read, a directory the one that was
-/// listed: a change of content or names always changes the ctime, which no program can set.
+/// The proof that a file is the one that was hashed, a symlink the one that was read, a directory the one that was
+/// listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FileStat {
     /// The inode.
@@ -44,21 +44,22 @@ impl From<fs::Stat> for FileStat {
     }
 }
 
-/// Returns what a release has of a file with this stat and hash.
+/// Returns the file of a release with this stat and hash.
 pub(crate) fn file_of(stat: &FileStat, hash: Hash) -> File {
     File { key: ObjectKey { hash, mode: (stat.mode & FILE_MODE_MASK) as u16 }, size: stat.size }
 }
 
-/// Returns the mode that a release has of a directory with this stat. Without its sticky bit, whoever may write to a directory
-/// could replace the files of others in it, so then group and others may not.
+/// Returns the mode in a release of a directory with this stat. A release drops the sticky bit. Without it, everybody
+/// who may write to a directory could replace the files of others in it. So group and others lose their write bits
+/// then.
 pub(crate) fn directory_mode(stat: &FileStat) -> u16 {
     let shared = if stat.mode & STICKY == 0 { 0 } else { SHARED_WRITE };
     (stat.mode & DIRECTORY_MODE_MASK & !shared | DIRECTORY_MODE_ALWAYS) as u16
 }
 
-/// The bit of a directory in which only owners rename and remove.
+/// The sticky bit: only owners rename and remove in the directory.
 pub(crate) const STICKY: u32 = 0o1000;
-/// The bits by which group and others write.
+/// The write bits of group and others.
 pub(crate) const SHARED_WRITE: u32 = 0o022;
 
 #[cfg(test)]

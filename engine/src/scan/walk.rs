@@ -1,11 +1,13 @@
 //! The walk over a tree, in parallel, each directory relative to its own descriptor.
 //!
-//! What the last scan knew, and which has the same inode, size, mtime, ctime and mode, is not read again, unless that scan was
-//! too close to its last change. For a directory that means: it is not listed. Its names are known, and no name can come or go
-//! without a change of its mtime. That holds where the filesystem keeps to it ([`disk::keeps_times`]), and where the patterns in force
-//! are those of the last scan: what they left out is not known.
+//! An entry is unchanged if its inode, size, mtime, ctime and mode equal those of the last scan, and if that scan was
+//! not too close to its last change. An unchanged entry is not read again. An unchanged directory is not listed: its
+//! names are known, and no name can come or go without a change of its mtime. That holds if the filesystem keeps this
+//! rule ([`disk::keeps_times`]), and if the patterns in force are those of the last scan, which does not know the names
+//! that they left out.
 //!
-//! A directory is looked at before it is listed, so that a name which comes meanwhile makes it look changed to the next scan.
+//! The stat of a directory is taken before it is listed, so that a name that comes meanwhile makes the directory look
+//! changed to the next scan.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -25,45 +27,45 @@ use crate::event::Observer;
 use crate::hash::Hash;
 use crate::manifest::Node;
 use crate::scan::content;
-use crate::scan::found::{Branch, Found, FoundEntry, FoundNode, Shape};
 use crate::scan::known::KnownDirectory;
 use crate::scan::listing::Listing;
-use crate::scan::names::{Named, Names, named};
+use crate::scan::names::{Candidate, Names, candidates};
 use crate::scan::place::Place;
 use crate::scan::progress::Progress;
-use crate::scan::refusal::{changing, gone, special, unreadable};
-use crate::scan::rules::{Entered, Rules};
+use crate::scan::refusal::{absent_or_error, changing, special, unreadable};
+use crate::scan::rules::{DirectoryRules, Rules};
 use crate::scan::scope::Scope;
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::FileStat;
+use crate::scan::tree::{Branch, ScannedDirectory, ScannedEntry, ScannedNode, ScannedTree};
 use crate::threads;
 
-/// The bits of a file that may be executed. Others have no use for capabilities, and are not asked for them.
+/// The execute bits of a file. Files without them have no use for capabilities, and are not asked for them.
 const EXECUTE: u32 = 0o111;
 
-/// A directory of more names than this is looked at by several threads: half a millisecond of work each.
+/// A directory of more names than this is inspected by several threads: half a millisecond of work each.
 const NAMES_AT_ONCE: usize = 256;
 
-/// What is asked of a walk.
+/// The request of a walk.
 pub(crate) struct WalkRequest<'a> {
-    /// The tree, held by a descriptor that was not read from before: names that were read do not come again.
+    /// The tree, held by a descriptor from which nothing was read before: a name that was read would not come again.
     pub(crate) root: &'a OwnedFd,
     /// The path of the tree, for messages.
     pub(crate) path: &'a Path,
-    /// What is left out.
+    /// The rules of the paths to leave out.
     pub(crate) rules: &'a dyn Rules,
-    /// The last scan of the same tree; without one, everything is listed and read.
+    /// The last scan of the same tree. Without it, everything is listed and read.
     pub(crate) known: Option<&'a Arc<Snapshot>>,
     /// A directory, as device and inode, that must not be in the tree.
     pub(crate) forbidden: Option<(u64, u64)>,
     /// Receives progress.
     pub(crate) observer: &'a dyn Observer,
-    /// Interrupts.
+    /// The request to stop.
     pub(crate) cancel: &'a Cancel,
 }
 
 /// Walks a tree.
-pub(crate) fn walk(request: &WalkRequest<'_>) -> Result<Shape, Error> {
+pub(crate) fn walk(request: &WalkRequest<'_>) -> Result<ScannedTree, Error> {
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
     let mount = disk::mount_of_own_times(request.root)
         .map_err(|errno| unreadable(request.path.as_os_str().as_bytes(), errno))?;
@@ -74,7 +76,7 @@ pub(crate) fn walk(request: &WalkRequest<'_>) -> Result<Shape, Error> {
     // On a thread of the pool, whose stack is large enough.
     let root = rayon::scope(|_| walk.root(rules))?;
     walk.progress.finish();
-    Ok(Shape { root, last: known.cloned(), rules, mount, began })
+    Ok(ScannedTree { root, last: known.cloned(), rules, mount, began })
 }
 
 struct Walk<'a> {
@@ -83,23 +85,23 @@ struct Walk<'a> {
     progress: Progress<'a>,
 }
 
-/// What came of a look.
-enum Looked {
-    /// Left out, or gone.
+/// The result of inspecting a name.
+enum EntryState {
+    /// Left out, or removed.
     Absent,
-    /// The file or symlink that the last scan knew as this entry.
+    /// The file or symlink is unchanged since the last scan, which knew it as this entry.
     Same(u32),
-    /// To be read or resolved.
+    /// The entry must be read or resolved.
     Other(FileStat),
-    /// To be entered.
+    /// The directory must be entered.
     Directory,
 }
 
 impl Walk<'_> {
     fn root(&self, rules: Hash) -> Result<Branch, Error> {
         let known = self.known.map(|known| KnownDirectory { known, number: 0, stat: &known.root });
-        let is_ruled_as_before = self.known.is_some_and(|known| known.rules == rules);
-        let scope = Scope::above(self.request.rules, is_ruled_as_before);
+        let has_same_rules = self.known.is_some_and(|known| known.rules == rules);
+        let scope = Scope::above(self.request.rules, has_same_rules);
         self.directory(self.request.root, &Place::ROOT, known, scope)
     }
 
@@ -117,16 +119,16 @@ impl Walk<'_> {
         let mut scope = scope.on(raw.st_dev, fd).map_err(failed)?;
         let stat = FileStat::from(raw);
 
-        let mut is_as_before = scope.is_ruled_as_before
-            && scope.believes
+        let mut is_unchanged = scope.has_same_rules
+            && scope.trusts_stats
             && known.is_some_and(|directory| directory.known.is_unchanged(directory.stat, &stat));
         let file_before = known.and_then(|directory| directory.known.rule_file(directory.number));
         let mut own = None;
-        if is_as_before && file_before.is_some() {
+        if is_unchanged && file_before.is_some() {
             own = enter(fd, place, scope.rules)?;
-            is_as_before = own.as_ref().map(|own| own.file) == file_before;
+            is_unchanged = own.as_ref().map(|own| own.file) == file_before;
         }
-        let listing = match is_as_before && scope.keeps_times {
+        let listing = match is_unchanged && scope.keeps_times {
             true => None,
             false => Some(Listing::read(fd).map_err(failed)?),
         };
@@ -135,8 +137,8 @@ impl Walk<'_> {
             own = enter(fd, place, scope.rules)?;
         }
         let rule_file = own.as_ref().map(|own| own.file);
-        scope.is_ruled_as_before &= rule_file == file_before;
-        is_as_before &= scope.is_ruled_as_before;
+        scope.has_same_rules &= rule_file == file_before;
+        is_unchanged &= scope.has_same_rules;
         if let Some(own) = &own {
             scope.rules = own.rules.as_ref();
         }
@@ -145,16 +147,16 @@ impl Walk<'_> {
             (false, Some(directory)) => directory.known.has_noted(directory.number),
             _ => has(scope.rules.noted_name()),
         };
-        let names = named(known, listing.as_ref());
-        let names = Names { place, fd, scope, known, listing, names };
-        let looked = self.look_at_all(&names)?;
-        let entries = self.entries(&names, &looked)?;
-        self.progress.tell();
+        let candidates = candidates(known, listing.as_ref());
+        let names = Names { place, fd, scope, known, listing, candidates };
+        let states = self.inspect_all(&names)?;
+        let entries = self.entries(&names, &states)?;
+        self.progress.report();
         match known {
-            Some(directory) if is_as_before && directory.is_all_of(&entries) => Ok(Branch::Same(directory.number)),
+            Some(directory) if is_unchanged && directory.is_all_of(&entries) => Ok(Branch::Same(directory.number)),
             _ => {
                 let listing = names.listing.unwrap_or_default();
-                Ok(Branch::New(Box::new(Found { stat, rule_file, has_noted, listing, entries })))
+                Ok(Branch::New(Box::new(ScannedDirectory { stat, rule_file, has_noted, listing, entries })))
             }
         }
     }
@@ -167,126 +169,126 @@ impl Walk<'_> {
         Ok(())
     }
 
-    // Not part of the frame that each level has.
+    // A function of its own keeps this out of the frame that each level has.
     #[inline(never)]
-    fn look_at_all(&self, names: &Names<'_>) -> Result<Vec<Looked>, Error> {
-        let look = |named: &Named| self.look(names, named);
-        let looked: Result<Vec<Looked>, Error> = match names.names.len() {
-            0..=NAMES_AT_ONCE => names.names.iter().map(look).collect(),
-            _ => names.names.par_iter().with_min_len(NAMES_AT_ONCE).map(look).collect(),
+    fn inspect_all(&self, names: &Names<'_>) -> Result<Vec<EntryState>, Error> {
+        let inspect = |candidate: &Candidate| self.inspect(names, candidate);
+        let states: Result<Vec<EntryState>, Error> = match names.candidates.len() {
+            0..=NAMES_AT_ONCE => names.candidates.iter().map(inspect).collect(),
+            _ => names.candidates.par_iter().with_min_len(NAMES_AT_ONCE).map(inspect).collect(),
         };
-        let looked = looked?;
-        let stats = looked.iter().filter_map(|looked| {
-            let stat = match (looked, names.known) {
-                (Looked::Same(index), Some(directory)) => &directory.known.stats[*index as usize],
-                (Looked::Other(stat), _) => stat,
+        let states = states?;
+        let stats = states.iter().filter_map(|state| {
+            let stat = match (state, names.known) {
+                (EntryState::Same(index), Some(directory)) => &directory.known.stats[*index as usize],
+                (EntryState::Other(stat), _) => stat,
                 _ => return None,
             };
             Some(stat)
         });
         self.progress.add(stats);
-        Ok(looked)
+        Ok(states)
     }
 
-    fn look(&self, names: &Names<'_>, named: &Named) -> Result<Looked, Error> {
+    fn inspect(&self, names: &Names<'_>, candidate: &Candidate) -> Result<EntryState, Error> {
         let Names { place, fd, .. } = names;
-        let name = names.bytes(named.name);
-        let look = || match fs::statat(fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+        let name = names.bytes(candidate.name);
+        let stat_of = || match fs::statat(fd, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(FileStat::from(stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(unreadable(&place.path_of(name), errno)),
         };
         let mut seen = None;
-        let mut kind = named.kind;
+        let mut kind = candidate.kind;
         if kind == FileType::Unknown {
-            let Some(stat) = look()? else { return Ok(Looked::Absent) };
+            let Some(stat) = stat_of()? else { return Ok(EntryState::Absent) };
             kind = stat.kind();
             seen = Some(stat);
         }
         let is_directory = kind == FileType::Directory;
         if names.listing.is_some() && names.is_left_out(name, is_directory)? {
-            return Ok(Looked::Absent);
+            return Ok(EntryState::Absent);
         }
         if is_directory {
-            return Ok(Looked::Directory);
+            return Ok(EntryState::Directory);
         }
         let seen = match seen {
-            None => look()?,
+            None => stat_of()?,
             seen => seen,
         };
-        let Some(stat) = seen else { return Ok(Looked::Absent) };
-        if let (Some(index), Some(KnownDirectory { known, .. })) = (named.known, names.known)
-            && names.scope.believes
+        let Some(stat) = seen else { return Ok(EntryState::Absent) };
+        if let (Some(index), Some(KnownDirectory { known, .. })) = (candidate.known, names.known)
+            && names.scope.trusts_stats
             && known.is_unchanged(&known.stats[index as usize], &stat)
         {
-            return Ok(Looked::Same(index));
+            return Ok(EntryState::Same(index));
         }
         let path = || place.path_of(name);
         match stat.kind() {
-            FileType::RegularFile | FileType::Symlink => Ok(Looked::Other(stat)),
+            FileType::RegularFile | FileType::Symlink => Ok(EntryState::Other(stat)),
             FileType::Directory => Err(changing(&path())),
             other => Err(special(&path(), other)),
         }
     }
 
-    /// Reads, resolves and enters what has to be, in parallel.
-    fn entries(&self, names: &Names<'_>, looked: &[Looked]) -> Result<Vec<FoundEntry>, Error> {
-        let is_open = |looked: &Looked| matches!(looked, Looked::Other(_) | Looked::Directory);
-        let open: Vec<usize> = (0..looked.len()).filter(|&at| is_open(&looked[at])).collect();
-        let node = |at: usize| self.node(names, &names.names[at], &looked[at]);
+    /// Reads, resolves and enters the entries that need it, in parallel.
+    fn entries(&self, names: &Names<'_>, states: &[EntryState]) -> Result<Vec<ScannedEntry>, Error> {
+        let is_open = |state: &EntryState| matches!(state, EntryState::Other(_) | EntryState::Directory);
+        let open: Vec<usize> = (0..states.len()).filter(|&at| is_open(&states[at])).collect();
+        let node = |at: usize| self.node(names, &names.candidates[at], &states[at]);
         let nodes: Result<Vec<_>, Error> = match open.len() {
             0..=1 => open.iter().map(|&at| node(at)).collect(),
             _ => open.par_iter().map(|&at| node(at)).collect(),
         };
         let mut nodes = nodes?.into_iter();
-        let mut entries = Vec::with_capacity(looked.len());
-        for (named, looked) in names.names.iter().zip(looked) {
-            let node = match looked {
-                Looked::Absent => None,
-                Looked::Same(index) => Some(FoundNode::Same(*index)),
-                Looked::Other(_) | Looked::Directory => nodes.next().flatten(),
+        let mut entries = Vec::with_capacity(states.len());
+        for (candidate, state) in names.candidates.iter().zip(states) {
+            let node = match state {
+                EntryState::Absent => None,
+                EntryState::Same(index) => Some(ScannedNode::Same(*index)),
+                EntryState::Other(_) | EntryState::Directory => nodes.next().flatten(),
             };
-            entries.extend(node.map(|node| FoundEntry { name: named.name, node }));
+            entries.extend(node.map(|node| ScannedEntry { name: candidate.name, node }));
         }
         Ok(entries)
     }
 
-    fn node(&self, names: &Names<'_>, named: &Named, looked: &Looked) -> Result<Option<FoundNode>, Error> {
-        let name = names.bytes(named.name);
-        match looked {
-            Looked::Directory => {
-                let known = names.known.zip(named.known).and_then(|(directory, index)| directory.below(index));
+    fn node(&self, names: &Names<'_>, candidate: &Candidate, state: &EntryState) -> Result<Option<ScannedNode>, Error> {
+        let name = names.bytes(candidate.name);
+        match state {
+            EntryState::Directory => {
+                let known = names.known.zip(candidate.known).and_then(|(directory, index)| directory.below(index));
                 if let Some(leaf) = known
                     && self.is_unchanged_leaf(names, name, leaf)?
                 {
-                    return Ok(Some(FoundNode::Directory(Branch::Same(leaf.number))));
+                    return Ok(Some(ScannedNode::Directory(Branch::Same(leaf.number))));
                 }
                 let Some(fd) = open_directory(names, name)? else { return Ok(None) };
                 let branch = self.directory(&fd, &names.place.below(name), known, names.scope)?;
-                Ok(Some(FoundNode::Directory(branch)))
+                Ok(Some(ScannedNode::Directory(branch)))
             }
-            Looked::Other(stat) => self.read(names, name, *stat),
-            Looked::Absent | Looked::Same(_) => Ok(None),
+            EntryState::Other(stat) => self.read(names, name, *stat),
+            EntryState::Absent | EntryState::Same(_) => Ok(None),
         }
     }
 
-    /// Tells whether a directory that holds no other is as it was known, by looks through the one that it is in. It is not opened
-    /// for that: most directories are such. Where it becomes a symlink meanwhile, what is seen through that counts only where it
-    /// is the same files.
+    /// Tells whether a directory without subdirectories is unchanged, by stats taken through its parent. So most
+    /// directories need not be opened. If it becomes a symlink meanwhile, a stat through the symlink counts only if it
+    /// is of the same files.
     #[inline(never)]
     fn is_unchanged_leaf(&self, names: &Names<'_>, name: &[u8], leaf: KnownDirectory<'_>) -> Result<bool, Error> {
         let KnownDirectory { known, number, .. } = leaf;
         let children = known.manifest.children(number);
-        let may_be = names.scope.is_ruled_as_before
+        let may_be = names.scope.has_same_rules
             && names.scope.keeps_times
-            && names.scope.believes
+            && names.scope.trusts_stats
             && children.len() <= NAMES_AT_ONCE
             && known.rule_file(number).is_none()
             && !children.clone().any(|child| matches!(child.node, Node::Directory(_)));
-        let look = |path: &[u8]| fs::statat(names.fd, OsStr::from_bytes(path), AtFlags::SYMLINK_NOFOLLOW);
-        // Whatever goes wrong shows again where the directory is opened, and is told there.
-        let Some(stat) = Some(name).filter(|_| may_be).and_then(|name| look(name).ok()) else { return Ok(false) };
-        // The target's directory, and what is mounted, are looked at more closely.
+        let stat_of = |path: &[u8]| fs::statat(names.fd, OsStr::from_bytes(path), AtFlags::SYMLINK_NOFOLLOW);
+        // Any error shows again when the directory is opened, and is reported there.
+        let Some(stat) = Some(name).filter(|_| may_be).and_then(|name| stat_of(name).ok()) else { return Ok(false) };
+        // The directory of the target, and a mounted filesystem, get a closer check.
         let is_other = stat.st_dev != names.scope.device || self.request.forbidden == Some((stat.st_dev, stat.st_ino));
         if is_other || !known.is_unchanged(leaf.stat, &FileStat::from(stat)) {
             return Ok(false);
@@ -298,49 +300,49 @@ impl Walk<'_> {
             path.truncate(prefix);
             path.extend_from_slice(child.name);
             let is_same = |stat| known.is_unchanged(&known.stats[child.index as usize], &FileStat::from(stat));
-            if !look(&path).is_ok_and(is_same) {
+            if !stat_of(&path).is_ok_and(is_same) {
                 return Ok(false);
             }
         }
         self.progress.add(children.map(|child| &known.stats[child.index as usize]));
-        self.progress.tell();
+        self.progress.report();
         Ok(true)
     }
 
-    // Not part of the frame that each level has: hashing takes kilobytes.
+    // A function of its own keeps this out of the frame that each level has: hashing takes kilobytes.
     #[inline(never)]
-    fn read(&self, names: &Names<'_>, name: &[u8], stat: FileStat) -> Result<Option<FoundNode>, Error> {
+    fn read(&self, names: &Names<'_>, name: &[u8], stat: FileStat) -> Result<Option<ScannedNode>, Error> {
         let os_name = OsStr::from_bytes(name);
         let path = || names.place.path_of(name);
         if stat.kind() == FileType::Symlink {
             return match fs::readlinkat(names.fd, os_name, Vec::new()) {
-                Ok(target) => Ok(Some(FoundNode::Symlink(stat, target.into_bytes()))),
-                Err(errno) => gone(path, errno),
+                Ok(target) => Ok(Some(ScannedNode::Symlink(stat, target.into_bytes()))),
+                Err(errno) => absent_or_error(path, errno),
             };
         }
         match content::open(names.fd, os_name) {
             Ok(file) => {
                 let content = content::hash(&file, stat, path, self.request.cancel)?;
                 let is_capable = content.stat.mode & EXECUTE != 0 && content::has_capabilities(&file);
-                Ok(Some(FoundNode::File(content.stat, content.hash, is_capable)))
+                Ok(Some(ScannedNode::File(content.stat, content.hash, is_capable)))
             }
-            Err(errno) => gone(path, errno),
+            Err(errno) => absent_or_error(path, errno),
         }
     }
 }
 
-// Not part of the frame that each level has.
+// A function of its own keeps this out of the frame that each level has.
 #[inline(never)]
-fn enter(fd: &OwnedFd, place: &Place<'_>, rules: &dyn Rules) -> Result<Option<Entered>, Error> {
+fn enter(fd: &OwnedFd, place: &Place<'_>, rules: &dyn Rules) -> Result<Option<DirectoryRules>, Error> {
     rules.enter(fd, &place.path())
 }
 
-// Not part of the frame that each level has.
+// A function of its own keeps this out of the frame that each level has.
 #[inline(never)]
 fn open_directory(names: &Names<'_>, name: &[u8]) -> Result<Option<OwnedFd>, Error> {
     match fs::openat(names.fd, OsStr::from_bytes(name), content::OPEN_DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(fd) => Ok(Some(fd)),
-        Err(errno) => gone(|| names.place.path_of(name), errno),
+        Err(errno) => absent_or_error(|| names.place.path_of(name), errno),
     }
 }
 
@@ -366,7 +368,7 @@ mod tests {
             None
         }
 
-        fn enter(&self, _: &OwnedFd, path: &[u8]) -> Result<Option<Entered>, Error> {
+        fn enter(&self, _: &OwnedFd, path: &[u8]) -> Result<Option<DirectoryRules>, Error> {
             panic!("`{}` has no rules", Shown(path))
         }
 

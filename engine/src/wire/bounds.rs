@@ -22,7 +22,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 use crate::hash::Hash;
-use crate::manifest::outline::OWN_DIRECTORY_BYTES;
+use crate::manifest::outline::SUMMARY_BYTES;
 use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, OPS_BYTES_MAX};
 
 /// A message without lists, in bytes: ids, numbers, a ticket. The longest release name has 64 bytes.
@@ -67,7 +67,7 @@ pub(crate) const PARTIAL_MAX: usize = 64 << 10;
 pub(crate) const LACKS_BYTES_MAX: usize = RUNS_BYTES_MAX + 15 * PARTIAL_MAX + 64;
 
 /// The description of a client's directories, in bytes.
-pub(crate) const CLIENT_DIRECTORIES_BYTES_MAX: usize = OWN_DIRECTORY_BYTES * DIRECTORIES_MAX + 64;
+pub(crate) const CLIENT_DIRECTORIES_BYTES_MAX: usize = SUMMARY_BYTES * DIRECTORIES_MAX + 64;
 
 /// Large files whose chunks are requested at once. All others are sent whole.
 pub(crate) const CHUNKED_MAX: usize = 128 << 10;

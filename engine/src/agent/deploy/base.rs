@@ -64,7 +64,7 @@ impl Base {
         let file = self.stored.manifest.file(entry)?;
         let store = Store::new(layout.objects.duplicate().ok()?);
         let object = store.open_any(file.key).ok()??;
-        let (hash, chunks) = chunk::cut(object, chunk::told_average_log(file.size)).ok()?;
+        let (hash, chunks) = chunk::cut(object, chunk::transfer_average_log(file.size)).ok()?;
         (hash == file.key.hash).then(|| chunk::to_bytes(&chunks))
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{DamageError, Error};
 use crate::manifest::Manifest;
 use crate::path::Shown;
 use crate::pattern::Patterns;
-use crate::report::Reused;
+use crate::report::ReuseReport;
 use crate::wire::message::FromAgent;
 
 use crate::agent::assemble::{AssembledTree, Assembly};
@@ -46,7 +46,7 @@ pub(super) struct StagedRelease {
     /// The manifest with all hashes, if the tree promised some.
     settled: Option<Manifest>,
     /// The reuse of a spare, or the reason why it failed; nothing if there was no spare.
-    pub(super) reused: Option<Result<Reused, Error>>,
+    pub(super) reused: Option<Result<ReuseReport, Error>>,
 }
 
 impl StagedRelease {
@@ -121,7 +121,7 @@ fn announce(
     assembly: &Assembly<'_>,
     wanted: &WantedObjects,
     partial: &[(u32, u64)],
-) -> Result<Option<Result<Reused, Error>>, Error> {
+) -> Result<Option<Result<ReuseReport, Error>>, Error> {
     let tree = plan.task.tree;
     // If the tree promises hashes, the client is already sending that content.
     if tree.promised.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ReleaseError};
 use crate::release::ReleaseId;
-use crate::report::Reused;
+use crate::report::ReuseReport;
 use crate::target::Policy;
 
 use crate::agent::assemble::Assembly;
@@ -113,7 +113,7 @@ pub(super) fn make_directories(
     assembly: &Assembly<'_>,
     task: Task<'_>,
     spare: Option<&Spare>,
-) -> Result<Option<Result<Reused, Error>>, Error> {
+) -> Result<Option<Result<ReuseReport, Error>>, Error> {
     let Some(spare) = spare else { return assembly.make_directories().map(|()| None) };
     let reused = try_to_reuse(layout, assembly, task, spare);
     if reused.is_err() {
@@ -123,7 +123,7 @@ pub(super) fn make_directories(
     Ok(Some(reused))
 }
 
-fn try_to_reuse(layout: &Layout, assembly: &Assembly<'_>, task: Task<'_>, spare: &Spare) -> Result<Reused, Error> {
+fn try_to_reuse(layout: &Layout, assembly: &Assembly<'_>, task: Task<'_>, spare: &Spare) -> Result<ReuseReport, Error> {
     let known = |base| known_objects(layout, assembly.store, base, spare, &task.tree.origins);
     let objects = task.base.map(known).transpose()?;
     let (base, stamps) = (task.base_manifest(), spare.stamps(layout)?);

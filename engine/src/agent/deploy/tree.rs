@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use crate::error::Error;
-use crate::manifest::decode::{Decoded, decode_with};
+use crate::manifest::decode::{DecodedManifest, decode_with};
 use crate::manifest::{Manifest, outline};
 use crate::wire::bounds::{PROMISED_MAX, TREE_BYTES_MAX};
 use crate::wire::frame::Parts;
@@ -171,7 +171,7 @@ impl TreeReceiver<'_> {
         if decoded.root != self.order.begin.root {
             return Err(Error::Protocol("a manifest that does not match the announced root".into()));
         }
-        let Decoded { manifest, origins, promised, .. } = decoded;
+        let DecodedManifest { manifest, origins, promised, .. } = decoded;
         if promised.len() > PROMISED_MAX {
             return Err(Error::Protocol("a manifest that promises too many hashes".into()));
         }

@@ -17,7 +17,7 @@ use crate::error::{DamageError, Error};
 use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::hasher::Hasher;
-use crate::manifest::decode::{Decoded, Parts, Passing, PassingKind, Section, decode, decompress};
+use crate::manifest::decode::{DecodedManifest, Parts, Section, StreamEntry, StreamEntryKind, decode, decompress};
 use crate::manifest::encode::{BadEncoding, encode, encode_to_keep};
 use crate::manifest::placement::{Placement, Placements, put_placements, read_placements};
 use crate::manifest::{File, Manifest};
@@ -181,7 +181,7 @@ pub(crate) fn read_entries(
     layout: &Layout,
     id: &ReleaseId,
     root: &Hash,
-    take: impl FnMut(Passing<'_>, Placement),
+    take: impl FnMut(StreamEntry<'_>, Placement),
 ) -> Result<(), Error> {
     let dir = layout.records.open_dir(id.as_str().as_bytes())?;
     let file = dir.open_file(MANIFEST)?.ok_or_else(|| damaged(id, MISSING))?;
@@ -199,17 +199,17 @@ pub(crate) fn read_objects(
     root: &Hash,
     mut take: impl FnMut(ObjectName, u64),
 ) -> Result<(), Error> {
-    read_entries(layout, id, root, |passing, placement| {
-        if let Some((name, size)) = object_of(&passing, placement) {
+    read_entries(layout, id, root, |entry, placement| {
+        if let Some((name, size)) = object_of(&entry, placement) {
             take(name, size);
         }
     })
 }
 
 /// Returns the object that an entry links to, with its size in bytes.
-pub(crate) fn object_of(passing: &Passing<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
+pub(crate) fn object_of(passing: &StreamEntry<'_>, placement: Placement) -> Option<(ObjectName, u64)> {
     match passing.kind {
-        PassingKind::File(file) if file.size > 0 => {
+        StreamEntryKind::File(file) if file.size > 0 => {
             Some((ObjectName { key: file.key, copy: placement.copy }, file.size))
         }
         _ => None,
@@ -223,7 +223,7 @@ pub(crate) fn read_removed_record(dir: &Dir) -> Result<Option<Record>, Error> {
 
 /// Calls `take` with each entry of a removed release and its placement. Returns whether its manifest could be read:
 /// if not, entries may be missing or wrong.
-pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(Passing<'_>, Placement)) -> Result<bool, Error> {
+pub(crate) fn read_removed_entries(dir: &Dir, take: impl FnMut(StreamEntry<'_>, Placement)) -> Result<bool, Error> {
     let Some(file) = dir.open_file(MANIFEST)? else { return Ok(false) };
     Ok(entries_of(&file, None, take).is_ok())
 }
@@ -251,7 +251,7 @@ fn placements_from_bytes(bytes: &[u8], entries: Option<usize>) -> Result<Placeme
 }
 
 fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
-    let (Decoded { manifest, .. }, rest) = decode(verify_hash(bytes)?, None)?;
+    let (DecodedManifest { manifest, .. }, rest) = decode(verify_hash(bytes)?, None)?;
     let placements = placements_from_bytes(rest, Some(manifest.len() as usize))?;
     Ok(StoredManifest { manifest, placements })
 }
@@ -260,7 +260,7 @@ fn manifest_from_bytes(bytes: &[u8]) -> Result<StoredManifest, BadEncoding> {
 fn entries_of(
     file: &DiskFile,
     root: Option<&Hash>,
-    mut take: impl FnMut(Passing<'_>, Placement),
+    mut take: impl FnMut(StreamEntry<'_>, Placement),
 ) -> Result<bool, BadEncoding> {
     let mut front = [0; size_of::<Hash>()];
     file.read_exact_at(&mut front, 0).map_err(|_| BadEncoding::Altered)?;
@@ -277,8 +277,8 @@ fn entries_of(
     rest.read_to_end(&mut placements).map_err(BadEncoding::Unreadable)?;
     let placements = placements_from_bytes(&placements, None)?;
     let mut is_placed = true;
-    parts.entries(|passing| match placements.get(passing.index as usize) {
-        Some(&placement) => take(passing, placement),
+    parts.for_each_entry(|entry| match placements.get(entry.index as usize) {
+        Some(&placement) => take(entry, placement),
         None => is_placed = false,
     })?;
     if is_placed { Ok(true) } else { Err(Malformed.into()) }
@@ -384,7 +384,7 @@ mod tests {
         let stored = stored();
         let bytes = kept_to_bytes(&stored);
         let mut named = Vec::new();
-        let take = |passing: Passing<'_>, placement| named.extend(object_of(&passing, placement));
+        let take = |passing: StreamEntry<'_>, placement| named.extend(object_of(&passing, placement));
         assert!(entries_of(&on_disk(&bytes), Some(&stored.manifest.root()), take).unwrap());
         assert_eq!(named, stored.view().objects().collect::<Vec<_>>());
         assert_eq!(named.iter().map(|(name, _)| name.copy).collect::<Vec<_>>(), [3, 0]);

@@ -1,11 +1,11 @@
-//! The index of a pack: where each file's content lies in it, whole or as a patch of whole content.
+//! The index of a pack: the place of each file's content, whole or as a patch of whole content.
 //!
 //! ```text
-//! index    magic · count, for each block: where it begins, its length, its length unpacked, packing (0 · 1 zstd)
-//!          · count, for each whole file: the first 8 bytes of its hash, block, where it begins in it, its length
-//!          · count, for each patch: the same of the patch, the length of the content that it makes, and of what: its hash
-//!          and its length
-//!          · blake3 of all that; numbers of fixed width, little endian
+//! index    magic · count, for each block: its begin, its length, its length unpacked, packing (0 raw · 1 zstd)
+//!          · count, for each whole file: the first 8 bytes of its hash, block, its begin in the block, its length
+//!          · count, for each patch: the same of the patch, the length of the content that it makes, hash and length of the
+//!          whole content that it is a patch of
+//!          · blake3 of everything before; numbers of fixed width, little endian
 //! ```
 
 use crate::bytes::{ByteReader, Malformed};
@@ -13,7 +13,7 @@ use crate::hash::{Hash, MARK_BYTES};
 
 const MAGIC: [u8; 8] = *b"cutcont2";
 
-/// Files of one mark that are looked at.
+/// The most files of one mark that are compared.
 const ALIKE_MAX: usize = 16;
 
 type Key = [u8; 8];
@@ -45,33 +45,38 @@ pub(super) struct FilePlace {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PatchPlace {
-    /// Of the patch itself.
+    /// The patch itself.
     pub(super) file: FilePlace,
-    /// How long the content is that it makes, in bytes.
+    /// The length of the content that it makes, in bytes.
     pub(super) size: u32,
-    pub(super) of: Whole,
+    pub(super) of: WholeContent,
 }
 
 /// Content that is kept whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Whole {
+pub(crate) struct WholeContent {
     pub(crate) hash: Hash,
     pub(crate) size: u32,
 }
 
 impl Index {
-    /// Finds whole content by its hash, or by the mark of it, of this size.
+    /// Finds whole content of this size by its hash, or by its mark.
     pub(super) fn whole(&self, hash: &Hash, size: u32) -> Option<FilePlace> {
         alike(&self.wholes, |file| file.key, hash).map(|(_, file)| *file).find(|file| file.len == size)
     }
 
-    /// Finds a patch that makes such content, of content that `find` finds: its number.
-    pub(super) fn patch<T>(&self, hash: &Hash, size: u32, find: impl Fn(&Whole) -> Option<T>) -> Option<(u32, T)> {
+    /// Finds a patch that makes this content, out of whole content that `find` finds. Returns its number.
+    pub(super) fn patch<T>(
+        &self,
+        hash: &Hash,
+        size: u32,
+        find: impl Fn(&WholeContent) -> Option<T>,
+    ) -> Option<(u32, T)> {
         let mut patches = alike(&self.patches, |patch| patch.file.key, hash).filter(|(_, patch)| patch.size == size);
         patches.find_map(|(number, patch)| Some((number as u32, find(&patch.of)?)))
     }
 
-    /// Adds all that another one holds, whose pack begins at a place of this one's.
+    /// Adds the entries of another index, whose pack begins at `begin` in this one's.
     pub(super) fn extend(&mut self, other: Index, begin: u64) {
         let first = self.blocks.len() as u32;
         let moved = |file: FilePlace| FilePlace { block: file.block + first, ..file };
@@ -131,18 +136,18 @@ impl Index {
         }
         for _ in 0..number(&mut reader)? {
             let (file, size) = (file(&mut reader)?, number(&mut reader)?);
-            let of = Whole { hash: Hash::from_bytes(reader.array()?), size: number(&mut reader)? };
+            let of = WholeContent { hash: Hash::from_bytes(reader.array()?), size: number(&mut reader)? };
             index.patches.push(PatchPlace { file, size, of });
         }
         Ok(index)
     }
 }
 
-/// Returns those of a sorted list that may be of a hash, with their numbers.
+/// Returns the entries of a sorted list that may have a hash, with their numbers.
 fn alike<'i, T>(list: &'i [T], key: impl Fn(&T) -> Key, hash: &Hash) -> impl Iterator<Item = (usize, &'i T)> {
     let sought = key_of(hash);
     let told = if hash.is_mark() { MARK_BYTES } else { sought.len() };
-    // What of a key is not told is zeros: no key that begins so is less.
+    // The unknown bytes of a mark's key are zeros: no key with the same mark is less.
     let at = list.partition_point(|item| key(item) < sought);
     let from = list.iter().enumerate().skip(at);
     from.take_while(move |(_, item)| key(item)[..told] == sought[..told]).take(ALIKE_MAX)
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn what_it_says_reads_back_and_nothing_else_does() {
         let file = |number: u8| FilePlace { key: [number; 8], block: 1, offset: 2, len: 3 };
-        let of = Whole { hash: Hash::of(b"whole"), size: 5 };
+        let of = WholeContent { hash: Hash::of(b"whole"), size: 5 };
         let index = Index {
             blocks: vec![BlockPlace { offset: 1 << 40, len: 7, unpacked_len: 8, packing: 1 }; 2],
             wholes: vec![file(1), file(2)],
@@ -189,7 +194,7 @@ mod tests {
         for end in 0..bytes.len() {
             assert_eq!(Index::from_bytes(&bytes[..end]), Err(Malformed));
         }
-        // What an earlier version wrote.
+        // The mark of an earlier version.
         let earlier = [&b"cutcont1"[..], &[0; 8]].concat();
         let earlier = [&earlier[..], Hash::of(&earlier).as_bytes()].concat();
         assert_eq!(Index::from_bytes(&earlier), Err(Malformed));

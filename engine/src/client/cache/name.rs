@@ -2,15 +2,15 @@
 
 /// The content.
 pub(super) const PACK: &str = "pack";
-/// Where each file's content lies in it.
+/// The place of each file's content in the pack.
 pub(super) const INDEX: &str = "index";
 /// An index that is being written.
 pub(super) const BEGUN: &str = "new";
-/// Digits of the time that the name of a pack begins with.
+/// The digits of the time at the begin of a pack's name.
 pub(super) const NANOS_DIGITS: usize = 20;
 
-/// Returns the name of the pack that a file with one of these extensions is of; nothing for what is not of the cache. Whoever
-/// names the state directory may have a `content` in it.
+/// Returns the pack of a file with one of these extensions. None if the file is not of the cache: the user's state
+/// directory may have another `content` in it.
 pub(super) fn pack_of(name: &[u8], extensions: &[&str]) -> Option<String> {
     let (pack, extension) = str::from_utf8(name).ok()?.split_once('.')?;
     let (nanos, process) = pack.split_once('-')?;

@@ -1,4 +1,4 @@
-//! A pack being written: blocks of content one after the other, and the index of them at the end.
+//! A pack that is being written: blocks of content one after the other, and their index at the end.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,37 +8,37 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::wire::block::Body;
 
-use super::index::{BlockPlace, FilePlace, Index, PatchPlace, Whole, key_of};
+use super::index::{BlockPlace, FilePlace, Index, PatchPlace, WholeContent, key_of};
 use super::name::{BEGUN, INDEX, NANOS_DIGITS, PACK, file_name};
 
-/// Content of a file that is kept.
+/// The content of a file in the cache.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeptFile {
-    /// Its hash.
+pub(crate) struct CachedFile {
+    /// The hash of the content.
     pub(crate) hash: Hash,
-    /// How long it is, in bytes.
+    /// The length of the content in bytes.
     pub(crate) size: u32,
-    /// The patch that is kept of it, where it is not kept whole.
-    pub(crate) patch: Option<PatchOf>,
+    /// The patch, if the content is not kept whole.
+    pub(crate) patch: Option<CachedPatch>,
 }
 
-/// A patch.
+/// A patch in the cache.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PatchOf {
-    /// How long it is, in bytes.
+pub(crate) struct CachedPatch {
+    /// The length of the patch in bytes.
     pub(crate) len: u32,
-    /// What it makes the content of.
-    pub(crate) whole: Whole,
+    /// The whole content that it is a patch of.
+    pub(crate) whole: WholeContent,
 }
 
-impl KeptFile {
-    /// Returns how long what is kept is, in bytes.
+impl CachedFile {
+    /// Returns the length in the pack, in bytes.
     pub(crate) fn len(&self) -> u32 {
         self.patch.map_or(self.size, |patch| patch.len)
     }
 }
 
-/// A pack being written; one that is not finished leaves nothing behind.
+/// A pack that is being written. If it is dropped unfinished, it leaves nothing behind.
 pub(super) struct PackWriter<'a> {
     dir: &'a Dir,
     pub(super) name: String,
@@ -48,7 +48,7 @@ pub(super) struct PackWriter<'a> {
 }
 
 impl<'a> PackWriter<'a> {
-    /// Begins a pack of that age, in nanoseconds since 1970.
+    /// Begins a pack of this age, in nanoseconds since 1970.
     pub(super) fn begin(dir: &'a Dir, nanos: u128) -> Result<PackWriter<'a>, Error> {
         let name = format!("{nanos:0NANOS_DIGITS$}-{}", std::process::id());
         let file = BufWriter::new(dir.draft(file_name(&name, PACK))?);
@@ -59,8 +59,8 @@ impl<'a> PackWriter<'a> {
         self.index.blocks.is_empty()
     }
 
-    /// Adds a body that holds these files, one after the other: a block for each of its frames.
-    pub(super) fn add(&mut self, body: Body<'_>, files: &[KeptFile]) -> Result<(), Error> {
+    /// Adds a body with these files, one after the other. Each of its frames is a block.
+    pub(super) fn add(&mut self, body: Body<'_>, files: &[CachedFile]) -> Result<(), Error> {
         let frames = body.frames().map_err(|_| Error::Bug("what is kept is no frames".into()))?;
         let mut files = files.iter();
         for frame in frames {
@@ -69,8 +69,12 @@ impl<'a> PackWriter<'a> {
         Ok(())
     }
 
-    /// Adds a block, of as many files as it holds.
-    fn add_frame<'f>(&mut self, frame: Body<'_>, files: &mut impl Iterator<Item = &'f KeptFile>) -> Result<(), Error> {
+    /// Adds a block, with as many of `files` as it holds.
+    fn add_frame<'f>(
+        &mut self,
+        frame: Body<'_>,
+        files: &mut impl Iterator<Item = &'f CachedFile>,
+    ) -> Result<(), Error> {
         let block = self.index.blocks.len() as u32;
         let (len, unpacked_len) = (frame.bytes.len() as u32, frame.unpacked_len as u32);
         self.index.blocks.push(BlockPlace { offset: self.written, len, unpacked_len, packing: frame.packing });
@@ -81,7 +85,7 @@ impl<'a> PackWriter<'a> {
             let place = FilePlace { key: key_of(&file.hash), block, offset, len: file.len() };
             match file.patch {
                 None => self.index.wholes.push(place),
-                Some(PatchOf { whole, .. }) => {
+                Some(CachedPatch { whole, .. }) => {
                     self.index.patches.push(PatchPlace { file: place, size: file.size, of: whole });
                 }
             }
@@ -92,7 +96,7 @@ impl<'a> PackWriter<'a> {
         Ok(())
     }
 
-    /// Adds all that another pack holds.
+    /// Adds everything in another pack.
     pub(super) fn add_pack(&mut self, index: Index, file: &File) -> Result<(), Error> {
         self.index.extend(index, self.written);
         self.file.flush().map_err(|e| self.failed(e))?;

@@ -1,6 +1,6 @@
-//! Reads content out of the content cache: as it was kept, or made of whole content by a patch.
+//! Reads content from the content cache: whole, or made of whole content by a patch.
 //!
-//! What was read is hashed, so that nothing else is given out, whatever a pack holds.
+//! Everything read is hashed, so the reader returns no other content than asked for, whatever a pack holds.
 
 use std::io;
 
@@ -8,28 +8,28 @@ use crate::client::patch::Patch;
 use crate::hash::Hash;
 use crate::wire::block::BLOCK_BYTES_MAX;
 
-use super::index::{PatchPlace, Whole};
+use super::index::{PatchPlace, WholeContent};
 use super::unpacker::Unpacker;
-use super::{Cache, Place, Spot};
+use super::{Cache, CachePlace, WholePlace};
 
-/// Reads content, most cheaply in the order in which it was kept.
+/// A reader of cached content. The order in which the content was written is the cheapest to read.
 pub(crate) struct CacheReader<'a> {
     cache: &'a Cache,
-    /// What unpacks patches has a block of its own: otherwise each would throw the other's block out.
+    /// The reader of patches has a block of its own: otherwise each reader would evict the other's block.
     wholes: Unpacker<'a>,
     patches: Unpacker<'a>,
     patch: Patch,
-    /// What a patch made.
+    /// The content that a patch made.
     made: Vec<u8>,
 }
 
 /// Content that was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Cached<'r> {
+pub(crate) struct CachedContent<'r> {
     pub(crate) content: &'r [u8],
     /// The whole content that it is, or is made of.
-    pub(crate) whole: Whole,
-    /// By what it is made of that.
+    pub(crate) whole: WholeContent,
+    /// The patch that made it, if it is not whole.
     pub(crate) patch: Option<&'r Patch>,
 }
 
@@ -40,17 +40,17 @@ impl<'a> CacheReader<'a> {
         Ok(CacheReader { cache, wholes, patches, patch: Patch::default(), made: Vec::new() })
     }
 
-    /// Reads content where it is said to lie; nothing where that is not what is there.
-    pub(crate) fn read(&mut self, spot: Spot, hash: &Hash) -> Option<Cached<'_>> {
-        let cached = match spot {
-            Spot::Whole(Place { pack, file }) => {
+    /// Reads content at a place. None if the place has other content.
+    pub(crate) fn read(&mut self, place: CachePlace, hash: &Hash) -> Option<CachedContent<'_>> {
+        let cached = match place {
+            CachePlace::Whole(WholePlace { pack, file }) => {
                 let content = self.wholes.read(pack, file)?;
-                Cached { content, whole: Whole { hash: Hash::of(content), size: file.len }, patch: None }
+                CachedContent { content, whole: WholeContent { hash: Hash::of(content), size: file.len }, patch: None }
             }
-            Spot::Patch { pack, number, whole } => {
+            CachePlace::Patch { pack, number, whole } => {
                 let place = *self.cache.packs[pack].index.patches.get(number as usize)?;
                 self.make(pack, place, whole)?;
-                Cached { content: &self.made, whole: place.of, patch: Some(&self.patch) }
+                CachedContent { content: &self.made, whole: place.of, patch: Some(&self.patch) }
             }
         };
         let own = if cached.patch.is_none() { cached.whole.hash } else { Hash::of(cached.content) };
@@ -58,7 +58,7 @@ impl<'a> CacheReader<'a> {
     }
 
     /// Makes content by a patch.
-    fn make(&mut self, pack: usize, place: PatchPlace, whole: Place) -> Option<()> {
+    fn make(&mut self, pack: usize, place: PatchPlace, whole: WholePlace) -> Option<()> {
         if place.size as usize > BLOCK_BYTES_MAX {
             return None;
         }

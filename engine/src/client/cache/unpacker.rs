@@ -1,8 +1,8 @@
-//! A block of a pack, unpacked as far as it was asked for.
+//! A block of a pack, unpacked on demand.
 //!
-//! Its packed bytes are read in ranges as they are needed, and unpacked as a stream into memory that is kept. What lies
-//! behind what is asked for is neither read nor unpacked; what comes next is unpacked from there, and what comes before is
-//! there. So nothing of a block is unpacked twice while its files are asked for one after the other.
+//! Its packed bytes are read in ranges as they are needed, and unpacked as a stream into memory that is kept. Bytes
+//! behind the requested range are neither read nor unpacked. A later range continues the stream, and an earlier range
+//! is in memory. So no part of a block is unpacked twice while its files are requested in order.
 
 use std::fs::File;
 use std::io;
@@ -17,30 +17,31 @@ use super::Cache;
 use super::index::{BlockPlace, FilePlace};
 use super::name::{PACK, file_name};
 
-/// Packed bytes that are read at once: most frames at low levels.
+/// The packed bytes that are read at once: most frames at low levels.
 const READ_BYTES: usize = 64 << 10;
 
-/// With so few bytes a stream begins: it asks for what it needs then.
+/// The bytes with which a stream begins. The stream then says how many it needs.
 const BEGIN_BYTES: usize = 5;
 
-/// Unpacks blocks, one at a time.
+/// An unpacker of one block at a time.
 pub(super) struct Unpacker<'a> {
     cache: &'a Cache,
-    /// The pack that was read last, by its place in the cache: it stays open.
+    /// The number of the last pack in the cache, and its file, which stays open.
     pack: Option<(usize, File)>,
-    /// The pack and the number of the block in it.
+    /// The pack of the block, and the number of the block in it.
     at: Option<(usize, u32)>,
     block: BlockPlace,
     context: DCtx<'static>,
-    /// The content of the block, so far. Its room is never moved while there is more to come: the stream refers to it.
+    /// The unpacked part of the block. Its memory is never moved while the stream continues: the stream refers to it.
     content: Vec<u8>,
-    /// What was read last of the packed bytes.
+    /// The last packed bytes that were read.
     packed: Box<[u8]>,
-    /// What of that was not unpacked yet.
+    /// The range of them that was not unpacked yet.
     waiting: Range<usize>,
-    /// How many packed bytes of the block were read.
+    /// The number of packed bytes of the block that were read.
     read: usize,
-    /// For how many packed bytes the stream asks: with so many at a time it unpacks no more than one of zstd's blocks.
+    /// The number of packed bytes that the stream asks for. With so many at a time it unpacks at most one of zstd's
+    /// blocks.
     wanted: usize,
 }
 
@@ -63,7 +64,7 @@ impl<'a> Unpacker<'a> {
         })
     }
 
-    /// Returns what lies at a place in a pack; nothing where that cannot be had.
+    /// Returns the bytes at a place in a pack. None if they cannot be read.
     pub(super) fn read(&mut self, pack: usize, file: FilePlace) -> Option<&[u8]> {
         let begin = file.offset as usize;
         let range = begin..begin.checked_add(file.len as usize)?;
@@ -84,7 +85,7 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    /// Begins with a block.
+    /// Begins a block.
     fn begin(&mut self, (pack, block): (usize, u32)) -> Option<()> {
         let packs = &self.cache.packs;
         self.block = *packs.get(pack)?.index.blocks.get(block as usize)?;
@@ -103,7 +104,7 @@ impl<'a> Unpacker<'a> {
         Some(())
     }
 
-    /// Reads a range of a block of content as it is.
+    /// Reads a range of an uncompressed block.
     fn copy(&mut self, range: Range<usize>) -> Option<&[u8]> {
         if range.end > self.block.unpacked_len as usize || self.block.unpacked_len != self.block.len {
             return None;
@@ -114,10 +115,10 @@ impl<'a> Unpacker<'a> {
         Some(&self.content)
     }
 
-    /// Unpacks what comes next.
+    /// Unpacks the next bytes.
     fn unpack(&mut self) -> Option<()> {
         if self.wanted == 0 {
-            // All was unpacked, and was less than it should be.
+            // The stream has ended, and made less than the index says.
             return None;
         }
         if self.waiting.is_empty() {
@@ -132,7 +133,7 @@ impl<'a> Unpacker<'a> {
         Some(())
     }
 
-    /// Reads the packed bytes that come next.
+    /// Reads the next packed bytes.
     fn fill(&mut self) -> Option<()> {
         let len = READ_BYTES.min((self.block.len as usize).checked_sub(self.read)?);
         if len == 0 {
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(unpacker.content.len(), unpacked);
     }
 
-    /// Says which of the files can be read, after their packs were changed.
+    /// Returns the files that can be read after their packs were changed.
     fn readable(level: i32, change: impl Fn(&mut Vec<u8>)) -> Vec<bool> {
         let state = tempfile::tempdir().unwrap();
         let (cache, places) = kept(state.path(), level);
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn what_was_altered_is_not_read_and_costs_nothing_else() {
         for level in LEVELS {
-            // Where a frame begins, and in what it holds.
+            // At the begin of a frame, and in its content.
             for at in [0, 4, 20, 1000] {
                 let altered = readable(level, |bytes| bytes[at] ^= 0xff);
                 assert!(!altered[0] && !altered[6], "{at} at level {level}");
@@ -281,7 +282,7 @@ mod tests {
         }
     }
 
-    /// Changes what an index says of its first block.
+    /// Changes the first block in an index.
     fn misread(level: i32, change: impl Fn(&mut BlockPlace)) -> Option<Vec<u8>> {
         let state = tempfile::tempdir().unwrap();
         let (mut cache, places) = kept(state.path(), level);

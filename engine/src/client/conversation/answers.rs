@@ -1,4 +1,4 @@
-//! What the agent has said so far: the listener fills it, and the side that speaks reads it. Cloning shares it.
+//! The agent's answers so far. The listener fills it, and the conversation reads it. Clones share it.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -11,29 +11,29 @@ use crate::wire::message::AgentBase;
 
 use super::inbox::Inbox;
 
-/// The agent's answer to `WantLanes`, once it is there.
+/// The agent's answer to `WantLanes`, once it has arrived.
 pub(crate) type TicketSlot = Arc<OnceLock<Option<Ticket>>>;
 
-/// The base that the agent takes, once it has said so; none where it answers without one.
+/// The base that the agent takes, once it has said so. `Nothing` if its answer needs no base.
 pub(super) type TakenBase = Arc<OnceLock<AgentBase>>;
 
 /// See the module's description.
 #[derive(Clone)]
 pub(super) struct Answers {
-    /// Answers that wait until they are asked for.
+    /// The answers that wait until they are asked for.
     pub(super) inbox: Inbox,
-    /// What the agent said last of what is live.
+    /// The agent's last word on the live release.
     live: Arc<Mutex<LiveNow>>,
     pub(super) taken_base: TakenBase,
-    /// Whether the agent keeps up.
+    /// The load of the agent.
     pub(super) load: Load,
     pub(super) ticket: TicketSlot,
-    /// What has arrived of an upload.
+    /// The delivery of the upload.
     pub(super) delivery: Delivery,
 }
 
 impl Answers {
-    /// Begins, with nothing said.
+    /// Begins without answers.
     pub(super) fn new(observer: Arc<dyn Observer>) -> Answers {
         Answers {
             inbox: Inbox::default(),
@@ -45,12 +45,12 @@ impl Answers {
         }
     }
 
-    /// Notes what is live.
+    /// Notes the live release.
     pub(super) fn note_live(&self, live: LiveNow) {
         *self.live.lock().expect("no listener panics") = live;
     }
 
-    /// Returns what the agent said last of what is live.
+    /// Returns the agent's last word on the live release.
     pub(super) fn live(&self) -> LiveNow {
         self.live.lock().expect("no listener panics").clone()
     }

@@ -1,4 +1,4 @@
-//! How a conversation ends: in good order, left after a failure, or broken; and what is live then.
+//! The end of a conversation, in good order, after a failure, or broken; and the release that is live then.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,38 +9,38 @@ use crate::report::DeployFailure;
 use crate::wire::message::FromAgent;
 
 use super::Conversation;
-use super::inbox::{Arrival, NothingTaken};
+use super::inbox::{Arrival, EmptyInbox};
 use super::live::live_after;
 
-/// How long the agent may take to say what is live after this side has left it.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-/// How long this side waits for the agent to tidy up after a failure.
-const TIDYING: Duration = Duration::from_secs(5);
-/// How soon an agent that has answered ends by itself.
-const ANSWERED: Duration = Duration::from_secs(2);
-/// How long the agent may take to end after its answer.
-const ENDING: Duration = Duration::from_secs(30);
+/// The time in which the agent may say what is live after the client has closed the stream.
+const FINAL_STATE_TIME: Duration = Duration::from_secs(10);
+/// The time in which the agent may tidy up after a failure.
+const TIDY_TIME: Duration = Duration::from_secs(5);
+/// The time in which an agent that has answered ends by itself.
+const SELF_END_TIME: Duration = Duration::from_secs(2);
+/// The time in which the agent may end after its answer.
+const END_TIME: Duration = Duration::from_secs(30);
 
 impl Conversation {
-    /// Finds out what is live after a failure, as far as this side can know: what the agent said, or what it says when
-    /// it is left. Where it may have switched and says nothing, nobody knows.
+    /// Adds to a failure the release that is live, as far as the client can know it: from what the agent said, or says
+    /// when the stream is closed. If the agent may have switched and says nothing, the state is unknown.
     pub(crate) fn settle(&self, failure: DeployFailure) -> DeployFailure {
         let DeployFailure { error, live } = failure;
         if live != LiveNow::Unchanged || matches!(error, Error::Agent(_)) {
             return DeployFailure { error, live };
         }
-        if self.may_switch.load(Ordering::Relaxed) {
-            return DeployFailure { error, live: self.last_words() };
+        if self.can_switch.load(Ordering::Relaxed) {
+            return DeployFailure { error, live: self.final_state() };
         }
-        // While the line stands, the agent holds the lock: nobody else has switched.
+        // While the line is up, the agent holds the lock: nobody else has switched.
         let live = if error.kind() == Kind::Line { live } else { self.answers.live() };
         DeployFailure { error, live }
     }
 
-    /// Leaves the agent, and hears what it says to that.
-    fn last_words(&self) -> LiveNow {
+    /// Closes the stream, and returns the live release that the agent then reports.
+    fn final_state(&self) -> LiveNow {
         self.close();
-        let deadline = Instant::now() + LAST_WORDS;
+        let deadline = Instant::now() + FINAL_STATE_TIME;
         loop {
             let live = self.answers.live();
             if live.is_switched() {
@@ -60,37 +60,37 @@ impl Conversation {
         }
     }
 
-    /// Leaves after a failure. The agent gets a moment to tidy up and to let go of the lock: whoever runs the command
-    /// again should not meet it.
+    /// Leaves after a failure. The agent gets a moment to tidy up and to release the lock: a user who repeats the
+    /// command at once should not meet the lock.
     pub(crate) fn leave(self) {
         self.close();
-        self.await_end(TIDYING);
+        self.await_end(TIDY_TIME);
     }
 
-    /// Waits until the agent says nothing more. Says whether it came to that in time.
+    /// Waits for the end of the agent's stream. Returns whether it came in time.
     fn await_end(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         loop {
             match self.take_until(deadline) {
                 Ok(_) => {}
-                Err(nothing) => return nothing == NothingTaken::Ended,
+                Err(reason) => return reason == EmptyInbox::Ended,
             }
         }
     }
 
-    /// Takes what comes next; nothing after `deadline`, however much there is.
-    fn take_until(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
-        if Instant::now() < deadline { self.answers.inbox.take(deadline) } else { Err(NothingTaken::TimedOut) }
+    /// Takes the next arrival. Takes nothing after `deadline`, however much has arrived.
+    fn take_until(&self, deadline: Instant) -> Result<Arrival, EmptyInbox> {
+        if Instant::now() < deadline { self.answers.inbox.take(deadline) } else { Err(EmptyInbox::TimedOut) }
     }
 
     /// Ends the conversation in good order.
     pub(crate) fn finish(self) {
-        // The agent ends once it has answered. To tell it that no more comes would only be a packet more.
-        let mut ended = self.await_end(ANSWERED);
+        // The agent ends once it has answered. Telling it that no more comes would only be another packet.
+        let mut ended = self.await_end(SELF_END_TIME);
         self.close();
-        // The carrier waits for the end of what the agent says, and that may never come.
-        ended |= self.await_end(ENDING);
-        // The answer is there; how the carrier ends changes nothing of it.
+        // The carrier waits for the end of the agent's stream, which may never come.
+        ended |= self.await_end(END_TIME);
+        // The answer has arrived: the way in which the carrier ends does not change it.
         if ended && let Some(carrier) = self.stream.carrier.lock().expect("nobody panics while closing").take() {
             drop(carrier.finish());
         }

@@ -1,7 +1,7 @@
-//! Answers that wait until they are asked for, no more of them than [`WAITING_BYTES_MAX`].
+//! Answers that wait until they are asked for, at most [`WAITING_BYTES_MAX`] of them.
 //!
-//! Whoever puts one in waits while there is no room. What comes while this side writes always has room, or both sides
-//! would wait for each other; an agent that says more than it was asked waits itself.
+//! The listener waits while the inbox is full. Answers that arrive while the client writes always fit, or both sides
+//! would wait for each other. An agent that says more than it was asked waits itself.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::wire::bounds::{WAITING_BYTES_EACH, WAITING_BYTES_MAX};
 use crate::wire::message::FromAgent;
 
-/// What came.
+/// An arrival from the agent.
 #[derive(Debug)]
 pub(super) enum Arrival {
     Message(Box<FromAgent>),
@@ -19,7 +19,7 @@ pub(super) enum Arrival {
     Lost(Error),
 }
 
-/// Cloning shares it.
+/// Answers that wait. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inbox(Arc<Shared>);
 
@@ -31,21 +31,21 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// With what each is counted for, in bytes.
+    /// Each arrival with its size in bytes.
     waiting: VecDeque<(Arrival, usize)>,
     bytes: usize,
-    /// Nobody puts any in any more.
+    /// Nothing is put in any more.
     has_ended: bool,
-    /// Nobody takes any any more.
+    /// Nothing is taken out any more.
     is_left: bool,
 }
 
-/// Why nothing was taken.
+/// The reason why nothing was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NothingTaken {
-    /// Nothing came in time.
+pub(super) enum EmptyInbox {
+    /// Nothing arrived in time.
     TimedOut,
-    /// Nothing comes any more.
+    /// Nothing arrives any more.
     Ended,
 }
 
@@ -54,7 +54,7 @@ impl Inbox {
         self.0.state.lock().expect("nobody panics while an answer waits")
     }
 
-    /// Puts in what took so many bytes. Says whether anybody takes it.
+    /// Puts in an arrival of this many bytes. Returns false if nothing is taken out any more.
     pub(super) fn put(&self, arrival: Arrival, bytes: usize) -> bool {
         let bytes = bytes + WAITING_BYTES_EACH;
         let is_full = |state: &mut State| !state.is_left && state.bytes > 0 && state.bytes + bytes > WAITING_BYTES_MAX;
@@ -68,20 +68,20 @@ impl Inbox {
         true
     }
 
-    /// Says that nothing comes any more.
+    /// Notes that nothing arrives any more.
     pub(super) fn end(&self) {
         self.state().has_ended = true;
         self.0.changed.notify_all();
     }
 
-    /// Says that nothing is taken any more.
+    /// Notes that nothing is taken out any more.
     pub(super) fn leave(&self) {
         self.state().is_left = true;
         self.0.changed.notify_all();
     }
 
-    /// Takes the first, waiting for it until `deadline`.
-    pub(super) fn take(&self, deadline: Instant) -> Result<Arrival, NothingTaken> {
+    /// Takes the first arrival, waiting for it until `deadline`.
+    pub(super) fn take(&self, deadline: Instant) -> Result<Arrival, EmptyInbox> {
         let left = deadline.saturating_duration_since(Instant::now());
         let is_empty = |state: &mut State| state.waiting.is_empty() && !state.has_ended;
         let waited = self.0.changed.wait_timeout_while(self.state(), left, is_empty);
@@ -92,12 +92,12 @@ impl Inbox {
                 self.0.changed.notify_all();
                 Ok(arrival)
             }
-            None if state.has_ended => Err(NothingTaken::Ended),
-            None => Err(NothingTaken::TimedOut),
+            None if state.has_ended => Err(EmptyInbox::Ended),
+            None => Err(EmptyInbox::TimedOut),
         }
     }
 
-    /// Takes the first that ends the conversation, if it is there, and leaves the others.
+    /// Takes the first arrival that ends the conversation, if there is one, and leaves the others.
     pub(super) fn take_end(&self) -> Option<Arrival> {
         let mut state = self.state();
         let is_end = |arrival: &Arrival| match arrival {
@@ -111,20 +111,20 @@ impl Inbox {
         Some(arrival)
     }
 
-    /// Waits until `is_so`.
-    pub(super) fn wait_until(&self, is_so: impl Fn() -> bool, deadline: Instant) -> Result<(), NothingTaken> {
+    /// Waits until `is_so` returns true.
+    pub(super) fn wait_until(&self, is_so: impl Fn() -> bool, deadline: Instant) -> Result<(), EmptyInbox> {
         let left = deadline.saturating_duration_since(Instant::now());
         let is_not = |state: &mut State| !is_so() && !state.has_ended;
         let waited = self.0.changed.wait_timeout_while(self.state(), left, is_not);
         let (state, _) = waited.expect("nobody panics while an answer waits");
         match is_so() {
             true => Ok(()),
-            false if state.has_ended => Err(NothingTaken::Ended),
-            false => Err(NothingTaken::TimedOut),
+            false if state.has_ended => Err(EmptyInbox::Ended),
+            false => Err(EmptyInbox::TimedOut),
         }
     }
 
-    /// Tells whoever waits that something has changed.
+    /// Wakes every waiter, since something has changed.
     pub(super) fn wake(&self) {
         drop(self.state());
         self.0.changed.notify_all();
@@ -157,7 +157,7 @@ mod tests {
         std::thread::scope(|scope| {
             let third = scope.spawn(|| inbox.put(part(3), 0));
             let waited = inbox.wait_until(|| third.is_finished(), Instant::now() + Duration::from_millis(100));
-            assert_eq!(waited, Err(NothingTaken::TimedOut));
+            assert_eq!(waited, Err(EmptyInbox::TimedOut));
             for byte in 1..=3 {
                 let taken = inbox.take(Instant::now() + SOON);
                 assert!(matches!(taken, Ok(Arrival::Part(bytes)) if bytes == [byte]));
@@ -179,6 +179,6 @@ mod tests {
         assert!(matches!(inbox.take_end(), Some(Arrival::Lost(Error::Interrupted))));
         inbox.end();
         assert!(matches!(inbox.take(Instant::now()), Ok(Arrival::Part(_))));
-        assert!(matches!(inbox.take(Instant::now()), Err(NothingTaken::Ended)));
+        assert!(matches!(inbox.take(Instant::now()), Err(EmptyInbox::Ended)));
     }
 }

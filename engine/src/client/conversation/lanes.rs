@@ -1,6 +1,6 @@
 //! The lanes of a conversation: further connections that only carry blocks.
 //!
-//! One that stood is kept until the conversation ends: the agent may still be reading what was written to it.
+//! An open lane is kept until the conversation ends: the agent may still be reading blocks from it.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,11 +12,11 @@ use crate::wire::frame::{Counter, FrameWriter};
 
 use super::output::Output;
 
-/// Writes to a lane.
+/// A writer to a lane.
 pub(crate) type LaneWriter = FrameWriter<Output>;
 
-/// What is kept of a lane: it ends when both its streams are closed.
-pub(super) struct KeptLane {
+/// An open lane. It ends when both its streams are closed.
+pub(super) struct OpenLane {
     pub(super) sent: Counter,
     pub(super) _input: File,
     pub(super) _carrier: Box<dyn Carrier>,
@@ -26,41 +26,41 @@ pub(super) struct KeptLane {
 pub(super) struct LaneSet {
     opener: Option<Arc<dyn Lanes>>,
     next_number: AtomicU32,
-    kept: Mutex<Vec<KeptLane>>,
+    open: Mutex<Vec<OpenLane>>,
 }
 
 impl LaneSet {
-    /// Begins with none; `opener` opens them, where they are of use.
+    /// Begins without lanes. `opener` opens them, if they are of use.
     pub(super) fn new(opener: Option<Arc<dyn Lanes>>) -> LaneSet {
-        LaneSet { opener, next_number: AtomicU32::new(1), kept: Mutex::default() }
+        LaneSet { opener, next_number: AtomicU32::new(1), open: Mutex::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<KeptLane>> {
-        self.kept.lock().expect("nobody panics while a lane is added")
+    fn open(&self) -> MutexGuard<'_, Vec<OpenLane>> {
+        self.open.lock().expect("nobody panics while a lane is added")
     }
 
-    /// Returns what opens them.
+    /// Returns the opener of lanes.
     pub(super) fn opener(&self) -> Option<Arc<dyn Lanes>> {
         self.opener.clone()
     }
 
-    /// Returns a number for another one.
+    /// Returns the number of the next lane.
     pub(super) fn next_number(&self) -> u32 {
         self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Keeps one that stands.
-    pub(super) fn keep(&self, lane: KeptLane) {
-        self.kept().push(lane);
+    /// Adds an open lane.
+    pub(super) fn add(&self, lane: OpenLane) {
+        self.open().push(lane);
     }
 
-    /// Returns how many stood.
+    /// Returns the number of lanes that were opened.
     pub(super) fn len(&self) -> usize {
-        self.kept().len()
+        self.open().len()
     }
 
-    /// Returns the bytes sent on all of them.
+    /// Returns the bytes sent on all lanes.
     pub(super) fn sent_bytes(&self) -> u64 {
-        self.kept().iter().map(|lane| lane.sent.bytes()).sum()
+        self.open().iter().map(|lane| lane.sent.bytes()).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! What the agent says, as it comes: what only tells is told at once, and what is an answer waits.
+//! Reads messages of the agent as they come: events go to the observer at once, and answers wait.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::wire::message::{self, AgentBase, FromAgent};
 use super::answers::Answers;
 use super::inbox::Arrival;
 
-/// Reads on a thread of its own.
+/// A reader on a thread of its own.
 pub(super) struct Listener {
     observer: Arc<dyn Observer>,
     answers: Answers,
     allowance: Allowance,
 }
 
-/// How much was told so far of what need not be told.
+/// The limit for events that the agent sends unasked, and their number and bytes so far.
 #[derive(Debug, Default)]
 struct Allowance {
     count: usize,
@@ -29,7 +29,7 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// Returns what to tell of an event with a text: all of it, that no more is told, or nothing.
+    /// Returns the event to report: the given one, once a warning that no more is shown, then none.
     fn limit(&mut self, event: Event) -> Option<Event> {
         let bytes = match &event {
             Event::Warning(text) => text.len(),
@@ -38,7 +38,7 @@ impl Allowance {
         };
         let had_room = self.has_room();
         (self.count, self.bytes) = (self.count + 1, self.bytes + bytes);
-        let last = || Event::Warning("The server says more than that, and no more of it is told".into());
+        let last = || Event::Warning("The server sent more warnings than Cutover shows; the rest is left out".into());
         if self.has_room() { Some(event) } else { had_room.then(last) }
     }
 
@@ -48,12 +48,12 @@ impl Allowance {
 }
 
 impl Listener {
-    /// Begins; what comes goes to `observer` or into `answers`.
+    /// Begins. Events go to `observer`, and answers into `answers`.
     pub(super) fn new(observer: Arc<dyn Observer>, answers: Answers) -> Listener {
         Listener { observer, answers, allowance: Allowance::default() }
     }
 
-    /// Reads until the agent says nothing more, or nobody listens.
+    /// Reads until the agent's stream ends, or the conversation does.
     pub(super) fn listen(mut self, mut reader: FrameReader<File>) {
         loop {
             let (arrival, bytes) = match reader.read() {
@@ -72,7 +72,7 @@ impl Listener {
         }
     }
 
-    /// Returns what is to wait of a frame, and how many bytes it takes.
+    /// Returns the answer in a frame, if it holds one, and its size in bytes.
     fn arrival(&mut self, kind: FrameKind, payload: Vec<u8>) -> Result<Option<(Arrival, usize)>, Error> {
         let bytes = payload.len();
         match kind {
@@ -85,7 +85,7 @@ impl Listener {
         }
     }
 
-    /// Passes on what only tells; returns what is an answer.
+    /// Reports an event, or returns an answer.
     fn tell(&mut self, message: FromAgent) -> Option<FromAgent> {
         let event = match message {
             FromAgent::Progress { phase, files, files_total } => {
@@ -112,11 +112,11 @@ impl Listener {
                 if let Some(micros) = stalled {
                     self.answers.load.note(Instant::now(), Duration::from_micros(micros));
                 }
-                self.answers.delivery.acknowledged(bytes, commits);
+                self.answers.delivery.note_read(bytes, commits);
                 return None;
             }
             FromAgent::Lanes(ticket) => {
-                // There is one for the whole conversation.
+                // One ticket serves the whole conversation.
                 self.answers.ticket.get_or_init(|| ticket);
                 return None;
             }
@@ -124,7 +124,7 @@ impl Listener {
             end @ (FromAgent::Done(_) | FromAgent::Failed { .. }) => {
                 self.answers.taken_base.get_or_init(|| AgentBase::Nothing);
                 if matches!(end, FromAgent::Done(_)) {
-                    self.answers.delivery.answered();
+                    self.answers.delivery.finish();
                 }
                 self.answers.inbox.wake();
                 return Some(end);

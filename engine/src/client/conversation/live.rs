@@ -1,10 +1,10 @@
-//! What is live, by the words of the agent.
+//! The live release, according to an answer of the agent.
 
 use crate::live::LiveNow;
 use crate::report::DeployState;
 use crate::wire::message::Reply;
 
-/// Returns what is live after an answer.
+/// Returns the live release after an answer.
 pub(super) fn live_after(reply: &Reply) -> LiveNow {
     match reply {
         Reply::Deploy(done) => match (done.state, &done.release, &done.previous) {

@@ -1,4 +1,4 @@
-//! The stream to the agent, and what is said on it to be alive.
+//! The stream to the agent, and the `Ping` that keeps it alive.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -18,19 +18,19 @@ use crate::wire::frame::{FrameKind, FrameWriter};
 use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, ToAgent};
 
-/// How soon an interruption is noticed.
+/// The time in which an interruption is noticed.
 pub(super) const CANCEL_EVERY: Duration = Duration::from_millis(50);
 
-/// How often this side says that it is alive.
+/// The time between two `Ping`s.
 const PING_EVERY: Duration = Duration::from_secs(15);
 
-/// The stream to the agent. A line that is stuck keeps nobody from interrupting: a write that cannot go on gives up,
-/// as it does when the agent is silent meanwhile for as long as none is that lives.
+/// The stream to the agent. The user can interrupt even a stuck line: a write that cannot go on gives up then. It also
+/// gives up when the agent is silent for longer than a living agent is.
 pub(crate) struct Output {
     file: File,
     /// Each of them ends a write.
     cancels: [Cancel; 2],
-    /// Bytes taken.
+    /// The bytes that the line accepted.
     pub(super) flow: Arc<AtomicU64>,
     last_byte: LastByte,
     silent_max: Duration,
@@ -38,7 +38,7 @@ pub(crate) struct Output {
 
 impl Output {
     pub(super) fn new(file: File, cancels: [Cancel; 2], last_byte: LastByte, silent_max: Duration) -> Output {
-        // Where it cannot be set, a write waits as long as the line does.
+        // If this cannot be set, a write waits as long as the line does.
         fcntl_getfl(&file).and_then(|flags| fcntl_setfl(&file, flags | OFlags::NONBLOCK)).unwrap_or_default();
         Output { file, cancels, flow: Arc::default(), last_byte, silent_max }
     }
@@ -84,13 +84,13 @@ impl Write for Output {
     }
 }
 
-/// Says now and then that this side is alive, until what it returns is dropped.
+/// Sends `Ping` now and then, until the returned sender is dropped.
 pub(super) fn keep_alive(out: Arc<Mutex<Option<FrameWriter<Output>>>>) -> Result<Sender<()>, Error> {
     let (alive, ended) = bounded::<()>(0);
     threads::spawn(move || {
         let ping = message::to_bytes(&ToAgent::Ping);
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(PING_EVERY) {
-            // A sender at work says by it that this side is alive.
+            // A sender that is at work shows by it that the client is alive.
             let Ok(mut out) = out.try_lock() else { continue };
             // Frames that are held back while packing takes long must not hold back the ping.
             let ping =

@@ -19,7 +19,7 @@ impl Carrier for Nothing {
     }
 }
 
-/// The agent's ends of a conversation: what it hears, and what it says.
+/// The agent's ends of a conversation: its input and its output.
 struct Agent {
     _hears: io::PipeReader,
     says: io::PipeWriter,
@@ -117,11 +117,11 @@ fn the_end_of_an_agent_that_is_taken_for_dead_is_not_waited_for() {
     assert!(matches!(said, Err(Error::LineLost { source }) if source.kind() == ErrorKind::TimedOut));
 }
 
-/// Interrupts a conversation in which the agent has said this, and returns what is then known to be live.
-fn interrupted_after(messages: &[FromAgent], may_switch: bool) -> LiveNow {
+/// Interrupts a conversation in which the agent has sent these messages, and returns the known live release.
+fn interrupted_after(messages: &[FromAgent], can_switch: bool) -> LiveNow {
     let (mut agent, conversation, cancel) = Agent::begin(LONG);
-    if may_switch {
-        conversation.may_switch();
+    if can_switch {
+        conversation.note_possible_switch();
     }
     messages.iter().for_each(|message| agent.say(message));
     let heard = || conversation.answers.live() != LiveNow::Unchanged || !conversation.answers.inbox.is_empty();
@@ -167,10 +167,10 @@ fn before_a_commit_what_the_holder_of_the_lock_said_is_live() {
 
 #[test]
 fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
-    let check = |message: FromAgent, may_switch, expected: LiveNow| {
+    let check = |message: FromAgent, can_switch, expected: LiveNow| {
         let (mut agent, conversation, _) = Agent::begin(LONG);
-        if may_switch {
-            conversation.may_switch();
+        if can_switch {
+            conversation.note_possible_switch();
         }
         agent.say(&message);
         drop(agent);

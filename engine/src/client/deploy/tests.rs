@@ -59,7 +59,7 @@ impl Place {
     }
 }
 
-/// What is exchanged with each host.
+/// The exchanges with each host.
 #[derive(Clone, Copy)]
 struct Task<'a> {
     source: &'a Source<'a>,
@@ -144,7 +144,7 @@ fn a_source_that_is_scanned_once_is_exchanged_with_two_hosts() {
         let place = Place::new();
         place.write("large", vec![b'l'; 20 << 20]);
         (0..300).for_each(|number| place.write(&format!("{}/{number}", number % 7), format!("file {number}")));
-        // All is new; then one file changed, and each host is believed to have the release before.
+        // All is new; then one file changed, and the database says that each host has the release before.
         for version in ["one", "two"] {
             place.write("version", version);
             let recorder = Arc::new(Recorder::default());
@@ -196,7 +196,7 @@ fn mistake_content(state_dir: &Path, source: &Path) {
     builder.begin(0o755).unwrap();
     let key = ObjectKey { hash: Hash::of(b"what it never was"), ..file.key };
     builder.file(b"file", ManifestFile { key, ..file }).unwrap();
-    // Long after: what changed just before a scan is not trusted.
+    // Long after: a change just before a scan is not trusted.
     let (manifest, began) = (builder.finish().unwrap(), known.began + 3_600_000_000_000);
     let known = Snapshot { manifest, began, ..known };
     database.put_scan(source, &known).unwrap();

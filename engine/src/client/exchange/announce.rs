@@ -1,8 +1,8 @@
-//! The step *announce*: the hello, and what goes behind it before anything is heard.
+//! The step *announce*: the hello, and the flight that follows before any answer.
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::client::sending::sendings;
+use crate::client::outgoing_file::outgoing_files;
 use crate::error::Error;
 use crate::manifest::outline;
 use crate::release::Provenance;
@@ -15,7 +15,7 @@ use super::state::{Exchange, Opening};
 use super::tree::SentTree;
 
 impl Exchange<'_> {
-    /// Opens the conversation: by a flight where one is forecast, else by a question.
+    /// Opens the conversation: by a flight if one is forecast, else by a question.
     pub(super) fn announce(&mut self, forecast: Forecast) -> Result<SentTree, DeployFailure> {
         let Forecast { base, flight } = forecast;
         self.hello(base.as_ref())?;
@@ -24,12 +24,13 @@ impl Exchange<'_> {
             self.opening = Some(Opening::Flight);
             return self.send_flight(flight);
         }
-        // A store that is known under the name of another host needs none: then the wait for its answer is worth it.
+        // If the database knows the store under the name of another host, no outline is needed, and that is worth the
+        // wait for the answer.
         let wants_outline = base.is_none() && !self.knows_a_release();
         if wants_outline {
             self.want_outline()?;
         }
-        self.opening = Some(Opening::Question { believed: base, wants_outline });
+        self.opening = Some(Opening::Question { expected: base, wants_outline });
         Ok(SentTree::default())
     }
 
@@ -58,37 +59,37 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::Hello(Box::new(hello)))
     }
 
-    /// Sends the tree, and all its content where that is little.
+    /// Sends the tree, and all its content if that is little.
     fn send_flight(&mut self, flight: Flight) -> Result<SentTree, DeployFailure> {
-        let Flight { tree, promised, content, olds, gaps } = flight;
-        self.want_gaps(&gaps, &olds)?;
+        let Flight { tree, promised, content, old_versions, gaps } = flight;
+        self.want_gaps(&gaps, &old_versions)?;
         let conversation = self.conversation;
-        let olds = match content {
+        let old_versions = match content {
             None => {
                 self.send_manifest(TreeBase::Proposed, &tree)?;
-                olds
+                old_versions
             }
-            // What does not come whole then is sent without any art.
-            Some(content) => conversation.together(|| {
+            // Content that does not arrive whole is sent again without deltas.
+            Some(content) => conversation.batched(|| {
                 self.send_manifest(TreeBase::Proposed, &tree)?;
-                self.send_content(sendings(content, &[], &olds), true)?;
-                // Otherwise all of it is said again.
-                if !conversation.takes_another() {
+                self.send_content(outgoing_files(content, &[], &old_versions), true)?;
+                // If the agent takes another base, all of it is sent again.
+                if !conversation.has_rejected_base() {
                     self.commit()?;
                 }
                 Ok(Default::default())
             })?,
         };
         self.source.keep();
-        Ok(SentTree { promised, olds, gaps, ..SentTree::default() })
+        Ok(SentTree { promised, old_versions, gaps, ..SentTree::default() })
     }
 
     /// Asks for an outline of the base that the agent takes.
     pub(super) fn want_outline(&self) -> Result<(), Error> {
-        self.conversation.send(&ToAgent::WantOutline(outline::describe_own(self.source.manifest())))
+        self.conversation.send(&ToAgent::WantOutline(outline::summarize(self.source.manifest())))
     }
 
-    /// Tells whether this tree was deployed to some store.
+    /// Tells whether this tree was deployed to any store.
     fn knows_a_release(&self) -> bool {
         let root = self.source.manifest().root();
         self.source.memory().ask(|database| database.has_release(&root)).unwrap_or(false)

@@ -1,4 +1,4 @@
-//! What the agent says between two things that this side says.
+//! The agent's answers between two steps of the client.
 
 use crate::client::shared_manifest::SharedManifest;
 use crate::manifest::outline;
@@ -10,44 +10,44 @@ use super::base::Base;
 use super::state::{Exchange, Opening, unexpected};
 use super::tree::SentTree;
 
-/// What the agent says, and waits for.
+/// An answer: the agent says what it waits for.
 pub(super) enum Answer {
-    /// It takes this base, or none, and waits for the tree, described against that.
+    /// The agent takes this base, or none, and waits for the tree, described against the base.
     TakesBase(Option<Base>),
-    /// It takes no base, and stores nothing: it waits for the tree and all content.
+    /// The agent has no base and an empty store: it waits for the tree and all content.
     StoresNothing,
-    /// It waits for the hashes that were promised.
+    /// The agent waits for the hashes that were promised.
     WantsHashes,
-    /// It waits for content.
+    /// The agent waits for content.
     Lacks(Lacks),
-    /// It waits for nothing any more.
+    /// The agent waits for nothing any more.
     Done(Box<DeployDone>),
 }
 
 impl Exchange<'_> {
-    /// Waits until the agent waits for something. What it says meanwhile completes what is known for `tree`.
+    /// Waits until the agent waits for something. Meanwhile its messages complete `tree`.
     pub(super) fn answer(&mut self, tree: &mut SentTree) -> Result<Answer, DeployFailure> {
         let mut message = self.conversation.wait()?;
         loop {
             match message {
                 FromAgent::Done(Reply::Deploy(done)) => return Ok(Answer::Done(done)),
                 FromAgent::Ready { holding, base, commit, .. } => {
-                    if let Some(answer) = self.hear_ready(holding, base, commit, tree)? {
+                    if let Some(answer) = self.handle_ready(holding, base, commit, tree)? {
                         return Ok(answer);
                     }
                 }
-                // Before the agent has said which base it takes, it has nothing else to say.
+                // Before the agent has said which base it takes, it may send nothing else.
                 _ if matches!(self.opening, Some(Opening::Question { .. })) => return Err(unexpected()),
-                // What was said before it had read all that was sent is no news.
+                // Ignores a `Lacks` that the agent sent before it read the last `Commit`.
                 FromAgent::Lacks(lacks) if lacks.after_commits < self.sent_commits => {}
                 FromAgent::Lacks(lacks) => return Ok(Answer::Lacks(lacks)),
                 FromAgent::GapSignatures { length } => {
                     let gaps = std::mem::take(&mut tree.gaps);
-                    self.close_gaps(&gaps, length, &mut tree.olds)?;
+                    self.close_gaps(&gaps, length, &mut tree.old_versions)?;
                 }
                 FromAgent::WantHashes if !tree.promised.is_empty() => return Ok(Answer::WantsHashes),
                 FromAgent::Manifest { name, length } => {
-                    // A guess was wrong that the outline had led to.
+                    // A guess from the outline was wrong.
                     let outline = tree.outline.take().ok_or_else(unexpected)?;
                     let bytes = self.conversation.parts(length, TREE_BYTES_MAX)?;
                     return Ok(Answer::TakesBase(Some(Base::whole(name, &bytes, outline.commit)?)));
@@ -58,8 +58,8 @@ impl Exchange<'_> {
         }
     }
 
-    /// Hears which base the agent takes. Nothing is to be said where the tree that was sent is described against that.
-    fn hear_ready(
+    /// Handles the base that the agent takes. Returns none if the tree that was sent is described against that base.
+    fn handle_ready(
         &mut self,
         holding: Option<Holding>,
         base: AgentBase,
@@ -76,33 +76,33 @@ impl Exchange<'_> {
                 self.drop_gaps(&tree.gaps)?;
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, false)?)))
             }
-            (Opening::Question { believed: Some(believed), .. }, AgentBase::Proposed) => {
-                Ok(Some(Answer::TakesBase(Some(Base { commit, ..believed }))))
+            (Opening::Question { expected: Some(expected), .. }, AgentBase::Proposed) => {
+                Ok(Some(Answer::TakesBase(Some(Base { commit, ..expected }))))
             }
-            (Opening::Question { believed: None, .. }, AgentBase::Proposed) => Err(unexpected()),
+            (Opening::Question { expected: None, .. }, AgentBase::Proposed) => Err(unexpected()),
             (Opening::Question { .. }, AgentBase::Empty) => Ok(Some(Answer::StoresNothing)),
-            (Opening::Question { believed, wants_outline }, base) => {
-                // It takes memory.
-                drop(believed);
+            (Opening::Question { expected, wants_outline }, base) => {
+                // The manifest takes memory.
+                drop(expected);
                 Ok(Some(Answer::TakesBase(self.learn_base(name(base), commit, wants_outline)?)))
             }
         }
     }
 
-    /// Gets the manifest of the base that the agent takes: from this side, or an outline of it from the agent, which was
-    /// asked for or is now.
+    /// Returns the base that the agent takes: with the manifest from this machine, or with an outline from the agent.
+    /// The client has asked for the outline already, or asks now.
     fn learn_base(
         &self,
         base: Option<BaseName>,
         commit: Option<String>,
-        is_asked: bool,
+        has_asked: bool,
     ) -> Result<Option<Base>, DeployFailure> {
         let Some(name) = base else { return Ok(None) };
         let known = Base::find(self.source, name.clone()).map(|base| Base { commit: commit.clone(), ..base });
-        if known.is_some() && !is_asked {
+        if known.is_some() && !has_asked {
             return Ok(known);
         }
-        let answer = if is_asked {
+        let answer = if has_asked {
             self.conversation.next()?
         } else {
             self.want_outline()?;

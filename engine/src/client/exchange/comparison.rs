@@ -1,24 +1,25 @@
-//! The source beside a base: which files are new there, and which of them the base has under another name or in another
+//! The source compared with a base: the new files, and the files that the base has at another path or in another
 //! version.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::client::sending::{Old, OldAt};
+use crate::client::outgoing_file::{OldSource, OldVersion};
 use crate::client::source::Source;
 use crate::hash::Hash;
-use crate::manifest::encode::{Given, Givens, introduced};
+use crate::manifest::encode::{HashSource, HashSources, introduced};
 use crate::manifest::{File, Node, ObjectKey};
 use crate::wire::bounds::PROMISED_MAX;
 
 use super::base::Base;
-use super::olds::{OldEntry, Olds, Pair};
+use super::old_versions::{OldEntry, OldVersions, Pair};
 
-/// Up to this much content is sent without waiting to hear that the server lacks it. On a slow line (10 Mbit/s) a wrong
-/// guess costs a second; a wait costs one round trip each time.
+/// The most content that is sent before the server says that it lacks it. On a slow line (10 Mbit/s) a wrong guess
+/// costs a second. Waiting for the answer costs one round trip each time.
 pub(super) const UNASKED_BYTES_MAX: u64 = 1 << 20;
 
-/// A delta is taken for this part of its file, and some bytes: edits of kernel sources come to a third of that.
+/// The estimated size of a delta: this part of its file, and some bytes. Edits of kernel sources come to a third of
+/// that.
 const DELTA_SHARE: u64 = 128;
 const DELTA_BYTES: u64 = 16;
 
@@ -26,16 +27,17 @@ const DELTA_BYTES: u64 = 16;
 pub(super) struct Comparison<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) base: &'a Base,
-    /// Files that stand at a path where the base has another, or none.
+    /// The files that the base does not have at their path.
     introduced: Vec<u32>,
-    /// Those of them whose content the base has.
-    pub(super) givens: Givens,
+    /// Those of them whose content the base has, with its place there.
+    pub(super) hash_sources: HashSources,
     /// Those whose content it does not have, the first of each.
     pub(super) fresh: Vec<u32>,
 }
 
 impl<'a> Comparison<'a> {
-    /// Finds which files of the source the base has at another path or in another mode, and which content it does not have.
+    /// Finds the files of the source that the base has at another path or in another mode, and the content that it does
+    /// not have.
     pub(super) fn new(source: &'a Source<'a>, base: &'a Base) -> Comparison<'a> {
         let manifest = source.manifest();
         let introduced = introduced(manifest, Some(&base.manifest));
@@ -49,16 +51,16 @@ impl<'a> Comparison<'a> {
             }
         }
         let mut seen = HashSet::new();
-        let in_base = |(entry, file): &(u32, File)| Some((*entry, Given::InBase(*there.get(&file.key.hash)?)));
-        let givens = files.iter().filter_map(in_base).collect();
+        let in_base = |(entry, file): &(u32, File)| Some((*entry, HashSource::InBase(*there.get(&file.key.hash)?)));
+        let hash_sources = files.iter().filter_map(in_base).collect();
         let is_fresh =
             |(_, file): &&(u32, File)| file.size > 0 && !there.contains_key(&file.key.hash) && seen.insert(file.key);
         let fresh = files.iter().filter(is_fresh).map(|(entry, _)| *entry).collect();
-        Comparison { source, base, introduced, givens, fresh }
+        Comparison { source, base, introduced, hash_sources, fresh }
     }
 
-    /// Chooses the files whose hashes need not be sent, as their content is: small ones, each of which is the only one of
-    /// its content.
+    /// Chooses the files whose hashes need not be sent, as their content is: small files, each the only one of its
+    /// content.
     pub(super) fn to_promise(&self) -> Vec<u32> {
         let manifest = self.source.manifest();
         let mut counts: HashMap<ObjectKey, u32> = HashMap::new();
@@ -72,20 +74,20 @@ impl<'a> Comparison<'a> {
         self.fresh.iter().copied().filter(may).take(PROMISED_MAX).collect()
     }
 
-    /// Tells whether so little is to be sent that it is not worth asking first.
-    pub(super) fn is_little(&self, olds: &Olds) -> bool {
+    /// Tells whether so little is to be sent that asking first is not worth it.
+    pub(super) fn is_little(&self, old_versions: &OldVersions) -> bool {
         let size = |&entry: &u32| {
             let size = self.source.manifest().file(entry).map_or(0, |file| file.size);
-            match olds.get(&entry) {
+            match old_versions.get(&entry) {
                 None => size,
-                Some(Old::Small(_)) => size / DELTA_SHARE + DELTA_BYTES,
-                Some(Old::Large(recipe)) => recipe.sent_bytes(),
+                Some(OldVersion::Small(_)) => size / DELTA_SHARE + DELTA_BYTES,
+                Some(OldVersion::Large(recipe)) => recipe.sent_bytes(),
             }
         };
         self.fresh.iter().map(size).sum::<u64>() <= UNASKED_BYTES_MAX
     }
 
-    /// Finds the base's files at the paths of changed ones, both with content.
+    /// Pairs changed files with the base's files at their paths. Both have content.
     pub(super) fn pairs(&self) -> Vec<Pair> {
         let manifest = self.source.manifest();
         let pair = |&entry: &u32| {
@@ -103,14 +105,14 @@ impl<'a> Comparison<'a> {
     }
 
     /// Finds the small files whose old content is in the content cache.
-    pub(super) fn cached_olds(&self, pairs: &[Pair]) -> Olds {
+    pub(super) fn cached_versions(&self, pairs: &[Pair]) -> OldVersions {
         let mut small = pairs.iter().filter(|pair| pair.is_small()).peekable();
         let Some(cache) = small.peek().and_then(|_| self.source.memory().cache()) else {
-            return Olds::default();
+            return OldVersions::default();
         };
         let old = |pair: &Pair| {
-            let spot = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
-            Some((pair.entry, pair.old.small(OldAt::Cached(spot))))
+            let place = cache.find(&pair.old.file.key.hash, pair.old.file.size)?;
+            Some((pair.entry, pair.old.small(OldSource::Cached(place))))
         };
         small.filter_map(old).collect()
     }

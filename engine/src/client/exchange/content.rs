@@ -1,96 +1,100 @@
-//! The steps *upload* and *commit*: the content that the agent lacks, and that all of it was sent.
+//! The steps *upload* and *commit*: the content that the agent lacks, and the message that all of it was sent.
 
 use std::collections::HashSet;
 
-use crate::client::sending::{OldAt, OldContent, Sending, sendings};
+use crate::client::outgoing_file::{OldSource, OldSources, OutgoingFile, outgoing_files};
 use crate::client::upload::Upload;
 use crate::error::Error;
 use crate::report::DeployFailure;
-use crate::signature::{Care, Signatures};
+use crate::signature::{SignatureKind, Signatures};
 use crate::wire::bounds::{ROUNDS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FromAgent, Lacks, ToAgent};
 
-use super::olds::{OldEntry, Olds};
+use super::old_versions::{OldEntry, OldVersions};
 use super::state::{Exchange, unexpected};
 use super::tree::SentTree;
 
 impl Exchange<'_> {
-    /// Sends the content that is lacking. What does not come whole then is sent without any art.
+    /// Sends the content that the agent lacks. Content that does not arrive whole is sent again without deltas.
     pub(super) fn send_lacking(&mut self, lacks: &Lacks, tree: &mut SentTree) -> Result<(), DeployFailure> {
         if self.host.request.dry_run {
             return Ok(());
         }
-        let SentTree { mut olds, to_sign, promised, .. } = std::mem::take(tree);
+        let SentTree { mut old_versions, to_sign, promised, .. } = std::mem::take(tree);
         tree.promised = promised;
-        self.hear_signatures(lacks, to_sign, &mut olds)?;
+        self.receive_signatures(lacks, to_sign, &mut old_versions)?;
         let manifest = self.source.manifest();
         let entries = lacks.entries(manifest.len())?;
         let is_within = |&(entry, begun): &(u32, u64)| manifest.file(entry).is_some_and(|file| begun <= file.size);
         if self.sent_commits > ROUNDS_MAX || !lacks.partial.iter().all(is_within) {
             return Err(Error::Protocol("content that is asked for again and again, or beyond its end".into()).into());
         }
-        self.send_content(sendings(entries, &lacks.partial, &olds), false)?;
+        self.send_content(outgoing_files(entries, &lacks.partial, &old_versions), false)?;
         Ok(self.commit()?)
     }
 
-    /// Sends the tree and all content, to a host that has nothing: there is nothing to wait for.
+    /// Sends the tree and all content to a host that has nothing: there is nothing to wait for.
     pub(super) fn send_all(&mut self) -> Result<SentTree, DeployFailure> {
         let tree = self.send_tree(None)?;
         let mut seen = HashSet::new();
         let files = self.source.manifest().all_files();
         let distinct = files.filter(|(_, file)| file.size > 0 && seen.insert(file.key)).map(|(entry, _)| entry);
-        self.send_content(sendings(distinct.collect(), &[], &Olds::default()), false)?;
+        self.send_content(outgoing_files(distinct.collect(), &[], &OldVersions::default()), false)?;
         self.commit()?;
         Ok(tree)
     }
 
-    /// Sends content. Where it goes unasked, it is described against the base that was named.
-    pub(super) fn send_content(&mut self, sendings: Vec<Sending>, is_unasked: bool) -> Result<(), DeployFailure> {
-        if sendings.is_empty() {
+    /// Sends content. Unasked content is described against the named base.
+    pub(super) fn send_content(
+        &mut self,
+        outgoing_files: Vec<OutgoingFile>,
+        is_unasked: bool,
+    ) -> Result<(), DeployFailure> {
+        if outgoing_files.is_empty() {
             return Ok(());
         }
         let (context, request, memory) = (self.host.context, self.host.request, self.source.memory());
         self.host.begin_upload(memory);
-        for file in self.source.to_cut(&sendings) {
-            // One that is not cut costs a question next time.
+        for file in self.source.to_cut(&outgoing_files) {
+            // A file that is not cut costs a question next time.
             self.cutter.as_ref().map_or(Ok(()), |cutter| cutter.send(file)).unwrap_or_default();
         }
-        // What is asked for after a commit did not come as it should.
+        // Content that is asked for after a commit did not arrive as it should.
         let is_suspect = self.sent_commits > 0;
         let upload = Upload {
             conversation: self.conversation,
             reader: self.source.reader(&context.cancel, is_suspect),
-            olds: OldContent { cache: memory.cache(), blobs: &self.blobs, signatures: &self.signatures },
+            old_versions: OldSources { cache: memory.cache(), blobs: &self.blobs, signatures: &self.signatures },
             level: request.zstd_level,
             observer: context.observer.as_ref(),
-            // An agent that takes another base knows nothing of lanes yet.
+            // An agent that takes another base does not know of lanes yet.
             lanes: if is_unasked { Some(1) } else { request.lanes },
             is_unasked,
         };
-        let levels = upload.send(sendings)?;
-        self.conversation.delivery().written(self.sent_commits + 1);
+        let levels = upload.send(outgoing_files)?;
+        self.conversation.delivery().note_written(self.sent_commits + 1);
         for (level, bytes) in levels {
             *self.zstd_levels.entry(level).or_default() += bytes;
         }
         Ok(())
     }
 
-    /// Says that all was sent.
+    /// Tells the agent that all content was sent.
     pub(super) fn commit(&mut self) -> Result<(), Error> {
         if !self.host.request.dry_run && !self.host.request.no_switch {
-            self.conversation.may_switch();
+            self.conversation.note_possible_switch();
         }
         self.conversation.send(&ToAgent::Commit)?;
         self.sent_commits += 1;
         Ok(())
     }
 
-    /// Hears the signatures that were asked for: those of files that are lacking.
-    fn hear_signatures(
+    /// Receives the signatures that the client asked for: those of files that the agent lacks.
+    fn receive_signatures(
         &mut self,
         lacks: &Lacks,
         mut to_sign: Vec<(u32, OldEntry)>,
-        olds: &mut Olds,
+        old_versions: &mut OldVersions,
     ) -> Result<(), DeployFailure> {
         if to_sign.is_empty() {
             return Ok(());
@@ -100,11 +104,11 @@ impl Exchange<'_> {
         let lacking = lacks.entries(self.source.manifest().len())?;
         to_sign.retain(|(entry, _)| lacking.binary_search(entry).is_ok());
         let lens: Vec<usize> = to_sign.iter().map(|(_, old)| old.file.size as usize).collect();
-        self.signatures = Signatures::read(bytes, &lens, Care::File)
+        self.signatures = Signatures::read(bytes, &lens, SignatureKind::File)
             .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
         for (at, (entry, old)) in to_sign.into_iter().enumerate() {
             if self.signatures.has(at) {
-                olds.insert(entry, old.small(OldAt::Signed(at)));
+                old_versions.insert(entry, old.small(OldSource::Signed(at)));
             }
         }
         Ok(())

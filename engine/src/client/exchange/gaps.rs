@@ -1,4 +1,5 @@
-//! What large files have between the chunks that they share with old ones, in terms of signatures of the old ones there.
+//! The gaps of large files: new ranges between the chunks that they share with old files, described by signatures of
+//! the old ranges there.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,41 +8,41 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::Piece;
-use crate::client::sending::{Old, Recipe};
+use crate::client::outgoing_file::{OldVersion, Recipe};
 use crate::error::Error;
 use crate::report::DeployFailure;
-use crate::signature::{Care, Signature, Signatures};
+use crate::signature::{Signature, SignatureKind, Signatures};
 use crate::wire::bounds::{GAPS_MAX, SIGNATURES_BYTES_MAX};
 use crate::wire::message::{FileGaps, FromAgent, GAP_BYTES_MAX, ToAgent};
 
-use super::olds::Olds;
+use super::old_versions::OldVersions;
 use super::state::{Exchange, unexpected};
 
-/// Less than this is sent and not asked about.
+/// The least bytes of a gap. Smaller ones are sent without a question.
 const GAP_BYTES_MIN: u64 = 4 << 10;
 
-/// A range of an old file in place of which the new one has something else.
+/// A range of an old file that the new file replaces.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gap {
-    /// The entry of the new manifest.
+    /// The entry in the new manifest.
     entry: u32,
-    /// The piece of its recipe.
+    /// The number of the piece in its recipe.
     piece: usize,
-    /// Where it begins in the old file.
+    /// The begin in the old file.
     offset: u64,
-    /// Its length in bytes.
+    /// The length in bytes.
     len: u64,
 }
 
-/// Finds the gaps of large files, those of one file side by side.
-pub(super) fn gaps(olds: &Olds) -> Vec<Gap> {
+/// Finds the gaps of large files. Those of one file lie side by side.
+pub(super) fn gaps(old_versions: &OldVersions) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    for (&entry, old) in olds {
-        if let Old::Large(recipe) = old {
+    for (&entry, old) in old_versions {
+        if let OldVersion::Large(recipe) = old {
             gaps.extend(gaps_of(entry, recipe));
         }
     }
-    // What is beyond is sent, and not asked about.
+    // Gaps beyond the limit are sent without a question.
     gaps.truncate(GAPS_MAX);
     gaps
 }
@@ -57,7 +58,7 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
                     Some(&Piece::Old { offset, .. }) => offset,
                     _ => recipe.old_size,
                 };
-                // Where what follows was moved, about as much as is new.
+                // If the next piece was moved, about as much as is new.
                 let end = if next >= ended { next } else { recipe.old_size.min(ended + new_len) };
                 let old_len = end.saturating_sub(ended);
                 let is_worth_it = new_len.min(old_len) >= GAP_BYTES_MIN;
@@ -72,9 +73,9 @@ fn gaps_of(entry: u32, recipe: &Recipe) -> Vec<Gap> {
 
 impl Exchange<'_> {
     /// Asks the agent to sign gaps.
-    pub(super) fn want_gaps(&self, gaps: &[Gap], olds: &Olds) -> Result<(), Error> {
+    pub(super) fn want_gaps(&self, gaps: &[Gap], old_versions: &OldVersions) -> Result<(), Error> {
         let of_file = |gaps: &[Gap]| {
-            let Some(Old::Large(recipe)) = olds.get(&gaps[0].entry) else { return None };
+            let Some(OldVersion::Large(recipe)) = old_versions.get(&gaps[0].entry) else { return None };
             let ranges = gaps.iter().map(|gap| (gap.offset, gap.len)).collect();
             Some(FileGaps { hash: recipe.old.hash, mode: recipe.old.mode, ranges })
         };
@@ -85,7 +86,7 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::WantGaps(by_file))
     }
 
-    /// Hears the signatures of gaps, where any were asked for, and has no use for them: the agent takes another base.
+    /// Receives the signatures of gaps, if any were asked for, and drops them: the agent takes another base.
     pub(super) fn drop_gaps(&self, gaps: &[Gap]) -> Result<(), DeployFailure> {
         if gaps.is_empty() {
             return Ok(());
@@ -94,15 +95,20 @@ impl Exchange<'_> {
         self.conversation.parts(length, SIGNATURES_BYTES_MAX as u64).map(drop)
     }
 
-    /// Hears the signatures of gaps, and describes what the new files have there in terms of them.
-    pub(super) fn close_gaps(&self, gaps: &[Gap], length: u64, olds: &mut Olds) -> Result<(), DeployFailure> {
+    /// Receives the signatures of gaps, and describes the new ranges there in terms of them.
+    pub(super) fn close_gaps(
+        &self,
+        gaps: &[Gap],
+        length: u64,
+        old_versions: &mut OldVersions,
+    ) -> Result<(), DeployFailure> {
         let bytes = self.conversation.parts(length, SIGNATURES_BYTES_MAX as u64)?;
         let lens: Vec<usize> = gaps.iter().map(|gap| gap.len as usize).collect();
-        let signatures = Signatures::read(bytes, &lens, Care::Range)
+        let signatures = Signatures::read(bytes, &lens, SignatureKind::Range)
             .map_err(|reason| Error::Protocol(format!("a list of signatures that {reason}")))?;
         let mut at = 0;
         for gaps in gaps.chunk_by(|one, next| one.entry == next.entry) {
-            if let Some(Old::Large(recipe)) = olds.get_mut(&gaps[0].entry)
+            if let Some(OldVersion::Large(recipe)) = old_versions.get_mut(&gaps[0].entry)
                 && let Some(file) = self.source.open(gaps[0].entry)
             {
                 let signature = |gap| signatures.get(at + gap);
@@ -114,8 +120,8 @@ impl Exchange<'_> {
     }
 }
 
-/// Describes the pieces at gaps by signatures of those, found by their number. What cannot be read now stays new: the
-/// upload will tell.
+/// Describes the pieces at gaps by the signatures of these, found by number. A range that cannot be read now stays new:
+/// the upload will report the error.
 fn close(
     pieces: &[Piece],
     gaps: &[Gap],
@@ -142,7 +148,7 @@ fn close(
     Ok(described)
 }
 
-/// Describes what the file has at a place by the signature of a gap.
+/// Describes the range of the file at `begin` by the signature of a gap.
 fn describe(signature: &Signature, gap: &Gap, file: &File, begin: u64, len: usize) -> Option<Vec<Piece>> {
     let mut content = vec![0; len];
     file.read_exact_at(&mut content, begin).ok()?;

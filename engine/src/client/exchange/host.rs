@@ -1,10 +1,10 @@
-//! A host: what is asked of it, and what is believed of it.
+//! A host: the request to it, and its known state.
 //!
-//! What is believed is what the manifest database has of the target. It is only ever a reason to send less.
+//! The known state is that of the target in the manifest database. It is only ever a reason to send less.
 
 use std::collections::BTreeMap;
 
-use crate::client::database::Belief;
+use crate::client::known_target::KnownTarget;
 use crate::client::memory::Memory;
 use crate::client::source::Source;
 use crate::error::Error;
@@ -12,50 +12,50 @@ use crate::report::DeployState;
 use crate::request::{Context, DeployRequest};
 use crate::wire::message::{DeployDone, Holding};
 
-/// What an exchange came to.
+/// The result of an exchange.
 pub(crate) struct Outcome {
-    /// What the agent says of it.
+    /// The agent's report.
     pub(crate) done: DeployDone,
-    /// What the host holds since.
+    /// The releases and the store of the host after the exchange.
     pub(crate) holding: Holding,
-    /// Bytes of content by the level that they were packed at.
+    /// The bytes of content by zstd level.
     pub(crate) zstd_levels: BTreeMap<i32, u64>,
 }
 
 /// See the module's description.
 pub(crate) struct Host<'a> {
-    /// Where it is, and who asks.
+    /// The target, and the person who deploys.
     pub(crate) context: &'a Context,
-    /// What is asked.
+    /// The request.
     pub(crate) request: &'a DeployRequest,
-    /// What is believed of it; nothing of one that this machine knows nothing of.
-    pub(super) belief: Option<Belief>,
+    /// The known state. None if this machine knows nothing of the host.
+    pub(super) known: Option<KnownTarget>,
 }
 
 impl<'a> Host<'a> {
-    /// Recalls what is believed of a host.
+    /// Reads the known state of a host from the database.
     pub(crate) fn recall(context: &'a Context, request: &'a DeployRequest, memory: &Memory) -> Host<'a> {
-        let mut host = Host { context, request, belief: None };
-        host.belief = memory.ask(|database| database.belief(&host.name())).flatten();
+        let mut host = Host { context, request, known: None };
+        host.known = memory.ask(|database| database.target(&host.name())).flatten();
         host
     }
 
-    /// Tells whether this machine knows nothing of it.
+    /// Tells whether this machine knows nothing of the host.
     pub(crate) fn is_new(&self) -> bool {
-        self.belief.is_none()
+        self.known.is_none()
     }
 
-    /// Returns what it is believed to hold.
+    /// Returns the known releases and store of the host.
     pub(super) fn holding(&self) -> Holding {
-        self.belief.as_ref().map_or_else(Holding::default, |belief| belief.holding.clone())
+        self.known.as_ref().map_or_else(Holding::default, |known| known.holding.clone())
     }
 
-    /// Notes that an upload to it begins: until it has ended, the host may have some of it.
+    /// Notes that an upload to the host begins. Until it has ended, the host may have some of it.
     pub(super) fn begin_upload(&self, memory: &Memory) {
         memory.ask(|database| database.begin_upload(&self.name()));
     }
 
-    /// Remembers what an exchange came to.
+    /// Keeps the result of an exchange.
     pub(crate) fn remember(&self, source: &Source<'_>, outcome: &Outcome) {
         let Outcome { done, holding, .. } = outcome;
         let Some(release) = done.release.as_ref().filter(|_| !self.request.dry_run) else { return };
@@ -65,11 +65,11 @@ impl<'a> Host<'a> {
         };
         source.memory().ask(|database| -> Result<(), Error> {
             database.put_release(holding, release, source.manifest())?;
-            database.put_belief(&self.name(), &Belief { holding: holding.clone(), live, is_cut: false })
+            database.put_target(&self.name(), &KnownTarget { holding: holding.clone(), live, is_cut: false })
         });
     }
 
-    /// Returns its name in the database.
+    /// Returns the name of the host in the database.
     fn name(&self) -> String {
         self.context.target.destination.to_string()
     }

@@ -1,26 +1,26 @@
-//! A source exchanged with one host: what is believed of the host, what it lacks, what it is sent, what it answers.
+//! The exchange of a source with one host.
 //!
 //! An exchange has one conversation and borrows a source. Several hosts are several exchanges of the same source, one
-//! after another or at once, each on a thread of its own. All steps stand in one function, [`Exchange::run`]; each step is
+//! after another or at once, each on a thread of its own. One function, [`Exchange::run`], has all steps. Each step is
 //! a file.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `host` | a host: what is asked of it, and what is believed of it |
+//! | `host` | a host: the request to it, and its known state |
 //! | `proposal` | the name and the second of a release, proposed to all hosts alike |
 //! | `base` | the release of a host that the new one is described against |
-//! | `comparison` | the source beside a base |
-//! | `olds`, `recipes`, `gaps` | what changed files are described in terms of |
-//! | `forecast` | what is sent before anything is heard |
-//! | `state` | what stands between both sides meanwhile |
+//! | `comparison` | the source compared with a base |
+//! | `old_versions`, `recipes`, `gaps` | the old versions of changed files |
+//! | `forecast` | the base and the flight before any answer |
+//! | `state` | the state of an exchange |
 //! | `announce` | the step: hello, and the flight behind it |
-//! | `answer` | the step: what the agent says |
+//! | `answer` | the step: the agent's answer |
 //! | `tree` | the step: the tree |
 //! | `content` | the step: content, and the commit |
 //! | `steps` | the order of the steps |
 //!
-//! What the host has of a changed file comes from the first of these that has it: the content cache, git, the agent, which
-//! is asked for signatures. Where this side does not know the base, the agent is asked for an outline of it.
+//! The old content of a changed file comes from the first of these that has it: the content cache, git, a signature
+//! from the agent. If the client does not know the base, it asks the agent for an outline.
 
 mod announce;
 mod answer;
@@ -30,7 +30,7 @@ mod content;
 mod forecast;
 mod gaps;
 mod host;
-mod olds;
+mod old_versions;
 mod proposal;
 mod recipes;
 mod state;

@@ -1,6 +1,6 @@
-//! What a release is to be called, and which second its files are to carry as mtime: proposed to all hosts alike.
+//! The name of a release, and the second that its files carry as mtime: proposed to all hosts alike.
 //!
-//! A host that cannot take the one or the other takes the next that is free there, and says which name it took.
+//! If a host cannot use the name or the second, it uses the next that is free there, and reports the name.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,12 +17,12 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// Proposes the time that it is now, and the name that was asked for, if one was.
+    /// Proposes the present time, and the requested name, if there is one.
     pub(crate) fn now(request: &DeployRequest) -> Proposal {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         Proposal {
             release: request.release.clone().unwrap_or_else(|| ReleaseId::at(now)),
-            // The one before is over: a filesystem that keeps whole seconds can take it too.
+            // The second before: it is over, so a filesystem that keeps whole seconds can use it too.
             second: u32::try_from(now).unwrap_or(u32::MAX).saturating_sub(1),
         }
     }

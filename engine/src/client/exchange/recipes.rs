@@ -1,21 +1,22 @@
-//! Large files in terms of old ones, by the chunks that both have.
+//! Large files in terms of old ones, by the chunks of both.
 
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks};
-use crate::client::sending::{Old, Recipe};
+use crate::client::outgoing_file::{OldVersion, Recipe};
 use crate::client::source::Source;
 use crate::error::Error;
 
-use super::olds::{Olds, Pair};
+use super::old_versions::{OldVersions, Pair};
 
-/// Describes large files. `asked` are the chunks of those whose old ones this side does not know, in order.
+/// Adds recipes of large files. `asked` has the chunks, in order, of the old files whose chunks this machine does not
+/// know.
 pub(super) fn add_recipes(
     source: &Source<'_>,
     pairs: &[Pair],
     asked: &[Option<Arc<Chunks>>],
-    olds: &mut Olds,
+    old_versions: &mut OldVersions,
     cancel: &Cancel,
 ) -> Result<(), Error> {
     let mut asked = asked.iter();
@@ -30,7 +31,7 @@ pub(super) fn add_recipes(
         let old = pair.old.file;
         if let Some(own) = own.get(&(pair.file.key.hash, chunks.average_log)) {
             let pieces = chunk::pieces(&chunks.list, &own.list);
-            olds.insert(pair.entry, Old::Large(Recipe { old: old.key, old_size: old.size, pieces }));
+            old_versions.insert(pair.entry, OldVersion::Large(Recipe { old: old.key, old_size: old.size, pieces }));
         }
     }
     Ok(())

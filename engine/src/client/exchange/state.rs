@@ -1,4 +1,4 @@
-//! What stands between both sides while a source is exchanged with a host.
+//! The state of an exchange of a source with a host.
 
 use std::collections::BTreeMap;
 
@@ -17,36 +17,36 @@ use super::base::Base;
 use super::host::Host;
 use super::proposal::Proposal;
 
-/// A source being exchanged with one host.
+/// An exchange of a source with one host.
 pub(crate) struct Exchange<'a> {
     pub(super) source: &'a Source<'a>,
     pub(super) host: &'a Host<'a>,
     pub(super) conversation: &'a Conversation,
     pub(super) proposal: &'a Proposal,
-    /// What the host holds, or held: as it is believed, until the agent says otherwise.
+    /// The releases and the store of the host: as the database has them, until the agent reports them.
     pub(super) holding: Holding,
-    /// How the conversation was opened, until the agent has said which base it takes.
+    /// The way in which the conversation was opened, until the agent has said which base it takes.
     pub(super) opening: Option<Opening>,
-    /// What git has of the base.
+    /// Git's blobs of the base.
     pub(super) blobs: Blobs,
-    /// What the agent told of the base.
+    /// The agent's signatures of the base.
     pub(super) signatures: Signatures,
-    /// Takes files that are to be cut, by entry and hash, until the conversation has ended.
+    /// Receives files to cut, by entry and hash, until the conversation has ended.
     pub(super) cutter: Option<Sender<(u32, Hash)>>,
-    /// Bytes of content by the level that they were packed at.
+    /// The bytes of content by zstd level.
     pub(super) zstd_levels: BTreeMap<i32, u64>,
     pub(super) sent_commits: u32,
 }
 
-/// How a conversation is opened.
+/// The way in which a conversation is opened.
 pub(super) enum Opening {
-    /// By a flight: the tree, against the base that is believed in, and perhaps all content.
+    /// By a flight: the tree, against the forecast base, and perhaps all content.
     Flight,
     /// By a question for the base.
     Question {
-        /// The base that is believed in.
-        believed: Option<Base>,
-        /// Whether an outline of the base was asked for with it.
+        /// The forecast base.
+        expected: Option<Base>,
+        /// Whether the question asks for an outline of the base too.
         wants_outline: bool,
     },
 }
@@ -75,7 +75,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// The failure of an agent that says something else than what was asked.
+/// Returns the failure of an agent that sends an answer to another question.
 pub(super) fn unexpected() -> DeployFailure {
     Error::Protocol("an answer to a question that was not asked".into()).into()
 }

@@ -1,7 +1,7 @@
 //! The order of the steps.
 //!
 //! ```text
-//! announce   hello; with it, where that is little and believed to be right, the flight: tree, content, commit
+//! announce   hello; with a flight behind it, if that is little and a base is known: tree, content, commit
 //! tree       the manifest, as its difference from the base that the agent says it takes
 //! lacks      the agent says which content it lacks
 //! upload     that content
@@ -9,8 +9,8 @@
 //! done       the agent has made the release, and switched to it unless it was asked not to
 //! ```
 //!
-//! A step that proves needless is left out: after a flight that was right the agent says no more than that it is done.
-//! Content that did not come as it should is lacking again after the commit, and sent again.
+//! A needless step is left out: after a flight with the right base the agent only says that it is done. If content does
+//! not arrive as it should, the agent lacks it again after the commit, and it is sent again.
 
 use crossbeam_channel::unbounded;
 
@@ -39,46 +39,46 @@ impl Exchange<'_> {
         }
     }
 
-    /// Exchanges the source. Large files are cut meanwhile, for their next versions.
+    /// Exchanges the source. Meanwhile large files are cut, for their next versions.
     pub(crate) fn run(mut self, forecast: Forecast) -> Result<Outcome, DeployFailure> {
         let (source, over) = (self.source, &self.host.context.cancel.part());
         let (cutter, to_cut) = unbounded();
         self.cutter = Some(cutter);
-        let (conversed, chunks);
-        // Moved in, so that whatever ends the conversation ends the cutting.
+        let (result, chunks);
+        // Moved in, so that the end of the conversation, however it comes, ends the cutting.
         let cutting = move || source.cut_until(over, &to_cut);
-        (chunks, (self, conversed)) = threads::beside(cutting, move || {
-            let conversed = self.converse(forecast);
-            // What was not cut by then costs a question next time, and the deploy does not wait for it.
+        (chunks, (self, result)) = threads::beside(cutting, move || {
+            let result = self.converse(forecast);
+            // A file that was not cut by then costs a question next time. The deploy does not wait for it.
             over.cancel();
             self.cutter = None;
-            (self, conversed)
+            (self, result)
         });
         source.keep();
         source.memory().keep_chunks(&chunks);
-        let mut done = match conversed {
-            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.last_words(failure)?,
+        let mut done = match result {
+            Err(failure) if matches!(failure.error, Error::LineLost { .. }) => self.final_answer(failure)?,
             other => other.map_err(|failure| self.conversation.settle(failure))?,
         };
-        let told = done.holding.take();
-        let holding = told.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
+        let holding_after = done.holding.take();
+        let holding = holding_after.unwrap_or_else(|| self.holding.after(done.release.as_ref(), &done.removed));
         Ok(Outcome { done, holding, zstd_levels: self.zstd_levels })
     }
 
-    /// A write fails when the agent has answered and gone: what it said last is the answer.
-    fn last_words(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
-        let mut said = self.conversation.wait();
+    /// Returns the agent's last answer. A write fails if the agent has answered and gone.
+    fn final_answer(&mut self, failure: DeployFailure) -> Result<DeployDone, DeployFailure> {
+        let mut answer = self.conversation.wait();
         loop {
-            match said {
+            match answer {
                 Ok(FromAgent::Done(Reply::Deploy(done))) => return Ok(*done),
                 Ok(message) => {
                     if let FromAgent::Ready { holding: Some(holding), .. } = message {
                         self.holding = holding;
                     }
-                    said = self.conversation.next();
+                    answer = self.conversation.next();
                 }
-                Err(said) if !matches!(said.error, Error::LineLost { .. }) => {
-                    return Err(self.conversation.settle(said));
+                Err(last) if !matches!(last.error, Error::LineLost { .. }) => {
+                    return Err(self.conversation.settle(last));
                 }
                 Err(lost) => {
                     return Err(self.conversation.settle(DeployFailure { error: failure.error, live: lost.live }));

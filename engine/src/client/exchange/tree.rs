@@ -1,9 +1,10 @@
-//! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong to it.
+//! The step *tree*: the manifest, as its difference from the base that the agent takes, with the questions that belong
+//! to it.
 
 use std::sync::Arc;
 
 use crate::chunk::{self, Chunks};
-use crate::client::sending::OldAt;
+use crate::client::outgoing_file::OldSource;
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::manifest::encode::{encode, encode_with};
@@ -14,28 +15,28 @@ use crate::wire::message::{FromAgent, Lacks, ToAgent, TreeBase};
 use super::base::Base;
 use super::comparison::Comparison;
 use super::gaps::{self, Gap};
-use super::olds::{OldEntry, Olds, Pair};
+use super::old_versions::{OldEntry, OldVersions, Pair};
 use super::recipes::add_recipes;
 use super::state::{Exchange, unexpected};
 
-/// The tree that was sent, and what of its content can be told in terms of the base.
+/// The tree that was sent, and the old versions of its files.
 #[derive(Default)]
 pub(super) struct SentTree {
     /// The entries whose hashes were not sent, ascending.
     pub(super) promised: Vec<u32>,
-    /// What files can be described in terms of, until their content was sent once.
-    pub(super) olds: Olds,
-    /// Files of whose old versions signatures were asked for.
+    /// The old versions of files, until their content was sent once.
+    pub(super) old_versions: OldVersions,
+    /// The files for whose old versions the client asked for signatures.
     pub(super) to_sign: Vec<(u32, OldEntry)>,
-    /// What the agent was asked to sign of large files.
+    /// The ranges of large files that the agent was asked to sign.
     pub(super) gaps: Vec<Gap>,
-    /// Where an outline had led to the base that it is described against: what else is known of that.
+    /// The outline of the base, if the base is known by an outline.
     pub(super) outline: Option<Outline>,
 }
 
-/// A base that is known by an outline.
+/// The facts about a base beside its outline.
 pub(super) struct Outline {
-    /// The commit that it was made of.
+    /// The commit of its source.
     pub(super) commit: Option<String>,
 }
 
@@ -46,7 +47,10 @@ impl Exchange<'_> {
         let (tree, encoded) = match base {
             Some(base) => {
                 let comparison = Comparison::new(self.source, base);
-                (self.find_olds(&comparison)?, encode_with(manifest, Some(&base.manifest), &comparison.givens))
+                (
+                    self.find_old_versions(&comparison)?,
+                    encode_with(manifest, Some(&base.manifest), &comparison.hash_sources),
+                )
             }
             None => (SentTree::default(), encode(manifest, None)),
         };
@@ -54,7 +58,7 @@ impl Exchange<'_> {
             let entries = tree.to_sign.iter().map(|&(entry, _)| entry);
             self.conversation.send(&ToAgent::WantSignatures(Lacks::pack(entries)))?;
         }
-        self.want_gaps(&tree.gaps, &tree.olds)?;
+        self.want_gaps(&tree.gaps, &tree.old_versions)?;
         let against = if base.is_some() { TreeBase::Chosen } else { TreeBase::Nothing };
         self.send_manifest(against, &encoded.to_bytes())?;
         self.source.keep();
@@ -74,30 +78,30 @@ impl Exchange<'_> {
         self.conversation.send(&ToAgent::Hashes(tree.promised.iter().filter_map(hash).collect()))
     }
 
-    /// Finds what changed files can be described in terms of; asks the agent for chunks where need be.
-    fn find_olds(&mut self, comparison: &Comparison<'_>) -> Result<SentTree, DeployFailure> {
+    /// Finds the old versions of changed files. Asks the agent for chunks if necessary.
+    fn find_old_versions(&mut self, comparison: &Comparison<'_>) -> Result<SentTree, DeployFailure> {
         let memory = self.source.memory();
         let pairs = comparison.pairs();
         let is_unknown = |pair: &&Pair| pair.is_large() && memory.chunks(&pair.old.file.key.hash).is_none();
         let unknown: Vec<OldEntry> = pairs.iter().filter(is_unknown).map(|pair| pair.old).collect();
         let asked = self.ask_chunks(&unknown)?;
-        let mut olds = comparison.cached_olds(&pairs);
+        let mut old_versions = comparison.cached_versions(&pairs);
         let mut to_sign = Vec::new();
         if !self.host.request.dry_run {
             let mut lost: Vec<Pair> = pairs.iter().filter(|pair| pair.is_signable()).copied().collect();
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
-            self.add_blobs(comparison.base, &lost, &mut olds);
-            lost.retain(|pair| !olds.contains_key(&pair.entry));
+            lost.retain(|pair| !old_versions.contains_key(&pair.entry));
+            self.add_blobs(comparison.base, &lost, &mut old_versions);
+            lost.retain(|pair| !old_versions.contains_key(&pair.entry));
             to_sign = lost.iter().map(|pair| (pair.entry, pair.old)).collect();
         }
-        add_recipes(self.source, &pairs, &asked, &mut olds, &self.host.context.cancel)?;
-        let gaps = gaps::gaps(&olds);
+        add_recipes(self.source, &pairs, &asked, &mut old_versions, &self.host.context.cancel)?;
+        let gaps = gaps::gaps(&old_versions);
         let outline = comparison.base.is_outlined.then(|| Outline { commit: comparison.base.commit.clone() });
-        Ok(SentTree { promised: Vec::new(), olds, to_sign, gaps, outline })
+        Ok(SentTree { promised: Vec::new(), old_versions, to_sign, gaps, outline })
     }
 
-    /// Adds small files whose old content git has.
-    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], olds: &mut Olds) {
+    /// Adds the small files whose old content git has.
+    fn add_blobs(&mut self, base: &Base, pairs: &[Pair], old_versions: &mut OldVersions) {
         let is_checkout = self.source.commit().is_some();
         let Some(commit) = base.commit.as_ref().filter(|_| is_checkout && !pairs.is_empty()) else { return };
         let manifest = self.source.manifest();
@@ -106,24 +110,24 @@ impl Exchange<'_> {
         let (blobs, found) = self.source.find_blobs(commit, &files);
         for (pair, blob) in pairs.iter().zip(found) {
             if let Some(blob) = blob {
-                olds.insert(pair.entry, pair.old.small(OldAt::Git(blob)));
+                old_versions.insert(pair.entry, pair.old.small(OldSource::Git(blob)));
             }
         }
         self.blobs = blobs;
     }
 
-    /// Asks for the chunks of files of the base. Of those beyond [`CHUNKED_MAX`] there are none: they are sent whole.
-    fn ask_chunks(&self, olds: &[OldEntry]) -> Result<Vec<Option<Arc<Chunks>>>, DeployFailure> {
-        if olds.is_empty() {
+    /// Asks for the chunks of files of the base. Files beyond [`CHUNKED_MAX`] have none: they are sent whole.
+    fn ask_chunks(&self, old_versions: &[OldEntry]) -> Result<Vec<Option<Arc<Chunks>>>, DeployFailure> {
+        if old_versions.is_empty() {
             return Ok(Vec::new());
         }
-        let olds = &olds[..olds.len().min(CHUNKED_MAX)];
-        self.conversation.send(&ToAgent::WantChunks(olds.iter().map(|old| old.index).collect()))?;
+        let old_versions = &old_versions[..old_versions.len().min(CHUNKED_MAX)];
+        self.conversation.send(&ToAgent::WantChunks(old_versions.iter().map(|old| old.index).collect()))?;
         let read =
             |(list, old): (Option<Vec<u8>>, &OldEntry)| chunk::from_bytes_of(&list?, old.file.size).ok().map(Arc::new);
         match self.conversation.wait()? {
-            FromAgent::Chunks(lists) if lists.len() == olds.len() => {
-                Ok(lists.into_iter().zip(olds).map(read).collect())
+            FromAgent::Chunks(lists) if lists.len() == old_versions.len() => {
+                Ok(lists.into_iter().zip(old_versions).map(read).collect())
             }
             _ => Err(unexpected()),
         }

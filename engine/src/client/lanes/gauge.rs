@@ -3,39 +3,39 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What `sshd` lets a client send on a channel before it says that it has room for more, in bytes.
+/// The bytes that `sshd` lets a client send on a channel before it announces more room.
 const WINDOW_BYTES: u64 = 2 << 20;
 
-/// With less than this to come, in bytes, a lane is not worth its opening: some ten round trips.
+/// The least bytes to come for which a lane is worth opening: an opening takes some ten round trips.
 const LEFT_BYTES_MIN: u64 = 16 << 20;
 
-/// A lane is worth its opening if this much time is left at the rate that there is.
+/// The least time left, at the present rate, for which a lane is worth opening.
 const LEFT_TIME_MIN: Duration = Duration::from_millis(1500);
 
-/// The window is the limit where this part of what it allows is reached, in percent.
+/// The part of the window's rate, in percent, from which the window counts as the limit.
 const LIMIT_PERCENT: u64 = 60;
 
-/// Over how long a rate is measured, in round trips, and at least.
+/// The time over which a rate is measured, in round trips, and at least.
 const MEASURED_ROUND_TRIPS: u32 = 2;
 const MEASURED_MIN: Duration = Duration::from_millis(200);
 
-/// Round trips in which a connection comes up to its window, from the ten packets that TCP begins with.
+/// The round trips in which a connection grows to its window, from the ten packets that TCP begins with.
 const WARM_UP_ROUND_TRIPS: u32 = 8;
 
 /// See the module's description.
 pub(super) struct Gauge {
     round_trip: Duration,
-    /// When each connection began.
+    /// The begin of each connection.
     began: Vec<Instant>,
-    /// Bytes sent by a time, of the span in which the rate is measured.
+    /// The bytes sent by a time, in the span over which the rate is measured.
     samples: VecDeque<(Instant, u64)>,
-    given_up: bool,
+    has_given_up: bool,
 }
 
 impl Gauge {
-    /// Begins, with the first connection.
+    /// Begins with the first connection.
     pub(super) fn new(round_trip: Duration, now: Instant) -> Gauge {
-        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), given_up: false }
+        Gauge { round_trip, began: vec![now], samples: VecDeque::new(), has_given_up: false }
     }
 
     /// Notes that a lane began.
@@ -43,21 +43,21 @@ impl Gauge {
         self.began.push(now);
     }
 
-    /// Wants none any more.
+    /// Notes that no further lane is wanted.
     pub(super) fn give_up(&mut self) {
-        self.given_up = true;
+        self.has_given_up = true;
     }
 
-    /// Tells whether none is wanted any more.
+    /// Tells whether no further lane is wanted.
     pub(super) fn has_given_up(&self) -> bool {
-        self.given_up
+        self.has_given_up
     }
 
     fn span(&self) -> Duration {
         (self.round_trip * MEASURED_ROUND_TRIPS).max(MEASURED_MIN)
     }
 
-    /// Notes how many bytes were sent so far.
+    /// Notes the bytes that were sent so far.
     pub(super) fn note(&mut self, now: Instant, bytes: u64) {
         self.samples.push_back((now, bytes));
         while self.samples.get(1).is_some_and(|&(at, _)| now - at >= self.span()) {
@@ -65,7 +65,7 @@ impl Gauge {
         }
     }
 
-    /// Returns bytes a second; nothing before there is something to measure.
+    /// Returns the bytes a second. None before the span is over.
     fn rate(&self, now: Instant) -> Option<u64> {
         let (&(first, from), &(_, to)) = (self.samples.front()?, self.samples.back()?);
         let passed = now.checked_duration_since(first).filter(|&passed| passed >= self.span())?;
@@ -74,9 +74,9 @@ impl Gauge {
 
     /// Tells whether all lanes together carry about as much as their windows allow, and enough is left for another one.
     pub(super) fn wants_more(&self, now: Instant, left: u64) -> bool {
-        let Some(rate) = self.rate(now).filter(|_| !self.given_up) else { return false };
+        let Some(rate) = self.rate(now).filter(|_| !self.has_given_up) else { return false };
         let warm_up = self.round_trip * WARM_UP_ROUND_TRIPS;
-        // One that began just now need not bring anything yet; the first always counts.
+        // A lane that has just begun need not bring anything yet. The first connection always counts.
         let warm = self.began[1..].iter().filter(|&&began| now - began >= warm_up).count() as u64 + 1;
         let allowed = warm as f64 * WINDOW_BYTES as f64 / self.round_trip.as_secs_f64().max(1e-6);
         let is_limited = rate as f64 >= allowed * LIMIT_PERCENT as f64 / 100.0;

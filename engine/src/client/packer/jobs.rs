@@ -1,45 +1,45 @@
-//! What goes together: files are gathered into the jobs of packing threads.
+//! Gathers files into the jobs of packing threads.
 
 use crate::chunk::LARGE_FILE_BYTES;
-use crate::client::sending::{Old, OldFile, Sending};
+use crate::client::outgoing_file::{OldFile, OldVersion, OutgoingFile};
 use crate::manifest::Manifest;
 use crate::wire::block::{BLOCK_BYTES_MAX, BLOCK_ITEMS_MAX, PACKED_BYTES_MAX};
 
-/// The most content of a container of deltas, old or new, in bytes: both sides hold both. Less than a block as it travels:
-/// where nothing is alike, a container holds all of the new content, and its numbers.
+/// The most content of a container of deltas, old or new, in bytes: both sides hold both. It is less than a block on
+/// the wire: if nothing is alike, a container holds all of the new content, and its numbers.
 pub(super) const DELTA_BYTES_MAX: usize = PACKED_BYTES_MAX - (1 << 20);
 
-/// Files up to this size, where the server has nothing of them, travel with their neighbours: on kernel sources, where
-/// large files are much alike, for one percent less than each in parts of its own.
+/// The largest file that travels with its neighbours, if the server has nothing of it. On kernel sources, where large
+/// files are much alike, that takes one percent less than parts of its own.
 pub(super) const WHOLE_BYTES_MAX: u64 = 4 << 20;
 
-/// What one packing thread does at a time.
+/// A job of a packing thread.
 pub(super) enum Job {
     Files(Vec<u32>),
     Deltas(Vec<(u32, OldFile)>),
-    Large(Sending),
+    Large(OutgoingFile),
 }
 
-/// Gathers neighbouring small files into blocks; large files go alone.
-pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
+/// Gathers neighbouring small files into blocks. Each large file is a job.
+pub(super) fn jobs(manifest: &Manifest, outgoing_files: Vec<OutgoingFile>) -> Vec<Job> {
     let mut jobs = Vec::new();
     let mut files = Vec::new();
     let mut bytes = 0;
     let mut deltas = Vec::new();
     let mut delta_bytes = 0;
-    for sending in depth_first(manifest, sendings) {
-        let size = manifest.file(sending.entry).map_or(0, |file| file.size);
-        if size > WHOLE_BYTES_MAX || (size >= LARGE_FILE_BYTES && (sending.skip > 0 || sending.old.is_some())) {
-            jobs.push(Job::Large(sending));
+    for outgoing in depth_first(manifest, outgoing_files) {
+        let size = manifest.file(outgoing.entry).map_or(0, |file| file.size);
+        if size > WHOLE_BYTES_MAX || (size >= LARGE_FILE_BYTES && (outgoing.skip > 0 || outgoing.old.is_some())) {
+            jobs.push(Job::Large(outgoing));
             continue;
         }
-        if let Some(Old::Small(old)) = sending.old {
+        if let Some(OldVersion::Small(old)) = outgoing.old {
             let larger = size.max(old.file.size) as usize;
             if delta_bytes + larger > DELTA_BYTES_MAX || deltas.len() == BLOCK_ITEMS_MAX {
                 jobs.push(Job::Deltas(std::mem::take(&mut deltas)));
                 delta_bytes = 0;
             }
-            deltas.push((sending.entry, old));
+            deltas.push((outgoing.entry, old));
             delta_bytes += larger;
             continue;
         }
@@ -47,7 +47,7 @@ pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
             jobs.push(Job::Files(std::mem::take(&mut files)));
             bytes = 0;
         }
-        files.push(sending.entry);
+        files.push(outgoing.entry);
         bytes += size as usize;
     }
     if !files.is_empty() {
@@ -59,9 +59,9 @@ pub(super) fn jobs(manifest: &Manifest, sendings: Vec<Sending>) -> Vec<Job> {
     jobs
 }
 
-/// Sorts by directory, each before those in it and neighbours side by side: what is near in the tree is alike, and
-/// should be in one block. An index of the manifest is breadth first.
-fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> {
+/// Sorts by directory, depth first. Files near in the tree are alike, and should be in one block. Indices of the
+/// manifest are breadth first.
+fn depth_first(manifest: &Manifest, mut outgoing_files: Vec<OutgoingFile>) -> Vec<OutgoingFile> {
     let mut ranks = vec![0; manifest.directories().len()];
     let mut rank = 0_u32;
     let mut open = vec![0];
@@ -72,8 +72,8 @@ fn depth_first(manifest: &Manifest, mut sendings: Vec<Sending>) -> Vec<Sending> 
         open.extend(manifest.directories_in(directory).map(|(number, _)| number));
         open[first..].reverse();
     }
-    sendings.sort_by_cached_key(|sending| (ranks[manifest.holder(sending.entry) as usize], sending.entry));
-    sendings
+    outgoing_files.sort_by_cached_key(|outgoing| (ranks[manifest.holder(outgoing.entry) as usize], outgoing.entry));
+    outgoing_files
 }
 
 #[cfg(test)]
@@ -81,7 +81,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::client::sending::sendings;
+    use crate::client::outgoing_file::outgoing_files;
     use crate::hash::Hash;
     use crate::manifest::{Builder, File, ObjectKey};
 
@@ -95,7 +95,7 @@ mod tests {
         }
         let manifest = builder.finish().unwrap();
         let entries: Vec<u32> = manifest.all_files().map(|(entry, _)| entry).collect();
-        let jobs = jobs(&manifest, sendings(entries.clone(), &[], &HashMap::new()));
+        let jobs = jobs(&manifest, outgoing_files(entries.clone(), &[], &HashMap::new()));
         let in_jobs = |job: &Job| match job {
             Job::Files(entries) => entries.clone(),
             Job::Large(_) | Job::Deltas(_) => Vec::new(),

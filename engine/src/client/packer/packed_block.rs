@@ -1,17 +1,17 @@
-//! A packed block, with what of it the content cache keeps.
+//! A packed block, with its files for the content cache.
 
-use crate::client::cache::KeptFile;
-use crate::client::delivery::Content;
+use crate::client::cache::CachedFile;
+use crate::client::delivery::Amount;
 use crate::wire::block::Block;
 
-/// What a packing thread has made.
+/// The output of a packing thread.
 pub(crate) struct PackedBlock {
-    /// The block as it travels.
+    /// The block on the wire.
     pub(crate) block: Block,
-    /// What it holds.
-    pub(crate) holds: Content,
-    /// What of it is worth keeping.
-    pub(crate) kept: Vec<KeptFiles>,
+    /// The amount of content in it.
+    pub(crate) holds: Amount,
+    /// The files that are worth keeping.
+    pub(crate) kept: Vec<FilesToCache>,
 }
 
 impl AsRef<[u8]> for PackedBlock {
@@ -20,10 +20,10 @@ impl AsRef<[u8]> for PackedBlock {
     }
 }
 
-/// Files to be kept in the content cache.
-pub(crate) struct KeptFiles {
-    /// Which they are.
-    pub(crate) files: Vec<KeptFile>,
-    /// The block that holds them, where it is not the one that is sent.
+/// Files for the content cache.
+pub(crate) struct FilesToCache {
+    /// The files.
+    pub(crate) files: Vec<CachedFile>,
+    /// The block that holds them, if it is not the one that is sent.
     pub(crate) own: Option<Block>,
 }

@@ -1,14 +1,14 @@
-//! A large file as the parts that it travels in.
+//! The parts in which a large file travels.
 
 use crate::chunk::Piece;
-use crate::client::sending::Sending;
+use crate::client::outgoing_file::OutgoingFile;
 use crate::wire::block::{BLOCK_ITEMS_MAX, PACKED_BYTES_MAX, Range};
 
-/// Returns the pieces of a file beyond what the server has of its beginning.
-pub(super) fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
+/// Returns the pieces of a file behind the beginning that the server has.
+pub(super) fn pieces_after(outgoing: &OutgoingFile, size: u64) -> Vec<Piece> {
     let whole = [Piece::New { len: size }];
-    let pieces = sending.recipe().map_or(&whole[..], |recipe| &recipe.pieces);
-    let mut skip = sending.skip;
+    let pieces = outgoing.recipe().map_or(&whole[..], |recipe| &recipe.pieces);
+    let mut skip = outgoing.skip;
     let mut rest = Vec::new();
     for &piece in pieces {
         let len = piece.len();
@@ -24,7 +24,7 @@ pub(super) fn pieces_after(sending: &Sending, size: u64) -> Vec<Piece> {
     rest
 }
 
-/// Divides pieces into parts, each with no more ranges and no more sent content than fit a block.
+/// Divides pieces into parts. A part has no more ranges and no more sent content than fit a block.
 pub(super) fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
     let mut parts = Vec::new();
     let (mut part, mut room) = (Vec::new(), PACKED_BYTES_MAX as u64);
@@ -59,7 +59,7 @@ pub(super) fn parts(pieces: &[Piece]) -> Vec<Vec<Range>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::sending::{Old, Recipe};
+    use crate::client::outgoing_file::{OldVersion, Recipe};
     use crate::manifest::ObjectKey;
 
     #[test]
@@ -70,8 +70,8 @@ mod tests {
             pieces: vec![Piece::Old { offset: 5, len: 10 }, Piece::New { len: 10 }],
         };
         let check = |skip, recipe: Option<&Recipe>, expected: &[Piece]| {
-            let sending = Sending { entry: 0, skip, old: recipe.cloned().map(Old::Large) };
-            assert_eq!(pieces_after(&sending, 20), expected);
+            let outgoing = OutgoingFile { entry: 0, skip, old: recipe.cloned().map(OldVersion::Large) };
+            assert_eq!(pieces_after(&outgoing, 20), expected);
         };
         check(0, None, &[Piece::New { len: 20 }]);
         check(7, None, &[Piece::New { len: 13 }]);

@@ -1,7 +1,7 @@
-//! What git ignores in a checkout, by the patterns that stand in it.
+//! The files that git ignores in a checkout, by the patterns in it.
 //!
-//! The source may be any directory of the checkout: `.gitignore` counts from where `.git` stands down to the file, and before
-//! these `info/exclude`. No program is run for that, since the checkout may come from a stranger.
+//! The source may be any directory of the checkout. The `.gitignore` files from the directory of `.git` down to the
+//! file count, and before these `info/exclude`. No program runs for that, since the checkout may come from a stranger.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType};
 
 use crate::bytes::put_bytes;
-use crate::client::commit::{directories, would_wait};
+use crate::client::commit::{directories, would_block_git};
 use crate::client::git;
 use crate::client::ignore_file::read_file;
 use crate::client::rules::{GITIGNORE, Levels};
@@ -21,41 +21,41 @@ use crate::pattern::Patterns;
 use crate::scan::content;
 use crate::scan::stat::FileStat;
 
-/// The checkout that a source is, or lies in.
+/// The checkout around a source.
 pub(super) struct Checkout {
-    /// Where `.git` stands.
+    /// The directory with `.git`.
     directory: PathBuf,
     /// The path of the source in it.
     prefix: Vec<u8>,
-    /// What holds in the source, but for its own `.gitignore`.
+    /// The patterns in force in the source, without its own `.gitignore`.
     levels: Levels,
-    /// The text of the files that this was read from.
+    /// The text of the files that the patterns come from.
     texts: Vec<u8>,
-    /// Where git keeps what it tracks.
+    /// The path of git's index, which lists the tracked files.
     index: Option<PathBuf>,
 }
 
-/// What is ignored in a directory.
+/// The ignored entries of a directory.
 #[derive(Debug, Clone)]
-pub(super) enum Ignored {
-    /// What these patterns say.
+pub(super) enum IgnoredEntries {
+    /// Those that these patterns match.
     By(Levels),
-    /// Everything: the directory is ignored, or one above it.
+    /// All: the directory is ignored, or one above it.
     All,
 }
 
-impl Ignored {
+impl IgnoredEntries {
     /// Tells whether an entry is ignored, by its path in the checkout.
     pub(super) fn has(&self, path: &[u8], is_directory: bool) -> bool {
         match self {
-            Ignored::By(levels) => levels.speak_of(path, is_directory) == Some(true),
-            Ignored::All => true,
+            IgnoredEntries::By(levels) => levels.verdict(path, is_directory) == Some(true),
+            IgnoredEntries::All => true,
         }
     }
 }
 
 impl Checkout {
-    /// Finds the checkout around a source. None where git ignores the source as a whole: then nothing in it is a surprise.
+    /// Finds the checkout around a source. None if git ignores the source as a whole: then nothing in it is a surprise.
     pub(super) fn around(source: &Path) -> Option<Checkout> {
         let directory = source.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
         let prefix = source.strip_prefix(directory).ok()?.as_os_str().as_bytes();
@@ -68,7 +68,7 @@ impl Checkout {
             let file = directory.join(OsStr::from_bytes(&path)).join(OsStr::from_bytes(GITIGNORE));
             levels = with(&levels, &path, read(CWD, &file), &mut texts);
             push_name(&mut path, name);
-            if levels.speak_of(&path, true) == Some(true) {
+            if levels.verdict(&path, true) == Some(true) {
                 return None;
             }
         }
@@ -76,7 +76,7 @@ impl Checkout {
         Some(Checkout { directory: directory.to_owned(), prefix: prefix.to_vec(), levels, texts, index })
     }
 
-    /// Returns what tells whether it is as it was: the patterns outside the source, and the look of the index.
+    /// Returns bytes that change with the checkout: the patterns outside the source, and the stat of the index.
     pub(super) fn basis(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         put_bytes(&mut bytes, &self.prefix);
@@ -87,9 +87,9 @@ impl Checkout {
         bytes
     }
 
-    /// Returns what is ignored in the source, before its own `.gitignore` is read.
-    pub(super) fn root(&self) -> Ignored {
-        Ignored::By(self.levels.clone())
+    /// Returns the ignored entries of the source, before its own `.gitignore` is read.
+    pub(super) fn root(&self) -> IgnoredEntries {
+        IgnoredEntries::By(self.levels.clone())
     }
 
     /// Reads the `.gitignore` of a directory of the source. Git reads none behind a symlink.
@@ -99,19 +99,20 @@ impl Checkout {
         read(source, Path::new(OsStr::from_bytes(&file)))
     }
 
-    /// Adds the `.gitignore` of a directory of the source, of which `path` is the path in the checkout.
-    pub(super) fn enter(&self, ignored: &Ignored, source: &OwnedFd, path: &[u8]) -> Ignored {
-        let Ignored::By(levels) = ignored else { return Ignored::All };
+    /// Adds the `.gitignore` of a directory of the source. `path` is the directory's path in the checkout.
+    pub(super) fn enter(&self, ignored: &IgnoredEntries, source: &OwnedFd, path: &[u8]) -> IgnoredEntries {
+        let IgnoredEntries::By(levels) = ignored else { return IgnoredEntries::All };
         let text = Checkout::read_in(source, self.path_in_source(path));
-        Ignored::By(with(levels, path, text, &mut Vec::new()))
+        IgnoredEntries::By(with(levels, path, text, &mut Vec::new()))
     }
 
-    /// Removes the files that git tracks, and those of submodules, whose patterns are their own. Returns whether git told that.
-    pub(super) fn untrack(&self, files: &mut Vec<Vec<u8>>) -> bool {
+    /// Removes the files that git tracks, and those of submodules, which have patterns of their own. Returns false if
+    /// git has no answer.
+    pub(super) fn remove_tracked(&self, files: &mut Vec<Vec<u8>>) -> bool {
         if files.is_empty() {
             return true;
         }
-        let tracked = if would_wait(&self.directory) { None } else { git::tracked(&self.directory).ok() };
+        let tracked = if would_block_git(&self.directory) { None } else { git::tracked(&self.directory).ok() };
         let Some(tracked) = tracked else { return false };
         let is_of_submodule = |path: &[u8]| {
             tracked
@@ -143,7 +144,7 @@ impl Checkout {
     }
 }
 
-/// Adds the patterns of a text that stands in a directory. Git passes over what is no patterns.
+/// Adds the patterns of a text in a directory. Git ignores a text that is no patterns.
 fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Vec<u8>) -> Levels {
     put_bytes(texts, text.as_deref().unwrap_or_default());
     match text.and_then(|text| Patterns::parse_file(&text, "").ok()) {
@@ -152,9 +153,9 @@ fn with(levels: &Levels, directory: &[u8], text: Option<Vec<u8>>, texts: &mut Ve
     }
 }
 
-/// Reads a file with patterns. Nothing where there is none that can be read.
+/// Reads a file with patterns. None if it cannot be read.
 fn read(directory: impl AsFd, file: &Path) -> Option<Vec<u8>> {
     let file = content::open(directory, file.as_os_str()).ok()?;
-    let is_file = content::look(&file).ok()?.kind() == FileType::RegularFile;
+    let is_file = content::stat(&file).ok()?.kind() == FileType::RegularFile;
     read_file(&file).ok().filter(|_| is_file)
 }

@@ -1,17 +1,17 @@
 //! The files of a scan that git ignores.
 //!
-//! Git ignores only what it does not track. It is asked for that where patterns match anything, which in most checkouts they
-//! do not. What git ignores by a user's own configuration, outside the checkout, is not known here.
+//! Git ignores only untracked files. Cutover asks it for the tracked ones if patterns match anything, which is rare in
+//! most checkouts. Patterns of a user's own configuration, outside the checkout, are unknown here.
 //!
-//! To look at 80,000 paths takes a tenth of the time of a scan, so what was found is kept. It holds as long as all that it was
-//! made of is the same: the manifest, the patterns and git's index.
+//! Matching 80,000 paths takes a tenth of the time of a scan, so the result is kept. It holds as long as everything
+//! that it was made of is the same: the manifest, the patterns and git's index.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::put_bytes;
-use crate::client::review::checkout::{Checkout, Ignored};
+use crate::client::review::checkout::{Checkout, IgnoredEntries};
 use crate::client::review::{Paths, Review, RulesByDirectory};
 use crate::client::rules::GITIGNORE;
 use crate::hash::Hash;
@@ -21,18 +21,18 @@ use crate::path::push_name;
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IgnoredFiles {
-    /// The hash of all that they were found by.
+    /// The hash of everything that the files were found by.
     basis: Hash,
     paths: Paths,
-    /// Whether git told which of them it tracks.
-    is_told: bool,
+    /// Whether git said which files it tracks.
+    is_tracking_known: bool,
 }
 
 impl IgnoredFiles {
-    /// Finds them, or takes those that are kept. Returns whether they are new.
+    /// Finds the files, or returns the kept ones. Returns also whether they are new.
     pub(super) fn find(review: &Review<'_>, kept: Option<&IgnoredFiles>) -> (IgnoredFiles, bool) {
         let Some(checkout) = Checkout::around(review.source) else {
-            let none = IgnoredFiles { basis: Hash::of(b""), paths: Paths::default(), is_told: true };
+            let none = IgnoredFiles { basis: Hash::of(b""), paths: Paths::default(), is_tracking_known: true };
             return (none, false);
         };
         let basis = basis(review, &checkout);
@@ -40,22 +40,22 @@ impl IgnoredFiles {
             return (kept.clone(), false);
         }
         let mut files = files(review, &checkout);
-        let is_told = checkout.untrack(&mut files);
-        (IgnoredFiles { basis, paths: Paths::of(&files), is_told }, true)
+        let is_tracking_known = checkout.remove_tracked(&mut files);
+        (IgnoredFiles { basis, paths: Paths::of(&files), is_tracking_known }, true)
     }
 
-    /// Returns the warning, where there are any.
+    /// Returns the warning, if there are such files.
     pub(super) fn warning(&self) -> Option<String> {
-        let IgnoredFiles { paths, is_told, .. } = self;
+        let IgnoredFiles { paths, is_tracking_known, .. } = self;
         let count = paths.count("1 file is deployed that git ignores", "{} files are deployed that git ignores");
-        let doubt = if *is_told { "" } else { ", unless it tracks them, which it does not tell" };
-        let advice = "Leave out what should not go live with a line in `.deployignore`; a line with `!` before it says that a \
-                      path is meant";
+        let doubt = if *is_tracking_known { "" } else { " or tracks (`git` did not say which)" };
+        let advice = "To leave a path out, add a line to `.deployignore`; to deploy it without this warning, put `!` before \
+                      the line";
         (paths.number > 0).then(|| format!("{count}{doubt}: {paths}. {advice}"))
     }
 }
 
-/// Returns a hash of all that decides which files are ignored. The ignore files that are deployed are part of the manifest.
+/// Returns a hash of everything that decides which files are ignored. Deployed ignore files are part of the manifest.
 fn basis(review: &Review<'_>, checkout: &Checkout) -> Hash {
     let Review { found, held, .. } = review;
     let mut bytes = checkout.basis();
@@ -81,8 +81,8 @@ fn files(review: &Review<'_>, checkout: &Checkout) -> Vec<Vec<u8>> {
     let manifest = &found.manifest;
     let mut rules = RulesByDirectory::new(review);
     let mut files = Vec::new();
-    // Directories are numbered in the order in which those above them name them. Of each: its path in the checkout, and what
-    // is ignored in it; nothing where all of it is meant.
+    // Directories are numbered in the order in which those above name them. Each has its path in the checkout, and its
+    // ignored entries; none if a pattern brings all of it in.
     let mut directories = VecDeque::from([(checkout.path_of(b""), Some(checkout.root()))]);
     let mut numbers = 0..;
     while let (Some((mut path, ignored)), Some(number)) = (directories.pop_front(), numbers.next()) {
@@ -97,8 +97,8 @@ fn files(review: &Review<'_>, checkout: &Checkout) -> Vec<Vec<u8>> {
             let is_directory = matches!(named.node, Node::Directory(_));
             let mut within = ignored.as_ref();
             if within.is_some_and(|ignored| ignored.has(&path, is_directory)) {
-                let is_meant = rules.mean(number, checkout.path_in_source(&path), is_directory);
-                within = if is_meant { None } else { Some(&Ignored::All) };
+                let is_meant = rules.is_meant(number, checkout.path_in_source(&path), is_directory);
+                within = if is_meant { None } else { Some(&IgnoredEntries::All) };
                 if !is_meant && !is_directory {
                     files.push(checkout.path_in_source(&path).to_vec());
                 }

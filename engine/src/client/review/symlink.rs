@@ -1,17 +1,17 @@
-//! Where a symlink leads, as far as the source tells.
+//! The direction of a symlink, as far as the source shows it.
 
 use crate::manifest::{Manifest, Node};
 
-/// As many symlinks as Linux follows for one path.
+/// The most symlinks that Linux follows for one path.
 const LINKS_MAX: usize = 40;
 
 /// Tells whether a symlink in a directory leads out of the source: its target is absolute, or goes above the source, by
-/// itself or through other symlinks. Below what is not in the manifest no symlink is known.
+/// itself or through other symlinks. Symlinks below a path that is not in the manifest are unknown.
 pub(super) fn leads_out(manifest: &Manifest, directory: u32, target: &[u8]) -> bool {
     if target.starts_with(b"/") {
         return true;
     }
-    // The directories from the source to the place that is reached; nothing for what is not known.
+    // The directories from the source to the present place. None for a directory that is not in the manifest.
     let mut place: Vec<Option<u32>> = vec![Some(directory)];
     let mut at = directory;
     while at != 0 {

@@ -1,6 +1,7 @@
-//! The large files of the source, cut into chunks.
+//! The chunks of the source's large files.
 //!
-//! Their chunks are kept by content, so that the next version of a file is described without a question to the server.
+//! The database keeps chunks by content, so that the next version of a file is described without a question to the
+//! server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,38 +11,37 @@ use rayon::prelude::*;
 
 use crate::cancel::Cancel;
 use crate::chunk::{self, Chunks, KEPT_AVERAGE_LOG};
-use crate::client::sending::Sending;
+use crate::client::outgoing_file::OutgoingFile;
 use crate::error::Error;
 use crate::hash::Hash;
 
 use super::Source;
 
-/// Files of this size are cut while they are sent and the agent works, so that their next version needs no question for their chunks. What
-/// smaller ones have to ask is little.
+/// The least size of a file that is cut while it is sent and the agent works, so that its next version needs no
+/// question for chunks. For smaller files the question costs little.
 const CUT_BYTES_MIN: u64 = 16 << 20;
 
-/// A large file to be cut: its hash, and the binary logarithm of the average size of its chunks.
+/// The key of a large file to cut: its hash, and the binary logarithm of the average length of its chunks.
 pub(crate) type CutKey = (Hash, u8);
 
 impl Source<'_> {
-    /// Chooses the large files that are to be cut while they are sent, by entry and hash: whole ones whose chunks are not
-    /// known.
-    pub(crate) fn to_cut(&self, sendings: &[Sending]) -> Vec<(u32, Hash)> {
-        let is_whole = |sending: &&Sending| sending.skip == 0 && sending.old.is_none();
-        let large = |sending: &Sending| {
-            let file = self.manifest().file(sending.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
-            self.memory().chunks(&file.key.hash).is_none().then_some((sending.entry, file.key.hash))
+    /// Chooses the large files to cut while they are sent, by entry and hash: whole files whose chunks are unknown.
+    pub(crate) fn to_cut(&self, outgoing_files: &[OutgoingFile]) -> Vec<(u32, Hash)> {
+        let is_whole = |outgoing: &&OutgoingFile| outgoing.skip == 0 && outgoing.old.is_none();
+        let large = |outgoing: &OutgoingFile| {
+            let file = self.manifest().file(outgoing.entry).filter(|file| file.size >= CUT_BYTES_MIN)?;
+            self.memory().chunks(&file.key.hash).is_none().then_some((outgoing.entry, file.key.hash))
         };
-        sendings.iter().filter(is_whole).filter_map(large).collect()
+        outgoing_files.iter().filter(is_whole).filter_map(large).collect()
     }
 
-    /// Cuts files as they come, until that is over. None of those that have changed.
+    /// Cuts files as they come, until `over`. Leaves out changed files.
     pub(crate) fn cut_until(&self, over: &Cancel, files: &Receiver<(u32, Hash)>) -> Vec<(Hash, Chunks)> {
         let cut = |(entry, hash)| Some((hash, self.cut(entry, hash, KEPT_AVERAGE_LOG, over)?));
         files.iter().filter_map(cut).collect()
     }
 
-    /// Returns the chunks of files, of the given average: kept ones, or cut now. None of those that have changed.
+    /// Returns the chunks of files, of the given average: stored ones, or cut now. Leaves out changed files.
     pub(crate) fn chunks(
         &self,
         files: impl Iterator<Item = (u32, CutKey)>,

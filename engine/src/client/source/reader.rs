@@ -1,8 +1,9 @@
-//! The files of the source, read again to be sent.
+//! Reads the files of the source again, to send them.
 //!
-//! A file is looked at before and after it is read: where it is not what the scan hashed, the deploy stops and names
-//! it, as the manifest that was sent describes another content. What the agent asks for again is hashed as well: it may
-//! look as it did and be something else. To hash all of it would be a twentieth of the client's processor time.
+//! The stat of a file is checked before and after it is read. If it differs from that of the scan, the deploy stops and
+//! names the file, as the manifest that was sent describes another content. Content that the agent asks for again is
+//! hashed as well: the file may have an equal stat and other content. Hashing all content would take a twentieth of the
+//! client's processor time.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,7 +22,7 @@ use crate::scan::content;
 
 use super::Source;
 
-/// Reads content of a source.
+/// A reader of a source's content.
 #[derive(Clone, Copy)]
 pub(crate) struct SourceReader<'a> {
     source: &'a Source<'a>,
@@ -29,7 +30,7 @@ pub(crate) struct SourceReader<'a> {
     is_suspect: bool,
 }
 
-/// An open file of it.
+/// An open file of a source.
 pub(crate) struct SourceFile<'a> {
     scan: &'a Scan,
     entry: u32,
@@ -38,8 +39,8 @@ pub(crate) struct SourceFile<'a> {
 }
 
 impl Source<'_> {
-    /// Returns what reads its content, until that is cancelled. Content `is_suspect` where it was sent before and did not
-    /// come as it should.
+    /// Returns a reader of the content, which `cancel` stops. Content `is_suspect` if it was sent before and did not
+    /// arrive as it should.
     pub(crate) fn reader<'a>(&'a self, cancel: &'a Cancel, is_suspect: bool) -> SourceReader<'a> {
         SourceReader { source: self, cancel, is_suspect }
     }
@@ -66,7 +67,7 @@ impl<'a> SourceReader<'a> {
         if self.is_suspect { file.check_hash(Hash::of(&content[before..])) } else { Ok(()) }
     }
 
-    /// Opens the file of an entry, which must look as it did.
+    /// Opens the file of an entry. Its stat must equal that of the scan.
     pub(crate) fn open(self, entry: u32) -> Result<SourceFile<'a>, Error> {
         let scan = &self.source.scan;
         let path = scan.found.manifest.path(entry);
@@ -81,7 +82,7 @@ impl<'a> SourceReader<'a> {
         Ok(file)
     }
 
-    /// Returns its manifest.
+    /// Returns the manifest.
     pub(crate) fn manifest(self) -> &'a Manifest {
         self.source.manifest()
     }
@@ -91,19 +92,19 @@ impl<'a> SourceReader<'a> {
         self.cancel.check()
     }
 
-    /// Tells whether content that was sent did not come as it should.
+    /// Tells whether the content was sent before and did not arrive as it should.
     pub(crate) fn is_suspect(self) -> bool {
         self.is_suspect
     }
 }
 
 impl SourceFile<'_> {
-    /// Returns how long it was, in bytes.
+    /// Returns the size in the scan, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.scan.found.stats[self.entry as usize].size
     }
 
-    /// Appends a range of it.
+    /// Appends a range of the file.
     pub(crate) fn read_range(&mut self, offset: u64, len: u64, content: &mut Vec<u8>) -> Result<(), Error> {
         let read = self.file.seek(SeekFrom::Start(offset)).and_then(|_| (&self.file).take(len).read_to_end(content));
         match read {
@@ -113,14 +114,14 @@ impl SourceFile<'_> {
         }
     }
 
-    /// Fails where it does not look as it did when it was scanned.
+    /// Fails if the stat differs from that of the scan.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let stat = content::look(&self.file).map_err(|source| unreadable(&self.path, source))?;
+        let stat = content::stat(&self.file).map_err(|source| unreadable(&self.path, source))?;
         if stat == self.scan.found.stats[self.entry as usize] { Ok(()) } else { Err(self.changing()) }
     }
 
-    /// Fails where the scan says of it, though it looks as it did then, that it had other content: what was kept of an
-    /// earlier scan is wrong, or a change did not show.
+    /// Fails if the hash differs from that of the scan, though the stat is equal: the stored earlier scan was wrong, or
+    /// a change did not show.
     pub(crate) fn check_hash(&self, hash: Hash) -> Result<(), Error> {
         match self.scan.found.manifest.file(self.entry) {
             Some(file) if file.key.hash != hash => {
@@ -139,7 +140,7 @@ fn unreadable(path: &[u8], source: io::Error) -> Error {
     Error::from(SourceError::Unreadable { path: Shown(path).to_string(), source })
 }
 
-/// Appends a file of so many bytes, mostly in one read; what has grown since may be more.
+/// Appends a file of this size, mostly in one read. If it has grown, more may be appended.
 fn read_whole(file: &File, size: usize, content: &mut Vec<u8>) -> io::Result<()> {
     let end = content.len() + size;
     content.reserve(size);

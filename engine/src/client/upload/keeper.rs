@@ -1,22 +1,22 @@
-//! Keeps what is sent in the content cache, for the next deploy.
+//! Keeps sent content in the content cache, for the next deploy.
 
 use crate::client::cache::{Cache, CacheWriter};
 use crate::client::packer::PackedBlock;
 use crate::event::{Observer, OkOrWarn};
 
-/// Keeps what is sent. Without it the next deploy sends more: no reason for this one to fail.
-pub(crate) struct Keeper<'a> {
+/// A keeper of sent content. Without it the next deploy sends more, which is no reason for this one to fail.
+pub(crate) struct CacheKeeper<'a> {
     writer: Option<CacheWriter<'a>>,
     observer: &'a dyn Observer,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> CacheKeeper<'a> {
     /// Begins.
-    pub(crate) fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> Keeper<'a> {
-        Keeper { writer: cache.and_then(|cache| cache.begin().ok_or_warn(observer)), observer }
+    pub(crate) fn begin(cache: Option<&'a Cache>, observer: &'a dyn Observer) -> CacheKeeper<'a> {
+        CacheKeeper { writer: cache.and_then(|cache| cache.begin().ok_or_warn(observer)), observer }
     }
 
-    /// Keeps what is worth it of what was sent.
+    /// Keeps the files of a block that are worth it.
     pub(crate) fn keep(&mut self, packed: &PackedBlock) {
         for kept in &packed.kept {
             let body = kept.own.as_ref().unwrap_or(&packed.block).body();
@@ -28,7 +28,7 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Makes known what was kept.
+    /// Publishes the kept content.
     pub(crate) fn finish(mut self) {
         if let Some(writer) = self.writer.take() {
             writer.finish().ok_or_warn(self.observer);

@@ -1,4 +1,4 @@
-//! What a walk found, and what becomes of it: the last scan itself, or a new one.
+//! The tree that a walk found. It becomes a new snapshot, or the last scan itself if nothing has changed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,56 +7,56 @@ use crate::error::{Error, SourceError};
 use crate::hash::Hash;
 use crate::manifest::build::BadManifest;
 use crate::manifest::{Builder, File, Node, ObjectKey};
-use crate::scan::listing::{Listed, Listing};
+use crate::scan::listing::{ListedName, Listing};
 use crate::scan::snapshot::Snapshot;
 use crate::scan::stat::{FileStat, directory_mode, file_of};
 
-/// A directory of the tree.
+/// A directory of the tree, and everything in it.
 #[derive(Debug)]
 pub(super) enum Branch {
-    /// As the last scan knew the directory of this number, with everything in it.
+    /// Unchanged since the last scan, which knew it by this number.
     Same(u32),
-    /// Not so.
-    New(Box<Found>),
+    /// Changed, or new.
+    New(Box<ScannedDirectory>),
 }
 
-/// A directory as it was found.
+/// A directory that was listed or has changed.
 #[derive(Debug)]
-pub(super) struct Found {
-    /// Its stat before it was listed.
+pub(super) struct ScannedDirectory {
+    /// The stat before it was listed.
     pub(super) stat: FileStat,
     /// The hash of its own file of rules.
     pub(super) rule_file: Option<Hash>,
     /// Whether it has the name that the rules note.
     pub(super) has_noted: bool,
-    /// What [`Name::Listed`] refers to.
+    /// The listing that [`Name::Listed`] refers to.
     pub(super) listing: Listing,
-    /// What is in it, sorted by name.
-    pub(super) entries: Vec<FoundEntry>,
+    /// The entries, sorted by name.
+    pub(super) entries: Vec<ScannedEntry>,
 }
 
 /// An entry.
 #[derive(Debug)]
-pub(super) struct FoundEntry {
-    /// Its name.
+pub(super) struct ScannedEntry {
+    /// The name.
     pub(super) name: Name,
-    /// What it is.
-    pub(super) node: FoundNode,
+    /// The kind and content.
+    pub(super) node: ScannedNode,
 }
 
-/// Where a name is.
+/// The place of a name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Name {
-    /// The last scan's, of this entry.
+    /// In the last scan, as the name of this entry.
     Known(u32),
-    /// The listing's.
-    Listed(Listed),
+    /// In the listing.
+    Listed(ListedName),
 }
 
-/// What an entry is.
+/// The kind and content of an entry.
 #[derive(Debug)]
-pub(super) enum FoundNode {
-    /// The file or symlink that the last scan knew as this entry.
+pub(super) enum ScannedNode {
+    /// A file or symlink that is unchanged since the last scan, which knew it as this entry.
     Same(u32),
     /// A file, and whether it has capabilities.
     File(FileStat, Hash, bool),
@@ -66,12 +66,12 @@ pub(super) enum FoundNode {
     Directory(Branch),
 }
 
-/// An entry in the root whose content is not in the tree. A tree that has an entry of that name keeps its own.
+/// A generated file in the root, whose content is not in the tree. A file of that name in the tree takes precedence.
 #[derive(Debug)]
 pub(crate) struct Generated {
-    /// Its name.
+    /// The name.
     pub(crate) name: &'static [u8],
-    /// Its content.
+    /// The content.
     pub(crate) content: Vec<u8>,
     file: File,
 }
@@ -84,23 +84,23 @@ impl Generated {
     }
 }
 
-/// What a walk found.
+/// The tree that a walk found.
 #[derive(Debug)]
-pub(crate) struct Shape {
-    /// The tree.
+pub(crate) struct ScannedTree {
+    /// The root.
     pub(super) root: Branch,
-    /// The last scan, where it was believed.
+    /// The last scan, if it was trusted.
     pub(super) last: Option<Arc<Snapshot>>,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) rules: Hash,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) mount: Option<Hash>,
-    /// As in [`Snapshot`].
+    /// See [`Snapshot`].
     pub(super) began: i64,
 }
 
-impl Shape {
-    /// Returns what is known now, with what is generated. Where everything is as the last scan knew it, that is it.
+impl ScannedTree {
+    /// Returns the snapshot of the tree, with the generated file. If nothing has changed, it is the last scan itself.
     pub(crate) fn finish(self, generated: Option<&Generated>) -> Result<Arc<Snapshot>, Error> {
         if let (Branch::Same(root), Some(last)) = (&self.root, &self.last) {
             let has_own = generated.is_some_and(|generated| last.manifest.child(*root, generated.name).is_some());
@@ -117,9 +117,9 @@ impl Shape {
 }
 
 /// Lays the tree out breadth first.
-fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadManifest> {
-    let last = shape.last.as_deref();
-    let root = match (&shape.root, last) {
+fn lay_out(tree: ScannedTree, generated: Option<&Generated>) -> Result<Snapshot, BadManifest> {
+    let last = tree.last.as_deref();
+    let root = match (&tree.root, last) {
         (Branch::New(found), _) => found.stat,
         (Branch::Same(_), Some(last)) => last.root,
         (Branch::Same(_), None) => return Err(BadManifest::Shape),
@@ -131,7 +131,7 @@ fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadM
         noted: Vec::new(),
         capable: Vec::new(),
         generated,
-        queue: VecDeque::from([shape.root]),
+        queue: VecDeque::from([tree.root]),
         number: 0,
     };
     while let Some(branch) = layout.queue.pop_front() {
@@ -143,7 +143,7 @@ fn lay_out(shape: Shape, generated: Option<&Generated>) -> Result<Snapshot, BadM
         layout.number += 1;
     }
     let Layout { builder, stats, rule_files, noted, capable, .. } = layout;
-    let (rules, mount, began) = (shape.rules, shape.mount, shape.began);
+    let (rules, mount, began) = (tree.rules, tree.mount, tree.began);
     Ok(Snapshot { manifest: builder.finish()?, stats, root, mount, rules, rule_files, noted, capable, began })
 }
 
@@ -153,19 +153,19 @@ struct Layout<'a> {
     rule_files: Vec<(u32, Hash)>,
     noted: Vec<u32>,
     capable: Vec<u32>,
-    /// Until it has its place, or another has it.
+    /// The generated file, until it is in its place or the tree has one of that name.
     generated: Option<&'a Generated>,
     queue: VecDeque<Branch>,
-    /// The number of the directory that is next.
+    /// The number of the next directory.
     number: u32,
 }
 
 impl Layout<'_> {
-    fn add(&mut self, found: Found, last: Option<&Snapshot>) -> Result<(), BadManifest> {
+    fn add(&mut self, found: ScannedDirectory, last: Option<&Snapshot>) -> Result<(), BadManifest> {
         self.builder.begin(directory_mode(&found.stat))?;
         self.rule_files.extend(found.rule_file.map(|hash| (self.number, hash)));
         self.noted.extend(found.has_noted.then_some(self.number));
-        for FoundEntry { name, node } in found.entries {
+        for ScannedEntry { name, node } in found.entries {
             let name = match (name, last) {
                 (Name::Listed(listed), _) => found.listing.name(listed),
                 (Name::Known(index), Some(last)) => last.manifest.name(index),
@@ -173,18 +173,18 @@ impl Layout<'_> {
             };
             self.generate_before(name)?;
             match (node, last) {
-                (FoundNode::File(stat, hash, is_capable), _) => {
+                (ScannedNode::File(stat, hash, is_capable), _) => {
                     self.builder.file(name, file_of(&stat, hash))?;
                     self.capable.extend(is_capable.then_some(self.stats.len() as u32));
                     self.stats.push(stat);
                 }
-                (FoundNode::Symlink(stat, target), _) => {
+                (ScannedNode::Symlink(stat, target), _) => {
                     self.builder.symlink(name, &target)?;
                     self.stats.push(stat);
                 }
-                (FoundNode::Same(index), Some(last)) => self.copy_entry(index, last)?,
-                (FoundNode::Directory(branch), _) => self.directory(name, branch, last)?,
-                (FoundNode::Same(_), None) => return Err(BadManifest::Shape),
+                (ScannedNode::Same(index), Some(last)) => self.copy_entry(index, last)?,
+                (ScannedNode::Directory(branch), _) => self.directory(name, branch, last)?,
+                (ScannedNode::Same(_), None) => return Err(BadManifest::Shape),
             }
         }
         self.generate()
@@ -205,7 +205,7 @@ impl Layout<'_> {
     fn copy(&mut self, directory: u32, last: &Snapshot) -> Result<(), BadManifest> {
         let known = last.manifest.directories()[directory as usize];
         match directory {
-            // What is generated may be another.
+            // The generated file may differ.
             0 => self.builder.begin(known.mode)?,
             _ => self.builder.begin_with(known.mode, known.hash)?,
         }
@@ -235,7 +235,7 @@ impl Layout<'_> {
         Ok(())
     }
 
-    /// Adds what is generated where its place in the root is before `name`.
+    /// Adds the generated file, if its place in the root is before `name`.
     fn generate_before(&mut self, name: &[u8]) -> Result<(), BadManifest> {
         match self.generated {
             Some(generated) if generated.name < name => self.generate(),
