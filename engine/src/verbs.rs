@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use crate::agent;
 use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
-use crate::client::{LastScan, Memory, Source, SourceDirectory};
+use crate::client::{LastScan, Memory, Source, SourceDirectory, hello};
 use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Warnings};
@@ -25,7 +24,7 @@ use crate::report::{
 use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
 use crate::target::Destination;
 use crate::threads;
-use crate::wire::message::{Hello, Reply, Request};
+use crate::wire::message::{Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
 /// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
@@ -198,11 +197,6 @@ impl Context {
         }
     }
 
-    fn hello(&self, request: Request) -> Hello {
-        let path = self.target.destination.path().as_os_str().as_bytes().to_vec();
-        Hello { path, policy: self.policy.clone(), provenance: self.provenance.clone(), request }
-    }
-
     fn ask(&self, request: Request, install: Install) -> Result<Reply, Error> {
         self.ask_with(request, install, &[]).map(|(reply, _)| reply)
     }
@@ -214,12 +208,12 @@ impl Context {
         known: &[Arc<Manifest>],
     ) -> Result<(Reply, Vec<NamedManifest>), Error> {
         let connection = self.connect(self.start_resolution()?, install, false, &self.cancel)?;
-        query::ask(connection, self.hello(request), known, self.observer.clone(), self.cancel.clone())
+        query::ask(connection, hello(self, None, request), known, self.observer.clone(), self.cancel.clone())
     }
 
     fn ask_to_switch(&self, request: Request) -> Result<Reply, DeployFailure> {
         let connection = self.connect(self.start_resolution()?, Install::Keep, false, &self.cancel)?;
-        query::switch(connection, self.hello(request), self.observer.clone(), self.cancel.clone())
+        query::switch(connection, hello(self, None, request), self.observer.clone(), self.cancel.clone())
     }
 
     /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.

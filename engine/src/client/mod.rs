@@ -7,7 +7,7 @@
 //! | What is deployed? | `source_directory`, `source` |
 //! | How is it packed? | `packer` with `outgoing_file`, `level`, `probe` |
 //! | How does it reach one host? | `conversation` with `load`, `delivery`; `upload` over `lanes` |
-//! | What is exchanged with one host? | `exchange` for a deploy, `query` for the other verbs |
+//! | What is exchanged with one host? | `hello`, then `exchange` for a deploy, `query` for the other verbs |
 //! | In which order? | `deploy` |
 //!
 //! A source and a packer know no host. An exchange has one.
@@ -42,10 +42,12 @@ mod load;
 mod upload;
 
 mod exchange;
+mod hello;
 
 pub(crate) mod deploy;
 pub(crate) mod query;
 
+pub(crate) use hello::hello;
 pub(crate) use memory::Memory;
 pub(crate) use source::Source;
 pub(crate) use source_directory::{LastScan, SourceDirectory};

@@ -12,24 +12,21 @@
 //! warning.
 
 mod checkout;
+mod directory_rules;
 mod ignored;
+mod paths;
+mod subject;
 mod symlink;
 
-use std::collections::HashMap;
-use std::fmt;
-use std::os::fd::OwnedFd;
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
-
-use crate::client::ignore_file::{self, IGNORE_FILE};
-use crate::client::rules::SourceRules;
 use crate::manifest::{EntryRef, Node};
-use crate::path::{Shown, push_name};
-use crate::scan::snapshot::Snapshot;
+use crate::path::Shown;
 use crate::scan::stat::{FileStat, SHARED_WRITE, STICKY};
 
 pub(crate) use ignored::IgnoredFiles;
+pub(crate) use subject::Review;
+
+use directory_rules::DirectoryRules;
+use paths::Paths;
 use symlink::leads_out;
 
 /// The setuid, setgid and sticky bits.
@@ -38,28 +35,6 @@ const SPECIAL: u32 = 0o7000;
 const SHARED_ENTER: u32 = 0o011;
 /// The bits by which group and others read.
 const SHARED_READ: u32 = 0o044;
-
-/// The number of examples in a warning.
-const EXAMPLES: usize = 3;
-
-/// A scan to review.
-pub(crate) struct Review<'a> {
-    /// The source, absolute.
-    pub(crate) source: &'a Path,
-    /// The source, held.
-    pub(crate) held: &'a OwnedFd,
-    /// The rules at the beginning of the scan.
-    pub(crate) rules: &'a SourceRules,
-    /// The result of the scan.
-    pub(crate) found: &'a Snapshot,
-}
-
-/// The number of paths of one kind, and some of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Paths {
-    number: usize,
-    examples: Vec<String>,
-}
 
 #[derive(Debug, Default)]
 struct Findings {
@@ -82,7 +57,7 @@ impl Review<'_> {
 
     fn findings(&self) -> Findings {
         let mut findings = Findings::default();
-        let mut rules = RulesByDirectory::new(self);
+        let mut rules = DirectoryRules::new(self);
         findings.add_directory(self.found.root.mode, || b".".to_vec());
         for number in 0..self.found.manifest.directories().len() as u32 {
             for named in self.found.manifest.children(number).filter(|named| !self.found.is_generated(named.index)) {
@@ -92,7 +67,7 @@ impl Review<'_> {
         findings
     }
 
-    fn inspect(&self, directory: u32, named: &EntryRef<'_>, rules: &mut RulesByDirectory<'_>, findings: &mut Findings) {
+    fn inspect(&self, directory: u32, named: &EntryRef<'_>, rules: &mut DirectoryRules<'_>, findings: &mut Findings) {
         let FileStat { mode, .. } = self.found.stats[named.index as usize];
         let path = || self.found.manifest.path(named.index);
         match named.node {
@@ -173,93 +148,10 @@ impl Review<'_> {
     }
 }
 
-/// The rules of directories, each made on demand.
-struct RulesByDirectory<'a> {
-    review: &'a Review<'a>,
-    rules: HashMap<u32, SourceRules>,
-}
-
-impl<'a> RulesByDirectory<'a> {
-    fn new(review: &'a Review<'a>) -> RulesByDirectory<'a> {
-        RulesByDirectory { review, rules: HashMap::new() }
-    }
-
-    /// Tells whether a pattern brings in an entry of a directory, or a directory above it.
-    fn is_meant(&mut self, mut directory: u32, mut path: &[u8], mut is_directory: bool) -> bool {
-        loop {
-            if self.of(directory).verdict(path, is_directory) == Some(false) {
-                return true;
-            }
-            let Some(slash) = memchr::memrchr(b'/', path) else { return false };
-            path = &path[..slash];
-            directory = self.review.found.manifest.directories()[directory as usize].parent;
-            is_directory = true;
-        }
-    }
-
-    fn of(&mut self, directory: u32) -> SourceRules {
-        if let Some(rules) = self.rules.get(&directory) {
-            return rules.clone();
-        }
-        let Review { source, held, found, .. } = self.review;
-        let mut rules = match directory {
-            0 => self.review.rules.clone(),
-            _ => self.of(found.manifest.directories()[directory as usize].parent),
-        };
-        if found.rule_file(directory).is_some() {
-            let path = found.manifest.directory_path(directory);
-            let mut file = path.clone();
-            push_name(&mut file, IGNORE_FILE);
-            // If it cannot be read, the scan has reported that.
-            let text = ignore_file::read(source, held, &file, &file).ok().flatten();
-            if let Some(entered) = text.and_then(|text| rules.with(&path, &text).ok()) {
-                rules = entered;
-            }
-        }
-        self.rules.insert(directory, rules.clone());
-        rules
-    }
-}
-
 impl Findings {
     fn add_directory(&mut self, mode: u32, path: impl Fn() -> Vec<u8>) {
         let is_closed = mode & STICKY != 0 && mode & SHARED_WRITE != 0;
         let paths = if is_closed { &mut self.closed_directories } else { &mut self.directories_with_bits };
         paths.add_if(mode & SPECIAL != 0, path);
-    }
-}
-
-impl Paths {
-    fn of(paths: &[Vec<u8>]) -> Paths {
-        let examples = paths.iter().take(EXAMPLES).map(|path| format!("`{}`", Shown(path))).collect();
-        Paths { number: paths.len(), examples }
-    }
-
-    fn add(&mut self, example: String) {
-        self.number += 1;
-        if self.examples.len() < EXAMPLES {
-            self.examples.push(example);
-        }
-    }
-
-    fn add_if(&mut self, is_so: bool, path: impl Fn() -> Vec<u8>) {
-        if is_so {
-            self.add(format!("`{}`", Shown(&path())));
-        }
-    }
-
-    fn count(&self, one: &str, several: &str) -> String {
-        if self.number == 1 { one.to_owned() } else { several.replace("{}", &self.number.to_string()) }
-    }
-}
-
-/// Shows the examples, and the number of further paths.
-impl fmt::Display for Paths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.examples.join(", "))?;
-        match self.number - self.examples.len() {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
     }
 }

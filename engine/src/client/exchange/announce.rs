@@ -1,13 +1,11 @@
 //! The step *announce*: the hello, and the flight that follows before any answer.
 
-use std::os::unix::ffi::OsStrExt;
-
+use crate::client::hello::hello;
 use crate::client::outgoing_file::outgoing_files;
 use crate::error::Error;
 use crate::manifest::outline;
-use crate::release::Provenance;
 use crate::report::DeployFailure;
-use crate::wire::message::{DeployBegin, Hello, Request, ToAgent, TreeBase};
+use crate::wire::message::{DeployBegin, Request, ToAgent, TreeBase};
 
 use super::base::Base;
 use super::forecast::{Flight, Forecast};
@@ -18,7 +16,7 @@ impl Exchange<'_> {
     /// Opens the conversation: by a flight if one is forecast, else by a question.
     pub(super) fn announce(&mut self, forecast: Forecast) -> Result<SentTree, DeployFailure> {
         let Forecast { base, flight } = forecast;
-        self.hello(base.as_ref())?;
+        self.send_hello(base.as_ref())?;
         if let Some(flight) = flight {
             drop(base);
             self.opening = Some(Opening::Flight);
@@ -34,7 +32,7 @@ impl Exchange<'_> {
         Ok(SentTree::default())
     }
 
-    fn hello(&self, base: Option<&Base>) -> Result<(), Error> {
+    fn send_hello(&self, base: Option<&Base>) -> Result<(), Error> {
         let (context, request) = (self.host.context, self.host.request);
         let root = self.source.manifest().root();
         let begin = DeployBegin {
@@ -49,13 +47,7 @@ impl Exchange<'_> {
             force: request.force,
             dry_run: request.dry_run,
         };
-        let commit = self.source.commit().map(str::to_owned);
-        let hello = Hello {
-            path: context.target.destination.path().as_os_str().as_bytes().to_vec(),
-            policy: context.policy.clone(),
-            provenance: Provenance { commit, ..context.provenance.clone() },
-            request: Request::Deploy(begin),
-        };
+        let hello = hello(context, self.source.commit(), Request::Deploy(begin));
         self.conversation.send(&ToAgent::Hello(Box::new(hello)))
     }
 

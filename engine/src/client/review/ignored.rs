@@ -12,11 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::put_bytes;
 use crate::client::review::checkout::{Checkout, IgnoredEntries};
-use crate::client::review::{Paths, Review, RulesByDirectory};
 use crate::client::rules::GITIGNORE;
 use crate::hash::Hash;
 use crate::manifest::Node;
 use crate::path::push_name;
+
+use super::directory_rules::DirectoryRules;
+use super::paths::Paths;
+use super::subject::Review;
 
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +82,7 @@ fn basis(review: &Review<'_>, checkout: &Checkout) -> Hash {
 fn files(review: &Review<'_>, checkout: &Checkout) -> Vec<Vec<u8>> {
     let Review { found, held, .. } = review;
     let manifest = &found.manifest;
-    let mut rules = RulesByDirectory::new(review);
+    let mut rules = DirectoryRules::new(review);
     let mut files = Vec::new();
     // Directories are numbered in the order in which those above name them. Each has its path in the checkout, and its
     // ignored entries; none if a pattern brings all of it in.
