@@ -1,10 +1,10 @@
 //! The client's belief about the server may be wrong: the server may be reinstalled, and others deploy and clean up.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::real_tree::noise;
-use crate::support::site::{Site, number};
+use crate::support::site::{Site, number, text};
 use crate::support::tree::assert_same;
 
 /// Files of this size are cut when they are sent, so that their next version is described without a question.
@@ -111,4 +111,40 @@ fn a_store_that_is_known_under_another_name_costs_no_more_for_it() {
         assert!(number(&report["sent_bytes"]) + number(&report["received_bytes"]) < 3_000, "{report}");
         assert_same(&site.path("source"), &site.current(""));
     }
+}
+
+#[test]
+fn what_a_client_of_an_earlier_base_changed_is_counted_against_the_live_release() {
+    let site = Site::new();
+    let other = site.path("other-state").to_str().unwrap().to_owned();
+    for file in ["one", "two"] {
+        site.write(file, noise(1, 3000));
+    }
+    site.deploy(&[]);
+    site.deploy(&["--state-dir", &other]);
+    site.write("one", noise(2, 3000));
+    site.deploy(&[]);
+    // The other client describes both edits against the first release, and promises their hashes.
+    site.write("two", noise(3, 3000));
+    let report = site.deploy(&["--state-dir", &other]);
+    assert_eq!(["files_new", "files_changed", "files_removed"].map(|count| number(&report[count])), [0, 1, 0]);
+}
+
+#[test]
+fn an_edited_object_is_told_also_when_its_content_comes_unasked() {
+    let site = Site::new();
+    let other = site.path("other-state").to_str().unwrap().to_owned();
+    site.write("edited", noise(1, 3000));
+    site.deploy(&[]);
+    site.deploy(&["--state-dir", &other]);
+    site.write("edited", noise(2, 3000));
+    site.deploy(&[]);
+    let object = site.object_of("edited");
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&object, "edited in place").unwrap();
+    site.write("more", "more");
+    let report = site.deploy(&["--state-dir", &other]);
+    let warnings = text(&report["warnings"][0]);
+    assert!(warnings.contains("1 file"), "{report}");
+    assert_eq!(fs::read(site.current("edited")).unwrap(), noise(2, 3000));
 }

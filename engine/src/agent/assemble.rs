@@ -223,6 +223,11 @@ impl<'a> Assembly<'a> {
         self.tally.find_unfit(entry);
     }
 
+    /// Counts objects that were found unfit before anything was linked.
+    pub(crate) fn count_unfit(&self, objects: u64) {
+        self.tally.count_unfit(objects);
+    }
+
     /// Returns the unfit entries, and forgets them.
     pub(crate) fn take_unfit(&self) -> Vec<u32> {
         self.tally.take_unfit()

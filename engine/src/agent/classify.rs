@@ -44,6 +44,8 @@ pub(crate) struct Classification {
     pub(crate) lacking: Vec<u32>,
     /// The entries that need a further copy of their object.
     pub(crate) further_copies: Vec<FurtherCopy>,
+    /// The number of lacking entries whose content a release has, changed or removed by hand.
+    pub(crate) unfit: u64,
 }
 
 /// The copies that were chosen for some files.
@@ -55,6 +57,8 @@ pub(crate) struct CopyChoice {
     pub(crate) further_copies: Vec<FurtherCopy>,
     /// The entries whose content the store lacks.
     pub(crate) lacking: Vec<u32>,
+    /// The number of lacking entries whose content a release has, changed or removed by hand.
+    pub(crate) unfit: u64,
 }
 
 /// Finds copies for the files of a new release.
@@ -78,6 +82,8 @@ pub(crate) struct Classifier<'a> {
 struct Copies {
     size: u64,
     placements: Vec<Placement>,
+    /// Whether a release names one.
+    is_named: bool,
 }
 
 impl Classifier<'_> {
@@ -104,7 +110,7 @@ impl Classifier<'_> {
         without.for_each(|entry| expected[entry as usize] = Placement::default());
         lacking.extend(choice.lacking);
         lacking.sort_unstable();
-        Ok(Classification { expected, lacking, further_copies: choice.further_copies })
+        Ok(Classification { expected, lacking, further_copies: choice.further_copies, unfit: choice.unfit })
     }
 
     /// Returns the entries whose planned copy would deceive a browser. The others keep it: whether it is sound is
@@ -154,8 +160,10 @@ impl Classifier<'_> {
         }
         entries.sort_unstable();
         let files = self.files(&entries);
-        let mut copies: HashMap<ObjectKey, Copies> =
-            files.iter().map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new() })).collect();
+        let mut copies: HashMap<ObjectKey, Copies> = files
+            .iter()
+            .map(|(_, file)| (file.key, Copies { size: file.size, placements: Vec::new(), is_named: false }))
+            .collect();
         let used = self.used_seconds(&files, |passing, placement| note_copy(passing, placement, &mut copies));
         copies.par_iter_mut().try_for_each(|(&key, copies)| self.keep_sound(key, copies))?;
         for (entry, file) in files {
@@ -168,7 +176,10 @@ impl Classifier<'_> {
                     let from = ObjectName { key: file.key, copy: *copy };
                     choice.further_copies.push(FurtherCopy { entry, from });
                 }
-                (None, None) => choice.lacking.push(entry),
+                (None, None) => {
+                    choice.unfit += u64::from(copies.get(&file.key).is_some_and(|copies| copies.is_named));
+                    choice.lacking.push(entry);
+                }
             }
         }
         Ok(choice)
@@ -214,6 +225,7 @@ fn note_copy(passing: &StreamEntry<'_>, placement: Placement, copies: &mut HashM
         && !known.placements.contains(&placement)
     {
         known.placements.push(placement);
+        known.is_named = true;
     }
 }
 

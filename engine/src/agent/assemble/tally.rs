@@ -33,6 +33,11 @@ impl Tally {
         self.unfit.lock().expect("no assembler panics").push(entry);
     }
 
+    /// Counts unfit objects whose entries are known to lack their content.
+    pub(super) fn count_unfit(&self, objects: u64) {
+        self.unfit_total.fetch_add(objects, Ordering::Relaxed);
+    }
+
     /// Returns the unfit entries, and forgets them.
     pub(super) fn take_unfit(&self) -> Vec<u32> {
         std::mem::take(&mut *self.unfit.lock().expect("no assembler panics"))

@@ -102,7 +102,7 @@ fn choose_second(
 }
 
 /// Counts the differences from the live release. If its manifest cannot be read, all files are new.
-fn count(
+pub(super) fn count(
     layout: &Layout,
     releases: &Releases,
     live: Option<&ReleaseId>,

@@ -1,7 +1,7 @@
 //! The answer to a deploy: the results of all its steps.
 
 use crate::event::Phase;
-use crate::manifest::diff;
+use crate::manifest::diff::Counts;
 use crate::path::RelativePath;
 use crate::report::{ChangesReport, DeployState};
 use crate::wire::message::DeployDone;
@@ -15,9 +15,10 @@ use super::task::Task;
 
 /// Returns the answer to a deploy that made a release.
 pub(super) fn done(task: Task<'_>, choice: SpareChoice, outcome: DeployOutcome, cleanup: CleanupOutcome) -> DeployDone {
-    let DeployOutcome { staged, published, switched, restored_objects, mut seconds } = outcome;
+    let DeployOutcome { staged, published, switched, counts, restored_objects, mut seconds } = outcome;
     let assembled = staged.assembled;
     let mut done = expected_done(task.order, task.decision);
+    done.changes = changes(counts);
     done.release = Some(task.decision.id.clone());
     done.making.objects_new = published.objects_new;
     done.making.objects_linked = assembled.linked;
@@ -43,10 +44,14 @@ pub(super) fn expected_done(order: &Order<'_>, decision: &Decision) -> DeployDon
     let state = if order.begin.no_switch { DeployState::Ready } else { DeployState::Live };
     let mut done = DeployDone::of(state);
     done.previous.clone_from(&decision.live);
-    let diff::Counts { new, changed, removed } = decision.counts;
-    done.changes = ChangesReport { files_new: new, files_changed: changed, files_removed: removed };
+    done.changes = changes(decision.counts);
     done.warnings = decision.shared.hidden.iter().map(hidden_warning).collect();
     done
+}
+
+fn changes(counts: Counts) -> ChangesReport {
+    let Counts { new, changed, removed } = counts;
+    ChangesReport { files_new: new, files_changed: changed, files_removed: removed }
 }
 
 fn unfit_warning(files: u64) -> String {

@@ -38,6 +38,8 @@ use std::time::Duration;
 
 use crate::error::{Error, SiteError};
 use crate::event::Phase;
+use crate::manifest::diff::Counts;
+use crate::release::ReleaseId;
 use crate::wire::message::DeployDone;
 
 use self::publish::{Publication, PublishedRelease, publish};
@@ -142,13 +144,26 @@ fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> R
     // Nobody needs the list of new files any more, and other manifests need its memory.
     staged.arrived = Vec::new();
     let switched = switch_to(&mut phases, conversation, site, plan.task)?;
+    let counts = final_counts(site, plan.task, &staged);
     Ok(DeployOutcome {
         staged,
         published,
         switched,
+        counts,
         restored_objects: plan.store.restored_objects(),
         seconds: phases.finish(),
     })
+}
+
+/// Returns the differences from the release that was live. A promised hash was unknown before: only if the tree is
+/// described against that release, its entry is known to differ.
+fn final_counts(site: &Site, task: Task<'_>, staged: &StagedRelease) -> Counts {
+    let Decision { counts, live, .. } = task.decision;
+    let is_base = |live: &ReleaseId| task.base.is_some_and(|base| base.name.release == *live);
+    if task.tree.promised.is_empty() || live.as_ref().is_none_or(is_base) {
+        return *counts;
+    }
+    decision::count(&site.layout, &site.releases, live.as_ref(), task.base, staged.manifest(task))
 }
 
 fn publish_release(

@@ -3,6 +3,7 @@
 use crate::agent::deploy::publish::PublishedRelease;
 use crate::agent::site::switch::SwitchOutcome;
 use crate::event::Phase;
+use crate::manifest::diff::Counts;
 
 use super::fill::StagedRelease;
 
@@ -14,6 +15,8 @@ pub(super) struct DeployOutcome {
     pub(super) published: PublishedRelease,
     /// The result of the switch; nothing if the release is only ready.
     pub(super) switched: Option<SwitchOutcome>,
+    /// The differences from the release that was live, with all hashes known.
+    pub(super) counts: Counts,
     /// The number of objects whose mode, mtime or group was restored.
     pub(super) restored_objects: u64,
     /// The duration of each phase, in seconds.

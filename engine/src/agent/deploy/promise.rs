@@ -75,6 +75,7 @@ pub(super) fn link_promised(
     for (entry, placement) in choice.placed {
         assembly.link_stored(entry, placement)?;
     }
+    assembly.count_unfit(choice.unfit);
     make_further_copies(assembly, &choice.further_copies)?;
     Ok((wanted, choice.lacking))
 }
