@@ -137,7 +137,7 @@ fn one_deploy_at_a_time_and_the_other_is_told_who_is_at_work() {
     let other = line.other_client();
     other.write("other", "client");
     let host = run(&mut Command::new("hostname"));
-    let holder = format!("tester on {}, `deploy`, since 20", host.trim());
+    let holder = format!("tester@{} since 20", host.trim());
     for words in [&["deploy"][..], &["cleanup"], &["switch", "1"], &["rollback"]] {
         other.cutover(words).failed(5, &[&holder, "Hint: Wait until it is done"]);
     }

@@ -68,7 +68,7 @@ fn what_varies_is_in_brackets_and_nothing_else() {
     let check = |text: &str, expected: &str| assert_eq!(normalised(text, &[("/tmp/x", "[DIR]")]).trim_end(), expected);
     check("live since 2026-03-25 14:00:00Z, by me", "live since [TIME], by me");
     check("since 2026-03-25T14:00:00Z", "since [TIME]");
-    check("Release 20260325140000 is live, after 12", "Release [RELEASE] is live, after 12");
+    check("Release 20260325140000 is live; it replaces 12", "Release [RELEASE] is live; it replaces 12");
     check("sent 5.0 MB in 12.3 s", "sent [SIZE] in [SECONDS]");
     check("12.3 GB, 1,000,000 inodes", "[SIZE], [INODES]");
     check("3 files, 12 B, 2 sockets", "3 files, 12 B, 2 sockets");
@@ -95,7 +95,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       status    Show the live release and the state of the server
       switch    Make a ready or an earlier release live
       rollback  Switch back to an earlier release
-      cleanup   Remove expired releases, and content that no release needs
+      cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
       diff      Show what a deploy would change, or the differences between two releases
       help      Print this message or the help of the given subcommand(s)
 
@@ -126,9 +126,6 @@ fn help_lists_the_verbs_and_the_exit_codes() {
           --json
               Print one JSON object on stdout at the end
 
-          --yes
-              Answer yes to every question
-
       -q, --quiet
               Print only errors, warnings and the requested result
 
@@ -151,7 +148,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       3    the line or the server failed; trying again is safe
       4    damage was found
       5    another deploy is at work
-      6    a hook or a check failed
+      6    reserved
       130  interrupted (143 by SIGTERM or SIGHUP)
       255  a fault in Cutover
     ");
@@ -264,6 +261,8 @@ fn help_of_releases() {
     [exit 0]
     List the releases on the server
 
+    The oldest is first.
+
     Usage: cutover releases [OPTIONS] [STAGE]
 
     Arguments:
@@ -280,6 +279,18 @@ fn help_of_releases() {
               Print help (see a summary with '-h')
 
     [as in `cutover --help`]
+
+    Columns:
+      STATE       live: `current` leads to it
+                  ready: complete, and was never live
+                  earlier: was live
+                  damaged: its record, manifest or tree is missing or wrong
+      LIVE SINCE  when it last went live
+      COMMIT      the git commit of its source
+      FILES       its files and symlinks
+      SIZE        the sum of its files' sizes
+      OWN         bytes that removing this release would free
+      WHO         who made it
 
     Example:
       cutover releases production --json
@@ -399,7 +410,7 @@ fn help_of_cleanup() {
     assert_snapshot!(shop.help("cleanup"), @r"
     $ cutover help cleanup
     [exit 0]
-    Remove expired releases, and content that no release needs
+    Remove old releases, beyond `keep_releases`, and what no release needs
 
     A deploy does it at its end. The live release and the one that a rollback goes to always stay.
 
@@ -546,7 +557,7 @@ fn a_deploy_of_changes() {
     assert_snapshot!(shop.run("deploy --release 2"), @r"
     $ cutover deploy --release 2
     [exit 0]
-    Release 2 is live, after 1
+    Release 2 is live; it replaces 1
       files    2, 29 B
       changes  1 new, 1 changed, 1 removed
       sent     [SIZE]
@@ -589,7 +600,7 @@ fn a_deploy_without_a_switch_and_the_switch() {
     assert_snapshot!(shop.run("switch 2"), @r"
     $ cutover switch 2
     [exit 0]
-    Release 2 is live, after 1
+    Release 2 is live; it replaces 1
     ");
 }
 
@@ -599,10 +610,9 @@ fn a_dry_run_before_the_first_deploy() {
     assert_snapshot!(shop.run("deploy --dry-run"), @r"
     $ cutover deploy --dry-run
     [exit 0]
-    A deploy would make a release live
+    Dry run: nothing was changed. A deploy would make a new release live
       files    2, 25 B
       changes  2 new, 0 changed, 0 removed
-      sent     [SIZE]
       time     [SECONDS]
     [stderr]
     Connected in [SECONDS]
@@ -618,10 +628,9 @@ fn a_dry_run_of_changes() {
     assert_snapshot!(shop.run("deploy --dry-run"), @r"
     $ cutover deploy --dry-run
     [exit 0]
-    A deploy would make a release live
+    Dry run: nothing was changed. A deploy would make a new release live
       files    2, 29 B
       changes  1 new, 1 changed, 1 removed
-      sent     [SIZE]
       time     [SECONDS]
     [stderr]
     Connected in [SECONDS]
@@ -638,7 +647,7 @@ fn a_rollback_and_the_releases_after_it() {
     assert_snapshot!(shop.run("rollback"), @r"
     $ cutover rollback
     [exit 0]
-    Release 1 is live, after 2
+    Release 1 is live; it replaces 2
     ");
     assert_snapshot!(shop.run("releases"), @r"
     $ cutover releases
@@ -689,7 +698,7 @@ fn the_status_before_the_first_deploy() {
     $ cutover status
     [exit 0]
     Nothing is live yet
-      rollback  has no release to go to
+      rollback  none
       path      [DIR]/srv/shop
       current   [DIR]/srv/shop/current
       releases  0
@@ -741,15 +750,15 @@ fn a_cleanup_removes_what_is_due() {
     $ cutover cleanup --dry-run
     [exit 0]
     A cleanup would remove 0 releases and 0 objects, 0 B
-      kept  1 (grace)
-      kept  2 (grace)
+      kept  1 (within its grace)
+      kept  2 (within its grace)
     ");
     assert_snapshot!(shop.run("cleanup"), @r"
     $ cutover cleanup
     [exit 0]
     Removed 0 releases and 0 objects, 0 B
-      kept  1 (grace)
-      kept  2 (grace)
+      kept  1 (within its grace)
+      kept  2 (within its grace)
     ");
     assert_snapshot!(shop.run("cleanup --grace 0s"), @r"
     $ cutover cleanup --grace 0s
@@ -867,21 +876,21 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     ");
     assert_snapshot!(shop.run("releases"), @r"
     $ cutover releases
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     ");
     assert_snapshot!(shop.run("rollback"), @r"
     $ cutover rollback
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     Nothing was deployed yet.
     ");
     assert_snapshot!(shop.run("switch 1"), @r"
@@ -889,7 +898,7 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     Nothing was deployed yet.
     ");
     assert_snapshot!(shop.run("cleanup"), @r"
@@ -897,14 +906,14 @@ fn a_path_that_is_not_set_up_is_named_by_every_verb() {
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     ");
     assert_snapshot!(shop.run("diff"), @r"
     $ cutover diff
     [exit 1]
     [stderr]
     Error: Nothing was deployed to `[DIR]/srv/shop` yet
-    Hint: Run `cutover deploy` first, or check the path in `--target`
+    Hint: Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`
     ");
 }
 
@@ -916,7 +925,7 @@ fn a_rollback_without_an_earlier_release_is_refused() {
     $ cutover rollback
     [exit 1]
     [stderr]
-    Error: There is no earlier release to roll back to
+    Error: No release was live before this one, so there is nothing to roll back to
     Hint: `cutover switch ID` goes to any other release; see `cutover releases`
     The site still serves release 1.
     ");
@@ -972,7 +981,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 29 B in [SECONDS]
-    Error: Another deploy is at work: bert on laptop, `deploy`, since [TIME] (process [PID] on the server)
+    Error: Another deploy is at work: bert@laptop since [TIME]: deploy (process [PID])
     Hint: Wait until it is done, then run the command again
     The site still serves release 1.
     ");
@@ -982,7 +991,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     Release 1 is live
       since     [TIME], by anna@[HOST]
       files     2, 25 B
-      rollback  has no release to go to
+      rollback  none
       path      [DIR]/srv/shop
       current   [DIR]/srv/shop/current
       releases  1

@@ -749,7 +749,7 @@ fn a_hidden_process_that_started_in_a_release_never_finds_another_version_there(
             assert!(found.as_deref().is_none_or(|found| found == "1"), "{user}: {version} finds {found:?}");
             reasons.push(report["not_reused"].to_string());
         }
-        assert!(reasons[2].contains("may live in it"), "{reasons:?}");
+        assert!(reasons[2].contains("may still use it"), "{reasons:?}");
         // It keeps nothing from being removed.
         assert_eq!(living.finds("version"), None);
     }
@@ -768,7 +768,7 @@ fn a_hidden_process_that_started_within_the_grace_may_live_in_what_was_live_befo
     deploy_as(&site, &program, "3", &AS_DEPLOYER);
     site.configure("keep_releases = 2\ngrace = '1h'\n");
     let report = deploy_as(&site, &program, "4", &AS_DEPLOYER);
-    assert!(report["not_reused"].to_string().contains("may live in it"), "{report}");
+    assert!(report["not_reused"].to_string().contains("may still use it"), "{report}");
     assert_eq!(living.finds("version").as_deref(), Some("1"));
 }
 
@@ -794,7 +794,7 @@ fn a_hidden_process_may_live_where_the_process_that_started_it_did() {
     let found = fs::read_to_string(format!("/proc/{}/cwd/version", pid.trim()));
     drop(starter.stdin.take());
     starter.wait().unwrap();
-    assert!(report["not_reused"].to_string().contains("may live in it"), "{report}");
+    assert!(report["not_reused"].to_string().contains("may still use it"), "{report}");
     assert!(found.as_ref().map_or(true, |found| found == "1"), "{found:?}");
 }
 
@@ -829,7 +829,7 @@ fn where_it_is_not_known_when_a_release_was_live_a_hidden_process_may_live_in_it
     content["span"] = Value::Null;
     fs::write(record, content.to_string()).unwrap();
     let report = deploy_as(&site, &program, "4", &AS_DEPLOYER);
-    assert!(report["not_reused"].to_string().contains("may live in it"), "{report}");
+    assert!(report["not_reused"].to_string().contains("may still use it"), "{report}");
 }
 
 #[test]
@@ -841,9 +841,9 @@ fn where_processes_cannot_be_seen_no_release_is_reused() {
     let as_deployer = format!("exec {} \"$@\"", AS_DEPLOYER.join(" "));
     for (hiding, expected) in [
         ("mount -t tmpfs tmpfs /proc", "cannot be seen without `/proc`"),
-        ("mount -t proc -o hidepid=2 proc /proc", "a process that `/proc` hides may live in it"),
-        ("mount -t proc -o hidepid=1 proc /proc", "a process that `/proc` hides may live in it"),
-        ("mount -o remount,hidepid=2 /proc", "a process that `/proc` hides may live in it"),
+        ("mount -t proc -o hidepid=2 proc /proc", "a process that `/proc` hides may still use it"),
+        ("mount -t proc -o hidepid=1 proc /proc", "a process that `/proc` hides may still use it"),
+        ("mount -o remount,hidepid=2 /proc", "a process that `/proc` hides may still use it"),
     ] {
         let (site, program) = site_of_deployer();
         for version in ["1", "2", "3"] {
@@ -872,5 +872,5 @@ fn in_a_container_no_release_on_a_volume_is_reused() {
         deploy_as(&site, &program, version, &by);
     }
     let report = deploy_as(&site, &program, "4", &by);
-    assert!(report["not_reused"].to_string().contains("outside this container may live in it"), "{report}");
+    assert!(report["not_reused"].to_string().contains("outside this container may still use it"), "{report}");
 }

@@ -326,7 +326,7 @@ Verbs:
   status    Show the live release and the state of the server
   switch    Make a ready or an earlier release live
   rollback  Switch back to an earlier release
-  cleanup   Remove expired releases, and content that no release needs
+  cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
   diff      Show what a deploy would change, or the differences between two releases
   help      Print this message or the help of the given subcommand(s)
 
@@ -343,7 +343,6 @@ Everywhere:
       --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of sent content
                            [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
-      --yes                Answer yes to every question
   -q, --quiet              Print only errors, warnings and the requested result
   -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never
@@ -355,7 +354,7 @@ Everywhere:
 
 #[test]
 fn a_config_that_was_found_and_that_others_could_change_runs_nothing() {
-    const MAY: &str = "and `[DIR]/cutover.toml` can name programs that run as you";
+    const MAY: &str = "and `[DIR]/cutover.toml` can name an `ssh_config`, and that can name programs that run as you";
     const NAME: &str = "name it: `--config [DIR]/cutover.toml`";
     let refused = |alter: &dyn Fn(&Path), words: &str| {
         let (place, proof) = place_with_a_program();

@@ -37,7 +37,7 @@ Exit codes:
   3    the line or the server failed; trying again is safe
   4    damage was found
   5    another deploy is at work
-  6    a hook or a check failed
+  6    reserved
   130  interrupted (143 by SIGTERM or SIGHUP)
   255  a fault in Cutover",
     subcommand_value_name = "VERB",
@@ -76,7 +76,21 @@ Examples:
   cutover deploy --source ./build --target ssh://deploy@web1:2222/srv/site")]
     Deploy(DeployArgs),
     /// List the releases on the server
+    ///
+    /// The oldest is first.
     #[command(after_long_help = "\
+Columns:
+  STATE       live: `current` leads to it
+              ready: complete, and was never live
+              earlier: was live
+              damaged: its record, manifest or tree is missing or wrong
+  LIVE SINCE  when it last went live
+  COMMIT      the git commit of its source
+  FILES       its files and symlinks
+  SIZE        the sum of its files' sizes
+  OWN         bytes that removing this release would free
+  WHO         who made it
+
 Example:
   cutover releases production --json")]
     Releases(PlaceArgs),
@@ -109,7 +123,7 @@ Examples:
   cutover rollback production --to 20260325120000"
     )]
     Rollback(RollbackArgs),
-    /// Remove expired releases, and content that no release needs
+    /// Remove old releases, beyond `keep_releases`, and what no release needs
     ///
     /// A deploy does it at its end. The live release and the one that a rollback goes to always stay.
     #[command(after_long_help = "\
@@ -289,7 +303,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Answer yes to every question
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide = true)]
     pub(crate) yes: bool,
     /// Print only errors, warnings and the requested result
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]

@@ -20,7 +20,7 @@ pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failu
 impl Report for CleanupReport {
     const ANSWERS: bool = false;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let verb = if self.dry_run { "A cleanup would remove" } else { "Removed" };
         let removed = Counted(self.removed.len() as u64, "release");
         let objects = Counted(self.objects_removed, "object");
@@ -30,7 +30,8 @@ impl Report for CleanupReport {
             block.line("removed", id);
         }
         for kept in &self.kept {
-            block.line("kept", format!("{} ({})", kept.id, printable(&kept.reason)));
+            let reason = if kept.reason == "grace" { "within its grace" } else { &kept.reason };
+            block.line("kept", format!("{} ({})", kept.id, printable(reason)));
         }
         format!("{}\n{}", palette.strong(headline), block.text())
     }
@@ -52,12 +53,12 @@ mod tests {
             ..CleanupReport::default()
         };
         assert_eq!(
-            report.text(Palette::plain()),
-            "Removed 1 release and 1,200 objects, 12.3 MB\n  removed  1\n  kept     2 (grace)\n"
+            report.text(Palette::plain(), false),
+            "Removed 1 release and 1,200 objects, 12.3 MB\n  removed  1\n  kept     2 (within its grace)\n"
         );
         report.dry_run = true;
-        assert!(report.text(Palette::plain()).starts_with("A cleanup would remove 1 release and"));
-        let nothing = CleanupReport::default().text(Palette::plain());
+        assert!(report.text(Palette::plain(), false).starts_with("A cleanup would remove 1 release and"));
+        let nothing = CleanupReport::default().text(Palette::plain(), false);
         assert_eq!(nothing, "Removed 0 releases and 0 objects, 0 B\n");
     }
 }

@@ -141,8 +141,9 @@ pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
             )
         }
     };
-    Err(Failure::usage(format!("{who}, and `{shown}` can name programs that run as you"))
-        .hint(format!("{mend}{trust}")))
+    let may =
+        if flag == "--config" { "can name an `ssh_config`, and that can name programs" } else { "can name programs" };
+    Err(Failure::usage(format!("{who}, and `{shown}` {may} that run as you")).hint(format!("{mend}{trust}")))
 }
 
 /// Refuses a file that can name programs if it comes with the source, for example with somebody else's checkout: the

@@ -6,7 +6,7 @@ use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
-use crate::failure::Failure;
+use crate::failure::{Failure, printable};
 use crate::report::{Block, Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
@@ -42,15 +42,18 @@ fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, Deploy
 impl Report for DeployReport {
     const ANSWERS: bool = false;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, is_verbose: bool) -> String {
+        let no_reuse = self.making.not_reused.as_ref().filter(|_| is_verbose);
+        let no_reuse = no_reuse.map(|why| format!("none, so this release was made in full. {}", printable(why)));
         let ChangesReport { files_new, files_changed, files_removed } = self.changes;
         let mut block = Block::default();
         block
             .line("files", format!("{}, {}", Count(self.tree.files), Bytes(self.tree.bytes)))
             .line("changes", changes(files_new, files_changed, files_removed))
-            .line("sent", Bytes(self.traffic.sent_bytes))
+            .line_if("sent", (!self.dry_run).then_some(Bytes(self.traffic.sent_bytes)))
             .line_if("stored", stored(&self.making))
             .line_if("reused", reuse(&self.making))
+            .line_if("reuse", no_reuse)
             .line_if("copied", copies(&self.making))
             .line_if("removed", removals(self))
             .line("time", Seconds(self.seconds.total));
@@ -66,16 +69,16 @@ impl Report for DeployReport {
 
 fn headline(report: &DeployReport) -> String {
     let id = report.release.as_ref().map(ToString::to_string);
-    let name = id.as_ref().map_or("a release".to_owned(), |id| format!("release {id}"));
+    let name = id.as_ref().map_or("a new release".to_owned(), |id| format!("release {id}"));
     match (report.state, report.dry_run) {
-        (DeployState::Live, true) => format!("A deploy would make {name} live"),
-        (DeployState::Ready, true) => format!("A deploy would make {name} ready"),
-        (DeployState::Unchanged, true) => "A deploy would change nothing".to_owned(),
+        (DeployState::Live, true) => format!("Dry run: nothing was changed. A deploy would make {name} live"),
+        (DeployState::Ready, true) => format!("Dry run: nothing was changed. A deploy would make {name} ready"),
+        (DeployState::Unchanged, true) => "Dry run: a deploy would change nothing".to_owned(),
         (DeployState::Unchanged, false) => format!("Nothing changed: {name} is live"),
         (DeployState::Ready, false) => format!("Release {} is ready", id.unwrap_or_default()),
         (DeployState::Live, false) => {
-            let after = report.previous.as_ref().map_or(String::new(), |previous| format!(", after {previous}"));
-            format!("Release {} is live{after}", id.unwrap_or_default())
+            let replaces = report.previous.as_ref().map(|previous| format!("; it replaces {previous}"));
+            format!("Release {} is live{}", id.unwrap_or_default(), replaces.unwrap_or_default())
         }
     }
 }
@@ -89,7 +92,7 @@ fn stored(making: &MakingReport) -> Option<String> {
 }
 
 fn reuse(making: &MakingReport) -> Option<String> {
-    let Some(ReuseReport { release, kept, .. }) = &making.reused else { return making.not_reused.clone() };
+    let ReuseReport { release, kept, .. } = making.reused.as_ref()?;
     Some(format!("{release}, with {} of its files", Count(*kept)))
 }
 
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn a_deploy_is_summed_up_in_one_block() {
         let expected = "\
-Release 20260325140000 is live, after 20260325120000
+Release 20260325140000 is live; it replaces 20260325120000
   files    78,622, 1.3 GB
   changes  12 new, 1,828 changed, 3 removed
   sent     5.0 MB
@@ -157,7 +160,24 @@ Release 20260325140000 is live, after 20260325120000
   removed  20260301120000
   time     3.21 s
 ";
-        assert_eq!(report().text(Palette::plain()), expected);
+        assert_eq!(report().text(Palette::plain(), false), expected);
+    }
+
+    #[test]
+    fn a_dry_run_has_sent_nothing_to_speak_of() {
+        let text = DeployReport { dry_run: true, ..report() }.text(Palette::plain(), false);
+        assert!(!text.contains("  sent "), "{text}");
+    }
+
+    #[test]
+    fn why_nothing_was_reused_is_told_to_those_who_ask_for_more() {
+        let mut report = report();
+        report.making.reused = None;
+        report.making.not_reused = Some("Release 1 cannot be reused: sshd (7) of root may still use it".into());
+        let expected = "  reuse    none, so this release was made in full. Release 1 cannot be reused: sshd (7) of root may \
+                        still use it\n";
+        assert!(report.text(Palette::plain(), true).contains(expected), "{}", report.text(Palette::plain(), true));
+        assert!(!report.text(Palette::plain(), false).contains("reuse"));
     }
 
     #[test]
@@ -178,10 +198,10 @@ Release 20260325140000 is live, after 20260325120000
             let report = DeployReport { state, dry_run, release, ..report() };
             assert_eq!(headline(&report), expected);
         };
-        check(DeployState::Live, true, None, "A deploy would make a release live");
-        check(DeployState::Live, true, Some("7"), "A deploy would make release 7 live");
-        check(DeployState::Ready, true, None, "A deploy would make a release ready");
-        check(DeployState::Unchanged, true, Some("7"), "A deploy would change nothing");
+        check(DeployState::Live, true, None, "Dry run: nothing was changed. A deploy would make a new release live");
+        check(DeployState::Live, true, Some("7"), "Dry run: nothing was changed. A deploy would make release 7 live");
+        check(DeployState::Ready, true, None, "Dry run: nothing was changed. A deploy would make a new release ready");
+        check(DeployState::Unchanged, true, Some("7"), "Dry run: a deploy would change nothing");
         check(DeployState::Unchanged, false, Some("7"), "Nothing changed: release 7 is live");
         check(DeployState::Ready, false, Some("7"), "Release 7 is ready");
     }

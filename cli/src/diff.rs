@@ -37,7 +37,7 @@ fn side(side: Side, settings: &Settings) -> DiffSide {
 impl Report for DiffReport {
     const ANSWERS: bool = true;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let mut text: String = self.paths.iter().map(|path| line(path, palette)).collect();
         if self.paths_left_out > 0 {
             text += &format!("… and {} more\n", Counted(self.paths_left_out, "path"));
@@ -95,9 +95,9 @@ mod tests {
 - e
 1 new, 3 changed, 1 removed (from live to source)
 ";
-        assert_eq!(report.text(Palette::plain()), expected);
+        assert_eq!(report.text(Palette::plain(), false), expected);
         let report = DiffReport { paths: vec![path("a", Change::New)], paths_left_out: 2000, ..report };
-        let text = report.text(Palette::plain());
+        let text = report.text(Palette::plain(), false);
         assert!(text.starts_with("+ a\n… and 2,000 paths more\n1 new,"), "{text}");
     }
 }

@@ -215,8 +215,12 @@ fn details(error: &Error) -> Vec<String> {
         Error::Reach(ReachError::OpensshFailed { output, .. }) => output.lines().map(str::to_owned).collect(),
         Error::Login(LoginError::SshConfigRefused { said }) => said.lines().map(str::to_owned).collect(),
         Error::Login(LoginError::HostKeyUnknown { searched, .. }) => {
-            let searched = searched.iter().map(|file| format!("It is not in `{}`", file.display()));
-            searched.collect()
+            let searched: Vec<String> = searched.iter().map(|file| format!("`{}`", file.display())).collect();
+            match &searched[..] {
+                [] => Vec::new(),
+                [file] => vec![format!("It is not in {file}")],
+                files => vec![format!("It is in none of {}", files.join(", "))],
+            }
         }
         _ => Vec::new(),
     }

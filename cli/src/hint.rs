@@ -78,7 +78,9 @@ fn of_site(hint: &SiteHint) -> String {
         SiteHint::ChooseEmptyPath => {
             "Choose a deploy path that is empty or does not exist yet; `shared/` may exist".into()
         }
-        SiteHint::DeployFirst => "Run `cutover deploy` first, or check the path in `--target`".into(),
+        SiteHint::DeployFirst => {
+            "Run `cutover deploy` first, or check the path: `deploy_path` in cutover.toml, or `--target`".into()
+        }
         SiteHint::LeaveServed { path } => format!("Something may be served from `{path}`: {LEAVE_IT}"),
         SiteHint::LeaveServedLink { path } => format!("Something may be served through `{path}`: {LEAVE_IT}"),
         SiteHint::KeepCurrentPath { known } => format!(

@@ -18,7 +18,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure
 impl Report for ReleasesReport {
     const ANSWERS: bool = true;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let mut text = if self.releases.is_empty() {
             "There are no releases\n".to_owned()
         } else {
@@ -119,12 +119,12 @@ RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN
 20260326        ready  -                     -             78,622  1.3 GB  900 B  deploy@laptop
 `releases/old` was not made by Cutover and is left alone
 ";
-        assert_eq!(report.text(Palette::plain()), expected);
+        assert_eq!(report.text(Palette::plain(), false), expected);
     }
 
     #[test]
     fn no_releases_are_no_table() {
         let report = ReleasesReport { releases: Vec::new(), foreign: Vec::new(), warnings: Vec::new() };
-        assert_eq!(report.text(Palette::plain()), "There are no releases\n");
+        assert_eq!(report.text(Palette::plain(), false), "There are no releases\n");
     }
 }

@@ -14,7 +14,7 @@ pub(crate) trait Report: Serialize {
     const ANSWERS: bool;
 
     /// Returns the text for people, with a newline at its end.
-    fn text(&self, palette: Palette) -> String;
+    fn text(&self, palette: Palette, is_verbose: bool) -> String;
 
     /// Returns the next step: a sentence with a command, which is completed with the place.
     fn next(&self) -> Option<String> {

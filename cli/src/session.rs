@@ -59,7 +59,7 @@ impl Session<'_> {
         if self.everywhere.json {
             report::print(&report::object(report)?)
         } else if T::ANSWERS || !self.everywhere.quiet {
-            let mut text = report.text(self.palette(io::stdout().is_terminal()));
+            let mut text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
             if let Some(next) = report.next() {
                 text += &format!("{}\n", failure::at_place(&next, &self.place));
             }

@@ -17,7 +17,7 @@ pub(crate) fn run(session: &Session<'_>, args: &SetupArgs) -> Result<(), Failure
 impl Report for SetupReport {
     const ANSWERS: bool = false;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let path = palette.strong(&self.deploy_path);
         if self.created.is_empty() {
             return format!("{path} was set up already\n");
@@ -40,8 +40,8 @@ mod tests {
             warnings: Vec::new(),
         };
         let text = "/srv/shop is set up; created:\n  releases\n  shared\n";
-        assert_eq!(report.text(Palette::plain()), text);
+        assert_eq!(report.text(Palette::plain(), false), text);
         report.created.clear();
-        assert_eq!(report.text(Palette::plain()), "/srv/shop was set up already\n");
+        assert_eq!(report.text(Palette::plain(), false), "/srv/shop was set up already\n");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure
 impl Report for StatusReport {
     const ANSWERS: bool = true;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let headline = match &self.live {
             Some(release) => format!("Release {} is live", release.id),
             None => match &self.broken {
@@ -27,7 +27,7 @@ impl Report for StatusReport {
                 None => "Nothing is live yet".to_owned(),
             },
         };
-        let rollback = self.rollback.as_ref().map_or("has no release to go to".into(), |id| format!("goes to {id}"));
+        let rollback = self.rollback.as_ref().map_or("none".into(), |id| format!("goes to {id}"));
         let store = format!("{}, {}", Counted(self.store_objects, "object"), Bytes(self.store_bytes));
         let staging =
             (self.staging_bytes > 0).then(|| format!("{} received and not used yet", Bytes(self.staging_bytes)));
@@ -142,20 +142,20 @@ Release 20260325140000 is live
   lock      me@laptop since 2026-03-25 14:00:00Z: deploy (process 4711)
   foreign   `releases/old` was not made by Cutover
 ";
-        assert_eq!(report.text(Palette::plain()), expected);
+        assert_eq!(report.text(Palette::plain(), false), expected);
     }
 
     #[test]
     fn before_the_first_deploy_there_is_little_to_say() {
         let expected = "\
 Nothing is live yet
-  rollback  has no release to go to
+  rollback  none
   path      /srv/shop
   current   /srv/shop/current
   releases  0
   store     0 objects, 0 B
   free      12.3 GB
 ";
-        assert_eq!(report().text(Palette::plain()), expected);
+        assert_eq!(report().text(Palette::plain(), false), expected);
     }
 }

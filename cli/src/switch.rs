@@ -28,11 +28,11 @@ fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, Switch
 impl Report for SwitchReport {
     const ANSWERS: bool = false;
 
-    fn text(&self, palette: Palette) -> String {
+    fn text(&self, palette: Palette, _: bool) -> String {
         let id = &self.release;
         let text = match (&self.previous, self.switched) {
             (_, false) => format!("Release {id} was live already"),
-            (Some(previous), true) => format!("Release {id} is live, after {previous}"),
+            (Some(previous), true) => format!("Release {id} is live; it replaces {previous}"),
             (None, true) => format!("Release {id} is live"),
         };
         format!("{}\n", palette.strong(text))
@@ -52,9 +52,9 @@ mod tests {
                 switched,
                 warnings: Vec::new(),
             };
-            assert_eq!(report.text(Palette::plain()), expected);
+            assert_eq!(report.text(Palette::plain(), false), expected);
         };
-        check(Some("1"), true, "Release 2 is live, after 1\n");
+        check(Some("1"), true, "Release 2 is live; it replaces 1\n");
         check(None, true, "Release 2 is live\n");
         check(Some("2"), false, "Release 2 was live already\n");
     }

@@ -53,13 +53,15 @@ pub(crate) struct Tally {
     talk: Verbosity,
     /// The running phases, in the order in which they began.
     pub(crate) running: Vec<RunningPhase>,
+    /// Whether content was sent already.
+    has_sent: bool,
     /// The lines that were not printed yet.
     pub(crate) lines: VecDeque<Line>,
 }
 
 impl Tally {
     pub(crate) fn new(talk: Verbosity) -> Tally {
-        Tally { talk, running: Vec::new(), lines: VecDeque::new() }
+        Tally { talk, running: Vec::new(), has_sent: false, lines: VecDeque::new() }
     }
 
     /// Counts one event.
@@ -74,8 +76,9 @@ impl Tally {
                 (running.bytes, running.bytes_total) = (bytes, bytes_total);
             }
             Event::Ended(phase) => self.ended(phase, now),
-            Event::AgentCopied { bytes } => {
-                self.say(Verbosity::Brief, format!("Copied the agent to the server ({})", Bytes(bytes)));
+            Event::AgentCopied { bytes, is_lent } => {
+                let done = if is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
+                self.say(Verbosity::Brief, format!("{done} ({})", Bytes(bytes)));
             }
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
@@ -111,7 +114,13 @@ impl Tally {
             let running = self.running.remove(index);
             // The copy of the agent has a line of its own.
             if phase != Phase::CopyAgent {
-                self.say(Verbosity::Phases, running.ended(now));
+                let line = running.ended(now);
+                let line = match line.strip_prefix("Sent ") {
+                    Some(rest) if self.has_sent => format!("Sent again: {rest}"),
+                    _ => line,
+                };
+                self.say(Verbosity::Phases, line);
+                self.has_sent |= phase == Phase::Upload && running.files + running.bytes > 0;
             }
         }
     }
@@ -217,6 +226,16 @@ mod tests {
     }
 
     #[test]
+    fn a_second_upload_is_told_apart() {
+        let upload = |files, bytes| {
+            [Event::Began(Phase::Upload), progress(Phase::Upload, files, bytes), Event::Ended(Phase::Upload)]
+        };
+        let events = upload(1828, 12_345_678).into_iter().chain(upload(1, 3)).collect();
+        let expected = ["Sent 1,828 files, 12.3 MB in 2.00 s", "Sent again: 1 file, 3 B in 2.00 s"];
+        check(Verbosity::Phases, events, &expected.map(|line| Line::Info(line.into())));
+    }
+
+    #[test]
     fn a_slow_terminal_loses_talk_and_no_warning() {
         let mut tally = Tally::new(Verbosity::Verbose);
         for number in 0..LINES_MAX + 1 {
@@ -237,9 +256,11 @@ mod tests {
         let running = tally.running(Phase::CopyAgent, now);
         assert_eq!((running.doing(), running.progress_text()), ("Copying the agent", "5 B of 2.0 kB".to_owned()));
         tally.take(Event::Ended(Phase::CopyAgent), now);
-        tally.take(Event::AgentCopied { bytes: 2000 }, now);
-        assert_eq!(Vec::from(tally.lines), [Line::Info("Copied the agent to the server (2.0 kB)".into())]);
         assert!(tally.running.is_empty());
+        tally.take(Event::AgentCopied { bytes: 2000, is_lent: false }, now);
+        tally.take(Event::AgentCopied { bytes: 2000, is_lent: true }, now);
+        let expected = ["Copied the agent to the server (2.0 kB)", "Lent the server the agent (2.0 kB)"];
+        assert_eq!(Vec::from(tally.lines), expected.map(|line| Line::Info(line.into())));
     }
 
     #[test]

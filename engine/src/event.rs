@@ -51,6 +51,8 @@ pub enum Event {
     AgentCopied {
         /// Bytes that were sent for the agent, which may have been compressed.
         bytes: u64,
+        /// Whether it is only lent, and nothing of it stays there.
+        is_lent: bool,
     },
     /// The release is live: `current` points at it, durably.
     Live {

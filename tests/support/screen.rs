@@ -3,7 +3,7 @@
 //! ```text
 //! $ cutover rollback
 //! [exit 0]
-//! Release 1 is live, after 2
+//! Release 1 is live; it replaces 2
 //! [stderr]
 //! Note: …
 //! ```

@@ -16,7 +16,7 @@ pub enum ReleaseError {
     #[error("There is no release {0}")]
     Unknown(ReleaseId),
     /// No earlier release exists to go back to.
-    #[error("There is no earlier release to roll back to")]
+    #[error("No release was live before this one, so there is nothing to roll back to")]
     NothingToRollBack,
     /// The release to roll back to is live, or was never live.
     #[error("A rollback cannot go to release {id}: it {reason}")]
@@ -27,7 +27,7 @@ pub enum ReleaseError {
         reason: &'static str,
     },
     /// A spare cannot be turned into a new release.
-    #[error("Release {id} is not reused: {reason}")]
+    #[error("Release {id} cannot be reused: {reason}")]
     NotReused {
         /// The spare.
         id: ReleaseId,

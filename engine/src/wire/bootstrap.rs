@@ -236,7 +236,7 @@ impl Bootstrap<'_> {
         let took = began.elapsed().saturating_sub(self.login.round_trip().unwrap_or_default());
         let bytes_per_second = (took >= MEASURABLE_COPY).then(|| content.len() as f64 / took.as_secs_f64());
         let lent = self.judge_copy(&printed, &exit, directory)?;
-        self.observer.observe(Event::AgentCopied { bytes: content.len() as u64 });
+        self.observer.observe(Event::AgentCopied { bytes: content.len() as u64, is_lent: lent.is_some() });
         Ok(AgentCopy { directory: lent.unwrap_or_else(|| directory.to_owned()), bytes_per_second })
     }
 

@@ -24,7 +24,7 @@ impl Search {
             return Some("processes that live in it cannot be seen without `/proc`".into());
         }
         if !is_local(tree) {
-            return Some("a process of another machine may live in it, as its filesystem may be in use there".into());
+            return Some("a process of another machine may still use it, as its filesystem may be in use there".into());
         }
         // If the kernel's own threads are visible, all processes are.
         if matches!(Process::read(KERNEL_PARENT), Ok(Some(process)) if process.is_kernel) {
@@ -32,11 +32,11 @@ impl Search {
         }
         let hides = || mounts.holder(Path::new("/proc")).is_some_and(Mount::hides_processes);
         if !matches!(Process::read(1), Ok(Some(_))) || hides() {
-            return Some("a process that `/proc` hides may live in it".into());
+            return Some("a process that `/proc` hides may still use it".into());
         }
         // No process outside a container lives in the container's own root, but other containers may share a volume.
         let is_volume = mounts.holder(tree).is_none_or(|holder| holder.point != Path::new("/"));
-        is_volume.then(|| "a process outside this container may live in it".into())
+        is_volume.then(|| "a process outside this container may still use it".into())
     }
 
     /// Finds a hidden process that may live in a tree: it, or a process that it descends from, started while the
@@ -65,7 +65,7 @@ impl Search {
         let name = process.as_ref().map_or("a process", |process| &process.name);
         let user = user_of(*pid).map_or(String::new(), |user| format!(" of {user}"));
         Some(format!(
-            "{name} ({pid}){user} may live in it: its working directory is hidden, and it started while the release was live"
+            "{name} ({pid}){user} may still use it: its working directory is hidden, and it started while the release was live"
         ))
     }
 }

@@ -193,11 +193,12 @@ fn unknown() -> LockHolder {
     LockHolder { who: unknown(), from: unknown(), since: now(), pid: 0, verb: unknown() }
 }
 
-/// Describes a holder for people.
+/// Describes a holder for people, as `cutover status` does.
 pub(crate) fn describe(holder: &LockHolder) -> String {
     let LockHolder { who, from, since, pid, verb } = holder;
-    let since = jiff::Timestamp::from_second(*since as i64).map_or_else(|_| since.to_string(), |at| at.to_string());
-    format!("{who} on {from}, `{verb}`, since {since} (process {pid} on the server)")
+    let since = jiff::Timestamp::from_second(*since as i64)
+        .map_or_else(|_| since.to_string(), |at| at.to_string().replacen('T', " ", 1));
+    format!("{who}@{from} since {since}: {verb} (process {pid})")
 }
 
 #[cfg(test)]
