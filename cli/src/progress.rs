@@ -339,7 +339,9 @@ mod tests {
         }
         bars.clear();
         let drawn = terminal.0.lock().unwrap().clone();
-        for part in ["Scanning", "5 files", "Assembling  [======>", "1 of 4 files", "Syncing     \\ ", "Syncing     [======>"] {
+        for part in
+            ["Scanning", "5 files", "Assembling  [======>", "1 of 4 files", "Syncing     \\ ", "Syncing     [======>"]
+        {
             assert!(drawn.contains(part), "{part:?}: {drawn}");
         }
         // The own bar of indicatif.
