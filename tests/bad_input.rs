@@ -584,6 +584,105 @@ fn a_release_without_its_tree_is_damaged_and_cannot_be_gone_back_to() {
 }
 
 #[test]
+fn a_damaged_release_is_explained_and_named_by_the_run_that_removes_its_record() {
+    for verb in ["cleanup", "deploy", "unchanged deploy", "rollback"] {
+        let site = live_site();
+        let first = site.live().unwrap();
+        let second = site.deploy(&[])["release"].as_str().unwrap().to_owned();
+        site.write("file", "edited twice");
+        site.deploy(&[]);
+        fs::remove_dir_all(site.release(&first)).unwrap();
+        let warning = format!(
+            "Release {first} is damaged: its directory is missing. The next deploy or cleanup removes its record"
+        );
+        assert_eq!(site.succeed(&["releases"])["warnings"], json!([warning]));
+        assert_eq!(site.succeed(&["status"])["warnings"], json!([warning]));
+        match verb {
+            "cleanup" => {
+                assert_eq!(site.succeed(&["cleanup", "--dry-run"])["removed"], json!([first]));
+                let report = site.succeed(&["cleanup"]);
+                assert_eq!((&report["removed"], &report["warnings"]), (&json!([first]), &json!([])));
+            }
+            "deploy" => {
+                site.write("file", "edited again");
+                assert_eq!(site.deploy(&[])["removed"], json!([first]));
+            }
+            "unchanged deploy" => {
+                let report = site.deploy(&[]);
+                assert_eq!((&report["state"], &report["removed"]), (&json!("unchanged"), &json!([first])));
+            }
+            _ => {
+                let report = site.succeed(&["rollback"]);
+                let warning = format!("The record of damaged release {first} was removed: its directory was missing");
+                assert_eq!((&report["release"], &report["warnings"]), (&json!(second), &json!([warning])));
+            }
+        }
+        assert_eq!(site.succeed(&["cleanup"])["removed"], json!([]), "{verb}");
+        assert_eq!(site.succeed(&["releases"])["warnings"], json!([]), "{verb}");
+    }
+}
+
+#[test]
+fn a_damaged_release_that_is_live_or_has_a_directory_is_explained() {
+    let site = live_site();
+    let first = site.live().unwrap();
+    site.deploy(&[]);
+    let second = site.live().unwrap();
+    fs::write(site.target(&format!(".cutover/releases/{first}/manifest")), "damage").unwrap();
+    fs::remove_dir_all(site.release(&second)).unwrap();
+    let warnings = json!([
+        format!(
+            "Release {second} is damaged: its directory is missing. It is live: deploy again, or go back to another release"
+        ),
+        format!(
+            "Release {first} is damaged: its manifest is missing or wrong. If nothing serves from it, delete `releases/{first}` on the server; the next deploy or cleanup removes the rest"
+        ),
+    ]);
+    for verb in ["releases", "status"] {
+        assert_eq!(site.succeed(&[verb])["warnings"], warnings, "{verb}");
+    }
+}
+
+#[test]
+fn a_switch_to_a_release_whose_shared_files_are_gone_is_done_and_warns() {
+    let mut site = live_site();
+    for name in [".env", "a", "b", "c/d"] {
+        fs::create_dir_all(site.target(&format!("shared/{name}")).parent().unwrap()).unwrap();
+        fs::write(site.target(&format!("shared/{name}")), "shared").unwrap();
+    }
+    // What lies behind a symlink counts.
+    fs::write(site.path("elsewhere"), "elsewhere").unwrap();
+    symlink(site.path("elsewhere"), site.target("shared/e")).unwrap();
+    site.configure("shared_files = ['.env', 'a', 'b', 'c/d', 'e']\n");
+    site.deploy(&[]);
+    let first = site.live().unwrap();
+    site.write("file", "edited again");
+    site.deploy(&[]);
+    let second = site.live().unwrap();
+    let env = |id: &str| format!("Release {id} links to `shared/.env`, which does not exist");
+
+    fs::remove_file(site.target("shared/.env")).unwrap();
+    let ran = site.cutover(&["rollback"]);
+    ran.failed(0, &[&env(&first)]);
+    assert_eq!(ran.json["warnings"], json!([env(&first)]));
+    assert_eq!(site.live(), Some(first.clone()));
+    assert_eq!(site.succeed(&["status"])["warnings"], json!([env(&first)]));
+
+    fs::remove_file(site.path("elsewhere")).unwrap();
+    fs::remove_file(site.target("shared/a")).unwrap();
+    let three = format!("Release {second} links to 3 paths that do not exist: `shared/.env`, `shared/a`, `shared/e`");
+    assert_eq!(site.succeed(&["switch", &second])["warnings"], json!([three]));
+    // A file where a directory was.
+    fs::remove_dir_all(site.target("shared/c")).unwrap();
+    fs::write(site.target("shared/c"), "").unwrap();
+    let four = format!(
+        "Release {first} links to 4 paths that do not exist: `shared/.env`, `shared/a`, `shared/c/d` and 1 more"
+    );
+    assert_eq!(site.succeed(&["rollback"])["warnings"], json!([four]));
+    assert_eq!(site.live(), Some(first));
+}
+
+#[test]
 fn a_switch_whose_record_or_log_cannot_be_written_is_told_and_mended() {
     let site = live_site();
     let first = site.live().unwrap();

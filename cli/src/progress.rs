@@ -30,6 +30,12 @@ const FRAME: Duration = Duration::from_millis(100);
 /// fill it.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
+/// A phase whose total is not known.
+const SPINNER: &str = "{prefix:11} {spinner} {wide_msg}";
+
+/// A phase whose total is known.
+const BAR: &str = "{prefix:11} [{bar:24}] {wide_msg}";
+
 /// The observer, and the thread that draws.
 pub(crate) struct Progress {
     shared: Arc<Shared>,
@@ -188,19 +194,17 @@ impl Bars {
     fn update(&mut self, running: &RunningPhase) {
         let all = &self.all;
         let bar = self.bars.entry(running.phase).or_insert_with(|| {
-            let bar = all.add(ProgressBar::no_length());
-            bar.set_prefix(running.doing());
-            bar
+            // Whatever is set on a bar that is drawn draws it, so a new one gets its style before it has a place.
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+            all.add(bar.with_style(style(SPINNER)).with_prefix(running.doing()))
         });
         let (done, total) = match running.bytes_total {
             0 => (running.files, running.files_total),
             total => (running.bytes, total),
         };
         if total > 0 && bar.length() != Some(total) {
+            bar.set_style(style(BAR));
             bar.set_length(total);
-            bar.set_style(style("{prefix:11} [{bar:24}] {wide_msg}"));
-        } else if total == 0 && bar.length().is_none() {
-            bar.set_style(style("{prefix:11} {spinner} {wide_msg}"));
         }
         bar.set_position(done);
         bar.set_message(message(running, bar, total > 0));
@@ -259,4 +263,88 @@ fn style(template: &'static str) -> ProgressStyle {
 /// If nobody reads stderr, the deploy goes on.
 fn write_stderr(text: &str) {
     drop(io::stderr().write_all(text.as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// A terminal that keeps all that is written to it.
+    #[derive(Debug, Clone, Default)]
+    struct Terminal(Arc<Mutex<String>>);
+
+    impl TermLike for Terminal {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, _lines: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _lines: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _columns: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _columns: usize) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_bar_is_never_drawn_in_another_style() {
+        let terminal = Terminal::default();
+        let mut bars = Bars::new();
+        bars.hidden = false;
+        bars.all.set_draw_target(ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        let running = |phase, files, files_total| RunningPhase {
+            phase,
+            began: Instant::now(),
+            files,
+            files_total,
+            bytes: 0,
+            bytes_total: 0,
+        };
+        for running in [
+            running(Phase::Scan, 0, 0),
+            running(Phase::Scan, 5, 0),
+            running(Phase::Assemble, 1, 4),
+            running(Phase::Sync, 0, 0),
+            running(Phase::Sync, 1, 4),
+        ] {
+            bars.draw(&[running], NOTHING_DRAWN);
+        }
+        bars.clear();
+        let drawn = terminal.0.lock().unwrap().clone();
+        for part in
+            ["Scanning", "5 files", "Assembling  [======>", "1 of 4 files", "Syncing     \\ ", "Syncing     [======>"]
+        {
+            assert!(drawn.contains(part), "{part:?}: {drawn}");
+        }
+        // The own bar of indicatif.
+        assert!(!drawn.contains(['█', '░']) && !drawn.contains("0/0"), "{drawn}");
+    }
 }

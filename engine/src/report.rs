@@ -146,7 +146,8 @@ pub struct SwitchReport {
     pub previous: Option<ReleaseId>,
     /// Whether `current` was changed: false if the release was live already.
     pub switched: bool,
-    /// Parts of the record of the switch that could not be written.
+    /// Paths in `shared/` that the release links to and that do not exist, parts of the record of the switch that
+    /// could not be written, and damaged releases whose record was removed.
     pub warnings: Vec<String>,
 }
 

@@ -8,8 +8,10 @@ use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
 
+use super::shared;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
+use super::site::mend::is_remnant;
 use super::site::records::{Releases, object_of, read_objects};
 use super::staging::staged_bytes;
 use super::store::{ObjectName, Store};
@@ -42,6 +44,7 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         who: String::new(),
         manifest: String::new(),
     }));
+    warnings.extend(damage_warnings(layout, &releases, live.as_ref(), &unreadable)?);
     Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings })
 }
 
@@ -55,6 +58,30 @@ fn live(layout: &Layout, warnings: &mut Vec<String>) -> Result<Option<ReleaseId>
         }
         live => live,
     }
+}
+
+/// Returns a warning for each damaged release, with the next step.
+fn damage_warnings(
+    layout: &Layout,
+    releases: &Releases,
+    live: Option<&ReleaseId>,
+    unreadable: &[ReleaseId],
+) -> Result<Vec<String>, Error> {
+    let damaged = releases.damaged.iter().map(|(id, reason)| (id, reason.as_str()));
+    let unreadable = unreadable.iter().map(|id| (id, "its manifest is missing or wrong"));
+    let warning = |(id, reason): (&ReleaseId, &str)| {
+        let next = if live == Some(id) {
+            "It is live: deploy again, or go back to another release".to_owned()
+        } else if is_remnant(layout, live, id)? {
+            "The next deploy or cleanup removes its record".to_owned()
+        } else {
+            format!(
+                "If nothing serves from it, delete `releases/{id}` on the server; the next deploy or cleanup removes the rest"
+            )
+        };
+        Ok(format!("Release {id} is damaged: {reason}. {next}"))
+    };
+    damaged.chain(unreadable).map(warning).collect()
 }
 
 fn foreign(releases: &Releases) -> Vec<String> {
@@ -145,6 +172,8 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let rollback = releases.rollback_from(live.as_ref());
     let spare = Spare::find(layout)?;
     let own = exclusive_use(layout, &releases, spare.as_ref())?;
+    warnings.extend(record.and_then(|record| shared::missing_warning(&layout.shared, record)));
+    warnings.extend(damage_warnings(layout, &releases, live.as_ref(), &own.unreadable)?);
     let (store_objects, store_bytes) = Store::new(layout.objects.duplicate()?).use_of_disk()?;
     let free = layout.root.free()?;
     Ok(StatusReport {

@@ -27,7 +27,7 @@ use super::site::log::{self, MissedWarningsLine};
 use super::site::mend::mend;
 use super::site::records::{Releases, check_manifest, read_manifest};
 use super::site::switch::{self, SwitchOutcome};
-use super::{prune, query};
+use super::{prune, query, shared};
 
 /// The most manifests in one request: the two sides of a comparison.
 const SIDES: usize = 2;
@@ -190,6 +190,8 @@ impl Service<'_> {
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         check_manifest(&layout, &id, &record.root)?;
+        // It must be possible to go back in any case, so this is no error.
+        let mut warnings: Vec<String> = shared::missing_warning(&layout.shared, record).into_iter().collect();
         if !record.was_live() {
             // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
@@ -197,8 +199,10 @@ impl Service<'_> {
         }
         self.conversation.begin_switch(&id)?;
         let verb = self.hello.request.verb();
-        let SwitchOutcome { previous, warnings } =
+        let SwitchOutcome { previous, warnings: unwritten } =
             switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
+        warnings.extend(unwritten);
+        warnings.extend(releases.dropped.iter().map(dropped_warning));
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
     }
@@ -234,6 +238,10 @@ impl Service<'_> {
         }
         Ok(Reply::Manifests)
     }
+}
+
+fn dropped_warning(id: &ReleaseId) -> String {
+    format!("The record of damaged release {id} was removed: its directory was missing")
 }
 
 fn missing(releases: &Releases, id: &ReleaseId) -> Error {

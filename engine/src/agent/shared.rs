@@ -14,10 +14,13 @@
 //!
 //! Links are relative, so that a deploy path can be moved or mounted elsewhere.
 
+use std::io::ErrorKind;
+
 use crate::disk::{Dir, Kind};
 use crate::error::{Error, SiteError};
 use crate::manifest::{Manifest, Node};
 use crate::path::{RelativePath, Shown, push_name};
+use crate::release::Record;
 use crate::target::Policy;
 
 /// A directory in the root of some filesystems.
@@ -235,6 +238,30 @@ fn target(path: &RelativePath) -> Vec<u8> {
     target.extend_from_slice(b"shared/");
     target.extend_from_slice(path.as_bytes());
     target
+}
+
+/// The most paths that a warning names.
+const NAMED_MAX: usize = 3;
+
+/// Returns a warning if a release links to paths in `shared/` that do not exist any more. A path that cannot be looked
+/// at, for another reason, may exist.
+pub(crate) fn missing_warning(shared: &Dir, record: &Record) -> Option<String> {
+    let is_missing = |path: &&RelativePath| {
+        std::fs::metadata(shared.path().join(path.as_path()))
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+    };
+    let missing: Vec<&RelativePath> = record.shared.iter().filter(is_missing).collect();
+    let named: Vec<String> = missing.iter().take(NAMED_MAX).map(|path| format!("`shared/{path}`")).collect();
+    let (id, count, named) = (&record.id, missing.len(), named.join(", "));
+    match count {
+        0 => None,
+        1 => Some(format!("Release {id} links to {named}, which does not exist")),
+        ..=NAMED_MAX => Some(format!("Release {id} links to {count} paths that do not exist: {named}")),
+        _ => Some(format!(
+            "Release {id} links to {count} paths that do not exist: {named} and {} more",
+            count - NAMED_MAX
+        )),
+    }
 }
 
 #[cfg(test)]

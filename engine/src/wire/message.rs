@@ -161,7 +161,7 @@ mod tests {
         let releases = ReleasesReport {
             releases: vec![release; 2 * bounds::RELEASES_MAX],
             foreign: many("f"),
-            warnings: Vec::new(),
+            warnings: many("w"),
         };
         let setup =
             SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c"), warnings: Vec::new() };

@@ -43,5 +43,6 @@ pub(super) fn unchanged(
     done.holding = order.unless_believed(holding(layout, releases));
     done.release = Some(record.id.clone());
     done.previous = Some(record.id.clone());
+    done.removed.clone_from(&releases.dropped);
     Ok(Some(done))
 }

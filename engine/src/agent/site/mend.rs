@@ -5,7 +5,7 @@
 //! link and the link's mtime.
 
 use crate::error::Error;
-use crate::release::BootSpan;
+use crate::release::{BootSpan, ReleaseId};
 
 use super::layout::Layout;
 use super::lock::Lock;
@@ -36,22 +36,27 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
         }
     }
     trash::resume_removals(lock, layout, &mut releases.foreign)?;
-    // A record without a tree is from a publication or removal that stopped between two renames. It is never the live
-    // one.
     let mut remaining = Vec::new();
     for (id, reason) in std::mem::take(&mut releases.damaged) {
         let name = id.as_str().as_bytes();
-        if live.as_ref() != Some(&id) && layout.releases.stat(name)?.is_none() {
+        if is_remnant(layout, live.as_ref(), &id)? {
             if let Ok(record) = read_record(layout, &id)
                 && releases.records.iter().all(|standing| standing.second < record.second)
             {
                 layout.keep_second(lock, record.second)?;
             }
             trash::discard_record(lock, layout, &layout.records, name)?;
+            releases.dropped.push(id);
         } else {
             remaining.push((id, reason));
         }
     }
     releases.damaged = remaining;
     Ok(())
+}
+
+/// Tells whether only the record is left of a damaged release: a publication or removal stopped between two renames, or
+/// somebody deleted the tree. It is never the live one.
+pub(crate) fn is_remnant(layout: &Layout, live: Option<&ReleaseId>, id: &ReleaseId) -> Result<bool, Error> {
+    Ok(live != Some(id) && layout.releases.stat(id.as_str().as_bytes())?.is_none())
 }

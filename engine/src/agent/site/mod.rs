@@ -42,7 +42,8 @@ impl Site {
 
     /// Reads the releases again, after a change of them was interrupted.
     pub(crate) fn read_again(&mut self) -> Result<(), Error> {
-        self.releases = Releases::read(&self.layout)?;
+        let dropped = std::mem::take(&mut self.releases.dropped);
+        self.releases = Releases { dropped, ..Releases::read(&self.layout)? };
         mend(&self.lock, &mut self.layout, &mut self.releases)
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Releases {
     pub(crate) records: Vec<Record>,
     /// Releases whose record or tree is missing or damaged, and why.
     pub(crate) damaged: Vec<(ReleaseId, String)>,
+    /// Damaged releases whose record was removed, because nothing else was left of them. Nobody was told of them yet.
+    pub(crate) dropped: Vec<ReleaseId>,
     /// Names in `releases/` that Cutover did not make.
     pub(crate) foreign: Vec<Vec<u8>>,
 }

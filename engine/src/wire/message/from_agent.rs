@@ -220,10 +220,14 @@ impl Reply {
             }
             Reply::Releases(report) => {
                 bounds::fitting(&mut report.foreign);
+                bounds::fitting(&mut report.warnings);
                 // Drop the oldest releases: nobody goes back to them.
                 report.releases.drain(..report.releases.len().saturating_sub(bounds::RELEASES_MAX));
             }
-            Reply::Status(report) => bounds::fitting(&mut report.foreign),
+            Reply::Status(report) => {
+                bounds::fitting(&mut report.foreign);
+                bounds::fitting(&mut report.warnings);
+            }
             Reply::Switch(report) => bounds::fitting(&mut report.warnings),
             Reply::Cleanup(report) => {
                 bounds::fitting(&mut report.warnings);
