@@ -972,7 +972,7 @@ fn a_port_that_speaks_something_else_is_named() {
         &[named, "does not speak SSH: it sent `220 mail.example.com ESMTP`"],
     );
     check(b"\x15\x03\x01\x00\x02\x02\x16", true, &[named, "does not speak SSH: it sent `\\u{15}"]);
-    check(b"", false, &[named, "closed the connection before it said", "MaxStartups"]);
+    check(b"", false, &[named, "closed the connection before its SSH greeting", "MaxStartups"]);
 }
 
 #[test]
