@@ -27,7 +27,7 @@ use super::process::{Candidate, Ties, find_inhabitants, find_obstacles};
 use super::reporter::Reporter;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
-use super::site::mend::is_remnant;
+use super::site::mend::take_dropped;
 use super::site::records::{ManifestView, Releases, read_objects};
 use super::staging;
 use super::store::{ObjectName, Store};
@@ -70,7 +70,8 @@ pub(crate) fn cleanup(
     let live = layout.current.live()?;
     let retention = retention(releases, live.as_ref(), policy, now(), Uptime::now().as_ref());
     report.kept.extend(retention.in_grace.into_iter().map(|id| KeptRelease { id, reason: "grace".into() }));
-    report_dropped(layout, releases, live.as_ref(), options, &mut report, reporter)?;
+    let dropped = take_dropped(layout, releases, live.as_ref(), lock.is_none())?;
+    report.removed.extend(dropped);
     let Removable { due, stay } = keep_inhabited(layout, retention.due, policy.spare && !sweep, &mut report)?;
 
     for id in due {
@@ -101,33 +102,6 @@ pub(crate) fn cleanup(
         report.warnings.push(error.with_cause());
     }
     Ok(report)
-}
-
-/// Reports the damaged releases whose record was removed. A dry run reports those whose record would be.
-fn report_dropped(
-    layout: &Layout,
-    releases: &mut Releases,
-    live: Option<&ReleaseId>,
-    options: &CleanupOptions<'_>,
-    report: &mut CleanupReport,
-    reporter: &dyn Reporter,
-) -> Result<(), Error> {
-    let mut dropped = std::mem::take(&mut releases.dropped);
-    // A release of that name may have been made since.
-    dropped.retain(|id| releases.find(id).is_none());
-    if options.lock.is_some() {
-        dropped.iter().for_each(|id| reporter.removed(id));
-    } else {
-        for (id, reason) in std::mem::take(&mut releases.damaged) {
-            if is_remnant(layout, live, &id)? {
-                dropped.push(id);
-            } else {
-                releases.damaged.push((id, reason));
-            }
-        }
-    }
-    report.removed.extend(dropped);
-    Ok(())
 }
 
 /// Removes the objects of removed releases, then the records of those releases.

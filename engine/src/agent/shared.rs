@@ -256,7 +256,7 @@ pub(crate) fn missing_warning(shared: &Dir, record: &Record) -> Option<String> {
     match count {
         0 => None,
         1 => Some(format!("Release {id} links to {named}, which does not exist")),
-        ..=NAMED_MAX => Some(format!("Release {id} links to {count} paths that do not exist: {named}")),
+        2..=NAMED_MAX => Some(format!("Release {id} links to {count} paths that do not exist: {named}")),
         _ => Some(format!(
             "Release {id} links to {count} paths that do not exist: {named} and {} more",
             count - NAMED_MAX

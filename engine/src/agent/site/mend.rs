@@ -60,3 +60,26 @@ pub(crate) fn mend(lock: &Lock, layout: &mut Layout, releases: &mut Releases) ->
 pub(crate) fn is_remnant(layout: &Layout, live: Option<&ReleaseId>, id: &ReleaseId) -> Result<bool, Error> {
     Ok(live != Some(id) && layout.releases.stat(id.as_str().as_bytes())?.is_none())
 }
+
+/// Takes the damaged releases whose record was removed, to report them. For a dry run, also takes those whose record
+/// would be.
+pub(crate) fn take_dropped(
+    layout: &Layout,
+    releases: &mut Releases,
+    live: Option<&ReleaseId>,
+    dry_run: bool,
+) -> Result<Vec<ReleaseId>, Error> {
+    let mut dropped = std::mem::take(&mut releases.dropped);
+    // A release of that name may have been made since.
+    dropped.retain(|id| releases.find(id).is_none());
+    if dry_run {
+        for (id, reason) in std::mem::take(&mut releases.damaged) {
+            if is_remnant(layout, live, &id)? {
+                dropped.push(id);
+            } else {
+                releases.damaged.push((id, reason));
+            }
+        }
+    }
+    Ok(dropped)
+}
