@@ -190,8 +190,6 @@ impl Service<'_> {
         let id = target(&releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
         check_manifest(&layout, &id, &record.root)?;
-        // It must be possible to go back in any case, so this is no error.
-        let mut warnings: Vec<String> = shared::missing_warning(&layout.shared, record).into_iter().collect();
         if !record.was_live() {
             // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
@@ -199,9 +197,10 @@ impl Service<'_> {
         }
         self.conversation.begin_switch(&id)?;
         let verb = self.hello.request.verb();
-        let SwitchOutcome { previous, warnings: unwritten } =
+        let SwitchOutcome { previous, mut warnings } =
             switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
-        warnings.extend(unwritten);
+        // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
+        warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));
         let switched = previous.as_ref() != Some(&id);
         Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
