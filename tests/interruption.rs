@@ -183,7 +183,7 @@ fn the_lock_of_an_agent_that_was_killed_is_taken_over_and_said_so() {
     line.relay.release();
     ended(deploy).failed(3, &[]);
     let ran = line.site.cutover(&["deploy"]);
-    ran.failed(0, &["Took over the lock", "tester on ", &format!("process {}", agent.as_raw_nonzero())]);
+    ran.failed(0, &["Took over the lock", "tester@", &format!("process {}", agent.as_raw_nonzero())]);
     assert_same(&line.site.path("source"), &line.site.current(""));
     // It is said once.
     let ran = line.site.cutover(&["deploy", "--force"]);
