@@ -135,6 +135,7 @@ fn deployed(place: &Path) -> BTreeSet<Vec<u8>> {
     let context = Context {
         target: Target { destination: Destination::Local(place.join("target")), reach: Reach::default() },
         policy: Policy::default(),
+        procedure: Default::default(),
         provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, version: "0".into() },
         state_dir: place.join("state"),
         observer: Arc::new(Silent),

@@ -39,6 +39,7 @@ fn context(place: &Path, client: usize) -> Context {
     Context {
         target: Target { destination, reach: Reach::default() },
         policy,
+        procedure: Default::default(),
         provenance: Provenance { who: "tester".into(), from: "here".into(), commit: None, version: "0".into() },
         state_dir: place.join(format!("state-{client}")),
         observer: Arc::new(Silent),

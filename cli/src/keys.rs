@@ -35,52 +35,57 @@ pub(crate) struct Mistake {
 
 type Setting<T> = Option<Located<T>>;
 
-/// The keys of one table. A missing key is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Keys {
-    pub(crate) deploy_path: Setting<String>,
-    pub(crate) current_path: Setting<String>,
-    pub(crate) host: Setting<String>,
-    pub(crate) user: Setting<String>,
-    pub(crate) port: Setting<u16>,
-    pub(crate) identity_file: Setting<String>,
-    pub(crate) ssh_config: Setting<String>,
-    pub(crate) transport: Setting<Transport>,
-    pub(crate) agent_path: Setting<String>,
-    pub(crate) source: Setting<String>,
-    pub(crate) exclude: Setting<Vec<String>>,
-    pub(crate) keep_releases: Setting<u32>,
-    pub(crate) grace: Setting<Duration>,
-    pub(crate) spare: Setting<bool>,
-    pub(crate) shared_dirs: Setting<Vec<Located<RelativePath>>>,
-    pub(crate) shared_files: Setting<Vec<Located<RelativePath>>>,
-    pub(crate) auto_shared: Setting<bool>,
-    pub(crate) copy_paths: Setting<Vec<String>>,
-    pub(crate) zstd_level: Setting<i32>,
+/// Declares the keys of a table, each with its type and the function that reads it.
+macro_rules! keys {
+    ($($name:ident: $type:ty = $read:expr,)*) => {
+        /// The keys of one table. A missing key is `None`.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub(crate) struct Keys {
+            $(pub(crate) $name: Setting<$type>,)*
+        }
+
+        /// The names of the keys, for hints.
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        impl Keys {
+            /// Sets a key from an entry of the table.
+            pub(crate) fn set(&mut self, entry: &Entry<'_>) -> Result<(), Mistake> {
+                match entry.name {
+                    $(stringify!($name) => entry.put(&mut self.$name, $read),)*
+                    _ => Err(entry.unknown()),
+                }
+            }
+
+            /// Fills missing keys from the defaults. A list replaces a list.
+            pub(crate) fn or(self, defaults: &Keys) -> Keys {
+                let defaults = defaults.clone();
+                Keys { $($name: self.$name.or(defaults.$name),)* }
+            }
+        }
+    };
 }
 
-/// The names of the keys, for hints.
-const NAMES: [&str; 19] = [
-    "deploy_path",
-    "current_path",
-    "host",
-    "user",
-    "port",
-    "identity_file",
-    "ssh_config",
-    "transport",
-    "agent_path",
-    "source",
-    "exclude",
-    "keep_releases",
-    "grace",
-    "spare",
-    "shared_dirs",
-    "shared_files",
-    "auto_shared",
-    "copy_paths",
-    "zstd_level",
-];
+keys! {
+    deploy_path: String = Entry::path,
+    current_path: String = Entry::absolute_path,
+    host: String = |entry| entry.word(destination::check_host),
+    user: String = |entry| entry.word(|word| destination::check_word("user", word)),
+    port: u16 = |entry| entry.number("a port from 1 to 65535"),
+    identity_file: String = Entry::path,
+    ssh_config: String = Entry::path,
+    transport: Transport = Entry::transport,
+    agent_path: String = Entry::absolute_path,
+    source: String = Entry::path,
+    exclude: Vec<String> = Entry::strings,
+    keep_releases: u32 = |entry| entry.number("a whole number of at least 1"),
+    grace: Duration = Entry::duration,
+    spare: bool = Entry::boolean,
+    shared_dirs: Vec<Located<RelativePath>> = Entry::shared_paths,
+    shared_files: Vec<Located<RelativePath>> = Entry::shared_paths,
+    auto_shared: bool = Entry::boolean,
+    copy_paths: Vec<String> = Entry::strings,
+    zstd_level: i32 = Entry::zstd_level,
+}
 
 /// The similarity from which a key is suggested: `keep_release` has 0.98 to `keep_releases`, unrelated words less
 /// than 0.7.
@@ -92,58 +97,6 @@ pub(crate) fn is_key(name: &str) -> bool {
 }
 
 impl Keys {
-    /// Sets a key from an entry of the table.
-    pub(crate) fn set(&mut self, entry: &Entry<'_>) -> Result<(), Mistake> {
-        match entry.name {
-            "deploy_path" => entry.put(&mut self.deploy_path, Entry::path),
-            "current_path" => entry.put(&mut self.current_path, Entry::absolute_path),
-            "host" => entry.put(&mut self.host, |entry| entry.word(destination::check_host)),
-            "user" => entry.put(&mut self.user, |entry| entry.word(|word| destination::check_word("user", word))),
-            "port" => entry.put(&mut self.port, |entry| entry.number("a port from 1 to 65535")),
-            "identity_file" => entry.put(&mut self.identity_file, Entry::path),
-            "ssh_config" => entry.put(&mut self.ssh_config, Entry::path),
-            "transport" => entry.put(&mut self.transport, Entry::transport),
-            "agent_path" => entry.put(&mut self.agent_path, Entry::absolute_path),
-            "source" => entry.put(&mut self.source, Entry::path),
-            "exclude" => entry.put(&mut self.exclude, Entry::strings),
-            "keep_releases" => entry.put(&mut self.keep_releases, |entry| entry.number("a whole number of at least 1")),
-            "grace" => entry.put(&mut self.grace, Entry::duration),
-            "spare" => entry.put(&mut self.spare, Entry::boolean),
-            "shared_dirs" => entry.put(&mut self.shared_dirs, Entry::shared_paths),
-            "shared_files" => entry.put(&mut self.shared_files, Entry::shared_paths),
-            "auto_shared" => entry.put(&mut self.auto_shared, Entry::boolean),
-            "copy_paths" => entry.put(&mut self.copy_paths, Entry::strings),
-            "zstd_level" => entry.put(&mut self.zstd_level, Entry::zstd_level),
-            _ => Err(entry.unknown()),
-        }
-    }
-
-    /// Fills missing keys from the defaults. A list replaces a list.
-    pub(crate) fn or(self, defaults: &Keys) -> Keys {
-        let defaults = defaults.clone();
-        Keys {
-            deploy_path: self.deploy_path.or(defaults.deploy_path),
-            current_path: self.current_path.or(defaults.current_path),
-            host: self.host.or(defaults.host),
-            user: self.user.or(defaults.user),
-            port: self.port.or(defaults.port),
-            identity_file: self.identity_file.or(defaults.identity_file),
-            ssh_config: self.ssh_config.or(defaults.ssh_config),
-            transport: self.transport.or(defaults.transport),
-            agent_path: self.agent_path.or(defaults.agent_path),
-            source: self.source.or(defaults.source),
-            exclude: self.exclude.or(defaults.exclude),
-            keep_releases: self.keep_releases.or(defaults.keep_releases),
-            grace: self.grace.or(defaults.grace),
-            spare: self.spare.or(defaults.spare),
-            shared_dirs: self.shared_dirs.or(defaults.shared_dirs),
-            shared_files: self.shared_files.or(defaults.shared_files),
-            auto_shared: self.auto_shared.or(defaults.auto_shared),
-            copy_paths: self.copy_paths.or(defaults.copy_paths),
-            zstd_level: self.zstd_level.or(defaults.zstd_level),
-        }
-    }
-
     /// Refuses a shared path that is named twice or is within another one: each path is one link in a release, and a
     /// link within a link would be made in `shared/`.
     pub(crate) fn check_shared(&self) -> Result<(), Mistake> {
@@ -212,7 +165,7 @@ impl Entry<'_> {
         let nearest = NAMES.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
         let hint = match nearest.filter(|name| alike(name) >= ALIKE) {
             Some(name) => format!("Did you mean `{name}`?"),
-            None => format!("The keys are {}", list(NAMES)),
+            None => format!("The keys are {}", list(NAMES.iter().copied())),
         };
         Mistake { hint: Some(hint), ..self.mistake(format!("there is no key `{}`", self.name.escape_debug())) }
     }

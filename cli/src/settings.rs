@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use engine::cancel::Cancel;
 use engine::path::RelativePath;
+use engine::procedure::Procedure;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target, Transport};
 
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) target: Target,
     /// The rules for the server.
     pub(crate) policy: Policy,
+    /// The hooks and checks.
+    pub(crate) procedure: Procedure,
     /// The directory to deploy, absolute.
     pub(crate) source: PathBuf,
     /// The patterns that exclude paths.
@@ -77,6 +80,7 @@ impl Settings {
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             provenance: provenance(raw.environment),
+            procedure: Procedure { stage: place.stage.clone(), ..Procedure::default() },
             policy: policy(keys),
         })
     }
@@ -96,6 +100,7 @@ impl Settings {
         engine::Context {
             target: self.target.clone(),
             policy: self.policy.clone(),
+            procedure: self.procedure.clone(),
             provenance: self.provenance.clone(),
             state_dir: self.state_dir.clone(),
             observer,

@@ -7,11 +7,14 @@
 pub mod access;
 pub mod accounts;
 pub mod cancel;
+pub mod check;
 pub mod error;
 pub mod event;
 pub mod hash;
+pub mod hook;
 pub mod live;
 pub mod path;
+pub mod procedure;
 pub mod release;
 pub mod report;
 pub mod shell;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::event::Observer;
+use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::{Policy, Target};
 
@@ -18,6 +19,8 @@ pub struct Context {
     pub target: Target,
     /// The configuration of the deploy path.
     pub policy: Policy,
+    /// The hooks and checks of the stage.
+    pub procedure: Procedure,
     /// The person who runs the verb. A deploy finds the commit itself.
     pub provenance: Provenance,
     /// The directory of the manifest database and the content cache.

@@ -293,6 +293,7 @@ mod tests {
         Hello {
             path: path.as_os_str().as_bytes().to_vec(),
             policy: Policy::default(),
+            procedure: Default::default(),
             provenance: Provenance::default(),
             request: Request::Deploy(begin),
         }

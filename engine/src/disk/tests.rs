@@ -84,6 +84,7 @@ impl Place {
                 copy_paths: vec!["private".to_owned()],
                 ..Policy::default()
             },
+            procedure: Default::default(),
             provenance: Provenance::default(),
             state_dir: self.dir.path().join("state"),
             observer: Arc::new(Silent),

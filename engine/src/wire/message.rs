@@ -42,6 +42,7 @@ mod tests {
     use crate::event::Phase;
     use crate::hash::Hash;
     use crate::live::LiveNow;
+    use crate::procedure::Procedure;
     use crate::release::{Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
     use crate::target::Policy;
@@ -54,7 +55,7 @@ mod tests {
     fn hello() -> ToAgent {
         let request = Request::Status;
         let (path, policy, provenance) = (b"/srv".to_vec(), Policy::default(), Provenance::default());
-        ToAgent::Hello(Box::new(Hello { path, policy, provenance, request }))
+        ToAgent::Hello(Box::new(Hello { path, policy, procedure: Procedure::default(), provenance, request }))
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Place {
         Context {
             target: Target { destination: Destination::Local(self.path(target)), reach: Reach::default() },
             policy: Policy::default(),
+            procedure: Default::default(),
             provenance: Provenance::default(),
             state_dir: self.path("state"),
             observer,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
+use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::Policy;
 use crate::wire::bounds::{self, MessageBounds, at_most};
@@ -71,6 +72,8 @@ pub(crate) struct Hello {
     pub(crate) path: Vec<u8>,
     /// The rules for the server.
     pub(crate) policy: Policy,
+    /// The hooks and checks.
+    pub(crate) procedure: Procedure,
     /// The user and machine of the client.
     pub(crate) provenance: Provenance,
     /// The request.

@@ -1,0 +1,32 @@
+//! The procedure of a stage: its hooks, its checks, and the time for a confirmation.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Check;
+use crate::hook::{Hook, HookPhase};
+
+/// The procedure around a switch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Procedure {
+    /// The stage, if the config has one.
+    pub stage: Option<String>,
+    /// The hooks, in the order of the config: first those at its top, then those of the stage.
+    pub hooks: Vec<Hook>,
+    /// The checks, in the order of the config.
+    pub checks: Vec<Check>,
+    /// The time after which the server switches back, unless the client confirms. None: no confirmation is needed.
+    pub confirm: Option<Duration>,
+    /// Files whose last lines a failure shows, absolute or from the release.
+    pub logs: Vec<String>,
+    /// Texts that no output may show.
+    pub secrets: Vec<String>,
+}
+
+impl Procedure {
+    /// Returns the hooks of a phase, in order.
+    pub fn hooks_of(&self, phase: HookPhase) -> impl Iterator<Item = &Hook> {
+        self.hooks.iter().filter(move |hook| hook.phase == phase)
+    }
+}
