@@ -1,5 +1,8 @@
 //! Serves one client: reads its request, carries it out, and answers.
 
+mod manifests;
+mod switching;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -7,30 +10,23 @@ use std::path::{Path, PathBuf};
 
 use crate::disk;
 use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
-use crate::hash::Hash;
 use crate::live::LiveNow;
-use crate::manifest::encode::encode;
-use crate::release::{Record, ReleaseId};
-use crate::report::{LockHolder, SwitchReport};
+use crate::release::ReleaseId;
+use crate::report::LockHolder;
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::message::{self, BaseName, FromAgent, Hello, Reply, Request, ToAgent};
+use crate::wire::message::{self, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
 use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
 use super::deploy::{Order, deploy};
 use super::reporter::Reporter;
-use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
 use super::site::mend::mend;
-use super::site::records::{Releases, check_manifest, read_manifest};
-use super::site::switch::{self, SwitchOutcome};
-use super::{prune, query, shared};
-
-/// The most manifests in one request: the two sides of a comparison.
-const SIDES: usize = 2;
+use super::site::records::Releases;
+use super::{prune, query};
 
 /// Serves one client until it has its answer.
 pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
@@ -137,8 +133,8 @@ impl Service<'_> {
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
-            Request::Switch(id) => self.switch(path, |_, _| Ok(id.clone())),
-            Request::Rollback(to) => self.switch(path, |releases, live| rollback_target(releases, live, to.as_ref())),
+            Request::Switch(id) => self.switch(path, id),
+            Request::Rollback(to) => self.rollback(path, to.as_ref()),
             Request::Cleanup { dry_run } => {
                 let mut layout = self.open(path)?;
                 let lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
@@ -177,91 +173,14 @@ impl Service<'_> {
         layout.refresh(&lock, &self.hello.policy)?;
         Ok(lock)
     }
-
-    fn switch(
-        &self,
-        path: &Path,
-        target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
-    ) -> Result<Reply, Error> {
-        let mut layout = self.open(path)?;
-        let lock = self.lock(&mut layout)?;
-        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
-        let live = layout.current.live()?;
-        let id = target(&releases, live.as_ref())?;
-        let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
-        check_manifest(&layout, &id, &record.root)?;
-        if !record.was_live() {
-            // The run that made the release may have died before its names were durable.
-            layout.records.sync()?;
-            layout.releases.sync()?;
-        }
-        self.conversation.begin_switch(&id)?;
-        let verb = self.hello.request.verb();
-        let SwitchOutcome { previous, mut warnings } =
-            switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
-        // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
-        warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
-        warnings.extend(releases.dropped.iter().map(dropped_warning));
-        let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
-    }
-
-    fn manifests(&self, path: &Path, wanted: &[Option<ReleaseId>], known: &[Hash]) -> Result<Reply, Error> {
-        if wanted.len() > SIDES {
-            return Err(Error::Protocol("a request for more than two manifests".into()));
-        }
-        let layout = self.open(path)?;
-        let releases = Releases::read(&layout)?;
-        let read = |record: &Record| read_manifest(&layout, &record.id, &record.root);
-        let mut before: Option<&Record> = None;
-        for id in wanted {
-            let id = match id {
-                Some(id) => id.clone(),
-                None => layout
-                    .current
-                    .live()?
-                    .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))?,
-            };
-            let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
-            let bytes = if known.contains(&record.root) {
-                check_manifest(&layout, &id, &record.root)?;
-                Vec::new()
-            } else {
-                let base = before.map(read).transpose()?;
-                encode(&read(record)?.manifest, base.as_ref().map(|base| &base.manifest)).to_bytes()
-            };
-            before = Some(record);
-            let name = BaseName { release: id, root: record.root };
-            self.conversation.send(&FromAgent::Manifest { name, length: bytes.len() as u64 })?;
-            self.conversation.send_parts(&bytes)?;
-        }
-        Ok(Reply::Manifests)
-    }
 }
 
-fn dropped_warning(id: &ReleaseId) -> String {
-    format!("The record of damaged release {id} was removed: its directory was missing")
-}
-
+/// Returns the error for a release that has no right record.
 fn missing(releases: &Releases, id: &ReleaseId) -> Error {
     match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
         Some((id, reason)) => Error::from(DamageError::Release { id: id.clone(), reason: reason.clone() }),
         None => Error::from(ReleaseError::Unknown(id.clone())),
     }
-}
-
-fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&ReleaseId>) -> Result<ReleaseId, Error> {
-    if let Some(id) = to {
-        let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
-        return match record.was_live() {
-            _ if live == Some(id) => {
-                Err(ReleaseError::NotARollback { id: id.clone(), reason: "is live already" }.into())
-            }
-            false => Err(ReleaseError::NotARollback { id: id.clone(), reason: "was never live" }.into()),
-            true => Ok(id.clone()),
-        };
-    }
-    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::from(ReleaseError::NothingToRollBack))
 }
 
 #[cfg(test)]

@@ -1,0 +1,73 @@
+//! `switch` and `rollback`: finds the release, checks it, and makes it live.
+
+use std::path::Path;
+
+use crate::error::{Error, ReleaseError};
+use crate::release::ReleaseId;
+use crate::report::SwitchReport;
+use crate::wire::message::Reply;
+
+use super::{Service, missing};
+use crate::agent::reporter::Reporter;
+use crate::agent::shared;
+use crate::agent::site::Site;
+use crate::agent::site::records::{Releases, check_manifest};
+use crate::agent::site::switch::{self, SwitchOutcome};
+
+impl Service<'_> {
+    /// Makes a release live.
+    pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
+        self.make_live(path, |_, _| Ok(id.clone()))
+    }
+
+    /// Makes an earlier release live: the named one, or the one that was live before.
+    pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>) -> Result<Reply, Error> {
+        self.make_live(path, |releases, live| rollback_target(releases, live, to))
+    }
+
+    fn make_live(
+        &self,
+        path: &Path,
+        target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
+    ) -> Result<Reply, Error> {
+        let mut layout = self.open(path)?;
+        let lock = self.lock(&mut layout)?;
+        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
+        let live = layout.current.live()?;
+        let id = target(&releases, live.as_ref())?;
+        let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
+        check_manifest(&layout, &id, &record.root)?;
+        if !record.was_live() {
+            // The run that made the release may have died before its names were durable.
+            layout.records.sync()?;
+            layout.releases.sync()?;
+        }
+        self.conversation.begin_switch(&id)?;
+        let verb = self.hello.request.verb();
+        let SwitchOutcome { previous, mut warnings } =
+            switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
+        // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
+        warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
+        warnings.extend(releases.dropped.iter().map(dropped_warning));
+        let switched = previous.as_ref() != Some(&id);
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
+    }
+}
+
+fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&ReleaseId>) -> Result<ReleaseId, Error> {
+    if let Some(id) = to {
+        let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
+        return match record.was_live() {
+            _ if live == Some(id) => {
+                Err(ReleaseError::NotARollback { id: id.clone(), reason: "is live already" }.into())
+            }
+            false => Err(ReleaseError::NotARollback { id: id.clone(), reason: "was never live" }.into()),
+            true => Ok(id.clone()),
+        };
+    }
+    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::from(ReleaseError::NothingToRollBack))
+}
+
+fn dropped_warning(id: &ReleaseId) -> String {
+    format!("The record of damaged release {id} was removed: its directory was missing")
+}
