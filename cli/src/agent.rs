@@ -4,6 +4,8 @@
 
 use std::io::{self, IsTerminal};
 
+use engine::AgentRole;
+
 use crate::args::AgentArgs;
 use crate::failure::Failure;
 use crate::program::program;
@@ -18,5 +20,10 @@ pub(crate) fn run(args: &AgentArgs) -> Result<(), Failure> {
         let failed = |error| Failure::usage(format!("Could not enter `{}`", from.display())).because(&error);
         std::env::set_current_dir(from).map_err(failed)?;
     }
-    Ok(engine::serve_agent(args.lane, &program)?)
+    let role = match args {
+        AgentArgs { lane: true, .. } => AgentRole::Lane,
+        AgentArgs { runner: true, .. } => AgentRole::Runner,
+        _ => AgentRole::Agent,
+    };
+    Ok(engine::serve_agent(role, &program)?)
 }

@@ -3,7 +3,9 @@
 //! Commands are between backticks, so that they can be pasted; `failure` completes Cutover's own with the place. No
 //! hint is dangerous to follow: none changes a directory that may be live.
 
-use engine::error::{DamageHint, Hint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers};
+use engine::error::{
+    DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers,
+};
 use engine::shell::quoted;
 
 /// The next step after a lost connection.
@@ -29,6 +31,7 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::Reach(hint) => of_reach(hint).into(),
         Hint::Login(hint) => of_login(hint),
         Hint::Start(hint) => of_start(hint),
+        Hint::Hook(hint) => of_hook(hint).into(),
         Hint::RunAgain => RUN_AGAIN.into(),
         Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
         Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
@@ -39,6 +42,17 @@ pub(crate) fn text(hint: &Hint) -> String {
             "Name another directory with `--state-dir`. If Cutover made `{path}`, it is only a cache and can be removed"
         ),
         Hint::Report => "Please report it with your command and its output".into(),
+    }
+}
+
+fn of_hook(hint: &HookHint) -> &'static str {
+    match hint {
+        HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
+        HookHint::SeeCheck => "Look at the application's logs; if the check itself is wrong, mend it in the config",
+        HookHint::AllowMoreTime => {
+            "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
+        }
+        HookHint::SeeJournal => "Find out on the server who ended it, then run this again",
     }
 }
 

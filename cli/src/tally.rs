@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use engine::event::{Event, Phase};
+use engine::event::{CheckEvent, Event, HookEvent, Phase};
 
 use crate::failure::printable;
 use crate::units::{Bytes, Count, Counted, Seconds};
@@ -82,6 +82,14 @@ impl Tally {
             }
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
+            Event::Hook(event) => self.hook(event),
+            Event::Check(CheckEvent::Failed { name, attempt, reason }) => {
+                self.say(Verbosity::Brief, format!("Check {name}, try {attempt}: {reason}"));
+            }
+            Event::Check(CheckEvent::Passed { name }) => self.say(Verbosity::Brief, format!("Check {name} passed")),
+            Event::Returning { from, to } => {
+                self.warn(&format!("Release {from} failed: switching back to release {to}"));
+            }
             Event::Warning(text) => self.warn(&text),
             Event::Detail(text) => self.say(Verbosity::Verbose, text),
             _ => {}
@@ -97,6 +105,19 @@ impl Tally {
 
     fn warn(&mut self, text: &str) {
         self.lines.push_back(Line::Warning(printable(text)));
+    }
+
+    fn hook(&mut self, event: HookEvent) {
+        let line = match event {
+            HookEvent::Began { name, phase } => format!("Running hook {name} ({})", phase.name()),
+            HookEvent::Line { name, text } => format!("[{name}] {text}"),
+            HookEvent::Ended { name, end, seconds } if end.is_success() => {
+                format!("Hook {name} is done in {}", Seconds(seconds.into()))
+            }
+            // The failure says how it ended.
+            HookEvent::Ended { .. } => return,
+        };
+        self.say(Verbosity::Brief, line);
     }
 
     fn running(&mut self, phase: Phase, now: Instant) -> &mut RunningPhase {

@@ -49,6 +49,13 @@ impl Accounts {
         Some(home).filter(|home| home.is_absolute())
     }
 
+    /// Returns a user's login shell, if an absolute one is known.
+    pub(crate) fn shell(&self, user: u32) -> Option<PathBuf> {
+        let fields = line_of(&self.users, user)?;
+        let shell = PathBuf::from(OsStr::from_bytes(fields.get(6)?));
+        Some(shell).filter(|shell| shell.is_absolute())
+    }
+
     /// Returns whether a group is known to have no members other than this user and root.
     pub(crate) fn is_alone(&self, user: u32, group: u32) -> bool {
         let has_number = |field: &[u8], number: u32| field == number.to_string().as_bytes();
@@ -108,6 +115,7 @@ mod tests {
         // The home is not an absolute path.
         assert_eq!(accounts.home(1001), None);
         assert_eq!(accounts.home(10), None);
+        assert_eq!(accounts.shell(33).as_deref(), Some(Path::new("/sbin/nologin")));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod damage;
 mod hint;
+mod hook;
 mod kind;
 mod login;
 mod reach;
@@ -27,7 +28,8 @@ use crate::path::Shown;
 use crate::units::Bytes;
 
 pub use damage::DamageError;
-pub use hint::{DamageHint, Hint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint};
+pub use hint::{DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint};
+pub use hook::HookError;
 pub use kind::Kind;
 pub use login::{LoginError, LoginRemedy};
 pub use reach::ReachError;
@@ -63,6 +65,9 @@ pub enum Error {
     /// The agent cannot be started on the server.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A hook or a check failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// A system call failed.
     #[error("Could not {action} `{path}`")]
     Io {
@@ -150,6 +155,7 @@ impl Error {
             Error::Reach(error) => error.kind(),
             Error::Login(error) => error.kind(),
             Error::Start(error) => error.kind(),
+            Error::Hook(_) => Kind::Hook,
             Error::Io { source, .. } => Kind::of_io(source),
             Error::Site(_)
             | Error::MessageTooLong { .. }
@@ -174,6 +180,7 @@ impl Error {
             Error::Reach(error) => Some(error.hint()),
             Error::Login(error) => error.hint().map(Hint::Login),
             Error::Start(error) => Some(error.hint()),
+            Error::Hook(error) => Some(Hint::Hook(error.hint())),
             Error::Io { source, .. } => Hint::of_io(source),
             Error::LineLost { .. } | Error::Protocol(_) => Some(Hint::RunAgain),
             Error::MessageTooLong { .. } => Some(Hint::ShortenConfig),

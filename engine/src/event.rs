@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::command::CommandEnd;
 use crate::error::Error;
+use crate::hook::HookPhase;
 use crate::release::ReleaseId;
 
 /// A phase of a deploy, in the order in which the phases end. Several run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Reaching the server and starting the agent.
     Connect,
@@ -26,8 +29,57 @@ pub enum Phase {
     Cleanup,
 }
 
+/// News of a hook.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HookEvent {
+    /// It began.
+    Began {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+    },
+    /// It wrote a line, in which secrets are masked.
+    Line {
+        /// The hook.
+        name: String,
+        /// The line.
+        text: String,
+    },
+    /// It ended.
+    Ended {
+        /// The hook.
+        name: String,
+        /// The way in which it ended.
+        end: CommandEnd,
+        /// The time that it took, in seconds.
+        seconds: f32,
+    },
+}
+
+/// News of a check.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckEvent {
+    /// A try failed.
+    Failed {
+        /// The check.
+        name: String,
+        /// The number of the try, from 1.
+        attempt: u32,
+        /// The reason.
+        reason: String,
+    },
+    /// It passed.
+    Passed {
+        /// The check.
+        name: String,
+    },
+}
+
 /// An event.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// A phase began.
@@ -63,6 +115,17 @@ pub enum Event {
     ReleaseRemoved {
         /// The release.
         release: ReleaseId,
+    },
+    /// News of a hook.
+    Hook(HookEvent),
+    /// News of a check.
+    Check(CheckEvent),
+    /// The release failed, and the server switches back.
+    Returning {
+        /// The release that failed.
+        from: ReleaseId,
+        /// The release that is switched to.
+        to: ReleaseId,
     },
     /// A fact that the user should know and that stops nothing.
     Warning(String),

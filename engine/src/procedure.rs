@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::Check;
+use crate::check::{Check, CheckFrom};
 use crate::hook::{Hook, HookPhase};
 
 /// The procedure around a switch.
@@ -28,5 +28,15 @@ impl Procedure {
     /// Returns the hooks of a phase, in order.
     pub fn hooks_of(&self, phase: HookPhase) -> impl Iterator<Item = &Hook> {
         self.hooks.iter().filter(move |hook| hook.phase == phase)
+    }
+
+    /// Returns whether a deploy to the server needs a runner.
+    pub(crate) fn needs_runner(&self) -> bool {
+        self.hooks.iter().any(|hook| !hook.phase.is_local()) || !self.checks.is_empty() || self.confirm.is_some()
+    }
+
+    /// Returns whether the server asks for the client's verdict after a switch.
+    pub(crate) fn needs_verdict(&self) -> bool {
+        self.confirm.is_some() || self.checks.iter().any(|check| check.from == CheckFrom::Client)
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::agent;
+use crate::agent::{self, RunnerProgram};
 use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
@@ -141,17 +141,30 @@ fn diff_in(context: &Context, before: &DiffSide, after: &DiffSide) -> Result<Dif
     Ok(report)
 }
 
-/// Serves as the agent on stdin and stdout until the client is done. As a lane, it hands stdin over to an agent that
-/// serves already, and stays until that agent has read it. `program` is the running program's file. The greeting
-/// carries its hash.
-pub fn serve_agent(is_lane: bool, program: &Path) -> Result<(), Error> {
+/// The part that a process on the server plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentRole {
+    /// Serves a client.
+    Agent,
+    /// Hands stdin over to an agent that serves already, and stays until that agent has read it.
+    Lane,
+    /// Carries out the order of the agent that started it.
+    Runner,
+}
+
+/// Plays a part of the server on stdin and stdout until it is done. `program` is the running program's file. The
+/// greeting carries its hash, and it runs as the runner too.
+pub fn serve_agent(role: AgentRole, program: &Path) -> Result<(), Error> {
+    disk::set_usual_umask();
+    if role == AgentRole::Runner {
+        return agent::serve_runner();
+    }
     let (input, mut output) = (unbuffered(&io::stdin(), "stdin")?, unbuffered(&io::stdout(), "stdout")?);
     greeting::write_greeting(&mut output, program)?;
-    if is_lane {
-        return agent::serve_lane(input, output);
+    match role {
+        AgentRole::Lane => agent::serve_lane(input, output),
+        _ => agent::serve(RunnerProgram(program.to_owned()), input, output),
     }
-    disk::set_usual_umask();
-    agent::serve(input, output)
 }
 
 /// Returns the stream without the buffer of the standard library, which would hold frames back.
@@ -192,7 +205,10 @@ impl Context {
         cancel: &Cancel,
     ) -> Result<Connection, Error> {
         match resolution {
-            None => pipe::connect(agent::serve),
+            None => {
+                let program = RunnerProgram(self.target.reach.program.clone());
+                pipe::connect(move |input, output| agent::serve(program, input, output))
+            }
             Some(resolution) => connect(resolution, install, is_new, self.observer.as_ref(), cancel),
         }
     }

@@ -13,10 +13,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use engine::AgentRole;
 use engine::error::Error;
 
 const USAGE: &str = "The server's side of Cutover, which `cutover` copies to a server and starts there\n\n\
-                     Usage: cutover-agent agent [--lane | --from DIR]\n       cutover-agent --version\n";
+                     Usage: cutover-agent agent [--lane | --runner | --from DIR]\n       cutover-agent --version\n";
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -26,9 +27,10 @@ fn main() -> ExitCode {
     match &texts[..] {
         ["--version" | "-V"] => drop(writeln!(io::stdout(), "{}", engine::BUILD)),
         ["--help" | "-h"] => drop(io::stdout().write_all(USAGE.as_bytes())),
-        ["agent"] if is_agent => return serve(false, None),
-        ["agent", "--lane"] if is_agent => return serve(true, None),
-        ["agent", "--from", _] if is_agent => return serve(false, Some(Path::new(&words[2]))),
+        ["agent"] if is_agent => return serve(AgentRole::Agent, None),
+        ["agent", "--lane"] if is_agent => return serve(AgentRole::Lane, None),
+        ["agent", "--runner"] if is_agent => return serve(AgentRole::Runner, None),
+        ["agent", "--from", _] if is_agent => return serve(AgentRole::Agent, Some(Path::new(&words[2]))),
         _ => {
             drop(io::stderr().write_all(USAGE.as_bytes()));
             return ExitCode::from(2);
@@ -38,11 +40,11 @@ fn main() -> ExitCode {
 }
 
 /// Serves, with relative paths from a directory.
-fn serve(is_lane: bool, from: Option<&Path>) -> ExitCode {
+fn serve(role: AgentRole, from: Option<&Path>) -> ExitCode {
     let program = program::program();
     let entered = from.map_or(Ok(()), std::env::set_current_dir);
     let entered = entered.map_err(|error| Error::io("enter", from.unwrap_or(Path::new("")), error));
-    let served = entered.and_then(|()| engine::serve_agent(is_lane, &program));
+    let served = entered.and_then(|()| engine::serve_agent(role, &program));
     served.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 

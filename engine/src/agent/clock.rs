@@ -10,3 +10,8 @@ pub(crate) const AHEAD_SECONDS_MAX: u32 = 60;
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
+
+/// Returns Unix time in milliseconds.
+pub(crate) fn now_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as u64)
+}

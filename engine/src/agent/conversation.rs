@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
@@ -16,14 +16,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 use crate::error::Error;
 use crate::event::Phase;
 use crate::live::LiveNow;
+use crate::news::News;
 use crate::release::ReleaseId;
 use crate::threads;
-use crate::wire::bounds;
 use crate::wire::frame::{Counter, FrameKind, FrameReader, FrameWriter};
 use crate::wire::last_byte::LastByte;
 use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::reporter::Reporter;
+use super::run::RunnerProgram;
+use super::site::journal::{Journal, JournalEntry};
 
 /// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
@@ -42,6 +44,10 @@ type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
 /// A conversation with a client.
 pub(crate) struct Conversation {
+    /// The program that runs as the runner.
+    pub(crate) program: RunnerProgram,
+    /// The journal, once the lock is held.
+    journal: OnceLock<Journal>,
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
     last_byte: LastByte,
@@ -84,6 +90,7 @@ pub(crate) enum Next<T> {
 impl Conversation {
     /// Begins a conversation. A client that sends nothing for `silent_max` is treated as dead.
     pub(crate) fn new(
+        program: RunnerProgram,
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
         silent_max: Duration,
@@ -93,12 +100,14 @@ impl Conversation {
         let (sender, frames) = bounded(READ_AHEAD);
         let mut reader = FrameReader::new::<ToAgent>(input);
         let (last_byte, counter) = (reader.last_byte(), reader.counter());
-        let ping = message::to_bytes(&ToAgent::Ping);
+        let (ping, stop) = (message::to_bytes(&ToAgent::Ping), message::to_bytes(&ToAgent::Stop));
         let read = move || {
             loop {
                 let frame = match reader.read() {
                     // A ping is not queued: it would hide the end of the connection behind it.
                     Ok(Some((FrameKind::Message, payload))) if payload == ping => continue,
+                    // The user interrupted: nothing that follows counts.
+                    Ok(Some((FrameKind::Message, payload))) if payload == stop => Err(Error::Interrupted),
                     Ok(Some(frame)) => Ok(frame),
                     Ok(None) => return,
                     Err(error) => Err(error),
@@ -116,6 +125,8 @@ impl Conversation {
             return Err(error);
         }
         Ok(Conversation {
+            program,
+            journal: OnceLock::new(),
             out: Mutex::new(out),
             frames,
             last_byte,
@@ -126,6 +137,11 @@ impl Conversation {
             switching: Mutex::default(),
             has_failed_send: AtomicBool::new(false),
         })
+    }
+
+    /// Begins the journal of the run. From now on, news goes there too.
+    pub(crate) fn begin_journal(&self, journal: Journal) {
+        self.journal.get_or_init(|| journal);
     }
 
     /// Sends a message.
@@ -212,10 +228,24 @@ impl Conversation {
         }
     }
 
-    /// Queues the begin or the end of a phase. It is sent with the next message, or soon.
-    fn phase(&self, phase: Phase, ended: bool) {
-        let message = message::to_bytes(&FromAgent::Phase { phase, ended });
-        self.note_send(&self.out.lock().expect("no sender panics").queue(&message));
+    /// Sends news. The begin and the end of a phase are sent with the next message, or soon.
+    pub(crate) fn pass_on(&self, news: News) {
+        if matches!(news, News::Began(_)) {
+            // A phase that ends soon needs no progress.
+            *self.last_progress.lock().expect("no sender panics") = Instant::now();
+        }
+        let is_phase = matches!(news, News::Began(_) | News::Ended(_));
+        let message = FromAgent::News(news.fitting());
+        let sent = match is_phase {
+            true => self.out.lock().expect("no sender panics").queue(&message::to_bytes(&message)),
+            false => self.send(&message),
+        };
+        self.note_send(&sent);
+    }
+
+    /// Notes that a switch to a release may have begun.
+    pub(crate) fn note_switching(&self, to: &ReleaseId) {
+        *self.switching.lock().expect("no holder panics") = Some(to.clone());
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -260,14 +290,11 @@ impl Conversation {
 }
 
 impl Reporter for Conversation {
-    fn began(&self, phase: Phase) {
-        // A phase that ends soon needs no progress.
-        *self.last_progress.lock().expect("no sender panics") = Instant::now();
-        self.phase(phase, false);
-    }
-
-    fn ended(&self, phase: Phase) {
-        self.phase(phase, true);
+    fn tell(&self, news: News) {
+        if let Some(journal) = self.journal.get() {
+            journal.add(JournalEntry::News(news.clone()));
+        }
+        self.pass_on(news);
     }
 
     /// Does nothing if the last progress message was too recent.
@@ -279,26 +306,10 @@ impl Reporter for Conversation {
         }
     }
 
-    fn warn(&self, warning: String) {
-        self.note_send(&self.send(&FromAgent::Warning(bounds::cut_off(warning, bounds::REPORTED_TEXT_BYTES_MAX))));
-    }
-
-    fn lock_taken_over(&self, holder: String) {
-        self.note_send(&self.send(&FromAgent::LockTakenOver(bounds::cut_off(holder, bounds::REPORTED_TEXT_BYTES_MAX))));
-    }
-
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error> {
         self.check_client()?;
-        *self.switching.lock().expect("no holder panics") = Some(to.clone());
+        self.note_switching(to);
         Ok(())
-    }
-
-    fn live(&self, release: &ReleaseId) {
-        self.note_send(&self.send(&FromAgent::Live(release.clone())));
-    }
-
-    fn removed(&self, release: &ReleaseId) {
-        self.note_send(&self.send(&FromAgent::Removed(release.clone())));
     }
 }
 
@@ -349,7 +360,8 @@ mod tests {
         FrameWriter::new(&mut bytes).write(FrameKind::Block, &[7; 50]).unwrap();
         let began = Instant::now();
         let silent_max = Duration::from_secs(1);
-        let conversation = Conversation::new(Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
+        let conversation =
+            Conversation::new(RunnerProgram::default(), Trickle(bytes.into_iter()), io::sink(), silent_max).unwrap();
         assert!(matches!(conversation.next(), Ok(Incoming::Block(payload)) if payload == [7; 50]));
         assert!(began.elapsed() > silent_max, "the block came too fast to show anything");
     }
@@ -357,7 +369,8 @@ mod tests {
     #[test]
     fn a_client_that_has_gone_is_noticed_behind_its_pings() {
         let (input, mut client) = io::pipe().unwrap();
-        let conversation = Conversation::new(input, io::sink(), Duration::from_secs(20)).unwrap();
+        let conversation =
+            Conversation::new(RunnerProgram::default(), input, io::sink(), Duration::from_secs(20)).unwrap();
         for _ in 0..10 {
             FrameWriter::new(&mut client).write(FrameKind::Message, &message::to_bytes(&ToAgent::Ping)).unwrap();
         }
@@ -372,7 +385,8 @@ mod tests {
     #[test]
     fn a_client_of_which_nothing_comes_is_taken_for_dead() {
         let (input, mut client) = io::pipe().unwrap();
-        let conversation = Conversation::new(input, io::sink(), Duration::from_millis(100)).unwrap();
+        let conversation =
+            Conversation::new(RunnerProgram::default(), input, io::sink(), Duration::from_millis(100)).unwrap();
         client.write_all(&[9]).unwrap();
         let Err(Error::LineLost { source }) = conversation.next() else { panic!("the silence was not noticed") };
         assert_eq!(source.kind(), io::ErrorKind::TimedOut);
@@ -382,7 +396,7 @@ mod tests {
     fn no_switch_begins_where_something_was_not_heard() {
         let (input, _client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let conversation = Conversation::new(input, output, Duration::from_secs(20)).unwrap();
+        let conversation = Conversation::new(RunnerProgram::default(), input, output, Duration::from_secs(20)).unwrap();
         conversation.warn("heard".to_owned());
         conversation.begin_switch(&"1".parse().unwrap()).unwrap();
         drop(answers);

@@ -3,7 +3,7 @@
 //! The modules are in the order in which a deploy uses them: the deploy path (`site`, `stamps`, `store`), the content
 //! that is wanted and received (`staging`, `classify`, `space`, `remode`, `sign`, `receive`), the new tree
 //! (`assemble`, `reuse`, `shared`), and removal (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the
-//! order of the steps. They report through `reporter`, to a `conversation`. `lane` is a process of its own: it hands
+//! order of the steps, and `run` has the hooks and checks of a runner. They report through `reporter`, to a `conversation`. `lane` is a process of its own: it hands
 //! its stdin over to the inlets of `receive`.
 
 mod clock;
@@ -33,10 +33,14 @@ mod uptime;
 
 mod conversation;
 mod deploy;
+mod deploy_path;
+mod go_live;
 mod lane;
 mod query;
 mod reporter;
+mod run;
 mod serve;
 
 pub(crate) use lane::serve_lane;
+pub(crate) use run::{RunnerProgram, serve_runner};
 pub(crate) use serve::serve;

@@ -6,34 +6,50 @@
 
 use crate::error::Error;
 use crate::event::Phase;
+use crate::news::News;
 use crate::release::ReleaseId;
 
 /// A receiver of reports.
 pub(crate) trait Reporter: Sync {
-    /// Reports that a phase began.
-    fn began(&self, phase: Phase);
-
-    /// Reports that a phase ended.
-    fn ended(&self, phase: Phase);
+    /// Reports news.
+    fn tell(&self, news: News);
 
     /// Reports how many files of a phase are done.
     fn progress(&self, phase: Phase, files: u64, files_total: u64);
-
-    /// Reports something that the user should know and that stops nothing.
-    fn warn(&self, warning: String);
-
-    /// Reports that the lock of a dead run was taken over. `holder` describes that run.
-    fn lock_taken_over(&self, holder: String);
 
     /// Reports that the switch to a release is about to begin. Fails if the client would not learn the result: a
     /// switch cannot be taken back.
     fn begin_switch(&self, to: &ReleaseId) -> Result<(), Error>;
 
+    /// Reports that a phase began.
+    fn began(&self, phase: Phase) {
+        self.tell(News::Began(phase));
+    }
+
+    /// Reports that a phase ended.
+    fn ended(&self, phase: Phase) {
+        self.tell(News::Ended(phase));
+    }
+
+    /// Reports something that the user should know and that stops nothing.
+    fn warn(&self, warning: String) {
+        self.tell(News::Warning(warning));
+    }
+
+    /// Reports that the lock of a dead run was taken over. `holder` describes that run.
+    fn lock_taken_over(&self, holder: String) {
+        self.tell(News::LockTakenOver(holder));
+    }
+
     /// Reports that a release is live.
-    fn live(&self, release: &ReleaseId);
+    fn live(&self, release: &ReleaseId) {
+        self.tell(News::Live(release.clone()));
+    }
 
     /// Reports that a release was removed.
-    fn removed(&self, release: &ReleaseId);
+    fn removed(&self, release: &ReleaseId) {
+        self.tell(News::Removed(release.clone()));
+    }
 }
 
 /// A reporter for tests that drops everything.
@@ -42,14 +58,9 @@ pub(crate) struct Silent;
 
 #[cfg(test)]
 impl Reporter for Silent {
-    fn began(&self, _: Phase) {}
-    fn ended(&self, _: Phase) {}
+    fn tell(&self, _: News) {}
     fn progress(&self, _: Phase, _: u64, _: u64) {}
-    fn warn(&self, _: String) {}
-    fn lock_taken_over(&self, _: String) {}
     fn begin_switch(&self, _: &ReleaseId) -> Result<(), Error> {
         Ok(())
     }
-    fn live(&self, _: &ReleaseId) {}
-    fn removed(&self, _: &ReleaseId) {}
 }

@@ -3,10 +3,8 @@
 mod manifests;
 mod switching;
 
-use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::disk;
 use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
@@ -20,7 +18,10 @@ use crate::wire::message::{self, FromAgent, Hello, Reply, Request, ToAgent};
 use super::clock::now;
 use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
 use super::deploy::{Order, deploy};
+use super::deploy_path::deploy_path;
 use super::reporter::Reporter;
+use super::run::RunnerProgram;
+use super::site::journal::{Journal, RunHead};
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
@@ -28,9 +29,13 @@ use super::site::mend::mend;
 use super::site::records::Releases;
 use super::{prune, query};
 
-/// Serves one client until it has its answer.
-pub(crate) fn serve(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Result<(), Error> {
-    converse(&Conversation::new(input, output, CLIENT_SILENT_MAX)?)
+/// Serves one client until it has its answer. `program` runs as the runner.
+pub(crate) fn serve(
+    program: RunnerProgram,
+    input: impl Read + Send + 'static,
+    output: impl Write + Send + 'static,
+) -> Result<(), Error> {
+    converse(&Conversation::new(program, input, output, CLIENT_SILENT_MAX)?)
 }
 
 fn converse(conversation: &Conversation) -> Result<(), Error> {
@@ -106,12 +111,6 @@ fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
     }
 }
 
-/// Returns the deploy path. It is absolute, because reports name it.
-fn deploy_path(hello: &Hello) -> Result<PathBuf, Error> {
-    let path = Path::new(OsStr::from_bytes(&hello.path));
-    std::path::absolute(path).map_err(|error| Error::io("resolve", path, error))
-}
-
 struct Service<'a> {
     conversation: &'a Conversation,
     hello: &'a Hello,
@@ -171,6 +170,8 @@ impl Service<'_> {
             self.conversation.lock_taken_over(lock::describe(dead));
         }
         layout.refresh(&lock, &self.hello.policy)?;
+        let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: provenance.clone() };
+        self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
         Ok(lock)
     }
 }
@@ -186,6 +187,7 @@ fn missing(releases: &Releases, id: &ReleaseId) -> Error {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::os::unix::ffi::OsStrExt;
     use std::time::Duration;
 
     use super::*;
@@ -227,7 +229,7 @@ mod tests {
             writer.write(FrameKind::Message, &message::to_bytes(message)).unwrap();
         }
         let (answers, output) = io::pipe().unwrap();
-        let agent = std::thread::spawn(|| serve(io::Cursor::new(words), output));
+        let agent = std::thread::spawn(|| serve(RunnerProgram::default(), io::Cursor::new(words), output));
         let mut answers = FrameReader::new::<FromAgent>(answers);
         let mut heard = Vec::new();
         while let Ok(Some((_, payload))) = answers.read() {
@@ -275,8 +277,9 @@ mod tests {
         let path = directory.path().join("site");
         let (input, client) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
-        let agent =
-            std::thread::spawn(move || converse(&Conversation::new(input, output, Duration::from_secs(1)).unwrap()));
+        let agent = std::thread::spawn(move || {
+            converse(&Conversation::new(RunnerProgram::default(), input, output, Duration::from_secs(1)).unwrap())
+        });
         let mut client = FrameWriter::new(client);
         client.write(FrameKind::Message, &message::to_bytes(&ToAgent::Hello(Box::new(hello(&path))))).unwrap();
         let mut answers = FrameReader::new::<FromAgent>(answers);

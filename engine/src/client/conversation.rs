@@ -52,6 +52,8 @@ pub(crate) struct Conversation {
     traffic: Traffic,
     cancel: Cancel,
     can_switch: AtomicBool,
+    /// Whether the server runs hooks: after an interruption it needs time for those that follow a failure.
+    has_hooks: AtomicBool,
 }
 
 /// The stream to the agent, and the signs that the agent is alive.
@@ -113,6 +115,7 @@ impl Conversation {
             traffic: Traffic { sent, read, flow, copied_at, round_trips: AtomicU64::new(0) },
             cancel,
             can_switch: AtomicBool::new(false),
+            has_hooks: AtomicBool::new(false),
         })
     }
 
@@ -265,7 +268,10 @@ impl Conversation {
             _ => error,
         };
         // The lock is gone with the line, so the release that was live before may not be live any more.
-        let live = Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unchanged);
+        let live = match self.answers.live() {
+            live @ (LiveNow::Switched(_) | LiveNow::Unknown) => live,
+            _ => LiveNow::Unchanged,
+        };
         DeployFailure { error, live }
     }
 
@@ -277,6 +283,11 @@ impl Conversation {
     /// Notes that from now on the agent may switch without the client learning of it.
     pub(crate) fn note_possible_switch(&self) {
         self.can_switch.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes whether the server runs hooks or checks.
+    pub(crate) fn note_hooks(&self, has_hooks: bool) {
+        self.has_hooks.store(has_hooks, Ordering::Relaxed);
     }
 
     /// Fails once the user interrupted.

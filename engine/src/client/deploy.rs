@@ -48,7 +48,7 @@ pub(crate) fn deploy(
     let outcome = match Exchange::new(&source, &proposal, &host, &conversation).run(forecast) {
         Ok(outcome) => outcome,
         Err(failure) => {
-            conversation.leave();
+            conversation.leave(&failure.error);
             if matches!(failure.error, Error::Source(SourceError::FileChangedUnseen(_))) {
                 source.forget();
             }
@@ -91,6 +91,7 @@ fn prepare<'a>(
         observer.observe(Event::Began(Phase::Connect));
         // The conversation begins at once: it keeps the agent alive during the scan.
         let conversation = Conversation::new(connect(&both)?, observer.clone(), cancel.clone())?;
+        conversation.note_hooks(host.context.procedure.needs_runner());
         observer.observe(Event::Ended(Phase::Connect));
         Ok((conversation, began.elapsed().as_secs_f64()))
     };

@@ -43,6 +43,7 @@ pub(crate) fn switch(
 ) -> Result<Reply, DeployFailure> {
     let conversation = Conversation::new(connection, observer, cancel)?;
     conversation.note_possible_switch();
+    conversation.note_hooks(hello.procedure.needs_runner());
     let (reply, _) = receive(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
     conversation.finish();
     Ok(reply)

@@ -49,6 +49,12 @@ impl TextFile {
     }
 }
 
+impl From<OwnedFd> for TextFile {
+    fn from(fd: OwnedFd) -> TextFile {
+        TextFile(fd.into())
+    }
+}
+
 impl From<TextFile> for OwnedFd {
     fn from(text: TextFile) -> OwnedFd {
         text.0.into()

@@ -30,6 +30,8 @@ pub enum Hint {
     Login(LoginHint),
     /// To start the agent on the server.
     Start(StartHint),
+    /// About hooks and checks.
+    Hook(HookHint),
     /// Run the command again.
     RunAgain,
     /// Use the same version on both sides.
@@ -290,4 +292,17 @@ pub enum StartHint {
         /// The server.
         host: String,
     },
+}
+
+/// The next step after a failed hook or check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HookHint {
+    /// Read the output of the hook, and mend its command.
+    SeeOutput,
+    /// Mend what the check found, or the check.
+    SeeCheck,
+    /// Allow more time, or look for the reason why the client could not confirm.
+    AllowMoreTime,
+    /// Read the journal, and find who ended the process.
+    SeeJournal,
 }

@@ -68,12 +68,14 @@ pub(crate) struct FrameWriter<W> {
     queued: Vec<u8>,
     /// Whether short frames are queued instead of written.
     is_holding: bool,
+    /// Whether a frame was written in part: nothing may follow it.
+    is_broken: bool,
 }
 
 impl<W: Write> FrameWriter<W> {
     /// Makes a writer to `out`.
     pub(crate) fn new(out: W) -> FrameWriter<W> {
-        FrameWriter { out, counter: Counter::default(), queued: Vec::new(), is_holding: false }
+        FrameWriter { out, counter: Counter::default(), queued: Vec::new(), is_holding: false, is_broken: false }
     }
 
     /// Returns the counter of the written bytes.
@@ -123,6 +125,10 @@ impl<W: Write> FrameWriter<W> {
     }
 
     fn write_all(&mut self, payload: &[u8]) -> Result<(), Error> {
+        if self.is_broken {
+            return Err(lost(ErrorKind::BrokenPipe.into()));
+        }
+        self.is_broken = true;
         let queued = std::mem::take(&mut self.queued);
         let mut slices = [IoSlice::new(&queued), IoSlice::new(payload)];
         let mut left = &mut slices[..];
@@ -135,6 +141,7 @@ impl<W: Write> FrameWriter<W> {
                 Err(error) => return Err(lost(error)),
             }
         }
+        self.is_broken = false;
         self.counter.add(queued.len() + payload.len());
         self.out.flush().map_err(lost)
     }

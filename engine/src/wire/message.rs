@@ -42,6 +42,7 @@ mod tests {
     use crate::event::Phase;
     use crate::hash::Hash;
     use crate::live::LiveNow;
+    use crate::news::News;
     use crate::procedure::Procedure;
     use crate::release::{Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
@@ -74,6 +75,8 @@ mod tests {
             ToAgent::WantLanes,
             ToAgent::SentOnLanes(Vec::new()),
             ToAgent::Ping,
+            ToAgent::Stop,
+            ToAgent::Verdict(None),
         ];
         let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
         let from_agent = [
@@ -88,11 +91,8 @@ mod tests {
             FromAgent::Lanes(None),
             FromAgent::Progress { phase: Phase::Sync, files: u64::MAX, files_total: u64::MAX },
             FromAgent::Read { bytes: u64::MAX, commits: u32::MAX, stalled: Some(u64::MAX) },
-            FromAgent::Phase { phase: Phase::Sync, ended: true },
-            FromAgent::LockTakenOver(String::new()),
-            FromAgent::Warning(String::new()),
-            FromAgent::Removed(id("1")),
-            FromAgent::Live(id("1")),
+            FromAgent::News(News::Live(id("1"))),
+            FromAgent::WantsVerdict,
             FromAgent::Done(Reply::Manifests),
             FromAgent::Failed { refusal, live: LiveNow::Nothing },
             FromAgent::Ping,

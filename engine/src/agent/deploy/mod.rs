@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use crate::error::{Error, SiteError};
 use crate::event::Phase;
+use crate::hook::HookPhase;
 use crate::manifest::diff::Counts;
 use crate::release::ReleaseId;
 use crate::wire::message::DeployDone;
@@ -45,12 +46,14 @@ use crate::wire::message::DeployDone;
 use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
 use super::conversation::Conversation;
+use super::go_live::go_live;
 use super::reporter::Reporter;
+use super::run::{Act, Scene, relay};
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
-use super::site::switch::{self, SwitchOutcome};
+use super::site::switch::SwitchOutcome;
 use super::staging::Staging;
 use super::store::Store;
 
@@ -83,6 +86,12 @@ pub(crate) fn deploy(
     let lock = lock(&mut layout)?;
     reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
+    let done = deploy_held(conversation, order, &mut site);
+    done.inspect_err(|error| run_on_failure(conversation, order, &site, error))
+}
+
+/// Runs a deploy under the lock.
+fn deploy_held(conversation: &Conversation, order: &Order<'_>, site: &mut Site) -> Result<DeployDone, Error> {
     let live = site.layout.current.live()?;
     if let Some(done) = unchanged(order, &site.layout, &site.releases, live.as_ref())? {
         return Ok(done);
@@ -94,10 +103,24 @@ pub(crate) fn deploy(
     let tree = tree::receive(conversation, order, Some(&site.layout), base)?;
     let decision = Decision::make(order, &site.layout, &site.releases, live, base, &tree.manifest)?;
     let task = Task { order, tree: &tree, base, decision: &decision };
-    let mut done = make(conversation, &mut site, task)?;
+    run_hooks(conversation, site, task, HookPhase::BeforeUpload)?;
+    let mut done = make(conversation, site, task)?;
     let holds = holding(&site.layout, &site.releases);
     done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
     Ok(done)
+}
+
+/// Runs the hooks for failures, unless the runner has run them: it runs them after its own failures. Their errors are
+/// warnings.
+fn run_on_failure(conversation: &Conversation, order: &Order<'_>, site: &Site, error: &Error) {
+    let phase = HookPhase::OnFailure;
+    if matches!(error, Error::Agent(_)) || order.hello.procedure.hooks_of(phase).next().is_none() {
+        return;
+    }
+    let scene = Scene::before(site.layout.current.live().ok().flatten());
+    if let Err(error) = relay(conversation, &site.lock, order.hello, Act::Hooks { phase, scene }) {
+        conversation.warn(error.with_cause());
+    }
 }
 
 /// Makes the release and tidies up. If space is short, removes the spare and tries once more.
@@ -143,6 +166,7 @@ fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> R
     let published = publish_release(&mut phases, site, plan, &staged)?;
     // Nobody needs the list of new files any more, and other manifests need its memory.
     staged.arrived = Vec::new();
+    run_hooks(conversation, site, plan.task, HookPhase::AfterUpload)?;
     let switched = switch_to(&mut phases, conversation, site, plan.task)?;
     let counts = final_counts(site, plan.task, &staged);
     Ok(DeployOutcome {
@@ -189,7 +213,7 @@ fn publish_release(
 /// Makes the release live, unless the client asked for a ready one.
 fn switch_to(
     phases: &mut Phases<'_>,
-    reporter: &dyn Reporter,
+    conversation: &Conversation,
     site: &mut Site,
     task: Task<'_>,
 ) -> Result<Option<SwitchOutcome>, Error> {
@@ -197,12 +221,22 @@ fn switch_to(
         return Ok(None);
     }
     let id = &task.decision.id;
-    let switched = phases.time(Phase::Switch, || {
-        reporter.begin_switch(id)?;
-        switch::switch(&site.layout, &site.lock, &mut site.releases, id, "deploy", &task.order.hello.provenance)
-    })?;
-    reporter.live(id);
-    Ok(Some(switched))
+    phases.time(Phase::Switch, || go_live(conversation, task.order.hello, site, id, false)).map(Some)
+}
+
+/// Runs the hooks of a phase between the lock and the switch.
+fn run_hooks(conversation: &Conversation, site: &Site, task: Task<'_>, phase: HookPhase) -> Result<(), Error> {
+    let Task { order, decision, .. } = task;
+    if order.hello.procedure.hooks_of(phase).next().is_none() {
+        return Ok(());
+    }
+    let has_release = phase != HookPhase::BeforeUpload;
+    let scene = Scene {
+        release: has_release.then(|| decision.id.clone()),
+        previous: decision.live.clone(),
+        is_rollback: false,
+    };
+    relay(conversation, &site.lock, order.hello, Act::Hooks { phase, scene }).map(drop)
 }
 
 /// Waits for the end of a second. That takes a moment if two releases come within one second. If the clock was ahead

@@ -8,11 +8,11 @@ use crate::report::SwitchReport;
 use crate::wire::message::Reply;
 
 use super::{Service, missing};
-use crate::agent::reporter::Reporter;
+use crate::agent::go_live::go_live;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
-use crate::agent::site::switch::{self, SwitchOutcome};
+use crate::agent::site::switch::SwitchOutcome;
 
 impl Service<'_> {
     /// Makes a release live.
@@ -32,20 +32,21 @@ impl Service<'_> {
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
-        let Site { lock, layout, mut releases } = Site::hold(lock, layout)?;
+        let mut site = Site::hold(lock, layout)?;
+        let Site { layout, releases, .. } = &site;
         let live = layout.current.live()?;
-        let id = target(&releases, live.as_ref())?;
-        let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
-        check_manifest(&layout, &id, &record.root)?;
-        if !record.was_live() {
+        let id = target(releases, live.as_ref())?;
+        let record = releases.find(&id).ok_or_else(|| missing(releases, &id))?;
+        check_manifest(layout, &id, &record.root)?;
+        let is_rollback = record.was_live();
+        if !is_rollback {
             // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
             layout.releases.sync()?;
         }
-        self.conversation.begin_switch(&id)?;
-        let verb = self.hello.request.verb();
         let SwitchOutcome { previous, mut warnings } =
-            switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
+            go_live(self.conversation, self.hello, &mut site, &id, is_rollback)?;
+        let Site { layout, releases, .. } = &site;
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir, TextFile};
+use crate::disk::{self, Dir, Kind, TextFile};
 use crate::error::{Error, ReleaseError};
 use crate::report::LockHolder;
 
@@ -42,13 +42,27 @@ pub(crate) struct Lock {
     pub(crate) taken_over: Option<LockHolder>,
 }
 
-/// The open files that hold the lock. A child process that gets them as stdin and stdout holds the lock too.
+/// The open files that hold the lock. A child process that gets them as stdout and stderr holds the lock too.
 #[derive(Debug)]
 pub(crate) struct Descriptors {
     /// `.cutover`; nothing if the filesystem cannot lock directories.
-    directory: Option<OwnedFd>,
+    pub(crate) directory: Option<OwnedFd>,
     /// `.cutover/lock`; nothing if a full disk had no space for it.
-    file: Option<TextFile>,
+    pub(crate) file: Option<TextFile>,
+}
+
+impl Descriptors {
+    /// Returns the descriptors that a parent gave as stdout and stderr. A stream that is neither a file nor a directory
+    /// stands for none.
+    pub(crate) fn of_child(file: OwnedFd, directory: OwnedFd) -> Result<Descriptors, Error> {
+        let is = |descriptor: &OwnedFd, kind: Kind| {
+            let stat = disk::file_stat(descriptor).map_err(|error| Error::io("inherit", "the lock", error))?;
+            Ok::<_, Error>(stat.kind == kind)
+        };
+        let file = if is(&file, Kind::File)? { Some(TextFile::from(file)) } else { None };
+        let directory = if is(&directory, Kind::Directory)? { Some(directory) } else { None };
+        Ok(Descriptors { directory, file })
+    }
 }
 
 impl Lock {
@@ -100,7 +114,6 @@ impl Lock {
 
     /// Returns descriptors for a child process, which holds the lock while it has any of them. The lock is released
     /// only when all of them are closed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn descriptors_for_child(&self) -> io::Result<Descriptors> {
         let Descriptors { directory, file } = &self.descriptors;
         Ok(Descriptors {
@@ -109,20 +122,17 @@ impl Lock {
         })
     }
 
-    /// Leaves the lock and its text to a child that has the descriptors.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
-    pub(crate) fn leave_to_child(mut self) {
+    /// Leaves the lock and its text to another process that has the descriptors.
+    pub(crate) fn leave_to_other(mut self) {
         self.descriptors.file = None;
     }
 
     /// Continues to hold a lock that another process took with this number.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn inherit(descriptors: Descriptors, fence: u64) -> Lock {
         Lock { descriptors, fence, taken_over: None }
     }
 
     /// Returns the fencing number.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the runner inherits the lock"))]
     pub(crate) fn fence(&self) -> u64 {
         self.fence
     }
@@ -263,7 +273,7 @@ mod tests {
         let lock = Lock::for_test(&dir);
         let text = fs::read_to_string(place.path().join("lock")).unwrap();
         let mut child = child_with(&lock);
-        lock.leave_to_child();
+        lock.leave_to_other();
         assert!(matches!(Lock::take(&dir, &unknown()), Err(Error::Release(ReleaseError::Locked { .. }))));
         assert!(Lock::holder(&dir).unwrap().is_some());
         assert_eq!((fs::read_to_string(place.path().join("lock")).unwrap(), fence(place.path())), (text, "1\n".into()));
@@ -293,7 +303,7 @@ mod tests {
         let (place, dir) = private();
         let lock = Lock::for_test(&dir);
         let (descriptors, fence) = (lock.descriptors_for_child().unwrap(), lock.fence());
-        lock.leave_to_child();
+        lock.leave_to_other();
         let lock = Lock::inherit(descriptors, fence);
         lock.check(&dir).unwrap();
         drop(lock);

@@ -3,6 +3,7 @@
 
 pub(crate) mod current;
 pub(crate) mod fence;
+pub(crate) mod journal;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod log;

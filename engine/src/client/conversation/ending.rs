@@ -6,14 +6,18 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind};
 use crate::live::LiveNow;
 use crate::report::DeployFailure;
-use crate::wire::message::FromAgent;
+use crate::wire::frame::FrameKind;
+use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::Conversation;
 use super::inbox::{Arrival, EmptyInbox};
 use super::live::live_after;
 
-/// The time in which the agent may say what is live after the client has closed the stream.
-const FINAL_STATE_TIME: Duration = Duration::from_secs(10);
+/// The longest silence of an agent that is to say what is live after the client has closed the stream. An agent that
+/// is alive sends something every ten seconds, also while a hook runs.
+const FINAL_SILENCE_MAX: Duration = Duration::from_secs(15);
+/// The time until the silence is looked at again.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The time in which the agent may tidy up after a failure.
 const TIDY_TIME: Duration = Duration::from_secs(5);
 /// The time in which an agent that has answered ends by itself.
@@ -30,6 +34,9 @@ impl Conversation {
             return DeployFailure { error, live };
         }
         if self.can_switch.load(Ordering::Relaxed) {
+            if matches!(error, Error::Interrupted) {
+                self.stop();
+            }
             return DeployFailure { error, live: self.final_state() };
         }
         // While the line is up, the agent holds the lock: nobody else has switched.
@@ -40,13 +47,12 @@ impl Conversation {
     /// Closes the stream, and returns the live release that the agent then reports.
     fn final_state(&self) -> LiveNow {
         self.close();
-        let deadline = Instant::now() + FINAL_STATE_TIME;
+        let listening = Instant::now();
         loop {
-            let live = self.answers.live();
-            if live.is_switched() {
-                return live;
-            }
+            let is_silent = self.stream.last_byte.silence(listening) > FINAL_SILENCE_MAX;
+            let deadline = Instant::now() + if is_silent { Duration::ZERO } else { LOOK_EVERY };
             match self.take_until(deadline) {
+                Err(EmptyInbox::TimedOut) if !is_silent => {}
                 Ok(Arrival::Message(message)) => match *message {
                     FromAgent::Failed { live, .. } => return live,
                     FromAgent::Done(reply) => return live_after(&reply),
@@ -60,11 +66,29 @@ impl Conversation {
         }
     }
 
+    /// Tells the agent that the user interrupted. A frame that is half written makes that impossible; then the end of the
+    /// stream says it.
+    fn stop(&self) {
+        let mut out = self.stream.out.lock().expect("no sender panics");
+        if let Some(writer) = out.as_mut() {
+            writer.write(FrameKind::Message, &message::to_bytes(&ToAgent::Stop)).unwrap_or_default();
+        }
+    }
+
     /// Leaves after a failure. The agent gets a moment to tidy up and to release the lock: a user who repeats the
-    /// command at once should not meet the lock.
-    pub(crate) fn leave(self) {
+    /// command at once should not meet the lock. Hooks that follow a failure get as long as they take.
+    pub(crate) fn leave(self, error: &Error) {
+        if matches!(error, Error::Interrupted) {
+            self.stop();
+        }
         self.close();
-        self.await_end(TIDY_TIME);
+        let listening = Instant::now();
+        let has_hooks = self.has_hooks.load(Ordering::Relaxed);
+        while !self.await_end(TIDY_TIME) {
+            if !has_hooks || self.stream.last_byte.silence(listening) > FINAL_SILENCE_MAX {
+                return;
+            }
+        }
     }
 
     /// Waits for the end of the agent's stream. Returns whether it came in time.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::live::LiveNow;
+use crate::news::News;
 use crate::wire::bounds::{TEXTS_BYTES_MAX, TEXTS_MAX};
 use crate::wire::frame::{FrameKind, FrameReader};
 use crate::wire::message::{self, AgentBase, FromAgent};
@@ -91,17 +92,7 @@ impl Listener {
             FromAgent::Progress { phase, files, files_total } => {
                 Event::Progress { phase, files, files_total, bytes: 0, bytes_total: 0 }
             }
-            FromAgent::Phase { phase, ended: false } => Event::Began(phase),
-            FromAgent::Phase { phase, ended: true } => Event::Ended(phase),
-            FromAgent::LockTakenOver(holder) => {
-                Event::Warning(format!("Took over the lock of a deploy that died: {holder}"))
-            }
-            FromAgent::Warning(warning) => Event::Warning(warning),
-            FromAgent::Removed(release) => Event::ReleaseRemoved { release },
-            FromAgent::Live(release) => {
-                self.answers.note_live(LiveNow::Switched(release.clone()));
-                Event::Live { release }
-            }
+            FromAgent::News(news) => self.event(news),
             FromAgent::Ready { holding, base, live, commit } => {
                 self.answers.note_live(live.clone());
                 self.answers.taken_base.get_or_init(|| base.clone());
@@ -135,6 +126,31 @@ impl Listener {
             self.observer.observe(event);
         }
         None
+    }
+}
+
+impl Listener {
+    /// Turns news of the agent into an event.
+    fn event(&self, news: News) -> Event {
+        match news {
+            News::Began(phase) => Event::Began(phase),
+            News::Ended(phase) => Event::Ended(phase),
+            News::LockTakenOver(holder) => {
+                Event::Warning(format!("Took over the lock of a deploy that died: {holder}"))
+            }
+            News::Warning(warning) => Event::Warning(warning),
+            News::Removed(release) => Event::ReleaseRemoved { release },
+            News::Live(release) => {
+                self.answers.note_live(LiveNow::Switched(release.clone()));
+                Event::Live { release }
+            }
+            News::Hook(event) => Event::Hook(event),
+            News::Check(event) => Event::Check(event),
+            News::Returning { from, to } => {
+                self.answers.note_live(LiveNow::Unknown);
+                Event::Returning { from, to }
+            }
+        }
     }
 }
 

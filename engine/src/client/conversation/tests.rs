@@ -8,6 +8,7 @@ use crossbeam_channel::bounded;
 
 use super::*;
 use crate::event::Silent;
+use crate::news::News;
 use crate::report::DeployState;
 use crate::wire::message::Reply;
 
@@ -138,7 +139,7 @@ fn interrupted_after(messages: &[FromAgent], can_switch: bool) -> LiveNow {
 
 #[test]
 fn an_interruption_after_the_switch_says_what_is_live() {
-    let live = interrupted_after(&[FromAgent::Live(id("2")), FromAgent::Ping], true);
+    let live = interrupted_after(&[FromAgent::News(News::Live(id("2"))), FromAgent::Ping], true);
     assert_eq!(live, LiveNow::Switched(id("2")));
 }
 
@@ -184,5 +185,5 @@ fn a_line_that_is_lost_leaves_known_only_what_was_switched() {
     };
     check(ready(LiveNow::Release(id("1"))), false, LiveNow::Unchanged);
     check(ready(LiveNow::Release(id("1"))), true, LiveNow::Unknown);
-    check(FromAgent::Live(id("2")), true, LiveNow::Switched(id("2")));
+    check(FromAgent::News(News::Live(id("2"))), true, LiveNow::Switched(id("2")));
 }

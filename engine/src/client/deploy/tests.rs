@@ -74,7 +74,8 @@ impl Task<'_> {
         let Task { source, request, proposal } = self;
         let host = Host::recall(context, request, source.memory());
         let forecast = Forecast::new(source, &host).unwrap();
-        let connection = pipe::connect(agent::serve).unwrap();
+        let connection =
+            pipe::connect(|input, output| agent::serve(agent::RunnerProgram::default(), input, output)).unwrap();
         let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone()).unwrap();
         let outcome = Exchange::new(source, proposal, &host, &conversation).run(forecast).unwrap();
         host.remember(source, &outcome);

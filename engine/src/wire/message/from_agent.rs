@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
-use crate::event::Phase;
+use crate::event::{CheckEvent, Phase};
 use crate::live::LiveNow;
+use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
     ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
@@ -82,21 +83,10 @@ pub(crate) enum FromAgent {
         /// the content for the agent.
         stalled: Option<u64>,
     },
-    /// A phase began or ended.
-    Phase {
-        /// The phase.
-        phase: Phase,
-        /// Whether the phase ended.
-        ended: bool,
-    },
-    /// The lock of a dead deploy was taken over.
-    LockTakenOver(String),
-    /// A warning for the user.
-    Warning(String),
-    /// A release was removed.
-    Removed(ReleaseId),
-    /// `current` points at the release, durably.
-    Live(ReleaseId),
+    /// News of the run.
+    News(News),
+    /// Asks for the client's verdict on the live release.
+    WantsVerdict,
     /// The last message of a success.
     Done(Reply),
     /// The last message of a failure.
@@ -124,6 +114,21 @@ impl FromAgent {
     }
 }
 
+impl News {
+    /// Cuts off text that is longer than a message may carry.
+    pub(crate) fn fitting(self) -> News {
+        let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
+        match self {
+            News::Warning(text) => News::Warning(cut_off(text)),
+            News::LockTakenOver(text) => News::LockTakenOver(cut_off(text)),
+            News::Check(CheckEvent::Failed { name, attempt, reason }) => {
+                News::Check(CheckEvent::Failed { name, attempt, reason: cut_off(reason) })
+            }
+            news => news,
+        }
+    }
+}
+
 impl MessageBounds for FromAgent {
     const BYTES_MAX: &'static [usize] = &[
         /* Ready */ bounds::READY_BYTES_MAX,
@@ -137,11 +142,8 @@ impl MessageBounds for FromAgent {
         /* Lanes */ bounds::PLAIN_BYTES_MAX,
         /* Progress */ bounds::PLAIN_BYTES_MAX,
         /* Read */ bounds::PLAIN_BYTES_MAX,
-        /* Phase */ bounds::PLAIN_BYTES_MAX,
-        /* LockTakenOver */ bounds::TEXT_MESSAGE_BYTES_MAX,
-        /* Warning */ bounds::TEXT_MESSAGE_BYTES_MAX,
-        /* Removed */ bounds::PLAIN_BYTES_MAX,
-        /* Live */ bounds::PLAIN_BYTES_MAX,
+        /* News */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* WantsVerdict */ bounds::PLAIN_BYTES_MAX,
         /* Done */ bounds::ANSWER_BYTES_MAX,
         /* Failed */ bounds::ANSWER_BYTES_MAX,
         /* Ping */ bounds::PLAIN_BYTES_MAX,

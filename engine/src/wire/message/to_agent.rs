@@ -46,6 +46,10 @@ pub(crate) enum ToAgent {
     SentOnLanes(#[serde(deserialize_with = "at_most::<{ bounds::LANES_MAX }, _, _>")] Vec<(u32, u64)>),
     /// The client is alive.
     Ping,
+    /// The user interrupted: end the hook that runs, and fail.
+    Stop,
+    /// The verdict on the live release: the reason why it is not good, if there is one.
+    Verdict(Option<String>),
 }
 
 impl MessageBounds for ToAgent {
@@ -62,6 +66,8 @@ impl MessageBounds for ToAgent {
         /* WantLanes */ bounds::PLAIN_BYTES_MAX,
         /* SentOnLanes */ 15 * bounds::LANES_MAX + 64,
         /* Ping */ bounds::PLAIN_BYTES_MAX,
+        /* Stop */ bounds::PLAIN_BYTES_MAX,
+        /* Verdict */ bounds::TEXT_MESSAGE_BYTES_MAX,
     ];
 }
 

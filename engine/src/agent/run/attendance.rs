@@ -1,0 +1,92 @@
+//! The client, as the runner knows it: there or gone, and its verdict on the live release.
+//!
+//! A thread reads the agent's messages and notes them here. If the agent itself ends, so does its client's attendance.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::wire::frame::FrameReader;
+use crate::wire::message;
+
+use super::order::ToRunner;
+
+/// The client's attendance. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Attendance(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_stopped: bool,
+    is_gone: bool,
+    /// The verdict, once it has come. Inside, the reason why the release is not good.
+    verdict: Option<Option<String>>,
+}
+
+impl Attendance {
+    /// Notes the messages of the agent until its stream ends.
+    pub(super) fn listen(&self, mut reader: FrameReader<std::os::unix::net::UnixStream>) {
+        while let Ok(Some((_, payload))) = reader.read() {
+            let mut state = self.state();
+            match message::from_bytes(&payload) {
+                Ok(ToRunner::Stop) => state.is_stopped = true,
+                Ok(ToRunner::ClientGone) => state.is_gone = true,
+                Ok(ToRunner::Verdict(verdict)) => state.verdict = Some(verdict),
+                Ok(ToRunner::Order(_)) | Err(_) => break,
+            }
+            self.0.changed.notify_all();
+        }
+        self.state().is_gone = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Tells whether the user interrupted.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().is_stopped
+    }
+
+    /// Tells whether the client has gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.state().is_gone
+    }
+
+    /// Fails if the user interrupted or the client has gone.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let state = self.state();
+        if state.is_stopped {
+            return Err(Error::Interrupted);
+        }
+        if state.is_gone {
+            return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
+        }
+        Ok(())
+    }
+
+    /// Waits for the verdict, until `deadline` if there is one. A client that has gone gives none: without a deadline
+    /// it is not waited for. Returns nothing if none has come.
+    pub(super) fn wait_for_verdict(&self, deadline: Option<Instant>) -> Option<Option<String>> {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        let mut state = self.state();
+        loop {
+            if let Some(verdict) = state.verdict.take() {
+                return Some(verdict);
+            }
+            let left = deadline.map_or(LOOK_EVERY, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() || state.is_stopped || (state.is_gone && deadline.is_none()) {
+                return None;
+            }
+            let waited = self.0.changed.wait_timeout(state, left.min(LOOK_EVERY));
+            state = waited.expect("no holder panics").0;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("no holder panics")
+    }
+}

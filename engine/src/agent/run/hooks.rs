@@ -1,0 +1,103 @@
+//! Runs the hooks of a phase, one after the other, and reports their output.
+
+use std::time::Instant;
+
+use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
+use crate::error::{Error, HookError};
+use crate::event::HookEvent;
+use crate::hook::{Hook, HookPhase};
+use crate::manifest::diff;
+use crate::news::News;
+use crate::pattern::Patterns;
+use crate::wire::message::Hello;
+
+use super::attendance::Attendance;
+use super::scene::{Scene, variable};
+use crate::agent::reporter::Reporter;
+use crate::agent::site::layout::Layout;
+use crate::agent::site::records::{Releases, read_manifest};
+
+/// The hooks of a run, and everything that they need.
+pub(super) struct Hooks<'a> {
+    /// The hello of the client.
+    pub(super) hello: &'a Hello,
+    /// Receives their output.
+    pub(super) reporter: &'a dyn Reporter,
+    /// The client: its stop ends a hook.
+    pub(super) attendance: &'a Attendance,
+    /// Replaces secrets in their output.
+    pub(super) mask: Mask,
+}
+
+impl Hooks<'_> {
+    /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it.
+    pub(super) fn run(
+        &self,
+        phase: HookPhase,
+        scene: &Scene,
+        layout: &Layout,
+        releases: &Releases,
+    ) -> Result<(), Error> {
+        for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
+            if phase != HookPhase::OnFailure && self.attendance.is_stopped() {
+                return Err(Error::Interrupted);
+            }
+            if !is_touched(hook, scene, layout, releases)? {
+                continue;
+            }
+            let end = self.run_one(hook, scene, layout)?;
+            if end == CommandEnd::Stopped {
+                return Err(Error::Interrupted);
+            }
+            if !end.is_success() {
+                let error = HookError::Failed { name: hook.name.clone(), phase, end };
+                if hook.halt_on_error {
+                    return Err(error.into());
+                }
+                self.reporter.warn(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn run_one(&self, hook: &Hook, scene: &Scene, layout: &Layout) -> Result<CommandEnd, Error> {
+        let mut variables = scene.variables(self.hello, layout)?;
+        variables.push((variable("PHASE"), hook.phase.name().into()));
+        variables.push((variable("HOOK"), hook.name.clone().into()));
+        let name = || hook.name.clone();
+        self.tell(HookEvent::Began { name: name(), phase: hook.phase });
+        let began = Instant::now();
+        let mut kept = KeptLines::default();
+        let mut pass = |text: String| self.tell(HookEvent::Line { name: name(), text });
+        let invocation =
+            Invocation { command: &hook.command, directory: &scene.directory(layout), variables: &variables };
+        let must_stop = || hook.phase != HookPhase::OnFailure && self.attendance.is_stopped();
+        let end = invocation.run(|line| kept.add(self.mask.mask(line), &mut pass), must_stop)?;
+        kept.finish(&mut pass);
+        self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
+        Ok(end)
+    }
+
+    fn tell(&self, event: HookEvent) {
+        self.reporter.tell(News::Hook(event));
+    }
+}
+
+/// Tells whether a path that a hook depends on differs between its two releases. If one of them is missing or cannot
+/// be read, the hook runs.
+fn is_touched(hook: &Hook, scene: &Scene, layout: &Layout, releases: &Releases) -> Result<bool, Error> {
+    if hook.if_changed.is_empty() {
+        return Ok(true);
+    }
+    let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
+    let manifest = |release: &Option<_>| {
+        let record = release.as_ref().and_then(|release| releases.find(release))?;
+        read_manifest(layout, &record.id, &record.root).ok()
+    };
+    let (Some(before), Some(after)) = (manifest(&scene.previous), manifest(&scene.release)) else { return Ok(true) };
+    let mut is_touched = false;
+    diff::compare(Some(&before.manifest), &after.manifest, |difference| {
+        is_touched |= patterns.matches_file(&difference.path);
+    });
+    Ok(is_touched)
+}

@@ -1,0 +1,119 @@
+//! The agent's side of a runner: starts it, and passes on its news and questions, and the client's answers.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::error::{Error, HookError};
+use crate::threads;
+use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::wire::message::{self, FromAgent, Hello, ToAgent};
+
+use super::RunnerProgram;
+use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
+use crate::agent::conversation::{Conversation, Incoming, Next};
+use crate::agent::site::lock::{Descriptors, Lock};
+use crate::agent::site::switch::SwitchOutcome;
+
+/// The words that start a runner.
+const WORDS: [&str; 2] = ["agent", "--runner"];
+
+/// Messages of the runner that are read ahead.
+const READ_AHEAD: usize = 16;
+
+/// Has a runner carry out an act, and waits for its end. If the client goes away meanwhile, the runner learns of it
+/// and decides.
+pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<SwitchOutcome, Error> {
+    let (mut child, socket) = start(&conversation.program, lock)?;
+    let reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
+    let mut relay = Relay { conversation, out: FrameWriter::new(socket), has_client: true };
+    relay.send(&ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), act })))?;
+    let (sender, said) = bounded(READ_AHEAD);
+    let mut reader = reader;
+    threads::spawn(move || {
+        while let Ok(Some((_, payload))) = reader.read() {
+            let Ok(message) = message::from_bytes::<FromRunner>(&payload) else { return };
+            if sender.send(Some(message)).is_err() {
+                return;
+            }
+        }
+        sender.send(None).unwrap_or_default();
+    })?;
+    let ended = relay.pass_on(&said);
+    // It ends at once, or has ended.
+    child.wait().map_err(unstarted)?;
+    let RunnerEnd { previous, warnings, failure } = ended?;
+    match failure {
+        Some(refusal) => Err(Error::Agent(refusal)),
+        None => Ok(SwitchOutcome { previous, warnings }),
+    }
+}
+
+/// Starts a runner that holds the lock. Returns it, and the socket to it.
+fn start(program: &RunnerProgram, lock: &Lock) -> Result<(Child, UnixStream), Error> {
+    let (own, other) = UnixStream::pair().map_err(unstarted)?;
+    let Descriptors { directory, file } = lock.descriptors_for_child().map_err(unstarted)?;
+    let stdio = |descriptor: Option<OwnedFd>| descriptor.map_or_else(Stdio::null, Stdio::from);
+    let mut command = Command::new(&program.0);
+    command.args(WORDS).stdin(OwnedFd::from(other));
+    command.stdout(stdio(file.map(OwnedFd::from))).stderr(stdio(directory));
+    Ok((command.spawn().map_err(unstarted)?, own))
+}
+
+fn unstarted(source: io::Error) -> Error {
+    Error::io("start", "the runner of the hooks", source)
+}
+
+struct Relay<'a> {
+    conversation: &'a Conversation,
+    out: FrameWriter<UnixStream>,
+    has_client: bool,
+}
+
+impl Relay<'_> {
+    fn send(&mut self, message: &ToRunner) -> Result<(), Error> {
+        self.out.write(FrameKind::Message, &message::to_bounded_bytes(message)?)
+    }
+
+    /// Passes messages on until the runner has ended.
+    fn pass_on(&mut self, said: &Receiver<Option<FromRunner>>) -> Result<RunnerEnd, Error> {
+        loop {
+            let message = match self.next(said)? {
+                Some(message) => message,
+                None => continue,
+            };
+            match message {
+                Some(FromRunner::News(news)) => self.conversation.pass_on(news),
+                Some(FromRunner::WantsVerdict) => self.conversation.send(&FromAgent::WantsVerdict).unwrap_or_default(),
+                Some(FromRunner::Ended(end)) => return Ok(*end),
+                None => return Err(HookError::RunnerEnded.into()),
+            }
+        }
+    }
+
+    /// Waits for a message of the runner, and handles one of the client, of which nothing is returned.
+    fn next(&mut self, said: &Receiver<Option<FromRunner>>) -> Result<Option<Option<FromRunner>>, Error> {
+        if !self.has_client {
+            return Ok(Some(said.recv().ok().flatten()));
+        }
+        let answer = match self.conversation.next_or(said) {
+            Ok(Next::Other(message)) => return Ok(Some(message)),
+            Ok(Next::Client(Incoming::Message(ToAgent::Verdict(verdict)))) => ToRunner::Verdict(verdict),
+            // The client interrupted. Its connection may still carry news.
+            Err(Error::Interrupted) => {
+                self.has_client = false;
+                ToRunner::Stop
+            }
+            Ok(Next::Client(_)) | Err(_) => {
+                self.has_client = false;
+                ToRunner::ClientGone
+            }
+        };
+        // A runner that has ended says so itself.
+        self.send(&answer).unwrap_or_default();
+        Ok(None)
+    }
+}

@@ -1,0 +1,146 @@
+//! The process of a runner: reads its order, carries it out, and reports to the agent and the journal.
+//!
+//! Its stdin is the socket to the agent. Its stdout and stderr are the open files of the lock, so it holds the lock
+//! until it ends. Commands that it starts get neither.
+//!
+//! It has a session of its own: the end of the connection, and a hangup of a terminal, do not reach it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
+
+use crate::command::Mask;
+use crate::error::Error;
+use crate::event::Phase;
+use crate::hook::HookPhase;
+use crate::news::News;
+use crate::release::ReleaseId;
+use crate::threads;
+use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
+use crate::wire::message;
+
+use super::attendance::Attendance;
+use super::go_live::Launch;
+use super::hooks::Hooks;
+use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
+use crate::agent::deploy_path::deploy_path;
+use crate::agent::reporter::Reporter;
+use crate::agent::site::Site;
+use crate::agent::site::journal::{Journal, JournalEntry, RunResult};
+use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::{Descriptors, Lock};
+
+/// Serves one order of the agent that started this process.
+pub(crate) fn serve_runner() -> Result<(), Error> {
+    // It fails if this process leads a session already: then nothing is to be done.
+    rustix::process::setsid().ok();
+    let socket = UnixStream::from(own(io::stdin().as_fd())?);
+    let descriptors = Descriptors::of_child(own(io::stdout().as_fd())?, own(io::stderr().as_fd())?)?;
+    let mut reader = FrameReader::new::<ToRunner>(socket.try_clone().map_err(broken)?);
+    let Some((FrameKind::Message, payload)) = reader.read()? else {
+        return Err(Error::Protocol("a runner without an order".into()));
+    };
+    let ToRunner::Order(order) = message::from_bytes(&payload)? else {
+        return Err(Error::Protocol("a runner without an order".into()));
+    };
+    let attendance = Attendance::default();
+    let listener = attendance.clone();
+    threads::spawn(move || listener.listen(reader))?;
+    let lock = Lock::inherit(descriptors, order.fence);
+    let voice = Voice { out: Mutex::new(FrameWriter::new(socket)), journal: None, attendance: attendance.clone() };
+    carry_out(&order, lock, voice)
+}
+
+fn own(stream: impl AsFd) -> Result<OwnedFd, Error> {
+    stream.as_fd().try_clone_to_owned().map_err(broken)
+}
+
+fn broken(source: io::Error) -> Error {
+    Error::io("use", "the streams of the agent", source)
+}
+
+/// Carries out an order, and answers.
+fn carry_out(order: &Order, lock: Lock, mut voice: Voice) -> Result<(), Error> {
+    let hello = &order.hello;
+    let layout = open(&deploy_path(hello)?, order)?;
+    voice.journal = Journal::of_other(&layout.private, order.fence).ok();
+    let mut site = Site::hold(lock, layout)?;
+    let live_before = site.layout.current.live().ok().flatten();
+    let hooks =
+        Hooks { hello, reporter: &voice, attendance: &voice.attendance, mask: Mask::new(&hello.procedure.secrets) };
+    let ended = act(order, &hooks, &voice, &mut site);
+    let failure = ended.as_ref().err().map(Error::to_refusal);
+    let is_heard = !voice.attendance.is_gone();
+    if !is_heard && let Some(journal) = &voice.journal {
+        let live = site.layout.current.live().ok().flatten();
+        let error = ended.as_ref().err().map(Error::with_cause);
+        journal.add(JournalEntry::Ended(RunResult { error, live, previous: live_before, is_heard }));
+    }
+    let end = RunnerEnd { failure, ..ended.unwrap_or_default() };
+    voice.send(&FromRunner::Ended(Box::new(end)));
+    if is_heard {
+        // The agent goes on holding the lock, with the text in it.
+        site.lock.leave_to_other();
+    }
+    Ok(())
+}
+
+fn open(path: &Path, order: &Order) -> Result<Layout, Error> {
+    Layout::open(path, &order.hello.policy)?.ok_or_else(|| Error::Bug("the runner finds no deploy path".into()))
+}
+
+fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Result<RunnerEnd, Error> {
+    let ask_verdict = || voice.send(&FromRunner::WantsVerdict);
+    let launch = Launch {
+        hello: &order.hello,
+        hooks,
+        reporter: voice,
+        attendance: &voice.attendance,
+        ask_verdict: &ask_verdict,
+    };
+    match &order.act {
+        Act::GoLive(go_live) => launch.go_live(site, go_live),
+        Act::Hooks { phase, scene } => {
+            let run = hooks.run(*phase, scene, &site.layout, &site.releases);
+            if run.is_err() && *phase != HookPhase::OnFailure {
+                launch.run_on_failure(site, scene);
+            }
+            run.map(|()| RunnerEnd::default())
+        }
+    }
+}
+
+/// The voice of the runner: to the agent, and into the journal.
+struct Voice {
+    out: Mutex<FrameWriter<UnixStream>>,
+    journal: Option<Journal>,
+    attendance: Attendance,
+}
+
+impl Voice {
+    /// Sends a message. An agent that has gone needs none.
+    fn send(&self, message: &FromRunner) {
+        let sent = message::to_bounded_bytes(message).and_then(|bytes| {
+            let mut out = self.out.lock().expect("no sender panics");
+            out.write(FrameKind::Message, &bytes)
+        });
+        sent.unwrap_or_default();
+    }
+}
+
+impl Reporter for Voice {
+    fn tell(&self, news: News) {
+        if let Some(journal) = &self.journal {
+            journal.add(JournalEntry::News(news.clone()));
+        }
+        self.send(&FromRunner::News(news.fitting()));
+    }
+
+    fn progress(&self, _: Phase, _: u64, _: u64) {}
+
+    fn begin_switch(&self, _: &ReleaseId) -> Result<(), Error> {
+        self.attendance.check()
+    }
+}

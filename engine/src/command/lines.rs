@@ -1,0 +1,74 @@
+//! Splits the output of a command into lines.
+
+/// The longest line in bytes. A longer one is split: a program may write without a newline for ever.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
+/// The beginning of a line whose end has not come yet.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// Adds output, and gives away each line that is complete.
+    pub(super) fn add(&mut self, output: &[u8], take: &mut impl FnMut(String)) {
+        let mut parts = output.split(|&byte| byte == b'\n');
+        let last = parts.next_back().unwrap_or_default();
+        for part in parts {
+            self.extend(part, take);
+            self.give(take);
+        }
+        self.extend(last, take);
+    }
+
+    /// Gives away a last line without a newline.
+    pub(super) fn finish(mut self, take: &mut impl FnMut(String)) {
+        if !self.begun.is_empty() {
+            self.give(take);
+        }
+    }
+
+    fn extend(&mut self, mut part: &[u8], take: &mut impl FnMut(String)) {
+        while self.begun.len() + part.len() > LINE_BYTES_MAX {
+            let (now, later) = part.split_at(LINE_BYTES_MAX - self.begun.len());
+            self.begun.extend_from_slice(now);
+            self.give(take);
+            part = later;
+        }
+        self.begun.extend_from_slice(part);
+    }
+
+    /// Gives away the line. Of a line that was drawn over itself, the last state counts.
+    fn give(&mut self, take: &mut impl FnMut(String)) {
+        let line = std::mem::take(&mut self.begun);
+        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let line = memchr::memrchr(b'\r', line).map_or(line, |at| &line[at + 1..]);
+        take(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(parts: &[&[u8]], expected: &[&str]) {
+        let mut found = Vec::new();
+        let mut lines = Lines::default();
+        for part in parts {
+            lines.add(part, &mut |line| found.push(line));
+        }
+        lines.finish(&mut |line| found.push(line));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_line_ends_with_a_newline_or_where_it_grows_too_long() {
+        check(&[b"one\ntw", b"o\n\nlast"], &["one", "two", "", "last"]);
+        check(&[b"windows\r\n", b"10 %\r90 %\rdone\n"], &["windows", "done"]);
+        check(&[b"\xff\xfe\n"], &["\u{fffd}\u{fffd}"]);
+        let long = "x".repeat(LINE_BYTES_MAX);
+        check(&[long.as_bytes(), b"y\n"], &[&long, "y"]);
+        check(&[], &[]);
+    }
+}

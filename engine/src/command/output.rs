@@ -1,0 +1,96 @@
+//! The output of a command on its way to people: without secrets, and not more than anybody reads.
+
+use std::collections::VecDeque;
+
+/// The text in the place of a secret.
+const MASKED: &str = "[secret]";
+
+/// The output of one command that is passed on at once, in bytes.
+const BEGIN_BYTES_MAX: usize = 1 << 20;
+
+/// The lines behind it that are kept until the end.
+const LAST_LINES_MAX: usize = 200;
+
+/// Replaces secrets.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Mask {
+    secrets: Vec<String>,
+}
+
+impl Mask {
+    /// Makes a mask of these texts. A text of several lines is masked line by line.
+    pub(crate) fn new(secrets: &[String]) -> Mask {
+        let lines = secrets.iter().flat_map(|secret| secret.lines());
+        let mut secrets: Vec<String> = lines.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+        // A secret may contain another one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Mask { secrets }
+    }
+
+    /// Returns a text without secrets.
+    pub(crate) fn mask(&self, text: String) -> String {
+        self.secrets.iter().fold(text, |text, secret| match text.contains(secret.as_str()) {
+            true => text.replace(secret.as_str(), MASKED),
+            false => text,
+        })
+    }
+}
+
+/// Passes on the begin of an output, and its last lines at the end.
+#[derive(Debug, Default)]
+pub(crate) struct KeptLines {
+    passed_bytes: usize,
+    last: VecDeque<String>,
+    left_out: u64,
+}
+
+impl KeptLines {
+    /// Passes a line on, or keeps it for the end.
+    pub(crate) fn add(&mut self, line: String, pass: &mut impl FnMut(String)) {
+        if self.passed_bytes <= BEGIN_BYTES_MAX {
+            self.passed_bytes += line.len() + 1;
+            return pass(line);
+        }
+        if self.last.len() == LAST_LINES_MAX {
+            self.last.pop_front();
+            self.left_out += 1;
+        }
+        self.last.push_back(line);
+    }
+
+    /// Passes on the last lines.
+    pub(crate) fn finish(self, pass: &mut impl FnMut(String)) {
+        if self.left_out > 0 {
+            pass(format!("… {} lines are left out", self.left_out));
+        }
+        self.last.into_iter().for_each(pass);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_shown_also_where_one_contains_another() {
+        let mask = Mask::new(&["pass".into(), "password1".into(), "two\nlines".into(), " ".into()]);
+        assert_eq!(mask.mask("a password1 and a pass".into()), "a [secret] and a [secret]");
+        assert_eq!(mask.mask("two or more lines".into()), "[secret] or more [secret]");
+        assert_eq!(Mask::new(&[]).mask("plain".into()), "plain");
+    }
+
+    #[test]
+    fn of_a_long_output_the_begin_and_the_end_are_passed_on() {
+        let mut passed = Vec::new();
+        let mut kept = KeptLines::default();
+        let line = "x".repeat(1023);
+        for _ in 0..3000 {
+            kept.add(line.clone(), &mut |line| passed.push(line));
+        }
+        kept.add("last".into(), &mut |line| passed.push(line));
+        kept.finish(&mut |line| passed.push(line));
+        assert_eq!(passed.len(), 1025 + 1 + 200);
+        assert_eq!(passed[1025], "… 1776 lines are left out");
+        assert_eq!(passed.last().unwrap(), "last");
+    }
+}

@@ -1,0 +1,57 @@
+//! Failures of hooks and checks. The user mends the command, or what it found.
+
+use crate::command::CommandEnd;
+use crate::hook::HookPhase;
+
+use super::hint::HookHint;
+
+/// A hook or a check failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookError {
+    /// A hook failed.
+    #[error("The hook `{name}` ({}) failed: {end}", phase.name())]
+    Failed {
+        /// The hook.
+        name: String,
+        /// Its phase.
+        phase: HookPhase,
+        /// The way in which its command ended.
+        end: CommandEnd,
+    },
+    /// A check failed.
+    #[error("The check `{name}` failed: {reason}")]
+    Check {
+        /// The check.
+        name: String,
+        /// The answer that it got.
+        reason: String,
+    },
+    /// The client did not confirm the release in time.
+    #[error("Nobody confirmed the release within {seconds} s")]
+    NotConfirmed {
+        /// The time for it, in seconds.
+        seconds: u64,
+    },
+    /// The confirmation came when the server was switching back already.
+    #[error("The confirmation came too late: the time for it was {seconds} s")]
+    ConfirmedTooLate {
+        /// The time for it, in seconds.
+        seconds: u64,
+    },
+    /// The runner ended before its work was done.
+    #[error("The process that ran the hooks on the server ended before they were done")]
+    RunnerEnded,
+}
+
+impl HookError {
+    /// Returns the next step.
+    pub(super) fn hint(&self) -> HookHint {
+        match self {
+            HookError::Failed { .. } => HookHint::SeeOutput,
+            HookError::Check { .. } => HookHint::SeeCheck,
+            HookError::NotConfirmed { .. } | HookError::ConfirmedTooLate { .. } => HookHint::AllowMoreTime,
+            HookError::RunnerEnded => HookHint::SeeJournal,
+        }
+    }
+}

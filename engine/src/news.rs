@@ -1,0 +1,37 @@
+//! News of a run on the server: what the agent and the runner report while they work.
+//!
+//! News crosses the wire to the client, which shows it, and goes into the journal of the run, line by line.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{CheckEvent, HookEvent, Phase};
+use crate::release::ReleaseId;
+
+/// One piece of news.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum News {
+    /// A phase began.
+    Began(Phase),
+    /// A phase ended.
+    Ended(Phase),
+    /// The user should know this. It stops nothing.
+    Warning(String),
+    /// The lock of a dead run was taken over.
+    LockTakenOver(String),
+    /// A release was removed.
+    Removed(ReleaseId),
+    /// `current` points at the release, durably.
+    Live(ReleaseId),
+    /// News of a hook.
+    Hook(HookEvent),
+    /// News of a check.
+    Check(CheckEvent),
+    /// The release failed, and the server switches back.
+    Returning {
+        /// The release that failed.
+        from: ReleaseId,
+        /// The release that is switched to.
+        to: ReleaseId,
+    },
+}
