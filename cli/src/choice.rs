@@ -12,12 +12,15 @@ use crate::config::Config;
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
-use crate::keys::{Keys, Located, Mistake, list};
+use crate::keys::Keys;
+use crate::mistake::{Located, Mistake, list};
 use crate::place::Place;
 
 /// The chosen keys, and the source of the destination.
 #[derive(Debug)]
 pub(crate) struct Choice<'a> {
+    /// The name of the stage, if its keys are chosen.
+    pub(crate) stage: Option<&'a str>,
     /// The chosen keys.
     pub(crate) keys: Keys,
     named_by: NamedBy<'a>,
@@ -47,7 +50,9 @@ impl<'a> Choice<'a> {
         let Some(config) = config else {
             return match (&place.stage, target) {
                 (Some(stage), _) => Err(no_config(stage)),
-                (None, Some(target)) => Ok(Choice { keys: Keys::default(), named_by: NamedBy::Target(target) }),
+                (None, Some(target)) => {
+                    Ok(Choice { stage: None, keys: Keys::default(), named_by: NamedBy::Target(target) })
+                }
                 (None, None) => Err(no_target()),
             };
         };
@@ -56,11 +61,13 @@ impl<'a> Choice<'a> {
             None if target.is_some() => Table { config, stage: None },
             None => Table::the_only_one(config)?,
         };
-        let keys = table.keys();
+        let (stage, keys) = (table.stage.map(|(name, _)| name), table.keys());
         Ok(match target {
             // `current_path` belongs to the stage's deploy path, and must not be pointed at another one.
-            Some(target) => Choice { keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) },
-            None => Choice { keys, named_by: NamedBy::Table(table) },
+            Some(target) => {
+                Choice { stage, keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) }
+            }
+            None => Choice { stage, keys, named_by: NamedBy::Table(table) },
         })
     }
 
@@ -113,7 +120,10 @@ impl<'a> Table<'a> {
 
     /// Returns the keys of the table, with the defaults behind a stage's own.
     fn keys(self) -> Keys {
-        self.own().clone().or(&self.config.defaults)
+        if self.stage.is_none() {
+            return self.own().clone();
+        }
+        self.own().clone().with_defaults(&self.config.defaults)
     }
 
     /// Returns the destination in the table's keys.

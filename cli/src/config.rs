@@ -7,15 +7,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use engine::access::{self, ExposedTo};
-use engine::error::Writers;
-use engine::shell::quoted;
-use toml::de::DeTable;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
+use crate::entry::{Entry, entries};
 use crate::environment::Environment;
+use crate::exposure::{check_exposure, unreadable};
 use crate::failure::Failure;
-use crate::keys::{Entry, Keys, Located, Mistake, is_key, line_at};
+use crate::keys::{Keys, is_key};
+use crate::mistake::{Located, Mistake, line_at};
 use crate::words;
 
 /// The file name of a config.
@@ -86,6 +85,10 @@ impl Config {
                 _ => config.defaults.set(&entry)?,
             }
         }
+        config.defaults.check_names()?;
+        for stage in config.stages.values() {
+            stage.value.clone().with_defaults(&config.defaults).check_names()?;
+        }
         Ok(config)
     }
 
@@ -109,58 +112,9 @@ fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Located<Keys>, Mistak
     Ok(Located { value, line })
 }
 
-/// Returns the entries in the order of the file, so that the first mistake is reported.
-fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> =
-        table.iter().map(|(name, value)| Entry { text, name: name.get_ref(), at: name.span().start, value }).collect();
-    entries.sort_by_key(|entry| entry.at);
-    entries
-}
-
 fn read(file: &Path) -> io::Result<String> {
     let bytes = fs::read(file)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "It is not UTF-8 text"))
-}
-
-/// Refuses a file that can name programs if users other than this one and root could change it. Naming the file with
-/// the flag means trusting them.
-pub(crate) fn check_exposure(file: &Path, flag: &str) -> Result<(), Failure> {
-    let Some(others) = access::find_exposure(file).map_err(|error| unreadable(file, &error))? else {
-        return Ok(());
-    };
-    let (shown, what) = (file.display(), others.path.display());
-    let trust = format!("name it: `{flag} {}`", quoted(&file.to_string_lossy()));
-    let (who, mend) = match others.to {
-        ExposedTo::Owner(owner) => (format!("`{what}` belongs to `{owner}`"), "If you trust that user, ".to_owned()),
-        ExposedTo::Writers(by) => {
-            let right = if by == Writers::All { "go-w" } else { "g-w" };
-            let command = format!("chmod {right} {}", quoted(&others.path.to_string_lossy()));
-            (
-                format!("{by} may write to `{what}`"),
-                format!("Take that right away, `{command}`; or, if you trust them, "),
-            )
-        }
-    };
-    let may =
-        if flag == "--config" { "can name an `ssh_config`, and that can name programs" } else { "can name programs" };
-    Err(Failure::usage(format!("{who}, and `{shown}` {may} that run as you")).hint(format!("{mend}{trust}")))
-}
-
-/// Refuses a file that can name programs if it comes with the source, for example with somebody else's checkout: the
-/// user's own files are elsewhere, or in `~/.ssh`. Naming the file with the flag means trusting it.
-pub(crate) fn check_not_of_source(file: &Path, directory: &Path, environment: &Environment) -> Result<(), Failure> {
-    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let file = real(file);
-    let is_own = environment.ssh_home.as_ref().is_some_and(|home| file.starts_with(real(&home.join(".ssh"))));
-    if is_own || !file.starts_with(real(directory)) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("`{}` comes with the source, and can name programs that run as you", file.display()))
-        .hint(format!("If you trust whoever wrote it, name it: `--ssh-config {}`", quoted(&file.to_string_lossy()))))
-}
-
-fn unreadable(file: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("Could not read `{}`", file.display())).because(error)
 }
 
 fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
@@ -171,11 +125,12 @@ fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Checks the mistake for which a text is refused, or that it is accepted.
-    fn check(text: &str, expected: Result<(), &str>) {
+    #[track_caller]
+    pub(crate) fn check(text: &str, expected: Result<(), &str>) {
         let found = Config::parse(Path::new("/c/cutover.toml"), text).map(|_| ());
         let found = found.map_err(|failure| match failure.hint {
             Some(hint) => format!("{} / {hint}", failure.message),
@@ -207,6 +162,10 @@ mod tests {
             auto_shared = false
             copy_paths = ["*.sqlite"]
             zstd_level = 9
+            hooks = [{ name = "migrate", phase = "before_switch", run = "php artisan migrate" }]
+            checks = [{ name = "health", url = "https://shop.example.com" }]
+            confirm = "60s"
+            logs = ["storage/logs/laravel.log", "/var/log/php-fpm.log"]
         "#;
         check(ALL, Ok(()));
         check(&format!("[shop]\n{ALL}"), Ok(()));
@@ -226,7 +185,8 @@ mod tests {
             Err(concat!(
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
                 "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
-                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths` and `zstd_level`"
+                "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `hooks`, `checks`, ",
+                "`confirm`, `logs` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
@@ -250,6 +210,15 @@ mod tests {
         check("exclude = 'a'", Err("line 1: `exclude` must be a list of strings"));
         check("exclude = [\n'a',\n1]", Err("line 3: `exclude` must be a list of strings"));
         check("transport = 'ssh'", Err("line 1: `transport` must be `\"auto\"`, `\"ssh2\"` or `\"openssh\"`"));
+        check(
+            "confirm = '0s'",
+            Err(concat!(
+                "line 1: `confirm` must be longer than 0: a number and a unit, ",
+                "such as `60s`, `10m`, `1h30m` or `7d`"
+            )),
+        );
+        check("logs = 'a.log'", Err("line 1: `logs` must be a list of paths"));
+        check("logs = ['a.log',\n '']", Err("line 2: `` cannot be a log: it is empty or has a control character"));
         check("current_path = 'current'", Err("line 1: `current_path` must be an absolute path"));
         check("agent_path = 'bin'", Err("line 1: `agent_path` must be an absolute path"));
         check("deploy_path = ''", Err("line 1: `deploy_path` must be a path, and is empty or has a control character"));

@@ -3,15 +3,23 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod checks_table;
 mod choice;
+mod command_entry;
 mod config;
 mod destination;
 mod duration;
+mod entry;
 mod environment;
+mod exposure;
+mod hooks_table;
+mod key_list;
 mod keys;
+mod mistake;
 mod place;
 mod same_place;
 mod settings;
+mod url;
 mod words;
 
 mod interrupt;

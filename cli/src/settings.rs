@@ -11,11 +11,13 @@ use engine::target::{Destination, Policy, Reach, Target, Transport};
 
 use crate::args::GlobalArgs;
 use crate::choice::Choice;
-use crate::config::{Config, check_exposure, check_not_of_source};
+use crate::config::Config;
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
+use crate::exposure::{check_exposure, check_not_of_source};
 use crate::failure::Failure;
-use crate::keys::{Keys, Located};
+use crate::keys::Keys;
+use crate::mistake::Located;
 use crate::place::Place;
 
 /// The resolved settings.
@@ -71,7 +73,7 @@ impl Settings {
             return Err(config.mistake(mistake));
         }
         let destination = choice.destination(raw.environment)?;
-        let keys = choice.keys;
+        let (stage, keys) = (choice.stage.map(str::to_owned), choice.keys);
         Ok(Settings {
             target: Target { destination, reach: raw.reach(&keys)? },
             source: raw.path(keys.source.as_ref())?.unwrap_or_else(|| absolute_from(raw.directory(), Path::new("."))),
@@ -80,7 +82,7 @@ impl Settings {
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             provenance: provenance(raw.environment),
-            procedure: Procedure { stage: place.stage.clone(), ..Procedure::default() },
+            procedure: procedure(stage, &keys),
             policy: policy(keys),
         })
     }
@@ -196,6 +198,20 @@ fn policy(keys: Keys) -> Policy {
         shared_files: paths(keys.shared_files),
         auto_shared: keys.auto_shared.map_or(default.auto_shared, |auto| auto.value),
         copy_paths: keys.copy_paths.map(|paths| paths.value).unwrap_or_default(),
+    }
+}
+
+fn procedure(stage: Option<String>, keys: &Keys) -> Procedure {
+    fn values<T: Clone>(found: Option<&Located<Vec<Located<T>>>>) -> Vec<T> {
+        found.into_iter().flat_map(|list| &list.value).map(|item| item.value.clone()).collect()
+    }
+    Procedure {
+        stage,
+        hooks: values(keys.hooks.as_ref()),
+        checks: values(keys.checks.as_ref()),
+        confirm: value(keys.confirm.as_ref()),
+        logs: value(keys.logs.as_ref()).unwrap_or_default(),
+        ..Procedure::default()
     }
 }
 
@@ -335,6 +351,38 @@ mod tests {
                 ..Policy::default()
             }
         );
+    }
+
+    #[test]
+    fn hooks_and_checks_of_a_stage_come_behind_those_at_the_top() {
+        let text = "
+            [[hooks]]
+            name = 'build'
+            phase = 'build'
+            run = 'make'
+            [[checks]]
+            name = 'health'
+            run = 'true'
+            [shop]
+            deploy_path = '/srv/shop'
+            [[shop.hooks]]
+            name = 'restart'
+            phase = 'after_switch'
+            run = 'sudo systemctl restart shop'
+            [[shop.checks]]
+            name = 'page'
+            url = 'https://shop.example.com'
+        ";
+        let names = |procedure: &Procedure| -> Vec<String> {
+            let checks = procedure.checks.iter().map(|check| &check.name);
+            procedure.hooks.iter().map(|hook| &hook.name).chain(checks).cloned().collect()
+        };
+        let procedure = resolve(text, "", "").unwrap().procedure;
+        assert_eq!(names(&procedure), ["build", "restart", "health", "page"]);
+        assert_eq!(procedure.stage.as_deref(), Some("shop"));
+        let procedure = resolve(text, "", "/srv/elsewhere").unwrap().procedure;
+        assert_eq!(names(&procedure), ["build", "health"]);
+        assert_eq!(procedure.stage, None);
     }
 
     #[test]

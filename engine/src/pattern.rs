@@ -108,6 +108,11 @@ impl Patterns {
     }
 }
 
+/// Returns whether a line is a pattern that some path can match: no comment, not empty, every bracket closed.
+pub fn is_pattern(line: &str) -> bool {
+    !line.contains('\0') && Rule::parse(line.as_bytes()).is_some_and(|rule| !rule.glob.is_empty())
+}
+
 fn last_name(path: &[u8]) -> &[u8] {
     memchr::memrchr(b'/', path).map_or(path, |slash| &path[slash + 1..])
 }

@@ -59,6 +59,11 @@ impl Glob {
         Some(Glob(steps))
     }
 
+    /// Returns whether the glob is empty, and so matches no path.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the path that the glob matches, if it matches only one.
     pub(super) fn literal(&self) -> Option<&[u8]> {
         match &self.0[..] {
