@@ -14,6 +14,7 @@ pub mod hash;
 pub mod hook;
 pub mod live;
 pub mod path;
+pub mod pin;
 pub mod procedure;
 pub mod release;
 pub mod report;

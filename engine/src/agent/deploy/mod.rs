@@ -50,7 +50,7 @@ use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
-use super::site::switch::{self, SwitchOutcome};
+use super::site::switch::{self, Step, Switch, SwitchOutcome};
 use super::staging::Staging;
 use super::store::Store;
 
@@ -199,7 +199,9 @@ fn switch_to(
     let id = &task.decision.id;
     let switched = phases.time(Phase::Switch, || {
         reporter.begin_switch(id)?;
-        switch::switch(&site.layout, &site.lock, &mut site.releases, id, "deploy", &task.order.hello.provenance)
+        let provenance = &task.order.hello.provenance;
+        let forward = Switch { id, step: Step::Forward, verb: "deploy", provenance };
+        switch::switch(&site.layout, &site.lock, &mut site.releases, forward)
     })?;
     reporter.live(id);
     Ok(Some(switched))

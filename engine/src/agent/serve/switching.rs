@@ -12,22 +12,26 @@ use crate::agent::reporter::Reporter;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
-use crate::agent::site::switch::{self, SwitchOutcome};
+use crate::agent::site::switch::{self, Step, Switch, SwitchOutcome};
+
+/// The reason of a release that a rollback left.
+const ROLLED_BACK: &str = "it was rolled back";
 
 impl Service<'_> {
     /// Makes a release live.
     pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
-        self.make_live(path, |_, _| Ok(id.clone()))
+        self.make_live(path, Step::Forward, |_, _| Ok(id.clone()))
     }
 
     /// Makes an earlier release live: the named one, or the one that was live before.
     pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>) -> Result<Reply, Error> {
-        self.make_live(path, |releases, live| rollback_target(releases, live, to))
+        self.make_live(path, Step::Back { reason: ROLLED_BACK }, |releases, live| rollback_target(releases, live, to))
     }
 
     fn make_live(
         &self,
         path: &Path,
+        step: Step<'_>,
         target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
@@ -44,8 +48,9 @@ impl Service<'_> {
         }
         self.conversation.begin_switch(&id)?;
         let verb = self.hello.request.verb();
+        let provenance = &self.hello.provenance;
         let SwitchOutcome { previous, mut warnings } =
-            switch::switch(&layout, &lock, &mut releases, &id, verb, &self.hello.provenance)?;
+            switch::switch(&layout, &lock, &mut releases, Switch { id: &id, step, verb, provenance })?;
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));
