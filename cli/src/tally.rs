@@ -157,6 +157,7 @@ impl RunningPhase {
             Phase::Upload => "Sending",
             Phase::Assemble => "Assembling",
             Phase::Sync => "Syncing",
+            Phase::Hooks => "Running hooks",
             Phase::Switch => "Switching",
             Phase::Cleanup => "Cleaning up",
         }
@@ -187,6 +188,7 @@ impl RunningPhase {
             Phase::Upload => "Sent",
             Phase::Assemble => "Assembled",
             Phase::Sync => "Made it durable",
+            Phase::Hooks => "Ran hooks",
             Phase::Switch => "Switched",
             Phase::Cleanup => "Cleaned up",
         };

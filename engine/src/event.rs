@@ -23,6 +23,8 @@ pub enum Phase {
     Assemble,
     /// Making the release durable on the server's disk.
     Sync,
+    /// Running hooks and checks around the switch.
+    Hooks,
     /// Pointing `current` at the release.
     Switch,
     /// Removing releases and objects by retention.

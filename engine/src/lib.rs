@@ -15,6 +15,7 @@ pub mod hook;
 pub mod live;
 pub mod path;
 pub mod pattern;
+pub mod pin;
 pub mod procedure;
 pub mod release;
 pub mod report;

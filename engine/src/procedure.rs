@@ -35,8 +35,8 @@ impl Procedure {
         self.hooks.iter().any(|hook| !hook.phase.is_local()) || !self.checks.is_empty() || self.confirm.is_some()
     }
 
-    /// Returns whether the server asks for the client's verdict after a switch.
-    pub(crate) fn needs_verdict(&self) -> bool {
-        self.confirm.is_some() || self.checks.iter().any(|check| check.from == CheckFrom::Client)
+    /// Returns whether the client has checks of its own.
+    pub(crate) fn has_client_checks(&self) -> bool {
+        self.checks.iter().any(|check| check.from == CheckFrom::Client)
     }
 }

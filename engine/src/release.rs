@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::Hash;
 use crate::path::RelativePath;
+use crate::pin::Pin;
 
 /// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
 ///
@@ -126,6 +127,40 @@ pub struct Provenance {
     pub version: String,
 }
 
+impl Provenance {
+    /// Returns the person and the host, as `user@host`.
+    pub fn person(&self) -> String {
+        format!("{}@{}", self.who, self.from)
+    }
+}
+
+/// The marks of a release: what verbs note of it after it was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// The reason not to go back to it. None for a good release.
+    pub bad: Option<Bad>,
+    /// The pin that keeps it from being removed.
+    pub pinned: Option<Pin>,
+    /// The names of the migrations that ran for it, in order.
+    pub migrations: Vec<String>,
+}
+
+/// The mark of a bad release: no rollback goes to it unless it is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bad {
+    /// The reason.
+    pub reason: String,
+    /// The time of the mark, in Unix seconds.
+    pub at: u64,
+    /// The person whose command marked it, as `user@host`.
+    pub by: String,
+    /// The release that a rollback went to from it, if one did. A return leads from there to this release.
+    pub left_for: Option<ReleaseId>,
+}
+
+/// The longest reason and the longest note in a record, in bytes. Both are in every list of releases.
+pub const NOTED_BYTES_MAX: usize = 500;
+
 /// The content of `.cutover/releases/<id>/record`, as JSON: all that is known of a release beside its content.
 ///
 /// The record does not say whether the release is live: `current` does.
@@ -157,15 +192,30 @@ pub struct Record {
     pub went_live: Vec<u64>,
     /// The number of the switch that made the release live last, counted in this deploy path from 1. It is 0 for a
     /// release that is only ready. Clocks may be set, so this is the order in which releases were live.
-    #[serde(default)]
     pub live_turn: u64,
     /// The time at which another release last replaced it as the live one, in Unix seconds. None while it is live.
     pub retired: Option<u64>,
-    /// The release that was live before it first went live: the goal of a rollback.
+    /// The release that was live before a deploy, a switch or a return made this one live. A rollback to this one
+    /// changes nothing here: the next rollback goes one further back.
     pub previous: Option<ReleaseId>,
     /// The time from its making until it was last replaced, by the clock of a boot. None if that clock could not be
     /// read.
     pub span: Option<BootSpan>,
+    /// What verbs noted of it since.
+    pub marks: Marks,
+    /// The confirmation that it waits for while it is live.
+    pub confirmation: Option<Confirmation>,
+}
+
+/// The confirmation that a live release waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// The identity of the boot. None if it could not be read.
+    pub boot: Option<String>,
+    /// The time by which it must come, in milliseconds since the boot.
+    pub until: u64,
+    /// The release that is switched to if it does not come.
+    pub back_to: Option<ReleaseId>,
 }
 
 /// A span of time by the clock of one boot, which nobody sets.
@@ -185,11 +235,29 @@ impl Record {
         !self.went_live.is_empty()
     }
 
-    /// Notes that the switch of this number made the release live.
+    /// Tells whether the release is marked bad.
+    pub fn is_bad(&self) -> bool {
+        self.marks.bad.is_some()
+    }
+
+    /// Tells whether the release is pinned at a time, in Unix seconds.
+    pub fn is_pinned(&self, at: u64) -> bool {
+        self.marks.pinned.as_ref().is_some_and(|pin| pin.holds(at))
+    }
+
+    /// Notes that a rollback went away from the release. An earlier reason stays: it names the fault.
+    pub(crate) fn leave(&mut self, bad: Bad) {
+        let left_for = bad.left_for.clone();
+        self.marks.bad.get_or_insert(bad).left_for = left_for;
+    }
+
+    /// Notes that the switch of this number made the release live. Whoever makes it live again no longer holds it for
+    /// bad.
     pub(crate) fn go_live(&mut self, at: u64, turn: u64) {
         self.went_live.push(at);
         self.live_turn = turn;
         self.retired = None;
+        self.marks.bad = None;
     }
 }
 

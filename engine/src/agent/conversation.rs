@@ -7,8 +7,8 @@
 
 use std::convert::Infallible;
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
@@ -25,7 +25,7 @@ use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::reporter::Reporter;
 use super::run::RunnerProgram;
-use super::site::journal::{Journal, JournalEntry};
+use super::site::journal::{Journal, JournalEntry, RunResult};
 
 /// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
@@ -40,6 +40,12 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// The shortest time between two `Read` messages. A block keeps a receiver busy for about as long.
 const READ_EVERY: Duration = Duration::from_millis(250);
 
+/// The client's stream has ended.
+const GONE: u8 = 1;
+
+/// The user interrupted.
+const STOPPED: u8 = 2;
+
 type Frame = Result<(FrameKind, Vec<u8>), Error>;
 
 /// A conversation with a client.
@@ -48,6 +54,8 @@ pub(crate) struct Conversation {
     pub(crate) program: RunnerProgram,
     /// The journal, once the lock is held.
     journal: OnceLock<Journal>,
+    /// The way in which the client ended its stream, once it has: also while frames before that end are unread.
+    last_word: Arc<AtomicU8>,
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
     last_byte: LastByte,
@@ -101,16 +109,27 @@ impl Conversation {
         let mut reader = FrameReader::new::<ToAgent>(input);
         let (last_byte, counter) = (reader.last_byte(), reader.counter());
         let (ping, stop) = (message::to_bytes(&ToAgent::Ping), message::to_bytes(&ToAgent::Stop));
+        let last_word = Arc::new(AtomicU8::new(0));
+        let ending = last_word.clone();
         let read = move || {
             loop {
                 let frame = match reader.read() {
                     // A ping is not queued: it would hide the end of the connection behind it.
                     Ok(Some((FrameKind::Message, payload))) if payload == ping => continue,
                     // The user interrupted: nothing that follows counts.
-                    Ok(Some((FrameKind::Message, payload))) if payload == stop => Err(Error::Interrupted),
+                    Ok(Some((FrameKind::Message, payload))) if payload == stop => {
+                        ending.store(STOPPED, Ordering::Relaxed);
+                        Err(Error::Interrupted)
+                    }
                     Ok(Some(frame)) => Ok(frame),
-                    Ok(None) => return,
-                    Err(error) => Err(error),
+                    Ok(None) => {
+                        ending.store(GONE, Ordering::Relaxed);
+                        return;
+                    }
+                    Err(error) => {
+                        ending.store(GONE, Ordering::Relaxed);
+                        Err(error)
+                    }
                 };
                 let is_last = frame.is_err();
                 if sender.send(frame).is_err() || is_last {
@@ -127,6 +146,7 @@ impl Conversation {
         Ok(Conversation {
             program,
             journal: OnceLock::new(),
+            last_word,
             out: Mutex::new(out),
             frames,
             last_byte,
@@ -139,9 +159,30 @@ impl Conversation {
         })
     }
 
+    /// Tells whether the client has ended its stream, and then whether the user interrupted.
+    pub(crate) fn last_word(&self) -> Option<bool> {
+        match self.last_word.load(Ordering::Relaxed) {
+            STOPPED => Some(true),
+            GONE => Some(false),
+            _ => None,
+        }
+    }
+
     /// Begins the journal of the run. From now on, news goes there too.
     pub(crate) fn begin_journal(&self, journal: Journal) {
         self.journal.get_or_init(|| journal);
+    }
+
+    /// Tells whether there is news in the journal.
+    pub(crate) fn has_journal(&self) -> bool {
+        self.journal.get().is_some_and(Journal::has_begun)
+    }
+
+    /// Writes the result of the run into the journal.
+    pub(crate) fn end_journal(&self, result: RunResult) {
+        if let Some(journal) = self.journal.get() {
+            journal.add(JournalEntry::Ended(result));
+        }
     }
 
     /// Sends a message.

@@ -2,7 +2,10 @@
 //!
 //! Without hooks, checks and confirmation the agent switches by itself. Otherwise a runner does all of it.
 
+use std::time::Instant;
+
 use crate::error::Error;
+use crate::event::Phase;
 use crate::release::ReleaseId;
 use crate::wire::message::Hello;
 
@@ -10,27 +13,55 @@ use super::conversation::Conversation;
 use super::reporter::Reporter;
 use super::run::{Act, GoLive, relay};
 use super::site::Site;
-use super::site::switch::{self, SwitchOutcome};
+use super::site::switch::{self, Step, Switch, SwitchOutcome};
+
+/// A release that is to go live.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Departure<'a> {
+    /// The release.
+    pub(crate) id: &'a ReleaseId,
+    /// The direction of the switch.
+    pub(crate) step: Step<'a>,
+    /// Whether the release was live before: only hooks that are meant for a rollback run.
+    pub(crate) is_rollback: bool,
+}
+
+/// A release that went live.
+pub(crate) struct Arrival {
+    /// The result of the switch.
+    pub(crate) switched: SwitchOutcome,
+    /// The duration of the phases, in seconds.
+    pub(crate) seconds: Vec<(Phase, f32)>,
+}
 
 /// Makes a release live.
 pub(crate) fn go_live(
     conversation: &Conversation,
     hello: &Hello,
     site: &mut Site,
-    id: &ReleaseId,
-    is_rollback: bool,
-) -> Result<SwitchOutcome, Error> {
+    departure: Departure<'_>,
+) -> Result<Arrival, Error> {
+    let Departure { id, step, is_rollback } = departure;
+    let began = Instant::now();
     if hello.procedure.needs_runner() && site.layout.current.live()?.as_ref() != Some(id) {
         conversation.note_switching(id);
-        let act = Act::GoLive(GoLive { release: id.clone(), is_rollback });
-        let gone_live = relay(conversation, &site.lock, hello, act);
+        let back = if let Step::Back { reason } = step { Some(reason.to_owned()) } else { None };
+        let act = Act::GoLive(GoLive { release: id.clone(), back, is_rollback });
+        let ended = relay(conversation, &site.lock, hello, act);
         // The runner wrote records.
         site.read_again()?;
-        return gone_live;
+        let ended = ended?;
+        let hooks = began.elapsed().as_secs_f32() - ended.switch_seconds;
+        let seconds = vec![(Phase::Hooks, hooks), (Phase::Switch, ended.switch_seconds)];
+        return Ok(Arrival { switched: SwitchOutcome { previous: ended.previous, warnings: ended.warnings }, seconds });
     }
+    conversation.began(Phase::Switch);
     conversation.begin_switch(id)?;
     let Site { lock, layout, releases } = site;
-    let switched = switch::switch(layout, lock, releases, id, hello.request.verb(), &hello.provenance)?;
+    let verb = hello.request.verb();
+    let switch = Switch { id, step, verb, provenance: &hello.provenance };
+    let switched = switch::switch(layout, lock, releases, switch)?;
+    conversation.ended(Phase::Switch);
     conversation.live(id);
-    Ok(switched)
+    Ok(Arrival { switched, seconds: vec![(Phase::Switch, began.elapsed().as_secs_f32())] })
 }

@@ -21,7 +21,7 @@ use super::deploy::{Order, deploy};
 use super::deploy_path::deploy_path;
 use super::reporter::Reporter;
 use super::run::RunnerProgram;
-use super::site::journal::{Journal, RunHead};
+use super::site::journal::{Journal, RunHead, RunResult};
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
@@ -54,8 +54,12 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
         let is_gone = conversation.check_client().is_err();
         // If the client has gone, the work is done all the same. Only the log can keep its warnings.
         let sent = conversation.send(&message);
-        if is_gone || sent.is_err() {
+        let is_heard = !is_gone && sent.is_ok();
+        if !is_heard {
             log_missed_warnings(&hello, &message);
+        }
+        if conversation.has_journal() {
+            conversation.end_journal(result(&hello, &message, is_heard));
         }
         sent
     });
@@ -63,6 +67,21 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
         conversation.send(&FromAgent::Failed { refusal: error.to_refusal(), live: LiveNow::Unchanged })?;
         Err(error)
     })
+}
+
+/// Returns the result of a run, for its journal.
+fn result(hello: &Hello, message: &FromAgent, is_heard: bool) -> RunResult {
+    let live = || Layout::open(&deploy_path(hello)?, &hello.policy)?.map_or(Ok(None), |layout| layout.current.live());
+    let live = live().unwrap_or_default();
+    let (error, previous) = match message {
+        FromAgent::Failed { refusal, .. } => {
+            (Some([&[refusal.message.clone()], &refusal.causes[..]].concat().join(": ")), None)
+        }
+        FromAgent::Done(Reply::Deploy(done)) => (None, done.previous.clone()),
+        FromAgent::Done(Reply::Switch(report)) => (None, report.previous.clone()),
+        _ => (None, None),
+    };
+    RunResult { error, live, previous, is_heard }
 }
 
 /// Writes the warnings of a run into the log, because the client has gone. If that fails too, nothing is left to try.

@@ -22,9 +22,14 @@ pub(crate) struct Uptime {
 impl Uptime {
     /// Returns the present moment, or nothing if the boot has no identity, as without `/proc`.
     pub(crate) fn now() -> Option<Uptime> {
-        let now = clock_gettime(ClockId::Boottime);
-        Some(Uptime { boot: boot::id()?, millis: now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000 })
+        Some(Uptime { boot: boot::id()?, millis: millis() })
     }
+}
+
+/// Returns the milliseconds since the boot. This clock also runs while the machine sleeps.
+pub(crate) fn millis() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
 impl BootSpan {

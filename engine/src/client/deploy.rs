@@ -116,6 +116,7 @@ fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversa
         match phase {
             Phase::Assemble => seconds.assemble = spent,
             Phase::Sync => seconds.sync = spent,
+            Phase::Hooks => seconds.hooks = spent,
             Phase::Switch => seconds.switch = spent,
             Phase::Cleanup => seconds.cleanup = spent,
             Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Upload => {}

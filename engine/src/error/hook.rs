@@ -27,15 +27,15 @@ pub enum HookError {
         /// The answer that it got.
         reason: String,
     },
-    /// The client did not confirm the release in time.
-    #[error("Nobody confirmed the release within {seconds} s")]
-    NotConfirmed {
-        /// The time for it, in seconds.
-        seconds: u64,
+    /// The client found the release bad.
+    #[error("{reason}")]
+    Verdict {
+        /// The check that failed on the client, and why.
+        reason: String,
     },
-    /// The confirmation came when the server was switching back already.
-    #[error("The confirmation came too late: the time for it was {seconds} s")]
-    ConfirmedTooLate {
+    /// The client did not confirm the release in time.
+    #[error("The release was not confirmed within {seconds} s")]
+    NotConfirmed {
         /// The time for it, in seconds.
         seconds: u64,
     },
@@ -49,8 +49,8 @@ impl HookError {
     pub(super) fn hint(&self) -> HookHint {
         match self {
             HookError::Failed { .. } => HookHint::SeeOutput,
-            HookError::Check { .. } => HookHint::SeeCheck,
-            HookError::NotConfirmed { .. } | HookError::ConfirmedTooLate { .. } => HookHint::AllowMoreTime,
+            HookError::Check { .. } | HookError::Verdict { .. } => HookHint::SeeCheck,
+            HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }
     }

@@ -31,6 +31,8 @@ pub struct Seconds {
     pub assemble: f64,
     /// Making content durable and publishing it, on the server.
     pub sync: f64,
+    /// Running hooks and checks around the switch, on the server.
+    pub hooks: f64,
     /// Pointing `current` at the release, on the server.
     pub switch: f64,
     /// Retention and garbage collection, on the server.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ReleaseError};
 use crate::manifest::{Manifest, diff};
-use crate::release::{BootSpan, Record, ReleaseId};
+use crate::release::{BootSpan, Marks, Record, ReleaseId};
 
 use crate::agent::clock::now;
 use crate::agent::shared::{self, SharedPlan};
@@ -71,6 +71,8 @@ impl Decision {
             retired: None,
             previous: None,
             span: BootSpan::begin(Uptime::now()),
+            marks: Marks::default(),
+            confirmation: None,
         }
     }
 

@@ -46,14 +46,14 @@ use crate::wire::message::DeployDone;
 use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
 use super::conversation::Conversation;
-use super::go_live::go_live;
+use super::go_live::{Departure, go_live};
 use super::reporter::Reporter;
-use super::run::{Act, Scene, relay};
+use super::run::{Act, Scene, relay, take_back_unconfirmed};
 use super::site::Site;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
 use super::site::reserve;
-use super::site::switch::SwitchOutcome;
+use super::site::switch::{Step, SwitchOutcome};
 use super::staging::Staging;
 use super::store::Store;
 
@@ -86,6 +86,7 @@ pub(crate) fn deploy(
     let lock = lock(&mut layout)?;
     reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
+    take_back_unconfirmed(conversation, order.hello, &mut site)?;
     let done = deploy_held(conversation, order, &mut site);
     done.inspect_err(|error| run_on_failure(conversation, order, &site, error))
 }
@@ -221,7 +222,10 @@ fn switch_to(
         return Ok(None);
     }
     let id = &task.decision.id;
-    phases.time(Phase::Switch, || go_live(conversation, task.order.hello, site, id, false)).map(Some)
+    let departure = Departure { id, step: Step::Forward, is_rollback: false };
+    let arrival = go_live(conversation, task.order.hello, site, departure)?;
+    phases.extend(arrival.seconds);
+    Ok(Some(arrival.switched))
 }
 
 /// Runs the hooks of a phase between the lock and the switch.

@@ -28,6 +28,11 @@ impl<'a> Phases<'a> {
         Ok(result)
     }
 
+    /// Adds phases that were reported already.
+    pub(super) fn extend(&mut self, seconds: Vec<(Phase, f32)>) {
+        self.seconds.extend(seconds);
+    }
+
     /// Returns the duration of each phase, in seconds.
     pub(super) fn finish(self) -> Vec<(Phase, f32)> {
         self.seconds

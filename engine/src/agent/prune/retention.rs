@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
     use crate::hash::Hash;
-    use crate::release::Provenance;
+    use crate::release::{Marks, Provenance};
 
     /// Releases `1`, `2`, …. Each went live at its number times 100, except those in `ready`.
     fn releases(count: u64, ready: &[u64]) -> Releases {
@@ -80,6 +80,8 @@ mod tests {
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),
             previous: (n > 1).then(|| (n - 1).to_string().parse().unwrap()),
             span: None,
+            marks: Marks::default(),
+            confirmation: None,
         };
         Releases { records: (1..=count).map(record).collect(), ..Releases::default() }
     }

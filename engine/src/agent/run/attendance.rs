@@ -3,12 +3,13 @@
 //! A thread reads the agent's messages and notes them here. If the agent itself ends, so does its client's attendance.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::wire::frame::FrameReader;
 use crate::wire::message;
 
+use super::confirmation::Deadline;
 use super::order::ToRunner;
 
 /// The client's attendance. Clones share it.
@@ -68,20 +69,20 @@ impl Attendance {
         Ok(())
     }
 
-    /// Waits for the verdict, until `deadline` if there is one. A client that has gone gives none: without a deadline
-    /// it is not waited for. Returns nothing if none has come.
-    pub(super) fn wait_for_verdict(&self, deadline: Option<Instant>) -> Option<Option<String>> {
-        const LOOK_EVERY: Duration = Duration::from_secs(1);
+    /// Waits for the verdict until the time is over. Without a deadline, a client that has gone is not waited for. Returns
+    /// nothing if none has come.
+    pub(super) fn wait_for_verdict(&self, deadline: Option<Deadline>) -> Option<Option<String>> {
+        const LOOK_EVERY: Duration = Duration::from_millis(200);
         let mut state = self.state();
         loop {
+            let is_over = deadline.map_or(state.is_gone, Deadline::is_over);
+            if is_over || state.is_stopped {
+                return None;
+            }
             if let Some(verdict) = state.verdict.take() {
                 return Some(verdict);
             }
-            let left = deadline.map_or(LOOK_EVERY, |deadline| deadline.saturating_duration_since(Instant::now()));
-            if left.is_zero() || state.is_stopped || (state.is_gone && deadline.is_none()) {
-                return None;
-            }
-            let waited = self.0.changed.wait_timeout(state, left.min(LOOK_EVERY));
+            let waited = self.0.changed.wait_timeout(state, LOOK_EVERY);
             state = waited.expect("no holder panics").0;
         }
     }

@@ -8,19 +8,24 @@
 //! A failure in 1 leaves the live release as it is. A failure in 3 switches back to the release that was live before,
 //! unless the hook says that the new one stays. A failure in 4 is reported, and the release stays.
 
+use std::time::Instant;
+
 use crate::error::{Error, HookError};
+use crate::event::Phase;
 use crate::hook::{Hook, HookPhase, OnError};
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::wire::message::Hello;
 
 use super::attendance::Attendance;
+use super::confirmation::{self, Deadline};
 use super::hooks::Hooks;
 use super::order::{GoLive, RunnerEnd};
 use super::scene::Scene;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
-use crate::agent::site::switch::{self, SwitchOutcome};
+use crate::agent::site::marks;
+use crate::agent::site::switch::{self, Step, Switch, SwitchOutcome};
 
 /// A release on its way to be live.
 pub(super) struct Launch<'a> {
@@ -42,71 +47,118 @@ impl Launch<'_> {
         let previous = site.layout.current.live()?;
         let scene =
             Scene { release: Some(order.release.clone()), previous: previous.clone(), is_rollback: order.is_rollback };
-        let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order));
-        let SwitchOutcome { warnings, .. } = switched.inspect_err(|_| self.run_on_failure(site, &scene))?;
-        match self.prove(site, &scene) {
-            Ok(()) => {}
-            Err(unfit) => {
-                if unfit.stays || previous.is_none() {
-                    self.run_on_failure(site, &scene);
-                } else {
-                    self.take_back(site, &scene);
+        let switched = self.prepare(site, &scene).and_then(|()| self.switch(site, order, previous.as_ref()));
+        let (switched, deadline) = switched.inspect_err(|_| self.run_on_failure(site, &scene))?;
+        if let Err(unfit) = self.prove(site, &scene, deadline) {
+            self.leave(site, &scene, &unfit);
+            return Err(unfit.error);
+        }
+        if deadline.is_some()
+            && let Err(error) = confirmation::end(site, &order.release)
+        {
+            // The next run would switch back.
+            self.reporter.warn(format!("The confirmation could not be noted: {}", error.with_cause()));
+        }
+        let ended = self.hooks.run(HookPhase::AfterDeploy, &scene, site);
+        ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
+        Ok(switched)
+    }
+
+    /// Switches back from a release that failed, unless it stays or there is no earlier one.
+    fn leave(&self, site: &mut Site, scene: &Scene, unfit: &Unfit) {
+        let Some(release) = &scene.release else { return };
+        if let Err(error) = confirmation::end(site, release) {
+            self.reporter.warn(error.with_cause());
+        }
+        let reason = unfit.error.to_string();
+        match &scene.previous {
+            Some(previous) if !unfit.stays => {
+                let previous = previous.clone();
+                self.take_back(site, &previous, &reason).unwrap_or_else(|error| {
+                    self.reporter.warn(format!("The server could not switch back: {}", error.with_cause()));
+                });
+            }
+            _ => {
+                let Site { lock, layout, releases } = site;
+                let marked = marks::mark_bad(lock, layout, releases, release, &reason, &self.hello.provenance);
+                marked.unwrap_or_else(|error| self.reporter.warn(error.with_cause()));
+                if scene.previous.is_none() {
+                    self.reporter.warn(format!("Release {release} stays live: there is no earlier one to go back to"));
                 }
-                return Err(unfit.error);
             }
         }
-        let ended = self.hooks.run(HookPhase::AfterDeploy, &scene, &site.layout, &site.releases);
-        ended.inspect_err(|_| self.run_on_failure(site, &scene))?;
-        Ok(RunnerEnd { previous, warnings, failure: None })
+        self.run_on_failure(site, scene);
     }
 
     /// Runs the hooks before the switch, and makes durable what they wrote.
-    fn prepare(&self, site: &Site, scene: &Scene) -> Result<(), Error> {
+    fn prepare(&self, site: &mut Site, scene: &Scene) -> Result<(), Error> {
         let phases = if scene.is_rollback {
             &[HookPhase::BeforeRollback, HookPhase::BeforeSwitch][..]
         } else {
             &[HookPhase::BeforeSwitch]
         };
         for &phase in phases {
-            self.hooks.run(phase, scene, &site.layout, &site.releases)?;
+            self.hooks.run(phase, scene, site)?;
         }
         let has_hooks = phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some());
         if has_hooks { site.layout.private.sync_filesystem() } else { Ok(()) }
     }
 
-    fn switch(&self, site: &mut Site, order: &GoLive) -> Result<SwitchOutcome, Error> {
-        let verb = self.hello.request.verb();
-        self.reporter.begin_switch(&order.release)?;
+    /// Switches. If a confirmation is needed, its time begins before.
+    fn switch(
+        &self,
+        site: &mut Site,
+        order: &GoLive,
+        previous: Option<&ReleaseId>,
+    ) -> Result<(RunnerEnd, Option<Deadline>), Error> {
+        let GoLive { release, back, .. } = order;
+        self.reporter.began(Phase::Switch);
+        self.reporter.begin_switch(release)?;
+        let began = Instant::now();
+        // A rollback is not confirmed: it goes to a release that was good.
+        let time = self.hello.procedure.confirm.filter(|_| !order.is_rollback);
+        let deadline = time.map(|time| Deadline::begin(site, release, previous, time)).transpose()?;
+        let step = back.as_ref().map_or(Step::Forward, |reason| Step::Back { reason });
+        let (verb, provenance) = (self.hello.request.verb(), &self.hello.provenance);
         let Site { lock, layout, releases } = site;
-        let switched = switch::switch(layout, lock, releases, &order.release, verb, &self.hello.provenance)?;
-        self.reporter.live(&order.release);
-        Ok(switched)
+        let switched = switch::switch(layout, lock, releases, Switch { id: release, step, verb, provenance })?;
+        self.reporter.live(release);
+        self.reporter.ended(Phase::Switch);
+        let SwitchOutcome { previous, warnings } = switched;
+        let switch_seconds = began.elapsed().as_secs_f32();
+        Ok((RunnerEnd { switch_seconds, previous, warnings, failure: None }, deadline))
     }
 
     /// Runs the hooks after the switch, then the checks.
-    fn prove(&self, site: &Site, scene: &Scene) -> Result<(), Unfit> {
+    fn prove(&self, site: &mut Site, scene: &Scene, deadline: Option<Deadline>) -> Result<(), Unfit> {
         let phases = if scene.is_rollback {
             &[HookPhase::AfterSwitch, HookPhase::AfterRollback][..]
         } else {
             &[HookPhase::AfterSwitch]
         };
         for &phase in phases {
-            let run = self.hooks.run(phase, scene, &site.layout, &site.releases);
+            let run = self.hooks.run(phase, scene, site);
             run.map_err(|error| Unfit { stays: self.stays_after(&error), error })?;
         }
-        self.ask_client().map_err(|error| Unfit { error, stays: false })
+        self.ask_client(deadline).map_err(|error| Unfit { error, stays: false })
     }
 
     /// Asks the client for its verdict, if it has checks of its own or must confirm.
-    fn ask_client(&self) -> Result<(), Error> {
-        if !self.hello.procedure.needs_verdict() {
+    fn ask_client(&self, deadline: Option<Deadline>) -> Result<(), Error> {
+        if deadline.is_none() && !self.hello.procedure.has_client_checks() {
             return Ok(());
         }
         (self.ask_verdict)();
-        match self.attendance.wait_for_verdict(None) {
-            Some(None) => Ok(()),
-            Some(Some(reason)) => Err(HookError::Check { name: "client".into(), reason }.into()),
-            None => self.attendance.check(),
+        match (self.attendance.wait_for_verdict(deadline), deadline) {
+            (Some(None), _) => Ok(()),
+            (Some(Some(reason)), _) => Err(HookError::Verdict { reason }.into()),
+            (None, _) if self.attendance.is_stopped() => Err(Error::Interrupted),
+            (None, Some(deadline)) => Err(HookError::NotConfirmed { seconds: deadline.seconds() }.into()),
+            // Nobody is left who could check it. It stays, as no check has failed.
+            (None, None) => {
+                self.reporter.warn("The client has gone before its checks were done".to_owned());
+                Ok(())
+            }
         }
     }
 
@@ -117,36 +169,31 @@ impl Launch<'_> {
         self.hello.procedure.hooks.iter().find(is_named).is_some_and(|hook| hook.on_error == OnError::Keep)
     }
 
-    /// Switches back, and runs the hooks of a rollback. Errors are warnings: the failure before them is told.
-    fn take_back(&self, site: &mut Site, scene: &Scene) {
-        let (Some(from), Some(to)) = (&scene.release, &scene.previous) else { return };
-        self.reporter.tell(News::Returning { from: from.clone(), to: to.clone() });
-        if let Err(error) = self.switch_back(site, to) {
-            self.reporter.warn(format!("The server could not switch back to release {to}: {}", error.with_cause()));
-            return;
+    /// Switches back from the live release, and runs the hooks of a rollback.
+    pub(super) fn take_back(&self, site: &mut Site, to: &ReleaseId, reason: &str) -> Result<(), Error> {
+        let from = site.layout.current.live()?;
+        if let Some(from) = &from {
+            self.reporter.tell(News::Returning { from: from.clone(), to: to.clone() });
         }
+        let Site { lock, layout, releases } = site;
+        let step = Step::Back { reason };
+        let back = Switch { id: to, step, verb: "return", provenance: &self.hello.provenance };
+        let switched = switch::switch(layout, lock, releases, back)?;
+        switched.warnings.into_iter().for_each(|warning| self.reporter.warn(warning));
         self.reporter.live(to);
-        let back = Scene { release: Some(to.clone()), previous: Some(from.clone()), is_rollback: true };
+        let scene = Scene { release: Some(to.clone()), previous: from, is_rollback: true };
         for phase in [HookPhase::AfterSwitch, HookPhase::AfterRollback] {
-            let run = self.hooks.run(phase, &back, &site.layout, &site.releases);
-            if let Err(error) = run {
+            if let Err(error) = self.hooks.run_to_the_end(phase, &scene, site) {
                 self.reporter.warn(error.with_cause());
             }
         }
-        self.run_on_failure(site, scene);
-    }
-
-    fn switch_back(&self, site: &mut Site, to: &ReleaseId) -> Result<(), Error> {
-        let Site { lock, layout, releases } = site;
-        let switched = switch::switch(layout, lock, releases, to, "return", &self.hello.provenance)?;
-        switched.warnings.into_iter().for_each(|warning| self.reporter.warn(warning));
         Ok(())
     }
 
     /// Runs the hooks for failures. Their errors are warnings.
-    pub(super) fn run_on_failure(&self, site: &Site, scene: &Scene) {
+    pub(super) fn run_on_failure(&self, site: &mut Site, scene: &Scene) {
         let scene = Scene { is_rollback: false, ..scene.clone() };
-        let run = self.hooks.run(HookPhase::OnFailure, &scene, &site.layout, &site.releases);
+        let run = self.hooks.run_to_the_end(HookPhase::OnFailure, &scene, site);
         if let Err(error) = run {
             self.reporter.warn(error.with_cause());
         }

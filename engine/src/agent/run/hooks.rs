@@ -14,7 +14,9 @@ use crate::wire::message::Hello;
 use super::attendance::Attendance;
 use super::scene::{Scene, variable};
 use crate::agent::reporter::Reporter;
+use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;
+use crate::agent::site::marks;
 use crate::agent::site::records::{Releases, read_manifest};
 
 /// The hooks of a run, and everything that they need.
@@ -30,22 +32,37 @@ pub(super) struct Hooks<'a> {
 }
 
 impl Hooks<'_> {
-    /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it.
-    pub(super) fn run(
+    /// Runs the hooks of a phase that the scene calls. The first one that fails and must not ends it, and so does an
+    /// interruption.
+    pub(super) fn run(&self, phase: HookPhase, scene: &Scene, site: &mut Site) -> Result<(), Error> {
+        self.run_until(phase, scene, site, &|| self.attendance.is_stopped())
+    }
+
+    /// Runs the hooks of a phase as [`Hooks::run`] does. An interruption does not end them: they follow a failure.
+    pub(super) fn run_to_the_end(&self, phase: HookPhase, scene: &Scene, site: &mut Site) -> Result<(), Error> {
+        self.run_until(phase, scene, site, &|| false)
+    }
+
+    fn run_until(
         &self,
         phase: HookPhase,
         scene: &Scene,
-        layout: &Layout,
-        releases: &Releases,
+        site: &mut Site,
+        must_stop: &dyn Fn() -> bool,
     ) -> Result<(), Error> {
         for hook in self.hello.procedure.hooks_of(phase).filter(|hook| scene.calls(hook)) {
-            if phase != HookPhase::OnFailure && self.attendance.is_stopped() {
+            if must_stop() {
                 return Err(Error::Interrupted);
             }
-            if !is_touched(hook, scene, layout, releases)? {
+            if !is_touched(hook, scene, &site.layout, &site.releases)? {
                 continue;
             }
-            let end = self.run_one(hook, scene, layout)?;
+            let Site { lock, layout, releases } = site;
+            if let Some(release) = scene.release.as_ref().filter(|_| hook.migration) {
+                // A migration that fails half-way may have changed the database too.
+                marks::note_migration(lock, layout, releases, release, &hook.name)?;
+            }
+            let end = self.run_one(hook, scene, layout, must_stop)?;
             if end == CommandEnd::Stopped {
                 return Err(Error::Interrupted);
             }
@@ -60,7 +77,13 @@ impl Hooks<'_> {
         Ok(())
     }
 
-    fn run_one(&self, hook: &Hook, scene: &Scene, layout: &Layout) -> Result<CommandEnd, Error> {
+    fn run_one(
+        &self,
+        hook: &Hook,
+        scene: &Scene,
+        layout: &Layout,
+        must_stop: &dyn Fn() -> bool,
+    ) -> Result<CommandEnd, Error> {
         let mut variables = scene.variables(self.hello, layout)?;
         variables.push((variable("PHASE"), hook.phase.name().into()));
         variables.push((variable("HOOK"), hook.name.clone().into()));
@@ -71,7 +94,6 @@ impl Hooks<'_> {
         let mut pass = |text: String| self.tell(HookEvent::Line { name: name(), text });
         let invocation =
             Invocation { command: &hook.command, directory: &scene.directory(layout), variables: &variables };
-        let must_stop = || hook.phase != HookPhase::OnFailure && self.attendance.is_stopped();
         let end = invocation.run(|line| kept.add(self.mask.mask(line), &mut pass), must_stop)?;
         kept.finish(&mut pass);
         self.tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });

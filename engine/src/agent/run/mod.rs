@@ -15,15 +15,18 @@
 //! A run without hooks, checks and confirmation needs no runner.
 
 mod attendance;
+mod confirmation;
 mod go_live;
 mod hooks;
 mod order;
+mod overdue;
 mod program;
 mod relay;
 mod runner;
 mod scene;
 
 pub(crate) use order::{Act, GoLive};
+pub(crate) use overdue::take_back_unconfirmed;
 pub(crate) use program::RunnerProgram;
 pub(crate) use relay::relay;
 pub(crate) use runner::serve_runner;

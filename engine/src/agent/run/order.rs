@@ -56,6 +56,13 @@ pub(crate) enum Act {
     },
     /// Make a release live, with the hooks and checks around it.
     GoLive(GoLive),
+    /// Switch back from the live release, which nobody confirmed.
+    TakeBack {
+        /// The release that was live before.
+        to: ReleaseId,
+        /// The reason.
+        reason: String,
+    },
 }
 
 /// A release that is to go live.
@@ -63,7 +70,9 @@ pub(crate) enum Act {
 pub(crate) struct GoLive {
     /// The release.
     pub(crate) release: ReleaseId,
-    /// Whether this is a rollback: only hooks that are meant for one run.
+    /// The reason to leave the live release, if this is a step back.
+    pub(crate) back: Option<String>,
+    /// Whether the release was live before: only hooks that are meant for a rollback run.
     pub(crate) is_rollback: bool,
 }
 
@@ -88,11 +97,13 @@ impl MessageBounds for FromRunner {
 
 /// The result of an act.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct RunnerEnd {
+pub(crate) struct RunnerEnd {
+    /// The duration of the switch alone, in seconds.
+    pub(crate) switch_seconds: f32,
     /// The release that was live before the switch.
-    pub(super) previous: Option<ReleaseId>,
+    pub(crate) previous: Option<ReleaseId>,
     /// Warnings about records and log lines that could not be written.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// The failure, if there was one.
-    pub(super) failure: Option<Refusal>,
+    pub(crate) failure: Option<Refusal>,
 }

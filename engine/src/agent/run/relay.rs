@@ -4,10 +4,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use crate::error::{Error, HookError};
+use crate::hook::HookPhase;
 use crate::threads;
 use crate::wire::frame::{FrameKind, FrameReader, FrameWriter};
 use crate::wire::message::{self, FromAgent, Hello, ToAgent};
@@ -16,20 +18,24 @@ use super::RunnerProgram;
 use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
 use crate::agent::conversation::{Conversation, Incoming, Next};
 use crate::agent::site::lock::{Descriptors, Lock};
-use crate::agent::site::switch::SwitchOutcome;
 
 /// The words that start a runner.
 const WORDS: [&str; 2] = ["agent", "--runner"];
+
+/// The time until a client that has gone is noticed while its content waits.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Messages of the runner that are read ahead.
 const READ_AHEAD: usize = 16;
 
 /// Has a runner carry out an act, and waits for its end. If the client goes away meanwhile, the runner learns of it
 /// and decides.
-pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<SwitchOutcome, Error> {
+pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act: Act) -> Result<RunnerEnd, Error> {
+    // Before there is a release, content of the client may be under way, which is not for the runner.
+    let listens = !matches!(act, Act::Hooks { phase: HookPhase::BeforeUpload, .. });
     let (mut child, socket) = start(&conversation.program, lock)?;
     let reader = FrameReader::new::<FromRunner>(socket.try_clone().map_err(unstarted)?);
-    let mut relay = Relay { conversation, out: FrameWriter::new(socket), has_client: true };
+    let mut relay = Relay { conversation, out: FrameWriter::new(socket), listens, has_client: true };
     relay.send(&ToRunner::Order(Box::new(Order { hello: hello.clone(), fence: lock.fence(), act })))?;
     let (sender, said) = bounded(READ_AHEAD);
     let mut reader = reader;
@@ -45,11 +51,8 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     let ended = relay.pass_on(&said);
     // It ends at once, or has ended.
     child.wait().map_err(unstarted)?;
-    let RunnerEnd { previous, warnings, failure } = ended?;
-    match failure {
-        Some(refusal) => Err(Error::Agent(refusal)),
-        None => Ok(SwitchOutcome { previous, warnings }),
-    }
+    let mut ended = ended?;
+    ended.failure.take().map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
 }
 
 /// Starts a runner that holds the lock. Returns it, and the socket to it.
@@ -70,6 +73,8 @@ fn unstarted(source: io::Error) -> Error {
 struct Relay<'a> {
     conversation: &'a Conversation,
     out: FrameWriter<UnixStream>,
+    /// Whether messages of the client are for the runner.
+    listens: bool,
     has_client: bool,
 }
 
@@ -99,6 +104,9 @@ impl Relay<'_> {
         if !self.has_client {
             return Ok(Some(said.recv().ok().flatten()));
         }
+        if !self.listens {
+            return self.next_beside_content(said);
+        }
         let answer = match self.conversation.next_or(said) {
             Ok(Next::Other(message)) => return Ok(Some(message)),
             Ok(Next::Client(Incoming::Message(ToAgent::Verdict(verdict)))) => ToRunner::Verdict(verdict),
@@ -114,6 +122,23 @@ impl Relay<'_> {
         };
         // A runner that has ended says so itself.
         self.send(&answer).unwrap_or_default();
+        Ok(None)
+    }
+
+    /// Waits for a message of the runner, and reads none of the client.
+    fn next_beside_content(
+        &mut self,
+        said: &Receiver<Option<FromRunner>>,
+    ) -> Result<Option<Option<FromRunner>>, Error> {
+        match said.recv_timeout(LOOK_EVERY) {
+            Ok(message) => return Ok(Some(message)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Some(None)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(answer) = self.conversation.last_word() {
+            self.has_client = false;
+            self.send(&if answer { ToRunner::Stop } else { ToRunner::ClientGone }).unwrap_or_default();
+        }
         Ok(None)
     }
 }

@@ -103,12 +103,16 @@ fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Resu
     match &order.act {
         Act::GoLive(go_live) => launch.go_live(site, go_live),
         Act::Hooks { phase, scene } => {
-            let run = hooks.run(*phase, scene, &site.layout, &site.releases);
+            let run = match phase {
+                HookPhase::OnFailure => hooks.run_to_the_end(*phase, scene, site),
+                _ => hooks.run(*phase, scene, site),
+            };
             if run.is_err() && *phase != HookPhase::OnFailure {
                 launch.run_on_failure(site, scene);
             }
             run.map(|()| RunnerEnd::default())
         }
+        Act::TakeBack { to, reason } => launch.take_back(site, to, reason).map(|()| RunnerEnd::default()),
     }
 }
 

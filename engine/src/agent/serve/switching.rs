@@ -8,31 +8,37 @@ use crate::report::SwitchReport;
 use crate::wire::message::Reply;
 
 use super::{Service, missing};
-use crate::agent::go_live::go_live;
+use crate::agent::go_live::{Departure, go_live};
+use crate::agent::run::take_back_unconfirmed;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
-use crate::agent::site::switch::SwitchOutcome;
+use crate::agent::site::switch::{Step, SwitchOutcome};
+
+/// The reason of a release that a rollback left.
+const ROLLED_BACK: &str = "it was rolled back";
 
 impl Service<'_> {
     /// Makes a release live.
     pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
-        self.make_live(path, |_, _| Ok(id.clone()))
+        self.make_live(path, Step::Forward, |_, _| Ok(id.clone()))
     }
 
     /// Makes an earlier release live: the named one, or the one that was live before.
     pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>) -> Result<Reply, Error> {
-        self.make_live(path, |releases, live| rollback_target(releases, live, to))
+        self.make_live(path, Step::Back { reason: ROLLED_BACK }, |releases, live| rollback_target(releases, live, to))
     }
 
     fn make_live(
         &self,
         path: &Path,
+        step: Step<'_>,
         target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
         let mut site = Site::hold(lock, layout)?;
+        take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
         let Site { layout, releases, .. } = &site;
         let live = layout.current.live()?;
         let id = target(releases, live.as_ref())?;
@@ -44,8 +50,8 @@ impl Service<'_> {
             layout.records.sync()?;
             layout.releases.sync()?;
         }
-        let SwitchOutcome { previous, mut warnings } =
-            go_live(self.conversation, self.hello, &mut site, &id, is_rollback)?;
+        let arrival = go_live(self.conversation, self.hello, &mut site, Departure { id: &id, step, is_rollback })?;
+        let SwitchOutcome { previous, mut warnings } = arrival.switched;
         let Site { layout, releases, .. } = &site;
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));

@@ -92,6 +92,11 @@ impl Journal {
         Ok(Journal { private: private.duplicate()?, number, head: None, file: OnceLock::new() })
     }
 
+    /// Tells whether it has an entry.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.file.get().is_some()
+    }
+
     /// Adds an entry. A full disk loses it.
     pub(crate) fn add(&self, entry: JournalEntry) {
         if let Some(file) = self.file.get_or_init(|| self.open().ok()) {

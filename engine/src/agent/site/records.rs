@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::bytes::{ByteReader, Malformed, put_bytes, put_number};
 use crate::disk::{Dir, Kind, NewFile};
-use crate::error::{DamageError, Error};
+use crate::error::{DamageError, Error, ReleaseError};
 use crate::file_range::FileRange;
 use crate::hash::Hash;
 use crate::hasher::Hasher;
@@ -109,16 +109,10 @@ impl Releases {
         self.records.iter().find(|record| record.id == *id)
     }
 
-    /// Returns the release that a rollback goes to: the one that was live before the live one, or if that is gone,
-    /// the newest earlier one that was ever live. If nothing is live, or the live release is gone, it is the last one
-    /// that was live. No clock decides any of this.
-    pub(crate) fn rollback_from(&self, live: Option<&ReleaseId>) -> Option<&Record> {
-        let Some(live) = live.and_then(|live| self.find(live)) else {
-            return self.records.iter().filter(|record| record.was_live()).max_by_key(|record| record.live_turn);
-        };
-        let previous = live.previous.as_ref().and_then(|id| self.find(id)).filter(|record| record.was_live());
-        let is_earlier = |record: &&Record| record.sequence < live.sequence && record.was_live();
-        previous.or_else(|| self.records.iter().rev().find(is_earlier))
+    /// Finds a release, to change its record.
+    pub(crate) fn find_mut(&mut self, id: &ReleaseId) -> Result<&mut Record, Error> {
+        let found = self.records.iter_mut().find(|record| record.id == *id);
+        found.ok_or_else(|| Error::from(ReleaseError::Unknown(id.clone())))
     }
 
     /// Returns the number of the next switch.

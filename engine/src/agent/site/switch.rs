@@ -4,19 +4,21 @@
 //! new one, never neither. Everything behind the link is durable before. After a power cut, a durable link to lost
 //! files would be worse than the old release.
 //!
-//! Before the rename, the record says where a rollback would go; after it, when the release went live. A crash in
-//! between is mended by the next run, see `mend`. If the record cannot be written after the rename, the switch is
-//! done, and that is a warning.
+//! Before the rename, the record says where a rollback would go; after it, when the release went live. A step back
+//! also marks the release that it leaves as bad. A crash in between is mended by the next run, see `mend`. If the
+//! record cannot be written after the rename, the switch is done, and that is a warning.
 
 use crate::disk::{Dir, Kind};
-use crate::error::{Error, ReleaseError, SiteError};
-use crate::release::{BootSpan, Provenance, Record, ReleaseId};
+use crate::error::{Error, SiteError};
+use crate::release::{Bad, BootSpan, Provenance, ReleaseId};
 
 use super::layout::Layout;
 use super::lock::Lock;
 use super::log::{self, SwitchLine};
+use super::marks;
 use super::records::{self, Releases};
 use super::reserve::{self, unless_full};
+use super::rollback;
 use crate::agent::clock::now;
 use crate::agent::token::{RANDOM_NAME_DIGITS, is_random, random_name};
 use crate::agent::uptime::Uptime;
@@ -32,31 +34,54 @@ pub(crate) struct SwitchOutcome {
     pub(crate) warnings: Vec<String>,
 }
 
+/// The direction of a switch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// A deploy, a switch or a return: a rollback leads back to the release that is live now.
+    Forward,
+    /// A rollback, for this reason: the release that is live now becomes bad, and the next rollback goes one further
+    /// back.
+    Back {
+        /// The reason. If the release is marked bad already, its first reason stays.
+        reason: &'a str,
+    },
+}
+
+/// A switch to make.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Switch<'a> {
+    /// The release to make live. If it is marked bad, the mark goes.
+    pub(crate) id: &'a ReleaseId,
+    /// The direction.
+    pub(crate) step: Step<'a>,
+    /// The verb, for the log.
+    pub(crate) verb: &'a str,
+    /// The person who switches.
+    pub(crate) provenance: &'a Provenance,
+}
+
 /// Makes a release live. Changes nothing if it is live already.
 pub(crate) fn switch(
     layout: &Layout,
     lock: &Lock,
     releases: &mut Releases,
-    id: &ReleaseId,
-    verb: &str,
-    provenance: &Provenance,
+    switch: Switch<'_>,
 ) -> Result<SwitchOutcome, Error> {
+    let Switch { id, step, verb, provenance } = switch;
     let live = layout.current.live()?;
     if live.as_ref() == Some(id) {
         return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
     }
     lock.check(&layout.private)?;
     check_tree(layout, id)?;
-    let before = live.as_ref().and_then(|live| releases.find(live)).map(|record| record.sequence);
-    let record = find_mut(releases, id)?;
-    // After a step forward, a rollback leads back here. After a step back, it leads where it led before.
-    if before.is_some_and(|before| before < record.sequence) {
-        record.previous.clone_from(&live);
-        unless_full(records::replace(lock, layout, record))?;
+    if matches!(step, Step::Forward) {
+        for changed in rollback::step_forward(releases, id, live.as_ref()) {
+            unless_full(records::replace(lock, layout, releases.find_mut(&changed)?))?;
+        }
     }
+    let commit = releases.find_mut(id)?.provenance.commit.clone();
     point(layout, id)?;
     let at = now();
-    let commit = find_mut(releases, id)?.provenance.commit.clone();
     let line = SwitchLine {
         at,
         verb,
@@ -67,7 +92,8 @@ pub(crate) fn switch(
         commit: commit.as_deref(),
     };
     // The release is live, even if the following writes fail.
-    let noted = note(lock, layout, releases, id, live.as_ref(), at).err().map(|error| {
+    let left = live.as_ref().map(|id| Left { id, bad: step.bad(at, switch) });
+    let noted = note(lock, layout, releases, id, left, at).err().map(|error| {
         let reason = error.with_cause();
         format!("Release {id} is live, but its record could not be written: {reason}. Check the server's disk: the next deploy, switch or cleanup writes the record")
     });
@@ -78,34 +104,50 @@ pub(crate) fn switch(
     Ok(SwitchOutcome { previous: live, warnings: noted.into_iter().chain(logged).collect() })
 }
 
+impl Step<'_> {
+    /// Returns the mark of the release that the switch leaves.
+    fn bad(self, at: u64, switch: Switch<'_>) -> Option<Bad> {
+        match self {
+            Step::Forward => None,
+            Step::Back { reason } => {
+                Some(Bad { left_for: Some(switch.id.clone()), ..marks::bad(reason, at, switch.provenance) })
+            }
+        }
+    }
+}
+
+/// The release that a switch leaves.
+struct Left<'a> {
+    id: &'a ReleaseId,
+    /// Its mark, after a step back.
+    bad: Option<Bad>,
+}
+
 /// Writes into the records that a release went live. If that fails, the next run mends it from the link.
 fn note(
     lock: &Lock,
     layout: &Layout,
     releases: &mut Releases,
     id: &ReleaseId,
-    live: Option<&ReleaseId>,
+    left: Option<Left<'_>>,
     at: u64,
 ) -> Result<(), Error> {
     let turn = releases.next_turn();
-    let record = find_mut(releases, id)?;
+    let record = releases.find_mut(id)?;
     record.go_live(at, turn);
     record.span = BootSpan::open(record.span.as_ref(), Uptime::now());
     records::replace(lock, layout, record)?;
-    if let Some(record) = live.and_then(|live| find_mut(releases, live).ok()) {
+    if let Some(Left { id, bad }) = left
+        && let Ok(record) = releases.find_mut(id)
+    {
         record.retired = Some(at);
         record.span = BootSpan::close(record.span.as_ref(), Uptime::now());
+        if let Some(bad) = bad {
+            record.leave(bad);
+        }
         records::replace(lock, layout, record)?;
     }
     Ok(())
-}
-
-fn find_mut<'a>(releases: &'a mut Releases, id: &ReleaseId) -> Result<&'a mut Record, Error> {
-    releases
-        .records
-        .iter_mut()
-        .find(|record| record.id == *id)
-        .ok_or_else(|| Error::from(ReleaseError::Unknown(id.clone())))
 }
 
 fn check_tree(layout: &Layout, id: &ReleaseId) -> Result<(), Error> {
