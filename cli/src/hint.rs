@@ -4,7 +4,7 @@
 //! hint is dangerous to follow: none changes a directory that may be live.
 
 use engine::error::{
-    DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers,
+    CheckHint, DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint, Writers,
 };
 use engine::shell::quoted;
 
@@ -32,6 +32,7 @@ pub(crate) fn text(hint: &Hint) -> String {
         Hint::Login(hint) => of_login(hint),
         Hint::Start(hint) => of_start(hint),
         Hint::Hook(hint) => of_hook(hint).into(),
+        Hint::Check(hint) => of_check(hint),
         Hint::RunAgain => RUN_AGAIN.into(),
         Hint::SameVersion => "Use the same version of Cutover on both sides".into(),
         Hint::ShortenConfig => "Configure fewer shared paths and patterns, or shorter ones".into(),
@@ -217,6 +218,20 @@ fn of_login(hint: &LoginHint) -> String {
         ),
         LoginHint::MendSshConfig => "Correct the file, or name another one with `-F FILE`".into(),
         LoginHint::InstallOpenssh => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),
+    }
+}
+
+fn of_check(hint: &CheckHint) -> String {
+    match hint {
+        CheckHint::AskFromClient => {
+            "Let the client ask, with `from = \"client\"`, or name an `http://` address that needs no TLS".into()
+        }
+        CheckHint::TrustAuthority => "If you trust it, name the certificate of its authority in the variable \
+             `SSL_CERT_FILE`, or install it with `update-ca-certificates`"
+            .into(),
+        CheckHint::SeeAnswer { url } => {
+            format!("See the answer where the check runs: `curl -sSiL --max-time 10 {}`", quoted(url))
+        }
     }
 }
 

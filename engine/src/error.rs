@@ -7,9 +7,11 @@
 //! [`Error::hint`] returns the next step as data. [`Error::kind`] decides the exit code. An error of the agent
 //! crosses the wire as a [`Refusal`]: its kind, its text, its causes and its hint.
 
+mod check;
 mod damage;
 mod hint;
 mod hook;
+mod http;
 mod kind;
 mod login;
 mod reach;
@@ -27,9 +29,13 @@ use std::path::{Path, PathBuf};
 use crate::path::Shown;
 use crate::units::Bytes;
 
+pub use check::{CheckError, CheckFault};
 pub use damage::DamageError;
-pub use hint::{DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint};
+pub use hint::{
+    CheckHint, DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint,
+};
 pub use hook::HookError;
+pub use http::HttpFault;
 pub use kind::Kind;
 pub use login::{LoginError, LoginRemedy};
 pub use reach::ReachError;
@@ -68,6 +74,9 @@ pub enum Error {
     /// A hook or a check failed.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// A check failed.
+    #[error(transparent)]
+    Check(#[from] CheckError),
     /// A system call failed.
     #[error("Could not {action} `{path}`")]
     Io {
@@ -156,6 +165,7 @@ impl Error {
             Error::Login(error) => error.kind(),
             Error::Start(error) => error.kind(),
             Error::Hook(_) => Kind::Hook,
+            Error::Check(_) => Kind::Hook,
             Error::Io { source, .. } => Kind::of_io(source),
             Error::Site(_)
             | Error::MessageTooLong { .. }
@@ -181,6 +191,7 @@ impl Error {
             Error::Login(error) => error.hint().map(Hint::Login),
             Error::Start(error) => Some(error.hint()),
             Error::Hook(error) => Some(Hint::Hook(error.hint())),
+            Error::Check(error) => error.hint(),
             Error::Io { source, .. } => Hint::of_io(source),
             Error::LineLost { .. } | Error::Protocol(_) => Some(Hint::RunAgain),
             Error::MessageTooLong { .. } => Some(Hint::ShortenConfig),

@@ -32,6 +32,8 @@ pub enum Hint {
     Start(StartHint),
     /// About hooks and checks.
     Hook(HookHint),
+    /// About a check.
+    Check(CheckHint),
     /// Run the command again.
     RunAgain,
     /// Use the same version on both sides.
@@ -305,4 +307,18 @@ pub enum HookHint {
     AllowMoreTime,
     /// Read the journal, and find who ended the process.
     SeeJournal,
+}
+
+/// The next step after a failed check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckHint {
+    /// Let the client ask, or ask without TLS.
+    AskFromClient,
+    /// Make the authority of the certificate known.
+    TrustAuthority,
+    /// See the answer with another program.
+    SeeAnswer {
+        /// The address.
+        url: String,
+    },
 }
