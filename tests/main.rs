@@ -31,6 +31,7 @@ mod cold;
 mod deltas;
 
 mod lanes;
+mod login;
 mod ssh;
 
 mod neighbours;

@@ -145,6 +145,17 @@ Examples:
   cutover diff production 20260325120000 source"
     )]
     Diff(DiffArgs),
+    /// Open a shell on the server, in the live release
+    ///
+    /// The system's `ssh` does it, with the settings of the stage. Words behind `--` are for `ssh`.
+    #[command(
+        override_usage = "cutover ssh [OPTIONS] [STAGE] [-- WORDS]",
+        after_long_help = "\
+Examples:
+  cutover ssh production
+  cutover ssh production -- -L 8080:localhost:80"
+    )]
+    Ssh(SshArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
     Agent(AgentArgs),
@@ -174,6 +185,16 @@ pub(crate) struct TargetArg {
 pub(crate) struct SetupArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
+}
+
+/// `ssh`
+#[derive(Debug, clap::Args)]
+pub(crate) struct SshArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Words for `ssh`
+    #[arg(last = true, value_name = "WORDS")]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// `deploy`

@@ -27,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) host: String,
     /// The socket of the user's ssh-agent.
     pub(crate) auth_sock: Option<PathBuf>,
+    /// The user's shell.
+    pub(crate) shell: Option<PathBuf>,
     /// This program's file.
     pub(crate) program: PathBuf,
     /// Whether variables request colour or forbid it.
@@ -52,6 +54,7 @@ impl Environment {
                 .unwrap_or_else(|| number.to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
+            shell: variable("SHELL").map(PathBuf::from),
             program: program(),
             color: color_wish(
                 text("NO_COLOR").as_deref(),

@@ -54,6 +54,11 @@ impl Failure {
         Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
     }
 
+    /// Makes a failure that the user can mend.
+    pub(crate) fn refused(message: impl Into<String>) -> Failure {
+        Failure { kind: Kind::Refused, ..Failure::usage(message) }
+    }
+
     /// Makes a failure of a panic, which the hook has already printed. `may_switch` says whether the verb switches.
     pub(crate) fn panic(may_switch: bool) -> Failure {
         let live = may_switch.then_some(LiveNow::Unknown);

@@ -211,10 +211,12 @@ fn of_login(hint: &LoginHint) -> String {
         LoginHint::UnlockKey { path, has_agent: false } => {
             format!("Start an agent and load the key into it: `eval \"$(ssh-agent)\" && ssh-add {}`", quoted(path))
         }
+        LoginHint::AnswerAgain => {
+            "Run the command again, and check each answer: a server may lock an account after some wrong ones".into()
+        }
         LoginHint::AnswerQuestion { login } => format!(
-            "A question of the server, such as for a second factor, cannot be answered here. Put `ControlMaster auto`, \
-             `ControlPath ~/.ssh/%C` and `ControlPersist 1h` into `ssh_config` for this host, log in once with `{login}`, \
-             and run the command again"
+            "Run the command on a terminal: it asks there. Without one, put `ControlMaster auto`, `ControlPath ~/.ssh/%C` \
+             and `ControlPersist 1h` into `ssh_config` for this host, log in once with `{login}`, and run the command again"
         ),
         LoginHint::MendSshConfig => "Correct the file, or name another one with `-F FILE`".into(),
         LoginHint::InstallOpenssh => "Install the OpenSSH client, or use `--transport auto` or `openssh`".into(),

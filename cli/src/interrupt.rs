@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::progress::Progress;
+use crate::terminal;
 
 /// The exit code of the received signal, or 0.
 static CODE: AtomicU8 = AtomicU8::new(0);
@@ -42,6 +43,7 @@ fn handle_signals(mut signals: Signals, cancel: &Cancel, progress: &Progress, la
     for signal in signals.forever() {
         let code = if signal == SIGINT { 130 } else { 143 };
         if CODE.swap(code, Ordering::Relaxed) != 0 {
+            terminal::restore();
             say_last(last_line);
             std::process::exit(code.into());
         }

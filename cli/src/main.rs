@@ -27,6 +27,7 @@ mod program;
 mod progress;
 mod session;
 mod tally;
+mod terminal;
 
 mod agent;
 mod cleanup;
@@ -35,6 +36,7 @@ mod diff;
 mod releases;
 mod rollback;
 mod setup;
+mod ssh;
 mod status;
 mod switch;
 
@@ -94,6 +96,7 @@ fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
         Verb::Rollback(args) => rollback::run(&session, args),
         Verb::Cleanup(args) => cleanup::run(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
+        Verb::Ssh(args) => ssh::run(&session, args),
         Verb::Agent(args) => agent::run(args),
     }
 }

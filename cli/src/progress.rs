@@ -30,6 +30,9 @@ const FRAME: Duration = Duration::from_millis(100);
 /// fill it.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
+/// The time that clearing the drawing may take.
+const CLEARED: Duration = Duration::from_millis(500);
+
 /// A phase whose total is not known.
 const SPINNER: &str = "{prefix:11} {spinner} {wide_msg}";
 
@@ -44,6 +47,19 @@ pub(crate) struct Progress {
     drawer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// A pause of the drawing.
+pub(crate) struct Pause<'a>(&'a Shared);
+
+impl Drop for Pause<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| {
+            state.pauses -= 1;
+            state.is_clear &= state.pauses > 0;
+        });
+        self.0.changed.notify_all();
+    }
+}
+
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -52,6 +68,10 @@ struct Shared {
 struct State {
     tally: Tally,
     done: bool,
+    /// The number of questions that have the terminal.
+    pauses: u32,
+    /// Whether the drawing was cleared for them.
+    is_clear: bool,
 }
 
 impl Progress {
@@ -64,7 +84,7 @@ impl Progress {
             talk => talk,
         };
         let shared = Arc::new(Shared {
-            state: Mutex::new(State { tally: Tally::new(talk), done: false }),
+            state: Mutex::new(State { tally: Tally::new(talk), done: false, pauses: 0, is_clear: false }),
             changed: Condvar::new(),
         });
         let screen: Box<dyn Screen + Send> = if talk == Verbosity::Quiet {
@@ -83,6 +103,17 @@ impl Progress {
     /// Prints a line of brief talk.
     pub(crate) fn say(&self, text: &str) {
         self.shared.with(|state| state.tally.say(Verbosity::Brief, text));
+    }
+
+    /// Clears the drawing, and draws nothing until the pause is dropped: a question has the terminal.
+    pub(crate) fn pause(&self) -> Pause<'_> {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pauses += 1;
+        self.shared.changed.notify_all();
+        // Without a drawing thread, or with a stopped terminal, the question comes all the same.
+        let is_drawn = |state: &mut State| !state.is_clear && !state.done;
+        drop(self.shared.changed.wait_timeout_while(state, CLEARED, is_drawn));
+        Pause(&self.shared)
     }
 
     /// Draws the rest and clears the bars.
@@ -114,8 +145,17 @@ impl Shared {
         let began = Instant::now();
         loop {
             let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let waited = self.changed.wait_timeout_while(state, FRAME, |state| !state.done);
+            let waited = self
+                .changed
+                .wait_timeout_while(state, FRAME, |state| !state.done && (state.pauses == 0) != state.is_clear);
             let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            if state.pauses > 0 && !state.done {
+                drop(state);
+                screen.clear();
+                self.with(|state| state.is_clear = state.pauses > 0);
+                self.changed.notify_all();
+                continue;
+            }
             let lines = std::mem::take(&mut state.tally.lines);
             let running = state.tally.running.clone();
             let done = state.done;

@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::report::{self, Report};
 use crate::settings::Settings;
 use crate::tally::Verbosity;
+use crate::terminal;
 
 /// The parts that every verb runs with.
 pub(crate) struct Session<'a> {
@@ -48,7 +49,11 @@ impl Session<'_> {
         let cancel = Cancel::default();
         let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress), self.last_line.clone());
         let result = match heard {
-            Ok(()) => work(&settings.context(progress.clone(), cancel)).map_err(E::into),
+            Ok(()) => {
+                let mut context = settings.context(progress.clone(), cancel);
+                context.target.reach.answers = terminal::answers(&progress);
+                work(&context).map_err(E::into)
+            }
             Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),
         };
         progress.finish();

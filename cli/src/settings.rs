@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::ask::Answers;
 use engine::cancel::Cancel;
 use engine::path::RelativePath;
 use engine::procedure::Procedure;
@@ -147,6 +148,7 @@ impl<'a> Raw<'a> {
             home: environment.ssh_home.clone().unwrap_or_else(|| PathBuf::from("/")),
             user: environment.user.clone(),
             auth_sock: environment.auth_sock.clone(),
+            answers: Answers::default(),
             agent_path: value(keys.agent_path.as_ref()).map(PathBuf::from),
             program: environment.program.clone(),
         })

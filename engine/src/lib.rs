@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod ask;
 pub mod cancel;
 pub mod check;
 pub mod error;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ask::Answers;
 use crate::path::RelativePath;
 
 /// A deploy path, here or on a server.
@@ -112,6 +113,8 @@ pub struct Reach {
     pub user: String,
     /// The socket of the user's ssh-agent.
     pub auth_sock: Option<PathBuf>,
+    /// The person who answers questions of a login.
+    pub answers: Answers,
     /// A directory on the server for the agent, instead of `.cutover/bin`.
     pub agent_path: Option<PathBuf>,
     /// The running program's file. It is copied to the server as the agent if no smaller one lies beside it.

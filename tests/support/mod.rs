@@ -9,6 +9,7 @@ pub(crate) mod imports;
 pub(crate) mod line;
 pub(crate) mod mount;
 pub(crate) mod peer;
+pub(crate) mod person;
 pub(crate) mod program;
 pub(crate) mod real_tree;
 pub(crate) mod relay;

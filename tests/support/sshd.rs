@@ -9,7 +9,7 @@
 //! Users with other login shells are made with `useradd` and removed again, so these tests need root.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ impl Sshd {
         Sshd::start_with("")
     }
 
-    /// Works like [`Sshd::start`], with more configuration.
+    /// Works like [`Sshd::start`], with more configuration, which goes before that of every test.
     pub(crate) fn start_with(more: &str) -> Sshd {
         let directory = tempfile::tempdir().unwrap();
         // Users of the server must reach their homes in it.
@@ -81,6 +81,13 @@ impl Sshd {
             .arg(&name));
         self.users.push(name.clone());
         name
+    }
+
+    /// Gives a user a password.
+    pub(crate) fn set_password(&self, user: &str, password: &str) {
+        let mut change = Command::new("chpasswd").stdin(Stdio::piped()).spawn().unwrap();
+        writeln!(change.stdin.take().unwrap(), "{user}:{password}").unwrap();
+        assert!(change.wait().unwrap().success());
     }
 
     /// Returns the home of a user on the server.
@@ -237,9 +244,11 @@ impl Outcome {
 fn listen(directory: &Path, more: &str) -> Option<(Child, u16, Arc<Mutex<String>>)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = directory.join("server");
+    // The first value of a keyword counts, and a `Match` goes to the end.
+    let (first, last) = more.split_at(more.find("Match ").unwrap_or(more.len()));
     let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
-         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n{more}\n",
+        "{first}\nListenAddress 127.0.0.1:{port}\nHostKey {0}/host_key\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
+         StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\n{last}\n",
         server.display()
     );
     let file = server.join("sshd_config");

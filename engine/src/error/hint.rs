@@ -258,7 +258,9 @@ pub enum LoginHint {
         /// Whether an SSH agent is configured, running or not.
         has_agent: bool,
     },
-    /// Answer a question of the server, for example for a second factor: only a person with `ssh` can.
+    /// Answer the questions again.
+    AnswerAgain,
+    /// Answer a question of the server, for example for a second factor: only a person at a terminal can.
     AnswerQuestion {
         /// The command for that login.
         login: String,

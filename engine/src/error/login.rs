@@ -126,7 +126,9 @@ pub enum LoginRemedy {
         /// Whether an SSH agent is configured, running or not.
         has_agent: bool,
     },
-    /// Answer a question of the server, for example for a second factor: only a person with `ssh` can.
+    /// Answer the questions again: the answers were wrong.
+    AnswerAgain,
+    /// Answer a question of the server, for example for a second factor: only a person at a terminal can.
     Answer {
         /// The command for that login.
         login: String,
@@ -140,6 +142,7 @@ impl LoginRemedy {
             LoginRemedy::Unlock { path, has_agent } => {
                 LoginHint::UnlockKey { path: path.display().to_string(), has_agent: *has_agent }
             }
+            LoginRemedy::AnswerAgain => LoginHint::AnswerAgain,
             LoginRemedy::Answer { login } => LoginHint::AnswerQuestion { login: login.clone() },
         }
     }

@@ -6,7 +6,7 @@
 //! built-in login was refused.
 //!
 //! Only the built-in transport opens lanes: it measures the round trip, and nobody has to touch a token for each
-//! lane.
+//! lane. Where the server asks questions of its own, there are no lanes: an answer may be a code that works once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,8 +47,11 @@ pub(crate) fn connect(
     let started = bootstrap.start_agent(install);
     drop(bootstrap);
     let started = started.map(|mut connection| {
-        if let (Install::Keep, Some(round_trip), Some(settings)) = (install, login.round_trip(), settings.clone()) {
-            let (destination, reach) = (destination.clone(), reach.clone());
+        let round_trip = login.round_trip().filter(|_| login.is_repeatable());
+        if let (Install::Keep, Some(round_trip), Some(settings)) = (install, round_trip, settings.clone()) {
+            // A lane logs in with what the first connection was told, and asks nobody.
+            let reach = Reach { answers: reach.answers.without_asker(), ..reach.clone() };
+            let destination = destination.clone();
             let login_lock = Mutex::new(());
             let lanes = SshLanes { destination, reach, settings, program, places, round_trip, login_lock };
             connection.lanes = Some(Arc::new(lanes));

@@ -84,9 +84,40 @@ pub(super) struct HostSettings {
     pub(super) openssh: OpensshSettings,
 }
 
+/// A way to log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    /// With a key.
+    PublicKey,
+    /// With answers to the server's questions.
+    KeyboardInteractive,
+    /// With a password.
+    Password,
+}
+
+impl Method {
+    /// The ways, in the order in which `ssh` tries them.
+    pub(super) const ALL: [Method; 3] = [Method::PublicKey, Method::KeyboardInteractive, Method::Password];
+
+    /// Returns the name, on the wire and in `ssh_config`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Method::PublicKey => "publickey",
+            Method::KeyboardInteractive => "keyboard-interactive",
+            Method::Password => "password",
+        }
+    }
+}
+
 /// The means to log in.
 #[derive(Debug, Clone)]
 pub(super) struct LoginSettings {
+    /// The allowed ways, in order.
+    pub(super) methods: Vec<Method>,
+    /// Whether a person may be asked: not with `BatchMode`.
+    pub(super) may_ask: bool,
+    /// The number of tries for an answer.
+    pub(super) tries: u32,
     /// The key files to try, in order: private keys, or public keys that select a key of the SSH agent.
     pub(super) identity_files: Vec<IdentityFile>,
     /// Certificates that are not beside their key.

@@ -118,6 +118,11 @@ pub(super) fn certified_key(key: &[u8]) -> Option<Vec<u8>> {
     Some(found)
 }
 
+/// Writes a public key or a certificate as a line.
+pub(super) fn line(public: &[u8]) -> String {
+    format!("{} {}", kind(public), BASE64_STANDARD.encode(public))
+}
+
 fn string(bytes: &[u8]) -> Vec<u8> {
     [&(bytes.len() as u32).to_be_bytes(), bytes].concat()
 }

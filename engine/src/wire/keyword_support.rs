@@ -3,7 +3,7 @@
 //! | support | the built-in transport | the system's `ssh` |
 //! |---|---|---|
 //! | `Obeyed` | obeys the keyword | obeys it |
-//! | `WithoutEffect` | has no use for it: terminals, windows, questions, logs | obeys it |
+//! | `WithoutEffect` | has no use for it: terminals, windows, logs | obeys it |
 //! | `Overruled` | always opens a plain session | gets the value of a plain session |
 //! | `LoginAid` | ignores it; if the login is refused, the system's `ssh` tries | obeys it |
 //! | `Evaluated` | cannot do it, but `ssh -G` has done it already | obeys it |
@@ -93,13 +93,13 @@ const TABLE: &[Line] = &[
     ("CertificateFile", NEVER, Obeyed),
     ("PubkeyAcceptedAlgorithms", NEVER, Obeyed),
     ("PubkeyAcceptedKeyTypes", NEVER, Obeyed),
-    ("PubkeyAuthentication", &["yes", "true", "unbound", "host-bound"], NeedsOpenssh),
+    ("PubkeyAuthentication", NEVER, Obeyed),
     ("PreferredAuthentications", NEVER, NeedsOpenssh),
-    ("BatchMode", NEVER, WithoutEffect),
-    ("NumberOfPasswordPrompts", NEVER, WithoutEffect),
-    ("PasswordAuthentication", NEVER, WithoutEffect),
-    ("KbdInteractiveAuthentication", NEVER, WithoutEffect),
-    ("ChallengeResponseAuthentication", NEVER, WithoutEffect),
+    ("BatchMode", NEVER, Obeyed),
+    ("NumberOfPasswordPrompts", NEVER, Obeyed),
+    ("PasswordAuthentication", NEVER, Obeyed),
+    ("KbdInteractiveAuthentication", NEVER, Obeyed),
+    ("ChallengeResponseAuthentication", NEVER, Obeyed),
     ("KbdInteractiveDevices", NEVER, WithoutEffect),
     ("AddKeysToAgent", NEVER, WithoutEffect),
     ("UseKeychain", NEVER, WithoutEffect),
@@ -171,7 +171,10 @@ impl KeywordSupport {
         let Some((name, harmless, support)) = find(keyword) else { return NeedsOpenssh };
         let value = value.to_ascii_lowercase();
         let is_harmless = match *name {
-            "PreferredAuthentications" => value.split(',').any(|method| method == "publickey"),
+            // The names of `host_settings::Method`.
+            "PreferredAuthentications" => {
+                value.split(',').any(|method| ["publickey", "keyboard-interactive", "password"].contains(&method))
+            }
             // One pattern a word.
             "SendEnv" => value.split_ascii_whitespace().all(|word| harmless.contains(&word) || word.starts_with("lc_")),
             _ => harmless.contains(&value.as_str()),
@@ -217,7 +220,8 @@ mod tests {
         check("rekeylimit", "0 0", WithoutEffect);
         check("rekeylimit", "1073741824 3600", NeedsOpenssh);
         check("preferredauthentications", "password,publickey", WithoutEffect);
-        check("preferredauthentications", "password", NeedsOpenssh);
+        check("preferredauthentications", "password", WithoutEffect);
+        check("preferredauthentications", "gssapi-with-mic,hostbased", NeedsOpenssh);
         check("GSSAPIAuthentication", "yes", LoginAid);
         check("GSSAPIAuthentication", "no", WithoutEffect);
         check("canonicalizehostname", "always", Evaluated);

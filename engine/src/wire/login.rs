@@ -36,6 +36,11 @@ pub(super) trait Login {
     fn round_trip(&self) -> Option<Duration> {
         None
     }
+
+    /// Returns whether a further connection can log in without a question to a person.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
 }
 
 /// A command that runs on the server.

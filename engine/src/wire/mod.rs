@@ -33,11 +33,14 @@ mod ssh_config;
 mod ack_meter;
 mod authenticate;
 mod buffer;
+mod identity;
+mod interview;
 mod key_file;
 mod openssh;
 mod preface;
 mod pump;
 mod ssh;
+mod ssh_agent;
 mod steps;
 mod tcp;
 

@@ -76,7 +76,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wire::host_settings::{Family, Need, Strictness};
+    use crate::wire::host_settings::{Family, Method, Need, Strictness};
 
     fn resolve(config: &str, host: &str) -> Result<HostSettings, Error> {
         let directory = tempfile::tempdir().unwrap();
@@ -150,13 +150,29 @@ mod tests {
         check("SendEnv LANG LC_*\nSendEnv TOKEN", Some("SendEnv"), None);
         check("GSSAPIAuthentication no", None, None);
         check("ControlMaster auto\nControlPath ~/%C", None, Some("ControlPath"));
-        check("PubkeyAuthentication no", Some("PubkeyAuthentication"), None);
         check("PreferredAuthentications publickey,password", None, None);
         check("PreferredAuthentications gssapi-with-mic", Some("PreferredAuthentications"), None);
         check("IdentityFile ~/%C", Some("IdentityFile"), None);
         check("IdentityFile ~other/key", Some("IdentityFile"), None);
         check("IdentityAgent $OTHER", Some("IdentityAgent"), None);
         check("HostName ${HOST}", Some("HostName"), None);
+    }
+
+    #[test]
+    fn the_ways_to_log_in_are_those_that_the_configuration_allows() {
+        let check = |config: &str, methods: &[Method], may_ask: bool, tries: u32| {
+            let login = resolve(config, "shop").unwrap().login;
+            assert_eq!((&*login.methods, login.may_ask, login.tries), (methods, may_ask, tries), "{config}");
+        };
+        use Method::{KeyboardInteractive, Password, PublicKey};
+        check("", &[PublicKey, KeyboardInteractive, Password], true, 3);
+        check("BatchMode yes\nNumberOfPasswordPrompts 1", &Method::ALL, false, 1);
+        check("PasswordAuthentication no", &[PublicKey, KeyboardInteractive], true, 3);
+        check("KbdInteractiveAuthentication no", &[PublicKey, Password], true, 3);
+        check("ChallengeResponseAuthentication no", &[PublicKey, Password], true, 3);
+        check("PubkeyAuthentication no", &[KeyboardInteractive, Password], true, 3);
+        check("PubkeyAuthentication host-bound", &Method::ALL, true, 3);
+        check("PreferredAuthentications password,gssapi-with-mic,publickey", &[Password, PublicKey], true, 3);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::target::{Reach, Server, SshDestination};
 use crate::wire::algorithms::{AlgorithmList, Algorithms};
 use crate::wire::host_settings::{
-    Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Need, OpensshSettings, Strictness,
+    Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Method, Need, OpensshSettings,
+    Strictness,
 };
 use crate::wire::keyword_support::KeywordSupport;
 use crate::wire::ssh_config::{Value, Values};
@@ -22,6 +23,9 @@ const USUAL_IDENTITIES: [&str; 7] = [
     "~/.ssh/id_xmss",
     "~/.ssh/id_dsa",
 ];
+
+/// The number of tries for an answer, as with `ssh`.
+const TRIES: u32 = 3;
 
 /// Turns values into settings. Its fields are also the values of tokens.
 pub(super) struct Resolver<'a> {
@@ -95,6 +99,9 @@ impl<'a> Resolver<'a> {
 
     fn login(&mut self) -> Result<LoginSettings, Error> {
         Ok(LoginSettings {
+            methods: self.methods()?,
+            may_ask: !self.is_on("batchmode")?,
+            tries: self.values.get("numberofpasswordprompts").map_or(Ok(TRIES), number)?,
             identity_files: self.identity_files(),
             certificate_files: self.named_paths("certificatefile"),
             identities_only: self.is_on("identitiesonly")?,
@@ -132,6 +139,36 @@ impl<'a> Resolver<'a> {
 
     fn is_on(&self, keyword: &str) -> Result<bool, Error> {
         self.values.get(keyword).map_or(Ok(false), yes_or_no)
+    }
+
+    /// Returns the allowed ways to log in, in order.
+    fn methods(&self) -> Result<Vec<Method>, Error> {
+        let preferred = |value: &Value| {
+            let words = value.first().split(',').map(str::trim);
+            words.filter_map(|word| Method::ALL.into_iter().find(|method| method.name() == word)).collect()
+        };
+        let ordered: Vec<Method> =
+            self.values.get("preferredauthentications").map_or_else(|| Method::ALL.to_vec(), preferred);
+        let mut allowed = Vec::new();
+        for method in ordered {
+            if !allowed.contains(&method) && self.allows(method)? {
+                allowed.push(method);
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// Returns whether the configuration allows a way to log in, as it does by default.
+    fn allows(&self, method: Method) -> Result<bool, Error> {
+        let keywords: &[&str] = match method {
+            Method::PublicKey => &["pubkeyauthentication"],
+            Method::KeyboardInteractive => &["kbdinteractiveauthentication", "challengeresponseauthentication"],
+            Method::Password => &["passwordauthentication"],
+        };
+        let found = keywords.iter().find_map(|keyword| self.values.get(keyword));
+        // Such a binding does not matter here: the login signs for the session in any case.
+        let is_bound = |value: &&Value| ["unbound", "host-bound"].contains(&value.first());
+        found.filter(|value| !is_bound(value)).map_or(Ok(true), yes_or_no)
     }
 
     /// Returns the reason that the built-in transport cannot be used at all.

@@ -12,6 +12,7 @@
 //! A server with as many unfinished logins as it allows (`MaxStartups`) closes a connection before it greets. Another
 //! attempt a moment later usually succeeds.
 
+use std::cell::Cell;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +89,8 @@ pub(super) struct SshLogin {
     line: Line,
     /// The shortest measured round trip.
     round_trip: Duration,
+    /// Whether a further connection can log in without a question.
+    is_repeatable: bool,
 }
 
 impl SshLogin {
@@ -108,12 +111,11 @@ impl SshLogin {
         observer.observe(Event::Detail(login.describe()));
         login.check_host_key(&known, settings, destination, reach, observer)?;
         login.steps.patience = settings.line.connect_timeout.map_or(STEP_TIMEOUT, |limit| limit.max(LOGIN_TIMEOUT_MIN));
-        let refused = authenticate::log_in(&login.steps, &login.line.session, settings, reach, observer)?;
+        let outcome = authenticate::log_in(&login.steps, &login.line.session, settings, reach, observer)?;
         login.steps.patience = STEP_TIMEOUT;
-        match refused {
-            None => Ok(login),
-            Some(refused) => Err(Setback::Refused(refused)),
-        }
+        let admission = outcome.map_err(Setback::Refused)?;
+        login.is_repeatable = admission.is_repeatable;
+        Ok(login)
     }
 
     /// Connects and agrees on encryption.
@@ -154,6 +156,7 @@ impl SshLogin {
             socket: Arc::clone(&socket),
             cancel: cancel.clone(),
             patience: STEP_TIMEOUT,
+            answered: Cell::new(None),
         };
         let mut session = Session::new().map_err(|error| steps.failed("start", error))?;
         session.set_tcp_stream(Arc::clone(&socket));
@@ -165,7 +168,7 @@ impl SshLogin {
         };
         // The pump decides when to ask. libssh2 must regard each of the pump's requests as due.
         session.set_keepalive(true, 1);
-        Ok(SshLogin { steps, line: Line { session, socket, alive }, round_trip })
+        Ok(SshLogin { steps, line: Line { session, socket, alive }, round_trip, is_repeatable: true })
     }
 
     fn handshake(
@@ -288,6 +291,10 @@ impl Login for SshLogin {
 
     fn round_trip(&self) -> Option<Duration> {
         Some(self.round_trip)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        self.is_repeatable
     }
 }
 

@@ -1,7 +1,8 @@
 //! Steps with a session that does not block. An interrupt or a deadline ends each of them.
 
+use std::cell::Cell;
 use std::io;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub(super) struct Steps {
     pub(super) cancel: Cancel,
     /// The time limit of one step.
     pub(super) patience: Duration,
+    /// The time of the last answer of a person. The limit counts from here: nobody has to type quickly.
+    pub(super) answered: Cell<Option<Instant>>,
 }
 
 impl Steps {
@@ -59,10 +62,12 @@ impl Steps {
         mut take: impl FnMut() -> Result<T, ssh2::Error>,
     ) -> Result<Result<T, ssh2::Error>, Error> {
         let began = Instant::now();
-        let deadline = deadline.unwrap_or(began + self.patience);
         loop {
             self.cancel.check()?;
-            match take() {
+            let outcome = take();
+            let began = self.answered.get().map_or(began, |answered| answered.max(began));
+            let deadline = deadline.unwrap_or(began + self.patience);
+            match outcome {
                 Err(error) if error.code() == AGAIN => {}
                 Err(error) if error.code() == TIMED_OUT => return Err(self.timed_out(action, began)),
                 done => return Ok(done),
@@ -72,6 +77,16 @@ impl Steps {
             }
             self.wait(session, deadline).map_err(|error| self.failed(action, error))?;
         }
+    }
+
+    /// Notes that a person has answered.
+    pub(super) fn answered(&self) {
+        self.answered.set(Some(Instant::now()));
+    }
+
+    /// Ends the connection, so that a step fails that cannot be broken off otherwise.
+    pub(super) fn hang_up(&self) {
+        self.socket.shutdown(Shutdown::Both).ok();
     }
 
     fn timed_out(&self, action: &'static str, began: Instant) -> Error {
@@ -112,5 +127,40 @@ pub(super) fn wait_a_moment(time: Duration, cancel: &Cancel) -> Result<(), Error
             return Ok(());
         }
         std::thread::sleep(left.min(SLICE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_time_that_a_person_takes_is_not_the_servers() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let steps = Steps {
+            server: Server { name: "shop".into(), host_name: "shop".into(), port: 22 },
+            socket: Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap()),
+            cancel: Cancel::default(),
+            patience: Duration::from_millis(300),
+            answered: Cell::new(None),
+        };
+        let session = Session::new().unwrap();
+        let again = || Err::<(), _>(ssh2::Error::from_errno(AGAIN));
+        // An answer that comes after the limit, and a reply of the server soon after it.
+        let mut calls = 0;
+        let asks = || {
+            calls += 1;
+            if calls == 1 {
+                std::thread::sleep(Duration::from_millis(400));
+                steps.answered();
+                return again();
+            }
+            Ok(())
+        };
+        assert!(steps.attempt(&session, "log in", asks).unwrap().is_ok());
+        // A server that never replies.
+        assert!(steps.attempt(&session, "log in", again).is_err());
     }
 }
