@@ -49,7 +49,6 @@ pub(crate) fn text(hint: &Hint) -> String {
 fn of_hook(hint: &HookHint) -> &'static str {
     match hint {
         HookHint::SeeOutput => "Read its output above, mend the command, and run this again",
-        HookHint::SeeCheck => "Look at the application's logs; if the check itself is wrong, mend it in the config",
         HookHint::AllowMoreTime => {
             "Raise `confirm` if the hooks and checks after the switch take longer, or find out why this machine was cut off"
         }

@@ -67,6 +67,20 @@ impl Invocation<'_> {
         Ok(ending.asked.map_or_else(|| end_of(status), |(end, _)| end))
     }
 
+    /// Runs the command as a check. The outer result is an interrupt, the inner one says why the check failed.
+    pub(crate) fn prove(
+        &self,
+        take: impl FnMut(String),
+        must_stop: impl Fn() -> bool,
+    ) -> Result<Result<(), String>, Error> {
+        match self.run(take, must_stop) {
+            Ok(CommandEnd::Done) => Ok(Ok(())),
+            Ok(CommandEnd::Stopped) => Err(Error::Interrupted),
+            Ok(end) => Ok(Err(end.to_string())),
+            Err(error) => Ok(Err(error.with_cause())),
+        }
+    }
+
     fn start(&self) -> Result<(Child, PipeReader), Error> {
         let (output, writer) = io::pipe().map_err(|error| self.failed(error))?;
         let errors = writer.try_clone().map_err(|error| self.failed(error))?;

@@ -10,7 +10,7 @@ use crate::agent::{self, RunnerProgram};
 use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
-use crate::client::{LastScan, Memory, Source, SourceDirectory, hello};
+use crate::client::{LastScan, Memory, Source, SourceDirectory, build, hello};
 use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Warnings};
@@ -46,6 +46,9 @@ pub fn deploy(context: &Context, request: &DeployRequest) -> Result<DeployReport
 
 fn deploy_in(context: &Context, request: &DeployRequest) -> Result<DeployReport, DeployFailure> {
     threads::start_pool()?;
+    if !request.dry_run {
+        build(context, &request.source)?;
+    }
     let directory = SourceDirectory::find(&request.source, &context.target.destination)?;
     let install = if request.dry_run { Install::Vanish } else { Install::Keep };
     let resolution = context.start_resolution()?;
@@ -229,7 +232,7 @@ impl Context {
 
     fn ask_to_switch(&self, request: Request) -> Result<Reply, DeployFailure> {
         let connection = self.connect(self.start_resolution()?, Install::Keep, false, &self.cancel)?;
-        query::switch(connection, hello(self, None, request), self.observer.clone(), self.cancel.clone())
+        query::switch(connection, hello(self, None, request), self)
     }
 
     /// Returns the manifests of releases. None in `wanted` is the live one. Manifests in the database are not sent.

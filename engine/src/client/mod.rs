@@ -12,6 +12,7 @@
 //!
 //! A source and a packer know no host. An exchange has one.
 
+mod build;
 mod commit;
 mod ignore_file;
 mod last_scan;
@@ -43,10 +44,12 @@ mod upload;
 
 mod exchange;
 mod hello;
+mod verdict;
 
 pub(crate) mod deploy;
 pub(crate) mod query;
 
+pub(crate) use build::build;
 pub(crate) use hello::hello;
 pub(crate) use memory::Memory;
 pub(crate) use source::Source;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::client::conversation::Conversation;
+use crate::client::verdict;
 use crate::error::Error;
 use crate::event::Observer;
 use crate::manifest::Manifest;
 use crate::manifest::decode::decode;
 use crate::report::DeployFailure;
+use crate::request::Context;
 use crate::wire::bounds::TREE_BYTES_MAX;
 use crate::wire::connection::Connection;
 use crate::wire::message::{FromAgent, Hello, Reply, Request, ToAgent};
@@ -35,18 +37,27 @@ pub(crate) fn ask(
 }
 
 /// Asks for a switch or a rollback. A failure says what is live.
-pub(crate) fn switch(
-    connection: Connection,
-    hello: Hello,
-    observer: Arc<dyn Observer>,
-    cancel: Cancel,
-) -> Result<Reply, DeployFailure> {
-    let conversation = Conversation::new(connection, observer, cancel)?;
+pub(crate) fn switch(connection: Connection, hello: Hello, context: &Context) -> Result<Reply, DeployFailure> {
+    let conversation = Conversation::new(connection, context.observer.clone(), context.cancel.clone())?;
     conversation.note_possible_switch();
     conversation.note_hooks(hello.procedure.needs_runner());
-    let (reply, _) = receive(&conversation, hello, &[]).map_err(|failure| conversation.settle(failure))?;
+    let receive = || {
+        conversation.send(&ToAgent::Hello(Box::new(hello)))?;
+        loop {
+            match conversation.wait()? {
+                FromAgent::Done(reply) => return Ok(reply),
+                FromAgent::WantsVerdict => verdict::give(context, &conversation)?,
+                _ => return Err(unasked().into()),
+            }
+        }
+    };
+    let reply = receive().map_err(|failure| conversation.settle(failure))?;
     conversation.finish();
     Ok(reply)
+}
+
+fn unasked() -> Error {
+    Error::Protocol("an answer to a question that was not asked".into())
 }
 
 fn receive(
@@ -77,7 +88,7 @@ fn receive(
                     .map_err(|reason| Error::Protocol(format!("a manifest that {reason}")))?;
                 manifests.push((name.release.to_string(), Arc::new(decoded.manifest)));
             }
-            _ => return Err(Error::Protocol("an answer to a question that was not asked".into()).into()),
+            _ => return Err(unasked().into()),
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum Hint {
     Login(LoginHint),
     /// To start the agent on the server.
     Start(StartHint),
-    /// About hooks and checks.
+    /// About hooks.
     Hook(HookHint),
     /// About a check.
     Check(CheckHint),
@@ -298,13 +298,11 @@ pub enum StartHint {
     },
 }
 
-/// The next step after a failed hook or check.
+/// The next step after a failed hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HookHint {
     /// Read the output of the hook, and mend its command.
     SeeOutput,
-    /// Mend what the check found, or the check.
-    SeeCheck,
     /// Allow more time, or look for the reason why the client could not confirm.
     AllowMoreTime,
     /// Read the journal, and find who ended the process.

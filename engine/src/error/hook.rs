@@ -1,11 +1,11 @@
-//! Failures of hooks and checks. The user mends the command, or what it found.
+//! Failures of hooks. The user mends the command.
 
 use crate::command::CommandEnd;
 use crate::hook::HookPhase;
 
 use super::hint::HookHint;
 
-/// A hook or a check failed.
+/// A hook failed, or nobody confirmed the release.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HookError {
@@ -18,20 +18,6 @@ pub enum HookError {
         phase: HookPhase,
         /// The way in which its command ended.
         end: CommandEnd,
-    },
-    /// A check failed.
-    #[error("The check `{name}` failed: {reason}")]
-    Check {
-        /// The check.
-        name: String,
-        /// The answer that it got.
-        reason: String,
-    },
-    /// The client found the release bad.
-    #[error("{reason}")]
-    Verdict {
-        /// The check that failed on the client, and why.
-        reason: String,
     },
     /// The client did not confirm the release in time.
     #[error("The release was not confirmed within {seconds} s")]
@@ -49,7 +35,6 @@ impl HookError {
     pub(super) fn hint(&self) -> HookHint {
         match self {
             HookError::Failed { .. } => HookHint::SeeOutput,
-            HookError::Check { .. } | HookError::Verdict { .. } => HookHint::SeeCheck,
             HookError::NotConfirmed { .. } => HookHint::AllowMoreTime,
             HookError::RunnerEnded => HookHint::SeeJournal,
         }

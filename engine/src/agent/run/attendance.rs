@@ -5,12 +5,16 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::cancel::Cancel;
+use crate::error::{Error, Refusal};
 use crate::wire::frame::FrameReader;
 use crate::wire::message;
 
 use super::confirmation::Deadline;
 use super::order::ToRunner;
+
+/// A verdict: the reason why the release is not good, if there is one.
+pub(super) type Verdict = Option<Box<Refusal>>;
 
 /// The client's attendance. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +24,8 @@ pub(super) struct Attendance(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// The interruption, for work that takes one.
+    stop: Cancel,
 }
 
 #[derive(Debug, Default)]
@@ -27,7 +33,7 @@ struct State {
     is_stopped: bool,
     is_gone: bool,
     /// The verdict, once it has come. Inside, the reason why the release is not good.
-    verdict: Option<Option<String>>,
+    verdict: Option<Verdict>,
 }
 
 impl Attendance {
@@ -36,7 +42,10 @@ impl Attendance {
         while let Ok(Some((_, payload))) = reader.read() {
             let mut state = self.state();
             match message::from_bytes(&payload) {
-                Ok(ToRunner::Stop) => state.is_stopped = true,
+                Ok(ToRunner::Stop) => {
+                    state.is_stopped = true;
+                    self.0.stop.cancel();
+                }
                 Ok(ToRunner::ClientGone) => state.is_gone = true,
                 Ok(ToRunner::Verdict(verdict)) => state.verdict = Some(verdict),
                 Ok(ToRunner::Order(_)) | Err(_) => break,
@@ -50,6 +59,11 @@ impl Attendance {
     /// Tells whether the user interrupted.
     pub(super) fn is_stopped(&self) -> bool {
         self.state().is_stopped
+    }
+
+    /// Returns the interruption.
+    pub(super) fn cancel(&self) -> Cancel {
+        self.0.stop.clone()
     }
 
     /// Tells whether the client has gone.
@@ -71,7 +85,7 @@ impl Attendance {
 
     /// Waits for the verdict until the time is over. Without a deadline, a client that has gone is not waited for. Returns
     /// nothing if none has come.
-    pub(super) fn wait_for_verdict(&self, deadline: Option<Deadline>) -> Option<Option<String>> {
+    pub(super) fn wait_for_verdict(&self, deadline: Option<Deadline>) -> Option<Verdict> {
         const LOOK_EVERY: Duration = Duration::from_millis(200);
         let mut state = self.state();
         loop {

@@ -70,7 +70,7 @@ impl Launch<'_> {
         if let Err(error) = confirmation::end(site, release) {
             self.reporter.warn(error.with_cause());
         }
-        let reason = unfit.error.to_string();
+        let reason = unfit.error.with_cause();
         match &scene.previous {
             Some(previous) if !unfit.stays => {
                 let previous = previous.clone();
@@ -140,7 +140,8 @@ impl Launch<'_> {
             let run = self.hooks.run(phase, scene, site);
             run.map_err(|error| Unfit { stays: self.stays_after(&error), error })?;
         }
-        self.ask_client(deadline).map_err(|error| Unfit { error, stays: false })
+        let checked = self.hooks.check(scene, site).and_then(|()| self.ask_client(deadline));
+        checked.map_err(|error| Unfit { error, stays: false })
     }
 
     /// Asks the client for its verdict, if it has checks of its own or must confirm.
@@ -151,7 +152,7 @@ impl Launch<'_> {
         (self.ask_verdict)();
         match (self.attendance.wait_for_verdict(deadline), deadline) {
             (Some(None), _) => Ok(()),
-            (Some(Some(reason)), _) => Err(HookError::Verdict { reason }.into()),
+            (Some(Some(refusal)), _) => Err(Error::Agent(*refusal)),
             (None, _) if self.attendance.is_stopped() => Err(Error::Interrupted),
             (None, Some(deadline)) => Err(HookError::NotConfirmed { seconds: deadline.seconds() }.into()),
             // Nobody is left who could check it. It stays, as no check has failed.

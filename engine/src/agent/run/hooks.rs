@@ -100,7 +100,8 @@ impl Hooks<'_> {
         Ok(end)
     }
 
-    fn tell(&self, event: HookEvent) {
+    /// Reports news of a hook.
+    pub(super) fn tell(&self, event: HookEvent) {
         self.reporter.tell(News::Hook(event));
     }
 }

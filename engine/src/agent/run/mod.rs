@@ -15,6 +15,7 @@
 //! A run without hooks, checks and confirmation needs no runner.
 
 mod attendance;
+mod checks;
 mod confirmation;
 mod go_live;
 mod hooks;

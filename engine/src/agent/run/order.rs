@@ -21,7 +21,7 @@ pub(super) enum ToRunner {
     /// The client has gone.
     ClientGone,
     /// The client's verdict on the live release: the reason why it is not good, if there is one.
-    Verdict(Option<String>),
+    Verdict(Option<Box<Refusal>>),
 }
 
 impl MessageBounds for ToRunner {

@@ -1,6 +1,7 @@
 //! The agent's answers between two steps of the client.
 
 use crate::client::shared_manifest::SharedManifest;
+use crate::client::verdict;
 use crate::manifest::outline;
 use crate::report::DeployFailure;
 use crate::wire::bounds::TREE_BYTES_MAX;
@@ -36,6 +37,7 @@ impl Exchange<'_> {
                         return Ok(answer);
                     }
                 }
+                FromAgent::WantsVerdict => verdict::give(self.host.context, self.conversation)?,
                 // Before the agent has said which base it takes, it may send nothing else.
                 _ if matches!(self.opening, Some(Opening::Question { .. })) => return Err(unexpected()),
                 // Ignores a `Lacks` that the agent sent before it read the last `Commit`.

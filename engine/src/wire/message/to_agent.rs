@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
@@ -49,7 +50,7 @@ pub(crate) enum ToAgent {
     /// The user interrupted: end the hook that runs, and fail.
     Stop,
     /// The verdict on the live release: the reason why it is not good, if there is one.
-    Verdict(Option<String>),
+    Verdict(Option<Box<Refusal>>),
 }
 
 impl MessageBounds for ToAgent {

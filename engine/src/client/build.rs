@@ -1,0 +1,189 @@
+//! The hooks on this machine: they make what is deployed, in the source, before the scan.
+//!
+//! A hook with `if_changed` runs if a file that matches differs from the last time that it succeeded here. The state
+//! directory has a print of these files for each hook, and a directory for caches of builds, for each source.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::command::{CommandEnd, Invocation, KeptLines, Mask};
+use crate::disk::{self, Dir};
+use crate::error::{Error, HookError, SourceError};
+use crate::event::{Event, HookEvent};
+use crate::hash::Hash;
+use crate::hasher::Hasher;
+use crate::hook::{Hook, HookPhase, When};
+use crate::pattern::Patterns;
+use crate::request::{Context, SourceRequest};
+
+use super::git;
+use super::memory::Memory;
+
+/// The directory of builds in the state directory.
+const BUILDS: &str = "builds";
+
+/// The facts of a build beside its hooks.
+struct Build<'a> {
+    context: &'a Context,
+    /// The directory where the hooks run.
+    directory: &'a Path,
+    /// The commit of the source, if it has one.
+    commit: Option<String>,
+    /// Whether this machine has never deployed to the target.
+    is_first: bool,
+}
+
+/// Runs the hooks up to the scan, in order, in the directory of the config, or in the source if that lies elsewhere.
+/// The first one that fails and must not ends it.
+pub(crate) fn build(context: &Context, source: &SourceRequest) -> Result<(), Error> {
+    if !context.procedure.hooks.iter().any(|hook| hook.phase.is_local()) {
+        return Ok(());
+    }
+    let of_config = source.config.as_deref().and_then(Path::parent);
+    let directory = of_config.filter(|above| source.directory.starts_with(above)).unwrap_or(&source.directory);
+    let memory = Memory::open(&context.state_dir, context.observer.clone());
+    let target = context.target.destination.to_string();
+    let is_first = memory.ask(|database| database.target(&target)).flatten().is_none();
+    let commit = git::head(directory).ok().flatten();
+    Build { context, directory, commit, is_first }.run()
+}
+
+impl Build<'_> {
+    fn run(&self) -> Result<(), Error> {
+        let phases = [HookPhase::BeforeBuild, HookPhase::Build, HookPhase::AfterBuild];
+        let hooks = || phases.iter().flat_map(|&phase| self.context.procedure.hooks_of(phase));
+        let place = BuildPlace::open(&self.context.state_dir, self.directory)?;
+        for hook in hooks().filter(|hook| self.calls(hook)) {
+            self.context.cancel.check()?;
+            let print = if hook.if_changed.is_empty() { None } else { Some(print(hook, self.directory)?) };
+            if print.is_some() && print == place.last_print(hook) {
+                continue;
+            }
+            match self.run_one(hook, &place)? {
+                CommandEnd::Done => place.keep_print(hook, print)?,
+                CommandEnd::Stopped => return Err(Error::Interrupted),
+                end => {
+                    let error = HookError::Failed { name: hook.name.clone(), phase: hook.phase, end };
+                    if hook.halt_on_error {
+                        return Err(error.into());
+                    }
+                    self.context.observer.observe(Event::Warning(error.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn calls(&self, hook: &Hook) -> bool {
+        match hook.when {
+            When::All => true,
+            When::First => self.is_first,
+            When::AfterFirst => !self.is_first,
+        }
+    }
+
+    fn run_one(&self, hook: &Hook, place: &BuildPlace) -> Result<CommandEnd, Error> {
+        let mask = Mask::new(&self.context.procedure.secrets);
+        let tell = |event| self.context.observer.observe(Event::Hook(event));
+        let name = || hook.name.clone();
+        tell(HookEvent::Began { name: name(), phase: hook.phase });
+        let began = Instant::now();
+        let variables = self.variables(hook, place);
+        let invocation = Invocation { command: &hook.command, directory: self.directory, variables: &variables };
+        let mut kept = KeptLines::default();
+        let mut pass = |text| tell(HookEvent::Line { name: name(), text });
+        let must_stop = || self.context.cancel.check().is_err();
+        let end = invocation.run(|line| kept.add(mask.mask(line), &mut pass), must_stop)?;
+        kept.finish(&mut pass);
+        tell(HookEvent::Ended { name: name(), end, seconds: began.elapsed().as_secs_f32() });
+        Ok(end)
+    }
+
+    fn variables(&self, hook: &Hook, place: &BuildPlace) -> Vec<(OsString, OsString)> {
+        let Context { procedure, provenance, .. } = self.context;
+        let variables: [(&str, OsString); 8] = [
+            ("SOURCE_PATH", self.directory.into()),
+            ("CACHE_PATH", place.cache.clone().into()),
+            ("STAGE", procedure.stage.clone().unwrap_or_default().into()),
+            ("REVISION", self.commit.clone().unwrap_or_default().into()),
+            ("FIRST_DEPLOY", u8::from(self.is_first).to_string().into()),
+            ("DEPLOYED_BY", provenance.who.clone().into()),
+            ("PHASE", hook.phase.name().into()),
+            ("HOOK", hook.name.clone().into()),
+        ];
+        variables.into_iter().map(|(name, value)| (format!("CUTOVER_{name}").into(), value)).collect()
+    }
+}
+
+/// The directory of the builds of one source, in the state directory.
+struct BuildPlace {
+    dir: Dir,
+    /// The directory for caches, which no deploy removes.
+    cache: PathBuf,
+}
+
+impl BuildPlace {
+    fn open(state_dir: &Path, source: &Path) -> Result<BuildPlace, Error> {
+        let name = Hash::of(source.as_os_str().as_bytes()).to_string();
+        let path = state_dir.join(BUILDS).join(&name[..16]);
+        let cache = path.join("cache");
+        disk::create_private_path(&cache)?;
+        Ok(BuildPlace { dir: Dir::open(&path)?, cache })
+    }
+
+    /// Returns the print of the files that a hook depended on when it last succeeded.
+    fn last_print(&self, hook: &Hook) -> Option<Hash> {
+        let bytes = self.dir.read(&print_name(hook)).ok()??;
+        Some(Hash::from_bytes(bytes.try_into().ok()?))
+    }
+
+    fn keep_print(&self, hook: &Hook, print: Option<Hash>) -> Result<(), Error> {
+        print.map_or(Ok(()), |print| self.dir.replace(&print_name(hook), print.as_bytes()))
+    }
+}
+
+fn print_name(hook: &Hook) -> Vec<u8> {
+    // Another command makes other results.
+    let of = Hash::of(format!("{}\0{}", hook.name, hook.command.run).as_bytes());
+    format!("print-{}", &of.to_string()[..16]).into_bytes()
+}
+
+/// Returns the print of the files that a hook depends on: their paths, modes and content.
+fn print(hook: &Hook, source: &Path) -> Result<Hash, Error> {
+    let patterns = Patterns::parse(hook.if_changed.iter().map(String::as_str), "if_changed")?;
+    let mut hasher = Hasher::default();
+    let mut waiting = vec![PathBuf::new()];
+    while let Some(below) = waiting.pop() {
+        let unreadable = |source| SourceError::Unreadable { path: below.display().to_string(), source };
+        let mut entries =
+            fs::read_dir(source.join(&below)).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(unreadable)?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let path = below.join(entry.file_name());
+            let unreadable = |source| SourceError::Unreadable { path: path.display().to_string(), source };
+            let metadata = entry.metadata().map_err(unreadable)?;
+            if metadata.is_dir() {
+                if path != Path::new(".git") {
+                    waiting.push(path);
+                }
+                continue;
+            }
+            if !patterns.matches_file(path.as_os_str().as_bytes()) {
+                continue;
+            }
+            let content = match metadata.is_symlink() {
+                true => fs::read_link(entry.path()).map(|target| target.as_os_str().as_bytes().to_vec()),
+                false => fs::read(entry.path()),
+            };
+            let content = content.map_err(unreadable)?;
+            let head = format!("{} {:o} {}\n", path.display(), metadata.mode(), content.len());
+            hasher.update(head.as_bytes());
+            hasher.update(&content);
+        }
+    }
+    Ok(hasher.finish())
+}
