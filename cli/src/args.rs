@@ -156,6 +156,18 @@ Examples:
   cutover ssh production -- -L 8080:localhost:80"
     )]
     Ssh(SshArgs),
+    /// Run a command on the server, in the live release
+    ///
+    /// The command runs in the directory of the live release, with the variables that hooks get, and without the lock.
+    /// Its output goes to stdout. The exit code is the command's.
+    #[command(
+        override_usage = "cutover exec [OPTIONS] [STAGE] -- COMMAND...",
+        after_long_help = "\
+Examples:
+  cutover exec production -- php artisan about
+  cutover exec production -- 'php artisan down && php artisan up'"
+    )]
+    Exec(ExecArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
     Agent(AgentArgs),
@@ -230,6 +242,16 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
+}
+
+/// `exec`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The command: one word for the shell, or a program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 /// `agent`

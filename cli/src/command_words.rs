@@ -4,8 +4,6 @@
 //! its arguments, and the shell must read each as it is: `-- grep 'a b' *.php` searches for `a b` in what the local
 //! shell made of `*.php`.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the verb that runs a command in a release is not there yet"))]
-
 use engine::shell::quoted;
 
 use crate::failure::Failure;
@@ -27,8 +25,11 @@ pub(crate) fn command(words: &[String]) -> Result<String, Failure> {
         return Err(Failure::usage("The command has a NUL byte").hint("Leave it out: no program takes one"));
     }
     if command.len() > COMMAND_MAX {
-        return Err(Failure::usage(format!("The command has {} bytes; at most {COMMAND_MAX} are taken", command.len()))
-            .hint("Put it into a script of the release, and run that"));
+        return Err(Failure::usage(format!(
+            "The command has {} bytes; at most {COMMAND_MAX} are taken",
+            command.len()
+        ))
+        .hint("Put it into a script of the release, and run that"));
     }
     Ok(command)
 }

@@ -6,6 +6,7 @@ mod args;
 mod checks_table;
 mod choice;
 mod command_entry;
+mod command_words;
 mod config;
 mod destination;
 mod duration;
@@ -33,6 +34,7 @@ mod agent;
 mod cleanup;
 mod deploy;
 mod diff;
+mod exec;
 mod releases;
 mod rollback;
 mod setup;
@@ -70,8 +72,9 @@ fn main() -> ExitCode {
     let environment = Environment::read();
     let run = AssertUnwindSafe(|| run(&args, &environment));
     let panicked = |_| Err(Failure::panic(args.verb.switches()));
-    let Err(mut failure) = panic::catch_unwind(run).unwrap_or_else(panicked) else {
-        return ExitCode::SUCCESS;
+    let mut failure = match panic::catch_unwind(run).unwrap_or_else(panicked) {
+        Ok(code) => return code,
+        Err(failure) => failure,
     };
     let place = same_place::flags(&args);
     failure = failure.at_place(&place);
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
     ExitCode::from(failure.exit_code(interrupt::code()))
 }
 
-fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
+fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
     let place = same_place::flags(args);
     let last_line = args.verb.switches().then(|| failure::ended_at_once(&format!("cutover status{place}")));
     let session = Session { everywhere: &args.everywhere, environment, place, last_line };
@@ -97,8 +100,10 @@ fn run(args: &Args, environment: &Environment) -> Result<(), Failure> {
         Verb::Cleanup(args) => cleanup::run(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),
+        Verb::Exec(args) => return exec::run(&session, args).map(ExitCode::from),
         Verb::Agent(args) => agent::run(args),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Removes hidden verbs from the parser's suggestions.

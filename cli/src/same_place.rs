@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, GlobalArgs, SetupArgs, SshArgs, Verb};
+use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, Verb};
 use crate::words::{self, Word};
 
 /// Returns the words and flags that make another verb work at the same place, each after a space.
@@ -11,6 +11,7 @@ pub(crate) fn flags(args: &Args) -> String {
     let (words, target) = match &args.verb {
         Verb::Setup(SetupArgs { place })
         | Verb::Ssh(SshArgs { place, .. })
+        | Verb::Exec(ExecArgs { place, .. })
         | Verb::Releases(place)
         | Verb::Status(place)
         | Verb::Deploy(DeployArgs { place, .. })

@@ -44,6 +44,16 @@ impl Session<'_> {
         talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
+        self.print(&self.observe(settings, talk, work)?)
+    }
+
+    /// Runs the engine with progress.
+    pub(crate) fn observe<T, E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        talk: Verbosity,
+        work: impl FnOnce(&Context) -> Result<T, E>,
+    ) -> Result<T, Failure> {
         let palette = self.palette(io::stderr().is_terminal());
         let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
         let cancel = Cancel::default();
@@ -57,7 +67,7 @@ impl Session<'_> {
             Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),
         };
         progress.finish();
-        self.print(&result?)
+        result
     }
 
     fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {

@@ -47,5 +47,5 @@ mod wire;
 
 pub use command::CommandEnd;
 pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
-pub use verbs::{AgentRole, cleanup, deploy, diff, releases, serve_agent, setup, status, switch};
+pub use verbs::{AgentRole, cleanup, deploy, diff, exec, releases, run_hook, serve_agent, setup, status, switch};
 pub use wire::BUILD;

@@ -11,9 +11,11 @@ use crate::cancel::Cancel;
 use crate::client::deploy as client_deploy;
 use crate::client::query::{self, NamedManifest};
 use crate::client::{LastScan, Memory, Source, SourceDirectory, build, hello};
+use crate::command::CommandEnd;
 use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Warnings};
+use crate::hook;
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::ReleaseId;
@@ -84,6 +86,23 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
             _ => Err(mismatch().into()),
         }
     })
+}
+
+/// Runs a hook of the server by its name, in the live release.
+pub fn run_hook(context: &Context, name: &str) -> Result<(), Error> {
+    // As with a switch, an interruption ends the hook, and the server says how it ended.
+    match context.ask_to_switch(Request::RunHook(name.to_owned())).map_err(|failure| failure.error)? {
+        Reply::RanHook => Ok(()),
+        _ => Err(mismatch()),
+    }
+}
+
+/// Runs a command in the live release. Its output comes as events.
+pub fn exec(context: &Context, command: &hook::Command) -> Result<CommandEnd, Error> {
+    match context.ask(Request::Exec(command.clone()), Install::Keep)? {
+        Reply::Exec(end) => Ok(end),
+        _ => Err(mismatch()),
+    }
 }
 
 /// Removes releases by retention, then objects that no release names.

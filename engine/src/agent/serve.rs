@@ -1,5 +1,6 @@
 //! Serves one client: reads its request, carries it out, and answers.
 
+mod commands;
 mod manifests;
 mod switching;
 
@@ -164,6 +165,8 @@ impl Service<'_> {
                     prune::CleanupOptions { lock: lock.as_ref(), sweep: true, ..prune::CleanupOptions::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
+            Request::RunHook(name) => self.run_hook(path, name),
+            Request::Exec(command) => self.exec(path, command),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }

@@ -43,6 +43,13 @@ impl Hooks<'_> {
         self.run_until(phase, scene, site, &|| false)
     }
 
+    /// Runs one hook, whatever its phase and its conditions are.
+    pub(super) fn run_named(&self, name: &str, scene: &Scene, site: &mut Site) -> Result<(), Error> {
+        let hook = self.hello.procedure.hooks.iter().find(|hook| hook.name == name);
+        let hook = hook.ok_or_else(|| Error::Bug(format!("no hook is named `{name}`")))?;
+        self.run_in(hook, scene, site, &|| self.attendance.is_stopped()).map(drop)
+    }
+
     fn run_until(
         &self,
         phase: HookPhase,
@@ -57,24 +64,28 @@ impl Hooks<'_> {
             if !is_touched(hook, scene, &site.layout, &site.releases)? {
                 continue;
             }
-            let Site { lock, layout, releases } = site;
-            if let Some(release) = scene.release.as_ref().filter(|_| hook.migration) {
-                // A migration that fails half-way may have changed the database too.
-                marks::note_migration(lock, layout, releases, release, &hook.name)?;
-            }
-            let end = self.run_one(hook, scene, layout, must_stop)?;
-            if end == CommandEnd::Stopped {
-                return Err(Error::Interrupted);
-            }
-            if !end.is_success() {
-                let error = HookError::Failed { name: hook.name.clone(), phase, end };
-                if hook.halt_on_error {
-                    return Err(error.into());
+            if let Err(error) = self.run_in(hook, scene, site, must_stop) {
+                if hook.halt_on_error || matches!(error, Error::Interrupted) {
+                    return Err(error);
                 }
-                self.reporter.warn(error.to_string());
+                self.reporter.warn(error.with_cause());
             }
         }
         Ok(())
+    }
+
+    /// Runs a hook. Fails if it fails.
+    fn run_in(&self, hook: &Hook, scene: &Scene, site: &mut Site, must_stop: &dyn Fn() -> bool) -> Result<(), Error> {
+        let Site { lock, layout, releases } = site;
+        if let Some(release) = scene.release.as_ref().filter(|_| hook.migration) {
+            // A migration that fails half-way may have changed the database too.
+            marks::note_migration(lock, layout, releases, release, &hook.name)?;
+        }
+        match self.run_one(hook, scene, layout, must_stop)? {
+            CommandEnd::Done => Ok(()),
+            CommandEnd::Stopped => Err(Error::Interrupted),
+            end => Err(HookError::Failed { name: hook.name.clone(), phase: hook.phase, end }.into()),
+        }
     }
 
     fn run_one(

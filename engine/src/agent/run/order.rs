@@ -54,6 +54,13 @@ pub(crate) enum Act {
         /// The releases that they see.
         scene: Scene,
     },
+    /// Run one hook, whatever its phase and its conditions are.
+    Hook {
+        /// Its name.
+        name: String,
+        /// The releases that it sees.
+        scene: Scene,
+    },
     /// Make a release live, with the hooks and checks around it.
     GoLive(GoLive),
     /// Switch back from the live release, which nobody confirmed.

@@ -112,6 +112,7 @@ fn act(order: &Order, hooks: &Hooks<'_>, voice: &Voice, site: &mut Site) -> Resu
             }
             run.map(|()| RunnerEnd::default())
         }
+        Act::Hook { name, scene } => hooks.run_named(name, scene, site).map(|()| RunnerEnd::default()),
         Act::TakeBack { to, reason } => launch.take_back(site, to, reason).map(|()| RunnerEnd::default()),
     }
 }

@@ -48,13 +48,13 @@ impl Scene {
 
     /// Returns the directory in which a hook runs: the release, or, before there is one, the live one, or the deploy
     /// path.
-    pub(super) fn directory(&self, layout: &Layout) -> PathBuf {
+    pub(crate) fn directory(&self, layout: &Layout) -> PathBuf {
         let release = self.release.as_ref().or(self.previous.as_ref());
         release.map_or_else(|| layout.root.path().to_owned(), |release| release_path(layout, release))
     }
 
     /// Returns the variables of a hook. Empty ones have no value yet.
-    pub(super) fn variables(&self, hello: &Hello, layout: &Layout) -> Result<Vec<(OsString, OsString)>, Error> {
+    pub(crate) fn variables(&self, hello: &Hello, layout: &Layout) -> Result<Vec<(OsString, OsString)>, Error> {
         let (cache, _) = layout.root.ensure_dir(CACHE, CACHE_MODE)?;
         let path_of = |release: &Option<ReleaseId>| {
             release.as_ref().map(|release| release_path(layout, release)).unwrap_or_default()

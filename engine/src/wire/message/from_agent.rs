@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::CommandEnd;
 use crate::error::Refusal;
 use crate::event::{CheckEvent, Phase};
 use crate::live::LiveNow;
@@ -205,6 +206,10 @@ pub(crate) enum Reply {
     Switch(SwitchReport),
     /// To `Cleanup`.
     Cleanup(CleanupReport),
+    /// To `RunHook`, of a hook that succeeded.
+    RanHook,
+    /// To `Exec`.
+    Exec(CommandEnd),
     /// To `Manifests`, after the last of them.
     Manifests,
 }
@@ -238,7 +243,7 @@ impl Reply {
                         bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
                 });
             }
-            Reply::Manifests => {}
+            Reply::Manifests | Reply::RanHook | Reply::Exec(_) => {}
         }
         self
     }

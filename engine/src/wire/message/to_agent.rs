@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Refusal;
 use crate::hash::Hash;
+use crate::hook::Command;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::Policy;
@@ -107,6 +108,10 @@ pub(crate) enum Request {
         /// Whether to change nothing.
         dry_run: bool,
     },
+    /// Run a hook by its name.
+    RunHook(String),
+    /// Run a command in the live release.
+    Exec(Command),
     /// Send the manifests of releases.
     Manifests {
         /// The releases, in order; none means the live one.
@@ -127,6 +132,8 @@ impl Request {
             Request::Switch(_) => "switch",
             Request::Rollback(_) => "rollback",
             Request::Cleanup { .. } => "cleanup",
+            Request::RunHook(_) => "hook",
+            Request::Exec(_) => "exec",
             Request::Manifests { .. } => "diff",
         }
     }
