@@ -333,6 +333,9 @@ pub(crate) struct GlobalArgs {
     /// The configuration [default: cutover.toml here or above]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Set a key instead of the config, such as `keep_releases=5`; repeatable
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// The ssh_config to use instead of the user's and the system's
     #[arg(long, short = 'F', global = true, value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,

@@ -8,7 +8,7 @@ use engine::hook::{Command, Shell};
 
 use crate::entry::Entry;
 use crate::key_list::keys;
-use crate::mistake::{Located, Mistake};
+use crate::mistake::{Line, Located, Mistake};
 use crate::url;
 
 keys! {
@@ -41,20 +41,24 @@ const STATUS: u16 = 200;
 impl Entry<'_> {
     /// Reads the checks of a table.
     pub(crate) fn checks(&self) -> Result<Vec<Located<Check>>, Mistake> {
-        let checks = self.tables()?.into_iter().map(|table| {
-            let mut keys = CheckKeys::default();
+        let mut checks = Vec::new();
+        for table in self.tables()? {
+            let (mut keys, before) = (CheckKeys::default(), self.page.mistakes());
             table.value.iter().try_for_each(|entry| keys.set(entry))?;
-            Ok(Located { value: keys.check(table.line)?, line: table.line })
-        });
-        checks.collect()
+            // A key may be missing only because its variable is not set.
+            if self.page.mistakes() == before {
+                checks.push(Located { value: keys.check(table.line)?, line: table.line });
+            }
+        }
+        Ok(checks)
     }
 
     fn url(&self) -> Result<String, Mistake> {
-        let url = self.string("a string: the address of a page")?;
-        url::check(url).map_err(|reason| {
+        let url = self.secret_string("a string: the address of a page")?;
+        url::check(&url).map_err(|reason| {
             self.mistake(format!("`url` {reason}")).hint("Write it such as `https://shop.example.com/health`")
         })?;
-        Ok(url.to_owned())
+        Ok(url)
     }
 
     fn status(&self) -> Result<u16, Mistake> {
@@ -64,14 +68,15 @@ impl Entry<'_> {
     }
 
     fn body(&self) -> Result<String, Mistake> {
-        let body = self.string("a string: text that the page contains")?;
-        if body.is_empty() { Err(self.expected("a text, and is empty")) } else { Ok(body.to_owned()) }
+        let body = self.secret_string("a string: text that the page contains")?;
+        if body.is_empty() { Err(self.expected("a text, and is empty")) } else { Ok(body) }
     }
 
     /// Reads a header of the answer.
     fn answer_header(&self) -> Result<(String, String), Mistake> {
         const WHAT: &str = "a string `Name: value`";
-        let (name, value) = self.string(WHAT)?.split_once(':').ok_or_else(|| self.expected(WHAT))?;
+        let header = self.secret_string(WHAT)?;
+        let (name, value) = header.split_once(':').ok_or_else(|| self.expected(WHAT))?;
         let value = value.trim();
         if !is_header_name(name) || !is_header_value(value) {
             return Err(self.expected(WHAT));
@@ -85,12 +90,8 @@ impl Entry<'_> {
             if !is_header_name(entry.name) {
                 return Err(entry.mistake(format!("`{}` cannot name a header", entry.name.escape_debug())));
             }
-            let value = entry.string("a string")?;
-            if is_header_value(value) {
-                Ok(value.to_owned())
-            } else {
-                Err(entry.expected("a string without control characters"))
-            }
+            let value = entry.secret_string("a string")?;
+            if is_header_value(&value) { Ok(value) } else { Err(entry.expected("a string without control characters")) }
         })
     }
 }
@@ -107,8 +108,8 @@ fn is_header_value(value: &str) -> bool {
 }
 
 impl CheckKeys {
-    fn check(self, line: usize) -> Result<Check, Mistake> {
-        let at = |reason: String| Mistake { line, reason, hint: None };
+    fn check(self, line: Line) -> Result<Check, Mistake> {
+        let at = |reason: String| Mistake::new(line, reason);
         let Some(name) = self.name.as_ref().map(|name| name.value.clone()) else {
             return Err(at("a check has no `name`".into()));
         };
@@ -124,8 +125,7 @@ impl CheckKeys {
             }
             (Some(_), Some(run)) => {
                 let reason = format!("the check `{name}` has both `url` and `run`");
-                let hint = Some("Make two checks of it".to_owned());
-                return Err(Mistake { line: run.line, reason, hint });
+                return Err(Mistake::new(run.line, reason).hint("Make two checks of it"));
             }
             (Some(url), None) => self.http(url, from, timeout)?,
             (None, Some(run)) => self.command(run, timeout)?,
@@ -139,7 +139,7 @@ impl CheckKeys {
             let reason = "the agent on the server cannot ask an `https://` address".to_owned();
             let hint = "Ask it from here with `from = \"client\"`, or let the server's `curl` ask: `run = \"curl -fsS \
                         URL\"` instead of `url`";
-            return Err(Mistake { line: url.line, reason, hint: Some(hint.into()) });
+            return Err(Mistake::new(url.line, reason).hint(hint));
         }
         Ok(Probe::Http(HttpProbe {
             url: url.value.clone(),
@@ -165,19 +165,19 @@ impl CheckKeys {
     }
 }
 
-fn of<T>(key: &'static str, found: &Option<Located<T>>) -> Option<(&'static str, usize)> {
+fn of<T>(key: &'static str, found: &Option<Located<T>>) -> Option<(&'static str, Line)> {
     found.as_ref().map(|found| (key, found.line))
 }
 
 /// Refuses keys that belong to the other kind of check.
-fn refuse<const N: usize>(kind: &str, keys: [Option<(&'static str, usize)>; N]) -> Result<(), Mistake> {
+fn refuse<const N: usize>(kind: &str, keys: [Option<(&'static str, Line)>; N]) -> Result<(), Mistake> {
     match keys.into_iter().flatten().min_by_key(|(_, line)| *line) {
         None => Ok(()),
-        Some((key, line)) => Err(Mistake {
-            line,
-            reason: format!("`{key}` has no meaning here: it belongs to a check with `{kind}`"),
-            hint: Some(format!("Leave `{key}` out")),
-        }),
+        Some((key, line)) => {
+            let mistake =
+                Mistake::new(line, format!("`{key}` has no meaning here: it belongs to a check with `{kind}`"));
+            Err(mistake.hint(format!("Leave `{key}` out")))
+        }
     }
 }
 
@@ -187,10 +187,10 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::config::tests::check;
+    use crate::config::tests::{check, variables};
 
     fn checks(text: &str) -> Vec<Check> {
-        let keys = Config::parse(Path::new("/c/cutover.toml"), text).unwrap().defaults;
+        let keys = Config::parse(Path::new("/c/cutover.toml"), text, &variables()).unwrap().defaults.keys;
         keys.checks.unwrap().value.into_iter().map(|check| check.value).collect()
     }
 

@@ -3,17 +3,18 @@
 //! The keys are those of the named stage, or of the only one, or those at the top if there are no stages. A
 //! `--target` uses the keys of a stage, or those at the top, and replaces the destination.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use engine::target::{Destination, SshDestination};
 
-use crate::config::Config;
+use crate::config::{Config, Section};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::failure::Failure;
-use crate::keys::Keys;
-use crate::mistake::{Located, Mistake, list};
+use crate::keys::{Keys, TABLES};
+use crate::mistake::{Line, Mistake, list};
 use crate::place::Place;
 
 /// The chosen keys, and the source of the destination.
@@ -23,6 +24,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) stage: Option<&'a str>,
     /// The chosen keys.
     pub(crate) keys: Keys,
+    /// Texts that no output may show.
+    pub(crate) secrets: BTreeSet<String>,
     named_by: NamedBy<'a>,
 }
 
@@ -35,39 +38,37 @@ enum NamedBy<'a> {
     Table(Table<'a>),
 }
 
-/// A table of the config: a stage, or the top.
+/// A table of the config (a stage, or the top), and the keys of the command line, which replace its own.
 #[derive(Debug, Clone, Copy)]
 struct Table<'a> {
-    config: &'a Config,
+    /// Nothing if there is no config: then all keys are those of the command line.
+    config: Option<&'a Config>,
     /// Nothing for the keys at the top.
-    stage: Option<(&'a str, &'a Located<Keys>)>,
+    stage: Option<(&'a str, &'a Section)>,
+    set: &'a Section,
 }
 
 impl<'a> Choice<'a> {
-    /// Chooses the keys for a place.
-    pub(crate) fn make(place: &'a Place, config: Option<&'a Config>) -> Result<Choice<'a>, Failure> {
+    /// Chooses the keys for a place. `set` are the keys of the command line.
+    pub(crate) fn make(place: &'a Place, config: Option<&'a Config>, set: &'a Section) -> Result<Choice<'a>, Failure> {
         let target = place.target.as_deref();
-        let Some(config) = config else {
-            return match (&place.stage, target) {
-                (Some(stage), _) => Err(no_config(stage)),
-                (None, Some(target)) => {
-                    Ok(Choice { stage: None, keys: Keys::default(), named_by: NamedBy::Target(target) })
-                }
-                (None, None) => Err(no_target()),
-            };
+        let table = match (config, &place.stage) {
+            (None, Some(stage)) => return Err(no_config(stage)),
+            (None, None) if target.is_none() && set.keys.deploy_path.is_none() => return Err(no_target()),
+            (None, None) => Table { config: None, stage: None, set },
+            (Some(config), Some(stage)) => Table::of_stage(config, stage, set)?,
+            (Some(config), None) if target.is_some() => Table { config: Some(config), stage: None, set },
+            (Some(config), None) => Table::the_only_one(config, set)?,
         };
-        let table = match &place.stage {
-            Some(stage) => Table::of_stage(config, stage)?,
-            None if target.is_some() => Table { config, stage: None },
-            None => Table::the_only_one(config)?,
-        };
-        let (stage, keys) = (table.stage.map(|(name, _)| name), table.keys());
+        table.check_variables()?;
+        let (stage, keys, secrets) = (table.stage.map(|(name, _)| name), table.keys(), table.secrets());
         Ok(match target {
             // `current_path` belongs to the stage's deploy path, and must not be pointed at another one.
             Some(target) => {
-                Choice { stage, keys: Keys { current_path: None, ..keys }, named_by: NamedBy::Target(target) }
+                let keys = Keys { current_path: set.keys.current_path.clone(), ..keys };
+                Choice { stage, keys, secrets, named_by: NamedBy::Target(target) }
             }
-            None => Choice { stage, keys, named_by: NamedBy::Table(table) },
+            None => Choice { stage, keys, secrets, named_by: NamedBy::Table(table) },
         })
     }
 
@@ -91,19 +92,22 @@ fn no_config(stage: &str) -> Failure {
 }
 
 impl<'a> Table<'a> {
-    fn of_stage(config: &'a Config, stage: &str) -> Result<Table<'a>, Failure> {
-        let Some((name, keys)) = config.stages.get_key_value(stage) else {
+    fn of_stage(config: &'a Config, stage: &str, set: &'a Section) -> Result<Table<'a>, Failure> {
+        let Some((name, section)) = config.stages.get_key_value(stage) else {
             let message = format!("There is no stage `{stage}` in `{}`", config.file.display());
             return Err(Failure::usage(message).hint(stages_hint(config)));
         };
-        Ok(Table { config, stage: Some((name, keys)) })
+        Ok(Table { config: Some(config), stage: Some((name, section)), set })
     }
 
-    fn the_only_one(config: &'a Config) -> Result<Table<'a>, Failure> {
+    fn the_only_one(config: &'a Config, set: &'a Section) -> Result<Table<'a>, Failure> {
         let mut stages = config.stages.keys();
+        let has_path = config.defaults.keys.deploy_path.is_some() || set.keys.deploy_path.is_some();
         match (stages.next(), stages.next()) {
-            (Some(stage), None) => Table::of_stage(config, stage),
-            (None, _) if config.defaults.deploy_path.is_some() => Ok(Table { config, stage: None }),
+            (Some(stage), None) => Table::of_stage(config, stage, set),
+            (None, _) if has_path || config.defaults.notes.is_unusable("deploy_path") => {
+                Ok(Table { config: Some(config), stage: None, set })
+            }
             (None, _) => Err(Failure::usage(format!("`{}` names no target", config.file.display()))
                 .hint("Set `deploy_path` in it, or name a target with `--target DEST`")),
             (Some(_), Some(_)) => {
@@ -113,32 +117,53 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Returns the keys in the table itself.
-    fn own(self) -> &'a Keys {
-        self.stage.map_or(&self.config.defaults, |(_, keys)| &keys.value)
+    /// Returns the sections of the table: a later one is the default of an earlier one.
+    fn sections(self) -> Vec<&'a Section> {
+        let stage = self.stage.map(|(_, section)| section);
+        [Some(self.set), stage, self.config.map(|config| &config.defaults)].into_iter().flatten().collect()
     }
 
     /// Returns the keys of the table, with the defaults behind a stage's own.
     fn keys(self) -> Keys {
-        if self.stage.is_none() {
-            return self.own().clone();
+        let with_defaults = |keys: Keys, section: &&Section| keys.with_defaults(&section.keys);
+        self.sections().iter().fold(Keys::default(), with_defaults)
+    }
+
+    fn secrets(self) -> BTreeSet<String> {
+        self.sections().into_iter().flat_map(|section| section.notes.secrets.iter().cloned()).collect()
+    }
+
+    /// Refuses a variable that is not set or has a wrong value, unless the value of its key is replaced.
+    fn check_variables(self) -> Result<(), Failure> {
+        let sections = self.sections();
+        for (at, section) in sections.iter().enumerate().rev() {
+            let is_replaced =
+                |key: &str| !TABLES.contains(&key) && sections[..at].iter().any(|earlier| earlier.keys.has(key));
+            if let Some((_, mistake)) = section.notes.unusable.iter().find(|(key, _)| !is_replaced(key)) {
+                return Err(self.failure(mistake.clone()));
+            }
         }
-        self.own().clone().with_defaults(&self.config.defaults)
+        Ok(())
+    }
+
+    fn failure(self, mistake: Mistake) -> Failure {
+        mistake.failure(self.config.map_or(Path::new(""), |config| &config.file))
     }
 
     /// Returns the destination in the table's keys.
     fn destination(self, keys: &Keys, environment: &Environment) -> Result<Destination, Failure> {
-        let config = self.config;
         let path = keys.deploy_path.as_ref().ok_or_else(|| self.no_deploy_path())?;
-        let at_path = |reason: String| {
-            config.mistake(Mistake { line: path.line, reason: format!("`deploy_path` {reason}"), hint: None })
-        };
+        let at_path = |reason: String| self.failure(Mistake::new(path.line, format!("`deploy_path` {reason}")));
         let Some(host) = &keys.host else {
             self.check_hostless()?;
             let local = if path.value.starts_with('~') {
                 destination::local(Path::new(&path.value), environment).map_err(at_path)?
             } else {
-                absolute_from(&config.directory, Path::new(&path.value))
+                let directory = match (path.line, self.config) {
+                    (Line::Number(_), Some(config)) => &config.directory,
+                    _ => &environment.directory,
+                };
+                absolute_from(directory, Path::new(&path.value))
             };
             return Ok(Destination::Local(local));
         };
@@ -151,28 +176,27 @@ impl<'a> Table<'a> {
     }
 
     fn no_deploy_path(self) -> Failure {
-        let (what, line) =
-            self.stage.map_or(("it has".into(), 1), |(name, keys)| (format!("the stage `{name}` has"), keys.line));
-        self.config.mistake(Mistake {
-            line,
-            reason: format!("{what} no `deploy_path`"),
-            hint: Some("Set `deploy_path` to the directory on the server, such as `\"/srv/site\"`".into()),
-        })
+        let (what, line) = self.stage.map_or(("it has".into(), Line::Number(1)), |(name, section)| {
+            (format!("the stage `{name}` has"), section.line)
+        });
+        let hint = "Set `deploy_path` to the directory on the server, such as `\"/srv/site\"`";
+        self.failure(Mistake::new(line, format!("{what} no `deploy_path`")).hint(hint))
     }
 
     /// Refuses a table with a login but no host: without the host it would deploy to this machine.
     fn check_hostless(self) -> Result<(), Failure> {
-        let own = self.own();
-        let user = own.user.as_ref().map(|user| ("user", user.line));
-        let port = own.port.as_ref().map(|port| ("port", port.line));
-        match user.or(port) {
-            None => Ok(()),
-            Some((key, line)) => Err(self.config.mistake(Mistake {
-                line,
-                reason: format!("there is a `{key}` and no `host`"),
-                hint: Some(format!("Set `host`, or remove `{key}` to deploy to this machine")),
-            })),
+        let defaults = self.config.map(|config| &config.defaults);
+        let own = [Some(self.set), self.stage.map_or(defaults, |(_, section)| Some(section))];
+        for keys in own.into_iter().flatten().map(|section| &section.keys) {
+            let user = keys.user.as_ref().map(|user| ("user", user.line));
+            let port = keys.port.as_ref().map(|port| ("port", port.line));
+            if let Some((key, line)) = user.or(port) {
+                let mistake = Mistake::new(line, format!("there is a `{key}` and no `host`"));
+                let hint = format!("Set `host`, or remove `{key}` to deploy to this machine");
+                return Err(self.failure(mistake.hint(hint)));
+            }
         }
+        Ok(())
     }
 }
 

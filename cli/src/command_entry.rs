@@ -8,6 +8,7 @@ use engine::hook::Shell;
 use crate::duration;
 use crate::entry::Entry;
 use crate::mistake::{Mistake, nearest};
+use crate::variables::{Grammar, is_name};
 
 /// The start of the names of variables that Cutover gives to a command.
 const OWN_VARIABLES: &str = "CUTOVER_";
@@ -22,7 +23,7 @@ impl Entry<'_> {
         let name = self.string(WHAT)?;
         let is_printable = !name.chars().any(char::is_control) && name.trim() == name;
         let fits = (1..=NAME_CHARACTERS_MAX).contains(&name.chars().count());
-        if is_printable && fits && !name.starts_with('-') { Ok(name.to_owned()) } else { Err(self.expected(WHAT)) }
+        if is_printable && fits && !name.starts_with('-') { Ok(name) } else { Err(self.expected(WHAT)) }
     }
 
     /// Reads a command. `$NAME` and `${NAME}` in it belong to its shell.
@@ -38,7 +39,7 @@ impl Entry<'_> {
     /// Reads a shell.
     pub(crate) fn shell(&self) -> Result<Shell, Mistake> {
         const WHAT: &str = "`\"plain\"`, `\"login\"` or the absolute path of a shell";
-        match self.string(WHAT)? {
+        match self.string(WHAT)?.as_str() {
             "plain" => Ok(Shell::Plain),
             "login" => Ok(Shell::Login),
             path if path.starts_with('/') => self.path().map(Shell::Path),
@@ -59,8 +60,7 @@ impl Entry<'_> {
     pub(crate) fn variables(&self) -> Result<BTreeMap<String, String>, Mistake> {
         self.table_of(|entry| {
             let name = entry.name;
-            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if name.is_empty() || !is_name || name.starts_with(|first: char| first.is_ascii_digit()) {
+            if !is_name(name) {
                 let reason = format!("`{}` cannot name an environment variable", name.escape_debug());
                 return Err(entry
                     .mistake(reason)
@@ -74,13 +74,13 @@ impl Entry<'_> {
         })
     }
 
-    /// Reads the value of a variable.
+    /// Reads the value of a variable. A bare `$NAME` in it stays: it may be a part of a password.
     fn variable(&self) -> Result<String, Mistake> {
-        let value = self.value.get_ref().as_str().ok_or_else(|| self.expected("a string"))?;
+        let value = self.expanded("a string", (Grammar::Variable, true))?;
         if value.contains('\0') {
             return Err(self.expected("a string without NUL characters"));
         }
-        Ok(value.to_owned())
+        Ok(value)
     }
 
     /// Reads a duration that is not 0.
@@ -94,9 +94,9 @@ impl Entry<'_> {
 
     /// Reads a whole number, which may be 0.
     pub(crate) fn tries(&self) -> Result<u32, Mistake> {
-        let integer = self.value.get_ref().as_integer();
-        let number = integer.and_then(|integer| u32::from_str_radix(integer.as_str(), integer.radix()).ok());
-        number.filter(|&number| number <= 10_000).ok_or_else(|| self.expected("a whole number from 0 to 10000"))
+        const WHAT: &str = "a whole number from 0 to 10000";
+        let number = self.integer(WHAT)?.and_then(|number| u32::try_from(number).ok());
+        number.filter(|&number| number <= 10_000).ok_or_else(|| self.expected(WHAT))
     }
 
     /// Reads one of several words.
@@ -109,7 +109,7 @@ impl Entry<'_> {
             Some((_, value)) => Ok(*value),
             None => {
                 let mistake = self.expected(&what);
-                let alike = nearest(found, words.iter().map(|(word, _)| *word));
+                let alike = nearest(&found, words.iter().map(|(word, _)| *word));
                 Err(alike.map_or(mistake.clone(), |word| mistake.hint(format!("Did you mean `{word}`?"))))
             }
         }

@@ -14,7 +14,9 @@ use crate::environment::Environment;
 use crate::exposure::{check_exposure, unreadable};
 use crate::failure::Failure;
 use crate::keys::{Keys, is_key};
-use crate::mistake::{Located, Mistake, line_at};
+use crate::mistake::{Line, Mistake};
+use crate::page::{Notes, Page, line_at};
+use crate::variables::Variables;
 use crate::words;
 
 /// The file name of a config.
@@ -30,9 +32,20 @@ pub(crate) struct Config {
     /// Whether the user named the file, and so trusts everybody who can write it, and the programs in it.
     pub(crate) is_named: bool,
     /// The keys at the top.
-    pub(crate) defaults: Keys,
-    /// The tables, with the line on which each begins.
-    pub(crate) stages: BTreeMap<String, Located<Keys>>,
+    pub(crate) defaults: Section,
+    /// The stages.
+    pub(crate) stages: BTreeMap<String, Section>,
+}
+
+/// The keys at the top, of a stage, or of the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Section {
+    /// The place at which it begins.
+    pub(crate) line: Line,
+    /// The keys.
+    pub(crate) keys: Keys,
+    /// What their reader noted.
+    pub(crate) notes: Notes,
 }
 
 impl Config {
@@ -42,7 +55,8 @@ impl Config {
         if let Some(named) = named {
             let file = environment.absolute(named);
             let text = read(&file).map_err(|error| unreadable(&file, &error))?;
-            return Config::parse(&file, &text).map(|config| Some(Config { is_named: true, ..config }));
+            return Config::parse(&file, &text, &environment.variables)
+                .map(|config| Some(Config { is_named: true, ..config }));
         }
         for directory in environment.directory.ancestors() {
             let file = directory.join(NAME);
@@ -53,63 +67,46 @@ impl Config {
             }
             check_exposure(&file, "--config")?;
             let text = read(&file).map_err(|error| unreadable(&file, &error))?;
-            return Config::parse(&file, &text).map(Some);
+            return Config::parse(&file, &text, &environment.variables).map(Some);
         }
         Ok(None)
     }
 
     /// Parses a config.
-    pub(crate) fn parse(file: &Path, text: &str) -> Result<Config, Failure> {
-        Config::parse_text(file, text).map_err(|mistake| mistake_in(file, mistake))
+    pub(crate) fn parse(file: &Path, text: &str, variables: &Variables) -> Result<Config, Failure> {
+        Config::parse_text(file, text, variables).map_err(|mistake| mistake.failure(file))
     }
 
-    fn parse_text(file: &Path, text: &str) -> Result<Config, Mistake> {
-        let table = DeTable::parse(text).map_err(|error| Mistake {
-            line: line_at(text, error.span().map_or(text.len(), |span| span.start)),
-            reason: error.message().to_owned(),
-            hint: None,
+    fn parse_text(file: &Path, text: &str, variables: &Variables) -> Result<Config, Mistake> {
+        let table = DeTable::parse(text).map_err(|error| {
+            Mistake::new(line_at(text, error.span().map_or(text.len(), |span| span.start)), error.message())
         })?;
-        let mut config = Config {
-            file: file.to_owned(),
-            directory: file.parent().unwrap_or(Path::new("/")).to_owned(),
-            is_named: false,
-            defaults: Keys::default(),
-            stages: BTreeMap::new(),
-        };
-        for entry in entries(text, table.get_ref()) {
+        let page = Page::new(Some(text), variables);
+        let (mut keys, mut stages) = (Keys::default(), BTreeMap::new());
+        for entry in entries(&page, None, table.get_ref()) {
             match entry.value.get_ref() {
                 DeValue::Table(table) if !is_key(entry.name) => {
-                    let keys = stage(&entry, table)?;
-                    config.stages.insert(entry.name.to_owned(), keys);
+                    stages.insert(entry.name.to_owned(), stage(&entry, table)?);
                 }
-                _ => config.defaults.set(&entry)?,
+                _ => keys.set(&entry)?,
             }
         }
-        config.defaults.check_names()?;
-        for stage in config.stages.values() {
-            stage.value.clone().with_defaults(&config.defaults).check_names()?;
+        let defaults = Section { line: Line::Number(1), keys, notes: page.finish() };
+        defaults.keys.check_names()?;
+        for stage in stages.values() {
+            stage.keys.clone().with_defaults(&defaults.keys).check_names()?;
         }
-        Ok(config)
-    }
-
-    /// Returns a failure at a line of this config.
-    pub(crate) fn mistake(&self, mistake: Mistake) -> Failure {
-        mistake_in(&self.file, mistake)
+        let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Config { file: file.to_owned(), directory, is_named: false, defaults, stages })
     }
 }
 
-fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Located<Keys>, Mistake> {
-    let line = entry.line();
-    words::check_stage(entry.name).map_err(|reason| Mistake {
-        line,
-        reason: format!("`{}` cannot name a stage: {reason}", entry.name.escape_debug()),
-        hint: None,
-    })?;
-    let mut value = Keys::default();
-    for entry in entries(entry.text, table) {
-        value.set(&entry)?;
-    }
-    Ok(Located { value, line })
+fn stage(entry: &Entry<'_>, table: &DeTable<'_>) -> Result<Section, Mistake> {
+    words::check_stage(entry.name)
+        .map_err(|reason| entry.mistake(format!("`{}` cannot name a stage: {reason}", entry.name.escape_debug())))?;
+    let (page, mut keys) = (entry.page.of_another_table(), Keys::default());
+    entries(&page, None, table).iter().try_for_each(|entry| keys.set(entry))?;
+    Ok(Section { line: entry.line(), keys, notes: page.finish() })
 }
 
 fn read(file: &Path) -> io::Result<String> {
@@ -117,21 +114,19 @@ fn read(file: &Path) -> io::Result<String> {
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "It is not UTF-8 text"))
 }
 
-fn mistake_in(file: &Path, mistake: Mistake) -> Failure {
-    Failure {
-        hint: mistake.hint,
-        ..Failure::usage(format!("`{}` line {}: {}", file.display(), mistake.line, mistake.reason))
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
+    /// Returns an environment with two variables.
+    pub(crate) fn variables() -> Variables {
+        [("WEB", "web1"), ("TOKEN", "s3cret")].map(|(name, value)| (name.into(), value.into())).into_iter().collect()
+    }
+
     /// Checks the mistake for which a text is refused, or that it is accepted.
     #[track_caller]
     pub(crate) fn check(text: &str, expected: Result<(), &str>) {
-        let found = Config::parse(Path::new("/c/cutover.toml"), text).map(|_| ());
+        let found = Config::parse(Path::new("/c/cutover.toml"), text, &variables()).map(|_| ());
         let found = found.map_err(|failure| match failure.hint {
             Some(hint) => format!("{} / {hint}", failure.message),
             None => failure.message,
@@ -166,6 +161,7 @@ pub(crate) mod tests {
             checks = [{ name = "health", url = "https://shop.example.com" }]
             confirm = "60s"
             logs = ["storage/logs/laravel.log", "/var/log/php-fpm.log"]
+            secrets = ["TOKEN"]
         "#;
         check(ALL, Ok(()));
         check(&format!("[shop]\n{ALL}"), Ok(()));
@@ -186,7 +182,7 @@ pub(crate) mod tests {
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
                 "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `source`, `exclude`, `keep_releases`, ",
                 "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `hooks`, `checks`, ",
-                "`confirm`, `logs` and `zstd_level`"
+                "`confirm`, `logs`, `secrets` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
@@ -231,23 +227,55 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_variable_is_refused_where_it_would_be_taken_as_it_stands() {
-        const PLAIN: &str = "Write the value itself, or give it on the command line";
-        let refused = |text: &str, what: &str, hint: &str| {
-            check(text, Err(&format!("line 1: `{what}` is not expanded: variables are not read / {hint}")));
+    fn a_bare_variable_is_refused_where_it_would_be_taken_as_it_stands() {
+        let refused = |text: &str, name: &str, itself: &str| {
+            check(text, Err(&format!("line 1: `${name}` is not expanded / Write `${{{name}}}`{itself}")));
         };
-        refused("deploy_path = '/srv/$APP'", "$APP", PLAIN);
-        refused("deploy_path = '/srv/${APP}/x'", "${APP}", PLAIN);
-        refused("host = '$HOST'", "$HOST", PLAIN);
-        refused("user = '${DEPLOY_USER}'", "${DEPLOY_USER}", PLAIN);
-        refused("ssh_config = '$HOME/ssh_config'", "$HOME", PLAIN);
-        refused("transport = '$SSH'", "$SSH", PLAIN);
-        refused("grace = '$GRACE'", "$GRACE", PLAIN);
-        refused("shared_files = ['$ENV']", "$ENV", "Write the path itself");
-        refused("exclude = ['$RECYCLE.BIN/']", "$RECYCLE", "Write `[$]` for the character itself");
-        refused("copy_paths = ['${UPLOADS}/*']", "${UPLOADS}", "Write `[$]` for the character itself");
-        check("exclude = ['[$]RECYCLE.BIN/', '\\\\$x', '*$', '$', 'a$1', '${', '${}', '$ {a}']", Ok(()));
+        const ITSELF: &str = ", or `[$]` for the character itself";
+        refused("deploy_path = '/srv/$APP'", "APP", "");
+        refused("host = '$HOST'", "HOST", "");
+        refused("ssh_config = '$HOME/ssh_config'", "HOME", "");
+        refused("transport = '$SSH'", "SSH", "");
+        refused("grace = '$GRACE'", "GRACE", "");
+        refused("shared_files = ['$ENV']", "ENV", "");
+        refused("exclude = ['$RECYCLE.BIN/']", "RECYCLE", ITSELF);
+        check("exclude = ['[$]RECYCLE.BIN/', '\\$x', '*$', '$', 'a$1', '$ {a}', '$${a}', '[$]{a}']", Ok(()));
         check("deploy_path = '/srv/a$'", Ok(()));
+    }
+
+    #[test]
+    fn a_text_that_begins_no_variable_is_refused_in_every_stage() {
+        const HINT: &str = "Write `${NAME}` or `${NAME:-default}`; `$${` writes the characters themselves";
+        for text in ["host = '${'", "exclude = ['${}']", "checks = [{ name = 'x', url = 'http://${1}' }]"] {
+            check(&format!("[shop]\n{text}"), Err(&format!("line 2: `${{` begins no variable / {HINT}")));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_no_mistake_where_it_is_not_used() {
+        check("[shop]\nhost = '${NONE}'\nport = '${NONE}'\nshared_dirs = ['a', '${NONE}']\nsecrets = ['NONE']", Ok(()));
+        check("[[shop.hooks]]\nname = 'x'\nphase = '${NONE}'\nrun = 'make'\nenv = { A = '${NONE}' }", Ok(()));
+        check("[[shop.checks]]\nname = 'x'\nurl = 'https://${NONE}/'", Ok(()));
+        // A mistake that no environment can mend.
+        check("[shop]\nhost = '${NONE}'\nport = 0", Err("line 3: `port` must be a port from 1 to 65535"));
+        check(
+            "[[shop.hooks]]\nname = 'x'\nenv = { A = '${NONE}', 'B-' = 'x' }",
+            Err(concat!(
+                "line 3: `B-` cannot name an environment variable / ",
+                "Use letters, digits and `_`, and begin with a letter or `_`, such as `APP_ENV`"
+            )),
+        );
+    }
+
+    #[test]
+    fn a_secret_is_named_by_its_variable() {
+        check("secrets = ['TOKEN']", Ok(()));
+        check(
+            "secrets = ['${TOKEN}']",
+            Err("line 1: `${TOKEN}` cannot name an environment variable / Write the name alone, such as `APP_KEY`"),
+        );
+        check("secrets = 'TOKEN'", Err("line 1: `secrets` must be a list of names of environment variables"));
+        check("secrets = [1]", Err("line 1: `secrets` must be a list of names of environment variables"));
     }
 
     #[test]

@@ -6,43 +6,52 @@ use std::time::Duration;
 use engine::path::RelativePath;
 use engine::target::Transport;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::duration;
-use crate::mistake::{Located, Mistake, line_at, list, nearest};
+use crate::mistake::{Line, Located, Mistake, list, nearest};
+use crate::page::Page;
+use crate::variables::{Grammar, has_variable, is_name};
 
-/// One key with its value.
+/// One key with its value, or one item of a list.
 pub(crate) struct Entry<'a> {
-    /// The whole file.
-    pub(crate) text: &'a str,
+    /// The page that it is on.
+    pub(crate) page: &'a Page<'a>,
+    /// The key at the top of the table that it belongs to.
+    pub(crate) root: &'a str,
     /// The key.
     pub(crate) name: &'a str,
-    /// The offset of the key.
+    /// The offset of the key or the item.
     pub(crate) at: usize,
     /// The value.
     pub(crate) value: &'a Spanned<DeValue<'a>>,
 }
 
-impl Entry<'_> {
-    /// Reads the value into the place of the key.
+impl<'a> Entry<'a> {
+    /// Reads the value into the place of the key. A mistake that comes from the environment is noted: it counts only
+    /// where the value is used.
     pub(crate) fn put<T>(
         &self,
         slot: &mut Option<Located<T>>,
         read: impl FnOnce(&Self) -> Result<T, Mistake>,
     ) -> Result<(), Mistake> {
-        let line = self.line();
-        *slot = Some(Located { value: read(self)?, line });
+        match read(self) {
+            Ok(value) => *slot = Some(Located { value, line: self.line() }),
+            Err(mistake) if mistake.is_of_environment => self.page.note(self.root, mistake),
+            Err(mistake) => return Err(mistake),
+        }
         Ok(())
     }
 
-    /// Returns the line of the key.
-    pub(crate) fn line(&self) -> usize {
-        line_at(self.text, self.at)
+    /// Returns the place of the entry.
+    pub(crate) fn line(&self) -> Line {
+        self.page.line_at(self.at)
     }
 
     /// Returns a mistake at this entry.
     pub(crate) fn mistake(&self, reason: String) -> Mistake {
-        Mistake { line: self.line(), reason, hint: None }
+        let is_of_environment = self.value.get_ref().as_str().is_some_and(has_variable);
+        Mistake { is_of_environment, ..Mistake::new(self.line(), reason) }
     }
 
     /// Returns the mistake of a value that is not as it must be.
@@ -59,11 +68,20 @@ impl Entry<'_> {
         }
     }
 
-    /// Reads a string.
-    pub(crate) fn string(&self, what: &str) -> Result<&str, Mistake> {
+    /// Reads a string of which nothing is secret.
+    pub(crate) fn string(&self, what: &str) -> Result<String, Mistake> {
+        self.expanded(what, (Grammar::Plain, false))
+    }
+
+    /// Reads a string, and notes the values of its variables as secrets.
+    pub(crate) fn secret_string(&self, what: &str) -> Result<String, Mistake> {
+        self.expanded(what, (Grammar::Plain, true))
+    }
+
+    /// Reads a string, and replaces its variables.
+    pub(crate) fn expanded(&self, what: &str, grammar: (Grammar, bool)) -> Result<String, Mistake> {
         let string = self.value.get_ref().as_str().ok_or_else(|| self.expected(what))?;
-        check_variables(string, self.line(), "Write the value itself, or give it on the command line")?;
-        Ok(string)
+        self.page.expand(string, self.at, grammar)
     }
 
     /// Reads a path.
@@ -72,7 +90,7 @@ impl Entry<'_> {
         if path.is_empty() || path.contains(|character: char| character.is_control()) {
             return Err(self.expected("a path, and is empty or has a control character"));
         }
-        Ok(path.to_owned())
+        Ok(path)
     }
 
     /// Reads an absolute path.
@@ -87,18 +105,23 @@ impl Entry<'_> {
     /// Reads a string that passes a check.
     pub(crate) fn word(&self, check: impl FnOnce(&str) -> Result<(), String>) -> Result<String, Mistake> {
         let word = self.string("a string")?;
-        check(word).map_err(|reason| self.mistake(format!("`{}` {reason}", self.name)))?;
-        Ok(word.to_owned())
+        check(&word).map_err(|reason| self.mistake(format!("`{}` {reason}", self.name)))?;
+        Ok(word)
     }
 
     /// Reads a whole number, at least 1.
     pub(crate) fn number<T: TryFrom<u64>>(&self, what: &str) -> Result<T, Mistake> {
-        let integer = self.value.get_ref().as_integer();
-        integer
-            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok())
-            .filter(|&number| number > 0)
-            .and_then(|number| T::try_from(number).ok())
-            .ok_or_else(|| self.expected(what))
+        let number = self.integer(what)?.filter(|&number| number > 0);
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| self.expected(what))
+    }
+
+    /// Reads a whole number. A string is one if it has a variable: `port = "${PORT}"`.
+    pub(crate) fn integer(&self, what: &str) -> Result<Option<u64>, Mistake> {
+        match self.value.get_ref() {
+            DeValue::Integer(integer) => Ok(u64::from_str_radix(integer.as_str(), integer.radix()).ok()),
+            DeValue::String(string) if has_variable(string) => Ok(self.string(what)?.parse().ok()),
+            _ => Ok(None),
+        }
     }
 
     /// Reads a zstd level.
@@ -110,19 +133,25 @@ impl Entry<'_> {
 
     /// Reads a boolean.
     pub(crate) fn boolean(&self) -> Result<bool, Mistake> {
-        self.value.get_ref().as_bool().ok_or_else(|| self.expected("`true` or `false`"))
+        const WHAT: &str = "`true` or `false`";
+        let found = match self.value.get_ref() {
+            DeValue::Boolean(found) => Some(*found),
+            DeValue::String(string) if has_variable(string) => self.string(WHAT)?.parse().ok(),
+            _ => None,
+        };
+        found.ok_or_else(|| self.expected(WHAT))
     }
 
     /// Reads a duration.
     pub(crate) fn duration(&self) -> Result<Duration, Mistake> {
         let what = format!("a string: {}", duration::EXPECTED);
-        duration::parse(self.string(&what)?).map_err(|_| self.expected(&what))
+        duration::parse(&self.string(&what)?).map_err(|_| self.expected(&what))
     }
 
     /// Reads a transport.
     pub(crate) fn transport(&self) -> Result<Transport, Mistake> {
         const WHAT: &str = "`\"auto\"`, `\"ssh2\"` or `\"openssh\"`";
-        match self.string(WHAT)? {
+        match self.string(WHAT)?.as_str() {
             "auto" => Ok(Transport::Auto),
             "ssh2" => Ok(Transport::Ssh2),
             "openssh" => Ok(Transport::Openssh),
@@ -132,43 +161,51 @@ impl Entry<'_> {
 
     /// Reads a list of patterns.
     pub(crate) fn strings(&self) -> Result<Vec<String>, Mistake> {
-        let strings = self.located_strings("a list of strings", "Write `[$]` for the character itself")?;
-        Ok(strings.into_iter().map(|string| string.value.to_owned()).collect())
+        self.list_of("a list of strings", |item| item.expanded("a list of strings", (Grammar::Pattern, false)))
     }
 
     /// Reads a list of paths in a release.
     pub(crate) fn shared_paths(&self) -> Result<Vec<Located<RelativePath>>, Mistake> {
-        let strings = self.located_strings("a list of paths", "Write the path itself")?;
-        let paths = strings.into_iter().map(|string| {
-            let line = string.line;
-            match RelativePath::parse(string.value.as_bytes()) {
-                Ok(value) => Ok(Located { value, line }),
-                Err(error) => Err(Mistake {
-                    line,
-                    reason: format!("`{}` cannot be a shared path: {error}", string.value.escape_debug()),
-                    hint: Some("Write it as it stands in a release, such as `storage/app`".into()),
-                }),
+        self.list_of("a list of paths", |item| {
+            let path = item.string("a list of paths")?;
+            match RelativePath::parse(path.as_bytes()) {
+                Ok(value) => Ok(Located { value, line: item.line() }),
+                Err(error) => {
+                    let reason = format!("`{}` cannot be a shared path: {error}", path.escape_debug());
+                    Err(item.mistake(reason).hint("Write it as it stands in a release, such as `storage/app`"))
+                }
             }
-        });
-        paths.collect()
+        })
     }
 
     /// Reads a list of paths of logs.
     pub(crate) fn log_paths(&self) -> Result<Vec<String>, Mistake> {
-        let paths = self.located_strings("a list of paths", "Write the path itself")?;
-        let paths = paths.into_iter().map(|Located { value, line }| {
-            if value.is_empty() || value.contains(char::is_control) {
-                let reason =
-                    format!("`{}` cannot be a log: it is empty or has a control character", value.escape_debug());
-                return Err(Mistake { line, reason, hint: None });
+        self.list_of("a list of paths", |item| {
+            let path = item.string("a list of paths")?;
+            if path.is_empty() || path.contains(char::is_control) {
+                let shown = path.escape_debug();
+                return Err(item.mistake(format!("`{shown}` cannot be a log: it is empty or has a control character")));
             }
-            Ok(value.to_owned())
-        });
-        paths.collect()
+            Ok(path)
+        })
+    }
+
+    /// Reads the names of variables whose values no output may show.
+    pub(crate) fn secret_names(&self) -> Result<Vec<String>, Mistake> {
+        const WHAT: &str = "a list of names of environment variables";
+        self.list_of(WHAT, |item| {
+            let name = item.value.get_ref().as_str().ok_or_else(|| item.expected(WHAT))?;
+            if !is_name(name) {
+                let reason = format!("`{}` cannot name an environment variable", name.escape_debug());
+                return Err(Mistake::new(item.line(), reason).hint("Write the name alone, such as `APP_KEY`"));
+            }
+            self.page.add_secret(name, item.at)?;
+            Ok(name.to_owned())
+        })
     }
 
     /// Reads a list of tables: the entries of each, and its line.
-    pub(crate) fn tables(&self) -> Result<Vec<Located<Vec<Entry<'_>>>>, Mistake> {
+    pub(crate) fn tables(&self) -> Result<Vec<Located<Vec<Entry<'a>>>>, Mistake> {
         let name = self.name;
         let wrong = || {
             let hint = format!("Begin each with `[[{name}]]`, or with `[[STAGE.{name}]]` in a stage");
@@ -177,7 +214,8 @@ impl Entry<'_> {
         let array = self.value.get_ref().as_array().ok_or_else(wrong)?;
         let tables = array.iter().map(|item| {
             let table = item.get_ref().as_table().ok_or_else(wrong)?;
-            Ok(Located { value: entries(self.text, table), line: line_at(self.text, item.span().start) })
+            let value = entries(self.page, Some(self.root), table);
+            Ok(Located { value, line: self.page.line_at(item.span().start) })
         });
         tables.collect()
     }
@@ -188,55 +226,43 @@ impl Entry<'_> {
         read: impl Fn(&Entry<'_>) -> Result<T, Mistake>,
     ) -> Result<BTreeMap<String, T>, Mistake> {
         let table = self.value.get_ref().as_table().ok_or_else(|| self.expected("a table"))?;
-        let read = |entry: Entry<'_>| Ok((entry.name.to_owned(), read(&entry)?));
-        entries(self.text, table).into_iter().map(read).collect()
+        let read = |entry: &Entry<'_>| Ok((entry.name.to_owned(), read(entry)?));
+        all(entries(self.page, Some(self.root), table).iter().map(read))
     }
 
-    /// Reads a list of strings, each with its line.
-    pub(crate) fn located_strings(
+    /// Reads a list, and each of its items.
+    pub(crate) fn list_of<T>(
         &self,
         what: &str,
-        instead_of_variables: &str,
-    ) -> Result<Vec<Located<&str>>, Mistake> {
+        read: impl Fn(&Entry<'a>) -> Result<T, Mistake>,
+    ) -> Result<Vec<T>, Mistake> {
+        let Entry { page, root, name, .. } = *self;
         let array = self.value.get_ref().as_array().ok_or_else(|| self.expected(what))?;
-        let strings = array.iter().map(|item| {
-            let line = line_at(self.text, item.span().start);
-            match item.get_ref().as_str() {
-                Some(value) => {
-                    check_variables(value, line, instead_of_variables)?;
-                    Ok(Located { value, line })
-                }
-                None => Err(Mistake { line, ..self.expected(what) }),
-            }
-        });
-        strings.collect()
+        all(array.iter().map(|value| read(&Entry { page, root, name, at: value.span().start, value })))
     }
 }
 
-/// Returns the entries of a table in the order of the file, so that the first mistake is reported.
-pub(crate) fn entries<'a>(text: &'a str, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<Entry<'a>> =
-        table.iter().map(|(name, value)| Entry { text, name: name.get_ref(), at: name.span().start, value }).collect();
+/// Collects values. A mistake that comes from the environment waits for the others: they count in any environment.
+fn all<T, C: FromIterator<T>>(found: impl Iterator<Item = Result<T, Mistake>>) -> Result<C, Mistake> {
+    let (mut values, mut waiting) = (Vec::new(), None);
+    for found in found {
+        match found {
+            Ok(value) => values.push(value),
+            Err(mistake) if mistake.is_of_environment => waiting = waiting.or(Some(mistake)),
+            Err(mistake) => return Err(mistake),
+        }
+    }
+    waiting.map_or_else(|| Ok(values.into_iter().collect()), Err)
+}
+
+/// Returns the entries of a table in the order of the file, so that the first mistake is reported. `root` is the key
+/// at the top that the table belongs to, if it is not the top itself.
+pub(crate) fn entries<'a>(page: &'a Page<'a>, root: Option<&'a str>, table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+    let entry = |(name, value): (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>)| {
+        let (at, name) = (name.span().start, name.get_ref().as_ref());
+        Entry { page, root: root.unwrap_or(name), name, at, value }
+    };
+    let mut entries: Vec<Entry<'a>> = table.iter().map(entry).collect();
     entries.sort_by_key(|entry| entry.at);
     entries
-}
-
-/// Refuses a value with a variable: used literally, it would make a directory called `$NAME`.
-fn check_variables(value: &str, line: usize, hint: &str) -> Result<(), Mistake> {
-    let Some(variable) = variable(value) else { return Ok(()) };
-    let reason = format!("`{}` is not expanded: variables are not read", variable.escape_debug());
-    Err(Mistake { line, reason, hint: Some(hint.to_owned()) })
-}
-
-/// Returns the first `$NAME` or `${NAME}`. A backslash before it escapes it.
-fn variable(value: &str) -> Option<&str> {
-    let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    value.match_indices('$').filter(|&(at, _)| !value[..at].ends_with('\\')).find_map(|(at, _)| {
-        let rest = &value[at + 1..];
-        let (opens, name) = rest.strip_prefix('{').map_or((0, rest), |name| (1, name));
-        let length = name.find(|character| !is_name(character)).unwrap_or(name.len());
-        let closes = name[length..].starts_with('}');
-        let is_variable = name.starts_with(|first: char| is_name(first) && !first.is_ascii_digit());
-        (is_variable && (opens == 0 || closes)).then(|| &value[at..=at + length + 2 * opens])
-    })
 }

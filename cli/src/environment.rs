@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use engine::accounts::Accounts;
 
 use crate::program::program;
+use crate::variables::Variables;
 
 /// The surroundings of one run.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,8 @@ pub(crate) struct Environment {
     pub(crate) color: Option<bool>,
     /// Whether the terminal cannot move its cursor.
     pub(crate) dumb_terminal: bool,
+    /// All variables, for values of the config.
+    pub(crate) variables: Variables,
 }
 
 impl Environment {
@@ -62,6 +65,7 @@ impl Environment {
                 text("CLICOLOR").as_deref(),
             ),
             dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
+            variables: env::vars_os().collect(),
         }
     }
 

@@ -8,7 +8,8 @@ use engine::pattern::is_pattern;
 
 use crate::entry::Entry;
 use crate::key_list::keys;
-use crate::mistake::{Located, Mistake};
+use crate::mistake::{Line, Located, Mistake};
+use crate::variables::Grammar;
 
 keys! {
     HookKeys =>
@@ -33,12 +34,16 @@ keys! {
 impl Entry<'_> {
     /// Reads the hooks of a table.
     pub(crate) fn hooks(&self) -> Result<Vec<Located<Hook>>, Mistake> {
-        let hooks = self.tables()?.into_iter().map(|table| {
-            let mut keys = HookKeys::default();
+        let mut hooks = Vec::new();
+        for table in self.tables()? {
+            let (mut keys, before) = (HookKeys::default(), self.page.mistakes());
             table.value.iter().try_for_each(|entry| keys.set(entry))?;
-            Ok(Located { value: keys.hook(table.line)?, line: table.line })
-        });
-        hooks.collect()
+            // A key may be missing only because its variable is not set.
+            if self.page.mistakes() == before {
+                hooks.push(Located { value: keys.hook(table.line)?, line: table.line });
+            }
+        }
+        Ok(hooks)
     }
 
     fn phase(&self) -> Result<HookPhase, Mistake> {
@@ -47,16 +52,15 @@ impl Entry<'_> {
 
     /// Reads patterns of which each can match a path.
     fn path_patterns(&self) -> Result<Vec<String>, Mistake> {
-        let patterns = self.located_strings("a list of patterns", "Write `[$]` for the character itself")?;
-        let patterns = patterns.into_iter().map(|pattern| {
-            if is_pattern(pattern.value) {
-                return Ok(pattern.value.to_owned());
+        const WHAT: &str = "a list of patterns";
+        let patterns = self.list_of(WHAT, |item| {
+            let pattern = item.expanded(WHAT, (Grammar::Pattern, false))?;
+            if is_pattern(&pattern) {
+                return Ok(pattern);
             }
-            let reason = format!("no path can match the pattern `{}`", pattern.value.escape_debug());
-            let hint = "Write it as in `.gitignore`, such as `composer.lock` or `assets/**/*.js`";
-            Err(Mistake { line: pattern.line, reason, hint: Some(hint.into()) })
-        });
-        let patterns: Vec<String> = patterns.collect::<Result<_, Mistake>>()?;
+            let reason = format!("no path can match the pattern `{}`", pattern.escape_debug());
+            Err(item.mistake(reason).hint("Write it as in `.gitignore`, such as `composer.lock` or `assets/**/*.js`"))
+        })?;
         if patterns.is_empty() {
             return Err(self.expected("a list of at least one pattern"));
         }
@@ -65,14 +69,10 @@ impl Entry<'_> {
 }
 
 impl HookKeys {
-    fn hook(self, line: usize) -> Result<Hook, Mistake> {
-        let missing = |key: &str| Mistake {
-            line,
-            reason: match &self.name {
-                Some(name) if key != "name" => format!("the hook `{}` has no `{key}`", name.value),
-                _ => format!("a hook has no `{key}`"),
-            },
-            hint: None,
+    fn hook(self, line: Line) -> Result<Hook, Mistake> {
+        let missing = |key: &str| {
+            let name = self.name.as_ref().map_or("a hook".to_owned(), |name| format!("the hook `{}`", name.value));
+            Mistake::new(line, format!("{name} has no `{key}`"))
         };
         let name = self.name.as_ref().ok_or_else(|| missing("name"))?.value.clone();
         let phase = self.phase.as_ref().ok_or_else(|| {
@@ -108,12 +108,9 @@ impl HookKeys {
         use HookPhase::{AfterDeploy, AfterRollback, AfterSwitch, AfterUpload, BeforeRollback, BeforeSwitch};
         let name = phase.name();
         let of_rollback = matches!(phase, BeforeRollback | AfterRollback);
-        let refuse = |line: usize, key: &str, reason: String| {
-            Err(Mistake {
-                line,
-                reason: format!("`{key}` has no meaning here: {reason}"),
-                hint: Some(format!("Leave `{key}` out, or choose another phase")),
-            })
+        let refuse = |line: Line, key: &str, reason: String| {
+            let mistake = Mistake::new(line, format!("`{key}` has no meaning here: {reason}"));
+            Err(mistake.hint(format!("Leave `{key}` out, or choose another phase")))
         };
         if let Some(Located { line, value: true }) = self.on_rollback {
             if !matches!(phase, BeforeSwitch | AfterSwitch | AfterDeploy) {
@@ -174,10 +171,10 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::config::tests::check;
+    use crate::config::tests::{check, variables};
 
     fn hooks(text: &str) -> Vec<Hook> {
-        let keys = Config::parse(Path::new("/c/cutover.toml"), text).unwrap().defaults;
+        let keys = Config::parse(Path::new("/c/cutover.toml"), text, &variables()).unwrap().defaults.keys;
         keys.hooks.unwrap().value.into_iter().map(|hook| hook.value).collect()
     }
 

@@ -12,6 +12,14 @@ macro_rules! keys {
                 let defaults = defaults.clone();
                 $table { $($name: self.$name.or(defaults.$name),)* }
             }
+
+            /// Returns whether a key is set.
+            pub(crate) fn has(&self, key: &str) -> bool {
+                match key {
+                    $(stringify!($name) => self.$name.is_some(),)*
+                    _ => false,
+                }
+            }
         }
     };
     ($table:ident => $($name:ident: $type:ty = $read:expr,)*) => {

@@ -14,7 +14,7 @@ use engine::target::Transport;
 use crate::destination;
 use crate::entry::Entry;
 use crate::key_list::keys;
-use crate::mistake::{Located, Mistake};
+use crate::mistake::{Line, Located, Mistake};
 
 keys! {
     Keys or Keys =>
@@ -40,8 +40,12 @@ keys! {
     checks: Vec<Located<Check>> = Entry::checks,
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
+    secrets: Vec<String> = Entry::secret_names,
     zstd_level: i32 = Entry::zstd_level,
 }
+
+/// The keys whose values are tables, one behind another.
+pub(crate) const TABLES: [&str; 2] = ["hooks", "checks"];
 
 /// Returns whether `name` is a key.
 pub(crate) fn is_key(name: &str) -> bool {
@@ -73,7 +77,7 @@ impl Keys {
         for path in lists.into_iter().flatten().flat_map(|list| &list.value) {
             for other in &earlier {
                 let (inner, outer) = (&path.value, &other.value);
-                let place = format!("(line {})", other.line);
+                let place = format!("({})", other.line);
                 let reason = if inner == outer {
                     format!("the shared path `{inner}` is named twice {place}")
                 } else if inner.is_within(outer) {
@@ -83,11 +87,8 @@ impl Keys {
                 } else {
                     continue;
                 };
-                return Err(Mistake {
-                    line: path.line,
-                    reason,
-                    hint: Some("Name the outer one only: all that is in it is shared with it".into()),
-                });
+                let mistake = Mistake::new(path.line, reason);
+                return Err(mistake.hint("Name the outer one only: all that is in it is shared with it"));
             }
             earlier.push(path);
         }
@@ -105,12 +106,12 @@ fn joined<T: Clone>(first: Option<&Located<Vec<T>>>, second: Option<&Located<Vec
     }
 }
 
-fn check_names<'a>(what: &str, named: impl Iterator<Item = (&'a str, usize)>) -> Result<(), Mistake> {
+fn check_names<'a>(what: &str, named: impl Iterator<Item = (&'a str, Line)>) -> Result<(), Mistake> {
     let mut earlier = BTreeMap::new();
     for (name, line) in named {
         if let Some(first) = earlier.insert(name, line) {
-            let reason = format!("two {what} are called `{name}`, and the first is on line {first}");
-            return Err(Mistake { line, reason, hint: Some("Give one of them another name".into()) });
+            let reason = format!("two {what} are called `{name}`, and the first is on {first}");
+            return Err(Mistake::new(line, reason).hint("Give one of them another name"));
         }
     }
     Ok(())

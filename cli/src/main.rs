@@ -17,10 +17,13 @@ mod hooks_table;
 mod key_list;
 mod keys;
 mod mistake;
+mod overrides;
+mod page;
 mod place;
 mod same_place;
 mod settings;
 mod url;
+mod variables;
 mod words;
 
 mod interrupt;

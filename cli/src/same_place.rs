@@ -31,11 +31,14 @@ pub(crate) fn flags(args: &Args) -> String {
     if let Some(target) = target {
         place += &format!(" --target {}", quoted(&target.to_string_lossy()));
     }
-    let GlobalArgs { config, ssh_config, identity, transport, .. } = &args.everywhere;
+    let GlobalArgs { config, set, ssh_config, identity, transport, .. } = &args.everywhere;
     for (flag, file) in [("--config", config), ("--ssh-config", ssh_config), ("--identity", identity)] {
         if let Some(file) = file {
             place += &format!(" {flag} {}", quoted(&file.to_string_lossy()));
         }
+    }
+    for word in set {
+        place += &format!(" --set {}", quoted(word));
     }
     if let Some(transport) = transport.and_then(|transport| transport.to_possible_value()) {
         place += &format!(" --transport {}", transport.get_name());
@@ -62,6 +65,7 @@ mod tests {
         check("cutover deploy --target /a;b", "cutover status --target '/a;b'");
         check("cutover rollback --config a'b", "cutover status --config 'a'\\''b'");
         check("cutover deploy -F a -i b", "cutover status --ssh-config a --identity b");
+        check("cutover deploy --set port=22 --set host=a;b", "cutover status --set 'port=22' --set 'host=a;b'");
         check("cutover deploy --transport openssh shop", "cutover status shop --transport openssh");
     }
 }

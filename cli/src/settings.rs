@@ -1,5 +1,6 @@
 //! Resolves arguments, config and surroundings once: nothing is optional after that.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,13 +13,14 @@ use engine::target::{Destination, Policy, Reach, Target, Transport};
 
 use crate::args::GlobalArgs;
 use crate::choice::Choice;
-use crate::config::Config;
+use crate::config::{Config, Section};
 use crate::destination;
 use crate::environment::{Environment, absolute_from};
 use crate::exposure::{check_exposure, check_not_of_source};
 use crate::failure::Failure;
 use crate::keys::Keys;
-use crate::mistake::Located;
+use crate::mistake::{Line, Located};
+use crate::overrides;
 use crate::place::Place;
 
 /// The resolved settings.
@@ -48,7 +50,10 @@ impl Settings {
     /// Reads the config, if there is one, and resolves the settings.
     pub(crate) fn read(place: &Place, everywhere: &GlobalArgs, environment: &Environment) -> Result<Settings, Failure> {
         let config = Config::open(everywhere.config.as_deref(), environment)?;
-        let settings = Settings::resolve(place, &Raw { config: config.as_ref(), everywhere, environment })?;
+        let set = overrides::read(&everywhere.set, &environment.variables)
+            .map_err(|mistake| mistake.failure(Path::new("")))?;
+        let raw = Raw { config: config.as_ref(), set: &set, everywhere, environment };
+        let settings = Settings::resolve(place, &raw)?;
         settings.check_identity()?;
         Ok(settings)
     }
@@ -69,12 +74,12 @@ impl Settings {
     }
 
     fn resolve(place: &Place, raw: &Raw<'_>) -> Result<Settings, Failure> {
-        let choice = Choice::make(place, raw.config)?;
-        if let (Some(config), Err(mistake)) = (raw.config, choice.keys.check_shared()) {
-            return Err(config.mistake(mistake));
+        let choice = Choice::make(place, raw.config, raw.set)?;
+        if let Err(mistake) = choice.keys.check_shared() {
+            return Err(mistake.failure(raw.config.map_or(Path::new(""), |config| &config.file)));
         }
         let destination = choice.destination(raw.environment)?;
-        let (stage, keys) = (choice.stage.map(str::to_owned), choice.keys);
+        let (stage, keys, secrets) = (choice.stage.map(str::to_owned), choice.keys, choice.secrets);
         Ok(Settings {
             target: Target { destination, reach: raw.reach(&keys)? },
             source: raw.path(keys.source.as_ref())?.unwrap_or_else(|| absolute_from(raw.directory(), Path::new("."))),
@@ -83,7 +88,7 @@ impl Settings {
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             provenance: provenance(raw.environment),
-            procedure: procedure(stage, &keys),
+            procedure: procedure(stage, &keys, secrets),
             policy: policy(keys),
         })
     }
@@ -115,6 +120,8 @@ impl Settings {
 /// The raw parts of settings, beside the keys of the place.
 struct Raw<'a> {
     config: Option<&'a Config>,
+    /// The keys of the command line.
+    set: &'a Section,
     everywhere: &'a GlobalArgs,
     environment: &'a Environment,
 }
@@ -125,13 +132,16 @@ impl<'a> Raw<'a> {
         self.config.map_or(&self.environment.directory, |config| &config.directory)
     }
 
-    /// Makes a path of the config absolute: from the config's directory, or from the home directory with `~`.
+    /// Makes a path absolute: from the config's directory, from the working directory with `--set`, or from the home
+    /// directory with `~`.
     fn path(&self, found: Option<&Located<String>>) -> Result<Option<PathBuf>, Failure> {
-        let Some(path) = found.map(|path| Path::new(&path.value)) else {
+        let Some(Located { value, line }) = found else {
             return Ok(None);
         };
+        let path = Path::new(value);
         if !path.starts_with("~") {
-            return Ok(Some(absolute_from(self.directory(), path)));
+            let directory = if *line == Line::Flag { &self.environment.directory } else { self.directory() };
+            return Ok(Some(absolute_from(directory, path)));
         }
         let local = destination::local(path, self.environment);
         local.map(Some).map_err(|reason| Failure::usage(format!("`{}` {reason}", path.display())))
@@ -162,6 +172,7 @@ impl<'a> Raw<'a> {
         }
         let file = self.path(keys.ssh_config.as_ref())?;
         if let (Some(file), Some(Config { is_named: false, .. })) = (&file, self.config)
+            && keys.ssh_config.as_ref().is_some_and(|path| path.line != Line::Flag)
             // A missing file is reported by its reader.
             && file.exists()
         {
@@ -203,7 +214,7 @@ fn policy(keys: Keys) -> Policy {
     }
 }
 
-fn procedure(stage: Option<String>, keys: &Keys) -> Procedure {
+fn procedure(stage: Option<String>, keys: &Keys, secrets: BTreeSet<String>) -> Procedure {
     fn values<T: Clone>(found: Option<&Located<Vec<Located<T>>>>) -> Vec<T> {
         found.into_iter().flat_map(|list| &list.value).map(|item| item.value.clone()).collect()
     }
@@ -213,7 +224,7 @@ fn procedure(stage: Option<String>, keys: &Keys) -> Procedure {
         checks: values(keys.checks.as_ref()),
         confirm: value(keys.confirm.as_ref()),
         logs: value(keys.logs.as_ref()).unwrap_or_default(),
-        ..Procedure::default()
+        secrets: secrets.into_iter().collect(),
     }
 }
 
@@ -234,12 +245,23 @@ fn value<T: Clone>(found: Option<&Located<T>>) -> Option<T> {
 mod tests {
     use super::*;
 
+    const VARIABLES: [(&str, &str); 7] = [
+        ("APP", "shop"),
+        ("WEB", "web1"),
+        ("PORT", "2222"),
+        ("KEY", "k3y-of-app"),
+        ("TOKEN", "s3cret"),
+        ("PASSWORD", "p4ssword"),
+        ("SHORT", "abc"),
+    ];
+
     fn environment() -> Environment {
         Environment {
             directory: "/work/sub".into(),
             home: Some("/home/me".into()),
             user: "me".into(),
             host: "laptop".into(),
+            variables: VARIABLES.map(|(name, value)| (name.into(), value.into())).into_iter().collect(),
             ..Environment::default()
         }
     }
@@ -247,14 +269,122 @@ mod tests {
     /// Resolves the words of a command line with a config at `/work/cutover.toml`, or without a config if the text is
     /// empty.
     fn resolve(text: &str, stage: &str, target: &str) -> Result<Settings, String> {
-        let config = (!text.is_empty()).then(|| Config::parse(Path::new("/work/cutover.toml"), text).unwrap());
+        resolve_with(text, (stage, target), &[])
+    }
+
+    /// Resolves them with keys of the command line too.
+    fn resolve_with(text: &str, (stage, target): (&str, &str), set: &[&str]) -> Result<Settings, String> {
+        let environment = environment();
+        let file = Path::new("/work/cutover.toml");
+        let config = (!text.is_empty()).then(|| Config::parse(file, text, &environment.variables).unwrap());
         let place = Place {
             stage: Some(stage.to_owned()).filter(|stage| !stage.is_empty()),
             target: Some(target.into()).filter(|_| !target.is_empty()),
         };
-        let (everywhere, environment) = (GlobalArgs::default(), environment());
-        Settings::resolve(&place, &Raw { config: config.as_ref(), everywhere: &everywhere, environment: &environment })
+        let set: Vec<String> = set.iter().map(|&word| word.to_owned()).collect();
+        let set = overrides::read(&set, &environment.variables).unwrap();
+        let everywhere = GlobalArgs::default();
+        let raw = Raw { config: config.as_ref(), set: &set, everywhere: &everywhere, environment: &environment };
+        Settings::resolve(&place, &raw)
             .map_err(|failure| format!("{} / {}", failure.message, failure.hint.unwrap_or_default()))
+    }
+
+    #[test]
+    fn variables_of_the_used_tables_must_be_set() {
+        let check = |text: &str, stage: &str, set: &[&str], expected: Result<&str, &str>| {
+            let found = resolve_with(text, (stage, ""), set).map(|settings| settings.target.destination.to_string());
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text:?} {stage:?}");
+        };
+        const TEXT: &str = "deploy_path = '/srv/${APP}'\n[a]\nhost = '${WEB}'\nport = '${PORT}'\n[b]\nhost = '${NONE}'";
+        const UNSET: &str = "`/work/cutover.toml` line 6: the environment variable `NONE` is not set, or is empty / Set \
+                             it, or give a default: `${NONE:-default}`";
+        check(TEXT, "a", &[], Ok("web1:2222:/srv/shop"));
+        check(TEXT, "b", &[], Err(UNSET));
+        check(TEXT, "b", &["host=web2"], Ok("web2:/srv/shop"));
+        const TOP: &str = "deploy_path = '${NONE}'\n[a]\ndeploy_path = '/srv'\n[b]\nhost = 'web2'\n\n";
+        check(TOP, "a", &[], Ok("/srv"));
+        check(TOP, "b", &[], Err(&UNSET.replace("line 6", "line 1")));
+        check("deploy_path = '${NONE}'", "", &[], Err(&UNSET.replace("line 6", "line 1")));
+        check(
+            "deploy_path = '/srv'\nport = '${WEB}'",
+            "",
+            &["host=a"],
+            Err("`/work/cutover.toml` line 2: `port` must be a port from 1 to 65535 / "),
+        );
+        let hook =
+            |phase: &str| format!("[a]\ndeploy_path = '/srv'\n[[a.hooks]]\nname = 'x'\nrun = 'y'\nphase = '{phase}'");
+        check(&hook("${PHASE:-build}"), "", &[], Ok("/srv"));
+        check(&hook("${NONE}"), "", &[], Err(UNSET));
+    }
+
+    #[test]
+    fn values_of_the_environment_are_secrets_unless_they_are_places() {
+        let text = "
+            deploy_path = '/srv/${APP}'
+            host = '${WEB}'
+            secrets = ['KEY']
+            [[hooks]]
+            name = 'build'
+            phase = 'build'
+            run = 'make ${APP} $KEY'
+            env = { TOKEN = 'x-${TOKEN}', PLAIN = 'plain', SHORT = '${SHORT}', DEFAULT = '${NONE:-default}' }
+            [[checks]]
+            name = 'page'
+            url = 'https://${WEB}/?key=${PASSWORD}'
+        ";
+        let procedure = resolve(text, "", "").unwrap().procedure;
+        assert_eq!(procedure.secrets, ["k3y-of-app", "p4ssword", "s3cret", "web1"]);
+        let command = &procedure.hooks[0].command;
+        assert_eq!(command.run, "make ${APP} $KEY");
+        assert_eq!(command.env["TOKEN"], "x-s3cret");
+        assert_eq!(command.env["SHORT"], "abc");
+        assert_eq!(command.env["DEFAULT"], "default");
+        let unset = |name: &str, expected: &str| {
+            let found = resolve(&format!("deploy_path = '/srv'\nsecrets = ['{name}']"), "", "").map(|_| ());
+            assert_eq!(found, Err(format!("`/work/cutover.toml` line 2: {expected}")));
+        };
+        unset(
+            "NONE",
+            "the environment variable `NONE` is not set, or is empty / Set `NONE`, or take it out of `secrets`",
+        );
+        unset(
+            "SHORT",
+            "the value of `SHORT` has fewer than 4 characters, and cannot be masked / Choose a longer secret, or take \
+             `SHORT` out of `secrets`",
+        );
+    }
+
+    #[test]
+    fn keys_of_the_command_line_replace_those_of_the_config() {
+        let text = "keep_releases = 3\nexclude = ['a']\n[shop]\ndeploy_path = '/srv/shop'\nkeep_releases = 4";
+        let settings = resolve_with(text, ("shop", ""), &["keep_releases=5", "exclude=['b', 'c']"]).unwrap();
+        assert_eq!(settings.policy.keep_releases, 5);
+        assert_eq!(settings.exclude, ["b", "c"]);
+        let there = |text: &str, target: &str, set: &[&str]| {
+            resolve_with(text, ("", target), set).map(|settings| settings.target.destination.to_string())
+        };
+        let ok = |text: &str| Ok(text.to_owned());
+        // Without a config, and from the working directory.
+        assert_eq!(there("", "", &["deploy_path=site"]), ok("/work/sub/site"));
+        assert_eq!(there("", "", &["deploy_path=/srv", "host=web1", "user=me"]), ok("me@web1:/srv"));
+        assert_eq!(there("keep_releases = 3", "", &["deploy_path=site"]), ok("/work/sub/site"));
+        assert_eq!(there("deploy_path = 'site'", "", &["host=web1"]), ok("web1:site"));
+        assert_eq!(there("", "/tmp/x", &["deploy_path=site"]), ok("/tmp/x"));
+        assert_eq!(
+            there("deploy_path = '/srv'", "", &["user=me"]),
+            Err("`--set`: there is a `user` and no `host` / Set `host`, or remove `user` to deploy to this machine"
+                .into())
+        );
+        let settings = resolve_with(text, ("shop", ""), &["source=build", "ssh_config=x"]).unwrap();
+        assert_eq!(settings.source.as_os_str(), "/work/sub/build");
+        assert_eq!(settings.target.reach.ssh_config, Some("/work/sub/x".into()));
+        let shared = resolve_with(text, ("shop", ""), &["shared_dirs=['a']", "shared_files=['a/b']"]).map(|_| ());
+        assert_eq!(
+            shared,
+            Err("`--set`: the shared path `a/b` lies within `a` (`--set`) / Name the outer one only: all that is in it \
+                 is shared with it"
+                .into())
+        );
     }
 
     #[test]
@@ -431,7 +561,8 @@ mod tests {
     #[test]
     fn the_state_is_in_the_cache_of_the_user() {
         let check = |everywhere: &GlobalArgs, environment: &Environment, expected: Option<&str>| {
-            let found = Raw { config: None, everywhere, environment }.state_dir().ok();
+            let set = overrides::read(&[], &environment.variables).unwrap();
+            let found = Raw { config: None, set: &set, everywhere, environment }.state_dir().ok();
             assert_eq!(found, expected.map(PathBuf::from));
         };
         let none = GlobalArgs::default();
