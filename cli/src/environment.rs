@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::accounts::Accounts;
 
+use crate::job::job;
 use crate::program::program;
 
 /// The surroundings of one run.
@@ -25,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) user: String,
     /// This host's name.
     pub(crate) host: String,
+    /// The job of a continuous integration: its address.
+    pub(crate) job: Option<String>,
     /// The socket of the user's ssh-agent.
     pub(crate) auth_sock: Option<PathBuf>,
     /// This program's file.
@@ -51,6 +54,7 @@ impl Environment {
                 .or_else(|| accounts.user_name(number))
                 .unwrap_or_else(|| number.to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            job: job(text),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             program: program(),
             color: color_wish(

@@ -15,6 +15,7 @@ use crate::destination;
 use crate::entry::Entry;
 use crate::key_list::keys;
 use crate::mistake::{Located, Mistake};
+use crate::url;
 
 keys! {
     Keys or Keys =>
@@ -40,7 +41,14 @@ keys! {
     checks: Vec<Located<Check>> = Entry::checks,
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
+    webhook: String = |entry| entry.word(url::check),
+    webhook_secret: String = |entry| entry.word(check_secret),
     zstd_level: i32 = Entry::zstd_level,
+}
+
+/// Refuses an empty secret: it would sign nothing.
+fn check_secret(secret: &str) -> Result<(), String> {
+    if secret.is_empty() { Err("is empty".into()) } else { Ok(()) }
 }
 
 /// Returns whether `name` is a key.

@@ -8,6 +8,7 @@ use engine::path::RelativePath;
 use engine::procedure::Procedure;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target, Transport};
+use engine::webhook::Webhook;
 
 use crate::args::GlobalArgs;
 use crate::choice::Choice;
@@ -17,7 +18,7 @@ use crate::environment::{Environment, absolute_from};
 use crate::exposure::{check_exposure, check_not_of_source};
 use crate::failure::Failure;
 use crate::keys::Keys;
-use crate::mistake::Located;
+use crate::mistake::{Located, Mistake};
 use crate::place::Place;
 
 /// The resolved settings.
@@ -41,6 +42,10 @@ pub(crate) struct Settings {
     pub(crate) state_dir: PathBuf,
     /// The user and machine of the deploy.
     pub(crate) provenance: Provenance,
+    /// The job of a continuous integration that deploys.
+    pub(crate) job: Option<String>,
+    /// The address that is told of runs.
+    pub(crate) webhook: Option<Webhook>,
 }
 
 impl Settings {
@@ -82,6 +87,8 @@ impl Settings {
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             provenance: provenance(raw.environment),
+            job: raw.environment.job.clone(),
+            webhook: raw.webhook(&keys)?,
             procedure: procedure(stage, &keys),
             policy: policy(keys),
         })
@@ -167,6 +174,28 @@ impl<'a> Raw<'a> {
             check_not_of_source(file, self.directory(), self.environment)?;
         }
         Ok(file)
+    }
+
+    /// Returns the webhook. It needs both keys: without a signature, its receiver could not know who tells.
+    fn webhook(&self, keys: &Keys) -> Result<Option<Webhook>, Failure> {
+        let missing = |line: usize, reason: &str, hint: &str| {
+            let mistake = Mistake { line, reason: reason.to_owned(), hint: Some(hint.to_owned()) };
+            Err(self.config.map_or_else(|| Failure::usage(reason), |config| config.mistake(mistake)))
+        };
+        match (&keys.webhook, &keys.webhook_secret) {
+            (None, None) => Ok(None),
+            (Some(url), Some(secret)) => Ok(Some(Webhook { url: url.value.clone(), secret: secret.value.clone() })),
+            (Some(url), None) => missing(
+                url.line,
+                "there is a `webhook` and no `webhook_secret`",
+                "Set the secret that signs its notices, such as `webhook_secret = \"${WEBHOOK_SECRET}\"`",
+            ),
+            (None, Some(secret)) => missing(
+                secret.line,
+                "there is a `webhook_secret` and no `webhook`",
+                "Set `webhook` to the address that is told of deploys, or remove the secret",
+            ),
+        }
     }
 
     fn state_dir(&self) -> Result<PathBuf, Failure> {
