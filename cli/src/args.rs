@@ -11,6 +11,7 @@ use engine::target::Transport;
 use crate::color::ColorChoice;
 use crate::duration;
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::place::Place;
 use crate::words;
 
@@ -351,6 +352,9 @@ pub(crate) struct GlobalArgs {
     /// Print one JSON object on stdout at the end
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Print a line of JSON on stdout for each event; the last one has the object of `--json`
+    #[arg(long, global = true, conflicts_with = "json")]
+    pub(crate) events: bool,
     /// Answer yes to every question
     #[arg(long, global = true, hide = true)]
     pub(crate) yes: bool,
@@ -390,6 +394,17 @@ impl From<TransportChoice> for Transport {
             TransportChoice::Auto => Transport::Auto,
             TransportChoice::Ssh2 => Transport::Ssh2,
             TransportChoice::Openssh => Transport::Openssh,
+        }
+    }
+}
+
+impl GlobalArgs {
+    /// Returns the form of the result on stdout.
+    pub(crate) fn output(&self) -> Output {
+        match self {
+            GlobalArgs { json: true, .. } => Output::Object,
+            GlobalArgs { events: true, .. } => Output::Events,
+            _ => Output::Text,
         }
     }
 }

@@ -1,21 +1,26 @@
 //! `cutover deploy`: makes a release of the source and switches to it.
 
 use engine::release::ReleaseId;
-use engine::report::{ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
+use engine::report::{self, ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport};
 use engine::{DeployRequest, SourceRequest};
 
 use crate::args::DeployArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
+use crate::notice::{Outcome, ToldVerb};
 use crate::report::{Block, Report, changes};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Count, Counted, Seconds};
 
+/// A phase that is shorter, in seconds, is left out of the summary. It would be `0.0 s`.
+const SHORTEST_SHOWN: f64 = 0.05;
+
 pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failure> {
     let (settings, request) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let done = session.run(&settings, Verbosity::Phases, |context| engine::deploy(context, &request));
+    let told = (!request.dry_run).then_some(ToldVerb::Deploy);
+    let done = session.run_told(&settings, Verbosity::Phases, told, |context| engine::deploy(context, &request));
     done.map_err(|failure| if args.dry_run { failure } else { failure.after_sending() })
 }
 
@@ -56,8 +61,13 @@ impl Report for DeployReport {
             .line_if("reuse", no_reuse)
             .line_if("copied", copies(&self.making))
             .line_if("removed", removals(self))
-            .line("time", Seconds(self.seconds.total));
+            .line("time", Seconds(self.seconds.total))
+            .line_if("phases", phases(&self.seconds));
         format!("{}\n{}", palette.strong(headline(self)), block.text())
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        Some(Outcome::of_deploy(self))
     }
 
     fn next(&self) -> Option<String> {
@@ -81,6 +91,22 @@ fn headline(report: &DeployReport) -> String {
             format!("Release {} is live{}", id.unwrap_or_default(), replaces.unwrap_or_default())
         }
     }
+}
+
+/// Returns the time of each phase that took long enough to be seen.
+fn phases(seconds: &report::Seconds) -> Option<String> {
+    let phases = [
+        ("connect", seconds.connect),
+        ("scan", seconds.scan),
+        ("upload", seconds.upload),
+        ("assemble", seconds.assemble),
+        ("sync", seconds.sync),
+        ("switch", seconds.switch),
+        ("cleanup", seconds.cleanup),
+    ];
+    let seen = phases.into_iter().filter(|(_, seconds)| *seconds >= SHORTEST_SHOWN);
+    let texts: Vec<String> = seen.map(|(name, seconds)| format!("{name} {seconds:.1} s")).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 fn stored(making: &MakingReport) -> Option<String> {

@@ -109,6 +109,12 @@ impl<'a> Entry<'a> {
         Ok(word)
     }
 
+    /// Reads a secret. It is not empty: an empty one would sign nothing.
+    pub(crate) fn secret(&self) -> Result<String, Mistake> {
+        let secret = self.secret_string("a string")?;
+        if secret.is_empty() { Err(self.expected("a secret, and is empty")) } else { Ok(secret) }
+    }
+
     /// Reads a whole number, at least 1.
     pub(crate) fn number<T: TryFrom<u64>>(&self, what: &str) -> Result<T, Mistake> {
         let number = self.integer(what)?.filter(|&number| number > 0);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use engine::accounts::Accounts;
 
+use crate::job::job;
 use crate::program::program;
 use crate::variables::Variables;
 
@@ -26,6 +27,8 @@ pub(crate) struct Environment {
     pub(crate) user: String,
     /// This host's name.
     pub(crate) host: String,
+    /// The job of a continuous integration: its address.
+    pub(crate) job: Option<String>,
     /// The socket of the user's ssh-agent.
     pub(crate) auth_sock: Option<PathBuf>,
     /// The user's shell.
@@ -56,6 +59,7 @@ impl Environment {
                 .or_else(|| accounts.user_name(number))
                 .unwrap_or_else(|| number.to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            job: job(text),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             shell: variable("SHELL").map(PathBuf::from),
             program: program(),

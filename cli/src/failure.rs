@@ -6,8 +6,8 @@
 //! Hint: The user that runs this must own the directory; check with `ls -ld`
 //! The site still serves release 20260227093000.
 //! ```
-//! The last line is printed if a verb that switches has failed. With `--json` the failure is also an object on
-//! stdout.
+//! The last line is printed if a verb that switches has failed. With `--json` and `--events` the failure is also an
+//! object on stdout.
 
 use std::io::{self, Write};
 use std::panic;
@@ -19,7 +19,9 @@ use engine::report::DeployFailure;
 use serde_json::json;
 
 use crate::color::Palette;
+use crate::events;
 use crate::hint::{self, RUN_AGAIN};
+use crate::output::Output;
 use crate::stdout;
 
 /// A run that failed.
@@ -42,8 +44,8 @@ pub(crate) struct Failure {
 pub(crate) struct FailureStyle {
     /// The colours of stderr.
     pub(crate) palette: Palette,
-    /// Whether stdout gets an object.
-    pub(crate) json: bool,
+    /// The form of the result on stdout.
+    pub(crate) output: Output,
     /// The command that shows the live release.
     pub(crate) status_command: String,
 }
@@ -114,14 +116,17 @@ impl Failure {
     /// Prints the failure. If nobody reads stderr, that is no further failure.
     pub(crate) fn print(&self, style: &FailureStyle) {
         drop(io::stderr().write_all(self.text(style).as_bytes()));
-        if style.json {
-            self.print_object();
-        }
+        self.print_object(style.output);
     }
 
-    /// Prints the object of `--json`.
-    pub(crate) fn print_object(&self) {
-        drop(stdout::write(&format!("{}\n", self.object())));
+    /// Prints the object of `--json`, or the last line of `--events`.
+    pub(crate) fn print_object(&self, output: Output) {
+        let text = match output {
+            Output::Text => return,
+            Output::Object => format!("{}\n", self.object()),
+            Output::Events => events::line("failed", &self.object().to_string()),
+        };
+        drop(stdout::write(&text));
     }
 
     fn text(&self, style: &FailureStyle) -> String {
@@ -139,7 +144,8 @@ impl Failure {
         text
     }
 
-    fn object(&self) -> serde_json::Value {
+    /// Returns the object of `--json`.
+    pub(crate) fn object(&self) -> serde_json::Value {
         let mut object = json!({ "error": {
             "kind": kind_name(self.kind),
             "message": self.message,
@@ -266,7 +272,7 @@ mod tests {
     use super::*;
 
     fn style() -> FailureStyle {
-        FailureStyle { palette: Palette::plain(), json: false, status_command: "cutover status shop".into() }
+        FailureStyle { palette: Palette::plain(), output: Output::Text, status_command: "cutover status shop".into() }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::destination;
 use crate::entry::Entry;
 use crate::key_list::keys;
 use crate::mistake::{Line, Located, Mistake};
+use crate::url;
 
 keys! {
     Keys or Keys =>
@@ -41,6 +42,8 @@ keys! {
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
     secrets: Vec<String> = Entry::secret_names,
+    webhook: String = |entry| entry.word(url::check),
+    webhook_secret: String = Entry::secret,
     zstd_level: i32 = Entry::zstd_level,
 }
 

@@ -26,7 +26,11 @@ mod url;
 mod variables;
 mod words;
 
+mod events;
 mod interrupt;
+mod job;
+mod notice;
+mod output;
 mod program;
 mod progress;
 mod session;
@@ -64,6 +68,7 @@ use crate::args::{Args, Verb};
 use crate::color::Palette;
 use crate::environment::Environment;
 use crate::failure::{Failure, FailureStyle};
+use crate::output::Output;
 use crate::session::Session;
 
 fn main() -> ExitCode {
@@ -83,7 +88,7 @@ fn main() -> ExitCode {
     failure = failure.at_place(&place);
     failure.print(&FailureStyle {
         palette: Palette::new(args.everywhere.color, &environment, io::stderr().is_terminal()),
-        json: args.everywhere.json && !matches!(args.verb, Verb::Agent(_)),
+        output: args.everywhere.output(),
         status_command: format!("cutover status{place}"),
     });
     ExitCode::from(failure.exit_code(interrupt::code()))
@@ -137,8 +142,11 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let failure = Failure::usage(failure::summary(&error.to_string()));
-    if std::env::args_os().any(|argument| argument == OsStr::new("--json")) {
-        failure.print_object();
+    let is_given = |flag: &str| std::env::args_os().any(|argument| argument == OsStr::new(flag));
+    if is_given("--json") {
+        failure.print_object(Output::Object);
+    } else if is_given("--events") {
+        failure.print_object(Output::Events);
     }
     ExitCode::from(failure.exit_code(None))
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::color::Palette;
 use crate::failure::Failure;
+use crate::notice::Outcome;
 use crate::stdout;
 use crate::units::Count;
 
@@ -16,13 +17,18 @@ pub(crate) trait Report: Serialize {
     /// Returns the text for people, with a newline at its end.
     fn text(&self, palette: Palette, is_verbose: bool) -> String;
 
+    /// Returns what came of it, for the webhook.
+    fn outcome(&self) -> Option<Outcome> {
+        None
+    }
+
     /// Returns the next step: a sentence with a command, which is completed with the place.
     fn next(&self) -> Option<String> {
         None
     }
 }
 
-/// Returns the object that `--json` prints, on one line.
+/// Returns the object of `--json`, on one line.
 pub(crate) fn object(report: &impl Report) -> Result<String, Failure> {
     match serde_json::to_string(report) {
         Ok(object) => Ok(object + "\n"),

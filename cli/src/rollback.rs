@@ -4,6 +4,7 @@ use engine::SwitchTo;
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
+use crate::notice::ToldVerb;
 use crate::place::Place;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -12,7 +13,7 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run(&settings, Verbosity::Brief, |context| engine::switch(context, &to))
+    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Rollback), |context| engine::switch(context, &to))
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {

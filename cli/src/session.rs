@@ -6,12 +6,16 @@ use std::sync::Arc;
 use engine::Context;
 use engine::cancel::Cancel;
 use engine::error::Error;
+use engine::event::{Event, Observer};
 
 use crate::args::GlobalArgs;
 use crate::color::Palette;
 use crate::environment::Environment;
+use crate::events::{self, EventLines};
 use crate::failure::{self, Failure};
 use crate::interrupt;
+use crate::notice::{Notices, Outcome, ToldVerb};
+use crate::output::Output;
 use crate::place::Place;
 use crate::progress::Progress;
 use crate::report::{self, Report};
@@ -44,43 +48,68 @@ impl Session<'_> {
         talk: Verbosity,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
-        self.print(&self.observe(settings, talk, work)?)
+        self.run_told(settings, talk, None, work)
     }
 
-    /// Runs the engine with progress.
+    /// Works like [`Session::run`], and tells the webhook of the run if it has a verb for that.
+    pub(crate) fn run_told<T: Report, E: Into<Failure>>(
+        &self,
+        settings: &Settings,
+        talk: Verbosity,
+        told: Option<ToldVerb>,
+        work: impl FnOnce(&Context) -> Result<T, E>,
+    ) -> Result<(), Failure> {
+        self.print(&self.observe(settings, talk, told, Report::outcome, work)?)
+    }
+
+    /// Runs the engine with progress. `outcome` is for the webhook.
     pub(crate) fn observe<T, E: Into<Failure>>(
         &self,
         settings: &Settings,
         talk: Verbosity,
+        told: Option<ToldVerb>,
+        outcome: impl FnOnce(&T) -> Option<Outcome>,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<T, Failure> {
         let palette = self.palette(io::stderr().is_terminal());
         let progress = Progress::start(self.talk(talk), palette, self.environment.dumb_terminal);
         let cancel = Cancel::default();
         let heard = interrupt::listen(cancel.clone(), Arc::clone(&progress), self.last_line.clone());
+        let events = (self.everywhere.output() == Output::Events).then(|| EventLines::start(self.everywhere.verbose));
+        let mut audience = Audience(vec![progress.clone()]);
+        audience.0.extend(events.clone().map(|events| events as Arc<dyn Observer>));
+        let notices = told.and_then(|verb| Notices::start(verb, settings, Arc::new(audience.clone())));
+        audience.0.extend(notices.clone().map(|notices| notices as Arc<dyn Observer>));
         let result = match heard {
             Ok(()) => {
-                let mut context = settings.context(progress.clone(), cancel);
+                let mut context = settings.context(Arc::new(audience), cancel.clone());
                 context.target.reach.answers = terminal::answers(&progress);
                 work(&context).map_err(E::into)
             }
             Err(error) => Err(Failure::from(Error::Bug("cannot listen to signals".into())).because(&error)),
         };
+        if let Some(notices) = notices {
+            notices.finish(result.as_ref().map(outcome), &cancel);
+        }
         progress.finish();
+        if let Some(events) = events {
+            events.finish();
+        }
         result
     }
 
     fn print<T: Report>(&self, report: &T) -> Result<(), Failure> {
-        if self.everywhere.json {
-            report::print(&report::object(report)?)
-        } else if T::ANSWERS || !self.everywhere.quiet {
-            let mut text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
-            if let Some(next) = report.next() {
-                text += &format!("{}\n", failure::at_place(&next, &self.place));
+        match self.everywhere.output() {
+            Output::Object => report::print(&report::object(report)?),
+            Output::Events => report::print(&events::line("done", &report::object(report)?)),
+            Output::Text if T::ANSWERS || !self.everywhere.quiet => {
+                let mut text = report.text(self.palette(io::stdout().is_terminal()), self.everywhere.verbose);
+                if let Some(next) = report.next() {
+                    text += &format!("{}\n", failure::at_place(&next, &self.place));
+                }
+                report::print(&text)
             }
-            report::print(&text)
-        } else {
-            Ok(())
+            Output::Text => Ok(()),
         }
     }
 
@@ -94,5 +123,17 @@ impl Session<'_> {
 
     fn palette(&self, is_terminal: bool) -> Palette {
         Palette::new(self.everywhere.color, self.environment, is_terminal)
+    }
+}
+
+/// Observers that all hear each event.
+#[derive(Clone)]
+struct Audience(Vec<Arc<dyn Observer>>);
+
+impl Observer for Audience {
+    fn observe(&self, event: Event) {
+        for observer in &self.0 {
+            observer.observe(event.clone());
+        }
     }
 }

@@ -10,6 +10,7 @@ use engine::path::RelativePath;
 use engine::procedure::Procedure;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target, Transport};
+use engine::webhook::Webhook;
 
 use crate::args::GlobalArgs;
 use crate::choice::Choice;
@@ -19,7 +20,7 @@ use crate::environment::{Environment, absolute_from};
 use crate::exposure::{check_exposure, check_not_of_source};
 use crate::failure::Failure;
 use crate::keys::Keys;
-use crate::mistake::{Line, Located};
+use crate::mistake::{Line, Located, Mistake};
 use crate::overrides;
 use crate::place::Place;
 
@@ -44,6 +45,10 @@ pub(crate) struct Settings {
     pub(crate) state_dir: PathBuf,
     /// The user and machine of the deploy.
     pub(crate) provenance: Provenance,
+    /// The job of a continuous integration that deploys.
+    pub(crate) job: Option<String>,
+    /// The address that is told of runs.
+    pub(crate) webhook: Option<Webhook>,
 }
 
 impl Settings {
@@ -76,7 +81,7 @@ impl Settings {
     fn resolve(place: &Place, raw: &Raw<'_>) -> Result<Settings, Failure> {
         let choice = Choice::make(place, raw.config, raw.set)?;
         if let Err(mistake) = choice.keys.check_shared() {
-            return Err(mistake.failure(raw.config.map_or(Path::new(""), |config| &config.file)));
+            return Err(mistake.failure(raw.file()));
         }
         let destination = choice.destination(raw.environment)?;
         let (stage, keys, secrets) = (choice.stage.map(str::to_owned), choice.keys, choice.secrets);
@@ -88,6 +93,8 @@ impl Settings {
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
             provenance: provenance(raw.environment),
+            job: raw.environment.job.clone(),
+            webhook: raw.webhook(&keys)?,
             procedure: procedure(stage, &keys, secrets),
             policy: policy(keys),
         })
@@ -180,6 +187,31 @@ impl<'a> Raw<'a> {
             check_not_of_source(file, self.directory(), self.environment)?;
         }
         Ok(file)
+    }
+
+    /// Returns the webhook. It needs both keys: without a signature, its receiver could not know who tells.
+    /// Returns the config file, for messages.
+    fn file(&self) -> &Path {
+        self.config.map_or(Path::new(""), |config| &config.file)
+    }
+
+    fn webhook(&self, keys: &Keys) -> Result<Option<Webhook>, Failure> {
+        let missing =
+            |line: Line, reason: &str, hint: &str| Err(Mistake::new(line, reason).hint(hint).failure(self.file()));
+        match (&keys.webhook, &keys.webhook_secret) {
+            (None, None) => Ok(None),
+            (Some(url), Some(secret)) => Ok(Some(Webhook { url: url.value.clone(), secret: secret.value.clone() })),
+            (Some(url), None) => missing(
+                url.line,
+                "there is a `webhook` and no `webhook_secret`",
+                "Set the secret that signs its notices, such as `webhook_secret = \"${WEBHOOK_SECRET}\"`",
+            ),
+            (None, Some(secret)) => missing(
+                secret.line,
+                "there is a `webhook_secret` and no `webhook`",
+                "Set `webhook` to the address that is told of deploys, or remove the secret",
+            ),
+        }
     }
 
     fn state_dir(&self) -> Result<PathBuf, Failure> {

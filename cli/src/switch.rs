@@ -6,6 +6,7 @@ use engine::report::SwitchReport;
 use crate::args::SwitchArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
+use crate::notice::{Outcome, ToldVerb};
 use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
@@ -15,7 +16,7 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run(&settings, Verbosity::Brief, |context| engine::switch(context, &to))
+    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to))
 }
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
@@ -27,6 +28,10 @@ fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, Switch
 
 impl Report for SwitchReport {
     const ANSWERS: bool = false;
+
+    fn outcome(&self) -> Option<Outcome> {
+        Some(Outcome::of_switch(self))
+    }
 
     fn text(&self, palette: Palette, _: bool) -> String {
         let id = &self.release;

@@ -26,6 +26,7 @@ pub mod shell;
 pub mod target;
 pub mod threads;
 pub mod units;
+pub mod webhook;
 
 mod agent;
 mod boot;

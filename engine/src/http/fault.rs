@@ -67,7 +67,7 @@ fn of_io(error: &io::Error, request: &HttpRequest) -> HttpFault {
 }
 
 /// Returns the host and the port of an address, or the address if it has none.
-pub(super) fn host_of(url: &str) -> String {
+pub(crate) fn host_of(url: &str) -> String {
     let parsed = url.parse::<Uri>().ok();
     let authority = parsed.as_ref().and_then(Uri::authority);
     authority.map_or_else(

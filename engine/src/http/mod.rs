@@ -30,6 +30,8 @@ use crate::error::{Error, HttpFault};
 use crate::http::fault::Unresolved;
 use crate::threads;
 
+pub(crate) use fault::host_of;
+
 /// The name of the program, for the logs of servers.
 const USER_AGENT: &str = concat!("cutover/", env!("CARGO_PKG_VERSION"));
 

@@ -1,0 +1,204 @@
+//! The notices for the webhook: what a run begins, and what came of it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::cancel::Cancel;
+use engine::event::{Event, Observer};
+use engine::live::LiveNow;
+use engine::release::ReleaseId;
+use engine::report::{DeployReport, DeployState, SwitchReport};
+use engine::target::Destination;
+use engine::webhook::{Messenger, Notice};
+use serde_json::{Map, Value, json};
+
+use crate::events::now;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// The text in the place of a secret.
+const MASK: &str = "***";
+
+/// The verb of a run that the webhook is told about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToldVerb {
+    Deploy,
+    Switch,
+    Rollback,
+}
+
+/// What came of a run, in the words of a notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// The release of the run.
+    pub(crate) release: Option<ReleaseId>,
+    /// The release that was live before.
+    pub(crate) previous: Option<ReleaseId>,
+    /// The commit of the source.
+    pub(crate) commit: Option<String>,
+    /// Whether a release was switched to, left ready, or nothing had to change.
+    pub(crate) state: &'static str,
+    /// The live release now.
+    pub(crate) live: LiveNow,
+}
+
+/// Tells the webhook of a run.
+pub(crate) struct Notices {
+    messenger: Messenger,
+    verb: ToldVerb,
+    began: Instant,
+    /// The fields that all notices have.
+    run: Map<String, Value>,
+    secrets: Vec<String>,
+}
+
+impl ToldVerb {
+    fn name(self) -> &'static str {
+        match self {
+            ToldVerb::Deploy => "deploy",
+            ToldVerb::Switch => "switch",
+            ToldVerb::Rollback => "rollback",
+        }
+    }
+}
+
+impl Notices {
+    /// Starts to tell, and tells of the start. None without a webhook.
+    pub(crate) fn start(verb: ToldVerb, settings: &Settings, observer: Arc<dyn Observer>) -> Option<Arc<Notices>> {
+        let webhook = settings.webhook.clone()?;
+        let secrets = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
+        let notices = Notices {
+            messenger: Messenger::start(webhook, observer),
+            verb,
+            began: Instant::now(),
+            run: run(verb, settings),
+            secrets,
+        };
+        notices.tell("start", json!({}));
+        Some(Arc::new(notices))
+    }
+
+    /// Tells of the end, and waits until all notices are sent or given up.
+    pub(crate) fn finish(&self, result: Result<Option<Outcome>, &Failure>, cancel: &Cancel) {
+        match result {
+            Ok(outcome) => {
+                let event = if self.verb == ToldVerb::Rollback { "rollback" } else { "success" };
+                self.tell(event, outcome.as_ref().map_or_else(|| json!({}), of_outcome));
+            }
+            Err(failure) => self.tell("failure", of_failure(failure)),
+        }
+        self.messenger.finish(cancel);
+    }
+
+    fn tell(&self, event: &'static str, fields: Value) {
+        let at = now();
+        let mut body = self.run.clone();
+        let seconds = (self.began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+        body.insert("seconds".into(), json!(seconds));
+        if let Value::Object(fields) = fields {
+            body.extend(fields);
+        }
+        let mut body = Value::Object(body);
+        self.mask(&mut body);
+        let rest = body.to_string();
+        let body = format!("{{\"event\":\"{event}\",\"at\":{at},{}", &rest[1..]);
+        self.messenger.send(Notice { event, at, body });
+    }
+
+    /// Masks secrets in all texts.
+    fn mask(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+                    *text = text.replace(secret, MASK);
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.mask(value)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.mask(value)),
+            _ => {}
+        }
+    }
+}
+
+/// Tells of a release that failed after its switch at the moment of the switch back.
+impl Observer for Notices {
+    fn observe(&self, event: Event) {
+        if let Event::Returning { from, to } = event {
+            self.tell("rollback", json!({ "release": to, "previous": from }));
+        }
+    }
+}
+
+fn run(verb: ToldVerb, settings: &Settings) -> Map<String, Value> {
+    let (host, deploy_path) = match &settings.target.destination {
+        Destination::Ssh(ssh) => (Some(ssh.host.clone()), ssh.path.display().to_string()),
+        Destination::Local(path) => (None, path.display().to_string()),
+    };
+    let fields = json!({
+        "verb": verb.name(),
+        "stage": settings.procedure.stage,
+        "host": host,
+        "deploy_path": deploy_path,
+        "who": settings.provenance.who,
+        "from": settings.provenance.from,
+        "job": settings.job,
+        "release": null,
+        "previous": null,
+        "commit": null,
+        "state": null,
+        "live": null,
+        "error": null,
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn of_outcome(outcome: &Outcome) -> Value {
+    json!({
+        "release": outcome.release,
+        "previous": outcome.previous,
+        "commit": outcome.commit,
+        "state": outcome.state,
+        "live": of_live(&outcome.live),
+    })
+}
+
+fn of_failure(failure: &Failure) -> Value {
+    let object = failure.object();
+    json!({ "error": object["error"], "live": object["live"] })
+}
+
+fn of_live(live: &LiveNow) -> Value {
+    json!({ "state": live.state(), "release": live.release() })
+}
+
+impl Outcome {
+    /// Returns the outcome of a deploy.
+    pub(crate) fn of_deploy(report: &DeployReport) -> Outcome {
+        let (state, live) = match report.state {
+            DeployState::Live => ("live", report.release.as_ref()),
+            DeployState::Unchanged => ("unchanged", report.release.as_ref()),
+            DeployState::Ready => ("ready", report.previous.as_ref()),
+        };
+        Outcome {
+            release: report.release.clone(),
+            previous: report.previous.clone(),
+            commit: report.tree.commit.clone(),
+            state,
+            live: LiveNow::from(live),
+        }
+    }
+
+    /// Returns the outcome of a switch or a rollback.
+    pub(crate) fn of_switch(report: &SwitchReport) -> Outcome {
+        Outcome {
+            release: Some(report.release.clone()),
+            previous: report.previous.clone(),
+            commit: None,
+            state: if report.switched { "live" } else { "unchanged" },
+            live: LiveNow::from(Some(&report.release)),
+        }
+    }
+}
