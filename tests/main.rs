@@ -42,6 +42,7 @@ mod clocks;
 mod durable;
 mod few_threads;
 mod full;
+mod hooks;
 mod interruption;
 mod power_cut;
 mod setback;
