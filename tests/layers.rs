@@ -125,6 +125,14 @@ fn ssh_is_named_in_the_wire_alone() {
     check(&naming(&elsewhere.collect::<Vec<_>>(), &["ssh2::"]), &[]);
 }
 
+#[test]
+fn http_is_named_in_one_folder_and_tls_in_one_file() {
+    let engine = sources("engine/src");
+    let elsewhere = sources("engine/src").into_iter().filter(|source| !source.path.contains("/http/"));
+    check(&naming(&elsewhere.collect::<Vec<_>>(), &["ureq::"]), &[]);
+    check(&naming(&engine, &["rustls::", "rustls_native_certs::"]), &["engine/src/http/tls.rs"]);
+}
+
 /// What opens a file for writing; makes, links, renames or removes a name; sets a length, a mode, an owner or times; makes
 /// durable. What only writes content is not among them, as streams are written so too: it takes a file that something of these
 /// has opened.

@@ -12,6 +12,7 @@ mod support;
 
 mod layers;
 mod security;
+mod webhook;
 
 mod json;
 mod output;
@@ -22,6 +23,8 @@ mod review;
 mod scan;
 
 mod deploy;
+mod events;
+mod http;
 mod levels;
 mod progress;
 mod property;

@@ -63,6 +63,7 @@ fn version_of(library: &str, directory: &Path) -> String {
         "libssh2" => value("libssh2/include/libssh2.h", "LIBSSH2_VERSION"),
         "OpenSSL" => joined("openssl/VERSION.dat", ["MAJOR", "MINOR", "PATCH"]),
         "SQLite" => value("sqlite3/sqlite3.h", "SQLITE_VERSION"),
+        "ring" => value("Cargo.toml", "version"),
         "zlib" => value("src/zlib/zlib.h", "ZLIB_VERSION"),
         "zstd" => {
             let names = ["ZSTD_VERSION_MAJOR", "ZSTD_VERSION_MINOR", "ZSTD_VERSION_RELEASE"];
@@ -84,8 +85,16 @@ fn the_c_code_that_is_built_in_is_what_the_docs_say() {
     // What links C code says so by its name, as do bindings to a system, which hold none.
     let documented = |name: &str| libraries.iter().any(|library| library.package == name);
     let links = |name: &&String| name.ends_with("-sys") || name.ends_with("-src");
-    let foreign =
-        ["openssl-sys", "linux-raw-sys", "windows-sys", "js-sys", "web-sys", "core-foundation-sys", "netlink-sys"];
+    let foreign = [
+        "openssl-sys",
+        "linux-raw-sys",
+        "windows-sys",
+        "js-sys",
+        "web-sys",
+        "core-foundation-sys",
+        "netlink-sys",
+        "security-framework-sys",
+    ];
     let missing: Vec<&String> =
         packages.keys().filter(links).filter(|name| !documented(name) && !foreign.contains(&name.as_str())).collect();
     assert!(missing.is_empty(), "docs/security.md names no {missing:?}");
@@ -99,6 +108,8 @@ fn the_programs_hold_the_libraries_that_the_docs_say() {
     for Library { name, version, place, .. } in libraries() {
         let mark = match name.as_str() {
             "libssh2" => format!("libssh2_{version}"),
+            // The place of a panic in its sources.
+            "ring" => format!("ring-{version}/src"),
             "SQLite" | "zlib" => format!("{version}\0"),
             // Neither OpenSSL nor zstd says its version in a program that does not ask for it.
             _ => continue,

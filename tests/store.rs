@@ -1,8 +1,6 @@
 //! The store: its objects, their guarantees for web servers, and the treatment of an object that was written to.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
@@ -14,6 +12,7 @@ use serde_json::json;
 
 use crate::support::immutable::Immutable;
 use crate::support::mount::Mount;
+use crate::support::nginx::Nginx;
 use crate::support::real_tree::noise;
 use crate::support::site::{Site, names, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
@@ -106,61 +105,6 @@ fn a_second_is_given_once_also_where_its_release_is_gone() {
     assert!(stat(&site.current("file")).mtime > between);
 }
 
-/// A web server that serves `current`.
-struct Nginx {
-    process: Child,
-    port: u16,
-}
-
-impl Nginx {
-    fn start(site: &Site) -> Nginx {
-        let root = site.target("current");
-        Nginx::start_with(site, |port| format!("server {{ listen 127.0.0.1:{port}; root {}; }}", root.display()))
-    }
-
-    /// Starts it with what is made of the port.
-    fn start_with(site: &Site, servers: impl Fn(u16) -> String) -> Nginx {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let directory = site.path("nginx");
-        fs::create_dir(&directory).unwrap();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|name| format!("{name}_temp_path {}/{name};\n", directory.display()))
-            .concat();
-        let config = format!(
-            "daemon off;\nmaster_process off;\npid {0}/pid;\nerror_log {0}/errors;\nevents {{}}\nhttp {{\naccess_log off;\n\
-             {temporary}{1}\n}}\n",
-            directory.display(),
-            servers(port),
-        );
-        fs::write(directory.join("config"), config).unwrap();
-        let mut command = Command::new("/usr/sbin/nginx");
-        command.arg("-p").arg(&directory).arg("-c").arg(directory.join("config")).stderr(Stdio::null());
-        let process = command.spawn().unwrap();
-        wait::until("nginx listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Nginx { process, port }
-    }
-
-    /// Asks for a path, perhaps naming the ETag that is known, and returns status, ETag and body.
-    fn get(&self, path: &str, known: Option<&str>) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let known = known.map_or_else(String::new, |etag| format!("If-None-Match: {etag}\r\n"));
-        write!(stream, "GET {path} HTTP/1.0\r\n{known}\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let etag = head.lines().find_map(|line| line.strip_prefix("ETag: ")).unwrap_or_default();
-        (status, etag.to_owned(), body.to_owned())
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
 /// PHP behind it, on a socket.
 struct Php {
     process: Child,
@@ -224,7 +168,7 @@ fn a_web_server_as_the_readme_sets_it_up_serves_a_release_as_soon_as_it_is_live(
     };
     write(1);
     site.deploy(&[]);
-    let nginx = Nginx::start_with(&site, |port| server_of_the_readme(&site, &php, port));
+    let nginx = Nginx::start(&site.path("nginx"), |port| server_of_the_readme(&site, &php, port));
     for version in 1..4 {
         // What was compiled and where links led is remembered from the second request on.
         for _ in 0..3 {
@@ -244,7 +188,7 @@ fn nginx_never_says_not_modified_of_a_file_that_was() {
     site.write("other.txt", "2222");
     site.write("same.txt", "same");
     site.deploy(&[]);
-    let nginx = Nginx::start(&site);
+    let nginx = Nginx::serving(&site);
     let (status, one, body) = nginx.get("/one.txt", None);
     assert_eq!((status, body.as_str()), (200, "1111"));
     let (_, same, _) = nginx.get("/same.txt", None);

@@ -190,6 +190,15 @@ Release 20260325140000 is live; it replaces 20260325120000
     }
 
     #[test]
+    fn the_summary_has_the_time_of_each_phase_that_can_be_seen() {
+        let seconds =
+            Seconds { connect: 0.31, scan: 0.24, upload: 12.06, assemble: 0.04, sync: 0.051, ..Seconds::default() };
+        let text = DeployReport { seconds, ..report() }.text(Palette::plain(), false);
+        let line = text.lines().last().unwrap();
+        assert_eq!(line, "  phases   connect 0.3 s, scan 0.2 s, upload 12.1 s, sync 0.1 s");
+    }
+
+    #[test]
     fn a_dry_run_has_sent_nothing_to_speak_of() {
         let text = DeployReport { dry_run: true, ..report() }.text(Palette::plain(), false);
         assert!(!text.contains("  sent "), "{text}");

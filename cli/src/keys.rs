@@ -42,13 +42,16 @@ keys! {
     confirm: Duration = Entry::time_limit,
     logs: Vec<String> = Entry::log_paths,
     secrets: Vec<String> = Entry::secret_names,
-    webhook: String = |entry| entry.word(url::check),
+    webhook: String = |entry| entry.word(url::check).map_err(|mistake| mistake.hint(WEBHOOK_HINT)),
     webhook_secret: String = Entry::secret,
     zstd_level: i32 = Entry::zstd_level,
 }
 
 /// The keys whose values are tables, one behind another.
 pub(crate) const TABLES: [&str; 2] = ["hooks", "checks"];
+
+/// The next step after a `webhook` that is no address.
+const WEBHOOK_HINT: &str = "Write it such as `https://hooks.example.com/deploys`";
 
 /// Returns whether `name` is a key.
 pub(crate) fn is_key(name: &str) -> bool {

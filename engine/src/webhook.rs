@@ -35,6 +35,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The pauses before the second and the third try: long enough for a receiver that restarts behind a proxy.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
+/// The time to tell of a run that was interrupted. The user waits for its end.
+const TIME_OF_INTERRUPTED: Duration = Duration::from_secs(3);
+
 /// The time between two looks at a request to stop.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -125,13 +128,15 @@ impl Messenger {
         }
     }
 
-    /// Waits until all notices are sent or given up. An interrupt ends the wait, unless it came before.
+    /// Waits until all notices are sent or given up. An interrupt ends the wait. After an interrupted run, the wait is
+    /// short.
     pub fn finish(&self, cancel: &Cancel) {
         drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
         let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let was_cancelled = cancel.check().is_err();
+        let time_left = if cancel.check().is_err() { TIME_OF_INTERRUPTED } else { Duration::ZERO };
+        let began = Instant::now();
         while !thread.is_finished() {
-            if !was_cancelled && cancel.check().is_err() {
+            if cancel.check().is_err() && began.elapsed() >= time_left {
                 self.stop.cancel();
             }
             std::thread::sleep(SLICE);

@@ -41,10 +41,15 @@ pub(crate) fn shown(command: &mut Command, names: &[(&str, &str)]) -> String {
     let output = command.output().unwrap();
     let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let code = output.status.code().map_or("killed".to_owned(), |code| format!("exit {code}"));
-    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stdout = without_phases(&String::from_utf8(output.stdout).unwrap());
     let stderr = in_order(&String::from_utf8(output.stderr).unwrap());
     let stderr = if stderr.is_empty() { stderr } else { format!("[stderr]\n{stderr}") };
     normalised(&format!("$ cutover {}\n[{code}]\n{stdout}{stderr}", words.join(" ")), names)
+}
+
+/// Leaves out the times of phases: a phase is named if it takes long enough.
+fn without_phases(stdout: &str) -> String {
+    stdout.split_inclusive('\n').filter(|line| !line.starts_with("  phases   ")).collect()
 }
 
 /// Puts the connection before the scan: they run at once, and either may end first.
