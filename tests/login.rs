@@ -227,6 +227,38 @@ fn a_password_is_asked_for() {
     sshd.setup(&user, "shop").fails(1, &words);
 }
 
+#[test]
+fn the_systems_ssh_asks_as_well() {
+    let test = "the_systems_ssh_asks_as_well";
+    let Some((sshd, user)) = server(test, "UsePAM yes\nKbdInteractiveAuthentication yes") else { return };
+    sshd.set_password(&user, "a password");
+    lock(&sshd, &["-t", "ed25519"], "a secret");
+    let setup = || setup(&sshd, &user, &["--transport", "openssh"]);
+    let asks = "`ssh` asks: Enter passphrase for key";
+    let mut person = Person::run(&setup());
+    person.sees(asks, 1);
+    assert!(!person.sees_what_is_typed());
+    person.types("\u{3}");
+    assert_eq!(person.ends().0, Some(130));
+    // Several logins: the script, the copy of the agent, its start.
+    let mut person = Person::run(&setup());
+    person.answers(asks, 1, "a guess");
+    person.sees("The answer is wrong; try again.", 1);
+    person.answers(asks, 2, "a secret");
+    let (code, screen) = person.ends();
+    assert_eq!((code, screen.matches(asks).count()), (Some(0), 2), "{screen}");
+    assert!(!screen.contains("a secret"), "{screen}");
+    fs::write(sshd.home("authorized_keys"), "").unwrap();
+    let mut person = Person::run(&setup());
+    person.answers(&format!("`ssh` asks: ({user}@127.0.0.1) Password: "), 1, "a password");
+    let (code, screen) = person.ends();
+    assert_eq!(code, Some(0), "{screen}");
+    sshd.configure("BatchMode yes");
+    let (code, screen) = Person::run(&setup()).ends();
+    assert_eq!(code, Some(1), "{screen}");
+    assert!(!screen.contains("asks:"), "{screen}");
+}
+
 /// Deploys with several lanes, and returns how many connections there were, and the screen.
 fn deploy_with_lanes(sshd: &Sshd, user: &str, question: &str, answer: &str) -> (u64, String) {
     let site = Site::over(sshd, user);

@@ -97,6 +97,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       rollback  Switch back to an earlier release
       cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
       diff      Show what a deploy would change, or the differences between two releases
+      ssh       Open a shell on the server, in the live release
       help      Print this message or the help of the given subcommand(s)
 
     Options:

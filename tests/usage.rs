@@ -328,6 +328,7 @@ Verbs:
   rollback  Switch back to an earlier release
   cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
   diff      Show what a deploy would change, or the differences between two releases
+  ssh       Open a shell on the server, in the live release
   help      Print this message or the help of the given subcommand(s)
 
 Options:

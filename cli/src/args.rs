@@ -149,13 +149,10 @@ Examples:
     /// Open a shell on the server, in the live release
     ///
     /// The system's `ssh` does it, with the settings of the stage. Words behind `--` are for `ssh`.
-    #[command(
-        override_usage = "cutover ssh [OPTIONS] [STAGE] [-- WORDS]",
-        after_long_help = "\
+    #[command(after_long_help = "\
 Examples:
   cutover ssh production
-  cutover ssh production -- -L 8080:localhost:80"
-    )]
+  cutover ssh production -- -L 8080:localhost:80")]
     Ssh(SshArgs),
     /// Run a command on the server, in the live release
     ///

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use engine::accounts::Accounts;
+use engine::askpass::VARIABLE;
 
 use crate::job::job;
 use crate::program::program;
@@ -71,6 +72,11 @@ impl Environment {
             dumb_terminal: text("TERM").is_none_or(|term| term == "dumb"),
             variables: env::vars_os().collect(),
         }
+    }
+
+    /// Returns the socket to ask, if the system's `ssh` started this program to ask a person.
+    pub(crate) fn asked_by() -> Option<String> {
+        variable(VARIABLE)?.into_string().ok()
     }
 
     /// Makes `path` absolute from the working directory.

@@ -267,7 +267,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use engine::error::LoginRemedy;
-    use engine::target::Server;
+    use engine::server::Server;
 
     use super::*;
 

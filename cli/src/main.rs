@@ -38,6 +38,7 @@ mod tally;
 mod terminal;
 
 mod agent;
+mod askpass;
 mod cleanup;
 mod deploy;
 mod diff;
@@ -73,6 +74,9 @@ use crate::session::Session;
 
 fn main() -> ExitCode {
     failure::ask_for_reports();
+    if let Some(desk) = Environment::asked_by() {
+        return askpass::run(&desk);
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return usage(&without_hidden_verbs(error)),

@@ -16,7 +16,7 @@ use engine::ask::{Answers, Asker, Question, Secret, Subject};
 use engine::cancel::Cancel;
 use engine::error::Error;
 use engine::path::Shown;
-use engine::target::Server;
+use engine::server::Server;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -101,15 +101,23 @@ fn words(question: &Question) -> String {
         Subject::Password { user, server: Server { name, .. } } => {
             format!("{}Password of `{}` on `{}`: ", again("The server did not accept it"), shown(user), shown(name))
         }
+        Subject::OfSsh { text } => {
+            let text = shown(text);
+            format!("{}`ssh` asks: {text}{}", again("The answer is wrong"), ending(&text))
+        }
         Subject::OfServer { server: Server { name, .. }, instruction, text } => {
             let name = shown(name);
             let says = printable(instruction.trim());
             let says = if says.is_empty() { says } else { format!("`{name}` says: {says}\n") };
             let text = shown(text);
-            let colon = if text.ends_with([':', '?', '>']) { " " } else { ": " };
-            format!("{}{says}`{name}` asks: {text}{colon}", again("The server did not accept it"))
+            format!("{}{says}`{name}` asks: {text}{}", again("The server did not accept it"), ending(&text))
         }
     }
+}
+
+/// Returns what stands between a question and its answer.
+fn ending(text: &str) -> &'static str {
+    if text.ends_with([':', '?', '>']) { " " } else { ": " }
 }
 
 fn shown(text: &str) -> String {
@@ -196,6 +204,8 @@ mod tests {
         let key = Subject::Passphrase { key: "/home/me/.ssh/id\n".into() };
         check(key.clone(), false, "Passphrase for `/home/me/.ssh/id\\n`: ");
         check(key, true, "That passphrase is wrong; try again.\nPassphrase for `/home/me/.ssh/id\\n`: ");
+        let ssh = Subject::OfSsh { text: "(me@shop) Code".into() };
+        check(ssh, false, "`ssh` asks: (me@shop) Code: ");
         let password = Subject::Password { user: "deploy".into(), server: server.clone() };
         check(password, false, "Password of `deploy` on `shop`: ");
     }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::target::Server;
+use crate::server::Server;
 
 /// An answer. Its memory is overwritten when it is dropped.
 pub type Secret = Zeroizing<String>;
@@ -55,6 +55,11 @@ pub enum Subject {
         /// Its question.
         text: String,
     },
+    /// A question in the words of the system's `ssh`, which may hold those of a server.
+    OfSsh {
+        /// The question.
+        text: String,
+    },
 }
 
 /// Someone who can be asked.
@@ -71,6 +76,8 @@ pub(crate) enum Topic {
     Passphrase(PathBuf),
     /// The password of a user on a server.
     Password(String, String),
+    /// What the system's `ssh` asked in these words.
+    Ssh(String),
 }
 
 /// The person who can be asked, if there is one, and the answers of this run. Clones share the answers.

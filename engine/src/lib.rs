@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod ask;
+pub mod askpass;
 pub mod cancel;
 pub mod check;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod probe;
 pub mod procedure;
 pub mod release;
 pub mod report;
+pub mod server;
 pub mod shell;
 pub mod target;
 pub mod threads;

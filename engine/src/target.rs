@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ask::Answers;
 use crate::path::RelativePath;
+use crate::server::Server;
 
 /// A deploy path, here or on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,28 +61,6 @@ impl std::fmt::Display for Destination {
                     None => write!(f, "{}:{}", ssh.host, ssh.path.display()),
                 }
             }
-        }
-    }
-}
-
-/// A server in messages: the name that the user wrote, and the address behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// The host as the user wrote it.
-    pub name: String,
-    /// The name or address to connect to.
-    pub host_name: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Server { name, host_name, port } = self;
-        match (name == host_name, port) {
-            (true, 22) => write!(f, "`{name}`"),
-            (true, port) => write!(f, "`{name}` port {port}"),
-            (false, port) => write!(f, "`{name}` (`{host_name}` port {port})"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::target::Server;
+use crate::server::Server;
 
 use super::hint::LoginHint;
 use super::kind::Kind;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::target::Server;
+use crate::server::Server;
 
 use super::hint::{Hint, ReachHint};
 use super::kind::Kind;

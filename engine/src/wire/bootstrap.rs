@@ -49,8 +49,6 @@ use crate::wire::program::Program;
 
 pub(super) use crate::wire::bootstrap::places::Places;
 
-/// The time that a login may take until the agent greets. Some logins run a lot of configuration first.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
 /// The shortest copy from which a rate is measured. In a shorter one, start and unpacking may take half the time if
 /// both machines are busy.
 const MEASURABLE_COPY: Duration = Duration::from_secs(1);
@@ -144,7 +142,7 @@ impl Bootstrap<'_> {
         let Some(command) = direct_command(mode, self.program, self.places) else { return Ok(None) };
         self.cancel.check()?;
         let mut running = self.login.run(&command)?;
-        match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
+        match read_greeting(&mut running.input, Instant::now() + self.login.patience(), self.cancel) {
             Ok(greeting) if greeting.program == self.program.mark() && greeting.version == PROTOCOL_VERSION => {
                 Ok(Some(running.into_connection()))
             }
@@ -158,7 +156,7 @@ impl Bootstrap<'_> {
     }
 
     fn too_late(&self, noise: &[u8]) -> Error {
-        let mut output = format!("no greeting within {} seconds", GREETING_TIMEOUT.as_secs());
+        let mut output = format!("no greeting within {} seconds", self.login.patience().as_secs());
         if !noise.trim_ascii().is_empty() {
             output += &format!("; the login printed: {}", Shown(noise.trim_ascii()));
         }
@@ -182,7 +180,7 @@ impl Bootstrap<'_> {
 
     fn start(&mut self, mode: Mode, directory: &Path) -> Result<Start, Error> {
         let mut running = self.run(mode, directory, Unpack::Cat)?;
-        let noise = match read_greeting(&mut running.input, Instant::now() + GREETING_TIMEOUT, self.cancel) {
+        let noise = match read_greeting(&mut running.input, Instant::now() + self.login.patience(), self.cancel) {
             Ok(greeting) if greeting.program != self.program.mark() => {
                 running.end()?;
                 return Ok(Start::Damaged("another program answered".into()));
@@ -228,7 +226,7 @@ impl Bootstrap<'_> {
         let began = Instant::now();
         let transfer = AgentTransfer {
             content: &content,
-            timeout: GREETING_TIMEOUT,
+            timeout: self.login.patience(),
             observer: self.observer,
             cancel: self.cancel,
         };

@@ -146,7 +146,7 @@ impl Connector<'_> {
 
     fn log_in(&self, settings: Option<&HostSettings>) -> Result<LoginOutcome, Error> {
         let Some(settings) = settings.filter(|_| self.reach.transport != Transport::Openssh) else {
-            return Ok(LoginOutcome { login: self.openssh(settings, None), refused: None });
+            return Ok(LoginOutcome { login: self.openssh(settings, None, true), refused: None });
         };
         let may_fall_back = self.reach.transport == Transport::Auto;
         let setback = match &settings.openssh.need {
@@ -158,13 +158,14 @@ impl Connector<'_> {
         };
         match setback {
             Setback::NeedsOpenssh(need) if may_fall_back => {
-                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: None })
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need), true), refused: None })
             }
             Setback::Refused(refused)
                 if may_fall_back && (settings.openssh.login_aid.is_some() || refused.can_use_openssh) =>
             {
                 let need = settings.openssh.login_aid.clone().unwrap_or_else(|| Need::other("One of the keys"));
-                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need)), refused: Some(refused) })
+                // A person was asked already.
+                Ok(LoginOutcome { login: self.openssh(Some(settings), Some(need), false), refused: Some(refused) })
             }
             Setback::NeedsOpenssh(need) => Err(need.into_error()),
             Setback::Refused(refused) => Err(login_refused(settings, refused)),
@@ -172,10 +173,12 @@ impl Connector<'_> {
         }
     }
 
-    fn openssh(&self, settings: Option<&HostSettings>, need: Option<Need>) -> Box<dyn Login> {
+    fn openssh(&self, settings: Option<&HostSettings>, need: Option<Need>, may_ask: bool) -> Box<dyn Login> {
         let why = need.as_ref().map_or_else(|| "It was asked for".to_owned(), |need| format!("{need} needs it"));
         self.observer.observe(Event::Detail(format!("Using the system's `ssh`: {why}")));
-        Box::new(OpensshLogin::new(self.destination, self.reach, settings, need))
+        let may_ask = may_ask && settings.is_none_or(|settings| settings.login.may_ask) && self.reach.answers.can_ask();
+        let asks = may_ask.then(|| (self.reach.answers.clone(), self.cancel.clone()));
+        Box::new(OpensshLogin::new(self.destination, self.reach, settings, need, asks))
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, LoginError};
-use crate::target::Server;
+use crate::server::Server;
 use crate::wire::algorithms::Algorithms;
 use crate::wire::ssh_config::Value;
 

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::ask::{Asker, Secret};
     use crate::cancel::Cancel;
-    use crate::target::Server;
+    use crate::server::Server;
 
     /// Answers everything, and keeps the questions.
     #[derive(Debug, Default)]

@@ -16,6 +16,8 @@ use crate::wire::connection::{Carrier, Connection};
 
 /// The part of a command's stderr that is kept: its end, where a failing command prints the reason.
 const TAIL_BYTES: usize = 4 << 10;
+/// The time that a login may take until a command answers. Some logins run a lot of configuration first.
+pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(60);
 /// The time that a command may take to end after both its streams were closed.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 
@@ -35,6 +37,11 @@ pub(super) trait Login {
     /// Returns the round trip to the server, if it was measured.
     fn round_trip(&self) -> Option<Duration> {
         None
+    }
+
+    /// Returns the time in which a command must have begun to answer. A login may be a part of it.
+    fn patience(&self) -> Duration {
+        GREETING_TIMEOUT
     }
 
     /// Returns whether a further connection can log in without a question to a person.

@@ -2,8 +2,9 @@
 //! certificates.
 //!
 //! Each command is a process of its own, which connects and logs in anew, unless `ControlMaster` shares a connection.
-//! Its stdin and stdout are the command's. `ssh` runs in batch mode and in a process group of its own, so that an
-//! interrupt at the terminal ends the deploy in order and does not cut its connection. Keywords of `ssh_config` that
+//! Its stdin and stdout are the command's. `ssh` runs in a process group of its own, so that an interrupt at the terminal
+//! ends the deploy in order and does not cut its connection. It asks through [`askpass`](crate::askpass) if a person can be
+//! asked, and else runs in batch mode. Keywords of `ssh_config` that
 //! change the kind of session are overruled: a deploy needs a plain one.
 
 use std::ffi::OsString;
@@ -14,27 +15,40 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::ask::Answers;
+use crate::askpass::{Desk, VARIABLE};
+use crate::cancel::Cancel;
 use crate::error::{Error, ReachError};
 use crate::path::shown_lines;
-use crate::target::{Reach, Server, SshDestination};
+use crate::server::Server;
+use crate::target::{Reach, SshDestination};
 use crate::wire::greeting::timespec;
-use crate::wire::host_settings::{HostSettings, Need};
-use crate::wire::login::{Exit, LINGER, Login, Process, RemoteCommand, Tail};
+use crate::wire::host_settings::{HostSettings, Need, Strictness};
+use crate::wire::login::{Exit, GREETING_TIMEOUT, LINGER, Login, Process, RemoteCommand, Tail};
 
 /// The exit status with which `ssh` reports its own failure.
 const FAILED: i32 = 255;
+/// The first OpenSSH with `SSH_ASKPASS_REQUIRE`.
+const ASKPASS_REQUIRE: (u32, u32) = (8, 4);
+/// The time in which a login with questions must be done. The server's own limit (`LoginGraceTime`) is shorter in most
+/// cases, and `ssh` itself notices a line that is dead.
+const PERSON: Duration = Duration::from_secs(600);
 
 /// A login through the system's `ssh`. Only the first command shows whether it works.
 pub(super) struct OpensshLogin {
     arguments: Vec<OsString>,
     /// The feature that requires `ssh`, or nothing if the user chose it.
     need: Option<Need>,
+    /// The person to ask, and the interrupt of a question.
+    asks: Option<(Answers, Cancel)>,
+    /// The program that `ssh` starts to ask.
+    askpass: PathBuf,
     server: Server,
 }
 
@@ -45,13 +59,21 @@ impl OpensshLogin {
         reach: &Reach,
         settings: Option<&HostSettings>,
         need: Option<Need>,
+        asks: Option<(Answers, Cancel)>,
     ) -> OpensshLogin {
         let mut arguments: Vec<OsString> = vec!["-T".into()];
         let mut add = |words: [OsString; 2]| arguments.extend(words);
         if let Some(file) = &reach.ssh_config {
             add(["-F".into(), file.into()]);
         }
-        let mut options = vec!["BatchMode=yes".to_owned(), "ClearAllForwardings=yes".to_owned()];
+        let mut options = vec!["ClearAllForwardings=yes".to_owned()];
+        let asks = asks.filter(|_| can_ask());
+        if asks.is_none() {
+            options.push("BatchMode=yes".to_owned());
+        } else if settings.is_some_and(|settings| settings.known.strictness == Strictness::Refuse) {
+            // A new host key is refused here too, and not asked about.
+            options.push("StrictHostKeyChecking=yes".to_owned());
+        }
         // A configured command for interactive logins would replace ours.
         options.push("RemoteCommand=none".to_owned());
         if settings.is_none_or(|settings| settings.line.alive_interval.is_none()) {
@@ -72,8 +94,28 @@ impl OpensshLogin {
         }
         add(["--".into(), destination.host.clone().into()]);
         let server = settings.map_or_else(|| destination.server(), |settings| settings.server.clone());
-        OpensshLogin { arguments, need, server }
+        OpensshLogin { arguments, need, asks, askpass: askpass_program(&reach.program), server }
     }
+}
+
+/// Returns whether `ssh` can ask through a program although there is a terminal. An older one would be stopped when it
+/// reads from the terminal.
+fn can_ask() -> bool {
+    let version = Command::new("ssh").arg("-V").stdin(Stdio::null()).output();
+    version.is_ok_and(|output| parse_version(&String::from_utf8_lossy(&output.stderr)) >= Some(ASKPASS_REQUIRE))
+}
+
+/// Parses `OpenSSH_9.2p1 Debian-2, OpenSSL 3.0`.
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let (major, rest) = text.split_once("OpenSSH_")?.1.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Returns a name of the running program for other processes.
+fn askpass_program(program: &Path) -> PathBuf {
+    let own = program.strip_prefix("/proc/self");
+    own.map_or_else(|_| program.to_owned(), |rest| Path::new("/proc").join(std::process::id().to_string()).join(rest))
 }
 
 /// Returns the key, or its public half if only that exists and an SSH agent has the private key: `ssh` skips a file
@@ -91,6 +133,11 @@ impl Login for OpensshLogin {
         ssh.args(&self.arguments).arg(command);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         ssh.process_group(0);
+        let desk = self.asks.as_ref().map(|(answers, cancel)| Desk::open(answers.clone(), cancel)).transpose();
+        let desk = desk.map_err(|source| Error::io("make a socket for", "ssh", source))?;
+        if let Some(desk) = &desk {
+            ssh.env("SSH_ASKPASS", &self.askpass).env("SSH_ASKPASS_REQUIRE", "force").env(VARIABLE, &desk.name);
+        }
         let failed = |source: io::Error| Error::io("run", "ssh", source);
         let mut child = ssh.spawn().map_err(|error| match &self.need {
             Some(need) if error.kind() == io::ErrorKind::NotFound => need.clone().into_error(),
@@ -110,6 +157,7 @@ impl Login for OpensshLogin {
             ack_meter: None,
             process: Box::new(OpensshProcess {
                 child,
+                _desk: desk,
                 stderr: StderrReader::start(OwnedFd::from(stderr).into()).map_err(failed)?,
             }),
         })
@@ -117,6 +165,10 @@ impl Login for OpensshLogin {
 
     fn host(&self) -> &str {
         &self.server.name
+    }
+
+    fn patience(&self) -> Duration {
+        if self.asks.is_some() { PERSON } else { GREETING_TIMEOUT }
     }
 
     fn failure(&self, exit: &Exit) -> Option<Error> {
@@ -128,6 +180,8 @@ impl Login for OpensshLogin {
 
 struct OpensshProcess {
     child: Child,
+    /// Takes its questions as long as it runs.
+    _desk: Option<Desk>,
     stderr: StderrReader,
 }
 
@@ -217,5 +271,26 @@ fn keep(mut stderr: File, ended: &File, tail: &Tail) {
             Ok(0) | Err(_) => return,
             Ok(bytes) => tail.push(&buffer[..bytes]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_ssh_decides_whether_it_can_ask() {
+        assert_eq!(parse_version("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026"), Some((9, 2)));
+        assert_eq!(parse_version("OpenSSH_8.10, LibreSSL 3.3.6"), Some((8, 10)));
+        assert!(Some((8, 10)) >= Some(ASKPASS_REQUIRE) && Some((7, 9)) < Some(ASKPASS_REQUIRE));
+        assert_eq!(parse_version("Dropbear v2022.83"), None);
+        assert!(None < Some(ASKPASS_REQUIRE));
+    }
+
+    #[test]
+    fn the_program_has_a_name_that_other_processes_understand() {
+        let own = format!("/proc/{}/exe", std::process::id());
+        assert_eq!(askpass_program(Path::new("/proc/self/exe")), Path::new(&own));
+        assert_eq!(askpass_program(Path::new("/usr/bin/cutover")), Path::new("/usr/bin/cutover"));
     }
 }

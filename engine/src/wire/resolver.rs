@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::target::{Reach, Server, SshDestination};
+use crate::server::Server;
+use crate::target::{Reach, SshDestination};
 use crate::wire::algorithms::{AlgorithmList, Algorithms};
 use crate::wire::host_settings::{
     Family, HostSettings, IdentityFile, KnownSettings, LineSettings, LoginSettings, Method, Need, OpensshSettings,

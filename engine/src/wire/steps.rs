@@ -12,7 +12,7 @@ use ssh2::{BlockDirections, ErrorCode, Session};
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ReachError};
-use crate::target::Server;
+use crate::server::Server;
 use crate::wire::greeting::{SLICE, timespec};
 
 /// The time limit of one step: enough to touch a key, and for a server that looks up names first.

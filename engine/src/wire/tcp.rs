@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect as start, sock
 
 use crate::cancel::Cancel;
 use crate::error::{Error, ReachError};
-use crate::target::Server;
+use crate::server::Server;
 use crate::wire::greeting::{SLICE, timespec};
 use crate::wire::host_settings::{Family, HostSettings};
 
