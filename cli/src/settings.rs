@@ -189,19 +189,23 @@ impl<'a> Raw<'a> {
         Ok(file)
     }
 
-    /// Returns the webhook. It needs both keys: without a signature, its receiver could not know who tells.
     /// Returns the config file, for messages.
     fn file(&self) -> &Path {
         self.config.map_or(Path::new(""), |config| &config.file)
     }
 
+    /// Returns the webhook. It needs both keys: without a signature, its receiver could not know who tells.
     fn webhook(&self, keys: &Keys) -> Result<Option<Webhook>, Failure> {
         let missing =
             |line: Line, reason: &str, hint: &str| Err(Mistake::new(line, reason).hint(hint).failure(self.file()));
         match (&keys.webhook, &keys.webhook_secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => Ok(Some(Webhook { url: url.value.clone(), secret: secret.value.clone() })),
-            (Some(url), None) => missing(url.line, "there is a `webhook` and no `webhook_secret`", SECRET_HINT),
+            (Some(url), None) => missing(
+                url.line,
+                "there is a `webhook` and no `webhook_secret`",
+                "Set the secret that signs its notices, such as `webhook_secret = \"${WEBHOOK_SECRET}\"`",
+            ),
             (None, Some(secret)) => missing(
                 secret.line,
                 "there is a `webhook_secret` and no `webhook`",

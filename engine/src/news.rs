@@ -10,7 +10,7 @@ use crate::release::ReleaseId;
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum News {
+pub enum News {
     /// A phase began.
     Began(Phase),
     /// A phase ended.

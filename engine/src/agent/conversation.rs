@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never
 
 use crate::error::Error;
 use crate::event::Phase;
+use crate::journal::{JournalEntry, RunResult};
 use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
@@ -25,7 +26,7 @@ use crate::wire::message::{self, FromAgent, ToAgent};
 
 use super::reporter::Reporter;
 use super::run::RunnerProgram;
-use super::site::journal::{Journal, JournalEntry, RunResult};
+use super::site::journal::Journal;
 
 /// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::disk;
 use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
+use crate::journal::{RunHead, RunResult, RunSummary};
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 use crate::report::LockHolder;
@@ -22,7 +23,7 @@ use super::deploy::{Order, deploy};
 use super::deploy_path::deploy_path;
 use super::reporter::Reporter;
 use super::run::RunnerProgram;
-use super::site::journal::{Journal, RunHead, RunResult};
+use super::site::journal::{self, Journal};
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
@@ -193,9 +194,28 @@ impl Service<'_> {
         }
         layout.refresh(&lock, &self.hello.policy)?;
         let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: provenance.clone() };
+        let before = journal::newest(&layout.private)?;
         self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
+        // The warning begins a journal, so it is given once.
+        if let Some(warning) = before.and_then(|run| unheard_warning(&run)) {
+            self.conversation.warn(warning);
+        }
         Ok(lock)
     }
+}
+
+/// Returns a warning about a run that ended without its client.
+fn unheard_warning(run: &RunSummary) -> Option<String> {
+    let RunSummary { run: number, verb, who, error, is_heard, ended, .. } = run;
+    if *is_heard {
+        return None;
+    }
+    let end = match (ended, error) {
+        (None, _) => "was killed".to_owned(),
+        (Some(_), None) => "ended well after its connection was lost".to_owned(),
+        (Some(_), Some(error)) => format!("failed after its connection was lost: {error}"),
+    };
+    Some(format!("The last run, number {number}, a {verb} by {who}, {end}"))
 }
 
 /// Returns the error for a release that has no right record.

@@ -15,6 +15,7 @@ use crate::command::Mask;
 use crate::error::Error;
 use crate::event::Phase;
 use crate::hook::HookPhase;
+use crate::journal::{JournalEntry, RunResult};
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::threads;
@@ -28,7 +29,7 @@ use super::order::{Act, FromRunner, Order, RunnerEnd, ToRunner};
 use crate::agent::deploy_path::deploy_path;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
-use crate::agent::site::journal::{Journal, JournalEntry, RunResult};
+use crate::agent::site::journal::Journal;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::lock::{Descriptors, Lock};
 

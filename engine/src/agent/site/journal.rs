@@ -6,14 +6,14 @@
 //! Lines are appended with one write each and are not synced: a power cut may lose the last ones. A journal that cannot
 //! be written stops nothing. The newest journals stay.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
-
-use serde::{Deserialize, Serialize};
 
 use crate::disk::{Dir, TextFile};
 use crate::error::Error;
-use crate::news::News;
-use crate::release::{Provenance, ReleaseId};
+use crate::journal::{JournalEntry, JournalLine, RunHead, RunResult, RunSummary};
 
 use crate::agent::clock::now_millis;
 use crate::agent::json::to_json;
@@ -25,51 +25,6 @@ const KEPT: usize = 100;
 
 /// The mode of their directory: output of hooks may tell more than others should know.
 const MODE: u32 = 0o700;
-
-/// A line of a journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct JournalLine {
-    /// The time, in milliseconds of Unix time.
-    pub(crate) at: u64,
-    /// The entry.
-    #[serde(flatten)]
-    pub(crate) entry: JournalEntry,
-}
-
-/// An entry of a journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JournalEntry {
-    /// The run began.
-    Begun(RunHead),
-    /// News of the run.
-    News(News),
-    /// The run ended.
-    Ended(RunResult),
-}
-
-/// The beginning of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunHead {
-    /// The verb.
-    pub(crate) verb: String,
-    /// The person who runs it.
-    #[serde(flatten)]
-    pub(crate) provenance: Provenance,
-}
-
-/// The result of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct RunResult {
-    /// The error, if the run failed.
-    pub(crate) error: Option<String>,
-    /// The live release after it.
-    pub(crate) live: Option<ReleaseId>,
-    /// The live release before it.
-    pub(crate) previous: Option<ReleaseId>,
-    /// Whether the client heard of it.
-    pub(crate) is_heard: bool,
-}
 
 /// The journal of one run. It begins with the first entry: a run without news leaves none.
 #[derive(Debug)]
@@ -131,4 +86,60 @@ fn file_name(number: u64) -> Vec<u8> {
 fn numbers(journals: &Dir) -> Result<Vec<u64>, Error> {
     let number = |name: Vec<u8>| std::str::from_utf8(&name).ok()?.parse().ok();
     Ok(journals.names()?.into_iter().filter_map(number).collect())
+}
+
+/// Returns the runs that have a journal, the newest first.
+pub(crate) fn runs(private: &Dir) -> Result<Vec<RunSummary>, Error> {
+    let Some(journals) = open_journals(private)? else { return Ok(Vec::new()) };
+    let mut numbers = numbers(&journals)?;
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    let summaries = numbers.into_iter().map(|number| summary(&journals, number));
+    Ok(summaries.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Returns the newest run that has a journal.
+pub(crate) fn newest(private: &Dir) -> Result<Option<RunSummary>, Error> {
+    let Some(journals) = open_journals(private)? else { return Ok(None) };
+    let newest = numbers(&journals)?.into_iter().max();
+    newest.map_or(Ok(None), |number| summary(&journals, number))
+}
+
+/// Opens a journal for reading.
+pub(crate) fn open_to_read(private: &Dir, number: u64) -> Result<Option<File>, Error> {
+    open_journals(private)?.map_or(Ok(None), |journals| journals.open_file(&file_name(number)))
+}
+
+fn open_journals(private: &Dir) -> Result<Option<Dir>, Error> {
+    if private.stat(JOURNALS)?.is_none() { Ok(None) } else { private.open_dir(JOURNALS).map(Some) }
+}
+
+/// The bytes at each end of a journal in which its first and its last line are looked for.
+const END_BYTES: u64 = 16 << 10;
+
+/// Returns the summary of a journal. A journal whose first line cannot be read has none.
+fn summary(journals: &Dir, number: u64) -> Result<Option<RunSummary>, Error> {
+    let name = file_name(number);
+    let Some(file) = journals.open_file(&name)? else { return Ok(None) };
+    let ends = || -> io::Result<(String, String)> {
+        let length = file.metadata()?.len();
+        let read = |at: u64| {
+            let mut bytes = vec![0; usize::try_from(END_BYTES.min(length - at)).unwrap_or_default()];
+            file.read_exact_at(&mut bytes, at)?;
+            Ok::<_, io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Ok((read(0)?, read(length.saturating_sub(END_BYTES))?))
+    };
+    let (first, last) = ends().map_err(|error| Error::io("read", journals.path_of(&name), error))?;
+    let line = |text: Option<&str>| text.and_then(|text| serde_json::from_str::<JournalLine>(text).ok());
+    let (first, last) = (line(first.lines().next()), line(last.lines().next_back()));
+    let Some(JournalLine { at: began, entry: JournalEntry::Begun(head) }) = first else { return Ok(None) };
+    let result = match last {
+        Some(JournalLine { at, entry: JournalEntry::Ended(result) }) => Some((at, result)),
+        _ => None,
+    };
+    let (ended, result) = result.map_or((None, RunResult::default()), |(at, result)| (Some(at), result));
+    let RunResult { error, live, previous, is_heard } = result;
+    let RunHead { verb, provenance } = head;
+    let who = provenance.person();
+    Ok(Some(RunSummary { run: number, began, ended, verb, who, previous, live, error, is_heard }))
 }
