@@ -182,7 +182,10 @@ fn a_webhook_needs_a_secret_and_an_address() {
     check("\nwebhook = 'https://hooks.example.com/'", "line 2: there is a `webhook` and no `webhook_secret`");
     check("webhook_secret = 'a'", "line 1: there is a `webhook_secret` and no `webhook`");
     check("webhook = 'hooks.example.com'\nwebhook_secret = 'a'", "line 1: `webhook` must begin with `https://`");
-    check("webhook = 'https://hooks.example.com/'\nwebhook_secret = ''", "line 2: `webhook_secret` is empty");
+    check(
+        "webhook = 'https://hooks.example.com/'\nwebhook_secret = ''",
+        "line 2: `webhook_secret` must be a secret, and is empty",
+    );
 }
 
 /// Makes a certificate of `name`, with its key, signed by the authority in the same directory.

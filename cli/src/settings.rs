@@ -201,7 +201,11 @@ impl<'a> Raw<'a> {
         match (&keys.webhook, &keys.webhook_secret) {
             (None, None) => Ok(None),
             (Some(url), Some(secret)) => Ok(Some(Webhook { url: url.value.clone(), secret: secret.value.clone() })),
-            (Some(url), None) => missing(url.line, "there is a `webhook` and no `webhook_secret`", SECRET_HINT),
+            (Some(url), None) => missing(
+                url.line,
+                "there is a `webhook` and no `webhook_secret`",
+                "Set the secret that signs its notices, such as `webhook_secret = \"${WEBHOOK_SECRET}\"`",
+            ),
             (None, Some(secret)) => missing(
                 secret.line,
                 "there is a `webhook_secret` and no `webhook`",
