@@ -10,6 +10,7 @@ use engine::http::HttpClient;
 use engine::probe::Prober;
 
 use crate::support::nginx::Nginx;
+use crate::support::site::{Site, text};
 
 /// Asks with both clients, which must get the same answer.
 #[track_caller]
@@ -74,4 +75,51 @@ fn a_page_of_nginx_passes_or_says_what_it_is() {
     let failed = std::panic::catch_unwind(|| check(&at("/broken"), Ok(())));
     let message = *failed.unwrap_err().downcast::<String>().unwrap();
     assert!(message.contains(&found), "{message}");
+}
+
+/// Makes a site that nginx serves, and whose page must say `fine`: asked by the client and by the server.
+fn site_with_checks() -> (Site, Nginx) {
+    let mut site = Site::new();
+    let nginx = Nginx::serving(&site);
+    let check = |from: &str| {
+        format!(
+            "[[checks]]\nname = \"of the {from}\"\nurl = \"http://127.0.0.1:{}/page\"\nbody = \"fine\"\nfrom = \
+             \"{from}\"\nretries = 2\ninterval = \"0s\"\n",
+            nginx.port
+        )
+    };
+    site.configure(&format!("{}{}", check("server"), check("client")));
+    (site, nginx)
+}
+
+#[test]
+fn a_release_whose_page_is_right_stays_and_one_whose_page_is_wrong_is_taken_back() {
+    let (site, nginx) = site_with_checks();
+    site.write("page", "all is fine");
+    let first = text(&site.deploy(&[])["release"]);
+    assert_eq!(site.live(), Some(first.clone()));
+    site.write("page", "all is lost");
+    let expected = "Expected `fine` in the body; the body begins with `all is lost`";
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(6, &["The check `of the server` failed 3 times", expected]);
+    assert_eq!(ran.json["error"]["kind"], "hook");
+    assert_eq!(site.live(), Some(first));
+    assert_eq!(nginx.get("/page", None).2, "all is fine");
+}
+
+#[test]
+fn a_check_of_the_client_takes_a_release_back_too() {
+    let (mut site, nginx) = site_with_checks();
+    let check = |body: &str| {
+        let url = format!("http://127.0.0.1:{}/page", nginx.port);
+        format!("[[checks]]\nname = \"page\"\nurl = \"{url}\"\nbody = \"{body}\"\n")
+    };
+    site.configure(&check("fine"));
+    site.write("page", "all is fine");
+    let first = text(&site.deploy(&[])["release"]);
+    site.configure(&check("better"));
+    site.write("page", "all is fine again");
+    let expected = "Expected `better` in the body; the body begins with `all is fine again`";
+    site.cutover(&["deploy"]).failed(6, &["The check `page` failed", expected]);
+    assert_eq!(site.live(), Some(first));
 }

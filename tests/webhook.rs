@@ -164,7 +164,7 @@ fn an_interrupt_ends_the_wait_for_a_receiver() {
     let site = site_telling(&format!("http://127.0.0.1:{}/hook", receiver.port));
     let child = site.command(&["deploy"]).spawn().unwrap();
     wait::until("the release is live", || site.live());
-    run(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    run(Command::new("kill").args(["-TERM", &child.id().to_string()]));
     let interrupted = Instant::now();
     let ran = RunResult::wait(child);
     assert!(interrupted.elapsed() < Duration::from_secs(9), "{}", ran.stderr);
@@ -182,7 +182,10 @@ fn a_webhook_needs_a_secret_and_an_address() {
     check("\nwebhook = 'https://hooks.example.com/'", "line 2: there is a `webhook` and no `webhook_secret`");
     check("webhook_secret = 'a'", "line 1: there is a `webhook_secret` and no `webhook`");
     check("webhook = 'hooks.example.com'\nwebhook_secret = 'a'", "line 1: `webhook` must begin with `https://`");
-    check("webhook = 'https://hooks.example.com/'\nwebhook_secret = ''", "line 2: `webhook_secret` is empty");
+    check(
+        "webhook = 'https://hooks.example.com/'\nwebhook_secret = ''",
+        "line 2: `webhook_secret` must be a secret, and is empty",
+    );
 }
 
 /// Makes a certificate of `name`, with its key, signed by the authority in the same directory.
@@ -202,11 +205,11 @@ fn certificate(directory: &Path, file: &str, name: &str, dates: &[&str]) {
 }
 
 /// Makes an authority, and returns the path of its certificate.
-fn authority(directory: &Path) -> String {
+fn authority(directory: &Path, name: &str) -> String {
     fs::create_dir(directory).unwrap();
     let mut command = Command::new("openssl");
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    command.args(["-days", "9", "-subj", "/CN=Authority", "-keyout", "ca.key", "-out", "ca.pem"]);
+    command.args(["-days", "9", "-subj", &format!("/CN={name}"), "-keyout", "ca.key", "-out", "ca.pem"]);
     run(command.current_dir(directory).stderr(Stdio::null()));
     directory.join("ca.pem").to_str().unwrap().to_owned()
 }
@@ -217,7 +220,7 @@ fn a_receiver_with_tls_must_have_a_certificate_that_this_machine_trusts() {
     let mut site = Site::new();
     site.write("file", "one");
     let keys = site.path("keys");
-    let ca = authority(&keys);
+    let ca = authority(&keys, "One");
     certificate(&keys, "right", "localhost", &["-days", "9"]);
     certificate(&keys, "other", "shop.example.com", &["-days", "9"]);
     certificate(&keys, "old", "localhost", &["-days", "-1"]);
@@ -244,7 +247,7 @@ fn a_receiver_with_tls_must_have_a_certificate_that_this_machine_trusts() {
     assert_eq!(told(&mut site, "other", "https", &ca).as_deref(), Some(expected));
     let expected = "No TLS with `localhost`: its certificate has expired";
     assert_eq!(told(&mut site, "old", "https", &ca).as_deref(), Some(expected));
-    let foreign = authority(&site.path("foreign"));
+    let foreign = authority(&site.path("foreign"), "Other");
     let expected = "No TLS with `localhost`: its certificate is of an authority that this machine does not trust";
     assert_eq!(told(&mut site, "right", "https", &foreign).as_deref(), Some(expected));
     let missing = told(&mut site, "right", "https", "/nowhere/ca.pem").unwrap();

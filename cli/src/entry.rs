@@ -112,7 +112,11 @@ impl<'a> Entry<'a> {
     /// Reads a secret. It is not empty: an empty one would sign nothing.
     pub(crate) fn secret(&self) -> Result<String, Mistake> {
         let secret = self.secret_string("a string")?;
-        if secret.is_empty() { Err(self.expected("a secret, and is empty")) } else { Ok(secret) }
+        if secret.is_empty() {
+            let empty = self.expected("a secret, and is empty");
+            return Err(empty.hint("Take it from the environment, such as `\"${WEBHOOK_SECRET}\"`"));
+        }
+        Ok(secret)
     }
 
     /// Reads a whole number, at least 1.

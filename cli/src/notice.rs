@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use engine::Mask;
 use engine::cancel::Cancel;
 use engine::event::{Event, Observer};
 use engine::live::LiveNow;
@@ -15,9 +16,6 @@ use serde_json::{Map, Value, json};
 use crate::events::now;
 use crate::failure::Failure;
 use crate::settings::Settings;
-
-/// The text in the place of a secret.
-const MASK: &str = "***";
 
 /// The verb of a run that the webhook is told about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +47,7 @@ pub(crate) struct Notices {
     began: Instant,
     /// The fields that all notices have.
     run: Map<String, Value>,
-    secrets: Vec<String>,
+    secrets: Mask,
 }
 
 impl ToldVerb {
@@ -66,13 +64,13 @@ impl Notices {
     /// Starts to tell, and tells of the start. None without a webhook.
     pub(crate) fn start(verb: ToldVerb, settings: &Settings, observer: Arc<dyn Observer>) -> Option<Arc<Notices>> {
         let webhook = settings.webhook.clone()?;
-        let secrets = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
+        let secrets: Vec<String> = settings.procedure.secrets.iter().chain([&webhook.secret]).cloned().collect();
         let notices = Notices {
             messenger: Messenger::start(webhook, observer),
             verb,
             began: Instant::now(),
             run: run(verb, settings),
-            secrets,
+            secrets: Mask::new(&secrets),
         };
         notices.tell("start", json!({}));
         Some(Arc::new(notices))
@@ -108,11 +106,7 @@ impl Notices {
     /// Masks secrets in all texts.
     fn mask(&self, value: &mut Value) {
         match value {
-            Value::String(text) => {
-                for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
-                    *text = text.replace(secret, MASK);
-                }
-            }
+            Value::String(text) => *text = self.secrets.mask(std::mem::take(text)),
             Value::Array(values) => values.iter_mut().for_each(|value| self.mask(value)),
             Value::Object(fields) => fields.values_mut().for_each(|value| self.mask(value)),
             _ => {}

@@ -25,7 +25,8 @@ use crate::hook::{Command, Shell};
 
 pub use end::CommandEnd;
 use lines::Lines;
-pub(crate) use output::{KeptLines, Mask};
+pub(crate) use output::KeptLines;
+pub use output::Mask;
 
 /// The time between SIGTERM and SIGKILL.
 const KILL_AFTER: Duration = Duration::from_secs(5);

@@ -49,7 +49,7 @@ mod signature;
 mod verbs;
 mod wire;
 
-pub use command::CommandEnd;
+pub use command::{CommandEnd, Mask};
 pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
 pub use verbs::{AgentRole, cleanup, deploy, diff, exec, releases, run_hook, serve_agent, setup, status, switch};
 pub use wire::BUILD;

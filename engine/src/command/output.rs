@@ -13,13 +13,13 @@ const LAST_LINES_MAX: usize = 200;
 
 /// Replaces secrets.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Mask {
+pub struct Mask {
     secrets: Vec<String>,
 }
 
 impl Mask {
     /// Makes a mask of these texts. A text of several lines is masked line by line.
-    pub(crate) fn new(secrets: &[String]) -> Mask {
+    pub fn new(secrets: &[String]) -> Mask {
         let lines = secrets.iter().flat_map(|secret| secret.lines());
         let mut secrets: Vec<String> = lines.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
         // A secret may contain another one.
@@ -28,7 +28,7 @@ impl Mask {
     }
 
     /// Returns a text without secrets.
-    pub(crate) fn mask(&self, text: String) -> String {
+    pub fn mask(&self, text: String) -> String {
         self.secrets.iter().fold(text, |text, secret| match text.contains(secret.as_str()) {
             true => text.replace(secret.as_str(), MASKED),
             false => text,
