@@ -154,6 +154,19 @@ Examples:
   cutover ssh production
   cutover ssh production -- -L 8080:localhost:80")]
     Ssh(SshArgs),
+    /// List the runs on the server, or show what one of them did
+    ///
+    /// Each run that changes something has a number and a journal: its phases, the output of its hooks, its result. The
+    /// server keeps the newest hundred.
+    #[command(
+        override_usage = "cutover log [OPTIONS] [RUN] [STAGE]",
+        after_long_help = "\
+Examples:
+  cutover log production
+  cutover log 17 production
+  cutover log production --follow"
+    )]
+    Log(LogArgs),
     /// Run a command on the server, in the live release
     ///
     /// The command runs in the directory of the live release, with the variables that hooks get, and without the lock.
@@ -240,6 +253,22 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
+}
+
+/// `log`
+#[derive(Debug, clap::Args)]
+pub(crate) struct LogArgs {
+    /// The number of a run [default: list all]
+    #[arg(value_name = "RUN")]
+    first: Option<String>,
+    /// A table in cutover.toml; optional if there is only one
+    #[arg(value_name = "STAGE")]
+    second: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+    /// Show the newest run, and go on until it has ended
+    #[arg(long)]
+    pub(crate) follow: bool,
 }
 
 /// `exec`
@@ -428,6 +457,13 @@ impl SwitchArgs {
 }
 
 impl RollbackArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+impl LogArgs {
     /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
         [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()

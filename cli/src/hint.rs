@@ -154,6 +154,8 @@ fn take_right(path: &str, by: &Writers) -> String {
 
 fn of_release(hint: &ReleaseHint) -> &'static str {
     match hint {
+        ReleaseHint::SeeRuns => "See `cutover log` for the runs that have one; the oldest ones are removed",
+        ReleaseHint::DeployFirst => "Deploy first: each run that changes something has one",
         ReleaseHint::Wait => "Wait until it is done, then run the command again",
         ReleaseHint::SeeStatus => "See `cutover status`, and run the command again when nothing else is at work",
         ReleaseHint::SeeReleases => "See `cutover releases`",

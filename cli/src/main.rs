@@ -43,6 +43,7 @@ mod cleanup;
 mod deploy;
 mod diff;
 mod exec;
+mod log;
 mod releases;
 mod rollback;
 mod setup;
@@ -112,6 +113,7 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Cleanup(args) => cleanup::run(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),
+        Verb::Log(args) => log::run(&session, args),
         Verb::Exec(args) => return exec::run(&session, args).map(ExitCode::from),
         Verb::Agent(args) => agent::run(args),
     }

@@ -20,6 +20,7 @@ pub(crate) fn flags(args: &Args) -> String {
         }
         Verb::Switch(args) => (args.words(), &args.target.target),
         Verb::Rollback(args) => (args.words(), &args.target.target),
+        Verb::Log(args) => (args.words(), &args.target.target),
         Verb::Diff(args) => (args.words(), &args.target.target),
         Verb::Agent(_) => (Vec::new(), &None),
     };

@@ -83,10 +83,7 @@ impl Tally {
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Hook(event) => self.hook(event),
-            Event::Check(CheckEvent::Failed { name, attempt, reason }) => {
-                self.say(Verbosity::Brief, format!("Check {name}, try {attempt}: {reason}"));
-            }
-            Event::Check(CheckEvent::Passed { name }) => self.say(Verbosity::Brief, format!("Check {name} passed")),
+            Event::Check(event) => self.say(Verbosity::Brief, check_line(&event)),
             Event::Returning { from, to } => {
                 self.warn(&format!("Release {from} failed: switching back to release {to}"));
             }
@@ -108,16 +105,10 @@ impl Tally {
     }
 
     fn hook(&mut self, event: HookEvent) {
-        let line = match event {
-            HookEvent::Began { name, phase } => format!("Running hook {name} ({})", phase.name()),
-            HookEvent::Line { name, text } => format!("[{name}] {text}"),
-            HookEvent::Ended { name, end, seconds } if end.is_success() => {
-                format!("Hook {name} is done in {}", Seconds(seconds.into()))
-            }
-            // The failure says how it ended.
-            HookEvent::Ended { .. } => return,
-        };
-        self.say(Verbosity::Brief, line);
+        // Of a hook that failed, the failure says how it ended.
+        if !matches!(event, HookEvent::Ended { end, .. } if !end.is_success()) {
+            self.say(Verbosity::Brief, hook_line(&event));
+        }
     }
 
     fn running(&mut self, phase: Phase, now: Instant) -> &mut RunningPhase {
@@ -147,20 +138,45 @@ impl Tally {
     }
 }
 
+/// Returns the line for news of a hook.
+pub(crate) fn hook_line(event: &HookEvent) -> String {
+    match event {
+        HookEvent::Began { name, phase } => format!("Running hook {name} ({})", phase.name()),
+        HookEvent::Line { name, text } => format!("[{name}] {text}"),
+        HookEvent::Ended { name, end, seconds } if end.is_success() => {
+            format!("Hook {name} is done in {}", Seconds((*seconds).into()))
+        }
+        HookEvent::Ended { name, end, .. } => format!("Hook {name} failed: {end}"),
+    }
+}
+
+/// Returns the line for news of a check.
+pub(crate) fn check_line(event: &CheckEvent) -> String {
+    match event {
+        CheckEvent::Failed { name, attempt, reason } => format!("Check {name}, try {attempt}: {reason}"),
+        CheckEvent::Passed { name } => format!("Check {name} passed"),
+    }
+}
+
+/// Returns the word for a phase that runs.
+pub(crate) fn doing(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Connect => "Connecting",
+        Phase::CopyAgent => "Copying the agent",
+        Phase::Scan => "Scanning",
+        Phase::Upload => "Sending",
+        Phase::Assemble => "Assembling",
+        Phase::Sync => "Syncing",
+        Phase::Hooks => "Running hooks",
+        Phase::Switch => "Switching",
+        Phase::Cleanup => "Cleaning up",
+    }
+}
+
 impl RunningPhase {
     /// Returns a description of the phase, for a line while it runs.
     pub(crate) fn doing(&self) -> &'static str {
-        match self.phase {
-            Phase::Connect => "Connecting",
-            Phase::CopyAgent => "Copying the agent",
-            Phase::Scan => "Scanning",
-            Phase::Upload => "Sending",
-            Phase::Assemble => "Assembling",
-            Phase::Sync => "Syncing",
-            Phase::Hooks => "Running hooks",
-            Phase::Switch => "Switching",
-            Phase::Cleanup => "Cleaning up",
-        }
+        doing(self.phase)
     }
 
     /// Returns the progress: `1,200 of 1,828 files, 10.0 MB of 12.3 MB`. Empty if nothing was counted.

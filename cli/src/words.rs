@@ -96,6 +96,20 @@ pub(crate) fn rollback(words: &[&str], to: Option<&ReleaseId>) -> Result<(Option
     }
 }
 
+/// Parses the words of `log`: at most one number of a run, and at most one stage.
+pub(crate) fn log(words: &[&str]) -> Result<(Option<u64>, Option<String>), Failure> {
+    let (stage, sides) = sort(words)?;
+    let hint = "Name one run as `cutover log` lists them: by its number";
+    match &sides[..] {
+        [] => Ok((None, stage)),
+        [Side::Release(id)] => match id.as_str().parse() {
+            Ok(number) => Ok((Some(number), stage)),
+            Err(_) => Err(Failure::usage(format!("`{id}` is no number of a run")).hint(hint)),
+        },
+        _ => Err(Failure::usage("A log is of one run").hint(hint)),
+    }
+}
+
 /// Parses the words of `diff`: at most one stage, and the two sides.
 pub(crate) fn diff(words: &[&str]) -> Result<(Option<String>, Side, Side), Failure> {
     let (stage, sides) = sort(words)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::command::CommandEnd;
 use crate::error::Error;
 use crate::hook::HookPhase;
+use crate::journal::JournalLine;
 use crate::release::ReleaseId;
 
 /// A phase of a deploy, in the order in which the phases end. Several run at once.
@@ -129,6 +130,8 @@ pub enum Event {
         /// The release that is switched to.
         to: ReleaseId,
     },
+    /// A line of a journal that was asked for.
+    JournalLine(Box<JournalLine>),
     /// A fact that the user should know and that stops nothing.
     Warning(String),
     /// A detail for `-v`.

@@ -51,5 +51,7 @@ mod wire;
 
 pub use command::{CommandEnd, Mask};
 pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
-pub use verbs::{AgentRole, cleanup, deploy, diff, exec, releases, run_hook, serve_agent, setup, status, switch};
+pub use verbs::{
+    AgentRole, cleanup, deploy, diff, exec, journal, releases, run_hook, runs, serve_agent, setup, status, switch,
+};
 pub use wire::BUILD;

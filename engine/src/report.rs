@@ -5,6 +5,7 @@ mod deploy;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::journal::RunSummary;
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 
@@ -71,6 +72,15 @@ pub struct ReleasesReport {
     pub releases: Vec<ReleaseReport>,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+    /// Warnings, each once.
+    pub warnings: Vec<String>,
+}
+
+/// The runs that have a journal, the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunsReport {
+    /// The runs.
+    pub runs: Vec<RunSummary>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
 }
@@ -243,7 +253,16 @@ macro_rules! has_warnings {
     };
 }
 
-has_warnings!(DeployReport, SetupReport, ReleasesReport, StatusReport, SwitchReport, CleanupReport, DiffReport);
+has_warnings!(
+    DeployReport,
+    SetupReport,
+    ReleasesReport,
+    RunsReport,
+    StatusReport,
+    SwitchReport,
+    CleanupReport,
+    DiffReport
+);
 
 /// A deploy, switch or rollback that failed, with what is live now.
 #[derive(Debug)]

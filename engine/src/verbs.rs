@@ -16,12 +16,13 @@ use crate::disk;
 use crate::error::Error;
 use crate::event::{Event, Observer, Warnings};
 use crate::hook;
+use crate::journal::RunSummary;
 use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::ReleaseId;
 use crate::report::{
     Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, ReleasesReport,
-    SetupReport, StatusReport, SwitchReport,
+    RunsReport, SetupReport, StatusReport, SwitchReport,
 };
 use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
 use crate::target::Destination;
@@ -86,6 +87,23 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
             _ => Err(mismatch().into()),
         }
     })
+}
+
+/// Lists the runs that have a journal.
+pub fn runs(context: &Context) -> Result<RunsReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::Runs, Install::Vanish)? {
+        Reply::Runs(report) => Ok(report),
+        _ => Err(mismatch()),
+    })
+}
+
+/// Reads the journal of a run, or of the newest one. Its lines come as events. With `follow`, further lines come until
+/// the run has ended.
+pub fn journal(context: &Context, run: Option<u64>, follow: bool) -> Result<RunSummary, Error> {
+    match context.ask(Request::Journal { run, follow }, Install::Vanish)? {
+        Reply::Journal(summary) => Ok(summary),
+        _ => Err(mismatch()),
+    }
 }
 
 /// Runs a hook of the server by its name, in the live release.

@@ -1,6 +1,7 @@
 //! Serves one client: reads its request, carries it out, and answers.
 
 mod commands;
+mod journals;
 mod manifests;
 mod switching;
 
@@ -12,7 +13,7 @@ use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
 use crate::journal::{RunHead, RunResult, RunSummary};
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
-use crate::report::LockHolder;
+use crate::report::{LockHolder, RunsReport};
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{self, FromAgent, Hello, Reply, Request, ToAgent};
@@ -166,6 +167,11 @@ impl Service<'_> {
                     prune::CleanupOptions { lock: lock.as_ref(), sweep: true, ..prune::CleanupOptions::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
+            Request::Runs => {
+                let runs = journal::runs(&self.open(path)?.private)?;
+                Ok(Reply::Runs(RunsReport { runs, warnings: Vec::new() }))
+            }
+            Request::Journal { run, follow } => self.journal(path, *run, *follow),
             Request::RunHook(name) => self.run_hook(path, name),
             Request::Exec(command) => self.exec(path, command),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),

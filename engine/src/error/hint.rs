@@ -189,6 +189,10 @@ pub enum SiteHint {
 /// The next step with releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReleaseHint {
+    /// Look at the list of runs.
+    SeeRuns,
+    /// Deploy first: runs that change something have a journal.
+    DeployFirst,
     /// Wait until another deploy is done.
     Wait,
     /// Check the state of the server, and run the command when no other run is at work.

@@ -15,6 +15,12 @@ pub enum ReleaseError {
     /// No such release exists.
     #[error("There is no release {0}")]
     Unknown(ReleaseId),
+    /// No run has that number.
+    #[error("There is no journal of a run {0}")]
+    UnknownRun(u64),
+    /// No run has a journal yet.
+    #[error("There is no journal of any run yet")]
+    NoRuns,
     /// No earlier release exists to go back to.
     #[error("No release was live before this one, so there is nothing to roll back to")]
     NothingToRollBack,
@@ -51,6 +57,8 @@ impl ReleaseError {
         match self {
             ReleaseError::Locked { .. } | ReleaseError::LockLost(_) => Kind::Locked,
             ReleaseError::Exists(_)
+            | ReleaseError::UnknownRun(_)
+            | ReleaseError::NoRuns
             | ReleaseError::Unknown(_)
             | ReleaseError::NothingToRollBack
             | ReleaseError::NotARollback { .. }
@@ -63,6 +71,8 @@ impl ReleaseError {
         match self {
             ReleaseError::Exists(_) => Some(ReleaseHint::ChooseName),
             ReleaseError::Unknown(_) | ReleaseError::NotARollback { .. } => Some(ReleaseHint::SeeReleases),
+            ReleaseError::UnknownRun(_) => Some(ReleaseHint::SeeRuns),
+            ReleaseError::NoRuns => Some(ReleaseHint::DeployFirst),
             ReleaseError::NothingToRollBack => Some(ReleaseHint::SwitchToAny),
             ReleaseError::NotReused { .. } => None,
             ReleaseError::Locked { .. } => Some(ReleaseHint::Wait),

@@ -43,6 +43,9 @@ pub(crate) const REPORTED_TEXT_BYTES_MAX: usize = 16 << 10;
 /// All texts of one list of a report, in bytes. The texts that do not fit are counted.
 pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
 
+/// Runs in a report. Each takes at most 20 kB, with a long error.
+pub(crate) const RUNS_REPORTED_MAX: usize = 100;
+
 /// Releases in a report. Each takes some 300 bytes.
 pub(crate) const RELEASES_MAX: usize = 8 << 10;
 

@@ -93,6 +93,7 @@ mod tests {
             FromAgent::Read { bytes: u64::MAX, commits: u32::MAX, stalled: Some(u64::MAX) },
             FromAgent::News(News::Live(id("1"))),
             FromAgent::WantsVerdict,
+            FromAgent::JournalLine(String::new()),
             FromAgent::Done(Reply::Manifests),
             FromAgent::Failed { refusal, live: LiveNow::Nothing },
             FromAgent::Ping,

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::command::CommandEnd;
 use crate::error::Refusal;
 use crate::event::{CheckEvent, Phase};
+use crate::journal::RunSummary;
 use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
+    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, RunsReport, SetupReport, StatusReport,
+    SwitchReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -88,6 +90,8 @@ pub(crate) enum FromAgent {
     News(News),
     /// Asks for the client's verdict on the live release.
     WantsVerdict,
+    /// A line of the requested journal, as JSON.
+    JournalLine(String),
     /// The last message of a success.
     Done(Reply),
     /// The last message of a failure.
@@ -145,6 +149,7 @@ impl MessageBounds for FromAgent {
         /* Read */ bounds::PLAIN_BYTES_MAX,
         /* News */ bounds::TEXT_MESSAGE_BYTES_MAX,
         /* WantsVerdict */ bounds::PLAIN_BYTES_MAX,
+        /* JournalLine */ bounds::TEXT_MESSAGE_BYTES_MAX,
         /* Done */ bounds::ANSWER_BYTES_MAX,
         /* Failed */ bounds::ANSWER_BYTES_MAX,
         /* Ping */ bounds::PLAIN_BYTES_MAX,
@@ -206,6 +211,10 @@ pub(crate) enum Reply {
     Switch(SwitchReport),
     /// To `Cleanup`.
     Cleanup(CleanupReport),
+    /// To `Runs`.
+    Runs(RunsReport),
+    /// To `Journal`, after the last of its lines.
+    Journal(RunSummary),
     /// To `RunHook`, of a hook that succeeded.
     RanHook,
     /// To `Exec`.
@@ -243,7 +252,8 @@ impl Reply {
                         bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
                 });
             }
-            Reply::Manifests | Reply::RanHook | Reply::Exec(_) => {}
+            Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
+            Reply::Manifests | Reply::RanHook | Reply::Exec(_) | Reply::Journal(_) => {}
         }
         self
     }

@@ -108,6 +108,15 @@ pub(crate) enum Request {
         /// Whether to change nothing.
         dry_run: bool,
     },
+    /// Report the runs that have a journal.
+    Runs,
+    /// Send the journal of a run.
+    Journal {
+        /// Its number. None: the newest one.
+        run: Option<u64>,
+        /// Whether to send further lines until the run has ended.
+        follow: bool,
+    },
     /// Run a hook by its name.
     RunHook(String),
     /// Run a command in the live release.
@@ -132,6 +141,7 @@ impl Request {
             Request::Switch(_) => "switch",
             Request::Rollback(_) => "rollback",
             Request::Cleanup { .. } => "cleanup",
+            Request::Runs | Request::Journal { .. } => "log",
             Request::RunHook(_) => "hook",
             Request::Exec(_) => "exec",
             Request::Manifests { .. } => "diff",

@@ -1,0 +1,146 @@
+//! `cutover log`: lists the runs on the server, or shows the journal of one.
+
+use std::sync::Arc;
+
+use engine::event::{Event, Observer};
+use engine::journal::{JournalEntry, JournalLine, RunHead, RunResult, RunSummary};
+use engine::news::News;
+use engine::report::RunsReport;
+
+use crate::args::LogArgs;
+use crate::color::Palette;
+use crate::failure::{Failure, printable};
+use crate::place::Place;
+use crate::report::Report;
+use crate::session::Session;
+use crate::stdout;
+use crate::tally::{Verbosity, check_line, doing, hook_line};
+use crate::units::{Seconds, Time};
+use crate::words;
+
+pub(crate) fn run(session: &Session<'_>, args: &LogArgs) -> Result<(), Failure> {
+    let (run, stage) = words::log(&args.words())?;
+    let settings = session.settings(&Place { stage, target: args.target.target.clone() })?;
+    if run.is_none() && !args.follow {
+        return session.run(&settings, Verbosity::Brief, engine::runs);
+    }
+    let is_json = session.everywhere.json;
+    let summary = session.observe(
+        &settings,
+        Verbosity::Brief,
+        None,
+        |_| None,
+        |context| {
+            let observer = Arc::new(Lines { inner: context.observer.clone(), is_json });
+            engine::journal(&engine::Context { observer, ..context.clone() }, run, args.follow)
+        },
+    )?;
+    drop(summary);
+    Ok(())
+}
+
+/// Prints the lines of a journal on stdout, and passes the other events on.
+struct Lines {
+    inner: Arc<dyn Observer>,
+    is_json: bool,
+}
+
+impl Observer for Lines {
+    fn observe(&self, event: Event) {
+        let Event::JournalLine(line) = event else { return self.inner.observe(event) };
+        let text = if self.is_json { serde_json::to_string(&*line).ok() } else { text_of(&line) };
+        if let Some(text) = text {
+            // A reader that has gone away has read enough.
+            stdout::write(&format!("{text}\n")).unwrap_or_default();
+        }
+    }
+}
+
+/// Returns a line of a journal for people. The end of a phase says nothing new.
+fn text_of(line: &JournalLine) -> Option<String> {
+    let text = match &line.entry {
+        JournalEntry::Begun(RunHead { verb, provenance }) => format!("{verb} by {}", provenance.person()),
+        JournalEntry::News(News::Ended(_)) => return None,
+        JournalEntry::News(news) => news_line(news),
+        JournalEntry::Ended(RunResult { error: Some(error), live, .. }) => {
+            format!("Failed: {error}; {}", live_text(live.as_ref()))
+        }
+        JournalEntry::Ended(RunResult { live, .. }) => format!("Done; {}", live_text(live.as_ref())),
+    };
+    Some(format!("{}  {}", Time(line.at / 1000), printable(&text)))
+}
+
+fn live_text(live: Option<&engine::release::ReleaseId>) -> String {
+    live.map_or("nothing is live".to_owned(), |live| format!("release {live} is live"))
+}
+
+fn news_line(news: &News) -> String {
+    match news {
+        News::Began(phase) | News::Ended(phase) => doing(*phase).to_owned(),
+        News::Warning(text) => format!("Warning: {text}"),
+        News::LockTakenOver(holder) => format!("Took over the lock of {holder}"),
+        News::Removed(release) => format!("Removed release {release}"),
+        News::Live(release) => format!("Release {release} is live"),
+        News::Hook(event) => hook_line(event),
+        News::Check(event) => check_line(event),
+        News::Returning { from, to } => format!("Release {from} failed: switching back to release {to}"),
+    }
+}
+
+impl Report for RunsReport {
+    const ANSWERS: bool = true;
+
+    fn text(&self, palette: Palette, _: bool) -> String {
+        if self.runs.is_empty() {
+            return "There are no runs\n".to_owned();
+        }
+        let heads = ["RUN", "BEGAN", "TIME", "VERB", "WHO", "LIVE", "RESULT"].map(str::to_owned);
+        let rows: Vec<[String; 7]> = self.runs.iter().map(row).collect();
+        let all = || [&heads].into_iter().chain(&rows);
+        let widths: [usize; 6] =
+            std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or_default());
+        let line = |row: &[String; 7]| {
+            let cells = row.iter().zip(widths.iter().chain([&0]));
+            let cells: Vec<String> = cells.map(|(cell, &width)| format!("{cell:width$}")).collect();
+            cells.join("  ").trim_end().to_owned()
+        };
+        let mut text = format!("{}\n", palette.strong(line(&heads)));
+        for (row, run) in rows.iter().zip(&self.runs) {
+            let line = line(row);
+            text += &if run.error.is_some() { format!("{}\n", palette.error(line)) } else { format!("{line}\n") };
+        }
+        text
+    }
+
+    fn next(&self) -> Option<String> {
+        let newest = self.runs.first()?;
+        Some(format!("`cutover log {}` shows what it did", newest.run))
+    }
+}
+
+fn row(run: &RunSummary) -> [String; 7] {
+    let RunSummary { previous, live, .. } = run;
+    let id = |release: &Option<engine::release::ReleaseId>| {
+        release.as_ref().map_or("nothing".to_owned(), ToString::to_string)
+    };
+    let changes = match (run.ended, previous == live) {
+        (None, _) => String::new(),
+        (Some(_), true) => id(live),
+        (Some(_), false) => format!("{} → {}", id(previous), id(live)),
+    };
+    let result = match (run.ended, &run.error) {
+        (None, _) => "no end".to_owned(),
+        (Some(_), None) => "done".to_owned(),
+        (Some(_), Some(error)) => printable(error),
+    };
+    let seconds = run.ended.map(|ended| Seconds(ended.saturating_sub(run.began) as f64 / 1000.0).to_string());
+    [
+        run.run.to_string(),
+        Time(run.began / 1000).to_string(),
+        seconds.unwrap_or_default(),
+        printable(&run.verb),
+        printable(&run.who),
+        changes,
+        result,
+    ]
+}
