@@ -5,8 +5,11 @@ use std::collections::VecDeque;
 /// The text in the place of a secret.
 const MASKED: &str = "[secret]";
 
-/// The output of one command that is passed on at once, in bytes.
-const BEGIN_BYTES_MAX: usize = 1 << 20;
+/// The output of one command that is passed on at once, in bytes. Each line counts for [`LINE_BYTES`] more.
+const BEGIN_BYTES_MAX: usize = 512 << 10;
+
+/// The bytes around a line in a journal: its time, its hook.
+const LINE_BYTES: usize = 100;
 
 /// The lines behind it that are kept until the end.
 const LAST_LINES_MAX: usize = 200;
@@ -48,7 +51,7 @@ impl KeptLines {
     /// Passes a line on, or keeps it for the end.
     pub(crate) fn add(&mut self, line: String, pass: &mut impl FnMut(String)) {
         if self.passed_bytes <= BEGIN_BYTES_MAX {
-            self.passed_bytes += line.len() + 1;
+            self.passed_bytes += line.len() + LINE_BYTES;
             return pass(line);
         }
         if self.last.len() == LAST_LINES_MAX {
@@ -83,14 +86,14 @@ mod tests {
     fn of_a_long_output_the_begin_and_the_end_are_passed_on() {
         let mut passed = Vec::new();
         let mut kept = KeptLines::default();
-        let line = "x".repeat(1023);
+        let line = "x".repeat(1024 - LINE_BYTES);
         for _ in 0..3000 {
             kept.add(line.clone(), &mut |line| passed.push(line));
         }
         kept.add("last".into(), &mut |line| passed.push(line));
         kept.finish(&mut |line| passed.push(line));
-        assert_eq!(passed.len(), 1025 + 1 + 200);
-        assert_eq!(passed[1025], "… 1776 lines are left out");
+        assert_eq!(passed.len(), 513 + 1 + 200);
+        assert_eq!(passed[513], "… 2288 lines are left out");
         assert_eq!(passed.last().unwrap(), "last");
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::site::layout::Layout;
 use crate::error::Error;
-use crate::hook::{Hook, When};
+use crate::hook::{Hook, HookPhase, When};
 use crate::release::ReleaseId;
 use crate::wire::message::Hello;
 
@@ -43,7 +43,8 @@ impl Scene {
             When::First => is_first,
             When::AfterFirst => !is_first,
         };
-        fits && (!self.is_rollback || hook.on_rollback)
+        let is_of_rollbacks = matches!(hook.phase, HookPhase::BeforeRollback | HookPhase::AfterRollback);
+        fits && (!self.is_rollback || hook.on_rollback || is_of_rollbacks)
     }
 
     /// Returns the directory in which a hook runs: the release, or, before there is one, the live one, or the deploy
