@@ -45,6 +45,7 @@ mod clocks;
 mod durable;
 mod few_threads;
 mod full;
+mod confirm;
 mod hooks;
 mod interruption;
 mod power_cut;

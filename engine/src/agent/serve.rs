@@ -23,12 +23,12 @@ use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive}
 use super::deploy::{Order, deploy};
 use super::deploy_path::deploy_path;
 use super::reporter::Reporter;
-use super::run::RunnerProgram;
+use super::run::{RunnerProgram, take_back_unconfirmed};
+use super::site::Site;
 use super::site::journal::{self, Journal};
 use super::site::layout::Layout;
 use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
-use super::site::mend::mend;
 use super::site::records::Releases;
 use super::{prune, query};
 
@@ -156,16 +156,21 @@ impl Service<'_> {
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
             Request::Switch(id) => self.switch(path, id),
             Request::Rollback(to) => self.rollback(path, to.as_ref()),
-            Request::Cleanup { dry_run } => {
+            Request::Cleanup { dry_run: true } => {
                 let mut layout = self.open(path)?;
-                let lock = if *dry_run { None } else { Some(self.lock(&mut layout)?) };
                 let mut releases = Releases::read(&layout)?;
-                if let Some(lock) = &lock {
-                    mend(lock, &mut layout, &mut releases)?;
-                }
-                let options =
-                    prune::CleanupOptions { lock: lock.as_ref(), sweep: true, ..prune::CleanupOptions::default() };
+                let options = prune::CleanupOptions { sweep: true, ..prune::CleanupOptions::default() };
                 prune::cleanup(&mut layout, &mut releases, policy, &options, self.conversation).map(Reply::Cleanup)
+            }
+            Request::Cleanup { dry_run: false } => {
+                let mut layout = self.open(path)?;
+                let lock = self.lock(&mut layout)?;
+                let mut site = Site::hold(lock, layout)?;
+                take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
+                let Site { lock, layout, releases } = &mut site;
+                let options =
+                    prune::CleanupOptions { lock: Some(lock), sweep: true, ..prune::CleanupOptions::default() };
+                prune::cleanup(layout, releases, policy, &options, self.conversation).map(Reply::Cleanup)
             }
             Request::Runs => {
                 let runs = journal::runs(&self.open(path)?.private)?;

@@ -70,6 +70,7 @@ impl Launch<'_> {
         if let Err(error) = confirmation::end(site, release) {
             self.reporter.warn(error.with_cause());
         }
+        self.hooks.show_logs(scene, site);
         let reason = unfit.error.with_cause();
         match &scene.previous {
             Some(previous) if !unfit.stays => {

@@ -19,6 +19,7 @@ mod checks;
 mod confirmation;
 mod go_live;
 mod hooks;
+mod logs;
 mod order;
 mod overdue;
 mod program;

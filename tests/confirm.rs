@@ -1,0 +1,137 @@
+//! Checks after the switch, and the confirmation that a release waits for: whoever goes away, the server ends with a
+//! release that somebody held for good.
+
+use std::fs;
+use std::process::{Child, Command};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use crate::support::line::Line;
+use crate::support::site::{RunResult, Site, text};
+use crate::support::wait;
+
+/// A site with a release, whose next deploys have a config.
+fn site_with(config: &str) -> (Site, String) {
+    let mut site = Site::new();
+    site.write("index.html", "one");
+    let live = text(&site.deploy(&[])["release"]);
+    site.configure(config);
+    site.write("index.html", "two");
+    (site, live)
+}
+
+#[test]
+fn a_release_that_its_client_confirms_stays() {
+    let (site, before) = site_with("confirm = '60s'");
+    let report = site.deploy(&[]);
+    assert_eq!(report["state"], "live");
+    assert_ne!(site.live(), Some(before));
+    // No wait is left behind.
+    site.write("index.html", "three");
+    site.deploy_and_compare(&[]);
+}
+
+#[test]
+fn a_check_of_either_side_that_fails_takes_the_release_back_and_marks_it() {
+    for from in ["client", "server"] {
+        let config = format!(
+            "logs = ['app.log']\n[[checks]]\nname = 'page'\nrun = 'echo looking; grep -q right index.html'\n\
+             cwd = 'CURRENT'\nfrom = '{from}'\nretries = 1\ninterval = '1s'\n"
+        );
+        let (mut site, before) = site_with("");
+        let current = site.current("").display().to_string();
+        site.configure(&config.replace("CURRENT", current.trim_end_matches('/')));
+        site.write("app.log", "first\nFatal error: no such table\n");
+        let ran = site.cutover(&["deploy", "--release", "2"]);
+        ran.failed(6, &["The check `page` failed", "[page] looking", "Check page, try 2"]);
+        assert!(ran.stderr.contains("Fatal error: no such table"), "{from}: {}", ran.stderr);
+        assert!(ran.stderr.ends_with(&format!("The site still serves release {before}.\n")), "{}", ran.stderr);
+        assert_eq!(site.live(), Some(before.clone()));
+        let releases = site.succeed(&["releases"]);
+        let bad = releases["releases"].as_array().unwrap().iter().find(|release| release["id"] == "2").unwrap();
+        assert_eq!(bad["state"], "bad", "{from}: {bad}");
+        site.write("index.html", "right");
+        site.deploy_and_compare(&[]);
+    }
+}
+
+/// A hook after the switch that says when it has begun, and waits for a file.
+const WAIT: &str = "[[hooks]]\nname = 'wait'\nphase = 'after_switch'\n\
+     run = 'touch \"$CUTOVER_SHARED_PATH/begun\"; until test -e \"$CUTOVER_SHARED_PATH/go\"; do sleep 0.05; done'\n\
+     on_rollback = false\n";
+
+/// Deploys until the hook after the switch waits.
+fn deploy_until_it_waits(site: &Site) -> Child {
+    let deploy = site.command(&["deploy", "--release", "2"]).spawn().unwrap();
+    wait::until("the hook waits", || site.target("shared/begun").exists().then_some(()));
+    assert_eq!(site.live().as_deref(), Some("2"));
+    deploy
+}
+
+/// Returns the process whose parent is this one.
+fn child_of(parent: Pid) -> Pid {
+    let output = Command::new("pgrep").args(["-P", &parent.as_raw_nonzero().to_string()]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    Pid::from_raw(text.lines().next().expect("a child").parse().unwrap()).unwrap()
+}
+
+#[test]
+fn a_confirmation_that_never_comes_switches_back() {
+    let Some(Line { mut site, sshd, user, .. }) = Line::start("a_confirmation_that_never_comes") else { return };
+    let other = Site::over(&sshd, &user);
+    site.write("index.html", "one");
+    let before = text(&site.deploy(&[])["release"]);
+    site.configure(&format!("confirm = '2s'\n{WAIT}"));
+    site.write("index.html", "two");
+    let mut deploy = deploy_until_it_waits(&site);
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    site.write_shared("go", "");
+    wait::until("the lock is free", || (other.succeed(&["status"])["lock"] == json!(null)).then_some(()));
+    assert_eq!(site.live(), Some(before));
+    // The next run tells it.
+    site.configure("");
+    let ran = site.cutover(&["deploy"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("failed after its client had gone: The release was not confirmed within 2 s"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_release_whose_runner_was_killed_too_is_left_by_the_next_run() {
+    let (site, before) = site_with(&format!("confirm = '1h'\n{WAIT}"));
+    let mut deploy = deploy_until_it_waits(&site);
+    let runner = child_of(Pid::from_child(&deploy));
+    for victim in [Pid::from_child(&deploy), runner] {
+        kill_process(victim, Signal::KILL).unwrap();
+    }
+    deploy.wait().unwrap();
+    site.write_shared("go", "");
+    wait::until("the lock is free", || (site.succeed(&["status"])["lock"] == json!(null)).then_some(()));
+    // Nobody has looked yet.
+    assert_eq!(site.live().as_deref(), Some("2"));
+    let ran = site.cutover(&["cleanup"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("Release 2 failed: switching back to release {before}")), "{}", ran.stderr);
+    assert_eq!(site.live(), Some(before));
+}
+
+#[test]
+fn a_confirmation_that_comes_too_late_changes_nothing() {
+    let config = "confirm = '1s'\n[[checks]]\nname = 'slow'\nrun = 'sleep 4'\n";
+    let (site, before) = site_with(config);
+    let ran = site.cutover(&["deploy"]);
+    ran.failed(6, &["The release was not confirmed within 1 s", &format!("The site still serves release {before}.")]);
+    assert_eq!(site.live(), Some(before));
+}
+
+#[test]
+fn an_interruption_after_the_switch_switches_back() {
+    let (site, before) = site_with(WAIT);
+    let deploy = deploy_until_it_waits(&site);
+    kill_process(Pid::from_child(&deploy), Signal::INT).unwrap();
+    let ran = RunResult::wait(deploy);
+    ran.failed(130, &["Interrupted", &format!("The site still serves release {before}.")]);
+    assert_eq!(site.live(), Some(before));
+    assert!(fs::read_to_string(site.target("shared/go")).is_err());
+}
