@@ -217,12 +217,7 @@ fn a_hook_that_hangs_and_ignores_sigterm_is_killed_at_its_timeout() {
 
 #[test]
 fn a_daemon_of_a_hook_neither_keeps_the_lock_nor_the_deploy_waiting() {
-    let site = site_with(&[(
-        "daemon",
-        "after_switch",
-        "sleep 300 & echo $! > \"$CUTOVER_SHARED_PATH/daemon\"",
-        "",
-    )]);
+    let site = site_with(&[("daemon", "after_switch", "sleep 300 & echo $! > \"$CUTOVER_SHARED_PATH/daemon\"", "")]);
     site.deploy(&[]);
     let pid = fs::read_to_string(site.target("shared/daemon")).unwrap().trim().parse().unwrap();
     let daemon = Pid::from_raw(pid).unwrap();
@@ -326,8 +321,7 @@ fn end_migration_without_client(is_cut: bool) {
     // Nobody would have learnt of a switch.
     assert_eq!(site.live(), Some(live));
     let journals = fs::read_dir(site.target(".cutover/journals")).unwrap();
-    let journals: Vec<String> =
-        journals.map(|journal| fs::read_to_string(journal.unwrap().path()).unwrap()).collect();
+    let journals: Vec<String> = journals.map(|journal| fs::read_to_string(journal.unwrap().path()).unwrap()).collect();
     assert!(journals.iter().any(|journal| journal.contains("migrated") && journal.contains("\"done\"")));
 }
 

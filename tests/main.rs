@@ -29,6 +29,8 @@ mod levels;
 mod progress;
 mod property;
 
+mod rollback;
+
 mod belief;
 mod cold;
 mod deltas;

@@ -43,8 +43,11 @@ pub(crate) const REPORTED_TEXT_BYTES_MAX: usize = 16 << 10;
 /// All texts of one list of a report, in bytes. The texts that do not fit are counted.
 pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
 
-/// Releases in a report. Each takes some 300 bytes.
-pub(crate) const RELEASES_MAX: usize = 8 << 10;
+/// All releases of a report, in bytes. Those that do not fit are left out, the oldest first.
+pub(crate) const RELEASES_BYTES_MAX: usize = 3 << 20;
+
+/// A release in a report, in bytes, without its notes, its reason and its migrations.
+pub(crate) const RELEASE_BYTES_MAX: usize = 384;
 
 /// Releases in [`Holding`](crate::wire::message::Holding).
 pub(crate) const HELD_RELEASES_MAX: usize = 16 << 10;
