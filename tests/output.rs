@@ -100,6 +100,7 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
       diff      Show what a deploy would change, or the differences between two releases
       ssh       Open a shell on the server, in the live release
+      exec      Run a command on the server, in the live release
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -112,6 +113,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
     Everywhere:
           --config <FILE>
               The configuration [default: cutover.toml here or above]
+
+          --set <KEY=VALUE>
+              Set a key instead of the config, such as `keep_releases=5`; repeatable
 
       -F, --ssh-config <FILE>
               The ssh_config to use instead of the user's and the system's
@@ -128,6 +132,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
 
           --json
               Print one JSON object on stdout at the end
+
+          --events
+              Print a line of JSON on stdout for each event; the last one has the object of `--json`
 
           --yes
               Answer yes to every question

@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::place::Place;
 use crate::words;
 
-pub(crate) use release::{PinArgs, ReleaseArgs, RollbackArgs};
+pub(crate) use release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs};
 use target::TargetArg;
 
 /// Deploys large trees to Linux servers over SSH.
@@ -298,22 +298,6 @@ pub(crate) struct CleanupArgs {
     pub(crate) grace: Option<Duration>,
 }
 
-/// `diff`
-#[derive(Debug, clap::Args)]
-pub(crate) struct DiffArgs {
-    /// A table in cutover.toml; optional if there is only one
-    #[arg(value_name = "STAGE")]
-    first: Option<String>,
-    /// The side to compare: a release, `live` or `source`
-    #[arg(value_name = "A")]
-    second: Option<String>,
-    /// The side to compare it with: a release, `live` or `source`
-    #[arg(value_name = "B")]
-    third: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-}
-
 /// The flags of every verb.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
@@ -407,13 +391,6 @@ impl PlaceArgs {
     /// Parses the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
-    }
-}
-
-impl DiffArgs {
-    /// Returns the words in order.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
     }
 }
 

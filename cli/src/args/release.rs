@@ -1,4 +1,4 @@
-//! The arguments of the verbs that name a release: `switch`, `rollback`, `pin` and `unpin`.
+//! The arguments of the verbs that name a release: `switch`, `rollback`, `pin`, `unpin` and `diff`.
 
 use engine::pin::Day;
 
@@ -64,5 +64,28 @@ impl RollbackArgs {
     /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
         [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+/// `diff`
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// A table in cutover.toml; optional if there is only one
+    #[arg(value_name = "STAGE")]
+    first: Option<String>,
+    /// The side to compare: a release, `live` or `source`
+    #[arg(value_name = "A")]
+    second: Option<String>,
+    /// The side to compare it with: a release, `live` or `source`
+    #[arg(value_name = "B")]
+    third: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+impl DiffArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
     }
 }
