@@ -94,7 +94,11 @@ fn a_confirmation_that_never_comes_switches_back() {
     site.configure("");
     let ran = site.cutover(&["deploy"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert!(ran.stderr.contains("failed after its client had gone: The release was not confirmed within 2 s"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("failed after its client had gone: The release was not confirmed within 2 s"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

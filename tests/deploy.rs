@@ -116,7 +116,11 @@ fn a_rollback_goes_to_the_release_that_is_named() {
     site.succeed(&["switch", &second]);
     site.succeed(&["rollback", "--to", &first]);
     assert_eq!(version(&site), "A");
-    site.refused(&["rollback"], 1, &["No release was live before", "cutover releases"]);
+    site.refused(
+        &["rollback"],
+        1,
+        &["No release was live before", &format!("`--forward` returns to release {second}")],
+    );
     site.refused(&["rollback", "--to", &first], 1, &[&first, "is live already"]);
     site.refused(&["rollback", "--to", &ready], 1, &[&ready, "was never live"]);
     site.refused(&["switch", "20000101000000"], 1, &["20000101000000", "cutover releases"]);

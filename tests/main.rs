@@ -29,6 +29,8 @@ mod levels;
 mod progress;
 mod property;
 
+mod rollback;
+
 mod belief;
 mod cold;
 mod deltas;
@@ -42,10 +44,10 @@ mod reuse;
 mod store;
 
 mod clocks;
+mod confirm;
 mod durable;
 mod few_threads;
 mod full;
-mod confirm;
 mod hooks;
 mod interruption;
 mod power_cut;

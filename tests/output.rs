@@ -95,6 +95,8 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       status    Show the live release and the state of the server
       switch    Make a ready or an earlier release live
       rollback  Switch back to an earlier release
+      pin       Keep a release, whatever retention says
+      unpin     Let retention remove a pinned release again
       cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
       diff      Show what a deploy would change, or the differences between two releases
       ssh       Open a shell on the server, in the live release
@@ -133,6 +135,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
 
           --events
               Print a line of JSON on stdout for each event; the last one has the object of `--json`
+
+          --yes
+              Answer yes to every question
 
       -q, --quiet
               Print only errors, warnings and the requested result
@@ -292,6 +297,7 @@ fn help_of_releases() {
       STATE       live: `current` leads to it
                   ready: complete, and was never live
                   earlier: was live
+                  bad: was rolled back or failed; no rollback goes to it unless it is named
                   damaged: its record, manifest or tree is missing or wrong
       LIVE SINCE  when it last went live
       COMMIT      the git commit of its source
@@ -380,7 +386,9 @@ fn help_of_rollback() {
     [exit 0]
     Switch back to an earlier release
 
-    Without ID, it goes to the release that was live before the live one. Nothing is sent.
+    Without ID, it goes to the good release that was live before the live one; a second rollback goes
+    one further back. Nothing is sent. The release that it leaves is marked bad: no rollback goes to it
+    unless it is named.
 
     Usage: cutover rollback [OPTIONS] [ID] [STAGE]
 
@@ -397,8 +405,14 @@ fn help_of_rollback() {
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
-          --to <ID>
-              The release, as a flag
+          --to <ID|COMMIT|-N>
+              The release, by its name or its commit, or -N for the Nth good release back
+
+          --forward
+              Return to the release that the last rollback left
+
+          --reason <TEXT>
+              Why the release that is left is bad [default: that it was rolled back]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -407,8 +421,10 @@ fn help_of_rollback() {
 
     Examples:
       cutover rollback production
-      cutover rollback [RELEASE] production
+      cutover rollback production --reason 'the cart is empty'
       cutover rollback production --to [RELEASE]
+      cutover rollback production --to=-2                     two good releases back
+      cutover rollback production --forward                   to the release that the last rollback left
     ");
 }
 
@@ -656,13 +672,16 @@ fn a_rollback_and_the_releases_after_it() {
     $ cutover rollback
     [exit 0]
     Release 1 is live; it replaces 2
+    [stderr]
+    Going from 2 (made [SECONDS] ago by anna@[HOST]) to 1 (made [SECONDS] ago by anna@[HOST])
     ");
     assert_snapshot!(shop.run("releases"), @r"
     $ cutover releases
     [exit 0]
-    RELEASE  STATE    LIVE SINCE            COMMIT  FILES  SIZE   OWN  WHO
-    1        live     [TIME]  -           2  25 B  25 B  anna@[HOST]
-    2        earlier  [TIME]  -           2  29 B  29 B  anna@[HOST]
+    RELEASE  STATE  LIVE SINCE            COMMIT  FILES  SIZE   OWN  WHO
+    1        live   [TIME]  -           2  25 B  25 B  anna@[HOST]
+    2        bad    [TIME]  -           2  29 B  29 B  anna@[HOST]
+    2 is bad: it was rolled back (by anna@[HOST])
     ");
 }
 

@@ -59,7 +59,7 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
         match between {
             Between::Nothing => {}
             Between::Rollback if copies.len() > 1 => {
-                engine::switch(&context(place.path(), client), &SwitchTo::Back(None)).ok();
+                engine::switch(&context(place.path(), client), &SwitchTo::Back(Default::default())).ok();
             }
             Between::Rollback => {}
             Between::AnotherClient => client = 1 - client,

@@ -326,6 +326,8 @@ Verbs:
   status    Show the live release and the state of the server
   switch    Make a ready or an earlier release live
   rollback  Switch back to an earlier release
+  pin       Keep a release, whatever retention says
+  unpin     Let retention remove a pinned release again
   cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
   diff      Show what a deploy would change, or the differences between two releases
   ssh       Open a shell on the server, in the live release
@@ -348,6 +350,7 @@ Everywhere:
       --json               Print one JSON object on stdout at the end
       --events             Print a line of JSON on stdout for each event; the last one has the
                            object of `--json`
+      --yes                Answer yes to every question
   -q, --quiet              Print only errors, warnings and the requested result
   -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never

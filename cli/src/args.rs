@@ -1,5 +1,8 @@
 //! The command line as the user wrote it: verbs, flags, words. `settings` resolves it.
 
+mod release;
+mod target;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +17,9 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::place::Place;
 use crate::words;
+
+pub(crate) use release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs};
+use target::TargetArg;
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -84,6 +90,7 @@ Columns:
   STATE       live: `current` leads to it
               ready: complete, and was never live
               earlier: was live
+              bad: was rolled back or failed; no rollback goes to it unless it is named
               damaged: its record, manifest or tree is missing or wrong
   LIVE SINCE  when it last went live
   COMMIT      the git commit of its source
@@ -111,19 +118,41 @@ Examples:
   cutover switch 20260325140000 production
   cutover switch 20260325140000 --target deploy@web1:/srv/site"
     )]
-    Switch(SwitchArgs),
+    Switch(ReleaseArgs),
     /// Switch back to an earlier release
     ///
-    /// Without ID, it goes to the release that was live before the live one. Nothing is sent.
+    /// Without ID, it goes to the good release that was live before the live one; a second rollback goes one further
+    /// back. Nothing is sent. The release that it leaves is marked bad: no rollback goes to it unless it is named.
     #[command(
         override_usage = "cutover rollback [OPTIONS] [ID] [STAGE]",
         after_long_help = "\
 Examples:
   cutover rollback production
-  cutover rollback 20260325120000 production
-  cutover rollback production --to 20260325120000"
+  cutover rollback production --reason 'the cart is empty'
+  cutover rollback production --to 20260325120000
+  cutover rollback production --to=-2                     two good releases back
+  cutover rollback production --forward                   to the release that the last rollback left"
     )]
     Rollback(RollbackArgs),
+    /// Keep a release, whatever retention says
+    ///
+    /// A pinned release is not removed, and takes no place of `keep_releases`. A second pin replaces the first.
+    #[command(
+        override_usage = "cutover pin [OPTIONS] <ID> [STAGE]",
+        after_long_help = "\
+Examples:
+  cutover pin 20260325140000 production
+  cutover pin 20260325140000 production --until 2026-12-31 --note 'the year-end report'"
+    )]
+    Pin(PinArgs),
+    /// Let retention remove a pinned release again
+    #[command(
+        override_usage = "cutover unpin [OPTIONS] <ID> [STAGE]",
+        after_long_help = "\
+Example:
+  cutover unpin 20260325140000 production"
+    )]
+    Unpin(ReleaseArgs),
     /// Remove old releases, beyond `keep_releases`, and what no release needs
     ///
     /// A deploy does it at its end. The live release and the one that a rollback goes to always stay.
@@ -191,16 +220,6 @@ pub(crate) struct PlaceArgs {
     pub(crate) stage: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
-}
-
-/// The target from the command line.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct TargetArg {
-    /// The server and path to deploy to; needs no config
-    ///
-    /// `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
-    #[arg(long, value_name = "DEST")]
-    pub(crate) target: Option<OsString>,
 }
 
 /// `setup`
@@ -271,6 +290,13 @@ pub(crate) struct LogArgs {
     pub(crate) follow: bool,
 }
 
+impl LogArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
 /// `exec`
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExecArgs {
@@ -295,35 +321,6 @@ pub(crate) struct AgentArgs {
     pub(crate) from: Option<PathBuf>,
 }
 
-/// `switch`
-#[derive(Debug, clap::Args)]
-pub(crate) struct SwitchArgs {
-    /// The release
-    #[arg(value_name = "ID")]
-    first: String,
-    /// A table in cutover.toml; optional if there is only one
-    #[arg(value_name = "STAGE")]
-    second: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-}
-
-/// `rollback`
-#[derive(Debug, clap::Args)]
-pub(crate) struct RollbackArgs {
-    /// The release to go back to [default: the one that was live before]
-    #[arg(value_name = "ID")]
-    first: Option<String>,
-    /// A table in cutover.toml; optional if there is only one
-    #[arg(value_name = "STAGE")]
-    second: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-    /// The release, as a flag
-    #[arg(long, value_name = "ID")]
-    pub(crate) to: Option<ReleaseId>,
-}
-
 /// `cleanup`
 #[derive(Debug, clap::Args)]
 pub(crate) struct CleanupArgs {
@@ -335,22 +332,6 @@ pub(crate) struct CleanupArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
-}
-
-/// `diff`
-#[derive(Debug, clap::Args)]
-pub(crate) struct DiffArgs {
-    /// A table in cutover.toml; optional if there is only one
-    #[arg(value_name = "STAGE")]
-    first: Option<String>,
-    /// The side to compare: a release, `live` or `source`
-    #[arg(value_name = "A")]
-    second: Option<String>,
-    /// The side to compare it with: a release, `live` or `source`
-    #[arg(value_name = "B")]
-    third: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
 }
 
 /// The flags of every verb.
@@ -382,7 +363,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, conflicts_with = "json")]
     pub(crate) events: bool,
     /// Answer yes to every question
-    #[arg(long, global = true, hide = true)]
+    #[arg(long, global = true)]
     pub(crate) yes: bool,
     /// Print only errors, warnings and the requested result
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
@@ -446,34 +427,6 @@ impl PlaceArgs {
     /// Parses the stage.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
-    }
-}
-
-impl SwitchArgs {
-    /// Returns the words in order.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        [Some(&self.first), self.second.as_ref()].into_iter().flatten().map(String::as_str).collect()
-    }
-}
-
-impl RollbackArgs {
-    /// Returns the words in order.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
-    }
-}
-
-impl LogArgs {
-    /// Returns the words in order.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
-    }
-}
-
-impl DiffArgs {
-    /// Returns the words in order.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
     }
 }
 

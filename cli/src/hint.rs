@@ -26,7 +26,7 @@ pub(crate) fn text(hint: &Hint) -> String {
     match hint {
         Hint::Source(hint) => of_source(hint),
         Hint::Site(hint) => of_site(hint),
-        Hint::Release(hint) => of_release(hint).into(),
+        Hint::Release(hint) => of_release(hint),
         Hint::Damage(hint) => of_damage(hint),
         Hint::Reach(hint) => of_reach(hint).into(),
         Hint::Login(hint) => of_login(hint),
@@ -152,8 +152,17 @@ fn take_right(path: &str, by: &Writers) -> String {
     }
 }
 
-fn of_release(hint: &ReleaseHint) -> &'static str {
-    match hint {
+fn of_release(hint: &ReleaseHint) -> String {
+    let text = match hint {
+        ReleaseHint::Return { left } => {
+            return format!("`--forward` returns to release {left}, which the last rollback left");
+        }
+        ReleaseHint::NameBad => "`--to ID` goes to one of them all the same; `cutover releases` shows why they are bad",
+        ReleaseHint::NameMoreDigits => "Name more digits of the commit; see `cutover releases`",
+        ReleaseHint::AcceptMigrations => {
+            "Check that this release works with the migrated data, then run the command again with `--yes`"
+        }
+        ReleaseHint::NameLaterDay => "Name a later day, or leave `--until` out: the pin then has no end",
         ReleaseHint::SeeRuns => "See `cutover log` for the runs that have one; the oldest ones are removed",
         ReleaseHint::DeployFirst => "Deploy first: each run that changes something has one",
         ReleaseHint::Wait => "Wait until it is done, then run the command again",
@@ -161,7 +170,8 @@ fn of_release(hint: &ReleaseHint) -> &'static str {
         ReleaseHint::SeeReleases => "See `cutover releases`",
         ReleaseHint::SwitchToAny => "`cutover switch ID` goes to any other release; see `cutover releases`",
         ReleaseHint::ChooseName => "Choose another `--release`, or leave it out",
-    }
+    };
+    text.into()
 }
 
 fn of_damage(hint: &DamageHint) -> String {

@@ -14,7 +14,7 @@ use crate::place::Place;
 use crate::report::Report;
 use crate::session::Session;
 use crate::stdout;
-use crate::tally::{Verbosity, check_line, doing, hook_line};
+use crate::tally::{Verbosity, check_line, doing, going, hook_line};
 use crate::units::{Seconds, Time};
 use crate::words;
 
@@ -83,6 +83,7 @@ fn news_line(news: &News) -> String {
         News::Live(release) => format!("Release {release} is live"),
         News::Hook(event) => hook_line(event),
         News::Check(event) => check_line(event),
+        News::GoingBack(ends) => going(ends),
         News::Returning { from, to } => format!("Release {from} failed: switching back to release {to}"),
     }
 }

@@ -33,6 +33,7 @@ mod notice;
 mod output;
 mod program;
 mod progress;
+mod question;
 mod session;
 mod tally;
 mod terminal;
@@ -44,6 +45,7 @@ mod deploy;
 mod diff;
 mod exec;
 mod log;
+mod pin;
 mod releases;
 mod rollback;
 mod setup;
@@ -110,6 +112,8 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Status(args) => status::run(&session, args),
         Verb::Switch(args) => switch::run(&session, args),
         Verb::Rollback(args) => rollback::run(&session, args),
+        Verb::Pin(args) => pin::pin(&session, args),
+        Verb::Unpin(args) => pin::unpin(&session, args),
         Verb::Cleanup(args) => cleanup::run(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),

@@ -5,6 +5,7 @@ use engine::report::{ReleaseReport, ReleaseState, ReleasesReport};
 use crate::args::PlaceArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
+use crate::pin::pinned;
 use crate::report::Report;
 use crate::session::Session;
 use crate::tally::Verbosity;
@@ -24,6 +25,14 @@ impl Report for ReleasesReport {
         } else {
             table(&self.releases, palette)
         };
+        for release in &self.releases {
+            if let Some(bad) = &release.bad {
+                text += &format!("{} is bad: {} (by {})\n", release.id, printable(&bad.reason), printable(&bad.by));
+            }
+            if let Some(pin) = &release.pinned {
+                text += &format!("{} is {} (by {})\n", release.id, pinned(pin), printable(&pin.by));
+            }
+        }
         for name in &self.foreign {
             text += &format!("`releases/{}` was not made by Cutover and is left alone\n", printable(name));
         }
@@ -35,6 +44,7 @@ impl Report for ReleasesReport {
 fn state_name(state: ReleaseState) -> &'static str {
     match state {
         ReleaseState::Live => "live",
+        ReleaseState::Bad => "bad",
         ReleaseState::Ready => "ready",
         ReleaseState::Earlier => "earlier",
         ReleaseState::Damaged => "damaged",
@@ -60,6 +70,7 @@ fn table(releases: &[ReleaseReport], palette: Palette) -> String {
         text += &match release.state {
             ReleaseState::Live => format!("{}\n", palette.strong(line)),
             ReleaseState::Damaged => format!("{}\n", palette.error(line)),
+            ReleaseState::Bad => format!("{}\n", palette.warning(line)),
             ReleaseState::Ready | ReleaseState::Earlier => format!("{line}\n"),
         };
     }
@@ -89,6 +100,9 @@ fn line(row: &[String; 8], widths: &[usize; 8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use engine::pin::Pin;
+    use engine::release::Bad;
+
     use super::*;
 
     fn release(id: &str, state: ReleaseState) -> ReleaseReport {
@@ -103,13 +117,23 @@ mod tests {
             own_bytes: 900,
             who: "deploy@laptop".into(),
             manifest: "00".repeat(32),
+            bad: None,
+            pinned: None,
+            migrations: Vec::new(),
         }
     }
 
     #[test]
     fn releases_are_a_table() {
+        let bad = Bad { reason: "it was rolled back".into(), at: 0, by: "anna@desk".into(), left_for: None };
+        let pin =
+            Pin { until: Some("2026-12-31".parse().unwrap()), note: Some("a report".into()), by: "me@here".into() };
         let report = ReleasesReport {
-            releases: vec![release("20260325140000", ReleaseState::Live), release("20260326", ReleaseState::Ready)],
+            releases: vec![
+                release("20260325140000", ReleaseState::Live),
+                release("20260326", ReleaseState::Ready),
+                ReleaseReport { bad: Some(bad), pinned: Some(pin), ..release("20260327", ReleaseState::Bad) },
+            ],
             foreign: vec!["old".into()],
             warnings: Vec::new(),
         };
@@ -117,6 +141,9 @@ mod tests {
 RELEASE         STATE  LIVE SINCE            COMMIT         FILES    SIZE    OWN  WHO
 20260325140000  live   2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
 20260326        ready  -                     -             78,622  1.3 GB  900 B  deploy@laptop
+20260327        bad    2026-03-25 14:00:00Z  0123456789ab  78,622  1.3 GB  900 B  deploy@laptop
+20260327 is bad: it was rolled back (by anna@desk)
+20260327 is pinned until 2026-12-31: a report (by me@here)
 `releases/old` was not made by Cutover and is left alone
 ";
         assert_eq!(report.text(Palette::plain(), false), expected);

@@ -1,24 +1,46 @@
-//! `cutover rollback`: switches back to an earlier release.
+//! `cutover rollback`: switches back to an earlier release. Asks if that leaves migrations that ran.
 
-use engine::SwitchTo;
+use engine::error::{Hint, ReleaseHint};
+use engine::report::SwitchReport;
+use engine::rollback::{Rollback, RollbackTo};
+use engine::{Context, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
 use crate::notice::ToldVerb;
 use crate::place::Place;
+use crate::question;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
-    let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Rollback), |context| engine::switch(context, &to))
+    let (settings, rollback) = prepare(session, args).map_err(Failure::before_any_switch)?;
+    let told = Some(ToldVerb::Rollback);
+    session.run_told(&settings, Verbosity::Brief, told, |context| go_back(context, rollback))
 }
 
-fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {
-    let (release, stage) = words::rollback(&args.words(), args.to.as_ref())?;
+fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Rollback), Failure> {
+    let flag = match (&args.to, args.forward) {
+        (_, true) => Some(RollbackTo::Forward),
+        (to, false) => to.as_deref().map(words::rollback_to).transpose()?,
+    };
+    let (to, stage) = words::rollback(&args.words(), flag)?;
     let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
-    Ok((settings, SwitchTo::Back(release)))
+    Ok((settings, Rollback { to, reason: args.reason.clone(), accepts_migrations: session.everywhere.yes }))
+}
+
+fn go_back(context: &Context, rollback: Rollback) -> Result<SwitchReport, Failure> {
+    let failure = match engine::switch(context, &SwitchTo::Back(rollback.clone())) {
+        Ok(report) => return Ok(report),
+        Err(failure) => failure,
+    };
+    let leaves_migrations = failure.error.hint() == Some(Hint::Release(ReleaseHint::AcceptMigrations));
+    if leaves_migrations && question::can_ask() && question::ask(context, &format!("{}. Go on?", failure.error))? {
+        let rollback = Rollback { accepts_migrations: true, ..rollback };
+        return Ok(engine::switch(context, &SwitchTo::Back(rollback))?);
+    }
+    Err(failure.into())
 }

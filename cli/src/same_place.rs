@@ -18,7 +18,8 @@ pub(crate) fn flags(args: &Args) -> String {
         | Verb::Cleanup(CleanupArgs { place, .. }) => {
             (place.stage.as_deref().into_iter().collect(), &place.target.target)
         }
-        Verb::Switch(args) => (args.words(), &args.target.target),
+        Verb::Switch(args) | Verb::Unpin(args) => (args.words(), &args.target.target),
+        Verb::Pin(args) => (args.release.words(), &args.release.target.target),
         Verb::Rollback(args) => (args.words(), &args.target.target),
         Verb::Log(args) => (args.words(), &args.target.target),
         Verb::Diff(args) => (args.words(), &args.target.target),

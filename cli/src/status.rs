@@ -42,6 +42,7 @@ impl Report for StatusReport {
             .line_if("commit", self.live.as_ref().and_then(|live| live.commit.as_deref()).map(Commit))
             .line_if("files", self.live.as_ref().map(|live| format!("{}, {}", Count(live.files), Bytes(live.bytes))))
             .line("rollback", rollback)
+            .line_if("forward", self.forward.as_ref().map(|id| format!("returns to {id}")))
             .line("path", &self.deploy_path)
             .line("current", &self.current_path)
             .line("releases", Count(self.releases))
@@ -80,6 +81,7 @@ mod tests {
             live: None,
             broken: None,
             rollback: None,
+            forward: None,
             lock: None,
             releases: 0,
             store_objects: 0,
@@ -108,8 +110,12 @@ mod tests {
                 own_bytes: 900,
                 who: "deploy@laptop".into(),
                 manifest: "00".repeat(32),
+                bad: None,
+                pinned: None,
+                migrations: Vec::new(),
             }),
             rollback: Some("20260325120000".parse().unwrap()),
+            forward: Some("20260325150000".parse().unwrap()),
             lock: Some(LockHolder {
                 who: "me".into(),
                 from: "laptop".into(),
@@ -132,6 +138,7 @@ Release 20260325140000 is live
   commit    0123456789ab
   files     78,622, 1.3 GB
   rollback  goes to 20260325120000
+  forward   returns to 20260325150000
   path      /srv/shop
   current   /srv/shop/current
   releases  3

@@ -3,7 +3,7 @@
 use engine::SwitchTo;
 use engine::report::SwitchReport;
 
-use crate::args::SwitchArgs;
+use crate::args::ReleaseArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
 use crate::notice::{Outcome, ToldVerb};
@@ -14,12 +14,12 @@ use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::words;
 
-pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
+pub(crate) fn run(session: &Session<'_>, args: &ReleaseArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
     session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to))
 }
 
-fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
+fn prepare(session: &Session<'_>, args: &ReleaseArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::switch(&args.words())?;
     let target = args.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
@@ -46,6 +46,8 @@ impl Report for SwitchReport {
 
 #[cfg(test)]
 mod tests {
+    use engine::report::ReleaseSummary;
+
     use super::*;
 
     #[test]
@@ -55,6 +57,8 @@ mod tests {
                 release: "2".parse().unwrap(),
                 previous: previous.map(|id| id.parse().unwrap()),
                 switched,
+                from: None,
+                to: ReleaseSummary { id: "2".parse().unwrap(), commit: None, age: 0, who: "me@here".into() },
                 warnings: Vec::new(),
             };
             assert_eq!(report.text(Palette::plain(), false), expected);

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use engine::event::{CheckEvent, Event, HookEvent, Phase};
+use engine::event::{CheckEvent, Event, GoingBack, HookEvent, Phase};
+use engine::report::ReleaseSummary;
 
 use crate::failure::printable;
-use crate::units::{Bytes, Count, Counted, Seconds};
+use crate::units::{Age, Bytes, Commit, Count, Counted, Seconds};
 
 /// The amount of output on stderr. Each level includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,7 @@ impl Tally {
                 let done = if is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
                 self.say(Verbosity::Brief, format!("{done} ({})", Bytes(bytes)));
             }
+            Event::GoingBack(ends) => self.say(Verbosity::Brief, going(&ends)),
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Hook(event) => self.hook(event),
@@ -173,6 +175,16 @@ pub(crate) fn doing(phase: Phase) -> &'static str {
     }
 }
 
+/// Describes the two ends of a rollback.
+pub(crate) fn going(ends: &GoingBack) -> String {
+    let end = |release: &ReleaseSummary| {
+        let commit = release.commit.as_deref().map_or(String::new(), |commit| format!("commit {}, ", Commit(commit)));
+        format!("{} ({commit}made {} ago by {})", release.id, Age(release.age), release.who)
+    };
+    let from = ends.from.as_ref().map_or(String::new(), |from| format!(" from {}", end(from)));
+    format!("Going{from} to {}", end(&ends.to))
+}
+
 impl RunningPhase {
     /// Returns a description of the phase, for a line while it runs.
     pub(crate) fn doing(&self) -> &'static str {
@@ -262,6 +274,24 @@ mod tests {
         check(Verbosity::Brief, deploy(), std::slice::from_ref(&warning));
         check(Verbosity::Phases, deploy(), &[warning.clone(), sent.clone(), switched.clone()]);
         check(Verbosity::Verbose, deploy(), &[warning, sent, switched, detail]);
+    }
+
+    #[test]
+    fn both_ends_of_a_rollback_are_told() {
+        let summary = |id: &str, commit: Option<&str>, age| ReleaseSummary {
+            id: id.parse().unwrap(),
+            commit: commit.map(str::to_owned),
+            age,
+            who: "anna@desk".into(),
+        };
+        let (from, to) = (summary("3", None, 42), summary("2", Some("0123456789abcdef"), 7200));
+        let ends = |from| Event::GoingBack(Box::new(GoingBack { from, to: to.clone() }));
+        let events = vec![ends(Some(from)), ends(None)];
+        let expected = [
+            "Going from 3 (made 42 s ago by anna@desk) to 2 (commit 0123456789ab, made 2 h ago by anna@desk)",
+            "Going to 2 (commit 0123456789ab, made 2 h ago by anna@desk)",
+        ];
+        check(Verbosity::Brief, events, &expected.map(|line| Line::Info(line.into())));
     }
 
     #[test]

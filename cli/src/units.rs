@@ -50,6 +50,22 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// An age: `42 s`, `5 min`, `3 h`, `12 days`.
+pub(crate) struct Age(pub(crate) u64);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HOUR: u64 = 60 * 60;
+        const DAY: u64 = 24 * HOUR;
+        match self.0 {
+            seconds if seconds < 60 => write!(f, "{seconds} s"),
+            seconds if seconds < HOUR => write!(f, "{} min", seconds / 60),
+            seconds if seconds < 2 * DAY => write!(f, "{} h", seconds / HOUR),
+            seconds => write!(f, "{} days", Count(seconds / DAY)),
+        }
+    }
+}
+
 /// The first digits of a commit: as many as git shows in a large repository.
 pub(crate) struct Commit<'a>(pub(crate) &'a str);
 
@@ -104,6 +120,18 @@ mod tests {
         check(9.996, "10.0 s");
         check(100.0, "1 min 40 s");
         check(7530.0, "2 h 5 min");
+    }
+
+    #[test]
+    fn an_age_has_one_unit() {
+        let check = |seconds: u64, expected: &str| assert_eq!(Age(seconds).to_string(), expected);
+        check(0, "0 s");
+        check(59, "59 s");
+        check(60, "1 min");
+        check(3600, "1 h");
+        check(47 * 3600, "47 h");
+        check(48 * 3600, "2 days");
+        check(1234 * 86_400, "1,234 days");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A stage begins with a letter and a release with a digit, so one word is never both and their order is free.
 
-use engine::release::ReleaseId;
+use engine::release::{NOTED_BYTES_MAX, ReleaseId};
+use engine::rollback::RollbackTo;
 
 use crate::failure::Failure;
 
@@ -77,22 +78,58 @@ const ONE_RELEASE: &str = "Name one release as `cutover releases` lists them: it
 
 /// Parses the words of `switch`: one release and at most one stage.
 pub(crate) fn switch(words: &[&str]) -> Result<(ReleaseId, Option<String>), Failure> {
+    one_release(words, "No release to switch to is named", "A switch goes to one release")
+}
+
+/// Parses the words of a verb that takes one release and at most one stage.
+pub(crate) fn one_release(words: &[&str], none: &str, other: &str) -> Result<(ReleaseId, Option<String>), Failure> {
     let (stage, sides) = sort(words)?;
     match &sides[..] {
         [Side::Release(id)] => Ok((id.clone(), stage)),
-        [] => Err(Failure::usage("No release to switch to is named").hint(ONE_RELEASE)),
-        _ => Err(Failure::usage("A switch goes to one release").hint(ONE_RELEASE)),
+        [] => Err(Failure::usage(none).hint(ONE_RELEASE)),
+        _ => Err(Failure::usage(other).hint(ONE_RELEASE)),
     }
 }
 
-/// Parses the words of `rollback`: at most one release, which `--to` may name instead, and at most one stage.
-pub(crate) fn rollback(words: &[&str], to: Option<&ReleaseId>) -> Result<(Option<ReleaseId>, Option<String>), Failure> {
+/// Parses the words of `rollback`: at most one release, which a flag may name instead, and at most one stage.
+pub(crate) fn rollback(words: &[&str], flag: Option<RollbackTo>) -> Result<(RollbackTo, Option<String>), Failure> {
     let (stage, sides) = sort(words)?;
-    match (&sides[..], to) {
-        ([], to) => Ok((to.cloned(), stage)),
-        ([Side::Release(id)], None) => Ok((Some(id.clone()), stage)),
-        ([Side::Release(id)], Some(to)) if id == to => Ok((Some(id.clone()), stage)),
-        _ => Err(Failure::usage("A rollback goes to one release").hint("See `cutover releases`")),
+    let named = match &sides[..] {
+        [] => None,
+        [Side::Release(id)] => Some(rollback_to(id.as_str())?),
+        _ => return Err(one_goal()),
+    };
+    match (named, flag) {
+        (Some(named), Some(flag)) if named != flag => Err(one_goal()),
+        (named, flag) => Ok((named.or(flag).unwrap_or_default(), stage)),
+    }
+}
+
+fn one_goal() -> Failure {
+    Failure::usage("A rollback goes to one release").hint("See `cutover releases`")
+}
+
+/// Parses the value of `--to`: a release, a commit or `-N`.
+pub(crate) fn rollback_to(text: &str) -> Result<RollbackTo, Failure> {
+    const GOALS: &str =
+        "Name a release, at least 7 digits of its commit, or how many good releases to go back by, as `-2`";
+    let steps = text.strip_prefix('-').and_then(|steps| steps.parse().ok()).filter(|&steps| steps > 0);
+    match steps {
+        Some(steps) => Ok(RollbackTo::Back(steps)),
+        None => text
+            .parse()
+            .map(RollbackTo::Release)
+            .map_err(|_| Failure::usage(format!("A rollback cannot go to `{}`", text.escape_debug())).hint(GOALS)),
+    }
+}
+
+/// Parses a note or a reason, which each list of releases shows.
+pub(crate) fn note(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is empty".into()),
+        note if note.chars().any(char::is_control) => Err("it has a line break or another control character".into()),
+        note if note.len() > NOTED_BYTES_MAX => Err(format!("it has more than {NOTED_BYTES_MAX} bytes")),
+        note => Ok(note.to_owned()),
     }
 }
 
@@ -183,11 +220,13 @@ mod tests {
 
     #[test]
     fn a_rollback_takes_a_release_as_a_word_or_a_flag() {
+        let release = |text: &str| RollbackTo::Release(text.parse().unwrap());
         let check = |words: &str, to: Option<&str>, expected: Result<(Option<&str>, Option<&str>), &str>| {
-            let to = to.map(|id| id.parse().unwrap());
-            let found = rollback(&split(words), to.as_ref()).map_err(|failure| failure.message);
-            let expected = expected.map(|(id, stage)| (id.map(|id| id.parse().unwrap()), stage.map(str::to_owned)));
-            assert_eq!(found, expected.map_err(str::to_owned), "{words:?} {to:?}");
+            let to = to.map(|to| rollback_to(to).unwrap());
+            let found = rollback(&split(words), to).map_err(|failure| failure.message);
+            let to = |id: Option<&str>| id.map_or(RollbackTo::Back(1), release);
+            let expected = expected.map(|(id, stage)| (to(id), stage.map(str::to_owned)));
+            assert_eq!(found, expected.map_err(str::to_owned), "{words:?}");
         };
         check("", None, Ok((None, None)));
         check("shop", None, Ok((None, Some("shop"))));
@@ -200,6 +239,30 @@ mod tests {
         check("1 2", None, Err("A rollback goes to one release"));
         check("live", None, Err("A rollback goes to one release"));
         check("shop blog", None, Err("`shop` and `blog` are both stages, and there can be one"));
+    }
+
+    #[test]
+    fn a_goal_is_a_release_a_commit_or_a_number_of_steps() {
+        let check = |text: &str, expected: Option<RollbackTo>| {
+            let found = rollback_to(text).map_err(|failure| failure.message);
+            assert_eq!(found, expected.ok_or(format!("A rollback cannot go to `{text}`")), "{text:?}");
+        };
+        check("-1", Some(RollbackTo::Back(1)));
+        check("-12", Some(RollbackTo::Back(12)));
+        for name in ["20260325140000", "abcdef0", "1.2"] {
+            check(name, Some(RollbackTo::Release(name.parse().unwrap())));
+        }
+        for text in ["-0", "--2", "-", "abcdef", "shop", "-1.5", "-99999999999", "HEAD~1", ""] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn a_note_is_one_short_line() {
+        assert_eq!(note(" the year-end report "), Ok("the year-end report".to_owned()));
+        for text in ["", " ", "two\nlines", "\u{1b}[2J", &"x".repeat(NOTED_BYTES_MAX + 1)] {
+            assert!(note(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::hook::HookPhase;
 use crate::journal::JournalLine;
 use crate::release::ReleaseId;
+use crate::report::ReleaseSummary;
 
 /// A phase of a deploy, in the order in which the phases end. Several run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -109,6 +110,8 @@ pub enum Event {
         /// Whether it is only lent, and nothing of it stays there.
         is_lent: bool,
     },
+    /// A rollback goes from one release to another, in a moment.
+    GoingBack(Box<GoingBack>),
     /// The release is live: `current` points at it, durably.
     Live {
         /// The release.
@@ -136,6 +139,15 @@ pub enum Event {
     Warning(String),
     /// A detail for `-v`.
     Detail(String),
+}
+
+/// The two ends of a rollback.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct GoingBack {
+    /// The live release, if there is one.
+    pub from: Option<ReleaseSummary>,
+    /// The release that will be live.
+    pub to: ReleaseSummary,
 }
 
 /// An observer of events, from any thread. It must return at once.

@@ -24,6 +24,7 @@ pub mod probe;
 pub mod procedure;
 pub mod release;
 pub mod report;
+pub mod rollback;
 pub mod server;
 pub mod shell;
 pub mod target;
@@ -50,8 +51,8 @@ mod verbs;
 mod wire;
 
 pub use command::{CommandEnd, Mask};
-pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
+pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, SwitchTo};
 pub use verbs::{
-    AgentRole, cleanup, deploy, diff, exec, journal, releases, run_hook, runs, serve_agent, setup, status, switch,
+    AgentRole, cleanup, deploy, diff, exec, journal, pin, releases, run_hook, runs, serve_agent, setup, status, switch,
 };
 pub use wire::BUILD;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CheckEvent, HookEvent, Phase};
+use crate::event::{CheckEvent, GoingBack, HookEvent, Phase};
 use crate::release::ReleaseId;
 
 /// One piece of news.
@@ -19,6 +19,8 @@ pub enum News {
     Warning(String),
     /// The lock of a dead run was taken over.
     LockTakenOver(String),
+    /// A rollback goes from one release to another, in a moment.
+    GoingBack(Box<GoingBack>),
     /// A release was removed.
     Removed(ReleaseId),
     /// `current` points at the release, durably.

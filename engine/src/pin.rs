@@ -65,6 +65,15 @@ impl<'de> Deserialize<'de> for Day {
     }
 }
 
+/// The terms of a pin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinTerms {
+    /// The last day on which it holds, in UTC. None: without end.
+    pub until: Option<Day>,
+    /// The reason.
+    pub note: Option<String>,
+}
+
 /// The pin of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::journal::RunSummary;
 use crate::live::LiveNow;
-use crate::release::ReleaseId;
+use crate::pin::Pin;
+use crate::release::{Bad, ReleaseId};
 
 pub use deploy::{
     ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
@@ -32,6 +33,8 @@ pub struct SetupReport {
 pub enum ReleaseState {
     /// `current` points at it.
     Live,
+    /// It was live or failed to become it, and no rollback goes to it unless it is named.
+    Bad,
     /// Complete, and never switched to.
     Ready,
     /// The release was live earlier.
@@ -63,6 +66,35 @@ pub struct ReleaseReport {
     pub who: String,
     /// The root hash of its manifest.
     pub manifest: String,
+    /// The reason not to go back to it.
+    pub bad: Option<Bad>,
+    /// Its pin, while it holds.
+    pub pinned: Option<Pin>,
+    /// The migrations that ran for it.
+    pub migrations: Vec<String>,
+}
+
+impl ReleaseReport {
+    /// Returns the bytes of the texts in its marks.
+    pub(crate) fn noted_bytes(&self) -> usize {
+        let bad = self.bad.iter().map(|bad| bad.reason.len() + bad.by.len());
+        let pinned = self.pinned.iter().map(|pin| pin.note.as_ref().map_or(0, String::len) + pin.by.len());
+        let migrations = self.migrations.iter().map(|name| name.len() + size_of::<String>());
+        bad.chain(pinned).chain(migrations).sum()
+    }
+}
+
+/// A release, for an overview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSummary {
+    /// The name.
+    pub id: ReleaseId,
+    /// The commit of its source.
+    pub commit: Option<String>,
+    /// The seconds since it was made, by the server's clock.
+    pub age: u64,
+    /// The person who made it, as `user@host`.
+    pub who: String,
 }
 
 /// The result of `releases`, oldest first.
@@ -113,6 +145,8 @@ pub struct StatusReport {
     pub broken: Option<ReleaseId>,
     /// The release that a rollback would go to.
     pub rollback: Option<ReleaseId>,
+    /// The release that the last rollback left, and that a return would go to.
+    pub forward: Option<ReleaseId>,
     /// The holder of the lock.
     pub lock: Option<LockHolder>,
     /// The number of existing releases.
@@ -156,8 +190,26 @@ pub struct SwitchReport {
     pub previous: Option<ReleaseId>,
     /// Whether `current` was changed: false if the release was live already.
     pub switched: bool,
+    /// The release that was live before, with its origin.
+    pub from: Option<ReleaseSummary>,
+    /// The release that is live now, with its origin.
+    pub to: ReleaseSummary,
     /// Paths in `shared/` that the release links to and that do not exist, parts of the record of the switch that
-    /// could not be written, and damaged releases whose record was removed.
+    /// could not be written, damaged releases whose record was removed, the reason of a bad release that is live now,
+    /// and migrations that are not undone.
+    pub warnings: Vec<String>,
+}
+
+/// The result of `pin` and of `unpin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinReport {
+    /// The release.
+    pub release: ReleaseId,
+    /// Its pin. None after `unpin`.
+    pub pinned: Option<Pin>,
+    /// The pin that it had before.
+    pub before: Option<Pin>,
+    /// Warnings, each once.
     pub warnings: Vec<String>,
 }
 
@@ -260,6 +312,7 @@ has_warnings!(
     RunsReport,
     StatusReport,
     SwitchReport,
+    PinReport,
     CleanupReport,
     DiffReport
 );

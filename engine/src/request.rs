@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use crate::cancel::Cancel;
 use crate::event::Observer;
+use crate::pin::PinTerms;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
+use crate::rollback::Rollback;
 use crate::target::{Policy, Target};
 
 /// The parameters that every verb needs.
@@ -68,8 +70,17 @@ pub struct DeployRequest {
 pub enum SwitchTo {
     /// This release, ready or earlier.
     Release(ReleaseId),
-    /// A rollback: to this release, or to the one that was live before.
-    Back(Option<ReleaseId>),
+    /// A rollback.
+    Back(Rollback),
+}
+
+/// The pin to set or to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinRequest {
+    /// The release.
+    pub release: ReleaseId,
+    /// The terms of the pin. None: the release is unpinned.
+    pub pin: Option<PinTerms>,
 }
 
 /// The options of a cleanup.

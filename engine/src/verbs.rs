@@ -21,10 +21,10 @@ use crate::manifest::{Manifest, diff as manifest_diff};
 use crate::path::Shown;
 use crate::release::ReleaseId;
 use crate::report::{
-    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, ReleasesReport,
-    RunsReport, SetupReport, StatusReport, SwitchReport,
+    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, PinReport,
+    ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport,
 };
-use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
+use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, SwitchTo};
 use crate::target::Destination;
 use crate::threads;
 use crate::wire::message::{Reply, Request};
@@ -80,7 +80,7 @@ pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFa
     context.with_warnings(|context| {
         let request = match to {
             SwitchTo::Release(id) => Request::Switch(id.clone()),
-            SwitchTo::Back(id) => Request::Rollback(id.clone()),
+            SwitchTo::Back(rollback) => Request::Rollback(rollback.clone()),
         };
         match context.ask_to_switch(request)? {
             Reply::Switch(report) => Ok(report),
@@ -121,6 +121,17 @@ pub fn exec(context: &Context, command: &hook::Command) -> Result<CommandEnd, Er
         Reply::Exec(end) => Ok(end),
         _ => Err(mismatch()),
     }
+}
+
+/// Pins a release, or unpins it.
+pub fn pin(context: &Context, request: &PinRequest) -> Result<PinReport, Error> {
+    context.with_warnings(|context| {
+        let PinRequest { release, pin } = request.clone();
+        match context.ask(Request::Pin { release, pin }, Install::Keep)? {
+            Reply::Pin(report) => Ok(report),
+            _ => Err(mismatch()),
+        }
+    })
 }
 
 /// Removes releases by retention, then objects that no release names.

@@ -8,6 +8,7 @@ use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
 use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
 
+use super::clock::now;
 use super::shared;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
@@ -43,6 +44,9 @@ pub(crate) fn releases(layout: &Layout) -> Result<ReleasesReport, Error> {
         own_bytes: 0,
         who: String::new(),
         manifest: String::new(),
+        bad: None,
+        pinned: None,
+        migrations: Vec::new(),
     }));
     warnings.extend(damage_warnings(layout, &releases, live.as_ref(), &unreadable)?);
     Ok(ReleasesReport { releases: reports, foreign: foreign(&releases), warnings })
@@ -91,6 +95,7 @@ fn foreign(releases: &Releases) -> Vec<String> {
 fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> ReleaseReport {
     let state = match record.was_live() {
         _ if live == Some(&record.id) => ReleaseState::Live,
+        _ if record.is_bad() => ReleaseState::Bad,
         true => ReleaseState::Earlier,
         false => ReleaseState::Ready,
     };
@@ -103,8 +108,11 @@ fn describe(record: &Record, live: Option<&ReleaseId>, own_bytes: u64) -> Releas
         files: record.files,
         bytes: record.bytes,
         own_bytes,
-        who: format!("{}@{}", record.provenance.who, record.provenance.from),
+        who: record.provenance.person(),
         manifest: record.root.to_string(),
+        bad: record.marks.bad.clone(),
+        pinned: record.marks.pinned.clone().filter(|pin| pin.holds(now())),
+        migrations: record.marks.migrations.clone(),
     }
 }
 
@@ -170,6 +178,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     let live = live(layout, &mut warnings)?;
     let record = live.as_ref().and_then(|live| releases.find(live));
     let rollback = releases.rollback_from(live.as_ref());
+    let forward = releases.return_from(live.as_ref());
     let spare = Spare::find(layout)?;
     let own = exclusive_use(layout, &releases, spare.as_ref())?;
     warnings.extend(record.and_then(|record| shared::missing_warning(&layout.shared, record)));
@@ -182,6 +191,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         live: record.map(|record| describe(record, live.as_ref(), own.bytes.get(&record.id).copied().unwrap_or(0))),
         broken: live.filter(|_| record.is_none()),
         rollback: rollback.map(|record| record.id.clone()),
+        forward: forward.map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
         releases: releases.records.len() as u64,
         store_objects,

@@ -3,16 +3,16 @@
 mod commands;
 mod journals;
 mod manifests;
+mod pinning;
 mod switching;
 
 use std::io::{Read, Write};
 use std::path::Path;
 
 use crate::disk;
-use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
+use crate::error::{Error, Refusal, SiteError};
 use crate::journal::{RunHead, RunResult, RunSummary};
 use crate::live::LiveNow;
-use crate::release::ReleaseId;
 use crate::report::{LockHolder, RunsReport};
 use crate::threads;
 use crate::wire::bounds;
@@ -92,6 +92,7 @@ fn log_missed_warnings(hello: &Hello, message: &FromAgent) {
     let unheard = match message {
         FromAgent::Done(Reply::Deploy(done)) => &done.warnings,
         FromAgent::Done(Reply::Switch(report)) => &report.warnings,
+        FromAgent::Done(Reply::Pin(report)) => &report.warnings,
         FromAgent::Done(Reply::Cleanup(report)) => &report.warnings,
         _ => return,
     };
@@ -155,7 +156,8 @@ impl Service<'_> {
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
             Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
             Request::Switch(id) => self.switch(path, id),
-            Request::Rollback(to) => self.rollback(path, to.as_ref()),
+            Request::Rollback(rollback) => self.rollback(path, rollback),
+            Request::Pin { release, pin } => self.pin(path, release, pin.as_ref()),
             Request::Cleanup { dry_run: true } => {
                 let mut layout = self.open(path)?;
                 let mut releases = Releases::read(&layout)?;
@@ -227,14 +229,6 @@ fn unheard_warning(run: &RunSummary) -> Option<String> {
         (Some(_), Some(error)) => format!("failed after its connection was lost: {error}"),
     };
     Some(format!("The last run, number {number}, a {verb} by {who}, {end}"))
-}
-
-/// Returns the error for a release that has no right record.
-fn missing(releases: &Releases, id: &ReleaseId) -> Error {
-    match releases.damaged.iter().find(|(damaged, _)| damaged == id) {
-        Some((id, reason)) => Error::from(DamageError::Release { id: id.clone(), reason: reason.clone() }),
-        None => Error::from(ReleaseError::Unknown(id.clone())),
-    }
 }
 
 #[cfg(test)]

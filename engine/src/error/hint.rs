@@ -12,6 +12,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::writers::Writers;
+use crate::release::ReleaseId;
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,6 +202,19 @@ pub enum ReleaseHint {
     SeeReleases,
     /// Switch to any release instead.
     SwitchToAny,
+    /// Return to the release that the last rollback left.
+    Return {
+        /// The release.
+        left: ReleaseId,
+    },
+    /// Name a bad release, to go back to it all the same.
+    NameBad,
+    /// Name more digits of the commit.
+    NameMoreDigits,
+    /// Check that the older release works with what the migrations made, and accept that.
+    AcceptMigrations,
+    /// Name a later day.
+    NameLaterDay,
     /// Choose another name for the release, or none.
     ChooseName,
 }

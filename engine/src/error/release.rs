@@ -1,6 +1,8 @@
 //! Refusals about releases. The user names another release, or waits for another run.
 
+use crate::pin::Day;
 use crate::release::ReleaseId;
+use crate::rollback::ReleaseName;
 
 use super::hint::ReleaseHint;
 use super::kind::Kind;
@@ -23,7 +25,10 @@ pub enum ReleaseError {
     NoRuns,
     /// No earlier release exists to go back to.
     #[error("No release was live before this one, so there is nothing to roll back to")]
-    NothingToRollBack,
+    NothingToRollBack {
+        /// The release that the last rollback left.
+        left: Option<ReleaseId>,
+    },
     /// The release to roll back to is live, or was never live.
     #[error("A rollback cannot go to release {id}: it {reason}")]
     NotARollback {
@@ -31,6 +36,47 @@ pub enum ReleaseError {
         id: ReleaseId,
         /// `is live already`, `was never live`.
         reason: &'static str,
+    },
+    /// No release is left of a commit.
+    #[error("No release was made from commit `{0}`")]
+    UnknownCommit(ReleaseName),
+    /// Several commits begin like this.
+    #[error("`{name}` is the beginning of {count} commits of releases")]
+    AmbiguousCommit {
+        /// The beginning.
+        name: ReleaseName,
+        /// The number of commits.
+        count: usize,
+    },
+    /// Fewer good releases were live before.
+    #[error("Only {good} good releases were live before this one, not {wanted}")]
+    TooFarBack {
+        /// The releases that can be gone back to.
+        good: usize,
+        /// The releases to go back by.
+        wanted: u32,
+    },
+    /// All earlier releases are marked bad.
+    #[error("Each release that was live before this one is marked bad")]
+    AllBad,
+    /// No rollback to the live release left another one.
+    #[error("No rollback led to the live release, so there is nothing to return to")]
+    NothingToReturnTo,
+    /// A rollback would leave releases whose migrations it does not undo.
+    #[error("A rollback to release {to} undoes no migration, and {ran} ran since")]
+    MigrationsRan {
+        /// The goal.
+        to: ReleaseId,
+        /// The migrations, each with its release.
+        ran: String,
+    },
+    /// The last day of a pin is over.
+    #[error("A pin until {until} would be over already: on the server it is {today}")]
+    PinIsOver {
+        /// The last day.
+        until: Day,
+        /// The day on the server.
+        today: Day,
     },
     /// A spare cannot be turned into a new release.
     #[error("Release {id} cannot be reused: {reason}")]
@@ -60,7 +106,14 @@ impl ReleaseError {
             | ReleaseError::UnknownRun(_)
             | ReleaseError::NoRuns
             | ReleaseError::Unknown(_)
-            | ReleaseError::NothingToRollBack
+            | ReleaseError::NothingToRollBack { .. }
+            | ReleaseError::UnknownCommit(_)
+            | ReleaseError::AmbiguousCommit { .. }
+            | ReleaseError::TooFarBack { .. }
+            | ReleaseError::AllBad
+            | ReleaseError::NothingToReturnTo
+            | ReleaseError::MigrationsRan { .. }
+            | ReleaseError::PinIsOver { .. }
             | ReleaseError::NotARollback { .. }
             | ReleaseError::NotReused { .. } => Kind::Refused,
         }
@@ -70,10 +123,20 @@ impl ReleaseError {
     pub(super) fn hint(&self) -> Option<ReleaseHint> {
         match self {
             ReleaseError::Exists(_) => Some(ReleaseHint::ChooseName),
-            ReleaseError::Unknown(_) | ReleaseError::NotARollback { .. } => Some(ReleaseHint::SeeReleases),
+            ReleaseError::Unknown(_)
+            | ReleaseError::UnknownCommit(_)
+            | ReleaseError::TooFarBack { .. }
+            | ReleaseError::NotARollback { .. } => Some(ReleaseHint::SeeReleases),
+            ReleaseError::AmbiguousCommit { .. } => Some(ReleaseHint::NameMoreDigits),
+            ReleaseError::NothingToRollBack { left: Some(left) } => Some(ReleaseHint::Return { left: left.clone() }),
+            ReleaseError::NothingToRollBack { left: None } | ReleaseError::NothingToReturnTo => {
+                Some(ReleaseHint::SwitchToAny)
+            }
+            ReleaseError::AllBad => Some(ReleaseHint::NameBad),
+            ReleaseError::MigrationsRan { .. } => Some(ReleaseHint::AcceptMigrations),
+            ReleaseError::PinIsOver { .. } => Some(ReleaseHint::NameLaterDay),
             ReleaseError::UnknownRun(_) => Some(ReleaseHint::SeeRuns),
             ReleaseError::NoRuns => Some(ReleaseHint::DeployFirst),
-            ReleaseError::NothingToRollBack => Some(ReleaseHint::SwitchToAny),
             ReleaseError::NotReused { .. } => None,
             ReleaseError::Locked { .. } => Some(ReleaseHint::Wait),
             ReleaseError::LockLost(_) => Some(ReleaseHint::SeeStatus),

@@ -46,8 +46,11 @@ pub(crate) const REPORTED_BYTES_MAX: usize = 512 << 10;
 /// Runs in a report. Each takes at most 20 kB, with a long error.
 pub(crate) const RUNS_REPORTED_MAX: usize = 100;
 
-/// Releases in a report. Each takes some 300 bytes.
-pub(crate) const RELEASES_MAX: usize = 8 << 10;
+/// All releases of a report, in bytes. Those that do not fit are left out, the oldest first.
+pub(crate) const RELEASES_BYTES_MAX: usize = 3 << 20;
+
+/// A release in a report, in bytes, without its notes, its reason and its migrations.
+pub(crate) const RELEASE_BYTES_MAX: usize = 384;
 
 /// Releases in [`Holding`](crate::wire::message::Holding).
 pub(crate) const HELD_RELEASES_MAX: usize = 16 << 10;

@@ -44,7 +44,7 @@ mod tests {
     use crate::live::LiveNow;
     use crate::news::News;
     use crate::procedure::Procedure;
-    use crate::release::{Provenance, ReleaseId};
+    use crate::release::{Bad, Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
     use crate::target::Policy;
     use crate::wire::bounds::{self, MessageBounds};
@@ -159,19 +159,31 @@ mod tests {
             own_bytes: u64::MAX,
             who: "user@host".repeat(5),
             manifest: "0".repeat(64),
+            bad: None,
+            pinned: None,
+            migrations: Vec::new(),
         };
-        let releases = ReleasesReport {
-            releases: vec![release; 2 * bounds::RELEASES_MAX],
-            foreign: many("f"),
-            warnings: many("w"),
-        };
+        let bad = Bad { reason: "r".repeat(500), at: u64::MAX, by: "user@host".into(), left_for: Some(id("1")) };
+        let noted = ReleaseReport { bad: Some(bad), migrations: vec!["migrate".into(); 50], ..release.clone() };
+        let releases = ReleasesReport { releases: vec![release; 20_000], foreign: many("f"), warnings: many("w") };
+        let noted = ReleasesReport { releases: vec![noted; 20_000], ..releases.clone() };
         let setup =
             SetupReport { deploy_path: "/srv".into(), store: "s".into(), created: many("c"), warnings: Vec::new() };
         let cleanup = CleanupReport { warnings: many("w"), ..CleanupReport::default() };
-        let replies =
-            [Reply::Deploy(Box::new(done)), Reply::Releases(releases), Reply::Setup(setup), Reply::Cleanup(cleanup)];
+        let replies = [
+            Reply::Deploy(Box::new(done)),
+            Reply::Releases(releases),
+            Reply::Releases(noted),
+            Reply::Setup(setup),
+            Reply::Cleanup(cleanup),
+        ];
         for reply in replies {
-            to_bounded_bytes(&FromAgent::Done(reply.fitting())).unwrap();
+            let reply = reply.fitting();
+            if let Reply::Releases(report) = &reply {
+                // The newest stay.
+                assert!((1000..20_000).contains(&report.releases.len()), "{}", report.releases.len());
+            }
+            to_bounded_bytes(&FromAgent::Done(reply)).unwrap();
         }
     }
 }

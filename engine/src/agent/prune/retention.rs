@@ -16,8 +16,12 @@ pub(crate) struct Retention {
     pub(crate) in_grace: Vec<ReleaseId>,
 }
 
-/// Decides which releases expire. Releases that were live count. The live release and the one that a rollback goes to
-/// always stay. A release that was never live expires when it is older than all that stay.
+/// The bad releases that stay, the newest: one is enough to find the fault, and a rollback can be taken back.
+const BAD_KEPT: usize = 1;
+
+/// Decides which releases expire. The live release and the one that a rollback goes to always stay, and so do pinned
+/// ones, which take no place. Good releases that were live count. Of the bad ones the newest stays. A release that was
+/// never live expires when it is older than all that stay.
 ///
 /// The grace is measured with the clock of the boot, which nobody sets. If the release was retired in another boot,
 /// the time of day decides. A time in the future comes from a wrong clock: then no grace is known to run.
@@ -32,17 +36,14 @@ pub(crate) fn retention(
     let Some(live) = live.and_then(|live| releases.find(live)) else {
         return retention;
     };
-    let mut kept: HashSet<&ReleaseId> =
-        [Some(live), releases.rollback_from(Some(&live.id))].into_iter().flatten().map(|r| &r.id).collect();
-    for record in releases.records.iter().rev().filter(|record| record.was_live()) {
-        if kept.len() >= policy.keep_releases as usize {
-            break;
-        }
-        kept.insert(&record.id);
-    }
+    let kept = counted(releases, live, policy, now);
     let oldest_kept =
         releases.records.iter().find(|record| kept.contains(&record.id)).map_or(0, |record| record.sequence);
-    let goes = |record: &&Record| !kept.contains(&record.id) && (record.was_live() || record.sequence < oldest_kept);
+    let newest_bad = releases.records.iter().rev().filter(|record| record.is_bad() && !kept.contains(&record.id));
+    let newest_bad: HashSet<&ReleaseId> = newest_bad.take(BAD_KEPT).map(|record| &record.id).collect();
+    let expires = |record: &Record| record.was_live() || record.is_bad() || record.sequence < oldest_kept;
+    let stays = |record: &Record| kept.contains(&record.id) || newest_bad.contains(&record.id) || record.is_pinned(now);
+    let goes = |record: &&Record| !stays(record) && expires(record);
     for record in releases.records.iter().filter(goes) {
         let by_uptime = record.span.as_ref().zip(uptime).and_then(|(span, now)| span.is_in_grace(policy.grace, now));
         let last_used = record.retired.unwrap_or(record.created);
@@ -53,13 +54,30 @@ pub(crate) fn retention(
     retention
 }
 
+/// Returns the live release, the one that a rollback goes to, and then the newest good ones that were live, up to
+/// `keep_releases`.
+fn counted<'a>(releases: &'a Releases, live: &'a Record, policy: &Policy, now: u64) -> HashSet<&'a ReleaseId> {
+    let always = [Some(live), releases.rollback_from(Some(&live.id))].into_iter().flatten();
+    let mut kept: HashSet<&ReleaseId> = always.clone().map(|record| &record.id).collect();
+    let mut places = always.filter(|record| !record.is_pinned(now)).count();
+    let counts = |record: &&Record| record.was_live() && !record.is_bad() && !record.is_pinned(now);
+    for record in releases.records.iter().rev().filter(counts) {
+        if places >= policy.keep_releases as usize {
+            break;
+        }
+        places += usize::from(kept.insert(&record.id));
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
     use crate::hash::Hash;
-    use crate::release::{Marks, Provenance};
+    use crate::pin::Pin;
+    use crate::release::{Bad, Marks, Provenance};
 
     /// Releases `1`, `2`, …. Each went live at its number times 100, except those in `ready`.
     fn releases(count: u64, ready: &[u64]) -> Releases {
@@ -119,6 +137,42 @@ mod tests {
     fn a_release_that_was_never_live_takes_no_place() {
         check(&releases(5, &[4]), "5", 3, 0, 10_000, &["1"], &[]);
         check(&releases(5, &[1]), "5", 3, 0, 10_000, &["1", "2"], &[]);
+    }
+
+    fn with_bad(mut releases: Releases, bad: &[&str]) -> Releases {
+        for id in bad {
+            let mark = Bad { reason: String::new(), at: 0, by: String::new(), left_for: None };
+            releases.find_mut(&id.parse().unwrap()).unwrap().marks.bad = Some(mark);
+        }
+        releases
+    }
+
+    fn with_pinned(mut releases: Releases, pinned: &[&str], until: Option<&str>) -> Releases {
+        for id in pinned {
+            let pin = Pin { until: until.map(|day| day.parse().unwrap()), note: None, by: String::new() };
+            releases.find_mut(&id.parse().unwrap()).unwrap().marks.pinned = Some(pin);
+        }
+        releases
+    }
+
+    #[test]
+    fn a_bad_release_takes_no_place_and_the_newest_stays() {
+        check(&with_bad(releases(6, &[]), &["4", "5"]), "6", 3, 0, 10_000, &["1", "4"], &[]);
+        check(&with_bad(releases(6, &[]), &["5"]), "6", 3, 0, 10_000, &["1", "2"], &[]);
+        // Two that failed before they were live.
+        check(&with_bad(releases(6, &[4, 5]), &["4", "5"]), "6", 3, 0, 10_000, &["1", "4"], &[]);
+        // A bad one that is live, because nothing could be gone back to, is not the one that stays for its fault.
+        check(&with_bad(releases(3, &[]), &["2", "3"]), "3", 1, 0, 10_000, &[], &[]);
+    }
+
+    #[test]
+    fn a_pinned_release_stays_and_takes_no_place_until_its_day_is_over() {
+        check(&with_pinned(releases(6, &[]), &["1", "5"], None), "6", 3, 0, 10_000, &["2"], &[]);
+        let until = with_pinned(releases(6, &[]), &["1"], Some("1970-01-02"));
+        check(&until, "6", 3, 0, 2 * 86_400 - 1, &["2", "3"], &[]);
+        check(&until, "6", 3, 0, 2 * 86_400, &["1", "2", "3"], &[]);
+        // An old pinned release keeps no release that was never live.
+        check(&with_pinned(releases(6, &[2]), &["1"], None), "6", 3, 0, 10_000, &["2", "3"], &[]);
     }
 
     #[test]

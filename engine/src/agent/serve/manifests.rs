@@ -8,7 +8,7 @@ use crate::manifest::encode::encode;
 use crate::release::{Record, ReleaseId};
 use crate::wire::message::{BaseName, FromAgent, Reply};
 
-use super::{Service, missing};
+use super::Service;
 use crate::agent::site::records::{Releases, check_manifest, read_manifest};
 
 /// The most manifests in one request: the two sides of a comparison.
@@ -32,7 +32,7 @@ impl Service<'_> {
                     .live()?
                     .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))?,
             };
-            let record = releases.find(&id).ok_or_else(|| missing(&releases, &id))?;
+            let record = releases.known(&id)?;
             let bytes = if known.contains(&record.root) {
                 check_manifest(&layout, &id, &record.root)?;
                 Vec::new()

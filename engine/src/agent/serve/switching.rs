@@ -3,37 +3,52 @@
 use std::path::Path;
 
 use crate::error::{Error, ReleaseError};
-use crate::release::ReleaseId;
-use crate::report::SwitchReport;
+use crate::event::GoingBack;
+use crate::news::News;
+use crate::release::{NOTED_BYTES_MAX, Record, ReleaseId};
+use crate::report::{ReleaseSummary, SwitchReport};
+use crate::rollback::{Rollback, RollbackTo};
+use crate::wire::bounds::cut_off;
 use crate::wire::message::Reply;
 
-use super::{Service, missing};
+use super::Service;
+use crate::agent::clock::now;
 use crate::agent::go_live::{Departure, go_live};
+use crate::agent::reporter::Reporter;
 use crate::agent::run::take_back_unconfirmed;
 use crate::agent::shared;
 use crate::agent::site::Site;
 use crate::agent::site::records::{Releases, check_manifest};
 use crate::agent::site::switch::{Step, SwitchOutcome};
 
-/// The reason of a release that a rollback left.
+/// The reason of a release that a rollback left, unless the caller gives one.
 const ROLLED_BACK: &str = "it was rolled back";
 
 impl Service<'_> {
     /// Makes a release live.
     pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
-        self.make_live(path, Step::Forward, |_, _| Ok(id.clone()))
+        self.make_live(path, Step::Forward, |releases, _| releases.known(id))
     }
 
-    /// Makes an earlier release live: the named one, or the one that was live before.
-    pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>) -> Result<Reply, Error> {
-        self.make_live(path, Step::Back { reason: ROLLED_BACK }, |releases, live| rollback_target(releases, live, to))
+    /// Makes an earlier release live.
+    pub(super) fn rollback(&self, path: &Path, rollback: &Rollback) -> Result<Reply, Error> {
+        let reason = rollback.reason.as_deref().unwrap_or(ROLLED_BACK);
+        let step = if rollback.to == RollbackTo::Forward { Step::Forward } else { Step::Back { reason } };
+        self.make_live(path, step, |releases, live| {
+            let goal = releases.goal(&rollback.to, live)?;
+            let ran = releases.migrations_since(goal, live);
+            if ran.is_empty() || rollback.accepts_migrations {
+                return Ok(goal);
+            }
+            Err(ReleaseError::MigrationsRan { to: goal.id.clone(), ran: listed(&ran) }.into())
+        })
     }
 
     fn make_live(
         &self,
         path: &Path,
         step: Step<'_>,
-        target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
+        target: impl for<'r> FnOnce(&'r Releases, Option<&ReleaseId>) -> Result<&'r Record, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
         let lock = self.lock(&mut layout)?;
@@ -41,38 +56,63 @@ impl Service<'_> {
         take_back_unconfirmed(self.conversation, self.hello, &mut site)?;
         let Site { layout, releases, .. } = &site;
         let live = layout.current.live()?;
-        let id = target(releases, live.as_ref())?;
-        let record = releases.find(&id).ok_or_else(|| missing(releases, &id))?;
-        check_manifest(layout, &id, &record.root)?;
+        let record = target(releases, live.as_ref())?;
+        check_manifest(layout, &record.id, &record.root)?;
         let is_rollback = record.was_live();
         if !is_rollback {
             // The run that made the release may have died before its names were durable.
             layout.records.sync()?;
             layout.releases.sync()?;
         }
+        let from = live.as_ref().and_then(|live| releases.find(live)).map(summary);
+        let (id, to) = (record.id.clone(), summary(record));
+        let noted = warnings(releases, record, live.as_ref());
+        if self.hello.request.verb() == "rollback" {
+            self.conversation.tell(News::GoingBack(Box::new(GoingBack { from: from.clone(), to: to.clone() })));
+        }
         let arrival = go_live(self.conversation, self.hello, &mut site, Departure { id: &id, step, is_rollback })?;
         let SwitchOutcome { previous, mut warnings } = arrival.switched;
         let Site { layout, releases, .. } = &site;
+        warnings.extend(noted);
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));
         let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, from, to, warnings }))
     }
 }
 
-fn rollback_target(releases: &Releases, live: Option<&ReleaseId>, to: Option<&ReleaseId>) -> Result<ReleaseId, Error> {
-    if let Some(id) = to {
-        let record = releases.find(id).ok_or_else(|| missing(releases, id))?;
-        return match record.was_live() {
-            _ if live == Some(id) => {
-                Err(ReleaseError::NotARollback { id: id.clone(), reason: "is live already" }.into())
-            }
-            false => Err(ReleaseError::NotARollback { id: id.clone(), reason: "was never live" }.into()),
-            true => Ok(id.clone()),
-        };
+/// Returns warnings about a release that is going to be live: the reason why it was bad, and migrations that are not
+/// undone.
+fn warnings(releases: &Releases, record: &Record, live: Option<&ReleaseId>) -> Vec<String> {
+    let id = &record.id;
+    // Whoever takes a rollback back knows why it was made.
+    let bad = record.marks.bad.as_ref().filter(|bad| bad.reason != ROLLED_BACK || bad.left_for.as_ref() != live);
+    let bad = bad.filter(|_| live != Some(id));
+    let bad = bad.map(|bad| format!("Release {id} was marked bad by {}: {}. The mark is gone now", bad.by, bad.reason));
+    let ran = releases.migrations_since(record, live);
+    let ran =
+        (!ran.is_empty()).then(|| format!("The switch to release {id} undoes no migration: {} ran", listed(&ran)));
+    bad.into_iter().chain(ran).collect()
+}
+
+/// Lists migrations for people: `` `migrate` of release 3 ``.
+fn listed(ran: &[(ReleaseId, Vec<String>)]) -> String {
+    let of_one = |(id, names): &(ReleaseId, Vec<String>)| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        format!("{} of release {id}", names.join(", "))
+    };
+    ran.iter().map(of_one).collect::<Vec<_>>().join(", ")
+}
+
+fn summary(record: &Record) -> ReleaseSummary {
+    let short = |text: String| cut_off(text, NOTED_BYTES_MAX);
+    ReleaseSummary {
+        id: record.id.clone(),
+        commit: record.provenance.commit.clone().map(short),
+        age: now().saturating_sub(record.created),
+        who: short(record.provenance.person()),
     }
-    releases.rollback_from(live).map(|record| record.id.clone()).ok_or(Error::from(ReleaseError::NothingToRollBack))
 }
 
 fn dropped_warning(id: &ReleaseId) -> String {

@@ -109,6 +109,14 @@ impl Releases {
         self.records.iter().find(|record| record.id == *id)
     }
 
+    /// Finds a release, or says why it cannot be used.
+    pub(crate) fn known(&self, id: &ReleaseId) -> Result<&Record, Error> {
+        self.find(id).ok_or_else(|| match self.damaged.iter().find(|(damaged, _)| damaged == id) {
+            Some((id, reason)) => Error::from(DamageError::Release { id: id.clone(), reason: reason.clone() }),
+            None => Error::from(ReleaseError::Unknown(id.clone())),
+        })
+    }
+
     /// Finds a release, to change its record.
     pub(crate) fn find_mut(&mut self, id: &ReleaseId) -> Result<&mut Record, Error> {
         let found = self.records.iter_mut().find(|record| record.id == *id);

@@ -15,7 +15,11 @@
 //! No clock decides any of this, and nothing of it needs a write before a rollback, which must work on a full disk.
 //! The tests compare these rules with a list of what was live.
 
+use std::collections::BTreeSet;
+
+use crate::error::{Error, ReleaseError};
 use crate::release::{Record, ReleaseId};
+use crate::rollback::{ReleaseName, RollbackTo};
 
 use super::records::Releases;
 
@@ -51,13 +55,18 @@ impl Releases {
     }
 
     /// Returns the good release that a rollback by so many steps goes to.
-    pub(crate) fn rollback_by(&self, live: Option<&ReleaseId>, steps: u32) -> Option<&Record> {
+    fn rollback_by(&self, live: Option<&ReleaseId>, steps: u32) -> Option<&Record> {
+        let at = (steps as usize).checked_sub(1)?;
+        self.goals(live).get(at).copied()
+    }
+
+    /// Returns the good releases that a rollback can go to, the nearest first.
+    fn goals(&self, live: Option<&ReleaseId>) -> Vec<&Record> {
         let way = match live.and_then(|live| self.find(live)) {
             Some(live) => self.way_back(live),
             None => self.last_live().map_or_else(Vec::new, |last| [vec![last], self.way_back(last)].concat()),
         };
-        let nth = (steps as usize).checked_sub(1)?;
-        way.into_iter().filter(|record| !record.is_bad()).nth(nth)
+        way.into_iter().filter(|record| !record.is_bad()).collect()
     }
 
     /// Returns the release that a return goes to: the last one that a rollback left for the live one.
@@ -67,6 +76,57 @@ impl Releases {
             bad.and_then(|bad| bad.left_for.as_ref()).is_some_and(|left_for| Some(left_for) == live)
         };
         self.records.iter().filter(is_left).max_by_key(|record| record.live_turn)
+    }
+
+    /// Returns the goal of a rollback.
+    pub(crate) fn goal(&self, to: &RollbackTo, live: Option<&ReleaseId>) -> Result<&Record, Error> {
+        match to {
+            RollbackTo::Back(steps) => self.rollback_by(live, *steps).ok_or_else(|| self.no_goal(*steps, live).into()),
+            RollbackTo::Forward => self.return_from(live).ok_or_else(|| ReleaseError::NothingToReturnTo.into()),
+            RollbackTo::Release(name) => {
+                let record = self.named(name, live)?;
+                let id = record.id.clone();
+                match record.was_live() {
+                    _ if live == Some(&id) => Err(ReleaseError::NotARollback { id, reason: "is live already" }.into()),
+                    false => Err(ReleaseError::NotARollback { id, reason: "was never live" }.into()),
+                    true => Ok(record),
+                }
+            }
+        }
+    }
+
+    /// Returns the reason why a rollback by so many steps has no goal.
+    fn no_goal(&self, wanted: u32, live: Option<&ReleaseId>) -> ReleaseError {
+        let good = self.goals(live).len();
+        let has_earlier = live.and_then(|live| self.find(live)).is_some_and(|live| !self.way_back(live).is_empty());
+        match good {
+            0 if has_earlier => ReleaseError::AllBad,
+            0 => ReleaseError::NothingToRollBack { left: self.return_from(live).map(|record| record.id.clone()) },
+            good => ReleaseError::TooFarBack { good, wanted },
+        }
+    }
+
+    /// Finds a release by its name, or by the first digits of its commit. If several were made from the commit, it is
+    /// the good one that was live last.
+    fn named(&self, name: &ReleaseName, live: Option<&ReleaseId>) -> Result<&Record, Error> {
+        let by_id = name.id().map(|id| self.known(&id));
+        let Some(digits) = name.commit().filter(|_| !matches!(by_id, Some(Ok(_)))) else {
+            return by_id.unwrap_or_else(|| Err(ReleaseError::UnknownCommit(name.clone()).into()));
+        };
+        let commit = |record: &&Record| record.provenance.commit.clone().filter(|commit| commit.starts_with(digits));
+        let made: Vec<&Record> = self.records.iter().filter(|record| commit(record).is_some()).collect();
+        let commits: BTreeSet<String> = made.iter().filter_map(commit).collect();
+        if commits.len() > 1 {
+            return Err(ReleaseError::AmbiguousCommit { name: name.clone(), count: commits.len() }.into());
+        }
+        let last = made
+            .into_iter()
+            .max_by_key(|record| (record.was_live() && live != Some(&record.id), !record.is_bad(), record.live_turn));
+        match (last, by_id) {
+            (Some(record), _) => Ok(record),
+            (None, Some(unknown)) => unknown,
+            (None, None) => Err(ReleaseError::UnknownCommit(name.clone()).into()),
+        }
     }
 
     /// Returns the migrations that ran since the release `to` was made and that a rollback to it does not undo: each

@@ -141,6 +141,7 @@ impl Listener {
                 Event::Warning(format!("Took over the lock of a deploy that died: {holder}"))
             }
             News::Warning(warning) => Event::Warning(warning),
+            News::GoingBack(ends) => Event::GoingBack(ends),
             News::Removed(release) => Event::ReleaseRemoved { release },
             News::Live(release) => {
                 self.answers.note_live(LiveNow::Switched(release.clone()));

@@ -10,8 +10,8 @@ use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, RunsReport, SetupReport, StatusReport,
-    SwitchReport,
+    ChangesReport, CleanupReport, DeployState, MakingReport, PinReport, ReleaseReport, ReleasesReport, RunsReport,
+    SetupReport, StatusReport, SwitchReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -209,6 +209,8 @@ pub(crate) enum Reply {
     Status(Box<StatusReport>),
     /// To `Switch` and `Rollback`.
     Switch(SwitchReport),
+    /// To `Pin`.
+    Pin(PinReport),
     /// To `Cleanup`.
     Cleanup(CleanupReport),
     /// To `Runs`.
@@ -238,7 +240,13 @@ impl Reply {
                 bounds::fitting(&mut report.foreign);
                 bounds::fitting(&mut report.warnings);
                 // Drop the oldest releases: nobody goes back to them.
-                report.releases.drain(..report.releases.len().saturating_sub(bounds::RELEASES_MAX));
+                let mut left = bounds::RELEASES_BYTES_MAX;
+                let fits = |report: &&ReleaseReport| {
+                    left = left.saturating_sub(bounds::RELEASE_BYTES_MAX + report.noted_bytes());
+                    left > 0
+                };
+                let kept = report.releases.iter().rev().take_while(fits).count();
+                report.releases.drain(..report.releases.len() - kept);
             }
             Reply::Status(report) => {
                 bounds::fitting(&mut report.foreign);
@@ -253,6 +261,7 @@ impl Reply {
                 });
             }
             Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
+            Reply::Pin(report) => bounds::fitting(&mut report.warnings),
             Reply::Manifests | Reply::RanHook | Reply::Exec(_) | Reply::Journal(_) => {}
         }
         self

@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::hook::Command;
+use crate::pin::PinTerms;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
+use crate::rollback::Rollback;
 use crate::target::Policy;
 use crate::wire::bounds::{self, MessageBounds, at_most};
 
@@ -102,7 +104,14 @@ pub(crate) enum Request {
     /// Point `current` at a release.
     Switch(ReleaseId),
     /// Point `current` at an earlier release.
-    Rollback(Option<ReleaseId>),
+    Rollback(Rollback),
+    /// Pin a release, or unpin it.
+    Pin {
+        /// The release.
+        release: ReleaseId,
+        /// The terms of the pin; none unpins.
+        pin: Option<PinTerms>,
+    },
     /// Remove releases by retention, then collect garbage.
     Cleanup {
         /// Whether to change nothing.
@@ -140,6 +149,8 @@ impl Request {
             Request::Status => "status",
             Request::Switch(_) => "switch",
             Request::Rollback(_) => "rollback",
+            Request::Pin { pin: Some(_), .. } => "pin",
+            Request::Pin { pin: None, .. } => "unpin",
             Request::Cleanup { .. } => "cleanup",
             Request::Runs | Request::Journal { .. } => "log",
             Request::RunHook(_) => "hook",

@@ -1,0 +1,91 @@
+//! The arguments of the verbs that name a release: `switch`, `rollback`, `pin`, `unpin` and `diff`.
+
+use engine::pin::Day;
+
+use super::target::TargetArg;
+use crate::words;
+
+/// `switch` and `unpin`
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReleaseArgs {
+    /// The release
+    #[arg(value_name = "ID")]
+    first: String,
+    /// A table in cutover.toml; optional if there is only one
+    #[arg(value_name = "STAGE")]
+    second: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+/// `rollback`
+#[derive(Debug, clap::Args)]
+pub(crate) struct RollbackArgs {
+    /// The release to go back to [default: the one that was live before]
+    #[arg(value_name = "ID")]
+    first: Option<String>,
+    /// A table in cutover.toml; optional if there is only one
+    #[arg(value_name = "STAGE")]
+    second: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+    /// The release, by its name or its commit, or -N for the Nth good release back
+    #[arg(long, value_name = "ID|COMMIT|-N", allow_hyphen_values = true, conflicts_with = "forward")]
+    pub(crate) to: Option<String>,
+    /// Return to the release that the last rollback left
+    #[arg(long)]
+    pub(crate) forward: bool,
+    /// Why the release that is left is bad [default: that it was rolled back]
+    #[arg(long, value_name = "TEXT", value_parser = words::note, conflicts_with = "forward")]
+    pub(crate) reason: Option<String>,
+}
+
+/// `pin`
+#[derive(Debug, clap::Args)]
+pub(crate) struct PinArgs {
+    #[command(flatten)]
+    pub(crate) release: ReleaseArgs,
+    /// The last day of the pin, in UTC [default: no end]
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<Day>,
+    /// Why it is pinned
+    #[arg(long, value_name = "TEXT", value_parser = words::note)]
+    pub(crate) note: Option<String>,
+}
+
+impl ReleaseArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [Some(&self.first), self.second.as_ref()].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+impl RollbackArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second].into_iter().flatten().map(String::as_str).collect()
+    }
+}
+
+/// `diff`
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArgs {
+    /// A table in cutover.toml; optional if there is only one
+    #[arg(value_name = "STAGE")]
+    first: Option<String>,
+    /// The side to compare: a release, `live` or `source`
+    #[arg(value_name = "A")]
+    second: Option<String>,
+    /// The side to compare it with: a release, `live` or `source`
+    #[arg(value_name = "B")]
+    third: Option<String>,
+    #[command(flatten)]
+    pub(crate) target: TargetArg,
+}
+
+impl DiffArgs {
+    /// Returns the words in order.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        [&self.first, &self.second, &self.third].into_iter().flatten().map(String::as_str).collect()
+    }
+}

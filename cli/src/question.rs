@@ -1,0 +1,60 @@
+//! Questions to the person at the terminal. Where nobody can answer, a verb refuses and names `--yes`.
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use engine::Context;
+use engine::error::Error;
+use engine::event::Event;
+use engine::threads;
+
+use crate::failure::Failure;
+
+/// The time after which an interruption is noticed, at the latest.
+const NOTICED: Duration = Duration::from_millis(100);
+
+/// Tells whether somebody can see a question and answer it.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question. Only `y` and `yes` mean yes. The thread that draws the progress prints the question: another one
+/// would write between its lines.
+pub(crate) fn ask(context: &Context, question: &str) -> Result<bool, Failure> {
+    context.observer.observe(Event::Warning(format!("{question} Type `y` and Enter for yes")));
+    let (answer, answers) = mpsc::channel();
+    let read = move || {
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).map(|_| line);
+        drop(answer.send(read));
+    };
+    threads::spawn(read).map_err(Failure::from)?;
+    loop {
+        context.cancel.check()?;
+        match answers.recv_timeout(NOTICED) {
+            Ok(line) => return Ok(line.is_ok_and(|line| is_yes(&line))),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Bug("nobody reads the answer".into()).into()),
+        }
+    }
+}
+
+fn is_yes(line: &str) -> bool {
+    matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_is_one() {
+        for line in ["y\n", "yes\n", " Y \n", "YES"] {
+            assert!(is_yes(line), "{line:?}");
+        }
+        for line in ["", "\n", "n\n", "no\n", "yep\n", "ja\n", "y y\n"] {
+            assert!(!is_yes(line), "{line:?}");
+        }
+    }
+}
