@@ -8,7 +8,6 @@ use crate::event::HookEvent;
 
 use super::hooks::Hooks;
 use super::scene::Scene;
-use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 
 /// The lines of each log that are shown.
