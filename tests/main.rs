@@ -37,6 +37,7 @@ mod lanes;
 mod login;
 mod ssh;
 
+mod edits;
 mod neighbours;
 mod reuse;
 mod store;

@@ -328,13 +328,20 @@ fn help_of_status() {
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
+          --check
+              Compare the releases with what was deployed; exit code 4 if one differs
+
+          --content
+              Read all files for that too
+
       -h, --help
               Print help (see a summary with '-h')
 
     [as in `cutover --help`]
 
-    Example:
+    Examples:
       cutover status production
+      cutover status production --check
     ");
 }
 
@@ -360,6 +367,9 @@ fn help_of_switch() {
               The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+          --force
+              Switch to the release even if it was changed on the server
 
       -h, --help
               Print help (see a summary with '-h')
@@ -399,6 +409,9 @@ fn help_of_rollback() {
 
           --to <ID>
               The release, as a flag
+
+          --force
+              Go back to the release even if it was changed on the server
 
       -h, --help
               Print help (see a summary with '-h')

@@ -100,9 +100,10 @@ Example:
     /// Shows the live release, the release that a rollback goes to, the holder of the lock, and the used and free
     /// space.
     #[command(after_long_help = "\
-Example:
-  cutover status production")]
-    Status(PlaceArgs),
+Examples:
+  cutover status production
+  cutover status production --check")]
+    Status(StatusArgs),
     /// Make a ready or an earlier release live
     #[command(
         override_usage = "cutover switch [OPTIONS] <ID> [STAGE]",
@@ -295,6 +296,19 @@ pub(crate) struct AgentArgs {
     pub(crate) from: Option<PathBuf>,
 }
 
+/// `status`
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Compare the releases with what was deployed; exit code 4 if one differs
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Read all files for that too
+    #[arg(long)]
+    pub(crate) content: bool,
+}
+
 /// `switch`
 #[derive(Debug, clap::Args)]
 pub(crate) struct SwitchArgs {
@@ -306,6 +320,9 @@ pub(crate) struct SwitchArgs {
     second: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
+    /// Switch to the release even if it was changed on the server
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `rollback`
@@ -322,6 +339,9 @@ pub(crate) struct RollbackArgs {
     /// The release, as a flag
     #[arg(long, value_name = "ID")]
     pub(crate) to: Option<ReleaseId>,
+    /// Go back to the release even if it was changed on the server
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `cleanup`

@@ -1,6 +1,6 @@
 //! `cutover rollback`: switches back to an earlier release.
 
-use engine::SwitchTo;
+use engine::{SwitchRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
@@ -13,7 +13,10 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Rollback), |context| engine::switch(context, &to))
+    let request = SwitchRequest { force: args.force };
+    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Rollback), |context| {
+        engine::switch(context, &to, request)
+    })
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {

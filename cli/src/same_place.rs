@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, Verb};
+use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, Verb};
 use crate::words::{self, Word};
 
 /// Returns the words and flags that make another verb work at the same place, each after a space.
@@ -13,7 +13,7 @@ pub(crate) fn flags(args: &Args) -> String {
         | Verb::Ssh(SshArgs { place, .. })
         | Verb::Exec(ExecArgs { place, .. })
         | Verb::Releases(place)
-        | Verb::Status(place)
+        | Verb::Status(StatusArgs { place, .. })
         | Verb::Deploy(DeployArgs { place, .. })
         | Verb::Cleanup(CleanupArgs { place, .. }) => {
             (place.stage.as_deref().into_iter().collect(), &place.target.target)

@@ -1,7 +1,7 @@
 //! `cutover switch`: makes a ready or an earlier release live.
 
-use engine::SwitchTo;
 use engine::report::SwitchReport;
+use engine::{SwitchRequest, SwitchTo};
 
 use crate::args::SwitchArgs;
 use crate::color::Palette;
@@ -16,7 +16,9 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to))
+    let request = SwitchRequest { force: args.force };
+    session
+        .run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to, request))
 }
 
 fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
@@ -55,6 +57,7 @@ mod tests {
                 release: "2".parse().unwrap(),
                 previous: previous.map(|id| id.parse().unwrap()),
                 switched,
+                differences: Vec::new(),
                 warnings: Vec::new(),
             };
             assert_eq!(report.text(Palette::plain(), false), expected);

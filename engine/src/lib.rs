@@ -16,6 +16,7 @@ pub mod hash;
 pub mod hook;
 pub mod http;
 pub mod journal;
+pub mod link;
 pub mod live;
 pub mod path;
 pub mod pattern;
@@ -50,7 +51,9 @@ mod verbs;
 mod wire;
 
 pub use command::{CommandEnd, Mask};
-pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
+pub use request::{
+    CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
+};
 pub use verbs::{
     AgentRole, cleanup, deploy, diff, exec, journal, releases, run_hook, runs, serve_agent, setup, status, switch,
 };

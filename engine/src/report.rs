@@ -1,6 +1,7 @@
 //! The results of the verbs: the objects that `--json` prints. Their fields are a contract with scripts.
 
 mod deploy;
+mod differences;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::release::ReleaseId;
 pub use deploy::{
     ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
 };
+pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences};
 
 /// The result of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +135,8 @@ pub struct StatusReport {
     pub store: String,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+    /// The differences of the releases from their manifests, if they were compared.
+    pub comparison: Option<ComparisonReport>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
 }
@@ -156,6 +160,8 @@ pub struct SwitchReport {
     pub previous: Option<ReleaseId>,
     /// Whether `current` was changed: false if the release was live already.
     pub switched: bool,
+    /// The differences from the manifests: of the release that is live now, and of the one that was live before.
+    pub differences: Vec<Differences>,
     /// Paths in `shared/` that the release links to and that do not exist, parts of the record of the switch that
     /// could not be written, and damaged releases whose record was removed.
     pub warnings: Vec<String>,

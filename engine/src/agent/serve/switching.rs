@@ -1,13 +1,17 @@
-//! `switch` and `rollback`: finds the release, checks it, and makes it live.
+//! `switch` and `rollback`: finds the release, compares it with its manifest, and makes it live.
+//!
+//! A release that somebody changed is refused, unless the user insists. If the live release was changed, a warning
+//! says so, because the change is not in the release that follows.
 
 use std::path::Path;
 
 use crate::error::{Error, ReleaseError};
-use crate::release::ReleaseId;
+use crate::release::{Record, ReleaseId};
 use crate::report::SwitchReport;
 use crate::wire::message::Reply;
 
 use super::{Service, missing};
+use crate::agent::compare::{Depth, Stop, compare_releases};
 use crate::agent::go_live::{Departure, go_live};
 use crate::agent::run::take_back_unconfirmed;
 use crate::agent::shared;
@@ -20,19 +24,21 @@ const ROLLED_BACK: &str = "it was rolled back";
 
 impl Service<'_> {
     /// Makes a release live.
-    pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
-        self.make_live(path, Step::Forward, |_, _| Ok(id.clone()))
+    pub(super) fn switch(&self, path: &Path, id: &ReleaseId, force: bool) -> Result<Reply, Error> {
+        self.make_live(path, Step::Forward, force, |_, _| Ok(id.clone()))
     }
 
     /// Makes an earlier release live: the named one, or the one that was live before.
-    pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>) -> Result<Reply, Error> {
-        self.make_live(path, Step::Back { reason: ROLLED_BACK }, |releases, live| rollback_target(releases, live, to))
+    pub(super) fn rollback(&self, path: &Path, to: Option<&ReleaseId>, force: bool) -> Result<Reply, Error> {
+        let step = Step::Back { reason: ROLLED_BACK };
+        self.make_live(path, step, force, |releases, live| rollback_target(releases, live, to))
     }
 
     fn make_live(
         &self,
         path: &Path,
         step: Step<'_>,
+        force: bool,
         target: impl FnOnce(&Releases, Option<&ReleaseId>) -> Result<ReleaseId, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
@@ -44,6 +50,12 @@ impl Service<'_> {
         let id = target(releases, live.as_ref())?;
         let record = releases.find(&id).ok_or_else(|| missing(releases, &id))?;
         check_manifest(layout, &id, &record.root)?;
+        let beside = live.as_ref().filter(|live| **live != id).and_then(|live| releases.find(live));
+        let both: Vec<&Record> = [record].into_iter().chain(beside).collect();
+        let mut compared = compare_releases(layout, &both, Depth::Stat, &Stop::default())?;
+        if !force {
+            compared.refuse(&id)?;
+        }
         let is_rollback = record.was_live();
         if !is_rollback {
             // The run that made the release may have died before its names were durable.
@@ -56,8 +68,10 @@ impl Service<'_> {
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));
+        warnings.extend(compared.warnings());
         let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, warnings }))
+        let differences = compared.differences;
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, differences, warnings }))
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) enum ToAgent {
     Stop,
     /// The verdict on the live release: the reason why it is not good, if there is one.
     Verdict(Option<Box<Refusal>>),
+    /// A hello for a deploy to this path will follow: the agent compares the live release with its manifest meanwhile.
+    Look(Vec<u8>),
 }
 
 impl MessageBounds for ToAgent {
@@ -70,13 +72,14 @@ impl MessageBounds for ToAgent {
         /* Ping */ bounds::PLAIN_BYTES_MAX,
         /* Stop */ bounds::PLAIN_BYTES_MAX,
         /* Verdict */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Look */ bounds::PATH_BYTES_MAX,
     ];
 }
 
 /// The first message of the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    /// The deploy path.
+    /// The deploy path. Empty: that of the `Look` before.
     pub(crate) path: Vec<u8>,
     /// The rules for the server.
     pub(crate) policy: Policy,
@@ -97,12 +100,22 @@ pub(crate) enum Request {
     Deploy(DeployBegin),
     /// List the releases.
     Releases,
-    /// Report the state of the deploy path.
-    Status,
+    /// Report the state of the deploy path, and compare the releases with their manifests.
+    Status(Option<CheckDepth>),
     /// Point `current` at a release.
-    Switch(ReleaseId),
+    Switch {
+        /// The release.
+        to: ReleaseId,
+        /// Whether to switch even if it differs from its manifest.
+        force: bool,
+    },
     /// Point `current` at an earlier release.
-    Rollback(Option<ReleaseId>),
+    Rollback {
+        /// The release; none means the one that was live before.
+        to: Option<ReleaseId>,
+        /// Whether to switch even if it differs from its manifest.
+        force: bool,
+    },
     /// Remove releases by retention, then collect garbage.
     Cleanup {
         /// Whether to change nothing.
@@ -130,6 +143,15 @@ pub(crate) enum Request {
     },
 }
 
+/// The depth of the comparison of releases with their manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CheckDepth {
+    /// Every entry, without reading content.
+    Entries,
+    /// Every entry and all content.
+    Content,
+}
+
 impl Request {
     /// Returns the verb, for the lock and the log.
     pub(crate) fn verb(&self) -> &'static str {
@@ -137,9 +159,9 @@ impl Request {
             Request::Setup => "setup",
             Request::Deploy(_) => "deploy",
             Request::Releases => "releases",
-            Request::Status => "status",
-            Request::Switch(_) => "switch",
-            Request::Rollback(_) => "rollback",
+            Request::Status(_) => "status",
+            Request::Switch { .. } => "switch",
+            Request::Rollback { .. } => "rollback",
             Request::Cleanup { .. } => "cleanup",
             Request::Runs | Request::Journal { .. } => "log",
             Request::RunHook(_) => "hook",
