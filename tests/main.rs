@@ -39,6 +39,7 @@ mod lanes;
 mod login;
 mod ssh;
 
+mod edits;
 mod neighbours;
 mod reuse;
 mod store;

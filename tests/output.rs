@@ -334,13 +334,20 @@ fn help_of_status() {
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
+          --check
+              Compare the releases with what was deployed; exit code 4 if one differs
+
+          --content
+              Read all files for that too
+
       -h, --help
               Print help (see a summary with '-h')
 
     [as in `cutover --help`]
 
-    Example:
+    Examples:
       cutover status production
+      cutover status production --check
     ");
 }
 
@@ -366,6 +373,9 @@ fn help_of_switch() {
               The server and path to deploy to; needs no config
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
+
+          --force
+              Switch to the release even if it was changed on the server
 
       -h, --help
               Print help (see a summary with '-h')
@@ -413,6 +423,9 @@ fn help_of_rollback() {
 
           --reason <TEXT>
               Why the release that is left is bad [default: that it was rolled back]
+
+          --force
+              Go back to the release even if it was changed on the server
 
       -h, --help
               Print help (see a summary with '-h')

@@ -12,7 +12,7 @@ use engine::cancel::Cancel;
 use engine::event::Silent;
 use engine::release::Provenance;
 use engine::target::{Destination, Policy, Reach, Target};
-use engine::{Context, DeployRequest, SourceRequest, SwitchTo};
+use engine::{Context, DeployRequest, SourceRequest, SwitchRequest, SwitchTo};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -59,7 +59,12 @@ fn check(steps: &[(Vec<Edit>, Between)]) {
         match between {
             Between::Nothing => {}
             Between::Rollback if copies.len() > 1 => {
-                engine::switch(&context(place.path(), client), &SwitchTo::Back(Default::default())).ok();
+                engine::switch(
+                    &context(place.path(), client),
+                    &SwitchTo::Back(Default::default()),
+                    SwitchRequest::default(),
+                )
+                .ok();
             }
             Between::Rollback => {}
             Between::AnotherClient => client = 1 - client,

@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::place::Place;
 use crate::words;
 
-pub(crate) use release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs};
+pub(crate) use release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs, SwitchArgs};
 use target::TargetArg;
 
 /// Deploys large trees to Linux servers over SSH.
@@ -107,9 +107,10 @@ Example:
     /// Shows the live release, the release that a rollback goes to, the holder of the lock, and the used and free
     /// space.
     #[command(after_long_help = "\
-Example:
-  cutover status production")]
-    Status(PlaceArgs),
+Examples:
+  cutover status production
+  cutover status production --check")]
+    Status(StatusArgs),
     /// Make a ready or an earlier release live
     #[command(
         override_usage = "cutover switch [OPTIONS] <ID> [STAGE]",
@@ -118,7 +119,7 @@ Examples:
   cutover switch 20260325140000 production
   cutover switch 20260325140000 --target deploy@web1:/srv/site"
     )]
-    Switch(ReleaseArgs),
+    Switch(SwitchArgs),
     /// Switch back to an earlier release
     ///
     /// Without ID, it goes to the good release that was live before the live one; a second rollback goes one further
@@ -319,6 +320,19 @@ pub(crate) struct AgentArgs {
     /// The directory where relative paths begin
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
+}
+
+/// `status`
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Compare the releases with what was deployed; exit code 4 if one differs
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Read all files for that too
+    #[arg(long)]
+    pub(crate) content: bool,
 }
 
 /// `cleanup`

@@ -168,6 +168,7 @@ mod tests {
                 copied: [("copy_paths".to_owned(), 2)].into(),
             },
             removed: vec!["20260301120000".parse().unwrap()],
+            edited: None,
             warnings: Vec::new(),
             seconds: Seconds { total: 3.214, ..Seconds::default() },
         }
@@ -223,7 +224,7 @@ Release 20260325140000 is live; it replaces 20260325120000
         assert_eq!(numbers, [78_622, 12, 4_972_000, 1, 1840].map(Some));
         assert_eq!(object["zstd_levels"]["6"], 1_000_000);
         assert_eq!(object["copied"]["copy_paths"], 2);
-        assert_eq!(object.as_object().unwrap().len(), 24);
+        assert_eq!(object.as_object().unwrap().len(), 25);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::link::Link;
 use engine::path::RelativePath;
-use engine::target::Transport;
+use engine::target::{HookEdits, Transport};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -165,6 +166,27 @@ impl<'a> Entry<'a> {
             "auto" => Ok(Transport::Auto),
             "ssh2" => Ok(Transport::Ssh2),
             "openssh" => Ok(Transport::Openssh),
+            _ => Err(self.expected(WHAT)),
+        }
+    }
+
+    /// Reads the way in which files get their content from the store.
+    pub(crate) fn link(&self) -> Result<Link, Mistake> {
+        const WHAT: &str = "`\"hardlink\"` or `\"reflink\"`";
+        match self.string(WHAT)?.as_str() {
+            "hardlink" => Ok(Link::Hardlink),
+            "reflink" => Ok(Link::Reflink),
+            _ => Err(self.expected(WHAT)),
+        }
+    }
+
+    /// Reads the treatment of hooks that change linked files in place.
+    pub(crate) fn hook_edits(&self) -> Result<HookEdits, Mistake> {
+        const WHAT: &str = "`\"repair\"`, `\"refuse\"` or `\"allow\"`";
+        match self.string(WHAT)?.as_str() {
+            "repair" => Ok(HookEdits::Repair),
+            "refuse" => Ok(HookEdits::Refuse),
+            "allow" => Ok(HookEdits::Allow),
             _ => Err(self.expected(WHAT)),
         }
     }

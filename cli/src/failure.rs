@@ -37,6 +37,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// The live release, for the verbs that switch.
     pub(crate) live: Option<LiveNow>,
+    /// Whether stdout has the report already that tells of it.
+    pub(crate) is_reported: bool,
 }
 
 /// The way in which a failure is printed.
@@ -53,7 +55,14 @@ pub(crate) struct FailureStyle {
 impl Failure {
     /// Makes a failure of wrong usage or configuration.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { kind: Kind::Usage, message: message.into(), causes: Vec::new(), hint: None, live: None }
+        Failure {
+            kind: Kind::Usage,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+            live: None,
+            is_reported: false,
+        }
     }
 
     /// Makes a failure that the user can mend.
@@ -65,6 +74,12 @@ impl Failure {
     pub(crate) fn panic(may_switch: bool) -> Failure {
         let live = may_switch.then_some(LiveNow::Unknown);
         Failure { live, ..Failure::from(Error::Bug("it panicked".into())) }
+    }
+
+    /// Notes that stdout has the report already.
+    pub(crate) fn reported(mut self) -> Failure {
+        self.is_reported = true;
+        self
     }
 
     /// Adds a cause.
@@ -116,7 +131,9 @@ impl Failure {
     /// Prints the failure. If nobody reads stderr, that is no further failure.
     pub(crate) fn print(&self, style: &FailureStyle) {
         drop(io::stderr().write_all(self.text(style).as_bytes()));
-        self.print_object(style.output);
+        if !self.is_reported {
+            self.print_object(style.output);
+        }
     }
 
     /// Prints the object of `--json`, or the last line of `--events`.
@@ -170,6 +187,7 @@ impl From<Error> for Failure {
             causes,
             hint: refusal.hint.as_ref().map(hint::text),
             live: None,
+            is_reported: false,
         }
     }
 }

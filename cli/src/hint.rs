@@ -137,6 +137,9 @@ fn of_site(hint: &SiteHint) -> String {
         SiteHint::FreeSpace => format!("Free some space {THEN_DEPLOY}"),
         SiteHint::Own => "The user that runs this must own the directory; check with `ls -ld`".into(),
         SiteHint::MountedReadOnly => "The filesystem is mounted read-only".into(),
+        SiteHint::UseHardlinks => {
+            "Remove `link`, or set `link = \"hardlink\"`. Btrfs has reflinks, and so has XFS that was made with `reflink=1`".into()
+        }
         SiteHint::UseOtherVersion => "Use the version of Cutover that made the store, or deploy to a new path".into(),
     }
 }
@@ -181,6 +184,14 @@ fn of_damage(hint: &DamageHint) -> String {
         }
         DamageHint::UseOtherRelease => "Switch to another release, or deploy again".into(),
         DamageHint::MoveAway { path } => format!("Move `{path}` away and deploy again"),
+        DamageHint::LeaveEdited { id } => format!(
+            "Deploy the source of release {id} again. To switch to the release as it is now, add `--force`"
+        ),
+        DamageHint::KeepHooksFromEditing => {
+            "Let the hook make new files, list the files in `copy_paths`, or set `link = \"reflink\"`. To accept the edits in \
+             all releases, set `hook_edits = \"allow\"`"
+                .into()
+        }
         DamageHint::CheckServer => "Deploy again; if it happens again, check the server's disk and memory".into(),
     }
 }

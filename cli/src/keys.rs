@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use engine::check::Check;
 use engine::hook::Hook;
+use engine::link::Link;
 use engine::path::RelativePath;
-use engine::target::Transport;
+use engine::target::{HookEdits, Transport};
 
 use crate::destination;
 use crate::entry::Entry;
@@ -37,6 +38,8 @@ keys! {
     shared_files: Vec<Located<RelativePath>> = Entry::shared_paths,
     auto_shared: bool = Entry::boolean,
     copy_paths: Vec<String> = Entry::strings,
+    link: Link = Entry::link,
+    hook_edits: HookEdits = Entry::hook_edits,
     hooks: Vec<Located<Hook>> = Entry::hooks,
     checks: Vec<Located<Check>> = Entry::checks,
     confirm: Duration = Entry::time_limit,

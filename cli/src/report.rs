@@ -17,6 +17,11 @@ pub(crate) trait Report: Serialize {
     /// Returns the text for people, with a newline at its end.
     fn text(&self, palette: Palette, is_verbose: bool) -> String;
 
+    /// Returns the failure that the report amounts to, if it is one. It decides the exit code.
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
+
     /// Returns what came of it, for the webhook.
     fn outcome(&self) -> Option<Outcome> {
         None

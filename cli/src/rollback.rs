@@ -3,7 +3,7 @@
 use engine::error::{Hint, ReleaseHint};
 use engine::report::SwitchReport;
 use engine::rollback::{Rollback, RollbackTo};
-use engine::{Context, SwitchTo};
+use engine::{Context, SwitchRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
@@ -17,8 +17,8 @@ use crate::words;
 
 pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Failure> {
     let (settings, rollback) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    let told = Some(ToldVerb::Rollback);
-    session.run_told(&settings, Verbosity::Brief, told, |context| go_back(context, rollback))
+    let (told, request) = (Some(ToldVerb::Rollback), SwitchRequest { force: args.force });
+    session.run_told(&settings, Verbosity::Brief, told, |context| go_back(context, rollback, request))
 }
 
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Rollback), Failure> {
@@ -32,15 +32,15 @@ fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Roll
     Ok((settings, Rollback { to, reason: args.reason.clone(), accepts_migrations: session.everywhere.yes }))
 }
 
-fn go_back(context: &Context, rollback: Rollback) -> Result<SwitchReport, Failure> {
-    let failure = match engine::switch(context, &SwitchTo::Back(rollback.clone())) {
+fn go_back(context: &Context, rollback: Rollback, request: SwitchRequest) -> Result<SwitchReport, Failure> {
+    let failure = match engine::switch(context, &SwitchTo::Back(rollback.clone()), request) {
         Ok(report) => return Ok(report),
         Err(failure) => failure,
     };
     let leaves_migrations = failure.error.hint() == Some(Hint::Release(ReleaseHint::AcceptMigrations));
     if leaves_migrations && question::can_ask() && question::ask(context, &format!("{}. Go on?", failure.error))? {
         let rollback = Rollback { accepts_migrations: true, ..rollback };
-        return Ok(engine::switch(context, &SwitchTo::Back(rollback))?);
+        return Ok(engine::switch(context, &SwitchTo::Back(rollback), request)?);
     }
     Err(failure.into())
 }

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, Verb};
+use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, Verb};
 use crate::words::{self, Word};
 
 /// Returns the words and flags that make another verb work at the same place, each after a space.
@@ -13,12 +13,13 @@ pub(crate) fn flags(args: &Args) -> String {
         | Verb::Ssh(SshArgs { place, .. })
         | Verb::Exec(ExecArgs { place, .. })
         | Verb::Releases(place)
-        | Verb::Status(place)
+        | Verb::Status(StatusArgs { place, .. })
         | Verb::Deploy(DeployArgs { place, .. })
         | Verb::Cleanup(CleanupArgs { place, .. }) => {
             (place.stage.as_deref().into_iter().collect(), &place.target.target)
         }
-        Verb::Switch(args) | Verb::Unpin(args) => (args.words(), &args.target.target),
+        Verb::Switch(args) => (args.release.words(), &args.release.target.target),
+        Verb::Unpin(args) => (args.words(), &args.target.target),
         Verb::Pin(args) => (args.release.words(), &args.release.target.target),
         Verb::Rollback(args) => (args.words(), &args.target.target),
         Verb::Log(args) => (args.words(), &args.target.target),

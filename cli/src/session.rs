@@ -59,7 +59,9 @@ impl Session<'_> {
         told: Option<ToldVerb>,
         work: impl FnOnce(&Context) -> Result<T, E>,
     ) -> Result<(), Failure> {
-        self.print(&self.observe(settings, talk, told, Report::outcome, work)?)
+        let report = self.observe(settings, talk, told, Report::outcome, work)?;
+        self.print(&report)?;
+        report.failure().map_or(Ok(()), Err)
     }
 
     /// Runs the engine with progress. `outcome` is for the webhook.

@@ -243,6 +243,8 @@ fn policy(keys: Keys) -> Policy {
         shared_files: paths(keys.shared_files),
         auto_shared: keys.auto_shared.map_or(default.auto_shared, |auto| auto.value),
         copy_paths: keys.copy_paths.map(|paths| paths.value).unwrap_or_default(),
+        link: keys.link.map_or(default.link, |link| link.value),
+        hook_edits: keys.hook_edits.map_or(default.hook_edits, |edits| edits.value),
     }
 }
 

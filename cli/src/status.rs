@@ -1,8 +1,13 @@
 //! `cutover status`: the live release and the state of the server.
 
-use engine::report::{ReleaseReport, StatusReport};
+use std::collections::BTreeSet;
 
-use crate::args::PlaceArgs;
+use engine::StatusCheck;
+use engine::error::Kind;
+use engine::release::ReleaseId;
+use engine::report::{ComparisonReport, Differences, ReleaseReport, StatusReport};
+
+use crate::args::StatusArgs;
 use crate::color::Palette;
 use crate::failure::{Failure, printable};
 use crate::report::{Block, Report};
@@ -10,9 +15,14 @@ use crate::session::Session;
 use crate::tally::Verbosity;
 use crate::units::{Bytes, Commit, Count, Counted, Time};
 
-pub(crate) fn run(session: &Session<'_>, args: &PlaceArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place()?)?;
-    session.run(&settings, Verbosity::Brief, engine::status)
+pub(crate) fn run(session: &Session<'_>, args: &StatusArgs) -> Result<(), Failure> {
+    let settings = session.settings(&args.place.place()?)?;
+    let check = match args {
+        StatusArgs { content: true, .. } => StatusCheck::Content,
+        StatusArgs { check: true, .. } => StatusCheck::Entries,
+        _ => StatusCheck::Nothing,
+    };
+    session.run(&settings, Verbosity::Brief, |context| engine::status(context, check))
 }
 
 impl Report for StatusReport {
@@ -60,8 +70,43 @@ impl Report for StatusReport {
         for name in &self.foreign {
             block.line("foreign", format!("`releases/{}` was not made by Cutover", printable(name)));
         }
+        if let Some(comparison) = &self.comparison {
+            add_comparison(&mut block, comparison);
+        }
         format!("{}\n{}", palette.strong(headline), block.text())
     }
+
+    fn failure(&self) -> Option<Failure> {
+        failure(&self.comparison.as_ref()?.differences)
+    }
+}
+
+/// Adds a line for the comparison, or for each group of differences.
+fn add_comparison(block: &mut Block, comparison: &ComparisonReport) {
+    let how = if comparison.content { "read in full" } else { "compared without reading" };
+    if comparison.differences.is_empty() {
+        let releases = Counted(comparison.releases.len() as u64, "release");
+        block.line("check", format!("{releases}, {how}: as deployed"));
+    }
+    for differences in &comparison.differences {
+        let ids: Vec<&str> = differences.releases.iter().map(ReleaseId::as_str).collect();
+        block.line("changed", format!("{}: {}", ids.join(", "), printable(&differences.to_string())));
+    }
+}
+
+/// Returns the failure for releases that differ from what was deployed.
+fn failure(differences: &[Differences]) -> Option<Failure> {
+    let releases: BTreeSet<&ReleaseId> = differences.iter().flat_map(|group| &group.releases).collect();
+    let subject = match releases.into_iter().collect::<Vec<_>>()[..] {
+        [] => return None,
+        [id] => format!("Release {id} is"),
+        ref several => format!("{} releases are", several.len()),
+    };
+    let hint = "`cutover deploy` makes the live release anew from its source, and names what was changed";
+    Some(
+        Failure { kind: Kind::Damage, ..Failure::usage(format!("{subject} not what was deployed")).hint(hint) }
+            .reported(),
+    )
 }
 
 fn since(live: &ReleaseReport) -> Option<String> {
@@ -92,6 +137,7 @@ mod tests {
             free_inodes: None,
             store: "0a1b".into(),
             foreign: Vec::new(),
+            comparison: None,
             warnings: Vec::new(),
         }
     }

@@ -1,9 +1,9 @@
 //! `cutover switch`: makes a ready or an earlier release live.
 
-use engine::SwitchTo;
 use engine::report::SwitchReport;
+use engine::{SwitchRequest, SwitchTo};
 
-use crate::args::ReleaseArgs;
+use crate::args::SwitchArgs;
 use crate::color::Palette;
 use crate::failure::Failure;
 use crate::notice::{Outcome, ToldVerb};
@@ -14,14 +14,16 @@ use crate::settings::Settings;
 use crate::tally::Verbosity;
 use crate::words;
 
-pub(crate) fn run(session: &Session<'_>, args: &ReleaseArgs) -> Result<(), Failure> {
+pub(crate) fn run(session: &Session<'_>, args: &SwitchArgs) -> Result<(), Failure> {
     let (settings, to) = prepare(session, args).map_err(Failure::before_any_switch)?;
-    session.run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to))
+    let request = SwitchRequest { force: args.force };
+    session
+        .run_told(&settings, Verbosity::Brief, Some(ToldVerb::Switch), |context| engine::switch(context, &to, request))
 }
 
-fn prepare(session: &Session<'_>, args: &ReleaseArgs) -> Result<(Settings, SwitchTo), Failure> {
-    let (release, stage) = words::switch(&args.words())?;
-    let target = args.target.target.clone();
+fn prepare(session: &Session<'_>, args: &SwitchArgs) -> Result<(Settings, SwitchTo), Failure> {
+    let (release, stage) = words::switch(&args.release.words())?;
+    let target = args.release.target.target.clone();
     let settings = session.settings(&Place { stage, target })?;
     Ok((settings, SwitchTo::Release(release)))
 }
@@ -59,6 +61,7 @@ mod tests {
                 switched,
                 from: None,
                 to: ReleaseSummary { id: "2".parse().unwrap(), commit: None, age: 0, who: "me@here".into() },
+                differences: Vec::new(),
                 warnings: Vec::new(),
             };
             assert_eq!(report.text(Palette::plain(), false), expected);

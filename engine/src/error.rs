@@ -30,7 +30,7 @@ use crate::path::Shown;
 use crate::units::Bytes;
 
 pub use check::{CheckError, CheckFault};
-pub use damage::DamageError;
+pub use damage::{DamageError, NamedDifferences};
 pub use hint::{
     CheckHint, DamageHint, Hint, HookHint, LoginHint, ReachHint, ReleaseHint, SiteHint, SourceHint, StartHint,
 };

@@ -16,6 +16,7 @@ pub mod hash;
 pub mod hook;
 pub mod http;
 pub mod journal;
+pub mod link;
 pub mod live;
 pub mod path;
 pub mod pattern;
@@ -51,7 +52,9 @@ mod verbs;
 mod wire;
 
 pub use command::{CommandEnd, Mask};
-pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, SwitchTo};
+pub use request::{
+    CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
+};
 pub use verbs::{
     AgentRole, cleanup, deploy, diff, exec, journal, pin, releases, run_hook, runs, serve_agent, setup, status, switch,
 };

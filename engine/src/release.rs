@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash::Hash;
+use crate::link::Link;
 use crate::path::RelativePath;
 use crate::pin::Pin;
 
@@ -188,6 +189,8 @@ pub struct Record {
     pub shared: Vec<RelativePath>,
     /// The patterns of paths that are private copies, as configured.
     pub copy_paths: Vec<String>,
+    /// The way in which its files got their content from the store.
+    pub link: Link,
     /// Each time at which the release went live, in Unix seconds. Empty for a release that is only ready.
     pub went_live: Vec<u64>,
     /// The number of the switch that made the release live last, counted in this deploy path from 1. It is 0 for a

@@ -1,6 +1,7 @@
 //! The results of the verbs: the objects that `--json` prints. Their fields are a contract with scripts.
 
 mod deploy;
+mod differences;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::release::{Bad, ReleaseId};
 pub use deploy::{
     ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
 };
+pub use differences::{ComparisonReport, Difference, DifferenceKind, Differences};
 
 /// The result of `setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +169,8 @@ pub struct StatusReport {
     pub store: String,
     /// Directories in `releases/` that Cutover did not make.
     pub foreign: Vec<String>,
+    /// The differences of the releases from their manifests, if they were compared.
+    pub comparison: Option<ComparisonReport>,
     /// Warnings, each once.
     pub warnings: Vec<String>,
 }
@@ -194,6 +198,8 @@ pub struct SwitchReport {
     pub from: Option<ReleaseSummary>,
     /// The release that is live now, with its origin.
     pub to: ReleaseSummary,
+    /// The differences from the manifests: of the release that is live now, and of the one that was live before.
+    pub differences: Vec<Differences>,
     /// Paths in `shared/` that the release links to and that do not exist, parts of the record of the switch that
     /// could not be written, damaged releases whose record was removed, the reason of a bad release that is live now,
     /// and migrations that are not undone.

@@ -83,6 +83,25 @@ pub struct PinRequest {
     pub pin: Option<PinTerms>,
 }
 
+/// The options of a switch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SwitchRequest {
+    /// Switch to the release even if it differs from its manifest.
+    pub force: bool,
+}
+
+/// The comparison of the releases with their manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StatusCheck {
+    /// None.
+    #[default]
+    Nothing,
+    /// Every entry, without reading content.
+    Entries,
+    /// Every entry and all content.
+    Content,
+}
+
 /// The options of a cleanup.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CleanupRequest {

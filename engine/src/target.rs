@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::Answers;
+use crate::link::Link;
 use crate::path::RelativePath;
 use crate::server::Server;
 
@@ -109,6 +110,18 @@ pub struct Target {
     pub reach: Reach,
 }
 
+/// The treatment of hooks that change linked files in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum HookEdits {
+    /// The files are repaired, and the deploy goes on. If one cannot be repaired, the deploy is refused.
+    #[default]
+    Repair,
+    /// The deploy is refused.
+    Refuse,
+    /// The edits stay.
+    Allow,
+}
+
 /// The configuration of one deploy path, which the server applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
@@ -128,6 +141,10 @@ pub struct Policy {
     pub auto_shared: bool,
     /// Patterns (of gitignore) of files that the application edits in place: each release has private copies.
     pub copy_paths: Vec<String>,
+    /// The way in which files get their content from the store.
+    pub link: Link,
+    /// The treatment of hooks that change linked files in place.
+    pub hook_edits: HookEdits,
 }
 
 impl Default for Policy {
@@ -141,6 +158,8 @@ impl Default for Policy {
             shared_files: Vec::new(),
             auto_shared: true,
             copy_paths: Vec::new(),
+            link: Link::default(),
+            hook_edits: HookEdits::default(),
         }
     }
 }

@@ -24,10 +24,12 @@ use crate::report::{
     Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, PinReport,
     ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport,
 };
-use crate::request::{CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, SwitchTo};
+use crate::request::{
+    CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
+};
 use crate::target::Destination;
 use crate::threads;
-use crate::wire::message::{Reply, Request};
+use crate::wire::message::{CheckDepth, Reply, Request};
 use crate::wire::{Connection, Install, Resolution, connect, greeting, pipe};
 
 /// The memory for the list of a comparison, in bytes: a million paths of 60 bytes. Names are short, but the paths that
@@ -68,19 +70,25 @@ pub fn releases(context: &Context) -> Result<ReleasesReport, Error> {
 }
 
 /// Returns what is live, and the state of the server.
-pub fn status(context: &Context) -> Result<StatusReport, Error> {
-    context.with_warnings(|context| match context.ask(Request::Status, Install::Vanish)? {
+pub fn status(context: &Context, check: StatusCheck) -> Result<StatusReport, Error> {
+    let check = match check {
+        StatusCheck::Nothing => None,
+        StatusCheck::Entries => Some(CheckDepth::Entries),
+        StatusCheck::Content => Some(CheckDepth::Content),
+    };
+    context.with_warnings(|context| match context.ask(Request::Status(check), Install::Vanish)? {
         Reply::Status(report) => Ok(*report),
         _ => Err(mismatch()),
     })
 }
 
 /// Points `current` at another release.
-pub fn switch(context: &Context, to: &SwitchTo) -> Result<SwitchReport, DeployFailure> {
+pub fn switch(context: &Context, to: &SwitchTo, request: SwitchRequest) -> Result<SwitchReport, DeployFailure> {
     context.with_warnings(|context| {
+        let SwitchRequest { force } = request;
         let request = match to {
-            SwitchTo::Release(id) => Request::Switch(id.clone()),
-            SwitchTo::Back(rollback) => Request::Rollback(rollback.clone()),
+            SwitchTo::Release(id) => Request::Switch { to: id.clone(), force },
+            SwitchTo::Back(rollback) => Request::Rollback { rollback: rollback.clone(), force },
         };
         match context.ask_to_switch(request)? {
             Reply::Switch(report) => Ok(report),

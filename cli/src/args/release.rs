@@ -5,7 +5,7 @@ use engine::pin::Day;
 use super::target::TargetArg;
 use crate::words;
 
-/// `switch` and `unpin`
+/// A release and a stage
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReleaseArgs {
     /// The release
@@ -16,6 +16,16 @@ pub(crate) struct ReleaseArgs {
     second: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
+}
+
+/// `switch`
+#[derive(Debug, clap::Args)]
+pub(crate) struct SwitchArgs {
+    #[command(flatten)]
+    pub(crate) release: ReleaseArgs,
+    /// Switch to the release even if it was changed on the server
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `rollback`
@@ -38,6 +48,9 @@ pub(crate) struct RollbackArgs {
     /// Why the release that is left is bad [default: that it was rolled back]
     #[arg(long, value_name = "TEXT", value_parser = words::note, conflicts_with = "forward")]
     pub(crate) reason: Option<String>,
+    /// Go back to the release even if it was changed on the server
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `pin`

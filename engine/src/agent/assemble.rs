@@ -8,9 +8,13 @@
 //! other users' files. Then a further copy of the object is made, or the file becomes a copy; both are counted and
 //! reported.
 //!
+//! With `link = "reflink"` a file is an inode of its own, which shares its blocks with the object. It has the object's
+//! mode and mtime. An object that this user may not read is linked all the same: nobody else can write to it either.
+//!
 //! An empty file is always made anew: as a link it would share nothing but an inode, for which all threads would
 //! wait.
 
+mod arrived;
 mod assembled;
 mod directories;
 mod entries;
@@ -20,13 +24,13 @@ mod tally;
 use rayon::prelude::*;
 
 use crate::disk::{Dir, Stat};
-use crate::error::Error;
+use crate::error::{Error, SiteError};
+use crate::link::Link;
 use crate::manifest::placement::{Placement, Placements};
 use crate::manifest::{EntryRef, Manifest, Node};
 use crate::path::RelativePath;
 use crate::pattern::Patterns;
 
-use super::receive::WantedObjects;
 use super::staging::Staging;
 use super::store::{ObjectName, ObjectState, Store};
 
@@ -57,6 +61,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) staging: &'a Staging,
     /// The source of links and copies.
     pub(crate) sources: Sources<'a>,
+    /// The way in which files get their content from the store.
+    pub(crate) link: Link,
     entries: Entries,
     directories: Directories,
     tally: Tally,
@@ -80,10 +86,21 @@ impl<'a> Assembly<'a> {
             store,
             staging,
             sources: Sources::new(store, &staging.objects),
+            link: Link::default(),
             entries: Entries::new(manifest.len()),
             directories: Directories::new(manifest.directories().len()),
             tally: Tally::default(),
         }
+    }
+
+    /// Makes files that share blocks with their objects, if the configuration asks for it. Fails if the filesystem
+    /// cannot do that.
+    pub(crate) fn link_as(mut self, link: Link) -> Result<Assembly<'a>, Error> {
+        if link == Link::Reflink && !self.staging.dir.shares_blocks()? {
+            return Err(SiteError::NoReflinks(self.staging.dir.path().display().to_string()).into());
+        }
+        self.link = link;
+        Ok(self)
     }
 
     /// Replaces the manifest by the same one with all hashes.
@@ -233,56 +250,15 @@ impl<'a> Assembly<'a> {
         self.tally.take_unfit()
     }
 
-    /// Links an object that has arrived to every path that wants it.
-    pub(crate) fn link_arrived(&self, wanted: &WantedObjects, at: usize) -> Result<(), Error> {
-        let name = ObjectName { key: wanted.key(at), copy: 0 };
-        let object = Object { name, second: self.second, origin: Origin::Staged, inode: 0 };
-        let open = wanted.entries(at).iter().filter(|&&entry| !self.entries.is_placed(entry));
-        open.into_iter().try_for_each(|&entry| self.place_by_path(entry, object))
-    }
-
-    /// Links all objects that have arrived to the paths that still lack them.
-    pub(crate) fn link_all_arrived(&self, wanted: &WantedObjects) -> Result<(), Error> {
-        let linked = |at| if wanted.has_arrived(at) { self.link_arrived(wanted, at) } else { Ok(()) };
-        (0..wanted.len()).into_par_iter().try_for_each(linked)
-    }
-
-    /// Links an unfit entry to the same content, if that has arrived for another entry. Returns whether it has.
-    pub(crate) fn link_if_arrived(&self, entry: u32, arrived: &[WantedObjects]) -> Result<bool, Error> {
-        let Some(key) = self.manifest.file(entry).map(|file| file.key) else {
-            return Ok(false);
-        };
-        if !arrived.iter().any(|wanted| wanted.find(key).is_some_and(|at| wanted.has_arrived(at))) {
-            return Ok(false);
-        }
-        let name = ObjectName { key, copy: 0 };
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })?;
-        Ok(true)
-    }
-
-    /// Links an entry to another copy in the store.
-    pub(crate) fn link_stored(&self, entry: u32, placement: Placement) -> Result<(), Error> {
-        let Some(key) = self.manifest.file(entry).map(|file| file.key) else { return Ok(()) };
-        let name = ObjectName { key, copy: placement.copy };
-        self.place_by_path(entry, Object { name, second: placement.second, origin: Origin::Store, inode: 0 })
-    }
-
-    /// Links an entry to the further copy that was made for it.
-    pub(crate) fn link_further_copy(&self, entry: u32, name: ObjectName) -> Result<(), Error> {
-        self.place_by_path(entry, Object { name, second: self.second, origin: Origin::Staged, inode: 0 })
-    }
-
-    fn place_by_path(&self, entry: u32, object: Object) -> Result<(), Error> {
-        let holder = self.manifest.holder(entry);
-        self.touch(holder);
-        let dir = self.directories.hold(holder, || self.open_directory(holder))?;
-        self.place(entry, object, &Destination { dir: &dir, name: self.manifest.name(entry) })
-    }
-
     /// Puts one file into the tree, as a link or a copy.
     fn place(&self, entry: u32, object: Object, to: &Destination<'_>) -> Result<(), Error> {
         if !self.copies.is_empty() && self.copies.matches_file(&self.manifest.path(entry)) {
             return self.copy(entry, object, to, "copy_paths");
+        }
+        if self.link == Link::Reflink && self.sources.share(object, to)? {
+            self.note_placed(entry, object);
+            self.tally.link();
+            return Ok(());
         }
         match self.sources.link(object, to)? {
             Ok(linked) => {
@@ -305,7 +281,8 @@ impl<'a> Assembly<'a> {
         };
         let mode = u32::from(object.name.key.mode) | if reason == "copy_paths" { COPY_MODE } else { 0 };
         file.finish(mode, object.second).map_err(|e| Error::io("set the mode of", to.dir.path_of(to.name), e))?;
-        self.note_placed(entry, object);
+        // The file is another inode than its object.
+        self.note_placed(entry, Object { inode: 0, ..object });
         self.tally.copy(reason);
         Ok(())
     }
@@ -314,7 +291,7 @@ impl<'a> Assembly<'a> {
         self.entries.place(entry, Placement { second: object.second, copy: object.name.copy }, object.inode);
     }
 
-    /// Marks a file as present: it is a link to the expected object, which has this inode.
+    /// Marks a file as present: it has the content of the expected object, which has this inode. 0: it is not known.
     pub(super) fn note_kept(&self, entry: u32, inode: u64) {
         self.entries.place(entry, self.expected[entry as usize], inode);
     }

@@ -6,9 +6,10 @@ use crate::error::{Error, SiteError};
 use crate::manifest::decode::StreamEntryKind;
 use crate::path::Shown;
 use crate::release::{Record, ReleaseId};
-use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
+use crate::report::{ComparisonReport, ReleaseReport, ReleaseState, ReleasesReport, SpareReport, StatusReport};
 
 use super::clock::now;
+use super::compare::{Depth, Stop, compare_releases};
 use super::shared;
 use super::site::layout::Layout;
 use super::site::lock::Lock;
@@ -172,7 +173,7 @@ fn exclusive_use(layout: &Layout, releases: &Releases, spare: Option<&Spare>) ->
 }
 
 /// Reports the state of the deploy path.
-pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
+pub(crate) fn status(layout: &Layout, depth: Option<Depth>) -> Result<StatusReport, Error> {
     let releases = Releases::read(layout)?;
     let mut warnings = Vec::new();
     let live = live(layout, &mut warnings)?;
@@ -185,6 +186,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
     warnings.extend(damage_warnings(layout, &releases, live.as_ref(), &own.unreadable)?);
     let (store_objects, store_bytes) = Store::new(layout.objects.duplicate()?).use_of_disk()?;
     let free = layout.root.free()?;
+    let comparison = depth.map(|depth| compare(layout, &releases, depth, &mut warnings)).transpose()?;
     Ok(StatusReport {
         deploy_path: layout.root.path().display().to_string(),
         current_path: layout.current.path().display().to_string(),
@@ -205,6 +207,20 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         free_inodes: free.inodes,
         store: layout.store.id.clone(),
         foreign: foreign(&releases),
+        comparison,
         warnings,
     })
+}
+
+/// Compares all releases with their manifests.
+fn compare(
+    layout: &Layout,
+    releases: &Releases,
+    depth: Depth,
+    warnings: &mut Vec<String>,
+) -> Result<ComparisonReport, Error> {
+    let records: Vec<&Record> = releases.records.iter().collect();
+    let compared = compare_releases(layout, &records, depth, &Stop::default())?;
+    warnings.extend(compared.failed_warnings());
+    Ok(compared.into_report(depth))
 }

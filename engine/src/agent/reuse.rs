@@ -7,6 +7,8 @@
 //!
 //! - A file is kept if it is the very inode of the right object, and the store finds no fault with that object.
 //!   Content, mode, owner and mtime are then the object's.
+//! - With `link = "reflink"`, a file is kept if it has no other name, and the size, mode, owner and mtime that it was
+//!   made with.
 //! - A symlink is kept if its target is right, an empty file if its mode and link count are.
 //! - A directory is kept if it belongs to this user, has no extended attributes, and nothing is mounted on it.
 //! - Wrong modes and mtimes of kept entries are corrected, those of directories at the end.
@@ -24,6 +26,8 @@ use rayon::prelude::*;
 use crate::disk::{Dir, Kind, OWNER_ALL, Stat, needs_mode_change};
 use crate::error::Error;
 use crate::hash::Hash;
+use crate::link::Link;
+use crate::manifest::placement::Placement;
 use crate::manifest::{EntryRef, File, Manifest, Node};
 use crate::path::push_name;
 use crate::report::ReuseReport;
@@ -247,6 +251,9 @@ impl<'a> Audit<'a> {
         if placement.second == 0 || (!assembly.copies.is_empty() && is_copy()) {
             return Ok(false);
         }
+        if assembly.link == Link::Reflink {
+            return self.is_reflink(file, placement, stat);
+        }
         let name = ObjectName { key: file.key, copy: placement.copy };
         let known = self.known.as_ref().and_then(|known| known.inode(named.index, file.key, placement));
         let is_object = self.objects.has(name, known, stat)?;
@@ -261,11 +268,29 @@ impl<'a> Audit<'a> {
         })
     }
 
+    /// Tells whether a file is as a reflink of the right object was made, and that object is sound. Two contents of
+    /// equal size never have the same mtime at one path.
+    fn is_reflink(&self, file: File, placement: Placement, stat: &Stat) -> Result<bool, Error> {
+        let is_as_made = self.is_alone(stat, Kind::File)
+            && (stat.size, stat.mode) == (file.size, u32::from(file.key.mode))
+            && stat.has_mtime(placement.second);
+        Ok(is_as_made
+            && match self.assembly.store.state(file.key, file.size, placement)? {
+                ObjectState::Sound(_) => true,
+                ObjectState::Touched => self.assembly.store.restore_attributes(file.key, placement)?,
+                ObjectState::Missing | ObjectState::Altered => false,
+            })
+    }
+
     /// Keeps an entry. Corrects the mtime of a symlink or an empty file.
     fn keep(&self, dir: &Dir, named: EntryRef<'_>, stat: &Stat) -> Result<(), Error> {
         let assembly = self.assembly;
         match named.node {
-            Node::File(file) if file.size > 0 => assembly.note_kept(named.index, stat.inode),
+            Node::File(file) if file.size > 0 => {
+                // A reflinked file is another inode than its object.
+                let inode = if assembly.link == Link::Reflink { 0 } else { stat.inode };
+                assembly.note_kept(named.index, inode);
+            }
             _ => {
                 let second = assembly.second_of(named.index);
                 if !stat.has_mtime(second) {

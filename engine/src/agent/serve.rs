@@ -16,11 +16,12 @@ use crate::live::LiveNow;
 use crate::report::{LockHolder, RunsReport};
 use crate::threads;
 use crate::wire::bounds;
-use crate::wire::message::{self, FromAgent, Hello, Reply, Request, ToAgent};
+use crate::wire::message::{self, CheckDepth, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
+use super::compare::Depth;
 use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
-use super::deploy::{Order, deploy};
+use super::deploy::{Look, Order, deploy};
 use super::deploy_path::deploy_path;
 use super::reporter::Reporter;
 use super::run::{RunnerProgram, take_back_unconfirmed};
@@ -43,12 +44,9 @@ pub(crate) fn serve(
 
 fn converse(conversation: &Conversation) -> Result<(), Error> {
     disk::raise_open_files();
-    // The client connects while it scans, so its hello may arrive late.
     let served = keep_alive(conversation, || {
-        let Incoming::Message(ToAgent::Hello(hello)) = conversation.next()? else {
-            return Err(Error::Protocol("a conversation that does not begin with a hello".into()));
-        };
-        let message = match (Service { conversation, hello: &hello }.answer()) {
+        let (hello, look) = hear_hello(conversation)?;
+        let message = match (Service { conversation, hello: &hello, look }.answer()) {
             Ok(reply) => FromAgent::Done(reply.fitting()),
             Err(error) => {
                 FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
@@ -85,6 +83,27 @@ fn result(hello: &Hello, message: &FromAgent, is_heard: bool) -> RunResult {
         _ => (None, None),
     };
     RunResult { error, live, previous, is_heard }
+}
+
+/// Waits for the hello. The client connects while it scans, so it may ask for a look at the live release first.
+fn hear_hello(conversation: &Conversation) -> Result<(Box<Hello>, Option<Look>), Error> {
+    let unexpected = || Error::Protocol("a conversation that does not begin with a hello".into());
+    let (mut hello, looked_at) = match conversation.next()? {
+        Incoming::Message(ToAgent::Hello(hello)) => return Ok((hello, None)),
+        Incoming::Message(ToAgent::Look(path)) => {
+            let look = Look::begin(&path);
+            match conversation.next()? {
+                Incoming::Message(ToAgent::Hello(hello)) => (hello, (path, look)),
+                _ => return Err(unexpected()),
+            }
+        }
+        _ => return Err(unexpected()),
+    };
+    let (path, look) = looked_at;
+    if hello.path.is_empty() {
+        hello.path = path;
+    }
+    Ok((hello, look))
 }
 
 /// Writes the warnings of a run into the log, because the client has gone. If that fails too, nothing is left to try.
@@ -137,10 +156,13 @@ fn live_now(conversation: &Conversation, hello: &Hello) -> LiveNow {
 struct Service<'a> {
     conversation: &'a Conversation,
     hello: &'a Hello,
+    /// The comparison of the live release that the client asked for while it scanned.
+    look: Option<Look>,
 }
 
 impl Service<'_> {
-    fn answer(&self) -> Result<Reply, Error> {
+    fn answer(mut self) -> Result<Reply, Error> {
+        let look = self.look.take();
         let path = &deploy_path(self.hello)?;
         let policy = &self.hello.policy;
         match &self.hello.request {
@@ -151,12 +173,19 @@ impl Service<'_> {
             }
             Request::Deploy(begin) => {
                 let order = Order { hello: self.hello, begin, path };
-                deploy(self.conversation, &order, |layout| self.lock(layout)).map(|done| Reply::Deploy(Box::new(done)))
+                deploy(self.conversation, &order, look, |layout| self.lock(layout))
+                    .map(|done| Reply::Deploy(Box::new(done)))
             }
             Request::Releases => query::releases(&self.open(path)?).map(Reply::Releases),
-            Request::Status => query::status(&self.open(path)?).map(|report| Reply::Status(Box::new(report))),
-            Request::Switch(id) => self.switch(path, id),
-            Request::Rollback(rollback) => self.rollback(path, rollback),
+            Request::Status(depth) => {
+                let depth = depth.map(|depth| match depth {
+                    CheckDepth::Entries => Depth::Stat,
+                    CheckDepth::Content => Depth::Content,
+                });
+                query::status(&self.open(path)?, depth).map(|report| Reply::Status(Box::new(report)))
+            }
+            Request::Switch { to, force } => self.switch(path, to, *force),
+            Request::Rollback { rollback, force } => self.rollback(path, rollback, *force),
             Request::Pin { release, pin } => self.pin(path, release, pin.as_ref()),
             Request::Cleanup { dry_run: true } => {
                 let mut layout = self.open(path)?;

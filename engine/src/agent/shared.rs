@@ -233,7 +233,7 @@ pub(crate) fn link(tree: &Dir, plan: &SharedPlan) -> Result<(), Error> {
 
 /// Returns the target of a link. From `releases/<id>/a/b`, in the directory `releases/<id>/a`, the deploy path is
 /// three levels up.
-fn target(path: &RelativePath) -> Vec<u8> {
+pub(crate) fn target(path: &RelativePath) -> Vec<u8> {
     let mut target = b"../".repeat(path.names().count() + 1);
     target.extend_from_slice(b"shared/");
     target.extend_from_slice(path.as_bytes());

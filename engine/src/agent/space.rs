@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::disk::Free;
 use crate::error::{Error, SiteError};
+use crate::link::Link;
 use crate::manifest::{Node, ObjectKey};
 use crate::path::push_name;
 
@@ -16,6 +17,9 @@ use super::store::SHARDS;
 /// Space for records, the log, and the growth of existing directories.
 const MARGIN_BYTES: u64 = 1 << 20;
 const MARGIN_INODES: u64 = 64;
+
+/// The space of the inode of a reflinked file and of its list of extents.
+const REFLINK_BYTES: u64 = 512;
 
 /// Compares the space that the release still needs with the free space. Private and further copies count in full,
 /// because it is not known yet whether the filesystem will share their blocks. A directory counts as one block: few
@@ -51,17 +55,24 @@ fn compare(
     let missing = wanted.missing().count();
     // Objects arrive in directories of staging first.
     let directories = (assembly.manifest.directories().len() + missing.min(SHARDS)) as u64;
-    let made_bytes = copied_bytes.saturating_add(directories * free.block_bytes + MARGIN_BYTES);
+    let reflinks = if assembly.link == Link::Reflink { linked_files(assembly) } else { 0 };
+    let directories_bytes = directories * free.block_bytes + reflinks * REFLINK_BYTES;
+    let made_bytes = copied_bytes.saturating_add(directories_bytes + MARGIN_BYTES);
     let needed = wanted.missing_disk_bytes(free.block_bytes).saturating_add(made_bytes);
     if needed > free.bytes {
         return Err(SiteError::NoSpace { needed, free: free.bytes }.into());
     }
-    let made = copies.len() as u64 + directories + own_inodes(assembly);
+    let made = copies.len() as u64 + directories + own_inodes(assembly) + reflinks;
     let needed = missing as u64 + made + MARGIN_INODES;
     match free.inodes {
         Some(free) if needed > free => Err(SiteError::NoInodes { needed, free }.into()),
         _ => Ok(()),
     }
+}
+
+/// Returns the number of files with content.
+fn linked_files(assembly: &Assembly<'_>) -> u64 {
+    assembly.manifest.all_files().filter(|(_, file)| file.size > 0).count() as u64
 }
 
 /// Returns the number of empty files and symlinks, which are never links to objects.

@@ -74,6 +74,11 @@ impl Stamps {
         stamp.is_known() && self.directories.get(&stamp.inode) == Some(&(stamp.ctime, print(hash)))
     }
 
+    /// Returns the inode of the object that an entry was linked to, if it is known.
+    pub(crate) fn inode(&self, entry: u32) -> Option<u64> {
+        self.inodes.get(entry as usize).copied().filter(|&inode| inode != 0)
+    }
+
     fn from_bytes(bytes: &[u8], boot: Hash) -> Result<Stamps, Malformed> {
         let (hash, rest) = bytes.split_first_chunk().ok_or(Malformed)?;
         let mut reader = ByteReader::new(rest);

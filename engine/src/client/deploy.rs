@@ -91,6 +91,7 @@ fn prepare<'a>(
         observer.observe(Event::Began(Phase::Connect));
         // The conversation begins at once: it keeps the agent alive during the scan.
         let conversation = Conversation::new(connect(&both)?, observer.clone(), cancel.clone())?;
+        host.ask_for_look(&conversation)?;
         conversation.note_hooks(host.context.procedure.needs_runner());
         observer.observe(Event::Ended(Phase::Connect));
         Ok((conversation, began.elapsed().as_secs_f64()))
@@ -150,6 +151,7 @@ fn report(
         traffic: TrafficReport { zstd_levels, ..conversation.traffic() },
         making: done.making,
         removed: done.removed,
+        edited: done.edited,
         warnings: done.warnings,
         seconds,
     }

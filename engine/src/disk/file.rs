@@ -40,6 +40,11 @@ impl NewFile {
         call::copy(from, &self.0).map(drop)
     }
 
+    /// Makes an empty file share the blocks of another one.
+    pub(crate) fn share(&self, from: &File) -> io::Result<()> {
+        Ok(call::share_blocks(from, &self.0)?)
+    }
+
     /// Appends the content of another file. Returns the number of bytes.
     pub(crate) fn add_from(&self, from: &File) -> io::Result<u64> {
         call::copy(from, &self.0)
@@ -140,6 +145,17 @@ impl Dir {
         let file = self.create_file(name)?;
         file.fill_from(from).map_err(|e| Error::io("copy", self.path_of(name), e))?;
         file.sync().map_err(|e| Error::io("sync", self.path_of(name), e))
+    }
+
+    /// Tells whether files in the directory can share blocks.
+    pub(crate) fn shares_blocks(&self) -> Result<bool, Error> {
+        const NAMES: [&[u8]; 2] = [b"blocks", b"shared"];
+        let one = self.draft(NAMES[0])?;
+        let other = self.draft(NAMES[1])?;
+        one.file.put_at(b"x", 0).map_err(|e| Error::io("write", self.path_of(NAMES[0]), e))?;
+        let from =
+            self.open_file(NAMES[0])?.ok_or_else(|| Error::Bug("a file that was just made is missing".into()))?;
+        Ok(other.file.share(&from).is_ok())
     }
 
     /// Opens an existing file for writing. Returns nothing if it is missing, or this user may not write to it.

@@ -4,6 +4,19 @@ use crate::release::ReleaseId;
 
 use super::hint::DamageHint;
 
+/// Differences as the cause of an error: the first ones by name, and the number of the others.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NamedDifferences(pub String);
+
+fn edits(total: u64) -> String {
+    if total == 1 { "1 path was changed".into() } else { format!("{total} paths were changed") }
+}
+
+fn edited_files(total: u64) -> String {
+    if total == 1 { "1 file".into() } else { format!("{total} files") }
+}
+
 /// Something is damaged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +45,24 @@ pub enum DamageError {
         /// The damage.
         reason: String,
     },
+    /// A release differs from its manifest.
+    #[error("Release {id} is not what was deployed: {} on the server", edits(*total))]
+    Edited {
+        /// The release.
+        id: ReleaseId,
+        /// The number of differences.
+        total: u64,
+        /// The differences.
+        source: NamedDifferences,
+    },
+    /// A hook changed files of a new release that other releases share.
+    #[error("A hook changed {} in place that other releases share", edited_files(*total))]
+    EditedByHook {
+        /// The number of files.
+        total: u64,
+        /// The files.
+        source: NamedDifferences,
+    },
     /// Objects do not match the manifest, even after they were sent again.
     #[error("{objects} objects arrived damaged: the first belongs to `{path}`")]
     NotWhole {
@@ -49,6 +80,8 @@ impl DamageError {
             DamageError::Store { .. } => DamageHint::WriteStoreAnew,
             DamageError::Release { .. } => DamageHint::UseOtherRelease,
             DamageError::File { path, .. } => DamageHint::MoveAway { path: path.clone() },
+            DamageError::Edited { id, .. } => DamageHint::LeaveEdited { id: id.clone() },
+            DamageError::EditedByHook { .. } => DamageHint::KeepHooksFromEditing,
             DamageError::NotWhole { .. } => DamageHint::CheckServer,
         }
     }

@@ -185,6 +185,8 @@ pub enum SiteHint {
     MountedReadOnly,
     /// Use the version that made the store.
     UseOtherVersion,
+    /// Use hardlinks.
+    UseHardlinks,
 }
 
 /// The next step with releases.
@@ -231,6 +233,13 @@ pub enum DamageHint {
         /// The file.
         path: String,
     },
+    /// Deploy the source of the release again, or insist on the release as it is.
+    LeaveEdited {
+        /// The release.
+        id: ReleaseId,
+    },
+    /// List the files as private copies, or use reflinks.
+    KeepHooksFromEditing,
     /// Deploy again; then check the server.
     CheckServer,
 }

@@ -110,6 +110,9 @@ pub enum SiteError {
     /// A declared shared path is a file in the source.
     #[error("`{0}` is a file in the source, but the configuration declares it shared")]
     SharedDeclared(String),
+    /// The filesystem cannot share blocks between files.
+    #[error("The filesystem of `{0}` has no reflinks, and the configuration asks for them")]
+    NoReflinks(String),
     /// Too little disk space is free.
     #[error("Not enough space on the server: {} are needed and {} are free", Bytes(*needed), Bytes(*free))]
     NoSpace {
@@ -161,6 +164,7 @@ impl SiteError {
             SiteError::SharedDeclared(path) => SiteHint::LeaveOutShared { path: path.clone() },
             SiteError::SharedConflict(path) => SiteHint::RemoveOne { path: path.clone() },
             SiteError::NoSpace { .. } | SiteError::NoInodes { .. } => SiteHint::FreeOnServer,
+            SiteError::NoReflinks(_) => SiteHint::UseHardlinks,
             SiteError::StoreFormat { .. } => SiteHint::UseOtherVersion,
         }
     }

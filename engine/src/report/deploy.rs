@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::release::ReleaseId;
 
+use super::differences::Differences;
+
 /// The outcome of a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +70,8 @@ pub struct DeployReport {
     pub making: MakingReport,
     /// The releases that were removed.
     pub removed: Vec<ReleaseId>,
+    /// The differences of the release that was live from its manifest, if the source has not changed.
+    pub edited: Option<Differences>,
     /// Warnings.
     pub warnings: Vec<String>,
     /// Seconds by phase.

@@ -28,6 +28,9 @@ use crate::manifest::{DIRECTORIES_MAX, ENTRIES_MAX, OPS_BYTES_MAX};
 /// A message without lists, in bytes: ids, numbers, a ticket. The longest release name has 64 bytes.
 pub(crate) const PLAIN_BYTES_MAX: usize = 1 << 10;
 
+/// A message with a path, in bytes. The longest path that Linux takes has 4096.
+pub(crate) const PATH_BYTES_MAX: usize = 5 << 10;
+
 /// A text for the user, in bytes: a warning with two escaped paths takes less.
 pub(crate) const TEXT_MESSAGE_BYTES_MAX: usize = 64 << 10;
 

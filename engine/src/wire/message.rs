@@ -1,6 +1,7 @@
 //! The messages, and their order.
 //!
-//! The client speaks first, and sends all that it can without waiting. If the client's belief about the server is
+//! The client speaks first, and sends all that it can without waiting. While it still scans, it may send `Look`, and
+//! the agent compares the live release with its manifest meanwhile. If the client's belief about the server is
 //! right and there is little to send, a deploy is one flight:
 //!
 //! ```text
@@ -33,7 +34,7 @@ pub(crate) use encoding::{from_bytes, to_bounded_bytes, to_bytes};
 pub(crate) use from_agent::{DeployDone, FromAgent, Reply};
 pub(crate) use holding::Holding;
 pub(crate) use lacks::Lacks;
-pub(crate) use to_agent::{DeployBegin, FileGaps, GAP_BYTES_MAX, Hello, Request, ToAgent};
+pub(crate) use to_agent::{CheckDepth, DeployBegin, FileGaps, GAP_BYTES_MAX, Hello, Request, ToAgent};
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +55,7 @@ mod tests {
     }
 
     fn hello() -> ToAgent {
-        let request = Request::Status;
+        let request = Request::Status(None);
         let (path, policy, provenance) = (b"/srv".to_vec(), Policy::default(), Provenance::default());
         ToAgent::Hello(Box::new(Hello { path, policy, procedure: Procedure::default(), provenance, request }))
     }
@@ -77,6 +78,7 @@ mod tests {
             ToAgent::Ping,
             ToAgent::Stop,
             ToAgent::Verdict(None),
+            ToAgent::Look(Vec::new()),
         ];
         let refusal = Refusal { kind: crate::error::Kind::Bug, message: String::new(), causes: Vec::new(), hint: None };
         let from_agent = [

@@ -80,6 +80,20 @@ impl<'a> Sources<'a> {
         }
     }
 
+    /// Makes a file that shares the blocks of an object. Returns false if this user may not read the object.
+    pub(super) fn share(&self, object: Object, to: &Destination<'_>) -> Result<bool, Error> {
+        let from = match self.open(object.name, object.origin) {
+            Ok(from) => from,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let file = to.dir.create_file(to.name)?;
+        let failed = |verb: &'static str, e: io::Error| Error::io(verb, to.dir.path_of(to.name), e);
+        file.share(&from).map_err(|e| failed("share the blocks of an object with", e))?;
+        file.finish(u32::from(object.name.key.mode), object.second).map_err(|e| failed("set the mode of", e))?;
+        Ok(true)
+    }
+
     fn try_to_link(&self, object: Object, to: &Destination<'_>) -> Result<(), Errno> {
         let source = match object.origin {
             Origin::Store => self.store,

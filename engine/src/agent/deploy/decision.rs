@@ -66,6 +66,7 @@ impl Decision {
             new_bytes,
             shared: self.shared.links.clone(),
             copy_paths: order.policy().copy_paths.clone(),
+            link: order.policy().link,
             went_live: Vec::new(),
             live_turn: 0,
             retired: None,

@@ -1,9 +1,10 @@
 //! The answer to a deploy: the results of all its steps.
 
+use crate::agent::compare::warning_of;
 use crate::event::Phase;
 use crate::manifest::diff::Counts;
 use crate::path::RelativePath;
-use crate::report::{ChangesReport, DeployState};
+use crate::report::{ChangesReport, DeployState, Differences};
 use crate::wire::message::DeployDone;
 
 use super::decision::Decision;
@@ -47,6 +48,15 @@ pub(super) fn expected_done(order: &Order<'_>, decision: &Decision) -> DeployDon
     done.changes = changes(decision.counts);
     done.warnings = decision.shared.hidden.iter().map(hidden_warning).collect();
     done
+}
+
+/// Adds the edits of the release that was live.
+pub(super) fn note_edits(done: &mut DeployDone, edited: Option<Differences>) {
+    if let Some(edited) = &edited {
+        let next = "The new release has the content of the source. The edits stay in the old one until it is removed";
+        done.warnings.insert(0, format!("{}. {next}", warning_of(edited)));
+    }
+    done.edited = edited;
 }
 
 fn changes(counts: Counts) -> ChangesReport {

@@ -14,28 +14,36 @@ use crate::agent::store::Store;
 
 use super::base::Base;
 use super::decision::Decision;
-use super::done::expected_done;
+use super::done::{expected_done, note_edits};
 use super::lacks::send_lacks;
+use super::look::Look;
 use super::order::Order;
 use super::ready::{Ready, holding};
 use super::task::Task;
 use super::tree::{self, Tree};
-use super::unchanged::unchanged;
+use super::unchanged::{Unchanged, unchanged};
 
 /// Answers a dry run.
-pub(super) fn dry_run(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {
+pub(super) fn dry_run(conversation: &Conversation, order: &Order<'_>, look: Option<Look>) -> Result<DeployDone, Error> {
     match Layout::open(order.path, order.policy())? {
-        Some(layout) => answer_with_site(conversation, order, &layout),
+        Some(layout) => answer_with_site(conversation, order, &layout, look),
         None => answer_without_site(conversation, order),
     }
 }
 
-fn answer_with_site(conversation: &Conversation, order: &Order<'_>, layout: &Layout) -> Result<DeployDone, Error> {
+fn answer_with_site(
+    conversation: &Conversation,
+    order: &Order<'_>,
+    layout: &Layout,
+    look: Option<Look>,
+) -> Result<DeployDone, Error> {
     let releases = Releases::read(layout)?;
     let live = layout.current.live()?;
-    if let Some(done) = unchanged(order, layout, &releases, live.as_ref())? {
-        return Ok(done);
-    }
+    let edited = match unchanged(order, layout, &releases, live.as_ref(), look)? {
+        Unchanged::Yes(done) => return Ok(*done),
+        Unchanged::Edited(edited) => Some(edited),
+        Unchanged::No => None,
+    };
     let base = Base::choose(conversation, order, layout, &releases, live.as_ref())?;
     let tree = receive(conversation, order, Some(layout), holding(layout, &releases), base.as_ref())?;
     let decision = Decision::make(order, layout, &releases, live, base.as_ref(), &tree.manifest)?;
@@ -44,7 +52,9 @@ fn answer_with_site(conversation: &Conversation, order: &Order<'_>, layout: &Lay
     let classification = task.classify(layout, &releases, &store)?;
     let wanted = WantedObjects::gather(&tree.manifest, classification.lacking);
     send_lacks(conversation, &wanted, Vec::new(), tree.commits)?;
-    Ok(expected_done(order, &decision))
+    let mut done = expected_done(order, &decision);
+    note_edits(&mut done, edited);
+    Ok(done)
 }
 
 fn answer_without_site(conversation: &Conversation, order: &Order<'_>) -> Result<DeployDone, Error> {

@@ -74,6 +74,7 @@ pub(super) fn fill(conversation: &Conversation, site: &Site, plan: &Plan<'_>) ->
     let settled = OnceCell::new();
     let classifier = task.classifier(&site.layout, &site.releases, store);
     let assembly = Assembly::new(manifest, &classification.expected, &copies, decision.second, store, staging);
+    let assembly = assembly.link_as(policy.link)?;
     assembly.count_unfit(classification.unfit);
     let (wanted, partial) = adopt_content(site, plan, &assembly)?;
     let reused = announce(conversation, site, plan, &assembly, &wanted, &partial)?;

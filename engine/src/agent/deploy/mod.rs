@@ -19,6 +19,7 @@ mod dry_run;
 mod fill;
 mod finish;
 mod lacks;
+mod look;
 mod order;
 mod outcome;
 mod phases;
@@ -45,6 +46,7 @@ use crate::wire::message::DeployDone;
 
 use self::publish::{Publication, PublishedRelease, publish};
 use super::clock::now;
+use super::compare::after_hooks;
 use super::conversation::Conversation;
 use super::go_live::{Departure, go_live};
 use super::reporter::Reporter;
@@ -59,7 +61,7 @@ use super::store::Store;
 
 use self::base::Base;
 use self::decision::Decision;
-use self::done::done;
+use self::done::{done, note_edits};
 use self::dry_run::dry_run;
 use self::fill::{StagedRelease, fill};
 use self::finish::tidy;
@@ -69,34 +71,44 @@ use self::plan::Plan;
 use self::ready::{Ready, holding};
 use self::spare::SpareChoice;
 use self::task::Task;
-use self::unchanged::unchanged;
+use self::unchanged::{Unchanged, unchanged};
 
+pub(crate) use self::look::Look;
 pub(crate) use self::order::Order;
 
-/// Runs a deploy. `lock` takes the lock of an open deploy path, and reads again what may have changed before.
+/// Runs a deploy. `look` is the comparison of the live release that began before the hello. `lock` takes the lock of an
+/// open deploy path, and reads again what may have changed before.
 pub(crate) fn deploy(
     conversation: &Conversation,
     order: &Order<'_>,
+    look: Option<Look>,
     lock: impl Fn(&mut Layout) -> Result<Lock, Error>,
 ) -> Result<DeployDone, Error> {
     if order.begin.dry_run {
-        return dry_run(conversation, order);
+        return dry_run(conversation, order, look);
     }
     let (mut layout, _) = Layout::set_up(order.path, order.policy(), conversation)?;
     let lock = lock(&mut layout)?;
     reserve::ensure(&lock, &layout.private)?;
     let mut site = Site::hold(lock, layout)?;
     take_back_unconfirmed(conversation, order.hello, &mut site)?;
-    let done = deploy_held(conversation, order, &mut site);
+    let done = deploy_held(conversation, order, &mut site, look);
     done.inspect_err(|error| run_on_failure(conversation, order, &site, error))
 }
 
 /// Runs a deploy under the lock.
-fn deploy_held(conversation: &Conversation, order: &Order<'_>, site: &mut Site) -> Result<DeployDone, Error> {
+fn deploy_held(
+    conversation: &Conversation,
+    order: &Order<'_>,
+    site: &mut Site,
+    look: Option<Look>,
+) -> Result<DeployDone, Error> {
     let live = site.layout.current.live()?;
-    if let Some(done) = unchanged(order, &site.layout, &site.releases, live.as_ref())? {
-        return Ok(done);
-    }
+    let edited = match unchanged(order, &site.layout, &site.releases, live.as_ref(), look)? {
+        Unchanged::Yes(done) => return Ok(*done),
+        Unchanged::Edited(edited) => Some(edited),
+        Unchanged::No => None,
+    };
     let base = Base::choose(conversation, order, &site.layout, &site.releases, live.as_ref())?;
     let held = holding(&site.layout, &site.releases);
     let (base, stores_nothing) = (base.as_ref(), site.layout.stores_nothing()?);
@@ -106,6 +118,7 @@ fn deploy_held(conversation: &Conversation, order: &Order<'_>, site: &mut Site) 
     let task = Task { order, tree: &tree, base, decision: &decision };
     run_hooks(conversation, site, task, HookPhase::BeforeUpload)?;
     let mut done = make(conversation, site, task)?;
+    note_edits(&mut done, edited);
     let holds = holding(&site.layout, &site.releases);
     done.holding = (holds != held.after(done.release.as_ref(), &done.removed)).then_some(holds);
     Ok(done)
@@ -168,6 +181,7 @@ fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> R
     // Nobody needs the list of new files any more, and other manifests need its memory.
     staged.arrived = Vec::new();
     run_hooks(conversation, site, plan.task, HookPhase::AfterUpload)?;
+    compare_after_hooks(conversation, site, plan.task)?;
     let switched = switch_to(&mut phases, conversation, site, plan.task)?;
     let counts = final_counts(site, plan.task, &staged);
     Ok(DeployOutcome {
@@ -178,6 +192,16 @@ fn run_steps(conversation: &Conversation, site: &mut Site, plan: &Plan<'_>) -> R
         restored_objects: plan.store.restored_objects(),
         seconds: phases.finish(),
     })
+}
+
+/// Compares the release with its manifest if hooks ran in it. The runner does that after the hooks before the switch.
+fn compare_after_hooks(reporter: &dyn Reporter, site: &Site, task: Task<'_>) -> Result<(), Error> {
+    if task.order.hello.procedure.hooks_of(HookPhase::AfterUpload).next().is_none() {
+        return Ok(());
+    }
+    let effects = after_hooks(site, &task.decision.id, task.order.policy().hook_edits)?;
+    effects.warnings.into_iter().for_each(|warning| reporter.warn(warning));
+    Ok(())
 }
 
 /// Returns the differences from the release that was live. A promised hash was unknown before: only if the tree is

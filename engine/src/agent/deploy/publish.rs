@@ -10,6 +10,7 @@ use std::io::ErrorKind;
 
 use crate::disk::{Dir, sync_file};
 use crate::error::{DamageError, Error, ReleaseError, SiteError};
+use crate::link::Link;
 use crate::manifest::placement::Placement;
 use crate::manifest::{File, Manifest};
 use crate::release::Record;
@@ -140,8 +141,8 @@ fn make_durable(publication: &Publication<'_>, objects: &[ObjectName]) -> Result
     let Publication { staging, manifest, assembled, record, .. } = publication;
     let touched_below = &assembled.touched_below;
     let directories = touched_below.iter().filter(|&&is_touched| is_touched).count();
-    // No list has the copies, and the directories that only a link into `shared/` needs.
-    let is_plain = assembled.copied.is_empty() && record.shared.is_empty();
+    // No list has the copies, the files with an inode of their own, and the directories that only a link into `shared/` needs.
+    let is_plain = assembled.copied.is_empty() && record.shared.is_empty() && record.link == Link::Hardlink;
     if directories + objects.len() > SYNC_SINGLY_MAX || !is_plain {
         return staging.dir.sync_filesystem();
     }

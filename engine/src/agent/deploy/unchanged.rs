@@ -1,8 +1,8 @@
-//! The answer to a deploy of the release that is already live.
+//! The answer to a deploy of the release that is already live, if nobody changed that release on the server.
 
 use crate::error::Error;
-use crate::release::ReleaseId;
-use crate::report::DeployState;
+use crate::release::{Record, ReleaseId};
+use crate::report::{DeployState, Differences};
 use crate::threads;
 use crate::wire::message::DeployDone;
 
@@ -10,22 +10,60 @@ use crate::agent::shared;
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
 
+use super::look::{Look, compare_live};
 use super::order::Order;
 use super::ready::holding;
 
-/// Returns the answer if the live release already has the content and the links that were asked for.
+/// Whether the live release already is what was asked for.
+pub(super) enum Unchanged {
+    /// It is.
+    Yes(Box<DeployDone>),
+    /// It was made of the same source, and then changed on the server.
+    Edited(Differences),
+    /// It is not.
+    No,
+}
+
+/// Tells whether the live release already has the content and the links that were asked for. Names that were added to
+/// it on the server are reported, and no reason to make it anew: many applications write files beside their own.
 pub(super) fn unchanged(
     order: &Order<'_>,
     layout: &Layout,
     releases: &Releases,
     live: Option<&ReleaseId>,
-) -> Result<Option<DeployDone>, Error> {
+    look: Option<Look>,
+) -> Result<Unchanged, Error> {
     let Some(record) = live.and_then(|live| releases.find(live)) else {
-        return Ok(None);
+        return Ok(Unchanged::No);
     };
+    if !is_made_of(order, layout, record)? {
+        return Ok(Unchanged::No);
+    }
+    let compared = compare_live(layout, record, look)?;
+    if !compared.failed.is_empty() {
+        // If the manifest cannot be read, the release is made anew.
+        return Ok(Unchanged::No);
+    }
+    let mut done = DeployDone::of(DeployState::Unchanged);
+    done.warnings = compared.warnings();
+    let is_edited = !compared.edited.is_empty();
+    done.edited = compared.differences.into_iter().next();
+    if let Some(edited) = done.edited.take_if(|_| is_edited) {
+        return Ok(Unchanged::Edited(edited));
+    }
+    done.holding = order.unless_believed(holding(layout, releases));
+    done.release = Some(record.id.clone());
+    done.previous = Some(record.id.clone());
+    done.removed.clone_from(&releases.dropped);
+    Ok(Unchanged::Yes(Box::new(done)))
+}
+
+/// Tells whether a release was made of the source and the configuration that were asked for.
+fn is_made_of(order: &Order<'_>, layout: &Layout, record: &Record) -> Result<bool, Error> {
     let policy = order.policy();
-    if order.begin.force || record.root != order.begin.root || record.copy_paths != policy.copy_paths {
-        return Ok(None);
+    let is_like = record.copy_paths == policy.copy_paths && record.link == policy.link;
+    if order.begin.force || record.root != order.begin.root || !is_like {
+        return Ok(false);
     }
     let shares_nothing =
         policy.shared_dirs.is_empty() && policy.shared_files.is_empty() && layout.shared.names()?.is_empty();
@@ -33,16 +71,11 @@ pub(super) fn unchanged(
         threads::start_pool()?;
         // If the manifest cannot be read, the release is made anew.
         let Ok(stored) = read_manifest(layout, &record.id, &record.root) else {
-            return Ok(None);
+            return Ok(false);
         };
         if shared::plan(&layout.shared, policy, &stored.manifest)?.links != record.shared {
-            return Ok(None);
+            return Ok(false);
         }
     }
-    let mut done = DeployDone::of(DeployState::Unchanged);
-    done.holding = order.unless_believed(holding(layout, releases));
-    done.release = Some(record.id.clone());
-    done.previous = Some(record.id.clone());
-    done.removed.clone_from(&releases.dropped);
-    Ok(Some(done))
+    Ok(true)
 }

@@ -1,6 +1,6 @@
 //! Makes a release live, with the hooks and checks around the switch, and takes it back if one of them fails.
 //!
-//! 1. hooks before the switch; what they wrote is made durable;
+//! 1. hooks before the switch; the release is compared with its manifest, and what they wrote is made durable;
 //! 2. the switch;
 //! 3. hooks after it, then the checks of the server, then the verdict of the client;
 //! 4. hooks at the end.
@@ -15,13 +15,14 @@ use crate::event::Phase;
 use crate::hook::{Hook, HookPhase, OnError};
 use crate::news::News;
 use crate::release::ReleaseId;
-use crate::wire::message::Hello;
+use crate::wire::message::{Hello, Request};
 
 use super::attendance::Attendance;
 use super::confirmation::{self, Deadline};
 use super::hooks::Hooks;
 use super::order::{GoLive, RunnerEnd};
 use super::scene::Scene;
+use crate::agent::compare::after_hooks;
 use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::marks;
@@ -102,7 +103,22 @@ impl Launch<'_> {
             self.hooks.run(phase, scene, site)?;
         }
         let has_hooks = phases.iter().any(|&phase| self.hello.procedure.hooks_of(phase).next().is_some());
-        if has_hooks { site.layout.private.sync_filesystem() } else { Ok(()) }
+        if has_hooks {
+            self.compare_after_hooks(site, scene)?;
+            site.layout.private.sync_filesystem()?;
+        }
+        Ok(())
+    }
+
+    /// Compares the release with its manifest after hooks. If the user insists on a release that somebody changed, its
+    /// differences are no news.
+    fn compare_after_hooks(&self, site: &Site, scene: &Scene) -> Result<(), Error> {
+        let is_forced =
+            matches!(self.hello.request, Request::Switch { force: true, .. } | Request::Rollback { force: true, .. });
+        let Some(release) = scene.release.as_ref().filter(|_| !is_forced) else { return Ok(()) };
+        let effects = after_hooks(site, release, self.hello.policy.hook_edits)?;
+        effects.warnings.into_iter().for_each(|warning| self.reporter.warn(warning));
+        Ok(())
     }
 
     /// Switches. If a confirmation is needed, its time begins before.

@@ -1,4 +1,7 @@
-//! `switch` and `rollback`: finds the release, checks it, and makes it live.
+//! `switch` and `rollback`: finds the release, compares it with its manifest, and makes it live.
+//!
+//! A release that somebody changed is refused, unless the user insists. If the live release was changed, a warning
+//! says so, because the change is not in the release that follows.
 
 use std::path::Path;
 
@@ -13,6 +16,7 @@ use crate::wire::message::Reply;
 
 use super::Service;
 use crate::agent::clock::now;
+use crate::agent::compare::{Depth, Stop, compare_releases};
 use crate::agent::go_live::{Departure, go_live};
 use crate::agent::reporter::Reporter;
 use crate::agent::run::take_back_unconfirmed;
@@ -26,15 +30,15 @@ const ROLLED_BACK: &str = "it was rolled back";
 
 impl Service<'_> {
     /// Makes a release live.
-    pub(super) fn switch(&self, path: &Path, id: &ReleaseId) -> Result<Reply, Error> {
-        self.make_live(path, Step::Forward, |releases, _| releases.known(id))
+    pub(super) fn switch(&self, path: &Path, id: &ReleaseId, force: bool) -> Result<Reply, Error> {
+        self.make_live(path, Step::Forward, force, |releases, _| releases.known(id))
     }
 
     /// Makes an earlier release live.
-    pub(super) fn rollback(&self, path: &Path, rollback: &Rollback) -> Result<Reply, Error> {
+    pub(super) fn rollback(&self, path: &Path, rollback: &Rollback, force: bool) -> Result<Reply, Error> {
         let reason = rollback.reason.as_deref().unwrap_or(ROLLED_BACK);
         let step = if rollback.to == RollbackTo::Forward { Step::Forward } else { Step::Back { reason } };
-        self.make_live(path, step, |releases, live| {
+        self.make_live(path, step, force, |releases, live| {
             let goal = releases.goal(&rollback.to, live)?;
             let ran = releases.migrations_since(goal, live);
             if ran.is_empty() || rollback.accepts_migrations {
@@ -48,6 +52,7 @@ impl Service<'_> {
         &self,
         path: &Path,
         step: Step<'_>,
+        force: bool,
         target: impl for<'r> FnOnce(&'r Releases, Option<&ReleaseId>) -> Result<&'r Record, Error>,
     ) -> Result<Reply, Error> {
         let mut layout = self.open(path)?;
@@ -58,6 +63,12 @@ impl Service<'_> {
         let live = layout.current.live()?;
         let record = target(releases, live.as_ref())?;
         check_manifest(layout, &record.id, &record.root)?;
+        let beside = live.as_ref().filter(|live| **live != record.id).and_then(|live| releases.find(live));
+        let both: Vec<&Record> = [record].into_iter().chain(beside).collect();
+        let mut compared = compare_releases(layout, &both, Depth::Stat, &Stop::default())?;
+        if !force {
+            compared.refuse(&record.id)?;
+        }
         let is_rollback = record.was_live();
         if !is_rollback {
             // The run that made the release may have died before its names were durable.
@@ -77,8 +88,10 @@ impl Service<'_> {
         // This comes after the switch: a way back must always be open, also past a dead mount in `shared/`.
         warnings.extend(releases.find(&id).and_then(|record| shared::missing_warning(&layout.shared, record)));
         warnings.extend(releases.dropped.iter().map(dropped_warning));
+        warnings.extend(compared.warnings());
         let switched = previous.as_ref() != Some(&id);
-        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, from, to, warnings }))
+        let differences = compared.differences;
+        Ok(Reply::Switch(SwitchReport { release: id, previous, switched, from, to, differences, warnings }))
     }
 }
 

@@ -188,6 +188,7 @@ mod tests {
             new_bytes: 0,
             shared: Vec::new(),
             copy_paths: Vec::new(),
+            link: crate::link::Link::default(),
             went_live: Vec::new(),
             live_turn: 0,
             retired: None,

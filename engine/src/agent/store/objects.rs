@@ -69,6 +69,11 @@ impl Store {
         self.shard(number)?.ok_or_else(|| Error::Bug("a shard that was just made is missing".into()))
     }
 
+    /// Returns the owner of all objects.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
     /// Tells whether this is a file of this user. Another owner could write to it whatever its mode.
     pub(super) fn is_own(&self, stat: &Stat) -> bool {
         stat.kind == Kind::File && stat.uid == self.owner

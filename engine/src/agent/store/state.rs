@@ -83,7 +83,8 @@ impl Store {
         Ok(if is_as_made { ObjectState::Sound(*stat) } else { ObjectState::Touched })
     }
 
-    fn group(&self) -> Result<Option<u32>, Error> {
+    /// Returns the group of new objects, if their directory passes its own on.
+    pub(crate) fn group(&self) -> Result<Option<u32>, Error> {
         if let Some(group) = self.group.get() {
             return Ok(*group);
         }

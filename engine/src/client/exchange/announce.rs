@@ -47,7 +47,10 @@ impl Exchange<'_> {
             force: request.force,
             dry_run: request.dry_run,
         };
-        let hello = hello(context, self.source.commit(), Request::Deploy(begin));
+        let mut hello = hello(context, self.source.commit(), Request::Deploy(begin));
+        if self.host.looks() {
+            hello.path.clear();
+        }
         self.conversation.send(&ToAgent::Hello(Box::new(hello)))
     }
 

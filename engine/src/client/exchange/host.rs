@@ -3,14 +3,17 @@
 //! The known state is that of the target in the manifest database. It is only ever a reason to send less.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 
+use crate::client::conversation::Conversation;
 use crate::client::known_target::KnownTarget;
 use crate::client::memory::Memory;
 use crate::client::source::Source;
 use crate::error::Error;
 use crate::report::DeployState;
 use crate::request::{Context, DeployRequest};
-use crate::wire::message::{DeployDone, Holding};
+use crate::target::Destination;
+use crate::wire::message::{DeployDone, Holding, ToAgent};
 
 /// The result of an exchange.
 pub(crate) struct Outcome {
@@ -43,6 +46,21 @@ impl<'a> Host<'a> {
     /// Tells whether this machine knows nothing of the host.
     pub(crate) fn is_new(&self) -> bool {
         self.known.is_none()
+    }
+
+    /// Tells whether the agent compares the live release while this machine scans. On one machine that would slow down
+    /// the scan.
+    pub(super) fn looks(&self) -> bool {
+        matches!(self.context.target.destination, Destination::Ssh(_)) && !self.request.force
+    }
+
+    /// Asks the agent to compare the live release with its manifest, for a deploy that changes nothing.
+    pub(crate) fn ask_for_look(&self, conversation: &Conversation) -> Result<(), Error> {
+        if !self.looks() {
+            return Ok(());
+        }
+        let path = self.context.target.destination.path();
+        conversation.send(&ToAgent::Look(path.as_os_str().as_bytes().to_vec()))
     }
 
     /// Returns the known releases and store of the host.

@@ -10,8 +10,8 @@ use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, MakingReport, PinReport, ReleaseReport, ReleasesReport, RunsReport,
-    SetupReport, StatusReport, SwitchReport,
+    ChangesReport, CleanupReport, DeployState, Differences, MakingReport, PinReport, ReleaseReport, ReleasesReport,
+    RunsReport, SetupReport, StatusReport, SwitchReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -171,6 +171,8 @@ pub(crate) struct DeployDone {
     pub(crate) making: MakingReport,
     /// Removed releases.
     pub(crate) removed: Vec<ReleaseId>,
+    /// The edits of the live release, if its manifest is the one that was asked for.
+    pub(crate) edited: Option<Differences>,
     /// Warnings for the user.
     pub(crate) warnings: Vec<String>,
     /// The server's store and releases, if they do not follow from the former ones and the releases made and removed.
@@ -189,6 +191,7 @@ impl DeployDone {
             changes: ChangesReport::default(),
             making: MakingReport::default(),
             removed: Vec::new(),
+            edited: None,
             warnings: Vec::new(),
             holding: None,
             seconds: Vec::new(),

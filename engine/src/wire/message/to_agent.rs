@@ -54,6 +54,8 @@ pub(crate) enum ToAgent {
     Stop,
     /// The verdict on the live release: the reason why it is not good, if there is one.
     Verdict(Option<Box<Refusal>>),
+    /// A hello for a deploy to this path will follow: the agent compares the live release with its manifest meanwhile.
+    Look(Vec<u8>),
 }
 
 impl MessageBounds for ToAgent {
@@ -72,13 +74,14 @@ impl MessageBounds for ToAgent {
         /* Ping */ bounds::PLAIN_BYTES_MAX,
         /* Stop */ bounds::PLAIN_BYTES_MAX,
         /* Verdict */ bounds::TEXT_MESSAGE_BYTES_MAX,
+        /* Look */ bounds::PATH_BYTES_MAX,
     ];
 }
 
 /// The first message of the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    /// The deploy path.
+    /// The deploy path. Empty: that of the `Look` before.
     pub(crate) path: Vec<u8>,
     /// The rules for the server.
     pub(crate) policy: Policy,
@@ -99,12 +102,22 @@ pub(crate) enum Request {
     Deploy(DeployBegin),
     /// List the releases.
     Releases,
-    /// Report the state of the deploy path.
-    Status,
+    /// Report the state of the deploy path, and compare the releases with their manifests.
+    Status(Option<CheckDepth>),
     /// Point `current` at a release.
-    Switch(ReleaseId),
+    Switch {
+        /// The release.
+        to: ReleaseId,
+        /// Whether to switch even if it differs from its manifest.
+        force: bool,
+    },
     /// Point `current` at an earlier release.
-    Rollback(Rollback),
+    Rollback {
+        /// The goal and the reason.
+        rollback: Rollback,
+        /// Whether to switch even if it differs from its manifest.
+        force: bool,
+    },
     /// Pin a release, or unpin it.
     Pin {
         /// The release.
@@ -139,6 +152,15 @@ pub(crate) enum Request {
     },
 }
 
+/// The depth of the comparison of releases with their manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CheckDepth {
+    /// Every entry, without reading content.
+    Entries,
+    /// Every entry and all content.
+    Content,
+}
+
 impl Request {
     /// Returns the verb, for the lock and the log.
     pub(crate) fn verb(&self) -> &'static str {
@@ -146,9 +168,9 @@ impl Request {
             Request::Setup => "setup",
             Request::Deploy(_) => "deploy",
             Request::Releases => "releases",
-            Request::Status => "status",
-            Request::Switch(_) => "switch",
-            Request::Rollback(_) => "rollback",
+            Request::Status(_) => "status",
+            Request::Switch { .. } => "switch",
+            Request::Rollback { .. } => "rollback",
             Request::Pin { pin: Some(_), .. } => "pin",
             Request::Pin { pin: None, .. } => "unpin",
             Request::Cleanup { .. } => "cleanup",
