@@ -43,6 +43,7 @@ mod durable;
 mod few_threads;
 mod full;
 mod interruption;
+mod locks;
 mod power_cut;
 mod setback;
 

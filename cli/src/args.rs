@@ -1,5 +1,8 @@
 //! The command line as the user wrote it: verbs, flags, words. `settings` resolves it.
 
+mod lock;
+mod place;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +13,10 @@ use engine::target::Transport;
 
 use crate::color::ColorChoice;
 use crate::duration;
-use crate::failure::Failure;
 use crate::output::Output;
-use crate::place::Place;
-use crate::words;
+
+pub(crate) use self::lock::{AcquireArgs, LockArgs, LockVerb, TakeLockArgs, UnlockArgs};
+pub(crate) use self::place::{PlaceArgs, TargetArg};
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -132,6 +135,15 @@ Examples:
   cutover cleanup production --dry-run
   cutover cleanup production --grace 0s")]
     Cleanup(CleanupArgs),
+    /// Keep deploys out, or see who is at work
+    Lock(LockArgs),
+    /// Let deploys in again, whoever keeps them out
+    ///
+    /// Removes the manual lock of `cutover lock acquire`, and says whose it was. The same as `cutover lock release`.
+    #[command(after_long_help = "\
+Example:
+  cutover unlock production")]
+    Unlock(UnlockArgs),
     /// Show what a deploy would change, or the differences between two releases
     ///
     /// Compares manifests, and reads no content from the server. Without A and B: from `live` to `source`, which is
@@ -172,25 +184,6 @@ Examples:
     /// The server's side; the client starts it
     #[command(hide = true)]
     Agent(AgentArgs),
-}
-
-/// The place to work at.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PlaceArgs {
-    /// A table in cutover.toml; optional if there is only one
-    pub(crate) stage: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-}
-
-/// The target from the command line.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct TargetArg {
-    /// The server and path to deploy to; needs no config
-    ///
-    /// `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
-    #[arg(long, value_name = "DEST")]
-    pub(crate) target: Option<OsString>,
 }
 
 /// `setup`
@@ -243,6 +236,8 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `exec`
@@ -280,6 +275,8 @@ pub(crate) struct SwitchArgs {
     second: Option<String>,
     #[command(flatten)]
     pub(crate) target: TargetArg,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `rollback`
@@ -296,6 +293,14 @@ pub(crate) struct RollbackArgs {
     /// The release, as a flag
     #[arg(long, value_name = "ID")]
     pub(crate) to: Option<ReleaseId>,
+    /// End another deploy, unless it has begun to switch or runs a hook
+    #[arg(long)]
+    pub(crate) interrupt: bool,
+    /// Go back although somebody keeps deploys out with `cutover lock acquire`
+    #[arg(long)]
+    pub(crate) pass_lock: bool,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `cleanup`
@@ -309,6 +314,8 @@ pub(crate) struct CleanupArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `diff`
@@ -416,13 +423,6 @@ impl Verb {
     }
 }
 
-impl PlaceArgs {
-    /// Parses the stage.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
-    }
-}
-
 impl SwitchArgs {
     /// Returns the words in order.
     pub(crate) fn words(&self) -> Vec<&str> {
@@ -463,8 +463,17 @@ mod tests {
         let mut command = Args::command();
         command.build();
         let mut flags = BTreeSet::new();
-        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
-            assert!(docs.contains(&format!("\n| `cutover {}", verb.get_name())), "{}", verb.get_name());
+        let mut verbs: Vec<(String, &clap::Command)> = Vec::new();
+        let mut waiting = vec![(String::new(), &command)];
+        while let Some((above, verb)) = waiting.pop() {
+            for below in verb.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
+                let name = format!("{above}{}", below.get_name());
+                waiting.push((format!("{name} "), below));
+                verbs.push((name, below));
+            }
+        }
+        for (name, verb) in verbs {
+            assert!(docs.contains(&format!("\n| `cutover {name}")), "{name}");
             for argument in verb.get_arguments() {
                 let Some(flag) = argument.get_long().filter(|&flag| flag != "help") else { continue };
                 flags.insert(flag.to_owned());
@@ -473,7 +482,7 @@ mod tests {
                     assert!(row.contains(&format!("| `-{short}`, ")), "{row}");
                 }
                 let is_of_all = argument.is_global_set() || row.contains("| all |");
-                assert!(is_of_all || row.contains(&format!("`{}`", verb.get_name())), "{}: {row}", verb.get_name());
+                assert!(is_of_all || row.contains(&format!("`{name}`")), "{name}: {row}");
             }
         }
         assert_eq!(documented.into_keys().collect::<BTreeSet<_>>(), flags);

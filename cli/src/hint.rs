@@ -26,7 +26,7 @@ pub(crate) fn text(hint: &Hint) -> String {
     match hint {
         Hint::Source(hint) => of_source(hint),
         Hint::Site(hint) => of_site(hint),
-        Hint::Release(hint) => of_release(hint).into(),
+        Hint::Release(hint) => of_release(hint),
         Hint::Damage(hint) => of_damage(hint),
         Hint::Reach(hint) => of_reach(hint).into(),
         Hint::Login(hint) => of_login(hint),
@@ -152,13 +152,27 @@ fn take_right(path: &str, by: &Writers) -> String {
     }
 }
 
-fn of_release(hint: &ReleaseHint) -> &'static str {
+fn of_release(hint: &ReleaseHint) -> String {
     match hint {
-        ReleaseHint::Wait => "Wait until it is done, then run the command again",
-        ReleaseHint::SeeStatus => "See `cutover status`, and run the command again when nothing else is at work",
-        ReleaseHint::SeeReleases => "See `cutover releases`",
-        ReleaseHint::SwitchToAny => "`cutover switch ID` goes to any other release; see `cutover releases`",
-        ReleaseHint::ChooseName => "Choose another `--release`, or leave it out",
+        ReleaseHint::Wait => {
+            "Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits".into()
+        }
+        ReleaseHint::WaitLonger => {
+            "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work".into()
+        }
+        ReleaseHint::SeeHolder { path } => format!(
+            "On the server, `fuser -v {0} {0}/lock` shows which process has the lock. If it does not go on, end it as its \
+             user or as root, and run the command again",
+            quoted(path)
+        ),
+        ReleaseHint::DeployAgain => "Run the command again when that is done: received content is kept".into(),
+        ReleaseHint::Unlock => "`cutover unlock` lets deploys in again. To go back all the same, there is \
+             `cutover rollback --pass-lock`"
+            .into(),
+        ReleaseHint::SeeStatus => "See `cutover status`, and run the command again when nothing else is at work".into(),
+        ReleaseHint::SeeReleases => "See `cutover releases`".into(),
+        ReleaseHint::SwitchToAny => "`cutover switch ID` goes to any other release; see `cutover releases`".into(),
+        ReleaseHint::ChooseName => "Choose another `--release`, or leave it out".into(),
     }
 }
 

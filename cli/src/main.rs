@@ -42,6 +42,7 @@ mod cleanup;
 mod deploy;
 mod diff;
 mod exec;
+mod lock;
 mod releases;
 mod rollback;
 mod setup;
@@ -106,6 +107,8 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Switch(args) => switch::run(&session, args),
         Verb::Rollback(args) => rollback::run(&session, args),
         Verb::Cleanup(args) => cleanup::run(&session, args),
+        Verb::Lock(args) => lock::run(&session, args),
+        Verb::Unlock(args) => lock::unlock(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),
         Verb::Exec(args) => return exec::run(&session, args).map(ExitCode::from),

@@ -1,6 +1,6 @@
 //! `cutover rollback`: switches back to an earlier release.
 
-use engine::SwitchTo;
+use engine::{LockRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
@@ -19,6 +19,8 @@ pub(crate) fn run(session: &Session<'_>, args: &RollbackArgs) -> Result<(), Fail
 fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, SwitchTo), Failure> {
     let (release, stage) = words::rollback(&args.words(), args.to.as_ref())?;
     let target = args.target.target.clone();
-    let settings = session.settings(&Place { stage, target })?;
+    let RollbackArgs { interrupt, pass_lock: passes_manual, .. } = *args;
+    let lock = LockRequest { interrupt, passes_manual, ..args.lock.request() };
+    let settings = session.settings(&Place { stage, target })?.with_lock(lock);
     Ok((settings, SwitchTo::Back(release)))
 }

@@ -80,6 +80,7 @@ impl Tally {
                 let done = if is_lent { "Lent the server the agent" } else { "Copied the agent to the server" };
                 self.say(Verbosity::Brief, format!("{done} ({})", Bytes(bytes)));
             }
+            Event::LockWait { holder } => self.say(Verbosity::Brief, format!("Waiting for the lock of {holder}")),
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Hook(event) => self.hook(event),
@@ -154,6 +155,7 @@ impl RunningPhase {
             Phase::Connect => "Connecting",
             Phase::CopyAgent => "Copying the agent",
             Phase::Scan => "Scanning",
+            Phase::Lock => "Waiting for the lock",
             Phase::Upload => "Sending",
             Phase::Assemble => "Assembling",
             Phase::Sync => "Syncing",
@@ -185,6 +187,7 @@ impl RunningPhase {
             Phase::Connect => "Connected",
             Phase::CopyAgent => "Copied the agent",
             Phase::Scan => "Scanned",
+            Phase::Lock => "Got the lock",
             Phase::Upload => "Sent",
             Phase::Assemble => "Assembled",
             Phase::Sync => "Made it durable",

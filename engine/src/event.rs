@@ -17,6 +17,8 @@ pub enum Phase {
     CopyAgent,
     /// Walking the source and hashing new content.
     Scan,
+    /// Waiting for the lock.
+    Lock,
     /// Sending the content that the server lacks.
     Upload,
     /// Making the release's directories and links.
@@ -107,6 +109,11 @@ pub enum Event {
         bytes: u64,
         /// Whether it is only lent, and nothing of it stays there.
         is_lent: bool,
+    },
+    /// The run waits for the lock, which another run has.
+    LockWait {
+        /// Its user, host, start and verb.
+        holder: String,
     },
     /// The release is live: `current` points at it, durably.
     Live {

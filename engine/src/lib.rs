@@ -15,6 +15,7 @@ pub mod hash;
 pub mod hook;
 pub mod http;
 pub mod live;
+pub mod manual_lock;
 pub mod path;
 pub mod pattern;
 pub mod pin;
@@ -47,6 +48,9 @@ mod verbs;
 mod wire;
 
 pub use command::CommandEnd;
-pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
-pub use verbs::{AgentRole, cleanup, deploy, diff, exec, releases, run_hook, serve_agent, setup, status, switch};
+pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, LockRequest, SourceRequest, SwitchTo};
+pub use verbs::{
+    AgentRole, acquire_lock, cleanup, deploy, diff, exec, lock_status, releases, run_hook, serve_agent, setup, status,
+    switch, unlock,
+};
 pub use wire::BUILD;

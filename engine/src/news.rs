@@ -17,8 +17,8 @@ pub(crate) enum News {
     Ended(Phase),
     /// The user should know this. It stops nothing.
     Warning(String),
-    /// The lock of a dead run was taken over.
-    LockTakenOver(String),
+    /// The run waits for the lock, which this run has.
+    LockWait(String),
     /// A release was removed.
     Removed(ReleaseId),
     /// `current` points at the release, durably.

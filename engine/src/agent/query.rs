@@ -10,7 +10,7 @@ use crate::report::{ReleaseReport, ReleaseState, ReleasesReport, SpareReport, St
 
 use super::shared;
 use super::site::layout::Layout;
-use super::site::lock::Lock;
+use super::site::lock::{Lock, manual};
 use super::site::mend::is_remnant;
 use super::site::records::{Releases, object_of, read_objects};
 use super::staging::staged_bytes;
@@ -183,6 +183,7 @@ pub(crate) fn status(layout: &Layout) -> Result<StatusReport, Error> {
         broken: live.filter(|_| record.is_none()),
         rollback: rollback.map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
+        manual_lock: manual::read(&layout.private)?,
         releases: releases.records.len() as u64,
         store_objects,
         store_bytes,

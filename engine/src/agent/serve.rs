@@ -1,6 +1,7 @@
 //! Serves one client: reads its request, carries it out, and answers.
 
 mod commands;
+mod locking;
 mod manifests;
 mod switching;
 
@@ -11,20 +12,18 @@ use crate::disk;
 use crate::error::{DamageError, Error, Refusal, ReleaseError, SiteError};
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
-use crate::report::LockHolder;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{self, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
-use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
+use super::conversation::alive::keep_alive;
+use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming};
 use super::deploy::{Order, deploy};
 use super::deploy_path::deploy_path;
-use super::reporter::Reporter;
 use super::run::RunnerProgram;
-use super::site::journal::{Journal, RunHead, RunResult};
+use super::site::journal::RunResult;
 use super::site::layout::Layout;
-use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
 use super::site::mend::mend;
 use super::site::records::Releases;
@@ -52,7 +51,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
                 FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
             }
         };
-        let is_gone = conversation.check_client().is_err();
+        let is_gone = conversation.check_line().is_err();
         // If the client has gone, the work is done all the same. Only the log can keep its warnings.
         let sent = conversation.send(&message);
         let is_heard = !is_gone && sent.is_ok();
@@ -167,6 +166,9 @@ impl Service<'_> {
             }
             Request::RunHook(name) => self.run_hook(path, name),
             Request::Exec(command) => self.exec(path, command),
+            Request::LockStatus => self.lock_status(path),
+            Request::AcquireLock(message) => self.acquire_lock(path, message),
+            Request::Unlock => self.unlock(path),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }
@@ -175,26 +177,6 @@ impl Service<'_> {
         threads::start_pool()?;
         Layout::open(path, &self.hello.policy)?
             .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
-    }
-
-    /// Takes the lock, and reads again what could have changed before.
-    fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
-        let provenance = &self.hello.provenance;
-        let holder = LockHolder {
-            who: provenance.who.clone(),
-            from: provenance.from.clone(),
-            since: now(),
-            pid: std::process::id(),
-            verb: self.hello.request.verb().to_owned(),
-        };
-        let lock = Lock::take(&layout.private, &holder)?;
-        if let Some(dead) = &lock.taken_over {
-            self.conversation.lock_taken_over(lock::describe(dead));
-        }
-        layout.refresh(&lock, &self.hello.policy)?;
-        let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: provenance.clone() };
-        self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
-        Ok(lock)
     }
 }
 
@@ -213,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::site::lock::Lock;
     use crate::error::{Hint, SiteHint};
     use crate::hash::Hash;
     use crate::release::Provenance;
@@ -237,6 +220,7 @@ mod tests {
             path: path.as_os_str().as_bytes().to_vec(),
             policy: Policy::default(),
             procedure: Default::default(),
+            lock: Default::default(),
             provenance: Provenance::default(),
             request: Request::Deploy(begin),
         }

@@ -13,7 +13,6 @@ use crate::news::News;
 use crate::wire::message::Reply;
 
 use super::Service;
-use crate::agent::reporter::Reporter;
 use crate::agent::run::{Act, Scene, relay};
 use crate::agent::site::Site;
 use crate::agent::site::layout::Layout;

@@ -9,7 +9,8 @@ use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, SetupReport, StatusReport, SwitchReport,
+    AcquireReport, ChangesReport, CleanupReport, DeployState, LockReport, MakingReport, ReleasesReport, SetupReport,
+    StatusReport, SwitchReport, UnlockReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -121,7 +122,7 @@ impl News {
         let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
         match self {
             News::Warning(text) => News::Warning(cut_off(text)),
-            News::LockTakenOver(text) => News::LockTakenOver(cut_off(text)),
+            News::LockWait(text) => News::LockWait(cut_off(text)),
             News::Check(CheckEvent::Failed { name, attempt, reason }) => {
                 News::Check(CheckEvent::Failed { name, attempt, reason: cut_off(reason) })
             }
@@ -210,6 +211,12 @@ pub(crate) enum Reply {
     RanHook,
     /// To `Exec`.
     Exec(CommandEnd),
+    /// To `LockStatus`.
+    LockStatus(LockReport),
+    /// To `AcquireLock`.
+    AcquireLock(AcquireReport),
+    /// To `Unlock`.
+    Unlock(UnlockReport),
     /// To `Manifests`, after the last of them.
     Manifests,
 }
@@ -243,7 +250,12 @@ impl Reply {
                         bounds::cut_off(std::mem::take(&mut kept.reason), bounds::REPORTED_TEXT_BYTES_MAX >> 6);
                 });
             }
-            Reply::Manifests | Reply::RanHook | Reply::Exec(_) => {}
+            Reply::LockStatus(_)
+            | Reply::AcquireLock(_)
+            | Reply::Unlock(_)
+            | Reply::Manifests
+            | Reply::RanHook
+            | Reply::Exec(_) => {}
         }
         self
     }

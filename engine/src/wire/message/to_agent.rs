@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::hook::Command;
+use crate::manual_lock::LockMessage;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
+use crate::request::LockRequest;
 use crate::target::Policy;
 use crate::wire::bounds::{self, MessageBounds, at_most};
 
@@ -82,6 +84,8 @@ pub(crate) struct Hello {
     pub(crate) policy: Policy,
     /// The hooks and checks.
     pub(crate) procedure: Procedure,
+    /// The way to the lock.
+    pub(crate) lock: LockRequest,
     /// The user and machine of the client.
     pub(crate) provenance: Provenance,
     /// The request.
@@ -112,6 +116,12 @@ pub(crate) enum Request {
     RunHook(String),
     /// Run a command in the live release.
     Exec(Command),
+    /// Report who has the lock.
+    LockStatus,
+    /// Take a manual lock.
+    AcquireLock(LockMessage),
+    /// Remove the manual lock.
+    Unlock,
     /// Send the manifests of releases.
     Manifests {
         /// The releases, in order; none means the live one.
@@ -134,6 +144,9 @@ impl Request {
             Request::Cleanup { .. } => "cleanup",
             Request::RunHook(_) => "hook",
             Request::Exec(_) => "exec",
+            Request::LockStatus => "lock status",
+            Request::AcquireLock(_) => "lock acquire",
+            Request::Unlock => "unlock",
             Request::Manifests { .. } => "diff",
         }
     }
