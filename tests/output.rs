@@ -96,7 +96,11 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       switch    Make a ready or an earlier release live
       rollback  Switch back to an earlier release
       cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
+      lock      Keep deploys out, or see who is at work
+      unlock    Let deploys in again, whoever keeps them out
       diff      Show what a deploy would change, or the differences between two releases
+      ssh       Open a shell on the server, in the live release
+      exec      Run a command on the server, in the live release
       help      Print this message or the help of the given subcommand(s)
 
     Options:
@@ -109,6 +113,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
     Everywhere:
           --config <FILE>
               The configuration [default: cutover.toml here or above]
+
+          --set <KEY=VALUE>
+              Set a key instead of the config, such as `keep_releases=5`; repeatable
 
       -F, --ssh-config <FILE>
               The ssh_config to use instead of the user's and the system's
@@ -125,6 +132,9 @@ fn help_lists_the_verbs_and_the_exit_codes() {
 
           --json
               Print one JSON object on stdout at the end
+
+          --events
+              Print a line of JSON on stdout for each event; the last one has the object of `--json`
 
       -q, --quiet
               Print only errors, warnings and the requested result
@@ -240,6 +250,9 @@ fn help_of_deploy() {
           --lanes <NUMBER>
               Send over this many connections, 1 to 5 [default: as many as make the upload faster]
 
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -353,6 +366,9 @@ fn help_of_switch() {
 
               `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
 
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -391,6 +407,15 @@ fn help_of_rollback() {
 
           --to <ID>
               The release, as a flag
+
+          --interrupt
+              End another deploy, unless it has begun to switch or runs a hook
+
+          --pass-lock
+              Go back although somebody keeps deploys out with `cutover lock acquire`
+
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -431,6 +456,9 @@ fn help_of_cleanup() {
 
           --grace <DURATION>
               Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -520,6 +548,7 @@ fn a_first_deploy() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
+      phases   upload [SECONDS], sync [SECONDS]
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
@@ -588,6 +617,7 @@ fn a_deploy_without_a_switch_and_the_switch() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
+      phases   upload [SECONDS]
     `cutover switch 2` makes it live
     [stderr]
     Connected in [SECONDS]
@@ -982,7 +1012,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     Connected in [SECONDS]
     Scanned 2 files, 29 B in [SECONDS]
     Error: Another deploy is at work: bert@laptop since [TIME]: deploy (process [PID])
-    Hint: Wait until it is done, then run the command again
+    Hint: Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("status"), @r"

@@ -327,7 +327,11 @@ Verbs:
   switch    Make a ready or an earlier release live
   rollback  Switch back to an earlier release
   cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
+  lock      Keep deploys out, or see who is at work
+  unlock    Let deploys in again, whoever keeps them out
   diff      Show what a deploy would change, or the differences between two releases
+  ssh       Open a shell on the server, in the live release
+  exec      Run a command on the server, in the live release
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -336,6 +340,7 @@ Options:
 
 Everywhere:
       --config <FILE>      The configuration [default: cutover.toml here or above]
+      --set <KEY=VALUE>    Set a key instead of the config, such as `keep_releases=5`; repeatable
   -F, --ssh-config <FILE>  The ssh_config to use instead of the user's and the system's
   -i, --identity <FILE>    A private key to try first
       --transport <SSH>    The SSH client: ssh2 (built in), openssh (the system's `ssh`) or auto
@@ -343,6 +348,8 @@ Everywhere:
       --state-dir <DIR>    The directory of the manifest database and of up to 1 GiB of sent content
                            [default: $XDG_CACHE_HOME/cutover]
       --json               Print one JSON object on stdout at the end
+      --events             Print a line of JSON on stdout for each event; the last one has the
+                           object of `--json`
   -q, --quiet              Print only errors, warnings and the requested result
   -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never
