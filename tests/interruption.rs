@@ -3,74 +3,22 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::line::Line;
+use crate::support::line::{Line, MIB, agent_of, ended, staged_bytes, write_noise};
 use crate::support::mount::Mount;
 use crate::support::real_tree::noise;
 use crate::support::relay::Relay;
-use crate::support::site::{RunResult, Site, number, text};
+use crate::support::site::{Site, number, text};
 use crate::support::sshd::{Sshd, is_root, run};
 use crate::support::strace;
 use crate::support::tree::{Tree, assert_same};
 use crate::support::wait;
-
-const MIB: u64 = 1 << 20;
-
-impl Line {
-    /// Starts a deploy that comes to a stop after `sent` MiB, of which the agent has written `staged` MiB.
-    fn start_deploy(&self, sent: u64, staged: u64) -> Child {
-        self.relay.hold_after(sent * MIB);
-        let deploy = self.site.command(&["deploy"]).spawn().unwrap();
-        self.relay.wait_until_held();
-        wait::until("content is staged", || (staged_bytes(&self.site) >= staged * MIB).then_some(()));
-        deploy
-    }
-
-    /// Makes another client's site with the same deploy path, whose line is not relayed.
-    fn other_client(&self) -> Site {
-        Site::over(&self.sshd, &self.user)
-    }
-
-    /// Waits until the agent of a deploy that was killed is gone.
-    fn wait_until_unlocked(&self) {
-        let other = self.other_client();
-        wait::until("the lock is free", || (other.succeed(&["status"])["lock"] == json!(null)).then_some(()));
-    }
-}
-
-/// Sums what stands in staging as received content.
-fn staged_bytes(site: &Site) -> u64 {
-    let below = |directory: &Path| -> Vec<_> {
-        fs::read_dir(directory).into_iter().flatten().map_while(Result::ok).map(|entry| entry.path()).collect()
-    };
-    let runs = below(&site.target(".cutover/staging"));
-    let shards = runs.into_iter().flat_map(|run| below(&run.join("objects")));
-    shards.flat_map(|shard| below(&shard)).filter_map(|file| Some(file.metadata().ok()?.len())).sum()
-}
-
-fn agent_of(site: &Site) -> Pid {
-    let lock: serde_json::Value = serde_json::from_slice(&fs::read(site.target(".cutover/lock")).unwrap()).unwrap();
-    Pid::from_raw(i32::try_from(number(&lock["pid"])).unwrap()).unwrap()
-}
-
-/// Waits for a process that must end by itself.
-fn ended(mut child: Child) -> RunResult {
-    wait::until("the client ends", || child.try_wait().unwrap());
-    RunResult::wait(child)
-}
-
-fn write_noise(site: &Site, files: u64, bytes: u64) {
-    for file in 0..files {
-        site.write(&format!("dir-{}/file-{file}", file % 7), noise(file + 1, usize::try_from(bytes).unwrap()));
-    }
-}
 
 /// Who is killed in the middle of an upload.
 #[derive(Debug, Clone, Copy)]

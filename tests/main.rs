@@ -51,6 +51,7 @@ mod few_threads;
 mod full;
 mod hooks;
 mod interruption;
+mod locks;
 mod power_cut;
 mod setback;
 

@@ -98,6 +98,8 @@ fn help_lists_the_verbs_and_the_exit_codes() {
       pin       Keep a release, whatever retention says
       unpin     Let retention remove a pinned release again
       cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
+      lock      Keep deploys out, or see who is at work
+      unlock    Let deploys in again, whoever keeps them out
       diff      Show what a deploy would change, or the differences between two releases
       ssh       Open a shell on the server, in the live release
       exec      Run a command on the server, in the live release
@@ -253,6 +255,9 @@ fn help_of_deploy() {
           --lanes <NUMBER>
               Send over this many connections, 1 to 5 [default: as many as make the upload faster]
 
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -376,6 +381,8 @@ fn help_of_switch() {
 
           --force
               Switch to the release even if it was changed on the server
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -427,6 +434,15 @@ fn help_of_rollback() {
           --force
               Go back to the release even if it was changed on the server
 
+          --interrupt
+              End another deploy, unless it has begun to switch or runs a hook
+
+          --pass-lock
+              Go back although somebody keeps deploys out with `cutover lock acquire`
+
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
+
       -h, --help
               Print help (see a summary with '-h')
 
@@ -468,6 +484,9 @@ fn help_of_cleanup() {
 
           --grace <DURATION>
               Keep a release this long after it was last live [default: `grace` of the config, then 60s]
+
+          --lock-wait[=<DURATION>]
+              Wait for another deploy, at most this long [default without a value: 15m]
 
       -h, --help
               Print help (see a summary with '-h')
@@ -557,6 +576,7 @@ fn a_first_deploy() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
+      phases   upload [SECONDS], sync [SECONDS]
     [stderr]
     Connected in [SECONDS]
     Scanned 2 files, 25 B in [SECONDS]
@@ -625,6 +645,7 @@ fn a_deploy_without_a_switch_and_the_switch() {
       sent     [SIZE]
       stored   2 new objects, 2 files linked
       time     [SECONDS]
+      phases   upload [SECONDS]
     `cutover switch 2` makes it live
     [stderr]
     Connected in [SECONDS]
@@ -1022,7 +1043,7 @@ fn a_deploy_path_that_is_locked_names_who_holds_it() {
     Connected in [SECONDS]
     Scanned 2 files, 29 B in [SECONDS]
     Error: Another deploy is at work: bert@laptop since [TIME]: deploy (process [PID])
-    Hint: Wait until it is done, then run the command again
+    Hint: Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits
     The site still serves release 1.
     ");
     assert_snapshot!(shop.run("status"), @r"

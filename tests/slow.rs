@@ -14,14 +14,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
+use support::line::{Line, MIB, agent_of, write_noise};
 use support::mount::Mount;
 use support::real_tree::noise;
 use support::relay::Relay;
 use support::site::{RunResult, Site, number, text};
 use support::sshd::{Sshd, is_root, run};
 use support::tree::stat;
+use support::wait;
 
 /// Returns the trees, unless the suite was not asked for.
 fn trees(test: &str) -> Option<Vec<PathBuf>> {
@@ -135,6 +138,33 @@ fn more_equal_files_than_an_inode_has_links_get_a_further_object() {
     site.deploy(&["--force"]);
     assert_same(&site.path("source"), &site.current(""));
     assert_eq!(suffixes(), ["444", "444.1", "444.2"]);
+}
+
+#[test]
+fn a_stopped_agent_is_ended_after_a_minute_and_its_lock_is_taken() {
+    let test = "a_stopped_agent_is_ended_after_a_minute_and_its_lock_is_taken";
+    if trees(test).is_none() {
+        return;
+    }
+    let Some(line) = Line::start(test) else { return };
+    write_noise(&line.site, 30, MIB);
+    let mut deploy = line.start_deploy(10, 1);
+    let agent = agent_of(&line.site);
+    let other = line.other_client();
+    other.write("other", "client");
+    // For as long as it beats, it is left alone, also by one that waits.
+    other.cutover(&["deploy", "--lock-wait=70s"]).failed(5, &["Another deploy is still at work after 1 min 10 s"]);
+    kill_process(agent, Signal::STOP).unwrap();
+    let began = Instant::now();
+    let ran = other.cutover(&["deploy", "--lock-wait"]);
+    let whose = format!(": deploy (process {}): it was silent for 1 min ", agent.as_raw_nonzero());
+    ran.failed(0, &["Took over the lock of tester@", &whose, "so its process was ended"]);
+    assert!((Duration::from_secs(60)..Duration::from_secs(90)).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert_same(&other.path("source"), &other.current(""));
+    line.relay.release();
+    wait::until("the client ends", || deploy.try_wait().unwrap());
+    RunResult::wait(deploy).failed(3, &["Nothing was switched."]);
+    assert_eq!(other.succeed(&["lock", "status"])["lock"], json!(null));
 }
 
 /// How long the agent bears a client that says nothing.

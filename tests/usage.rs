@@ -329,6 +329,8 @@ Verbs:
   pin       Keep a release, whatever retention says
   unpin     Let retention remove a pinned release again
   cleanup   Remove old releases, beyond `keep_releases`, and what no release needs
+  lock      Keep deploys out, or see who is at work
+  unlock    Let deploys in again, whoever keeps them out
   diff      Show what a deploy would change, or the differences between two releases
   ssh       Open a shell on the server, in the live release
   exec      Run a command on the server, in the live release

@@ -1,7 +1,8 @@
 //! The command line as the user wrote it: verbs, flags, words. `settings` resolves it.
 
+mod lock;
+mod place;
 mod release;
-mod target;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,13 +14,11 @@ use engine::target::Transport;
 
 use crate::color::ColorChoice;
 use crate::duration;
-use crate::failure::Failure;
 use crate::output::Output;
-use crate::place::Place;
-use crate::words;
 
-pub(crate) use release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs, SwitchArgs};
-use target::TargetArg;
+pub(crate) use self::lock::{AcquireArgs, LockArgs, LockVerb, TakeLockArgs, UnlockArgs};
+pub(crate) use self::place::{PlaceArgs, TargetArg};
+pub(crate) use self::release::{DiffArgs, PinArgs, ReleaseArgs, RollbackArgs, SwitchArgs};
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -162,6 +161,15 @@ Examples:
   cutover cleanup production --dry-run
   cutover cleanup production --grace 0s")]
     Cleanup(CleanupArgs),
+    /// Keep deploys out, or see who is at work
+    Lock(LockArgs),
+    /// Let deploys in again, whoever keeps them out
+    ///
+    /// Removes the manual lock of `cutover lock acquire`, and says whose it was. The same as `cutover lock release`.
+    #[command(after_long_help = "\
+Example:
+  cutover unlock production")]
+    Unlock(UnlockArgs),
     /// Show what a deploy would change, or the differences between two releases
     ///
     /// Compares manifests, and reads no content from the server. Without A and B: from `live` to `source`, which is
@@ -214,15 +222,6 @@ Examples:
     Agent(AgentArgs),
 }
 
-/// The place to work at.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PlaceArgs {
-    /// A table in cutover.toml; optional if there is only one
-    pub(crate) stage: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-}
-
 /// `setup`
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetupArgs {
@@ -273,6 +272,8 @@ pub(crate) struct DeployArgs {
     /// Send over this many connections, 1 to 5 [default: as many as make the upload faster]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=5))]
     pub(crate) lanes: Option<u32>,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `log`
@@ -346,6 +347,8 @@ pub(crate) struct CleanupArgs {
     /// Keep a release this long after it was last live [default: `grace` of the config, then 60s]
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) grace: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// The flags of every verb.
@@ -437,13 +440,6 @@ impl Verb {
     }
 }
 
-impl PlaceArgs {
-    /// Parses the stage.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -463,8 +459,17 @@ mod tests {
         let mut command = Args::command();
         command.build();
         let mut flags = BTreeSet::new();
-        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
-            assert!(docs.contains(&format!("\n| `cutover {}", verb.get_name())), "{}", verb.get_name());
+        let mut verbs: Vec<(String, &clap::Command)> = Vec::new();
+        let mut waiting = vec![(String::new(), &command)];
+        while let Some((above, verb)) = waiting.pop() {
+            for below in verb.get_subcommands().filter(|verb| !verb.is_hide_set() && verb.get_name() != "help") {
+                let name = format!("{above}{}", below.get_name());
+                waiting.push((format!("{name} "), below));
+                verbs.push((name, below));
+            }
+        }
+        for (name, verb) in verbs {
+            assert!(docs.contains(&format!("\n| `cutover {name}")), "{name}");
             for argument in verb.get_arguments() {
                 let Some(flag) = argument.get_long().filter(|&flag| flag != "help") else { continue };
                 flags.insert(flag.to_owned());
@@ -473,7 +478,7 @@ mod tests {
                     assert!(row.contains(&format!("| `-{short}`, ")), "{row}");
                 }
                 let is_of_all = argument.is_global_set() || row.contains("| all |");
-                assert!(is_of_all || row.contains(&format!("`{}`", verb.get_name())), "{}: {row}", verb.get_name());
+                assert!(is_of_all || row.contains(&format!("`{name}`")), "{name}: {row}");
             }
         }
         assert_eq!(documented.into_keys().collect::<BTreeSet<_>>(), flags);

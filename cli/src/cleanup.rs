@@ -12,7 +12,7 @@ use crate::tally::Verbosity;
 use crate::units::{Bytes, Counted};
 
 pub(crate) fn run(session: &Session<'_>, args: &CleanupArgs) -> Result<(), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
+    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace).with_lock(args.lock.request());
     let request = CleanupRequest { dry_run: args.dry_run };
     session.run(&settings, Verbosity::Brief, |context| engine::cleanup(context, request))
 }

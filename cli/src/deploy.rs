@@ -25,7 +25,7 @@ pub(crate) fn run(session: &Session<'_>, args: &DeployArgs) -> Result<(), Failur
 }
 
 fn prepare(session: &Session<'_>, args: &DeployArgs) -> Result<(Settings, DeployRequest), Failure> {
-    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace);
+    let settings = session.settings(&args.place.place()?)?.with_grace(args.grace).with_lock(args.lock.request());
     let given = args.source.as_ref().map(|source| session.environment.absolute(source));
     let request = DeployRequest {
         source: SourceRequest {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use engine::accounts::Accounts;
 use engine::askpass::VARIABLE;
 
-use crate::job::job;
+use crate::job::Job;
 use crate::program::program;
 use crate::variables::Variables;
 
@@ -28,14 +28,14 @@ pub(crate) struct Environment {
     pub(crate) user: String,
     /// This host's name.
     pub(crate) host: String,
-    /// The job of a continuous integration: its address.
-    pub(crate) job: Option<String>,
     /// The socket of the user's ssh-agent.
     pub(crate) auth_sock: Option<PathBuf>,
     /// The user's shell.
     pub(crate) shell: Option<PathBuf>,
     /// This program's file.
     pub(crate) program: PathBuf,
+    /// The job of a continuous integration.
+    pub(crate) job: Job,
     /// Whether variables request colour or forbid it.
     pub(crate) color: Option<bool>,
     /// Whether the terminal cannot move its cursor.
@@ -60,10 +60,10 @@ impl Environment {
                 .or_else(|| accounts.user_name(number))
                 .unwrap_or_else(|| number.to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            job: job(text),
             auth_sock: variable("SSH_AUTH_SOCK").map(PathBuf::from),
             shell: variable("SHELL").map(PathBuf::from),
             program: program(),
+            job: Job::find(text),
             color: color_wish(
                 text("NO_COLOR").as_deref(),
                 text("CLICOLOR_FORCE").as_deref(),

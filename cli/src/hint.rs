@@ -168,7 +168,23 @@ fn of_release(hint: &ReleaseHint) -> String {
         ReleaseHint::NameLaterDay => "Name a later day, or leave `--until` out: the pin then has no end",
         ReleaseHint::SeeRuns => "See `cutover log` for the runs that have one; the oldest ones are removed",
         ReleaseHint::DeployFirst => "Deploy first: each run that changes something has one",
-        ReleaseHint::Wait => "Wait until it is done, then run the command again",
+        ReleaseHint::Wait => {
+            "Wait until it is done, then run the command again, or run it with `--lock-wait`, which waits"
+        }
+        ReleaseHint::WaitLonger => {
+            "Run the command again, with a longer `--lock-wait`. `cutover lock status` shows who is at work"
+        }
+        ReleaseHint::SeeHolder { path } => {
+            return format!(
+                "On the server, `fuser -v {0} {0}/lock` shows which process has the lock. If it does not go on, end it \
+                 as its user or as root, and run the command again",
+                quoted(path)
+            );
+        }
+        ReleaseHint::DeployAgain => "Run the command again when that is done: received content is kept",
+        ReleaseHint::Unlock => {
+            "`cutover unlock` lets deploys in again. To go back all the same, there is `cutover rollback --pass-lock`"
+        }
         ReleaseHint::SeeStatus => "See `cutover status`, and run the command again when nothing else is at work",
         ReleaseHint::SeeReleases => "See `cutover releases`",
         ReleaseHint::SwitchToAny => "`cutover switch ID` goes to any other release; see `cutover releases`",

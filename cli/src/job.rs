@@ -1,22 +1,68 @@
-//! The job of a continuous integration that runs the command, found by the variables of common ones.
+//! The job of a CI that runs the command: who started it, and where it is seen.
+//!
+//! The names are those that each CI documents. Gitea and Forgejo set those of GitHub, and Woodpecker those of Drone's
+//! kind.
 
-/// Returns the address of the job, or its name, from the variables of the environment.
-pub(crate) fn job(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    const ADDRESSES: [&str; 8] = [
-        "CI_JOB_URL",
-        "BUILD_URL",
-        "BUILDKITE_BUILD_URL",
-        "CIRCLE_BUILD_URL",
-        "TRAVIS_JOB_WEB_URL",
-        "DRONE_BUILD_LINK",
-        "SEMAPHORE_WORKFLOW_URL",
-        "BITBUCKET_PIPELINE_URL",
-    ];
-    let of_github = || {
-        let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
-        Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
-    };
-    of_github().or_else(|| ADDRESSES.into_iter().find_map(&variable))
+/// The job of a CI. Both are `None` elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// The person who started it.
+    pub(crate) actor: Option<String>,
+    /// Its address, or its name.
+    pub(crate) address: Option<String>,
+}
+
+/// The variable that a CI sets, that of the person, and the template of the address: `$NAME` is a variable.
+const SYSTEMS: &[(&str, &[&str], &str)] = &[
+    ("GITHUB_ACTIONS", &["GITHUB_ACTOR"], "$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID"),
+    ("GITLAB_CI", &["GITLAB_USER_LOGIN"], "$CI_JOB_URL"),
+    ("JENKINS_URL", &["BUILD_USER_ID"], "$BUILD_URL"),
+    ("CIRCLECI", &["CIRCLE_USERNAME"], "$CIRCLE_BUILD_URL"),
+    ("BUILDKITE", &["BUILDKITE_UNBLOCKER", "BUILDKITE_BUILD_CREATOR"], "$BUILDKITE_BUILD_URL#$BUILDKITE_JOB_ID"),
+    (
+        "BITBUCKET_BUILD_NUMBER",
+        &[],
+        "https://bitbucket.org/$BITBUCKET_REPO_FULL_NAME/pipelines/results/$BITBUCKET_BUILD_NUMBER",
+    ),
+    (
+        "TF_BUILD",
+        &["BUILD_REQUESTEDFOR"],
+        "$SYSTEM_TEAMFOUNDATIONCOLLECTIONURI$SYSTEM_TEAMPROJECT/_build/results?buildId=$BUILD_BUILDID",
+    ),
+    ("DRONE", &["DRONE_BUILD_TRIGGER"], "$DRONE_BUILD_LINK"),
+    ("CODEBUILD_BUILD_ID", &["CODEBUILD_INITIATOR"], "$CODEBUILD_BUILD_ID"),
+    ("TRAVIS", &[], "$TRAVIS_BUILD_WEB_URL"),
+    ("TEAMCITY_VERSION", &[], "$BUILD_URL"),
+    ("SEMAPHORE", &["SEMAPHORE_WORKFLOW_TRIGGERED_BY"], "$SEMAPHORE_ORGANIZATION_URL/jobs/$SEMAPHORE_JOB_ID"),
+    ("CI", &["CI_COMMIT_AUTHOR"], "$CI_PIPELINE_URL"),
+];
+
+/// The longest address or name, in bytes. A longer one is left out.
+const TEXT_BYTES_MAX: usize = 1000;
+
+impl Job {
+    /// Finds the job in variables.
+    pub(crate) fn find(variable: impl Fn(&str) -> Option<String>) -> Job {
+        let variable = |name: &str| variable(name).filter(|text| !text.is_empty() && text.len() <= TEXT_BYTES_MAX);
+        let system = SYSTEMS.iter().find(|(marker, ..)| variable(marker).is_some());
+        system.map_or_else(Job::default, |(_, actors, address)| Job {
+            actor: actors.iter().find_map(|name| variable(name)),
+            address: fill(address, &variable),
+        })
+    }
+}
+
+/// Puts the values of variables into a template. Returns nothing if one is missing.
+fn fill(template: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mut parts = template.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+        let (name, rest) = part.split_at(part.find(|c| !is_name(c)).unwrap_or(part.len()));
+        text += &variable(name)?;
+        text += rest;
+    }
+    Some(text)
 }
 
 #[cfg(test)]
@@ -24,22 +70,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_named_by_its_address() {
-        let check = |variables: &[(&str, &str)], expected: Option<&str>| {
-            let variable =
-                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
-            assert_eq!(job(variable).as_deref(), expected);
+    fn the_job_and_its_person_are_found_in_the_variables_of_each_ci() {
+        let check = |variables: &[(&str, &str)], actor: Option<&str>, address: Option<&str>| {
+            let find =
+                |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let expected = Job { actor: actor.map(str::to_owned), address: address.map(str::to_owned) };
+            assert_eq!(Job::find(find), expected, "{variables:?}");
         };
-        check(&[], None);
-        check(&[("CI_JOB_URL", "https://git.example.com/7")], Some("https://git.example.com/7"));
-        check(&[("GITHUB_SERVER_URL", "https://git.example.com"), ("GITHUB_REPOSITORY", "me/shop")], None);
+        check(&[], None, None);
+        check(&[("GITHUB_ACTOR", "anna"), ("GITHUB_RUN_ID", "7")], None, None);
         check(
             &[
-                ("GITHUB_SERVER_URL", "https://git.example.com"),
-                ("GITHUB_REPOSITORY", "me/shop"),
+                ("CI", "true"),
+                ("GITHUB_ACTIONS", "true"),
+                ("GITHUB_ACTOR", "anna"),
+                ("GITHUB_SERVER_URL", "https://github.com"),
+                ("GITHUB_REPOSITORY", "shop/site"),
                 ("GITHUB_RUN_ID", "7"),
             ],
-            Some("https://git.example.com/me/shop/actions/runs/7"),
+            Some("anna"),
+            Some("https://github.com/shop/site/actions/runs/7"),
         );
+        let gitlab = [("CI", "true"), ("GITLAB_CI", "true"), ("GITLAB_USER_LOGIN", "bert")];
+        check(&gitlab, Some("bert"), None);
+        check(
+            &[&gitlab[..], &[("CI_JOB_URL", "https://git/-/jobs/1")]].concat(),
+            Some("bert"),
+            Some("https://git/-/jobs/1"),
+        );
+        check(&[("JENKINS_URL", "https://j/"), ("BUILD_URL", "https://j/7/")], None, Some("https://j/7/"));
+        check(
+            &[
+                ("BUILDKITE", "true"),
+                ("BUILDKITE_BUILD_CREATOR", "carl"),
+                ("BUILDKITE_BUILD_URL", "https://b/7"),
+                ("BUILDKITE_JOB_ID", "x"),
+            ],
+            Some("carl"),
+            Some("https://b/7#x"),
+        );
+        check(
+            &[
+                ("TF_BUILD", "True"),
+                ("BUILD_REQUESTEDFOR", "Dora D"),
+                ("SYSTEM_TEAMFOUNDATIONCOLLECTIONURI", "https://dev.azure.com/shop/"),
+                ("SYSTEM_TEAMPROJECT", "site"),
+                ("BUILD_BUILDID", "7"),
+            ],
+            Some("Dora D"),
+            Some("https://dev.azure.com/shop/site/_build/results?buildId=7"),
+        );
+        check(&[("CI", "1"), ("CI_PIPELINE_URL", &"x".repeat(1001))], None, None);
     }
 }

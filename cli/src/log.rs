@@ -78,7 +78,7 @@ fn news_line(news: &News) -> String {
     match news {
         News::Began(phase) | News::Ended(phase) => doing(*phase).to_owned(),
         News::Warning(text) => format!("Warning: {text}"),
-        News::LockTakenOver(holder) => format!("Took over the lock of {holder}"),
+        News::LockWait(holder) => format!("Waiting for the lock of {holder}"),
         News::Removed(release) => format!("Removed release {release}"),
         News::Live(release) => format!("Release {release} is live"),
         News::Hook(event) => hook_line(event),

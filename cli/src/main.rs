@@ -44,6 +44,7 @@ mod cleanup;
 mod deploy;
 mod diff;
 mod exec;
+mod lock;
 mod log;
 mod pin;
 mod releases;
@@ -115,6 +116,8 @@ fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Failure> {
         Verb::Pin(args) => pin::pin(&session, args),
         Verb::Unpin(args) => pin::unpin(&session, args),
         Verb::Cleanup(args) => cleanup::run(&session, args),
+        Verb::Lock(args) => lock::run(&session, args),
+        Verb::Unlock(args) => lock::unlock(&session, args),
         Verb::Diff(args) => diff::run(&session, args),
         Verb::Ssh(args) => ssh::run(&session, args),
         Verb::Log(args) => log::run(&session, args),

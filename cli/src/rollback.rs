@@ -3,7 +3,7 @@
 use engine::error::{Hint, ReleaseHint};
 use engine::report::SwitchReport;
 use engine::rollback::{Rollback, RollbackTo};
-use engine::{Context, SwitchRequest, SwitchTo};
+use engine::{Context, LockRequest, SwitchRequest, SwitchTo};
 
 use crate::args::RollbackArgs;
 use crate::failure::Failure;
@@ -28,7 +28,9 @@ fn prepare(session: &Session<'_>, args: &RollbackArgs) -> Result<(Settings, Roll
     };
     let (to, stage) = words::rollback(&args.words(), flag)?;
     let target = args.target.target.clone();
-    let settings = session.settings(&Place { stage, target })?;
+    let RollbackArgs { interrupt, pass_lock: passes_manual, .. } = *args;
+    let lock = LockRequest { interrupt, passes_manual, ..args.lock.request() };
+    let settings = session.settings(&Place { stage, target })?.with_lock(lock);
     Ok((settings, Rollback { to, reason: args.reason.clone(), accepts_migrations: session.everywhere.yes }))
 }
 

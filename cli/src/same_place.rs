@@ -3,7 +3,9 @@
 use clap::ValueEnum;
 use engine::shell::quoted;
 
-use crate::args::{Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, Verb};
+use crate::args::{
+    Args, CleanupArgs, DeployArgs, ExecArgs, GlobalArgs, SetupArgs, SshArgs, StatusArgs, UnlockArgs, Verb,
+};
 use crate::words::{self, Word};
 
 /// Returns the words and flags that make another verb work at the same place, each after a space.
@@ -15,9 +17,11 @@ pub(crate) fn flags(args: &Args) -> String {
         | Verb::Releases(place)
         | Verb::Status(StatusArgs { place, .. })
         | Verb::Deploy(DeployArgs { place, .. })
+        | Verb::Unlock(UnlockArgs { place, .. })
         | Verb::Cleanup(CleanupArgs { place, .. }) => {
             (place.stage.as_deref().into_iter().collect(), &place.target.target)
         }
+        Verb::Lock(args) => (args.place().stage.as_deref().into_iter().collect(), &args.place().target.target),
         Verb::Switch(args) => (args.release.words(), &args.release.target.target),
         Verb::Unpin(args) => (args.words(), &args.target.target),
         Verb::Pin(args) => (args.release.words(), &args.release.target.target),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::LockRequest;
 use engine::ask::Answers;
 use engine::cancel::Cancel;
 use engine::path::RelativePath;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) job: Option<String>,
     /// The address that is told of runs.
     pub(crate) webhook: Option<Webhook>,
+    /// The way to the lock.
+    pub(crate) lock: LockRequest,
 }
 
 impl Settings {
@@ -92,8 +95,9 @@ impl Settings {
             config: raw.config.map(|config| config.file.clone()),
             zstd_level: value(keys.zstd_level.as_ref()),
             state_dir: raw.state_dir()?,
+            lock: LockRequest::default(),
             provenance: provenance(raw.environment),
-            job: raw.environment.job.clone(),
+            job: raw.environment.job.address.clone(),
             webhook: raw.webhook(&keys)?,
             procedure: procedure(stage, &keys, secrets),
             policy: policy(keys),
@@ -106,6 +110,11 @@ impl Settings {
         self
     }
 
+    /// Sets the way to the lock.
+    pub(crate) fn with_lock(self, lock: LockRequest) -> Settings {
+        Settings { lock, ..self }
+    }
+
     /// Makes the context for the engine's verbs.
     pub(crate) fn context(
         &self,
@@ -116,6 +125,7 @@ impl Settings {
             target: self.target.clone(),
             policy: self.policy.clone(),
             procedure: self.procedure.clone(),
+            lock: self.lock,
             provenance: self.provenance.clone(),
             state_dir: self.state_dir.clone(),
             observer,
@@ -264,10 +274,11 @@ fn procedure(stage: Option<String>, keys: &Keys, secrets: BTreeSet<String>) -> P
 
 fn provenance(environment: &Environment) -> Provenance {
     Provenance {
-        who: environment.user.clone(),
+        who: environment.job.actor.clone().unwrap_or_else(|| environment.user.clone()),
         from: environment.host.clone(),
         commit: None,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        job: environment.job.address.clone(),
     }
 }
 

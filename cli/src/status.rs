@@ -60,13 +60,8 @@ impl Report for StatusReport {
             .line_if("staging", staging)
             .line_if("spare", spare)
             .line("free", format!("{}{inodes}", Bytes(self.free_bytes)))
-            .line_if(
-                "lock",
-                self.lock.as_ref().map(|lock| {
-                    let holder = printable(&format!("{}@{}", lock.who, lock.from));
-                    format!("{holder} since {}: {} (process {})", Time(lock.since), lock.verb, lock.pid)
-                }),
-            );
+            .line_if("lock", self.lock.as_ref().map(|holder| printable(&holder.to_string())))
+            .line_if("locked by", self.manual_lock.as_ref().map(|held| printable(&held.to_string())));
         for name in &self.foreign {
             block.line("foreign", format!("`releases/{}` was not made by Cutover", printable(name)));
         }
@@ -128,6 +123,7 @@ mod tests {
             rollback: None,
             forward: None,
             lock: None,
+            manual_lock: None,
             releases: 0,
             store_objects: 0,
             store_bytes: 0,
@@ -168,6 +164,9 @@ mod tests {
                 since: 1_774_447_200,
                 pid: 4711,
                 verb: "deploy".into(),
+                commit: None,
+                job: None,
+                hook: None,
             }),
             releases: 3,
             store_objects: 80_000,

@@ -82,6 +82,7 @@ impl Tally {
                 self.say(Verbosity::Brief, format!("{done} ({})", Bytes(bytes)));
             }
             Event::GoingBack(ends) => self.say(Verbosity::Brief, going(&ends)),
+            Event::LockWait { holder } => self.say(Verbosity::Brief, format!("Waiting for the lock of {holder}")),
             Event::Live { release } => self.say(Verbosity::Verbose, format!("Release {release} is live")),
             Event::ReleaseRemoved { release } => self.say(Verbosity::Verbose, format!("Removed release {release}")),
             Event::Hook(event) => self.hook(event),
@@ -166,6 +167,7 @@ pub(crate) fn doing(phase: Phase) -> &'static str {
         Phase::Connect => "Connecting",
         Phase::CopyAgent => "Copying the agent",
         Phase::Scan => "Scanning",
+        Phase::Lock => "Waiting for the lock",
         Phase::Upload => "Sending",
         Phase::Assemble => "Assembling",
         Phase::Sync => "Syncing",
@@ -213,6 +215,7 @@ impl RunningPhase {
             Phase::Connect => "Connected",
             Phase::CopyAgent => "Copied the agent",
             Phase::Scan => "Scanned",
+            Phase::Lock => "Got the lock",
             Phase::Upload => "Sent",
             Phase::Assemble => "Assembled",
             Phase::Sync => "Made it durable",

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use engine::path::Shown;
-pub(crate) use engine::units::Bytes;
-use jiff::Timestamp;
+pub(crate) use engine::units::{Bytes, Time};
 
 /// A whole number with thousands separators: `78,622`.
 pub(crate) struct Count(pub(crate) u64);
@@ -74,19 +73,6 @@ impl fmt::Display for Commit<'_> {
         const DIGITS: usize = 12;
         let first: String = self.0.chars().take(DIGITS).collect();
         Shown(first.as_bytes()).fmt(f)
-    }
-}
-
-/// A Unix time in UTC: `2026-03-25 14:00:00Z`, which RFC 3339 allows.
-pub(crate) struct Time(pub(crate) u64);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = i64::try_from(self.0).ok();
-        match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
-            Some(timestamp) => f.pad(&timestamp.to_string().replacen('T', " ", 1)),
-            None => write!(f, "second {}", self.0),
-        }
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Phase {
     CopyAgent,
     /// Walking the source and hashing new content.
     Scan,
+    /// Waiting for the lock.
+    Lock,
     /// Sending the content that the server lacks.
     Upload,
     /// Making the release's directories and links.
@@ -112,6 +114,11 @@ pub enum Event {
     },
     /// A rollback goes from one release to another, in a moment.
     GoingBack(Box<GoingBack>),
+    /// The run waits for the lock, which another run has.
+    LockWait {
+        /// Its user, host, start and verb.
+        holder: String,
+    },
     /// The release is live: `current` points at it, durably.
     Live {
         /// The release.

@@ -18,6 +18,7 @@ pub mod http;
 pub mod journal;
 pub mod link;
 pub mod live;
+pub mod manual_lock;
 pub mod path;
 pub mod pattern;
 pub mod pin;
@@ -53,9 +54,11 @@ mod wire;
 
 pub use command::{CommandEnd, Mask};
 pub use request::{
-    CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
+    CleanupRequest, Context, DeployRequest, DiffSide, LockRequest, PinRequest, SourceRequest, StatusCheck,
+    SwitchRequest, SwitchTo,
 };
 pub use verbs::{
-    AgentRole, cleanup, deploy, diff, exec, journal, pin, releases, run_hook, runs, serve_agent, setup, status, switch,
+    AgentRole, acquire_lock, cleanup, deploy, diff, exec, journal, lock_status, pin, releases, run_hook, runs,
+    serve_agent, setup, status, switch, unlock,
 };
 pub use wire::BUILD;

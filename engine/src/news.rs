@@ -17,10 +17,10 @@ pub enum News {
     Ended(Phase),
     /// The user should know this. It stops nothing.
     Warning(String),
-    /// The lock of a dead run was taken over.
-    LockTakenOver(String),
     /// A rollback goes from one release to another, in a moment.
     GoingBack(Box<GoingBack>),
+    /// The run waits for the lock, which this run has.
+    LockWait(String),
     /// A release was removed.
     Removed(ReleaseId),
     /// `current` points at the release, durably.

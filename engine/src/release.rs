@@ -126,6 +126,8 @@ pub struct Provenance {
     pub commit: Option<String>,
     /// The version of the program that deploys.
     pub version: String,
+    /// The job of the CI that deploys: its address or its name.
+    pub job: Option<String>,
 }
 
 impl Provenance {

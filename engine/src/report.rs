@@ -3,13 +3,17 @@
 mod deploy;
 mod differences;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::journal::RunSummary;
 use crate::live::LiveNow;
+use crate::manual_lock::ManualLock;
 use crate::pin::Pin;
 use crate::release::{Bad, ReleaseId};
+use crate::units::Time;
 
 pub use deploy::{
     ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
@@ -132,6 +136,62 @@ pub struct LockHolder {
     pub pid: u32,
     /// The verb.
     pub verb: String,
+    /// The commit of the source of a deploy.
+    pub commit: Option<String>,
+    /// The job of the CI that runs the verb: its address or its name.
+    pub job: Option<String>,
+    /// The hook that runs now.
+    pub hook: Option<String>,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LockHolder { who, from, since, pid, verb, commit, job, hook } = self;
+        write!(f, "{who}@{from} since {}: {verb}", Time(*since))?;
+        if let Some(commit) = commit {
+            write!(f, " of {}", commit.get(..12).unwrap_or(commit))?;
+        }
+        write!(f, " (process {pid})")?;
+        if let Some(hook) = hook {
+            write!(f, ", in the hook `{hook}`")?;
+        }
+        job.as_ref().map_or(Ok(()), |job| write!(f, ", {job}"))
+    }
+}
+
+/// The result of `lock status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockReport {
+    /// The deploy path, absolute.
+    pub deploy_path: String,
+    /// The holder of the lock.
+    pub lock: Option<LockHolder>,
+    /// The manual lock.
+    pub manual_lock: Option<ManualLock>,
+    /// Warnings, each once.
+    pub warnings: Vec<String>,
+}
+
+/// The result of `lock acquire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcquireReport {
+    /// The deploy path, absolute.
+    pub deploy_path: String,
+    /// The manual lock that was taken.
+    pub manual_lock: ManualLock,
+    /// Warnings, each once.
+    pub warnings: Vec<String>,
+}
+
+/// The result of `unlock`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlockReport {
+    /// The deploy path, absolute.
+    pub deploy_path: String,
+    /// The manual lock that was removed, if there was one.
+    pub removed: Option<ManualLock>,
+    /// Warnings, each once.
+    pub warnings: Vec<String>,
 }
 
 /// The result of `status`.
@@ -151,6 +211,8 @@ pub struct StatusReport {
     pub forward: Option<ReleaseId>,
     /// The holder of the lock.
     pub lock: Option<LockHolder>,
+    /// The manual lock, which keeps deploys out.
+    pub manual_lock: Option<ManualLock>,
     /// The number of existing releases.
     pub releases: u64,
     /// The number of objects in the store.
@@ -320,7 +382,10 @@ has_warnings!(
     SwitchReport,
     PinReport,
     CleanupReport,
-    DiffReport
+    DiffReport,
+    LockReport,
+    AcquireReport,
+    UnlockReport
 );
 
 /// A deploy, switch or rollback that failed, with what is live now.
@@ -335,5 +400,35 @@ pub struct DeployFailure {
 impl<E: Into<Error>> From<E> for DeployFailure {
     fn from(error: E) -> DeployFailure {
         DeployFailure { error: error.into(), live: LiveNow::Unchanged }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_told_with_all_that_is_known_of_it() {
+        let check = |holder: &LockHolder, expected: &str| assert_eq!(holder.to_string(), expected);
+        let mut holder = LockHolder {
+            who: "anna".into(),
+            from: "laptop".into(),
+            since: 1_774_447_200,
+            pid: 4711,
+            verb: "deploy".into(),
+            commit: None,
+            job: None,
+            hook: None,
+        };
+        check(&holder, "anna@laptop since 2026-03-25 14:00:00Z: deploy (process 4711)");
+        holder.commit = Some("0123456789abcdef".into());
+        holder.job = Some("https://ci.example.com/7".into());
+        holder.hook = Some("migrate".into());
+        let all = "anna@laptop since 2026-03-25 14:00:00Z: deploy of 0123456789ab (process 4711), in the hook `migrate`, \
+                   https://ci.example.com/7";
+        check(&holder, all);
+        holder.commit = Some("ä".repeat(9));
+        holder.since = u64::MAX;
+        assert!(holder.to_string().starts_with("anna@laptop since second 18446744073709551615: deploy of äää"));
     }
 }

@@ -5,6 +5,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::event::Observer;
@@ -23,6 +26,8 @@ pub struct Context {
     pub policy: Policy,
     /// The hooks and checks of the stage.
     pub procedure: Procedure,
+    /// The way to the lock.
+    pub lock: LockRequest,
     /// The person who runs the verb. A deploy finds the commit itself.
     pub provenance: Provenance,
     /// The directory of the manifest database and the content cache.
@@ -31,6 +36,17 @@ pub struct Context {
     pub observer: Arc<dyn Observer>,
     /// The request to stop.
     pub cancel: Cancel,
+}
+
+/// The way in which a verb comes by the lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRequest {
+    /// The longest time to wait for another run. None: do not wait.
+    pub wait: Option<Duration>,
+    /// Interrupt another run, unless it has begun to switch or runs a hook.
+    pub interrupt: bool,
+    /// Go past a manual lock.
+    pub passes_manual: bool,
 }
 
 /// A source, and the paths to leave out of it.

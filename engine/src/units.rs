@@ -1,6 +1,35 @@
-//! Bytes as they are shown to people.
+//! Bytes and times as they are shown to people.
 
 use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A Unix time in UTC: `2026-03-25 14:00:00Z`, which RFC 3339 allows.
+pub struct Time(pub u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0).ok();
+        match seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+            Some(timestamp) => f.pad(&timestamp.to_string().replacen('T', " ", 1)),
+            None => write!(f, "second {}", self.0),
+        }
+    }
+}
+
+/// A duration in minutes and seconds: `15 min`, `1 min 15 s`.
+pub struct Span(pub Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_secs() / 60, self.0.as_secs() % 60) {
+            (0, seconds) => write!(f, "{seconds} s"),
+            (minutes, 0) => write!(f, "{minutes} min"),
+            (minutes, seconds) => write!(f, "{minutes} min {seconds} s"),
+        }
+    }
+}
 
 /// A number of bytes in decimal units, as disks and networks are sold: `12.3 MB`.
 pub struct Bytes(pub u64);
@@ -25,6 +54,15 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_has_minutes_and_seconds() {
+        let check = |seconds, expected: &str| assert_eq!(Span(Duration::from_secs(seconds)).to_string(), expected);
+        check(0, "0 s");
+        check(59, "59 s");
+        check(75, "1 min 15 s");
+        check(900, "15 min");
+    }
 
     #[test]
     fn bytes_have_one_decimal_and_never_four_digits_before_it() {

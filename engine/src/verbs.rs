@@ -18,11 +18,12 @@ use crate::event::{Event, Observer, Warnings};
 use crate::hook;
 use crate::journal::RunSummary;
 use crate::manifest::{Manifest, diff as manifest_diff};
+use crate::manual_lock::LockMessage;
 use crate::path::Shown;
 use crate::release::ReleaseId;
 use crate::report::{
-    Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings, PinReport,
-    ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport,
+    AcquireReport, Change, ChangedPath, CleanupReport, DeployFailure, DeployReport, DiffReport, HasWarnings,
+    LockReport, PinReport, ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport, UnlockReport,
 };
 use crate::request::{
     CleanupRequest, Context, DeployRequest, DiffSide, PinRequest, SourceRequest, StatusCheck, SwitchRequest, SwitchTo,
@@ -150,6 +151,30 @@ pub fn cleanup(context: &Context, request: CleanupRequest) -> Result<CleanupRepo
             Reply::Cleanup(report) => Ok(report),
             _ => Err(mismatch()),
         }
+    })
+}
+
+/// Reports who has the lock.
+pub fn lock_status(context: &Context) -> Result<LockReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::LockStatus, Install::Vanish)? {
+        Reply::LockStatus(report) => Ok(report),
+        _ => Err(mismatch()),
+    })
+}
+
+/// Takes a manual lock: it keeps deploys out until [`unlock`].
+pub fn acquire_lock(context: &Context, message: &LockMessage) -> Result<AcquireReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::AcquireLock(message.clone()), Install::Keep)? {
+        Reply::AcquireLock(report) => Ok(report),
+        _ => Err(mismatch()),
+    })
+}
+
+/// Removes the manual lock, whoever took it.
+pub fn unlock(context: &Context) -> Result<UnlockReport, Error> {
+    context.with_warnings(|context| match context.ask(Request::Unlock, Install::Keep)? {
+        Reply::Unlock(report) => Ok(report),
+        _ => Err(mismatch()),
     })
 }
 

@@ -2,7 +2,8 @@
 
 use engine::pin::Day;
 
-use super::target::TargetArg;
+use super::lock::TakeLockArgs;
+use super::place::TargetArg;
 use crate::words;
 
 /// A release and a stage
@@ -26,6 +27,8 @@ pub(crate) struct SwitchArgs {
     /// Switch to the release even if it was changed on the server
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `rollback`
@@ -51,6 +54,14 @@ pub(crate) struct RollbackArgs {
     /// Go back to the release even if it was changed on the server
     #[arg(long)]
     pub(crate) force: bool,
+    /// End another deploy, unless it has begun to switch or runs a hook
+    #[arg(long)]
+    pub(crate) interrupt: bool,
+    /// Go back although somebody keeps deploys out with `cutover lock acquire`
+    #[arg(long)]
+    pub(crate) pass_lock: bool,
+    #[command(flatten)]
+    pub(crate) lock: TakeLockArgs,
 }
 
 /// `pin`

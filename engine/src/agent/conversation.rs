@@ -5,13 +5,15 @@
 //! [`CLIENT_SILENT_MAX`], the agent treats it as dead: a connection may be lost without notice, and the lock must not
 //! outlive it.
 
+pub(crate) mod alive;
+
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 
 use crate::error::Error;
 use crate::event::Phase;
@@ -27,6 +29,7 @@ use crate::wire::message::{self, FromAgent, ToAgent};
 use super::reporter::Reporter;
 use super::run::RunnerProgram;
 use super::site::journal::Journal;
+use super::site::lock::{Interrupt, Pulse};
 
 /// The longest silence of a client. A live client sends something every few seconds.
 pub(crate) const CLIENT_SILENT_MAX: Duration = Duration::from_secs(90);
@@ -59,6 +62,7 @@ pub(crate) struct Conversation {
     last_word: Arc<AtomicU8>,
     out: Mutex<FrameWriter<Box<dyn Write + Send>>>,
     frames: Receiver<Frame>,
+    began: Instant,
     last_byte: LastByte,
     silent_max: Duration,
     last_progress: Mutex<Instant>,
@@ -67,6 +71,10 @@ pub(crate) struct Conversation {
     /// While content is received: the last report of the bytes read.
     last_report: Mutex<Option<ReadReport>>,
     switching: Mutex<Option<ReleaseId>>,
+    /// The signs of the lock that this run holds.
+    pulse: Mutex<Option<Arc<Pulse>>>,
+    /// Gets an item when another run interrupts this one, and keeps it.
+    interrupts: (Sender<Interrupt>, Receiver<Interrupt>),
     /// Whether a report of this run could not be sent.
     has_failed_send: AtomicBool,
 }
@@ -150,12 +158,15 @@ impl Conversation {
             last_word,
             out: Mutex::new(out),
             frames,
+            began: Instant::now(),
             last_byte,
             silent_max,
             last_progress: Mutex::new(Instant::now()),
             read: counter,
             last_report: Mutex::default(),
             switching: Mutex::default(),
+            pulse: Mutex::default(),
+            interrupts: bounded(1),
             has_failed_send: AtomicBool::new(false),
         })
     }
@@ -229,6 +240,9 @@ impl Conversation {
                 recv(self.frames) -> frame => {
                     return frame.unwrap_or_else(|_| Err(lost(std::io::ErrorKind::UnexpectedEof))).map(Ok);
                 }
+                recv(self.interrupts.1) -> interrupt => {
+                    return Err(interrupt.map_or(Error::Interrupted, |interrupt| self.interrupted_by(interrupt)));
+                }
                 recv(beside) -> other => {
                     return other.map(Err).map_err(|_| Error::Bug("the other channel has ended".into()));
                 }
@@ -246,9 +260,24 @@ impl Conversation {
         self.switching.lock().expect("no holder panics").clone()
     }
 
+    /// Returns the error of a run that is interrupted, at every later look too.
+    fn interrupted_by(&self, interrupt: Interrupt) -> Error {
+        self.interrupts.0.try_send(interrupt.clone()).ok();
+        interrupt.into_error()
+    }
+
+    /// Fails if the client has gone, missed a report or is silent for too long, or if another run interrupts this one.
+    /// Call it only while no frame is due: it drops the frames that it finds.
+    pub(crate) fn check_client(&self) -> Result<(), Error> {
+        if let Ok(interrupt) = self.interrupts.1.try_recv() {
+            return Err(self.interrupted_by(interrupt));
+        }
+        self.check_line()
+    }
+
     /// Fails if the client has gone or missed a report. Call it only while no frame is due: it drops the frames that
     /// it finds.
-    pub(crate) fn check_client(&self) -> Result<(), Error> {
+    pub(crate) fn check_line(&self) -> Result<(), Error> {
         if self.has_failed_send.load(Ordering::Relaxed) {
             return Err(Error::LineLost { source: std::io::ErrorKind::BrokenPipe.into() });
         }
@@ -353,29 +382,6 @@ impl Reporter for Conversation {
         self.note_switching(to);
         Ok(())
     }
-}
-
-/// Runs `work`. Meanwhile sends queued messages, and a `Ping` every few seconds.
-pub(crate) fn keep_alive<T>(conversation: &Conversation, work: impl FnOnce() -> T) -> Result<T, Error> {
-    const TICKS_A_PING: u32 = 20;
-    std::thread::scope(|scope| {
-        let (stop, stopped) = bounded::<()>(0);
-        threads::spawn_scoped(scope, move || {
-            let mut ticks = 0;
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PROGRESS_EVERY) {
-                ticks = (ticks + 1) % TICKS_A_PING;
-                let sent = if ticks == 0 { conversation.send(&FromAgent::Ping) } else { conversation.flush() };
-                let sent = sent.and_then(|()| conversation.report_read(None));
-                conversation.note_send(&sent);
-                if sent.is_err() {
-                    return;
-                }
-            }
-        })?;
-        let result = work();
-        drop(stop);
-        Ok(result)
-    })
 }
 
 #[cfg(test)]

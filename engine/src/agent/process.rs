@@ -14,6 +14,8 @@
 //! path. Counting those would mean counting every process of the machine: see decision 0017.
 
 mod blind_spot;
+mod end;
+mod identity;
 mod proc;
 
 use std::collections::{HashMap, HashSet};
@@ -32,6 +34,9 @@ use crate::release::BootSpan;
 
 use self::proc::{AccessDenied, LinkTarget, Process, entries, name_of, read_link};
 use super::mounts::{Mounts, Place, is_mounted_below};
+
+pub(crate) use self::end::{NotEnded, end};
+pub(crate) use self::identity::ProcessIdentity;
 
 /// The most paths whose tree is remembered: those of some thousand processes, in some megabytes.
 const PATHS_KEPT: usize = 50_000;

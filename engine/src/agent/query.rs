@@ -12,7 +12,7 @@ use super::clock::now;
 use super::compare::{Depth, Stop, compare_releases};
 use super::shared;
 use super::site::layout::Layout;
-use super::site::lock::Lock;
+use super::site::lock::{Lock, manual};
 use super::site::mend::is_remnant;
 use super::site::records::{Releases, object_of, read_objects};
 use super::staging::staged_bytes;
@@ -195,6 +195,7 @@ pub(crate) fn status(layout: &Layout, depth: Option<Depth>) -> Result<StatusRepo
         rollback: rollback.map(|record| record.id.clone()),
         forward: forward.map(|record| record.id.clone()),
         lock: Lock::holder(&layout.private)?,
+        manual_lock: manual::read(&layout.private)?,
         releases: releases.records.len() as u64,
         store_objects,
         store_bytes,

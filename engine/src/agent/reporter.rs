@@ -36,11 +36,6 @@ pub(crate) trait Reporter: Sync {
         self.tell(News::Warning(warning));
     }
 
-    /// Reports that the lock of a dead run was taken over. `holder` describes that run.
-    fn lock_taken_over(&self, holder: String) {
-        self.tell(News::LockTakenOver(holder));
-    }
-
     /// Reports that a release is live.
     fn live(&self, release: &ReleaseId) {
         self.tell(News::Live(release.clone()));

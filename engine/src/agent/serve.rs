@@ -2,6 +2,7 @@
 
 mod commands;
 mod journals;
+mod locking;
 mod manifests;
 mod pinning;
 mod switching;
@@ -11,24 +12,23 @@ use std::path::Path;
 
 use crate::disk;
 use crate::error::{Error, Refusal, SiteError};
-use crate::journal::{RunHead, RunResult, RunSummary};
+use crate::journal::RunResult;
 use crate::live::LiveNow;
-use crate::report::{LockHolder, RunsReport};
+use crate::report::RunsReport;
 use crate::threads;
 use crate::wire::bounds;
 use crate::wire::message::{self, CheckDepth, FromAgent, Hello, Reply, Request, ToAgent};
 
 use super::clock::now;
 use super::compare::Depth;
-use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming, keep_alive};
+use super::conversation::alive::keep_alive;
+use super::conversation::{CLIENT_SILENT_MAX, Conversation, Incoming};
 use super::deploy::{Look, Order, deploy};
 use super::deploy_path::deploy_path;
-use super::reporter::Reporter;
 use super::run::{RunnerProgram, take_back_unconfirmed};
 use super::site::Site;
-use super::site::journal::{self, Journal};
+use super::site::journal;
 use super::site::layout::Layout;
-use super::site::lock::{self, Lock};
 use super::site::log::{self, MissedWarningsLine};
 use super::site::records::Releases;
 use super::{prune, query};
@@ -52,7 +52,7 @@ fn converse(conversation: &Conversation) -> Result<(), Error> {
                 FromAgent::Failed { refusal: fitting(error.to_refusal()), live: live_now(conversation, &hello) }
             }
         };
-        let is_gone = conversation.check_client().is_err();
+        let is_gone = conversation.check_line().is_err();
         // If the client has gone, the work is done all the same. Only the log can keep its warnings.
         let sent = conversation.send(&message);
         let is_heard = !is_gone && sent.is_ok();
@@ -210,6 +210,9 @@ impl Service<'_> {
             Request::Journal { run, follow } => self.journal(path, *run, *follow),
             Request::RunHook(name) => self.run_hook(path, name),
             Request::Exec(command) => self.exec(path, command),
+            Request::LockStatus => self.lock_status(path),
+            Request::AcquireLock(message) => self.acquire_lock(path, message),
+            Request::Unlock => self.unlock(path),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }
@@ -219,45 +222,6 @@ impl Service<'_> {
         Layout::open(path, &self.hello.policy)?
             .ok_or_else(|| Error::from(SiteError::NotSetUp(path.display().to_string())))
     }
-
-    /// Takes the lock, and reads again what could have changed before.
-    fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
-        let provenance = &self.hello.provenance;
-        let holder = LockHolder {
-            who: provenance.who.clone(),
-            from: provenance.from.clone(),
-            since: now(),
-            pid: std::process::id(),
-            verb: self.hello.request.verb().to_owned(),
-        };
-        let lock = Lock::take(&layout.private, &holder)?;
-        if let Some(dead) = &lock.taken_over {
-            self.conversation.lock_taken_over(lock::describe(dead));
-        }
-        layout.refresh(&lock, &self.hello.policy)?;
-        let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: provenance.clone() };
-        let before = journal::newest(&layout.private)?;
-        self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
-        // The warning begins a journal, so it is given once.
-        if let Some(warning) = before.and_then(|run| unheard_warning(&run)) {
-            self.conversation.warn(warning);
-        }
-        Ok(lock)
-    }
-}
-
-/// Returns a warning about a run that ended without its client.
-fn unheard_warning(run: &RunSummary) -> Option<String> {
-    let RunSummary { run: number, verb, who, error, is_heard, ended, .. } = run;
-    if *is_heard {
-        return None;
-    }
-    let end = match (ended, error) {
-        (None, _) => "was killed".to_owned(),
-        (Some(_), None) => "ended well after its connection was lost".to_owned(),
-        (Some(_), Some(error)) => format!("failed after its connection was lost: {error}"),
-    };
-    Some(format!("The last run, number {number}, a {verb} by {who}, {end}"))
 }
 
 #[cfg(test)]
@@ -267,6 +231,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::agent::site::lock::Lock;
     use crate::error::{Hint, SiteHint};
     use crate::hash::Hash;
     use crate::release::Provenance;
@@ -291,6 +256,7 @@ mod tests {
             path: path.as_os_str().as_bytes().to_vec(),
             policy: Policy::default(),
             procedure: Default::default(),
+            lock: Default::default(),
             provenance: Provenance::default(),
             request: Request::Deploy(begin),
         }

@@ -120,7 +120,7 @@ fn note_phases(seconds: &mut Seconds, outcome: &Outcome, conversation: &Conversa
             Phase::Hooks => seconds.hooks = spent,
             Phase::Switch => seconds.switch = spent,
             Phase::Cleanup => seconds.cleanup = spent,
-            Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Upload => {}
+            Phase::Connect | Phase::CopyAgent | Phase::Scan | Phase::Lock | Phase::Upload => {}
         }
     }
     seconds.total = began.elapsed().as_secs_f64();

@@ -12,6 +12,7 @@ pub(crate) fn hello(context: &Context, commit: Option<&str>, request: Request) -
         path: context.target.destination.path().as_os_str().as_bytes().to_vec(),
         policy: context.policy.clone(),
         procedure: context.procedure.clone(),
+        lock: context.lock,
         provenance: Provenance { commit: commit.map(str::to_owned), ..context.provenance.clone() },
         request,
     }

@@ -23,6 +23,11 @@ pub(super) fn open_to_write(dir: impl AsFd, name: impl Arg) -> Result<OwnedFd, E
     open(dir, name, OFlags::NOFOLLOW, 0)
 }
 
+/// Opens a file for writing and reading. Creates it for this user alone if it does not exist.
+pub(super) fn open_or_create(dir: impl AsFd, name: impl Arg) -> Result<OwnedFd, Errno> {
+    open(dir, name, OFlags::CREATE | OFlags::NOFOLLOW, 0o600)
+}
+
 /// Opens a file for reading and for writing at its end. Creates it for this user alone if it does not exist.
 pub(super) fn open_to_add(dir: impl AsFd, name: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     open(dir, name, flags | OFlags::CREATE | OFlags::APPEND, 0o600)

@@ -1,8 +1,8 @@
 //! All changes to a disk: creating, linking, renaming, removing, syncing.
 //!
 //! They are relative to held directory descriptors and follow no symlink. Errors name the path. A writable file
-//! leaves this module as a [`NewFile`], a [`Draft`] or a [`TextFile`], never as a `File`; so every change to a disk
-//! passes the one file `call`, and tests can make each of these calls fail (`fault`).
+//! leaves this module as a [`NewFile`], a [`Draft`], a [`TextFile`] or a [`LockFile`], never as a `File`; so every change
+//! to a disk passes the one file `call`, and tests can make each of these calls fail (`fault`).
 //!
 //! A name that was created, linked or renamed is durable once its directory was synced, and content once its file
 //! was: until then a crash can lose it. [`Dir::sync_filesystem`] does both for a whole filesystem.
@@ -35,7 +35,7 @@ pub(crate) use dir::Dir;
 pub(crate) use draft::Draft;
 pub(crate) use file::{NewFile, forget_cached, sync_file};
 pub(crate) use filesystem::{Free, is_local, keeps_times, mount_of_own_times};
-pub(crate) use lock::{is_locked, try_lock};
+pub(crate) use lock::{LockFile, is_locked, try_lock};
 pub(crate) use mode::{OWNER_ALL, needs_mode_change, set_group, set_mode, set_mode_and_mtime};
 pub(crate) use mount::mount_of_this_boot;
 pub(crate) use path::{create_path, create_private_path, remove_path, rename_path};

@@ -85,6 +85,7 @@ impl Place {
                 ..Policy::default()
             },
             procedure: Default::default(),
+            lock: Default::default(),
             provenance: Provenance::default(),
             state_dir: self.dir.path().join("state"),
             observer: Arc::new(Silent),

@@ -1,8 +1,7 @@
-//! Existing text files to which lines are added: the log, the lock, `known_hosts`.
+//! Existing text files to which lines are added: the log, `known_hosts`.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -29,41 +28,12 @@ impl TextFile {
         call::write_all(&self.0, lines.as_bytes())
     }
 
-    /// Replaces the text in place.
-    pub(crate) fn rewrite(&self, text: &str) -> io::Result<()> {
-        call::set_len(&self.0, 0)?;
-        self.add(text)
-    }
-
-    /// Duplicates the descriptor, which shares its locks.
-    pub(crate) fn try_clone(&self) -> io::Result<TextFile> {
-        self.0.try_clone().map(TextFile)
-    }
-
     /// Returns whether the last line is complete: it ends in a newline, or the file is empty.
     pub(crate) fn ends_in_newline(&self) -> io::Result<bool> {
         let Some(last) = self.0.metadata()?.len().checked_sub(1) else { return Ok(true) };
         let mut byte = [0];
         self.0.read_exact_at(&mut byte, last)?;
         Ok(byte == *b"\n")
-    }
-}
-
-impl From<OwnedFd> for TextFile {
-    fn from(fd: OwnedFd) -> TextFile {
-        TextFile(fd.into())
-    }
-}
-
-impl From<TextFile> for OwnedFd {
-    fn from(text: TextFile) -> OwnedFd {
-        text.0.into()
-    }
-}
-
-impl AsFd for TextFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 
@@ -80,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_added_at_the_end_whoever_wrote_before_and_another_text_takes_the_place_of_all() {
+    fn lines_are_added_at_the_end_whoever_wrote_before() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let (one, other) = (dir.open_text(b"text").unwrap(), TextFile::open(&place.path().join("text")).unwrap());
@@ -92,7 +62,5 @@ mod tests {
         one.add("\n").unwrap();
         assert!(other.ends_in_newline().unwrap());
         assert_eq!(read(), b"first\nsecond\n");
-        one.rewrite("last").unwrap();
-        assert_eq!(read(), b"last");
     }
 }

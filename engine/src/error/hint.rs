@@ -198,6 +198,17 @@ pub enum ReleaseHint {
     DeployFirst,
     /// Wait until another deploy is done.
     Wait,
+    /// Wait longer, or see what the other run does.
+    WaitLonger,
+    /// See which process has the lock, and end it as its user.
+    SeeHolder {
+        /// The directory that it has locked.
+        path: String,
+    },
+    /// Deploy again, once the run that interrupted this one is done.
+    DeployAgain,
+    /// Remove the manual lock when nobody needs it.
+    Unlock,
     /// Check the state of the server, and run the command when no other run is at work.
     SeeStatus,
     /// List the releases.

@@ -47,6 +47,7 @@ mod tests {
     use crate::procedure::Procedure;
     use crate::release::{Bad, Provenance, ReleaseId};
     use crate::report::{CleanupReport, DeployState, ReleaseReport, ReleasesReport, SetupReport};
+    use crate::request::LockRequest;
     use crate::target::Policy;
     use crate::wire::bounds::{self, MessageBounds};
 
@@ -57,7 +58,8 @@ mod tests {
     fn hello() -> ToAgent {
         let request = Request::Status(None);
         let (path, policy, provenance) = (b"/srv".to_vec(), Policy::default(), Provenance::default());
-        ToAgent::Hello(Box::new(Hello { path, policy, procedure: Procedure::default(), provenance, request }))
+        let (procedure, lock) = (Procedure::default(), LockRequest::default());
+        ToAgent::Hello(Box::new(Hello { path, policy, procedure, lock, provenance, request }))
     }
 
     #[test]

@@ -81,7 +81,10 @@ impl Hooks<'_> {
             // A migration that fails half-way may have changed the database too.
             marks::note_migration(lock, layout, releases, release, &hook.name)?;
         }
-        match self.run_one(hook, scene, layout, must_stop)? {
+        lock.note_hook(Some(&hook.name));
+        let end = self.run_one(hook, scene, layout, must_stop);
+        lock.note_hook(None);
+        match end? {
             CommandEnd::Done => Ok(()),
             CommandEnd::Stopped => Err(Error::Interrupted),
             end => Err(HookError::Failed { name: hook.name.clone(), phase: hook.phase, end }.into()),

@@ -51,6 +51,7 @@ pub(crate) fn relay(conversation: &Conversation, lock: &Lock, hello: &Hello, act
     let ended = relay.pass_on(&said);
     // It ends at once, or has ended.
     child.wait().map_err(unstarted)?;
+    lock.resume();
     let mut ended = ended?;
     ended.failure.take().map_or(Ok(ended), |refusal| Err(Error::Agent(refusal)))
 }
@@ -62,7 +63,7 @@ fn start(program: &RunnerProgram, lock: &Lock) -> Result<(Child, UnixStream), Er
     let stdio = |descriptor: Option<OwnedFd>| descriptor.map_or_else(Stdio::null, Stdio::from);
     let mut command = Command::new(&program.0);
     command.args(WORDS).stdin(OwnedFd::from(other));
-    command.stdout(stdio(file.map(OwnedFd::from))).stderr(stdio(directory));
+    command.stdout(stdio(file)).stderr(stdio(directory));
     Ok((command.spawn().map_err(unstarted)?, own))
 }
 

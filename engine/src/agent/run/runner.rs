@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Mutex;
+use std::thread;
 
 use crate::command::Mask;
 use crate::error::Error;
@@ -31,7 +32,7 @@ use crate::agent::reporter::Reporter;
 use crate::agent::site::Site;
 use crate::agent::site::journal::Journal;
 use crate::agent::site::layout::Layout;
-use crate::agent::site::lock::{Descriptors, Lock};
+use crate::agent::site::lock::{BEAT_EVERY, Descriptors, Lock};
 
 /// Serves one order of the agent that started this process.
 pub(crate) fn serve_runner() -> Result<(), Error> {
@@ -49,9 +50,8 @@ pub(crate) fn serve_runner() -> Result<(), Error> {
     let attendance = Attendance::default();
     let listener = attendance.clone();
     threads::spawn(move || listener.listen(reader))?;
-    let lock = Lock::inherit(descriptors, order.fence);
     let voice = Voice { out: Mutex::new(FrameWriter::new(socket)), journal: None, attendance: attendance.clone() };
-    carry_out(&order, lock, voice)
+    carry_out(&order, descriptors, voice)
 }
 
 fn own(stream: impl AsFd) -> Result<OwnedFd, Error> {
@@ -63,9 +63,11 @@ fn broken(source: io::Error) -> Error {
 }
 
 /// Carries out an order, and answers.
-fn carry_out(order: &Order, lock: Lock, mut voice: Voice) -> Result<(), Error> {
+fn carry_out(order: &Order, descriptors: Descriptors, mut voice: Voice) -> Result<(), Error> {
     let hello = &order.hello;
     let layout = open(&deploy_path(hello)?, order)?;
+    let lock = Lock::inherit(&layout.private, descriptors, order.fence)?;
+    keep_beating(&lock)?;
     voice.journal = Journal::of_other(&layout.private, order.fence).ok();
     let mut site = Site::hold(lock, layout)?;
     let live_before = site.layout.current.live().ok().flatten();
@@ -86,6 +88,18 @@ fn carry_out(order: &Order, lock: Lock, mut voice: Voice) -> Result<(), Error> {
         site.lock.leave_to_other();
     }
     Ok(())
+}
+
+/// Shows other runs that this one is alive, until the process ends.
+fn keep_beating(lock: &Lock) -> Result<(), Error> {
+    let pulse = lock.pulse();
+    threads::spawn(move || {
+        loop {
+            thread::sleep(BEAT_EVERY);
+            pulse.beat();
+        }
+    })
+    .map(drop)
 }
 
 fn open(path: &Path, order: &Order) -> Result<Layout, Error> {

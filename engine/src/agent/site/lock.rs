@@ -11,35 +11,53 @@
 //! A process that outlives its parent gets the parent's open files. Both hold the one lock then, until both have
 //! ended.
 //!
-//! The text in the file is for people: who, where, since. A holder that ends clears it, so text in a free lock
-//! belongs to a run that died. On a full disk there is no text.
+//! The file has a text ([`text`]) with signs of life ([`pulse`]). A holder that ends clears it, so text in a free lock
+//! belongs to a run that died. On a full disk there is no text. [`taking`] is how a run comes by the lock: it waits, ends
+//! a holder that is silent ([`owner`]), or interrupts one ([`interrupt`]). [`manual`] is a lock that a person takes.
 //!
 //! A function that changes a deploy path takes a [`Lock`], so that none can be called without one. Only setup comes
 //! before the lock: it makes missing parts and changes nothing else.
 
+mod interrupt;
+pub(crate) mod manual;
+mod owner;
+mod pulse;
+pub(crate) mod taking;
+mod text;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::disk::{self, Dir, Kind, TextFile};
+use crate::disk::{self, Dir, Kind, LockFile};
 use crate::error::{Error, ReleaseError};
 use crate::report::LockHolder;
 
 use super::fence;
 use crate::agent::clock::now;
-use crate::agent::json::to_json;
+
+use self::text::LockText;
+
+pub(crate) use self::interrupt::Interrupt;
+pub(crate) use self::pulse::{BEAT_EVERY, Pulse};
 
 const LOCK: &[u8] = b"lock";
 
 /// The lock, held. Dropping it releases it, unless another process has its descriptors.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    descriptors: Descriptors,
+    /// `.cutover`, locked; nothing if the filesystem cannot lock directories.
+    directory: Option<OwnedFd>,
+    /// The file with the text, locked.
+    pulse: Arc<Pulse>,
     /// The fencing number of this holder.
     fence: u64,
+    /// Whether a child goes on with the text.
+    is_left: bool,
     /// The holder that died with the lock, if one did.
-    pub(crate) taken_over: Option<LockHolder>,
+    taken_over: Option<LockHolder>,
 }
 
 /// The open files that hold the lock. A child process that gets them as stdout and stderr holds the lock too.
@@ -48,7 +66,7 @@ pub(crate) struct Descriptors {
     /// `.cutover`; nothing if the filesystem cannot lock directories.
     pub(crate) directory: Option<OwnedFd>,
     /// `.cutover/lock`; nothing if a full disk had no space for it.
-    pub(crate) file: Option<TextFile>,
+    pub(crate) file: Option<OwnedFd>,
 }
 
 impl Descriptors {
@@ -59,27 +77,32 @@ impl Descriptors {
             let stat = disk::file_stat(descriptor).map_err(|error| Error::io("inherit", "the lock", error))?;
             Ok::<_, Error>(stat.kind == kind)
         };
-        let file = if is(&file, Kind::File)? { Some(TextFile::from(file)) } else { None };
+        let file = if is(&file, Kind::File)? { Some(file) } else { None };
         let directory = if is(&directory, Kind::Directory)? { Some(directory) } else { None };
         Ok(Descriptors { directory, file })
     }
 }
 
+/// The result of one try to take the lock.
+enum Attempt {
+    /// It is taken.
+    Taken(Lock),
+    /// Another run holds it. Its text may be missing.
+    Held(Option<LockText>),
+}
+
 impl Lock {
-    /// Takes the lock, or fails with the name of its holder.
-    pub(crate) fn take(private: &Dir, holder: &LockHolder) -> Result<Lock, Error> {
-        let directory = private.reopen()?;
-        let held_by_another = || {
-            let holder = read(private).ok().flatten().map_or_else(|| "somebody".to_owned(), |holder| describe(&holder));
-            Err(Error::Release(ReleaseError::Locked { holder }))
-        };
-        let directory = match try_patiently(|| disk::try_lock(&directory)) {
-            Ok(true) => Some(directory.as_fd().try_clone_to_owned().map_err(|e| Error::io("lock", private.path(), e))?),
+    /// Tries to take the lock.
+    fn attempt(private: &Dir, holder: &LockHolder) -> Result<Attempt, Error> {
+        let held_by_another = || Ok(Attempt::Held(read(private).ok().flatten()));
+        let reopened = private.reopen()?;
+        let directory = match try_patiently(|| disk::try_lock(&reopened)) {
+            Ok(true) => Some(reopened.as_fd().try_clone_to_owned().map_err(|e| Error::io("lock", private.path(), e))?),
             Ok(false) => return held_by_another(),
             Err(errno) if locks_no_directories(errno) => None,
             Err(errno) => return Err(Error::io("lock", private.path(), errno)),
         };
-        let file = match private.open_text(LOCK) {
+        let file = match private.open_lock(LOCK) {
             Err(error) if error.is_full() && directory.is_some() => None,
             file => Some(file?),
         };
@@ -88,11 +111,12 @@ impl Lock {
         {
             return held_by_another();
         }
-        let taken_over = read(private)?;
+        let taken_over = read(private)?.map(|text| text.holder);
         let fence = fence::increment(private)?;
-        let lock = Lock { descriptors: Descriptors { directory, file }, fence, taken_over };
-        lock.write(&to_json(holder));
-        Ok(lock)
+        // It named an earlier holder.
+        interrupt::remove(private);
+        let pulse = Arc::new(Pulse::begin(private, file, LockText::new(holder.clone(), fence))?);
+        Ok(Attempt::Taken(Lock { directory, pulse, fence, is_left: false, taken_over }))
     }
 
     /// Fails if another run may have taken the lock.
@@ -101,35 +125,60 @@ impl Lock {
         if fence::read(private)?.is_some_and(|fence| fence != self.fence) {
             return lost();
         }
-        let Descriptors { directory, file } = &self.descriptors;
-        if directory.is_some() {
+        if self.directory.is_some() {
             return Ok(());
         }
-        let own = file.as_ref().and_then(|file| disk::file_stat(file).ok());
-        match (private.stat(LOCK)?, own) {
+        match (private.stat(LOCK)?, self.pulse.stat()) {
             (Some(found), Some(own)) if (found.inode, found.device) == (own.inode, own.device) => Ok(()),
             _ => lost(),
         }
     }
 
+    /// Notes that a switch begins. Fails if another run may have taken the lock, or interrupts this one.
+    pub(crate) fn begin_switch(&self, private: &Dir) -> Result<(), Error> {
+        self.check(private)?;
+        self.pulse.change(|text| text.switching = true);
+        self.pulse.interrupt().map_or(Ok(()), |interrupt| Err(interrupt.into_error()))
+    }
+
+    /// Returns the signs of this holder, for the thread that shows that it is alive.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        self.pulse.clone()
+    }
+
+    /// Notes the hook that runs now, or that none does.
+    pub(crate) fn note_hook(&self, hook: Option<&str>) {
+        self.pulse.change(|text| text.holder.hook = hook.map(str::to_owned));
+    }
+
+    /// Names this process as the holder again, after a child that inherited the lock has ended.
+    pub(crate) fn resume(&self) {
+        self.pulse.resume();
+    }
+
     /// Returns descriptors for a child process, which holds the lock while it has any of them. The lock is released
     /// only when all of them are closed.
     pub(crate) fn descriptors_for_child(&self) -> io::Result<Descriptors> {
-        let Descriptors { directory, file } = &self.descriptors;
         Ok(Descriptors {
-            directory: directory.as_ref().map(OwnedFd::try_clone).transpose()?,
-            file: file.as_ref().map(TextFile::try_clone).transpose()?,
+            directory: self.directory.as_ref().map(OwnedFd::try_clone).transpose()?,
+            file: self.pulse.file()?.map(OwnedFd::from),
         })
     }
 
     /// Leaves the lock and its text to another process that has the descriptors.
     pub(crate) fn leave_to_other(mut self) {
-        self.descriptors.file = None;
+        self.is_left = true;
     }
 
-    /// Continues to hold a lock that another process took with this number.
-    pub(crate) fn inherit(descriptors: Descriptors, fence: u64) -> Lock {
-        Lock { descriptors, fence, taken_over: None }
+    /// Continues to hold a lock that another process took with this number. The text names this process from now on.
+    pub(crate) fn inherit(private: &Dir, descriptors: Descriptors, fence: u64) -> Result<Lock, Error> {
+        let Descriptors { directory, file } = descriptors;
+        let file = file.map(LockFile::from);
+        let text = file.as_ref().and_then(|file| LockText::parse(file.text().ok()?.as_bytes()));
+        let mut text = text.unwrap_or_else(|| LockText::new(unknown(), fence));
+        text.move_to_this_process();
+        let pulse = Arc::new(Pulse::begin(private, file, text)?);
+        Ok(Lock { directory, pulse, fence, is_left: false, taken_over: None })
     }
 
     /// Returns the fencing number.
@@ -140,7 +189,10 @@ impl Lock {
     /// Takes the lock for a test.
     #[cfg(test)]
     pub(crate) fn for_test(private: &Dir) -> Lock {
-        Lock::take(private, &unknown()).unwrap()
+        match Lock::attempt(private, &unknown()).unwrap() {
+            Attempt::Taken(lock) => lock,
+            Attempt::Held(text) => panic!("{text:?}"),
+        }
     }
 
     /// Returns the present holder, if there is one.
@@ -156,21 +208,13 @@ impl Lock {
                 None => false,
             },
         };
-        Ok(if is_locked { Some(read(private)?.unwrap_or_else(unknown)) } else { None })
-    }
-
-    /// Writes the text for people. The lock is held even if that fails.
-    fn write(&self, text: &str) {
-        if let Some(file) = &self.descriptors.file {
-            drop(file.rewrite(text));
-        }
+        Ok(if is_locked { Some(read(private)?.map_or_else(unknown, |text| text.holder)) } else { None })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // If the text stays, the next deploy only reports that it took the lock over.
-        self.write("");
+        self.pulse.end(self.is_left);
     }
 }
 
@@ -193,22 +237,23 @@ fn try_patiently(try_lock: impl Fn() -> Result<bool, Errno>) -> Result<bool, Err
     Ok(false)
 }
 
-fn read(private: &Dir) -> Result<Option<LockHolder>, Error> {
-    Ok(private.read(LOCK)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+fn read(private: &Dir) -> Result<Option<LockText>, Error> {
+    Ok(private.read(LOCK)?.and_then(|bytes| LockText::parse(&bytes)))
 }
 
 /// A holder whose text could not be written.
 fn unknown() -> LockHolder {
     let unknown = || "unknown".to_owned();
-    LockHolder { who: unknown(), from: unknown(), since: now(), pid: 0, verb: unknown() }
-}
-
-/// Describes a holder for people, as `cutover status` does.
-pub(crate) fn describe(holder: &LockHolder) -> String {
-    let LockHolder { who, from, since, pid, verb } = holder;
-    let since = jiff::Timestamp::from_second(*since as i64)
-        .map_or_else(|_| since.to_string(), |at| at.to_string().replacen('T', " ", 1));
-    format!("{who}@{from} since {since}: {verb} (process {pid})")
+    LockHolder {
+        who: unknown(),
+        from: unknown(),
+        since: now(),
+        pid: 0,
+        verb: unknown(),
+        commit: None,
+        job: None,
+        hook: None,
+    }
 }
 
 #[cfg(test)]
@@ -233,7 +278,7 @@ mod tests {
     fn child_with(lock: &Lock) -> Child {
         let Descriptors { directory, file } = lock.descriptors_for_child().unwrap();
         let mut child = Command::new("sleep");
-        child.arg("1000").stdin(directory.unwrap()).stdout(OwnedFd::from(file.unwrap())).stderr(Stdio::null());
+        child.arg("1000").stdin(directory.unwrap()).stdout(file.unwrap()).stderr(Stdio::null());
         child.spawn().unwrap()
     }
 
@@ -272,16 +317,19 @@ mod tests {
         let (place, dir) = private();
         let lock = Lock::for_test(&dir);
         let text = fs::read_to_string(place.path().join("lock")).unwrap();
+        let pulse = lock.pulse();
         let mut child = child_with(&lock);
         lock.leave_to_other();
-        assert!(matches!(Lock::take(&dir, &unknown()), Err(Error::Release(ReleaseError::Locked { .. }))));
+        // The text is the child's now.
+        pulse.beat();
+        assert!(matches!(Lock::attempt(&dir, &unknown()), Ok(Attempt::Held(_))));
         assert!(Lock::holder(&dir).unwrap().is_some());
         assert_eq!((fs::read_to_string(place.path().join("lock")).unwrap(), fence(place.path())), (text, "1\n".into()));
 
         child.kill().unwrap();
         child.wait().unwrap();
         // The child left its text, as a process that died does.
-        let lock = Lock::take(&dir, &unknown()).unwrap();
+        let lock = Lock::for_test(&dir);
         assert!(lock.taken_over.is_some());
         assert_eq!(lock.fence(), 2);
     }
@@ -292,10 +340,10 @@ mod tests {
         let lock = Lock::for_test(&dir);
         let mut child = child_with(&lock);
         drop(lock);
-        assert!(matches!(Lock::take(&dir, &unknown()), Err(Error::Release(ReleaseError::Locked { .. }))));
+        assert!(matches!(Lock::attempt(&dir, &unknown()), Ok(Attempt::Held(_))));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(Lock::take(&dir, &unknown()).unwrap().taken_over.is_none());
+        assert!(Lock::for_test(&dir).taken_over.is_none());
     }
 
     #[test]
@@ -304,10 +352,29 @@ mod tests {
         let lock = Lock::for_test(&dir);
         let (descriptors, fence) = (lock.descriptors_for_child().unwrap(), lock.fence());
         lock.leave_to_other();
-        let lock = Lock::inherit(descriptors, fence);
+        let lock = Lock::inherit(&dir, descriptors, fence).unwrap();
         lock.check(&dir).unwrap();
+        lock.pulse().beat();
+        assert_eq!(Lock::holder(&dir).unwrap().unwrap().pid, std::process::id());
         drop(lock);
         assert_eq!(fs::read_to_string(place.path().join("lock")).unwrap(), "");
-        drop(Lock::take(&dir, &unknown()).unwrap());
+        drop(Lock::for_test(&dir));
+    }
+
+    #[test]
+    fn a_hook_is_noted_while_it_runs_and_a_beat_changes_nothing_else() {
+        let (_place, dir) = private();
+        let lock = Lock::for_test(&dir);
+        let hook = || Lock::holder(&dir).unwrap().unwrap().hook;
+        lock.note_hook(Some("migrate"));
+        let before = read(&dir).unwrap().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        lock.pulse().beat();
+        let after = read(&dir).unwrap().unwrap();
+        assert!(after.beat > before.beat);
+        assert_eq!(LockText { beat: before.beat, ..after }, before);
+        assert_eq!(hook().as_deref(), Some("migrate"));
+        lock.note_hook(None);
+        assert_eq!(hook(), None);
     }
 }

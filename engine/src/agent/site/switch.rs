@@ -72,7 +72,7 @@ pub(crate) fn switch(
     if live.as_ref() == Some(id) {
         return Ok(SwitchOutcome { previous: live, warnings: Vec::new() });
     }
-    lock.check(&layout.private)?;
+    lock.begin_switch(&layout.private)?;
     check_tree(layout, id)?;
     if matches!(step, Step::Forward) {
         for changed in rollback::step_forward(releases, id, live.as_ref()) {

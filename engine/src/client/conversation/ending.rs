@@ -18,6 +18,8 @@ use super::live::live_after;
 const FINAL_SILENCE_MAX: Duration = Duration::from_secs(15);
 /// The time until the silence is looked at again.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest silence of an agent that is to say what is live, where nothing can have been switched.
+const LIVE_SILENCE_MAX: Duration = Duration::from_secs(2);
 /// The time in which the agent may tidy up after a failure.
 const TIDY_TIME: Duration = Duration::from_secs(5);
 /// The time in which an agent that has answered ends by itself.
@@ -37,19 +39,25 @@ impl Conversation {
             if matches!(error, Error::Interrupted) {
                 self.stop();
             }
-            return DeployFailure { error, live: self.final_state() };
+            return DeployFailure { error, live: self.final_state(FINAL_SILENCE_MAX, LiveNow::Unknown) };
         }
         // While the line is up, the agent holds the lock: nobody else has switched.
-        let live = if error.kind() == Kind::Line { live } else { self.answers.live() };
+        let live = match (error.kind(), self.answers.live()) {
+            (Kind::Line, _) => live,
+            // The agent has not spoken yet: it may wait for the lock.
+            (Kind::Interrupted, LiveNow::Unchanged) => self.final_state(LIVE_SILENCE_MAX, LiveNow::Unchanged),
+            (_, live) => live,
+        };
         DeployFailure { error, live }
     }
 
-    /// Closes the stream, and returns the live release that the agent then reports.
-    fn final_state(&self) -> LiveNow {
+    /// Closes the stream, and returns the live release that the agent then reports. If it is silent for this
+    /// time, returns `unheard`.
+    fn final_state(&self, time: Duration, unheard: LiveNow) -> LiveNow {
         self.close();
         let listening = Instant::now();
         loop {
-            let is_silent = self.stream.last_byte.silence(listening) > FINAL_SILENCE_MAX;
+            let is_silent = self.stream.last_byte.silence(listening) > time;
             let deadline = Instant::now() + if is_silent { Duration::ZERO } else { LOOK_EVERY };
             match self.take_until(deadline) {
                 Err(EmptyInbox::TimedOut) if !is_silent => {}
@@ -60,7 +68,7 @@ impl Conversation {
                 },
                 Ok(Arrival::Part(_)) => {}
                 Ok(Arrival::Lost(_)) | Err(_) => {
-                    return Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(LiveNow::Unknown);
+                    return Some(self.answers.live()).filter(LiveNow::is_switched).unwrap_or(unheard);
                 }
             }
         }

@@ -34,6 +34,7 @@ impl Allowance {
     fn limit(&mut self, event: Event) -> Option<Event> {
         let bytes = match &event {
             Event::Warning(text) => text.len(),
+            Event::LockWait { holder } => holder.len(),
             Event::ReleaseRemoved { .. } => 0,
             _ => return Some(event),
         };
@@ -137,9 +138,7 @@ impl Listener {
         match news {
             News::Began(phase) => Event::Began(phase),
             News::Ended(phase) => Event::Ended(phase),
-            News::LockTakenOver(holder) => {
-                Event::Warning(format!("Took over the lock of a deploy that died: {holder}"))
-            }
+            News::LockWait(holder) => Event::LockWait { holder },
             News::Warning(warning) => Event::Warning(warning),
             News::GoingBack(ends) => Event::GoingBack(ends),
             News::Removed(release) => Event::ReleaseRemoved { release },

@@ -52,6 +52,7 @@ impl Place {
             target: Target { destination: Destination::Local(self.path(target)), reach: Reach::default() },
             policy: Policy::default(),
             procedure: Default::default(),
+            lock: Default::default(),
             provenance: Provenance::default(),
             state_dir: self.path("state"),
             observer,

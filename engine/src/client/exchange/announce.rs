@@ -17,7 +17,13 @@ impl Exchange<'_> {
     pub(super) fn announce(&mut self, forecast: Forecast) -> Result<SentTree, DeployFailure> {
         let Forecast { base, flight } = forecast;
         self.send_hello(base.as_ref())?;
-        if let Some(flight) = flight {
+        let lock = self.host.context.lock;
+        if lock.wait.is_some() || lock.interrupt {
+            // The agent may wait for the lock, and whoever has it may make another base. Meanwhile the agent looks
+            // whether this client still waits, and reads no frames.
+            self.conversation.wait_for_base()?;
+        }
+        if let Some(flight) = flight.filter(|_| !self.conversation.has_rejected_base()) {
             drop(base);
             self.opening = Some(Opening::Flight);
             return self.send_flight(flight);

@@ -10,8 +10,8 @@ use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, Differences, MakingReport, PinReport, ReleaseReport, ReleasesReport,
-    RunsReport, SetupReport, StatusReport, SwitchReport,
+    AcquireReport, ChangesReport, CleanupReport, DeployState, Differences, LockReport, MakingReport, PinReport,
+    ReleaseReport, ReleasesReport, RunsReport, SetupReport, StatusReport, SwitchReport, UnlockReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -125,7 +125,7 @@ impl News {
         let cut_off = |text| bounds::cut_off(text, bounds::REPORTED_TEXT_BYTES_MAX);
         match self {
             News::Warning(text) => News::Warning(cut_off(text)),
-            News::LockTakenOver(text) => News::LockTakenOver(cut_off(text)),
+            News::LockWait(text) => News::LockWait(cut_off(text)),
             News::Check(CheckEvent::Failed { name, attempt, reason }) => {
                 News::Check(CheckEvent::Failed { name, attempt, reason: cut_off(reason) })
             }
@@ -224,6 +224,12 @@ pub(crate) enum Reply {
     RanHook,
     /// To `Exec`.
     Exec(CommandEnd),
+    /// To `LockStatus`.
+    LockStatus(LockReport),
+    /// To `AcquireLock`.
+    AcquireLock(AcquireReport),
+    /// To `Unlock`.
+    Unlock(UnlockReport),
     /// To `Manifests`, after the last of them.
     Manifests,
 }
@@ -265,7 +271,13 @@ impl Reply {
             }
             Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
             Reply::Pin(report) => bounds::fitting(&mut report.warnings),
-            Reply::Manifests | Reply::RanHook | Reply::Exec(_) | Reply::Journal(_) => {}
+            Reply::LockStatus(_)
+            | Reply::AcquireLock(_)
+            | Reply::Unlock(_)
+            | Reply::Manifests
+            | Reply::RanHook
+            | Reply::Exec(_)
+            | Reply::Journal(_) => {}
         }
         self
     }

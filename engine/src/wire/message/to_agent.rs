@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::hook::Command;
+use crate::manual_lock::LockMessage;
 use crate::pin::PinTerms;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
+use crate::request::LockRequest;
 use crate::rollback::Rollback;
 use crate::target::Policy;
 use crate::wire::bounds::{self, MessageBounds, at_most};
@@ -87,6 +89,8 @@ pub(crate) struct Hello {
     pub(crate) policy: Policy,
     /// The hooks and checks.
     pub(crate) procedure: Procedure,
+    /// The way to the lock.
+    pub(crate) lock: LockRequest,
     /// The user and machine of the client.
     pub(crate) provenance: Provenance,
     /// The request.
@@ -143,6 +147,12 @@ pub(crate) enum Request {
     RunHook(String),
     /// Run a command in the live release.
     Exec(Command),
+    /// Report who has the lock.
+    LockStatus,
+    /// Take a manual lock.
+    AcquireLock(LockMessage),
+    /// Remove the manual lock.
+    Unlock,
     /// Send the manifests of releases.
     Manifests {
         /// The releases, in order; none means the live one.
@@ -177,6 +187,9 @@ impl Request {
             Request::Runs | Request::Journal { .. } => "log",
             Request::RunHook(_) => "hook",
             Request::Exec(_) => "exec",
+            Request::LockStatus => "lock status",
+            Request::AcquireLock(_) => "lock acquire",
+            Request::Unlock => "unlock",
             Request::Manifests { .. } => "diff",
         }
     }

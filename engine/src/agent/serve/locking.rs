@@ -1,0 +1,101 @@
+//! The lock of a verb, and the verbs about the lock: `lock status`, `lock acquire`, `unlock`.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::journal::{RunHead, RunSummary};
+use crate::manual_lock::{LockMessage, ManualLock};
+use crate::report::{AcquireReport, LockHolder, LockReport, UnlockReport};
+use crate::request::LockRequest;
+use crate::wire::message::Reply;
+
+use super::Service;
+use crate::agent::clock::now;
+use crate::agent::reporter::Reporter;
+use crate::agent::site::journal::{self, Journal};
+use crate::agent::site::layout::Layout;
+use crate::agent::site::lock::taking::LockOrder;
+use crate::agent::site::lock::{Lock, manual};
+
+impl Service<'_> {
+    /// Takes the lock, and reads again what could have changed before.
+    pub(super) fn lock(&self, layout: &mut Layout) -> Result<Lock, Error> {
+        self.take_lock(layout, &self.hello.lock)
+    }
+
+    fn take_lock(&self, layout: &mut Layout, request: &LockRequest) -> Result<Lock, Error> {
+        let order =
+            LockOrder { holder: self.holder(), request, patience: Default::default(), onlooker: self.conversation };
+        let lock = Lock::take(&layout.private, &order)?;
+        self.conversation.note_lock(lock.pulse());
+        layout.refresh(&lock, &self.hello.policy)?;
+        let head = RunHead { verb: self.hello.request.verb().to_owned(), provenance: self.hello.provenance.clone() };
+        let before = journal::newest(&layout.private)?;
+        self.conversation.begin_journal(Journal::new(&layout.private, lock.fence(), head)?);
+        // The warning begins a journal, so it is given once.
+        if let Some(warning) = before.and_then(|run| unheard_warning(&run)) {
+            self.conversation.warn(warning);
+        }
+        Ok(lock)
+    }
+
+    fn holder(&self) -> LockHolder {
+        let provenance = self.hello.provenance.clone();
+        LockHolder {
+            who: provenance.who,
+            from: provenance.from,
+            since: now(),
+            pid: std::process::id(),
+            verb: self.hello.request.verb().to_owned(),
+            commit: provenance.commit,
+            job: provenance.job,
+            hook: None,
+        }
+    }
+
+    /// Reports who has the lock.
+    pub(super) fn lock_status(&self, path: &Path) -> Result<Reply, Error> {
+        let layout = self.open(path)?;
+        Ok(Reply::LockStatus(LockReport {
+            deploy_path: layout.root.path().display().to_string(),
+            lock: Lock::holder(&layout.private)?,
+            manual_lock: manual::read(&layout.private)?,
+            warnings: Vec::new(),
+        }))
+    }
+
+    /// Takes a manual lock.
+    pub(super) fn acquire_lock(&self, path: &Path, message: &LockMessage) -> Result<Reply, Error> {
+        let mut layout = self.open(path)?;
+        let LockHolder { who, from, .. } = self.holder();
+        // Another manual lock is refused here, before any wait.
+        let lock = self.take_lock(&mut layout, &LockRequest { passes_manual: false, ..self.hello.lock })?;
+        let manual_lock = ManualLock { who, from, since: now(), message: message.clone().into() };
+        manual::acquire(&lock, &layout.private, &manual_lock)?;
+        let deploy_path = layout.root.path().display().to_string();
+        Ok(Reply::AcquireLock(AcquireReport { deploy_path, manual_lock, warnings: Vec::new() }))
+    }
+
+    /// Removes the manual lock.
+    pub(super) fn unlock(&self, path: &Path) -> Result<Reply, Error> {
+        let mut layout = self.open(path)?;
+        let lock = self.take_lock(&mut layout, &LockRequest { passes_manual: true, ..self.hello.lock })?;
+        let removed = manual::remove(&lock, &layout.private)?;
+        let deploy_path = layout.root.path().display().to_string();
+        Ok(Reply::Unlock(UnlockReport { deploy_path, removed, warnings: Vec::new() }))
+    }
+}
+
+/// Returns a warning about a run that ended without its client.
+fn unheard_warning(run: &RunSummary) -> Option<String> {
+    let RunSummary { run: number, verb, who, error, is_heard, ended, .. } = run;
+    if *is_heard {
+        return None;
+    }
+    let end = match (ended, error) {
+        (None, _) => "was killed".to_owned(),
+        (Some(_), None) => "ended well after its connection was lost".to_owned(),
+        (Some(_), Some(error)) => format!("failed after its connection was lost: {error}"),
+    };
+    Some(format!("The last run, number {number}, a {verb} by {who}, {end}"))
+}
