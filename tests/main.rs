@@ -35,10 +35,12 @@ mod deltas;
 
 mod lanes;
 mod login;
+mod run_as;
 mod ssh;
 
 mod neighbours;
 mod reuse;
+mod shared;
 mod store;
 
 mod clocks;

@@ -330,6 +330,7 @@ Verbs:
   diff      Show what a deploy would change, or the differences between two releases
   ssh       Open a shell on the server, in the live release
   exec      Run a command on the server, in the live release
+  shared    List, put, get and edit files in `shared/`
   help      Print this message or the help of the given subcommand(s)
 
 Options:
@@ -348,6 +349,7 @@ Everywhere:
       --json               Print one JSON object on stdout at the end
       --events             Print a line of JSON on stdout for each event; the last one has the
                            object of `--json`
+      --yes                Answer yes to every question
   -q, --quiet              Print only errors, warnings and the requested result
   -v, --verbose            Print more
       --color <WHEN>       Colour: auto, always or never

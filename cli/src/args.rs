@@ -1,5 +1,8 @@
 //! The command line as the user wrote it: verbs, flags, words. `settings` resolves it.
 
+mod place;
+mod shared;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +13,10 @@ use engine::target::Transport;
 
 use crate::color::ColorChoice;
 use crate::duration;
-use crate::failure::Failure;
 use crate::output::Output;
-use crate::place::Place;
-use crate::words;
+
+pub(crate) use self::place::{PlaceArgs, TargetArg};
+pub(crate) use self::shared::{SharedArgs, SharedCommand, SharedFileArgs};
 
 /// Deploys large trees to Linux servers over SSH.
 #[derive(Debug, Parser)]
@@ -179,28 +182,21 @@ Examples:
   cutover exec production -- 'php artisan down && php artisan up'"
     )]
     Exec(ExecArgs),
+    /// List, put, get and edit files in `shared/`
+    ///
+    /// For `.env` and the like. Before a file is written, the difference to its content on the server is shown, and you
+    /// are asked. A file that was changed there meanwhile is left as it is. A new file has mode 0600; another one keeps
+    /// its mode.
+    #[command(after_long_help = "\
+Examples:
+  cutover shared list production
+  cutover shared push production .env.production .env
+  cutover shared pull production .env -
+  cutover shared edit production .env")]
+    Shared(SharedArgs),
     /// The server's side; the client starts it
     #[command(hide = true)]
     Agent(AgentArgs),
-}
-
-/// The place to work at.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct PlaceArgs {
-    /// A table in cutover.toml; optional if there is only one
-    pub(crate) stage: Option<String>,
-    #[command(flatten)]
-    pub(crate) target: TargetArg,
-}
-
-/// The target from the command line.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct TargetArg {
-    /// The server and path to deploy to; needs no config
-    ///
-    /// `/path`, `[user@]host:/path` or `ssh://[user@]host[:port]/path`.
-    #[arg(long, value_name = "DEST")]
-    pub(crate) target: Option<OsString>,
 }
 
 /// `setup`
@@ -382,7 +378,7 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, conflicts_with = "json")]
     pub(crate) events: bool,
     /// Answer yes to every question
-    #[arg(long, global = true, hide = true)]
+    #[arg(long, global = true)]
     pub(crate) yes: bool,
     /// Print only errors, warnings and the requested result
     #[arg(long, short = 'q', global = true, conflicts_with = "verbose")]
@@ -439,13 +435,6 @@ impl Verb {
     /// Returns whether the verb changes the live release.
     pub(crate) fn switches(&self) -> bool {
         matches!(self, Verb::Deploy(_) | Verb::Switch(_) | Verb::Rollback(_))
-    }
-}
-
-impl PlaceArgs {
-    /// Parses the stage.
-    pub(crate) fn place(&self) -> Result<Place, Failure> {
-        Ok(Place { stage: words::stage(self.stage.as_deref())?, target: self.target.target.clone() })
     }
 }
 

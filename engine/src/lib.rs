@@ -25,6 +25,7 @@ pub mod procedure;
 pub mod release;
 pub mod report;
 pub mod server;
+pub mod shared_path;
 pub mod shell;
 pub mod target;
 pub mod threads;
@@ -52,6 +53,7 @@ mod wire;
 pub use command::{CommandEnd, Mask};
 pub use request::{CleanupRequest, Context, DeployRequest, DiffSide, SourceRequest, SwitchTo};
 pub use verbs::{
-    AgentRole, cleanup, deploy, diff, exec, journal, releases, run_hook, runs, serve_agent, setup, status, switch,
+    AgentRole, cleanup, deploy, diff, exec, journal, releases, run_hook, runs, serve_agent, setup, shared_list,
+    shared_read, shared_write, status, switch, write_private_file,
 };
 pub use wire::BUILD;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::hash::Hash;
 use crate::path::RelativePath;
 use crate::pin::Pin;
+use crate::target::Writable;
 
 /// The name of a release: a directory in `releases/`. It begins with a digit, so that it is never mistaken for a stage.
 ///
@@ -188,6 +189,8 @@ pub struct Record {
     pub shared: Vec<RelativePath>,
     /// The patterns of paths that are private copies, as configured.
     pub copy_paths: Vec<String>,
+    /// The directories that the application writes to, as configured.
+    pub writable: Writable,
     /// Each time at which the release went live, in Unix seconds. Empty for a release that is only ready.
     pub went_live: Vec<u64>,
     /// The number of the switch that made the release live last, counted in this deploy path from 1. It is 0 for a

@@ -1,6 +1,7 @@
 //! The results of the verbs: the objects that `--json` prints. Their fields are a contract with scripts.
 
 mod deploy;
+mod shared;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +10,11 @@ use crate::journal::RunSummary;
 use crate::live::LiveNow;
 use crate::release::ReleaseId;
 
+pub use shared::{SharedEntryReport, SharedKind, SharedListReport, SharedWriteReport};
+
 pub use deploy::{
-    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, TrafficReport, TreeReport,
+    ChangesReport, DeployReport, DeployState, MakingReport, ReuseReport, Seconds, SeededReport, TrafficReport,
+    TreeReport,
 };
 
 /// The result of `setup`.
@@ -244,7 +248,7 @@ pub(crate) trait HasWarnings {
 }
 
 macro_rules! has_warnings {
-    ($($report:ty),*) => {
+    ($($report:ty),* $(,)?) => {
         $(impl HasWarnings for $report {
             fn warnings(&mut self) -> &mut Vec<String> {
                 &mut self.warnings
@@ -261,7 +265,9 @@ has_warnings!(
     StatusReport,
     SwitchReport,
     CleanupReport,
-    DiffReport
+    DiffReport,
+    SharedListReport,
+    SharedWriteReport
 );
 
 /// A deploy, switch or rollback that failed, with what is live now.

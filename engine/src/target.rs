@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::Answers;
 use crate::path::RelativePath;
 use crate::server::Server;
+use crate::shared_path::SharedPath;
 
 /// A deploy path, here or on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Reach {
     pub answers: Answers,
     /// A directory on the server for the agent, instead of `.cutover/bin`.
     pub agent_path: Option<PathBuf>,
+    /// The user that runs the agent, through `sudo`. None: the user that logs in.
+    pub run_as: Option<String>,
     /// The running program's file. It is copied to the server as the agent if no smaller one lies beside it.
     pub program: PathBuf,
 }
@@ -121,13 +124,33 @@ pub struct Policy {
     /// Whether the newest removed release waits for the next deploy, which turns it into the new one.
     pub spare: bool,
     /// Directories in `shared/` that are linked into each release.
-    pub shared_dirs: Vec<RelativePath>,
+    pub shared_dirs: Vec<SharedPath>,
     /// Files in `shared/` that are linked into each release.
-    pub shared_files: Vec<RelativePath>,
+    pub shared_files: Vec<SharedPath>,
     /// Whether everything else in `shared/` is linked too.
     pub auto_shared: bool,
     /// Patterns (of gitignore) of files that the application edits in place: each release has private copies.
     pub copy_paths: Vec<String>,
+    /// Patterns of files that only the live release has, beyond its manifest: they are copied into the new one.
+    pub carry_over: Vec<String>,
+    /// The directories that the application writes to.
+    pub writable: Writable,
+}
+
+/// Directories of a release or in `shared/` that the application writes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writable {
+    /// The directories, each with those below it.
+    pub directories: Vec<RelativePath>,
+    /// Their mode. None: [`Writable::MODE`].
+    pub mode: Option<u32>,
+    /// Their group, by name. None: it stays.
+    pub group: Option<String>,
+}
+
+impl Writable {
+    /// The mode by default.
+    pub const MODE: u32 = 0o775;
 }
 
 impl Default for Policy {
@@ -141,6 +164,8 @@ impl Default for Policy {
             shared_files: Vec::new(),
             auto_shared: true,
             copy_paths: Vec::new(),
+            carry_over: Vec::new(),
+            writable: Writable::default(),
         }
     }
 }

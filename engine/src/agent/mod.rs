@@ -2,7 +2,7 @@
 //!
 //! The modules are in the order in which a deploy uses them: the deploy path (`site`, `stamps`, `store`), the content
 //! that is wanted and received (`staging`, `classify`, `space`, `remode`, `sign`, `receive`), the new tree
-//! (`assemble`, `reuse`, `shared`), and removal (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the
+//! (`assemble`, `reuse`, `carry_over`, `shared`, `writable`), and removal (`uptime`, `mounts`, `process`, `prune`, `trash`). `deploy` is the
 //! order of the steps, and `run` has the hooks and checks of a runner. They report through `reporter`, to a `conversation`. `lane` is a process of its own: it hands
 //! its stdin over to the inlets of `receive`.
 
@@ -22,8 +22,10 @@ mod space;
 mod staging;
 
 mod assemble;
+mod carry_over;
 mod reuse;
 mod shared;
+mod writable;
 
 mod mounts;
 mod process;

@@ -3,6 +3,7 @@
 mod commands;
 mod journals;
 mod manifests;
+mod shared_files;
 mod switching;
 
 use std::io::{Read, Write};
@@ -144,7 +145,8 @@ impl Service<'_> {
         let policy = &self.hello.policy;
         match &self.hello.request {
             Request::Setup => {
-                let (mut layout, report) = Layout::set_up(path, policy, self.conversation)?;
+                let (mut layout, mut report) = Layout::set_up(path, policy, self.conversation)?;
+                layout.make_shared(policy, &mut report)?;
                 let _lock = if layout.moves_current(policy)? { Some(self.lock(&mut layout)?) } else { None };
                 Ok(Reply::Setup(report))
             }
@@ -174,6 +176,9 @@ impl Service<'_> {
             Request::Journal { run, follow } => self.journal(path, *run, *follow),
             Request::RunHook(name) => self.run_hook(path, name),
             Request::Exec(command) => self.exec(path, command),
+            Request::SharedList => self.list_shared(path),
+            Request::SharedRead(file) => self.send_shared(path, file),
+            Request::SharedWrite { path: file, known, length } => self.receive_shared(path, file, *known, *length),
             Request::Manifests { wanted, known } => self.manifests(path, wanted, known),
         }
     }

@@ -1,12 +1,14 @@
 //! The answer to a deploy of the release that is already live.
 
+use std::borrow::Cow;
+
 use crate::error::Error;
 use crate::release::ReleaseId;
 use crate::report::DeployState;
 use crate::threads;
 use crate::wire::message::DeployDone;
 
-use crate::agent::shared;
+use crate::agent::shared::{self, LiveRelease, SharedRoot};
 use crate::agent::site::layout::Layout;
 use crate::agent::site::records::{Releases, read_manifest};
 
@@ -24,7 +26,11 @@ pub(super) fn unchanged(
         return Ok(None);
     };
     let policy = order.policy();
-    if order.begin.force || record.root != order.begin.root || record.copy_paths != policy.copy_paths {
+    if order.begin.force
+        || record.root != order.begin.root
+        || record.copy_paths != policy.copy_paths
+        || record.writable != policy.writable
+    {
         return Ok(None);
     }
     let shares_nothing =
@@ -35,7 +41,9 @@ pub(super) fn unchanged(
         let Ok(stored) = read_manifest(layout, &record.id, &record.root) else {
             return Ok(None);
         };
-        if shared::plan(&layout.shared, policy, &stored.manifest)?.links != record.shared {
+        let live = LiveRelease { record, manifest: Cow::Borrowed(&stored.manifest) };
+        let plan = shared::plan(&SharedRoot::open(&layout.shared)?, policy, &stored.manifest, Some(&live))?;
+        if plan.links != record.shared || !plan.new.is_empty() {
             return Ok(None);
         }
     }

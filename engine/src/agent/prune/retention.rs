@@ -75,6 +75,7 @@ mod tests {
             new_bytes: 0,
             shared: Vec::new(),
             copy_paths: Vec::new(),
+            writable: Default::default(),
             went_live: if ready.contains(&n) { vec![] } else { vec![n * 100] },
             live_turn: if ready.contains(&n) { 0 } else { n },
             retired: (n < count && !ready.contains(&n)).then_some(n * 100 + 100),

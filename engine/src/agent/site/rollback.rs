@@ -128,6 +128,7 @@ mod tests {
             new_bytes: 0,
             shared: Vec::new(),
             copy_paths: Vec::new(),
+            writable: Default::default(),
             went_live: Vec::new(),
             live_turn: 0,
             retired: None,

@@ -10,8 +10,8 @@ use crate::live::LiveNow;
 use crate::news::News;
 use crate::release::ReleaseId;
 use crate::report::{
-    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, RunsReport, SetupReport, StatusReport,
-    SwitchReport,
+    ChangesReport, CleanupReport, DeployState, MakingReport, ReleasesReport, RunsReport, SetupReport,
+    SharedEntryReport, SharedListReport, SharedWriteReport, StatusReport, SwitchReport,
 };
 use crate::wire::bounds::{self, MessageBounds, at_most};
 use crate::wire::lane::Ticket;
@@ -103,6 +103,13 @@ pub(crate) enum FromAgent {
     },
     /// The agent is alive.
     Ping,
+    /// A file of `shared/` follows in parts of this many bytes together.
+    SharedContent {
+        /// Bytes that follow.
+        length: u64,
+    },
+    /// The agent holds the lock and waits for a file of `shared/`.
+    WantSharedContent,
 }
 
 impl FromAgent {
@@ -153,6 +160,8 @@ impl MessageBounds for FromAgent {
         /* Done */ bounds::ANSWER_BYTES_MAX,
         /* Failed */ bounds::ANSWER_BYTES_MAX,
         /* Ping */ bounds::PLAIN_BYTES_MAX,
+        /* SharedContent */ bounds::PLAIN_BYTES_MAX,
+        /* WantSharedContent */ bounds::PLAIN_BYTES_MAX,
     ];
 }
 
@@ -221,6 +230,12 @@ pub(crate) enum Reply {
     Exec(CommandEnd),
     /// To `Manifests`, after the last of them.
     Manifests,
+    /// To `SharedList`.
+    SharedList(SharedListReport),
+    /// To `SharedRead`, after the content.
+    SharedRead,
+    /// To `SharedWrite`.
+    SharedWrite(SharedWriteReport),
 }
 
 impl Reply {
@@ -253,7 +268,22 @@ impl Reply {
                 });
             }
             Reply::Runs(report) => report.runs.truncate(bounds::RUNS_REPORTED_MAX),
-            Reply::Manifests | Reply::RanHook | Reply::Exec(_) | Reply::Journal(_) => {}
+            Reply::SharedList(report) => {
+                let mut room = bounds::REPORTED_BYTES_MAX;
+                let mut fits = |entry: &SharedEntryReport| {
+                    room = room.saturating_sub(entry.path.len());
+                    room > 0
+                };
+                let kept = report.paths.iter().take_while(|entry| fits(entry)).count();
+                report.paths_left_out += (report.paths.len() - kept) as u64;
+                report.paths.truncate(kept);
+            }
+            Reply::Manifests
+            | Reply::RanHook
+            | Reply::Exec(_)
+            | Reply::Journal(_)
+            | Reply::SharedRead
+            | Reply::SharedWrite(_) => {}
         }
         self
     }

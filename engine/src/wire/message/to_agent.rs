@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Refusal;
 use crate::hash::Hash;
 use crate::hook::Command;
+use crate::path::RelativePath;
 use crate::procedure::Procedure;
 use crate::release::{Provenance, ReleaseId};
 use crate::target::Policy;
@@ -128,6 +129,19 @@ pub(crate) enum Request {
         /// The roots of the manifests that the client has.
         known: Vec<Hash>,
     },
+    /// List `shared/`.
+    SharedList,
+    /// Send a file of `shared/`.
+    SharedRead(RelativePath),
+    /// Receive a file of `shared/`.
+    SharedWrite {
+        /// Its path.
+        path: RelativePath,
+        /// The hash of the content that the client knows. None: the file does not exist.
+        known: Option<Hash>,
+        /// Bytes of the new content.
+        length: u64,
+    },
 }
 
 impl Request {
@@ -145,6 +159,9 @@ impl Request {
             Request::RunHook(_) => "hook",
             Request::Exec(_) => "exec",
             Request::Manifests { .. } => "diff",
+            Request::SharedList => "shared list",
+            Request::SharedRead(_) => "shared pull",
+            Request::SharedWrite { .. } => "shared push",
         }
     }
 }
