@@ -187,7 +187,8 @@ pub(crate) mod tests {
                 "line 2: there is no key `before_upload` / The keys are `deploy_path`, `current_path`, `host`, `user`, ",
                 "`port`, `identity_file`, `ssh_config`, `transport`, `agent_path`, `run_as`, `source`, `exclude`, `keep_releases`, ",
                 "`grace`, `spare`, `shared_dirs`, `shared_files`, `auto_shared`, `copy_paths`, `carry_over`, `writable_dirs`, ",
-                "`writable_mode`, `writable_group`, `hooks`, `checks`, `confirm`, `logs`, `secrets` and `zstd_level`"
+                "`writable_mode`, `writable_group`, `hooks`, `checks`, `confirm`, `logs`, `secrets`, `webhook`, ",
+                "`webhook_secret` and `zstd_level`"
             )),
         );
         check("[[sharedfiles]]", Err("line 1: there is no key `sharedfiles` / Did you mean `shared_files`?"));
